@@ -1,0 +1,360 @@
+"""What is held: by this node, and by every peer, so that asking who holds a file sends no packet.
+
+``Inventory`` is this node's own list with a generation number that grows by one with each change
+and a bounded log of the newest changes. ``Holders`` is everyone else's, kept as one table from
+content to a bit mask of peers. The text of ``GET /inventory`` is written and read here too.
+
+No file is opened here and no peer is asked; ``host.cache`` feeds the first, ``service`` the second.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from flocon.core.names import is_package
+from flocon.errors import InventoryError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+#: The bytes of a raw SHA-256.
+DIGEST_SIZE = 32
+#: No package is larger: a mirror's largest today are below 4 GiB.
+LARGEST_FILE = 1 << 40
+#: Changes remembered for ``?since=``; an Arch day brings some hundreds.
+LOG_LENGTH = 4096
+#: One peer's files; a NAS that keeps every version of everything holds less.
+MOST_FILES_OF_A_PEER = 100_000
+#: Distinct files of all peers together: bounds the table at about 150 MB in the worst case.
+MOST_FILES = 400_000
+#: Peers whose files are kept; the width of a bit mask.
+MOST_HOLDERS = 1_024
+#: ``+ SIZE SHA256 NAME``, each at its longest.
+LONGEST_LINE = 2 + 13 + 1 + 64 + 1 + 255
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What identifies a file: its size in bytes and its raw SHA-256."""
+
+    size: int
+    sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One step of an inventory: ``content`` came under ``file_name``, or (``held`` False) left."""
+
+    file_name: str
+    content: Content
+    held: bool = True
+
+
+def check_change(change: Change) -> Change:
+    """Return a stranger's ``change`` if all its parts are possible, else raise InventoryError."""
+    if not is_package(change.file_name):
+        raise InventoryError("name", "not a package's file name")
+    if not 0 <= change.content.size <= LARGEST_FILE:
+        raise InventoryError("size", "no package has such a size")
+    if len(change.content.sha256) != DIGEST_SIZE:
+        raise InventoryError("digest", "a SHA-256 has 32 bytes")
+    return change
+
+
+class Inventory:
+    """What this node holds, by file name, with a generation and the log of its newest changes."""
+
+    def __init__(self, log_length: int = LOG_LENGTH) -> None:
+        self._contents: dict[str, Content] = {}
+        self._log: deque[Change] = deque(maxlen=log_length)
+        self.generation = 0
+        self.bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._contents)
+
+    def get(self, file_name: str) -> Content | None:
+        return self._contents.get(file_name)
+
+    def names(self) -> Iterator[str]:
+        return iter(self._contents)
+
+    def put(self, file_name: str, content: Content) -> list[Change]:
+        """Hold ``content`` under ``file_name``; return the changes this makes (none if known)."""
+        if self._contents.get(file_name) == content:
+            return []
+        changes = self.remove(file_name)
+        self._contents[file_name] = content
+        self.bytes += content.size
+        return [*changes, self._note(Change(file_name, content))]
+
+    def remove(self, file_name: str) -> list[Change]:
+        """Hold nothing under ``file_name`` any more; return the changes this makes."""
+        content = self._contents.pop(file_name, None)
+        if content is None:
+            return []
+        self.bytes -= content.size
+        return [self._note(Change(file_name, content, held=False))]
+
+    def since(self, generation: int) -> list[Change] | None:
+        """Return what changed after ``generation``, or None where only the whole list can tell."""
+        behind = self.generation - generation
+        if not 0 <= behind <= len(self._log):
+            return None
+        return list(islice(self._log, len(self._log) - behind, None))
+
+    def whole(self) -> list[Change]:
+        return [Change(name, content) for name, content in self._contents.items()]
+
+    def _note(self, change: Change) -> Change:
+        self.generation += 1
+        self._log.append(change)
+        return change
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """How well one peer's inventory is known here: its generation, how many files and bytes."""
+
+    generation: int
+    files: int
+    bytes: int
+
+
+@dataclass(slots=True)
+class _Peer:
+    bit: int
+    generation: int = 0
+    files: int = 0
+    bytes: int = 0
+
+
+class Holders:
+    """Which peers hold which content: one table for all of them, bounded.
+
+    A key is the file name followed by the raw SHA-256; the value is a bit mask of peers. A peer
+    that leaves is only masked out; ``sweep`` later takes its bits out of the table, a slice a
+    call, so that no call takes long.
+    """
+
+    def __init__(self, most_files: int = MOST_FILES, most_holders: int = MOST_HOLDERS) -> None:
+        self._most_files = most_files
+        self._masks: dict[bytes, int] = {}
+        self._sizes: dict[bytes, int] = {}
+        self._peers: dict[str, _Peer] = {}
+        self._by_bit: dict[int, str] = {}
+        self._live = 0
+        self._stale = 0
+        self._free_bits = list(range(most_holders - 1, -1, -1))
+        self._sweeping: Iterator[None] | None = None
+        #: Files of peers that were not noted because a bound was reached.
+        self.overflowed = 0
+
+    def __len__(self) -> int:
+        return len(self._masks)
+
+    def replica(self, peer: str) -> Replica | None:
+        """Return what is known of ``peer``'s inventory, or None where nothing was read yet."""
+        known = self._peers.get(peer)
+        return known and Replica(known.generation, known.files, known.bytes)
+
+    def replace(self, peer: str, generation: int, changes: Iterable[Change]) -> None:
+        """Take the whole inventory of ``peer`` as read at ``generation``."""
+        self.forget(peer)
+        if not self._free_bits:
+            self.sweep_all()
+        if not self._free_bits:
+            self.overflowed += 1
+            return
+        bit = self._free_bits.pop()
+        self._by_bit[bit] = peer
+        self._live |= 1 << bit
+        self._peers[peer] = _Peer(bit)
+        self.apply(peer, generation, changes)
+
+    def apply(self, peer: str, generation: int, changes: Iterable[Change]) -> None:
+        """Take ``changes`` that bring ``peer``'s replica to ``generation``."""
+        known = self._peers.get(peer)
+        if known is None:
+            return
+        for change in changes:
+            key = change.file_name.encode("ascii") + change.content.sha256
+            if change.held:
+                self._add(known, key, change.content.size)
+            else:
+                self._drop(known, key, change.content.size)
+        known.generation = generation
+
+    def _add(self, known: _Peer, key: bytes, size: int) -> None:
+        mask = self._masks.get(key)
+        if mask is None:
+            if len(self._masks) >= self._most_files or known.files >= MOST_FILES_OF_A_PEER:
+                self.overflowed += 1
+                return
+            mask = 0
+            self._sizes[key] = size
+        bit = 1 << known.bit
+        if not mask & bit:
+            self._masks[key] = mask | bit
+            known.files += 1
+            known.bytes += size
+
+    def _drop(self, known: _Peer, key: bytes, size: int) -> None:
+        mask = self._masks.get(key, 0)
+        bit = 1 << known.bit
+        if not mask & bit:
+            return
+        known.files -= 1
+        known.bytes -= size
+        if mask == bit:
+            del self._masks[key], self._sizes[key]
+        else:
+            self._masks[key] = mask ^ bit
+
+    def forget(self, peer: str) -> None:
+        """Count ``peer`` as holding nothing any more."""
+        known = self._peers.pop(peer, None)
+        if known is not None:
+            del self._by_bit[known.bit]
+            self._live &= ~(1 << known.bit)
+            self._stale |= 1 << known.bit
+
+    def sweep(self, entries: int = 20_000) -> bool:
+        """Clear up to ``entries`` rows of peers that left; return whether any work remains."""
+        if self._sweeping is None:
+            if not self._stale:
+                return False
+            self._sweeping = self._sweep(entries)
+        if next(self._sweeping, StopIteration) is StopIteration:
+            self._sweeping = None
+        return self._sweeping is not None or self._stale != 0
+
+    def sweep_all(self) -> None:
+        while self.sweep():
+            pass
+
+    def _sweep(self, entries: int) -> Iterator[None]:
+        stale = self._stale
+        # A snapshot: keys come and go between two slices.
+        keys = list(self._masks)
+        for start in range(0, len(keys), entries):
+            for key in keys[start : start + entries]:
+                mask = self._masks.get(key)
+                if mask is None or not mask & stale:
+                    continue
+                if rest := mask & ~stale:
+                    self._masks[key] = rest
+                else:
+                    del self._masks[key], self._sizes[key]
+            yield
+        self._stale &= ~stale
+        self._free_bits.extend(bit for bit in _bits(stale) if bit not in self._by_bit)
+
+    def holding(self, file_name: str, content: Content) -> list[str]:
+        """Return the peers that announced this very content under this name."""
+        mask = self._masks.get(file_name.encode("ascii") + content.sha256, 0) & self._live
+        return [self._by_bit[bit] for bit in _bits(mask)]
+
+    def search(self, fragment: str) -> Iterator[tuple[str, Content, list[str]]]:
+        """Yield each file whose name contains ``fragment``, with its content and its holders."""
+        wanted = fragment.encode("ascii", "replace")
+        for key, mask in self._masks.items():
+            name = key[:-DIGEST_SIZE]
+            if wanted in name and mask & self._live:
+                content = Content(self._sizes[key], key[-DIGEST_SIZE:])
+                holders = [self._by_bit[bit] for bit in _bits(mask & self._live)]
+                yield name.decode("ascii"), content, holders
+
+
+def _bits(mask: int) -> Iterator[int]:
+    while mask:
+        lowest = mask & -mask
+        yield lowest.bit_length() - 1
+        mask ^= lowest
+
+
+# The text of GET /inventory: a head line, a line for each change, and a last line that tells a
+# whole answer from one cut short.
+
+
+def format_inventory(
+    epoch: str, generation: int, changes: Iterable[Change], *, whole: bool
+) -> Iterator[bytes]:
+    """Yield the lines of an answer to ``GET /inventory``."""
+    kind = "whole" if whole else "changes"
+    yield f"flocon-inventory 1 {epoch} {generation} {kind}\n".encode("ascii")
+    for change in changes:
+        sign = "+" if change.held else "-"
+        content = change.content
+        yield f"{sign} {content.size} {content.sha256.hex()} {change.file_name}\n".encode("ascii")
+    yield b"end\n"
+
+
+class InventoryReader:
+    """Reads an answer to ``GET /inventory`` as it arrives, line by line, within bounds.
+
+    ``epoch``, ``generation`` and ``whole`` are set once the head was read, ``ended`` once the last
+    line was; ``changes`` grows meanwhile. Raises InventoryError at the first impossible line.
+    """
+
+    def __init__(self, most_changes: int = MOST_FILES_OF_A_PEER) -> None:
+        self._most_changes = most_changes
+        self._rest = b""
+        self._head_read = False
+        self.epoch = ""
+        self.generation = 0
+        self.whole = False
+        self.ended = False
+        self.changes: list[Change] = []
+
+    def feed(self, data: bytes) -> None:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            self._line(line)
+        if len(self._rest) > LONGEST_LINE:
+            raise InventoryError("line", "longer than any line can be")
+
+    def _line(self, line: bytes) -> None:
+        if self.ended:
+            raise InventoryError("tail", "more after the last line")
+        if len(line) > LONGEST_LINE or not line.isascii():
+            raise InventoryError("line", "too long, or not ASCII")
+        words = line.decode("ascii").split(" ")
+        if not self._head_read:
+            self._head(words)
+        elif words == ["end"]:
+            self.ended = True
+        else:
+            self.changes.append(self._change(words))
+
+    def _head(self, words: list[str]) -> None:
+        match words:
+            case ["flocon-inventory", "1", epoch, generation, ("whole" | "changes") as kind]:
+                self.epoch = epoch[:64]
+                self.generation = _number(generation)
+                self.whole = kind == "whole"
+                self._head_read = True
+            case _:
+                raise InventoryError("head", "not an inventory")
+
+    def _change(self, words: list[str]) -> Change:
+        if len(self.changes) >= self._most_changes:
+            raise InventoryError("many", "more files than are believed of one peer")
+        match words:
+            case [("+" | "-") as sign, size, digest, name]:
+                try:
+                    raw = bytes.fromhex(digest)
+                except ValueError:
+                    raise InventoryError("digest", "not hexadecimal") from None
+                return check_change(Change(name, Content(_number(size), raw), sign == "+"))
+            case _:
+                raise InventoryError("line", "neither a file nor the end")
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal() or len(text) > 15:  # noqa: PLR2004 - int() itself has no bound
+        raise InventoryError("number", "not a number of a possible size")
+    return int(text)

@@ -1,0 +1,113 @@
+"""File-name grammar: what is a package, a signature, a database, and what is not ours to serve.
+
+Every name that comes from outside passes through here before it touches a path or a table.
+Package names follow PKGBUILD(5): ``name-[epoch:]version-release-architecture.pkg.tar[.ext]``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from urllib.parse import unquote_to_bytes
+
+#: Longer than any file system allows (``NAME_MAX``), signature suffix included.
+LONGEST_NAME = 255
+
+_PACKAGE = re.compile(
+    r"(?P<name>[a-zA-Z0-9@_+][a-zA-Z0-9@._+-]*)"
+    r"-(?P<version>(?:[0-9]+:)?[a-zA-Z0-9._+~^]+-[0-9]+(?:\.[0-9]+)?)"
+    r"-(?P<architecture>[a-zA-Z0-9_]+)"
+    r"\.pkg\.tar(?:\.(?:zst|xz|gz|bz2|lrz|lzo|lz4|lz|Z))?"
+)
+_DATABASE = re.compile(r"(?P<repository>[a-zA-Z0-9@_+][a-zA-Z0-9@._+-]*)\.(?:db|files)")
+_REPOSITORY = re.compile(r"[a-zA-Z0-9@_+][a-zA-Z0-9@._+-]{0,127}")
+_ARCHITECTURE = re.compile(r"[a-zA-Z0-9_]{1,32}")
+
+
+class Kind(Enum):
+    """What a file is to pacman."""
+
+    PACKAGE = "package"
+    DATABASE = "database"
+
+
+@dataclass(frozen=True, slots=True)
+class FileName:
+    """A name that pacman could ask for.
+
+    ``text`` is the whole name; ``subject`` the same without ``.sig``. For a package ``name``,
+    ``version`` (with epoch and release) and ``architecture`` are its parts; for a database
+    ``name`` is the repository, and the others are empty.
+    """
+
+    text: str
+    subject: str
+    kind: Kind
+    is_signature: bool
+    name: str
+    version: str = ""
+    architecture: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request path taken apart; ``repository`` and ``architecture`` are empty in a flat one."""
+
+    repository: str
+    architecture: str
+    file: FileName
+
+
+def parse_file_name(text: str) -> FileName | None:
+    """Tell what ``text`` names, or None where pacman would never ask for it."""
+    if not 0 < len(text) <= LONGEST_NAME or not text.isascii():
+        return None
+    is_signature = text.endswith(".sig")
+    subject = text.removesuffix(".sig")
+    if match := _PACKAGE.fullmatch(subject):
+        return FileName(text, subject, Kind.PACKAGE, is_signature, *match.groups())
+    if match := _DATABASE.fullmatch(subject):
+        return FileName(text, subject, Kind.DATABASE, is_signature, match["repository"])
+    return None
+
+
+def is_package(text: str) -> bool:
+    """Whether ``text`` names a package itself (not its signature)."""
+    file = parse_file_name(text)
+    return file is not None and file.kind is Kind.PACKAGE and not file.is_signature
+
+
+def is_repository(text: str) -> bool:
+    """Whether ``text`` can be a repository's name."""
+    return _REPOSITORY.fullmatch(text) is not None
+
+
+def is_architecture(text: str) -> bool:
+    """Whether ``text`` can be an architecture's name."""
+    return _ARCHITECTURE.fullmatch(text) is not None
+
+
+def parse_path(path: bytes) -> Asked | None:
+    """Take apart ``/REPO/os/ARCH/FILE`` or ``/FILE`` as pacman sends it.
+
+    ``:`` and ``+`` come raw from pacman; their escapes are read too. The path is unescaped once,
+    after it was split, so an escaped slash cannot make a new segment.
+    """
+    if len(path) > 4 * LONGEST_NAME or not path.startswith(b"/"):
+        return None
+    try:
+        segments = [unquote_to_bytes(part).decode("ascii") for part in path[1:].split(b"/")]
+    except UnicodeDecodeError:
+        return None
+    file = parse_file_name(segments[-1])
+    if file is None:
+        return None
+    if len(segments) == 1:
+        return Asked(file.name if file.kind is Kind.DATABASE else "", "", file)
+    if len(segments) != 4 or segments[1] != "os":  # noqa: PLR2004 - REPO, os, ARCH, FILE
+        return None
+    repository, _, architecture, _ = segments
+    if not is_repository(repository) or not is_architecture(architecture):
+        return None
+    return Asked(repository, architecture, file)

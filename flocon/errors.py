@@ -1,0 +1,124 @@
+"""The whole hierarchy of what can go wrong, and whose fault it is.
+
+::
+
+    FloconError
+    ├── ConfigurationError      the operator's: a file, a key and what to do about it
+    ├── StoreError              this machine's: a folder that cannot be read or written
+    ├── ToolError               this machine's: pacman-conf or gpgv failed
+    ├── ProtocolError           a stranger's: what was received is not the protocol
+    │   ├── DatagramError
+    │   ├── InventoryError
+    │   └── SyncDatabaseError   a file that is not a sync database
+    └── SourceError             a source's: it did not deliver what it was asked for
+        ├── Unreachable         no connection, or none within the time allowed
+        ├── Refused             an answer that is not the file: its status is carried
+        ├── Stalled             connected, then silent for too long
+        ├── Broken              ended early, or said something that is not HTTP
+        └── Contradicted        whole, but not the bytes that were promised
+
+Errors carry data; ``str()`` of each is the sentence a user reads.
+"""
+
+from __future__ import annotations
+
+
+class FloconError(Exception):
+    """Whatever flocon itself raises."""
+
+
+class ConfigurationError(FloconError):
+    """A setting that cannot be used: where it stands, what is wrong, what to do."""
+
+    def __init__(self, where: str, problem: str, remedy: str) -> None:
+        super().__init__(where, problem, remedy)
+        self.where = where
+        self.problem = problem
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.problem}; {self.remedy}"
+
+
+class StoreError(FloconError):
+    """A folder of this machine that could not be used: its path and the system's reason."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path = path
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+class ToolError(FloconError):
+    """A program that flocon runs (pacman-conf, gpgv) failed: its name and its own words."""
+
+    def __init__(self, tool: str, reason: str) -> None:
+        super().__init__(tool, reason)
+        self.tool = tool
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.tool}: {self.reason}"
+
+
+class ProtocolError(FloconError):
+    """What was received does not follow the protocol; ``reason`` is a short, countable word."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}" if self.detail else self.reason
+
+
+class DatagramError(ProtocolError):
+    """A datagram that is not one of ours."""
+
+
+class InventoryError(ProtocolError):
+    """An answer to ``GET /inventory`` that is not an inventory."""
+
+
+class SyncDatabaseError(ProtocolError):
+    """A file that is not a pacman sync database."""
+
+
+class SourceError(FloconError):
+    """A source did not deliver: its address, and what happened."""
+
+    def __init__(self, source: str, detail: str) -> None:
+        super().__init__(source, detail)
+        self.source = source
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.detail}"
+
+
+class Unreachable(SourceError):  # noqa: N818 - a fact about the source, read as one
+    """No connection, or none within the time allowed."""
+
+
+class Refused(SourceError):  # noqa: N818
+    """An HTTP answer that is not the file asked for."""
+
+    def __init__(self, source: str, status: int) -> None:
+        super().__init__(source, f"answered {status}")
+        self.status = status
+
+
+class Stalled(SourceError):  # noqa: N818
+    """Connected, then silent for longer than allowed."""
+
+
+class Broken(SourceError):  # noqa: N818
+    """The answer ended early, was longer than promised, or was not HTTP."""
+
+
+class Contradicted(SourceError):  # noqa: N818
+    """Every byte arrived, and they are not the ones that were promised."""

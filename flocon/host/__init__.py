@@ -1,0 +1,1 @@
+"""Touches this machine: files, processes, interfaces, signals. Never imports ``net``."""

@@ -1,0 +1,1 @@
+"""Talks. Twisted; gets its reactor handed in and decides nothing; never imports ``host``."""

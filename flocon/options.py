@@ -1,0 +1,310 @@
+"""Command line and flocon.toml, checked, into one frozen ``Settings``.
+
+Every refusal is a ConfigurationError that names the file, the key and what to do. A value on the
+command line wins over the same one in flocon.toml, which wins over the default.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import socket
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from twisted.internet.endpoints import quoteStringArgument
+from twisted.python import usage
+
+from flocon.errors import ConfigurationError
+
+LAN_PORT = 19432
+LOOPBACK_PORT = 19433
+DEFAULT_CONFIG = Path("/etc/flocon.toml")
+DEFAULT_PACMAN_CONF = Path("/etc/pacman.conf")
+SYSTEM_STORE = Path("/var/cache/flocon")
+#: Both families on one socket; service falls back to IPv4 where there is no IPv6.
+DEFAULT_LAN = f"tcp6:{LAN_PORT}:interface={quoteStringArgument('::')}"
+DEFAULT_LOOPBACK = (
+    f"tcp:{LOOPBACK_PORT}:interface=127.0.0.1",
+    f"tcp6:{LOOPBACK_PORT}:interface={quoteStringArgument('::1')}",
+)
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """Where and how often this node makes itself known."""
+
+    group: str = "228.0.2.35"
+    group6: str = "ff02::4be8"
+    port: int = LAN_PORT
+    #: Seconds between two beats of a small LAN; a large one beats more slowly.
+    beat: float = 30.0
+    #: Names or addresses; empty means every multicast-capable interface.
+    interfaces: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """flocon's own folder of packages; ``max_size`` in bytes."""
+
+    path: Path = SYSTEM_STORE
+    max_size: int = 10 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that can be set, with its default."""
+
+    config: Path | None = None
+    name: str = ""
+    pacman_conf: Path = DEFAULT_PACMAN_CONF
+    lan: str = DEFAULT_LAN
+    loopback: tuple[str, ...] = DEFAULT_LOOPBACK
+    #: Mirrors of a machine without pacman, as ``Server`` values with $repo and $arch.
+    mirrors: tuple[str, ...] = ()
+    debug: bool = False
+    store: Store = field(default_factory=Store)
+    presence: Presence = field(default_factory=Presence)
+
+
+class Options(usage.Options):
+    """What ``twistd flocon --help`` lists."""
+
+    synopsis = "[options]"
+    longdesc = "A peer node: pacman asks it on localhost, and the LAN answers as one cache."
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.values: dict[str, Any] = {"interface": [], "loopback": []}
+
+    def opt_config(self, value: str) -> None:
+        """FILE  flocon's own settings [/etc/flocon.toml, where it exists]"""  # noqa: D400, D415
+        self.values["config"] = Path(value)
+
+    def opt_pacman_conf(self, value: str) -> None:
+        """FILE  pacman's configuration [/etc/pacman.conf]"""  # noqa: D400, D415
+        self.values["pacman_conf"] = Path(value)
+
+    def opt_store(self, value: str) -> None:
+        """DIR  where packages are kept for the LAN [/var/cache/flocon]"""  # noqa: D400, D415
+        self.values["store"] = Path(value)
+
+    def opt_interface(self, value: str) -> None:
+        """NAME|ADDRESS  announce on this one only; may be repeated [every one]"""  # noqa: D400, D415
+        self.values["interface"].append(value)
+
+    def opt_lan(self, value: str) -> None:
+        """ENDPOINT  where peers ask [tcp6:19432:interface=\\:\\:]"""  # noqa: D400, D415
+        self.values["lan"] = value
+
+    def opt_loopback(self, value: str) -> None:
+        """ENDPOINT  where pacman asks; may be repeated [127.0.0.1 and ::1, port 19433]"""  # noqa: D400, D415
+        self.values["loopback"].append(value)
+
+    def opt_debug(self) -> None:
+        """Tell of every request and every peer."""
+        self.values["debug"] = True
+
+    def settings(self) -> Settings:
+        """Return the settings of this command line; raise ConfigurationError."""
+        return load(self.values)
+
+
+def load(command_line: Mapping[str, Any]) -> Settings:
+    """Merge the command line over flocon.toml over the defaults; raise ConfigurationError."""
+    explicit = command_line.get("config")
+    config = explicit or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None)
+    values = _read_file(config) if config else {}
+    if config:
+        values["config"] = config
+    store = values.setdefault("store", {})
+    presence = values.setdefault("presence", {})
+    for key in ("pacman_conf", "debug"):
+        if key in command_line:
+            values[key] = command_line[key]
+    if "lan" in command_line:
+        values["lan"] = _endpoint(command_line["lan"], "--lan", "")
+    if command_line.get("loopback"):
+        values["loopback"] = tuple(
+            _endpoint(value, "--loopback", "") for value in command_line["loopback"]
+        )
+    if "store" in command_line:
+        store["path"] = command_line["store"]
+    if command_line.get("interface"):
+        presence["interfaces"] = tuple(command_line["interface"])
+    store.setdefault("path", default_store())
+    values.setdefault("name", socket.gethostname())
+    return Settings(**{**values, "store": Store(**store), "presence": Presence(**presence)})
+
+
+def default_store() -> Path:
+    """Return systemd's cache folder, the system's own where it can be written, or the user's."""
+    if directory := os.environ.get("CACHE_DIRECTORY"):
+        return Path(directory.split(":")[0])
+    nearest = SYSTEM_STORE if SYSTEM_STORE.exists() else SYSTEM_STORE.parent
+    if os.access(nearest, os.W_OK):
+        return SYSTEM_STORE
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "flocon"
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            table = tomllib.load(file)
+    except OSError as error:
+        problem = f"cannot be read ({error.strerror})"
+        raise ConfigurationError(str(path), problem, "check the path and its permissions") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigurationError(str(path), f"is not TOML: {error}", "mend that place") from None
+    return _table(table, _KEYS, str(path), "")
+
+
+# A check takes the value, the file's name and the key's, and returns what Settings keeps.
+type_check = Callable[[Any, str, str], Any]
+
+
+def _refuse(where: str, key: str, problem: str, remedy: str) -> ConfigurationError:
+    return ConfigurationError(f"{where}: {key}" if key else where, problem, remedy)
+
+
+def _table(
+    table: Mapping[str, Any], keys: Mapping[str, Any], where: str, prefix: str
+) -> dict[str, Any]:
+    result = {}
+    for key, value in table.items():
+        name = prefix + key
+        check = keys.get(key)
+        if check is None:
+            known = ", ".join(sorted(prefix + one for one in keys))
+            raise _refuse(where, name, "is not a key flocon knows", f"use one of: {known}")
+        if isinstance(check, Mapping):
+            if not isinstance(value, Mapping):
+                raise _refuse(where, name, "is a table", f"write it as [{name}]")
+            result[key] = _table(value, check, where, name + ".")
+        else:
+            result[key] = check(value, where, name)
+    return result
+
+
+def _text(value: Any, where: str, key: str) -> str:
+    if not isinstance(value, str) or not value or not value.isprintable():
+        raise _refuse(where, key, "is not a text", "write it in quotation marks")
+    return value
+
+
+def _host_name(value: Any, where: str, key: str) -> str:
+    text = _text(value, where, key)
+    if len(text) > 64:  # noqa: PLR2004 - HOST_NAME_MAX
+        raise _refuse(where, key, "is longer than 64 characters", "shorten it")
+    return text
+
+
+def _flag(value: Any, where: str, key: str) -> bool:
+    if not isinstance(value, bool):
+        raise _refuse(where, key, f"is {value!r}", "write true or false")
+    return value
+
+
+def _absolute(value: Any, where: str, key: str) -> Path:
+    path = Path(_text(value, where, key))
+    if not path.is_absolute():
+        raise _refuse(where, key, f"{str(path)!r} is not an absolute path", "begin it with /")
+    return path
+
+
+def _size(value: Any, where: str, key: str) -> int:
+    remedy = 'write bytes, or a number with K, M, G or T, like "10G"'
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    match = isinstance(value, str) and re.fullmatch(r"([0-9]{1,15})\s*([KMGT]?)(?:iB|B)?", value)
+    if not match:
+        raise _refuse(where, key, f"{value!r} is not a size", remedy)
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def _number(lowest: float, highest: float, kind: type = float) -> type_check:
+    def check(value: Any, where: str, key: str) -> Any:
+        fits = isinstance(value, (int, kind)) and not isinstance(value, bool)
+        if not fits or not lowest <= value <= highest:
+            remedy = f"write a number from {lowest:g} to {highest:g}"
+            raise _refuse(where, key, f"{value!r} is not a possible value", remedy)
+        return kind(value)
+
+    return check
+
+
+def _group(version: int) -> type_check:
+    def check(value: Any, where: str, key: str) -> str:
+        try:
+            address = ipaddress.ip_address(_text(value, where, key))
+        except ValueError:
+            address = None
+        if address is None or address.version != version or not address.is_multicast:
+            remedy = f"write an IPv{version} multicast address"
+            raise _refuse(where, key, f"{value!r} is not one", remedy)
+        return str(address)
+
+    return check
+
+
+def _mirror(value: Any, where: str, key: str) -> str:
+    text = _text(value, where, key)
+    url = urlsplit(text)
+    if url.scheme not in {"http", "https"} or not url.hostname:
+        remedy = "write it as pacman does: https://HOST/PATH/$repo/os/$arch"
+        raise _refuse(where, key, f"{text!r} is not a mirror's address", remedy)
+    return text
+
+
+def _endpoint(value: Any, where: str, key: str) -> str:
+    text = _text(value, where, key)
+    kind, _, rest = text.partition(":")
+    if not kind.isalnum() or not rest:
+        remedy = "write a Twisted endpoint, like tcp:19432 or unix:/run/flocon/lan"
+        raise _refuse(where, key, f"{text!r} is not an endpoint", remedy)
+    return text
+
+
+def _list(item: type_check) -> type_check:
+    def check(value: Any, where: str, key: str) -> tuple[Any, ...]:
+        if not isinstance(value, list):
+            raise _refuse(where, key, "is not a list", "write it in square brackets")
+        return tuple(item(one, where, key) for one in value)
+
+    return check
+
+
+#: Every key of flocon.toml and its check; a table is a mapping.
+_KEYS: Mapping[str, Any] = {
+    "name": _host_name,
+    "pacman_conf": _absolute,
+    "lan": _endpoint,
+    "loopback": _list(_endpoint),
+    "mirrors": _list(_mirror),
+    "debug": _flag,
+    "store": {"path": _absolute, "max_size": _size},
+    "presence": {
+        "group": _group(4),
+        "group6": _group(6),
+        "port": _number(1, 65535, int),
+        "beat": _number(0.2, 3600),
+        "interfaces": _list(_text),
+    },
+}
+
+
+def keys() -> list[str]:
+    """Return every key of flocon.toml, dotted."""
+    names = []
+    for key, check in _KEYS.items():
+        names += [f"{key}.{inner}" for inner in check] if isinstance(check, Mapping) else [key]
+    return names
+
+
+assert {entry.name for entry in fields(Settings)} - {"config"} == set(_KEYS)  # noqa: S101
