@@ -81,39 +81,39 @@ class Options(usage.Options):
 
     def __init__(self) -> None:
         super().__init__()
-        self.values: dict[str, Any] = {"interface": [], "loopback": []}
+        self.given: dict[str, Any] = {"interface": [], "loopback": []}
 
     def opt_config(self, value: str) -> None:
         """FILE  flocon's own settings [/etc/flocon.toml, where it exists]"""  # noqa: D400, D415
-        self.values["config"] = Path(value)
+        self.given["config"] = Path(value)
 
     def opt_pacman_conf(self, value: str) -> None:
         """FILE  pacman's configuration [/etc/pacman.conf]"""  # noqa: D400, D415
-        self.values["pacman_conf"] = Path(value)
+        self.given["pacman_conf"] = Path(value)
 
     def opt_store(self, value: str) -> None:
         """DIR  where packages are kept for the LAN [/var/cache/flocon]"""  # noqa: D400, D415
-        self.values["store"] = Path(value)
+        self.given["store"] = Path(value)
 
     def opt_interface(self, value: str) -> None:
         """NAME|ADDRESS  announce on this one only; may be repeated [every one]"""  # noqa: D400, D415
-        self.values["interface"].append(value)
+        self.given["interface"].append(value)
 
     def opt_lan(self, value: str) -> None:
-        """ENDPOINT  where peers ask [tcp6:19432:interface=\\:\\:]"""  # noqa: D400, D415
-        self.values["lan"] = value
+        r"""ENDPOINT  where peers ask [tcp6:19432:interface=\:\:]"""  # noqa: D400, D415
+        self.given["lan"] = value
 
     def opt_loopback(self, value: str) -> None:
         """ENDPOINT  where pacman asks; may be repeated [127.0.0.1 and ::1, port 19433]"""  # noqa: D400, D415
-        self.values["loopback"].append(value)
+        self.given["loopback"].append(value)
 
     def opt_debug(self) -> None:
         """Tell of every request and every peer."""
-        self.values["debug"] = True
+        self.given["debug"] = True
 
     def settings(self) -> Settings:
         """Return the settings of this command line; raise ConfigurationError."""
-        return load(self.values)
+        return load(self.given)
 
 
 def load(command_line: Mapping[str, Any]) -> Settings:

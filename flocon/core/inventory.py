@@ -159,7 +159,7 @@ class Holders:
     def replica(self, peer: str) -> Replica | None:
         """Return what is known of ``peer``'s inventory, or None where nothing was read yet."""
         known = self._peers.get(peer)
-        return known and Replica(known.generation, known.files, known.bytes)
+        return None if known is None else Replica(known.generation, known.files, known.bytes)
 
     def replace(self, peer: str, generation: int, changes: Iterable[Change]) -> None:
         """Take the whole inventory of ``peer`` as read at ``generation``."""
