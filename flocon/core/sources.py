@@ -1,0 +1,85 @@
+"""Whom to ask, in which order: pure ranking of holders and mirrors.
+
+A rank is a sorted list, nothing is asked here. Chance enters as the file's name: nodes that know
+nothing yet of their holders' speed still spread their files over them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from flocon.core.standing import Standing
+
+
+class Origin(Enum):
+    """What kind of source bytes come from."""
+
+    PEER = "peer"
+    MIRROR = "mirror"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One place to ask for one file.
+
+    ``key`` names it in ``Standing`` (a node id, or a mirror's network location), ``label`` is what
+    ``Flocon-Source`` says behind the kind, ``url`` is where the file is.
+    """
+
+    origin: Origin
+    key: str
+    label: str
+    url: str
+
+    def __str__(self) -> str:
+        return f"{self.origin.value} {self.label}"
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A peer that announced the file: ``near`` if it is on one of our own subnets."""
+
+    node: str
+    near: bool
+
+
+def spread(node: str, file_name: str) -> int:
+    """Return a number that is the same on every node and even over nodes, for one file."""
+    return int.from_bytes(blake2b(f"{node}\n{file_name}".encode(), digest_size=8).digest())
+
+
+def rank_holders(
+    holders: Iterable[Holder], file_name: str, standing: Standing, now: float
+) -> list[Holder]:
+    """Sort holders, best first.
+
+    Those that failed lately come last; then the one whose link is least shared, by its measured
+    throughput over the transfers it would then serve us; unmeasured ones count as fast, so that
+    each is tried; nearest subnet first; and evenly by file where nothing else decides.
+    """
+
+    def merit(holder: Holder) -> tuple[bool, float, bool, int]:
+        share = standing.throughput(holder.node) or float("1e12")
+        expected = share / (1 + standing.active(holder.node))
+        return (
+            standing.demoted(holder.node, now),
+            -expected,
+            not holder.near,
+            -spread(holder.node, file_name),
+        )
+
+    return sorted(holders, key=merit)
+
+
+def rank_mirrors(
+    servers: Sequence[str], keys: Sequence[str], standing: Standing, now: float
+) -> list[str]:
+    """Keep the operator's order, but put mirrors that failed lately last."""
+    order = sorted(range(len(servers)), key=lambda at: (standing.demoted(keys[at], now), at))
+    return [servers[at] for at in order]

@@ -1,0 +1,335 @@
+"""One GET into a sink, within limits: the only place where bytes of files come in.
+
+Uses twisted.web's Agent and not treq, which decodes ``Content-Encoding`` on the way: the bytes of
+a package must arrive as they are. What to ask whom, and what to do with a failure, is decided
+elsewhere; here a failure becomes a SourceError.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from twisted.internet import defer, error
+from twisted.internet.endpoints import HostnameEndpoint, TCP6ClientEndpoint
+from twisted.internet.protocol import Protocol as TwistedProtocol
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
+from twisted.web.client import (
+    Agent,
+    BrowserLikePolicyForHTTPS,
+    HTTPConnectionPool,
+    RedirectAgent,
+    ResponseDone,
+    ResponseFailed,
+    ResponseNeverReceived,
+)
+from twisted.web.error import SchemeNotSupported
+from twisted.web.http import PotentialDataLoss
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IAgent, IAgentEndpointFactory
+from zope.interface import implementer
+
+from flocon import __version__
+from flocon.core.extents import parse_content_range
+from flocon.errors import Broken, Refused, SourceError, Stalled, Unreachable
+
+if TYPE_CHECKING:
+    from twisted.internet.defer import Deferred
+    from twisted.internet.interfaces import IDelayedCall, IReactorTime
+    from twisted.web.client import URI
+    from twisted.web.iweb import IResponse
+
+USER_AGENT = f"flocon/{__version__}"
+#: Idle connections kept to one peer or mirror; pacman has five files at a time.
+PERSISTENT_CONNECTIONS = 6
+#: Seconds an idle connection is kept; below the 60 s after which our own faces close it.
+IDLE_SECONDS = 45
+#: Bytes of headers are bounded by twisted.web's client itself (16 KiB a line).
+OK, PARTIAL_CONTENT, NOT_MODIFIED = 200, 206, 304
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long to wait, in seconds: for a connection, for headers, for the next bytes."""
+
+    first_byte: float
+    stall: float
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a source said before its first byte.
+
+    ``start`` is the position of the first byte to come, ``size`` that of the whole file or None.
+    ``modified`` and ``etag`` are passed on as they came.
+    """
+
+    status: int
+    start: int
+    size: int | None
+    modified: str | None
+    etag: str | None
+
+
+class Sink(Protocol):
+    """What takes a file's bytes; both methods may raise SourceError to end the fetch."""
+
+    def begin(self, head: Head) -> None: ...
+
+    def write(self, position: int, data: bytes) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to ask for: bytes of ``url`` from ``start`` up to ``end`` (None: all the rest).
+
+    ``modified_since`` makes it conditional (a 304 reaches the sink as a head), ``if_range`` ties
+    a range to the version that began it.
+    """
+
+    url: str
+    source: str
+    start: int = 0
+    end: int | None = None
+    modified_since: str | None = None
+    if_range: str | None = None
+
+    def headers(self) -> Headers:
+        headers = Headers({"User-Agent": [USER_AGENT], "Accept": ["*/*"]})
+        if self.start or self.end is not None:
+            last = "" if self.end is None else str(self.end - 1)
+            headers.setRawHeaders("Range", [f"bytes={self.start}-{last}"])
+            if self.if_range:
+                headers.setRawHeaders("If-Range", [self.if_range])
+        if self.modified_since:
+            headers.setRawHeaders("If-Modified-Since", [self.modified_since])
+        return headers
+
+
+@implementer(IAgentEndpointFactory)
+class _PeerEndpoints:
+    """Connects to literal addresses; knows IPv6 zones, which HostnameEndpoint would resolve."""
+
+    def __init__(self, reactor: object, connect_timeout: float) -> None:
+        self._reactor = reactor
+        self._timeout = connect_timeout
+
+    def endpointForURI(self, uri: URI) -> object:
+        host = uri.host.decode("ascii").strip("[]").replace("%25", "%")
+        if ":" in host:
+            return TCP6ClientEndpoint(self._reactor, host, uri.port, timeout=self._timeout)
+        return HostnameEndpoint(self._reactor, host, uri.port, timeout=self._timeout)
+
+
+def peer_agent(reactor: object, connect_timeout: float) -> tuple[IAgent, HTTPConnectionPool]:
+    """Return an agent for peers (no redirects, literal addresses) and its pool."""
+    pool = _pool(reactor)
+    endpoints = _PeerEndpoints(reactor, connect_timeout)
+    return Agent.usingEndpointFactory(reactor, endpoints, pool=pool), pool
+
+
+def mirror_agent(reactor: object, connect_timeout: float) -> tuple[IAgent, HTTPConnectionPool]:
+    """Return an agent for mirrors (redirects followed, certificates checked) and its pool."""
+    pool = _pool(reactor)
+    agent = Agent(reactor, BrowserLikePolicyForHTTPS(), connectTimeout=connect_timeout, pool=pool)
+    return RedirectAgent(agent, 5), pool
+
+
+def _pool(reactor: object) -> HTTPConnectionPool:
+    pool = HTTPConnectionPool(reactor, persistent=True)
+    pool.maxPersistentPerHost = PERSISTENT_CONNECTIONS
+    pool.cachedConnectionTimeout = IDLE_SECONDS
+    # The pool would repeat a request on a new connection; our own failover does that better,
+    # except for the case it is made for: a kept connection that was closed meanwhile.
+    pool.retryAutomatically = True
+    return pool
+
+
+async def fetch(
+    agent: IAgent, clock: IReactorTime, wanted: Wanted, sink: Sink, limits: Limits
+) -> Head:
+    """Get ``wanted`` into ``sink``; return the head once the last byte was written.
+
+    Raises a SourceError: Unreachable, Refused, Stalled or Broken, or what the sink raised.
+    """
+    head, response = await _ask(agent, clock, wanted, limits)
+    try:
+        sink.begin(head)
+    except SourceError:
+        _abandon(response)
+        raise
+    if head.status == NOT_MODIFIED:
+        return head
+    body = _Body(clock, wanted, head, sink, limits.stall)
+    response.deliverBody(body)
+    await body.done
+    return head
+
+
+async def _ask(
+    agent: IAgent, clock: IReactorTime, wanted: Wanted, limits: Limits
+) -> tuple[Head, IResponse]:
+    asked: Deferred[IResponse] = agent.request(b"GET", wanted.url.encode("ascii"), wanted.headers())
+    asked.addTimeout(limits.first_byte, clock)
+    try:
+        response = await asked
+    except defer.TimeoutError:
+        raise Stalled(wanted.source, f"no answer within {limits.first_byte:g} s") from None
+    except defer.CancelledError:
+        raise
+    except (error.ConnectError, error.DNSLookupError, error.ConnectingCancelledError) as reason:
+        raise Unreachable(wanted.source, str(reason)) from None
+    except (ResponseNeverReceived, ResponseFailed) as reason:
+        raise Broken(wanted.source, _first_reason(reason)) from None
+    except SchemeNotSupported as reason:
+        raise Unreachable(wanted.source, str(reason)) from None
+    except Exception as reason:  # noqa: BLE001 - Agent lets whatever its parser met escape
+        raise Broken(wanted.source, f"{type(reason).__name__}: {reason}") from None
+    try:
+        return _head(wanted, response), response
+    except SourceError:
+        _abandon(response)
+        raise
+
+
+def _first_reason(reason: ResponseNeverReceived | ResponseFailed) -> str:
+    reasons = getattr(reason, "reasons", None) or [Failure(reason)]
+    return str(reasons[0].value) or type(reasons[0].value).__name__
+
+
+def _header(response: IResponse, name: str) -> str | None:
+    values = response.headers.getRawHeaders(name)
+    return str(values[0]) if values else None
+
+
+def _head(wanted: Wanted, response: IResponse) -> Head:
+    status = response.code
+    modified = _header(response, "Last-Modified")
+    etag = _header(response, "ETag")
+    if status == NOT_MODIFIED and wanted.modified_since:
+        return Head(status, 0, None, modified, etag)
+    length = _content_length(wanted, response)
+    if status == OK:
+        # A source that knows no ranges sends all: the sink throws away what it has already.
+        return Head(status, 0, length, modified, etag)
+    if status != PARTIAL_CONTENT or not (wanted.start or wanted.end is not None):
+        raise Refused(wanted.source, status)
+    ranged = parse_content_range(_header(response, "Content-Range"))
+    if ranged is None or ranged[0].start != wanted.start:
+        raise Broken(wanted.source, "answered with another range than was asked for")
+    extent, size = ranged
+    end = size if wanted.end is None else min(wanted.end, size)
+    if extent.end != end or (length is not None and length != len(extent)):
+        raise Broken(wanted.source, "answered with another range than was asked for")
+    return Head(status, extent.start, size, modified, etag)
+
+
+def _content_length(wanted: Wanted, response: IResponse) -> int | None:
+    text = _header(response, "Content-Length")
+    if text is None:
+        return None
+    if not text.isdecimal() or len(text) > 15:  # noqa: PLR2004 - int() itself has no bound
+        raise Broken(wanted.source, "sent a length that is none")
+    return int(text)
+
+
+def _abandon(response: IResponse) -> None:
+    """End the connection of an answer that nobody will read."""
+    response.deliverBody(_Discard())
+
+
+class _Discard(TwistedProtocol):
+    def connectionMade(self) -> None:
+        if self.transport is not None:
+            self.transport.loseConnection()
+
+
+class _Body(TwistedProtocol):
+    """Hands the body on to the sink; ends it when it stalls, overruns or is cancelled."""
+
+    def __init__(
+        self, clock: IReactorTime, wanted: Wanted, head: Head, sink: Sink, stall: float
+    ) -> None:
+        self._clock = clock
+        self._wanted = wanted
+        self._sink = sink
+        self._stall = stall
+        self._position = head.start
+        self._end = head.size if wanted.end is None or head.status == OK else wanted.end
+        self._failure: SourceError | None = None
+        self._cancelled = False
+        self._last = clock.seconds()
+        self._watch: IDelayedCall | None = None
+        self.done: Deferred[None] = defer.Deferred(self._cancel)
+
+    def connectionMade(self) -> None:
+        self._last = self._clock.seconds()
+        self._watch = self._clock.callLater(self._stall, self._look)
+
+    def _look(self) -> None:
+        """See whether anything came since; one timer an answer, however many chunks."""
+        idle = self._clock.seconds() - self._last
+        if idle >= self._stall:
+            self._watch = None
+            self._fail(Stalled(self._wanted.source, f"silent for {self._stall:g} s"))
+        else:
+            self._watch = self._clock.callLater(self._stall - idle, self._look)
+
+    def _cancel(self, _: Deferred[None]) -> None:
+        self._cancelled = True
+        self._end_connection()
+
+    def _fail(self, failure: SourceError) -> None:
+        if self._failure is None:
+            self._failure = failure
+        self._end_connection()
+
+    def _end_connection(self) -> None:
+        if self.transport is not None:
+            self.transport.loseConnection()
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._failure is not None or self._cancelled:
+            return
+        self._last = self._clock.seconds()
+        end = self._position + len(data)
+        if self._end is not None and end > self._end:
+            self._fail(Broken(self._wanted.source, "sent more than it promised"))
+            return
+        try:
+            self._sink.write(self._position, data)
+        except SourceError as failure:
+            self._fail(failure)
+            return
+        self._position = end
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+        if self._cancelled:
+            return
+        self._judge(reason)
+        if self._failure is not None:
+            self.done.errback(self._failure)
+        else:
+            self.done.callback(None)
+
+    def _judge(self, reason: Failure) -> None:
+        if self._failure is not None:
+            return
+        if self._end is not None and self._position != self._end:
+            self._failure = Broken(self._wanted.source, f"ended after {self._position} bytes")
+        elif self._end is None and not reason.check(ResponseDone, PotentialDataLoss):
+            self._failure = Broken(self._wanted.source, "the connection was lost")
+
+
+def literal_host(address: str) -> str:
+    """Return ``address`` as it stands in a URL; an IPv6 zone is escaped (RFC 6874)."""
+    return f"[{address.replace('%', '%25')}]" if ":" in address else address
+
+
+def network_location(url: str) -> str:
+    """Return ``HOST:PORT`` of a URL as it is written there."""
+    return url.split("://", 1)[-1].split("/", 1)[0]

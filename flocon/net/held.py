@@ -1,0 +1,119 @@
+"""Answers with a file that is whole and on this machine: ranges, conditions, sendfile."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Protocol
+
+from twisted.internet.error import ConnectionAborted
+from twisted.web import http
+
+from flocon.core.extents import Extent, Unsatisfiable, parse_range
+from flocon.net.respond import refuse
+from flocon.net.sendfile import sender
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from twisted.web.server import Request
+
+CONTENT_TYPE = "application/octet-stream"
+
+
+class Opened(Protocol):
+    """An open, whole, regular file: its size in bytes and its mtime in seconds."""
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def modified(self) -> float: ...
+
+    def fileno(self) -> int: ...
+
+    def close(self) -> None: ...
+
+
+async def send_opened(
+    request: Request,
+    opened: Opened,
+    sha256: bytes | None,
+    sent: Callable[[int], None],
+) -> None:
+    """Send ``opened`` and close it; ``sha256`` gives ETag and Repr-Digest, where known."""
+    try:
+        extent = _begin(request, opened, sha256)
+        if extent is None:
+            return
+        if request.method == b"HEAD":
+            request.finish()
+            return
+        end = extent.end
+        await send_extent(request, extent, fileno=opened.fileno, limit=lambda _: end, sent=sent)
+    finally:
+        opened.close()
+
+
+async def send_extent(
+    request: Request,
+    extent: Extent,
+    *,
+    fileno: Callable[[], int],
+    limit: Callable[[int], int],
+    sent: Callable[[int], None],
+    attach: Callable[[Callable[[], None], Callable[[], None]], None] | None = None,
+) -> None:
+    """Send the body and finish, unless the client leaves first.
+
+    Where the file is still growing, ``attach`` is given what to call when ``limit`` rises and
+    when nothing right can follow any more.
+    """
+    body = sender(request, extent.start, extent.end, fileno=fileno, limit=limit, sent=sent)
+    body.start()
+    if attach is not None:
+        attach(body.poke, body.abort)
+    try:
+        await body.done
+    except ConnectionAborted:
+        return
+    request.finish()
+
+
+def _begin(request: Request, opened: Opened, sha256: bytes | None) -> Extent | None:
+    """Write the head; return what to send, or None where the answer is complete already."""
+    etag = f'"{sha256.hex()}"' if sha256 else None
+    modified = formatdate(opened.modified, usegmt=True)
+    request.setHeader("Content-Type", CONTENT_TYPE)
+    request.setHeader("Accept-Ranges", "bytes")
+    fresh = request.setLastModified(opened.modified) is http.CACHED
+    if etag and sha256:
+        fresh = request.setETag(etag.encode()) is http.CACHED or (
+            fresh and request.getHeader("If-None-Match") is None
+        )
+        request.setHeader("Repr-Digest", f"sha-256=:{b64encode(sha256).decode()}:")
+    if fresh:
+        request.setResponseCode(http.NOT_MODIFIED)
+        request.finish()
+        return None
+    request.setResponseCode(http.OK)
+    if_range = request.getHeader("If-Range")
+    wanted = request.getHeader("Range") if if_range in {None, etag, modified} else None
+    return set_extent(request, wanted, opened.size)
+
+
+def set_extent(request: Request, header: str | None, size: int) -> Extent | None:
+    """Set status and length for a Range ``header``; return the extent, None after a 416."""
+    try:
+        extent = parse_range(header, size)
+    except Unsatisfiable:
+        request.setHeader("Content-Range", f"bytes */{size}")
+        refuse(request, http.REQUESTED_RANGE_NOT_SATISFIABLE)
+        return None
+    if extent is None:
+        extent = Extent(0, size)
+    else:
+        request.setResponseCode(http.PARTIAL_CONTENT)
+        request.setHeader("Content-Range", f"bytes {extent.start}-{extent.end - 1}/{size}")
+    request.setHeader("Content-Length", str(len(extent)))
+    return extent

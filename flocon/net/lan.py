@@ -1,0 +1,133 @@
+"""The face peers use, on 19432: held packages and the inventory, nothing else of this machine.
+
+Whoever is on the LAN can ask, so a path is one of a few fixed shapes, a file is looked up by a
+checked name in memory before any disk is touched, and every answer is bounded. What is refused
+is counted, not logged.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import unquote_to_bytes
+
+from twisted.web import http
+from twisted.web.resource import Resource
+
+from flocon.core.inventory import format_inventory
+from flocon.core.names import Kind, parse_file_name
+from flocon.errors import StoreError
+from flocon.net.held import send_opened
+from flocon.net.respond import refuse, respond
+
+if TYPE_CHECKING:
+    from twisted.web.server import Request
+
+    from flocon.core.inventory import Content, Inventory
+    from flocon.core.traffic import Traffic
+    from flocon.net.held import Opened
+    from flocon.net.loopback import Found
+
+#: Longest path that can name something here, escaped.
+LONGEST_PATH = 1_024
+
+
+class Shelf(Protocol):
+    """What this face may give away; ``service`` has it."""
+
+    traffic: Traffic
+    inventory: Inventory
+    epoch: str
+
+    def held(self, file_name: str, content: Content | None) -> Found | None:
+        """Return the file if it is offered to the LAN."""
+
+    def open(self, found: Found, *, signature: bool) -> Opened:
+        """Open it or its signature; raise StoreError if it is gone."""
+
+
+class Lan(Resource):
+    """The whole face is one resource; see docs/protocol.rst for its paths."""
+
+    isLeaf = True
+
+    def __init__(self, shelf: Shelf) -> None:
+        super().__init__()
+        self._shelf = shelf
+        self.counters: Counter[str] = Counter()
+
+    def render(self, request: Request) -> int:
+        return respond(request, self._answer(request))
+
+    async def _answer(self, request: Request) -> None:
+        request.responseHeaders.removeHeader("Server")
+        if request.method not in {b"GET", b"HEAD"}:
+            request.setHeader("Allow", "GET, HEAD")
+            self._refuse(request, http.NOT_ALLOWED)
+            return
+        match _segments(request.path):
+            case ["pkg", name]:
+                await self._package(request, name)
+            case ["inventory"]:
+                await self._inventory(request)
+            case _:
+                self._refuse(request, http.NOT_FOUND)
+
+    def _refuse(self, request: Request, status: int) -> None:
+        self.counters[f"refused {status}"] += 1
+        refuse(request, status)
+
+    async def _package(self, request: Request, name: str) -> None:
+        file = parse_file_name(name)
+        if file is None or file.kind is not Kind.PACKAGE:
+            self._refuse(request, http.NOT_FOUND)
+            return
+        found = self._shelf.held(file.subject, None)
+        if found is None:
+            self._refuse(request, http.NOT_FOUND)
+            return
+        try:
+            opened = self._shelf.open(found, signature=file.is_signature)
+        except StoreError:
+            self._refuse(request, http.NOT_FOUND)
+            return
+        self.counters["files"] += 1
+        digest = None if file.is_signature else found.content.sha256
+        await send_opened(request, opened, digest, self._shelf.traffic.to_peer)
+
+    async def _inventory(self, request: Request) -> None:
+        inventory = self._shelf.inventory
+        since = _since(request)
+        changes = None if since is None else inventory.since(since)
+        whole = changes is None
+        lines = list(
+            format_inventory(
+                self._shelf.epoch,
+                inventory.generation,
+                inventory.whole() if changes is None else changes,
+                whole=whole,
+            )
+        )
+        body = b"".join(lines)
+        self.counters["inventories"] += 1
+        request.setHeader("Content-Type", "text/plain; charset=us-ascii")
+        request.setHeader("Content-Length", str(len(body)))
+        request.write(b"" if request.method == b"HEAD" else body)
+        request.finish()
+
+
+def _segments(path: bytes) -> list[str]:
+    """Split a path and unescape each part once; empty where it cannot name anything."""
+    if len(path) > LONGEST_PATH or not path.startswith(b"/"):
+        return []
+    try:
+        return [unquote_to_bytes(part).decode("ascii") for part in path[1:].split(b"/")]
+    except UnicodeDecodeError:
+        return []
+
+
+def _since(request: Request) -> int | None:
+    values: list[Any] = (request.args or {}).get(b"since", [])
+    if len(values) == 1 and values[0].isdigit() and len(values[0]) <= 15:  # noqa: PLR2004
+        return int(values[0])
+    return None

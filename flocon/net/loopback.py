@@ -1,0 +1,297 @@
+"""The face pacman uses, on 19433: packages, signatures, databases, status.
+
+Only for this machine: a foreign client address is refused, and so is a foreign ``Host`` (a web
+page that rebinds its name to 127.0.0.1). Nothing here changes state. What to answer with is the
+``Desk``'s to say; this module turns that into HTTP.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any, Protocol
+
+from twisted.web import http
+from twisted.web.resource import Resource
+
+from flocon.core.extents import parse_open_range
+from flocon.core.names import Asked, Kind, parse_path
+from flocon.errors import FloconError, StoreError
+from flocon.net.fetch import NOT_MODIFIED
+from flocon.net.held import CONTENT_TYPE, send_extent, send_opened, set_extent
+from flocon.net.respond import finish_text, refuse, respond
+from flocon.net.site import host_of
+from flocon.net.transfers import Reader
+
+if TYPE_CHECKING:
+    from twisted.internet.defer import Deferred
+    from twisted.web.server import Request
+
+    from flocon.core.inventory import Content
+    from flocon.core.syncdb import Entry
+    from flocon.core.traffic import Traffic
+    from flocon.net.held import Opened
+    from flocon.net.transfers import Transfer
+
+SOURCE_HEADER = "Flocon-Source"
+_OWN_NAMES = {"localhost", "127.0.0.1", "::1"}
+#: Names of ``.sig`` files that the mirrors lack, remembered until the database changes.
+MOST_ABSENT = 1_024
+
+
+class Found(Protocol):
+    """A file of this machine, as ``host.cache`` knows it."""
+
+    @property
+    def content(self) -> Content: ...
+
+    @property
+    def origin(self) -> str: ...
+
+
+class Desk(Protocol):
+    """What this face needs decided; ``service`` has the answers."""
+
+    traffic: Traffic
+    reactor: Any
+
+    def entry(self, asked: Asked) -> Entry | None:
+        """Return what the sync database says of a package, None where it is not listed."""
+
+    def settled(self) -> Deferred[None]:
+        """Wait, briefly, until the sync databases are read as they are on disk."""
+
+    def held(self, file_name: str, content: Content | None) -> Found | None:
+        """Return the file if it is held here (with this content, where given)."""
+
+    def open(self, found: Found, *, signature: bool) -> Opened:
+        """Open it or its signature; raise StoreError if it is gone."""
+
+    def package(self, asked: Asked, entry: Entry | None, start: int) -> Transfer:
+        """Return the transfer that brings a package."""
+
+    def signature(self, file_name: str) -> tuple[Transfer, Deferred[bytes | None]] | None:
+        """Return the signature of a package that came lately, or is coming."""
+
+    def from_mirrors(self, asked: Asked, modified_since: str | None) -> Transfer:
+        """Return a transfer of this very file from the mirrors, kept by nobody."""
+
+    def status(self) -> dict[str, Any]:
+        """Return what ``/status.json`` says."""
+
+
+class Loopback(Resource):
+    """The whole face is one resource: its paths are pacman's."""
+
+    isLeaf = True
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self._desk = desk
+        self._traffic = desk.traffic
+        self._absent: OrderedDict[tuple[str, str], None] = OrderedDict()
+
+    def render(self, request: Request) -> int:
+        return respond(request, self._answer(request))
+
+    async def _answer(self, request: Request) -> None:
+        request.responseHeaders.removeHeader("Server")
+        if not _from_this_machine(request):
+            refuse(request, http.FORBIDDEN)
+        elif request.method not in {b"GET", b"HEAD"}:
+            request.setHeader("Allow", "GET, HEAD")
+            refuse(request, http.NOT_ALLOWED)
+        elif request.path == b"/check":
+            finish_text(request, b"OK\n", "text/plain; charset=utf-8")
+        elif request.path == b"/status.json":
+            body = json.dumps(self._desk.status(), indent=1).encode() + b"\n"
+            finish_text(request, body, "application/json")
+        else:
+            await self._file(request)
+
+    async def _file(self, request: Request) -> None:
+        asked = parse_path(request.path)
+        if asked is None:
+            self._refuse(request, http.NOT_FOUND)
+        elif asked.file.kind is Kind.DATABASE:
+            await self._database(request, asked)
+        elif asked.file.is_signature:
+            await self._signature(request, asked)
+        else:
+            await self._package(request, asked)
+
+    def _refuse(self, request: Request, status: int) -> None:
+        self._traffic.answers[f"refused {status}"] += 1
+        refuse(request, status)
+
+    def _say_source(self, request: Request, source: str) -> None:
+        self._traffic.answers[source.partition(" ")[0]] += 1
+        request.setHeader(SOURCE_HEADER, source)
+
+    # Packages
+
+    async def _package(self, request: Request, asked: Asked) -> None:
+        entry = await self._listed(asked)
+        content = _content(entry)
+        if await self._send_held(request, asked, content, signature=False):
+            return
+        start = parse_open_range(request.getHeader("Range"))
+        transfer = self._desk.package(asked, entry, start)
+        await self._follow(request, transfer)
+
+    async def _listed(self, asked: Asked) -> Entry | None:
+        """Look the package up; a database that was replaced a moment ago is waited for."""
+        await self._desk.settled()
+        return self._desk.entry(asked)
+
+    async def _send_held(
+        self, request: Request, asked: Asked, content: Content | None, *, signature: bool
+    ) -> bool:
+        found = self._desk.held(asked.file.subject, content)
+        if found is None:
+            return False
+        try:
+            opened = self._desk.open(found, signature=signature)
+        except StoreError:
+            return False
+        self._say_source(request, found.origin)
+        digest = None if signature else found.content.sha256
+        await send_opened(request, opened, digest, self._traffic.to_pacman)
+        return True
+
+    async def _follow(self, request: Request, transfer: Transfer) -> None:
+        """Send what a transfer brings, from where pacman wants it."""
+        reader = Reader(transfer, transfer.subject.start)
+        try:
+            await transfer.begun.wait()
+            if transfer.not_modified:
+                self._not_modified(request, transfer)
+                return
+            if transfer.size is None:
+                await transfer.finished.wait()
+            await self._send_growing(request, transfer, reader)
+        except FloconError:
+            if request.startedWriting:
+                raise
+            self._refuse(request, _failure_status(transfer))
+        finally:
+            reader.close()
+
+    async def _send_growing(self, request: Request, transfer: Transfer, reader: Reader) -> None:
+        self._set_head(request, transfer)
+        assert transfer.size is not None  # noqa: S101 - for the type checker; awaited above
+        extent = set_extent(request, request.getHeader("Range"), transfer.size)
+        if extent is None:
+            return
+        if request.method == b"HEAD":
+            request.finish()
+            return
+        reader.move(extent.start)
+
+        def sent(count: int) -> None:
+            reader.sent(count)
+            self._traffic.to_pacman(count)
+
+        def fileno() -> int:
+            # Looked up each time: a transfer can change its file, when a disk is full.
+            return transfer.incoming.fileno()
+
+        await send_extent(
+            request,
+            extent,
+            fileno=fileno,
+            limit=reader.limit,
+            sent=sent,
+            attach=reader.attach,
+        )
+
+    def _set_head(self, request: Request, transfer: Transfer) -> None:
+        self._say_source(request, str(transfer.source))
+        request.setHeader("Content-Type", CONTENT_TYPE)
+        request.setHeader("Accept-Ranges", "bytes")
+        if transfer.head is not None and transfer.head.modified:
+            request.setHeader("Last-Modified", transfer.head.modified)
+
+    def _not_modified(self, request: Request, transfer: Transfer) -> None:
+        self._set_head(request, transfer)
+        request.setResponseCode(NOT_MODIFIED)
+        request.finish()
+
+    # Signatures
+
+    async def _signature(self, request: Request, asked: Asked) -> None:
+        entry = await self._listed(asked)
+        if await self._send_held(request, asked, _content(entry), signature=True):
+            return
+        coming = self._desk.signature(asked.file.subject)
+        if coming is not None:
+            transfer, waiting = coming
+            try:
+                signature = await waiting
+            except FloconError:
+                signature = None
+            if signature is not None:
+                self._say_source(request, str(transfer.source))
+                self._send_bytes(request, signature)
+                return
+        await self._relay(request, asked)
+
+    def _send_bytes(self, request: Request, data: bytes) -> None:
+        extent = set_extent(request, request.getHeader("Range"), len(data))
+        if extent is None:
+            return
+        request.setHeader("Content-Type", CONTENT_TYPE)
+        body = b"" if request.method == b"HEAD" else data[extent.start : extent.end]
+        request.write(body)
+        self._traffic.to_pacman(len(body))
+        request.finish()
+
+    # Databases, and whatever only the mirrors can answer
+
+    async def _database(self, request: Request, asked: Asked) -> None:
+        key = (asked.repository, asked.file.text)
+        if key in self._absent:
+            self._refuse(request, http.NOT_FOUND)
+            return
+        transfer = await self._relay(request, asked)
+        if transfer.verified and not transfer.not_modified:
+            # A new database: what was absent beside the old one may be there now.
+            for suffix in (".db.sig", ".files.sig"):
+                self._absent.pop((asked.repository, asked.repository + suffix), None)
+        elif asked.file.is_signature and _failure_status(transfer) == http.NOT_FOUND:
+            self._absent[key] = None
+            if len(self._absent) > MOST_ABSENT:
+                self._absent.popitem(last=False)
+
+    async def _relay(self, request: Request, asked: Asked) -> Transfer:
+        transfer = self._desk.from_mirrors(asked, request.getHeader("If-Modified-Since"))
+        await self._follow(request, transfer)
+        return transfer
+
+
+def _content(entry: Entry | None) -> Content | None:
+    return None if entry is None else entry.content
+
+
+def _failure_status(transfer: Transfer) -> int:
+    """Return 404 only where every mirror said so: pacman counts errors of its servers."""
+    statuses = transfer.statuses
+    if not transfer.verified and statuses and all(one == http.NOT_FOUND for one in statuses):
+        return int(http.NOT_FOUND)
+    return int(http.SERVICE_UNAVAILABLE)
+
+
+def _from_this_machine(request: Request) -> bool:
+    client = host_of(request.client)
+    if client and not ip_address(client.partition("%")[0]).is_loopback:
+        return False
+    host = request.requestHeaders.getRawHeaders("Host", [])
+    return all(_host_name(one) in _OWN_NAMES for one in host)
+
+
+def _host_name(host: str) -> str:
+    name = host.strip().lower()
+    if name.startswith("["):
+        return name[1:].partition("]")[0]
+    return name.rpartition(":")[0] if ":" in name else name

@@ -1,0 +1,111 @@
+"""The HTTP server both faces stand on: twisted.web's, with bounds and without a line a request.
+
+What a stranger can make it do is bounded here: connections in all and per address, header sizes
+(twisted.web's own), idle time, and no request bodies at all.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from twisted.web import http, server
+
+from flocon import __version__
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IAddress
+    from twisted.internet.protocol import Protocol
+    from twisted.python.failure import Failure
+    from twisted.web.resource import IResource
+
+#: Seconds a connection may be idle between requests, or take for the headers of one.
+IDLE_SECONDS = 60
+
+
+class Channel(http.HTTPChannel):
+    """One connection; counted, and silent about those that time out."""
+
+    site: Site
+
+    def connectionMade(self) -> None:
+        self._address = host_of(self.transport.getPeer())
+        super().connectionMade()
+
+    def connectionLost(self, reason: Failure) -> None:
+        self.site.release(self._address)
+        super().connectionLost(reason)
+
+    def timeoutConnection(self) -> None:
+        # HTTPChannel writes a line for each; a stranger could fill a log with them.
+        self.site.counters["timed out"] += 1
+        self.forceAbortClient()
+
+
+class Request(server.Request):
+    """A request that can have no body."""
+
+    def __init__(self, channel: Any, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(channel, *arguments, parsePOSTFormSubmission=False)
+
+    def gotLength(self, length: int | None) -> None:
+        if length != 0:
+            # Nobody has a reason to send one, and twisted.web would write it to a file.
+            self.channel.forceAbortClient()
+            length = 0
+        super().gotLength(length)
+
+
+class Site(server.Site):
+    """A face: ``most_connections`` in all, ``most_per_address`` of one address (0: no bound)."""
+
+    protocol = Channel
+
+    def __init__(
+        self,
+        reactor: Any,
+        resource: IResource,
+        *,
+        most_connections: int,
+        most_per_address: int = 0,
+    ) -> None:
+        super().__init__(resource, requestFactory=Request, timeout=IDLE_SECONDS, reactor=reactor)
+        self._most_connections = most_connections
+        self._most_per_address = most_per_address
+        self._connections: Counter[str] = Counter()
+        #: What was refused or dropped, by reason.
+        self.counters: Counter[str] = Counter()
+
+    def startFactory(self) -> None:
+        """Open no access log, and start no clock for its lines, which would tick every second."""
+
+    def log(self, request: http.Request) -> None:
+        """Write no line a request: what matters is counted."""
+
+    def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
+        address = host_of(addr)
+        total = self._connections.total()
+        mine = self._connections[address]
+        full = self._most_per_address and mine >= self._most_per_address
+        if full or total >= self._most_connections:
+            self.counters["too many connections"] += 1
+            if not mine:
+                del self._connections[address]
+            return None
+        self._connections[address] += 1
+        protocol: Protocol | None = super().buildProtocol(addr)
+        return protocol
+
+    def release(self, address: str) -> None:
+        self._connections[address] -= 1
+        if self._connections[address] <= 0:
+            del self._connections[address]
+
+
+def host_of(address: object) -> str:
+    """Return the host of a Twisted address; IPv4 in IPv6's clothes is undressed, Unix is empty."""
+    host = str(getattr(address, "host", ""))
+    return host.removeprefix("::ffff:") if "." in host else host
+
+
+SERVER_HEADER = f"flocon/{__version__}".encode()

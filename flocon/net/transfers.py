@@ -1,0 +1,701 @@
+"""Growing files: one fetch, many readers, failover inside the same answer.
+
+A Transfer is one file on its way into this node. It asks its ``choose`` for one source after the
+other until the file is whole and, where its hash is known, right. Readers follow it from any
+position; ``core.release`` says how far. Whom to ask is decided elsewhere, and where the bytes lie
+is the business of the ``Incoming`` that was handed in.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from flocon.core import release
+from flocon.core.extents import Extents
+from flocon.core.sources import Origin
+from flocon.core.verify import Verifier
+from flocon.errors import Broken, Contradicted, FloconError, SourceError, StoreError, Unreachable
+from flocon.net.fetch import NOT_MODIFIED, Head, Limits, Wanted, fetch
+from flocon.net.waiting import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from typing import Any
+
+    from twisted.internet.interfaces import IDelayedCall
+    from twisted.web.iweb import IAgent
+
+    from flocon.core.inventory import Content
+    from flocon.core.sources import Source
+
+#: Hashing starts in a thread once so many bytes wait for it; the rest of a small file is hashed
+#: at once, in less time than a thread takes to start.
+HASH_AHEAD = 2 << 20
+HASH_INLINE = 256 << 10
+HASH_STEP = 1 << 20
+#: Seconds a transfer goes on when nobody follows it any more: pacman may come back.
+GRACE = 15.0
+#: Signatures kept for the question that follows each package.
+MOST_SIGNATURES = 512
+
+
+class Incoming(Protocol):
+    """A file being written: ``host.store`` makes it, on disk or in memory."""
+
+    @property
+    def keep(self) -> bool: ...
+
+    def fileno(self) -> int: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One source to be tried, and how patiently."""
+
+    source: Source
+    limits: Limits
+
+
+class Reporter(Protocol):
+    """Learns how sources did."""
+
+    def began(self, source: Source) -> None: ...
+
+    def ended(
+        self, source: Source, size: int, seconds: float, failure: SourceError | None
+    ) -> None: ...
+
+    def contradicted(self, file_name: str, contributors: Sequence[Source]) -> None: ...
+
+
+class Tools(Protocol):
+    """What every transfer of a node shares."""
+
+    reactor: Any
+    reporter: Reporter
+
+    def agent(self, source: Source) -> IAgent: ...
+
+    def incoming(self, size: int | None) -> Incoming: ...
+
+    def spare(self) -> Incoming: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a transfer brings: a file name, and its content where that is known beforehand.
+
+    ``start`` is above 0 where only the rest of a file was asked for, from a mirror.
+    ``modified_since`` is pacman's own ``If-Modified-Since``, passed on as it came.
+    """
+
+    file_name: str
+    content: Content | None = None
+    start: int = 0
+    modified_since: str | None = None
+
+
+class Transfer:
+    """One file on its way in; see the module."""
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        tools: Tools,
+        subject: Subject,
+        choose: Callable[[Sequence[Attempt]], Attempt | None],
+    ) -> None:
+        self._tools = tools
+        self._clock = tools.reactor
+        self.subject = subject
+        self._choose = choose
+        self._tried: list[Attempt] = []
+        self._failures: list[SourceError] = []
+        self._readers: set[Reader] = set()
+        self._grace: IDelayedCall | None = None
+        self._running: Deferred[None] | None = None
+        self._file: Incoming | None = None
+        self._superseded: Incoming | None = None
+        self._arrived = Extents()
+        self._from_mirrors = Extents()
+        self._contributors: list[Source] = []
+        self._verifier = Verifier()
+        self._hashing: Outcome[None] | None = None
+        self.size = subject.content.size if subject.content else None
+        self.head: Head | None = None
+        self.source: Source | None = None
+        self.verified = False
+        self._retired = False
+        #: The first byte (or a 304) is there; fails if no source had the file.
+        self.begun: Outcome[None] = Outcome()
+        #: The file is whole and right; fails if that cannot be.
+        self.finished: Outcome[None] = Outcome()
+
+    # What others see
+
+    @property
+    def incoming(self) -> Incoming:
+        if self._file is None:
+            raise StoreError(self.subject.file_name, "nothing has arrived")
+        return self._file
+
+    @property
+    def arrived(self) -> int:
+        """How many bytes are there."""
+        return len(self._arrived)
+
+    @property
+    def not_modified(self) -> bool:
+        return self.head is not None and self.head.status == NOT_MODIFIED
+
+    @property
+    def statuses(self) -> list[int | None]:
+        """What each source that failed had answered; None where it was no answer."""
+        return [getattr(failure, "status", None) for failure in self._failures]
+
+    def start(self) -> None:
+        self._running = ensureDeferred(self._run())
+        self._running.addErrback(self._stopped)
+
+    def cancel(self) -> None:
+        if self._running is not None:
+            self._running.cancel()
+
+    def retire(self) -> None:
+        """Close the file as soon as the last reader is gone."""
+        self._retired = True
+        if not self._readers:
+            self._close()
+
+    def _close(self) -> None:
+        for file in (self._file, self._superseded):
+            if file is not None:
+                file.close()
+        self._file = self._superseded = None
+
+    def follow(self, reader: Reader) -> None:
+        self._readers.add(reader)
+        if self._grace is not None:
+            self._grace.cancel()
+            self._grace = None
+
+    def unfollow(self, reader: Reader) -> None:
+        self._readers.discard(reader)
+        if self._retired and not self._readers:
+            self._close()
+        if not self._readers and not self.finished.known and self._grace is None:
+            self._grace = self._clock.callLater(GRACE, self._give_up)
+
+    def _give_up(self) -> None:
+        self._grace = None
+        self.cancel()
+
+    # How it comes
+
+    async def _run(self) -> None:
+        while True:
+            attempt = self._choose(self._tried)
+            if attempt is None:
+                raise self._verdict()
+            self._tried.append(attempt)
+            try:
+                await self._take_from(attempt)
+                if self.not_modified or self._is_whole():
+                    await self._judge()
+                    break
+            except SourceError as failure:
+                self._failures.append(failure)
+                self._log.debug("{file}: {failure}", file=self.subject.file_name, failure=failure)
+        self.verified = True
+        await self._compare_released()
+        self.begun.succeed(None)
+        self.finished.succeed(None)
+        self._end()
+
+    def _verdict(self) -> SourceError:
+        if self._failures:
+            return self._failures[-1]
+        return Unreachable(self.subject.file_name, "nobody to ask")
+
+    def _stopped(self, failure: Any) -> None:
+        reason = failure.value
+        if not isinstance(reason, (FloconError, CancelledError)):
+            self._log.failure("transfer of {file} failed", failure, file=self.subject.file_name)
+        if not isinstance(reason, FloconError):
+            reason = Broken(self.subject.file_name, "the transfer was ended")
+        self.begun.fail(reason)
+        self.finished.fail(reason)
+        self._end()
+
+    def _end(self) -> None:
+        if self._grace is not None:
+            self._grace.cancel()
+            self._grace = None
+        for reader in list(self._readers):
+            reader.poke()
+
+    async def _take_from(self, attempt: Attempt) -> None:
+        source = attempt.source
+        start = self._arrived.reach(self.subject.start)
+        began = self._clock.seconds()
+        failure: SourceError | None = None
+        before = len(self._arrived)
+        self._tools.reporter.began(source)
+        try:
+            await fetch(
+                self._tools.agent(source),
+                self._clock,
+                self._wanted(source, start),
+                _Intake(self, source),
+                attempt.limits,
+            )
+        except SourceError as error:
+            failure = error
+            raise
+        finally:
+            size = max(0, len(self._arrived) - before)
+            self._tools.reporter.ended(source, size, self._clock.seconds() - began, failure)
+
+    def _wanted(self, source: Source, start: int) -> Wanted:
+        if_range = None
+        if start > self.subject.start and self.head and self.subject.content is None:
+            if_range = self.head.etag or self.head.modified
+        conditional = self.subject.modified_since if start == 0 else None
+        return Wanted(
+            source.url, source.label, start, modified_since=conditional, if_range=if_range
+        )
+
+    def _begin(self, source: Source, head: Head) -> None:
+        """Take a source's head; raise Broken where it cannot be the file that is coming."""
+        if head.status == NOT_MODIFIED:
+            if self._arrived:
+                raise Broken(source.label, "says now that nothing changed")
+            self.head, self.source = head, source
+            return
+        self._check_head(source, head)
+        if self._file is None:
+            self._file = self._tools.incoming(head.size)
+        if self.head is None or not self._arrived:
+            self.head = head
+        self.size = head.size
+        self.source = source
+        if source not in self._contributors:
+            self._contributors.append(source)
+
+    def _check_head(self, source: Source, head: Head) -> None:
+        content = self.subject.content
+        if content is not None:
+            if head.size not in {None, content.size}:
+                raise Broken(source.label, f"has {head.size} bytes instead of {content.size}")
+            return
+        if not self._arrived:
+            return
+        other = self.head is not None and (head.size, head.modified) != (
+            self.size,
+            self.head.modified,
+        )
+        if other:
+            # Another version than the one that began: nobody was given a byte, so it starts
+            # anew; else the two must not be mixed.
+            if any(reader.position > self.subject.start for reader in self._readers):
+                raise Broken(source.label, "has another version of the file")
+            self._restart()
+
+    def _write(self, source: Source, position: int, data: bytes) -> None:
+        end = position + len(data)
+        content = self.subject.content
+        if content is not None and end > content.size:
+            raise Broken(source.label, f"sent more than {content.size} bytes")
+        known = self._arrived.reach(position)
+        if known >= end:
+            return
+        if known > position:
+            data = data[known - position :]
+            position = known
+        self._store(position, data)
+        self._arrived.add(position, end)
+        if source.origin is Origin.MIRROR:
+            self._from_mirrors.add(position, end)
+        self._hash_ahead()
+        self._poke()
+
+    def _store(self, position: int, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            try:
+                count = os.pwrite(self.incoming.fileno(), view, position)
+            except OSError:
+                # The disk is full, or worse: the transfer goes on without being kept.
+                self._move_to_spare()
+                continue
+            position += count
+            view = view[count:]
+
+    def _move_to_spare(self) -> None:
+        old, new = self.incoming, self._tools.spare()
+        if not old.keep:
+            raise StoreError(self.subject.file_name, "there is no room for it, not even in memory")
+        for extent in self._arrived:
+            position = extent.start
+            while position < extent.end:
+                chunk = os.pread(old.fileno(), min(HASH_STEP, extent.end - position), position)
+                position += os.pwrite(new.fileno(), chunk, position)
+        self._file = new
+        old.close()
+
+    def _poke(self) -> None:
+        if not self.begun.known and self._releasable():
+            self.begun.succeed(None)
+        for reader in list(self._readers):
+            reader.poke()
+
+    def _releasable(self) -> bool:
+        """Whether an answer may begin: a later failure could only cut it."""
+        if self.subject.content is None:
+            return self.size is not None or self.verified
+        return any(reader.limit(reader.position) > reader.position for reader in self._readers)
+
+    def _is_whole(self) -> bool:
+        start = self.subject.start
+        if self.size is None:
+            # No length was announced: the end of the answer is the end of the file.
+            self.size = self._arrived.reach(start)
+        return self._arrived.reach(start) >= self.size
+
+    # Is it right
+
+    async def _judge(self) -> None:
+        content = self.subject.content
+        if content is None:
+            return
+        await self._hash_all()
+        if self._verifier.matches(content):
+            return
+        contributors = self._contributors
+        self._restart()
+        self._tools.reporter.contradicted(self.subject.file_name, contributors)
+        names = ", ".join(source.label for source in contributors)
+        raise Contradicted(names, "the bytes are not those promised")
+
+    def _restart(self) -> None:
+        """Begin the file anew; what readers were given stays for comparison."""
+        if self._superseded is None and any(
+            reader.position > reader.start for reader in self._readers
+        ):
+            self._superseded, self._file = self._file, None
+        elif self._file is not None:
+            self._file.close()
+            self._file = None
+        self._arrived = Extents()
+        self._from_mirrors = Extents()
+        self._contributors = []
+        self._verifier = Verifier()
+        self.head = None
+
+    async def _compare_released(self) -> None:
+        """Let go of every reader whose bytes, sent before they proved wrong, were wrong."""
+        old = self._superseded
+        if old is None or self._file is None:
+            return
+        readers = [reader for reader in self._readers if reader.position > reader.start]
+        if readers:
+            start = min(reader.start for reader in readers)
+            end = max(reader.position for reader in readers)
+            same = await self._in_thread(
+                _first_difference, old.fileno(), self._file.fileno(), start, end
+            )
+            for reader in readers:
+                if reader.position > same:
+                    reader.abort()
+        old.close()
+        self._superseded = None
+
+    @property
+    def holds_all(self) -> bool:
+        """Whether nothing may go out until verified, because what went out was wrong."""
+        return self._superseded is not None and not self.verified
+
+    def _hash_ahead(self) -> None:
+        if self.subject.content is None or self._hashing is not None:
+            return
+        if self._arrived.reach(0) - self._verifier.position >= HASH_AHEAD:
+            self._hash_in_thread(self._arrived.reach(0))
+
+    def _hash_in_thread(self, end: int) -> None:
+        hashing: Outcome[None] = Outcome()
+        self._hashing = hashing
+        verifier = self._verifier
+        # A descriptor of its own: the transfer may change files or end meanwhile.
+        descriptor = os.dup(self.incoming.fileno())
+
+        def ended(_: Any) -> None:
+            os.close(descriptor)
+            self._hashing = None
+            hashing.succeed(None)
+            if not self.finished.known and verifier is self._verifier and self._file is not None:
+                self._hash_ahead()
+
+        self._in_thread(_hash_until, verifier, descriptor, end).addBoth(ended)
+
+    async def _hash_all(self) -> None:
+        while self._hashing is not None:
+            await self._hashing.wait()
+        end = self._arrived.reach(0)
+        if end - self._verifier.position > HASH_INLINE:
+            self._hash_in_thread(end)
+            while self._hashing is not None:
+                await self._hashing.wait()
+        else:
+            _hash_until(self._verifier, self.incoming.fileno(), end)
+
+    def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
+        reactor = self._clock
+        return deferToThreadPool(reactor, reactor.getThreadPool(), function, *arguments)
+
+    def progress(self, position: int, waited: float) -> release.Progress:
+        """Describe how the file stands for a reader at ``position``."""
+        return release.Progress(
+            size=self.size,
+            verifiable=self.subject.content is not None,
+            verified=self.verified,
+            arrived=self._arrived.reach(position),
+            from_mirrors=self._from_mirrors.reach(position),
+            waited=waited,
+        )
+
+
+class _Intake:
+    """The sink of one source's bytes."""
+
+    def __init__(self, transfer: Transfer, source: Source) -> None:
+        self._transfer = transfer
+        self._source = source
+
+    def begin(self, head: Head) -> None:
+        self._transfer._begin(self._source, head)  # noqa: SLF001 - the same module's other half
+
+    def write(self, position: int, data: bytes) -> None:
+        self._transfer._write(self._source, position, data)  # noqa: SLF001
+
+
+class Reader:
+    """Someone who follows a transfer from ``start`` on.
+
+    One that verifies for itself, as a peer does (``verifies``), is given everything as it comes.
+    """
+
+    def __init__(self, transfer: Transfer, start: int, *, verifies: bool = False) -> None:
+        self.transfer = transfer
+        self.start = start
+        self.position = start
+        self._verifies = verifies
+        self._clock = transfer._clock  # noqa: SLF001
+        self._since = self._clock.seconds()
+        self._timer: IDelayedCall | None = None
+        self._poked: Callable[[], None] | None = None
+        self._aborted: Callable[[], None] | None = None
+        transfer.follow(self)
+        self._arm()
+
+    def limit(self, position: int) -> int:
+        """Return up to where this reader may be given bytes now."""
+        transfer = self.transfer
+        if transfer.finished.known and not transfer.verified:
+            return position
+        if transfer.holds_all:
+            return position
+        progress = transfer.progress(position, self._clock.seconds() - self._since)
+        if self._verifies:
+            return progress.arrived
+        return release.release(progress, position)
+
+    def move(self, position: int) -> None:
+        """Follow from ``position`` instead, before the first byte is sent."""
+        self.start = self.position = position
+
+    def sent(self, count: int) -> None:
+        self.position += count
+
+    def attach(self, poke: Callable[[], None], abort: Callable[[], None]) -> None:
+        """Have ``poke`` called when more may go, and ``abort`` when nothing right can follow."""
+        self._poked, self._aborted = poke, abort
+        self.poke()
+
+    def poke(self) -> None:
+        failed = self.transfer.finished.known and not self.transfer.verified
+        if failed:
+            self.abort()
+        elif self._poked is not None:
+            self._poked()
+
+    def abort(self) -> None:
+        if self._aborted is not None:
+            self._aborted()
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._poked = self._aborted = None
+        self.transfer.unfollow(self)
+
+    def _arm(self) -> None:
+        """Wake up when time alone lets more go."""
+        self._timer = None
+        if self._verifies or self.transfer.subject.content is None or self.transfer.finished.known:
+            return
+        waited = self._clock.seconds() - self._since
+        due = release.next_release(waited)
+        self._timer = self._clock.callLater(max(0.01, due - waited), self._due)
+
+    def _due(self) -> None:
+        self._arm()
+        self.transfer._poke()  # noqa: SLF001 - may be the moment at which the answer begins
+
+
+def _hash_until(verifier: Verifier, descriptor: int, end: int) -> None:
+    while verifier.position < end:
+        data = os.pread(descriptor, min(HASH_STEP, end - verifier.position), verifier.position)
+        if not data:
+            return
+        verifier.update(data)
+
+
+def _first_difference(old: int, new: int, start: int, end: int) -> int:
+    position = start
+    while position < end:
+        count = min(HASH_STEP, end - position)
+        left, right = os.pread(old, count, position), os.pread(new, count, position)
+        if left != right or not left:
+            pairs = enumerate(zip(left, right, strict=False))
+            return position + next((at for at, (a, b) in pairs if a != b), len(left))
+        position += len(left)
+    return end
+
+
+class Transfers:
+    """The transfers of a node: joined by content, completed with their signature, published.
+
+    ``sign`` finds the signature of a finished transfer (None: it has none anywhere), ``publish``
+    takes file and signature into the store.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        tools: Tools,
+        *,
+        sign: Callable[[Transfer], Awaitable[bytes | None]],
+        publish: Callable[[Transfer, bytes | None], Awaitable[bool]],
+    ) -> None:
+        self._tools = tools
+        self._sign = sign
+        self._publish = publish
+        self._running: dict[tuple[str, Content | None], Transfer] = {}
+        self._alone: set[Transfer] = set()
+        self._signatures: dict[str, tuple[Transfer, Outcome[bytes | None]]] = {}
+        self._completing: set[Deferred[None]] = set()
+
+    def __iter__(self) -> Iterator[Transfer]:
+        yield from self._running.values()
+        yield from self._alone
+
+    def find(self, file_name: str, content: Content) -> Transfer | None:
+        """Return the transfer that brings this very content, running or just done."""
+        return self._running.get((file_name, content))
+
+    def join(
+        self, subject: Subject, choose: Callable[[Sequence[Attempt]], Attempt | None]
+    ) -> Transfer:
+        """Return the transfer of a listed file, started if it was not on its way yet."""
+        key = (subject.file_name, subject.content)
+        transfer = self._running.get(key)
+        if transfer is None:
+            transfer = self._running[key] = Transfer(self._tools, subject, choose)
+            self._remember(transfer)
+            self._watch(transfer, lambda: self._running.pop(key, None))
+        return transfer
+
+    def alone(
+        self, subject: Subject, choose: Callable[[Sequence[Attempt]], Attempt | None]
+    ) -> Transfer:
+        """Return a new transfer that nobody else can join and nothing is kept of."""
+        transfer = Transfer(self._tools, subject, choose)
+        self._alone.add(transfer)
+        self._watch(transfer, lambda: self._alone.discard(transfer))
+        return transfer
+
+    def signature(self, file_name: str) -> tuple[Transfer, Deferred[bytes | None]] | None:
+        """Return the transfer that brought ``file_name`` lately, and its signature to come."""
+        known = self._signatures.get(file_name)
+        return None if known is None else (known[0], known[1].wait())
+
+    def _remember(self, transfer: Transfer) -> None:
+        name = transfer.subject.file_name
+        self._signatures.pop(name, None)
+        self._signatures[name] = (transfer, Outcome())
+        while len(self._signatures) > MOST_SIGNATURES:
+            del self._signatures[next(iter(self._signatures))]
+
+    def _watch(self, transfer: Transfer, forget: Callable[[], object]) -> None:
+        completing = Deferred.fromCoroutine(self._complete(transfer, forget))
+        self._completing.add(completing)
+
+        def ended(result: Any) -> None:
+            self._completing.discard(completing)
+            if isinstance(result, Failure) and not result.check(CancelledError):
+                self._log.failure("keeping {file} failed", result, file=transfer.subject.file_name)
+
+        completing.addBoth(ended)
+        transfer.start()
+
+    async def _complete(self, transfer: Transfer, forget: Callable[[], object]) -> None:
+        try:
+            try:
+                await transfer.finished.wait()
+            except FloconError as failure:
+                self._settle_signature(transfer, failure)
+                return
+            if transfer.subject.content is not None:
+                await self._complete_unit(transfer)
+        finally:
+            forget()
+            transfer.retire()
+
+    async def _complete_unit(self, transfer: Transfer) -> None:
+        """Find the signature, then keep both: a package without its signature is none."""
+        try:
+            signature = await self._sign(transfer)
+        except FloconError as failure:
+            self._settle_signature(transfer, failure)
+            return
+        self._settle_signature(transfer, signature)
+        await self._publish(transfer, signature)
+
+    def _settle_signature(self, transfer: Transfer, result: bytes | FloconError | None) -> None:
+        known = self._signatures.get(transfer.subject.file_name)
+        if known is None or known[0] is not transfer:
+            return
+        if isinstance(result, FloconError):
+            known[1].fail(result)
+            del self._signatures[transfer.subject.file_name]
+        else:
+            known[1].succeed(result)
+
+    def stop(self) -> None:
+        """End every transfer; what is not whole is gone."""
+        for transfer in list(self):
+            transfer.cancel()
+        for completing in list(self._completing):
+            completing.cancel()
