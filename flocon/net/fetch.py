@@ -325,6 +325,33 @@ class _Body(TwistedProtocol):
             self._failure = Broken(self._wanted.source, "the connection was lost")
 
 
+class _Small:
+    """A sink for a few bytes."""
+
+    def __init__(self, source: str, most: int) -> None:
+        self._source = source
+        self._most = most
+        self.data = b""
+
+    def begin(self, head: Head) -> None:
+        if head.size is not None and head.size > self._most:
+            raise Broken(self._source, f"has {head.size} bytes where {self._most} are possible")
+
+    def write(self, position: int, data: bytes) -> None:
+        if position + len(data) > self._most:
+            raise Broken(self._source, f"sent more than {self._most} bytes")
+        self.data += data
+
+
+async def fetch_small(
+    agent: IAgent, clock: IReactorTime, wanted: Wanted, limits: Limits, most: int
+) -> bytes:
+    """Return a file of at most ``most`` bytes; raises a SourceError."""
+    sink = _Small(wanted.source, most)
+    await fetch(agent, clock, wanted, sink, limits)
+    return sink.data
+
+
 def literal_host(address: str) -> str:
     """Return ``address`` as it stands in a URL; an IPv6 zone is escaped (RFC 6874)."""
     return f"[{address.replace('%', '%25')}]" if ":" in address else address

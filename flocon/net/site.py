@@ -9,13 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from twisted.internet.protocol import connectionDone
 from twisted.web import http, server
-
-from flocon import __version__
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IAddress
-    from twisted.internet.protocol import Protocol
     from twisted.python.failure import Failure
     from twisted.web.resource import IResource
 
@@ -29,10 +27,10 @@ class Channel(http.HTTPChannel):
     site: Site
 
     def connectionMade(self) -> None:
-        self._address = host_of(self.transport.getPeer())
+        self._address = host_of(self.getPeer())
         super().connectionMade()
 
-    def connectionLost(self, reason: Failure) -> None:
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.site.release(self._address)
         super().connectionLost(reason)
 
@@ -59,8 +57,6 @@ class Request(server.Request):
 class Site(server.Site):
     """A face: ``most_connections`` in all, ``most_per_address`` of one address (0: no bound)."""
 
-    protocol = Channel
-
     def __init__(
         self,
         reactor: Any,
@@ -70,6 +66,8 @@ class Site(server.Site):
         most_per_address: int = 0,
     ) -> None:
         super().__init__(resource, requestFactory=Request, timeout=IDLE_SECONDS, reactor=reactor)
+        # Without HTTP/2's negotiating wrapper: nobody speaks it here.
+        self.protocol = Channel  # type: ignore[assignment]  # takes its place in every way used
         self._most_connections = most_connections
         self._most_per_address = most_per_address
         self._connections: Counter[str] = Counter()
@@ -82,7 +80,7 @@ class Site(server.Site):
     def log(self, request: http.Request) -> None:
         """Write no line a request: what matters is counted."""
 
-    def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
+    def buildProtocol(self, addr: IAddress | None) -> Any:
         address = host_of(addr)
         total = self._connections.total()
         mine = self._connections[address]
@@ -93,8 +91,7 @@ class Site(server.Site):
                 del self._connections[address]
             return None
         self._connections[address] += 1
-        protocol: Protocol | None = super().buildProtocol(addr)
-        return protocol
+        return super().buildProtocol(addr)
 
     def release(self, address: str) -> None:
         self._connections[address] -= 1
@@ -106,6 +103,3 @@ def host_of(address: object) -> str:
     """Return the host of a Twisted address; IPv4 in IPv6's clothes is undressed, Unix is empty."""
     host = str(getattr(address, "host", ""))
     return host.removeprefix("::ffff:") if "." in host else host
-
-
-SERVER_HEADER = f"flocon/{__version__}".encode()

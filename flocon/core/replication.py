@@ -1,0 +1,47 @@
+"""How a peer's inventory is kept up to date from what it announces: one pure rule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flocon.core.inventory import Change, Replica
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """The replica is up to date."""
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """These changes bring the replica up to date."""
+
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """The peer must be asked: for what changed after ``since``, or (None) for everything."""
+
+    since: int | None
+
+
+def next_step(
+    replica: Replica | None, generation: int, files: int, changes: Sequence[Change]
+) -> Nothing | Apply | Read:
+    """Tell what to do about a peer that announced ``generation``, ``files`` and its newest changes.
+
+    The changes are oldest first and end at ``generation``.
+    """
+    if replica is None or replica.generation > generation:
+        return Read(None)
+    behind = generation - replica.generation
+    if behind == 0:
+        return Nothing() if replica.files <= files else Read(None)
+    if behind <= len(changes):
+        return Apply(tuple(changes[len(changes) - behind :]))
+    return Read(replica.generation)
