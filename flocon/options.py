@@ -82,6 +82,7 @@ class Options(usage.Options):
     def __init__(self) -> None:
         super().__init__()
         self.given: dict[str, Any] = {"interface": [], "loopback": []}
+        self.settings = Settings()
 
     def opt_config(self, value: str) -> None:
         """FILE  flocon's own settings [/etc/flocon.toml, where it exists]"""  # noqa: D400, D415
@@ -111,9 +112,12 @@ class Options(usage.Options):
         """Tell of every request and every peer."""
         self.given["debug"] = True
 
-    def settings(self) -> Settings:
-        """Return the settings of this command line; raise ConfigurationError."""
-        return load(self.given)
+    def postOptions(self) -> None:
+        """Check everything before anything starts: twistd prints a UsageError and ends."""
+        try:
+            self.settings = load(self.given)
+        except ConfigurationError as error:
+            raise usage.UsageError(str(error)) from None
 
 
 def load(command_line: Mapping[str, Any]) -> Settings:

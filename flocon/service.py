@@ -1,0 +1,740 @@
+"""The only place where the rooms meet: a node, put together from its parts.
+
+``core`` decides, ``net`` talks, ``host`` touches the machine; here they are handed to each other.
+Children of a MultiService stop in reverse order, so presence comes last and its bye goes first.
+"""
+
+from __future__ import annotations
+
+import platform
+import random
+import secrets
+import signal
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from twisted.application.service import MultiService, Service
+from twisted.internet import defer
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.error import CannotListenError
+from twisted.logger import Logger
+
+from flocon import __version__
+from flocon.core.inventory import Content, Holders
+from flocon.core.presence import Heard, Identity, PeerCame, PeerLeft, PeerRestarted, Presence
+from flocon.core.replication import Apply, Nothing, next_step
+from flocon.core.sources import Holder, Origin, Source, rank_holders, rank_mirrors
+from flocon.core.standing import Standing
+from flocon.core.traffic import Traffic
+from flocon.errors import ConfigurationError, Refused, SourceError
+from flocon.host.cache import Cache
+from flocon.host.identity import node_identity
+from flocon.host.interfaces import InterfaceWatch
+from flocon.host.keyring import Keyring, Verdict
+from flocon.host.pacman import (
+    PacmanWatch,
+    servers_for,
+)
+from flocon.host.signals import Signals
+from flocon.net.fetch import (
+    Limits,
+    Wanted,
+    fetch_small,
+    literal_host,
+    mirror_agent,
+    network_location,
+    peer_agent,
+)
+from flocon.net.lan import Lan
+from flocon.net.loopback import Loopback
+from flocon.net.multicast import Multicast
+from flocon.net.replicate import InventoryClient
+from flocon.net.site import Site
+from flocon.net.transfers import Attempt, Subject, Transfers
+from flocon.options import DEFAULT_LAN, LAN_PORT, Options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from twisted.internet.defer import Deferred
+
+    from flocon.core.inventory import Change, Inventory
+    from flocon.core.names import Asked
+    from flocon.core.peers import Peer
+    from flocon.core.presence import Event
+    from flocon.core.syncdb import Entry, Listing
+    from flocon.host.pacman import PacmanConfiguration
+    from flocon.net.transfers import Incoming, Transfer
+    from flocon.options import Settings
+
+__all__ = ["Node", "Options", "makeService"]
+
+#: A peer answers within its LAN's round trip, or is asked no more for a while.
+PEER_CONNECT = 0.5
+PEER_LIMITS = Limits(first_byte=1.0, stall=2.0)
+MIRROR_CONNECT = 2.5
+MIRROR_LIMITS = Limits(first_byte=2.5, stall=4.0)
+#: The second time round a mirror gets longer, but pacman waits 10 s in all for the first byte.
+PATIENT_FIRST_BYTE = 4.0
+PACMAN_PATIENCE = 8.5
+#: How often one mirror is asked for one file, once bytes of it came.
+MOST_TRIES = 3
+#: A signature is a few hundred bytes; pacman takes 16 KiB.
+LARGEST_SIGNATURE = 16 << 10
+#: Changes of a replica applied between two turns of the reactor.
+SLICE = 5_000
+#: Connections to the LAN face in all and of one address; pacman's five files and a spare or two.
+MOST_LAN_CONNECTIONS = 1_024
+MOST_LAN_PER_ADDRESS = 32
+MOST_LOOPBACK_CONNECTIONS = 512
+
+
+class Neighbourhood:
+    """The peers and what they hold: keeps the replicas up to date from what presence hears."""
+
+    _log = Logger()
+
+    def __init__(
+        self, reactor: Any, presence: Presence, client: InventoryClient, standing: Standing
+    ) -> None:
+        self._reactor = reactor
+        self._presence = presence
+        self._client = client
+        self._standing = standing
+        self.holders = Holders()
+        self._mending: dict[str, Deferred[None]] = {}
+
+    def event(self, event: Event) -> None:
+        """Take what presence tells."""
+        match event:
+            case PeerCame(peer):
+                self._standing.pardon(peer.node)
+                self._log.info("{name} at {address} is here", name=peer.name, address=peer.address)
+            case PeerRestarted(peer):
+                self._standing.pardon(peer.node)
+                self._forget(peer.node)
+            case PeerLeft(peer, reason):
+                self._forget(peer.node)
+                self._log.info(
+                    "{name} at {address} has gone ({reason})",
+                    name=peer.name,
+                    address=peer.address,
+                    reason=reason,
+                )
+            case Heard(peer, announcement):
+                step = next_step(
+                    self.holders.replica(peer.node),
+                    announcement.generation,
+                    announcement.files,
+                    announcement.changes,
+                )
+                if isinstance(step, Apply):
+                    self.holders.apply(peer.node, announcement.generation, step.changes)
+                elif not isinstance(step, Nothing) and peer.node not in self._mending:
+                    self._mend(peer, step.since)
+
+    def _forget(self, node: str) -> None:
+        if mending := self._mending.pop(node, None):
+            mending.cancel()
+        self.holders.forget(node)
+        while self.holders.sweep():
+            pass
+
+    def _mend(self, peer: Peer, since: int | None) -> None:
+        if self._standing.demoted(f"inventory {peer.node}", self._reactor.seconds()):
+            return
+        mending = defer.Deferred.fromCoroutine(self._read(peer, since))
+        self._mending[peer.node] = mending
+
+        def ended(result: Any) -> None:
+            if self._mending.get(peer.node) is mending:
+                del self._mending[peer.node]
+            if result is not None and not result.check(defer.CancelledError):
+                self._log.failure("reading the inventory of {peer} failed", result, peer=peer.name)
+
+        mending.addBoth(ended)
+
+    async def _read(self, peer: Peer, since: int | None) -> None:
+        key = f"inventory {peer.node}"
+        try:
+            answer = await self._client.read(peer.address, peer.port, since)
+        except SourceError as error:
+            self._standing.failed(key, self._reactor.seconds())
+            self._log.debug("no inventory: {error}", error=error)
+            return
+        self._standing.succeeded(key, 0, 0)
+        if answer.whole:
+            self.holders.replace(peer.node, 0, ())
+        elif (replica := self.holders.replica(peer.node)) is None or replica.generation != since:
+            return
+        for start in range(0, len(answer.changes), SLICE):
+            self.holders.apply(
+                peer.node, 0 if answer.whole else since or 0, answer.changes[start : start + SLICE]
+            )
+            await _next_turn(self._reactor)
+        self.holders.apply(peer.node, answer.generation, ())
+
+    def holding(self, entry: Entry) -> list[Peer]:
+        """Return the peers that announced this very package."""
+        nodes = self.holders.holding(entry.file_name, entry.content)
+        return [peer for node in nodes if (peer := self._presence.peer(node)) is not None]
+
+    def stop(self) -> None:
+        for mending in list(self._mending.values()):
+            mending.cancel()
+
+
+def _next_turn(reactor: Any) -> Deferred[None]:
+    turn: Deferred[None] = defer.Deferred()
+    reactor.callLater(0, turn.callback, None)
+    return turn
+
+
+class Reporter:
+    """Takes note of how sources did."""
+
+    _log = Logger()
+
+    def __init__(self, reactor: Any, standing: Standing, traffic: Traffic) -> None:
+        self._reactor = reactor
+        self._standing = standing
+        self._traffic = traffic
+
+    def began(self, source: Source) -> None:
+        self._standing.began(source.key)
+
+    def ended(self, source: Source, size: int, seconds: float, failure: SourceError | None) -> None:
+        self._standing.ended(source.key)
+        if source.origin is Origin.PEER:
+            self._traffic.from_peers_bytes += size
+        else:
+            self._traffic.from_mirrors_bytes += size
+        if failure is None:
+            self._standing.succeeded(source.key, size, seconds)
+        elif not (isinstance(failure, Refused) and source.origin is Origin.MIRROR):
+            # A mirror that lacks a file is a mirror all the same.
+            self._standing.failed(source.key, self._reactor.seconds())
+
+    def contradicted(self, file_name: str, contributors: Sequence[Source]) -> None:
+        self._log.warn(
+            "wrong bytes for {file} from {sources}; they are fetched elsewhere",
+            file=file_name,
+            sources=", ".join(map(str, contributors)),
+        )
+        for source in contributors:
+            self._standing.failed(source.key, self._reactor.seconds())
+
+
+class Desk:
+    """Answers what the faces ask: what is listed, what is held, who is asked next."""
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        *,
+        settings: Settings,
+        epoch: str,
+        pacman: PacmanWatch,
+        cache: Cache,
+        neighbourhood: Neighbourhood,
+        standing: Standing,
+        traffic: Traffic,
+    ) -> None:
+        self.reactor = reactor
+        self.settings = settings
+        self.epoch = epoch
+        self.traffic = traffic
+        self.reporter = Reporter(reactor, standing, traffic)
+        self._pacman = pacman
+        self._cache = cache
+        self._neighbourhood = neighbourhood
+        self._standing = standing
+        self._peer_agent, self._peer_pool = peer_agent(reactor, PEER_CONNECT)
+        self._mirror_agent, self._mirror_pool = mirror_agent(reactor, MIRROR_CONNECT)
+        self.transfers = Transfers(self, sign=self._sign, publish=self._publish)
+        self.status: Callable[[], dict[str, Any]] = dict
+
+    # What transfers need
+
+    def agent(self, source: Source) -> Any:
+        return self._peer_agent if source.origin is Origin.PEER else self._mirror_agent
+
+    def incoming(self, size: int | None) -> Incoming:
+        return self._cache.incoming(size)
+
+    def spare(self) -> Incoming:
+        return self._cache.spare()
+
+    # What the faces need
+
+    @property
+    def inventory(self) -> Inventory:
+        return self._cache.inventory
+
+    def settled(self) -> Deferred[None]:
+        return self._pacman.settled()
+
+    def entry(self, asked: Asked) -> Entry | None:
+        found = self._pacman.listing.find(asked.file.subject, asked.repository)
+        return found[0] if found else None
+
+    def held(self, file_name: str, content: Content | None) -> Any:
+        found = self._cache.find(file_name)
+        return found if found and content in {None, found.content} else None
+
+    def open(self, found: Any, *, signature: bool) -> Any:
+        return self._cache.open(found, signature=signature)
+
+    def signature(self, file_name: str) -> Any:
+        return self.transfers.signature(file_name)
+
+    def package(self, asked: Asked, entry: Entry | None, start: int) -> Transfer:
+        """Return the transfer that brings a package.
+
+        The rest of a file that nobody on the LAN holds is taken from the mirrors as it is:
+        fetching all of it again for the LAN would cost more than it saves.
+        """
+        servers = self._servers(asked, entry)
+        name = asked.file.text
+        if entry is None:
+            return self.transfers.alone(Subject(name), self._chooser(name, servers, None))
+        running = self.transfers.find(name, entry.content)
+        if start and running is None and not self._neighbourhood.holding(entry):
+            subject = Subject(name, start=start)
+            return self.transfers.alone(subject, self._chooser(name, servers, None))
+        return self.transfers.join(
+            Subject(name, entry.content), self._chooser(name, servers, entry)
+        )
+
+    def from_mirrors(self, asked: Asked, modified_since: str | None) -> Transfer:
+        name = asked.file.text
+        servers = self._servers(asked, None)
+        subject = Subject(name, modified_since=modified_since)
+        return self.transfers.alone(subject, self._chooser(name, servers, None))
+
+    # Whom to ask
+
+    def _servers(self, asked: Asked, entry: Entry | None) -> tuple[str, ...]:
+        configuration = self._pacman.configuration
+        repository = asked.repository or (entry.repository if entry else "")
+        if repository:
+            return servers_for(configuration, repository, asked.architecture)
+        every = (servers_for(configuration, one.name, "") for one in configuration.repositories)
+        return tuple(dict.fromkeys(server for servers in every for server in servers))
+
+    def _chooser(
+        self, name: str, servers: Sequence[str], entry: Entry | None
+    ) -> Callable[[Sequence[Attempt]], Attempt | None]:
+        began = self.reactor.seconds()
+
+        def choose(tried: Sequence[Attempt]) -> Attempt | None:
+            waited = self.reactor.seconds() - began
+            sources = [attempt.source for attempt in tried]
+            return self._next(name, servers, entry, sources, waited)
+
+        return choose
+
+    def _next(
+        self,
+        name: str,
+        servers: Sequence[str],
+        entry: Entry | None,
+        tried: Sequence[Source],
+        waited: float,
+    ) -> Attempt | None:
+        now = self.reactor.seconds()
+        holders = self._holders(name, entry, now) if entry else []
+        mirrors = self._mirrors(name, servers, now)
+        good = [one for one in holders if not self._standing.demoted(one.key, now)]
+        last = [one for one in holders if one not in good]
+        for source in [*good, *mirrors, *last]:
+            if source not in tried:
+                return Attempt(
+                    source, PEER_LIMITS if source.origin is Origin.PEER else MIRROR_LIMITS
+                )
+        patience = min(PATIENT_FIRST_BYTE, PACMAN_PATIENCE - waited)
+        again = [one for one in mirrors if tried.count(one) < MOST_TRIES]
+        if again and patience > 1:
+            source = min(again, key=tried.count)
+            return Attempt(source, Limits(first_byte=patience, stall=MIRROR_LIMITS.stall))
+        return None
+
+    def _holders(self, name: str, entry: Entry, now: float) -> list[Source]:
+        peers = {peer.node: peer for peer in self._neighbourhood.holding(entry)}
+        holders = [Holder(node, near=True) for node in peers]
+        ranked = rank_holders(holders, name, self._standing, now)
+        return [_peer_source(peers[holder.node], name) for holder in ranked]
+
+    def _mirrors(self, name: str, servers: Sequence[str], now: float) -> list[Source]:
+        keys = [network_location(server) for server in servers]
+        ranked = rank_mirrors(servers, keys, self._standing, now)
+        return [_mirror_source(server, name) for server in ranked]
+
+    # Signatures, and what is kept
+
+    async def _sign(self, transfer: Transfer) -> bytes | None:
+        """Return the signature of a package that arrived; None where the mirrors have none."""
+        name, content = transfer.subject.file_name, transfer.subject.content
+        entries = [one for one in self._pacman.listing.find(name) if one.content == content]
+        if not entries:
+            return None
+        entry = entries[0]
+        if entry.signature is not None:
+            return entry.signature
+        source = transfer.source
+        if source is not None and source.origin is Origin.PEER:
+            signature = await self._peers_signature(transfer, entry, source)
+            if signature is not None:
+                return signature
+        return await self._mirrors_signature(name, entry)
+
+    async def _peers_signature(
+        self, transfer: Transfer, entry: Entry, source: Source
+    ) -> bytes | None:
+        """Return what a holder has for a signature, if pacman's keyring says that it is right."""
+        now = self.reactor.seconds()
+        others = [one for one in self._holders(entry.file_name, entry, now) if one != source]
+        for holder in [source, *others[:2]]:
+            try:
+                signature = await self._small(holder, PEER_LIMITS)
+            except SourceError:
+                continue
+            verdict = await self._pacman_keyring().verify(transfer.incoming.fileno(), signature)
+            if verdict is Verdict.GOOD:
+                return signature
+            if verdict is Verdict.BAD:
+                self.reporter.contradicted(entry.file_name + ".sig", [holder])
+        return None
+
+    async def _mirrors_signature(self, name: str, entry: Entry) -> bytes | None:
+        configuration = self._pacman.configuration
+        servers = servers_for(configuration, entry.repository, "")
+        failure: SourceError | None = None
+        for source in self._mirrors(name, servers, self.reactor.seconds()):
+            try:
+                return await self._small(source, MIRROR_LIMITS)
+            except Refused as refused:
+                if refused.status != 404:  # noqa: PLR2004
+                    failure = refused
+            except SourceError as error:
+                failure = error
+        if failure is not None:
+            raise failure
+        return None
+
+    async def _small(self, source: Source, limits: Limits) -> bytes:
+        wanted = Wanted(source.url + ".sig", source.label)
+        data = await fetch_small(
+            self.agent(source), self.reactor, wanted, limits, LARGEST_SIGNATURE
+        )
+        if source.origin is Origin.PEER:
+            self.traffic.from_peers_bytes += len(data)
+        else:
+            self.traffic.from_mirrors_bytes += len(data)
+        return data
+
+    def _pacman_keyring(self) -> Keyring:
+        return Keyring(self.reactor, self._pacman.configuration.gpg_directory)
+
+    async def _publish(self, transfer: Transfer, signature: bytes | None) -> bool:
+        subject = transfer.subject
+        assert subject.content is not None  # noqa: S101 - only listed files come here
+        return await self._cache.publish(
+            transfer.incoming, subject.file_name, subject.content, signature
+        )
+
+    async def stop(self) -> None:
+        self.transfers.stop()
+        await self._peer_pool.closeCachedConnections()
+        await self._mirror_pool.closeCachedConnections()
+
+
+def _peer_source(peer: Peer, file_name: str) -> Source:
+    place = f"{literal_host(peer.address)}:{peer.port}"
+    return Source(Origin.PEER, peer.node, peer.address, f"http://{place}/pkg/{_quote(file_name)}")
+
+
+def _mirror_source(server: str, file_name: str) -> Source:
+    place = network_location(server)
+    url = f"{server.rstrip('/')}/{_quote(file_name)}"
+    return Source(Origin.MIRROR, place, place.rpartition("@")[2], url)
+
+
+def _quote(file_name: str) -> str:
+    # ':' and '+' stand raw, as pacman itself sends them: some mirrors know no other way.
+    return quote(file_name, safe=":+~@^")
+
+
+class Node(MultiService):
+    """One running flocon."""
+
+    _log = Logger()
+
+    def __init__(self, reactor: Any, settings: Settings) -> None:
+        super().__init__()
+        self._reactor = reactor
+        self._settings = settings
+        self._started = 0.0
+        self._ports: list[Any] = []
+        self._identity = Identity(
+            node_identity(settings.store.path, settings.name), secrets.token_hex(4), settings.name
+        )
+        self.traffic = Traffic()
+        self._standing = Standing()
+        self._pacman = PacmanWatch(
+            reactor,
+            settings.pacman_conf,
+            own_ports=frozenset(_ports_of(settings.loopback)),
+            mirrors=settings.mirrors,
+            configuration_changed=self._configuration_changed,
+            listing_changed=self._listing_changed,
+        )
+        self._cache = Cache(
+            reactor,
+            store=settings.store.path,
+            max_size=settings.store.max_size,
+            listed=self._listed,
+            signature_needed=self._signature_needed,
+            changed=self._inventory_changed,
+        )
+        self._presence = Presence(
+            self._identity,
+            chance=random.Random(),  # noqa: S311 - spreads datagrams, guards nothing
+            beat=settings.presence.beat,
+            port=LAN_PORT,
+            system=_system(),
+            abilities=frozenset({"store"}),
+        )
+        agent, self._inventory_pool = peer_agent(reactor, PEER_CONNECT)
+        client = InventoryClient(reactor, agent)
+        self.neighbourhood = Neighbourhood(reactor, self._presence, client, self._standing)
+        self.desk = Desk(
+            reactor,
+            settings=settings,
+            epoch=self._identity.epoch,
+            pacman=self._pacman,
+            cache=self._cache,
+            neighbourhood=self.neighbourhood,
+            standing=self._standing,
+            traffic=self.traffic,
+        )
+        self.desk.status = self.status
+        self._multicast = Multicast(
+            reactor,
+            self._presence,
+            group=settings.presence.group,
+            group6=settings.presence.group6,
+            port=settings.presence.port,
+            on_event=self.neighbourhood.event,
+        )
+        self._interfaces = InterfaceWatch(
+            reactor, settings.presence.interfaces, self._multicast.set_links
+        )
+        self._lan = Site(
+            reactor,
+            Lan(self.desk),
+            most_connections=MOST_LAN_CONNECTIONS,
+            most_per_address=MOST_LAN_PER_ADDRESS,
+        )
+        self._loopback = Site(
+            reactor, Loopback(self.desk), most_connections=MOST_LOOPBACK_CONNECTIONS
+        )
+        handlers = {signal.SIGUSR1: self.log_peers, signal.SIGUSR2: self.rejoin}
+        # Stopped from the last to the first: the bye goes out before anything else ends.
+        parts: list[Service] = [
+            self._pacman,
+            self._cache,
+            Signals(reactor, handlers),
+            self._multicast,
+            self._interfaces,
+        ]
+        for part in parts:
+            part.setServiceParent(self)
+
+    def privilegedStartService(self) -> None:
+        """Take the ports, before twistd gives up root's rights; end at once where one is taken."""
+        self._listen([self._settings.lan], self._lan, "--lan")
+        self._listen(self._settings.loopback, self._loopback, "--loopback")
+        super().privilegedStartService()
+
+    def _listen(self, endpoints: Sequence[str], site: Site, option: str) -> None:
+        problems = []
+        for endpoint in endpoints:
+            for description in _alternatives(endpoint):
+                try:
+                    self._ports.append(_listen_now(self._reactor, description, site))
+                    break
+                except (CannotListenError, OSError, ValueError) as error:
+                    problems.append(f"{description}: {error}")
+        if not any(port.factory is site for port in self._ports if hasattr(port, "factory")):
+            remedy = f"stop what uses it, or choose another with {option}"
+            raise SystemExit(str(ConfigurationError("flocon", "; ".join(problems), remedy)))
+
+    def startService(self) -> None:
+        self._started = self._reactor.seconds()
+        if not self._ports:
+            self.privilegedStartService()
+        self._presence.update(self._started, port=self._lan_port())
+        super().startService()
+        self._log.info(
+            "flocon {version} is node {node} as {name}; its store is {store}",
+            version=__version__,
+            node=self._identity.node,
+            name=self._identity.name,
+            store=self._settings.store.path,
+        )
+
+    def _lan_port(self) -> int:
+        for port in self._ports:
+            if port.factory is self._lan:
+                return int(getattr(port.getHost(), "port", LAN_PORT))
+        return LAN_PORT
+
+    def stopService(self) -> Deferred[None]:
+        return defer.Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        for port in self._ports:
+            await defer.maybeDeferred(port.stopListening)
+        self._ports.clear()
+        self.neighbourhood.stop()
+        await self.desk.stop()
+        await self._inventory_pool.closeCachedConnections()
+        await defer.maybeDeferred(super().stopService)
+        self._log.info("flocon has stopped")
+
+    # What the machine tells
+
+    def _configuration_changed(self, configuration: PacmanConfiguration) -> None:
+        self._cache.set_directories(configuration.cache_directories)
+        self._presence.update(
+            self._reactor.seconds(), architectures=tuple(configuration.architectures[:8])
+        )
+        self._multicast.wake()
+
+    def _listing_changed(self, listing: Listing) -> None:
+        self._cache.listing_changed()
+        self._presence.update(self._reactor.seconds(), databases=listing.digests()[:32])
+        self._multicast.wake()
+
+    def _listed(self, file_name: str) -> Sequence[Entry]:
+        return self._pacman.listing.find(file_name)
+
+    def _signature_needed(self, file_name: str) -> bool:
+        return self._pacman.signature_needed(file_name)
+
+    def _inventory_changed(self, changes: list[Change]) -> None:
+        inventory = self._cache.inventory
+        self._presence.inventory_changed(
+            self._reactor.seconds(), inventory.generation, len(inventory), changes
+        )
+        self._multicast.wake()
+
+    # What the operator asks
+
+    def log_peers(self) -> None:
+        """Write the list of peers to the log."""
+        now = self._reactor.seconds()
+        peers = sorted(self._presence.peers(), key=lambda peer: (peer.name, peer.node))
+        self._log.info("{count} peers", count=len(peers))
+        for peer in peers:
+            self._log.info(
+                "{name} at {address} port {port}, {architectures}, {files} files,"
+                " heard {silence:.0f} s ago",
+                name=peer.name,
+                address=peer.address,
+                port=peer.port,
+                architectures="/".join(peer.architectures) or "no architecture",
+                files=peer.files,
+                silence=self._presence.silence(now, peer),
+            )
+
+    def rejoin(self) -> None:
+        """Leave and join the group on every interface, and say hello."""
+        self._log.info("joining the group anew")
+        self._multicast.rejoin()
+
+    def status(self) -> dict[str, Any]:
+        """Return what ``/status.json`` says."""
+        now = self._reactor.seconds()
+        inventory = self._cache.inventory
+        traffic = self.traffic
+        return {
+            "version": __version__,
+            "node": self._identity.node,
+            "name": self._identity.name,
+            "uptime_seconds": round(now - self._started, 1),
+            "peers": [self._peer_status(peer, now) for peer in self._presence.peers()],
+            "inventory": {
+                "files": len(inventory),
+                "bytes": inventory.bytes,
+                "generation": inventory.generation,
+            },
+            "traffic": {
+                "from_peers_bytes": traffic.from_peers_bytes,
+                "from_mirrors_bytes": traffic.from_mirrors_bytes,
+                "to_peers_bytes": traffic.to_peers_bytes,
+                "to_pacman_bytes": traffic.to_pacman_bytes,
+            },
+            "answers": dict(traffic.answers),
+            "transfers": len(list(self.desk.transfers)),
+            "dropped_datagrams": dict(self._presence.counters),
+        }
+
+    def _peer_status(self, peer: Peer, now: float) -> dict[str, Any]:
+        replica = self.neighbourhood.holders.replica(peer.node)
+        demoted = self._standing.demoted(peer.node, now)
+        return {
+            "node": peer.node,
+            "name": peer.name,
+            "address": peer.address,
+            "port": peer.port,
+            "architectures": list(peer.architectures),
+            "files": peer.files,
+            "files_known": replica.files if replica else 0,
+            "last_heard_seconds": round(self._presence.silence(now, peer), 1),
+            "state": "failing" if demoted else "good",
+        }
+
+
+def makeService(options: Options) -> Node:
+    """Return a node for ``twistd flocon`` and ``twist flocon``."""
+    from twisted.internet import reactor  # noqa: PLC0415 - twistd installs it first
+
+    return Node(reactor, options.settings)
+
+
+def _listen_now(reactor: Any, description: str, site: Site) -> Any:
+    """Return the port of an endpoint; those of servers are ready at once, or fail at once."""
+    results: list[Any] = []
+    serverFromString(reactor, description).listen(site).addBoth(results.append)
+    if not results:
+        raise ValueError("is not an endpoint that can be listened on at once")
+    if hasattr(results[0], "raiseException"):
+        results[0].raiseException()
+    return results[0]
+
+
+def _alternatives(endpoint: str) -> list[str]:
+    """Return what to listen on instead where the machine has no IPv6."""
+    return [endpoint, f"tcp:{LAN_PORT}"] if endpoint == DEFAULT_LAN else [endpoint]
+
+
+def _ports_of(endpoints: Sequence[str]) -> list[int]:
+    """Return the TCP ports that endpoint descriptions name."""
+    ports = []
+    for endpoint in endpoints:
+        kind, _, rest = endpoint.partition(":")
+        number = rest.partition(":")[0].removeprefix("port=")
+        if kind.startswith("tcp") and number.isdigit():
+            ports.append(int(number))
+    return ports
+
+
+def _system() -> str:
+    try:
+        return platform.freedesktop_os_release().get("ID", "linux")
+    except OSError:
+        return "linux"
