@@ -1,0 +1,235 @@
+"""pacman's sync databases: the bytes of one -> entries, and where an entry is found by file name.
+
+A sync database is a tar of one ``<name>-<version>/desc`` for each package; repo-add(8) writes it
+with bsdtar, others with whatever they have. It says what a repository's packages are: the only
+place from which this node trusts a size and a SHA-256. Compression is taken off in
+``host.pacman``, which also knows where the databases lie and when they change.
+
+The tar is read here and not by ``tarfile``: a fifth of the time for 14,000 entries (0.13 s
+against 0.6 s), and each step is bounded.
+"""
+
+from __future__ import annotations
+
+import binascii
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, BinaryIO
+
+from flocon.core.inventory import DIGEST_SIZE, LARGEST_FILE, Content
+from flocon.core.names import is_package
+from flocon.errors import SyncDatabaseError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+#: Members of one tar; Arch's ``extra`` has 14,000 entries, and each may bring its folder.
+MOST_ENTRIES = 200_000
+#: One ``desc``; the longest of Arch's are below 20 KiB.
+LARGEST_DESC = 1 << 20
+#: One database, uncompressed; Arch's ``extra`` has about 40 MB.
+LARGEST_DATABASE = 1 << 30
+#: pacman itself takes no larger signature (``dload.c``).
+LARGEST_SIGNATURE = 16 << 10
+
+_BLOCK = 512
+_READ_SIZE = 1 << 16
+#: In a tar's header: where the name, the size, the checksum and the type lie.
+_NAME, _SIZE, _CHECKSUM = slice(0, 100), slice(124, 136), slice(148, 156)
+_TYPE = slice(156, 157)
+_FILES = (b"0", b"\0")
+#: Old databases keep the dependencies apart, and ``.files`` databases the list of files.
+_OTHER_MEMBERS = (b"depends", b"files")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One package of one repository: ``size`` in bytes, ``sha256`` raw, ``signature`` decoded.
+
+    ``signature`` is None where the database has no (usable) ``%PGPSIG%``.
+    """
+
+    repository: str
+    file_name: str
+    name: str
+    version: str
+    size: int
+    sha256: bytes
+    signature: bytes | None = None
+
+    @property
+    def content(self) -> Content:
+        """What an inventory knows this file by."""
+        return Content(self.size, self.sha256)
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """One sync database as it was read.
+
+    ``digest`` is the first 16 hex digits of the SHA-256 of the file as it lies on disk,
+    ``modified`` its time of modification in seconds, ``entries`` are by file name, ``skipped``
+    counts the entries that could not be used.
+    """
+
+    repository: str
+    digest: str
+    modified: float
+    entries: Mapping[str, Entry]
+    skipped: int = 0
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What this machine's sync databases list, in the order of pacman.conf."""
+
+    databases: tuple[Database, ...] = ()
+    _by_repository: Mapping[str, Database] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        by_repository = {database.repository: database for database in self.databases}
+        object.__setattr__(self, "_by_repository", by_repository)
+
+    def __len__(self) -> int:
+        """Return the number of entries of all databases together."""
+        return sum(map(len, self.databases))
+
+    def database(self, repository: str) -> Database | None:
+        return self._by_repository.get(repository)
+
+    def find(self, file_name: str, repository: str = "") -> tuple[Entry, ...]:
+        """Return the entries of this name: in ``repository`` only, or in every one if it is "".
+
+        One look-up for each repository. Two entries may stand for the same content or not.
+        """
+        databases: Iterable[Database] = self.databases
+        if repository:
+            only = self._by_repository.get(repository)
+            databases = () if only is None else (only,)
+        found = (database.entries.get(file_name) for database in databases)
+        return tuple(entry for entry in found if entry is not None)
+
+    def digests(self) -> tuple[tuple[str, str], ...]:
+        """Return repository and digest of each database."""
+        return tuple((database.repository, database.digest) for database in self.databases)
+
+
+def read_entries(
+    repository: str, file: BinaryIO, skipped: Counter[str] | None = None
+) -> Iterator[Entry]:
+    """Yield the packages that an uncompressed sync database lists, reading ``file`` to its end.
+
+    Entries without a package's file name, ``%CSIZE%`` or ``%SHA256SUM%`` are left out, and counted
+    in ``skipped`` by reason. Raises SyncDatabaseError where it is no tar, is cut short, or is
+    larger than any database can be.
+    """
+    skipped = Counter() if skipped is None else skipped
+    for desc in _descriptions(_Reader(file)):
+        result = _entry(repository, desc)
+        if isinstance(result, Entry):
+            yield result
+        elif result:
+            skipped[result] += 1
+
+
+class _Reader:
+    """Reads exactly as much as asked for, and LARGEST_DATABASE altogether."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._left = LARGEST_DATABASE
+
+    def some(self, most: int = _READ_SIZE) -> bytes:
+        data = self._file.read(most)
+        self._left -= len(data)
+        if self._left < 0:
+            raise SyncDatabaseError("large", f"more than {LARGEST_DATABASE} bytes")
+        return data
+
+    def exactly(self, length: int) -> bytes:
+        data = self.some(length)
+        while len(data) < length:
+            more = self.some(length - len(data))
+            if not more:
+                raise SyncDatabaseError("short", "the file ends too early")
+            data += more
+        return data
+
+    def skip(self, length: int) -> None:
+        while length:
+            length -= len(self.exactly(min(length, _READ_SIZE)))
+
+
+def _descriptions(reader: _Reader) -> Iterator[bytes]:
+    """Yield the contents of each member of a tar that may be a ``desc``."""
+    for _ in range(MOST_ENTRIES):
+        header = reader.exactly(_BLOCK)
+        if not header[0]:  # the end is two blocks of zeros, and often more to fill a record
+            if any(header):
+                raise SyncDatabaseError("tar", "a member without a name")
+            while reader.some():
+                pass
+            return
+        checksum = sum(header) - sum(header[_CHECKSUM]) + 8 * ord(" ")
+        if _octal(header[_CHECKSUM]) != checksum:
+            raise SyncDatabaseError("tar", "a header with a wrong checksum")
+        size = _octal(header[_SIZE])
+        padded = size + -size % _BLOCK
+        # Names of more than 100 bytes come in various ways, of which most need no care here: what
+        # a desc is, its own first field tells.
+        name = header[_NAME].partition(b"\0")[0].rpartition(b"/")[2]
+        if header[_TYPE] not in _FILES or name in _OTHER_MEMBERS:
+            reader.skip(padded)
+        elif size > LARGEST_DESC:
+            raise SyncDatabaseError("desc", f"an entry of {size} bytes")
+        else:
+            yield reader.exactly(padded)[:size]
+    raise SyncDatabaseError("many", f"more than {MOST_ENTRIES} members")
+
+
+def _octal(digits: bytes) -> int:
+    digits = digits.strip(b" \0")
+    if digits.strip(b"01234567"):
+        raise SyncDatabaseError("tar", "a header with an impossible number")
+    return int(digits or b"0", 8)
+
+
+def _entry(repository: str, desc: bytes) -> Entry | str:
+    """Return the entry that ``desc`` describes, or why there is none ("": it is no ``desc``)."""
+    fields = {}
+    for section in desc.split(b"\n\n"):
+        key, _, value = section.strip(b"\n").partition(b"\n")
+        fields[key] = value
+    try:
+        file_name = fields.get(b"%FILENAME%", b"").decode("ascii")
+        name = fields.get(b"%NAME%", b"").decode("ascii")
+        version = fields.get(b"%VERSION%", b"").decode("ascii")
+    except UnicodeDecodeError:
+        return "name"
+    if not file_name:
+        return ""
+    if not is_package(file_name) or max(len(name), len(version)) > len(file_name):
+        return "name"
+    size = fields.get(b"%CSIZE%", b"")
+    if not size.isdigit() or len(size) > len(str(LARGEST_FILE)) or int(size) > LARGEST_FILE:
+        return "size"
+    try:
+        sha256 = binascii.unhexlify(fields.get(b"%SHA256SUM%", b""))
+    except ValueError:
+        return "digest"
+    if len(sha256) != DIGEST_SIZE:
+        return "digest"
+    signature = _signature(fields.get(b"%PGPSIG%", b""))
+    return Entry(repository, file_name, name, version, int(size), sha256, signature)
+
+
+def _signature(text: bytes) -> bytes | None:
+    if not 0 < len(text) <= LARGEST_SIGNATURE * 4 // 3 + 4:
+        return None
+    try:
+        return binascii.a2b_base64(text.replace(b"\n", b""), strict_mode=True) or None
+    except ValueError:
+        return None
