@@ -6,6 +6,7 @@
     ├── ConfigurationError      the operator's: a file, a key and what to do about it
     ├── StoreError              this machine's: a folder that cannot be read or written
     ├── ToolError               this machine's: pacman-conf or gpgv failed
+    │   └── ToolMissing         it is not installed
     ├── ProtocolError           a stranger's: what was received is not the protocol
     │   ├── DatagramError
     │   ├── InventoryError
@@ -62,6 +63,13 @@ class ToolError(FloconError):
 
     def __str__(self) -> str:
         return f"{self.tool}: {self.reason}"
+
+
+class ToolMissing(ToolError):  # noqa: N818 - a fact about the machine, read as one
+    """A program that flocon could use is not installed here."""
+
+    def __init__(self, tool: str) -> None:
+        super().__init__(tool, "is not installed")
 
 
 class ProtocolError(FloconError):
