@@ -1,0 +1,171 @@
+"""pacman's keyring: whether a signature is a known key's, and of these very bytes.
+
+gpgv decides; here it is started, and its status lines (GnuPG's ``doc/DETAILS``) are understood.
+No key is fetched and no trust is computed: gpgv takes every key of the keyring alike, also one
+that pacman no longer trusts. So a GOOD here is no more than "pacman can be offered it", and pacman
+judges again.
+"""
+
+from __future__ import annotations
+
+import os
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from twisted.internet.defer import DeferredSemaphore
+from twisted.logger import Logger
+
+from flocon.core.syncdb import LARGEST_SIGNATURE
+from flocon.errors import ToolError
+from flocon.host.process import run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from flocon.host.process import ProcessReactor
+
+#: Seconds that gpgv may take; it reads a package at about 1 GB/s.
+TIMEOUT = 5.0
+#: gpgv at a time: each keeps one core busy.
+MOST_AT_ONCE = 2
+
+_ARMOR = b"-----BEGIN PGP SIGNATURE-----"
+_SIGNATURE_PACKET = 2
+_VERSIONS = (3, 4, 5, 6)
+
+
+class Verdict(Enum):
+    """What is known of a signature.
+
+    BAD is the fault of who sent it: it is no signature, or one of other bytes. A key that is not
+    in the keyring, has expired or was revoked says nothing about the sender, who passes on
+    what a mirror has: that is UNKNOWN, and so is every failure of our own.
+    """
+
+    GOOD = "good"
+    BAD = "bad"
+    UNKNOWN = "unknown"
+
+
+def plausible(signature: bytes) -> bool:
+    """Whether this can be a detached signature, by its form (RFC 9580, 4.2 and 5.2).
+
+    It is one or more OpenPGP signature packets and nothing else, or armored text.
+    """
+    if not 0 < len(signature) <= LARGEST_SIGNATURE:
+        return False
+    if signature.startswith(_ARMOR):
+        return True
+    rest = signature
+    while rest:
+        length = _packet(rest)
+        if not length:
+            return False
+        rest = rest[length:]
+    return True
+
+
+def _packet(data: bytes) -> int:
+    """Return the length of the signature packet that ``data`` begins with, or 0."""
+    first = data[0]
+    if first >= 0b1100_0000:  # noqa: PLR2004 - the header's newer form
+        tag = first & 0b11_1111
+        width = 1 if data[1:2] < b"\xc0" else 2 if data[1:2] < b"\xe0" else 5
+        octets = data[1 : 1 + width]
+        if len(octets) < width or octets[0] in range(0xE0, 0xFF):  # a partial length: not of these
+            return 0
+        length = octets[0]
+        if width == 2:  # noqa: PLR2004
+            length = ((octets[0] - 0xC0) << 8) + octets[1] + 0xC0
+        elif width > 1:
+            length = int.from_bytes(octets[1:])
+    elif first >= 0b1000_0000 and first & 0b11 < 0b11:  # noqa: PLR2004 - 3: of unknown length
+        tag = first >> 2 & 0b1111
+        width = 1 << (first & 0b11)
+        length = int.from_bytes(data[1 : 1 + width])
+    else:
+        return 0
+    end = 1 + width + length
+    fits = tag == _SIGNATURE_PACKET and length and end <= len(data)
+    return end if fits and data[1 + width] in _VERSIONS else 0
+
+
+class Keyring:
+    """Judges signatures with gpgv and the keyring in pacman's ``gpg_directory`` (GPGDir)."""
+
+    log = Logger()
+
+    def __init__(self, reactor: ProcessReactor, gpg_directory: Path) -> None:
+        self._reactor = reactor
+        self._gpg_directory = gpg_directory
+        self._turn = DeferredSemaphore(MOST_AT_ONCE)
+
+    async def verify(
+        self, package: Path | int, signature: bytes, seconds: float = TIMEOUT
+    ) -> Verdict:
+        """Judge ``signature`` over ``package``: a path, or a descriptor of an open file.
+
+        A descriptor may be of a memfd or of a file without a name; where it stands does not
+        matter, and it must stay open until the verdict. ``seconds`` is what gpgv itself may take.
+        """
+        if not plausible(signature):
+            return Verdict.BAD
+        await self._turn.acquire()
+        try:
+            return await self._judge(package, signature, seconds)
+        except (ToolError, OSError) as error:
+            self.log.debug("no verdict on a signature: {error}", error=error)
+            return Verdict.UNKNOWN
+        finally:
+            self._turn.release()
+
+    async def _judge(self, package: Path | int, signature: bytes, seconds: float) -> Verdict:
+        keyrings = self._keyrings()
+        if not keyrings:
+            return Verdict.UNKNOWN
+        arguments = ["gpgv", "--quiet", "--status-fd", "1"]
+        for keyring in keyrings:
+            arguments += ["--keyring", str(keyring)]
+        descriptor = os.memfd_create("signature", os.MFD_CLOEXEC)
+        try:
+            os.write(descriptor, signature)
+            # Opened anew through /proc, so that neither reads where the other stands.
+            given = {3: descriptor}
+            arguments += ["--", "/proc/self/fd/3"]
+            if isinstance(package, int):
+                given[4] = package
+                arguments.append("/proc/self/fd/4")
+            else:
+                arguments.append(str(package))
+            outcome = await run(self._reactor, arguments, seconds=seconds, descriptors=given)
+        finally:
+            os.close(descriptor)
+        verdict = read_status(outcome.output)
+        if verdict is not Verdict.GOOD:
+            words = outcome.errors.decode("utf-8", "replace").strip()
+            self.log.debug("a signature is {verdict.value}: {words}", verdict=verdict, words=words)
+        return verdict
+
+    def _keyrings(self) -> list[Path]:
+        """Return what there is to read; pacman-key leaves an empty one beside the other."""
+        found = []
+        for name in ("pubring.gpg", "pubring.kbx"):
+            path = self._gpg_directory / name
+            if os.access(path, os.R_OK) and path.stat().st_size:
+                found.append(path.absolute())
+        return found
+
+
+def read_status(output: bytes) -> Verdict:
+    """Return what gpgv's status lines say of all signatures together."""
+    words = [line.split() for line in output.splitlines()]
+    keywords = [each[1] for each in words if each[:1] == [b"[GNUPG:]"] and len(each) > 1]
+    if b"BADSIG" in keywords or b"NODATA" in keywords:
+        return Verdict.BAD
+    # A good signature of a key that is expired or revoked comes as EXPKEYSIG, REVKEYSIG; of an
+    # unknown key, or made in a way gpgv does not know, as ERRSIG; past its own end as EXPSIG.
+    doubtful = {b"EXPKEYSIG", b"REVKEYSIG", b"EXPSIG", b"ERRSIG", b"UNEXPECTED"}
+    good = keywords.count(b"GOODSIG")
+    if good and keywords.count(b"VALIDSIG") == good and doubtful.isdisjoint(keywords):
+        return Verdict.GOOD
+    return Verdict.UNKNOWN

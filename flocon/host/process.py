@@ -1,0 +1,116 @@
+"""Runs one program to its end: its output bounded, its time bounded, killed where that is passed.
+
+What the programs say is for ``pacman`` and ``keyring`` to understand.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ProcessExitedAlready, ProcessTerminated
+from twisted.internet.protocol import ProcessProtocol
+
+from flocon.errors import ToolError, ToolMissing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from twisted.internet.interfaces import IProcessTransport, IReactorProcess, IReactorTime
+    from twisted.python.failure import Failure
+
+    class ProcessReactor(IReactorProcess, IReactorTime):
+        """A reactor that starts processes and keeps time."""
+
+
+#: pacman-conf prints some KiB, some hundred with every mirror of the world in each repository.
+MOST_OUTPUT = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a program ended: ``status`` is its exit status, negative for a signal."""
+
+    status: int
+    output: bytes
+    errors: bytes
+
+
+class _Run(ProcessProtocol):
+    transport: IProcessTransport
+
+    def __init__(self, tool: str) -> None:
+        self._tool = tool
+        self._received: dict[int, list[bytes]] = {1: [], 2: []}
+        self._length = 0
+        self._why = ""
+        self.ended: Deferred[Outcome] = Deferred(lambda _: self.kill("was not waited for"))
+
+    def connectionMade(self) -> None:
+        self.transport.closeStdin()
+
+    def childDataReceived(self, childFD: int, data: bytes) -> None:  # noqa: N802, N803
+        self._length += len(data)
+        if self._length > MOST_OUTPUT:
+            self.kill("says more than anyone can read")
+        else:
+            self._received[childFD].append(data)
+
+    def kill(self, why: str) -> None:
+        self._why = self._why or why
+        with suppress(ProcessExitedAlready):
+            self.transport.signalProcess("KILL")
+
+    def processEnded(self, reason: Failure) -> None:
+        ended, self.ended = self.ended, Deferred()
+        if ended.called:  # cancelled: nobody waits
+            return
+        if self._why:
+            ended.errback(ToolError(self._tool, self._why))
+            return
+        status = 0
+        if isinstance(reason.value, ProcessTerminated):
+            status = reason.value.exitCode
+            if status is None:
+                status = -(reason.value.signal or 0)
+        ended.callback(Outcome(status, b"".join(self._received[1]), b"".join(self._received[2])))
+
+
+async def run(
+    reactor: ProcessReactor,
+    arguments: Sequence[str],
+    *,
+    seconds: float,
+    descriptors: Mapping[int, int] | None = None,
+) -> Outcome:
+    """Run a program, by the name it has in PATH, with nothing to read; return how it ended.
+
+    ``descriptors`` are given to it: its number there to ours; they stay ours to close. It speaks
+    English. It may take ``seconds``. Raises ToolMissing where there is no such program, and
+    ToolError where it could not be started, ran too long or said too much.
+    """
+    tool = arguments[0]
+    path = shutil.which(tool)
+    if path is None:
+        raise ToolMissing(tool)
+    protocol = _Run(tool)
+    child_fds: dict[int, str | int] = {0: "w", 1: "r", 2: "r", **(descriptors or {})}
+    try:
+        reactor.spawnProcess(
+            protocol, path, arguments, env={**os.environ, "LC_ALL": "C"}, childFDs=child_fds
+        )
+    except OSError as error:
+        raise ToolError(tool, error.strerror or "could not be started") from None
+    late = reactor.callLater(seconds, protocol.kill, f"took longer than {seconds:g} s")
+    try:
+        return await protocol.ended
+    except CancelledError:
+        protocol.kill("")
+        raise
+    finally:
+        if late.active():
+            late.cancel()
