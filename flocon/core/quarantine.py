@@ -1,0 +1,127 @@
+"""Peers that sent wrong bytes: how long they are not asked, and how they are let off again.
+
+An offence is bytes that contradict what the sender itself announced; being slow, gone or short is
+none (see ``standing``). A peer is known by its node id and its address: a new id does not let it
+off. Times are wall-clock seconds, since terms outlive a restart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+#: Seconds of the first, second, ... offence; the last for every further one.
+TERMS = (600.0, 3_600.0, 86_400.0, 604_800.0)
+#: An offence this long ago no longer makes the next term longer.
+FORGOTTEN_AFTER = 30 * 86_400.0
+#: Peers remembered; the one that is free the soonest goes first. Bans are never dropped.
+MOST_RECORDS = 1_024
+LONGEST_WHY = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One peer's offences: how many, since when, until when, why; ``banned`` is the operator's."""
+
+    node: str
+    address: str
+    strikes: int
+    since: float
+    until: float
+    why: str
+    banned: bool = False
+
+    def holds(self, now: float) -> bool:
+        return self.banned or now < self.until
+
+
+class Quarantine:
+    """Who is not asked, bounded."""
+
+    def __init__(self, records: Iterable[Record] = ()) -> None:
+        self._records: dict[str, Record] = {}
+        for record in records:
+            self._keep(record)
+
+    def offence(self, node: str, address: str, now: float, why: str) -> Record:
+        """Note wrong bytes of a peer; return its record with the new term."""
+        old = self._find(node, address)
+        strikes = 1
+        if old is not None and now - old.since < FORGOTTEN_AFTER:
+            strikes = old.strikes + 1
+        term = TERMS[min(strikes, len(TERMS)) - 1]
+        banned = old is not None and old.banned
+        record = Record(node, address, strikes, now, now + term, why[:LONGEST_WHY], banned)
+        self._keep(record)
+        return record
+
+    def ban(self, node: str, address: str, now: float, why: str) -> Record:
+        """Never ask this peer again, until it is pardoned."""
+        old = self._find(node, address) or Record(node, address, 0, now, now, "")
+        record = replace(old, since=now, why=why[:LONGEST_WHY], banned=True)
+        self._keep(record)
+        return record
+
+    def pardon(self, peer: str) -> bool:
+        """Let a peer off, by node id or address; return whether it was held."""
+        nodes = [one.node for one in self._records.values() if peer in {one.node, one.address}]
+        for node in nodes:
+            del self._records[node]
+        return bool(nodes)
+
+    def record(self, node: str, address: str, now: float) -> Record | None:
+        """Return why a peer is not to be asked now, None if it may be."""
+        found = self._find(node, address)
+        return found if found is not None and found.holds(now) else None
+
+    def all(self, now: float) -> list[Record]:
+        """Return those that are held now."""
+        return [record for record in self._records.values() if record.holds(now)]
+
+    def _find(self, node: str, address: str) -> Record | None:
+        if node in self._records:
+            return self._records[node]
+        return next((one for one in self._records.values() if one.address == address), None)
+
+    def _keep(self, record: Record) -> None:
+        self._records[record.node] = record
+        while len(self._records) > MOST_RECORDS:
+            loose = [one for one in self._records.values() if not one.banned]
+            if not loose:
+                return
+            del self._records[min(loose, key=lambda one: one.until).node]
+
+    def dump(self) -> list[dict[str, Any]]:
+        """Return all records as plain values, for a file."""
+        names = ("node", "address", "strikes", "since", "until", "why", "banned")
+        return [{name: getattr(one, name) for name in names} for one in self._records.values()]
+
+
+def load(values: object) -> list[Record]:
+    """Read what ``dump`` gave, from a file that may be damaged: what is no record is left out."""
+    records = []
+    for value in values if isinstance(values, list) else []:
+        if isinstance(value, dict) and (record := _record(value)) is not None:
+            records.append(record)
+    return records[:MOST_RECORDS]
+
+
+def _record(value: dict[str, Any]) -> Record | None:
+    texts = [value.get(name) for name in ("node", "address", "why")]
+    numbers = [value.get(name) for name in ("strikes", "since", "until")]
+    if not all(isinstance(text, str) and len(text) <= LONGEST_WHY for text in texts):
+        return None
+    if not all(isinstance(one, (int, float)) and 0 <= one < 1e12 for one in numbers):  # noqa: PLR2004
+        return None
+    return Record(
+        value["node"],
+        value["address"],
+        int(value["strikes"]),
+        float(value["since"]),
+        float(value["until"]),
+        value["why"],
+        value.get("banned") is True,
+    )
