@@ -102,11 +102,9 @@ class Quarantine:
 
 def load(values: object) -> list[Record]:
     """Read what ``dump`` gave, from a file that may be damaged: what is no record is left out."""
-    records = []
-    for value in values if isinstance(values, list) else []:
-        if isinstance(value, dict) and (record := _record(value)) is not None:
-            records.append(record)
-    return records[:MOST_RECORDS]
+    rows = values[:MOST_RECORDS] if isinstance(values, list) else []
+    records = (_record(row) for row in rows if isinstance(row, dict))
+    return [record for record in records if record is not None]
 
 
 def _record(value: dict[str, Any]) -> Record | None:
