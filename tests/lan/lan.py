@@ -444,12 +444,16 @@ class Node:
         """Wait until ``/check`` answers OK; AssertionError with the log if it ends before."""
         wait_until(self._is_ready, timeout, f"node on {self.host.name} answers /check")
 
+    def check(self) -> bytes:
+        """Return what ``/check`` answers."""
+        return self.host.request("/check", timeout=5).body.strip()
+
     def _is_ready(self) -> bool:
         status = self.process.poll()
         if status is not None and (status or self.pid_file is None):
             raise AssertionError(f"the node ended with status {status}:\n{self.log_text}")
         try:
-            return self.host.request("/check", timeout=5).body.strip() == b"OK"
+            return self.check() == b"OK"
         except (OSError, http.client.HTTPException):
             return False
 
