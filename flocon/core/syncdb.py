@@ -69,13 +69,13 @@ class Database:
 
     ``digest`` is the first 16 hex digits of the SHA-256 of the file as it lies on disk,
     ``modified`` its time of modification in seconds, ``entries`` are by file name, ``skipped``
-    counts the entries that could not be used.
+    counts the entries that could not be used. Two are equal whose files are: by their digests.
     """
 
     repository: str
     digest: str
     modified: float
-    entries: Mapping[str, Entry]
+    entries: Mapping[str, Entry] = field(repr=False, compare=False)
     skipped: int = 0
 
     def __len__(self) -> int:

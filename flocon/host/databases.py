@@ -1,0 +1,128 @@
+"""Sync databases on disk: a file -> its entries, whatever it is compressed with.
+
+Everything here blocks and belongs in a thread; nothing raises for what a file may contain.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import hashlib
+import lzma
+import os
+import sys
+import zlib
+from collections import Counter
+from dataclasses import dataclass
+from io import BytesIO
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
+
+from flocon.core.syncdb import Database, Entry, read_entries
+from flocon.errors import SyncDatabaseError
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: pacman takes no larger database (``dload.c``).
+LARGEST_FILE = 128 << 20
+#: A file that is written in place is read again, so often.
+_TRIES = 3
+
+
+class Stamp(NamedTuple):
+    """What tells a file from the one that was there before."""
+
+    device: int
+    inode: int
+    size: int
+    modified_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What became of a database's file: as of ``stamp`` (None: there is none).
+
+    ``database`` is None where the file is missing or cannot be used; ``problem`` says why.
+    """
+
+    stamp: Stamp | None = None
+    database: Database | None = None
+    problem: str = ""
+
+
+def stamp_of(path: Path) -> Stamp | None:
+    """Return the stamp of what lies at ``path`` now, or None where nothing is."""
+    try:
+        return _stamp(os.stat(path))  # noqa: PTH116 - half the time of Path.stat
+    except (OSError, ValueError):
+        return None
+
+
+def _stamp(status: os.stat_result) -> Stamp:
+    return Stamp(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def load(repository: str, path: Path, known: Loaded | None = None) -> Loaded:
+    """Read the database of ``repository``; entries already ``known`` are not read again."""
+    stamp = stamp_of(path)
+    if stamp is None:
+        return Loaded()
+    try:
+        data, stamp = _read(path)
+        database = _parse(repository, data, stamp, known.database if known else None)
+    except (OSError, SyncDatabaseError) as error:
+        return Loaded(stamp, None, str(error))
+    return Loaded(stamp, database)
+
+
+def _read(path: Path) -> tuple[bytes, Stamp]:
+    """Return all of one file, and its stamp: through one descriptor, so never of two files."""
+    with path.open("rb") as file:
+        for _ in range(_TRIES):
+            file.seek(0)
+            stamp = _stamp(os.fstat(file.fileno()))
+            data = file.read(LARGEST_FILE + 1)
+            if len(data) > LARGEST_FILE:
+                raise SyncDatabaseError("large", f"more than {LARGEST_FILE} bytes")
+            if _stamp(os.fstat(file.fileno())) == stamp:
+                return data, stamp
+    raise SyncDatabaseError("changing", "it is being written")
+
+
+def _parse(repository: str, data: bytes, stamp: Stamp, known: Database | None) -> Database:
+    digest = hashlib.sha256(data).hexdigest()[:16]
+    modified = stamp.modified_ns / 1e9
+    if known is not None and known.digest == digest:
+        return Database(repository, digest, modified, known.entries, known.skipped)
+    skipped: Counter[str] = Counter()
+    entries: dict[str, Entry] = {}
+    try:
+        with decompress(data) as file:
+            for entry in read_entries(repository, file, skipped):
+                if entries.setdefault(entry.file_name, entry) is not entry:
+                    skipped["twice"] += 1
+    except (OSError, EOFError, zlib.error, lzma.LZMAError, zstd.ZstdError) as error:
+        raise SyncDatabaseError("compression", str(error)) from None
+    return Database(repository, digest, modified, entries, skipped.total())
+
+
+def decompress(data: bytes) -> BinaryIO:
+    """Return a file that reads ``data`` without its compression, told by its first bytes.
+
+    Reading it may raise the OSError, EOFError or own error of the module that reads it.
+    """
+    file = BytesIO(data)
+    if data.startswith(b"\x1f\x8b"):
+        return cast("BinaryIO", gzip.GzipFile(fileobj=file))
+    if data.startswith(b"\x28\xb5\x2f\xfd"):
+        return cast("BinaryIO", zstd.ZstdFile(file))
+    if data.startswith(b"\xfd7zXZ\0"):
+        return cast("BinaryIO", lzma.LZMAFile(file))
+    if data.startswith(b"BZh"):
+        return cast("BinaryIO", bz2.BZ2File(file))
+    return file
