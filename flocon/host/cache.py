@@ -1,0 +1,871 @@
+"""What this machine holds on disk, in pacman's CacheDirs and the store: found, hashed, offered.
+
+The look-up is memory only. Disk is touched in threads, one folder at a time and one file hashed
+at a time, and what they find is merged in slices, so that the reactor is never held for long.
+
+When a file is offered is one decision, ``Cache._judge``: a package with its signature (where one
+is needed), under its own SHA-256. Until that is known, a file in a CacheDir goes by the one that
+the sync database lists for its name and size; a file in the store is not offered before it was
+hashed. A file whose hash contradicts what is listed, or what it was before, is reported once
+and not offered until it changes.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from threading import Event
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+
+from flocon.core.inventory import Content, Inventory
+from flocon.core.names import is_package
+from flocon.errors import StoreError
+from flocon.host import folder as disk
+from flocon.host.index import Index, Remembered
+from flocon.host.store import Incoming, Store
+from flocon.host.watch import FolderWatch
+from flocon.host.worker import PoliteThreadPool, Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from twisted.python.threadpool import ThreadPool
+
+    from flocon.core.inventory import Change
+    from flocon.host.folder import Found, Stamp
+
+_T = TypeVar("_T")
+Origin = Literal["cache", "store"]
+
+#: Seconds between two scans of a folder that reports its changes, and of one that does not.
+RESCAN = 600.0
+POLL = 60.0
+#: A file written to within so many seconds may still be growing.
+SETTLING = 1.0
+#: Seconds for which what is to be remembered is collected.
+SAVE_AFTER = 5.0
+#: Seconds of one turn of the reactor that merging may take, and items between two looks.
+TURN = 0.01
+_ITEMS = 64
+#: More single names than this are looked at by scanning the folder.
+MOST_NAMES = 2_000
+
+
+class Listed(Protocol):
+    """What a sync database says of a file: its size in bytes and its raw SHA-256."""
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def sha256(self) -> bytes: ...
+
+
+class Watch(Protocol):
+    """What is used of ``host.watch.FolderWatch``."""
+
+    def follow(self, folder: Path) -> bool: ...
+
+    def forget(self, folder: Path) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A package that is offered.
+
+    ``verified`` if ``content.sha256`` was computed here and not only taken from a sync database;
+    ``stamp`` and ``signature`` are what the two files must still be like when they are opened.
+    """
+
+    file_name: str
+    content: Content
+    directory: Path
+    origin: Origin
+    verified: bool
+    stamp: Stamp
+    signature: Stamp | None
+
+    @property
+    def signed(self) -> bool:
+        return self.signature is not None
+
+
+class Opened:
+    """An open, whole, regular file: its size in bytes and its mtime in seconds."""
+
+    __slots__ = ("_file", "modified", "size")
+
+    def __init__(self, descriptor: int, stamp: Stamp) -> None:
+        self._file = open(descriptor, "rb", buffering=0)  # noqa: SIM115 - closed by its owner
+        self.size = stamp.size
+        self.modified = stamp.mtime_ns / 1e9
+
+    def fileno(self) -> int:
+        return self._file.fileno()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _File:
+    """A package file of one folder, offered or not; ``sha256`` is its own, once known."""
+
+    __slots__ = ("confirmed", "faulty", "found", "reported", "sha256")
+
+    def __init__(self, found: Found) -> None:
+        self.found = found
+        self.sha256: bytes | None = None
+        #: A sync database once listed these very bytes.
+        self.confirmed = False
+        #: It cannot be read, or is no longer what it was.
+        self.faulty = False
+        self.reported = False
+
+    @property
+    def size(self) -> int:
+        return self.found.stamp.size
+
+    def recall(self, known: Remembered) -> None:
+        if known.stamp == self.found.stamp:
+            self.sha256, self.confirmed = known.sha256, known.confirmed
+
+    def inherit(self, earlier: _File) -> None:
+        """Take over what was known of the same file."""
+        if earlier.found.stamp == self.found.stamp:
+            self.sha256, self.confirmed = earlier.sha256, earlier.confirmed
+            self.faulty, self.reported = earlier.faulty, earlier.reported
+
+
+class _Folder:
+    """One folder and what is known of it."""
+
+    def __init__(self, path: Path, origin: Origin) -> None:
+        self.path = path
+        self.origin: Origin = origin
+        self.files: dict[str, _File] = {}
+        #: What has to be looked at: everything, or some names.
+        self.rescan = True
+        self.names: set[str] = set()
+        #: Names that changed under our own hands since the last look began.
+        self.touched: set[str] = set()
+        self.read = False
+        self.watched = False
+        self.gone = False
+        self.problem = ""
+
+
+class Cache(Service):
+    """What this machine holds, as one inventory; see the module.
+
+    ``listed(file_name)`` returns what the sync databases list under a name, and
+    ``signature_needed(file_name)`` whether such a package counts only with its signature; both
+    are asked in the reactor's thread. ``changed`` gets every change of ``inventory``. ``ready``
+    fires when every folder known at start was read once; hashes may be outstanding.
+
+    ``startService`` raises StoreError if another node uses the store.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        *,
+        store: Path,
+        max_size: int,
+        listed: Callable[[str], Sequence[Listed]],
+        signature_needed: Callable[[str], bool],
+        changed: Callable[[list[Change]], None],
+        directories: Iterable[Path] = (),
+        watch: Callable[[Any, Callable[[Path, str], None]], Watch] = FolderWatch,
+        hashing: ThreadPool | None = None,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._reactor = reactor
+        self._listed = listed
+        self._signature_needed = signature_needed
+        self._changed = changed
+        self._wall = wall
+        self.inventory = Inventory()
+        self.store = Store(store, max_size)
+        self.ready: Deferred[None] = Deferred()
+        self._watch = watch(reactor, self._reported)
+        # One thread, so one file at a time.
+        self._hashing = hashing or PoliteThreadPool(0, 1, "hashing")
+        self._index = Index(None)
+        self._shelf = _Folder(self.store.packages, "store")
+        self._folders: list[_Folder] = [self._shelf]
+        self._held: dict[str, Held] = {}
+        self._urgent: dict[tuple[_Folder, str], None] = {}
+        self._later: dict[tuple[_Folder, str], None] = {}
+        self._unsettled: set[tuple[_Folder, str]] = set()
+        self._judge_again = False
+        self._superfluous: set[str] = set()
+        self._trim_due = False
+        self._save_due = False
+        #: Changes of the inventory that were not told yet.
+        self._untold: list[Change] = []
+        self._unsaved: dict[tuple[Path, str], Remembered | None] = {}
+        self._turns: dict[str, int | None] = {}
+        #: Only one thing at a time changes the store's packages.
+        self._placing = DeferredLock()
+        self._shelf_read: Deferred[None] = Deferred()
+        self._stopped = Event()
+        self._calls: dict[str, Any] = {}
+        self._looking = Worker(self._look_on)
+        self._digesting = Worker(self._hash_on)
+        self._clearing = Worker(self._clear_on)
+        self.set_directories(directories)
+
+    # Its life
+
+    def startService(self) -> None:
+        self.store.open()
+        if self.store.problem:
+            self._log.warn(
+                "nothing is kept for the LAN: {problem}; make {store} a folder this user can write",
+                problem=self.store.problem,
+                store=self.store.path,
+            )
+        else:
+            self._index = Index(self.store.path / "state.sqlite")
+        super().startService()
+        self._hashing.start()
+        for worker in (self._looking, self._digesting, self._clearing):
+            worker.start()
+        self._call_later("poll", POLL, self._poll)
+        self._call_later("rescan", RESCAN, self._rescan)
+
+    def stopService(self) -> Deferred[None]:
+        super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        self._stopped.set()
+        for call in self._calls.values():
+            call.cancel()
+        self._calls.clear()
+        self._watch.close()
+        for worker in (self._looking, self._digesting, self._clearing):
+            await worker.stop()
+        await self._placing.acquire()
+        if self._hashing.started:
+            self._hashing.stop()
+        await self._save()
+        await self._in_thread(self._index.close)
+        self.store.close()
+        self._placing.release()
+
+    def set_directories(self, directories: Iterable[Path]) -> None:
+        """Take these as pacman's CacheDirs, the first one first."""
+        wanted = [path for path in dict.fromkeys(directories) if path != self._shelf.path]
+        known = {folder.path: folder for folder in self._folders if folder is not self._shelf}
+        left = [known[path] for path in known if path not in wanted]
+        caches = [known.get(path) or _Folder(path, "cache") for path in wanted]
+        self._folders = [*caches, self._shelf]
+        for folder in left:
+            folder.gone = True
+            self._watch.forget(folder.path)
+        if left:
+            self._judge_again = True
+        self._looking.wake()
+
+    def listing_changed(self) -> None:
+        """Judge every file again: the sync databases or pacman's SigLevel are different."""
+        self._judge_again = True
+        self._looking.wake()
+
+    # What others ask
+
+    def find(self, file_name: str) -> Held | None:
+        """Return the package of this name, if it is held; never touches the disk."""
+        return self._held.get(file_name)
+
+    def open(self, held: Held, *, signature: bool = False) -> Opened:
+        """Open a held package, or its signature.
+
+        Raises StoreError if that is not possible any more; then it is no longer offered.
+        """
+        expected = held.signature if signature else held.stamp
+        if expected is None:
+            raise StoreError(str(held.directory / held.file_name), "has no signature beside it")
+        name = held.file_name + ".sig" if signature else held.file_name
+        try:
+            descriptor = disk.open_file(held.directory, name, expected)
+        except (OSError, StoreError) as error:
+            self._lose(held)
+            if isinstance(error, StoreError):
+                raise
+            raise StoreError(str(held.directory / name), error.strerror or str(error)) from None
+        if held.origin == "store":
+            self._use(held.file_name)
+        return Opened(descriptor, expected)
+
+    async def check(self, file_name: str) -> Held | None:
+        """Hash every file of this name now; return what is held of it then."""
+        for folder in list(self._folders):
+            file = folder.files.get(file_name)
+            if file is not None:
+                await self._hash(folder, file_name, file)
+        return self.find(file_name)
+
+    # What comes in
+
+    def incoming(self, size: int | None) -> Incoming:
+        """Return a new file for a transfer; it can be published if its ``keep`` is True."""
+        return self.store.incoming(size)
+
+    def spare(self) -> Incoming:
+        """Return a new file that cannot be published, for when the store's disk is full."""
+        return self.store.spare()
+
+    async def publish(
+        self, incoming: object, file_name: str, content: Content, signature: bytes | None
+    ) -> bool:
+        """Take a received file into the store; return whether this node holds it then.
+
+        ``content`` was verified by the caller. Cancelling does not interrupt it halfway.
+        """
+        if not is_package(file_name) or not isinstance(incoming, Incoming) or not incoming.keep:
+            return self._holds(file_name, content)
+        if signature is None and self._signature_needed(file_name):
+            return self._holds(file_name, content)
+        if signature is not None and not 0 < len(signature) <= disk.LARGEST_SIGNATURE:
+            return self._holds(file_name, content)
+        descriptor = os.dup(incoming.fileno())
+        # The caller may go; the work goes on, on a descriptor of its own.
+        work = Deferred.fromCoroutine(
+            self._publish(descriptor, incoming, file_name, content, signature)
+        )
+        work.addErrback(self._publish_failed, file_name)
+        done: Deferred[bool] = Deferred(lambda _: None)
+
+        def ended(kept: bool) -> None:
+            os.close(descriptor)
+            if not done.called:
+                done.callback(kept)
+
+        work.addCallback(ended)
+        return await done
+
+    def _holds(self, file_name: str, content: Content) -> bool:
+        held = self._held.get(file_name)
+        return held is not None and held.content == content
+
+    def _publish_failed(self, failure: Any, file_name: str) -> bool:
+        if failure.check(OSError):
+            reason = failure.value.strerror
+            self._log.warn("{file} is not kept: {reason}", file=file_name, reason=reason)
+        else:
+            self._log.failure("keeping {file} failed", failure, file=file_name)
+        return False
+
+    async def _publish(
+        self,
+        descriptor: int,
+        incoming: Incoming,
+        file_name: str,
+        content: Content,
+        signature: bytes | None,
+    ) -> bool:
+        await self._shelf_read
+        if os.fstat(descriptor).st_size != content.size:
+            return False
+        beside = await self._in_thread(self.store.harden, descriptor, signature)
+        await self._placing.acquire()
+        try:
+            return await self._place(incoming, file_name, content, beside, signature)
+        finally:
+            self._placing.release()
+            if beside is not None:
+                beside.unlink(missing_ok=True)
+
+    async def _place(
+        self,
+        incoming: Incoming,
+        file_name: str,
+        content: Content,
+        beside: Path | None,
+        signature: bytes | None,
+    ) -> bool:
+        """Make room, then let the package have its name; in the meantime nothing is offered."""
+        held = self._held.get(file_name)
+        if held and held.content == content and held.verified and (held.signed or not signature):
+            return True
+        victims = self.store.victims(content.size + len(signature or b""), file_name)
+        if self._stopped.is_set() or incoming.name is None or victims is None:
+            return self._holds(file_name, content)
+        self._forget(victims)
+        turn = self.store.use(file_name)
+        confirmed = content in self._contents(file_name)
+
+        def place(received: Path) -> tuple[Found, Remembered]:
+            self.store.drop(victims)
+            found = self.store.place(received, file_name, beside)
+            known = Remembered(found.stamp, content.sha256, confirmed)
+            self._index.save({(self._shelf.path, file_name): known}, {file_name: turn})
+            return found, known
+
+        found, known = await self._in_thread(place, incoming.name)
+        incoming.name = None
+        self._unsaved.pop((self._shelf.path, file_name), None)
+        self._turns.pop(file_name, None)
+        self._shelf.touched.add(file_name)
+        self._set(self._shelf, file_name, found, known)
+        self._tell()
+        return True
+
+    # What is offered
+
+    def _contents(self, file_name: str) -> list[Content]:
+        return [Content(one.size, one.sha256) for one in self._listed(file_name)]
+
+    def _set(
+        self, folder: _Folder, name: str, found: Found | None, known: Remembered | None = None
+    ) -> None:
+        """Take note of what is on disk under ``name``, and offer it or not."""
+        earlier = folder.files.get(name)
+        if found is None:
+            folder.files.pop(name, None)
+        elif earlier is None or earlier.found != found:
+            file = folder.files[name] = _File(found)
+            if earlier is not None:
+                file.inherit(earlier)
+            if known is not None:
+                file.recall(known)
+        if folder is self._shelf:
+            self.store.account(name, _size_of(found))
+        self._update(name)
+
+    def _update(self, name: str) -> None:
+        """Offer the best file of this name: listed before others, hashed before others."""
+        listed = self._contents(name)
+        best: Held | None = None
+        for folder in self._folders:
+            file = folder.files.get(name)
+            held = file and self._judge(folder, name, file, listed)
+            if held and (best is None or _rank(held, listed) > _rank(best, listed)):
+                best = held
+        if best is None:
+            if self._held.pop(name, None) is not None:
+                self._untold += self.inventory.remove(name)
+        elif best != self._held.get(name):
+            self._held[name] = best
+            self._untold += self.inventory.put(name, best.content)
+        if name in self._shelf.files and self._is_superfluous(name):
+            self._superfluous.add(name)
+            self._clearing.wake()
+
+    def _judge(
+        self, folder: _Folder, name: str, file: _File, listed: Sequence[Content]
+    ) -> Held | None:
+        """Return the file as it may be offered; see to it that it is hashed."""
+        signature = file.found.signature
+        if file.faulty or not file.size or (signature is None and self._signature_needed(name)):
+            return None
+        fitting = {content for content in listed if content.size == file.size}
+        if file.sha256 is not None:
+            content = Content(file.size, file.sha256)
+            if not self._is_right(folder, name, file, content, listed):
+                return None
+        else:
+            if listed and not fitting:
+                return None
+            if not fitting and self._may_grow(file):
+                self._settle(folder, name)
+                return None
+            self._queue(folder, name, urgent=bool(fitting))
+            if folder is self._shelf or len(fitting) != 1:
+                return None
+            (content,) = fitting
+        return Held(
+            name,
+            content,
+            folder.path,
+            folder.origin,
+            file.sha256 is not None,
+            file.found.stamp,
+            signature,
+        )
+
+    def _is_right(
+        self, folder: _Folder, name: str, file: _File, content: Content, listed: Sequence[Content]
+    ) -> bool:
+        """Whether a file may be offered under its own hash.
+
+        One that was listed once is held as what it is, whatever is listed by now. One that never
+        was, while others are listed under its name, is cut short or spoilt, and not for others.
+        """
+        if content in listed and not file.confirmed:
+            file.confirmed = True
+            self._remember(folder, name, file)
+        if file.confirmed or not listed:
+            return True
+        for other in listed:
+            if other.size == content.size:
+                self._report(folder, name, file, other.sha256, content.sha256)
+                # The store is ours to clear.
+                file.faulty = folder is self._shelf
+                break
+        return False
+
+    def _report(
+        self, folder: _Folder, name: str, file: _File, expected: bytes, actual: bytes
+    ) -> None:
+        if not file.reported:
+            file.reported = True
+            self._log.warn(
+                "{path} is damaged and not offered: its SHA-256 should be {expected} and is"
+                " {actual}; remove it, pacman will fetch it again",
+                path=folder.path / name,
+                expected=expected.hex(),
+                actual=actual.hex(),
+            )
+
+    def _may_grow(self, file: _File) -> bool:
+        return abs(self._wall() - file.found.stamp.mtime_ns / 1e9) < SETTLING
+
+    def _settle(self, folder: _Folder, name: str) -> None:
+        """Look at a file again when it has had time to settle."""
+        self._unsettled.add((folder, name))
+        self._call_later("settle", 1.5 * SETTLING, self._look_at_unsettled)
+
+    def _look_at_unsettled(self) -> None:
+        unsettled, self._unsettled = self._unsettled, set()
+        for folder, name in unsettled:
+            self._look_again(folder, name)
+
+    def _lose(self, held: Held) -> None:
+        """Offer a file no longer that could not be opened, until it was looked at again."""
+        name = held.file_name
+        for folder in self._folders:
+            file = folder.files.get(name)
+            if folder.path == held.directory and file and file.found.stamp == held.stamp:
+                self._set(folder, name, None)
+                folder.touched.add(name)
+                self._look_again(folder, name)
+        self._tell()
+
+    def _use(self, name: str) -> None:
+        self._turns[name] = self.store.use(name)
+        self._save_soon()
+
+    def _tell(self) -> None:
+        """Hand the changes of the inventory on."""
+        changes, self._untold = self._untold, []
+        if changes:
+            try:
+                self._changed(changes)
+            except Exception:  # noqa: BLE001 - whoever listens must not stop the scan
+                self._log.failure("changes of the inventory were not taken")
+
+    # Looking at folders
+
+    def _reported(self, path: Path, name: str) -> None:
+        """Take a report of the watch."""
+        for folder in self._folders:
+            if folder.path == path:
+                subject = name.removesuffix(".sig")
+                if not name:
+                    folder.rescan = True
+                    self._looking.wake()
+                elif is_package(subject):
+                    self._look_again(folder, subject)
+
+    def _look_again(self, folder: _Folder, name: str) -> None:
+        folder.names.add(name)
+        if len(folder.names) > MOST_NAMES:
+            folder.rescan = True
+        self._looking.wake()
+
+    def _poll(self) -> None:
+        self._call_later("poll", POLL, self._poll)
+        for folder in self._folders:
+            folder.rescan = folder.rescan or not folder.watched
+        self._looking.wake()
+
+    def _rescan(self) -> None:
+        self._call_later("rescan", RESCAN, self._rescan)
+        for folder in self._folders:
+            folder.rescan = True
+        self._looking.wake()
+
+    async def _look_on(self) -> bool:
+        """Do one piece of looking; return whether there may be more."""
+        # The store first: what was received meanwhile waits for it.
+        for folder in reversed(self._folders):
+            if folder.rescan:
+                folder.rescan = False
+                folder.names.clear()
+                await self._scan(folder)
+                return True
+        for folder in self._folders:
+            if folder.names:
+                names, folder.names = folder.names, set()
+                await self._look(folder, names)
+                return True
+        if self._judge_again:
+            self._judge_again = False
+            names = set(self._held).union(*(folder.files for folder in self._folders))
+            await self._sliced(list(names), self._update)
+            return True
+        if not self.ready.called and all(folder.read for folder in self._folders):
+            self.ready.callback(None)
+        return False
+
+    async def _scan(self, folder: _Folder) -> None:
+        folder.touched.clear()
+        # Followed before it is read, so that nothing is missed in between.
+        folder.watched = self._watch.follow(folder.path)
+        try:
+            found, known = await self._in_thread(self._read, folder, not folder.files)
+        except StoreError as error:
+            self._say_problem(folder, error.reason)
+            found, known = {}, {}
+        else:
+            folder.problem = ""
+        if not self._stopped.is_set():
+            await self._merge(folder, found, known)
+        folder.read = True
+        if folder is self._shelf:
+            if not self._shelf_read.called:
+                self._shelf_read.callback(None)
+            self._trim_due = True
+            self._clearing.wake()
+
+    def _read(self, folder: _Folder, fresh: bool) -> tuple[dict[str, Found], dict[str, Remembered]]:
+        """Read a folder and what is remembered of it; in a thread."""
+        first = folder is self._shelf and not folder.read
+        if first:
+            self.store.sweep()
+            turns = self._index.turns()
+            self._reactor.callFromThread(self.store.recall, turns)
+        found = disk.scan(folder.path, self._stopped.is_set)
+        known = self._index.files(folder.path) if fresh else {}
+        if found and not self._stopped.is_set():
+            forgotten = {(folder.path, name): None for name in known if name not in found}
+            unused = {name: None for name in turns if name not in found} if first else {}
+            self._index.save(forgotten, unused)
+        return found, known
+
+    async def _merge(
+        self, folder: _Folder, found: Mapping[str, Found], known: Mapping[str, Remembered]
+    ) -> None:
+        def merge(name: str) -> None:
+            if name in folder.touched or folder.gone:
+                return
+            file = folder.files.get(name)
+            if file is None or file.found != found.get(name):
+                self._set(folder, name, found.get(name), known.get(name))
+
+        await self._sliced([name for name in folder.files if name not in found], merge)
+        await self._sliced(list(found), merge)
+
+    async def _look(self, folder: _Folder, names: set[str]) -> None:
+        folder.touched.clear()
+        found = await self._in_thread(disk.look, folder.path, names)
+
+        def merge(name: str) -> None:
+            if name not in folder.touched and not folder.gone:
+                self._set(folder, name, found.get(name))
+
+        await self._sliced(list(names), merge)
+        if folder is self._shelf:
+            self._trim_due = True
+            self._clearing.wake()
+
+    def _say_problem(self, folder: _Folder, problem: str) -> None:
+        if problem != folder.problem and not (folder is self._shelf and self.store.problem):
+            self._log.warn("{path} {problem}", path=folder.path, problem=problem)
+        folder.problem = problem
+
+    async def _sliced(self, items: Sequence[_T], each: Callable[[_T], None]) -> None:
+        """Call ``each`` with every item, without holding the reactor for long."""
+        began = self._reactor.seconds()
+        for count, item in enumerate(items, 1):
+            each(item)
+            if count % _ITEMS == 0 and self._reactor.seconds() - began > TURN:
+                self._tell()
+                if self._stopped.is_set():
+                    return
+                await self._next_turn()
+                began = self._reactor.seconds()
+        self._tell()
+
+    def _next_turn(self) -> Deferred[None]:
+        turn: Deferred[None] = Deferred()
+        self._reactor.callLater(0, turn.callback, None)
+        return turn
+
+    # Hashing
+
+    def _queue(self, folder: _Folder, name: str, *, urgent: bool) -> None:
+        key = (folder, name)
+        if urgent:
+            self._later.pop(key, None)
+            self._urgent[key] = None
+        elif key not in self._urgent:
+            self._later[key] = None
+        self._digesting.wake()
+
+    async def _hash_on(self) -> bool:
+        queue = self._urgent or self._later
+        if not queue:
+            return False
+        folder, name = next(iter(queue))
+        del queue[folder, name]
+        file = folder.files.get(name)
+        if file and not folder.gone and file.sha256 is None and not file.faulty:
+            await self._hash(folder, name, file)
+        return True
+
+    async def _hash(self, folder: _Folder, name: str, file: _File) -> None:
+        """Hash a file, and take note of the result if it is still the same file then."""
+        stamp = file.found.stamp
+        sha256: bytes | None = None
+        unreadable: OSError | None = None
+        try:
+            sha256 = await deferToThreadPool(
+                self._reactor,
+                self._hashing,
+                disk.digest,
+                folder.path,
+                name,
+                stamp,
+                self._stopped.is_set,
+            )
+        except (StoreError, FileNotFoundError):
+            self._look_again(folder, name)
+            return
+        except OSError as error:
+            unreadable = error
+        current = folder.files.get(name)
+        if self._stopped.is_set() or current is None or current.found.stamp != stamp:
+            return
+        if unreadable is not None:
+            current.faulty = True
+            self._log.warn(
+                "{path} cannot be read and is not offered: {reason}",
+                path=folder.path / name,
+                reason=unreadable.strerror,
+            )
+        elif sha256 is not None:
+            self._hashed(folder, name, current, sha256)
+        self._update(name)
+        self._tell()
+
+    def _hashed(self, folder: _Folder, name: str, file: _File, sha256: bytes) -> None:
+        if file.sha256 in {None, sha256}:
+            file.sha256 = sha256
+            self._remember(folder, name, file)
+        else:
+            # Nobody wrote to it, and yet it is another one: the disk has lost bits of it.
+            self._report(folder, name, file, file.sha256 or b"", sha256)
+            file.faulty = True
+            self._unsaved[folder.path, name] = None
+            self._save_soon()
+
+    # What is remembered
+
+    def _remember(self, folder: _Folder, name: str, file: _File) -> None:
+        if file.sha256 is not None:
+            known = Remembered(file.found.stamp, file.sha256, file.confirmed)
+            self._unsaved[folder.path, name] = known
+            self._save_soon()
+
+    def _save_soon(self) -> None:
+        def due() -> None:
+            self._save_due = True
+            self._clearing.wake()
+
+        self._call_later("save", SAVE_AFTER, due)
+
+    async def _save(self) -> None:
+        files, self._unsaved = self._unsaved, {}
+        turns, self._turns = self._turns, {}
+        await self._in_thread(self._index.save, files, turns)
+
+    # Clearing the store
+
+    async def _clear_on(self) -> bool:
+        """Save, or remove from the store what it need not keep; return whether there was any."""
+        if self._save_due:
+            self._save_due = False
+            await self._save()
+            return True
+        if not self._superfluous and not self._trim_due:
+            return False
+        await self._placing.acquire()
+        try:
+            names, self._superfluous = self._superfluous, set()
+            going = [name for name in names if self._is_superfluous(name)]
+            if self._trim_due:
+                self._trim_due = False
+                going += [name for name in self.store.victims(0) or () if name not in going]
+            if going and not self.store.problem:
+                self._forget(going)
+                await self._in_thread(self.store.drop, going)
+        finally:
+            self._placing.release()
+        return True
+
+    def _is_superfluous(self, name: str) -> bool:
+        """Whether the store's file is damaged, or pacman's own cache has the same."""
+        own = self._shelf.files.get(name)
+        if own is None or own.faulty or own.sha256 is None:
+            return own is not None and own.faulty
+        for folder in self._folders:
+            other = folder.files.get(name)
+            if folder is self._shelf or other is None or other.faulty:
+                continue
+            same = other.sha256 == own.sha256 and other.size == own.size
+            if same and (other.found.signature or not own.found.signature):
+                return True
+        return False
+
+    def _forget(self, names: Iterable[str]) -> None:
+        """Offer packages of the store no longer: they are about to go."""
+        for name in names:
+            self._shelf.touched.add(name)
+            self._set(self._shelf, name, None)
+            self._unsaved[self._shelf.path, name] = None
+            self._turns[name] = None
+        self._save_soon()
+        self._tell()
+
+    # Threads and time
+
+    def _in_thread(self, work: Callable[..., _T], *arguments: object) -> Deferred[_T]:
+        pool = self._reactor.getThreadPool()
+        result: Deferred[_T] = deferToThreadPool(self._reactor, pool, work, *arguments)
+        return result
+
+    def _call_later(self, what: str, delay: float, call: Callable[[], None]) -> None:
+        """Call once after ``delay`` seconds, unless that is on its way already."""
+        if what in self._calls or self._stopped.is_set():
+            return
+
+        def due() -> None:
+            del self._calls[what]
+            call()
+
+        self._calls[what] = self._reactor.callLater(delay, due)
+
+
+def _size_of(found: Found | None) -> int | None:
+    if found is None:
+        return None
+    return found.stamp.size + (found.signature.size if found.signature else 0)
+
+
+def _rank(held: Held, listed: Sequence[Content]) -> tuple[bool, bool]:
+    return held.content in listed, held.verified

@@ -1,0 +1,160 @@
+"""A folder of packages as it lies on disk: what is in it, and opening one file beneath it.
+
+Everything here blocks for as long as the disk does and belongs in a thread, save ``open_file``,
+which is a few local system calls. Nothing here writes, remembers, or decides what is offered.
+
+A package's ``.part``, ``download-*`` folders, links, and names outside pacman's grammar do not
+exist for this module, and no name leads out of its folder: files are opened by a descriptor of
+the folder, and links are not followed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from flocon.core.names import is_package
+from flocon.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+#: pacman itself takes no larger signature (``dload.c``).
+LARGEST_SIGNATURE = 16 << 10
+#: Read between two looks at whether to stop: under a millisecond of hashing.
+_CHUNK = 1 << 20
+_BENEATH = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+
+
+class Stamp(NamedTuple):
+    """What changes when a file does; the system sets ``ctime_ns``, nobody can set it back."""
+
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+    def same_bytes(self, other: Stamp) -> bool:
+        """Whether only attributes differ (permissions, links)."""
+        return self[:3] == other[:3]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A package file, and its signature where one lies beside it."""
+
+    stamp: Stamp
+    signature: Stamp | None = None
+
+
+def stamp_of(info: os.stat_result) -> Stamp:
+    return Stamp(info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
+
+
+def scan(directory: Path, stopped: Callable[[], bool]) -> dict[str, Found]:
+    """Return every package in ``directory`` by file name; raise StoreError if it is unreadable.
+
+    The result is incomplete once ``stopped`` returns True.
+    """
+    packages: dict[str, Stamp] = {}
+    signatures: dict[str, Stamp] = {}
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            with os.scandir(descriptor) as entries:
+                for entry in entries:
+                    if stopped():
+                        break
+                    subject = entry.name.removesuffix(".sig")
+                    if is_package(subject):
+                        table = packages if subject == entry.name else signatures
+                        if found := _stamp(descriptor, entry.name):
+                            table[subject] = found
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise StoreError(str(directory), _reason(error)) from None
+    return {name: _found(stamp, signatures.get(name)) for name, stamp in packages.items()}
+
+
+def look(directory: Path, names: Iterable[str]) -> dict[str, Found]:
+    """Return those of the packages ``names`` that are in ``directory`` now."""
+    result = {}
+    try:
+        descriptor = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return {}
+    try:
+        for name in names:
+            if stamp := _stamp(descriptor, name):
+                result[name] = _found(stamp, _stamp(descriptor, name + ".sig"))
+    finally:
+        os.close(descriptor)
+    return result
+
+
+def _found(package: Stamp, signature: Stamp | None) -> Found:
+    usable = signature is not None and 0 < signature.size <= LARGEST_SIGNATURE
+    return Found(package, signature if usable else None)
+
+
+def _stamp(descriptor: int, name: str) -> Stamp | None:
+    """Return the stamp of a regular file that this process may read."""
+    try:
+        info = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+    except OSError:
+        return None
+    if not stat.S_ISREG(info.st_mode):
+        return None
+    if not info.st_mode & stat.S_IROTH and not os.access(
+        name, os.R_OK, dir_fd=descriptor, effective_ids=True
+    ):
+        return None
+    return stamp_of(info)
+
+
+def open_file(directory: Path, name: str, expected: Stamp) -> int:
+    """Return a descriptor of the regular file ``name``, if it is the one of stamp ``expected``.
+
+    Raises OSError, and StoreError where another file has its name. Never blocks on a fifo.
+    """
+    folder = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        descriptor = os.open(name, _BENEATH, dir_fd=folder)
+    finally:
+        os.close(folder)
+    info = os.fstat(descriptor)
+    if not stat.S_ISREG(info.st_mode) or not stamp_of(info).same_bytes(expected):
+        os.close(descriptor)
+        raise StoreError(str(directory / name), "is not the file it was")
+    return descriptor
+
+
+def digest(
+    directory: Path, name: str, expected: Stamp, stopped: Callable[[], bool]
+) -> bytes | None:
+    """Return the raw SHA-256 of a file, or None once ``stopped`` returns True.
+
+    Raises OSError where it cannot be read, StoreError where it is or becomes another file.
+    """
+    descriptor = open_file(directory, name, expected)
+    try:
+        sha256 = hashlib.sha256()
+        buffer = memoryview(bytearray(min(_CHUNK, expected.size + 1)))
+        while count := os.readv(descriptor, [buffer]):
+            if stopped():
+                return None
+            sha256.update(buffer[:count])
+        if not stamp_of(os.fstat(descriptor)).same_bytes(expected):
+            raise StoreError(str(directory / name), "changed while it was read")
+    finally:
+        os.close(descriptor)
+    return sha256.digest()
+
+
+def _reason(error: OSError) -> str:
+    return f"cannot be read ({error.strerror})"
