@@ -29,7 +29,7 @@ from flocon.core.names import is_architecture, is_repository
 from flocon.core.syncdb import Listing
 from flocon.errors import ToolError, ToolMissing
 from flocon.host.databases import Loaded, Stamp, load, stamp_of
-from flocon.host.process import ProcessReactor, run
+from flocon.host.process import run
 from flocon.host.watch import FolderWatch
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
     from twisted.internet.interfaces import IDelayedCall, IReactorThreads
     from twisted.python.failure import Failure
+
+    from flocon.host.process import ProcessReactor
 
     T = TypeVar("T")
 
@@ -49,6 +51,8 @@ if TYPE_CHECKING:
 TIMEOUT = 10.0
 #: Seconds from the first change on disk to looking at it: several come together.
 PAUSE = 0.1
+#: Seconds to wait for databases that are being read; pacman itself waits 10 for a first byte.
+PATIENCE = 3.0
 #: Seconds between two looks at the files without any sign: some file systems make no events.
 POLL = 60.0
 #: Files of one configuration, how deep they may include each other (pacman's own bound, ``conf.c``)
@@ -411,7 +415,21 @@ class PacmanWatch(Service):
             self._work.cancel()
         self._release()
 
-    def settled(self, timeout: float | None = None) -> Deferred[None]:
+    def signature_needed(self, file_name: str) -> bool:
+        """Whether pacman here refuses this package without its signature.
+
+        So it is where any repository that lists it says Required; of a package that none lists,
+        where any repository does.
+        """
+        repositories = {entry.repository for entry in self.listing.find(file_name)}
+        levels = {
+            repository.package_signature
+            for repository in self.configuration.repositories
+            if not repositories or repository.name in repositories
+        }
+        return not levels or SignatureLevel.REQUIRED in levels
+
+    def settled(self, timeout: float | None = PATIENCE) -> Deferred[None]:
         """Fire when the listing is that of the databases on disk, or after ``timeout`` seconds.
 
         Costs a few stats where nothing has changed. Never fails. Before the first configuration
@@ -497,6 +515,7 @@ class PacmanWatch(Service):
                 for server in configuration.unusable:
                     self.log.debug("{server} cannot be asked: not http(s)", server=server)
                 self._tell(self._configuration_changed, configuration)
+                self._publish()
             self._follow()
         # Between reading a file and following its folder it may have changed.
         if not self._scan.is_current():
@@ -549,8 +568,13 @@ class PacmanWatch(Service):
             if loaded.problem:
                 problem = loaded.problem
                 self.log.warn("{path} cannot be used: {problem}", path=path, problem=problem)
-        loaded_now = (self._loaded.get(name) for name, _ in self._databases())
-        listing = Listing(tuple(each.database for each in loaded_now if each and each.database))
+        self._publish()
+
+    def _publish(self) -> None:
+        """Make the listing anew of what is loaded, in the configuration's order."""
+        loaded = {name: self._loaded.get(name, Loaded()) for name, _ in self._databases()}
+        self._loaded = loaded
+        listing = Listing(tuple(one.database for one in loaded.values() if one.database))
         if listing != self.listing:
             self.listing = listing
             self._tell(self._listing_changed, listing)

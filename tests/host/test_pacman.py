@@ -1,0 +1,590 @@
+"""What is understood of real configurations and databases, and what follows from a change."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import hashlib
+import lzma
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.internet import reactor as real_reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from flocon.core.syncdb import Listing
+from flocon.errors import ToolError, ToolMissing
+from flocon.host import databases, pacman
+from flocon.host.databases import load
+from flocon.host.pacman import (
+    PacmanConfiguration,
+    PacmanWatch,
+    SignatureLevel,
+    configuration_from_mirrors,
+    read_configuration,
+    servers_for,
+)
+from flocon.host.watch import FolderWatch
+from tests.core.test_syncdb import desc, tar
+from tests.lan.repository import Recipe, RepoAdd, SigningKey, build, strip_signatures
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+reactor: Any = real_reactor
+
+RECIPES = (
+    Recipe("gtk++", "1:2.0-1", 4000),
+    Recipe("zlib", "1.3.1-2", 9000),
+    Recipe("font", "2024.01-1.1", 100, "any"),
+)
+
+
+@cache
+def real_repository() -> Path:
+    """Return a folder with signed packages and ``core.db``, which real repo-add wrote."""
+    folder = Path("real-repository").absolute()
+    folder.mkdir()
+    key = SigningKey(folder / "gpg")
+    try:
+        packages = [build(recipe, folder, seed=1) for recipe in RECIPES]
+        for package in packages:
+            key.sign(package.path)
+    finally:
+        key.close()
+    RepoAdd().add(folder, "core", packages)
+    return folder
+
+
+class OnDisk(TestCase):
+    timeout = 60
+
+    def setUp(self) -> None:
+        self.top = Path(self.mktemp()).absolute()
+        self.sync = self.top / "db" / "sync"
+        self.sync.mkdir(parents=True)
+        self.conf = self.top / "etc" / "pacman.conf"
+        self.conf.parent.mkdir()
+
+    def write(self, text: str, path: Path | None = None) -> None:
+        head = f"[options]\nDBPath = {self.top}/db\nArchitecture = x86_64\n"
+        if path is None:
+            path, text = self.conf, head + text
+        new = path.with_name("new")
+        new.write_text(text)
+        new.rename(path)
+
+    def put(self, name: str, data: bytes) -> None:
+        """Replace a database the way pacman does."""
+        part = self.sync / f"{name}.db.part"
+        part.write_bytes(data)
+        part.rename(self.sync / f"{name}.db")
+
+
+class Configuration(OnDisk):
+    async def read(self, text: str, own_ports: tuple[int, ...] = (19433,)) -> PacmanConfiguration:
+        self.write(text)
+        return await read_configuration(reactor, self.conf, own_ports)
+
+    async def servers(self, text: str, repository: str = "core") -> tuple[str, ...]:
+        return servers_for(await self.read(text), repository, "x86_64")
+
+    async def test_all_that_matters_is_read(self) -> None:
+        found = await self.read(
+            f"CacheDir = {self.top}/a\nCacheDir = {self.top}/b\nGPGDir = {self.top}/gpg\n"
+            "SigLevel = Required DatabaseOptional\n"
+            "[core]\nServer = https://one/$repo/os/$arch\nServer = http://two/$repo/\n"
+            "[extra]\nSigLevel = PackageOptional DatabaseNever\nServer = http://two/$repo\n"
+            "[own]\nSigLevel = Never\nServer = file:///srv\n"
+        )
+        self.assertEqual(found.database_path, self.top / "db")
+        self.assertEqual(found.sync_directory, self.sync)
+        self.assertEqual(found.cache_directories, (self.top / "a", self.top / "b"))
+        self.assertEqual(found.gpg_directory, self.top / "gpg")
+        self.assertEqual(found.architectures, ("x86_64",))
+        self.assertEqual(found.files, (self.conf,))
+        self.assertEqual([one.name for one in found.repositories], ["core", "extra", "own"])
+        core, extra, own = found.repositories
+        self.assertEqual(core.servers, ("https://one/core/os/x86_64", "http://two/core"))
+        never, optional, required = SignatureLevel
+        levels = [(one.package_signature, one.database_signature) for one in (core, extra, own)]
+        self.assertEqual(levels, [(required, optional), (optional, never), (never, never)])
+        self.assertEqual((own.servers, found.unusable), ((), ("file:///srv",)))
+
+    async def test_several_architectures_and_auto_come_resolved(self) -> None:
+        text = f"[options]\nArchitecture = auto\nArchitecture = x86_64_v3\nDBPath = {self.top}\n"
+        self.write(text, self.conf)
+        found = await read_configuration(reactor, self.conf)
+        self.assertEqual(found.architectures, (os.uname().machine, "x86_64_v3"))
+
+    async def test_this_nodes_own_lines_are_left_out(self) -> None:
+        own = ("localhost", "127.0.0.1", "127.9.9.9", "[::1]", "LOCALHOST", "[::ffff:127.0.0.1]")
+        lines = "".join(f"Server = http://{host}:19433/$repo/os/$arch\n" for host in own)
+        self.assertEqual(await self.servers(f"[core]\n{lines}Server = http://m/\n"), ("http://m",))
+
+    async def test_other_ports_of_this_machine_and_other_machines_stay(self) -> None:
+        urls = ("http://localhost:8080/r", "http://127.0.0.1/r", "http://10.0.0.1:19433/r")
+        lines = "".join(f"Server = {url}\n" for url in urls)
+        self.assertEqual(await self.servers(f"[core]\n{lines}"), urls)
+
+    async def test_our_comment_comes_first_for_each_repository_that_includes_it(self) -> None:
+        listed = self.top / "etc" / "mirrorlist"
+        text = "# flocon: Server = http://first/$repo/os/$arch\nServer = http://second/$repo\n"
+        self.write(text, listed)
+        include = f"Include = {listed}\n"
+        found = await self.read(
+            f"[core]\nServer = http://localhost:19433/$repo\n{include}"
+            f"[extra]\n{include}[other]\nServer = http://third\n"
+        )
+        expected = {
+            "core": ("http://first/core/os/x86_64", "http://second/core"),
+            "extra": ("http://first/extra/os/x86_64", "http://second/extra"),
+            "other": ("http://third",),
+        }
+        self.assertEqual({one.name: one.servers for one in found.repositories}, expected)
+        self.assertEqual(found.files, (self.conf, listed))
+
+    async def test_our_comment_counts_in_pacman_conf_and_through_nested_globs(self) -> None:
+        folder = self.top / "etc" / "d"
+        folder.mkdir()
+        self.write(
+            "[core]\n#flocon: Server=http://a\nInclude = " + f"{folder}/*.inc\n", folder / "1.conf"
+        )
+        self.write("# flocon: Server = http://b/\n# flocon: Server = ftp://c\n", folder / "x.inc")
+        self.write(
+            "# flocon: Server = http://127.0.0.1:19433/\nServer = http://b\n", folder / "y.inc"
+        )
+        self.assertEqual(
+            await self.servers(f"Include = {folder}/*.conf\n#flocon: Server = http://d\n"),
+            ("http://a", "http://b", "http://d"),
+        )
+
+    def test_files_that_include_each_other_come_to_an_end(self) -> None:
+        self.write(f"[core]\nInclude = {self.conf}\nInclude = {self.conf}\n")
+        scan = pacman._scan(self.conf)
+        self.assertEqual(list(scan.stamps), [self.conf])
+
+    async def test_an_error_comes_in_pacman_confs_own_words(self) -> None:
+        with self.assertRaises(ToolError) as caught:
+            await self.read("SigLevel = Bogus\n")
+        self.assertEqual(caught.exception.tool, "pacman-conf")
+        self.assertIn(f"{self.conf}, line 4: invalid value for 'SigLevel'", str(caught.exception))
+
+    async def test_a_missing_pacman_conf_file_is_an_error(self) -> None:
+        with self.assertRaises(ToolError) as caught:
+            await read_configuration(reactor, self.conf)
+        self.assertIn("could not be read", str(caught.exception))
+
+    async def test_without_pacman_it_is_said_so(self) -> None:
+        self.patch(os, "environ", {"PATH": "/nowhere"})
+        with self.assertRaises(ToolMissing):
+            await self.read("")
+
+    def tool(self, script: str) -> None:
+        folder = self.top / "tools"
+        folder.mkdir()
+        (folder / "pacman-conf").write_text(f"#!/bin/sh\n{script}\n")
+        (folder / "pacman-conf").chmod(0o755)
+        self.patch(os, "environ", {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"})
+
+    async def test_a_later_pacmans_lines_are_read_or_passed_over(self) -> None:
+        self.tool(
+            "cat <<END\n[options]\nDownloadUser = alpm\nDisableSandbox\nFuture = 1 = 2\n"
+            "Architecture = x86_64\n[core]\nCacheServer = http://localhost:19433/core\n"
+            "CacheServer = http://nas/core/\nServer = https://m/core\n[../x]\nServer = https://m\n"
+            "END"
+        )
+        found = await self.read("")
+        self.assertEqual([one.name for one in found.repositories], ["core"])
+        self.assertEqual(found.repositories[0].cache_servers, ("http://nas/core",))
+        self.assertEqual(found.repositories[0].servers, ("https://m/core",))
+
+    async def test_a_pacman_conf_that_hangs_is_ended(self) -> None:
+        self.tool("exec sleep 100")
+        self.patch(pacman, "TIMEOUT", 0.05)
+        with self.assertRaises(ToolError) as caught:
+            await self.read("")
+        self.assertIn("took longer", str(caught.exception))
+
+    async def test_a_pacman_conf_that_never_stops_talking_is_ended(self) -> None:
+        self.tool("exec yes")
+        with self.assertRaises(ToolError) as caught:
+            await self.read("")
+        self.assertIn("more than anyone can read", str(caught.exception))
+
+
+class Understanding(SynchronousTestCase):
+    def test_mirrors_serve_every_repository_where_there_is_no_pacman(self) -> None:
+        mirrors = ("https://m/$repo/os/$arch", "http://localhost:19433/$repo", "rsync://x")
+        found = configuration_from_mirrors(mirrors, {19433})
+        self.assertEqual(servers_for(found, "core", "aarch64"), ("https://m/core/os/aarch64",))
+        self.assertEqual(found.unusable, ("rsync://x",))
+        for repository, architecture in (("", "x86_64"), ("..", "x86_64/.."), ("core", "../x")):
+            self.assertEqual(servers_for(found, repository, architecture), ())
+
+    def test_a_repository_that_pacman_does_not_know_has_no_servers(self) -> None:
+        found = PacmanConfiguration(repositories=(pacman.Repository("core", ("http://m",)),))
+        self.assertEqual(servers_for(found, "extra", "x86_64"), ())
+        self.assertEqual(servers_for(found, "core", "armv7h"), ("http://m",))
+
+    def test_no_address_makes_sorting_stumble(self) -> None:
+        for odd in ("http://[", "http://x:99999", "http://", "", "http://a b", "http://é", "//x"):
+            self.assertEqual(pacman._sort_out([odd], ()), ((), (odd,)))
+
+    @settings(max_examples=200, deadline=None)
+    @given(st.text(max_size=60))
+    def test_no_text_makes_it_stumble(self, text: str) -> None:
+        pacman._sort_out([text, "http://" + text], {19433})
+        pacman._configuration(pacman._sections(text), pacman._Scan(Path("x"), {}, (), {}), ())
+
+    def test_every_way_to_write_loopback_is_known(self) -> None:
+        for host in ("127.1", "::1", "0.0.0.0", "::", "a.localhost", "localhost.", "0x7f000001"):
+            self.assertTrue(pacman._is_loopback(host), host)
+        for host in ("localhost.example", "128.0.0.1", "::2", "127.0.0.1.example", "fe80::1%lo"):
+            self.assertFalse(pacman._is_loopback(host), host)
+
+
+class Databases(OnDisk):
+    def entries(self, data: bytes) -> int:
+        self.put("core", data)
+        loaded = load("core", self.sync / "core.db")
+        self.assertEqual(loaded.problem, "")
+        assert loaded.database is not None
+        return len(loaded.database)
+
+    def problem(self, data: bytes) -> str:
+        self.put("core", data)
+        loaded = load("core", self.sync / "core.db")
+        self.assertIsNone(loaded.database)
+        self.assertIsNotNone(loaded.stamp)
+        return loaded.problem.partition(":")[0]
+
+    def test_what_repo_add_wrote_is_what_the_files_are(self) -> None:
+        folder = real_repository()
+        loaded = load("core", folder / "core.db")
+        assert loaded.database is not None
+        self.assertEqual(len(loaded.database), len(RECIPES))
+        self.assertEqual(loaded.database.skipped, 0)
+        for recipe in RECIPES:
+            entry = loaded.database.entries[recipe.file_name]
+            data = (folder / recipe.file_name).read_bytes()
+            self.assertEqual((entry.name, entry.version), (recipe.name, recipe.version))
+            self.assertEqual((entry.size, entry.sha256), (len(data), hashlib.sha256(data).digest()))
+            self.assertEqual(entry.signature, (folder / f"{recipe.file_name}.sig").read_bytes())
+
+    def test_a_database_without_signatures_lists_the_same_files(self) -> None:
+        path = self.sync / "core.db"
+        shutil.copyfile(real_repository() / "core.db", path)
+        strip_signatures(path)
+        loaded = load("core", path)
+        assert loaded.database is not None
+        self.assertEqual({entry.signature for entry in loaded.database.entries.values()}, {None})
+        self.assertEqual(len(loaded.database), len(RECIPES))
+
+    def test_every_compression_is_told_by_its_first_bytes(self) -> None:
+        plain = gzip.decompress((real_repository() / "core.db").read_bytes())
+        compressions: list[Callable[[bytes], bytes]] = [bytes, gzip.compress, lzma.compress]
+        for compress in [*compressions, bz2.compress, zstd.compress]:
+            self.assertEqual(self.entries(compress(plain)), len(RECIPES), compress)
+
+    def test_a_compressed_file_cut_short_or_damaged_is_a_problem(self) -> None:
+        plain = gzip.decompress((real_repository() / "core.db").read_bytes())
+        for compress in (gzip.compress, lzma.compress, zstd.compress):
+            data = compress(plain)
+            self.assertEqual(self.problem(data[: len(data) // 2]), "compression")
+            if compress is not zstd.compress:  # which has no checksum unless asked
+                damaged = bytearray(data)
+                damaged[len(data) // 2] ^= 0x55
+                self.assertIn(self.problem(bytes(damaged)), {"compression", "tar", "short"})
+
+    def test_what_is_no_database_is_a_problem(self) -> None:
+        self.assertEqual(self.problem(b""), "short")
+        self.assertEqual(self.problem(b"<html>" * 200), "tar")
+
+    def test_a_small_file_that_grows_without_end_is_a_problem(self) -> None:
+        with mock.patch("flocon.core.syncdb.LARGEST_DATABASE", 1 << 20):
+            self.assertEqual(self.problem(gzip.compress(bytes(10 << 20))), "large")
+
+    def test_a_file_larger_than_pacman_takes_is_a_problem(self) -> None:
+        self.patch(databases, "LARGEST_FILE", 100)
+        self.assertEqual(self.problem(bytes(101)), "large")
+
+    def test_a_file_that_is_not_there_is_none(self) -> None:
+        self.assertEqual(load("core", self.sync / "core.db"), databases.Loaded())
+
+    def test_a_file_name_listed_twice_counts_once(self) -> None:
+        self.put("core", tar(("a-1-1/desc", desc()), ("b-1-1/desc", desc())))
+        database = load("core", self.sync / "core.db").database
+        assert database is not None
+        self.assertEqual((len(database), database.skipped), (1, 1))
+
+    def test_a_file_with_the_same_bytes_is_not_parsed_again(self) -> None:
+        path = self.sync / "core.db"
+        self.put("core", tar(("a-1-1/desc", desc())))
+        before = load("core", path)
+        self.put("core", path.read_bytes())
+        os.utime(path, (5, 5))
+        after = load("core", path, before)
+        assert before.database is not None
+        assert after.database is not None
+        self.assertIs(after.database.entries, before.database.entries)
+        self.assertEqual(after.database.modified, 5)
+
+    def test_a_file_written_while_it_is_read_is_read_again(self) -> None:
+        path = self.sync / "core.db"
+        whole = tar(("a-1-1/desc", desc()))
+        path.write_bytes(whole[:700])
+        real = databases._stamp
+        stamps = []
+
+        def stamp(status: os.stat_result) -> databases.Stamp:
+            stamps.append(status)
+            if len(stamps) == 2:
+                path.write_bytes(whole)
+            return real(status)
+
+        self.patch(databases, "_stamp", stamp)
+        loaded = load("core", path)
+        assert loaded.database is not None
+        self.assertEqual(len(loaded.database), 1)
+
+
+class Watching(OnDisk):
+    def setUp(self) -> None:
+        super().setUp()
+        self.configurations: list[PacmanConfiguration] = []
+        self.listings: list[Listing] = []
+        self.watch = PacmanWatch(
+            reactor,
+            self.conf,
+            self.configurations.append,
+            self.listings.append,
+            own_ports={19433},
+            mirrors=["http://general/$repo"],
+        )
+
+    async def start(self, *repositories: str) -> None:
+        self.write("".join(f"[{name}]\nServer = http://m/$repo\n" for name in repositories))
+        self.watch.startService()
+        self.addCleanup(self.watch.stopService)
+        await self.watch.settled(30)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for something that the file system's events bring about."""
+        for _ in range(1000):
+            if condition():
+                return
+            await deferLater(reactor, 0.01)
+        self.fail("it did not happen")
+
+    def database(self, **fields: str) -> bytes:
+        return tar(("a-1-1/desc", desc(**fields)))
+
+    async def test_it_begins_with_what_is_there(self) -> None:
+        self.put("core", (real_repository() / "core.db").read_bytes())
+        await self.start("core", "extra")
+        self.assertEqual(self.configurations, [self.watch.configuration])
+        self.assertEqual(self.listings, [self.watch.listing])
+        (entry,) = self.watch.listing.find(RECIPES[0].file_name, "core")
+        self.assertEqual(entry.name, "gtk++")
+        digest = hashlib.sha256((self.sync / "core.db").read_bytes()).hexdigest()[:16]
+        self.assertEqual(self.watch.listing.digests(), (("core", digest),))
+
+    async def test_a_database_that_comes_changes_or_goes_is_noticed_by_itself(self) -> None:
+        await self.start("core")
+        self.put("core", self.database())
+        await self.until(lambda: len(self.watch.listing) == 1)
+        self.put("core", self.database(CSIZE="5"))
+        await self.until(lambda: [e.size for e in self.found()] == [5])
+        (self.sync / "core.db").unlink()
+        await self.until(lambda: len(self.watch.listing) == 0)
+        self.assertEqual(len(self.listings), 3)
+
+    def found(self) -> Any:
+        return self.watch.listing.find("gtk++-1:2.0-1-x86_64.pkg.tar.zst")
+
+    async def test_settling_shows_at_once_what_was_just_put_there(self) -> None:
+        await self.start("core")
+        for size in range(5):
+            self.put("core", self.database(CSIZE=str(size)))
+            await self.watch.settled(30)
+            self.assertEqual([entry.size for entry in self.found()], [size])
+
+    async def test_settling_also_counts_what_changes_while_it_reads(self) -> None:
+        await self.start("core", "extra")
+        self.put("core", self.database(CSIZE="1"))
+        first = self.watch.settled(30)
+        self.put("core", self.database(CSIZE="2"))
+        self.put("extra", self.database(CSIZE="3"))
+        await self.watch.settled(30)
+        await first
+        self.assertEqual([entry.size for entry in self.found()], [2, 3])
+
+    async def test_settling_is_immediate_when_nothing_has_changed(self) -> None:
+        self.put("core", self.database())
+        await self.start("core")
+        self.assertTrue(self.watch.settled().called)
+
+    async def test_settling_waits_no_longer_than_asked(self) -> None:
+        await self.start("core")
+        self.put("core", self.database())
+        endless: Deferred[Any] = Deferred()
+        with mock.patch.object(pacman, "_in_thread", return_value=endless):
+            await self.watch.settled(0.02)
+            self.assertEqual(len(self.watch.listing), 0)
+            given_up = self.watch.settled(30)
+            given_up.addErrback(lambda _: None)
+            given_up.cancel()
+            endless.callback([load("core", self.sync / "core.db")])
+        await self.watch.settled(30)
+        self.assertEqual(len(self.watch.listing), 1)
+
+    async def test_a_broken_database_is_told_once_and_lists_nothing(self) -> None:
+        warnings = self.warnings()
+        self.put("core", b"<html>" * 200)
+        self.put("extra", self.database())
+        await self.start("core", "extra")
+        await self.watch.settled(30)
+        self.assertEqual(len(self.watch.listing), 1)
+        self.assertEqual(len(warnings), 1)
+        self.put("core", self.database(CSIZE="9"))
+        await self.watch.settled(30)
+        self.assertEqual(len(self.watch.listing), 2)
+
+    def warnings(self) -> list[str]:
+        said: list[str] = []
+        logger = mock.Mock()
+        logger.warn = lambda text, **fields: said.append(text.format(**fields))
+        self.patch(PacmanWatch, "log", logger)
+        return said
+
+    async def test_a_changed_pacman_conf_is_taken_over(self) -> None:
+        self.put("extra", self.database())
+        await self.start("core")
+        self.write("[core]\nServer = http://m\n[extra]\nServer = http://m\n")
+        await self.until(lambda: len(self.watch.listing) == 1)
+        self.assertEqual(len(self.configurations), 2)
+        self.write("[core]\nServer = http://m\n")
+        await self.until(lambda: len(self.watch.listing) == 0)
+
+    async def test_a_changed_order_of_repositories_changes_the_listings(self) -> None:
+        self.put("core", self.database(CSIZE="1"))
+        self.put("extra", self.database(CSIZE="2"))
+        await self.start("core", "extra")
+        self.assertEqual([entry.size for entry in self.found()], [1, 2])
+        self.write("[extra]\nServer = http://m\n[core]\nServer = http://m\n")
+        await self.until(lambda: [entry.size for entry in self.found()] == [2, 1])
+
+    async def test_a_changed_included_file_is_taken_over_also_behind_a_link(self) -> None:
+        target = self.top / "elsewhere" / "mirrors"
+        target.parent.mkdir()
+        target.write_text("Server = http://old\n")
+        (self.top / "lists").mkdir()
+        (self.top / "lists" / "mirrorlist").symlink_to(target)
+        self.write(f"[core]\nInclude = {self.top}/lists/*list\n")
+        self.watch.startService()
+        self.addCleanup(self.watch.stopService)
+        await self.watch.settled(30)
+        self.assertEqual(self.servers(), ("http://old",))
+        self.write("Server = http://new\n", target)
+        await self.until(lambda: self.servers() == ("http://new",))
+        self.write("Server = http://newer\n", self.top / "lists" / "another-list")
+        await self.until(lambda: self.servers() == ("http://newer", "http://new"))
+
+    def servers(self) -> tuple[str, ...]:
+        return servers_for(self.watch.configuration, "core", "x86_64")
+
+    async def test_a_broken_pacman_conf_leaves_the_old_one_and_is_told_once(self) -> None:
+        warnings = self.warnings()
+        await self.start("core")
+        good = self.watch.configuration
+        for _ in range(2):
+            self.write("SigLevel = Bogus\n")
+            await self.until(lambda: len(warnings) == 1 and self.watch._scan.is_current())
+        self.assertIs(self.watch.configuration, good)
+        self.assertIn("invalid value for 'SigLevel'", warnings[0])
+        self.write("[extra]\nServer = http://m\n")
+        await self.until(lambda: self.watch.configuration is not good)
+        self.assertEqual(len(warnings), 1)
+
+    async def test_without_pacman_the_mirrors_stand_in_until_it_comes(self) -> None:
+        path = os.environ["PATH"]
+        os.environ["PATH"] = "/nowhere"
+        self.addCleanup(os.environ.__setitem__, "PATH", path)
+        await self.start("core")
+        self.assertEqual(self.servers(), ("http://general/core",))
+        self.assertEqual(self.configurations, [])
+        os.environ["PATH"] = path
+        self.write("[core]\nServer = http://m\n")
+        await self.until(lambda: self.servers() == ("http://m",))
+
+    async def test_a_sync_folder_that_comes_later_is_noticed(self) -> None:
+        shutil.rmtree(self.top / "db")
+        await self.start("core")
+        self.sync.mkdir(parents=True)
+        self.put("core", self.database())
+        await self.until(lambda: len(self.watch.listing) == 1)
+
+    async def test_where_nothing_can_be_watched_it_looks_every_minute(self) -> None:
+        self.patch(pacman, "POLL", 0.05)
+        self.patch(FolderWatch, "_open", lambda _: False)
+        await self.start("core")
+        self.put("core", self.database())
+        await self.until(lambda: len(self.watch.listing) == 1)
+        self.write("[extra]\nServer = http://m\n")
+        await self.until(lambda: self.watch.configuration.repositories[0].name == "extra")
+
+    async def test_other_files_beside_them_are_passed_over(self) -> None:
+        await self.start("core")
+        with mock.patch.object(self.watch, "_look") as look:
+            (self.conf.parent / "passwd").write_text("x")
+            (self.sync / "core.files").write_text("x")
+            await deferLater(reactor, pacman.PAUSE * 2)
+        look.assert_not_called()
+
+    async def test_a_failing_handler_does_not_end_the_watch(self) -> None:
+        self.watch._listing_changed = mock.Mock(side_effect=ZeroDivisionError)
+        self.put("core", self.database())
+        await self.start("core")
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.put("core", self.database(CSIZE="5"))
+        await self.watch.settled(30)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    async def test_stopping_releases_who_waits_and_reads_no_more(self) -> None:
+        self.write("[core]\nServer = http://m\n")
+        self.watch.startService()
+        waiting = self.watch.settled(30)
+        self.watch.stopService()
+        await waiting
+        self.assertTrue(self.watch.settled().called)
+        self.assertEqual(self.configurations, [])
+
+    async def test_a_signature_is_needed_where_a_listing_repository_requires_it(self) -> None:
+        self.assertTrue(self.watch.signature_needed("a"))
+        self.write(
+            "[strict]\nSigLevel = Required\nServer = http://m\n"
+            "[lax]\nSigLevel = Optional\nServer = http://m\n"
+        )
+        name = "gtk++-1:2.0-1-x86_64.pkg.tar.zst"
+        self.put("lax", self.database())
+        self.watch.startService()
+        self.addCleanup(self.watch.stopService)
+        await self.watch.settled(30)
+        self.assertFalse(self.watch.signature_needed(name))
+        self.assertTrue(self.watch.signature_needed("unlisted"))
+        self.put("strict", self.database())
+        await self.watch.settled(30)
+        self.assertTrue(self.watch.signature_needed(name))
