@@ -91,10 +91,11 @@ def parse_range(header: str | None, size: int) -> Extent | None:
     if match is None or not (match["first"] or match["last"]):
         return None
     if not match["first"]:
-        length = min(int(match["last"]), size)
+        length = int(match["last"])
         if length == 0:
             raise Unsatisfiable
-        return Extent(size - length, size)
+        # The end of an empty file is satisfiable, but no Content-Range could tell where it is.
+        return Extent(max(0, size - length), size) if size else None
     first = int(match["first"])
     last = int(match["last"]) if match["last"] else size - 1
     if match["last"] and last < first:
