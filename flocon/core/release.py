@@ -34,7 +34,7 @@ class Progress:
     ``size`` is None until known; ``verifiable`` tells that its hash is known beforehand and
     ``verified`` that it was found right. ``arrived`` and ``from_mirrors`` are how far the bytes
     from the reader's position on are there without a gap, from anywhere and from mirrors alone.
-    ``waited`` is seconds since the reader asked.
+    ``waited`` is seconds since the reader asked, ``start`` where it began to read.
     """
 
     size: int | None
@@ -43,6 +43,7 @@ class Progress:
     arrived: int
     from_mirrors: int
     waited: float
+    start: int = 0
 
 
 def release(progress: Progress, position: int) -> int:
@@ -54,7 +55,7 @@ def release(progress: Progress, position: int) -> int:
         limit = progress.from_mirrors
     if progress.waited >= PEER_HOLD:
         steps = 1 + int((progress.waited - PEER_HOLD) / TRICKLE_PERIOD)
-        limit = max(limit, min(progress.arrived, steps * TRICKLE_STEP))
+        limit = max(limit, min(progress.arrived, progress.start + steps * TRICKLE_STEP))
     if progress.size is not None:
         limit = min(limit, progress.size - TAIL)
     return max(limit, position)

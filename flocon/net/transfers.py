@@ -81,7 +81,9 @@ class Tools(Protocol):
     """What every transfer of a node shares."""
 
     reactor: Any
-    reporter: Reporter
+
+    @property
+    def reporter(self) -> Reporter: ...
 
     def agent(self, source: Source) -> IAgent: ...
 
@@ -462,8 +464,8 @@ class Transfer:
         reactor = self._clock
         return deferToThreadPool(reactor, reactor.getThreadPool(), function, *arguments)
 
-    def progress(self, position: int, waited: float) -> release.Progress:
-        """Describe how the file stands for a reader at ``position``."""
+    def progress(self, start: int, position: int, waited: float) -> release.Progress:
+        """Describe how the file stands for a reader from ``start`` that is at ``position``."""
         return release.Progress(
             size=self.size,
             verifiable=self.subject.content is not None,
@@ -471,6 +473,7 @@ class Transfer:
             arrived=self._arrived.reach(position),
             from_mirrors=self._from_mirrors.reach(position),
             waited=waited,
+            start=start,
         )
 
 
@@ -514,7 +517,8 @@ class Reader:
             return position
         if transfer.holds_all:
             return position
-        progress = transfer.progress(position, self._clock.seconds() - self._since)
+        waited = self._clock.seconds() - self._since
+        progress = transfer.progress(self.start, position, waited)
         if self._verifies:
             return progress.arrived
         return release.release(progress, position)
