@@ -1,0 +1,227 @@
+"""Which names pass from outside to a path or a table, and that nothing else does."""
+
+from __future__ import annotations
+
+from string import ascii_letters, digits
+from urllib.parse import quote
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from flocon.core.names import (
+    LONGEST_NAME,
+    Kind,
+    is_architecture,
+    is_package,
+    is_repository,
+    parse_file_name,
+    parse_path,
+)
+
+REAL = {
+    "gtk++-1:2.0-1-x86_64.pkg.tar.zst": ("gtk++", "1:2.0-1", "x86_64"),
+    "zlib-1:1.3.1-2-x86_64.pkg.tar.zst": ("zlib", "1:1.3.1-2", "x86_64"),
+    "lib32-gcc-libs-14.2.1+r134+gab884fffe3fc-1-x86_64.pkg.tar.zst": (
+        "lib32-gcc-libs",
+        "14.2.1+r134+gab884fffe3fc-1",
+        "x86_64",
+    ),
+    "ca-certificates-20240618-1-any.pkg.tar.zst": ("ca-certificates", "20240618-1", "any"),
+    "python-pytest-1.0~rc1-1.1-any.pkg.tar.xz": ("python-pytest", "1.0~rc1-1.1", "any"),
+    "linux-6.9.7.arch1-1-x86_64.pkg.tar": ("linux", "6.9.7.arch1-1", "x86_64"),
+    "libsigc++-3.0-2.12.1-1-aarch64.pkg.tar.gz": ("libsigc++-3.0", "2.12.1-1", "aarch64"),
+    "r8168-dkms-8.053.00-1-any.pkg.tar.lz4": ("r8168-dkms", "8.053.00-1", "any"),
+    "git-2.0^git1-3-x86_64_v3.pkg.tar.Z": ("git", "2.0^git1-3", "x86_64_v3"),
+    "@scope-1-1-any.pkg.tar.lrz": ("@scope", "1-1", "any"),
+}
+
+word = st.text(ascii_letters + digits + "@_+", min_size=1, max_size=12)
+package_names = st.builds(
+    "{}{}-{}{}-{}-{}.pkg.tar{}".format,
+    word,
+    st.text(ascii_letters + digits + "@._+-", max_size=12),
+    st.sampled_from(["", "1:", "23:"]),
+    st.text(ascii_letters + digits + "._+~^", min_size=1, max_size=12),
+    st.from_regex(r"\A[0-9]{1,3}(\.[0-9]{1,2})?\Z"),
+    st.sampled_from(["x86_64", "any", "aarch64", "x86_64_v3"]),
+    st.sampled_from(["", ".zst", ".xz", ".gz", ".bz2", ".lrz", ".lzo", ".lz4", ".lz", ".Z"]),
+)
+#: Text that is mostly made of what a name is made of, so that some of it comes near to one.
+near_names = st.one_of(
+    st.text(),
+    st.lists(
+        st.sampled_from(
+            (
+                *("a-1-1-any", ".pkg.tar", ".zst", ".sig", ".db", ".files", "core", "..", "."),
+                *("\0", "\n", "é", "\N{FULLWIDTH SOLIDUS}", "/", "%2f", "-", "1:", " ", "\\", "~"),
+            )
+        ),
+        max_size=8,
+    ).map("".join),
+    st.builds(lambda a, b, c: a + b + c, st.text(max_size=3), package_names, st.text(max_size=3)),
+)
+
+
+class FileNames(SynchronousTestCase):
+    def test_real_packages_are_taken_apart(self) -> None:
+        for text, parts in REAL.items():
+            file = parse_file_name(text)
+            assert file is not None, text
+            self.assertEqual((file.name, file.version, file.architecture), parts)
+            self.assertEqual((file.kind, file.is_signature), (Kind.PACKAGE, False))
+            self.assertEqual((file.text, file.subject), (text, text))
+
+    def test_a_signature_is_of_its_subject(self) -> None:
+        for text, parts in REAL.items():
+            file = parse_file_name(text + ".sig")
+            assert file is not None, text
+            self.assertEqual((file.subject, file.is_signature), (text, True))
+            self.assertEqual((file.name, file.version, file.architecture), parts)
+
+    def test_databases_bear_the_repository_as_name(self) -> None:
+        for text in ("core.db", "core.files", "multilib-testing.db.sig", "a.b_c+d@e.files.sig"):
+            file = parse_file_name(text)
+            assert file is not None, text
+            self.assertIs(file.kind, Kind.DATABASE)
+            self.assertEqual(file.name, file.subject.rpartition(".")[0])
+            self.assertEqual(file.is_signature, text.endswith(".sig"))
+
+    def test_what_pacman_never_asks_for_is_refused(self) -> None:
+        for text in (
+            "",
+            ".",
+            "..",
+            ".sig",
+            ".db",
+            "-a-1-1-any.pkg.tar.zst",
+            ".a-1-1-any.pkg.tar.zst",
+            "a-1-any.pkg.tar.zst",
+            "a-1-1-any.pkg.tar.zst.part",
+            "a-1-1-any.pkg.tar.zst.sig.sig",
+            "a-1-1-any.pkg.tar.exe",
+            "a-1-1-any.tar.zst",
+            "a-1-1-any.pkg.tar.zst\n",
+            "a-1-x-any.pkg.tar.zst",
+            "core.db.tar.gz",
+            "core.db.sig\n",
+            "flocon-x/a-1-1-any.pkg.tar.zst",
+            "download-AbCdEf",
+        ):
+            self.assertIsNone(parse_file_name(text), text)
+
+    def test_a_name_is_as_long_as_a_file_system_allows_and_no_longer(self) -> None:
+        rest = "-1-1-any.pkg.tar.zst"
+        longest = "a" * (LONGEST_NAME - len(rest)) + rest
+        self.assertIsNotNone(parse_file_name(longest))
+        self.assertIsNone(parse_file_name("a" + longest))
+        self.assertIsNone(parse_file_name(longest + ".sig"))
+
+    def test_only_a_package_itself_is_a_package(self) -> None:
+        self.assertTrue(is_package("a-1-1-any.pkg.tar.zst"))
+        for text in ("a-1-1-any.pkg.tar.zst.sig", "core.db", "nonsense"):
+            self.assertFalse(is_package(text), text)
+
+    @settings(max_examples=300, deadline=None)
+    @given(near_names)
+    def test_no_accepted_name_can_leave_its_folder(self, text: str) -> None:
+        file = parse_file_name(text)
+        if file is None:
+            return
+        self.assertTrue(text.isascii() and text.isprintable())
+        self.assertNotIn("/", text)
+        self.assertNotIn("\0", text)
+        self.assertNotIn(text, {".", ".."})
+        self.assertFalse(text.startswith((".", "-")))
+        self.assertLessEqual(len(text), LONGEST_NAME)
+        self.assertEqual(file.subject + ".sig" * file.is_signature, text)
+
+    @settings(max_examples=200, deadline=None)
+    @given(package_names)
+    def test_the_parts_of_a_package_put_together_are_its_name(self, text: str) -> None:
+        file = parse_file_name(text)
+        assert file is not None
+        head = f"{file.name}-{file.version}-{file.architecture}.pkg.tar"
+        self.assertTrue(text.startswith(head))
+
+
+class Parts(SynchronousTestCase):
+    def test_repositories(self) -> None:
+        for text in ("core", "extra-x86_64_v3", "a.b", "@x", "a" * 128):
+            self.assertTrue(is_repository(text), text)
+        for text in ("", ".", "..", ".hidden", "-x", "a/b", "a b", "é", "a\n", "a" * 129):
+            self.assertFalse(is_repository(text), text)
+
+    def test_architectures(self) -> None:
+        for text in ("x86_64", "any", "x86_64_v4"):
+            self.assertTrue(is_architecture(text), text)
+        for text in ("", ".", "..", "x86-64", "a/b", "é", "any\n", "a" * 33):
+            self.assertFalse(is_architecture(text), text)
+
+
+class Paths(SynchronousTestCase):
+    def test_pacmans_own_path(self) -> None:
+        asked = parse_path(b"/extra/os/x86_64/gtk++-1:2.0-1-x86_64.pkg.tar.zst")
+        assert asked is not None
+        self.assertEqual((asked.repository, asked.architecture), ("extra", "x86_64"))
+        self.assertEqual(asked.file.name, "gtk++")
+
+    def test_escapes_of_colon_and_plus_are_read(self) -> None:
+        raw = parse_path(b"/extra/os/x86_64/gtk++-1:2.0-1-x86_64.pkg.tar.zst")
+        escaped = parse_path(b"/extra/os/x86_64/gtk%2B%2b-1%3A2.0-1-x86_64.pkg.tar.zst")
+        self.assertEqual(raw, escaped)
+
+    def test_a_flat_path_has_no_repository_but_that_of_a_database(self) -> None:
+        package = parse_path(b"/a-1-1-any.pkg.tar.zst")
+        database = parse_path(b"/core.db.sig")
+        assert package is not None
+        assert database is not None
+        self.assertEqual((package.repository, package.architecture), ("", ""))
+        self.assertEqual((database.repository, database.architecture), ("core", ""))
+
+    def test_other_shapes_are_refused(self) -> None:
+        name = b"a-1-1-any.pkg.tar.zst"
+        for path in (
+            b"",
+            b"/",
+            b"*",
+            name,
+            b"//" + name,
+            b"/core/" + name,
+            b"/core/os/" + name,
+            b"/core/OS/x86_64/" + name,
+            b"/core/os/x86_64/more/" + name,
+            b"/../os/x86_64/" + name,
+            b"/core/os/../" + name,
+            b"/core/os/x86_64/../" + name,
+            b"/core%2fos%2fx86_64%2f" + name,
+            b"/core/os/x86_64/..%2f" + name,
+            b"/core/os/x86_64/%2e%2e",
+            b"/core/os/x86_64/" + name + b"%00",
+            b"/core/os/x86_64/" + name + b"%0a",
+            b"/core/os/x86_64/%252e%252e%252f" + name,
+            b"/core/os/x86_64/" + name + b"/",
+            b"http://localhost/" + name,
+            "/é-1-1-any.pkg.tar.zst".encode(),
+            b"/%c3%a9-1-1-any.pkg.tar.zst",
+            b"/" + b"a" * 2000 + name,
+        ):
+            self.assertIsNone(parse_path(path), path)
+
+    @settings(max_examples=300, deadline=None)
+    @given(st.one_of(st.binary(max_size=80), near_names.map(lambda text: text.encode())))
+    def test_whatever_the_bytes_no_part_can_climb(self, path: bytes) -> None:
+        asked = parse_path(path)
+        if asked is None:
+            return
+        for part in (asked.repository, asked.architecture, asked.file.text):
+            self.assertNotIn("/", part)
+            self.assertNotIn(part, {".", ".."})
+
+    @settings(max_examples=200, deadline=None)
+    @given(package_names, st.sampled_from(["", ".sig"]), st.booleans())
+    def test_an_escaped_path_says_the_same(self, name: str, suffix: str, escape: bool) -> None:
+        text = quote(name + suffix, safe="") if escape else name + suffix
+        asked = parse_path(f"/core/os/any/{text}".encode("ascii"))
+        assert asked is not None
+        self.assertEqual(asked.file.text, name + suffix)
