@@ -13,7 +13,7 @@ key   field                                value
 ``h`` name                                 1 to 64 printable characters
 ``p`` port                                 1 to 65535
 ``o`` system                               ``ID`` of os-release(5)
-``b`` beat                                 seconds until the next datagram, 0.2 to 3600
+``b`` beat                                 seconds until the next datagram at most, 0.2 to 3600
 ``g`` generation                           of the inventory, 0 and up
 ``f`` files                                in the inventory, 0 and up
 ``a`` architectures                        a list of at most 8 words; may be left out when empty
@@ -64,6 +64,7 @@ _MOST_CHANGES = 32
 _ANY_VERSION = re.compile(rb"flocon [0-9]{1,9}\n")
 _NODE = re.compile(r"[0-9a-f]{16}")
 _EPOCH = re.compile(r"[0-9a-f]{8}")
+_DATABASE_DIGEST = re.compile(r"[0-9a-f]{16}")
 _SYSTEM = re.compile(r"[a-z0-9._-]{1,32}")
 _ABILITY = re.compile(r"[a-z][a-z0-9-]{0,15}")
 
@@ -218,11 +219,11 @@ def check(announcement: Announcement) -> None:
         _guard(field, reader, value.value if isinstance(value, Kind) else value)
     _guard("architectures", _architectures, list(announcement.architectures))
     _guard("abilities", _abilities, list(announcement.abilities))
-    databases = {name: bytes.fromhex(digest) for name, digest in announcement.databases}
+    databases = dict(announcement.databases)
     if len(databases) != len(announcement.databases) or len(databases) > MOST_DATABASES:
         raise DatagramError("field", "databases")
     for name, digest in databases.items():
-        if not is_repository(name) or len(digest) != DATABASE_DIGEST_SIZE:
+        if not is_repository(name) or _DATABASE_DIGEST.fullmatch(digest) is None:
             raise DatagramError("field", "databases")
 
 

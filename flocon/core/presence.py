@@ -62,6 +62,8 @@ CHANGES_WAIT = 0.05
 CHANGES_PAUSE = 0.1
 #: More than a few seconds' worth is told as a new generation only: peers ask for the rest by HTTP.
 MOST_PENDING = 256
+#: What is due so soon is due now: adding and subtracting seconds rounds.
+CLOCK_GRAIN = 1e-6
 #: A deadline missed by so much: what was not heard meanwhile is nobody's silence.
 DEAF_AFTER = 1.0
 #: By so much: the machine was suspended, and the others think that it is gone.
@@ -332,13 +334,12 @@ class Presence:
         now = self._advance(now)
         if not self._running:
             return
-        for peer in self._peers.expire(now):
+        for peer in self._peers.expire(now + CLOCK_GRAIN):
             self._events.append(PeerLeft(peer, "expired"))
         if _past(self._hello_at, now):
             self._say_hello(now)
         elif _past(self._answer_at, now):
-            self._last_answer = now
-            self._send(now, Kind.BEAT)
+            self._send(now, Kind.BEAT, in_chorus=True)
         elif _past(self._changes_at, now) or _past(self._beat_at, now):
             self._send(now, Kind.BEAT)
 
@@ -391,15 +392,20 @@ class Presence:
         self._last_hello = now
         again = now + HELLO_AGAIN * self._chance.uniform(1 - JITTER, 1 + JITTER)
         self._hello_at = again if self._hellos > 0 else None
-        self._send(now, Kind.HELLO)
+        self._send(now, Kind.HELLO, in_chorus=True)
 
-    def _send(self, now: float, kind: Kind) -> None:
+    def _send(self, now: float, kind: Kind, *, in_chorus: bool = False) -> None:
+        """Say what this node is now; ``in_chorus`` where many others speak at the same time."""
         self._sequence += 1
         interval = self._interval()
         said = replace(self._own, kind=kind, sequence=self._sequence, beat=interval)
         if kind is not Kind.BYE:
-            self._beat_at = now + interval
+            # A chorus on a large LAN is not to beat as one from then on.
+            early = in_chorus and interval > self._beat * (1 + JITTER)
+            self._beat_at = now + interval * (self._chance.uniform(JITTER, 1) if early else 1)
             # Whatever is said answers every hello up to here.
+            if self._answer_at is not None:
+                self._last_answer = now
             self._answer_at = None
             said = self._with_changes(now, said)
         datagram = encode(said)
@@ -498,7 +504,7 @@ class Presence:
 
 
 def _past(when: float | None, now: float) -> bool:
-    return when is not None and when <= now
+    return when is not None and when <= now + CLOCK_GRAIN
 
 
 def _not_before(when: float | None, now: float) -> float | None:
