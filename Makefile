@@ -1,0 +1,50 @@
+# make demo    two nodes on this machine, one gets packages that the other holds
+# make test    all tests; those on a LAN of namespaces need root and pacman, and say so
+# make check   style, types and the import contract
+# make clean   take away what the others made
+#
+# Each sets up .venv by itself. PYTHON=... chooses another interpreter than the first that fits.
+
+CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11
+FITS := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON := $(shell for python in $(CANDIDATES); do \
+	"$$python" -c '$(FITS)' 2>/dev/null && { echo "$$python"; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test check clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/installed
+	@$(BIN)/python -m tests.lan.demo
+
+test: $(VENV)/installed-dev
+	$(BIN)/python -m twisted.trial tests
+
+check: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --config setup.cfg
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info _trial_temp* .hypothesis
+	rm -rf .mypy_cache .ruff_cache .import_linter_cache twisted/plugins/dropin.cache
+	find flocon tests twisted -name __pycache__ -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || \
+		{ echo "flocon needs Python 3.11 or later; install it, or name it: make PYTHON=..." >&2; exit 1; }
+	@"$(PYTHON)" -c '$(FITS)' || \
+		{ echo "$(PYTHON) is older than Python 3.11; name another: make PYTHON=..." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' || \
+		{ echo "$(PYTHON) has no venv; on Debian, install python3-venv" >&2; exit 1; }
+	"$(PYTHON)" -m venv $(VENV)
+
+$(VENV)/installed: setup.cfg pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/installed-dev: setup.cfg pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(VENV)/installed
