@@ -17,7 +17,6 @@ from twisted.application.service import MultiService, Service
 from twisted.internet import defer
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
-from twisted.logger import Logger
 
 from flocon import __version__
 from flocon.core.inventory import Content, Holders
@@ -26,16 +25,14 @@ from flocon.core.replication import Apply, Nothing, next_step
 from flocon.core.sources import Holder, Origin, Source, rank_holders, rank_mirrors
 from flocon.core.standing import Standing
 from flocon.core.traffic import Traffic
-from flocon.errors import ConfigurationError, Refused, SourceError
+from flocon.errors import Broken, ConfigurationError, Refused, SourceError, Stalled
 from flocon.host.cache import Cache
 from flocon.host.identity import node_identity
 from flocon.host.interfaces import InterfaceWatch
 from flocon.host.keyring import Keyring, Verdict
-from flocon.host.pacman import (
-    PacmanWatch,
-    servers_for,
-)
+from flocon.host.pacman import PacmanWatch, SignatureLevel, servers_for
 from flocon.host.signals import Signals
+from flocon.log import logger, show_debug
 from flocon.net.fetch import (
     Limits,
     Wanted,
@@ -55,6 +52,7 @@ from flocon.options import DEFAULT_LAN, LAN_PORT, Options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from twisted.internet.defer import Deferred
 
@@ -83,6 +81,8 @@ MOST_TRIES = 3
 LARGEST_SIGNATURE = 16 << 10
 #: Changes of a replica applied between two turns of the reactor.
 SLICE = 5_000
+#: Seconds pacman's request waits for a sync database that was replaced a moment ago.
+SETTLING_PATIENCE = 3.0
 #: Connections to the LAN face in all and of one address; pacman's five files and a spare or two.
 MOST_LAN_CONNECTIONS = 1_024
 MOST_LAN_PER_ADDRESS = 32
@@ -92,7 +92,7 @@ MOST_LOOPBACK_CONNECTIONS = 512
 class Neighbourhood:
     """The peers and what they hold: keeps the replicas up to date from what presence hears."""
 
-    _log = Logger()
+    _log = logger()
 
     def __init__(
         self, reactor: Any, presence: Presence, client: InventoryClient, standing: Standing
@@ -193,7 +193,7 @@ def _next_turn(reactor: Any) -> Deferred[None]:
 class Reporter:
     """Takes note of how sources did."""
 
-    _log = Logger()
+    _log = logger()
 
     def __init__(self, reactor: Any, standing: Standing, traffic: Traffic) -> None:
         self._reactor = reactor
@@ -228,7 +228,7 @@ class Reporter:
 class Desk:
     """Answers what the faces ask: what is listed, what is held, who is asked next."""
 
-    _log = Logger()
+    _log = logger()
 
     def __init__(
         self,
@@ -254,6 +254,7 @@ class Desk:
         self._peer_agent, self._peer_pool = peer_agent(reactor, PEER_CONNECT)
         self._mirror_agent, self._mirror_pool = mirror_agent(reactor, MIRROR_CONNECT)
         self.transfers = Transfers(self, sign=self._sign, publish=self._publish)
+        self._keyring: tuple[Path, Keyring] | None = None
         self.status: Callable[[], dict[str, Any]] = dict
 
     # What transfers need
@@ -274,7 +275,7 @@ class Desk:
         return self._cache.inventory
 
     def settled(self) -> Deferred[None]:
-        return self._pacman.settled()
+        return self._pacman.settled(SETTLING_PATIENCE)
 
     def entry(self, asked: Asked) -> Entry | None:
         found = self._pacman.listing.find(asked.file.subject, asked.repository)
@@ -331,8 +332,7 @@ class Desk:
 
         def choose(tried: Sequence[Attempt]) -> Attempt | None:
             waited = self.reactor.seconds() - began
-            sources = [attempt.source for attempt in tried]
-            return self._next(name, servers, entry, sources, waited)
+            return self._next(name, servers, entry, tried, waited)
 
         return choose
 
@@ -341,7 +341,7 @@ class Desk:
         name: str,
         servers: Sequence[str],
         entry: Entry | None,
-        tried: Sequence[Source],
+        tried: Sequence[Attempt],
         waited: float,
     ) -> Attempt | None:
         now = self.reactor.seconds()
@@ -349,15 +349,17 @@ class Desk:
         mirrors = self._mirrors(name, servers, now)
         good = [one for one in holders if not self._standing.demoted(one.key, now)]
         last = [one for one in holders if one not in good]
+        asked = [attempt.source for attempt in tried]
         for source in [*good, *mirrors, *last]:
-            if source not in tried:
+            if source not in asked:
                 return Attempt(
                     source, PEER_LIMITS if source.origin is Origin.PEER else MIRROR_LIMITS
                 )
         patience = min(PATIENT_FIRST_BYTE, PACMAN_PATIENCE - waited)
-        again = [one for one in mirrors if tried.count(one) < MOST_TRIES]
+        slow = {one.source for one in tried if isinstance(one.failure, (Stalled, Broken))}
+        again = [one for one in mirrors if one in slow and asked.count(one) < MOST_TRIES]
         if again and patience > 1:
-            source = min(again, key=tried.count)
+            source = min(again, key=asked.count)
             return Attempt(source, Limits(first_byte=patience, stall=MIRROR_LIMITS.stall))
         return None
 
@@ -436,7 +438,10 @@ class Desk:
         return data
 
     def _pacman_keyring(self) -> Keyring:
-        return Keyring(self.reactor, self._pacman.configuration.gpg_directory)
+        directory = self._pacman.configuration.gpg_directory
+        if self._keyring is None or self._keyring[0] != directory:
+            self._keyring = (directory, Keyring(self.reactor, directory))
+        return self._keyring[1]
 
     async def _publish(self, transfer: Transfer, signature: bytes | None) -> bool:
         subject = transfer.subject
@@ -470,10 +475,11 @@ def _quote(file_name: str) -> str:
 class Node(MultiService):
     """One running flocon."""
 
-    _log = Logger()
+    _log = logger()
 
     def __init__(self, reactor: Any, settings: Settings) -> None:
         super().__init__()
+        show_debug(settings.debug)
         self._reactor = reactor
         self._settings = settings
         self._started = 0.0
@@ -486,10 +492,10 @@ class Node(MultiService):
         self._pacman = PacmanWatch(
             reactor,
             settings.pacman_conf,
+            self._configuration_changed,
+            self._listing_changed,
             own_ports=frozenset(_ports_of(settings.loopback)),
             mirrors=settings.mirrors,
-            configuration_changed=self._configuration_changed,
-            listing_changed=self._listing_changed,
         )
         self._cache = Cache(
             reactor,
@@ -623,7 +629,11 @@ class Node(MultiService):
         return self._pacman.listing.find(file_name)
 
     def _signature_needed(self, file_name: str) -> bool:
-        return self._pacman.signature_needed(file_name)
+        configuration = self._pacman.configuration
+        listed = self._pacman.listing.find(file_name)
+        repositories = [configuration.repository(entry.repository) for entry in listed]
+        levels = [one.package_signature for one in repositories if one is not None]
+        return not levels or SignatureLevel.REQUIRED in levels
 
     def _inventory_changed(self, changes: list[Change]) -> None:
         inventory = self._cache.inventory

@@ -136,8 +136,14 @@ def mirror_agent(reactor: object, connect_timeout: float) -> tuple[IAgent, HTTPC
     return RedirectAgent(agent, 5), pool
 
 
+class _Pool(HTTPConnectionPool):
+    """Kept connections, without a line in the log for each that opens or closes."""
+
+    _factory = type("_QuietFactory", (HTTPConnectionPool._factory,), {"noisy": False})  # noqa: SLF001
+
+
 def _pool(reactor: object) -> HTTPConnectionPool:
-    pool = HTTPConnectionPool(reactor, persistent=True)
+    pool = _Pool(reactor, persistent=True)
     pool.maxPersistentPerHost = PERSISTENT_CONNECTIONS
     pool.cachedConnectionTimeout = IDLE_SECONDS
     # The pool would repeat a request on a new connection; our own failover does that better,

@@ -36,8 +36,11 @@ class Shelf(Protocol):
     """What this face may give away; ``service`` has it."""
 
     traffic: Traffic
-    inventory: Inventory
     epoch: str
+
+    @property
+    def inventory(self) -> Inventory:
+        """What this node holds."""
 
     def held(self, file_name: str, content: Content | None) -> Found | None:
         """Return the file if it is offered to the LAN."""

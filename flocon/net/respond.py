@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.logger import Logger
 from twisted.web import http
 from twisted.web.server import NOT_DONE_YET
+
+from flocon.log import logger
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from twisted.python.failure import Failure
     from twisted.web.server import Request
 
-_log = Logger()
+_log = logger(__name__)
 
 
 def respond(request: Request, answer: Coroutine[Deferred[Any], Any, None]) -> int:

@@ -57,6 +57,8 @@ class Request(server.Request):
 class Site(server.Site):
     """A face: ``most_connections`` in all, ``most_per_address`` of one address (0: no bound)."""
 
+    noisy = False
+
     def __init__(
         self,
         reactor: Any,

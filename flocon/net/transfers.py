@@ -9,12 +9,11 @@ is the business of the ``Incoming`` that was handed in.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 from twisted.internet.threads import deferToThreadPool
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from flocon.core import release
@@ -22,6 +21,7 @@ from flocon.core.extents import Extents
 from flocon.core.sources import Origin
 from flocon.core.verify import Verifier
 from flocon.errors import Broken, Contradicted, FloconError, SourceError, StoreError, Unreachable
+from flocon.log import logger
 from flocon.net.fetch import NOT_MODIFIED, Head, Limits, Wanted, fetch
 from flocon.net.waiting import Outcome
 
@@ -59,10 +59,11 @@ class Incoming(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One source to be tried, and how patiently."""
+    """One source to be tried, and how patiently; ``failure`` is what came of it."""
 
     source: Source
     limits: Limits
+    failure: SourceError | None = None
 
 
 class Reporter(Protocol):
@@ -109,7 +110,7 @@ class Subject:
 class Transfer:
     """One file on its way in; see the module."""
 
-    _log = Logger()
+    _log = logger()
 
     def __init__(
         self,
@@ -122,7 +123,6 @@ class Transfer:
         self.subject = subject
         self._choose = choose
         self._tried: list[Attempt] = []
-        self._failures: list[SourceError] = []
         self._readers: set[Reader] = set()
         self._grace: IDelayedCall | None = None
         self._running: Deferred[None] | None = None
@@ -163,7 +163,7 @@ class Transfer:
     @property
     def statuses(self) -> list[int | None]:
         """What each source that failed had answered; None where it was no answer."""
-        return [getattr(failure, "status", None) for failure in self._failures]
+        return [getattr(attempt.failure, "status", None) for attempt in self._tried]
 
     def start(self) -> None:
         self._running = ensureDeferred(self._run())
@@ -209,15 +209,16 @@ class Transfer:
             attempt = self._choose(self._tried)
             if attempt is None:
                 raise self._verdict()
-            self._tried.append(attempt)
+            failure: SourceError = Broken(attempt.source.label, "did not send all of it")
             try:
                 await self._take_from(attempt)
                 if self.not_modified or self._is_whole():
                     await self._judge()
                     break
-            except SourceError as failure:
-                self._failures.append(failure)
-                self._log.debug("{file}: {failure}", file=self.subject.file_name, failure=failure)
+            except SourceError as error:
+                failure = error
+            self._tried.append(replace(attempt, failure=failure))
+            self._log.debug("{file}: {failure}", file=self.subject.file_name, failure=failure)
         self.verified = True
         await self._compare_released()
         self.begun.succeed(None)
@@ -225,9 +226,8 @@ class Transfer:
         self._end()
 
     def _verdict(self) -> SourceError:
-        if self._failures:
-            return self._failures[-1]
-        return Unreachable(self.subject.file_name, "nobody to ask")
+        last = self._tried[-1].failure if self._tried else None
+        return last or Unreachable(self.subject.file_name, "nobody to ask")
 
     def _stopped(self, failure: Any) -> None:
         reason = failure.value
@@ -594,7 +594,7 @@ class Transfers:
     takes file and signature into the store.
     """
 
-    _log = Logger()
+    _log = logger()
 
     def __init__(
         self,
