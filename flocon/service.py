@@ -25,7 +25,7 @@ from flocon.core.replication import Apply, Nothing, next_step
 from flocon.core.sources import Holder, Origin, Source, rank_holders, rank_mirrors
 from flocon.core.standing import Standing
 from flocon.core.traffic import Traffic
-from flocon.errors import Broken, ConfigurationError, Refused, SourceError, Stalled
+from flocon.errors import Broken, ConfigurationError, Refused, SourceError, Stalled, StoreError
 from flocon.host.cache import Cache
 from flocon.host.identity import node_identity
 from flocon.host.interfaces import InterfaceWatch
@@ -583,7 +583,10 @@ class Node(MultiService):
         if not self._ports:
             self.privilegedStartService()
         self._presence.update(self._started, port=self._lan_port())
-        super().startService()
+        try:
+            super().startService()
+        except StoreError as error:
+            raise SystemExit(f"flocon: {error}") from None
         self._log.info(
             "flocon {version} is node {node} as {name}; its store is {store}",
             version=__version__,
@@ -602,6 +605,9 @@ class Node(MultiService):
         return defer.Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
+        # The bye goes out first: from then on nobody asks us, and what ends, ends quietly.
+        for part in (self._interfaces, self._multicast):
+            await defer.maybeDeferred(part.disownServiceParent)
         for port in self._ports:
             await defer.maybeDeferred(port.stopListening)
         self._ports.clear()

@@ -8,7 +8,7 @@ elsewhere; here a failure becomes a SourceError.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.internet import defer, error
 from twisted.internet.endpoints import HostnameEndpoint, TCP6ClientEndpoint
@@ -139,7 +139,8 @@ def mirror_agent(reactor: object, connect_timeout: float) -> tuple[IAgent, HTTPC
 class _Pool(HTTPConnectionPool):
     """Kept connections, without a line in the log for each that opens or closes."""
 
-    _factory = type("_QuietFactory", (HTTPConnectionPool._factory,), {"noisy": False})  # noqa: SLF001
+    # The class is private to twisted.web, and so is the only way to it.
+    _factory: Any = type("_QuietFactory", (HTTPConnectionPool._factory,), {"noisy": False})  # noqa: SLF001
 
 
 def _pool(reactor: object) -> HTTPConnectionPool:
