@@ -185,7 +185,7 @@ class Holders:
             if change.held:
                 self._add(known, key, change.content.size)
             else:
-                self._drop(known, key, change.content.size)
+                self._drop(known, key)
         known.generation = generation
 
     def _add(self, known: _Peer, key: bytes, size: int) -> None:
@@ -200,15 +200,16 @@ class Holders:
         if not mask & bit:
             self._masks[key] = mask | bit
             known.files += 1
-            known.bytes += size
+            # What the first told, so that taking it off again leaves nothing.
+            known.bytes += self._sizes[key]
 
-    def _drop(self, known: _Peer, key: bytes, size: int) -> None:
+    def _drop(self, known: _Peer, key: bytes) -> None:
         mask = self._masks.get(key, 0)
         bit = 1 << known.bit
         if not mask & bit:
             return
         known.files -= 1
-        known.bytes -= size
+        known.bytes -= self._sizes[key]
         if mask == bit:
             del self._masks[key], self._sizes[key]
         else:
@@ -314,6 +315,8 @@ class InventoryReader:
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             self._line(line)
+        if self.ended and self._rest:
+            raise InventoryError("tail", "more after the last line")
         if len(self._rest) > LONGEST_LINE:
             raise InventoryError("line", "longer than any line can be")
 
@@ -345,13 +348,19 @@ class InventoryReader:
             raise InventoryError("many", "more files than are believed of one peer")
         match words:
             case [("+" | "-") as sign, size, digest, name]:
-                try:
-                    raw = bytes.fromhex(digest)
-                except ValueError:
-                    raise InventoryError("digest", "not hexadecimal") from None
-                return check_change(Change(name, Content(_number(size), raw), sign == "+"))
+                return check_change(Change(name, Content(_number(size), _raw(digest)), sign == "+"))
             case _:
                 raise InventoryError("line", "neither a file nor the end")
+
+
+def _raw(digest: str) -> bytes:
+    # fromhex() itself would pass over white space.
+    if len(digest) != 2 * DIGEST_SIZE:
+        raise InventoryError("digest", "a SHA-256 has 64 digits")
+    try:
+        return bytes.fromhex(digest)
+    except ValueError:
+        raise InventoryError("digest", "not hexadecimal") from None
 
 
 def _number(text: str) -> int:

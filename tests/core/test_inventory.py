@@ -1,0 +1,402 @@
+"""What is held here and by peers, against dicts and sets, and the text that carries it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from itertools import pairwise
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from twisted.trial.unittest import SynchronousTestCase
+
+from flocon.core import inventory as module
+from flocon.core.inventory import (
+    LARGEST_FILE,
+    LONGEST_LINE,
+    Change,
+    Content,
+    Holders,
+    Inventory,
+    InventoryReader,
+    Replica,
+    check_change,
+    format_inventory,
+)
+from flocon.errors import InventoryError
+
+NAMES = [f"p{at}-1:1.{at}-1-any.pkg.tar.zst" for at in range(6)]
+CONTENTS = [Content(size, bytes([size]) * 32) for size in range(3)]
+changes = st.builds(
+    Change, st.sampled_from(NAMES), st.sampled_from(CONTENTS), st.sampled_from([True, True, False])
+)
+contents = st.builds(Content, st.integers(0, LARGEST_FILE), st.binary(min_size=32, max_size=32))
+
+
+def played(start: dict[str, Content], steps: Iterable[Change]) -> dict[str, Content]:
+    """Return what is held after ``steps``."""
+    held = dict(start)
+    for step in steps:
+        if step.held:
+            held[step.file_name] = step.content
+        else:
+            assert held.pop(step.file_name) == step.content
+    return held
+
+
+deeds = st.lists(
+    st.tuples(st.sampled_from(NAMES), st.one_of(st.none(), st.sampled_from(CONTENTS))), max_size=30
+)
+
+
+def done(inventory: Inventory, deeds: list[tuple[str, Content | None]]) -> None:
+    for name, content in deeds:
+        if content is None:
+            inventory.remove(name)
+        else:
+            inventory.put(name, content)
+
+
+class InventoryTests(SynchronousTestCase):
+    @settings(max_examples=150, deadline=None)
+    @given(deeds)
+    def test_it_holds_what_was_put_last(
+        self, given_deeds: list[tuple[str, Content | None]]
+    ) -> None:
+        inventory = Inventory()
+        done(inventory, given_deeds)
+        model: dict[str, Content] = {}
+        for name, content in given_deeds:
+            model.pop(name, None)
+            if content is not None:
+                model[name] = content
+        self.assertEqual({name: inventory.get(name) for name in inventory.names()}, model)
+        self.assertEqual(played({}, inventory.whole()), model)
+        self.assertEqual(len(inventory), len(model))
+        self.assertEqual(inventory.bytes, sum(content.size for content in model.values()))
+
+    @settings(max_examples=150, deadline=None)
+    @given(deeds, deeds, st.integers(1, 40))
+    def test_what_changed_since_brings_an_old_state_up_to_date(
+        self,
+        first: list[tuple[str, Content | None]],
+        then: list[tuple[str, Content | None]],
+        log_length: int,
+    ) -> None:
+        inventory = Inventory(log_length)
+        done(inventory, first)
+        before = played({}, inventory.whole())
+        generation = inventory.generation
+        done(inventory, then)
+        since = inventory.since(generation)
+        if inventory.generation - generation > log_length:
+            self.assertIsNone(since)
+        else:
+            assert since is not None
+            self.assertEqual(len(since), inventory.generation - generation)
+            self.assertEqual(played(before, since), played({}, inventory.whole()))
+
+    def test_a_generation_that_never_was_is_answered_by_the_whole(self) -> None:
+        inventory = Inventory()
+        inventory.put(NAMES[0], CONTENTS[0])
+        self.assertIsNone(inventory.since(2))
+        self.assertIsNone(inventory.since(-1))
+        self.assertEqual(inventory.since(1), [])
+
+    def test_what_is_known_changes_nothing(self) -> None:
+        inventory = Inventory()
+        inventory.put(NAMES[0], CONTENTS[0])
+        self.assertEqual(inventory.put(NAMES[0], CONTENTS[0]), [])
+        self.assertEqual(inventory.remove(NAMES[1]), [])
+        self.assertEqual(inventory.generation, 1)
+
+    def test_new_content_under_an_old_name_is_two_changes(self) -> None:
+        inventory = Inventory()
+        inventory.put(NAMES[0], CONTENTS[0])
+        self.assertEqual(
+            inventory.put(NAMES[0], CONTENTS[1]),
+            [Change(NAMES[0], CONTENTS[0], held=False), Change(NAMES[0], CONTENTS[1])],
+        )
+        self.assertEqual(inventory.generation, 3)
+
+
+PEERS = ["a", "b", "c", "d"]
+
+
+class HoldersMachine(RuleBasedStateMachine):
+    """Holders beside a dict of sets, with fewer bits than peers want and sweeps in between."""
+
+    most_holders = 3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.holders = Holders(most_holders=self.most_holders)
+        self.model: dict[str, set[tuple[str, Content]]] = {}
+        self.generations: dict[str, int] = {}
+
+    def play(self, peer: str, steps: list[Change]) -> None:
+        for step in steps:
+            if step.held:
+                self.model[peer].add((step.file_name, step.content))
+            else:
+                self.model[peer].discard((step.file_name, step.content))
+
+    @rule(peer=st.sampled_from(PEERS), generation=st.integers(0, 9), steps=st.lists(changes))
+    def replace(self, peer: str, generation: int, steps: list[Change]) -> None:
+        self.holders.replace(peer, generation, iter(steps))
+        self.model.pop(peer, None)
+        if len(self.model) < self.most_holders:
+            self.model[peer] = set()
+            self.generations[peer] = generation
+            self.play(peer, steps)
+
+    @rule(peer=st.sampled_from(PEERS), generation=st.integers(0, 9), steps=st.lists(changes))
+    def apply(self, peer: str, generation: int, steps: list[Change]) -> None:
+        self.holders.apply(peer, generation, steps)
+        if peer in self.model:
+            self.generations[peer] = generation
+            self.play(peer, steps)
+
+    @rule(peer=st.sampled_from(PEERS))
+    def forget(self, peer: str) -> None:
+        self.holders.forget(peer)
+        self.model.pop(peer, None)
+
+    @rule(entries=st.integers(1, 4))
+    def sweep(self, entries: int) -> None:
+        self.holders.sweep(entries)
+
+    @rule()
+    def sweep_all(self) -> None:
+        self.holders.sweep_all()
+        held = {(name, content.sha256) for files in self.model.values() for name, content in files}
+        assert len(self.holders) == len(held)
+
+    @invariant()
+    def everyone_holds_what_the_model_says(self) -> None:
+        expected: dict[tuple[str, Content], set[str]] = defaultdict(set)
+        for peer, files in self.model.items():
+            for file in files:
+                expected[file].add(peer)
+        for name in NAMES:
+            for content in CONTENTS:
+                found = self.holders.holding(name, content)
+                assert len(found) == len(set(found))
+                assert set(found) == expected.get((name, content), set())
+        searched = {(name, content): set(who) for name, content, who in self.holders.search("")}
+        assert searched == dict(expected)
+
+    @invariant()
+    def replicas_count_right(self) -> None:
+        for peer in PEERS:
+            files = self.model.get(peer)
+            expected = None
+            if files is not None:
+                size = sum(content.size for _, content in files)
+                expected = Replica(self.generations[peer], len(files), size)
+            assert self.holders.replica(peer) == expected
+
+
+class HoldersTests(SynchronousTestCase):
+    def test_whatever_peers_do_the_table_is_that_of_a_dict_of_sets(self) -> None:
+        run_state_machine_as_test(
+            HoldersMachine,
+            settings=settings(max_examples=120, stateful_step_count=25, deadline=None),
+        )
+
+    def test_the_bit_of_one_that_left_is_given_on(self) -> None:
+        holders = Holders(most_holders=1)
+        for at in range(20):
+            holders.replace(f"n{at}", 1, [Change(NAMES[0], CONTENTS[0])])
+            self.assertEqual(holders.holding(NAMES[0], CONTENTS[0]), [f"n{at}"])
+            holders.forget(f"n{at}")
+            self.assertEqual(holders.holding(NAMES[0], CONTENTS[0]), [])
+        self.assertEqual(holders.overflowed, 0)
+
+    def test_a_new_bearer_of_a_bit_inherits_nothing(self) -> None:
+        holders = Holders(most_holders=1)
+        holders.replace("old", 1, [Change(NAMES[0], CONTENTS[0])])
+        holders.forget("old")
+        holders.replace("new", 1, [])
+        self.assertEqual(holders.holding(NAMES[0], CONTENTS[0]), [])
+
+    def test_more_peers_than_bits_are_counted_and_left_out(self) -> None:
+        holders = Holders(most_holders=1)
+        holders.replace("a", 1, [Change(NAMES[0], CONTENTS[0])])
+        holders.replace("b", 1, [Change(NAMES[0], CONTENTS[0])])
+        self.assertEqual(holders.holding(NAMES[0], CONTENTS[0]), ["a"])
+        self.assertIsNone(holders.replica("b"))
+        self.assertEqual(holders.overflowed, 1)
+
+    def test_the_table_is_bounded(self) -> None:
+        holders = Holders(most_files=2)
+        holders.replace("a", 1, [Change(name, CONTENTS[0]) for name in NAMES])
+        self.assertEqual(len(holders), 2)
+        self.assertEqual(holders.overflowed, len(NAMES) - 2)
+        holders.replace("b", 1, [Change(NAMES[0], CONTENTS[0])])
+        self.assertEqual(set(holders.holding(NAMES[0], CONTENTS[0])), {"a", "b"})
+
+    def test_one_peer_is_bounded(self) -> None:
+        self.patch(module, "MOST_FILES_OF_A_PEER", 2)
+        holders = Holders()
+        holders.replace("a", 1, [Change(name, CONTENTS[0]) for name in NAMES])
+        replica = holders.replica("a")
+        assert replica is not None
+        self.assertEqual(replica.files, 2)
+
+    def test_one_that_was_never_read_cannot_be_changed(self) -> None:
+        holders = Holders()
+        holders.apply("stranger", 5, [Change(NAMES[0], CONTENTS[0])])
+        self.assertIsNone(holders.replica("stranger"))
+        self.assertEqual(len(holders), 0)
+
+    def test_a_sweep_takes_slices(self) -> None:
+        holders = Holders()
+        holders.replace("a", 1, [Change(name, CONTENTS[0]) for name in NAMES])
+        holders.forget("a")
+        lengths = []
+        while holders.sweep(2):
+            lengths.append(len(holders))
+        self.assertEqual(lengths[:3], [4, 2, 0])
+        self.assertFalse(holders.sweep(2))
+
+    def test_a_size_told_two_ways_cannot_spoil_the_count(self) -> None:
+        holders = Holders()
+        digest = bytes(32)
+        holders.replace("liar", 1, [Change(NAMES[0], Content(1, digest))])
+        holders.apply("liar", 2, [Change(NAMES[0], Content(LARGEST_FILE, digest), held=False)])
+        self.assertEqual(holders.replica("liar"), Replica(2, 0, 0))
+
+    def test_search_finds_parts_of_names(self) -> None:
+        holders = Holders()
+        holders.replace("a", 1, [Change(name, CONTENTS[1]) for name in NAMES])
+        self.assertEqual(list(holders.search("p3-")), [(NAMES[3], CONTENTS[1], ["a"])])
+        self.assertEqual(list(holders.search("\N{SNOWMAN}")), [])
+
+
+class Checking(SynchronousTestCase):
+    def test_a_possible_change_passes(self) -> None:
+        change = Change(NAMES[0], Content(LARGEST_FILE, bytes(32)))
+        self.assertIs(check_change(change), change)
+
+    def test_impossible_ones_are_refused_by_what_is_wrong(self) -> None:
+        for reason, change in {
+            "name": Change("core.db", CONTENTS[0]),
+            "size": Change(NAMES[0], Content(LARGEST_FILE + 1, bytes(32))),
+            "digest": Change(NAMES[0], Content(1, bytes(31))),
+        }.items():
+            with self.assertRaises(InventoryError) as caught:
+                check_change(change)
+            self.assertEqual(caught.exception.reason, reason)
+        with self.assertRaises(InventoryError):
+            check_change(Change(NAMES[0], Content(-1, bytes(32))))
+
+
+def read(data: bytes, cuts: Iterable[int] = ()) -> InventoryReader:
+    """Read ``data`` cut into chunks at ``cuts``."""
+    reader = InventoryReader()
+    places = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
+    for start, end in pairwise(places):
+        reader.feed(data[start:end])
+    return reader
+
+
+HEAD = b"flocon-inventory 1 0a1b2c3d 7 whole\n"
+LINE = b"+ 5 " + b"ab" * 32 + b" " + NAMES[0].encode() + b"\n"
+
+
+class Reading(SynchronousTestCase):
+    def assertRefused(self, reason: str, data: bytes) -> None:
+        with self.assertRaises(InventoryError) as caught:
+            read(data)
+        self.assertEqual(caught.exception.reason, reason, data)
+
+    @settings(max_examples=150, deadline=None)
+    @given(
+        st.lists(st.builds(Change, st.sampled_from(NAMES), contents, st.booleans()), max_size=8),
+        st.integers(0, 10**15 - 1),
+        st.booleans(),
+        st.lists(st.integers(0), max_size=10),
+    )
+    def test_what_was_written_is_read_however_it_is_cut(
+        self, written: list[Change], generation: int, whole: bool, cuts: list[int]
+    ) -> None:
+        data = b"".join(format_inventory("0a1b2c3d", generation, written, whole=whole))
+        reader = read(data, cuts)
+        self.assertEqual(reader.changes, written)
+        self.assertEqual(
+            (reader.epoch, reader.generation, reader.whole, reader.ended),
+            ("0a1b2c3d", generation, whole, True),
+        )
+
+    @settings(max_examples=150, deadline=None)
+    @given(st.lists(changes, max_size=4), st.data())
+    def test_one_cut_short_is_never_taken_for_whole(
+        self, written: list[Change], data: st.DataObject
+    ) -> None:
+        text = b"".join(format_inventory("e", 7, written, whole=True))
+        cut = data.draw(st.integers(0, len(text) - 1))
+        self.assertFalse(read(text[:cut]).ended)
+
+    @settings(max_examples=300, deadline=None)
+    @given(
+        st.one_of(
+            st.binary(),
+            st.lists(
+                st.sampled_from([HEAD, LINE, b"end\n", b"+", b" ", b"\n", b"5", b"\xff", b"\0"]),
+            ).map(b"".join),
+        ),
+        st.lists(st.integers(0), max_size=5),
+    )
+    def test_garbage_is_refused_or_harmless(self, data: bytes, cuts: list[int]) -> None:
+        try:
+            reader = read(data, cuts)
+        except InventoryError:
+            return
+        for change in reader.changes:
+            check_change(change)
+        if reader.ended:
+            self.assertTrue(data.startswith(b"flocon-inventory 1 "))
+            self.assertTrue(data.endswith(b"\nend\n"))
+
+    def test_what_is_not_an_inventory(self) -> None:
+        for data in (
+            b"\n",
+            b"<html>\n",
+            b"flocon-inventory 2 e 7 whole\n",
+            b"flocon-inventory 1 e 7\n",
+            b"flocon-inventory 1 e 7 some\n",
+            b"end\n",
+        ):
+            self.assertRefused("head", data)
+
+    def test_numbers_are_bounded(self) -> None:
+        for text in (b"-1", b"1.5", b"", b"1e3", b"9" * 16):
+            self.assertRefused("number", b"flocon-inventory 1 e " + text + b" whole\n")
+        self.assertRefused("size", HEAD + LINE.replace(b"+ 5", b"+ " + b"9" * 15))
+
+    def test_lines_are_checked(self) -> None:
+        self.assertRefused("line", HEAD + b"* " + LINE[2:])
+        self.assertRefused("line", HEAD + LINE[:-1] + b" more\n")
+        self.assertRefused("line", HEAD + b"\xc3\xa9\n")
+        self.assertRefused("digest", HEAD + LINE.replace(b"ab" * 32, b"xy" * 32))
+        self.assertRefused("digest", HEAD + LINE.replace(b"ab" * 32, b"ab" * 31))
+        self.assertRefused("digest", HEAD + LINE.replace(b"ab" * 32, b"ab" * 31 + b"\t\t"))
+        self.assertRefused("name", HEAD + LINE.replace(NAMES[0].encode(), b"../etc/passwd"))
+
+    def test_a_line_without_end_is_not_collected(self) -> None:
+        reader = InventoryReader()
+        with self.assertRaises(InventoryError):
+            for _ in range(LONGEST_LINE + 1):
+                reader.feed(b"a")
+
+    def test_nothing_may_follow_the_end(self) -> None:
+        self.assertRefused("tail", HEAD + b"end\n\n")
+        self.assertRefused("tail", HEAD + b"end\nmore")
+
+    def test_more_files_than_are_believed_are_refused(self) -> None:
+        reader = InventoryReader(most_changes=2)
+        with self.assertRaises(InventoryError) as caught:
+            reader.feed(HEAD + LINE * 3)
+        self.assertEqual(caught.exception.reason, "many")
