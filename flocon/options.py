@@ -86,15 +86,16 @@ class Options(usage.Options):
 
     def opt_config(self, value: str) -> None:
         """FILE  flocon's own settings [/etc/flocon.toml, where it exists]"""  # noqa: D400, D415
-        self.given["config"] = Path(value)
+        self.given["config"] = Path(value).absolute()
 
     def opt_pacman_conf(self, value: str) -> None:
         """FILE  pacman's configuration [/etc/pacman.conf]"""  # noqa: D400, D415
-        self.given["pacman_conf"] = Path(value)
+        self.given["pacman_conf"] = Path(value).absolute()
 
     def opt_store(self, value: str) -> None:
         """DIR  where packages are kept for the LAN [/var/cache/flocon]"""  # noqa: D400, D415
-        self.given["store"] = Path(value)
+        # twistd changes its folder when it becomes a daemon.
+        self.given["store"] = Path(value).absolute()
 
     def opt_interface(self, value: str) -> None:
         """NAME|ADDRESS  announce on this one only; may be repeated [every one]"""  # noqa: D400, D415
@@ -246,10 +247,12 @@ def _number(lowest: float, highest: float, kind: type = float) -> type_check:
 def _group(version: int) -> type_check:
     def check(value: Any, where: str, key: str) -> str:
         try:
-            address = ipaddress.ip_address(_text(value, where, key))
+            kind = ipaddress.IPv4Address if version == 4 else ipaddress.IPv6Address  # noqa: PLR2004
+            address = kind(_text(value, where, key))
         except ValueError:
             address = None
-        if address is None or address.version != version or not address.is_multicast:
+        # A scope would be one interface's, and every interface joins.
+        if address is None or not address.is_multicast or "%" in str(address):
             remedy = f"write an IPv{version} multicast address"
             raise _refuse(where, key, f"{value!r} is not one", remedy)
         return str(address)
@@ -259,8 +262,12 @@ def _group(version: int) -> type_check:
 
 def _mirror(value: Any, where: str, key: str) -> str:
     text = _text(value, where, key)
-    url = urlsplit(text)
-    if url.scheme not in {"http", "https"} or not url.hostname:
+    try:
+        url = urlsplit(text)
+        usable = url.scheme in {"http", "https"} and url.hostname and url.port != 0
+    except ValueError:
+        usable = False
+    if not usable or not text.isascii() or " " in text:
         remedy = "write it as pacman does: https://HOST/PATH/$repo/os/$arch"
         raise _refuse(where, key, f"{text!r} is not a mirror's address", remedy)
     return text

@@ -1,0 +1,275 @@
+"""Command line over flocon.toml over defaults, and that each refusal names its place."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.python import usage
+from twisted.trial.unittest import SynchronousTestCase
+
+from flocon import options as module
+from flocon.errors import ConfigurationError
+from flocon.options import Options, Settings, default_store, keys, load
+
+EVERYTHING = """
+name = "nas"
+pacman_conf = "/etc/other.conf"
+lan = "tcp:1234"
+loopback = ["unix:/run/flocon/pacman"]
+mirrors = ["https://mirror.example/$repo/os/$arch"]
+debug = true
+[store]
+path = "/srv/flocon"
+max_size = "20G"
+[presence]
+group = "239.1.2.3"
+group6 = "ff02::1234"
+port = 5000
+beat = 0.5
+interfaces = ["eth0", "10.0.0.1"]
+"""
+
+
+class OptionsTestCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.config = Path(self.mktemp())
+        self.patch(module, "DEFAULT_CONFIG", Path(self.mktemp()))
+
+    def write(self, text: str) -> Path:
+        self.config.write_text(text, encoding="utf-8")
+        return self.config
+
+    def load(self, text: str, **command_line: Any) -> Settings:
+        return load({"config": self.write(text), **command_line})
+
+    def assertRefused(self, text: str, *expected: str) -> None:
+        with self.assertRaises(ConfigurationError) as caught:
+            self.load(text)
+        error = caught.exception
+        self.assertIn(str(self.config), error.where)
+        self.assertTrue(error.remedy)
+        for part in expected:
+            self.assertIn(part, str(error))
+
+
+class Merging(OptionsTestCase):
+    def test_an_arch_machine_needs_no_setting(self) -> None:
+        found = load({})
+        self.assertIsNone(found.config)
+        self.assertEqual(found.name, socket.gethostname())
+        self.assertEqual(found.pacman_conf, Path("/etc/pacman.conf"))
+        self.assertEqual((found.lan, found.loopback), (Settings().lan, Settings().loopback))
+        self.assertEqual(found.presence, Settings().presence)
+
+    def test_the_default_file_is_read_where_it_exists(self) -> None:
+        module.DEFAULT_CONFIG.write_text('name = "here"')
+        self.assertEqual(load({}).name, "here")
+
+    def test_a_file_named_on_the_command_line_must_exist(self) -> None:
+        with self.assertRaises(ConfigurationError) as caught:
+            load({"config": self.config})
+        self.assertIn(str(self.config), str(caught.exception))
+
+    def test_every_key_arrives(self) -> None:
+        found = self.load(EVERYTHING)
+        self.assertEqual(
+            found,
+            Settings(
+                config=self.config,
+                name="nas",
+                pacman_conf=Path("/etc/other.conf"),
+                lan="tcp:1234",
+                loopback=("unix:/run/flocon/pacman",),
+                mirrors=("https://mirror.example/$repo/os/$arch",),
+                debug=True,
+                store=module.Store(Path("/srv/flocon"), 20 << 30),
+                presence=module.Presence(
+                    "239.1.2.3", "ff02::1234", 5000, 0.5, ("eth0", "10.0.0.1")
+                ),
+            ),
+        )
+
+    def test_the_example_names_every_key(self) -> None:
+        names = [key.rpartition(".")[2] for key in keys()]
+        self.assertEqual([name for name in names if f"\n{name} = " not in EVERYTHING], [])
+
+    def test_the_command_line_wins(self) -> None:
+        found = self.load(
+            EVERYTHING,
+            pacman_conf=Path("/mine.conf"),
+            store=Path("/mine"),
+            lan="tcp:1",
+            loopback=["tcp:2", "tcp:3"],
+            interface=["wlan0"],
+        )
+        self.assertEqual(found.pacman_conf, Path("/mine.conf"))
+        self.assertEqual(found.store, module.Store(Path("/mine"), 20 << 30))
+        self.assertEqual((found.lan, found.loopback), ("tcp:1", ("tcp:2", "tcp:3")))
+        self.assertEqual(found.presence.interfaces, ("wlan0",))
+        self.assertEqual(found.presence.group, "239.1.2.3")
+
+    def test_a_table_given_in_part_keeps_the_other_defaults(self) -> None:
+        found = self.load("[presence]\nport = 99\n")
+        self.assertEqual((found.presence.port, found.presence.beat), (99, 30.0))
+
+
+class Refusing(OptionsTestCase):
+    def test_unknown_keys_are_named_with_the_known_ones(self) -> None:
+        self.assertRefused('nmae = "x"', "nmae", "name, pacman_conf")
+        self.assertRefused("[store]\nsize = 5", "store.size", "store.max_size")
+        self.assertRefused("[relay]\nx = 1", "relay")
+
+    def test_wrong_kinds_are_named(self) -> None:
+        for text, key in {
+            "name = 5": "name",
+            'name = ""': "name",
+            'name = "a\\nb"': "name",
+            f'name = "{"x" * 65}"': "name",
+            'debug = "yes"': "debug",
+            "debug = 1": "debug",
+            'store = "/x"': "store",
+            "[name]\nx = 1": "name",
+            'pacman_conf = "etc/pacman.conf"': "pacman_conf",
+            'loopback = "tcp:1"': "loopback",
+            "loopback = [1]": "loopback",
+            'lan = "19432"': "lan",
+            'lan = "tcp:"': "lan",
+            'lan = ":1"': "lan",
+            'mirrors = ["mirror.example"]': "mirrors",
+            'mirrors = ["ftp://mirror.example/"]': "mirrors",
+            'mirrors = ["https:///x"]': "mirrors",
+            'mirrors = ["http://[::1"]': "mirrors",
+            'mirrors = ["http://host:port/"]': "mirrors",
+            'mirrors = ["http://host:70000/"]': "mirrors",
+            'mirrors = ["http://host/a b"]': "mirrors",
+            'mirrors = ["http://h\N{LATIN SMALL LETTER O WITH DIAERESIS}st/"]': "mirrors",
+            '[store]\npath = "relative"': "store.path",
+            '[store]\nmax_size = "10X"': "store.max_size",
+            "[store]\nmax_size = -1": "store.max_size",
+            "[store]\nmax_size = 1.5": "store.max_size",
+            "[store]\nmax_size = true": "store.max_size",
+            '[presence]\ngroup = "10.0.0.1"': "presence.group",
+            '[presence]\ngroup = "ff02::1"': "presence.group",
+            "[presence]\ngroup = 5": "presence.group",
+            '[presence]\ngroup6 = "228.0.2.35"': "presence.group6",
+            '[presence]\ngroup6 = "fe80::1"': "presence.group6",
+            '[presence]\ngroup6 = "ff02::1%eth0"': "presence.group6",
+            "[presence]\nport = 0": "presence.port",
+            "[presence]\nport = 65536": "presence.port",
+            "[presence]\nport = 1.5": "presence.port",
+            "[presence]\nport = true": "presence.port",
+            "[presence]\nbeat = 0": "presence.beat",
+            "[presence]\nbeat = nan": "presence.beat",
+            "[presence]\nbeat = inf": "presence.beat",
+            "[presence]\ninterfaces = [5]": "presence.interfaces",
+        }.items():
+            self.assertRefused(text, key)
+
+    def test_what_is_not_toml_is_told_by_line(self) -> None:
+        self.assertRefused("name = \n", "line 1")
+
+    def test_what_is_not_text_is_refused(self) -> None:
+        self.config.write_bytes(b'name = "\xff"')
+        with self.assertRaises(ConfigurationError):
+            load({"config": self.config})
+
+    def test_a_folder_is_no_file(self) -> None:
+        self.config.mkdir()
+        with self.assertRaises(ConfigurationError):
+            load({"config": self.config})
+
+    @settings(max_examples=100, deadline=None)
+    @given(st.sampled_from(keys()), st.text() | st.integers() | st.floats() | st.booleans())
+    def test_no_value_ends_in_anything_but_settings_or_a_clear_error(
+        self, key: str, value: object
+    ) -> None:
+        table, _, name = key.rpartition(".")
+        values = {name: value} if not table else {table: {name: value}}
+        try:
+            checked = module._table(values, module._KEYS, "file", "")
+        except ConfigurationError as error:
+            self.assertIn(key, str(error))
+        else:
+            self.assertTrue(checked)
+
+
+class Sizes(OptionsTestCase):
+    def test_units(self) -> None:
+        for text, size in {
+            "0": 0,
+            "4096": 4096,
+            '"4096"': 4096,
+            '"5K"': 5 << 10,
+            '"5 MiB"': 5 << 20,
+            '"5GB"': 5 << 30,
+            '"1T"': 1 << 40,
+        }.items():
+            found = self.load(f"[store]\nmax_size = {text}")
+            self.assertEqual(found.store.max_size, size, text)
+
+
+class DefaultStore(SynchronousTestCase):
+    def test_systemds_cache_folder_comes_first(self) -> None:
+        with mock.patch.dict(os.environ, {"CACHE_DIRECTORY": "/var/cache/a:/var/cache/b"}):
+            self.assertEqual(default_store(), Path("/var/cache/a"))
+
+    def test_a_user_has_a_store_of_his_own(self) -> None:
+        environment = {"XDG_CACHE_HOME": "/home/u/.cache"}
+        with (
+            mock.patch.dict(os.environ, environment, clear=True),
+            mock.patch.object(os, "access", return_value=False),
+        ):
+            self.assertEqual(default_store(), Path("/home/u/.cache/flocon"))
+
+    def test_who_may_write_the_systems_folder_uses_it(self) -> None:
+        with (
+            mock.patch.dict(os.environ, clear=True),
+            mock.patch.object(os, "access", return_value=True),
+        ):
+            self.assertEqual(default_store(), module.SYSTEM_STORE)
+
+
+class CommandLine(OptionsTestCase):
+    def parse(self, *arguments: str) -> Settings:
+        parser = Options()
+        parser.parseOptions(list(arguments))
+        return parser.settings
+
+    def test_every_option_arrives(self) -> None:
+        found = self.parse(
+            *("--config", str(self.write('name = "n"'))),
+            *("--pacman-conf", "/p.conf", "--store", "/s", "--debug"),
+            *("--interface", "eth0", "--interface", "10.0.0.1"),
+            *("--lan", "tcp:1", "--loopback", "tcp:2", "--loopback", "unix:/x"),
+        )
+        self.assertEqual((found.name, found.debug), ("n", True))
+        self.assertEqual((found.pacman_conf, found.store.path), (Path("/p.conf"), Path("/s")))
+        self.assertEqual(found.presence.interfaces, ("eth0", "10.0.0.1"))
+        self.assertEqual((found.lan, found.loopback), ("tcp:1", ("tcp:2", "unix:/x")))
+
+    def test_paths_do_not_depend_on_where_the_daemon_goes(self) -> None:
+        found = self.parse("--store", "s", "--pacman-conf", "p.conf")
+        self.assertEqual(
+            (found.store.path, found.pacman_conf), (Path.cwd() / "s", Path.cwd() / "p.conf")
+        )
+
+    def test_a_wrong_setting_is_a_usage_error(self) -> None:
+        with self.assertRaises(usage.UsageError) as caught:
+            self.parse("--config", str(self.write("nmae = 1")))
+        self.assertIn("nmae", str(caught.exception))
+
+    def test_a_wrong_endpoint_names_its_option(self) -> None:
+        with self.assertRaises(usage.UsageError) as caught:
+            self.parse("--loopback", "19433")
+        self.assertIn("--loopback", str(caught.exception))
+
+    def test_help_lists_every_option(self) -> None:
+        text = str(Options())
+        for option in ("config", "pacman-conf", "store", "interface", "lan", "loopback", "debug"):
+            self.assertIn(f"--{option}", text)
