@@ -1,6 +1,7 @@
 """``flocon``: what this machine's node says, for a person at a terminal.
 
-Only asks. Whatever it prints comes from the running node; without one it says how to start it.
+Only asks, but for ``setup`` and ``pacman``, which lead pacman to the node. Whatever else it prints
+comes from the running node; without one it says how to start it.
 """
 
 from __future__ import annotations
@@ -8,13 +9,17 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import treq
 from twisted.internet import task
 
 from flocon import __version__
-from flocon.options import LOOPBACK_PORT
+from flocon.core.pacman_conf import Method
+from flocon.errors import FloconError
+from flocon.host import setup
+from flocon.options import DEFAULT_PACMAN_CONF, LOOPBACK_PORT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,14 +32,26 @@ _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; exits 0 if the node answered, 1 if not, 2 for a wrong command line."""
     options = _parser().parse_args(arguments)
-    task.react(_run, [options])
+    local = {"setup": _setup, "pacman": _pacman}.get(options.command)
+    if local is None:
+        task.react(_run, [options])
+        return
+    try:
+        local(options)
+    except FloconError as error:
+        print(f"flocon: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="flocon", description="Ask this machine's node.")
+    parser = argparse.ArgumentParser(
+        prog="flocon",
+        description="Ask this machine's node.",
+        allow_abbrev=False,  # what follows the command `pacman` is pacman's
+    )
     parser.add_argument("--version", action="version", version=f"flocon {__version__}")
     parser.add_argument(
-        "--port", type=int, default=LOOPBACK_PORT, help="the node's loopback port [%(default)s]"
+        "--port", type=_port, default=LOOPBACK_PORT, help="the node's loopback port [%(default)s]"
     )
     parser.add_argument("--json", action="store_true", help="print what the node said, as JSON")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -43,7 +60,73 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--json", action="store_true", default=argparse.SUPPRESS, help="print JSON"
         )
+    _add_setup(commands.add_parser("setup", help="lead pacman to this machine's node"))
+    # No argument of pacman's is one of ours, whatever it begins with.
+    once = commands.add_parser(
+        "pacman", help="run pacman once, led to the node", add_help=False, prefix_chars="\0"
+    )
+    once.add_argument("arguments", nargs=argparse.REMAINDER)
     return parser
+
+
+def _add_setup(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--undo", action="store_true", help="take the node's lines out again")
+    parser.add_argument("--dry-run", action="store_true", help="only show what would be changed")
+    parser.add_argument("--databases", action="store_true", help="fetch databases through it too")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--server", action="store_true", help="write Server lines [before 6.1]")
+    which.add_argument(
+        "--cache-server", action="store_true", help="write CacheServer lines [from pacman 6.1 on]"
+    )
+    parser.add_argument(
+        "--pacman-conf",
+        metavar="FILE",
+        type=Path,
+        default=DEFAULT_PACMAN_CONF,
+        help="the file to change [%(default)s]",
+    )
+    parser.add_argument(
+        "--port",
+        type=_port,
+        default=argparse.SUPPRESS,
+        help=f"the node's loopback port [{LOOPBACK_PORT}]",
+    )
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or not 0 < int(text) < 1 << 16:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port")
+    return int(text)
+
+
+def _setup(options: argparse.Namespace) -> None:
+    path, dry_run = options.pacman_conf, options.dry_run
+    if options.undo:
+        report = setup.undo(path, dry_run=dry_run)
+    else:
+        method = None
+        if options.server:
+            method = Method.SERVER
+        elif options.cache_server:
+            method = Method.BOTH if options.databases else Method.CACHE_SERVER
+        report = setup.set_up(
+            path, port=options.port, method=method, databases=options.databases, dry_run=dry_run
+        )
+    # Comments in any language are shown on a terminal of any encoding.
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    print(report.diff.encode(encoding, "replace").decode(encoding), end="", flush=True)
+    for note in report.notes:
+        print(f"flocon: {note}", file=sys.stderr)
+    if not report.changed:
+        print(f"{path}: nothing to change")
+
+
+def _pacman(options: argparse.Namespace) -> None:
+    setup.borrow(
+        options.arguments,
+        port=options.port,
+        tell=lambda sentence: print(f"flocon: {sentence}", file=sys.stderr, flush=True),
+    )
 
 
 async def _run(reactor: Any, options: argparse.Namespace) -> None:
