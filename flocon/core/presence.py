@@ -389,7 +389,9 @@ class Presence:
 
     def _say_hello(self, now: float) -> None:
         self._hellos -= 1
-        self._last_hello = now
+        if self._links:
+            # What nobody could hear does not hold up the one that is heard.
+            self._last_hello = now
         again = now + HELLO_AGAIN * self._chance.uniform(1 - JITTER, 1 + JITTER)
         self._hello_at = again if self._hellos > 0 else None
         self._send(now, Kind.HELLO, in_chorus=True)

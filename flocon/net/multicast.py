@@ -53,6 +53,8 @@ _MOST_NETWORKS = 4
 class Channel:
     """The socket of one IP version: bound to the port, joined and sent by link.
 
+    ``received`` takes a sender, its scope (0 where it has none) and the datagram.
+
     Several nodes of one machine bind the same port, and each hears every datagram of the group:
     for multicast SO_REUSEADDR does that. The constructor raises OSError.
     """
@@ -62,12 +64,15 @@ class Channel:
         version: Literal[4, 6],
         group: str,
         port: int,
+        *,
         received: Callable[[str, int, bytes], None],
+        drained: Callable[[], None],
         counters: Counter[str],
     ) -> None:
         self.version = version
         self._group = group
         self._received = received
+        self._drained = drained
         self._counters = counters
         family = socket.AF_INET if version == 4 else socket.AF_INET6  # noqa: PLR2004 - IPv4
         self._packed = socket.inet_pton(family, group)
@@ -163,7 +168,11 @@ class Channel:
         return self._socket.fileno()
 
     def doRead(self) -> None:
-        """Read what has come, within bounds."""
+        """Read what has come, within bounds; ``drained`` is called after the last."""
+        self._read()
+        self._drained()
+
+    def _read(self) -> None:
         for _ in range(_MOST_AT_ONCE):
             try:
                 data, ancillary, _, sender = self._socket.recvmsg(LARGEST_DATAGRAM + 1, 64)
@@ -309,7 +318,14 @@ class Multicast(Service):
             if version in self._channels:
                 continue
             try:
-                channel = Channel(version, group, self._port, self._receive, self.counters)
+                channel = Channel(
+                    version,
+                    group,
+                    self._port,
+                    received=self._receive,
+                    drained=self.wake,
+                    counters=self.counters,
+                )
             except OSError as error:
                 if version not in self._mute:
                     self._mute[version] = str(error.strerror)
@@ -361,7 +377,6 @@ class Multicast(Service):
             address = f"{host}%{self._names.get(scope, scope)}"
         try:
             self._presence.receive(self._now(), address, data)
-            self.wake()
         except Exception:  # noqa: BLE001 - a reader that raises is dropped by the reactor
             self.counters["failed"] += 1
             if not self._told_error:

@@ -342,6 +342,14 @@ class HelloTests(SynchronousTestCase):
         self.presence.networks_changed(10, [LINK, OTHER_LINK])
         self.assertEqual(self.kinds(10), ["hello"])
 
+    def test_the_first_network_is_greeted_without_delay(self) -> None:
+        presence = make(2)
+        presence.networks_changed(0, [])
+        presence.start(0)
+        presence.take_datagrams()
+        presence.networks_changed(0.01, [LINK])
+        self.assertEqual([decode(one).kind for one in presence.take_datagrams()], [Kind.HELLO])
+
     def test_a_network_that_went_is_not(self) -> None:
         self.kinds(1.2)
         self.presence.networks_changed(10, [])

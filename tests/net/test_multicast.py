@@ -69,14 +69,20 @@ class ChannelTests(SynchronousTestCase):
         self.heard: list[tuple[str, str, bytes]] = []
         self.counters: Counter[str] = Counter()
         self.place = Place(LO, 4)
+        self.drained = 0
 
     def open(self, port: int = 0, name: str = "") -> Channel:
         def received(host: str, _: int, data: bytes) -> None:
             self.heard.append((name, host, data))
 
-        channel = Channel(4, GROUP, port, received, self.counters)
+        channel = Channel(
+            4, GROUP, port, received=received, drained=self.drain, counters=self.counters
+        )
         self.addCleanup(channel.close)
         return channel
+
+    def drain(self) -> None:
+        self.drained += 1
 
     def test_every_node_of_one_machine_hears_every_datagram(self) -> None:
         first = self.open(name="first")
@@ -130,7 +136,7 @@ class ChannelTests(SynchronousTestCase):
         for number in range(100):
             channel.send(self.place, bytes([number]))
         channel.doRead()
-        self.assertEqual(len(self.heard), 64)
+        self.assertEqual((len(self.heard), self.drained), (64, 1))
         channel.doRead()
         self.assertEqual(len(self.heard), 100)
 
@@ -266,7 +272,14 @@ class LifeTests(MulticastTestCase):
     def test_the_bye_is_out_when_stop_returns(self) -> None:
         node = self.make(1)
         heard: list[bytes] = []
-        listener = Channel(4, GROUP, self.port, lambda *it: heard.append(it[2]), Counter())
+        listener = Channel(
+            4,
+            GROUP,
+            self.port,
+            received=lambda *it: heard.append(it[2]),
+            drained=lambda: None,
+            counters=Counter(),
+        )
         self.addCleanup(listener.close)
         listener.join(Place(LO, 4))
         node.stopService()
@@ -329,10 +342,10 @@ class FailureTests(MulticastTestCase):
     def test_a_family_that_cannot_be_bound_is_said_once_and_the_other_serves(self) -> None:
         opened = Channel
 
-        def refuse(version: int, *rest: Any) -> Channel:
+        def refuse(version: int, *rest: Any, **more: Any) -> Channel:
             if version == 6:
                 raise OSError(errno.EAFNOSUPPORT, "Address family not supported")
-            return opened(4, *rest)
+            return opened(4, *rest, **more)
 
         with patch.object(module, "Channel", refuse):
             node = self.make(1)
