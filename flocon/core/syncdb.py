@@ -12,7 +12,12 @@ against 0.6 s), and each step is bounded.
 from __future__ import annotations
 
 import binascii
+import re
+import struct
+from array import array
+from bisect import bisect_left
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -21,7 +26,7 @@ from flocon.core.names import is_package
 from flocon.errors import SyncDatabaseError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
 #: Members of one tar; Arch's ``extra`` has 14,000 entries, and each may bring its folder.
 MOST_ENTRIES = 200_000
@@ -37,6 +42,10 @@ _READ_SIZE = 1 << 16
 #: In a tar's header: where the name, the size, the checksum and the type lie.
 _NAME, _SIZE, _CHECKSUM = slice(0, 100), slice(124, 136), slice(148, 156)
 _TYPE = slice(156, 157)
+#: The fields used, each after a blank line, and all of the value up to the next one.
+_FIELDS = re.compile(
+    rb"(?:\A|\n\n)%(FILENAME|NAME|VERSION|CSIZE|SHA256SUM|PGPSIG)%\n([^\n]*(?:\n[^\n]+)*)"
+)
 _FILES = (b"0", b"\0")
 #: Old databases keep the dependencies apart, and ``.files`` databases the list of files.
 _OTHER_MEMBERS = (b"depends", b"files")
@@ -61,6 +70,67 @@ class Entry:
     def content(self) -> Content:
         """What an inventory knows this file by."""
         return Content(self.size, self.sha256)
+
+
+#: A packed entry: the lengths of file name, name, version and signature, then size and SHA-256;
+#: the four texts follow. Without a signature its length is 0.
+_RECORD = struct.Struct("<BBBHQ32s")
+
+
+class PackedEntries(Mapping[str, Entry]):
+    """Entries by file name, in one block of memory: 0.5 KB for each, and none to walk or to free.
+
+    As objects, 14,000 entries with signatures take 12 MB, and twice that for good when they are
+    read anew; packed they take 7. An entry is made when it is asked for (10 microseconds).
+    """
+
+    def __init__(self, repository: str, entries: Iterable[Entry]) -> None:
+        """Pack ``entries``, all of ``repository``; of two with one file name the first counts."""
+        self._repository = repository
+        self._packed = bytearray()
+        #: How many were left out because their file name had come before.
+        self.repeated = 0
+        places: dict[str, int] = {}
+        for entry in entries:
+            if entry.file_name in places:
+                self.repeated += 1
+            else:
+                places[entry.file_name] = len(self._packed)
+                self._pack(entry)
+        # In the order of their names, to be found by halving.
+        self._places = array("L", (places[name] for name in sorted(places)))
+
+    def _pack(self, entry: Entry) -> None:
+        texts = [text.encode("ascii") for text in (entry.file_name, entry.name, entry.version)]
+        texts.append(entry.signature or b"")
+        self._packed += _RECORD.pack(*map(len, texts), entry.size, entry.sha256)
+        self._packed += b"".join(texts)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __iter__(self) -> Iterator[str]:
+        return map(self._file_name, self._places)
+
+    def _file_name(self, place: int) -> str:
+        start = place + _RECORD.size
+        return self._packed[start : start + self._packed[place]].decode("ascii")
+
+    def __getitem__(self, file_name: str) -> Entry:
+        index = bisect_left(self._places, file_name, key=self._file_name)
+        if index == len(self._places) or self._file_name(self._places[index]) != file_name:
+            raise KeyError(file_name)
+        return self._entry(self._places[index])
+
+    def _entry(self, place: int) -> Entry:
+        *lengths, size, sha256 = _RECORD.unpack_from(self._packed, place)
+        texts = []
+        place += _RECORD.size
+        for length in lengths:
+            texts.append(bytes(self._packed[place : place + length]))
+            place += length
+        file_name, name, version = (text.decode("ascii") for text in texts[:3])
+        return Entry(self._repository, file_name, name, version, size, sha256, texts[3] or None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,30 +269,27 @@ def _octal(digits: bytes) -> int:
 
 def _entry(repository: str, desc: bytes) -> Entry | str:
     """Return the entry that ``desc`` describes, or why there is none ("": it is no ``desc``)."""
-    fields = {}
-    for section in desc.split(b"\n\n"):
-        key, _, value = section.strip(b"\n").partition(b"\n")
-        fields[key] = value
+    fields = dict(_FIELDS.findall(desc))
     try:
-        file_name = fields.get(b"%FILENAME%", b"").decode("ascii")
-        name = fields.get(b"%NAME%", b"").decode("ascii")
-        version = fields.get(b"%VERSION%", b"").decode("ascii")
+        file_name = fields.get(b"FILENAME", b"").decode("ascii")
+        name = fields.get(b"NAME", b"").decode("ascii")
+        version = fields.get(b"VERSION", b"").decode("ascii")
     except UnicodeDecodeError:
         return "name"
     if not file_name:
         return ""
     if not is_package(file_name) or max(len(name), len(version)) > len(file_name):
         return "name"
-    size = fields.get(b"%CSIZE%", b"")
+    size = fields.get(b"CSIZE", b"")
     if not size.isdigit() or len(size) > len(str(LARGEST_FILE)) or int(size) > LARGEST_FILE:
         return "size"
     try:
-        sha256 = binascii.unhexlify(fields.get(b"%SHA256SUM%", b""))
+        sha256 = binascii.unhexlify(fields.get(b"SHA256SUM", b""))
     except ValueError:
         return "digest"
     if len(sha256) != DIGEST_SIZE:
         return "digest"
-    signature = _signature(fields.get(b"%PGPSIG%", b""))
+    signature = _signature(fields.get(b"PGPSIG", b""))
     return Entry(repository, file_name, name, version, int(size), sha256, signature)
 
 
@@ -230,6 +297,7 @@ def _signature(text: bytes) -> bytes | None:
     if not 0 < len(text) <= LARGEST_SIGNATURE * 4 // 3 + 4:
         return None
     try:
-        return binascii.a2b_base64(text.replace(b"\n", b""), strict_mode=True) or None
+        signature = binascii.a2b_base64(text.replace(b"\n", b""), strict_mode=True)
     except ValueError:
         return None
+    return signature if 0 < len(signature) <= LARGEST_SIGNATURE else None

@@ -28,7 +28,7 @@ from twisted.logger import Logger
 from flocon.core.names import is_architecture, is_repository
 from flocon.core.syncdb import Listing
 from flocon.errors import ToolError, ToolMissing
-from flocon.host.databases import Loaded, Stamp, load, stamp_of
+from flocon.host.databases import Loaded, Stamp, give_back, load, stamp_of
 from flocon.host.process import run
 from flocon.host.watch import FolderWatch
 
@@ -568,7 +568,10 @@ class PacmanWatch(Service):
             if loaded.problem:
                 problem = loaded.problem
                 self.log.warn("{path} cannot be used: {problem}", path=path, problem=problem)
+        del results, loaded
         self._publish()
+        # Now that the listing before is gone.
+        await _in_thread(self._reactor, give_back)
 
     def _publish(self) -> None:
         """Make the listing anew of what is loaded, in the configuration's order."""

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.core import syncdb
-from flocon.core.inventory import Content
-from flocon.core.syncdb import Database, Entry, Listing, read_entries
+from flocon.core.inventory import LARGEST_FILE, Content
+from flocon.core.syncdb import Database, Entry, Listing, PackedEntries, read_entries
 from flocon.errors import SyncDatabaseError
 
 SHA256 = bytes(range(32))
@@ -187,6 +187,44 @@ class Reading(SynchronousTestCase):
         except SyncDatabaseError:
             return
         self.assertEqual(entries, [])
+
+
+names = st.text("abc-1", min_size=1, max_size=6)
+all_entries = st.lists(
+    st.builds(
+        Entry,
+        st.just("core"),
+        names,
+        names,
+        names,
+        st.integers(0, LARGEST_FILE),
+        st.binary(min_size=32, max_size=32),
+        st.none() | st.binary(min_size=1, max_size=syncdb.LARGEST_SIGNATURE),
+    ),
+    max_size=20,
+)
+
+
+class Packing(SynchronousTestCase):
+    @settings(max_examples=200, deadline=None)
+    @given(all_entries, names)
+    def test_packed_entries_are_those_of_a_dict_that_keeps_the_first(
+        self, entries: list[Entry], name: str
+    ) -> None:
+        expected: dict[str, Entry] = {}
+        for entry in entries:
+            expected.setdefault(entry.file_name, entry)
+        packed = PackedEntries("core", entries)
+        self.assertEqual(dict(packed), expected)
+        self.assertEqual(len(packed), len(expected))
+        self.assertEqual(packed.repeated, len(entries) - len(expected))
+        self.assertEqual(packed.get(name), expected.get(name))
+
+    def test_the_longest_of_everything_fits(self) -> None:
+        text = "n" * 255
+        signature = bytes(syncdb.LARGEST_SIGNATURE)
+        entry = Entry("core", text, text, text, LARGEST_FILE, SHA256, signature)
+        self.assertEqual(PackedEntries("core", [entry])[text], entry)
 
 
 def database(repository: str, *contents: tuple[str, int]) -> Database:
