@@ -58,6 +58,18 @@ class Store:
 
 
 @dataclass(frozen=True, slots=True)
+class Peers:
+    """What is done for peers.
+
+    ``relays`` files are fetched at once for them; ``bandwidth`` is in bytes per second to all of
+    them together, 0 for no bound.
+    """
+
+    relays: int = 16
+    bandwidth: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that can be set, with its default."""
 
@@ -69,8 +81,11 @@ class Settings:
     #: Mirrors of a machine without pacman, as ``Server`` values with $repo and $arch.
     mirrors: tuple[str, ...] = ()
     debug: bool = False
+    #: Whether this node fetches from its mirrors for others; not on a metered link.
+    relay: bool = True
     store: Store = field(default_factory=Store)
     presence: Presence = field(default_factory=Presence)
+    peers: Peers = field(default_factory=Peers)
 
 
 class Options(usage.Options):
@@ -145,7 +160,10 @@ def load(command_line: Mapping[str, Any]) -> Settings:
         presence["interfaces"] = tuple(command_line["interface"])
     store.setdefault("path", default_store())
     values.setdefault("name", socket.gethostname())
-    return Settings(**{**values, "store": Store(**store), "presence": Presence(**presence)})
+    values["store"] = Store(**store)
+    values["presence"] = Presence(**presence)
+    values["peers"] = Peers(**values.get("peers", {}))
+    return Settings(**values)
 
 
 def default_store() -> Path:
@@ -299,6 +317,8 @@ _KEYS: Mapping[str, Any] = {
     "loopback": _list(_endpoint),
     "mirrors": _list(_mirror),
     "debug": _flag,
+    "relay": _flag,
+    "peers": {"relays": _number(0, 1024, int), "bandwidth": _size},
     "store": {"path": _absolute, "max_size": _size},
     "presence": {
         "group": _group(4),

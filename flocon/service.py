@@ -14,15 +14,24 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from twisted.application.service import MultiService, Service
-from twisted.internet import defer
+from twisted.internet import defer, task
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 
 from flocon import __version__
 from flocon.core.inventory import Content, Holders
+from flocon.core.names import parse_file_name
 from flocon.core.presence import Heard, Identity, PeerCame, PeerLeft, PeerRestarted, Presence
 from flocon.core.replication import Apply, Nothing, next_step
-from flocon.core.sources import Holder, Origin, Source, rank_holders, rank_mirrors
+from flocon.core.sources import (
+    Holder,
+    Origin,
+    Source,
+    owners_before,
+    rank_holders,
+    rank_mirrors,
+    rank_owners,
+)
 from flocon.core.standing import Standing
 from flocon.core.traffic import Traffic
 from flocon.errors import Broken, ConfigurationError, Refused, SourceError, Stalled, StoreError
@@ -45,6 +54,7 @@ from flocon.net.fetch import (
 from flocon.net.lan import Lan
 from flocon.net.loopback import Loopback
 from flocon.net.multicast import Multicast
+from flocon.net.pace import Pacer
 from flocon.net.replicate import InventoryClient
 from flocon.net.site import Site
 from flocon.net.transfers import Attempt, Subject, Transfers
@@ -70,11 +80,20 @@ __all__ = ["Node", "Options", "makeService"]
 #: A peer answers within its LAN's round trip, or is asked no more for a while.
 PEER_CONNECT = 0.5
 PEER_LIMITS = Limits(first_byte=1.0, stall=2.0)
+#: An owner waits for its mirrors itself, and may have to change to another of them.
+RELAY_LIMITS = Limits(first_byte=1.5, stall=4.5)
 MIRROR_CONNECT = 2.5
 MIRROR_LIMITS = Limits(first_byte=2.5, stall=4.0)
 #: The second time round a mirror gets longer, but pacman waits 10 s in all for the first byte.
 PATIENT_FIRST_BYTE = 4.0
 PACMAN_PATIENCE = 8.5
+#: Owners asked, one after the other, before this node turns to the mirrors itself.
+MOST_OWNERS = 3
+#: An owner that follows another owner itself looks again so often, after so many seconds.
+RELAY_LOOKS = 5
+RELAY_PAUSE = 0.1
+#: The ability to fetch for others, as it is announced.
+RELAY = "relay"
 #: How often one mirror is asked for one file, once bytes of it came.
 MOST_TRIES = 3
 #: A signature is a few hundred bytes; pacman takes 16 KiB.
@@ -171,7 +190,7 @@ class Neighbourhood:
             self.holders.apply(
                 peer.node, 0 if answer.whole else since or 0, answer.changes[start : start + SLICE]
             )
-            await _next_turn(self._reactor)
+            await _later(self._reactor, 0)
         self.holders.apply(peer.node, answer.generation, ())
 
     def holding(self, entry: Entry) -> list[Peer]:
@@ -179,15 +198,21 @@ class Neighbourhood:
         nodes = self.holders.holding(entry.file_name, entry.content)
         return [peer for node in nodes if (peer := self._presence.peer(node)) is not None]
 
+    def able(self, repository: str) -> list[Peer]:
+        """Return the peers that fetch files of ``repository`` for others."""
+        return [
+            peer
+            for peer in self._presence.peers()
+            if RELAY in peer.abilities and any(name == repository for name, _ in peer.databases)
+        ]
+
     def stop(self) -> None:
         for mending in list(self._mending.values()):
             mending.cancel()
 
 
-def _next_turn(reactor: Any) -> Deferred[None]:
-    turn: Deferred[None] = defer.Deferred()
-    reactor.callLater(0, turn.callback, None)
-    return turn
+def _later(reactor: Any, seconds: float) -> Deferred[None]:
+    return task.deferLater(reactor, seconds)
 
 
 class Reporter:
@@ -235,7 +260,7 @@ class Desk:
         reactor: Any,
         *,
         settings: Settings,
-        epoch: str,
+        identity: Identity,
         pacman: PacmanWatch,
         cache: Cache,
         neighbourhood: Neighbourhood,
@@ -244,7 +269,10 @@ class Desk:
     ) -> None:
         self.reactor = reactor
         self.settings = settings
-        self.epoch = epoch
+        self.epoch = identity.epoch
+        self.node = identity.node
+        #: Whether this node fetches for others now.
+        self.relays = settings.relay
         self.traffic = traffic
         self.reporter = Reporter(reactor, standing, traffic)
         self._pacman = pacman
@@ -309,6 +337,35 @@ class Desk:
             Subject(name, entry.content), self._chooser(name, servers, entry)
         )
 
+    def relay(self, asked: Asked, etag: str | None) -> Deferred[Transfer | None]:
+        """Return the transfer that brings a listed package to peers; None refuses."""
+        return defer.Deferred.fromCoroutine(self._relay(asked, etag))
+
+    async def _relay(self, asked: Asked, etag: str | None) -> Transfer | None:
+        entry = self.entry(asked)
+        if not self.relays or entry is None or etag not in {None, f'"{entry.sha256.hex()}"'}:
+            return None
+        for _ in range(RELAY_LOOKS):
+            transfer = self.transfers.find(entry.file_name, entry.content)
+            if transfer is None:
+                return self._begin_relay(asked, entry)
+            if not transfer.follows_a_relay:
+                return transfer
+            # Another owner was asked for it; if that one has just failed, this node is the next.
+            await _later(self.reactor, RELAY_PAUSE)
+        return None
+
+    def _begin_relay(self, asked: Asked, entry: Entry) -> Transfer | None:
+        """Fetch from the mirrors alone: a request is never passed on to another peer."""
+        relaying = sum(transfer.relaying for transfer in self.transfers)
+        if relaying >= self.settings.peers.relays:
+            return None
+        name = entry.file_name
+        chooser = self._chooser(name, self._servers(asked, entry), None)
+        transfer = self.transfers.join(Subject(name, entry.content), chooser)
+        transfer.relaying = True
+        return transfer
+
     def from_mirrors(self, asked: Asked, modified_since: str | None) -> Transfer:
         name = asked.file.text
         servers = self._servers(asked, None)
@@ -349,12 +406,11 @@ class Desk:
         mirrors = self._mirrors(name, servers, now)
         good = [one for one in holders if not self._standing.demoted(one.key, now)]
         last = [one for one in holders if one not in good]
+        owners = self._owners(entry) if entry else []
         asked = [attempt.source for attempt in tried]
-        for source in [*good, *mirrors, *last]:
+        for source in [*good, *owners, *mirrors, *last]:
             if source not in asked:
-                return Attempt(
-                    source, PEER_LIMITS if source.origin is Origin.PEER else MIRROR_LIMITS
-                )
+                return Attempt(source, _limits(source))
         patience = min(PATIENT_FIRST_BYTE, PACMAN_PATIENCE - waited)
         slow = {one.source for one in tried if isinstance(one.failure, (Stalled, Broken))}
         again = [one for one in mirrors if one in slow and asked.count(one) < MOST_TRIES]
@@ -368,6 +424,21 @@ class Desk:
         holders = [Holder(node, near=True) for node in peers]
         ranked = rank_holders(holders, name, self._standing, now)
         return [_peer_source(peers[holder.node], name) for holder in ranked]
+
+    def _owners(self, entry: Entry) -> list[Source]:
+        """Return the peers to ask to fetch a file that nobody holds, before the mirrors."""
+        now = self.reactor.seconds()
+        own = self.node
+        able = {
+            peer.node: peer
+            for peer in self._neighbourhood.able(entry.repository)
+            if not self._standing.demoted(peer.node, now)
+        }
+        nodes = [*able, own] if self.relays else list(able)
+        ranked = rank_owners(nodes, entry.file_name)
+        return [
+            _owner_source(able[node], entry) for node in owners_before(ranked, own, MOST_OWNERS)
+        ]
 
     def _mirrors(self, name: str, servers: Sequence[str], now: float) -> list[Source]:
         keys = [network_location(server) for server in servers]
@@ -461,10 +532,29 @@ def _peer_source(peer: Peer, file_name: str) -> Source:
     return Source(Origin.PEER, peer.node, peer.address, f"http://{place}/pkg/{_quote(file_name)}")
 
 
+def _owner_source(peer: Peer, entry: Entry) -> Source:
+    place = f"{literal_host(peer.address)}:{peer.port}"
+    # The architecture only matters to nodes whose mirrors are not resolved by pacman.conf.
+    architecture = _architecture(entry.file_name)
+    path = f"/relay/{entry.repository}/{architecture}/{_quote(entry.file_name)}"
+    return Source(Origin.PEER, peer.node, peer.address, f"http://{place}{path}", relayed=True)
+
+
+def _limits(source: Source) -> Limits:
+    if source.relayed:
+        return RELAY_LIMITS
+    return PEER_LIMITS if source.origin is Origin.PEER else MIRROR_LIMITS
+
+
 def _mirror_source(server: str, file_name: str) -> Source:
     place = network_location(server)
     url = f"{server.rstrip('/')}/{_quote(file_name)}"
     return Source(Origin.MIRROR, place, place.rpartition("@")[2], url)
+
+
+def _architecture(file_name: str) -> str:
+    file = parse_file_name(file_name)
+    return file.architecture if file else "any"
 
 
 def _quote(file_name: str) -> str:
@@ -511,7 +601,7 @@ class Node(MultiService):
             beat=settings.presence.beat,
             port=LAN_PORT,
             system=_system(),
-            abilities=frozenset({"store"}),
+            abilities=frozenset({"store", RELAY} if settings.relay else {"store"}),
         )
         agent, self._inventory_pool = peer_agent(reactor, PEER_CONNECT)
         client = InventoryClient(reactor, agent)
@@ -519,7 +609,7 @@ class Node(MultiService):
         self.desk = Desk(
             reactor,
             settings=settings,
-            epoch=self._identity.epoch,
+            identity=self._identity,
             pacman=self._pacman,
             cache=self._cache,
             neighbourhood=self.neighbourhood,
@@ -538,9 +628,10 @@ class Node(MultiService):
         self._interfaces = InterfaceWatch(
             reactor, settings.presence.interfaces, self._multicast.set_links
         )
+        bandwidth = settings.peers.bandwidth
         self._lan = Site(
             reactor,
-            Lan(self.desk),
+            Lan(self.desk, Pacer(reactor, bandwidth) if bandwidth else None),
             most_connections=MOST_LAN_CONNECTIONS,
             most_per_address=MOST_LAN_PER_ADDRESS,
         )

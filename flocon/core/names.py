@@ -105,9 +105,15 @@ def parse_path(path: bytes) -> Asked | None:
         return None
     if len(segments) == 1:
         return Asked(file.name if file.kind is Kind.DATABASE else "", "", file)
-    if len(segments) != 4 or segments[1] != "os":  # noqa: PLR2004 - REPO, os, ARCH, FILE
-        return None
-    repository, _, architecture, _ = segments
-    if not is_repository(repository) or not is_architecture(architecture):
+    match segments:
+        case [repository, "os", architecture, name]:
+            return parse_parts(repository, architecture, name)
+    return None
+
+
+def parse_parts(repository: str, architecture: str, name: str) -> Asked | None:
+    """Check the three parts of a path that name a file of a repository."""
+    file = parse_file_name(name)
+    if file is None or not is_repository(repository) or not is_architecture(architecture):
         return None
     return Asked(repository, architecture, file)

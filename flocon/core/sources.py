@@ -29,13 +29,15 @@ class Source:
     """One place to ask for one file.
 
     ``key`` names it in ``Standing`` (a node id, or a mirror's network location), ``label`` is what
-    ``Flocon-Source`` says behind the kind, ``url`` is where the file is.
+    ``Flocon-Source`` says behind the kind, ``url`` is where the file is. ``relayed`` tells that the
+    peer is asked as the file's owner: it does not hold the file, but fetches it.
     """
 
     origin: Origin
     key: str
     label: str
     url: str
+    relayed: bool = False
 
     def __str__(self) -> str:
         return f"{self.origin.value} {self.label}"
@@ -83,3 +85,21 @@ def rank_mirrors(
     """Keep the operator's order, but put mirrors that failed lately last."""
     order = sorted(range(len(servers)), key=lambda at: (standing.demoted(keys[at], now), at))
     return [servers[at] for at in order]
+
+
+def rank_owners(nodes: Iterable[str], file_name: str) -> list[str]:
+    """Sort nodes by who owns the file: the highest rendezvous hash first.
+
+    Everyone who knows the same nodes gets the same order; when a node leaves, only the files that
+    it owned change their owner (Thaler and Ravishankar, 1998).
+    """
+    return sorted(nodes, key=lambda node: (spread(node, file_name), node), reverse=True)
+
+
+def owners_before(ranked: Sequence[str], own_node: str, most: int) -> list[str]:
+    """Return which owners to ask before this node turns to the mirrors itself, at most ``most``.
+
+    None where this node is the owner, and none of those behind it: they would ask it.
+    """
+    position = ranked.index(own_node) if own_node in ranked else len(ranked)
+    return list(ranked[: min(position, most)])

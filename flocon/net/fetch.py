@@ -85,7 +85,7 @@ class Wanted:
     """What to ask for: bytes of ``url`` from ``start`` up to ``end`` (None: all the rest).
 
     ``modified_since`` makes it conditional (a 304 reaches the sink as a head), ``if_range`` ties
-    a range to the version that began it.
+    a range to the version that began it. ``if_match`` is the SHA-256 in hex that a peer must mean.
     """
 
     url: str
@@ -94,6 +94,7 @@ class Wanted:
     end: int | None = None
     modified_since: str | None = None
     if_range: str | None = None
+    if_match: str | None = None
 
     def headers(self) -> Headers:
         headers = Headers({"User-Agent": [USER_AGENT], "Accept": ["*/*"]})
@@ -102,6 +103,8 @@ class Wanted:
             headers.setRawHeaders("Range", [f"bytes={self.start}-{last}"])
             if self.if_range:
                 headers.setRawHeaders("If-Range", [self.if_range])
+        if self.if_match:
+            headers.setRawHeaders("If-Match", [f'"{self.if_match}"'])
         if self.modified_since:
             headers.setRawHeaders("If-Modified-Since", [self.modified_since])
         return headers

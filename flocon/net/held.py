@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from twisted.web.server import Request
 
+    from flocon.net.pace import Pacer
+
 CONTENT_TYPE = "application/octet-stream"
 
 
@@ -40,6 +42,7 @@ async def send_opened(
     opened: Opened,
     sha256: bytes | None,
     sent: Callable[[int], None],
+    pacer: Pacer | None = None,
 ) -> None:
     """Send ``opened`` and close it; ``sha256`` gives ETag and Repr-Digest, where known."""
     try:
@@ -50,7 +53,9 @@ async def send_opened(
             request.finish()
             return
         end = extent.end
-        await send_extent(request, extent, fileno=opened.fileno, limit=lambda _: end, sent=sent)
+        await send_extent(
+            request, extent, fileno=opened.fileno, limit=lambda _: end, sent=sent, pacer=pacer
+        )
     finally:
         opened.close()
 
@@ -63,13 +68,28 @@ async def send_extent(
     limit: Callable[[int], int],
     sent: Callable[[int], None],
     attach: Callable[[Callable[[], None], Callable[[], None]], None] | None = None,
+    pacer: Pacer | None = None,
 ) -> None:
     """Send the body and finish, unless the client leaves first.
 
     Where the file is still growing, ``attach`` is given what to call when ``limit`` rises and
-    when nothing right can follow any more.
+    when nothing right can follow any more. ``pacer`` bounds the bytes per second.
     """
-    body = sender(request, extent.start, extent.end, fileno=fileno, limit=limit, sent=sent)
+
+    def paced_limit(position: int) -> int:
+        most = limit(position)
+        if pacer is None or most <= position:
+            return most
+        return min(most, position + pacer.allowance(body.poke))
+
+    def paced_sent(count: int) -> None:
+        if pacer is not None:
+            pacer.took(count)
+        sent(count)
+
+    body = sender(
+        request, extent.start, extent.end, fileno=fileno, limit=paced_limit, sent=paced_sent
+    )
     body.start()
     if attach is not None:
         attach(body.poke, body.abort)
@@ -77,6 +97,9 @@ async def send_extent(
         await body.done
     except ConnectionAborted:
         return
+    finally:
+        if pacer is not None:
+            pacer.forget(body.poke)
     request.finish()
 
 

@@ -8,6 +8,7 @@ is counted, not logged.
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote_to_bytes
 
@@ -15,18 +16,24 @@ from twisted.web import http
 from twisted.web.resource import Resource
 
 from flocon.core.inventory import format_inventory
-from flocon.core.names import Kind, parse_file_name
-from flocon.errors import StoreError
+from flocon.core.names import Kind, parse_file_name, parse_parts
+from flocon.errors import FloconError, StoreError
+from flocon.net.growing import send_growing
 from flocon.net.held import send_opened
 from flocon.net.respond import refuse, respond
+from flocon.net.transfers import Reader
 
 if TYPE_CHECKING:
+    from twisted.internet.defer import Deferred
     from twisted.web.server import Request
 
     from flocon.core.inventory import Content, Inventory
+    from flocon.core.names import Asked, FileName
     from flocon.core.traffic import Traffic
     from flocon.net.held import Opened
     from flocon.net.loopback import Found
+    from flocon.net.pace import Pacer
+    from flocon.net.transfers import Transfer
 
 #: Longest path that can name something here, escaped.
 LONGEST_PATH = 1_024
@@ -48,15 +55,22 @@ class Shelf(Protocol):
     def open(self, found: Found, *, signature: bool) -> Opened:
         """Open it or its signature; raise StoreError if it is gone."""
 
+    def relay(self, asked: Asked, etag: str | None) -> Deferred[Transfer | None]:
+        """Return what brings a listed package from this node's mirrors; None refuses."""
+
+    def signature(self, file_name: str) -> tuple[Transfer, Deferred[bytes | None]] | None:
+        """Return the signature of a package that came lately, or is coming."""
+
 
 class Lan(Resource):
     """The whole face is one resource; see docs/protocol.rst for its paths."""
 
     isLeaf = True
 
-    def __init__(self, shelf: Shelf) -> None:
+    def __init__(self, shelf: Shelf, pacer: Pacer | None = None) -> None:
         super().__init__()
         self._shelf = shelf
+        self._pacer = pacer
         self.counters: Counter[str] = Counter()
 
     def render(self, request: Request) -> int:
@@ -73,6 +87,8 @@ class Lan(Resource):
                 await self._package(request, name)
             case ["inventory"]:
                 await self._inventory(request)
+            case ["relay", repository, architecture, name]:
+                await self._relay(request, parse_parts(repository, architecture, name))
             case _:
                 self._refuse(request, http.NOT_FOUND)
 
@@ -82,21 +98,66 @@ class Lan(Resource):
 
     async def _package(self, request: Request, name: str) -> None:
         file = parse_file_name(name)
-        if file is None or file.kind is not Kind.PACKAGE:
+        if file is None or file.kind is not Kind.PACKAGE or not await self._held(request, file):
             self._refuse(request, http.NOT_FOUND)
-            return
+
+    async def _held(self, request: Request, file: FileName) -> bool:
+        """Send a held file, or return False; an ``If-Match`` of another content is no match."""
         found = self._shelf.held(file.subject, None)
-        if found is None:
-            self._refuse(request, http.NOT_FOUND)
-            return
+        if found is None or not _matches(request, found.content.sha256):
+            return False
         try:
             opened = self._shelf.open(found, signature=file.is_signature)
         except StoreError:
-            self._refuse(request, http.NOT_FOUND)
-            return
+            return False
         self.counters["files"] += 1
         digest = None if file.is_signature else found.content.sha256
-        await send_opened(request, opened, digest, self._shelf.traffic.to_peer)
+        await send_opened(request, opened, digest, self._shelf.traffic.to_peer, self._pacer)
+        return True
+
+    async def _relay(self, request: Request, asked: Asked | None) -> None:
+        """Fetch for the LAN, as a file's owner: once, however many ask."""
+        if asked is None or asked.file.kind is not Kind.PACKAGE:
+            self._refuse(request, http.NOT_FOUND)
+        elif not await self._held(request, asked.file):
+            if asked.file.is_signature:
+                await self._coming_signature(request, asked)
+            else:
+                await self._coming(request, asked)
+
+    async def _coming(self, request: Request, asked: Asked) -> None:
+        transfer = await self._shelf.relay(asked, request.getHeader("If-Match"))
+        if transfer is None or transfer.size is None:
+            self._refuse(request, http.SERVICE_UNAVAILABLE)
+            return
+        self.counters["relayed"] += 1
+        reader = Reader(transfer, 0, verifies=True)
+        try:
+            # The head goes out before the first byte is there: the asker learns that it is served.
+            await send_growing(
+                request,
+                transfer,
+                reader,
+                size=transfer.size,
+                count=self._shelf.traffic.to_peer,
+                pacer=self._pacer,
+            )
+        finally:
+            reader.close()
+
+    async def _coming_signature(self, request: Request, asked: Asked) -> None:
+        coming = self._shelf.signature(asked.file.subject)
+        signature = None
+        if coming is not None:
+            with suppress(FloconError):
+                signature = await coming[1]
+        if signature is None:
+            self._refuse(request, http.NOT_FOUND)
+            return
+        request.setHeader("Content-Length", str(len(signature)))
+        request.write(b"" if request.method == b"HEAD" else signature)
+        self._shelf.traffic.to_peer(len(signature))
+        request.finish()
 
     async def _inventory(self, request: Request) -> None:
         inventory = self._shelf.inventory
@@ -127,6 +188,11 @@ def _segments(path: bytes) -> list[str]:
         return [unquote_to_bytes(part).decode("ascii") for part in path[1:].split(b"/")]
     except UnicodeDecodeError:
         return []
+
+
+def _matches(request: Request, sha256: bytes) -> bool:
+    wanted = request.getHeader("If-Match")
+    return wanted is None or wanted == f'"{sha256.hex()}"'
 
 
 def _since(request: Request) -> int | None:

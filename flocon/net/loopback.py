@@ -19,7 +19,8 @@ from flocon.core.extents import parse_open_range
 from flocon.core.names import Asked, Kind, parse_path
 from flocon.errors import FloconError, StoreError
 from flocon.net.fetch import NOT_MODIFIED
-from flocon.net.held import CONTENT_TYPE, send_extent, send_opened, set_extent
+from flocon.net.growing import send_growing, set_head
+from flocon.net.held import CONTENT_TYPE, send_opened, set_extent
 from flocon.net.respond import finish_text, refuse, respond
 from flocon.net.site import host_of
 from flocon.net.transfers import Reader
@@ -170,7 +171,15 @@ class Loopback(Resource):
                 return
             if transfer.size is None:
                 await transfer.finished.wait()
-            await self._send_growing(request, transfer, reader)
+            assert transfer.size is not None  # noqa: S101 - known now, for the type checker
+            self._say_source(request, str(transfer.source))
+            await send_growing(
+                request,
+                transfer,
+                reader,
+                size=transfer.size,
+                count=self._traffic.to_pacman,
+            )
         except FloconError:
             if request.startedWriting:
                 raise
@@ -178,43 +187,9 @@ class Loopback(Resource):
         finally:
             reader.close()
 
-    async def _send_growing(self, request: Request, transfer: Transfer, reader: Reader) -> None:
-        self._set_head(request, transfer)
-        assert transfer.size is not None  # noqa: S101 - for the type checker; awaited above
-        extent = set_extent(request, request.getHeader("Range"), transfer.size)
-        if extent is None:
-            return
-        if request.method == b"HEAD":
-            request.finish()
-            return
-        reader.move(extent.start)
-
-        def sent(count: int) -> None:
-            reader.sent(count)
-            self._traffic.to_pacman(count)
-
-        def fileno() -> int:
-            # Looked up each time: a transfer can change its file, when a disk is full.
-            return transfer.incoming.fileno()
-
-        await send_extent(
-            request,
-            extent,
-            fileno=fileno,
-            limit=reader.limit,
-            sent=sent,
-            attach=reader.attach,
-        )
-
-    def _set_head(self, request: Request, transfer: Transfer) -> None:
-        self._say_source(request, str(transfer.source))
-        request.setHeader("Content-Type", CONTENT_TYPE)
-        request.setHeader("Accept-Ranges", "bytes")
-        if transfer.head is not None and transfer.head.modified:
-            request.setHeader("Last-Modified", transfer.head.modified)
-
     def _not_modified(self, request: Request, transfer: Transfer) -> None:
-        self._set_head(request, transfer)
+        self._say_source(request, str(transfer.source))
+        set_head(request, transfer)
         request.setResponseCode(NOT_MODIFIED)
         request.finish()
 

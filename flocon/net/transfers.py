@@ -136,8 +136,11 @@ class Transfer:
         self.size = subject.content.size if subject.content else None
         self.head: Head | None = None
         self.source: Source | None = None
+        self._asking: Source | None = None
         self.verified = False
         self._retired = False
+        #: Begun for peers: such are counted.
+        self.relaying = False
         #: The first byte (or a 304) is there; fails if no source had the file.
         self.begun: Outcome[None] = Outcome()
         #: The file is whole and right; fails if that cannot be.
@@ -155,6 +158,11 @@ class Transfer:
     def arrived(self) -> int:
         """How many bytes are there."""
         return len(self._arrived)
+
+    @property
+    def follows_a_relay(self) -> bool:
+        """Whether its bytes come from another node's transfer now: no peer may follow it then."""
+        return not self.finished.known and self._asking is not None and self._asking.relayed
 
     @property
     def not_modified(self) -> bool:
@@ -247,7 +255,7 @@ class Transfer:
             reader.poke()
 
     async def _take_from(self, attempt: Attempt) -> None:
-        source = attempt.source
+        source = self._asking = attempt.source
         start = self._arrived.reach(self.subject.start)
         began = self._clock.seconds()
         failure: SourceError | None = None
@@ -272,9 +280,15 @@ class Transfer:
         if_range = None
         if start > self.subject.start and self.head and self.subject.content is None:
             if_range = self.head.etag or self.head.modified
-        conditional = self.subject.modified_since if start == 0 else None
         return Wanted(
-            source.url, source.label, start, modified_since=conditional, if_range=if_range
+            source.url,
+            source.label,
+            start,
+            modified_since=self.subject.modified_since if start == 0 else None,
+            if_range=if_range,
+            if_match=self.subject.content.sha256.hex()
+            if source.relayed and self.subject.content
+            else None,
         )
 
     def _begin(self, source: Source, head: Head) -> None:
