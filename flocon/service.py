@@ -37,7 +37,7 @@ from flocon.core.traffic import Traffic
 from flocon.errors import Broken, ConfigurationError, Refused, SourceError, Stalled, StoreError
 from flocon.host.cache import Cache
 from flocon.host.identity import node_identity
-from flocon.host.interfaces import InterfaceWatch
+from flocon.host.interfaces import InterfaceWatch, impossible
 from flocon.host.keyring import Keyring, Verdict
 from flocon.host.pacman import PacmanWatch, SignatureLevel, servers_for
 from flocon.host.signals import Signals
@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from twisted.internet.defer import Deferred
+    from twisted.internet.interfaces import IDelayedCall
 
     from flocon.core.inventory import Change, Inventory
     from flocon.core.names import Asked
@@ -122,6 +123,7 @@ class Neighbourhood:
         self._standing = standing
         self.holders = Holders()
         self._mending: dict[str, Deferred[None]] = {}
+        self._sweep: IDelayedCall | None = None
 
     def event(self, event: Event) -> None:
         """Take what presence tells."""
@@ -156,8 +158,13 @@ class Neighbourhood:
         if mending := self._mending.pop(node, None):
             mending.cancel()
         self.holders.forget(node)
-        while self.holders.sweep():
-            pass
+        if self._sweep is None:
+            self._sweep = self._reactor.callLater(0, self._sweep_on)
+
+    def _sweep_on(self) -> None:
+        """Clear a slice of what peers that left have held, and the next one a moment later."""
+        more = self.holders.sweep()
+        self._sweep = self._reactor.callLater(0.01, self._sweep_on) if more else None
 
     def _mend(self, peer: Peer, since: int | None) -> None:
         if self._standing.demoted(f"inventory {peer.node}", self._reactor.seconds()):
@@ -207,6 +214,9 @@ class Neighbourhood:
         ]
 
     def stop(self) -> None:
+        if self._sweep is not None:
+            self._sweep.cancel()
+            self._sweep = None
         for mending in list(self._mending.values()):
             mending.cancel()
 
@@ -570,6 +580,10 @@ class Node(MultiService):
     def __init__(self, reactor: Any, settings: Settings) -> None:
         super().__init__()
         show_debug(settings.debug)
+        if nowhere := impossible(settings.presence.interfaces):
+            problem = f"{nowhere[0]!r} can be neither an interface nor an address"
+            remedy = "write a name or an address that 'ip address' shows"
+            raise SystemExit(str(ConfigurationError("flocon: --interface", problem, remedy)))
         self._reactor = reactor
         self._settings = settings
         self._started = 0.0
