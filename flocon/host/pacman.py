@@ -404,16 +404,20 @@ class PacmanWatch(Service):
         self._look()
         self._poll = self._reactor.callLater(POLL, self._look_around)
 
-    def stopService(self) -> None:
+    def stopService(self) -> Deferred[None]:
+        """Look no more; fire when nothing is under way."""
         super().stopService()
+        stopped: Deferred[None] = succeed(None)
         self._watch.close()
         self._folders = set()
         for call in (self._pause, self._poll):
             if call is not None and call.active():
                 call.cancel()
         if self._work is not None:
+            stopped = Deferred()
+            self._work.addBoth(lambda _: stopped.callback(None))
             self._work.cancel()
-        self._release()
+        return stopped
 
     def signature_needed(self, file_name: str) -> bool:
         """Whether pacman here refuses this package without its signature.

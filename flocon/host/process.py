@@ -48,7 +48,9 @@ class _Run(ProcessProtocol):
         self._received: dict[int, list[bytes]] = {1: [], 2: []}
         self._length = 0
         self._why = ""
-        self.ended: Deferred[Outcome] = Deferred(lambda _: self.kill("was not waited for"))
+        self.ended: Deferred[Outcome] = Deferred()
+        #: The same without an outcome, for who has cancelled the other.
+        self.gone: Deferred[None] = Deferred()
 
     def connectionMade(self) -> None:
         self.transport.closeStdin()
@@ -66,18 +68,20 @@ class _Run(ProcessProtocol):
             self.transport.signalProcess("KILL")
 
     def processEnded(self, reason: Failure) -> None:
-        ended, self.ended = self.ended, Deferred()
-        if ended.called:  # cancelled: nobody waits
+        self.gone.callback(None)
+        if self.ended.called:
             return
         if self._why:
-            ended.errback(ToolError(self._tool, self._why))
+            self.ended.errback(ToolError(self._tool, self._why))
             return
         status = 0
         if isinstance(reason.value, ProcessTerminated):
             status = reason.value.exitCode
             if status is None:
                 status = -(reason.value.signal or 0)
-        ended.callback(Outcome(status, b"".join(self._received[1]), b"".join(self._received[2])))
+        self.ended.callback(
+            Outcome(status, b"".join(self._received[1]), b"".join(self._received[2]))
+        )
 
 
 async def run(
@@ -91,7 +95,8 @@ async def run(
 
     ``descriptors`` are given to it: its number there to ours; they stay ours to close. It speaks
     English. It may take ``seconds``. Raises ToolMissing where there is no such program, and
-    ToolError where it could not be started, ran too long or said too much.
+    ToolError where it could not be started, ran too long or said too much. Cancelled, it ends when
+    the program has.
     """
     tool = arguments[0]
     path = shutil.which(tool)
@@ -109,7 +114,8 @@ async def run(
     try:
         return await protocol.ended
     except CancelledError:
-        protocol.kill("")
+        protocol.kill("is not waited for")
+        await protocol.gone
         raise
     finally:
         if late.active():

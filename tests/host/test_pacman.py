@@ -567,8 +567,8 @@ class Watching(OnDisk):
         self.write("[core]\nServer = http://m\n")
         self.watch.startService()
         waiting = self.watch.settled(30)
-        self.watch.stopService()
-        await waiting
+        await self.watch.stopService()
+        self.assertTrue(waiting.called)
         self.assertTrue(self.watch.settled().called)
         self.assertEqual(self.configurations, [])
 
