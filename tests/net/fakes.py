@@ -1,0 +1,174 @@
+"""Sources in memory: requests that a test answers by hand, in virtual time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IProtocol
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+from twisted.web.client import ResponseDone, ResponseFailed
+from twisted.web.http_headers import Headers
+
+
+class FakeReactor(Clock):
+    """Virtual time, and threads that run when the test says so (at once, unless ``held``)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held = False
+        self._work: list[Callable[[], None]] = []
+
+    def getThreadPool(self) -> FakeReactor:  # noqa: N802
+        return self
+
+    def callFromThread(  # noqa: N802
+        self, function: Callable[..., Any], *arguments: Any, **keywords: Any
+    ) -> None:
+        function(*arguments, **keywords)
+
+    def callInThreadWithCallback(  # noqa: N802
+        self, result: Callable[[bool, Any], None], function: Callable[[], Any]
+    ) -> None:
+        def run() -> None:
+            try:
+                value = function()
+            except Exception:  # noqa: BLE001 - what a thread pool does
+                result(False, Failure())
+            else:
+                result(True, value)
+
+        self._work.append(run)
+        if not self.held:
+            self.work()
+
+    def work(self) -> None:
+        """Do what the threads have to do."""
+        while self._work:
+            self._work.pop(0)()
+
+
+class _Transport:
+    def __init__(self, lost: Callable[[], None]) -> None:
+        self.disconnecting = False
+        self._lost = lost
+
+    def loseConnection(self) -> None:  # noqa: N802
+        self.disconnecting = True
+        self._lost()
+
+
+class FakeResponse:
+    """An answer whose body is sent by the test."""
+
+    def __init__(self, code: int, headers: Headers) -> None:
+        self.code = code
+        self.headers = headers
+        self.transport = _Transport(self.break_off)
+        self._protocol: IProtocol | None = None
+        self._before: list[bytes] = []
+        self._reason: Failure | None = None
+
+    @property
+    def left(self) -> bool:
+        """Whether the client closed the connection."""
+        return self.transport.disconnecting
+
+    def deliverBody(self, protocol: IProtocol) -> None:  # noqa: N802
+        self._protocol = protocol
+        protocol.makeConnection(self.transport)  # type: ignore[arg-type]  # enough of one
+        for data in self._before:
+            protocol.dataReceived(data)
+        if self._reason is not None:
+            self._lose(self._reason)
+
+    def send(self, data: bytes) -> None:
+        if self._protocol is None:
+            self._before.append(data)
+        elif not self.left:
+            self._protocol.dataReceived(data)
+
+    def end(self) -> None:
+        self._lose(Failure(ResponseDone()))
+
+    def break_off(self) -> None:
+        self._lose(Failure(ResponseFailed([Failure(ConnectionDone())])))
+
+    def _lose(self, reason: Failure) -> None:
+        self._reason = reason
+        if self._protocol is not None:
+            protocol, self._protocol = self._protocol, None
+            protocol.connectionLost(reason)
+
+
+@dataclass
+class Request:
+    """A request that waits for the test to answer it."""
+
+    url: str
+    headers: Headers
+    deferred: Deferred[Any] = field(default_factory=Deferred)
+
+    def header(self, name: str) -> str | None:
+        values = self.headers.getRawHeaders(name)
+        return values[0] if values else None
+
+    @property
+    def start(self) -> int:
+        """Where the asked range begins."""
+        match = re.fullmatch(r"bytes=([0-9]+)-", self.header("Range") or "bytes=0-")
+        assert match, self.header("Range")
+        return int(match[1])
+
+    def answer(self, code: int, **headers: str) -> FakeResponse:
+        fields = {name.replace("_", "-"): [value] for name, value in headers.items()}
+        response = FakeResponse(code, Headers(fields))
+        self.deferred.callback(response)
+        return response
+
+    def head(self, size: int, **headers: str) -> FakeResponse:
+        """Answer for a file of ``size`` bytes as an honest server does."""
+        start = self.start
+        length = {"Content_Length": str(size - start)}
+        if not start:
+            return self.answer(200, **length, **headers)
+        place = f"bytes {start}-{size - 1}/{size}"
+        return self.answer(206, Content_Range=place, **length, **headers)
+
+    def whole(self, data: bytes, **headers: str) -> FakeResponse:
+        """Answer with ``data`` from where it was asked for."""
+        response = self.head(len(data), **headers)
+        response.send(data[self.start :])
+        response.end()
+        return response
+
+    def fail(self, error: Exception) -> None:
+        self.deferred.errback(error)
+
+
+class FakeAgent:
+    """Keeps what was asked, oldest first."""
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+
+    def request(
+        self,
+        method: bytes,
+        uri: bytes,
+        headers: Headers | None = None,
+        bodyProducer: Any = None,  # noqa: N803
+    ) -> Deferred[Any]:
+        assert method == b"GET"
+        request = Request(uri.decode("ascii"), headers or Headers())
+        self.requests.append(request)
+        return request.deferred
+
+    @property
+    def last(self) -> Request:
+        return self.requests[-1]

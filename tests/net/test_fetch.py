@@ -1,0 +1,493 @@
+"""One GET: what is asked, what each answer becomes, and that no silence lasts."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from twisted.internet import error, protocol, reactor, ssl
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
+from twisted.internet.task import deferLater
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.web.client import URI, Agent, ResponseFailed, ResponseNeverReceived
+from twisted.web.error import SchemeNotSupported
+from twisted.web.iweb import IPolicyForHTTPS
+from zope.interface import implementer
+
+from flocon.errors import Broken, Refused, SourceError, Stalled, StoreError, Unreachable
+from flocon.net import fetch as module
+from flocon.net.fetch import (
+    Head,
+    Limits,
+    Wanted,
+    fetch,
+    fetch_small,
+    literal_host,
+    mirror_agent,
+    network_location,
+    peer_agent,
+)
+from tests.net.fakes import FakeAgent, FakeReactor
+
+LIMITS = Limits(first_byte=2.0, stall=4.0)
+URL = "http://h/x"
+
+
+class Kept:
+    """A sink that keeps everything, or refuses."""
+
+    def __init__(self) -> None:
+        self.heads: list[Head] = []
+        self.writes: list[tuple[int, bytes]] = []
+        self.refuse_head: Exception | None = None
+        self.refuse_data: Exception | None = None
+
+    def begin(self, head: Head) -> None:
+        self.heads.append(head)
+        if self.refuse_head:
+            raise self.refuse_head
+
+    def write(self, position: int, data: bytes) -> None:
+        if self.refuse_data:
+            raise self.refuse_data
+        self.writes.append((position, data))
+
+    @property
+    def data(self) -> bytes:
+        return b"".join(data for _, data in self.writes)
+
+
+class FetchTestCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = FakeReactor()
+        self.agent = FakeAgent()
+        self.sink = Kept()
+
+    def fetch(self, **wanted: object) -> Deferred[Head]:
+        what = Wanted(URL, "s", **wanted)  # type: ignore[arg-type]
+        return ensureDeferred(fetch(self.agent, self.clock, what, self.sink, LIMITS))  # type: ignore[arg-type]
+
+    def assertQuiet(self) -> None:
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class Asking(FetchTestCase):
+    def test_a_whole_file_is_asked_for_without_a_range(self) -> None:
+        self.fetch()
+        self.assertEqual(self.agent.last.url, URL)
+        for name in ("Range", "If-Range", "If-Modified-Since", "Accept-Encoding"):
+            self.assertIsNone(self.agent.last.header(name), name)
+
+    def test_the_rest_is_asked_for_of_the_version_that_began(self) -> None:
+        self.fetch(start=5, if_range='"v"')
+        self.assertEqual(self.agent.last.header("Range"), "bytes=5-")
+        self.assertEqual(self.agent.last.header("If-Range"), '"v"')
+
+    def test_a_part_is_asked_for_by_its_last_byte(self) -> None:
+        self.fetch(start=5, end=10)
+        self.assertEqual(self.agent.last.header("Range"), "bytes=5-9")
+
+    def test_a_condition_is_passed_on_as_it_came(self) -> None:
+        self.fetch(modified_since="yesterday")
+        self.assertEqual(self.agent.last.header("If-Modified-Since"), "yesterday")
+
+    def test_an_address_that_cannot_be_asked_is_unreachable(self) -> None:
+        for url in ("http://h\N{LATIN SMALL LETTER O WITH DIAERESIS}st/", "http://h/a b"):
+            coming = ensureDeferred(
+                fetch(
+                    Agent(self.clock),
+                    self.clock,
+                    Wanted(url, "s"),
+                    self.sink,
+                    LIMITS,
+                )
+            )
+            self.failureResultOf(coming, Unreachable)
+
+
+class Answers(FetchTestCase):
+    def test_the_body_arrives_with_its_positions(self) -> None:
+        coming = self.fetch()
+        response = self.agent.last.answer(200, Content_Length="5", Last_Modified="then", ETag='"v"')
+        response.send(b"abc")
+        response.send(b"de")
+        response.end()
+        head = Head(200, 0, 5, "then", '"v"')
+        self.assertEqual(self.successResultOf(coming), head)
+        self.assertEqual(self.sink.heads, [head])
+        self.assertEqual(self.sink.writes, [(0, b"abc"), (3, b"de")])
+        self.assertQuiet()
+
+    def test_a_range_begins_at_its_place(self) -> None:
+        coming = self.fetch(start=3)
+        self.agent.last.whole(b"abcde")
+        self.assertEqual(self.successResultOf(coming).size, 5)
+        self.assertEqual(self.sink.writes, [(3, b"de")])
+
+    def test_a_part_ends_at_its_place(self) -> None:
+        coming = self.fetch(start=1, end=3)
+        response = self.agent.last.answer(206, Content_Range="bytes 1-2/5", Content_Length="2")
+        response.send(b"bc")
+        response.end()
+        self.successResultOf(coming)
+        self.assertEqual(self.sink.writes, [(1, b"bc")])
+
+    def test_a_part_beyond_the_end_ends_with_the_file(self) -> None:
+        coming = self.fetch(start=3, end=100)
+        response = self.agent.last.answer(206, Content_Range="bytes 3-4/5")
+        response.send(b"de")
+        response.end()
+        self.successResultOf(coming)
+
+    def test_a_source_without_ranges_sends_all(self) -> None:
+        coming = self.fetch(start=3)
+        response = self.agent.last.answer(200, Content_Length="5")
+        response.send(b"abcde")
+        response.end()
+        self.assertEqual(self.successResultOf(coming).start, 0)
+        self.assertEqual(self.sink.writes, [(0, b"abcde")])
+
+    def test_a_304_has_a_head_and_no_body(self) -> None:
+        coming = self.fetch(modified_since="yesterday")
+        self.agent.last.answer(304, Last_Modified="then")
+        self.assertEqual(self.successResultOf(coming), Head(304, 0, None, "then", None))
+        self.assertQuiet()
+
+    def test_without_a_length_the_end_of_the_answer_is_the_end(self) -> None:
+        coming = self.fetch()
+        response = self.agent.last.answer(200)
+        response.send(b"abc")
+        response.end()
+        self.assertEqual(self.successResultOf(coming).size, None)
+        self.assertEqual(self.sink.data, b"abc")
+
+    def test_other_statuses_are_refusals_and_their_bodies_unread(self) -> None:
+        for status in (204, 206, 301, 304, 403, 404, 416, 500, 503):
+            coming = self.fetch()
+            response = self.agent.last.answer(status, Content_Length="1000000")
+            failure = self.failureResultOf(coming, Refused)
+            self.assertEqual(failure.value.status, status)
+            self.assertTrue(response.left)
+            self.assertQuiet()
+        self.assertEqual(self.sink.heads, [])
+
+    def test_another_range_than_was_asked_for_is_broken(self) -> None:
+        for place, length in (
+            ("bytes 2-4/5", "3"),
+            ("bytes 3-3/5", "1"),
+            ("bytes 3-4/5", "3"),
+            ("bytes */5", "2"),
+            ("nonsense", "2"),
+            ("", "2"),
+        ):
+            coming = self.fetch(start=3)
+            response = self.agent.last.answer(206, Content_Range=place, Content_Length=length)
+            self.failureResultOf(coming, Broken)
+            self.assertTrue(response.left, place)
+
+    def test_a_length_that_is_none_is_broken(self) -> None:
+        for length in ("-1", "1e3", "9" * 16, "x"):
+            coming = self.fetch()
+            self.agent.last.answer(200, Content_Length=length)
+            self.failureResultOf(coming, Broken)
+
+
+class Failures(FetchTestCase):
+    def test_what_agent_raises_tells_whose_fault_it_is(self) -> None:
+        done = Failure(error.ConnectionDone())
+        for raised, expected in (
+            (error.ConnectionRefusedError(), Unreachable),
+            (error.TimeoutError(), Unreachable),
+            (error.DNSLookupError(), Unreachable),
+            (error.NoRouteError(), Unreachable),
+            (SchemeNotSupported("ftp"), Unreachable),
+            (ResponseNeverReceived([done]), Broken),
+            (ResponseFailed([done]), Broken),
+            (ValueError("what a parser met"), Broken),
+        ):
+            coming = self.fetch()
+            self.agent.last.fail(raised)
+            self.failureResultOf(coming, expected)
+            self.assertQuiet()
+
+    def test_one_that_ends_early_is_broken(self) -> None:
+        coming = self.fetch()
+        response = self.agent.last.answer(200, Content_Length="5")
+        response.send(b"abc")
+        response.break_off()
+        self.failureResultOf(coming, Broken)
+        self.assertEqual(self.sink.data, b"abc")
+        self.assertQuiet()
+
+    def test_one_without_length_that_breaks_off_is_broken(self) -> None:
+        coming = self.fetch()
+        response = self.agent.last.answer(200)
+        response.send(b"abc")
+        response.break_off()
+        self.failureResultOf(coming, Broken)
+
+    def test_one_that_sends_too_much_is_broken_and_nothing_of_it_written(self) -> None:
+        coming = self.fetch()
+        response = self.agent.last.answer(200, Content_Length="5")
+        response.send(b"abcdef")
+        self.failureResultOf(coming, Broken)
+        self.assertEqual(self.sink.writes, [])
+        self.assertTrue(response.left)
+
+    def test_a_sink_that_refuses_the_head_ends_it(self) -> None:
+        for raised in (Broken("s", "other size"), StoreError("/x", "no room")):
+            self.sink.refuse_head = raised
+            coming = self.fetch()
+            response = self.agent.last.answer(200, Content_Length="5")
+            self.assertIs(self.failureResultOf(coming).value, raised)
+            self.assertTrue(response.left)
+
+    def test_a_sink_that_refuses_data_ends_it(self) -> None:
+        for raised in (Broken("s", "too much"), StoreError("/x", "no room")):
+            self.sink.refuse_data = raised
+            coming = self.fetch()
+            response = self.agent.last.answer(200, Content_Length="5")
+            response.send(b"abc")
+            self.assertIs(self.failureResultOf(coming).value, raised)
+            self.assertTrue(response.left)
+            self.assertQuiet()
+
+
+class Silence(FetchTestCase):
+    def test_no_answer_in_time_is_a_stall(self) -> None:
+        coming = self.fetch()
+        self.clock.advance(LIMITS.first_byte - 0.1)
+        self.assertNoResult(coming)
+        self.clock.advance(0.2)
+        self.failureResultOf(coming, Stalled)
+        self.assertQuiet()
+
+    def test_a_body_that_stops_is_a_stall(self) -> None:
+        coming = self.fetch()
+        response = self.agent.last.answer(200, Content_Length="5")
+        self.clock.advance(LIMITS.stall - 0.1)
+        response.send(b"a")
+        self.clock.advance(LIMITS.stall - 0.1)
+        self.assertNoResult(coming)
+        self.clock.advance(0.2)
+        self.failureResultOf(coming, Stalled)
+        self.assertTrue(response.left)
+        self.assertQuiet()
+
+    def test_a_slow_body_is_none(self) -> None:
+        coming = self.fetch()
+        response = self.agent.last.answer(200, Content_Length="100")
+        for _ in range(100):
+            response.send(b"a")
+            self.clock.pump([0.5] * 7)
+        response.end()
+        self.successResultOf(coming)
+        self.assertQuiet()
+
+    def test_one_timer_watches_however_many_chunks(self) -> None:
+        self.fetch()
+        response = self.agent.last.answer(200, Content_Length="100")
+        for _ in range(50):
+            response.send(b"a")
+        self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+
+
+class Cancelling(FetchTestCase):
+    def test_before_the_answer(self) -> None:
+        coming = self.fetch()
+        coming.cancel()
+        self.failureResultOf(coming, CancelledError)
+        self.assertQuiet()
+
+    def test_whatever_agent_makes_of_it(self) -> None:
+        for made in (
+            error.ConnectingCancelledError(IPv4Address("TCP", "h", 1)),
+            ResponseFailed([]),
+        ):
+            coming = self.fetch()
+            asked = self.agent.last.deferred
+            asked._canceller = lambda deferred, made=made: deferred.errback(made)
+            coming.cancel()
+            self.failureResultOf(coming, CancelledError)
+            self.assertQuiet()
+
+    def test_amid_the_body(self) -> None:
+        coming = self.fetch()
+        response = self.agent.last.answer(200, Content_Length="5")
+        response.send(b"ab")
+        coming.cancel()
+        self.failureResultOf(coming, CancelledError)
+        self.assertTrue(response.left)
+        self.assertQuiet()
+
+
+class Small(FetchTestCase):
+    def small(self, most: int) -> Deferred[bytes]:
+        return ensureDeferred(
+            fetch_small(self.agent, self.clock, Wanted(URL, "s"), LIMITS, most)  # type: ignore[arg-type]
+        )
+
+    def test_a_few_bytes(self) -> None:
+        coming = self.small(3)
+        self.agent.last.whole(b"abc")
+        self.assertEqual(self.successResultOf(coming), b"abc")
+
+    def test_too_many_announced(self) -> None:
+        coming = self.small(3)
+        response = self.agent.last.answer(200, Content_Length="4")
+        self.failureResultOf(coming, Broken)
+        self.assertTrue(response.left)
+
+    def test_too_many_unannounced(self) -> None:
+        coming = self.small(3)
+        response = self.agent.last.answer(200)
+        response.send(b"ab")
+        response.send(b"cd")
+        self.failureResultOf(coming, Broken)
+
+
+class Addresses(SynchronousTestCase):
+    def test_an_ipv6_zone_is_escaped(self) -> None:
+        self.assertEqual(literal_host("10.0.0.1"), "10.0.0.1")
+        self.assertEqual(literal_host("fe80::1%eth0"), "[fe80::1%25eth0]")
+
+    def test_a_network_location_is_host_and_port(self) -> None:
+        self.assertEqual(network_location("http://h:80/a/b"), "h:80")
+        self.assertEqual(network_location("https://u@h"), "u@h")
+
+    def test_peers_are_connected_to_by_literal_address_and_zone(self) -> None:
+        endpoints = module._PeerEndpoints(self, 0.5)
+        found = endpoints.endpointForURI(URI.fromBytes(b"http://[fe80::1%25eth0]:19432/x"))
+        self.assertEqual((found._host, found._port), ("fe80::1%eth0", 19432))  # type: ignore[attr-defined]
+
+
+class Mute(protocol.Protocol):
+    """Answers what it was made for, and then no more."""
+
+    def dataReceived(self, data: bytes) -> None:
+        assert isinstance(self.factory, MuteFactory)
+        assert self.transport is not None
+        self.transport.write(self.factory.answer)
+
+    def connectionMade(self) -> None:
+        assert isinstance(self.factory, MuteFactory)
+        self.factory.connections.append(self)
+
+    def connectionLost(self, reason: Failure = protocol.connectionDone) -> None:
+        assert isinstance(self.factory, MuteFactory)
+        self.factory.lost += 1
+
+
+class MuteFactory(protocol.ServerFactory):
+    protocol = Mute
+    noisy = False
+
+    def __init__(self, answer: bytes) -> None:
+        self.answer = answer
+        self.lost = 0
+        self.connections: list[Mute] = []
+
+
+@implementer(IPolicyForHTTPS)
+class _Anything:
+    def creatorForNetloc(self, hostname: bytes, port: int) -> Any:  # noqa: N802
+        return ssl.optionsForClientTLS(hostname.decode(), trustRoot=CERTIFICATE)
+
+
+def _certificate() -> ssl.PrivateCertificate:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = certificate.public_bytes(serialization.Encoding.PEM) + key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    loaded: ssl.PrivateCertificate = ssl.PrivateCertificate.loadPEM(pem)
+    return loaded
+
+
+CERTIFICATE = _certificate()
+HALF = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc"
+
+
+class RealConnections(TestCase):
+    """With the real Agent, whose own ways of ending a request differ from a fake's."""
+
+    def serve(self, answer: bytes, *, tls: bool = False) -> int:
+        self.factory = MuteFactory(answer)
+        if tls:
+            port = reactor.listenSSL(  # type: ignore[attr-defined]
+                0, self.factory, CERTIFICATE.options(), interface="127.0.0.1"
+            )
+        else:
+            port = reactor.listenTCP(0, self.factory, interface="127.0.0.1")
+        self.addCleanup(self.disconnect)
+        self.addCleanup(port.stopListening)
+        return int(port.getHost().port)
+
+    async def disconnect(self) -> None:
+        for connection in self.factory.connections:
+            if connection.transport is not None:
+                connection.transport.abortConnection()  # type: ignore[attr-defined]
+        await deferLater(reactor, 0.01)
+
+    def fetch(self, url: str, stall: float = 0.2) -> Deferred[Head]:
+        agent, pool = (mirror_agent if url.startswith("https") else peer_agent)(reactor, 1.0)
+        self.addCleanup(pool.closeCachedConnections)
+        limits = Limits(first_byte=stall, stall=stall)
+        return ensureDeferred(fetch(agent, reactor, Wanted(url, "s"), Kept(), limits))
+
+    async def test_no_answer_in_time_is_a_stall(self) -> None:
+        port = self.serve(b"")
+        with self.assertRaises(Stalled):
+            await self.fetch(f"http://127.0.0.1:{port}/x")
+
+    async def test_a_cancelled_request_is_not_the_sources_fault(self) -> None:
+        port = self.serve(b"")
+        coming = self.fetch(f"http://127.0.0.1:{port}/x", stall=10)
+        await deferLater(reactor, 0.05)
+        coming.cancel()
+        with self.assertRaises(CancelledError):
+            await coming
+
+    async def test_a_body_that_stops_over_tls_is_a_stall_and_the_connection_ended(self) -> None:
+        self.patch(module, "BrowserLikePolicyForHTTPS", _Anything)
+        port = self.serve(HALF, tls=True)
+        # A server that hears no farewell, as one behind a dead link.
+        coming = self.fetch(f"https://localhost:{port}/x", stall=0.5)
+        await deferLater(reactor, 0.2)
+        for connection in self.factory.connections:
+            assert connection.transport is not None
+            connection.transport.pauseProducing()  # type: ignore[attr-defined]
+        with self.assertRaises(Stalled):
+            await coming.addTimeout(3, reactor)
+
+    async def test_a_refused_connection_is_unreachable(self) -> None:
+        port: Any = reactor.listenTCP(0, protocol.ServerFactory(), interface="127.0.0.1")
+        number = port.getHost().port
+        await port.stopListening()
+        with self.assertRaises(Unreachable):
+            await self.fetch(f"http://127.0.0.1:{number}/x")
+
+    async def test_what_is_not_http_is_broken(self) -> None:
+        port = self.serve(b"220 mail.example ESMTP\r\n\r\n")
+        with self.assertRaises(SourceError) as caught:
+            await self.fetch(f"http://127.0.0.1:{port}/x")
+        self.assertIsInstance(caught.exception, Broken)
