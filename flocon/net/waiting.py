@@ -32,16 +32,16 @@ class Outcome(Generic[T]):
             self._waiting.remove(deferred)
 
     def succeed(self, value: T) -> None:
-        self._value = value
-        self._settle()
+        if not self.known:
+            self._value = value
+            self._settle()
 
     def fail(self, failure: Exception) -> None:
-        self._failure = failure
-        self._settle()
+        if not self.known:
+            self._failure = failure
+            self._settle()
 
     def _settle(self) -> None:
-        if self.known:
-            return
         self.known = True
         waiting, self._waiting = self._waiting, []
         for deferred in waiting:
