@@ -10,6 +10,8 @@ import platform
 import random
 import secrets
 import signal
+import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -17,12 +19,13 @@ from twisted.application.service import MultiService, Service
 from twisted.internet import defer, task
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
+from twisted.internet.threads import deferToThreadPool
 
 from flocon import __version__
-from flocon.core.inventory import Content, Holders
 from flocon.core.names import parse_file_name
-from flocon.core.presence import Heard, Identity, PeerCame, PeerLeft, PeerRestarted, Presence
-from flocon.core.replication import Apply, Nothing, next_step
+from flocon.core.presence import Identity, Presence
+from flocon.core.quarantine import Quarantine
+from flocon.core.quarantine import load as load_records
 from flocon.core.sources import (
     Holder,
     Origin,
@@ -39,7 +42,8 @@ from flocon.host.cache import Cache
 from flocon.host.identity import node_identity
 from flocon.host.interfaces import InterfaceWatch, impossible
 from flocon.host.keyring import Keyring, Verdict
-from flocon.host.pacman import PacmanWatch, SignatureLevel, servers_for
+from flocon.host.pacman import PacmanWatch, servers_for
+from flocon.host.remember import recall, remember
 from flocon.host.signals import Signals
 from flocon.log import logger, show_debug
 from flocon.net.fetch import (
@@ -54,6 +58,7 @@ from flocon.net.fetch import (
 from flocon.net.lan import Lan
 from flocon.net.loopback import Loopback
 from flocon.net.multicast import Multicast
+from flocon.net.neighbourhood import RELAY, Neighbourhood
 from flocon.net.pace import Pacer
 from flocon.net.replicate import InventoryClient
 from flocon.net.site import Site
@@ -65,12 +70,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from twisted.internet.defer import Deferred
-    from twisted.internet.interfaces import IDelayedCall
 
-    from flocon.core.inventory import Change, Inventory
+    from flocon.core.inventory import Change, Content, Inventory
     from flocon.core.names import Asked
     from flocon.core.peers import Peer
-    from flocon.core.presence import Event
     from flocon.core.syncdb import Entry, Listing
     from flocon.host.pacman import PacmanConfiguration
     from flocon.net.transfers import Incoming, Transfer
@@ -93,14 +96,10 @@ MOST_OWNERS = 3
 #: An owner that follows another owner itself looks again so often, after so many seconds.
 RELAY_LOOKS = 5
 RELAY_PAUSE = 0.1
-#: The ability to fetch for others, as it is announced.
-RELAY = "relay"
 #: How often one mirror is asked for one file, once bytes of it came.
 MOST_TRIES = 3
 #: A signature is a few hundred bytes; pacman takes 16 KiB.
 LARGEST_SIGNATURE = 16 << 10
-#: Changes of a replica applied between two turns of the reactor.
-SLICE = 5_000
 #: Seconds pacman's request waits for a sync database that was replaced a moment ago.
 SETTLING_PATIENCE = 3.0
 #: Connections to the LAN face in all and of one address; pacman's five files and a spare or two.
@@ -109,131 +108,22 @@ MOST_LAN_PER_ADDRESS = 32
 MOST_LOOPBACK_CONNECTIONS = 512
 
 
-class Neighbourhood:
-    """The peers and what they hold: keeps the replicas up to date from what presence hears."""
-
-    _log = logger()
-
-    def __init__(
-        self, reactor: Any, presence: Presence, client: InventoryClient, standing: Standing
-    ) -> None:
-        self._reactor = reactor
-        self._presence = presence
-        self._client = client
-        self._standing = standing
-        self.holders = Holders()
-        self._mending: dict[str, Deferred[None]] = {}
-        self._sweep: IDelayedCall | None = None
-
-    def event(self, event: Event) -> None:
-        """Take what presence tells."""
-        match event:
-            case PeerCame(peer):
-                self._standing.pardon(peer.node)
-                self._log.info("{name} at {address} is here", name=peer.name, address=peer.address)
-            case PeerRestarted(peer):
-                self._standing.pardon(peer.node)
-                self._forget(peer.node)
-            case PeerLeft(peer, reason):
-                self._forget(peer.node)
-                self._log.info(
-                    "{name} at {address} has gone ({reason})",
-                    name=peer.name,
-                    address=peer.address,
-                    reason=reason,
-                )
-            case Heard(peer, announcement):
-                step = next_step(
-                    self.holders.replica(peer.node),
-                    announcement.generation,
-                    announcement.files,
-                    announcement.changes,
-                )
-                if isinstance(step, Apply):
-                    self.holders.apply(peer.node, announcement.generation, step.changes)
-                elif not isinstance(step, Nothing) and peer.node not in self._mending:
-                    self._mend(peer, step.since)
-
-    def _forget(self, node: str) -> None:
-        if mending := self._mending.pop(node, None):
-            mending.cancel()
-        self.holders.forget(node)
-        if self._sweep is None:
-            self._sweep = self._reactor.callLater(0, self._sweep_on)
-
-    def _sweep_on(self) -> None:
-        """Clear a slice of what peers that left have held, and the next one a moment later."""
-        more = self.holders.sweep()
-        self._sweep = self._reactor.callLater(0.01, self._sweep_on) if more else None
-
-    def _mend(self, peer: Peer, since: int | None) -> None:
-        if self._standing.demoted(f"inventory {peer.node}", self._reactor.seconds()):
-            return
-        mending = defer.Deferred.fromCoroutine(self._read(peer, since))
-        self._mending[peer.node] = mending
-
-        def ended(result: Any) -> None:
-            if self._mending.get(peer.node) is mending:
-                del self._mending[peer.node]
-            if result is not None and not result.check(defer.CancelledError):
-                self._log.failure("reading the inventory of {peer} failed", result, peer=peer.name)
-
-        mending.addBoth(ended)
-
-    async def _read(self, peer: Peer, since: int | None) -> None:
-        key = f"inventory {peer.node}"
-        try:
-            answer = await self._client.read(peer.address, peer.port, since)
-        except SourceError as error:
-            self._standing.failed(key, self._reactor.seconds())
-            self._log.debug("no inventory: {error}", error=error)
-            return
-        self._standing.succeeded(key, 0, 0)
-        if answer.whole:
-            self.holders.replace(peer.node, 0, ())
-        elif (replica := self.holders.replica(peer.node)) is None or replica.generation != since:
-            return
-        for start in range(0, len(answer.changes), SLICE):
-            self.holders.apply(
-                peer.node, 0 if answer.whole else since or 0, answer.changes[start : start + SLICE]
-            )
-            await _later(self._reactor, 0)
-        self.holders.apply(peer.node, answer.generation, ())
-
-    def holding(self, entry: Entry) -> list[Peer]:
-        """Return the peers that announced this very package."""
-        nodes = self.holders.holding(entry.file_name, entry.content)
-        return [peer for node in nodes if (peer := self._presence.peer(node)) is not None]
-
-    def able(self, repository: str) -> list[Peer]:
-        """Return the peers that fetch files of ``repository`` for others."""
-        return [
-            peer
-            for peer in self._presence.peers()
-            if RELAY in peer.abilities and any(name == repository for name, _ in peer.databases)
-        ]
-
-    def stop(self) -> None:
-        if self._sweep is not None:
-            self._sweep.cancel()
-            self._sweep = None
-        for mending in list(self._mending.values()):
-            mending.cancel()
-
-
-def _later(reactor: Any, seconds: float) -> Deferred[None]:
-    return task.deferLater(reactor, seconds)
-
-
 class Reporter:
     """Takes note of how sources did."""
 
     _log = logger()
 
-    def __init__(self, reactor: Any, standing: Standing, traffic: Traffic) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        standing: Standing,
+        traffic: Traffic,
+        offence: Callable[[Source, str], None],
+    ) -> None:
         self._reactor = reactor
         self._standing = standing
         self._traffic = traffic
+        self._offence = offence
 
     def began(self, source: Source) -> None:
         self._standing.began(source.key)
@@ -258,6 +148,10 @@ class Reporter:
         )
         for source in contributors:
             self._standing.failed(source.key, self._reactor.seconds())
+        only = contributors[0] if len(contributors) == 1 else None
+        # Of several it cannot be told which one it was; and an owner passes on what a mirror sent.
+        if only is not None and only.origin is Origin.PEER and not only.relayed:
+            self._offence(only, f"wrong bytes for {file_name}")
 
 
 class Desk:
@@ -276,6 +170,7 @@ class Desk:
         neighbourhood: Neighbourhood,
         standing: Standing,
         traffic: Traffic,
+        offence: Callable[[Source, str], None],
     ) -> None:
         self.reactor = reactor
         self.settings = settings
@@ -284,7 +179,7 @@ class Desk:
         #: Whether this node fetches for others now.
         self.relays = settings.relay
         self.traffic = traffic
-        self.reporter = Reporter(reactor, standing, traffic)
+        self.reporter = Reporter(reactor, standing, traffic, offence)
         self._pacman = pacman
         self._cache = cache
         self._neighbourhood = neighbourhood
@@ -340,7 +235,11 @@ class Desk:
         if entry is None:
             return self.transfers.alone(Subject(name), self._chooser(name, servers, None))
         running = self.transfers.find(name, entry.content)
-        if start and running is None and not self._neighbourhood.holding(entry):
+        if (
+            start
+            and running is None
+            and not self._neighbourhood.holding(entry.file_name, entry.content)
+        ):
             subject = Subject(name, start=start)
             return self.transfers.alone(subject, self._chooser(name, servers, None))
         return self.transfers.join(
@@ -362,7 +261,7 @@ class Desk:
             if not transfer.follows_a_relay:
                 return transfer
             # Another owner was asked for it; if that one has just failed, this node is the next.
-            await _later(self.reactor, RELAY_PAUSE)
+            await task.deferLater(self.reactor, RELAY_PAUSE)
         return None
 
     def _begin_relay(self, asked: Asked, entry: Entry) -> Transfer | None:
@@ -430,7 +329,9 @@ class Desk:
         return None
 
     def _holders(self, name: str, entry: Entry, now: float) -> list[Source]:
-        peers = {peer.node: peer for peer in self._neighbourhood.holding(entry)}
+        peers = {
+            peer.node: peer for peer in self._neighbourhood.holding(entry.file_name, entry.content)
+        }
         holders = [Holder(node, near=True) for node in peers]
         ranked = rank_holders(holders, name, self._standing, now)
         return [_peer_source(peers[holder.node], name) for holder in ranked]
@@ -593,6 +494,8 @@ class Node(MultiService):
         )
         self.traffic = Traffic()
         self._standing = Standing()
+        self._quarantine_file = settings.store.path / "quarantine.json"
+        self.quarantine = Quarantine(load_records(recall(self._quarantine_file)))
         self._pacman = PacmanWatch(
             reactor,
             settings.pacman_conf,
@@ -619,7 +522,9 @@ class Node(MultiService):
         )
         agent, self._inventory_pool = peer_agent(reactor, PEER_CONNECT)
         client = InventoryClient(reactor, agent)
-        self.neighbourhood = Neighbourhood(reactor, self._presence, client, self._standing)
+        self.neighbourhood = Neighbourhood(
+            reactor, self._presence, client, self._standing, self._held_off
+        )
         self.desk = Desk(
             reactor,
             settings=settings,
@@ -629,6 +534,7 @@ class Node(MultiService):
             neighbourhood=self.neighbourhood,
             standing=self._standing,
             traffic=self.traffic,
+            offence=self._offence,
         )
         self.desk.status = self.status
         self._multicast = Multicast(
@@ -740,11 +646,7 @@ class Node(MultiService):
         return self._pacman.listing.find(file_name)
 
     def _signature_needed(self, file_name: str) -> bool:
-        configuration = self._pacman.configuration
-        listed = self._pacman.listing.find(file_name)
-        repositories = [configuration.repository(entry.repository) for entry in listed]
-        levels = [one.package_signature for one in repositories if one is not None]
-        return not levels or SignatureLevel.REQUIRED in levels
+        return self._pacman.signature_needed(file_name)
 
     def _inventory_changed(self, changes: list[Change]) -> None:
         inventory = self._cache.inventory
@@ -752,6 +654,45 @@ class Node(MultiService):
             self._reactor.seconds(), inventory.generation, len(inventory), changes
         )
         self._multicast.wake()
+
+    def _held_off(self, peer: Peer) -> bool:
+        return self.quarantine.record(peer.node, peer.address, time.time()) is not None
+
+    def _offence(self, source: Source, why: str) -> None:
+        record = self.quarantine.offence(source.key, source.label, time.time(), why)
+        self._log.warn(
+            "{address} is in quarantine for {minutes:.0f} minutes: {why}",
+            address=source.label,
+            minutes=(record.until - record.since) / 60,
+            why=why,
+        )
+        self._remember_quarantine()
+
+    def _remember_quarantine(self) -> None:
+        threads = self._reactor.getThreadPool()
+        deferToThreadPool(
+            self._reactor, threads, remember, self._quarantine_file, self.quarantine.dump()
+        ).addErrback(lambda failure: self._log.failure("remembering failed", failure))
+
+    def ban(self, peer: str) -> bool:
+        """Never ask ``peer`` (node id, address or name) again; return whether it is known."""
+        known = self._find_peers(peer)
+        for one in known:
+            self.quarantine.ban(one.node, one.address, time.time(), "banned by hand")
+        self._remember_quarantine()
+        return bool(known)
+
+    def pardon(self, peer: str) -> bool:
+        """Ask ``peer`` (node id, address or name) again; return whether it was held off."""
+        words = {peer}.union(*({one.node, one.address} for one in self._find_peers(peer)))
+        pardoned = [self.quarantine.pardon(word) for word in words]
+        self._remember_quarantine()
+        return any(pardoned)
+
+    def _find_peers(self, word: str) -> list[Peer]:
+        return [
+            peer for peer in self._presence.peers() if word in {peer.node, peer.address, peer.name}
+        ]
 
     # What the operator asks
 
@@ -770,6 +711,15 @@ class Node(MultiService):
                 architectures="/".join(peer.architectures) or "no architecture",
                 files=peer.files,
                 silence=self._presence.silence(now, peer),
+            )
+        for record in self.quarantine.all(time.time()):
+            self._log.info(
+                "{address} ({node}) is {state} since {since}: {why}",
+                address=record.address,
+                node=record.node,
+                state="banned" if record.banned else "in quarantine",
+                since=_date(record.since),
+                why=record.why,
             )
 
     def rejoin(self) -> None:
@@ -799,6 +749,17 @@ class Node(MultiService):
                 "to_peers_bytes": traffic.to_peers_bytes,
                 "to_pacman_bytes": traffic.to_pacman_bytes,
             },
+            "quarantine": [
+                {
+                    "node": record.node,
+                    "address": record.address,
+                    "since": _date(record.since),
+                    "until": None if record.banned else _date(record.until),
+                    "strikes": record.strikes,
+                    "why": record.why,
+                }
+                for record in self.quarantine.all(time.time())
+            ],
             "answers": dict(traffic.answers),
             "transfers": len(list(self.desk.transfers)),
             "dropped_datagrams": dict(self._presence.counters),
@@ -816,7 +777,7 @@ class Node(MultiService):
             "files": peer.files,
             "files_known": replica.files if replica else 0,
             "last_heard_seconds": round(self._presence.silence(now, peer), 1),
-            "state": "failing" if demoted else "good",
+            "state": "quarantine" if self._held_off(peer) else "failing" if demoted else "good",
         }
 
 
@@ -852,6 +813,10 @@ def _ports_of(endpoints: Sequence[str]) -> list[int]:
         if kind.startswith("tcp") and number.isdigit():
             ports.append(int(number))
     return ports
+
+
+def _date(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
 def _system() -> str:
