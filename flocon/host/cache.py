@@ -221,9 +221,9 @@ class Cache(Service):
         self._shelf_read: Deferred[None] = Deferred()
         self._stopped = Event()
         self._calls: dict[str, Any] = {}
-        self._looking = Worker(self._look_on)
-        self._digesting = Worker(self._hash_on)
-        self._clearing = Worker(self._clear_on)
+        self._looking = Worker(reactor, self._look_on)
+        self._digesting = Worker(reactor, self._hash_on)
+        self._clearing = Worker(reactor, self._clear_on)
         self.set_directories(directories)
 
     # Its life
@@ -626,15 +626,16 @@ class Cache(Service):
         folder.touched.clear()
         # Followed before it is read, so that nothing is missed in between.
         folder.watched = self._watch.follow(folder.path)
+        before = {name: file.found for name, file in folder.files.items()}
         try:
-            found, known = await self._in_thread(self._read, folder, not folder.files)
+            scanned, known = await self._in_thread(self._read, folder, before)
         except StoreError as error:
             self._say_problem(folder, error.reason)
-            found, known = {}, {}
+            scanned, known = disk.Scanned({}, list(before)), {}
         else:
             folder.problem = ""
         if not self._stopped.is_set():
-            await self._merge(folder, found, known)
+            await self._merge(folder, scanned, known)
         folder.read = True
         if folder is self._shelf:
             if not self._shelf_read.called:
@@ -642,33 +643,35 @@ class Cache(Service):
             self._trim_due = True
             self._clearing.wake()
 
-    def _read(self, folder: _Folder, fresh: bool) -> tuple[dict[str, Found], dict[str, Remembered]]:
-        """Read a folder and what is remembered of it; in a thread."""
-        first = folder is self._shelf and not folder.read
-        if first:
+    def _read(
+        self, folder: _Folder, before: Mapping[str, Found]
+    ) -> tuple[disk.Scanned, Mapping[str, Remembered]]:
+        """Read a folder and, where nothing was known of it, what is remembered; in a thread."""
+        turns: dict[str, int] = {}
+        if folder is self._shelf and not folder.read:
             self.store.sweep()
             turns = self._index.turns()
             self._reactor.callFromThread(self.store.recall, turns)
-        found = disk.scan(folder.path, self._stopped.is_set)
-        known = self._index.files(folder.path) if fresh else {}
+        scanned = disk.scan(folder.path, before, self._stopped.is_set)
+        if before:
+            return scanned, {}
+        known = self._index.files(folder.path)
+        found = scanned.different
+        # A folder that is empty may only be not mounted yet.
         if found and not self._stopped.is_set():
             forgotten = {(folder.path, name): None for name in known if name not in found}
-            unused = {name: None for name in turns if name not in found} if first else {}
-            self._index.save(forgotten, unused)
-        return found, known
+            self._index.save(forgotten, {name: None for name in turns if name not in found})
+        return scanned, known
 
     async def _merge(
-        self, folder: _Folder, found: Mapping[str, Found], known: Mapping[str, Remembered]
+        self, folder: _Folder, scanned: disk.Scanned, known: Mapping[str, Remembered]
     ) -> None:
         def merge(name: str) -> None:
-            if name in folder.touched or folder.gone:
-                return
-            file = folder.files.get(name)
-            if file is None or file.found != found.get(name):
-                self._set(folder, name, found.get(name), known.get(name))
+            if name not in folder.touched and not folder.gone:
+                self._set(folder, name, scanned.different.get(name), known.get(name))
 
-        await self._sliced([name for name in folder.files if name not in found], merge)
-        await self._sliced(list(found), merge)
+        await self._sliced(scanned.gone, merge)
+        await self._sliced(list(scanned.different), merge)
 
     async def _look(self, folder: _Folder, names: set[str]) -> None:
         folder.touched.clear()

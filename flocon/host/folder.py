@@ -20,7 +20,7 @@ from flocon.core.names import is_package
 from flocon.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
 #: pacman itself takes no larger signature (``dload.c``).
@@ -55,30 +55,39 @@ def stamp_of(info: os.stat_result) -> Stamp:
     return Stamp(info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
 
 
-def scan(directory: Path, stopped: Callable[[], bool]) -> dict[str, Found]:
-    """Return every package in ``directory`` by file name; raise StoreError if it is unreadable.
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """What a scan found to be new or different, and the names that are not there any more."""
 
-    The result is incomplete once ``stopped`` returns True.
+    different: dict[str, Found]
+    gone: list[str]
+
+
+def scan(directory: Path, known: Mapping[str, Found], stopped: Callable[[], bool]) -> Scanned:
+    """Compare the packages in ``directory`` with what is ``known`` of them.
+
+    Raises StoreError if it is unreadable. Incomplete once ``stopped`` returns True.
     """
-    packages: dict[str, Stamp] = {}
-    signatures: dict[str, Stamp] = {}
     try:
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             with os.scandir(descriptor) as entries:
-                for entry in entries:
-                    if stopped():
-                        break
-                    subject = entry.name.removesuffix(".sig")
-                    if is_package(subject):
-                        table = packages if subject == entry.name else signatures
-                        if found := _stamp(descriptor, entry.name):
-                            table[subject] = found
+                names = [entry.name for entry in entries if is_package(entry.name)]
+            present = {}
+            for name in names:
+                if stopped():
+                    break
+                found = _find(descriptor, name)
+                before = known.get(name)
+                if found is not None:
+                    # Most are as they were: the objects of those are gone at once.
+                    present[name] = None if found == before else found
         finally:
             os.close(descriptor)
     except OSError as error:
-        raise StoreError(str(directory), _reason(error)) from None
-    return {name: _found(stamp, signatures.get(name)) for name, stamp in packages.items()}
+        raise StoreError(str(directory), f"cannot be read ({error.strerror})") from None
+    different = {name: found for name, found in present.items() if found is not None}
+    return Scanned(different, [name for name in known if name not in present])
 
 
 def look(directory: Path, names: Iterable[str]) -> dict[str, Found]:
@@ -90,14 +99,18 @@ def look(directory: Path, names: Iterable[str]) -> dict[str, Found]:
         return {}
     try:
         for name in names:
-            if stamp := _stamp(descriptor, name):
-                result[name] = _found(stamp, _stamp(descriptor, name + ".sig"))
+            if found := _find(descriptor, name):
+                result[name] = found
     finally:
         os.close(descriptor)
     return result
 
 
-def _found(package: Stamp, signature: Stamp | None) -> Found:
+def _find(descriptor: int, name: str) -> Found | None:
+    package = _stamp(descriptor, name)
+    if package is None:
+        return None
+    signature = _stamp(descriptor, name + ".sig")
     usable = signature is not None and 0 < signature.size <= LARGEST_SIGNATURE
     return Found(package, signature if usable else None)
 
@@ -154,7 +167,3 @@ def digest(
     finally:
         os.close(descriptor)
     return sha256.digest()
-
-
-def _reason(error: OSError) -> str:
-    return f"cannot be read ({error.strerror})"

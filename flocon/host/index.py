@@ -8,10 +8,11 @@ Every method blocks and belongs in a thread; any thread, for one lock guards the
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from threading import Lock
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from twisted.logger import Logger
 
@@ -19,7 +20,7 @@ from flocon.core.inventory import DIGEST_SIZE
 from flocon.host.folder import Stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 _T = TypeVar("_T")
@@ -51,6 +52,31 @@ class Remembered:
     confirmed: bool = False
 
 
+class Recalled(Mapping[str, Remembered]):
+    """What is remembered of one directory, by file name.
+
+    Kept as the plain rows it came as: as objects, those of a large cache would make the garbage
+    collector stop the node for longer than anything else does.
+    """
+
+    def __init__(self, rows: Iterable[tuple[Any, ...]] = ()) -> None:
+        self._rows = {
+            name: row
+            for name, *rest in rows
+            if isinstance((row := tuple(rest))[4], bytes) and len(row[4]) == DIGEST_SIZE
+        }
+
+    def __getitem__(self, name: str) -> Remembered:
+        inode, size, mtime, ctime, sha256, confirmed = self._rows[name]
+        return Remembered(Stamp(inode % _WRAP, size, mtime, ctime), sha256, bool(confirmed))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
 class Index:
     """The remembered hashes and turns, in the file ``path`` (None: in memory only)."""
 
@@ -61,22 +87,17 @@ class Index:
         self._lock = Lock()
         self._database: sqlite3.Connection | None = None
 
-    def files(self, directory: Path) -> dict[str, Remembered]:
-        """Return what is remembered of ``directory``, by file name."""
-
-        def read(database: sqlite3.Connection) -> dict[str, Remembered]:
-            rows = database.execute(
-                "SELECT name, inode, size, mtime_ns, ctime_ns, sha256, confirmed FROM files"
-                " WHERE directory = ?",
-                (str(directory),),
+    def files(self, directory: Path) -> Recalled:
+        """Return what is remembered of ``directory``."""
+        return self._do(
+            lambda database: Recalled(
+                database.execute(
+                    "SELECT name, inode, size, mtime_ns, ctime_ns, sha256, confirmed FROM files"
+                    " WHERE directory = ?",
+                    (str(directory),),
+                )
             )
-            return {
-                name: Remembered(Stamp(inode % _WRAP, size, mtime, ctime), sha256, bool(confirmed))
-                for name, inode, size, mtime, ctime, sha256, confirmed in rows
-                if isinstance(sha256, bytes) and len(sha256) == DIGEST_SIZE
-            }
-
-        return self._do(read)
+        )
 
     def turns(self) -> dict[str, int]:
         """Return for each name in the store the turn of its last use: a higher one is later."""

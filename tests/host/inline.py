@@ -16,7 +16,8 @@ class InlinePool:
     started = False
 
     def __init__(self) -> None:
-        self.held: list[Callable[[], None]] | None = None
+        self._waits: Callable[[Callable[..., Any]], bool] = lambda _: False
+        self._waiting: list[Callable[[], None]] = []
 
     def start(self) -> None:
         self.started = True
@@ -24,12 +25,14 @@ class InlinePool:
     def stop(self) -> None:
         self.started = False
 
-    def hold(self) -> None:
-        """Have what is handed in wait from now on."""
-        self.held = []
+    def hold(self, name: str) -> None:
+        """Have work that is a function of this ``name`` wait from now on."""
+        self._waits = lambda work: work.__name__ == name
 
     def resume(self) -> None:
-        waiting, self.held = self.held or [], None
+        """Do what waits, and let nothing wait any more."""
+        self._waits = lambda _: False
+        waiting, self._waiting = self._waiting, []
         for work in waiting:
             work()
 
@@ -48,10 +51,10 @@ class InlinePool:
             else:
                 result(True, value)
 
-        if self.held is None:
-            run()
+        if self._waits(work):
+            self._waiting.append(run)
         else:
-            self.held.append(run)
+            run()
 
 
 class InlineReactor(Clock):
@@ -60,6 +63,11 @@ class InlineReactor(Clock):
     def __init__(self) -> None:
         super().__init__()
         self.pool = InlinePool()
+
+    def settle(self) -> None:
+        """Let everything happen that needs no time."""
+        while any(call.getTime() <= self.seconds() for call in self.getDelayedCalls()):
+            self.advance(0)
 
     def getThreadPool(self) -> InlinePool:  # noqa: N802
         return self.pool

@@ -14,6 +14,7 @@ from flocon.errors import StoreError
 from flocon.host import folder
 
 A = "gtk++-1:2.0-1-x86_64.pkg.tar.zst"
+C = "core-1-1-any.pkg.tar"
 B = "zlib-1.3-2-x86_64.pkg.tar.zst"
 
 
@@ -28,7 +29,7 @@ class FolderTests(SynchronousTestCase):
         return path
 
     def scan(self) -> dict[str, folder.Found]:
-        return folder.scan(self.folder, lambda: False)
+        return folder.scan(self.folder, {}, lambda: False).different
 
     def test_packages_are_found_with_their_signature(self) -> None:
         self.put(A)
@@ -38,6 +39,18 @@ class FolderTests(SynchronousTestCase):
         self.assertEqual(set(found), {A, B})
         self.assertEqual((found[A].stamp.size, found[A].signature is None), (4, False))
         self.assertIsNone(found[B].signature)
+
+    def test_a_second_scan_tells_only_what_is_different(self) -> None:
+        self.put(A)
+        self.put(B)
+        known = self.scan()
+        self.put(C)
+        (self.folder / B).unlink()
+        (self.folder / (A + ".sig")).write_bytes(b"signature")
+        again = folder.scan(self.folder, known, lambda: False)
+        self.assertEqual((set(again.different), again.gone), ({A, C}, [B]))
+        now = self.scan()
+        self.assertEqual(folder.scan(self.folder, now, lambda: False), folder.Scanned({}, []))
 
     def test_what_is_not_a_whole_package_is_not_seen(self) -> None:
         self.put(A + ".part")
@@ -83,7 +96,7 @@ class FolderTests(SynchronousTestCase):
     def test_an_unreadable_folder_is_an_error_that_names_it(self) -> None:
         missing = self.folder / "missing"
         with self.assertRaises(StoreError) as caught:
-            folder.scan(missing, lambda: False)
+            folder.scan(missing, {}, lambda: False)
         self.assertEqual(
             str(caught.exception), f"{missing}: cannot be read (No such file or directory)"
         )
