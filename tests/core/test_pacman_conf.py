@@ -186,6 +186,12 @@ class Deciding(SynchronousTestCase):
         self.assertEqual(expected, after["pacman.conf"])
         self.assertIn("line 5: pacman goes on without this second [core]", outcome.notes[0])
 
+    def test_nothing_is_put_behind_a_line_without_an_end(self) -> None:
+        before = configuration(OPTIONS + b"Include = head\nServer = http://a\n", head=b"[core]")
+        error = self.assertRaises(ConfigurationError, plan, before, Method.CACHE_SERVER, PORT)
+        self.assertIn("head line 1: ends the file without a newline", str(error))
+        self.assertEqual(("core",), plan(before, Method.SERVER, PORT).repositories)
+
     def test_a_name_the_node_refuses_is_left_out(self) -> None:
         root = OPTIONS + b"[ core ]\nServer = http://a\n[extra]\nServer = http://a\n"
         self.assertEqual(
@@ -281,9 +287,17 @@ TEXTS = st.builds(
     LINES | st.just(b""),
 )
 CONFIGURATIONS = st.builds(
-    lambda head, root, one, two: configuration(head + root, one=one, two=two),
-    st.sampled_from([OPTIONS, OPTIONS + b"[core]\n", OPTIONS + b"[core]\nInclude = one\n", b""]),
+    lambda head, root, tail, one, two: configuration(head + root + tail, one=one, two=two),
+    st.sampled_from(
+        [
+            OPTIONS,
+            OPTIONS + b"[core]\nInclude = one\n",
+            OPTIONS + b"[core]\nServer = http://m/$repo\n",
+            b"",
+        ]
+    ),
     TEXTS,
+    st.sampled_from([b"", b"\n[last]\nInclude = two", b"\n[last]\r\nServer = http://m"]),
     TEXTS.filter(lambda text: b"Include" not in text),
     TEXTS.filter(lambda text: b"Include" not in text),
 )

@@ -321,8 +321,8 @@ REFUSED: dict[str, tuple[dict[str, bytes], str]] = {
         "within too many others",
     ),
     "a line before any section": (
-        {"pacman.conf": b"\xef\xbb\xbf" + OPTIONS.partition(b"#\n")[2] + b"x\n" + CORE},
-        "stands before the first [section]",
+        stock(CORE, options=b"\xef\xbb\xbf# A byte order mark is no comment\n" + OPTIONS),
+        "pacman.conf line 1: stands before the first [section]",
     ),
     "a Server without a value": (
         {"pacman.conf": OPTIONS + b"[core]\nServer\n"},
@@ -331,12 +331,5 @@ REFUSED: dict[str, tuple[dict[str, bytes], str]] = {
     "a line pacman would cut": (
         {"pacman.conf": OPTIONS + b"#" * 5000 + b"\n[core]\nServer = http://x.example\n"},
         "pacman.conf line 16: is longer than pacman reads",
-    ),
-    "a header that ends its file": (
-        {
-            "pacman.conf": OPTIONS + b"Include = @/head\nServer = http://m.example/$repo\n",
-            "head": b"[core]",
-        },
-        "head line 1: ends the file without a newline",
     ),
 }
