@@ -83,6 +83,12 @@ class Settings:
     debug: bool = False
     #: Whether this node fetches from its mirrors for others; not on a metered link.
     relay: bool = True
+    #: Whether newer versions of installed packages are fetched before pacman asks.
+    prefetch: bool = False
+    #: Where databases come from: "mirror", or "lan" for the newest that a peer has.
+    databases: str = "mirror"
+    #: The Unix socket for whatever changes state; empty for the usual place.
+    control: str = ""
     store: Store = field(default_factory=Store)
     presence: Presence = field(default_factory=Presence)
     peers: Peers = field(default_factory=Peers)
@@ -174,6 +180,13 @@ def default_store() -> Path:
     if os.access(nearest, os.W_OK):
         return SYSTEM_STORE
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "flocon"
+
+
+def default_control(store: Path) -> Path:
+    """Return where the control socket lies: systemd's runtime folder, or in the store."""
+    if directory := os.environ.get("RUNTIME_DIRECTORY"):
+        return Path(directory.split(":")[0]) / "control"
+    return store / "control"
 
 
 def _read_file(path: Path) -> dict[str, Any]:
@@ -300,6 +313,16 @@ def _endpoint(value: Any, where: str, key: str) -> str:
     return text
 
 
+def _one_of(*words: str) -> type_check:
+    def check(value: Any, where: str, key: str) -> str:
+        if value not in words:
+            choice = " or ".join(f'"{word}"' for word in words)
+            raise _refuse(where, key, f"{value!r} is not possible", f"write {choice}")
+        return str(value)
+
+    return check
+
+
 def _list(item: type_check) -> type_check:
     def check(value: Any, where: str, key: str) -> tuple[Any, ...]:
         if not isinstance(value, list):
@@ -318,6 +341,9 @@ _KEYS: Mapping[str, Any] = {
     "mirrors": _list(_mirror),
     "debug": _flag,
     "relay": _flag,
+    "prefetch": _flag,
+    "databases": _one_of("mirror", "lan"),
+    "control": _text,
     "peers": {"relays": _number(0, 1024, int), "bandwidth": _size},
     "store": {"path": _absolute, "max_size": _size},
     "presence": {

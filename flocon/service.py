@@ -12,24 +12,28 @@ import secrets
 import signal
 import time
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from twisted.application.service import MultiService, Service
 from twisted.internet import defer, task
-from twisted.internet.endpoints import serverFromString
+from twisted.internet.endpoints import quoteStringArgument, serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.threads import deferToThreadPool
 
 from flocon import __version__
-from flocon.core.names import parse_file_name
+from flocon.core.names import Asked, parse_file_name
 from flocon.core.presence import Identity, Presence
 from flocon.core.quarantine import Quarantine
 from flocon.core.quarantine import load as load_records
 from flocon.core.sources import (
+    Dated,
     Holder,
     Origin,
     Source,
+    order_for_database,
     owners_before,
     rank_holders,
     rank_mirrors,
@@ -39,17 +43,22 @@ from flocon.core.standing import Standing
 from flocon.core.traffic import Traffic
 from flocon.errors import Broken, ConfigurationError, Refused, SourceError, Stalled, StoreError
 from flocon.host.cache import Cache
+from flocon.host.databases import open_database
 from flocon.host.identity import node_identity
 from flocon.host.interfaces import InterfaceWatch, impossible
 from flocon.host.keyring import Keyring, Verdict
+from flocon.host.metered import is_metered
 from flocon.host.pacman import PacmanWatch, servers_for
 from flocon.host.remember import recall, remember
 from flocon.host.signals import Signals
+from flocon.host.upgrades import pending_upgrades
 from flocon.log import logger, show_debug
+from flocon.net.control import Control
 from flocon.net.fetch import (
     Limits,
     Wanted,
     fetch_small,
+    last_modified,
     literal_host,
     mirror_agent,
     network_location,
@@ -58,21 +67,20 @@ from flocon.net.fetch import (
 from flocon.net.lan import Lan
 from flocon.net.loopback import Loopback
 from flocon.net.multicast import Multicast
-from flocon.net.neighbourhood import RELAY, Neighbourhood
+from flocon.net.neighbourhood import DATABASES, RELAY, Neighbourhood
 from flocon.net.pace import Pacer
+from flocon.net.prefetch import Prefetch
 from flocon.net.replicate import InventoryClient
 from flocon.net.site import Site
 from flocon.net.transfers import Attempt, Subject, Transfers
-from flocon.options import DEFAULT_LAN, LAN_PORT, Options
+from flocon.options import DEFAULT_LAN, LAN_PORT, Options, default_control
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from twisted.internet.defer import Deferred
 
     from flocon.core.inventory import Change, Content, Inventory
-    from flocon.core.names import Asked
     from flocon.core.peers import Peer
     from flocon.core.syncdb import Entry, Listing
     from flocon.host.pacman import PacmanConfiguration
@@ -96,6 +104,10 @@ MOST_OWNERS = 3
 #: An owner that follows another owner itself looks again so often, after so many seconds.
 RELAY_LOOKS = 5
 RELAY_PAUSE = 0.1
+#: Peers asked how new their database is, where the operator lets them answer.
+MOST_DATABASES = 8
+#: Seconds between two looks whether the link is metered.
+METERED_AGAIN = 300.0
 #: How often one mirror is asked for one file, once bytes of it came.
 MOST_TRIES = 3
 #: A signature is a few hundred bytes; pacman takes 16 KiB.
@@ -106,6 +118,7 @@ SETTLING_PATIENCE = 3.0
 MOST_LAN_CONNECTIONS = 1_024
 MOST_LAN_PER_ADDRESS = 32
 MOST_LOOPBACK_CONNECTIONS = 512
+MOST_CONTROL_CONNECTIONS = 16
 
 
 class Reporter:
@@ -281,6 +294,54 @@ class Desk:
         subject = Subject(name, modified_since=modified_since)
         return self.transfers.alone(subject, self._chooser(name, servers, None))
 
+    def database(self, asked: Asked, modified_since: str | None) -> Deferred[Transfer]:
+        """Return the transfer that brings a database: from the mirrors, or as the operator lets."""
+        return defer.Deferred.fromCoroutine(self._database(asked, modified_since))
+
+    async def _database(self, asked: Asked, modified_since: str | None) -> Transfer:
+        if self.settings.databases != "lan":
+            return self.from_mirrors(asked, modified_since)
+        name = asked.file.text
+        mirrors = self._mirrors(name, self._servers(asked, None), self.reactor.seconds())
+        peers = await self._peers_databases(asked)
+        since = _seconds(modified_since)
+        order = order_for_database(mirrors, peers, since, time.time())
+
+        def choose(tried: Sequence[Attempt]) -> Attempt | None:
+            asked_already = [attempt.source for attempt in tried]
+            left = [source for source in order if source not in asked_already]
+            return Attempt(left[0], _limits(left[0])) if left else None
+
+        return self.transfers.alone(Subject(name, modified_since=modified_since), choose)
+
+    async def _peers_databases(self, asked: Asked) -> list[Dated]:
+        """Ask a few peers at once how new theirs is; who does not answer soon has none."""
+        peers = [
+            peer
+            for peer in self._neighbourhood.sharing(asked.file.name)
+            if not self._standing.demoted(peer.node, self.reactor.seconds())
+        ]
+        sources = [_database_source(peer, asked.file.text) for peer in peers[:MOST_DATABASES]]
+        answers = await defer.DeferredList(
+            [defer.Deferred.fromCoroutine(self._dated(source)) for source in sources],
+            consumeErrors=True,
+        )
+        return [dated for good, dated in answers if good and dated is not None]
+
+    async def _dated(self, source: Source) -> Dated | None:
+        wanted = Wanted(source.url, source.label)
+        modified = await last_modified(
+            self._peer_agent, self.reactor, wanted, PEER_LIMITS.first_byte
+        )
+        seconds = _seconds(modified)
+        return None if seconds is None else Dated(source, seconds)
+
+    def open_database(self, file_name: str) -> Any:
+        """Open this machine's own database for peers, where the operator shares them."""
+        if self.settings.databases != "lan":
+            raise StoreError(file_name, "databases are not shared here")
+        return open_database(self._pacman.configuration.sync_directory, file_name)
+
     # Whom to ask
 
     def _servers(self, asked: Asked, entry: Entry | None) -> tuple[str, ...]:
@@ -443,6 +504,19 @@ def _peer_source(peer: Peer, file_name: str) -> Source:
     return Source(Origin.PEER, peer.node, peer.address, f"http://{place}/pkg/{_quote(file_name)}")
 
 
+def _database_source(peer: Peer, file_name: str) -> Source:
+    place = f"{literal_host(peer.address)}:{peer.port}"
+    return Source(Origin.PEER, peer.node, peer.address, f"http://{place}/db/{_quote(file_name)}")
+
+
+def _seconds(date: str | None) -> float | None:
+    """Return an HTTP date as seconds since 1970, None where it is none."""
+    try:
+        return parsedate_to_datetime(date).timestamp() if date else None
+    except ValueError:
+        return None
+
+
 def _owner_source(peer: Peer, entry: Entry) -> Source:
     place = f"{literal_host(peer.address)}:{peer.port}"
     # The architecture only matters to nodes whose mirrors are not resolved by pacman.conf.
@@ -518,7 +592,7 @@ class Node(MultiService):
             beat=settings.presence.beat,
             port=LAN_PORT,
             system=_system(),
-            abilities=frozenset({"store", RELAY} if settings.relay else {"store"}),
+            abilities=self._abilities(settings.relay),
         )
         agent, self._inventory_pool = peer_agent(reactor, PEER_CONNECT)
         client = InventoryClient(reactor, agent)
@@ -558,11 +632,23 @@ class Node(MultiService):
         self._loopback = Site(
             reactor, Loopback(self.desk), most_connections=MOST_LOOPBACK_CONNECTIONS
         )
+        self._prefetch = Prefetch(
+            reactor,
+            self._upgrades,
+            self._fetch_ahead,
+            random.Random().uniform,  # noqa: S311
+        )
+        self._control = Site(reactor, Control(self), most_connections=MOST_CONTROL_CONNECTIONS)
+        self._control_port: Any = None
+        self._control_path = Path(settings.control or default_control(settings.store.path))
+        self._metered = task.LoopingCall(self._look_at_the_link)
+        self._metered.clock = reactor
         handlers = {signal.SIGUSR1: self.log_peers, signal.SIGUSR2: self.rejoin}
         # Stopped from the last to the first: the bye goes out before anything else ends.
         parts: list[Service] = [
             self._pacman,
             self._cache,
+            self._prefetch,
             Signals(reactor, handlers),
             self._multicast,
             self._interfaces,
@@ -598,6 +684,9 @@ class Node(MultiService):
             super().startService()
         except StoreError as error:
             raise SystemExit(f"flocon: {error}") from None
+        self._listen_for_control()
+        if self._settings.relay:
+            self._metered.start(METERED_AGAIN)
         self._log.info(
             "flocon {version} is node {node} as {name}; its store is {store}",
             version=__version__,
@@ -605,6 +694,39 @@ class Node(MultiService):
             name=self._identity.name,
             store=self._settings.store.path,
         )
+
+    def _abilities(self, relays: bool) -> frozenset[str]:
+        abilities = {"store"}
+        if relays:
+            abilities.add(RELAY)
+        if self._settings.databases == "lan":
+            abilities.add(DATABASES)
+        return frozenset(abilities)
+
+    async def _look_at_the_link(self) -> None:
+        """Fetch nothing for others while the link costs by the byte."""
+        relays = not await is_metered(self._reactor)
+        if relays != self.desk.relays:
+            self.desk.relays = relays
+            self._log.info(
+                "the link is {state}; this node {does} for others",
+                state="not metered any more" if relays else "metered",
+                does="fetches" if relays else "does not fetch",
+            )
+            self._presence.update(self._reactor.seconds(), abilities=self._abilities(relays))
+            self._multicast.wake()
+
+    def _listen_for_control(self) -> None:
+        path = self._control_path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            description = f"unix:{quoteStringArgument(str(path))}:mode=660"
+            self._control_port = _listen_now(self._reactor, description, self._control)
+        except (CannotListenError, OSError) as error:
+            self._log.warn(
+                "no control socket: {error}; flocon ban, pardon, rejoin and prefetch need one",
+                error=error,
+            )
 
     def _lan_port(self) -> int:
         for port in self._ports:
@@ -619,6 +741,11 @@ class Node(MultiService):
         # The bye goes out first: from then on nobody asks us, and what ends, ends quietly.
         for part in (self._interfaces, self._multicast):
             await defer.maybeDeferred(part.disownServiceParent)
+        if self._metered.running:
+            self._metered.stop()
+        if self._control_port is not None:
+            self._ports.append(self._control_port)
+            self._control_port = None
         for port in self._ports:
             await defer.maybeDeferred(port.stopListening)
         self._ports.clear()
@@ -641,6 +768,28 @@ class Node(MultiService):
         self._cache.listing_changed()
         self._presence.update(self._reactor.seconds(), databases=listing.digests()[:32])
         self._multicast.wake()
+        if self._settings.prefetch:
+            self._prefetch.wake()
+
+    async def _upgrades(self) -> list[Entry]:
+        """Return what pacman would upgrade and this machine does not hold yet."""
+        wanted = await pending_upgrades(self._reactor, self._settings.pacman_conf)
+        entries = await deferToThreadPool(
+            self._reactor, self._reactor.getThreadPool(), self._pacman.listing.versions, set(wanted)
+        )
+        return [
+            entry for entry in entries if self.desk.held(entry.file_name, entry.content) is None
+        ]
+
+    async def _fetch_ahead(self, entry: Entry) -> None:
+        file = parse_file_name(entry.file_name)
+        if file is not None:
+            transfer = self.desk.package(Asked(entry.repository, "", file), entry, 0)
+            await transfer.finished.wait()
+
+    def prefetch(self) -> Deferred[int]:
+        """Fetch now what pacman would upgrade."""
+        return self._prefetch.now()
 
     def _listed(self, file_name: str) -> Sequence[Entry]:
         return self._pacman.listing.find(file_name)
@@ -736,6 +885,7 @@ class Node(MultiService):
             "version": __version__,
             "node": self._identity.node,
             "name": self._identity.name,
+            "control": str(self._control_path) if self._control_port else None,
             "uptime_seconds": round(now - self._started, 1),
             "peers": [self._peer_status(peer, now) for peer in self._presence.peers()],
             "inventory": {

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from flocon.core.standing import Standing
 
 
+#: Seconds for which a peer's database is as good as a mirror's.
+FRESH = 86_400.0
+
+
 class Origin(Enum):
     """What kind of source bytes come from."""
 
@@ -103,3 +107,28 @@ def owners_before(ranked: Sequence[str], own_node: str, most: int) -> list[str]:
     """
     position = ranked.index(own_node) if own_node in ranked else len(ranked)
     return list(ranked[: min(position, most)])
+
+
+@dataclass(frozen=True, slots=True)
+class Dated:
+    """A peer's database, and when its mirror last changed it (seconds since 1970)."""
+
+    source: Source
+    modified: float
+
+
+def order_for_database(
+    mirrors: Sequence[Source], peers: Sequence[Dated], since: float | None, now: float
+) -> list[Source]:
+    """Say whom to ask for a database, where the operator lets peers answer.
+
+    The newest that a peer has comes first if it is newer than what pacman has (``since``; None:
+    pacman wants it in any case) and less than a day old; else only when the mirrors fail.
+    """
+    newest = max(peers, key=lambda one: one.modified, default=None)
+    if newest is None:
+        return list(mirrors)
+    newer = since is None or newest.modified > since
+    if newer and 0 <= now - newest.modified < FRESH:
+        return [newest.source, *mirrors]
+    return [*mirrors, newest.source]

@@ -26,7 +26,7 @@ from flocon.core.names import is_package
 from flocon.errors import SyncDatabaseError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
 #: Members of one tar; Arch's ``extra`` has 14,000 entries, and each may bring its folder.
 MOST_ENTRIES = 200_000
@@ -181,6 +181,15 @@ class Listing:
             databases = () if only is None else (only,)
         found = (database.entries.get(file_name) for database in databases)
         return tuple(entry for entry in found if entry is not None)
+
+    def versions(self, wanted: Collection[tuple[str, str]]) -> list[Entry]:
+        """Return the entries of these packages and versions; walks through everything."""
+        found: dict[str, Entry] = {}
+        for database in self.databases:
+            for entry in database.entries.values():
+                if (entry.name, entry.version) in wanted:
+                    found.setdefault(entry.name, entry)
+        return list(found.values())
 
     def digests(self) -> tuple[tuple[str, str], ...]:
         """Return repository and digest of each database."""

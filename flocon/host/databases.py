@@ -19,7 +19,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
 from flocon.core.syncdb import Database, PackedEntries, read_entries
-from flocon.errors import SyncDatabaseError
+from flocon.errors import StoreError, SyncDatabaseError
+from flocon.host import folder
+from flocon.host.cache import Opened
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -136,3 +138,12 @@ def decompress(data: bytes) -> BinaryIO:
         return file
     # Small reads are for BufferedReader: it takes them from memory without a line of Python.
     return io.BufferedReader(cast("io.RawIOBase", reader), _READ_SIZE)
+
+
+def open_database(directory: Path, file_name: str) -> Opened:
+    """Open a database in pacman's folder for others to read; raises StoreError."""
+    try:
+        stamp = folder.stamp_of(os.lstat(directory / file_name))
+        return Opened(folder.open_file(directory, file_name, stamp), stamp)
+    except OSError as error:
+        raise StoreError(str(directory / file_name), error.strerror or str(error)) from None

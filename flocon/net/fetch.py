@@ -403,6 +403,24 @@ async def fetch_small(
     return sink.data
 
 
+async def last_modified(agent: IAgent, clock: IReactorTime, wanted: Wanted, seconds: float) -> str:
+    """Return what a HEAD says of ``Last-Modified``; raises a SourceError."""
+    asked: Deferred[IResponse] = agent.request(
+        b"HEAD", wanted.url.encode("ascii"), wanted.headers()
+    )
+    asked.addTimeout(seconds, clock)
+    try:
+        response = await asked
+    except defer.CancelledError:
+        raise
+    except Exception as reason:  # noqa: BLE001 - as in _ask
+        raise Unreachable(wanted.source, f"{type(reason).__name__}: {reason}") from None
+    modified = _header(response, "Last-Modified")
+    if response.code != OK or modified is None:
+        raise Refused(wanted.source, response.code)
+    return modified
+
+
 def literal_host(address: str) -> str:
     """Return ``address`` as it stands in a URL; an IPv6 zone is escaped (RFC 6874)."""
     return f"[{address.replace('%', '%25')}]" if ":" in address else address

@@ -55,6 +55,9 @@ class Shelf(Protocol):
     def open(self, found: Found, *, signature: bool) -> Opened:
         """Open it or its signature; raise StoreError if it is gone."""
 
+    def open_database(self, file_name: str) -> Opened:
+        """Open a sync database; raise StoreError where there is none, or none is shared."""
+
     def relay(self, asked: Asked, etag: str | None) -> Deferred[Transfer | None]:
         """Return what brings a listed package from this node's mirrors; None refuses."""
 
@@ -87,6 +90,8 @@ class Lan(Resource):
                 await self._package(request, name)
             case ["inventory"]:
                 await self._inventory(request)
+            case ["db", name]:
+                await self._database(request, name)
             case ["relay", repository, architecture, name]:
                 await self._relay(request, parse_parts(repository, architecture, name))
             case _:
@@ -114,6 +119,20 @@ class Lan(Resource):
         digest = None if file.is_signature else found.content.sha256
         await send_opened(request, opened, digest, self._shelf.traffic.to_peer, self._pacer)
         return True
+
+    async def _database(self, request: Request, name: str) -> None:
+        """Send this machine's own sync database, where the operator shares them."""
+        file = parse_file_name(name)
+        if file is None or file.kind is not Kind.DATABASE:
+            self._refuse(request, http.NOT_FOUND)
+            return
+        try:
+            opened = self._shelf.open_database(file.text)
+        except StoreError:
+            self._refuse(request, http.NOT_FOUND)
+            return
+        self.counters["databases"] += 1
+        await send_opened(request, opened, None, self._shelf.traffic.to_peer, self._pacer)
 
     async def _relay(self, request: Request, asked: Asked | None) -> None:
         """Fetch for the LAN, as a file's owner: once, however many ask."""

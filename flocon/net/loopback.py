@@ -78,6 +78,9 @@ class Desk(Protocol):
     def from_mirrors(self, asked: Asked, modified_since: str | None) -> Transfer:
         """Return a transfer of this very file from the mirrors, kept by nobody."""
 
+    def database(self, asked: Asked, modified_since: str | None) -> Deferred[Transfer]:
+        """Return the transfer that brings a database."""
+
     def status(self) -> dict[str, Any]:
         """Return what ``/status.json`` says."""
 
@@ -229,7 +232,9 @@ class Loopback(Resource):
         if key in self._absent:
             self._refuse(request, http.NOT_FOUND)
             return
-        transfer = await self._relay(request, asked)
+        modified_since = request.getHeader("If-Modified-Since")
+        transfer = await self._desk.database(asked, modified_since)
+        await self._follow(request, transfer)
         if transfer.verified and not transfer.not_modified:
             # A new database: what was absent beside the old one may be there now.
             for suffix in (".db.sig", ".files.sig"):
@@ -239,10 +244,9 @@ class Loopback(Resource):
             if len(self._absent) > MOST_ABSENT:
                 self._absent.popitem(last=False)
 
-    async def _relay(self, request: Request, asked: Asked) -> Transfer:
+    async def _relay(self, request: Request, asked: Asked) -> None:
         transfer = self._desk.from_mirrors(asked, request.getHeader("If-Modified-Since"))
         await self._follow(request, transfer)
-        return transfer
 
 
 def _content(entry: Entry | None) -> Content | None:

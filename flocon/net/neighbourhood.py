@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 SLICE = 5_000
 #: The ability to fetch for others, as it is announced.
 RELAY = "relay"
+#: The ability to give databases away.
+DATABASES = "databases"
 
 
 class Neighbourhood:
@@ -146,6 +148,14 @@ class Neighbourhood:
             peer
             for peer in self._presence.peers()
             if RELAY in peer.abilities and any(name == repository for name, _ in peer.databases)
+        )
+
+    def sharing(self, repository: str) -> list[Peer]:
+        """Return the peers that give ``repository``'s database away."""
+        return self._askable(
+            peer
+            for peer in self._presence.peers()
+            if DATABASES in peer.abilities and any(name == repository for name, _ in peer.databases)
         )
 
     def _askable(self, peers: Iterable[Peer | None]) -> list[Peer]:

@@ -8,6 +8,7 @@ is the business of the ``Incoming`` that was handed in.
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall
     from twisted.web.iweb import IAgent
 
+    from flocon.core.extents import Extent
     from flocon.core.inventory import Content
     from flocon.core.sources import Source
 
@@ -145,6 +147,8 @@ class Transfer:
         self.begun: Outcome[None] = Outcome()
         #: The file is whole and right; fails if that cannot be.
         self.finished: Outcome[None] = Outcome()
+        #: Its signature, None where there is none; of a listed package alone.
+        self.signature: Outcome[bytes | None] = Outcome()
 
     # What others see
 
@@ -217,21 +221,35 @@ class Transfer:
             attempt = self._choose(self._tried)
             if attempt is None:
                 raise self._verdict()
-            failure: SourceError = Broken(attempt.source.label, "did not send all of it")
-            try:
-                await self._take_from(attempt)
-                if self.not_modified or self._is_whole():
-                    await self._judge()
-                    break
-            except SourceError as error:
-                failure = error
+            failure = await self._try(attempt)
+            if failure is None:
+                break
             self._tried.append(replace(attempt, failure=failure))
             self._log.debug("{file}: {failure}", file=self.subject.file_name, failure=failure)
-        self.verified = True
+        # First this: until then nobody is given a byte that would follow wrong ones.
         await self._compare_released()
+        self.verified = True
         self.begun.succeed(None)
         self.finished.succeed(None)
         self._end()
+
+    async def _try(self, attempt: Attempt) -> SourceError | None:
+        """Take what one source has; return None once the file is whole and right."""
+        failure: SourceError = Broken(attempt.source.label, "did not send all of it")
+        try:
+            await self._take_from(attempt)
+            if self.size is None:
+                # No length was announced: the end of the answer is the end of the file.
+                self.size = self._arrived.reach(self.subject.start)
+        except SourceError as error:
+            failure = error
+        if not self.not_modified and not self._is_whole():
+            return failure
+        try:
+            await self._judge()
+        except SourceError as error:
+            return error
+        return None
 
     def _verdict(self) -> SourceError:
         last = self._tried[-1].failure if self._tried else None
@@ -299,11 +317,12 @@ class Transfer:
             self.head, self.source = head, source
             return
         self._check_head(source, head)
+        size = self.subject.content.size if self.subject.content else head.size
         if self._file is None:
-            self._file = self._tools.incoming(head.size)
+            self._file = self._tools.incoming(size)
         if self.head is None or not self._arrived:
             self.head = head
-        self.size = head.size
+        self.size = size
         self.source = source
         if source not in self._contributors:
             self._contributors.append(source)
@@ -321,9 +340,9 @@ class Transfer:
             self.head.modified,
         )
         if other:
-            # Another version than the one that began: nobody was given a byte, so it starts
-            # anew; else the two must not be mixed.
-            if any(reader.position > self.subject.start for reader in self._readers):
+            # Another version than the one that began: it starts anew where nobody was told of
+            # the first, not even its length; else the two must not be mixed.
+            if self.begun.known:
                 raise Broken(source.label, "has another version of the file")
             self._restart()
 
@@ -346,26 +365,31 @@ class Transfer:
         self._poke()
 
     def _store(self, position: int, data: bytes) -> None:
-        view = memoryview(data)
-        while view:
+        try:
+            _write_all(self.incoming.fileno(), position, data)
+        except OSError:
+            # The disk is full, or worse: the transfer goes on without being kept. What was
+            # written of these bytes stays behind, so all of them are written again.
+            self._move_to_spare()
             try:
-                count = os.pwrite(self.incoming.fileno(), view, position)
-            except OSError:
-                # The disk is full, or worse: the transfer goes on without being kept.
-                self._move_to_spare()
-                continue
-            position += count
-            view = view[count:]
+                _write_all(self.incoming.fileno(), position, data)
+            except OSError as error:
+                raise self._no_room(error) from None
+
+    def _no_room(self, error: OSError) -> StoreError:
+        return StoreError(self.subject.file_name, error.strerror or str(error))
 
     def _move_to_spare(self) -> None:
-        old, new = self.incoming, self._tools.spare()
+        old = self.incoming
         if not old.keep:
             raise StoreError(self.subject.file_name, "there is no room for it, not even in memory")
-        for extent in self._arrived:
-            position = extent.start
-            while position < extent.end:
-                chunk = os.pread(old.fileno(), min(HASH_STEP, extent.end - position), position)
-                position += os.pwrite(new.fileno(), chunk, position)
+        new = self._tools.spare()
+        try:
+            for extent in self._arrived:
+                _copy(old.fileno(), new.fileno(), extent)
+        except OSError as error:
+            new.close()
+            raise self._no_room(error) from None
         self._file = new
         old.close()
 
@@ -382,11 +406,9 @@ class Transfer:
         return any(reader.limit(reader.position) > reader.position for reader in self._readers)
 
     def _is_whole(self) -> bool:
-        start = self.subject.start
-        if self.size is None:
-            # No length was announced: the end of the answer is the end of the file.
-            self.size = self._arrived.reach(start)
-        return self._arrived.reach(start) >= self.size
+        if self._file is None or self.size is None:
+            return False
+        return self._arrived.reach(self.subject.start) >= self.size
 
     # Is it right
 
@@ -589,6 +611,24 @@ def _hash_until(verifier: Verifier, descriptor: int, end: int) -> None:
         verifier.update(data)
 
 
+def _copy(old: int, new: int, extent: Extent) -> None:
+    position = extent.start
+    while position < extent.end:
+        data = os.pread(old, min(HASH_STEP, extent.end - position), position)
+        if not data:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        _write_all(new, position, data)
+        position += len(data)
+
+
+def _write_all(descriptor: int, position: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        count = os.pwrite(descriptor, view, position)
+        position += count
+        view = view[count:]
+
+
 def _first_difference(old: int, new: int, start: int, end: int) -> int:
     position = start
     while position < end:
@@ -622,7 +662,8 @@ class Transfers:
         self._publish = publish
         self._running: dict[tuple[str, Content | None], Transfer] = {}
         self._alone: set[Transfer] = set()
-        self._signatures: dict[str, tuple[Transfer, Outcome[bytes | None]]] = {}
+        #: The newest transfer of each file name.
+        self._lately: dict[str, Transfer] = {}
         self._completing: set[Deferred[None]] = set()
 
     def __iter__(self) -> Iterator[Transfer]:
@@ -656,15 +697,15 @@ class Transfers:
 
     def signature(self, file_name: str) -> tuple[Transfer, Deferred[bytes | None]] | None:
         """Return the transfer that brought ``file_name`` lately, and its signature to come."""
-        known = self._signatures.get(file_name)
-        return None if known is None else (known[0], known[1].wait())
+        transfer = self._lately.get(file_name)
+        return None if transfer is None else (transfer, transfer.signature.wait())
 
     def _remember(self, transfer: Transfer) -> None:
         name = transfer.subject.file_name
-        self._signatures.pop(name, None)
-        self._signatures[name] = (transfer, Outcome())
-        while len(self._signatures) > MOST_SIGNATURES:
-            del self._signatures[next(iter(self._signatures))]
+        self._lately.pop(name, None)
+        self._lately[name] = transfer
+        while len(self._lately) > MOST_SIGNATURES:
+            del self._lately[next(iter(self._lately))]
 
     def _watch(self, transfer: Transfer, forget: Callable[[], object]) -> None:
         completing = Deferred.fromCoroutine(self._complete(transfer, forget))
@@ -688,6 +729,8 @@ class Transfers:
             if transfer.subject.content is not None:
                 await self._complete_unit(transfer)
         finally:
+            ended = Broken(transfer.subject.file_name, "its signature was not found out")
+            self._settle_signature(transfer, ended)
             forget()
             transfer.retire()
 
@@ -702,14 +745,14 @@ class Transfers:
         await self._publish(transfer, signature)
 
     def _settle_signature(self, transfer: Transfer, result: bytes | FloconError | None) -> None:
-        known = self._signatures.get(transfer.subject.file_name)
-        if known is None or known[0] is not transfer:
+        if transfer.signature.known:
             return
-        if isinstance(result, FloconError):
-            known[1].fail(result)
-            del self._signatures[transfer.subject.file_name]
-        else:
-            known[1].succeed(result)
+        if not isinstance(result, FloconError):
+            transfer.signature.succeed(result)
+            return
+        if self._lately.get(transfer.subject.file_name) is transfer:
+            del self._lately[transfer.subject.file_name]
+        transfer.signature.fail(result)
 
     def stop(self) -> None:
         """End every transfer; what is not whole is gone."""

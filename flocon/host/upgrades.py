@@ -1,0 +1,39 @@
+"""Which of this machine's packages have newer versions: ``pacman -Qu`` knows, and only looks."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from flocon.errors import ToolError
+from flocon.host.process import run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from flocon.host.process import ProcessReactor
+
+#: Seconds; it reads every sync database and the whole of DBPath/local.
+TIMEOUT = 30.0
+#: pacman(8): "-u ... returns 1 if there are none".
+_NONE = 1
+_LINE = re.compile(r"(?P<name>\S+) \S+ -> (?P<version>\S+)(?P<ignored> \[ignored\])?")
+
+
+async def pending_upgrades(reactor: ProcessReactor, pacman_conf: Path) -> list[tuple[str, str]]:
+    """Return name and new version of each installed package that ``pacman -Su`` would upgrade.
+
+    Raises ToolError, or ToolMissing without pacman.
+    """
+    arguments = ["pacman", "--config", str(pacman_conf), "--color", "never", "-Qu"]
+    outcome = await run(reactor, arguments, seconds=TIMEOUT)
+    if outcome.status not in {0, _NONE}:
+        reason = outcome.errors.decode("utf-8", "replace").strip()
+        raise ToolError("pacman -Qu", reason[:1000] or f"ended with status {outcome.status}")
+    return read_upgrades(outcome.output.decode("utf-8", "replace"))
+
+
+def read_upgrades(text: str) -> list[tuple[str, str]]:
+    """Read what ``pacman -Qu`` printed; packages in IgnorePkg are left out."""
+    matches = (_LINE.fullmatch(line.strip()) for line in text.splitlines())
+    return [(one["name"], one["version"]) for one in matches if one and not one["ignored"]]

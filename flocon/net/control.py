@@ -1,0 +1,83 @@
+"""Whatever changes the node's state, over a Unix socket that file permissions guard.
+
+The loopback face can be asked by every user and by every web page of this machine; nothing there
+changes anything. Here each action is a POST, answered with a sentence.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import unquote
+
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.web import http
+from twisted.web.resource import Resource
+
+from flocon.net.respond import refuse, respond
+
+if TYPE_CHECKING:
+    from twisted.web.server import Request
+
+#: A node id, an address with its zone, or a host name.
+LONGEST_PEER = 128
+
+
+class Operator(Protocol):
+    """What can be done to a node by hand."""
+
+    def rejoin(self) -> None: ...
+
+    def ban(self, peer: str) -> bool: ...
+
+    def pardon(self, peer: str) -> bool: ...
+
+    def prefetch(self) -> Deferred[int]: ...
+
+
+class Control(Resource):
+    """``POST /rejoin``, ``/prefetch``, ``/ban/PEER``, ``/pardon/PEER``."""
+
+    isLeaf = True
+
+    def __init__(self, operator: Operator) -> None:
+        super().__init__()
+        self._operator = operator
+
+    def render(self, request: Request) -> int:
+        return respond(request, self._answer(request))
+
+    async def _answer(self, request: Request) -> None:
+        if request.method != b"POST":
+            request.setHeader("Allow", "POST")
+            refuse(request, http.NOT_ALLOWED)
+            return
+        words = [unquote(part.decode("ascii", "replace")) for part in request.path.split(b"/")[1:]]
+        match words:
+            case ["rejoin"]:
+                self._operator.rejoin()
+                _say(request, "joining the group anew on every interface")
+            case ["prefetch"]:
+                count = await maybeDeferred(self._operator.prefetch)
+                _say(request, f"{count} packages are fetched in the background")
+            case ["ban" | "pardon" as verb, peer] if 0 < len(peer) <= LONGEST_PEER:
+                self._judge(request, verb, peer)
+            case _:
+                refuse(request, http.NOT_FOUND)
+
+    def _judge(self, request: Request, verb: str, peer: str) -> None:
+        if verb == "ban":
+            done = self._operator.ban(peer)
+            sentence = f"{peer} is asked no more" if done else f"no peer is called {peer}"
+        else:
+            done = self._operator.pardon(peer)
+            sentence = f"{peer} may be asked again" if done else f"{peer} was not held off"
+        _say(request, sentence, http.OK if done else http.NOT_FOUND)
+
+
+def _say(request: Request, sentence: str, status: int = http.OK) -> None:
+    body = (sentence + "\n").encode()
+    request.setResponseCode(status)
+    request.setHeader("Content-Type", "text/plain; charset=utf-8")
+    request.setHeader("Content-Length", str(len(body)))
+    request.write(body)
+    request.finish()

@@ -1,0 +1,94 @@
+"""Fetches what pacman will ask for at the next upgrade, one package after the other, unhurried.
+
+What is needed is found by ``find``; how a package comes is the ``fetch`` that pacman's own request
+would make, so owners, holders and mirrors are asked by the same rules.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twisted.application.service import Service
+from twisted.internet import defer, task
+
+from flocon.errors import FloconError
+from flocon.log import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from twisted.internet.defer import Deferred
+    from twisted.internet.interfaces import IDelayedCall
+
+    from flocon.core.syncdb import Entry
+
+#: Seconds after a change of the sync databases: pacman -Syu itself goes on at once.
+DELAY = 20.0
+#: Seconds between two packages.
+PAUSE = 0.5
+
+
+class Prefetch(Service):
+    """Warms the store when ``wake`` was called; ``find`` lists what is not held yet."""
+
+    _log = logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        find: Callable[[], Awaitable[Sequence[Entry]]],
+        fetch: Callable[[Entry], Awaitable[None]],
+        chance: Callable[[float, float], float],
+    ) -> None:
+        self._reactor = reactor
+        self._find = find
+        self._fetch = fetch
+        self._chance = chance
+        self._call: IDelayedCall | None = None
+        self._work: Deferred[None] | None = None
+
+    def wake(self) -> None:
+        """Look, some seconds from now, what could be fetched; machines spread their looks."""
+        if not self.running:
+            return
+        if self._call is not None:
+            self._call.cancel()
+        self._call = self._reactor.callLater(self._chance(DELAY, 2 * DELAY), self._due)
+
+    def _due(self) -> None:
+        self._call = None
+        self.now().addErrback(lambda failure: self._log.failure("prefetching failed", failure))
+
+    def now(self) -> Deferred[int]:
+        """Begin at once; fires with how many packages are being fetched."""
+        return defer.Deferred.fromCoroutine(self._begin())
+
+    async def _begin(self) -> int:
+        entries = await self._find()
+        if entries and self._work is None and self.running:
+            self._work = defer.Deferred.fromCoroutine(self._fetch_all(entries))
+            self._work.addErrback(lambda failure: failure.trap(defer.CancelledError))
+            self._work.addBoth(self._done)
+        return len(entries)
+
+    def _done(self, _: object) -> None:
+        self._work = None
+
+    async def _fetch_all(self, entries: Sequence[Entry]) -> None:
+        fetched = 0
+        for entry in entries:
+            try:
+                await self._fetch(entry)
+                fetched += 1
+            except FloconError as error:
+                self._log.debug("{file}: {error}", file=entry.file_name, error=error)
+            await task.deferLater(self._reactor, PAUSE)
+        self._log.info("{count} packages are ready for the next upgrade", count=fetched)
+
+    def stopService(self) -> None:
+        super().stopService()
+        if self._call is not None:
+            self._call.cancel()
+            self._call = None
+        if self._work is not None:
+            self._work.cancel()
