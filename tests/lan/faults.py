@@ -1,0 +1,676 @@
+"""Peers and mirrors that speak the protocols and misbehave on command.
+
+One program plays any number of them, each on an address of its own:
+
+    python -m tests.lan.faults --root MIRROR_ROOT peer@10.77.0.2=stalls-body mirror@10.77.0.3=seed:7
+
+A role is ``KIND@ADDRESS=FAULT``; ``FAULT@PLACE`` says what to misbehave with: ``package`` (also
+what an owner relays; the default), ``signature``, ``inventory``, ``database`` or ``any``. ``seed:N``
+changes the fault every few seconds, as N and the role decide and nothing else, so that the
+command line replays it. A peer announces all packages below the root every second; with ``owner:``
+before its fault it announces none, but fetches for others.
+
+Every answer is told on standard output as ``ROLE FAULT PATH``. Nothing of a node runs here but the
+formats of what it reads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import hashlib
+import itertools
+import random
+import re
+import signal
+import socket
+import struct
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flocon.core.inventory import Change, Content, format_inventory
+from flocon.core.messages import Announcement, Kind, encode
+from flocon.core.names import is_package
+
+GROUP, LAN_PORT, MIRROR_PORT = "228.0.2.35", 19432, 80
+BEAT = 1.0
+NEVER = 3_600.0
+_RANGE = re.compile(r"bytes=(\d+)-")
+
+
+class Files:
+    """What lies below a mirror's root, by name, with what an inventory says of it."""
+
+    def __init__(self, root: Path) -> None:
+        paths = [path for path in sorted(root.rglob("*")) if path.is_file()]
+        self.contents = {path.name: path.read_bytes() for path in paths}
+        self.modified = "Tue, 14 Nov 2023 22:13:20 GMT"
+        self.changes = [
+            Change(name, Content(len(content), hashlib.sha256(content).digest()))
+            for name, content in self.contents.items()
+            if is_package(name)
+        ]
+        self.databases = tuple(
+            (name.removesuffix(".db"), hashlib.sha256(content).hexdigest()[:16])
+            for name, content in self.contents.items()
+            if name.endswith(".db")
+        )
+
+    def another_signature(self, name: str) -> bytes:
+        """Return the right signature of a package that is not this one."""
+        others = (one for one in self.contents if one.endswith(".sig") and one != name)
+        return next((self.contents[one] for one in others), b"")
+
+
+@dataclass
+class Exchange:
+    """One request and the connection it came on; ``content`` is what an honest answer brings."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    files: Files
+    path: str
+    name: str
+    start: int
+    content: bytes
+    dice: random.Random
+    ended: bool = field(default=False)
+
+    @property
+    def body(self) -> bytes:
+        return self.content[self.start :]
+
+    def head(self, length: int | None, **headers: str) -> bytes:
+        status = "206 Partial Content" if self.start else "200 OK"
+        fields = {"Last-Modified": self.files.modified}
+        if length is not None:
+            fields["Content-Length"] = str(length)
+        if self.start:
+            size = len(self.content)
+            fields["Content-Range"] = f"bytes {self.start}-{size - 1}/{size}"
+        fields.update({key.replace("_", "-"): value for key, value in headers.items()})
+        lines = "".join(f"{key}: {value}\r\n" for key, value in fields.items())
+        return f"HTTP/1.1 {status}\r\n{lines}\r\n".encode()
+
+    async def send(self, data: bytes) -> None:
+        self.writer.write(data)
+        await self.writer.drain()
+
+    async def hang(self) -> None:
+        """Say nothing more until the client leaves."""
+        with contextlib.suppress(OSError):
+            while await self.reader.read(1 << 16):
+                pass
+        self.ended = True
+
+    def close(self) -> None:
+        self.ended = True
+
+    def reset(self) -> None:
+        sock = self.writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.writer.transport.abort()
+        self.ended = True
+
+    async def drip(self, data: bytes, pause: float = 1.0) -> None:
+        for byte in data:
+            await self.send(bytes([byte]))
+            await asyncio.sleep(pause)
+
+
+Misbehaviour = Callable[[Exchange], Awaitable[None]]
+FAULTS: dict[str, Misbehaviour] = {}
+
+
+def fault(function: Misbehaviour) -> Misbehaviour:
+    """Enter a coroutine into FAULTS under its own name, with hyphens."""
+    FAULTS[function.__name__.replace("_", "-")] = function
+    return function
+
+
+@fault
+async def none(x: Exchange) -> None:
+    await x.send(x.head(len(x.body)) + x.body)
+
+
+@fault
+async def dies_before_headers(x: Exchange) -> None:
+    x.close()
+
+
+@fault
+async def resets_before_headers(x: Exchange) -> None:
+    x.reset()
+
+
+@fault
+async def dies_in_headers(x: Exchange) -> None:
+    await x.send(x.head(len(x.body))[:40])
+    x.close()
+
+
+@fault
+async def dies_in_body(x: Exchange) -> None:
+    await x.send(x.head(len(x.body)) + x.body[: len(x.body) // 2])
+    x.close()
+
+
+@fault
+async def resets_in_body(x: Exchange) -> None:
+    await x.send(x.head(len(x.body)) + x.body[: len(x.body) // 2])
+    x.reset()
+
+
+@fault
+async def stalls_before_headers(x: Exchange) -> None:
+    await x.hang()
+
+
+@fault
+async def stalls_in_headers(x: Exchange) -> None:
+    await x.send(x.head(len(x.body))[:40])
+    await x.hang()
+
+
+@fault
+async def stalls_after_headers(x: Exchange) -> None:
+    await x.send(x.head(len(x.body)))
+    await x.hang()
+
+
+@fault
+async def stalls_in_body(x: Exchange) -> None:
+    await x.send(x.head(len(x.body)) + x.body[: len(x.body) // 2])
+    await x.hang()
+
+
+@fault
+async def stalls_before_last(x: Exchange) -> None:
+    await x.send(x.head(len(x.body)) + x.body[:-1])
+    await x.hang()
+
+
+@fault
+async def drips(x: Exchange) -> None:
+    await x.send(x.head(len(x.body)))
+    await x.drip(x.body)
+
+
+@fault
+async def drips_headers(x: Exchange) -> None:
+    await x.drip(x.head(len(x.body)))
+    await x.send(x.body)
+
+
+@fault
+async def drips_after_half(x: Exchange) -> None:
+    half = len(x.body) // 2
+    await x.send(x.head(len(x.body)) + x.body[:half])
+    await x.drip(x.body[half:])
+
+
+async def _wrong(x: Exchange, at: int) -> None:
+    content = bytearray(x.content)
+    if content:
+        content[at] ^= 1
+    await x.send(x.head(len(x.body)) + bytes(content[x.start :]))
+
+
+@fault
+async def wrong_first_byte(x: Exchange) -> None:
+    await _wrong(x, min(x.start, len(x.content) - 1))
+
+
+@fault
+async def wrong_middle_byte(x: Exchange) -> None:
+    await _wrong(x, (x.start + len(x.content)) // 2)
+
+
+@fault
+async def wrong_last_byte(x: Exchange) -> None:
+    await _wrong(x, -1)
+
+
+@fault
+async def wrong_everywhere(x: Exchange) -> None:
+    await x.send(x.head(len(x.body)) + x.dice.randbytes(len(x.body)))
+
+
+@fault
+async def too_short(x: Exchange) -> None:
+    body = x.body[: max(0, len(x.body) - 100)]
+    await x.send(x.head(len(body)) + body)
+
+
+@fault
+async def empty(x: Exchange) -> None:
+    await x.send(x.head(0))
+
+
+@fault
+async def too_long(x: Exchange) -> None:
+    await x.send(x.head(len(x.body) + 100) + x.body + bytes(100))
+
+
+@fault
+async def more_than_promised(x: Exchange) -> None:
+    await x.send(x.head(len(x.body)) + x.body + bytes(100_000))
+    x.close()
+
+
+@fault
+async def no_length(x: Exchange) -> None:
+    await x.send(x.head(None, Connection="close") + x.body)
+    x.close()
+
+
+@fault
+async def no_length_and_short(x: Exchange) -> None:
+    await x.send(x.head(None, Connection="close") + x.body[: len(x.body) // 2])
+    x.close()
+
+
+@fault
+async def endless_body(x: Exchange) -> None:
+    await x.send(x.head(None, Connection="close") + x.body)
+    while True:
+        await x.send(bytes(1 << 14))
+
+
+@fault
+async def wrong_range(x: Exchange) -> None:
+    size = len(x.content)
+    body = x.content[7:]
+    lines = f"Content-Range: bytes 7-{size - 1}/{size}\r\nContent-Length: {len(body)}\r\n"
+    await x.send(f"HTTP/1.1 206 Partial Content\r\n{lines}\r\n".encode() + body)
+
+
+@fault
+async def ignores_range(x: Exchange) -> None:
+    x.start = 0
+    await none(x)
+
+
+def _status(number: int) -> None:
+    async def answer(x: Exchange) -> None:
+        text = b"no\n" * 400
+        await x.send(f"HTTP/1.1 {number} No\r\nContent-Length: {len(text)}\r\n\r\n".encode() + text)
+
+    FAULTS[f"status-{number}"] = answer
+
+
+for _number in (403, 404, 416, 429, 500, 503):
+    _status(_number)
+
+
+@fault
+async def endless_error(x: Exchange) -> None:
+    await x.send(b"HTTP/1.1 503 No\r\n\r\n")
+    while True:
+        await x.send(bytes(1 << 14))
+
+
+@fault
+async def garbage(x: Exchange) -> None:
+    await x.send(x.dice.randbytes(3_000))
+    x.close()
+
+
+@fault
+async def garbage_for_status(x: Exchange) -> None:
+    await x.send(b"HTTP/1.1 two hundred\r\nContent-Length: \xff\xfe\r\n\r\n")
+    await x.hang()
+
+
+@fault
+async def bad_length(x: Exchange) -> None:
+    await x.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9" + b"9" * 400 + b"\r\n\r\n" + x.body)
+    await x.hang()
+
+
+@fault
+async def two_lengths(x: Exchange) -> None:
+    lines = f"Content-Length: {len(x.body)}\r\nContent-Length: 3\r\n"
+    await x.send(f"HTTP/1.1 200 OK\r\n{lines}\r\n".encode() + x.body)
+    await x.hang()
+
+
+@fault
+async def bad_chunks(x: Exchange) -> None:
+    await x.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n" + x.body)
+    await x.hang()
+
+
+@fault
+async def redirect_to_itself(x: Exchange) -> None:
+    lines = f"Location: {x.path}\r\nContent-Length: 0\r\n"
+    await x.send(f"HTTP/1.1 302 Found\r\n{lines}\r\n".encode())
+
+
+@fault
+async def redirect_to_nowhere(x: Exchange) -> None:
+    lines = f"Location: http://10.77.0.199:81{x.path}\r\nContent-Length: 0\r\n"
+    await x.send(f"HTTP/1.1 302 Found\r\n{lines}\r\n".encode())
+
+
+@fault
+async def endless_headers(x: Exchange) -> None:
+    await x.send(b"HTTP/1.1 200 OK\r\n")
+    for number in itertools.count():
+        await x.send(b"X-Header-%d: %s\r\n" % (number, b"x" * 200) * 40)
+
+
+@fault
+async def endless_header_line(x: Exchange) -> None:
+    await x.send(b"HTTP/1.1 200 OK\r\nX-Long: ")
+    while True:
+        await x.send(b"x" * 8_000)
+
+
+@fault
+async def endless_interim_answers(x: Exchange) -> None:
+    while True:
+        await x.send(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
+        await asyncio.sleep(0.01)
+
+
+@fault
+async def another_file(x: Exchange) -> None:
+    """Answer with the signature of another package, or another file of that length."""
+    if x.name.endswith(".sig"):
+        x.content = x.files.another_signature(x.name)
+    else:
+        x.content = x.dice.randbytes(len(x.content))
+    await none(x)
+
+
+@fault
+async def garbled(x: Exchange) -> None:
+    x.content = x.dice.randbytes(len(x.content))
+    await none(x)
+
+
+#: Faults of the listening socket: nothing is ever answered.
+AT_THE_DOOR = ("refused", "blackholed")
+#: Faults of what a peer announces; its answers are honest, but for files it does not have.
+IN_THE_INVENTORY = ("false-hash", "false-size", "a-million-files", "lacks-all", "gone")
+PLACES = ("package", "signature", "inventory", "database", "any")
+#: What a schedule chooses from: all but wrong signatures and databases of mirrors, which nobody
+#: could tell from right ones.
+SCHEDULED = tuple(FAULTS) + AT_THE_DOOR
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """From ``start`` on (seconds since the program began) this is what goes wrong, and where."""
+
+    start: float
+    fault: str
+    place: str
+
+
+def schedule(role: str, seed: int) -> list[Phase]:
+    """Return what goes wrong when, for two minutes; about a third of the time nothing does."""
+    dice = random.Random(f"{seed} {role}")
+    phases, now = [], 0.0
+    while now < 120:
+        wrong = dice.random() < 0.65
+        phases.append(Phase(now, dice.choice(SCHEDULED) if wrong else "none", "package"))
+        now += dice.uniform(0.2, 4.0)
+    return phases
+
+
+@dataclass
+class Role:
+    """One peer or mirror."""
+
+    kind: str
+    address: str
+    owner: bool
+    phases: list[Phase]
+    files: Files
+    words: str
+    began: float = 0.0
+    gone: bool = False
+
+    def now(self) -> Phase:
+        passed = asyncio.get_running_loop().time() - self.began
+        return next(phase for phase in reversed(self.phases) if phase.start <= passed)
+
+    @property
+    def port(self) -> int:
+        return LAN_PORT if self.kind == "peer" else MIRROR_PORT
+
+    @property
+    def node(self) -> str:
+        return hashlib.sha256(self.words.encode()).hexdigest()[:16]
+
+
+def parse_role(words: str, files: Files) -> Role:
+    """Read ``KIND@ADDRESS=FAULT[@PLACE]``; raise ValueError."""
+    match = re.fullmatch(r"(peer|mirror)@([\d.]+)=(owner:)?([a-z0-9:-]+?)(?:@([a-z]+))?", words)
+    if match is None:
+        raise ValueError(f"{words!r} is no KIND@ADDRESS=FAULT")
+    kind, address, owner, name, place = match.groups()
+    place = place or "package"
+    if name.startswith("seed:"):
+        phases = schedule(f"{kind}@{address}", int(name.removeprefix("seed:")))
+    elif name in {*FAULTS, *AT_THE_DOOR, *IN_THE_INVENTORY} and place in PLACES:
+        phases = [Phase(0, name, place)]
+    else:
+        raise ValueError(f"{words!r}: no such fault, or no such place")
+    return Role(kind, address, bool(owner), phases, files, words)
+
+
+class Server:
+    """Answers for one role, and opens and closes its door as its phases say."""
+
+    def __init__(self, role: Role) -> None:
+        self._role = role
+        self._server: asyncio.Server | None = None
+        self._blocked: list[socket.socket] = []
+        self._dice = random.Random(role.words)
+        self._epoch = f"{self._dice.getrandbits(32):08x}"
+
+    async def run(self) -> None:
+        """Follow the phases until cancelled."""
+        door = ""
+        while True:
+            phase = self._role.now().fault
+            wanted = phase if phase in AT_THE_DOOR else "open"
+            if self._role.gone:
+                wanted = "refused"
+            if wanted != door:
+                await self._set_door(wanted)
+                door = wanted
+            await asyncio.sleep(0.05)
+
+    async def _set_door(self, door: str) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for sock in self._blocked:
+            sock.close()
+        self._blocked = []
+        if door == "open":
+            self._server = await asyncio.start_server(
+                self._connected, self._role.address, self._role.port, reuse_address=True
+            )
+        elif door == "blackholed":
+            self._block()
+
+    def _block(self) -> None:
+        """Listen without accepting, with a full queue: further SYNs are dropped."""
+        listening = socket.socket()
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((self._role.address, self._role.port))
+        listening.listen(0)
+        self._blocked = [listening]
+        for _ in range(3):
+            sock = socket.socket()
+            sock.setblocking(False)
+            sock.connect_ex((self._role.address, self._role.port))
+            self._blocked.append(sock)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while await self._exchange(reader, writer):
+                pass
+        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            pass
+        finally:
+            writer.close()
+
+    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        request = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        path = request.split(" ")[1].replace("%3A", ":").replace("%2B", "+")
+        name = path.partition("?")[0].rpartition("/")[2]
+        phase = self._role.now()
+        if self._role.kind == "peer" and name == "inventory":
+            await self._inventory(reader, writer, path, phase)
+            return True
+        content = self._role.files.contents.get(name)
+        match = _RANGE.search(request)
+        start = int(match[1]) if match else 0
+        misbehave = FAULTS["none"]
+        chosen = "none"
+        if content is None or start >= max(len(content), 1) or phase.fault == "lacks-all":
+            misbehave, content, chosen = FAULTS["status-404"], b"", "status-404"
+        elif _place(name) == phase.place or phase.place == "any":
+            chosen = phase.fault
+            misbehave = FAULTS.get(phase.fault, misbehave)
+        print(self._role.words, chosen, path, flush=True)
+        exchange = Exchange(
+            reader, writer, self._role.files, path, name, start, content, self._dice
+        )
+        await misbehave(exchange)
+        return not exchange.ended
+
+    async def _inventory(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str, phase: Phase
+    ) -> None:
+        print(self._role.words, phase.fault, path, flush=True)
+        changes = [] if self._role.owner else announced(self._role, phase.fault)
+        generation = len(self._role.files.changes)
+        if phase.fault == "a-million-files":
+            await self._million(writer, generation)
+            return
+        body = b"".join(format_inventory(self._epoch, generation, changes, whole=True))
+        exchange = Exchange(
+            reader, writer, self._role.files, path, "inventory", 0, body, self._dice
+        )
+        if phase.place in {"inventory", "any"}:
+            await FAULTS[phase.fault](exchange)
+        else:
+            await none(exchange)
+        if phase.fault == "gone":
+            self._role.gone = True
+
+    async def _million(self, writer: asyncio.StreamWriter, generation: int) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        lines = format_inventory(self._epoch, generation, _million(), whole=True)
+        while batch := b"".join(itertools.islice(lines, 2_000)):
+            writer.write(batch)
+            await writer.drain()
+        writer.close()
+
+    async def announce(self, sock: socket.socket) -> None:
+        """Say every second that this peer is there."""
+        for sequence in itertools.count(1):
+            files = len(self._role.files.changes)
+            abilities = {"store", "relay"} if self._role.owner else {"store"}
+            if self._role.phases[0].fault == "a-million-files":
+                files = 1_000_000
+            said = Announcement(
+                Kind.BEAT if sequence > 1 else Kind.HELLO,
+                self._role.node,
+                self._epoch,
+                sequence,
+                self._role.address,
+                self._role.port,
+                "arch",
+                ("x86_64",),
+                BEAT * 3,
+                len(self._role.files.changes),
+                files,
+                self._role.files.databases,
+                frozenset(abilities),
+            )
+            with contextlib.suppress(OSError):
+                sock.sendto(encode(said), (GROUP, LAN_PORT))
+            await asyncio.sleep(BEAT if sequence > 3 else 0.2)
+
+
+def _place(name: str) -> str:
+    if name.endswith(".sig"):
+        return "signature"
+    return "package" if ".pkg.tar" in name else "database"
+
+
+def announced(role: Role, fault_name: str) -> list[Change]:
+    """Return the inventory of a peer, with the lies of ``fault_name``."""
+    changes = role.files.changes
+    match fault_name:
+        case "false-hash":
+            digests = [hashlib.sha256(one.content.sha256).digest() for one in changes]
+            return [
+                Change(one.file_name, Content(one.content.size, digest))
+                for one, digest in zip(changes, digests, strict=True)
+            ]
+        case "false-size":
+            return [
+                Change(one.file_name, Content(one.content.size + 1, one.content.sha256))
+                for one in changes
+            ]
+        case _:
+            return changes
+
+
+def _million() -> Iterator[Change]:
+    for number in range(1_000_000):
+        content = Content(number, number.to_bytes(32))
+        yield Change(f"package{number}-1-1-any.pkg.tar.zst", content)
+
+
+def _speaking_socket(address: str) -> socket.socket:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(address))
+    sock.bind((address, 0))
+    sock.setblocking(False)
+    return sock
+
+
+async def play(roles: list[Role]) -> None:
+    """Play all roles until SIGTERM."""
+    loop = asyncio.get_running_loop()
+    tasks = []
+    for role in roles:
+        role.began = loop.time()
+        server = Server(role)
+        tasks.append(loop.create_task(server.run()))
+        if role.kind == "peer":
+            tasks.append(loop.create_task(server.announce(_speaking_socket(role.address))))
+    stopped = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, stopped.set)
+    stopping = loop.create_task(stopped.wait())
+    print("ready", flush=True)
+    done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    for task in done - {stopping}:
+        task.result()
+
+
+def main(arguments: list[str]) -> None:
+    """Read the command line and play."""
+    parser = argparse.ArgumentParser(prog="python -m tests.lan.faults", description=__doc__)
+    parser.add_argument("--root", type=Path, required=True)
+    parser.add_argument("roles", nargs="+", metavar="KIND@ADDRESS=FAULT")
+    given = parser.parse_args(arguments)
+    files = Files(given.root)
+    asyncio.run(play([parse_role(words, files) for words in given.roles]))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
