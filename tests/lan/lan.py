@@ -61,7 +61,7 @@ def unavailable() -> str:
     return ""
 
 
-def wait_until(predicate: Callable[[], T], timeout: float, what: str) -> T:
+def wait_until(predicate: Callable[[], T | None], timeout: float, what: str) -> T:
     """Return the first true value of ``predicate``; AssertionError after ``timeout`` seconds."""
     deadline = time.monotonic() + timeout
     while True:
@@ -253,7 +253,7 @@ class Host:
         """Run a program to its end; return its status and both its streams."""
         done = subprocess.run(
             self.command(arguments),
-            env=_environment(),
+            env=environment(),
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -271,7 +271,7 @@ class Host:
             output = stack.enter_context(log.open("ab")) if log else subprocess.DEVNULL
             process = subprocess.Popen(
                 self.command(arguments, user=user),
-                env=_environment(),
+                env=environment(),
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -336,7 +336,7 @@ class Host:
         mode = (
             ["--logfile", str(log), "--pidfile", str(pid_file)] if daemon else ["-n", "--pidfile="]
         )
-        command = [_twistd(), *mode, "flocon", "--config", str(config)]
+        command = [twistd(), *mode, "flocon", "--config", str(config)]
         command += ["--pacman-conf", str(self.pacman_conf()), "--store", str(self.store)]
         process = self.start([*command, *arguments], log=None if daemon else log, user=user)
         node = Node(self, process, log, pid_file)
@@ -631,20 +631,22 @@ def to_toml(table: Mapping[str, Any]) -> str:
 
 def _run(*command: str) -> str:
     done = subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=30, env=_environment()
+        command, capture_output=True, text=True, check=False, timeout=30, env=environment()
     )
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip() or done.stdout.strip()}")
     return done.stdout
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """Return the environment of what is started: this Python and this checkout first, no proxy."""
     kept = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
     path = f"{Path(sys.executable).parent}:{kept.get('PATH', os.defpath)}:/usr/sbin:/sbin"
     return {**kept, "PATH": path, "PYTHONPATH": str(PROJECT), "LC_ALL": "C", "TZ": "UTC"}
 
 
-def _twistd() -> str:
+def twistd() -> str:
+    """Return the twistd that belongs to this Python."""
     beside = Path(sys.executable).with_name("twistd")
     return str(beside) if beside.exists() else "twistd"
 
@@ -661,7 +663,7 @@ def _reading_rights(user: int) -> list[str]:
     probe = ["setpriv", *identity, "sh", "-c", script, sys.executable]
     try:
         status = subprocess.run(
-            probe, cwd="/", env=_environment(), capture_output=True, check=False, timeout=30
+            probe, cwd="/", env=environment(), capture_output=True, check=False, timeout=30
         ).returncode
     except OSError:
         status = 1
