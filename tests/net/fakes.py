@@ -33,11 +33,15 @@ class FakeReactor(Clock):
         function(*arguments, **keywords)
 
     def callInThreadWithCallback(  # noqa: N802
-        self, result: Callable[[bool, Any], None], function: Callable[[], Any]
+        self,
+        result: Callable[[bool, Any], None],
+        function: Callable[..., Any],
+        *arguments: Any,
+        **keywords: Any,
     ) -> None:
         def run() -> None:
             try:
-                value = function()
+                value = function(*arguments, **keywords)
             except Exception:  # noqa: BLE001 - what a thread pool does
                 result(False, Failure())
             else:

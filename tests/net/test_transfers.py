@@ -1,0 +1,907 @@
+"""Growing files: failover inside an answer, what readers get when, signatures, and no leftovers."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.internet import error
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.trial.unittest import SynchronousTestCase
+
+from flocon.core.inventory import Content
+from flocon.core.release import MIRROR_HOLD, PEER_HOLD, TRICKLE_PERIOD, TRICKLE_STEP
+from flocon.core.sources import Origin, Source
+from flocon.errors import Broken, Contradicted, Refused, SourceError, StoreError, Unreachable
+from flocon.net import transfers as module
+from flocon.net.fetch import Limits
+from flocon.net.transfers import (
+    GRACE,
+    Attempt,
+    Reader,
+    Subject,
+    Transfer,
+    Transfers,
+)
+from tests.net.fakes import FakeAgent, FakeReactor, FakeResponse, Request
+
+NAME = "a-1-1-any.pkg.tar.zst"
+DATA = bytes(at % 251 for at in range(20_000))
+WRONG = DATA[:-1] + b"\xff"
+LIMITS = Limits(first_byte=60.0, stall=100.0)
+PEER_A, PEER_B = (Source(Origin.PEER, key, key, f"http://{key}/pkg/{NAME}") for key in "ab")
+MIRROR_A, MIRROR_B = (Source(Origin.MIRROR, key, key, f"http://{key}/{NAME}") for key in "mn")
+
+
+def content(data: bytes) -> Content:
+    return Content(len(data), hashlib.sha256(data).digest())
+
+
+class Memory:
+    """A file in memory; ``room`` is how many bytes the disk has for it, None for plenty."""
+
+    def __init__(self, room: int | None = None, *, keep: bool = True) -> None:
+        self.keep = keep
+        self.closed = 0
+        self._fd = os.memfd_create("test", os.MFD_ALLOW_SEALING)
+        if room is not None:
+            os.ftruncate(self._fd, room)
+            fcntl.fcntl(self._fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW)
+
+    def fileno(self) -> int:
+        assert not self.closed, "used after it was closed"
+        return self._fd
+
+    def close(self) -> None:
+        self.closed += 1
+        if self.closed == 1:
+            os.close(self._fd)
+
+
+class FakeTools:
+    """What a node gives its transfers; remembers what they told and took."""
+
+    def __init__(self) -> None:
+        self.reactor: Any = FakeReactor()
+        self.agents: dict[str, FakeAgent] = {}
+        self.files: list[Memory] = []
+        self.room: int | None = None
+        self.spare_room: int | None = None
+        self.no_spare = False
+        self.began_with: list[Source] = []
+        self.ended_with: list[tuple[str, int, SourceError | None]] = []
+        self.blamed: list[tuple[str, list[str]]] = []
+
+    @property
+    def reporter(self) -> FakeTools:
+        return self
+
+    def began(self, source: Source) -> None:
+        self.began_with.append(source)
+
+    def ended(self, source: Source, size: int, seconds: float, failure: SourceError | None) -> None:
+        self.ended_with.append((source.key, size, failure))
+
+    def contradicted(self, file_name: str, contributors: Sequence[Source]) -> None:
+        self.blamed.append((file_name, [source.key for source in contributors]))
+
+    def agent(self, source: Source) -> Any:
+        return self.agents.setdefault(source.key, FakeAgent())
+
+    def incoming(self, size: int | None) -> Memory:
+        self.files.append(Memory(self.room))
+        return self.files[-1]
+
+    def spare(self) -> Memory:
+        if self.no_spare:
+            raise StoreError("/store", "no room for a file")
+        self.files.append(Memory(self.spare_room, keep=False))
+        return self.files[-1]
+
+
+class Client:
+    """Takes from a reader what it may have, like an answer on a connection."""
+
+    def __init__(self, transfer: Transfer, start: int = 0, *, verifies: bool = False) -> None:
+        self.transfer = transfer
+        self.data = b""
+        self.aborted = False
+        self.failure: Any = None
+        self.begun = False
+        self.paused = False
+        self.reader = Reader(transfer, transfer.subject.start, verifies=verifies)
+        self._start = start
+        transfer.begun.wait().addCallbacks(self._begin, self._failed)
+
+    def _begin(self, _: object) -> None:
+        self.begun = True
+        self.reader.move(self._start)
+        self.reader.attach(self.poke, self.abort)
+
+    def _failed(self, failure: Any) -> None:
+        self.failure = failure.value
+
+    def poke(self) -> None:
+        position = self.reader.position
+        count = self.reader.limit(position) - position
+        if self.paused or self.aborted or count <= 0:
+            return
+        data = os.pread(self.transfer.incoming.fileno(), count, position)
+        assert len(data) == count
+        self.data += data
+        self.reader.sent(count)
+
+    def resume(self) -> None:
+        self.paused = False
+        self.poke()
+
+    def abort(self) -> None:
+        self.aborted = True
+
+    def leave(self) -> None:
+        self.reader.close()
+
+
+class TransferTestCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.tools = FakeTools()
+        self.clock = self.tools.reactor
+        self.addCleanup(self.close_files)
+
+    def close_files(self) -> None:
+        for file in self.tools.files:
+            if not file.closed:
+                file.close()
+
+    def chooser(self, *sources: Source) -> Callable[[Sequence[Attempt]], Attempt | None]:
+        def choose(tried: Sequence[Attempt]) -> Attempt | None:
+            left = sources[len(tried) :]
+            return Attempt(left[0], LIMITS) if left else None
+
+        return choose
+
+    def transfer(self, *sources: Source, subject: Subject | None = None) -> Transfer:
+        transfer = Transfer(
+            self.tools, subject or Subject(NAME, content(DATA)), self.chooser(*sources)
+        )
+        self.addCleanup(transfer.cancel)
+        transfer.start()
+        return transfer
+
+    def asked(self, source: Source) -> Request:
+        """Return the newest request to ``source``."""
+        agent: FakeAgent = self.tools.agent(source)
+        return agent.last
+
+    def was_asked(self, source: Source) -> bool:
+        return bool(self.tools.agent(source).requests)
+
+    def assertOver(self, transfer: Transfer, *clients: Client) -> None:
+        """Check that nothing is left of ``transfer``."""
+        for client in clients:
+            client.leave()
+        transfer.retire()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual([file.closed for file in self.tools.files], [1] * len(self.tools.files))
+
+
+class FromOne(TransferTestCase):
+    def test_a_right_file_reaches_its_reader_at_once(self) -> None:
+        transfer = self.transfer(PEER_A)
+        client = Client(transfer)
+        self.asked(PEER_A).whole(DATA)
+        self.assertEqual(client.data, DATA)
+        self.successResultOf(transfer.finished.wait())
+        self.assertTrue(transfer.verified)
+        self.assertEqual(self.tools.ended_with, [("a", len(DATA), None)])
+        self.assertOver(transfer, client)
+
+    def test_a_reader_of_a_peers_file_gets_nothing_before_it_is_verified(self) -> None:
+        transfer = self.transfer(PEER_A)
+        client = Client(transfer)
+        response = self.asked(PEER_A).head(len(DATA))
+        response.send(DATA[:-1])
+        self.clock.advance(PEER_HOLD - 0.1)
+        self.assertEqual((client.data, client.begun), (b"", False))
+        response.send(DATA[-1:])
+        response.end()
+        self.assertEqual(client.data, DATA)
+
+    def test_a_peers_file_trickles_when_it_takes_long(self) -> None:
+        transfer = self.transfer(PEER_A)
+        client = Client(transfer)
+        self.asked(PEER_A).head(len(DATA)).send(DATA[:-1])
+        self.clock.advance(PEER_HOLD)
+        self.assertEqual(client.data, DATA[:TRICKLE_STEP])
+        self.clock.advance(TRICKLE_PERIOD)
+        self.assertEqual(client.data, DATA[: 2 * TRICKLE_STEP])
+
+    def test_a_resumed_download_trickles_from_where_it_resumes(self) -> None:
+        transfer = self.transfer(PEER_A)
+        client = Client(transfer, start=10_000)
+        self.asked(PEER_A).head(len(DATA)).send(DATA[:-1])
+        self.clock.advance(PEER_HOLD)
+        self.assertEqual(client.data, DATA[10_000 : 10_000 + TRICKLE_STEP])
+
+    def test_a_mirrors_file_goes_on_as_it_comes_after_a_moment_but_for_its_tail(self) -> None:
+        transfer = self.transfer(MIRROR_A)
+        client = Client(transfer)
+        response = self.asked(MIRROR_A).head(len(DATA))
+        response.send(DATA[:1000])
+        self.clock.advance(MIRROR_HOLD - 0.1)
+        self.assertEqual(client.data, b"")
+        self.clock.advance(0.1)
+        self.assertEqual(client.data, DATA[:1000])
+        response.send(DATA[1000:])
+        self.assertEqual(client.data, DATA[:-1])
+        response.end()
+        self.assertEqual(client.data, DATA)
+
+    def test_one_that_verifies_for_itself_gets_all_as_it_comes(self) -> None:
+        transfer = self.transfer(MIRROR_A)
+        client = Client(transfer, verifies=True)
+        self.asked(MIRROR_A).head(len(DATA)).send(DATA[:1000])
+        self.assertEqual(client.data, DATA[:1000])
+
+    def test_readers_at_different_places_each_get_their_part(self) -> None:
+        transfer = self.transfer(PEER_A)
+        clients = [Client(transfer, start) for start in (0, 5, 12_345, len(DATA) - 1)]
+        response = self.asked(PEER_A).head(len(DATA))
+        response.send(DATA[:100])
+        clients.append(Client(transfer, 50))
+        response.send(DATA[100:])
+        response.end()
+        clients.append(Client(transfer, 7))
+        for client, start in zip(clients, (0, 5, 12_345, len(DATA) - 1, 50, 7), strict=True):
+            self.assertEqual(client.data, DATA[start:])
+        self.assertOver(transfer, *clients)
+
+    def test_the_rest_of_a_file_is_asked_for_and_given(self) -> None:
+        transfer = self.transfer(MIRROR_A, subject=Subject(NAME, start=15_000))
+        client = Client(transfer, 15_000)
+        self.assertEqual(self.asked(MIRROR_A).start, 15_000)
+        self.asked(MIRROR_A).whole(DATA)
+        self.assertEqual(client.data, DATA[15_000:])
+        self.assertEqual(transfer.size, len(DATA))
+
+    def test_an_empty_file_is_whole_at_once(self) -> None:
+        transfer = self.transfer(MIRROR_A, subject=Subject(NAME, content(b"")))
+        self.asked(MIRROR_A).whole(b"")
+        self.successResultOf(transfer.finished.wait())
+
+    def test_a_listed_file_without_announced_length_still_trickles(self) -> None:
+        transfer = self.transfer(PEER_A)
+        client = Client(transfer)
+        self.asked(PEER_A).answer(200).send(DATA[:1000])
+        self.clock.advance(PEER_HOLD)
+        self.assertEqual(transfer.size, len(DATA))
+        self.assertEqual(client.data, DATA[:TRICKLE_STEP])
+
+    def test_a_large_file_is_hashed_in_threads_while_it_comes(self) -> None:
+        data = bytes(9 << 20)
+        self.clock.held = True
+        transfer = self.transfer(PEER_A, subject=Subject(NAME, content(data)))
+        response = self.asked(PEER_A).head(len(data))
+        for start in range(0, len(data), 1 << 16):
+            response.send(data[start : start + (1 << 16)])
+            if start % (5 << 20) == 0:
+                self.clock.work()
+        response.end()
+        self.assertNoResult(transfer.finished.wait())
+        self.clock.work()
+        self.successResultOf(transfer.finished.wait())
+        self.assertOver(transfer)
+
+
+class Failover(TransferTestCase):
+    def test_nobody_to_ask(self) -> None:
+        transfer = self.transfer()
+        client = Client(transfer)
+        self.assertIsInstance(client.failure, Unreachable)
+        self.failureResultOf(transfer.finished.wait(), Unreachable)
+        self.assertOver(transfer, client)
+
+    def test_the_last_failure_is_told_when_all_failed(self) -> None:
+        transfer = self.transfer(PEER_A, MIRROR_A)
+        client = Client(transfer)
+        self.asked(PEER_A).fail(error.ConnectionRefusedError())
+        self.asked(MIRROR_A).answer(404)
+        self.assertIsInstance(client.failure, Refused)
+        self.assertEqual(transfer.statuses, [None, 404])
+        self.assertOver(transfer, client)
+
+    def test_the_next_goes_on_where_the_last_ended(self) -> None:
+        transfer = self.transfer(PEER_A, MIRROR_A)
+        client = Client(transfer)
+        response = self.asked(PEER_A).head(len(DATA))
+        response.send(DATA[:7_000])
+        response.break_off()
+        self.assertEqual(self.asked(MIRROR_A).start, 7_000)
+        self.asked(MIRROR_A).whole(DATA)
+        self.assertEqual(client.data, DATA)
+        self.assertEqual(
+            [(key, size) for key, size, _ in self.tools.ended_with],
+            [("a", 7_000), ("m", len(DATA) - 7_000)],
+        )
+
+    def test_no_byte_is_doubled_by_one_that_knows_no_ranges(self) -> None:
+        transfer = self.transfer(MIRROR_A, MIRROR_B)
+        client = Client(transfer)
+        response = self.asked(MIRROR_A).head(len(DATA))
+        response.send(DATA[:7_000])
+        self.clock.advance(MIRROR_HOLD)
+        response.break_off()
+        response = self.asked(MIRROR_B).answer(200, Content_Length=str(len(DATA)))
+        for start in range(0, len(DATA), 3_000):
+            response.send(DATA[start : start + 3_000])
+        response.end()
+        self.assertEqual(client.data, DATA)
+
+    def test_a_wrong_size_is_refused_before_a_byte_of_it(self) -> None:
+        transfer = self.transfer(PEER_A, MIRROR_A)
+        response = self.asked(PEER_A).answer(200, Content_Length=str(len(DATA) + 1))
+        self.assertTrue(response.left)
+        self.assertTrue(self.was_asked(MIRROR_A))
+        self.assertEqual(self.asked(MIRROR_A).start, 0)
+        self.assertIsInstance(self.tools.ended_with[0][2], Broken)
+        self.assertEqual(transfer.arrived, 0)
+
+    def test_more_than_the_listed_size_is_not_written(self) -> None:
+        transfer = self.transfer(PEER_A, MIRROR_A)
+        response = self.asked(PEER_A).answer(200)
+        response.send(DATA[:-1])
+        response.send(b"xyz")
+        self.assertTrue(response.left)
+        self.assertEqual(self.asked(MIRROR_A).start, len(DATA) - 1)
+        self.assertEqual(transfer.arrived, len(DATA) - 1)
+
+    def test_a_whole_file_needs_no_farewell(self) -> None:
+        for spoil in (FakeResponse.break_off, lambda response: response.send(b"more")):
+            transfer = self.transfer(PEER_A, MIRROR_A)
+            response = self.asked(PEER_A).answer(200)
+            response.send(DATA)
+            spoil(response)
+            self.successResultOf(transfer.finished.wait())
+            self.assertFalse(self.was_asked(MIRROR_A))
+
+    def test_one_that_ends_short_is_followed_by_the_next(self) -> None:
+        transfer = self.transfer(PEER_A, MIRROR_A)
+        response = self.asked(PEER_A).answer(200)
+        response.send(DATA[:100])
+        response.end()
+        self.asked(MIRROR_A).whole(DATA)
+        self.successResultOf(transfer.finished.wait())
+        self.assertEqual(self.tools.blamed, [])
+
+    @settings(max_examples=100, deadline=None)
+    @given(
+        st.lists(
+            st.tuples(
+                st.lists(st.integers(1, 9_000), max_size=4),
+                st.sampled_from(["break", "stall", "refuse", "unreachable", "end"]),
+                st.booleans(),
+            ),
+            max_size=5,
+        ),
+        st.integers(0, len(DATA) - 1),
+    )
+    def test_whatever_fails_before_the_answer_is_the_file(
+        self, failing: list[tuple[list[int], str, bool]], start: int
+    ) -> None:
+        self.setUp()
+        sources = [
+            Source(Origin.MIRROR, str(at), str(at), f"http://{at}/x") for at in range(len(failing))
+        ]
+        transfer = self.transfer(*sources, MIRROR_A)
+        client = Client(transfer, start)
+        for source, (chunks, end, ranges) in zip(sources, failing, strict=True):
+            if not self.was_asked(source):
+                break
+            request = self.asked(source)
+            if end == "refuse":
+                request.answer(503)
+                continue
+            if end == "unreachable":
+                request.fail(error.ConnectionRefusedError())
+                continue
+            position = request.start if ranges else 0
+            response = (
+                request.head(len(DATA))
+                if ranges
+                else request.answer(200, Content_Length=str(len(DATA)))
+            )
+            for count in chunks:
+                count = min(count, len(DATA) - position)  # noqa: PLW2901 - as far as it goes
+                response.send(DATA[position : position + count])
+                position += count
+            if end == "stall":
+                self.clock.advance(LIMITS.stall)
+            else:
+                response.break_off()
+        if self.was_asked(MIRROR_A):
+            self.asked(MIRROR_A).whole(DATA)
+        self.assertEqual(client.data, DATA[start:])
+        self.assertEqual(self.tools.blamed, [])
+        self.assertOver(transfer, client)
+
+
+class Contradictions(TransferTestCase):
+    def test_wrong_bytes_are_replaced_unseen_and_reported(self) -> None:
+        transfer = self.transfer(PEER_A, PEER_B)
+        client = Client(transfer)
+        self.asked(PEER_A).whole(WRONG)
+        self.assertEqual(client.data, b"")
+        self.assertEqual(self.tools.blamed, [(NAME, ["a"])])
+        self.assertEqual(self.asked(PEER_B).start, 0)
+        self.asked(PEER_B).whole(DATA)
+        self.assertEqual((client.data, client.aborted), (DATA, False))
+        self.assertEqual(str(transfer.source), "peer b")
+        self.assertOver(transfer, client)
+
+    def test_all_that_contributed_are_reported(self) -> None:
+        transfer = self.transfer(PEER_A, PEER_B, MIRROR_A)
+        response = self.asked(PEER_A).head(len(DATA))
+        response.send(DATA[:10])
+        response.break_off()
+        self.asked(PEER_B).whole(WRONG)
+        self.assertEqual(self.tools.blamed, [(NAME, ["a", "b"])])
+        self.asked(MIRROR_A).whole(DATA)
+        self.successResultOf(transfer.finished.wait())
+
+    def test_wrong_bytes_from_everyone_end_in_an_error(self) -> None:
+        transfer = self.transfer(PEER_A, MIRROR_A)
+        client = Client(transfer)
+        self.asked(PEER_A).whole(WRONG)
+        self.asked(MIRROR_A).whole(WRONG)
+        self.assertIsInstance(client.failure, Contradicted)
+        self.assertEqual(client.data, b"")
+        self.assertEqual([keys for _, keys in self.tools.blamed], [["a"], ["m"]])
+        self.assertOver(transfer, client)
+
+    def trickled(self, wrong: bytes) -> tuple[Transfer, Client]:
+        """Return a transfer that gave a client the first bytes of ``wrong``, and found it out."""
+        transfer = self.transfer(PEER_A, PEER_B)
+        client = Client(transfer)
+        response = self.asked(PEER_A).head(len(DATA))
+        response.send(wrong[:-1])
+        self.clock.advance(PEER_HOLD)
+        self.assertEqual(client.data, wrong[:TRICKLE_STEP])
+        response.send(wrong[-1:])
+        response.end()
+        return transfer, client
+
+    def test_an_answer_that_had_only_right_bytes_so_far_goes_on(self) -> None:
+        transfer, client = self.trickled(WRONG)
+        self.asked(PEER_B).whole(DATA)
+        self.assertEqual((client.data, client.aborted), (DATA, False))
+        self.assertOver(transfer, client)
+
+    def test_an_answer_that_had_a_wrong_byte_is_cut(self) -> None:
+        transfer, client = self.trickled(b"\xff" + DATA[1:])
+        other = Client(transfer)
+        self.asked(PEER_B).whole(DATA)
+        self.assertTrue(client.aborted)
+        self.assertEqual(len(client.data), TRICKLE_STEP)
+        self.assertEqual((other.data, other.aborted), (DATA, False))
+        self.assertOver(transfer, client, other)
+
+    def test_once_found_out_nothing_goes_before_the_next_is_verified(self) -> None:
+        _, client = self.trickled(WRONG)
+        response = self.asked(PEER_B).head(len(DATA))
+        response.send(DATA[:-1])
+        self.clock.advance(60)
+        self.assertEqual(len(client.data), TRICKLE_STEP)
+
+    def test_nothing_goes_while_what_went_is_compared(self) -> None:
+        transfer, client = self.trickled(b"\xff" + DATA[1:])
+        self.clock.held = True
+        self.asked(PEER_B).whole(DATA)
+        client.poke()
+        self.clock.advance(TRICKLE_PERIOD)
+        self.assertEqual(len(client.data), TRICKLE_STEP)
+        self.clock.work()
+        self.assertTrue(client.aborted)
+        self.successResultOf(transfer.finished.wait())
+
+    def test_a_client_that_pauses_is_compared_by_what_it_took(self) -> None:
+        transfer = self.transfer(MIRROR_A, MIRROR_B)
+        client = Client(transfer)
+        response = self.asked(MIRROR_A).head(len(DATA))
+        wrong = DATA[:500] + b"\xff" + DATA[501:]
+        response.send(wrong[:400])
+        self.clock.advance(MIRROR_HOLD)
+        client.paused = True
+        response.send(wrong[400:])
+        response.end()
+        self.asked(MIRROR_B).whole(DATA)
+        client.resume()
+        self.assertEqual((client.data, client.aborted), (DATA, False))
+        self.assertOver(transfer, client)
+
+    def test_a_reader_behind_the_wrong_byte_is_cut_too_if_another_had_it(self) -> None:
+        """Both were sent from one wrong file; the second is not trusted to be right by luck."""
+        transfer = self.transfer(MIRROR_A, MIRROR_B)
+        clients = [Client(transfer), Client(transfer, 100)]
+        response = self.asked(MIRROR_A).head(len(DATA))
+        wrong = b"\xff" + DATA[1:]
+        response.send(wrong[:-1])
+        self.clock.advance(MIRROR_HOLD)
+        response.send(wrong[-1:])
+        response.end()
+        self.asked(MIRROR_B).whole(DATA)
+        self.assertEqual([client.aborted for client in clients], [True, True])
+
+
+class Databases(TransferTestCase):
+    """Files whose content nobody listed: from mirrors alone, one version only."""
+
+    def database(self, since: str | None = None) -> Transfer:
+        return self.transfer(MIRROR_A, MIRROR_B, subject=Subject("core.db", modified_since=since))
+
+    def test_it_goes_as_it_comes(self) -> None:
+        client = Client(self.database())
+        self.asked(MIRROR_A).head(len(DATA), Last_Modified="v1").send(DATA[:10])
+        self.assertEqual(client.data, DATA[:10])
+
+    def test_one_without_length_begins_when_it_is_whole(self) -> None:
+        transfer = self.database()
+        client = Client(transfer)
+        response = self.asked(MIRROR_A).answer(200)
+        response.send(DATA)
+        self.assertFalse(client.begun)
+        response.end()
+        self.assertEqual((client.data, transfer.size), (DATA, len(DATA)))
+
+    def test_nothing_new_is_told_as_it_came(self) -> None:
+        transfer = self.database("yesterday")
+        self.assertEqual(self.asked(MIRROR_A).header("If-Modified-Since"), "yesterday")
+        self.asked(MIRROR_A).answer(304, Last_Modified="v0")
+        self.successResultOf(transfer.begun.wait())
+        self.assertTrue(transfer.not_modified)
+        assert transfer.head is not None
+        self.assertEqual(transfer.head.modified, "v0")
+        self.assertEqual(self.tools.files, [])
+
+    def test_a_mirror_that_dies_is_followed_by_another_with_the_same_version(self) -> None:
+        transfer = self.database()
+        client = Client(transfer)
+        response = self.asked(MIRROR_A).head(len(DATA), Last_Modified="v1", ETag='"1"')
+        response.send(DATA[:1000])
+        response.break_off()
+        request = self.asked(MIRROR_B)
+        self.assertEqual((request.start, request.header("If-Range")), (1000, '"1"'))
+        request.whole(DATA, Last_Modified="v1")
+        self.assertEqual(client.data, DATA)
+        self.assertOver(transfer, client)
+
+    def test_without_an_etag_the_date_ties_them(self) -> None:
+        self.database()
+        response = self.asked(MIRROR_A).head(len(DATA), Last_Modified="v1")
+        response.send(DATA[:1000])
+        response.break_off()
+        self.assertEqual(self.asked(MIRROR_B).header("If-Range"), "v1")
+
+    def test_another_version_is_never_put_behind_what_was_told(self) -> None:
+        for size, modified in ((len(DATA), "v2"), (len(DATA) + 5, "v1")):
+            transfer = self.database()
+            client = Client(transfer)
+            response = self.asked(MIRROR_A).head(len(DATA), Last_Modified="v1")
+            response.send(DATA[:1000])
+            response.break_off()
+            self.asked(MIRROR_B).whole(bytes(size), Last_Modified=modified)
+            self.assertEqual((client.data, client.aborted), (DATA[:1000], True))
+            self.failureResultOf(transfer.finished.wait(), Broken)
+
+    def test_a_length_that_was_told_is_kept_though_no_byte_was_taken_yet(self) -> None:
+        transfer = self.database()
+        client = Client(transfer)
+        client.paused = True
+        response = self.asked(MIRROR_A).head(len(DATA), Last_Modified="v1")
+        response.send(DATA[:1000])
+        self.assertTrue(client.begun)
+        response.break_off()
+        self.asked(MIRROR_B).answer(200, Content_Length="5", Last_Modified="v2").send(b"other")
+        client.resume()
+        self.assertTrue(client.aborted)
+        self.assertFalse(transfer.verified)
+
+    def test_another_version_begins_anew_where_nothing_was_told(self) -> None:
+        transfer = self.database()
+        client = Client(transfer)
+        response = self.asked(MIRROR_A).answer(200, Last_Modified="v1")
+        response.send(b"old")
+        response.break_off()
+        self.asked(MIRROR_B).answer(200, Content_Length="5", Last_Modified="v2").send(b"newer")
+        self.assertEqual(client.data, b"newer")
+        self.assertEqual(transfer.size, 5)
+
+    def test_a_mirror_that_changes_its_mind_about_news_is_broken(self) -> None:
+        transfer = self.database("yesterday")
+        response = self.asked(MIRROR_A).head(len(DATA))
+        response.send(DATA[:1])
+        response.break_off()
+        self.assertIsNone(self.asked(MIRROR_B).header("If-Modified-Since"))
+        self.asked(MIRROR_B).answer(304)
+        self.failureResultOf(transfer.finished.wait(), Refused)
+
+
+class Disks(TransferTestCase):
+    def test_a_full_disk_moves_the_transfer_to_spare(self) -> None:
+        self.tools.room = 8192
+        transfer = self.transfer(MIRROR_A)
+        client = Client(transfer)
+        response = self.asked(MIRROR_A).head(len(DATA))
+        response.send(DATA[:5_000])
+        self.clock.advance(MIRROR_HOLD)
+        self.assertTrue(transfer.incoming.keep)
+        response.send(DATA[5_000:15_000])
+        self.assertFalse(transfer.incoming.keep)
+        self.assertEqual(self.tools.files[0].closed, 1)
+        response.send(DATA[15_000:])
+        response.end()
+        self.assertEqual(client.data, DATA)
+        self.assertOver(transfer, client)
+
+    def test_a_disk_that_takes_nothing_is_no_matter(self) -> None:
+        self.tools.room = 0
+        transfer = self.transfer(MIRROR_A)
+        self.asked(MIRROR_A).whole(DATA)
+        self.successResultOf(transfer.finished.wait())
+
+    def test_no_room_anywhere_ends_it_with_a_clear_error(self) -> None:
+        for spoil in ("spare_room", "no_spare"):
+            self.tools = FakeTools()
+            self.clock = self.tools.reactor
+            self.tools.room = 4096
+            if spoil == "spare_room":
+                self.tools.spare_room = 8192
+            else:
+                self.tools.no_spare = True
+            transfer = self.transfer(MIRROR_A, MIRROR_B)
+            client = Client(transfer)
+            response = self.asked(MIRROR_A).head(len(DATA))
+            response.send(DATA[:3_000])
+            response.send(DATA[3_000:9_000])
+            response.send(DATA[9_000:])
+            self.assertTrue(response.left)
+            self.assertIsInstance(client.failure, StoreError)
+            self.assertFalse(self.was_asked(MIRROR_B))
+            self.assertOver(transfer, client)
+
+    def test_a_file_that_cannot_be_made_ends_it_with_a_clear_error(self) -> None:
+        def incoming(_: int | None) -> Memory:
+            raise StoreError("/store", os.strerror(errno.ENOSPC))
+
+        self.patch(self.tools, "incoming", incoming)
+        transfer = self.transfer(MIRROR_A)
+        response = self.asked(MIRROR_A).head(len(DATA))
+        self.assertTrue(response.left)
+        self.failureResultOf(transfer.finished.wait(), StoreError)
+
+
+class Ends(TransferTestCase):
+    def test_cancelling_leaves_nothing_behind(self) -> None:
+        for received in (None, 0, 1000):
+            transfer = self.transfer(MIRROR_A, MIRROR_B)
+            client = Client(transfer)
+            if received is not None:
+                response = self.asked(MIRROR_A).head(len(DATA))
+                response.send(DATA[:received])
+            transfer.cancel()
+            self.assertIsInstance(client.failure, Broken)
+            self.assertFalse(self.was_asked(MIRROR_B))
+            self.assertOver(transfer, client)
+
+    def test_cancelling_while_it_is_hashed_leaves_nothing_behind(self) -> None:
+        self.patch(module, "HASH_INLINE", 0)
+        self.clock.held = True
+        transfer = self.transfer(MIRROR_A)
+        client = Client(transfer)
+        self.asked(MIRROR_A).whole(DATA)
+        transfer.cancel()
+        self.failureResultOf(transfer.finished.wait(), Broken)
+        self.assertOver(transfer, client)
+        self.clock.work()
+
+    def test_a_begun_answer_is_cut_when_no_source_is_left(self) -> None:
+        transfer = self.transfer(MIRROR_A)
+        client = Client(transfer)
+        response = self.asked(MIRROR_A).head(len(DATA))
+        response.send(DATA[:1000])
+        self.clock.advance(MIRROR_HOLD)
+        response.break_off()
+        self.assertTrue(client.aborted)
+        self.assertOver(transfer, client)
+
+    def test_it_goes_on_for_a_while_when_nobody_follows(self) -> None:
+        transfer = self.transfer(MIRROR_A)
+        Client(transfer).leave()
+        self.clock.advance(GRACE - 0.1)
+        self.assertFalse(transfer.finished.known)
+        self.clock.advance(0.2)
+        self.failureResultOf(transfer.finished.wait(), Broken)
+        self.assertOver(transfer)
+
+    def test_one_that_comes_back_in_time_finds_it_running(self) -> None:
+        transfer = self.transfer(MIRROR_A)
+        Client(transfer).leave()
+        self.clock.advance(GRACE - 0.1)
+        client = Client(transfer)
+        self.clock.advance(GRACE)
+        self.asked(MIRROR_A).whole(DATA)
+        self.assertEqual(client.data, DATA)
+
+    def test_the_file_stays_open_for_a_slow_reader(self) -> None:
+        transfer = self.transfer(MIRROR_A)
+        client = Client(transfer)
+        client.paused = True
+        self.asked(MIRROR_A).whole(DATA)
+        transfer.retire()
+        client.resume()
+        self.assertEqual(client.data, DATA)
+        client.leave()
+        self.assertEqual(self.tools.files[0].closed, 1)
+
+    def test_what_no_error_was_foreseen_for_is_logged_and_ends_it(self) -> None:
+        def choose(_: Sequence[Attempt]) -> Attempt | None:
+            raise ZeroDivisionError
+
+        transfer = Transfer(self.tools, Subject(NAME, content(DATA)), choose)
+        transfer.start()
+        self.failureResultOf(transfer.finished.wait(), Broken)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+
+class Collection(TransferTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.signing: list[tuple[Transfer, Deferred[bytes | None]]] = []
+        self.published: list[tuple[str, bytes | None]] = []
+        self.transfers = Transfers(self.tools, sign=self.sign, publish=self.publish)
+        self.addCleanup(self.transfers.stop)
+
+    def sign(self, transfer: Transfer) -> Deferred[bytes | None]:
+        self.signing.append((transfer, Deferred()))
+        return self.signing[-1][1]
+
+    def publish(self, transfer: Transfer, signature: bytes | None) -> Deferred[bool]:
+        # Its file must be open still.
+        data = os.pread(transfer.incoming.fileno(), len(DATA), 0)
+        self.published.append((transfer.subject.file_name if data == DATA else "?", signature))
+        return succeed(True)
+
+    def join(self, *sources: Source, data: bytes = DATA) -> Transfer:
+        return self.transfers.join(Subject(NAME, content(data)), self.chooser(*sources))
+
+    def waiting(self) -> Deferred[bytes | None]:
+        known = self.transfers.signature(NAME)
+        assert known is not None
+        return known[1]
+
+    def test_who_asks_for_the_same_content_shares_one_fetch(self) -> None:
+        first, second = self.join(MIRROR_A), self.join(MIRROR_B)
+        self.assertIs(first, second)
+        clients = [Client(first), Client(second)]
+        self.asked(MIRROR_A).whole(DATA)
+        self.assertEqual([client.data for client in clients], [DATA, DATA])
+        self.assertFalse(self.was_asked(MIRROR_B))
+
+    def test_another_content_of_the_same_name_is_another_transfer(self) -> None:
+        self.assertIsNot(self.join(MIRROR_A), self.join(MIRROR_B, data=WRONG))
+
+    def test_one_alone_is_shared_with_nobody(self) -> None:
+        one, other = (
+            self.transfers.alone(Subject("core.db"), self.chooser(MIRROR_A)) for _ in range(2)
+        )
+        self.assertIsNot(one, other)
+        self.assertEqual(list(self.transfers), [*{one, other}])
+        self.asked(MIRROR_A).whole(DATA)
+        self.assertEqual(len(list(self.transfers)), 1)
+        self.assertEqual((self.signing, self.published), ([], []))
+
+    def test_it_can_be_joined_until_it_is_published(self) -> None:
+        transfer = self.join(MIRROR_A)
+        self.asked(MIRROR_A).whole(DATA)
+        self.assertIs(self.transfers.find(NAME, content(DATA)), transfer)
+        late = Client(transfer)
+        self.assertEqual(late.data, DATA)
+        late.leave()
+        self.signing[0][1].callback(b"sig")
+        self.assertIsNone(self.transfers.find(NAME, content(DATA)))
+        self.assertEqual(self.published, [(NAME, b"sig")])
+        self.assertOver(transfer)
+
+    def test_the_signature_reaches_all_that_wait_and_later_ones(self) -> None:
+        transfer = self.join(MIRROR_A)
+        early = [self.waiting(), self.waiting()]
+        self.asked(MIRROR_A).whole(DATA)
+        late = self.waiting()
+        self.signing[0][1].callback(b"sig")
+        for one in (*early, late, self.waiting()):
+            self.assertEqual(self.successResultOf(one), b"sig")
+        self.assertEqual(len(self.signing), 1)
+        self.assertEqual(len(self.published), 1)
+        self.assertIs(self.signing[0][0], transfer)
+
+    def test_one_without_signature_is_published_as_such(self) -> None:
+        self.join(MIRROR_A)
+        self.asked(MIRROR_A).whole(DATA)
+        self.signing[0][1].callback(None)
+        self.assertIsNone(self.successResultOf(self.waiting()))
+        self.assertEqual(self.published, [(NAME, None)])
+
+    def test_one_whose_signature_cannot_be_had_is_not_published(self) -> None:
+        self.join(MIRROR_A)
+        early = self.waiting()
+        self.asked(MIRROR_A).whole(DATA)
+        self.signing[0][1].errback(Unreachable("m", "gone"))
+        self.failureResultOf(early, Unreachable)
+        self.assertIsNone(self.transfers.signature(NAME))
+        self.assertEqual(self.published, [])
+        self.assertEqual(list(self.transfers), [])
+
+    def test_who_waits_for_the_signature_of_a_failed_transfer_learns_it(self) -> None:
+        self.join(MIRROR_A)
+        early = self.waiting()
+        self.asked(MIRROR_A).answer(404)
+        self.failureResultOf(early, Refused)
+        self.assertIsNone(self.transfers.signature(NAME))
+        self.assertEqual((self.signing, list(self.transfers)), ([], []))
+
+    def test_a_failed_transfer_is_begun_anew(self) -> None:
+        first = self.join(MIRROR_A)
+        self.asked(MIRROR_A).answer(404)
+        second = self.join(MIRROR_B)
+        self.assertIsNot(first, second)
+        self.asked(MIRROR_B).whole(DATA)
+        self.successResultOf(second.finished.wait())
+
+    def test_a_second_content_of_a_name_leaves_none_waiting_for_the_first(self) -> None:
+        self.join(MIRROR_A)
+        first = self.waiting()
+        self.join(MIRROR_B, data=WRONG)
+        self.asked(MIRROR_A).whole(DATA)
+        self.signing[0][1].callback(b"sig")
+        self.assertEqual(self.successResultOf(first), b"sig")
+        second = self.waiting()
+        self.assertNoResult(second)
+        second.cancel()
+        self.failureResultOf(second, CancelledError)
+
+    def test_an_unforeseen_error_leaves_none_waiting(self) -> None:
+        self.join(MIRROR_A)
+        early = self.waiting()
+        self.asked(MIRROR_A).whole(DATA)
+        self.signing[0][1].errback(ZeroDivisionError())
+        self.failureResultOf(early, Broken)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(list(self.transfers), [])
+
+    def test_no_more_signatures_are_remembered_than_asked_for_soon(self) -> None:
+        self.patch(module, "MOST_SIGNATURES", 2)
+        for name in ("a", "b", "c"):
+            self.transfers.join(Subject(name, content(DATA)), self.chooser(MIRROR_A))
+        self.assertIsNone(self.transfers.signature("a"))
+        known = self.transfers.signature("c")
+        assert known is not None
+        known[1].cancel()
+        self.failureResultOf(known[1], CancelledError)
+
+    def test_stop_ends_all_and_leaves_nothing(self) -> None:
+        running = self.join(MIRROR_A)
+        client = Client(running)
+        self.transfers.alone(Subject("core.db"), self.chooser(MIRROR_B))
+        done = self.transfers.join(Subject("z", content(DATA)), self.chooser(PEER_A))
+        self.asked(PEER_A).whole(DATA)
+        self.transfers.stop()
+        self.assertIsInstance(client.failure, Broken)
+        self.assertEqual(list(self.transfers), [])
+        self.assertEqual(self.published, [])
+        done.retire()
+        self.assertOver(running, client)
