@@ -1,0 +1,116 @@
+"""What is installed beside the code: each file is read by the program that it is for."""
+
+from __future__ import annotations
+
+import configparser
+import re
+import shutil
+import sys
+import tomllib
+from itertools import pairwise
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from flocon.options import DEFAULT_CONFIG, LAN_PORT, SYSTEM_STORE, keys, load
+from tests.packaging.workshop import PACKAGING, folder, need, succeed
+
+#: What `systemd-analyze security` may say at most, in tenths.
+MOST_EXPOSURE = 20
+
+
+class ExampleSettings(SynchronousTestCase):
+    """``#key = value`` is a setting, ``# text`` is prose."""
+
+    def setUp(self) -> None:
+        self.text = (PACKAGING / "flocon.toml").read_text()
+        self.uncommented = re.sub(r"^#(?=[a-z])", "", self.text, flags=re.MULTILINE)
+        self.patch(sys.modules["flocon.options"], "DEFAULT_CONFIG", Path("/nonexistent"))
+        self.patch(sys.modules["flocon.options"], "default_store", lambda: SYSTEM_STORE)
+
+    def test_every_key_is_there_once_and_no_other(self) -> None:
+        table = tomllib.loads(self.uncommented)
+        named = []
+        for key, value in table.items():
+            named += [f"{key}.{inner}" for inner in value] if isinstance(value, dict) else [key]
+        self.assertEqual(sorted(named), sorted(keys()))
+
+    def test_as_installed_it_changes_nothing(self) -> None:
+        self.assertEqual(self.loaded(self.text), load({}))
+
+    def test_what_it_calls_a_default_is_one(self) -> None:
+        # The default name is the machine's own, and systemd says where the socket lies.
+        others = re.sub(r"^(name|control) = .*", "", self.uncommented, flags=re.MULTILINE)
+        loaded = self.loaded(others)
+        self.assertEqual(loaded, load({}))
+
+    def test_every_setting_has_words_above_it(self) -> None:
+        lines = self.text.splitlines()
+        for above, line in pairwise(lines):
+            if re.match(r"#[a-z]", line):
+                self.assertTrue(above.startswith("#"), line)
+
+    def test_it_is_looked_for_where_it_is_installed(self) -> None:
+        self.assertIn(f"backup=({str(DEFAULT_CONFIG)[1:]})", (PACKAGING / "PKGBUILD").read_text())
+
+    def loaded(self, text: str) -> object:
+        file = Path(self.mktemp())
+        file.write_text(text)
+        settings = load({"config": file})
+        return type(settings)(
+            **{name: getattr(settings, name) for name in settings.__slots__ if name != "config"}
+        )
+
+
+class Unit(SynchronousTestCase):
+    def setUp(self) -> None:
+        need("systemd-analyze")
+
+    def verify(self, old: str, new: str) -> str:
+        """Return what systemd says of the unit with ``old`` replaced."""
+        unit = folder() / "flocon.service"
+        text = (PACKAGING / unit.name).read_text().replace(old, new)
+        # A test's machine has no twistd in /usr/bin, and systemd looks whether it is there.
+        unit.write_text(text.replace("/usr/bin/twistd", shutil.which("true") or ""))
+        return succeed("systemd-analyze", "verify", "--man=no", str(unit))
+
+    def test_systemd_understands_every_line(self) -> None:
+        self.assertEqual(self.verify("", ""), "")
+        self.assertIn("ProtectClocks", self.verify("ProtectClock=", "ProtectClocks="))
+
+    def test_it_is_hardened(self) -> None:
+        succeed(
+            *("systemd-analyze", "security", "--offline=true", "--no-pager"),
+            *(f"--threshold={MOST_EXPOSURE}", str(PACKAGING / "flocon.service")),
+        )
+
+
+class Firewalls(SynchronousTestCase):
+    def test_firewalld_opens_the_lan_port(self) -> None:
+        service = ET.parse(PACKAGING / "firewalld.xml").getroot()
+        ports = {(port.get("protocol"), port.get("port")) for port in service.iter("port")}
+        self.assertEqual(ports, {("tcp", str(LAN_PORT)), ("udp", str(LAN_PORT))})
+
+    def test_ufw_opens_the_lan_port(self) -> None:
+        profile = configparser.ConfigParser(interpolation=None)
+        profile.read(PACKAGING / "ufw.profile")
+        self.assertEqual(profile["flocon"]["ports"], f"{LAN_PORT}/tcp|{LAN_PORT}/udp")
+        self.assertTrue(profile["flocon"]["title"] and profile["flocon"]["description"])
+
+    def test_nft_takes_the_rules_within_a_chain(self) -> None:
+        need("nft", "unshare", root=True)
+        ruleset = folder() / "ruleset.nft"
+        ruleset.write_text(
+            "table inet filter {\n"
+            "chain input {\n"
+            "type filter hook input priority filter; policy drop;\n"
+            f'include "{PACKAGING / "nftables.conf"}"\n'
+            "}\n"
+            "}\n"
+        )
+        # In a network namespace of its own: no rule of this machine changes.
+        script = 'nft --file "$0" && nft list ruleset'
+        listed = succeed("unshare", "--net", "sh", "-c", script, str(ruleset))
+        self.assertIn(f"th dport {LAN_PORT} accept", listed)
+        self.assertIn("ip protocol igmp accept", listed)

@@ -1,0 +1,156 @@
+"""The package: built by real makepkg, installed by real pacman into a root of its own."""
+
+from __future__ import annotations
+
+import functools
+import re
+import sys
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from flocon import __version__
+from tests.packaging.workshop import (
+    PACKAGING,
+    SITE,
+    folder,
+    need,
+    need_package,
+    package,
+    pacman,
+    succeed,
+)
+
+
+def install() -> Path:
+    """Install the package into an empty root; its scriptlets would find nothing there."""
+    need_package()
+    root = folder()
+    # The hooks that the package brings find no python in there, and pacman says so.
+    pacman(root, "-U", "--nodeps", "--nodeps", "--noscriptlet", str(package()))
+    return root
+
+
+@functools.cache
+def installed() -> Path:
+    """Return a root that tests only look at."""
+    return install()
+
+
+class Installed(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.root = installed()
+
+    def test_every_file_is_where_arch_has_it(self) -> None:
+        listed = pacman(self.root, "-Ql", "--quiet", "flocon").split()
+        files = {
+            str(Path(path).relative_to(self.root)) for path in listed if not path.endswith("/")
+        }
+        python = {path for path in files if path.startswith(SITE)}
+        manuals = {path.stem for path in (PACKAGING.parent / "docs").glob("*.[1-8].rst")}
+        others = {path.name for path in (PACKAGING.parent / "docs").glob("*[!1-8].rst")}
+        self.assertIn("flocon.1", manuals)
+        self.assertEqual(
+            files - python,
+            {f"usr/share/man/man{name[-1]}/{name}.gz" for name in manuals}
+            | {f"usr/share/doc/flocon/{name}" for name in others}
+            | {
+                "etc/flocon.toml",
+                "etc/ufw/applications.d/flocon",
+                "usr/bin/flocon",
+                "usr/lib/firewalld/services/flocon.xml",
+                "usr/lib/systemd/system/flocon.service",
+                "usr/lib/sysusers.d/flocon.conf",
+                "usr/share/doc/flocon/NEWS.rst",
+                "usr/share/doc/flocon/README.rst",
+                "usr/share/flocon/nftables.conf",
+                "usr/share/libalpm/hooks/flocon-plugins.hook",
+                "usr/share/licenses/flocon/LICENSE",
+            },
+        )
+
+    def test_every_module_is_there_and_no_test(self) -> None:
+        site = self.root / SITE
+        source = PACKAGING.parent / "flocon"
+        modules = {str(path.relative_to(source)) for path in source.rglob("*.py")}
+        installed = {
+            str(path.relative_to(site / "flocon")) for path in (site / "flocon").rglob("*.py")
+        }
+        self.assertEqual(installed, modules)
+        self.assertEqual(
+            sorted(path.name for path in site.iterdir()),
+            ["flocon", f"flocon-{__version__}.dist-info", "twisted"],
+        )
+
+    def test_twisteds_folder_gets_the_plugin_and_nothing_of_twisteds(self) -> None:
+        files = {
+            str(path.relative_to(self.root / SITE / "twisted"))
+            for path in (self.root / SITE / "twisted").rglob("*")
+            if path.is_file() and path.suffix != ".pyc"
+        }
+        self.assertEqual(files, {"plugins/flocon_plugin.py"})
+
+    def test_all_is_roots_and_only_root_can_write_it(self) -> None:
+        for line in pacman(self.root, "-Ql", "--quiet", "flocon").split():
+            status = Path(line).stat()
+            self.assertEqual((status.st_uid, status.st_gid), (0, 0), line)
+            wanted = 0o755 if line.endswith(("/", "/usr/bin/flocon")) else 0o644
+            self.assertEqual(status.st_mode & 0o7777, wanted, line)
+
+    def test_pacman_finds_its_files_as_it_packed_them(self) -> None:
+        self.assertIn("0 altered files", pacman(self.root, "-Qkk", "flocon"))
+
+    def test_changed_settings_survive_an_upgrade_and_a_removal(self) -> None:
+        root = install()
+        settings = root / "etc/flocon.toml"
+        settings.write_text("debug = true\n")
+        pacman(root, "-U", "--nodeps", "--nodeps", "--noscriptlet", str(package()))
+        self.assertEqual(settings.read_text(), "debug = true\n")
+        pacman(root, "-R", "--noscriptlet", "flocon")
+        self.assertFalse(settings.exists())
+        self.assertEqual(settings.with_suffix(".toml.pacsave").read_text(), "debug = true\n")
+
+    def test_the_installed_command_and_plugin_work(self) -> None:
+        site = str(self.root / SITE)
+        version = succeed(
+            sys.executable, "-P", str(self.root / "usr/bin/flocon"), "--version", PYTHONPATH=site
+        )
+        self.assertEqual(version, f"flocon {__version__}\n")
+        where = "import flocon.service, twisted.plugins.flocon_plugin as p; print(p.__file__)"
+        self.assertIn(site, succeed(sys.executable, "-P", "-c", where, PYTHONPATH=site))
+
+    def test_no_path_of_the_builder_is_left(self) -> None:
+        builder = str(package().parent).encode()
+        for path in self.root.joinpath("usr").rglob("*"):
+            if path.is_file():
+                self.assertNotIn(builder, path.read_bytes(), path)
+
+    def test_the_user_is_made(self) -> None:
+        need("systemd-sysusers", root=True)
+        succeed("systemd-sysusers", f"--root={self.root}", "flocon.conf")
+        lines = (self.root / "etc/passwd").read_text().splitlines()
+        (line,) = [line for line in lines if line.startswith("flocon:")]
+        home, shell = line.split(":")[5:]
+        self.assertEqual(home, "/var/cache/flocon")
+        self.assertTrue(shell.endswith("/nologin"), shell)
+
+
+class Description(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.text = (PACKAGING / "PKGBUILD").read_text()
+
+    def test_the_version_is_flocons(self) -> None:
+        match = re.search(r"^pkgver=(.*)$", self.text, re.MULTILINE)
+        self.assertEqual(match and match[1], __version__)
+
+    def test_every_requirement_is_a_dependency(self) -> None:
+        setup = (PACKAGING.parent / "setup.cfg").read_text()
+        block = setup.partition("install_requires =\n")[2].partition("\n\n")[0]
+        wanted = {re.split(r"[\[<>=;]", line.strip())[0].lower() for line in block.splitlines()}
+        # Arch's Python is 3.14 or later and has compression.zstd.
+        wanted.discard("backports.zstd")
+        match = re.search(r"^depends=\((.*?)\)", self.text, re.MULTILINE | re.DOTALL)
+        depends = match[1].split() if match else []
+        self.assertEqual({f"python-{name}" for name in wanted} - set(depends), set())
+        self.assertIn("pacman", depends)
+        self.assertIn("gnupg", depends)
