@@ -148,6 +148,8 @@ class Lan:
         self.hosts: dict[str, Host] = {}
         #: Names of the repositories that every host's pacman.conf lists.
         self.repositories: list[str] = []
+        #: Addresses of the mirrors that pacman's configuration has, best first.
+        self.mirrors = [MIRROR_ADDRESS]
         #: The GPGDir of every host's pacman.
         self.keyring = self.folder / "keyring"
         self.bridge = f"{self._prefix}-bridge"
@@ -352,11 +354,10 @@ class Host:
     # pacman
 
     def pacman_conf(self, *, node: bool = True, mirror: bool = True, parallel: int = 5) -> Path:
-        """Write pacman's configuration: the node's ``Server`` line first, then the mirror's."""
+        """Write pacman's configuration: the node's ``Server`` line first, then the mirrors'."""
         suffix = f"{'-node' * node}{'-mirror' * mirror}-{parallel}"
-        servers = [f"http://localhost:{LOOPBACK_PORT}"] * node + [
-            f"http://{MIRROR_ADDRESS}"
-        ] * mirror
+        servers = [f"http://localhost:{LOOPBACK_PORT}"] * node
+        servers += [f"http://{address}" for address in self.lan.mirrors if mirror]
         mirrors = self.folder / f"mirrorlist{suffix}"
         mirrors.write_text("".join(f"Server = {server}/$repo/os/$arch\n" for server in servers))
         options = {
