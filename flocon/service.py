@@ -64,6 +64,7 @@ from flocon.net.fetch import (
     network_location,
     peer_agent,
 )
+from flocon.net.holds import Holds
 from flocon.net.lan import Lan
 from flocon.net.loopback import Loopback
 from flocon.net.multicast import Multicast
@@ -644,8 +645,10 @@ class Node(MultiService):
         self._metered = task.LoopingCall(self._look_at_the_link)
         self._metered.clock = reactor
         handlers = {signal.SIGUSR1: self.log_peers, signal.SIGUSR2: self.rejoin}
+        self._holds = Holds(reactor)
         # Stopped from the last to the first: the bye goes out before anything else ends.
         parts: list[Service] = [
+            self._holds,
             self._pacman,
             self._cache,
             self._prefetch,
@@ -913,6 +916,7 @@ class Node(MultiService):
             "answers": dict(traffic.answers),
             "transfers": len(list(self.desk.transfers)),
             "dropped_datagrams": dict(self._presence.counters),
+            "reactor": self._holds.status(),
         }
 
     def _peer_status(self, peer: Peer, now: float) -> dict[str, Any]:
