@@ -212,6 +212,7 @@ class Cache(Service):
         self._superfluous: set[str] = set()
         self._trim_due = False
         self._save_due = False
+        self._failing = False
         #: Changes of the inventory that were not told yet.
         self._untold: list[Change] = []
         self._unsaved: dict[tuple[Path, str], Remembered | None] = {}
@@ -363,8 +364,11 @@ class Cache(Service):
 
     def _publish_failed(self, failure: Any, file_name: str) -> bool:
         if failure.check(OSError):
-            reason = failure.value.strerror
-            self._log.warn("{file} is not kept: {reason}", file=file_name, reason=reason)
+            # Said once for all files until one is kept again.
+            if not self._failing:
+                reason = failure.value.strerror
+                self._log.warn("{file} is not kept: {reason}", file=file_name, reason=reason)
+            self._failing = True
         else:
             self._log.failure("keeping {file} failed", failure, file=file_name)
         return False
@@ -417,6 +421,7 @@ class Cache(Service):
 
         found, known = await self._in_thread(place, incoming.name)
         incoming.name = None
+        self._failing = False
         self._unsaved.pop((self._shelf.path, file_name), None)
         self._turns.pop(file_name, None)
         self._shelf.touched.add(file_name)
