@@ -72,6 +72,10 @@ class Head:
     etag: str | None
 
 
+class Enough(Exception):  # noqa: N818 - not an error
+    """Raised by a sink that wants no more of a file: the fetch ends, and ended well."""
+
+
 class Sink(Protocol):
     """What takes a file's bytes; both methods may raise a FloconError to end the fetch."""
 
@@ -350,6 +354,9 @@ class _Body(TwistedProtocol):
             return
         try:
             self._sink.write(self._position, data)
+        except Enough:
+            self._end = end
+            self._end_connection()
         except FloconError as failure:
             self._fail(failure)
             return

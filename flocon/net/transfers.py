@@ -23,7 +23,8 @@ from flocon.core.sources import Origin
 from flocon.core.verify import Verifier
 from flocon.errors import Broken, Contradicted, FloconError, SourceError, StoreError, Unreachable
 from flocon.log import logger
-from flocon.net.fetch import NOT_MODIFIED, Head, Limits, Wanted, fetch
+from flocon.net.fetch import NOT_MODIFIED, Head, Limits, Sink, Wanted, fetch
+from flocon.net.several import LEAST_FILE, Several
 from flocon.net.waiting import Outcome
 
 if TYPE_CHECKING:
@@ -132,7 +133,9 @@ class Transfer:
         self._superseded: Incoming | None = None
         self._arrived = Extents()
         self._from_mirrors = Extents()
-        self._contributors: list[Source] = []
+        #: What each source wrote, and, after wrong bytes, what each had written of those.
+        self._written: dict[Source, Extents] = {}
+        self._suspects: dict[Source, Extents] = {}
         self._verifier = Verifier()
         self._hashing: Outcome[None] | None = None
         self.size = subject.content.size if subject.content else None
@@ -273,28 +276,57 @@ class Transfer:
             reader.poke()
 
     async def _take_from(self, attempt: Attempt) -> None:
-        source = self._asking = attempt.source
-        start = self._arrived.reach(self.subject.start)
+        self._asking = attempt.source
+        if self._can_come_from_several(attempt):
+            await self._take_from_several(attempt)
+        else:
+            start = self._arrived.reach(self.subject.start)
+            await self._fetch(attempt, start, None, _Intake(self, attempt.source))
+
+    async def _fetch(self, attempt: Attempt, start: int, end: int | None, sink: Sink) -> None:
+        source = attempt.source
         began = self._clock.seconds()
         failure: SourceError | None = None
-        before = len(self._arrived)
+        counted = _Counted(sink)
         self._tools.reporter.began(source)
         try:
             await fetch(
                 self._tools.agent(source),
                 self._clock,
-                self._wanted(source, start),
-                _Intake(self, source),
+                self._wanted(source, start, end),
+                counted,
                 attempt.limits,
             )
         except SourceError as error:
             failure = error
             raise
         finally:
-            size = max(0, len(self._arrived) - before)
-            self._tools.reporter.ended(source, size, self._clock.seconds() - began, failure)
+            seconds = self._clock.seconds() - began
+            self._tools.reporter.ended(source, counted.bytes, seconds, failure)
 
-    def _wanted(self, source: Source, start: int) -> Wanted:
+    def _can_come_from_several(self, attempt: Attempt) -> bool:
+        content, source = self.subject.content, attempt.source
+        return (
+            content is not None
+            and source.origin is Origin.PEER
+            and not source.relayed
+            and content.size - len(self._arrived) >= LEAST_FILE
+            and self._one_more([attempt]) is not None
+        )
+
+    def _one_more(self, active: Sequence[Attempt]) -> Attempt | None:
+        """Return a holder that is not asked yet, if one is the next best source."""
+        attempt = self._choose([*self._tried, *active])
+        if attempt is None or attempt.source.origin is not Origin.PEER or attempt.source.relayed:
+            return None
+        return attempt
+
+    async def _take_from_several(self, attempt: Attempt) -> None:
+        assert self.subject.content is not None  # noqa: S101 - listed, or it would not be several
+        size = self.subject.content.size
+        await Several(self._clock, _Parted(self), size, attempt, self._one_more).run()
+
+    def _wanted(self, source: Source, start: int, end: int | None) -> Wanted:
         if_range = None
         if start > self.subject.start and self.head and self.subject.content is None:
             if_range = self.head.etag or self.head.modified
@@ -302,6 +334,7 @@ class Transfer:
             source.url,
             source.label,
             start,
+            end,
             modified_since=self.subject.modified_since if start == 0 else None,
             if_range=if_range,
             if_match=self.subject.content.sha256.hex()
@@ -324,8 +357,7 @@ class Transfer:
             self.head = head
         self.size = size
         self.source = source
-        if source not in self._contributors:
-            self._contributors.append(source)
+        self._written.setdefault(source, Extents())
 
     def _check_head(self, source: Source, head: Head) -> None:
         content = self.subject.content
@@ -359,6 +391,7 @@ class Transfer:
             position = known
         self._store(position, data)
         self._arrived.add(position, end)
+        self._written[source].add(position, end)
         if source.origin is Origin.MIRROR:
             self._from_mirrors.add(position, end)
         self._hash_ahead()
@@ -419,24 +452,28 @@ class Transfer:
         await self._hash_all()
         if self._verifier.matches(content):
             return
-        contributors = self._contributors
-        self._restart()
-        self._tools.reporter.contradicted(self.subject.file_name, contributors)
-        names = ", ".join(source.label for source in contributors)
+        written = self._written
+        several = len(written) > 1 and not self._suspects
+        if several:
+            # Which of them it was will show once the right bytes are here.
+            self._suspects = written
+        else:
+            self._tools.reporter.contradicted(self.subject.file_name, list(written))
+        self._restart(keep=several)
+        names = ", ".join(source.label for source in written)
         raise Contradicted(names, "the bytes are not those promised")
 
-    def _restart(self) -> None:
+    def _restart(self, *, keep: bool = False) -> None:
         """Begin the file anew; what readers were given stays for comparison."""
-        if self._superseded is None and any(
-            reader.position > reader.start for reader in self._readers
-        ):
+        keep = keep or any(reader.position > reader.start for reader in self._readers)
+        if self._superseded is None and keep:
             self._superseded, self._file = self._file, None
         elif self._file is not None:
             self._file.close()
             self._file = None
         self._arrived = Extents()
         self._from_mirrors = Extents()
-        self._contributors = []
+        self._written = {}
         self._verifier = Verifier()
         self.head = None
 
@@ -455,8 +492,19 @@ class Transfer:
             for reader in readers:
                 if reader.position > same:
                     reader.abort()
+        await self._find_culprits(old.fileno(), self._file.fileno())
         old.close()
         self._superseded = None
+
+    async def _find_culprits(self, old: int, new: int) -> None:
+        """Tell which of several sources had sent what differs from the right bytes."""
+        suspects, self._suspects = self._suspects, {}
+        for source, extents in suspects.items():
+            for extent in extents:
+                end = extent.end
+                if await self._in_thread(_first_difference, old, new, extent.start, end) < end:
+                    self._tools.reporter.contradicted(self.subject.file_name, [source])
+                    break
 
     @property
     def holds_all(self) -> bool:
@@ -525,6 +573,46 @@ class _Intake:
 
     def write(self, position: int, data: bytes) -> None:
         self._transfer._write(self._source, position, data)  # noqa: SLF001
+
+
+class _Counted:
+    """A sink that counts what comes through it."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self.bytes = 0
+
+    def begin(self, head: Head) -> None:
+        self._sink.begin(head)
+
+    def write(self, position: int, data: bytes) -> None:
+        self.bytes += len(data)
+        self._sink.write(position, data)
+
+
+class _Parted:
+    """A transfer as several sources fill it."""
+
+    def __init__(self, transfer: Transfer) -> None:
+        self._transfer = transfer
+
+    @property
+    def extents(self) -> Extents:
+        return self._transfer._arrived  # noqa: SLF001 - as _Intake
+
+    def begin(self, attempt: Attempt, head: Head) -> None:
+        self._transfer._begin(attempt.source, head)  # noqa: SLF001
+
+    def write(self, attempt: Attempt, position: int, data: bytes) -> None:
+        self._transfer._write(attempt.source, position, data)  # noqa: SLF001
+
+    def fetch(self, attempt: Attempt, start: int, end: int, sink: Sink) -> Deferred[None]:
+        return Deferred.fromCoroutine(
+            self._transfer._fetch(attempt, start, end, sink)  # noqa: SLF001
+        )
+
+    def failed(self, attempt: Attempt, failure: SourceError) -> None:
+        self._transfer._tried.append(replace(attempt, failure=failure))  # noqa: SLF001
 
 
 class Reader:
