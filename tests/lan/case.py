@@ -82,23 +82,32 @@ class LanTestCase(SynchronousTestCase):
     maxDiff = 4_000
 
     def setUp(self) -> None:
+        self.need_lan()
+        self.lab = _lab()
+        self.first, self.second, self.third = self.lab.first, self.lab.second, self.lab.third
+        self.mirror = self.lab.mirror
+        self.use(self.lab.lan, ["core", "extra", "multilib"])
+
+    def need_lan(self) -> None:
+        """Skip the test where no LAN can be made; in CI, fail."""
         if reason := _unavailable():
             if os.environ.get("CI") == "true":
                 self.fail(f"no LAN for the tests: {reason}")
             raise SkipTest(reason)
-        self.lab = _lab()
-        self.first, self.second, self.third = self.lab.first, self.lab.second, self.lab.third
-        self.mirror = self.lab.mirror
-        self.lab.lan.reset()
-        self.lab.lan.repositories = ["core", "extra", "multilib"]
+
+    def use(self, lan: Lan, repositories: list[str]) -> None:
+        """Begin as every test does on this LAN, with these repositories, and tidy up behind."""
+        self.lan = lan
+        lan.reset()
+        lan.repositories = repositories
         self.mirror.start()
         self.mirror.reset()
-        self.addCleanup(self.lab.lan.reset)
+        self.addCleanup(lan.reset)
         # Runs before the reset: cleanups run last in, first out.
         self.addCleanup(self._assert_quiet_logs)
 
     def _assert_quiet_logs(self) -> None:
-        for host in self.lab.lan.hosts.values():
+        for host in self.lan.hosts.values():
             for node in host.nodes:
                 text = node.log_text
                 if _SURPRISES.search(text):

@@ -165,9 +165,11 @@ class Lan:
             host.plug()
         return host
 
-    def mirror(self) -> Mirror:
-        """Add a host with nginx, which serves ``Mirror.root``."""
-        host = self.host("mirror", MIRROR_ADDRESS)
+    def mirror(self, *, delay: float = 0.0) -> Mirror:
+        """Add a host with nginx, which serves ``Mirror.root``, ``delay`` seconds away."""
+        host = self.host("mirror", MIRROR_ADDRESS, plugged=not delay)
+        if delay:
+            host.plug_far(delay)
         return Mirror(host)
 
     def reset(self) -> None:
@@ -178,6 +180,7 @@ class Lan:
     def close(self) -> None:
         for host in self.hosts.values():
             host.end_processes()
+            host.cut_wire()
             _remove_namespace(host.namespace)
         _remove_namespace(self.bridge)
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -201,6 +204,7 @@ class Host:
         self._port = f"p-{name}"
         self._plugged = False
         self._limited = False
+        self._wire: subprocess.Popen[bytes] | None = None
         _run("ip", "netns", "add", namespace)
         self.ip("link", "set", "lo", "up")
         self._make_folders()
@@ -220,6 +224,40 @@ class Host:
         self.ip("addr", "add", f"{self.address}/24", "dev", "eth0")
         self.ip("link", "set", "eth0", "up")
         self._plugged = True
+
+    def plug_far(self, delay: float) -> None:
+        """Plug in as ``plug`` does, by a wire on which everything takes ``delay`` seconds."""
+        ends = (self.lan.bridge, self._port, self.namespace, "eth0")
+        self._wire = subprocess.Popen(
+            [
+                "setpriv",
+                "--pdeathsig",
+                "KILL",
+                "--",
+                sys.executable,
+                "-m",
+                "tests.lan.wire",
+                str(delay),
+                *ends,
+            ],
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+        )
+        assert self._wire.stdout is not None
+        if self._wire.stdout.readline() != b"ready\n":
+            raise RuntimeError("no TAP devices can be made here")
+        _run("ip", "-n", self.lan.bridge, "link", "set", self._port, "master", "bridge", "up")
+        self.ip("addr", "add", f"{self.address}/24", "dev", "eth0")
+        self.ip("link", "set", "eth0", "up")
+        self._plugged = True
+
+    def cut_wire(self) -> None:
+        """End the process that ``plug_far`` started, and its devices with it."""
+        if self._wire is not None:
+            self._wire.kill()
+            self._wire.communicate(timeout=5)
+            self._wire = None
 
     def unplug(self) -> None:
         """Take ``eth0`` away, as a pulled USB adapter does."""
