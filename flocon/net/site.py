@@ -34,10 +34,18 @@ class Channel(http.HTTPChannel):
         self.site.release(self._address)
         super().connectionLost(reason)
 
+    def resetTimeout(self) -> None:
+        """Give no more time for a piece of a request: the head is due from the last answer on."""
+
     def timeoutConnection(self) -> None:
         # HTTPChannel writes a line for each; a stranger could fill a log with them.
         self.site.counters["timed out"] += 1
         self.forceAbortClient()
+
+    def forceAbortClient(self) -> None:
+        """Close the connection, in HTTPChannel's own way but for the line it writes."""
+        transport: Any = self.transport
+        transport.abortConnection()
 
 
 class Request(server.Request):
@@ -49,6 +57,8 @@ class Request(server.Request):
     def gotLength(self, length: int | None) -> None:
         if length != 0:
             # Nobody has a reason to send one, and twisted.web would write it to a file.
+            site: Site = self.channel.factory
+            site.counters["request body"] += 1
             self.channel.forceAbortClient()
             length = 0
         super().gotLength(length)

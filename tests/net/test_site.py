@@ -1,0 +1,141 @@
+"""What strangers do to the server is counted, bounded, and leaves no line in the log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.error import ConnectionDone
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.logger import globalLogPublisher
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.resource import Resource
+from twisted.web.server import Request
+
+from flocon.net.site import IDLE_SECONDS, Site, host_of
+
+
+class Hello(Resource):
+    isLeaf = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.requests: list[Request] = []
+
+    def render(self, request: Request) -> bytes:
+        self.requests.append(request)
+        return b"hello"
+
+
+class SiteTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.hello = Hello()
+        self.site = Site(self.clock, self.hello, most_connections=5, most_per_address=2)
+        self.site.doStart()
+        self.addCleanup(self.site.doStop)
+        self.lines: list[Any] = []
+        observer: Any = self.lines.append
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+
+    def connect(self, host: str = "10.0.0.1") -> StringTransport | None:
+        address = IPv4Address("TCP", host, 1234)
+        channel = self.site.buildProtocol(address)
+        if channel is None:
+            return None
+        transport = StringTransport(peerAddress=address)
+        transport.channel = channel  # type: ignore[attr-defined]
+        channel.makeConnection(transport)
+        return transport
+
+    def connected(self, host: str = "10.0.0.1") -> Any:
+        transport = self.connect(host)
+        assert transport is not None
+        return transport
+
+    def close(self, transport: Any) -> None:
+        transport.channel.connectionLost(Failure(ConnectionDone()))
+
+    def test_a_request_is_answered_and_writes_no_line(self) -> None:
+        transport = self.connected()
+        transport.channel.dataReceived(b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n")
+        self.assertTrue(transport.value().endswith(b"\r\n\r\nhello"))
+        self.assertEqual(self.lines, [])
+
+    def test_a_request_with_a_body_is_cut_off_and_counted(self) -> None:
+        for head in (b"Content-Length: 1000000000", b"Transfer-Encoding: chunked"):
+            transport = self.connected()
+            transport.channel.dataReceived(b"POST /x HTTP/1.1\r\nHost: h\r\n" + head + b"\r\n\r\n")
+            self.assertTrue(transport.disconnecting or transport.disconnected)
+            self.close(transport)
+        self.assertEqual(self.site.counters["request body"], 2)
+        self.assertEqual((self.hello.requests, self.lines), ([], []))
+
+    def test_more_connections_of_one_address_than_allowed_are_counted(self) -> None:
+        self.connected()
+        self.connected()
+        self.assertIsNone(self.connect())
+        self.connected("10.0.0.2")
+        self.assertEqual(self.site.counters["too many connections"], 1)
+        self.assertEqual(self.lines, [])
+
+    def test_more_connections_in_all_than_allowed_are_counted(self) -> None:
+        for at in range(5):
+            self.connected(f"10.0.0.{at}")
+        self.assertIsNone(self.connect("10.0.1.1"))
+        self.assertEqual(self.site.counters["too many connections"], 1)
+
+    def test_a_closed_connection_makes_room(self) -> None:
+        transports = [self.connected(), self.connected()]
+        self.close(transports[0])
+        self.connected()
+        self.assertIsNone(self.connect())
+
+    def test_no_address_is_remembered_that_has_no_connection(self) -> None:
+        for at in range(20):
+            self.close(self.connected(f"10.0.0.{at}"))
+        self.connected("10.0.0.1")
+        self.connected("10.0.0.1")
+        self.assertIsNone(self.connect("10.0.0.1"))
+        self.assertEqual(set(self.site._connections), {"10.0.0.1"})
+
+    def test_an_idle_connection_is_cut_and_counted(self) -> None:
+        for sent in (b"", b"GET /x HT", b"GET /x HTTP/1.1\r\nHost: h\r\n"):
+            transport = self.connected()
+            transport.channel.dataReceived(sent)
+            self.clock.advance(IDLE_SECONDS)
+            self.assertTrue(transport.disconnecting or transport.disconnected, sent)
+            self.close(transport)
+        self.assertEqual(self.site.counters["timed out"], 3)
+        self.assertEqual(self.lines, [])
+
+    def test_a_header_that_drips_is_no_reason_to_wait(self) -> None:
+        transport = self.connected()
+        transport.channel.dataReceived(b"GET /x HTTP/1.1\r\n")
+        for at in range(100):
+            if transport.disconnecting or transport.disconnected:
+                break
+            transport.channel.dataReceived(b"X-%d: y\r\n" % at)
+            self.clock.advance(IDLE_SECONDS / 2)
+        self.assertLess(at, 10)
+
+    def test_nothing_is_left_to_do_when_all_have_gone(self) -> None:
+        self.close(self.connected())
+        self.site.doStop()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class Hosts(SynchronousTestCase):
+    def test_the_host_of_an_address(self) -> None:
+        for address, host in {
+            IPv4Address("TCP", "10.0.0.1", 1): "10.0.0.1",
+            IPv6Address("TCP", "::ffff:10.0.0.1", 1): "10.0.0.1",
+            IPv6Address("TCP", "fe80::1%eth0", 1): "fe80::1%eth0",
+            IPv6Address("TCP", "::1", 1): "::1",
+            UNIXAddress("/run/x"): "",
+            None: "",
+        }.items():
+            self.assertEqual(host_of(address), host)
