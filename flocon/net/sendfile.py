@@ -193,7 +193,10 @@ class _CopySender(Sender):
                 if self.position >= self.end:
                     self._finish()
                 return
-            data = os.pread(self._fileno(), min(available, READ_STEP), self.position)
+            try:
+                data = os.pread(self._fileno(), min(available, READ_STEP), self.position)
+            except OSError:
+                data = b""
             if not data:
                 self.abort()
                 return

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from twisted.internet import error, protocol, reactor, ssl
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
@@ -32,6 +28,7 @@ from flocon.net.fetch import (
     network_location,
     peer_agent,
 )
+from tests.net.certificate import CERTIFICATE
 from tests.net.fakes import FakeAgent, FakeReactor
 
 LIMITS = Limits(first_byte=2.0, stall=4.0)
@@ -399,31 +396,6 @@ class _Anything:
         return ssl.optionsForClientTLS(hostname.decode(), trustRoot=CERTIFICATE)
 
 
-def _certificate() -> ssl.PrivateCertificate:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = certificate.public_bytes(serialization.Encoding.PEM) + key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    loaded: ssl.PrivateCertificate = ssl.PrivateCertificate.loadPEM(pem)
-    return loaded
-
-
-CERTIFICATE = _certificate()
 HALF = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc"
 
 
