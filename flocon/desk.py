@@ -1,0 +1,510 @@
+"""The desk: what the faces ask, answered from what ``core``, ``net`` and ``host`` know together.
+
+Part of the front door, as ``service`` is: what is listed and held, who is asked next and how
+patiently, and where a signature comes from. The rules themselves are in ``core``.
+"""
+
+from __future__ import annotations
+
+import time
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from twisted.internet import defer, task
+
+from flocon.core.names import Asked, parse_file_name
+from flocon.core.sources import (
+    Dated,
+    Holder,
+    Origin,
+    Source,
+    order_for_database,
+    owners_before,
+    rank_holders,
+    rank_mirrors,
+    rank_owners,
+)
+from flocon.errors import Broken, Refused, SourceError, Stalled, StoreError
+from flocon.host.databases import open_database
+from flocon.host.keyring import Keyring, Verdict
+from flocon.host.pacman import PacmanWatch, servers_for
+from flocon.log import logger
+from flocon.net.fetch import (
+    Limits,
+    Wanted,
+    fetch_small,
+    last_modified,
+    literal_host,
+    mirror_agent,
+    network_location,
+    peer_agent,
+)
+from flocon.net.transfers import Attempt, Subject, Transfers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from twisted.internet.defer import Deferred
+
+    from flocon.core.inventory import Content, Inventory
+    from flocon.core.peers import Peer
+    from flocon.core.presence import Identity
+    from flocon.core.standing import Standing
+    from flocon.core.syncdb import Entry
+    from flocon.core.traffic import Traffic
+    from flocon.host.cache import Cache
+    from flocon.net.neighbourhood import Neighbourhood
+    from flocon.net.transfers import Incoming, Transfer
+    from flocon.options import Settings
+
+#: A peer answers within its LAN's round trip, or is asked no more for a while.
+PEER_CONNECT = 0.5
+PEER_LIMITS = Limits(first_byte=1.0, stall=2.0)
+#: An owner waits for its mirrors itself, and may have to change to another of them.
+RELAY_LIMITS = Limits(first_byte=1.5, stall=4.5)
+MIRROR_CONNECT = 2.5
+MIRROR_LIMITS = Limits(first_byte=2.5, stall=4.0)
+#: The second time round a mirror gets longer, but pacman waits 10 s in all for the first byte.
+PATIENT_FIRST_BYTE = 4.0
+PACMAN_PATIENCE = 8.5
+#: Owners asked, one after the other, before this node turns to the mirrors itself.
+MOST_OWNERS = 3
+#: An owner that follows another owner itself looks again so often, after so many seconds.
+RELAY_LOOKS = 5
+RELAY_PAUSE = 0.1
+#: Peers asked how new their database is, where the operator lets them answer.
+MOST_DATABASES = 8
+#: How often one mirror is asked for one file, once bytes of it came.
+MOST_TRIES = 3
+#: A signature is a few hundred bytes; pacman takes 16 KiB.
+LARGEST_SIGNATURE = 16 << 10
+#: Seconds pacman's request waits for a sync database that was replaced a moment ago.
+SETTLING_PATIENCE = 3.0
+
+
+class Reporter:
+    """Takes note of how sources did."""
+
+    _log = logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        standing: Standing,
+        traffic: Traffic,
+        offence: Callable[[Source, str], None],
+    ) -> None:
+        self._reactor = reactor
+        self._standing = standing
+        self._traffic = traffic
+        self._offence = offence
+
+    def began(self, source: Source) -> None:
+        self._standing.began(source.key)
+
+    def ended(self, source: Source, size: int, seconds: float, failure: SourceError | None) -> None:
+        self._standing.ended(source.key)
+        if source.origin is Origin.PEER:
+            self._traffic.from_peers_bytes += size
+        else:
+            self._traffic.from_mirrors_bytes += size
+        if failure is None:
+            self._standing.succeeded(source.key, size, seconds)
+        elif not (isinstance(failure, Refused) and source.origin is Origin.MIRROR):
+            # A mirror that lacks a file is a mirror all the same.
+            self._standing.failed(source.key, self._reactor.seconds())
+
+    def contradicted(self, file_name: str, contributors: Sequence[Source]) -> None:
+        self._log.warn(
+            "wrong bytes for {file} from {sources}; they are fetched elsewhere",
+            file=file_name,
+            sources=", ".join(map(str, contributors)),
+        )
+        for source in contributors:
+            self._standing.failed(source.key, self._reactor.seconds())
+        only = contributors[0] if len(contributors) == 1 else None
+        # Of several it cannot be told which one it was; and an owner passes on what a mirror sent.
+        if only is not None and only.origin is Origin.PEER and not only.relayed:
+            self._offence(only, f"wrong bytes for {file_name}")
+
+
+class Desk:
+    """Answers what the faces ask: what is listed, what is held, who is asked next."""
+
+    _log = logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        *,
+        settings: Settings,
+        identity: Identity,
+        pacman: PacmanWatch,
+        cache: Cache,
+        neighbourhood: Neighbourhood,
+        standing: Standing,
+        traffic: Traffic,
+        offence: Callable[[Source, str], None],
+    ) -> None:
+        self.reactor = reactor
+        self.settings = settings
+        self.epoch = identity.epoch
+        self.node = identity.node
+        #: Whether this node fetches for others now.
+        self.relays = settings.relay
+        self.traffic = traffic
+        self.reporter = Reporter(reactor, standing, traffic, offence)
+        self._pacman = pacman
+        self._cache = cache
+        self._neighbourhood = neighbourhood
+        self._standing = standing
+        self._peer_agent, self._peer_pool = peer_agent(reactor, PEER_CONNECT)
+        self._mirror_agent, self._mirror_pool = mirror_agent(reactor, MIRROR_CONNECT)
+        self.transfers = Transfers(self, sign=self._sign, publish=self._publish)
+        self._keyring: tuple[Path, Keyring] | None = None
+        self.status: Callable[[], dict[str, Any]] = dict
+
+    # What transfers need
+
+    def agent(self, source: Source) -> Any:
+        return self._peer_agent if source.origin is Origin.PEER else self._mirror_agent
+
+    def incoming(self, size: int | None) -> Incoming:
+        return self._cache.incoming(size)
+
+    def spare(self) -> Incoming:
+        return self._cache.spare()
+
+    # What the faces need
+
+    @property
+    def inventory(self) -> Inventory:
+        return self._cache.inventory
+
+    def settled(self) -> Deferred[None]:
+        return self._pacman.settled(SETTLING_PATIENCE)
+
+    def entry(self, asked: Asked) -> Entry | None:
+        found = self._pacman.listing.find(asked.file.subject, asked.repository)
+        return found[0] if found else None
+
+    def held(self, file_name: str, content: Content | None) -> Any:
+        found = self._cache.find(file_name)
+        return found if found and content in {None, found.content} else None
+
+    def open(self, found: Any, *, signature: bool) -> Any:
+        return self._cache.open(found, signature=signature)
+
+    def signature(self, file_name: str) -> Any:
+        return self.transfers.signature(file_name)
+
+    def package(self, asked: Asked, entry: Entry | None, start: int) -> Transfer:
+        """Return the transfer that brings a package.
+
+        The rest of a file that nobody on the LAN holds is taken from the mirrors as it is:
+        fetching all of it again for the LAN would cost more than it saves.
+        """
+        servers = self._servers(asked, entry)
+        name = asked.file.text
+        if entry is None:
+            return self.transfers.alone(Subject(name), self._chooser(name, servers, None))
+        running = self.transfers.find(name, entry.content)
+        if (
+            start
+            and running is None
+            and not self._neighbourhood.holding(entry.file_name, entry.content)
+        ):
+            subject = Subject(name, start=start)
+            return self.transfers.alone(subject, self._chooser(name, servers, None))
+        return self.transfers.join(
+            Subject(name, entry.content), self._chooser(name, servers, entry)
+        )
+
+    def relay(self, asked: Asked, etag: str | None) -> Deferred[Transfer | None]:
+        """Return the transfer that brings a listed package to peers; None refuses."""
+        return defer.Deferred.fromCoroutine(self._relay(asked, etag))
+
+    async def _relay(self, asked: Asked, etag: str | None) -> Transfer | None:
+        entry = self.entry(asked)
+        if not self.relays or entry is None or etag not in {None, f'"{entry.sha256.hex()}"'}:
+            return None
+        for _ in range(RELAY_LOOKS):
+            transfer = self.transfers.find(entry.file_name, entry.content)
+            if transfer is None:
+                return self._begin_relay(asked, entry)
+            if not transfer.follows_a_relay:
+                return transfer
+            # Another owner was asked for it; if that one has just failed, this node is the next.
+            await task.deferLater(self.reactor, RELAY_PAUSE)
+        return None
+
+    def _begin_relay(self, asked: Asked, entry: Entry) -> Transfer | None:
+        """Fetch from the mirrors alone: a request is never passed on to another peer."""
+        relaying = sum(transfer.relaying for transfer in self.transfers)
+        if relaying >= self.settings.peers.relays:
+            return None
+        name = entry.file_name
+        chooser = self._chooser(name, self._servers(asked, entry), None)
+        transfer = self.transfers.join(Subject(name, entry.content), chooser)
+        transfer.relaying = True
+        return transfer
+
+    def from_mirrors(self, asked: Asked, modified_since: str | None) -> Transfer:
+        name = asked.file.text
+        servers = self._servers(asked, None)
+        subject = Subject(name, modified_since=modified_since)
+        return self.transfers.alone(subject, self._chooser(name, servers, None))
+
+    def database(self, asked: Asked, modified_since: str | None) -> Deferred[Transfer]:
+        """Return the transfer that brings a database: from the mirrors, or as the operator lets."""
+        return defer.Deferred.fromCoroutine(self._database(asked, modified_since))
+
+    async def _database(self, asked: Asked, modified_since: str | None) -> Transfer:
+        if self.settings.databases != "lan":
+            return self.from_mirrors(asked, modified_since)
+        name = asked.file.text
+        mirrors = self._mirrors(name, self._servers(asked, None), self.reactor.seconds())
+        peers = await self._peers_databases(asked)
+        since = _seconds(modified_since)
+        order = order_for_database(mirrors, peers, since, time.time())
+
+        def choose(tried: Sequence[Attempt]) -> Attempt | None:
+            asked_already = [attempt.source for attempt in tried]
+            left = [source for source in order if source not in asked_already]
+            return Attempt(left[0], _limits(left[0])) if left else None
+
+        return self.transfers.alone(Subject(name, modified_since=modified_since), choose)
+
+    async def _peers_databases(self, asked: Asked) -> list[Dated]:
+        """Ask a few peers at once how new theirs is; who does not answer soon has none."""
+        peers = [
+            peer
+            for peer in self._neighbourhood.sharing(asked.file.name)
+            if not self._standing.demoted(peer.node, self.reactor.seconds())
+        ]
+        sources = [_database_source(peer, asked.file.text) for peer in peers[:MOST_DATABASES]]
+        answers = await defer.DeferredList(
+            [defer.Deferred.fromCoroutine(self._dated(source)) for source in sources],
+            consumeErrors=True,
+        )
+        return [dated for good, dated in answers if good and dated is not None]
+
+    async def _dated(self, source: Source) -> Dated | None:
+        wanted = Wanted(source.url, source.label)
+        modified = await last_modified(
+            self._peer_agent, self.reactor, wanted, PEER_LIMITS.first_byte
+        )
+        seconds = _seconds(modified)
+        return None if seconds is None else Dated(source, seconds)
+
+    def open_database(self, file_name: str) -> Any:
+        """Open this machine's own database for peers, where the operator shares them."""
+        if self.settings.databases != "lan":
+            raise StoreError(file_name, "databases are not shared here")
+        return open_database(self._pacman.configuration.sync_directory, file_name)
+
+    # Whom to ask
+
+    def _servers(self, asked: Asked, entry: Entry | None) -> tuple[str, ...]:
+        configuration = self._pacman.configuration
+        repository = asked.repository or (entry.repository if entry else "")
+        if repository:
+            return servers_for(configuration, repository, asked.architecture)
+        every = (servers_for(configuration, one.name, "") for one in configuration.repositories)
+        return tuple(dict.fromkeys(server for servers in every for server in servers))
+
+    def _chooser(
+        self, name: str, servers: Sequence[str], entry: Entry | None
+    ) -> Callable[[Sequence[Attempt]], Attempt | None]:
+        began = self.reactor.seconds()
+
+        def choose(tried: Sequence[Attempt]) -> Attempt | None:
+            waited = self.reactor.seconds() - began
+            return self._next(name, servers, entry, tried, waited)
+
+        return choose
+
+    def _next(
+        self,
+        name: str,
+        servers: Sequence[str],
+        entry: Entry | None,
+        tried: Sequence[Attempt],
+        waited: float,
+    ) -> Attempt | None:
+        now = self.reactor.seconds()
+        holders = self._holders(name, entry, now) if entry else []
+        mirrors = self._mirrors(name, servers, now)
+        good = [one for one in holders if not self._standing.demoted(one.key, now)]
+        last = [one for one in holders if one not in good]
+        owners = self._owners(entry) if entry else []
+        asked = [attempt.source for attempt in tried]
+        for source in [*good, *owners, *mirrors, *last]:
+            if source not in asked:
+                return Attempt(source, _limits(source))
+        patience = min(PATIENT_FIRST_BYTE, PACMAN_PATIENCE - waited)
+        slow = {one.source for one in tried if isinstance(one.failure, (Stalled, Broken))}
+        again = [one for one in mirrors if one in slow and asked.count(one) < MOST_TRIES]
+        if again and patience > 1:
+            source = min(again, key=asked.count)
+            return Attempt(source, Limits(first_byte=patience, stall=MIRROR_LIMITS.stall))
+        return None
+
+    def _holders(self, name: str, entry: Entry, now: float) -> list[Source]:
+        peers = {
+            peer.node: peer for peer in self._neighbourhood.holding(entry.file_name, entry.content)
+        }
+        holders = [Holder(node, near=True) for node in peers]
+        ranked = rank_holders(holders, name, self._standing, now)
+        return [_peer_source(peers[holder.node], name) for holder in ranked]
+
+    def _owners(self, entry: Entry) -> list[Source]:
+        """Return the peers to ask to fetch a file that nobody holds, before the mirrors."""
+        now = self.reactor.seconds()
+        own = self.node
+        able = {
+            peer.node: peer
+            for peer in self._neighbourhood.able(entry.repository)
+            if not self._standing.demoted(peer.node, now)
+        }
+        nodes = [*able, own] if self.relays else list(able)
+        ranked = rank_owners(nodes, entry.file_name)
+        return [
+            _owner_source(able[node], entry) for node in owners_before(ranked, own, MOST_OWNERS)
+        ]
+
+    def _mirrors(self, name: str, servers: Sequence[str], now: float) -> list[Source]:
+        keys = [network_location(server) for server in servers]
+        ranked = rank_mirrors(servers, keys, self._standing, now)
+        return [_mirror_source(server, name) for server in ranked]
+
+    # Signatures, and what is kept
+
+    async def _sign(self, transfer: Transfer) -> bytes | None:
+        """Return the signature of a package that arrived; None where the mirrors have none."""
+        name, content = transfer.subject.file_name, transfer.subject.content
+        entries = [one for one in self._pacman.listing.find(name) if one.content == content]
+        if not entries:
+            return None
+        entry = entries[0]
+        if entry.signature is not None:
+            return entry.signature
+        source = transfer.source
+        if source is not None and source.origin is Origin.PEER:
+            signature = await self._peers_signature(transfer, entry, source)
+            if signature is not None:
+                return signature
+        return await self._mirrors_signature(name, entry)
+
+    async def _peers_signature(
+        self, transfer: Transfer, entry: Entry, source: Source
+    ) -> bytes | None:
+        """Return what a holder has for a signature, if pacman's keyring says that it is right."""
+        now = self.reactor.seconds()
+        others = [one for one in self._holders(entry.file_name, entry, now) if one != source]
+        for holder in [source, *others[:2]]:
+            try:
+                signature = await self._small(holder, PEER_LIMITS)
+            except SourceError:
+                continue
+            verdict = await self._pacman_keyring().verify(transfer.incoming.fileno(), signature)
+            if verdict is Verdict.GOOD:
+                return signature
+            if verdict is Verdict.BAD:
+                self.reporter.contradicted(entry.file_name + ".sig", [holder])
+        return None
+
+    async def _mirrors_signature(self, name: str, entry: Entry) -> bytes | None:
+        configuration = self._pacman.configuration
+        servers = servers_for(configuration, entry.repository, "")
+        failure: SourceError | None = None
+        for source in self._mirrors(name, servers, self.reactor.seconds()):
+            try:
+                return await self._small(source, MIRROR_LIMITS)
+            except Refused as refused:
+                if refused.status != 404:  # noqa: PLR2004
+                    failure = refused
+            except SourceError as error:
+                failure = error
+        if failure is not None:
+            raise failure
+        return None
+
+    async def _small(self, source: Source, limits: Limits) -> bytes:
+        wanted = Wanted(source.url + ".sig", source.label)
+        data = await fetch_small(
+            self.agent(source), self.reactor, wanted, limits, LARGEST_SIGNATURE
+        )
+        if source.origin is Origin.PEER:
+            self.traffic.from_peers_bytes += len(data)
+        else:
+            self.traffic.from_mirrors_bytes += len(data)
+        return data
+
+    def _pacman_keyring(self) -> Keyring:
+        directory = self._pacman.configuration.gpg_directory
+        if self._keyring is None or self._keyring[0] != directory:
+            self._keyring = (directory, Keyring(self.reactor, directory))
+        return self._keyring[1]
+
+    async def _publish(self, transfer: Transfer, signature: bytes | None) -> bool:
+        subject = transfer.subject
+        assert subject.content is not None  # noqa: S101 - only listed files come here
+        return await self._cache.publish(
+            transfer.incoming, subject.file_name, subject.content, signature
+        )
+
+    async def stop(self) -> None:
+        self.transfers.stop()
+        await self._peer_pool.closeCachedConnections()
+        await self._mirror_pool.closeCachedConnections()
+
+
+def _peer_source(peer: Peer, file_name: str) -> Source:
+    place = f"{literal_host(peer.address)}:{peer.port}"
+    return Source(Origin.PEER, peer.node, peer.address, f"http://{place}/pkg/{_quote(file_name)}")
+
+
+def _database_source(peer: Peer, file_name: str) -> Source:
+    place = f"{literal_host(peer.address)}:{peer.port}"
+    return Source(Origin.PEER, peer.node, peer.address, f"http://{place}/db/{_quote(file_name)}")
+
+
+def _seconds(date: str | None) -> float | None:
+    """Return an HTTP date as seconds since 1970, None where it is none."""
+    try:
+        return parsedate_to_datetime(date).timestamp() if date else None
+    except ValueError:
+        return None
+
+
+def _owner_source(peer: Peer, entry: Entry) -> Source:
+    place = f"{literal_host(peer.address)}:{peer.port}"
+    # The architecture only matters to nodes whose mirrors are not resolved by pacman.conf.
+    architecture = _architecture(entry.file_name)
+    path = f"/relay/{entry.repository}/{architecture}/{_quote(entry.file_name)}"
+    return Source(Origin.PEER, peer.node, peer.address, f"http://{place}{path}", relayed=True)
+
+
+def _limits(source: Source) -> Limits:
+    if source.relayed:
+        return RELAY_LIMITS
+    return PEER_LIMITS if source.origin is Origin.PEER else MIRROR_LIMITS
+
+
+def _mirror_source(server: str, file_name: str) -> Source:
+    place = network_location(server)
+    url = f"{server.rstrip('/')}/{_quote(file_name)}"
+    return Source(Origin.MIRROR, place, place.rpartition("@")[2], url)
+
+
+def _architecture(file_name: str) -> str:
+    file = parse_file_name(file_name)
+    return file.architecture if file else "any"
+
+
+def _quote(file_name: str) -> str:
+    # ':' and '+' stand raw, as pacman itself sends them: some mirrors know no other way.
+    return quote(file_name, safe=":+~@^")
