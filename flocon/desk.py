@@ -61,13 +61,15 @@ if TYPE_CHECKING:
 
 #: A peer answers within its LAN's round trip, or is asked no more for a while.
 PEER_CONNECT = 0.5
-PEER_LIMITS = Limits(first_byte=1.0, stall=2.0)
+PEER_LIMITS = Limits(first_byte=1.0, stall=2.0, step=8 << 10)
 #: An owner waits for its mirrors itself, and may have to change to another of them.
-RELAY_LIMITS = Limits(first_byte=1.5, stall=4.5)
+RELAY_LIMITS = Limits(first_byte=1.5, stall=2.9, step=2 << 10)
 MIRROR_CONNECT = 2.5
-MIRROR_LIMITS = Limits(first_byte=2.5, stall=4.0)
-#: The second time round a mirror gets longer, but pacman waits 10 s in all for the first byte.
+MIRROR_LIMITS = Limits(first_byte=2.5, stall=2.5, step=1 << 10)
+#: The second time round a mirror gets longer and may drip: there is nobody better. But pacman
+#: waits 10 s in all for the first byte.
 PATIENT_FIRST_BYTE = 4.0
+PATIENT_STALL = 4.0
 PACMAN_PATIENCE = 8.5
 #: Owners asked, one after the other, before this node turns to the mirrors itself.
 MOST_OWNERS = 3
@@ -349,7 +351,7 @@ class Desk:
         again = [one for one in mirrors if one in slow and asked.count(one) < MOST_TRIES]
         if again and patience > 1:
             source = min(again, key=asked.count)
-            return Attempt(source, Limits(first_byte=patience, stall=MIRROR_LIMITS.stall))
+            return Attempt(source, Limits(first_byte=patience, stall=PATIENT_STALL))
         return None
 
     def _holders(self, name: str, entry: Entry, now: float) -> list[Source]:

@@ -51,10 +51,14 @@ OK, PARTIAL_CONTENT, NOT_MODIFIED = 200, 206, 304
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long to wait, in seconds: for a connection, for headers, for the next bytes."""
+    """How long to wait, in seconds: for an answer's head, and for each ``step`` bytes of its body.
+
+    A source that drips is as good as one that is silent: what it sends counts by whole steps.
+    """
 
     first_byte: float
     stall: float
+    step: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +181,7 @@ async def fetch(
         raise
     if head.status == NOT_MODIFIED:
         return head
-    body = _Body(clock, wanted, head, sink, limits.stall)
+    body = _Body(clock, wanted, head, sink, limits)
     response.deliverBody(body)
     await body.done
     return head
@@ -303,13 +307,15 @@ class _Body(TwistedProtocol):
     """Hands the body on to the sink; ends it when it stalls, overruns or is cancelled."""
 
     def __init__(
-        self, clock: IReactorTime, wanted: Wanted, head: Head, sink: Sink, stall: float
+        self, clock: IReactorTime, wanted: Wanted, head: Head, sink: Sink, limits: Limits
     ) -> None:
         self._clock = clock
         self._wanted = wanted
         self._sink = sink
-        self._stall = stall
+        self._stall = limits.stall
+        self._step = limits.step
         self._position = head.start
+        self._next_step = head.start + limits.step
         self._end = head.size
         if wanted.end is not None and head.status != OK and head.size is not None:
             self._end = min(wanted.end, head.size)
@@ -324,11 +330,13 @@ class _Body(TwistedProtocol):
         self._watch = self._clock.callLater(self._stall, self._look)
 
     def _look(self) -> None:
-        """See whether anything came since; one timer an answer, however many chunks."""
+        """See whether a step was made since; one timer an answer, however many chunks."""
         idle = self._clock.seconds() - self._last
         if idle >= self._stall:
             self._watch = None
-            self._fail(Stalled(self._wanted.source, f"silent for {self._stall:g} s"))
+            self._fail(
+                Stalled(self._wanted.source, f"less than {self._step} B in {self._stall:g} s")
+            )
         else:
             self._watch = self._clock.callLater(self._stall - idle, self._look)
 
@@ -347,8 +355,10 @@ class _Body(TwistedProtocol):
     def dataReceived(self, data: bytes) -> None:
         if self._failure is not None or self._cancelled:
             return
-        self._last = self._clock.seconds()
         end = self._position + len(data)
+        if end >= self._next_step:
+            self._last = self._clock.seconds()
+            self._next_step = end + self._step
         if self._end is not None and end > self._end:
             self._fail(Broken(self._wanted.source, "sent more than it promised"))
             return

@@ -29,6 +29,7 @@ import struct
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from pathlib import Path
 
 from flocon.core.inventory import Change, Content, format_inventory
@@ -47,7 +48,9 @@ class Files:
     def __init__(self, root: Path) -> None:
         paths = [path for path in sorted(root.rglob("*")) if path.is_file()]
         self.contents = {path.name: path.read_bytes() for path in paths}
-        self.modified = "Tue, 14 Nov 2023 22:13:20 GMT"
+        self.modified = {
+            path.name: formatdate(path.stat().st_mtime, usegmt=True) for path in paths
+        }
         self.changes = [
             Change(name, Content(len(content), hashlib.sha256(content).digest()))
             for name, content in self.contents.items()
@@ -85,7 +88,7 @@ class Exchange:
 
     def head(self, length: int | None, **headers: str) -> bytes:
         status = "206 Partial Content" if self.start else "200 OK"
-        fields = {"Last-Modified": self.files.modified}
+        fields = {"Last-Modified": self.files.modified.get(self.name, "")}
         if length is not None:
             fields["Content-Length"] = str(length)
         if self.start:

@@ -286,6 +286,21 @@ class Silence(FetchTestCase):
         self.successResultOf(coming)
         self.assertQuiet()
 
+    def test_a_body_that_drips_less_than_a_step_is_a_stall(self) -> None:
+        limits = Limits(first_byte=2.0, stall=4.0, step=10)
+        wanted = Wanted(URL, "s")
+        coming = ensureDeferred(fetch(self.agent, self.clock, wanted, self.sink, limits))  # type: ignore[arg-type]
+        response = self.agent.last.answer(200, Content_Length="100")
+        for _ in range(3):
+            response.send(b"a" * 10)
+            self.clock.advance(3.9)
+        self.assertNoResult(coming)
+        for _ in range(4):
+            response.send(b"a")
+            self.clock.advance(1)
+        self.failureResultOf(coming, Stalled)
+        self.assertQuiet()
+
     def test_one_timer_watches_however_many_chunks(self) -> None:
         self.fetch()
         response = self.agent.last.answer(200, Content_Length="100")

@@ -1,0 +1,359 @@
+"""The fault matrix: every way a peer or the first of two mirrors can fail, each with real pacman.
+
+    python -m tests.lan.matrix [--lanes 2] [CELL ...]
+
+A cell is named as its line is printed, like ``peer:stalls-in-body`` or ``mirror:garbage``; without
+any, all are run and the table ends with their number. In each, pacman downloads small packages
+and a few larger ones of two repositories (one database carries signatures, one none), five at a
+time, through a node that knows nothing yet; expected is what ``Lane.run`` checks. A ``Lane`` is a
+LAN of its own, so that several cells run at once; ``schedules`` uses it too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import queue
+import re
+import shutil
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.lan import faults
+from tests.lan.lan import (
+    MIRROR_ADDRESS,
+    Lan,
+    Mirror,
+    Node,
+    PacmanRun,
+    wait_until,
+    working_folder,
+)
+from tests.lan.repository import KIB, Package, Recipe, Repository, SigningKey
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+ASKER, FAULTY = "10.77.0.1", "10.77.0.2"
+#: Further addresses of the host that misbehaves.
+MORE = tuple(f"10.77.0.{number}" for number in range(20, 26))
+#: No look-up may delay a file by more than that; pacman itself would wait 10 s.
+MOST_DELAY = 3.0
+#: What two busy cores add to any of the runs that are compared.
+NOISE = 0.7
+SIZES = (2, 5, 30, 60, 200, 300, 1_500, 2_500)
+_SURPRISES = re.compile(r"Traceback|Unhandled|[#.](?:error|critical)\b")
+
+
+class Goods:
+    """Two signed repositories on disk; the databases of ``plain`` carry no signatures."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "root"
+        self.keyring = folder / "keyring"
+        self._key = SigningKey(folder / "key")
+        self._key.make_keyring(self.keyring)
+        self.repositories = [
+            self._repository("core", SIZES), self._repository("plain", SIZES[::2], embed=False)
+        ]
+
+    def _repository(self, name: str, sizes: Sequence[int], *, embed: bool = True) -> Repository:
+        repository = Repository(self.root, name, key=self._key, embed=embed)
+        repository.add(
+            Recipe(f"{name}-{number}", f"1:{number}+r1-1", size * KIB)
+            for number, size in enumerate(sizes)
+        )
+        return repository
+
+    @property
+    def packages(self) -> list[Package]:
+        return [package for one in self.repositories for package in one.packages.values()]
+
+    def close(self) -> None:
+        self._key.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Who fails, and how: the table's row. ``roles`` is what ``faults`` is started with."""
+
+    kind: str
+    fault: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind}:{self.fault}"
+
+    @property
+    def role(self) -> str:
+        if self.kind == "owner":
+            return f"peer@{FAULTY}=owner:{self.fault}"
+        return f"{self.kind}@{FAULTY}={self.fault}"
+
+    @property
+    def is_lying(self) -> bool:
+        """Whether the peer's bytes contradict what it announced, so that it is quarantined."""
+        name = self.fault.partition("@")[0]
+        return self.kind == "peer" and (name.startswith("wrong-") or name == "another-file")
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a cell went; ``problems`` is empty where all was as expected."""
+
+    name: str
+    seconds: float
+    asked: int
+    problems: tuple[str, ...]
+
+
+SIGNATURE_FAULTS = (
+    "garbled", "empty", "another-file", "status-404", "status-503", "dies-in-body",
+    "stalls-before-headers", "stalls-in-body", "drips", "endless-body", "too-long", "garbage",
+)  # fmt: skip
+INVENTORY_FAULTS = (
+    "garbage", "dies-in-body", "stalls-in-body", "drips", "status-500", "endless-body",
+    "wrong-middle-byte", "endless-headers", "redirect-to-itself",
+)  # fmt: skip
+#: What a mirror's database may come to; wrong bytes nobody can tell from right ones.
+DATABASE_FAULTS = (
+    "refused", "blackholed", "dies-before-headers", "dies-in-body", "resets-in-body",
+    "stalls-before-headers", "stalls-in-body", "drips", "status-404", "status-503", "garbage",
+    "redirect-to-itself", "endless-headers",
+)  # fmt: skip
+#: Faults that make no difference to whoever lies about nothing: honest files are taken.
+HONEST = ("none", "no-length", "ignores-range")
+
+
+def cells() -> list[Cell]:
+    """Return the whole matrix."""
+    ordinary = [*faults.FAULTS, *faults.AT_THE_DOOR]
+    result = [Cell("peer", name) for name in [*ordinary, *faults.IN_THE_INVENTORY]]
+    result += [Cell("owner", name) for name in ordinary]
+    # A mirror's own signatures are believed, as pacman would believe them.
+    result += [Cell("mirror", name) for name in ordinary]
+    result += [Cell("peer", f"{name}@signature") for name in SIGNATURE_FAULTS]
+    result += [Cell("peer", f"{name}@inventory") for name in INVENTORY_FAULTS]
+    result += [Cell("mirror", f"{name}@database") for name in DATABASE_FAULTS]
+    # The mirror that answers everything wrong, one way, is the one that pacman meets outside.
+    result += [Cell("mirror", f"{name}@any") for name in DATABASE_FAULTS]
+    return list(dict.fromkeys(result))
+
+
+#: A part of it that takes CI a minute: one of each kind.
+FEW = (
+    "peer:none", "peer:refused", "peer:blackholed", "peer:dies-in-body", "peer:resets-in-body",
+    "peer:stalls-before-headers", "peer:stalls-in-body", "peer:drips", "peer:wrong-first-byte",
+    "peer:wrong-last-byte", "peer:too-short", "peer:too-long", "peer:wrong-range",
+    "peer:status-503", "peer:garbage", "peer:endless-headers", "peer:lacks-all",
+    "peer:false-hash", "peer:a-million-files", "peer:another-file@signature",
+    "peer:status-404@signature", "owner:stalls-after-headers", "owner:wrong-middle-byte",
+    "owner:drips", "mirror:refused", "mirror:blackholed", "mirror:stalls-in-body", "mirror:drips",
+    "mirror:wrong-middle-byte", "mirror:status-404", "mirror:garbage", "mirror:drips@database",
+)  # fmt: skip
+
+
+class Lane:
+    """A LAN with one host that asks, one that misbehaves and a mirror that works."""
+
+    def __init__(self, goods: Goods, *, mirrors: Sequence[str] = (FAULTY,)) -> None:
+        self.goods = goods
+        self.lan = Lan()
+        self.lan.keyring = goods.keyring
+        self.lan.repositories = [one.name for one in goods.repositories]
+        self.asker = self.lan.host("asker", ASKER)
+        self.faulty = self.lan.host("faulty", FAULTY)
+        for address in MORE:
+            self.faulty.ip("addr", "add", f"{address}/24", "dev", "eth0")
+        self._good = Mirror(self.lan.host("mirror", MIRROR_ADDRESS))
+        self._good.root = goods.root
+        self._good.start()
+        run = self.asker.pacman("-Sy", node=False)
+        if run.returncode:
+            raise AssertionError(run.output)
+        self._databases = self.lan.folder / "databases"
+        shutil.copytree(self.asker.database_path / "sync", self._databases)
+        self.baseline = 0.0
+
+    def close(self) -> None:
+        self.lan.close()
+
+    def measure(self) -> None:
+        """Learn how long pacman takes where nothing fails."""
+        self.clear()
+        self.asker.node()
+        self.baseline = self.download().seconds
+
+    def clear(self) -> None:
+        """End the node and the faults; the asker has its databases and nothing else."""
+        self.asker.end_processes()
+        self.faulty.end_processes()
+        for folder in (self.asker.cache, self.asker.store):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+        for path in self._databases.iterdir():
+            shutil.copy2(path, self.asker.database_path / "sync")
+        for path in self.asker.folder.glob("node-*"):
+            path.unlink()
+
+    def misbehave(self, roles: Iterable[str]) -> Path:
+        """Start ``faults`` with these roles; return where it tells what it answered."""
+        log = self.faulty.folder / "faults.log"
+        log.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "tests.lan.faults", "--root", str(self.goods.root)]
+        self.faulty.start([*command, *roles], log=log)
+        return log
+
+    def replay(self, roles: Iterable[str]) -> str:
+        """Return the line that starts the same faults again."""
+        words = " ".join(roles)
+        return f"python -m tests.lan.faults --root MIRROR_ROOT {words}"
+
+    def download(self, *options: str) -> PacmanRun:
+        names = [package.name for package in self.goods.packages]
+        return self.asker.pacman(*(options or ("-Sw",)), *names, timeout=180)
+
+    def run(self, cell: Cell) -> Result:
+        """Run one cell and check all that is expected of it."""
+        self.clear()
+        self.lan.mirrors = [FAULTY, MIRROR_ADDRESS] if cell.kind == "mirror" else [MIRROR_ADDRESS]
+        node = self.asker.start_node()
+        log = self.misbehave([cell.role])
+        node.wait_ready()
+        wait_until(lambda: _reads(log).startswith("ready"), 20, "faults are played")
+        if cell.kind != "mirror":
+            self._wait_for_peer(node, cell, log)
+        options = []
+        if cell.kind == "mirror" and cell.fault.endswith(("@database", "@any")):
+            options = ["-Syyw"]
+        run = self.download(*options)
+        asked = sum(cell.fault.partition("@")[0] in line for line in _reads(log).splitlines()[1:])
+        problems = [*self.problems(run, node), *self._slow(run, cell, asked)]
+        return Result(cell.name, run.seconds, asked, tuple(problems))
+
+    def _wait_for_peer(self, node: Node, cell: Cell, log: Path) -> None:
+        """Wait until the node knows the peer and its inventory, or has seen what it is worth."""
+        wait_until(lambda: FAULTY in node.peers(), 10, "the peer is known")
+        if cell.kind == "owner" or cell.fault in {"refused", "blackholed"}:
+            return
+        if cell.fault == "a-million-files" or cell.fault.endswith("@inventory"):
+            wait_until(lambda: "/inventory" in _reads(log), 10, "the inventory was asked for")
+            return
+        count = len(self.goods.packages)
+        wait_until(lambda: node.peers()[FAULTY]["files_known"] == count, 10, "its files are known")
+
+    def problems(self, run: PacmanRun, node: Node) -> list[str]:
+        """Return what is wrong with a run of pacman for all packages, and with the node's log."""
+        problems = []
+        if run.returncode:
+            problems.append(f"pacman ended with {run.returncode}")
+        problems += run.complaints
+        for package in self.goods.packages:
+            for path in (package.path, package.signature):
+                copy = self.asker.cache / path.name
+                if not copy.exists():
+                    problems.append(f"{path.name} is missing")
+                elif copy.read_bytes() != path.read_bytes():
+                    problems.append(f"{path.name} is another")
+        if _SURPRISES.search(node.log_text):
+            problems.append(f"the node was surprised: {_surprise(node.log_text)}")
+        if node.process.poll() is not None:
+            problems.append("the node has ended")
+        return problems
+
+    def _slow(self, run: PacmanRun, cell: Cell, asked: int) -> list[str]:
+        problems = []
+        most = self.baseline + MOST_DELAY + NOISE
+        if run.seconds > most:
+            problems.append(f"took {run.seconds:.1f} s instead of at most {most:.1f} s")
+        silent = (*faults.AT_THE_DOOR, "a-million-files", "false-hash", "lacks-all", "gone")
+        if not asked and cell.fault.partition("@")[0] not in silent:
+            problems.append("the fault was never met")
+        return problems
+
+
+def _reads(path: Path) -> str:
+    return path.read_text(errors="replace") if path.exists() else ""
+
+
+def _surprise(text: str) -> str:
+    lines = text.splitlines()
+    at = next(number for number, line in enumerate(lines) if _SURPRISES.search(line))
+    return " | ".join(lines[at : at + 3] + lines[-2:])
+
+
+def run_cells(
+    goods: Goods, chosen: Sequence[Cell], lanes: int, told: Callable[[Result], None]
+) -> list[Result]:
+    """Run cells on several lanes at once; ``told`` hears of each as it ends."""
+    waiting: queue.SimpleQueue[Cell] = queue.SimpleQueue()
+    for cell in chosen:
+        waiting.put(cell)
+    results: list[Result] = []
+    lock = threading.Lock()
+
+    def work() -> None:
+        lane = Lane(goods)
+        try:
+            lane.measure()
+            while True:
+                try:
+                    cell = waiting.get_nowait()
+                except queue.Empty:
+                    return
+                try:
+                    result = lane.run(cell)
+                except Exception as error:  # noqa: BLE001 - a cell that breaks is a failed cell
+                    result = Result(cell.name, 0.0, 0, (f"{type(error).__name__}: {error}",))
+                with lock:
+                    results.append(result)
+                    told(result)
+        finally:
+            lane.close()
+
+    threads = [threading.Thread(target=work) for _ in range(lanes)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def line(result: Result) -> str:
+    """Return a cell's line of the table."""
+    state = "FAILED " + "; ".join(result.problems[:4]) if result.problems else "ok"
+    return f"{result.name:44} {result.seconds:6.2f} s {result.asked:4} met  {state}"
+
+
+def main(arguments: list[str]) -> int:
+    """Run the matrix and print it; 1 where a cell failed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.lan.matrix", description=__doc__)
+    parser.add_argument("--lanes", type=int, default=2)
+    parser.add_argument("--few", action="store_true", help="what CI runs")
+    parser.add_argument("cells", nargs="*", metavar="CELL", help="a cell, or the start of some")
+    given = parser.parse_args(arguments)
+    wanted = tuple(given.cells) or (FEW if given.few else ("",))
+    match = str.startswith if given.cells or not given.few else str.__eq__
+    chosen = [cell for cell in cells() if any(match(cell.name, word) for word in wanted)]
+    folder = working_folder()
+    began = time.monotonic()
+    goods = Goods(folder)
+    try:
+        tell = functools.partial(print, flush=True)
+        results = run_cells(goods, chosen, given.lanes, lambda one: tell(line(one)))
+    finally:
+        goods.close()
+        shutil.rmtree(folder, ignore_errors=True)
+    failed = [one.name for one in results if one.problems]
+    print(f"{len(results)} cells, {len(failed)} failed, {time.monotonic() - began:.0f} s")
+    if failed:
+        print(f"again: python -m tests.lan.matrix {' '.join(failed)}")
+    return 1 if failed or len(results) != len(chosen) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
