@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +16,9 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone, ResponseFailed
 from twisted.web.http_headers import Headers
+
+from flocon.core.sources import Source
+from flocon.errors import SourceError, StoreError
 
 
 class FakeReactor(Clock):
@@ -176,3 +181,65 @@ class FakeAgent:
     @property
     def last(self) -> Request:
         return self.requests[-1]
+
+
+class Memory:
+    """A file in memory; ``room`` is how many bytes the disk has for it, None for plenty."""
+
+    def __init__(self, room: int | None = None, *, keep: bool = True) -> None:
+        self.keep = keep
+        self.closed = 0
+        self._fd = os.memfd_create("test", os.MFD_ALLOW_SEALING)
+        if room is not None:
+            os.ftruncate(self._fd, room)
+            fcntl.fcntl(self._fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW)
+
+    def fileno(self) -> int:
+        assert not self.closed, "used after it was closed"
+        return self._fd
+
+    def close(self) -> None:
+        self.closed += 1
+        if self.closed == 1:
+            os.close(self._fd)
+
+
+class FakeTools:
+    """What a node gives its transfers; remembers what they told and took."""
+
+    def __init__(self) -> None:
+        self.reactor: Any = FakeReactor()
+        self.agents: dict[str, FakeAgent] = {}
+        self.files: list[Memory] = []
+        self.room: int | None = None
+        self.spare_room: int | None = None
+        self.no_spare = False
+        self.began_with: list[Source] = []
+        self.ended_with: list[tuple[str, int, SourceError | None]] = []
+        self.blamed: list[tuple[str, list[str]]] = []
+
+    @property
+    def reporter(self) -> FakeTools:
+        return self
+
+    def began(self, source: Source) -> None:
+        self.began_with.append(source)
+
+    def ended(self, source: Source, size: int, seconds: float, failure: SourceError | None) -> None:
+        self.ended_with.append((source.key, size, failure))
+
+    def contradicted(self, file_name: str, contributors: Sequence[Source]) -> None:
+        self.blamed.append((file_name, [source.key for source in contributors]))
+
+    def agent(self, source: Source) -> Any:
+        return self.agents.setdefault(source.key, FakeAgent())
+
+    def incoming(self, size: int | None) -> Memory:
+        self.files.append(Memory(self.room))
+        return self.files[-1]
+
+    def spare(self) -> Memory:
+        if self.no_spare:
+            raise StoreError("/store", "no room for a file")
+        self.files.append(Memory(self.spare_room, keep=False))
+        return self.files[-1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import os
 from collections.abc import Callable, Sequence
@@ -18,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from flocon.core.inventory import Content
 from flocon.core.release import MIRROR_HOLD, PEER_HOLD, TRICKLE_PERIOD, TRICKLE_STEP
 from flocon.core.sources import Origin, Source
-from flocon.errors import Broken, Contradicted, Refused, SourceError, StoreError, Unreachable
+from flocon.errors import Broken, Contradicted, Refused, StoreError, Unreachable
 from flocon.net import transfers as module
 from flocon.net.fetch import Limits
 from flocon.net.transfers import (
@@ -29,7 +28,7 @@ from flocon.net.transfers import (
     Transfer,
     Transfers,
 )
-from tests.net.fakes import FakeAgent, FakeReactor, FakeResponse, Request
+from tests.net.fakes import FakeAgent, FakeResponse, FakeTools, Memory, Request
 
 NAME = "a-1-1-any.pkg.tar.zst"
 DATA = bytes(at % 251 for at in range(20_000))
@@ -41,68 +40,6 @@ MIRROR_A, MIRROR_B = (Source(Origin.MIRROR, key, key, f"http://{key}/{NAME}") fo
 
 def content(data: bytes) -> Content:
     return Content(len(data), hashlib.sha256(data).digest())
-
-
-class Memory:
-    """A file in memory; ``room`` is how many bytes the disk has for it, None for plenty."""
-
-    def __init__(self, room: int | None = None, *, keep: bool = True) -> None:
-        self.keep = keep
-        self.closed = 0
-        self._fd = os.memfd_create("test", os.MFD_ALLOW_SEALING)
-        if room is not None:
-            os.ftruncate(self._fd, room)
-            fcntl.fcntl(self._fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW)
-
-    def fileno(self) -> int:
-        assert not self.closed, "used after it was closed"
-        return self._fd
-
-    def close(self) -> None:
-        self.closed += 1
-        if self.closed == 1:
-            os.close(self._fd)
-
-
-class FakeTools:
-    """What a node gives its transfers; remembers what they told and took."""
-
-    def __init__(self) -> None:
-        self.reactor: Any = FakeReactor()
-        self.agents: dict[str, FakeAgent] = {}
-        self.files: list[Memory] = []
-        self.room: int | None = None
-        self.spare_room: int | None = None
-        self.no_spare = False
-        self.began_with: list[Source] = []
-        self.ended_with: list[tuple[str, int, SourceError | None]] = []
-        self.blamed: list[tuple[str, list[str]]] = []
-
-    @property
-    def reporter(self) -> FakeTools:
-        return self
-
-    def began(self, source: Source) -> None:
-        self.began_with.append(source)
-
-    def ended(self, source: Source, size: int, seconds: float, failure: SourceError | None) -> None:
-        self.ended_with.append((source.key, size, failure))
-
-    def contradicted(self, file_name: str, contributors: Sequence[Source]) -> None:
-        self.blamed.append((file_name, [source.key for source in contributors]))
-
-    def agent(self, source: Source) -> Any:
-        return self.agents.setdefault(source.key, FakeAgent())
-
-    def incoming(self, size: int | None) -> Memory:
-        self.files.append(Memory(self.room))
-        return self.files[-1]
-
-    def spare(self) -> Memory:
-        if self.no_spare:
-            raise StoreError("/store", "no room for a file")
-        self.files.append(Memory(self.spare_room, keep=False))
-        return self.files[-1]
 
 
 class Client:
