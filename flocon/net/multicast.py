@@ -3,9 +3,10 @@
 Decides nothing: who is there is ``core.presence``'s, where the group is joined
 ``core.membership``'s. Which links there are is told by ``set_links``.
 
-The sockets are this module's own. Twisted's UDP port (26.10) drops the scope of a link-local
-sender, joins IPv6 groups by address where the kernel wants an interface's number, and sends on
-one interface at a time.
+Each place, a link and an IP version, has a DatagramProtocol on a socket of its own. Its link is
+known without asking the datagram, which matters since Twisted's UDP port (26.10) drops the scope
+of a link-local sender. The socket is made here and adopted by the reactor: ``listenMulticast``
+joins IPv6 groups by address, where the kernel wants an interface's number.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ import socket
 import struct
 from collections import Counter
 from contextlib import suppress
-from ipaddress import IPv4Interface, IPv6Address, IPv6Interface
+from ipaddress import IPv4Interface, IPv6Address
 from typing import TYPE_CHECKING, Any, Literal
 
 from twisted.application.service import Service
-from twisted.internet.interfaces import IReadDescriptor
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.error import MessageLengthError
+from twisted.internet.protocol import DatagramProtocol
 from twisted.logger import Logger
-from zope.interface import implementer
 
 from flocon.core.membership import Join, JoinFailed, Membership, Place
 from flocon.core.messages import LARGEST_DATAGRAM
@@ -29,199 +31,186 @@ from flocon.core.messages import LARGEST_DATAGRAM
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from twisted.python.failure import Failure
-
     from flocon.core.links import Link
     from flocon.core.presence import Event, Presence
 
-# <linux/in.h> and <linux/in6.h>; Python 3.11 lacks these names.
-IP_PKTINFO = 8
+# <asm-generic/socket.h>, <linux/in.h> and <linux/in6.h>; Python 3.11 lacks these names.
+SO_BINDTOIFINDEX = 62
 IP_MULTICAST_ALL = 49
 IPV6_MULTICAST_ALL = 29
 
 _MREQN = struct.Struct("@4s4si")  # group, address of the interface, its number
 _MREQ6 = struct.Struct("@16sI")  # group, number of the interface
-_PKTINFO = struct.Struct("@i4s4s")  # number of the interface, local address, destination
-_PKTINFO6 = struct.Struct("@16sI")  # address, number of the interface
-#: Datagrams read in one go: a flood must not hold the reactor (about 50 us each).
-_MOST_AT_ONCE = 64
+#: Datagrams read in one turn, on all links: a flood must not hold the reactor (about 50 us each).
+_MOST_AT_ONCE = 128
 #: Networks of one link that are sent to; a peer heeds only what comes from its own network.
 _MOST_NETWORKS = 4
 
 
-@implementer(IReadDescriptor)
-class Channel:
-    """The socket of one IP version: bound to the port, joined and sent by link.
+class GroupProtocol(DatagramProtocol):
+    """The group on one link, by one IP version.
 
-    ``received`` takes a sender, its scope (0 where it has none) and the datagram.
+    ``received`` takes the place, a sender's address without scope, and the datagram; ``lost`` is
+    called with the place when the reactor gave the socket up.
 
     Several nodes of one machine bind the same port, and each hears every datagram of the group:
-    for multicast SO_REUSEADDR does that. The constructor raises OSError.
+    for multicast SO_REUSEADDR does that.
     """
+
+    noisy = False
+    transport: Any
 
     def __init__(
         self,
-        version: Literal[4, 6],
+        place: Place,
         group: str,
         port: int,
         *,
-        received: Callable[[str, int, bytes], None],
-        drained: Callable[[], None],
+        received: Callable[[Place, str, bytes], None],
+        lost: Callable[[Place], None],
         counters: Counter[str],
     ) -> None:
-        self.version = version
-        self._group = group
+        self.place = place
+        self._to = (group, port)
         self._received = received
-        self._drained = drained
+        self._lost = lost
         self._counters = counters
-        family = socket.AF_INET if version == 4 else socket.AF_INET6  # noqa: PLR2004 - IPv4
-        self._packed = socket.inet_pton(family, group)
-        self._socket = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        try:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family is socket.AF_INET:
-                self._set_up(port)
-            else:
-                self._set_up6(port)
-        except OSError:
-            self._socket.close()
-            raise
-        self.port: int = self._socket.getsockname()[1]
+        self._family = socket.AF_INET if place.version == 4 else socket.AF_INET6  # noqa: PLR2004 - IPv4
+        self._packed = socket.inet_pton(self._family, group)
+        self._senders = _senders(place)
+        self._left = False
+        self._most_bytes = 0
+        self._may_read = 1
 
-    def _set_up(self, port: int) -> None:
-        # Bound to the group, so that the kernel keeps out whatever is sent to this host alone.
-        self._socket.bind((self._group, port))
+    def listen(self, reactor: Any) -> None:
+        """Open the socket, join, and have ``reactor`` (IReactorSocket) read; raise OSError."""
+        with socket.socket(self._family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as opened:
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if self._family is socket.AF_INET:
+                self._set_up(opened)
+            else:
+                self._set_up6(opened)
+            # The reactor reads a duplicate.
+            reactor.adoptDatagramPort(
+                opened.fileno(), self._family, self, maxPacketSize=LARGEST_DATAGRAM + 1
+            )
+        self._most_bytes = self.transport.maxThroughput
+
+    def _set_up(self, opened: socket.socket) -> None:
         for option, value in (
             (socket.IP_MULTICAST_TTL, 1),
             (socket.IP_MULTICAST_LOOP, 1),
             (IP_MULTICAST_ALL, 0),
         ):
-            self._socket.setsockopt(socket.IPPROTO_IP, option, value)
+            opened.setsockopt(socket.IPPROTO_IP, option, value)
+        # Bound to the group, so that the kernel keeps out whatever is sent to this host alone.
+        opened.bind(self._to)
+        self._membership(opened, socket.IP_ADD_MEMBERSHIP)
+        self._send_from(opened, self._senders[0])
 
-    def _set_up6(self, port: int) -> None:
-        self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        # A link-local group can be bound on one interface only: where a datagram went is asked.
-        self._socket.bind(("::", port))
+    def _set_up6(self, opened: socket.socket) -> None:
+        index = self.place.link.index
         for option, value in (
-            (socket.IPV6_RECVPKTINFO, 1),
+            (socket.IPV6_V6ONLY, 1),
             (socket.IPV6_MULTICAST_HOPS, 1),
             (socket.IPV6_MULTICAST_LOOP, 1),
+            (socket.IPV6_MULTICAST_IF, index),
         ):
-            self._socket.setsockopt(socket.IPPROTO_IPV6, option, value)
-        try:
-            self._socket.setsockopt(socket.IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0)
-        except OSError:
-            # Linux before 4.20: links joined by other programs are heard too, and are off_link.
-            self._counters["IPV6_MULTICAST_ALL"] += 1
-
-    def join(self, place: Place) -> None:
-        """Join the group at ``place``; raise OSError."""
-        try:
-            self._membership(place, socket.IP_ADD_MEMBERSHIP, socket.IPV6_JOIN_GROUP)
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise
-
-    def leave(self, place: Place) -> None:
-        """Leave the group at ``place``; one that is gone took the membership with it."""
-        with suppress(OSError):
-            self._membership(place, socket.IP_DROP_MEMBERSHIP, socket.IPV6_LEAVE_GROUP)
-
-    def _membership(self, place: Place, option: int, option6: int) -> None:
-        index = place.link.index
-        if self.version == 6:  # noqa: PLR2004 - IPv6
-            request = _MREQ6.pack(self._packed, index)
-            self._socket.setsockopt(socket.IPPROTO_IPV6, option6, request)
-            return
-        addresses = place.link.of_family(4)
-        address = addresses[0].packed if addresses else bytes(4)
-        request = _MREQN.pack(self._packed, address, index)
-        self._socket.setsockopt(socket.IPPROTO_IP, option, request)
-
-    def send(self, place: Place, data: bytes) -> None:
-        """Send ``data`` to the group at ``place``; what cannot be sent is counted."""
-        for address in _senders(place):
+            opened.setsockopt(socket.IPPROTO_IPV6, option, value)
+        # What other sockets joined on other links is not to be heard here. For a link-local group
+        # binding suffices; for a wider one this takes Linux 5.7 and 4.20, or it is heard anyway.
+        for level, option, value, word in (
+            (socket.SOL_SOCKET, SO_BINDTOIFINDEX, index, "SO_BINDTOIFINDEX"),
+            (socket.IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0, "IPV6_MULTICAST_ALL"),
+        ):
             try:
-                self._send(place.link.index, address, data)
-            except OSError as error:
-                self._counters[_word(error)] += 1
+                opened.setsockopt(level, option, value)
+            except OSError:
+                self._counters[word] += 1
+        opened.bind((*self._to, 0, index))
+        self._membership(opened, socket.IPV6_JOIN_GROUP)
 
-    def _send(self, index: int, address: IPv4Interface | IPv6Interface, data: bytes) -> None:
-        ancillary: tuple[int, int, bytes]
-        destination: tuple[Any, ...]
-        if self.version == 6:  # noqa: PLR2004 - IPv6
-            info = _PKTINFO6.pack(address.packed, index)
-            ancillary = (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, info)
-            destination = (self._group, self.port, 0, index)
+    def _send_from(self, opened: socket.socket, sender: IPv4Interface) -> None:
+        """Send on this link, from ``sender``, from now on."""
+        request = _MREQN.pack(bytes(4), sender.packed, self.place.link.index)
+        opened.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, request)
+
+    def _membership(self, opened: socket.socket, option: int) -> None:
+        index = self.place.link.index
+        if self._family is socket.AF_INET:
+            request = _MREQN.pack(self._packed, self._senders[0].packed, index)
+            opened.setsockopt(socket.IPPROTO_IP, option, request)
         else:
-            info = _PKTINFO.pack(index, address.packed, bytes(4))
-            ancillary = (socket.IPPROTO_IP, IP_PKTINFO, info)
-            destination = (self._group, self.port)
-        self._socket.sendmsg([data], [ancillary], 0, destination)
+            request = _MREQ6.pack(self._packed, index)
+            opened.setsockopt(socket.IPPROTO_IPV6, option, request)
 
-    def close(self) -> None:
-        self._socket.close()
+    def send(self, data: bytes) -> None:
+        """Send ``data`` to the group, on IPv4 once per network; what cannot be sent is counted."""
+        if len(self._senders) <= 1:
+            self._write(data)
+            return
+        for sender in self._senders:
+            self._write(data, sender)
 
-    # IReadDescriptor
+    def _write(self, data: bytes, sender: IPv4Interface | None = None) -> None:
+        try:
+            if sender is not None:
+                self._send_from(self.transport.getHandle(), sender)
+            self.transport.write(data, self._to)
+        except MessageLengthError:
+            self._counters["EMSGSIZE"] += 1
+        except OSError as error:
+            self._counters[errno.errorcode.get(error.errno or 0, "error")] += 1
 
-    def fileno(self) -> int:
-        return self._socket.fileno()
+    def allow(self, datagrams: int) -> None:
+        """Read so many more ``datagrams``, then none until called again."""
+        self._may_read = datagrams
+        self.transport.maxThroughput = self._most_bytes
 
-    def doRead(self) -> None:
-        """Read what has come, within bounds; ``drained`` is called after the last."""
-        self._read()
-        self._drained()
+    def leave(self) -> Deferred[Any]:
+        """Leave the group, and close; what comes of it fires once the socket is closed."""
+        self._left = True
+        # At once, as closing waits for the reactor: joining again meanwhile is to be reported to
+        # the network. A link that is gone took the membership with it.
+        is_ipv4 = self._family is socket.AF_INET
+        option = socket.IP_DROP_MEMBERSHIP if is_ipv4 else socket.IPV6_LEAVE_GROUP
+        with suppress(OSError):
+            self._membership(self.transport.getHandle(), option)
+        return maybeDeferred(self.transport.stopListening)
 
-    def _read(self) -> None:
-        for _ in range(_MOST_AT_ONCE):
-            try:
-                data, ancillary, _, sender = self._socket.recvmsg(LARGEST_DATAGRAM + 1, 64)
-            except BlockingIOError:
-                return
-            except OSError as error:
-                self._counters[_word(error)] += 1
-                return
-            if self._to_group(ancillary):
-                scope = sender[3] if self.version == 6 else 0  # noqa: PLR2004 - IPv6
-                self._received(sender[0], scope, data)
-            else:
-                self._counters["not_to_group"] += 1
+    # DatagramProtocol
 
-    def _to_group(self, ancillary: Sequence[tuple[int, int, bytes]]) -> bool:
-        if self.version == 4:  # noqa: PLR2004 - IPv4
-            return True
-        return any(
-            (level, kind, value[:16]) == (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, self._packed)
-            for level, kind, value in ancillary
-        )
+    def datagramReceived(self, datagram: bytes, addr: tuple[str, int]) -> None:
+        self._may_read -= 1
+        if self._may_read <= 0:
+            # The port's own bound is one of bytes, and an empty datagram has none.
+            self.transport.maxThroughput = 0
+        self._received(self.place, addr[0], datagram)
 
-    def connectionLost(self, reason: Failure) -> None:
-        """Take the reactor's word that the socket is of no use any more."""
-        self.close()
+    def stopProtocol(self) -> None:
+        if not self._left:
+            self._lost(self.place)
 
     def logPrefix(self) -> str:
-        return f"multicast IPv{self.version}"
+        return f"presence on {self.place.link.name} by IPv{self.place.version}"
 
 
-def _senders(place: Place) -> list[IPv4Interface | IPv6Interface]:
-    """Return the addresses to send from: one of each IPv4 network, one IPv6 (link-local first)."""
-    addresses = place.link.of_family(place.version)
-    if place.version == 4:  # noqa: PLR2004 - IPv4
-        networks = {one.network: one for one in reversed(addresses)}
-        return list(reversed(networks.values()))[:_MOST_NETWORKS]
-    return sorted(addresses, key=lambda one: not one.is_link_local)[:1]
+def _senders(place: Place) -> list[IPv4Interface]:
+    """Return one address of each IPv4 network, in order.
 
-
-def _word(error: OSError) -> str:
-    return errno.errorcode.get(error.errno or 0, "error")
+    By IPv6 the kernel chooses: the link-local one, where the group is link-local.
+    """
+    addresses = [one for one in place.link.of_family(place.version) if one.version == 4]  # noqa: PLR2004 - IPv4
+    networks = {one.network: one for one in reversed(addresses)}
+    return list(reversed(networks.values()))[:_MOST_NETWORKS]
 
 
 class Multicast(Service):
     """Keeps ``presence`` in touch with the group.
 
-    ``reactor`` is an IReactorTime and IReactorFDSet; ``on_event`` is called with each of
+    ``reactor`` is an IReactorTime and IReactorSocket; ``on_event`` is called with each of
     presence's events, in order. ``counters`` has what could not be sent, by the system's word for
-    it, and ``not_to_group`` for what was sent to this host alone.
+    it.
     """
 
     log = Logger()
@@ -244,37 +233,35 @@ class Multicast(Service):
         self._links: tuple[Link, ...] = ()
         self._names: dict[int, str] = {}
         self._membership = Membership()
-        self._channels: dict[int, Channel] = {}
-        self._mute: dict[int, str] = {}
+        self._members: dict[tuple[int, int], GroupProtocol] = {}
+        self._closing: set[Deferred[Any]] = set()
         self._call: Any = None
+        self._stirred = False
         self._pumping = False
         self._told_error = False
         self.counters: Counter[str] = Counter()
 
     def startService(self) -> None:
-        """Open the sockets, join on the links known so far, and say hello."""
+        """Join on the links known so far, and say hello."""
         super().startService()
-        self._open()
         self._join()
         now = self._now()
         self._presence.networks_changed(now, self._links)
         self._presence.start(now)
         self.wake()
 
-    def stopService(self) -> None:
-        """Say bye, and close; the bye is out when this returns."""
+    def stopService(self) -> Deferred[Any]:
+        """Say bye, and close; the bye is out when this returns, all is closed when it fires."""
         super().stopService()
         self._presence.stop(self._now())
         self._pump()
         if self._call is not None:
             self._call.cancel()
             self._call = None
+        self._stirred = False
         self._membership.leave()
         self._step()
-        for channel in self._channels.values():
-            self._reactor.removeReader(channel)
-            channel.close()
-        self._channels.clear()
+        return DeferredList(self._closing)
 
     def set_links(self, links: Sequence[Link]) -> None:
         """Be on these links from now on; a new network is greeted with a hello."""
@@ -286,11 +273,9 @@ class Multicast(Service):
             self.wake()
 
     def rejoin(self) -> None:
-        """Leave and join everywhere, open what could not be opened, and say hello."""
+        """Leave and join everywhere, and say hello."""
         if not self.running:
             return
-        self._mute.clear()
-        self._open()
         self._membership.rejoin(self._now())
         self._step()
         self._join()
@@ -313,33 +298,6 @@ class Multicast(Service):
     def _now(self) -> float:
         return float(self._reactor.seconds())
 
-    def _open(self) -> None:
-        for version, group in self._groups.items():
-            if version in self._channels:
-                continue
-            try:
-                channel = Channel(
-                    version,
-                    group,
-                    self._port,
-                    received=self._receive,
-                    drained=self.wake,
-                    counters=self.counters,
-                )
-            except OSError as error:
-                if version not in self._mute:
-                    self._mute[version] = str(error.strerror)
-                    self.log.warn(
-                        "No IPv{version} presence on port {port}: {reason}",
-                        version=version,
-                        port=self._port,
-                        reason=error.strerror,
-                    )
-            else:
-                self._channels[version] = channel
-                self._reactor.addReader(channel)
-        self._membership.versions = tuple(one for one in self._groups if one in self._channels)
-
     def _join(self) -> None:
         self._membership.links_changed(self._now(), self._links)
         self._step()
@@ -347,41 +305,75 @@ class Multicast(Service):
     def _step(self) -> None:
         """Do what membership asks for, and tell what came of it."""
         for step in self._membership.take_steps():
-            channel = self._channels.get(step.place.version)
-            if channel is None:
-                continue
-            if not isinstance(step, Join):
-                channel.leave(step.place)
-                continue
-            try:
-                channel.join(step.place)
-            except OSError as error:
-                self._membership.failed(self._now(), step.place, str(error.strerror))
+            if isinstance(step, Join):
+                self._join_at(step.place)
             else:
-                self._membership.joined(step.place)
+                self._leave_at(step.place)
+        self._allow_reading()
         for event in self._membership.take_events():
             where = {"link": event.place.link.name, "version": event.place.version}
             if isinstance(event, JoinFailed):
                 self.log.warn(
-                    "Cannot join the IPv{version} group on {link}: {reason};"
+                    "Cannot join the IPv{version} group on {link}, port {port}: {reason};"
                     " trying again every 5 s for 15 minutes",
+                    port=self._port,
                     reason=event.reason,
                     **where,
                 )
             else:
                 self.log.info("Joined the IPv{version} group on {link} after all", **where)
 
-    def _receive(self, host: str, scope: int, data: bytes) -> None:
+    def _join_at(self, place: Place) -> None:
+        if _key(place) not in self._members:
+            member = GroupProtocol(
+                place,
+                self._groups[place.version],
+                self._port,
+                received=self._receive,
+                lost=self._lose,
+                counters=self.counters,
+            )
+            try:
+                member.listen(self._reactor)
+            except OSError as error:
+                self._membership.failed(self._now(), place, str(error.strerror))
+                return
+            self._members[_key(place)] = member
+        self._membership.joined(place)
+
+    def _leave_at(self, place: Place) -> None:
+        member = self._members.pop(_key(place), None)
+        if member is not None:
+            closed = member.leave()
+            self._closing.add(closed)
+            closed.addBoth(lambda _: self._closing.discard(closed))
+
+    def _lose(self, place: Place) -> None:
+        """Take the reactor's word that a socket is of no use any more, and try another soon."""
+        self._members.pop(_key(place), None)
+        self._membership.failed(self._now(), place, "the socket was lost")
+        self._step()
+        self._set_timer()
+
+    def _allow_reading(self) -> None:
+        """Share what is read in one turn: a flood on one link does not mute the others."""
+        for member in self._members.values():
+            member.allow(max(1, _MOST_AT_ONCE // len(self._members)))
+
+    def _receive(self, place: Place, host: str, data: bytes) -> None:
         address = host
-        if scope and IPv6Address(host).is_link_local:
-            address = f"{host}%{self._names.get(scope, scope)}"
+        if place.version == 6 and IPv6Address(host).is_link_local:  # noqa: PLR2004 - IPv6
+            address = f"{host}%{self._names.get(place.link.index, place.link.name)}"
         try:
             self._presence.receive(self._now(), address, data)
-        except Exception:  # noqa: BLE001 - a reader that raises is dropped by the reactor
+        except Exception:  # noqa: BLE001 - Twisted would log every one
             self.counters["failed"] += 1
             if not self._told_error:
                 self._told_error = True
                 self.log.failure("A datagram from {address} was not survived", address=address)
+        if not self._stirred:
+            self._stirred = True
+            self._set_timer()
 
     # Pumping
 
@@ -402,14 +394,14 @@ class Multicast(Service):
 
     def _send(self, datagram: bytes) -> None:
         for place in self._membership.places():
-            channel = self._channels.get(place.version)
-            if channel is not None:
-                channel.send(place, datagram)
+            self._members[_key(place)].send(datagram)
 
     # The one delayed call
 
     def _set_timer(self) -> None:
-        times = (self._presence.deadline(), self._membership.deadline())
+        # What was read is dealt with in the next turn, all at once.
+        read = self._now() if self._stirred else None
+        times = (read, self._presence.deadline(), self._membership.deadline())
         due = min((time for time in times if time is not None), default=None)
         if due is None or not self.running:
             if self._call is not None:
@@ -424,8 +416,14 @@ class Multicast(Service):
 
     def _due(self) -> None:
         self._call = None
+        self._stirred = False
+        self._allow_reading()
         now = self._now()
         self._membership.tick(now)
         self._step()
         self._presence.tick(now)
         self.wake()
+
+
+def _key(place: Place) -> tuple[int, int]:
+    return place.link.index, place.version
