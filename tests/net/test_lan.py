@@ -1,0 +1,365 @@
+"""The face peers use gives away what is offered, by checked names, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from urllib.parse import quote
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.internet.defer import Deferred, succeed
+from twisted.trial.unittest import SynchronousTestCase
+
+from flocon.core.inventory import Change, Content, Inventory, InventoryReader
+from flocon.core.names import Asked
+from flocon.core.sources import Origin, Source
+from flocon.core.traffic import Traffic
+from flocon.errors import StoreError, Unreachable
+from flocon.net.fetch import Limits
+from flocon.net.lan import Lan
+from flocon.net.loopback import Found
+from flocon.net.transfers import Attempt, Subject, Transfer, Transfers
+from tests.net.fakes import FakeTools
+from tests.net.web import Answer, Browser, OpenedBytes
+
+NAME = "gtk++-1:2.0-1-x86_64.pkg.tar.zst"
+DATA = bytes(range(256)) * 20
+CONTENT = Content(len(DATA), hashlib.sha256(DATA).digest())
+SIGNATURE = b"a signature"
+MIRROR = Source(Origin.MIRROR, "m", "m", f"http://m/{NAME}")
+
+
+class HeldFile:
+    origin = "cache"
+
+    def __init__(self, content: Content) -> None:
+        self.content = content
+
+
+class FakeShelf:
+    """One held file, one database, and transfers that wait for the test."""
+
+    epoch = "0a1b2c3d"
+
+    def __init__(self) -> None:
+        self.traffic = Traffic()
+        self.inventory = Inventory()
+        self.asked: list[str] = []
+        self.files: dict[str, bytes] = {}
+        self.opened: list[OpenedBytes] = []
+        self.gone = False
+        self.tools = FakeTools()
+        self.transfers = Transfers(self.tools, sign=self.sign, publish=self.publish)
+        self.relayed: list[tuple[Asked, str | None]] = []
+        self.lists = True
+
+    def sign(self, _: Transfer) -> Deferred[bytes | None]:
+        return succeed(SIGNATURE)
+
+    def publish(self, _: Transfer, __: bytes | None) -> Deferred[bool]:
+        return succeed(True)
+
+    def held(self, file_name: str, content: Content | None) -> HeldFile | None:
+        self.asked.append(file_name)
+        data = self.files.get(file_name)
+        if data is None:
+            return None
+        return HeldFile(Content(len(data), hashlib.sha256(data).digest()))
+
+    def open(self, found: Found, *, signature: bool) -> OpenedBytes:
+        return self.opening(SIGNATURE if signature else DATA)
+
+    def open_database(self, file_name: str) -> OpenedBytes:
+        self.asked.append(file_name)
+        if file_name != "core.db":
+            raise StoreError(file_name, "is not shared")
+        return self.opening(b"database")
+
+    def opening(self, data: bytes) -> OpenedBytes:
+        if self.gone:
+            raise StoreError("/cache", "is gone")
+        self.opened.append(OpenedBytes(data))
+        return self.opened[-1]
+
+    def relay(self, asked: Asked, etag: str | None) -> Deferred[Transfer | None]:
+        self.relayed.append((asked, etag))
+        if not self.lists:
+            return succeed(None)
+        return succeed(
+            self.transfers.join(Subject(asked.file.subject, CONTENT), self.chooser(MIRROR))
+        )
+
+    def chooser(self, *sources: Source) -> Callable[[Sequence[Attempt]], Attempt | None]:
+        def choose(tried: Sequence[Attempt]) -> Attempt | None:
+            left = sources[len(tried) :]
+            return Attempt(left[0], Limits(60.0, 60.0)) if left else None
+
+        return choose
+
+    def signature(self, file_name: str) -> tuple[Transfer, Deferred[bytes | None]] | None:
+        return self.transfers.signature(file_name)
+
+
+class LanTestCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.shelf = FakeShelf()
+        self.lan = Lan(self.shelf)
+        self.browser = Browser(self.shelf.tools.reactor, self.lan, "10.0.0.9")
+        self.addCleanup(self.finish)
+
+    def finish(self) -> None:
+        self.browser.close()
+        self.shelf.transfers.stop()
+        self.assertEqual([one.closed for one in self.shelf.opened], [1] * len(self.shelf.opened))
+        self.assertEqual(self.shelf.tools.reactor.getDelayedCalls(), [])
+        self.assertEqual([one.closed for one in self.shelf.tools.files if not one.closed], [])
+
+    def get(self, path: str | bytes, **headers: str) -> Answer:
+        return self.browser.get(path, **headers)
+
+    def assertRefused(self, answer: Answer, status: int) -> None:
+        self.assertEqual(answer.status, status)
+        self.assertEqual((answer.headers["content-length"], answer.body), ("0", b""))
+        self.assertNotIn("server", answer.headers)
+
+
+class Packages(LanTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.shelf.files[NAME] = DATA
+
+    def test_a_held_file_is_given_with_its_digest(self) -> None:
+        for path in (f"/pkg/{NAME}", f"/pkg/{quote(NAME, safe='')}"):
+            found = self.get(path)
+            self.assertEqual((found.status, found.body), (200, DATA))
+            self.assertEqual(found.headers["etag"], f'"{CONTENT.sha256.hex()}"')
+            self.assertIn("repr-digest", found.headers)
+        self.assertEqual(self.lan.counters["files"], 2)
+        self.assertEqual(self.shelf.traffic.to_peers_bytes, 2 * len(DATA))
+
+    def test_a_range_of_it(self) -> None:
+        found = self.get(f"/pkg/{NAME}", Range="bytes=10-19")
+        self.assertEqual((found.status, found.body), (206, DATA[10:20]))
+
+    def test_its_signature_has_no_digest_of_the_package(self) -> None:
+        found = self.get(f"/pkg/{NAME}.sig")
+        self.assertEqual((found.status, found.body), (200, SIGNATURE))
+        self.assertNotIn("etag", found.headers)
+        self.assertNotIn("repr-digest", found.headers)
+
+    def test_head_has_no_body(self) -> None:
+        found = self.browser.ask(f"/pkg/{NAME}", "HEAD").answer
+        self.assertEqual(found.headers["content-length"], str(len(DATA)))
+        self.assertEqual(found.body, b"")
+
+    def test_if_match_of_other_content_is_no_match(self) -> None:
+        self.assertRefused(self.get(f"/pkg/{NAME}", If_Match='"other"'), 404)
+        found = self.get(f"/pkg/{NAME}", If_Match=f'"{CONTENT.sha256.hex()}"')
+        self.assertEqual(found.status, 200)
+
+    def test_what_is_not_held_is_not_found(self) -> None:
+        self.assertRefused(self.get("/pkg/other-1-1-any.pkg.tar.zst"), 404)
+
+    def test_what_vanished_meanwhile_is_not_found(self) -> None:
+        self.shelf.gone = True
+        self.assertRefused(self.get(f"/pkg/{NAME}"), 404)
+        self.assertRefused(self.get(f"/pkg/{NAME}.sig"), 404)
+
+    def test_other_methods_are_refused(self) -> None:
+        for method in ("PUT", "DELETE", "OPTIONS", "CONNECT", "X"):
+            found = self.browser.ask(f"/pkg/{NAME}", method).answer
+            self.assertRefused(found, 405)
+            self.assertEqual(found.headers["allow"], "GET, HEAD")
+
+    def test_no_way_leads_out_of_the_folder(self) -> None:
+        for path in (
+            "/",
+            "/pkg",
+            "/pkg/",
+            "/pkg/..",
+            "/pkg/.",
+            "/pkg/../../etc/passwd",
+            "/../../etc/passwd",
+            "//etc/passwd",
+            "/pkg//etc/passwd",
+            "/pkg/%2e%2e",
+            "/pkg/%2e%2e/%2e%2e/etc/passwd",
+            "/pkg/..%2f..%2fetc%2fpasswd",
+            "/pkg/%2fetc%2fpasswd",
+            "/pkg/%252e%252e%252fetc%252fpasswd",
+            f"/pkg/..%2f{NAME}",
+            f"/pkg/%252f{NAME}",
+            f"/pkg/./{NAME}",
+            f"/pkg/x/../{NAME}",
+            f"/pkg/{NAME}/",
+            f"/pkg/{NAME}%00",
+            f"/pkg/%00{NAME}",
+            f"/pkg/{NAME}%0a",
+            f"/pkg/{NAME};x",
+            f"/pkg/{NAME}%3f",
+            f"/PKG/{NAME}",
+            f"/pkg\\{NAME}",
+            f"/pkg/{'a' * 2000}-1-1-any.pkg.tar.zst",
+            f"/pkg/{'%61' * 300}{NAME}",
+            "/pkg/core.db",
+            "/pkg/core.db.sig",
+            f"/pkg/{NAME}.sig.sig",
+            f"/pkg/{NAME}.part",
+            "/pkg/%ff%fe",
+            "/pkg/%c0%ae%c0%ae/",
+            b"http://10.0.0.1/pkg/" + NAME.encode(),
+        ):
+            self.assertRefused(self.get(path), 404)
+        self.assertEqual(self.shelf.opened, [])
+        self.assertEqual(self.shelf.asked, [])
+
+    def test_bytes_no_path_has_are_a_bad_request(self) -> None:
+        exchange = self.browser.ask(b"/pkg/\xff\xfe")
+        self.assertEqual((exchange.answer.status, exchange.answer.body), (400, b""))
+        self.assertTrue(exchange.cut)
+
+    def test_a_star_names_nothing(self) -> None:
+        for method in ("GET", "OPTIONS"):
+            found = self.browser.ask("*", method).answer
+            self.assertEqual((found.headers["content-length"], found.body), ("0", b""))
+
+    @settings(max_examples=200, deadline=None)
+    @given(
+        st.lists(
+            st.sampled_from(
+                (
+                    *(NAME, "..", ".", "/", "%2f", "%2e", "%", "%00", "pkg", "db", "relay", "~"),
+                    *("inventory", "\\", "%5c", "core.db", "a", "%25", ";", ".sig", "x86_64"),
+                )
+            ),
+            max_size=8,
+        ).map("".join)
+    )
+    def test_whatever_the_path_only_checked_names_are_looked_up(self, path: str) -> None:
+        self.shelf.asked.clear()
+        found = self.get("/" + path)
+        self.assertIn(found.status, {200, 404, 503})
+        for name in self.shelf.asked:
+            self.assertNotIn("/", name)
+            self.assertFalse(name.startswith("."))
+
+
+class Databases(LanTestCase):
+    def test_a_shared_one_is_given(self) -> None:
+        self.assertEqual(self.get("/db/core.db").body, b"database")
+
+    def test_others_are_not_found(self) -> None:
+        for path in (
+            "/db/extra.db",
+            "/db/core.db.sig",
+            f"/db/{NAME}",
+            "/db/..",
+            "/db/..%2fcore.db",
+        ):
+            self.assertRefused(self.get(path), 404)
+
+
+class Inventories(LanTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        for at in range(3):
+            self.shelf.inventory.put(f"p{at}-1-1-any.pkg.tar.zst", Content(at, bytes(32)))
+
+    def read(self, query: str = "") -> InventoryReader:
+        found = self.get("/inventory" + query)
+        self.assertEqual(found.status, 200)
+        self.assertTrue(found.whole)
+        reader = InventoryReader()
+        reader.feed(found.body)
+        self.assertTrue(reader.ended)
+        self.assertEqual((reader.epoch, reader.generation), (FakeShelf.epoch, 3))
+        return reader
+
+    def test_the_whole(self) -> None:
+        reader = self.read()
+        self.assertTrue(reader.whole)
+        self.assertEqual(reader.changes, self.shelf.inventory.whole())
+
+    def test_what_changed_since(self) -> None:
+        reader = self.read("?since=2")
+        self.assertFalse(reader.whole)
+        self.assertEqual(reader.changes, [Change("p2-1-1-any.pkg.tar.zst", Content(2, bytes(32)))])
+        self.assertEqual(self.read("?since=3").changes, [])
+
+    def test_what_cannot_be_told_since_is_the_whole(self) -> None:
+        for query in (
+            "?since=4",
+            "?since=-1",
+            "?since=x",
+            "?since=",
+            "?since=1&since=2",
+            "?since=" + "9" * 16,
+        ):
+            self.assertTrue(self.read(query).whole, query)
+
+    def test_head_has_no_body(self) -> None:
+        found = self.browser.ask("/inventory", "HEAD").answer
+        self.assertEqual(found.body, b"")
+        self.assertNotEqual(found.headers["content-length"], "0")
+
+
+class Relays(LanTestCase):
+    PATH = f"/relay/extra/x86_64/{NAME}"
+
+    def test_a_listed_file_is_fetched_and_follows_as_it_comes(self) -> None:
+        exchange = self.browser.ask(self.PATH, If_Match='"x"')
+        self.assertEqual(exchange.answer.status, 200)
+        response = self.shelf.tools.agent(MIRROR).last.head(len(DATA))
+        response.send(DATA[:100])
+        self.assertEqual(exchange.answer.body, DATA[:100])
+        response.send(DATA[100:])
+        response.end()
+        self.assertEqual(exchange.answer.body, DATA)
+        asked, etag = self.shelf.relayed[0]
+        self.assertEqual((asked.repository, asked.architecture, etag), ("extra", "x86_64", '"x"'))
+
+    def test_who_asks_at_once_shares_one_fetch(self) -> None:
+        exchanges = [self.browser.ask(self.PATH) for _ in range(3)]
+        self.shelf.tools.agent(MIRROR).last.whole(DATA)
+        self.assertEqual([one.answer.body for one in exchanges], [DATA] * 3)
+        self.assertEqual(len(self.shelf.tools.agent(MIRROR).requests), 1)
+
+    def test_what_is_held_is_given_at_once(self) -> None:
+        self.shelf.files[NAME] = DATA
+        self.assertEqual(self.get(self.PATH).body, DATA)
+        self.assertEqual(self.shelf.relayed, [])
+
+    def test_what_is_not_listed_is_refused(self) -> None:
+        self.shelf.lists = False
+        self.assertRefused(self.get(self.PATH), 503)
+
+    def test_a_fetch_that_fails_cuts_the_answer(self) -> None:
+        exchange = self.browser.ask(self.PATH)
+        self.shelf.tools.agent(MIRROR).last.fail(Unreachable("m", "gone"))
+        self.assertTrue(exchange.cut)
+        self.assertEqual(exchange.answer.body, b"")
+
+    def test_the_signature_comes_with_its_package(self) -> None:
+        self.browser.ask(self.PATH)
+        exchange = self.browser.ask(self.PATH + ".sig")
+        self.assertFalse(exchange.answered)
+        self.shelf.tools.agent(MIRROR).last.whole(DATA)
+        self.assertEqual(exchange.answer.body, SIGNATURE)
+
+    def test_a_signature_nobody_fetches_is_not_found(self) -> None:
+        self.assertRefused(self.get(self.PATH + ".sig"), 404)
+
+    def test_other_things_are_not_relayed(self) -> None:
+        for path in (
+            "/relay/core/x86_64/core.db",
+            "/relay/core/x86_64/core.db.sig",
+            f"/relay/{NAME}",
+            f"/relay/../x86_64/{NAME}",
+            f"/relay/core/../{NAME}",
+            f"/relay/core/os/x86_64/{NAME}",
+            f"/relay/a%2fb/x86_64/{NAME}",
+            f"/relay/core/x86_64/..%2f{NAME}",
+        ):
+            self.assertRefused(self.get(path), 404)
+        self.assertEqual(self.shelf.relayed, [])
