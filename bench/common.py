@@ -1,0 +1,395 @@
+"""What the benchmarks share: the LAN they run on, rivals, clocks, medians and the table.
+
+Every benchmark is a module with ``run(laboratory) -> list[Row]``. Contenders take turns within one
+run, so that what else the machine does meets all of them; medians are compared, and what counts is
+the ratio, not the figure. Needs root, pacman, nginx and wrk; everything is on tmpfs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tests.lan.lan import Host, Lan, Node, environment, unavailable, wait_until
+from tests.lan.repository import Recipe, Repository, SigningKey, recipes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from tests.lan.repository import Package
+
+T = TypeVar("T")
+REPOSITORY = "bench"
+MIB = 1 << 20
+#: The four packages that make 56 small ones a download of 371 MB.
+LARGE = (50_000_000, 70_000_000, 91_000_000, 140_000_000)
+SMALL_COUNT = 56
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table; ``bar`` is like "<= 1.35" or "< 50", empty where nothing is asked."""
+
+    claim: str
+    ours: str
+    theirs: str
+    value: float
+    bar: str
+
+    @property
+    def passes(self) -> bool | None:
+        if not self.bar:
+            return None
+        relation, number = self.bar.split()
+        limit = float(number)
+        return {
+            "<=": self.value <= limit,
+            "<": self.value < limit,
+            ">=": self.value >= limit,
+        }[relation]
+
+
+def ratio(
+    claim: str, ours: Sequence[float], theirs: Sequence[float], unit: str, bar: str = ""
+) -> Row:
+    """Return the row that compares the medians of two series."""
+    mine, other = statistics.median(ours), statistics.median(theirs)
+    return Row(claim, figure(mine, unit), figure(other, unit), mine / other, bar)
+
+
+def plain(claim: str, value: float, unit: str, bar: str = "") -> Row:
+    """Return the row of a figure that has a bar of its own."""
+    return Row(claim, figure(value, unit), "", value, bar)
+
+
+def figure(value: float, unit: str) -> str:
+    return f"{value:,.3g} {unit}" if abs(value) < 1_000 else f"{value:,.0f} {unit}"
+
+
+def show(rows: Iterable[Row]) -> None:
+    """Print the table."""
+    verdicts = {True: "yes", False: "NO", None: ""}
+    lines = [("claim", "flocon", "rival", "value", "bar", "met")]
+    lines += [
+        (row.claim, row.ours, row.theirs, f"{row.value:.3g}", row.bar, verdicts[row.passes])
+        for row in rows
+    ]
+    widths = [max(len(line[column]) for line in lines) for column in range(6)]
+    for line in lines:
+        cells = (text.ljust(width) for text, width in zip(line, widths, strict=True))
+        print("  ".join(cells).rstrip())
+
+
+def interleave(
+    contenders: Mapping[str, Callable[[], T]], rounds: int, *, warm: int = 0
+) -> dict[str, list[T]]:
+    """Let contenders take turns, each time beginning with another one.
+
+    The first ``warm`` rounds are run and not counted.
+    """
+    results: dict[str, list[T]] = {name: [] for name in contenders}
+    names = list(contenders)
+    for number in range(warm + rounds):
+        turn = number % len(names)
+        for name in names[turn:] + names[:turn]:
+            result = contenders[name]()
+            if number >= warm:
+                results[name].append(result)
+                print(f"  {name}: {result}", file=sys.stderr, flush=True)
+    return results
+
+
+# Processes, as the kernel counts them
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time a process has used so far, in all its threads."""
+    fields = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/schedstat")]
+    return sum(int(text.split()[0]) for text in fields) / 1e9
+
+
+def switches(pid: int) -> int:
+    """Return how often the threads of a process have begun to wait, and so were woken."""
+    total = 0
+    for path in Path(f"/proc/{pid}/task").glob("*/status"):
+        with contextlib.suppress(OSError):
+            for line in path.read_text().splitlines():
+                if line.startswith("voluntary_ctxt_switches"):
+                    total += int(line.split()[1])
+    return total
+
+
+def memory(pid: int, kind: str = "Rss") -> float:
+    """Return the MB a process has in memory (``Rss``), or that it alone has (``Pss_Anon``)."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith(f"{kind}:"):
+            return int(line.split()[1]) * 1_024 / 1e6
+    raise KeyError(kind)
+
+
+# The LAN
+
+
+class Laboratory:
+    """A LAN, one signed repository, and what runs on the hosts; take down with ``close``."""
+
+    def __init__(self) -> None:
+        if reason := unavailable():
+            raise SystemExit(f"no benchmark here: {reason}")
+        self.lan = Lan()
+        self.lan.repositories = [REPOSITORY]
+        self._key = SigningKey(self.lan.folder / "key")
+        self._key.make_keyring(self.lan.keyring)
+        self._repository = Repository(self.lan.folder / "origin", REPOSITORY, key=self._key)
+        #: The longest hold of each node that was looked at, in milliseconds.
+        self.holds: list[float] = []
+        #: How often one was longer than 50 ms.
+        self.long_holds = 0
+
+    def close(self) -> None:
+        self._key.close()
+        self.lan.close()
+
+    def host(self, name: str, number: int) -> Host:
+        """Return the host of this name, added if need be, as 10.77.0.NUMBER."""
+        return self.lan.hosts.get(name) or self.lan.host(name, f"10.77.0.{number}")
+
+    def packages(self) -> list[Package]:
+        """Return 56 small packages and four large ones, 371 MB in all, built once."""
+        missing = [
+            recipe
+            for recipe in recipes(SMALL_COUNT + len(LARGE), seed=5, large=LARGE)
+            if recipe.name not in self._repository.packages
+        ]
+        if missing:
+            self._repository.add(missing)
+        names = [recipe.name for recipe in recipes(SMALL_COUNT + len(LARGE), seed=5, large=LARGE)]
+        return [self._repository.packages[name] for name in names]
+
+    def package(self, name: str, size: int) -> Package:
+        """Return one package of this many bytes of payload, built once."""
+        if name not in self._repository.packages:
+            self._repository.add([Recipe(name, "1.0-1", size)])
+        return self._repository.packages[name]
+
+    def sync(self, host: Host) -> None:
+        """Give a host the database, as if it had just run ``pacman -Sy``."""
+        target = host.database_path / "sync" / f"{REPOSITORY}.db"
+        shutil.copy2(self._repository.database, target)
+
+    def hold(self, host: Host, packages: Iterable[Package]) -> None:
+        """Put packages with their signatures into a host's CacheDir."""
+        for package in packages:
+            for path in (package.path, package.signature):
+                if not (host.cache / path.name).exists():
+                    shutil.copy2(path, host.cache / path.name)
+
+    def node(self, host: Host, *, files: int | None = None, **options: Any) -> Node:
+        """Start a node with the newest database; wait until it is ready and holds ``files``."""
+        self.sync(host)
+        node = host.node(**options)
+        if files is not None:
+            wait_until(
+                lambda: node.status()["inventory"]["files"] == files, 60, f"{files} files held"
+            )
+        return node
+
+    def fresh_node(self, host: Host, **options: Any) -> Node:
+        """Start a node whose machine has downloaded nothing yet."""
+        forget_downloads(host)
+        shutil.rmtree(host.store, ignore_errors=True)
+        host.store.mkdir()
+        return self.node(host, **options)
+
+    def end(self, node: Node) -> None:
+        """Stop a node, once it has told how long it held its reactor."""
+        held = node.status()["reactor"]
+        self.holds.append(held["longest_hold_ms"])
+        self.long_holds += held["holds_over_50_ms"]
+        node.stop()
+        node.host.nodes.remove(node)
+
+    def longest_hold(self, claim: str) -> Row:
+        """Return the row of the longest hold of all nodes since the last such row."""
+        longest = max(self.holds, default=0.0)
+        if self.long_holds:
+            claim += f" ({self.long_holds} above 50 ms)"
+        self.holds.clear()
+        self.long_holds = 0
+        return plain(f"8 longest hold, {claim}", longest, "ms", "< 50")
+
+
+def knows(node: Node, holders: int, files: int) -> None:
+    """Wait until a node has read the inventories of so many peers, each with so many files."""
+
+    def ready() -> bool:
+        peers = [peer["files_known"] for peer in node.status()["peers"]]
+        return len([count for count in peers if count == files]) == holders
+
+    wait_until(ready, 60, f"{holders} peers with {files} files are known")
+
+
+def forget_downloads(host: Host) -> None:
+    """Empty a host's CacheDir."""
+    shutil.rmtree(host.cache, ignore_errors=True)
+    host.cache.mkdir()
+
+
+# Rivals
+
+
+def nginx(host: Host, name: str, servers: str, *, options: str = "") -> subprocess.Popen[bytes]:
+    """Start nginx as one process, which is what its processor time is counted of."""
+    folder = host.folder / name
+    folder.mkdir(exist_ok=True)
+    temporary = "".join(
+        f"{kind}_temp_path {folder}/{kind};\n"
+        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    config = folder / "nginx.conf"
+    config.write_text(
+        f"""
+daemon off; master_process off; user root; pid {folder}/pid; error_log {folder}/errors;
+events {{ worker_connections 1024; }}
+http {{
+{temporary}
+access_log off; default_type application/octet-stream;
+sendfile on; tcp_nopush on; keepalive_requests 100000000;
+{options}
+{servers}
+}}
+"""
+    )
+    return host.start(["nginx", "-c", str(config)], log=folder / "output")
+
+
+def static_nginx(host: Host, port: int = 80) -> subprocess.Popen[bytes]:
+    """Start an nginx that serves the host's CacheDir as /pkg/, which is the LAN face's path."""
+    server = f"server {{ listen {port}; location /pkg/ {{ alias {host.cache}/; }} }}"
+    process = nginx(host, f"static-{port}", server)
+    wait_for_port(host, port)
+    return process
+
+
+def caching_nginx(host: Host, upstream: Host, port: int) -> subprocess.Popen[bytes]:
+    """Start an nginx that relays ``upstream``'s nginx and keeps what it relayed, empty at first."""
+    shutil.rmtree(host.folder / "relayed", ignore_errors=True)
+    options = f"""
+proxy_cache_path {host.folder}/relayed levels=1:2 keys_zone=relayed:10m max_size=4g;
+upstream holder {{ server {upstream.address}:80; keepalive 8; }}
+"""
+    server = f"""
+server {{
+    listen 127.0.0.1:{port};
+    location / {{
+        proxy_pass http://holder; proxy_http_version 1.1; proxy_set_header Connection "";
+        proxy_cache relayed; proxy_cache_valid 200 1h;
+    }}
+}}
+"""
+    process = nginx(host, f"caching-{port}", server, options=options)
+    wait_for_port(host, port)
+    return process
+
+
+def redirector(host: Host, peers: Sequence[Host], port: int) -> subprocess.Popen[bytes]:
+    """Start the redirector: it asks each peer's nginx for each file."""
+    places = [f"{peer.address}:80" for peer in peers]
+    process = host.start([sys.executable, "-m", "bench.redirector", str(port), *places])
+    wait_for_port(host, port)
+    return process
+
+
+def wait_for_port(host: Host, port: int) -> None:
+    def answers() -> bool:
+        try:
+            host.connect("127.0.0.1", port, timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+    wait_until(answers, 10, f"something listens on port {port} of {host.name}")
+
+
+@contextlib.contextmanager
+def running(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """End a process at the end."""
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait(10)
+
+
+# pacman
+
+
+def pacman_conf(host: Host, server: str) -> Path:
+    """Write a pacman.conf whose only server is ``server``."""
+    text = host.pacman_conf().read_text()
+    lines = [
+        f"Server = {server}" if line.startswith("Include") else line for line in text.splitlines()
+    ]
+    path = host.folder / "pacman-bench.conf"
+    path.write_text("\n".join([*lines, ""]))
+    return path
+
+
+def download(host: Host, server: str, packages: Sequence[Package]) -> float:
+    """Run real pacman on an empty CacheDir; return the seconds of its download phase.
+
+    That is from ``Retrieving packages`` to the line that follows the last download; checking
+    signatures takes pacman longer than all else and is the same for everyone.
+    """
+    forget_downloads(host)
+    names = [package.name for package in packages]
+    arguments = ["pacman", "--config", str(pacman_conf(host, server)), "--noconfirm"]
+    command = ["stdbuf", "-oL", *arguments, "--noprogressbar", "-Sw", *names]
+    process = subprocess.Popen(
+        host.command(command),
+        env=environment(),
+        cwd=host.folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    began = ended = 0.0
+    lines = []
+    assert process.stdout is not None
+    for line in process.stdout:
+        lines.append(line)
+        if line.startswith(":: Retrieving"):
+            began = time.monotonic()
+        elif began and not ended and line.startswith(("checking", "(")):
+            ended = time.monotonic()
+    if process.wait(60) or not ended or any(line.startswith("error") for line in lines):
+        raise RuntimeError(f"pacman failed:\n{''.join(lines[-30:])}")
+    if any(not (host.cache / package.file_name).exists() for package in packages):
+        raise RuntimeError("pacman did not download everything")
+    return ended - began
+
+
+# The command line
+
+
+def main(benchmark: Callable[[Laboratory], list[Row]], description: str | None) -> None:
+    """Run one benchmark and print its table."""
+    parser = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
+    parser.parse_args()
+    os.chdir("/")
+    laboratory = Laboratory()
+    try:
+        rows = benchmark(laboratory)
+    finally:
+        laboratory.close()
+    show(rows)

@@ -1,0 +1,111 @@
+"""Claims 2 and 3: real pacman's download phase, from one holder, by each way there is.
+
+pacman asks the holder's nginx itself; a redirector; an nginx that relays and caches; and flocon,
+whose node fetches from the holder's node, verifies, keeps, and serves.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bench.common import (
+    REPOSITORY,
+    SMALL_COUNT,
+    Laboratory,
+    Row,
+    caching_nginx,
+    download,
+    forget_downloads,
+    interleave,
+    knows,
+    main,
+    ratio,
+    redirector,
+    running,
+    static_nginx,
+)
+from tests.lan.lan import LOOPBACK_PORT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tests.lan.lan import Host
+    from tests.lan.repository import Package
+
+REDIRECTOR_PORT = 8001
+CACHING_PORT = 8002
+
+
+class Ways:
+    """The ways from a holder to pacman on a client."""
+
+    def __init__(self, laboratory: Laboratory, client: Host, holder: Host, files: int) -> None:
+        self._laboratory = laboratory
+        self._client = client
+        self._holder = holder
+        self._files = files
+
+    def direct(self, packages: Sequence[Package]) -> float:
+        return download(self._client, f"http://{self._holder.address}/pkg", packages)
+
+    def redirected(self, packages: Sequence[Package]) -> float:
+        with running(redirector(self._client, [self._holder], REDIRECTOR_PORT)):
+            return download(self._client, f"http://127.0.0.1:{REDIRECTOR_PORT}", packages)
+
+    def relayed(self, packages: Sequence[Package]) -> float:
+        with running(caching_nginx(self._client, self._holder, CACHING_PORT)):
+            return download(self._client, f"http://127.0.0.1:{CACHING_PORT}/pkg", packages)
+
+    def flocon(self, packages: Sequence[Package]) -> float:
+        node = self._laboratory.fresh_node(self._client)
+        knows(node, 1, self._files)
+        server = f"http://localhost:{LOOPBACK_PORT}/{REPOSITORY}/os/x86_64"
+        seconds = download(self._client, server, packages)
+        traffic = node.status()["traffic"]
+        if traffic["from_mirrors_bytes"] or not traffic["from_peers_bytes"]:
+            raise RuntimeError(f"not from the holder: {traffic}")
+        self._laboratory.end(node)
+        forget_downloads(self._client)
+        return seconds
+
+    def all(self, packages: Sequence[Package]) -> dict[str, Callable[[], float]]:
+        return {
+            "pacman to nginx": lambda: self.direct(packages),
+            "redirector": lambda: self.redirected(packages),
+            "caching nginx": lambda: self.relayed(packages),
+            "flocon": lambda: self.flocon(packages),
+        }
+
+
+def run(laboratory: Laboratory) -> list[Row]:
+    """Measure; small packages on an unlimited link, all of them on both links."""
+    client, holder = laboratory.host("client", 1), laboratory.host("holder", 2)
+    packages = laboratory.packages()
+    laboratory.sync(client)
+    laboratory.hold(holder, packages)
+    ways = Ways(laboratory, client, holder, len(list(holder.cache.glob("*.zst"))))
+    small = packages[:SMALL_COUNT]
+    with running(static_nginx(holder)):
+        node = laboratory.node(holder, files=len(list(holder.cache.glob("*.zst"))))
+        few = interleave(ways.all(small), 9, warm=1)
+        much = interleave(ways.all(packages), 5)
+        holder.limit("1gbit")
+        limited = interleave(ways.all(packages), 3)
+        holder.unlimit()
+        laboratory.end(node)
+    direct, redirected, cached = "pacman to nginx", "redirector", "caching nginx"
+    return [
+        ratio("2 56 small packages, to nginx", few["flocon"], few[direct], "s", "<= 1.35"),
+        ratio("2 56 small packages, to redirector", few["flocon"], few[redirected], "s", "<= 0.8"),
+        ratio("2 56 small packages, to caching nginx", few["flocon"], few[cached], "s"),
+        ratio("3 371 MB at 1 Gbit/s, to nginx", limited["flocon"], limited[direct], "s", "<= 1.03"),
+        ratio("3 371 MB at 1 Gbit/s, to caching nginx", limited["flocon"], limited[cached], "s"),
+        ratio("3 371 MB unlimited, to nginx", much["flocon"], much[direct], "s", "<= 1.4"),
+        ratio("3 371 MB unlimited, to redirector", much["flocon"], much[redirected], "s"),
+        ratio("3 371 MB unlimited, to caching nginx", much["flocon"], much[cached], "s"),
+        laboratory.longest_hold("pacman downloads"),
+    ]
+
+
+if __name__ == "__main__":
+    main(run, __doc__)
