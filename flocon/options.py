@@ -33,6 +33,8 @@ DEFAULT_LOOPBACK = (
     f"tcp:{LOOPBACK_PORT}:interface=127.0.0.1",
     f"tcp6:{LOOPBACK_PORT}:interface={quoteStringArgument('::1')}",
 )
+#: The scope in an IPv6 multicast address (RFC 4291, 2.7).
+LINK_LOCAL = 2
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -286,6 +288,9 @@ def _group(version: int) -> type_check:
         if address is None or not address.is_multicast or "%" in str(address):
             remedy = f"write an IPv{version} multicast address"
             raise _refuse(where, key, f"{value!r} is not one", remedy)
+        if version == 6 and address.packed[1] & 0x0F != LINK_LOCAL:  # noqa: PLR2004
+            # Datagrams go one hop; a wider group would be sent from addresses others lack.
+            raise _refuse(where, key, f"{value!r} is wider than the link", "write one of ff02::/16")
         return str(address)
 
     return check

@@ -12,6 +12,7 @@ import random
 import secrets
 import signal
 import time
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,7 @@ from flocon.core.standing import Standing
 from flocon.core.traffic import Traffic
 from flocon.desk import PEER_CONNECT, Desk
 from flocon.errors import ConfigurationError, StoreError
+from flocon.host import journal
 from flocon.host.cache import Cache
 from flocon.host.identity import node_identity
 from flocon.host.interfaces import InterfaceWatch, impossible
@@ -38,6 +40,7 @@ from flocon.host.metered import is_metered
 from flocon.host.pacman import PacmanWatch
 from flocon.host.remember import recall, remember
 from flocon.host.signals import Signals
+from flocon.host.systemd import Supervision
 from flocon.host.upgrades import pending_upgrades
 from flocon.log import logger, show_debug
 from flocon.net.control import Control
@@ -53,24 +56,24 @@ from flocon.net.pace import Pacer
 from flocon.net.prefetch import Prefetch
 from flocon.net.replicate import InventoryClient
 from flocon.net.site import Site
-from flocon.options import DEFAULT_LAN, LAN_PORT, Options, default_control
+from flocon.options import DEFAULT_LAN, LAN_PORT, Options, default_control, load
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from twisted.internet.defer import Deferred
 
     from flocon.core.inventory import Change
     from flocon.core.peers import Peer
-    from flocon.core.sources import (
-        Source,
-    )
+    from flocon.core.sources import Source
     from flocon.core.syncdb import Entry, Listing
     from flocon.host.pacman import PacmanConfiguration
     from flocon.options import Settings
 
 __all__ = ["Node", "Options", "makeService"]
 
+#: Settings that SIGHUP changes; the others need a restart.
+LIVE = ("debug", "relay", "prefetch", "databases", "peers")
 #: Seconds between two looks whether the link is metered.
 METERED_AGAIN = 300.0
 #: Connections to the LAN face in all and of one address; pacman's five files and a spare or two.
@@ -85,9 +88,16 @@ class Node(MultiService):
 
     _log = logger()
 
-    def __init__(self, reactor: Any, settings: Settings) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        settings: Settings,
+        reread: Callable[[], Settings] | None = None,
+    ) -> None:
+        """``reread`` gives the settings as they are now, for SIGHUP; raises ConfigurationError."""
         super().__init__()
-        show_debug(settings.debug)
+        self._reread = reread or (lambda: settings)
+        _set_debug(settings.debug)
         if nowhere := impossible(settings.presence.interfaces):
             problem = f"{nowhere[0]!r} can be neither an interface nor an address"
             remedy = "write a name or an address that 'ip address' shows"
@@ -177,7 +187,12 @@ class Node(MultiService):
         self._metered = task.LoopingCall(self._look_at_the_link)
         self._metered.clock = reactor
         self._cache.ready.addCallback(_settle_memory)
-        handlers = {signal.SIGUSR1: self.log_peers, signal.SIGUSR2: self.rejoin}
+        handlers = {
+            signal.SIGUSR1: self.log_peers,
+            signal.SIGUSR2: self.rejoin,
+            signal.SIGHUP: self.reload,
+        }
+        self._supervision = Supervision(reactor, self._status_line)
         self._holds = Holds(reactor)
         # Stopped from the last to the first: the bye goes out before anything else ends.
         parts: list[Service] = [
@@ -188,6 +203,7 @@ class Node(MultiService):
             Signals(reactor, handlers),
             self._multicast,
             self._interfaces,
+            self._supervision,
         ]
         for part in parts:
             part.setServiceParent(self)
@@ -221,8 +237,7 @@ class Node(MultiService):
         except StoreError as error:
             raise SystemExit(f"flocon: {error}") from None
         self._listen_for_control()
-        if self._settings.relay:
-            self._metered.start(METERED_AGAIN)
+        self._metered.start(METERED_AGAIN)
         self._log.info(
             "flocon {version} is node {node} as {name}; its store is {store}",
             version=__version__,
@@ -241,16 +256,14 @@ class Node(MultiService):
 
     async def _look_at_the_link(self) -> None:
         """Fetch nothing for others while the link costs by the byte."""
-        relays = not await is_metered(self._reactor)
+        relays = self._settings.relay and not await is_metered(self._reactor)
         if relays != self.desk.relays:
-            self.desk.relays = relays
             self._log.info(
                 "the link is {state}; this node {does} for others",
                 state="not metered any more" if relays else "metered",
                 does="fetches" if relays else "does not fetch",
             )
-            self._presence.update(self._reactor.seconds(), abilities=self._abilities(relays))
-            self._multicast.wake()
+            self._set_relays(relays)
 
     def _listen_for_control(self) -> None:
         path = self._control_path
@@ -338,6 +351,40 @@ class Node(MultiService):
         self._presence.inventory_changed(
             self._reactor.seconds(), inventory.generation, len(inventory), changes
         )
+        self._multicast.wake()
+
+    def _status_line(self) -> str:
+        files, peers = len(self._cache.inventory), len(self._presence.peers())
+        lan, wan = self.traffic.from_peers_bytes >> 20, self.traffic.from_mirrors_bytes >> 20
+        return f"{peers} peers, {files} packages held; {lan} MiB from the LAN, {wan} from mirrors"
+
+    def reload(self) -> None:
+        """Read flocon.toml anew; pacman's configuration is followed all the time."""
+        self._supervision.reloading()
+        try:
+            self._apply(self._reread())
+        except ConfigurationError as error:
+            self._log.warn("the settings stay as they are: {error}", error=error)
+        self._supervision.reloaded()
+
+    def _apply(self, settings: Settings) -> None:
+        """Take what can be changed while running, and name what cannot."""
+        old = self._settings
+        fixed = {field.name: getattr(old, field.name) for field in fields(old)} | {
+            name: getattr(settings, name) for name in LIVE
+        }
+        self._settings = self.desk.settings = replace(old, **fixed)
+        _set_debug(settings.debug)
+        self._set_relays(settings.relay)
+        waiting = [name for name in fixed if getattr(settings, name) != fixed[name]]
+        self._log.info(
+            "settings read anew{rest}",
+            rest=f"; a restart is needed for: {', '.join(waiting)}" if waiting else "",
+        )
+
+    def _set_relays(self, relays: bool) -> None:
+        self.desk.relays = relays
+        self._presence.update(self._reactor.seconds(), abilities=self._abilities(relays))
         self._multicast.wake()
 
     def _held_off(self, peer: Peer) -> bool:
@@ -472,7 +519,12 @@ def makeService(options: Options) -> Node:
     """Return a node for ``twistd flocon`` and ``twist flocon``."""
     from twisted.internet import reactor  # noqa: PLC0415 - twistd installs it first
 
-    return Node(reactor, options.settings)
+    return Node(reactor, options.settings, lambda: load(options.given))
+
+
+def _set_debug(shown: bool) -> None:
+    show_debug(shown)
+    journal.show_debug(shown)
 
 
 def _listen_now(reactor: Any, description: str, site: Site) -> Any:

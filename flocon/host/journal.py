@@ -125,9 +125,9 @@ def journal_reads(stream: TextIO, environment: Mapping[str, str]) -> bool:
     return (device, inode) == (str(status.st_dev), str(status.st_ino))
 
 
-def show_debug() -> None:
-    """Let debug events through: for ``--debug``, also after the observer was made."""
-    _threshold.setLogLevelForNamespace("", LogLevel.debug)
+def show_debug(shown: bool) -> None:
+    """Let debug events through, or not: for ``--debug``, also after the observer was made."""
+    _threshold.setLogLevelForNamespace("", LogLevel.debug if shown else LogLevel.info)
 
 
 def observer() -> FilteringLogObserver:

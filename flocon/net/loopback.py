@@ -94,7 +94,7 @@ class Loopback(Resource):
         super().__init__()
         self._desk = desk
         self._traffic = desk.traffic
-        self._absent: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._absent: OrderedDict[tuple[str, str, str], None] = OrderedDict()
 
     def render(self, request: Request) -> int:
         return respond(request, self._answer(request))
@@ -209,7 +209,7 @@ class Loopback(Resource):
                 signature = await waiting
             except FloconError:
                 signature = None
-            if signature is not None:
+            if signature is not None and _content(entry) in {None, transfer.subject.content}:
                 self._say_source(request, str(transfer.source))
                 self._send_bytes(request, signature)
                 return
@@ -228,7 +228,7 @@ class Loopback(Resource):
     # Databases, and whatever only the mirrors can answer
 
     async def _database(self, request: Request, asked: Asked) -> None:
-        key = (asked.repository, asked.file.text)
+        key = (asked.repository, asked.architecture, asked.file.text)
         if key in self._absent:
             self._refuse(request, http.NOT_FOUND)
             return
@@ -238,7 +238,8 @@ class Loopback(Resource):
         if transfer.verified and not transfer.not_modified:
             # A new database: what was absent beside the old one may be there now.
             for suffix in (".db.sig", ".files.sig"):
-                self._absent.pop((asked.repository, asked.repository + suffix), None)
+                signature = asked.repository + suffix
+                self._absent.pop((asked.repository, asked.architecture, signature), None)
         elif asked.file.is_signature and _failure_status(transfer) == http.NOT_FOUND:
             self._absent[key] = None
             if len(self._absent) > MOST_ABSENT:

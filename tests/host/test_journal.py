@@ -149,6 +149,6 @@ class Choice(SynchronousTestCase):
         self.assertIn("news", text.getvalue())
         self.assertNotIn("small talk", text.getvalue())
         self.addCleanup(_threshold.clearLogLevels)
-        show_debug()
+        show_debug(True)
         log.debug("small talk")
         self.assertIn("small talk", text.getvalue())
