@@ -1,0 +1,469 @@
+"""The face pacman uses: whom it answers, with what, from where, and what it never does to pacman."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from twisted.internet import error
+from twisted.internet.defer import Deferred, succeed
+from twisted.trial.unittest import SynchronousTestCase
+
+from flocon.core.inventory import Content
+from flocon.core.names import Asked
+from flocon.core.release import MIRROR_HOLD, PEER_HOLD, TRICKLE_STEP
+from flocon.core.sources import Origin, Source
+from flocon.core.syncdb import Entry
+from flocon.core.traffic import Traffic
+from flocon.errors import StoreError
+from flocon.net import loopback as module
+from flocon.net.fetch import Limits
+from flocon.net.loopback import Found, Loopback
+from flocon.net.transfers import Attempt, Subject, Transfer, Transfers
+from tests.net.fakes import FakeTools, Request
+from tests.net.web import Answer, Browser, OpenedBytes
+
+NAME = "gtk++-1:2.0-1-x86_64.pkg.tar.zst"
+PATH = f"/extra/os/x86_64/{NAME}"
+DB = "/core/os/x86_64/core.db"
+DATA = bytes(range(256)) * 40
+WRONG = DATA[:-1] + b"\x00"
+CONTENT = Content(len(DATA), hashlib.sha256(DATA).digest())
+SIGNATURE = b"a signature"
+THEN = "Tue, 14 Nov 2023 22:13:20 GMT"
+PEER = Source(Origin.PEER, "p", "10.0.0.7", f"http://10.0.0.7/pkg/{NAME}")
+MIRROR_A, MIRROR_B = (Source(Origin.MIRROR, key, key, f"http://{key}/x") for key in "mn")
+
+
+class HeldFile:
+    origin = "cache"
+    content = CONTENT
+
+
+class FakeDesk:
+    """Decides what the test says, and brings files by real transfers."""
+
+    def __init__(self) -> None:
+        self.traffic = Traffic()
+        self.tools = FakeTools()
+        self.reactor: Any = self.tools.reactor
+        self.transfers = Transfers(self.tools, sign=self.sign, publish=self.publish)
+        self.listed: set[str] = {NAME}
+        self.here: dict[str, HeldFile] = {}
+        self.opened: list[OpenedBytes] = []
+        self.gone = False
+        self.settling: Deferred[None] | None = None
+        self.sources: tuple[Source, ...] = (MIRROR_A, MIRROR_B)
+        self.starts: list[int] = []
+        self.signs: list[Deferred[bytes | None]] = []
+
+    def sign(self, _: Transfer) -> Deferred[bytes | None]:
+        self.signs.append(Deferred())
+        return self.signs[-1]
+
+    def publish(self, _: Transfer, __: bytes | None) -> Deferred[bool]:
+        return succeed(True)
+
+    def chooser(self, *sources: Source) -> Callable[[Sequence[Attempt]], Attempt | None]:
+        def choose(tried: Sequence[Attempt]) -> Attempt | None:
+            left = sources[len(tried) :]
+            return Attempt(left[0], Limits(60.0, 60.0)) if left else None
+
+        return choose
+
+    def entry(self, asked: Asked) -> Entry | None:
+        if asked.file.subject not in self.listed:
+            return None
+        return Entry("extra", NAME, "gtk++", "1:2.0-1", CONTENT.size, CONTENT.sha256)
+
+    def settled(self) -> Deferred[None]:
+        return self.settling or succeed(None)
+
+    def held(self, file_name: str, content: Content | None) -> HeldFile | None:
+        found = self.here.get(file_name)
+        return found if found and content in {None, found.content} else None
+
+    def open(self, found: Found, *, signature: bool) -> OpenedBytes:
+        if self.gone:
+            raise StoreError("/cache", "is gone")
+        self.opened.append(OpenedBytes(SIGNATURE if signature else DATA))
+        return self.opened[-1]
+
+    def package(self, asked: Asked, entry: Entry | None, start: int) -> Transfer:
+        self.starts.append(start)
+        choose = self.chooser(*self.sources)
+        if entry is None:
+            return self.transfers.alone(Subject(asked.file.text), choose)
+        return self.transfers.join(Subject(asked.file.text, entry.content), choose)
+
+    def signature(self, file_name: str) -> tuple[Transfer, Deferred[bytes | None]] | None:
+        return self.transfers.signature(file_name)
+
+    def from_mirrors(self, asked: Asked, modified_since: str | None) -> Transfer:
+        subject = Subject(asked.file.text, modified_since=modified_since)
+        return self.transfers.alone(subject, self.chooser(*self.sources))
+
+    def database(self, asked: Asked, modified_since: str | None) -> Deferred[Transfer]:
+        return succeed(self.from_mirrors(asked, modified_since))
+
+    def status(self) -> dict[str, Any]:
+        return {"peers": []}
+
+
+class LoopbackTestCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.desk = FakeDesk()
+        self.clock = self.desk.reactor
+        self.face = Loopback(self.desk)
+        self.browser = Browser(self.clock, self.face)
+        self.addCleanup(self.finish)
+
+    def finish(self) -> None:
+        self.browser.close()
+        self.desk.transfers.stop()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        files = [*self.desk.opened, *self.desk.tools.files]
+        self.assertEqual([file.closed for file in files], [1] * len(files))
+
+    def get(self, path: str, **headers: str) -> Answer:
+        return self.browser.get(path, **headers)
+
+    def asked(self, source: Source) -> Request:
+        last: Request = self.desk.tools.agent(source).last
+        return last
+
+    def assertRefused(self, answer: Answer, status: int) -> None:
+        self.assertEqual(answer.status, status)
+        self.assertEqual((answer.headers["content-length"], answer.body), ("0", b""))
+
+
+class Visitors(LoopbackTestCase):
+    def test_this_machines_own_names_are_answered(self) -> None:
+        for host in (
+            *("localhost", "localhost:19433", "LOCALHOST:19433", "127.0.0.1", "127.0.0.1:19433"),
+            *("[::1]", "[::1]:19433", " localhost "),
+        ):
+            self.assertEqual(self.get("/check", host=host).body, b"OK\n", host)
+        self.assertEqual(self.browser.ask("/check", host=None).answer.status, 200)
+
+    def test_foreign_names_are_refused(self) -> None:
+        for host in (
+            *("evil.example", "evil.example:19433", "localhost.evil.example", "localhost.", ""),
+            *(
+                "127.0.0.1.evil.example",
+                "[::2]:19433",
+                "10.0.0.1",
+                "localhost:1:2",
+                "evil@localhost",
+            ),
+            "localhost, evil.example",
+        ):
+            self.assertRefused(self.get("/check", host=host), 403)
+
+    def test_of_two_names_both_must_be_ours(self) -> None:
+        exchange = self.browser.ask("/check", X="y\r\nHost: evil.example")
+        self.assertIn(exchange.answer.status, {400, 403})
+
+    def test_other_machines_are_refused_whatever_they_say(self) -> None:
+        for client, status in {
+            "10.0.0.1": 403,
+            "::ffff:10.0.0.1": 403,
+            "fe80::1%eth0": 403,
+            "2001:db8::1": 403,
+            "127.0.0.1": 200,
+            "127.9.9.9": 200,
+            "::ffff:127.0.0.1": 200,
+            "::1": 200,
+        }.items():
+            browser = Browser(self.clock, self.face, client)
+            self.assertEqual(browser.get("/check").status, status, client)
+            browser.close()
+
+    def test_nothing_but_reading_is_allowed(self) -> None:
+        for method in ("PUT", "DELETE", "OPTIONS", "X", "POST"):
+            found = self.browser.ask(PATH, method).answer
+            self.assertRefused(found, 405)
+            self.assertEqual(found.headers["allow"], "GET, HEAD")
+
+    def test_the_status_is_json(self) -> None:
+        found = self.get("/status.json")
+        self.assertEqual(found.headers["content-type"], "application/json")
+        self.assertEqual(json.loads(found.body), {"peers": []})
+
+    def test_what_pacman_never_asks_for_is_not_found(self) -> None:
+        for path in ("/", "/x", f"/../{NAME}", f"/extra/os/x86_64/..%2f{NAME}", "/extra/", "/%00"):
+            self.assertRefused(self.get(path), 404)
+
+
+class HeldPackages(LoopbackTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.desk.here[NAME] = HeldFile()
+
+    def test_it_is_sent_with_its_origin(self) -> None:
+        for path in (PATH, f"/{NAME}"):
+            found = self.get(path)
+            self.assertEqual((found.status, found.body), (200, DATA))
+            self.assertEqual(found.headers["flocon-source"], "cache")
+        self.assertEqual(self.desk.traffic.answers, {"cache": 2})
+        self.assertEqual(self.desk.traffic.to_pacman_bytes, 2 * len(DATA))
+
+    def test_its_signature_too(self) -> None:
+        self.assertEqual(self.get(PATH + ".sig").body, SIGNATURE)
+
+    def test_one_with_other_content_is_fetched(self) -> None:
+        self.desk.here[NAME].content = Content(5, bytes(32))
+        exchange = self.browser.ask(PATH)
+        self.asked(MIRROR_A).whole(DATA)
+        self.assertEqual(exchange.answer.body, DATA)
+
+    def test_one_that_vanished_is_fetched(self) -> None:
+        self.desk.gone = True
+        exchange = self.browser.ask(PATH)
+        self.asked(MIRROR_A).whole(DATA)
+        self.assertEqual(exchange.answer.body, DATA)
+
+    def test_a_database_that_was_just_replaced_is_waited_for(self) -> None:
+        self.desk.settling = Deferred()
+        exchange = self.browser.ask(PATH)
+        self.assertFalse(exchange.answered)
+        self.desk.settling.callback(None)
+        self.assertEqual(exchange.answer.body, DATA)
+
+
+class ComingPackages(LoopbackTestCase):
+    def test_it_comes_with_its_source_and_date(self) -> None:
+        exchange = self.browser.ask(PATH)
+        self.asked(MIRROR_A).whole(DATA, Last_Modified=THEN)
+        found = exchange.answer
+        self.assertEqual((found.status, found.body), (200, DATA))
+        self.assertEqual(found.headers["flocon-source"], "mirror m")
+        self.assertEqual(found.headers["last-modified"], THEN)
+
+    def test_nothing_is_said_while_nothing_may_be_given(self) -> None:
+        self.desk.sources = (PEER, MIRROR_A)
+        exchange = self.browser.ask(PATH)
+        self.asked(PEER).head(len(DATA)).send(DATA[:-1])
+        self.clock.advance(PEER_HOLD - 0.1)
+        self.assertEqual(exchange.raw, b"")
+        self.clock.advance(0.2)
+        self.assertEqual(exchange.answer.body, DATA[:TRICKLE_STEP])
+
+    def test_wrong_bytes_of_a_peer_never_reach_pacman(self) -> None:
+        self.desk.sources = (PEER, MIRROR_A)
+        exchange = self.browser.ask(PATH)
+        self.asked(PEER).whole(WRONG)
+        self.assertEqual(exchange.raw, b"")
+        self.asked(MIRROR_A).whole(DATA)
+        self.assertEqual(exchange.answer.body, DATA)
+        self.assertEqual(exchange.answer.headers["flocon-source"], "mirror m")
+
+    def test_wrong_bytes_that_trickled_cut_the_answer(self) -> None:
+        self.desk.sources = (PEER, MIRROR_A)
+        exchange = self.browser.ask(PATH)
+        response = self.asked(PEER).head(len(DATA))
+        response.send(b"\xff" + DATA[1:-1])
+        self.clock.advance(PEER_HOLD)
+        response.send(DATA[-1:])
+        response.end()
+        self.asked(MIRROR_A).whole(DATA)
+        self.assertTrue(exchange.cut)
+        self.assertEqual(len(exchange.answer.body), TRICKLE_STEP)
+
+    def test_a_mirror_that_dies_is_not_noticed(self) -> None:
+        exchange = self.browser.ask(PATH)
+        response = self.asked(MIRROR_A).head(len(DATA))
+        response.send(DATA[:5_000])
+        self.clock.advance(MIRROR_HOLD)
+        response.break_off()
+        self.asked(MIRROR_B).whole(DATA)
+        self.assertEqual(exchange.answer.body, DATA)
+        self.assertFalse(exchange.cut)
+
+    def test_mirrors_that_all_die_cut_the_answer(self) -> None:
+        exchange = self.browser.ask(PATH)
+        response = self.asked(MIRROR_A).head(len(DATA))
+        response.send(DATA[:5_000])
+        self.clock.advance(MIRROR_HOLD)
+        response.break_off()
+        self.asked(MIRROR_B).fail(error.ConnectionRefusedError())
+        self.assertTrue(exchange.cut)
+        self.assertFalse(exchange.answer.whole)
+
+    def test_five_that_ask_share_one_fetch(self) -> None:
+        exchanges = [self.browser.ask(PATH) for _ in range(5)]
+        self.asked(MIRROR_A).whole(DATA)
+        self.assertEqual([one.answer.body for one in exchanges], [DATA] * 5)
+        self.assertEqual(len(self.desk.tools.agent(MIRROR_A).requests), 1)
+
+    def test_a_resumed_download_gets_its_rest(self) -> None:
+        exchange = self.browser.ask(PATH, Range="bytes=10000-")
+        self.asked(MIRROR_A).whole(DATA)
+        found = exchange.answer
+        self.assertEqual((found.status, found.body), (206, DATA[10_000:]))
+        self.assertEqual(found.headers["content-range"], f"bytes 10000-{len(DATA) - 1}/{len(DATA)}")
+        self.assertEqual(self.desk.starts, [10_000])
+
+    def test_a_range_behind_the_end_is_a_416_without_body(self) -> None:
+        exchange = self.browser.ask(PATH, Range=f"bytes={len(DATA)}-")
+        self.asked(MIRROR_A).whole(DATA)
+        self.assertRefused(exchange.answer, 416)
+
+    def test_head_has_the_length_and_no_body(self) -> None:
+        exchange = self.browser.ask(PATH, "HEAD")
+        self.asked(MIRROR_A).whole(DATA)
+        found = exchange.answer
+        self.assertEqual((found.headers["content-length"], found.body), (str(len(DATA)), b""))
+
+    def test_not_found_only_where_every_mirror_says_so(self) -> None:
+        exchange = self.browser.ask(PATH)
+        self.asked(MIRROR_A).answer(404)
+        self.asked(MIRROR_B).answer(404)
+        self.assertRefused(exchange.answer, 404)
+        self.assertNotIn("flocon-source", exchange.answer.headers)
+
+    def test_any_other_failure_is_a_503(self) -> None:
+        exchange = self.browser.ask(PATH)
+        self.asked(MIRROR_A).answer(404)
+        self.asked(MIRROR_B).fail(error.ConnectionRefusedError())
+        self.assertRefused(exchange.answer, 503)
+        self.desk.sources = ()
+        self.assertRefused(self.get(PATH), 503)
+
+    def test_a_client_that_leaves_is_no_error_and_the_others_go_on(self) -> None:
+        leaving, staying = self.browser.ask(PATH), self.browser.ask(PATH)
+        response = self.asked(MIRROR_A).head(len(DATA))
+        response.send(DATA[:5_000])
+        leaving.leave()
+        self.browser._open.remove(leaving)
+        self.clock.advance(MIRROR_HOLD)
+        response.send(DATA[5_000:])
+        response.end()
+        self.assertEqual(staying.answer.body, DATA)
+
+    def test_one_that_is_not_listed_goes_as_it_comes(self) -> None:
+        self.desk.listed.clear()
+        exchange = self.browser.ask(PATH)
+        self.asked(MIRROR_A).head(len(DATA)).send(DATA[:10])
+        self.assertEqual(exchange.answer.body, DATA[:10])
+
+
+class Signatures(LoopbackTestCase):
+    def fetched(self) -> None:
+        self.browser.ask(PATH)
+        self.asked(MIRROR_A).whole(DATA)
+
+    def test_it_is_there_when_pacman_asks_for_it(self) -> None:
+        self.fetched()
+        self.desk.signs[0].callback(SIGNATURE)
+        found = self.get(PATH + ".sig")
+        self.assertEqual((found.status, found.body), (200, SIGNATURE))
+        self.assertEqual(found.headers["flocon-source"], "mirror m")
+
+    def test_it_is_waited_for(self) -> None:
+        self.fetched()
+        exchange = self.browser.ask(PATH + ".sig")
+        self.assertFalse(exchange.answered)
+        self.desk.signs[0].callback(SIGNATURE)
+        self.assertEqual(exchange.answer.body, SIGNATURE)
+
+    def test_where_there_is_none_the_mirrors_are_asked(self) -> None:
+        self.fetched()
+        self.desk.signs[0].callback(None)
+        exchange = self.browser.ask(PATH + ".sig")
+        self.asked(MIRROR_A).whole(b"theirs")
+        self.assertEqual(exchange.answer.body, b"theirs")
+
+    def test_that_of_another_content_is_not_given(self) -> None:
+        other = Content(3, hashlib.sha256(b"abc").digest())
+        self.desk.transfers.join(Subject(NAME, other), self.desk.chooser(MIRROR_A))
+        self.asked(MIRROR_A).whole(b"abc")
+        self.desk.signs[0].callback(b"of another")
+        exchange = self.browser.ask(PATH + ".sig")
+        self.asked(MIRROR_A).whole(b"theirs")
+        self.assertEqual(exchange.answer.body, b"theirs")
+
+    def test_one_never_heard_of_is_asked_of_the_mirrors(self) -> None:
+        exchange = self.browser.ask(PATH + ".sig")
+        self.asked(MIRROR_A).answer(404)
+        self.asked(MIRROR_B).answer(404)
+        self.assertRefused(exchange.answer, 404)
+
+
+class Databases(LoopbackTestCase):
+    def test_it_is_relayed_as_it_comes_with_its_date(self) -> None:
+        exchange = self.browser.ask(DB)
+        self.asked(MIRROR_A).head(len(DATA), Last_Modified=THEN).send(DATA[:10])
+        self.assertEqual(exchange.answer.body, DATA[:10])
+        self.assertEqual(exchange.answer.headers["last-modified"], THEN)
+
+    def test_nothing_new_is_a_304_as_the_mirror_said_it(self) -> None:
+        exchange = self.browser.ask(DB, If_Modified_Since=THEN)
+        self.assertEqual(self.asked(MIRROR_A).header("If-Modified-Since"), THEN)
+        self.asked(MIRROR_A).answer(304, Last_Modified=THEN)
+        found = exchange.answer
+        self.assertEqual((found.status, found.body), (304, b""))
+        self.assertEqual(found.headers["last-modified"], THEN)
+
+    def absent(self, path: str) -> None:
+        exchange = self.browser.ask(path)
+        self.asked(MIRROR_A).answer(404)
+        self.asked(MIRROR_B).answer(404)
+        self.assertRefused(exchange.answer, 404)
+
+    def requests(self) -> int:
+        return len(self.desk.tools.agent(MIRROR_A).requests)
+
+    def test_a_missing_signature_is_remembered(self) -> None:
+        self.absent(DB + ".sig")
+        before = self.requests()
+        self.assertRefused(self.get(DB + ".sig"), 404)
+        self.assertEqual(self.requests(), before)
+
+    def test_it_is_asked_for_again_beside_a_new_database(self) -> None:
+        self.absent(DB + ".sig")
+        exchange = self.browser.ask(DB)
+        self.asked(MIRROR_A).whole(DATA)
+        self.assertEqual(exchange.answer.body, DATA)
+        before = self.requests()
+        exchange = self.browser.ask(DB + ".sig")
+        self.assertEqual(self.requests(), before + 1)
+        self.asked(MIRROR_A).whole(SIGNATURE)
+        self.assertEqual(exchange.answer.body, SIGNATURE)
+
+    def test_it_is_not_asked_for_again_where_nothing_is_new(self) -> None:
+        self.absent(DB + ".sig")
+        self.browser.ask(DB, If_Modified_Since=THEN)
+        self.asked(MIRROR_A).answer(304)
+        before = self.requests()
+        self.assertRefused(self.get(DB + ".sig"), 404)
+        self.assertEqual(self.requests(), before)
+
+    def test_it_may_be_there_for_another_architecture(self) -> None:
+        self.absent(DB + ".sig")
+        exchange = self.browser.ask("/core/os/aarch64/core.db.sig")
+        self.asked(MIRROR_A).whole(SIGNATURE)
+        self.assertEqual(exchange.answer.body, SIGNATURE)
+
+    def test_a_missing_database_is_not_remembered(self) -> None:
+        self.absent(DB)
+        before = self.requests()
+        self.browser.ask(DB)
+        self.assertEqual(self.requests(), before + 1)
+
+    def test_a_signature_that_could_not_be_asked_for_is_not_remembered(self) -> None:
+        exchange = self.browser.ask(DB + ".sig")
+        self.asked(MIRROR_A).answer(404)
+        self.asked(MIRROR_B).fail(error.ConnectionRefusedError())
+        self.assertRefused(exchange.answer, 503)
+        before = self.requests()
+        self.browser.ask(DB + ".sig")
+        self.assertEqual(self.requests(), before + 1)
+
+    def test_no_more_are_remembered_than_there_can_be(self) -> None:
+        self.patch(module, "MOST_ABSENT", 2)
+        for repository in ("a", "b", "c"):
+            self.absent(f"/{repository}/os/any/{repository}.db.sig")
+        self.assertEqual(len(self.face._absent), 2)
