@@ -527,6 +527,8 @@ class Node:
 
     def _wait_gone(self, pid: int, timeout: float) -> None:
         wait_until(lambda: self._is_gone(pid), timeout, f"the node on {self.host.name} ended")
+        if pid == self.process.pid:
+            self.process.wait(1)
 
     def _is_gone(self, pid: int) -> bool:
         self.process.poll()

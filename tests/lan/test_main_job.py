@@ -94,15 +94,21 @@ class HeldByAPeerTests(LanTestCase):
         held, missing = self.few_packages[:2]
         self.sync(self.first, self.second)
         self.hold(self.first, [held])
-        self.start_nodes(self.first, self.second)
-        for package, source in ((held, "peer 10.77.0.1"), (missing, f"mirror {MIRROR_ADDRESS}")):
-            path = f"/multilib/os/x86_64/{package.file_name}"
-            answer = self.second.request(path)
-            self.assertEqual(answer.status, 200)
-            self.assertEqual(answer.body, package.path.read_bytes())
-            self.assertEqual(answer.headers["flocon-source"], source)
-        own = self.first.request(f"/multilib/os/x86_64/{held.file_name}")
-        self.assertEqual(own.headers["flocon-source"], "cache")
+        node = self.first.node()
+        self.wait_for_files(node, 1)
+        self._expect(self.first, missing, f"mirror {MIRROR_ADDRESS}")
+        self.wait_for_files(node, 2)
+        self._expect(self.first, missing, "store")
+        self._expect(self.first, held, "cache")
+        self.meet(node, self.second.node())
+        self._expect(self.second, held, f"peer {self.first.address}")
+        self._expect(self.second, missing, f"peer {self.first.address}")
+
+    def _expect(self, host: Host, package: Package, source: str) -> None:
+        answer = host.request(f"/multilib/os/x86_64/{package.file_name}")
+        self.assertEqual(answer.status, 200)
+        self.assertEqual(answer.headers["flocon-source"], source)
+        self.assertEqual(answer.body, package.path.read_bytes())
 
 
 class HeldByNobodyTests(LanTestCase):
