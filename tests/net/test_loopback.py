@@ -1,4 +1,4 @@
-"""The face pacman uses: whom it answers, with what, from where, and what it never does to pacman."""
+"""The face pacman uses: whom it answers, with what, and what it never does to pacman."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class LoopbackTestCase(SynchronousTestCase):
         self.browser.close()
         self.desk.transfers.stop()
         self.assertEqual(self.clock.getDelayedCalls(), [])
-        files = [*self.desk.opened, *self.desk.tools.files]
+        files: list[Any] = [*self.desk.opened, *self.desk.tools.files]
         self.assertEqual([file.closed for file in files], [1] * len(files))
 
     def get(self, path: str, **headers: str) -> Answer:
