@@ -14,11 +14,9 @@ import shutil
 import sys
 from pathlib import Path
 from typing import Any
-from unittest import SkipTest
 
 from twisted.trial.unittest import SynchronousTestCase
 
-import flocon.service
 from tests.packaging.workshop import PACKAGING, SITE, folder, need, need_package, package, run
 
 _CGROUPS = ("/sys/fs/cgroup/unified", "/sys/fs/cgroup")
@@ -105,7 +103,6 @@ cd /shared
 systemd-sysusers
 systemctl daemon-reload
 systemctl start probe
-[ -e unsupervised ] && exit
 said() { systemctl show flocon --property="$1" --value; }
 systemctl start flocon
 echo "$? $(said ActiveState) $(said StatusText)" >started
@@ -230,11 +227,6 @@ def _signature(shared: Path) -> None:
     run("gpgconf", "--homedir", str(home), "--kill", "all")
 
 
-def supervised() -> bool:
-    """Return whether the node speaks to systemd; without that it is never ready."""
-    return hasattr(flocon.service, "Supervision")
-
-
 @functools.cache
 def boot() -> Path:
     """Boot, run the script, and return the folder with the answers."""
@@ -262,8 +254,6 @@ def boot() -> Path:
         "script": _SCRIPT,
         "drop-in.conf": _DROP_IN + home,
     }
-    if not supervised():
-        files["unsupervised"] = ""
     for name, text in files.items():
         (shared / name).write_text(text)
     # A branch of this machine's tree of processes, so that systemd finds none but its own.
@@ -332,11 +322,6 @@ class Sandbox(Booted):
 
 
 class Running(Booted):
-    def setUp(self) -> None:
-        super().setUp()
-        if not supervised():
-            raise SkipTest("this node does not speak to systemd")
-
     def test_it_says_ready_and_how_it_is(self) -> None:
         status, state, text = (self.said("started") + "  ").split(" ", 2)
         self.assertEqual((status, state), ("0", "active"), self.said("script.out"))

@@ -13,6 +13,7 @@ from flocon import __version__
 from tests.packaging.workshop import (
     PACKAGING,
     SITE,
+    built_from,
     folder,
     need,
     need_package,
@@ -47,8 +48,8 @@ class Installed(SynchronousTestCase):
             str(Path(path).relative_to(self.root)) for path in listed if not path.endswith("/")
         }
         python = {path for path in files if path.startswith(SITE)}
-        manuals = {path.stem for path in (PACKAGING.parent / "docs").glob("*.[1-8].rst")}
-        others = {path.name for path in (PACKAGING.parent / "docs").glob("*[!1-8].rst")}
+        manuals = {path.stem for path in (built_from() / "docs").glob("*.[1-8].rst")}
+        others = {path.name for path in (built_from() / "docs").glob("*[!1-8].rst")}
         self.assertIn("flocon.1", manuals)
         self.assertEqual(
             files - python,
@@ -71,7 +72,7 @@ class Installed(SynchronousTestCase):
 
     def test_every_module_is_there_and_no_test(self) -> None:
         site = self.root / SITE
-        source = PACKAGING.parent / "flocon"
+        source = built_from() / "flocon"
         modules = {str(path.relative_to(source)) for path in source.rglob("*.py")}
         installed = {
             str(path.relative_to(site / "flocon")) for path in (site / "flocon").rglob("*.py")

@@ -111,6 +111,11 @@ def package() -> Path:
     return built
 
 
+def built_from() -> Path:
+    """Return the copy of the checkout that the package was built from."""
+    return package().parent.parent / "clone"
+
+
 def pacman(root: Path, *arguments: str) -> str:
     """Run pacman on ``root``; nothing of this machine's pacman is read or written."""
     state = root / "var/lib/pacman"
