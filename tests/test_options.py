@@ -24,6 +24,13 @@ lan = "tcp:1234"
 loopback = ["unix:/run/flocon/pacman"]
 mirrors = ["https://mirror.example/$repo/os/$arch"]
 debug = true
+relay = false
+prefetch = true
+databases = "lan"
+control = "/run/flocon/control"
+[peers]
+relays = 3
+bandwidth = "5M"
 [store]
 path = "/srv/flocon"
 max_size = "20G"
@@ -88,6 +95,11 @@ class Merging(OptionsTestCase):
                 loopback=("unix:/run/flocon/pacman",),
                 mirrors=("https://mirror.example/$repo/os/$arch",),
                 debug=True,
+                relay=False,
+                prefetch=True,
+                databases="lan",
+                control="/run/flocon/control",
+                peers=module.Peers(3, 5 << 20),
                 store=module.Store(Path("/srv/flocon"), 20 << 30),
                 presence=module.Presence(
                     "239.1.2.3", "ff02::1234", 5000, 0.5, ("eth0", "10.0.0.1")
@@ -149,6 +161,12 @@ class Refusing(OptionsTestCase):
             'mirrors = ["http://host:70000/"]': "mirrors",
             'mirrors = ["http://host/a b"]': "mirrors",
             'mirrors = ["http://h\N{LATIN SMALL LETTER O WITH DIAERESIS}st/"]': "mirrors",
+            'databases = "peers"': "databases",
+            "databases = [1]": "databases",
+            "relay = 1": "relay",
+            "[peers]\nrelays = -1": "peers.relays",
+            '[peers]\nbandwidth = "fast"': "peers.bandwidth",
+            '[presence]\ngroup6 = "ff05::1"': "presence.group6",
             '[store]\npath = "relative"': "store.path",
             '[store]\nmax_size = "10X"': "store.max_size",
             "[store]\nmax_size = -1": "store.max_size",
