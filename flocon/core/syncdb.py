@@ -122,6 +122,14 @@ class PackedEntries(Mapping[str, Entry]):
             raise KeyError(file_name)
         return self._entry(self._places[index])
 
+    def beginning(self, prefix: str) -> Iterator[Entry]:
+        """Yield the entries whose file names begin so, in the order of their names."""
+        index = bisect_left(self._places, prefix, key=self._file_name)
+        for place in self._places[index:]:
+            if not self._file_name(place).startswith(prefix):
+                return
+            yield self._entry(place)
+
     def _entry(self, place: int) -> Entry:
         *lengths, size, sha256 = _RECORD.unpack_from(self._packed, place)
         texts = []
@@ -182,6 +190,15 @@ class Listing:
         found = (database.entries.get(file_name) for database in databases)
         return tuple(entry for entry in found if entry is not None)
 
+    def named(self, name: str) -> list[Entry]:
+        """Return the entries of a package, first those of the repository that comes first."""
+        return [
+            entry
+            for database in self.databases
+            for entry in _beginning(database.entries, f"{name}-")
+            if entry.name == name
+        ]
+
     def versions(self, wanted: Collection[tuple[str, str]]) -> list[Entry]:
         """Return the entries of these packages and versions; walks through everything."""
         found: dict[str, Entry] = {}
@@ -194,6 +211,12 @@ class Listing:
     def digests(self) -> tuple[tuple[str, str], ...]:
         """Return repository and digest of each database."""
         return tuple((database.repository, database.digest) for database in self.databases)
+
+
+def _beginning(entries: Mapping[str, Entry], prefix: str) -> Iterable[Entry]:
+    if isinstance(entries, PackedEntries):
+        return entries.beginning(prefix)
+    return (entry for name, entry in sorted(entries.items()) if name.startswith(prefix))
 
 
 def read_entries(

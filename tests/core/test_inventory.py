@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -184,7 +184,8 @@ class HoldersMachine(RuleBasedStateMachine):
                 found = self.holders.holding(name, content)
                 assert len(found) == len(set(found))
                 assert set(found) == expected.get((name, content), set())
-        searched = {(name, content): set(who) for name, content, who in self.holders.search("")}
+        found = chain.from_iterable(self.holders.search("", entries=2))
+        searched = {(name, content): set(who) for name, content, who in found}
         assert searched == dict(expected)
 
     @invariant()
@@ -271,8 +272,17 @@ class HoldersTests(SynchronousTestCase):
     def test_search_finds_parts_of_names(self) -> None:
         holders = Holders()
         holders.replace("a", 1, [Change(name, CONTENTS[1]) for name in NAMES])
-        self.assertEqual(list(holders.search("p3-")), [(NAMES[3], CONTENTS[1], ["a"])])
-        self.assertEqual(list(holders.search("\N{SNOWMAN}")), [])
+        self.assertEqual(list(holders.search("p3-")), [[(NAMES[3], CONTENTS[1], ["a"])]])
+        self.assertEqual(list(holders.search("\N{SNOWMAN}")), [[]])
+
+    def test_a_search_pauses_and_bears_what_changes_meanwhile(self) -> None:
+        holders = Holders()
+        holders.replace("a", 1, [Change(name, CONTENTS[1]) for name in NAMES])
+        search = holders.search("", entries=1)
+        self.assertEqual(len(next(search)), 1)
+        holders.forget("a")
+        holders.sweep_all()
+        self.assertEqual([found for part in search for found in part], [])
 
 
 class Checking(SynchronousTestCase):

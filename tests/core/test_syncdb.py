@@ -253,6 +253,19 @@ class Finding(SynchronousTestCase):
         self.assertEqual(self.sizes("b", "testing"), [])
         self.assertEqual(self.sizes("a", "unknown"), [])
 
+    def test_a_package_is_found_by_its_own_name_alone(self) -> None:
+        names = ["a-1-1-any", "a-b-1-1-any", "a-2-1-any", "b-1-1-any"]
+        entries = [
+            Entry("core", f"{name}.pkg.tar.zst", name[: -len("-1-1-any")], "1-1", 1, SHA256)
+            for name in names
+        ]
+        for held in (PackedEntries("core", entries), {one.file_name: one for one in entries}):
+            listing = Listing((Database("core", "d", 1.0, held),))
+            for wanted in ("a", "a-b", "b", "c"):
+                expected = sorted(one.file_name for one in entries if one.name == wanted)
+                found = [one.file_name for one in listing.named(wanted)]
+                self.assertEqual(found, expected)
+
     def test_it_tells_how_much_is_listed_and_by_which_databases(self) -> None:
         self.assertEqual(len(self.listing), 4)
         self.assertEqual(
