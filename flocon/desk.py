@@ -63,7 +63,7 @@ if TYPE_CHECKING:
 PEER_CONNECT = 0.5
 PEER_LIMITS = Limits(first_byte=1.0, stall=2.0, step=8 << 10)
 #: An owner waits for its mirrors itself, and may have to change to another of them.
-RELAY_LIMITS = Limits(first_byte=1.5, stall=2.9, step=2 << 10)
+RELAY_LIMITS = Limits(first_byte=1.5, stall=2.5, step=2 << 10)
 MIRROR_CONNECT = 2.5
 MIRROR_LIMITS = Limits(first_byte=2.5, stall=2.5, step=1 << 10)
 #: The second time round a mirror gets longer and may drip: there is nobody better. But pacman
@@ -208,7 +208,7 @@ class Desk:
         The rest of a file that nobody on the LAN holds is taken from the mirrors as it is:
         fetching all of it again for the LAN would cost more than it saves.
         """
-        servers = self._servers(asked, entry)
+        servers = self.servers(asked, entry)
         name = asked.file.text
         if entry is None:
             return self.transfers.alone(Subject(name), self._chooser(name, servers, None))
@@ -248,14 +248,14 @@ class Desk:
         if relaying >= self.settings.peers.relays:
             return None
         name = entry.file_name
-        chooser = self._chooser(name, self._servers(asked, entry), None)
+        chooser = self._chooser(name, self.servers(asked, entry), None)
         transfer = self.transfers.join(Subject(name, entry.content), chooser)
         transfer.relaying = True
         return transfer
 
     def from_mirrors(self, asked: Asked, modified_since: str | None) -> Transfer:
         name = asked.file.text
-        servers = self._servers(asked, None)
+        servers = self.servers(asked, None)
         subject = Subject(name, modified_since=modified_since)
         return self.transfers.alone(subject, self._chooser(name, servers, None))
 
@@ -267,7 +267,7 @@ class Desk:
         if self.settings.databases != "lan":
             return self.from_mirrors(asked, modified_since)
         name = asked.file.text
-        mirrors = self._mirrors(name, self._servers(asked, None), self.reactor.seconds())
+        mirrors = self._mirrors(name, self.servers(asked, None), self.reactor.seconds())
         peers = await self._peers_databases(asked)
         since = _seconds(modified_since)
         order = order_for_database(mirrors, peers, since, time.time())
@@ -309,7 +309,8 @@ class Desk:
 
     # Whom to ask
 
-    def _servers(self, asked: Asked, entry: Entry | None) -> tuple[str, ...]:
+    def servers(self, asked: Asked, entry: Entry | None) -> tuple[str, ...]:
+        """Return the mirrors that may have a file, each complete but for the file's name."""
         configuration = self._pacman.configuration
         repository = asked.repository or (entry.repository if entry else "")
         if repository:
@@ -336,16 +337,12 @@ class Desk:
         tried: Sequence[Attempt],
         waited: float,
     ) -> Attempt | None:
-        now = self.reactor.seconds()
-        holders = self._holders(name, entry, now) if entry else []
-        mirrors = self._mirrors(name, servers, now)
-        good = [one for one in holders if not self._standing.demoted(one.key, now)]
-        last = [one for one in holders if one not in good]
-        owners = self._owners(entry) if entry else []
+        order = self.order(name, servers, entry)
         asked = [attempt.source for attempt in tried]
-        for source in [*good, *owners, *mirrors, *last]:
+        for source in order:
             if source not in asked:
                 return Attempt(source, _limits(source))
+        mirrors = [source for source in order if source.origin is Origin.MIRROR]
         patience = min(PATIENT_FIRST_BYTE, PACMAN_PATIENCE - waited)
         slow = {one.source for one in tried if isinstance(one.failure, (Stalled, Broken))}
         again = [one for one in mirrors if one in slow and asked.count(one) < MOST_TRIES]
@@ -353,6 +350,19 @@ class Desk:
             source = min(again, key=asked.count)
             return Attempt(source, Limits(first_byte=patience, stall=PATIENT_STALL))
         return None
+
+    def order(self, name: str, servers: Sequence[str], entry: Entry | None) -> list[Source]:
+        """Return everybody who would be asked for a file now, the first one first.
+
+        Peers only for what is listed: holders, then owners, then the mirrors, then those holders
+        that failed lately.
+        """
+        now = self.reactor.seconds()
+        holders = self._holders(name, entry, now) if entry else []
+        good = [one for one in holders if not self._standing.demoted(one.key, now)]
+        last = [one for one in holders if one not in good]
+        owners = self._owners(entry) if entry else []
+        return [*good, *owners, *self._mirrors(name, servers, now), *last]
 
     def _holders(self, name: str, entry: Entry, now: float) -> list[Source]:
         peers = {
