@@ -114,8 +114,7 @@ class Reporter:
             self._traffic.from_mirrors_bytes += size
         if failure is None:
             self._standing.succeeded(source.key, size, seconds)
-        elif not (isinstance(failure, Refused) and source.origin is Origin.MIRROR):
-            # A mirror that lacks a file is a mirror all the same.
+        elif _is_at_fault(source, size, failure):
             self._standing.failed(source.key, self._reactor.seconds())
 
     def contradicted(self, file_name: str, contributors: Sequence[Source]) -> None:
@@ -130,6 +129,18 @@ class Reporter:
         # Of several it cannot be told which one it was; and an owner passes on what a mirror sent.
         if only is not None and only.origin is Origin.PEER and not only.relayed:
             self._offence(only, f"wrong bytes for {file_name}")
+
+
+def _is_at_fault(source: Source, size: int, failure: SourceError) -> bool:
+    """Whether a failure tells of a source that is slow or gone, and not of one file only.
+
+    Who lacks a file, or is busy, is a good source all the same; so is an owner that ends before
+    the first byte, since no mirror of its own had the file. Were owners pushed back for that,
+    nodes would no longer agree on who owns what, and would fetch files twice.
+    """
+    if isinstance(failure, Refused):
+        return False
+    return not (source.relayed and size == 0 and isinstance(failure, Broken))
 
 
 class Desk:
