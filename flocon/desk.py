@@ -275,6 +275,8 @@ class Desk:
         return defer.Deferred.fromCoroutine(self._database(asked, modified_since))
 
     async def _database(self, asked: Asked, modified_since: str | None) -> Transfer:
+        # A node that has just started may not know its mirrors yet.
+        await self._pacman.configured()
         if self.settings.databases != "lan":
             return self.from_mirrors(asked, modified_since)
         name = asked.file.text

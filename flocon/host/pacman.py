@@ -397,6 +397,8 @@ class PacmanWatch(Service):
         self._poll: IDelayedCall | None = None
         self._work: Deferred[None] | None = None
         self._waiting: list[Deferred[None]] = []
+        self._configured = False
+        self._unconfigured: list[Deferred[None]] = []
 
     def startService(self) -> None:
         super().startService()
@@ -447,6 +449,14 @@ class PacmanWatch(Service):
             waiting.addTimeout(timeout, self._reactor, lambda *_: None)
         self._look()
         return waiting
+
+    def configured(self, timeout: float = PATIENCE) -> Deferred[None]:
+        """Fire once pacman's configuration was read, or after ``timeout`` seconds; never fails."""
+        if self._configured or not self.running:
+            return succeed(None)
+        waiting: Deferred[None] = Deferred(self._unconfigured.remove)
+        self._unconfigured.append(waiting)
+        return waiting.addTimeout(timeout, self._reactor, lambda *_: None)
 
     def _is_settled(self) -> bool:
         return not self._configuration_is_stale and not self._stale()
@@ -521,6 +531,10 @@ class PacmanWatch(Service):
                 self._tell(self._configuration_changed, configuration)
                 self._publish()
             self._follow()
+        self._configured = True
+        waiting, self._unconfigured = self._unconfigured, []
+        for each in waiting:
+            each.callback(None)
         # Between reading a file and following its folder it may have changed.
         if not self._scan.is_current():
             self._configuration_is_stale = True

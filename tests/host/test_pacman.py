@@ -392,6 +392,15 @@ class Watching(OnDisk):
     def database(self, **fields: str) -> bytes:
         return tar(("a-1-1/desc", desc(**fields)))
 
+    async def test_who_needs_the_configuration_waits_until_it_was_read(self) -> None:
+        self.write("[core]\nServer = http://m/$repo\n")
+        self.watch.startService()
+        self.addCleanup(self.watch.stopService)
+        self.assertEqual(self.watch.configuration.repositories, ())
+        await self.watch.configured(30)
+        self.assertEqual(self.watch.configuration.repositories[0].name, "core")
+        self.successResultOf(self.watch.configured(30))
+
     async def test_it_begins_with_what_is_there(self) -> None:
         self.put("core", (real_repository() / "core.db").read_bytes())
         await self.start("core", "extra")
