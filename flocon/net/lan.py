@@ -7,11 +7,14 @@ is counted, not logged.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote_to_bytes
 
+from twisted.internet.task import deferLater
 from twisted.web import http
 from twisted.web.resource import Resource
 
@@ -20,23 +23,29 @@ from flocon.core.names import Kind, parse_file_name, parse_parts
 from flocon.errors import FloconError, StoreError
 from flocon.net.growing import send_growing
 from flocon.net.held import send_opened
-from flocon.net.respond import refuse, respond
+from flocon.net.respond import finish_text, refuse, respond
 from flocon.net.transfers import Reader
+from flocon.net.waiting import Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from twisted.internet.defer import Deferred
     from twisted.web.server import Request
 
-    from flocon.core.inventory import Content, Inventory
+    from flocon.core.inventory import Change, Content, Inventory
     from flocon.core.names import Asked, FileName
     from flocon.core.traffic import Traffic
     from flocon.net.held import Opened
+    from flocon.net.knock import Knocker
     from flocon.net.loopback import Found
     from flocon.net.pace import Pacer
     from flocon.net.transfers import Transfer
 
 #: Longest path that can name something here, escaped.
 LONGEST_PATH = 1_024
+#: Lines of an inventory written between two turns of the reactor.
+SLICE = 2_000
 
 
 class Shelf(Protocol):
@@ -44,6 +53,7 @@ class Shelf(Protocol):
 
     traffic: Traffic
     epoch: str
+    reactor: Any
 
     @property
     def inventory(self) -> Inventory:
@@ -70,11 +80,17 @@ class Lan(Resource):
 
     isLeaf = True
 
-    def __init__(self, shelf: Shelf, pacer: Pacer | None = None) -> None:
+    def __init__(
+        self, shelf: Shelf, pacer: Pacer | None = None, knocker: Knocker | None = None
+    ) -> None:
         super().__init__()
         self._shelf = shelf
         self._pacer = pacer
+        self._knocker = knocker
         self.counters: Counter[str] = Counter()
+        # The last whole inventory that was written, with its generation; and its being written.
+        self._written: tuple[int, bytes] | None = None
+        self._writing: Outcome[None] | None = None
 
     def render(self, request: Request) -> int:
         return respond(request, self._answer(request))
@@ -92,6 +108,8 @@ class Lan(Resource):
                 await self._inventory(request)
             case ["db", name]:
                 await self._database(request, name)
+            case ["knock"] if self._knocker is not None:
+                await self._knock(request, self._knocker)
             case ["relay", repository, architecture, name]:
                 await self._relay(request, parse_parts(repository, architecture, name))
             case _:
@@ -133,6 +151,15 @@ class Lan(Resource):
             return
         self.counters["databases"] += 1
         await send_opened(request, opened, None, self._shelf.traffic.to_peer, self._pacer)
+
+    async def _knock(self, request: Request, knocker: Knocker) -> None:
+        """Tell the asker whether its own port is open as seen from here."""
+        answer = await knocker.knock(request.client, _number(request, b"port"))
+        if answer is None:
+            self._refuse(request, http.TOO_MANY_REQUESTS)
+            return
+        self.counters["knocks"] += 1
+        finish_text(request, json.dumps(answer).encode() + b"\n", "application/json")
 
     async def _relay(self, request: Request, asked: Asked | None) -> None:
         """Fetch for the LAN, as a file's owner: once, however many ask."""
@@ -179,24 +206,44 @@ class Lan(Resource):
         request.finish()
 
     async def _inventory(self, request: Request) -> None:
-        inventory = self._shelf.inventory
         since = _since(request)
-        changes = None if since is None else inventory.since(since)
-        whole = changes is None
-        lines = list(
-            format_inventory(
-                self._shelf.epoch,
-                inventory.generation,
-                inventory.whole() if changes is None else changes,
-                whole=whole,
-            )
-        )
-        body = b"".join(lines)
+        changes = None if since is None else self._shelf.inventory.since(since)
+        body = await self._whole() if changes is None else self._lines(changes, whole=False)
         self.counters["inventories"] += 1
         request.setHeader("Content-Type", "text/plain; charset=us-ascii")
         request.setHeader("Content-Length", str(len(body)))
         request.write(b"" if request.method == b"HEAD" else body)
         request.finish()
+
+    def _lines(self, changes: Iterable[Change], *, whole: bool) -> bytes:
+        generation = self._shelf.inventory.generation
+        return b"".join(format_inventory(self._shelf.epoch, generation, changes, whole=whole))
+
+    async def _whole(self) -> bytes:
+        """Return the whole inventory: written once for each generation, whoever asks."""
+        if self._writing is not None:
+            await self._writing.wait()
+        generation = self._shelf.inventory.generation
+        if self._written is None or self._written[0] != generation:
+            writing = self._writing = Outcome()
+            try:
+                self._written = await self._write_whole()
+            finally:
+                self._writing = None
+                writing.succeed(None)
+        return self._written[1]
+
+    async def _write_whole(self) -> tuple[int, bytes]:
+        """Write in slices, so that a large inventory does not hold the reactor."""
+        inventory = self._shelf.inventory
+        generation = inventory.generation
+        lines = format_inventory(self._shelf.epoch, generation, inventory.whole(), whole=True)
+        pieces = []
+        while piece := b"".join(islice(lines, SLICE)):
+            pieces.append(piece)
+            if len(pieces) > 1:
+                await deferLater(self._shelf.reactor, 0)
+        return generation, b"".join(pieces)
 
 
 def _segments(path: bytes) -> list[str]:
@@ -214,8 +261,8 @@ def _matches(request: Request, sha256: bytes) -> bool:
     return wanted is None or wanted == f'"{sha256.hex()}"'
 
 
-def _since(request: Request) -> int | None:
-    values: list[Any] = (request.args or {}).get(b"since", [])
+def _number(request: Request, field: bytes) -> int | None:
+    values: list[Any] = (request.args or {}).get(field, [])
     if len(values) == 1 and values[0].isdigit() and len(values[0]) <= 15:  # noqa: PLR2004
         return int(values[0])
     return None

@@ -8,16 +8,18 @@ page that rebinds its name to 127.0.0.1). Nothing here changes state. What to an
 from __future__ import annotations
 
 import json
+import time
 from collections import OrderedDict
 from contextlib import suppress
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from twisted.web import http
 from twisted.web.resource import Resource
 
 from flocon.core.extents import parse_open_range
 from flocon.core.names import Asked, Kind, parse_path
+from flocon.core.recent import LONGEST_TEXT, MOST_ATTEMPTS, Answered, Recent
 from flocon.errors import FloconError, StoreError
 from flocon.net.fetch import NOT_MODIFIED
 from flocon.net.growing import send_growing, set_head
@@ -27,6 +29,8 @@ from flocon.net.site import host_of
 from flocon.net.transfers import Reader
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
     from twisted.internet.defer import Deferred
     from twisted.web.server import Request
 
@@ -38,6 +42,8 @@ if TYPE_CHECKING:
 
 SOURCE_HEADER = "Flocon-Source"
 _OWN_NAMES = {"localhost", "127.0.0.1", "::1"}
+#: Bytes of one field of a question: a file name is the longest.
+LONGEST_FIELD = 255
 #: Names of ``.sig`` files that the mirrors lack, remembered until the database changes.
 MOST_ABSENT = 1_024
 
@@ -86,14 +92,51 @@ class Desk(Protocol):
         """Return what ``/status.json`` says."""
 
 
+#: Answers a question about the node, given its fields, as JSON's values; None where they make none.
+Question: TypeAlias = "Callable[[Mapping[str, str]], Awaitable[Any]]"
+
+
+class _Note:
+    """What will be remembered of a request."""
+
+    def __init__(self, traffic: Traffic, now: float) -> None:
+        self._traffic = traffic
+        self.since = now
+        self.at = time.time()
+        self.bytes = 0
+        self.transfer: Transfer | None = None
+
+    def count(self, number: int) -> None:
+        self.bytes += number
+        self._traffic.to_pacman(number)
+
+    def tried(self) -> tuple[tuple[str, str], ...]:
+        attempts = self.transfer.tried if self.transfer else ()
+        return tuple(
+            (str(attempt.source)[:LONGEST_TEXT], str(attempt.failure)[:LONGEST_TEXT])
+            for attempt in attempts[-MOST_ATTEMPTS:]
+        )
+
+
 class Loopback(Resource):
-    """The whole face is one resource: its paths are pacman's."""
+    """The whole face is one resource: its paths are pacman's.
+
+    ``questions`` are what else can be asked, by path; what pacman asked goes into ``recent``.
+    """
 
     isLeaf = True
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        questions: Mapping[str, Question] | None = None,
+        recent: Recent | None = None,
+    ) -> None:
         super().__init__()
         self._desk = desk
+        self._questions = {path.encode(): answer for path, answer in (questions or {}).items()}
+        self._recent = Recent() if recent is None else recent
+        self._notes: dict[Request, _Note] = {}
         self._traffic = desk.traffic
         self._absent: OrderedDict[tuple[str, str, str], None] = OrderedDict()
 
@@ -112,14 +155,47 @@ class Loopback(Resource):
         elif request.path == b"/status.json":
             body = json.dumps(self._desk.status(), indent=1).encode() + b"\n"
             finish_text(request, body, "application/json")
+        elif request.path in self._questions:
+            await self._question(request, self._questions[request.path])
         else:
             await self._file(request)
+
+    async def _question(self, request: Request, question: Question) -> None:
+        fields = _fields(request)
+        answer = None if fields is None else await question(fields)
+        if answer is None:
+            refuse(request, http.BAD_REQUEST)
+        else:
+            body = json.dumps(answer, indent=1).encode() + b"\n"
+            finish_text(request, body, "application/json")
 
     async def _file(self, request: Request) -> None:
         asked = parse_path(request.path)
         if asked is None:
             self._refuse(request, http.NOT_FOUND)
-        elif asked.file.kind is Kind.DATABASE:
+            return
+        now = self._desk.reactor.seconds
+        note = self._notes[request] = _Note(self._traffic, now())
+        try:
+            await self._answer_file(request, asked)
+        finally:
+            del self._notes[request]
+            source = request.responseHeaders.getRawHeaders(SOURCE_HEADER, [""])[0]
+            self._recent.add(
+                Answered(
+                    asked.file.text,
+                    asked.repository,
+                    note.at,
+                    now() - note.since,
+                    request.code,
+                    source,
+                    note.bytes,
+                    note.tried(),
+                )
+            )
+
+    async def _answer_file(self, request: Request, asked: Asked) -> None:
+        if asked.file.kind is Kind.DATABASE:
             await self._database(request, asked)
         elif asked.file.is_signature:
             await self._signature(request, asked)
@@ -162,12 +238,13 @@ class Loopback(Resource):
             return False
         self._say_source(request, found.origin)
         digest = None if signature else found.content.sha256
-        await send_opened(request, opened, digest, self._traffic.to_pacman)
+        await send_opened(request, opened, digest, self._notes[request].count)
         return True
 
     async def _follow(self, request: Request, transfer: Transfer) -> None:
         """Send what a transfer brings, from where pacman wants it."""
         reader = Reader(transfer, transfer.subject.start)
+        self._notes[request].transfer = transfer
         try:
             await transfer.begun.wait()
             if transfer.not_modified:
@@ -182,7 +259,7 @@ class Loopback(Resource):
                 transfer,
                 reader,
                 size=transfer.size,
-                count=self._traffic.to_pacman,
+                count=self._notes[request].count,
             )
         except FloconError:
             if request.startedWriting:
@@ -223,7 +300,7 @@ class Loopback(Resource):
         request.setHeader("Content-Type", CONTENT_TYPE)
         body = b"" if request.method == b"HEAD" else data[extent.start : extent.end]
         request.write(body)
-        self._traffic.to_pacman(len(body))
+        self._notes[request].count(len(body))
         request.finish()
 
     # Databases, and whatever only the mirrors can answer
@@ -264,6 +341,16 @@ def _failure_status(transfer: Transfer) -> int:
     if not transfer.verified and statuses and all(one == http.NOT_FOUND for one in statuses):
         return int(http.NOT_FOUND)
     return int(http.SERVICE_UNAVAILABLE)
+
+
+def _fields(request: Request) -> dict[str, str] | None:
+    """Return the fields of a query, each given once and short; None where they are not."""
+    fields = {}
+    for name, values in (request.args or {}).items():
+        if len(values) != 1 or len(values[0]) > LONGEST_FIELD:
+            return None
+        fields[name.decode("ascii", "replace")] = values[0].decode("utf-8", "replace")
+    return fields
 
 
 def _from_this_machine(request: Request) -> bool:

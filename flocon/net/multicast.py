@@ -240,6 +240,29 @@ class Multicast(Service):
         self._pumping = False
         self._told_error = False
         self.counters: Counter[str] = Counter()
+        #: Datagrams of each place by what became of them: "sent", "own" heard back, or "others".
+        self._traffic: dict[tuple[int, int], Counter[str]] = {}
+
+    def places(self) -> list[dict[str, Any]]:
+        """Tell of each place whether the group is joined there, and what was sent and heard."""
+        joined = {_key(place) for place in self._membership.places()}
+        told = []
+        for link in self._links:
+            for version in self._groups:
+                if link.of_family(version):
+                    key = (link.index, version)
+                    counted = self._traffic.get(key, Counter())
+                    told.append(
+                        {
+                            "link": link.name,
+                            "version": version,
+                            "joined": key in joined,
+                            "sent": counted["sent"],
+                            "own_heard": counted["own"],
+                            "others_heard": counted["others"],
+                        }
+                    )
+        return told
 
     def startService(self) -> None:
         """Join on the links known so far, and say hello."""
@@ -266,6 +289,8 @@ class Multicast(Service):
     def set_links(self, links: Sequence[Link]) -> None:
         """Be on these links from now on; a new network is greeted with a hello."""
         self._links = tuple(links)
+        there = {link.index for link in links}
+        self._traffic = {key: one for key, one in self._traffic.items() if key[0] in there}
         self._names = {link.index: link.name for link in links}
         if self.running:
             self._join()
@@ -364,6 +389,7 @@ class Multicast(Service):
         address = host
         if place.version == 6 and IPv6Address(host).is_link_local:  # noqa: PLR2004 - IPv6
             address = f"{host}%{self._names.get(place.link.index, place.link.name)}"
+        own = self._presence.counters["own"]
         try:
             self._presence.receive(self._now(), address, data)
         except Exception:  # noqa: BLE001 - Twisted would log every one
@@ -371,9 +397,13 @@ class Multicast(Service):
             if not self._told_error:
                 self._told_error = True
                 self.log.failure("A datagram from {address} was not survived", address=address)
+        self._count(place, "own" if self._presence.counters["own"] > own else "others")
         if not self._stirred:
             self._stirred = True
             self._set_timer()
+
+    def _count(self, place: Place, what: str) -> None:
+        self._traffic.setdefault(_key(place), Counter())[what] += 1
 
     # Pumping
 
@@ -395,6 +425,7 @@ class Multicast(Service):
     def _send(self, datagram: bytes) -> None:
         for place in self._membership.places():
             self._members[_key(place)].send(datagram)
+            self._count(place, "sent")
 
     # The one delayed call
 

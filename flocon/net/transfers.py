@@ -176,6 +176,11 @@ class Transfer:
         return self.head is not None and self.head.status == NOT_MODIFIED
 
     @property
+    def tried(self) -> Sequence[Attempt]:
+        """The attempts that failed, oldest first."""
+        return self._tried
+
+    @property
     def statuses(self) -> list[int | None]:
         """What each source that failed had answered; None where it was no answer."""
         return [getattr(attempt.failure, "status", None) for attempt in self._tried]
@@ -434,8 +439,10 @@ class Transfer:
 
     def _releasable(self) -> bool:
         """Whether an answer may begin: a later failure could only cut it."""
-        if self.subject.content is None:
-            return self.size is not None or self.verified
+        if self.verified:
+            return True
+        if self.size is None:
+            return False
         return any(reader.limit(reader.position) > reader.position for reader in self._readers)
 
     def _is_whole(self) -> bool:
@@ -680,9 +687,11 @@ class Reader:
     def _arm(self) -> None:
         """Wake up when time alone lets more go."""
         self._timer = None
-        if self._verifies or self.transfer.subject.content is None or self.transfer.finished.known:
+        if self._verifies or self.transfer.finished.known:
             return
         waited = self._clock.seconds() - self._since
+        if self.transfer.subject.content is None and waited >= release.MIRROR_HOLD:
+            return
         due = release.next_release(waited)
         self._timer = self._clock.callLater(max(0.01, due - waited), self._due)
 
