@@ -206,7 +206,7 @@ class Lan(Resource):
         request.finish()
 
     async def _inventory(self, request: Request) -> None:
-        since = _since(request)
+        since = _number(request, b"since")
         changes = None if since is None else self._shelf.inventory.since(since)
         body = await self._whole() if changes is None else self._lines(changes, whole=False)
         self.counters["inventories"] += 1
@@ -221,7 +221,7 @@ class Lan(Resource):
 
     async def _whole(self) -> bytes:
         """Return the whole inventory: written once for each generation, whoever asks."""
-        if self._writing is not None:
+        while self._writing is not None:
             await self._writing.wait()
         generation = self._shelf.inventory.generation
         if self._written is None or self._written[0] != generation:
