@@ -8,14 +8,16 @@ hash is known beforehand is held back until the hash was found right. When that 
   can then nearly always be replaced within the same answer, since what pacman has is a small
   prefix, and the loopback makes up for the wait in no time.
 
-A file whose hash nobody told us comes from a mirror alone and goes as it comes.
+A file whose hash nobody told us, as a database, comes from a mirror alone. It is held back as
+briefly as any from a mirror, so that one that breaks off is begun anew from another; then it goes
+as it comes.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: Seconds a mirror's file is held back, so that a small wrong one is replaced unseen.
+#: Seconds a mirror's file is held back, so that a small wrong or broken one is replaced unseen.
 MIRROR_HOLD = 2.0
 #: Seconds a peer's file is held back; pacman gives up after 10.
 PEER_HOLD = 5.0
@@ -48,8 +50,10 @@ class Progress:
 
 def release(progress: Progress, position: int) -> int:
     """Return up to which byte a reader that stands at ``position`` may be served now."""
-    if progress.verified or not progress.verifiable:
+    if progress.verified:
         return progress.arrived
+    if not progress.verifiable:
+        return progress.arrived if progress.waited >= MIRROR_HOLD else position
     limit = position
     if progress.waited >= MIRROR_HOLD:
         limit = progress.from_mirrors

@@ -27,11 +27,12 @@ from twisted.web.client import (
 from twisted.web.error import SchemeNotSupported
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IAgent, IAgentEndpointFactory
+from twisted.web.iweb import UNKNOWN_LENGTH, IAgent, IAgentEndpointFactory
 from zope.interface import implementer
 
 from flocon import __version__
 from flocon.core.extents import parse_content_range
+from flocon.core.inventory import LARGEST_FILE
 from flocon.errors import Broken, FloconError, Refused, SourceError, Stalled, Unreachable
 
 if TYPE_CHECKING:
@@ -256,7 +257,7 @@ def _head(wanted: Wanted, response: IResponse) -> Head:
     etag = _header(response, "ETag")
     if status == NOT_MODIFIED and wanted.modified_since:
         return Head(status, 0, None, modified, etag)
-    length = _content_length(wanted, response)
+    length = _length(wanted, response)
     if status == OK:
         # A source that knows no ranges sends all: the sink throws away what it has already.
         return Head(status, 0, length, modified, etag)
@@ -272,13 +273,14 @@ def _head(wanted: Wanted, response: IResponse) -> Head:
     return Head(status, extent.start, size, modified, etag)
 
 
-def _content_length(wanted: Wanted, response: IResponse) -> int | None:
-    text = _header(response, "Content-Length")
-    if text is None:
+def _length(wanted: Wanted, response: IResponse) -> int | None:
+    """Return the length of the body; Agent keeps that header back and tells what it says."""
+    length: object = response.length
+    if length is UNKNOWN_LENGTH:
         return None
-    if not text.isdecimal() or len(text) > 15:  # noqa: PLR2004 - int() itself has no bound
+    if not isinstance(length, int) or not 0 <= length <= LARGEST_FILE:
         raise Broken(wanted.source, "sent a length that is none")
-    return int(text)
+    return length
 
 
 def _abandon(response: IResponse) -> None:

@@ -118,8 +118,10 @@ class FromAMirror(SynchronousTestCase):
         mixed = replace(FROM_MIRROR, from_mirrors=1_000, waited=3.0)
         self.assertEqual(release(mixed, 0), 1_000)
 
-    def test_one_that_nobody_can_verify_goes_at_once(self) -> None:
-        self.assertEqual(release(replace(FROM_MIRROR, verifiable=False), 0), 600_000)
+    def test_one_that_nobody_can_verify_goes_as_it_comes_after_a_moment(self) -> None:
+        unknown = replace(FROM_MIRROR, verifiable=False, size=None)
+        self.assertEqual(release(replace(unknown, waited=MIRROR_HOLD - 0.1), 0), 0)
+        self.assertEqual(release(replace(unknown, waited=MIRROR_HOLD), 0), 600_000)
 
 
 class FromAPeer(SynchronousTestCase):

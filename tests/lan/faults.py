@@ -401,8 +401,7 @@ AT_THE_DOOR = ("refused", "blackholed")
 #: Faults of what a peer announces; its answers are honest, but for files it does not have.
 IN_THE_INVENTORY = ("false-hash", "false-size", "a-million-files", "lacks-all", "gone")
 PLACES = ("package", "signature", "inventory", "database", "any")
-#: What a schedule chooses from: all but wrong signatures and databases of mirrors, which nobody
-#: could tell from right ones.
+#: What a schedule chooses from.
 SCHEDULED = tuple(FAULTS) + AT_THE_DOOR
 
 
@@ -421,7 +420,10 @@ def schedule(role: str, seed: int) -> list[Phase]:
     phases, now = [], 0.0
     while now < 120:
         wrong = dice.random() < 0.65
-        phases.append(Phase(now, dice.choice(SCHEDULED) if wrong else "none", "package"))
+        places = ("package", "package", "signature", "inventory", "any")
+        # A mirror's signatures and databases are believed: nobody could tell wrong from right.
+        place = dice.choice(places) if role.startswith("peer") else "package"
+        phases.append(Phase(now, dice.choice(SCHEDULED) if wrong else "none", place))
         now += dice.uniform(0.2, 4.0)
     return phases
 

@@ -17,6 +17,7 @@ import queue
 import re
 import shutil
 import sys
+import tempfile
 import threading
 import time
 from dataclasses import dataclass
@@ -221,7 +222,7 @@ class Lane:
         """Run one cell and check all that is expected of it."""
         self.clear()
         self.lan.mirrors = [FAULTY, MIRROR_ADDRESS] if cell.kind == "mirror" else [MIRROR_ADDRESS]
-        node = self.asker.start_node()
+        node = self.asker.start_node(arguments=["--debug"])
         log = self.misbehave([cell.role])
         node.wait_ready()
         wait_until(lambda: _reads(log).startswith("ready"), 20, "faults are played")
@@ -233,6 +234,9 @@ class Lane:
         run = self.download(*options)
         asked = sum(cell.fault.partition("@")[0] in line for line in _reads(log).splitlines()[1:])
         problems = [*self.problems(run, node), *self._slow(run, cell, asked)]
+        if problems:
+            logs = f"{node.log_text}\n{_reads(log)}\n{run.output}"
+            Path(tempfile.gettempdir(), f"flocon-matrix-{cell.name}.log").write_text(logs)
         return Result(cell.name, run.seconds, asked, tuple(problems))
 
     def _wait_for_peer(self, node: Node, cell: Cell, log: Path) -> None:

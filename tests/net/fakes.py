@@ -16,6 +16,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone, ResponseFailed
 from twisted.web.http_headers import Headers
+from twisted.web.iweb import UNKNOWN_LENGTH
 
 from flocon.core.sources import Source
 from flocon.errors import SourceError, StoreError
@@ -75,8 +76,9 @@ class _Transport:
 class FakeResponse:
     """An answer whose body is sent by the test."""
 
-    def __init__(self, code: int, headers: Headers) -> None:
+    def __init__(self, code: int, headers: Headers, length: int | None = None) -> None:
         self.code = code
+        self.length: object = UNKNOWN_LENGTH if length is None else length
         self.headers = headers
         self.transport = _Transport(self.break_off)
         self._protocol: IProtocol | None = None
@@ -136,7 +138,9 @@ class Request:
 
     def answer(self, code: int, **headers: str) -> FakeResponse:
         fields = {name.replace("_", "-"): [value] for name, value in headers.items()}
-        response = FakeResponse(code, Headers(fields))
+        # Agent keeps this one header back.
+        length = fields.pop("Content-Length", None)
+        response = FakeResponse(code, Headers(fields), int(length[0]) if length else None)
         self.deferred.callback(response)
         return response
 

@@ -347,6 +347,7 @@ class ComingPackages(LoopbackTestCase):
         self.desk.listed.clear()
         exchange = self.browser.ask(PATH)
         self.asked(MIRROR_A).head(len(DATA)).send(DATA[:10])
+        self.clock.advance(MIRROR_HOLD)
         self.assertEqual(exchange.answer.body, DATA[:10])
 
 
@@ -396,6 +397,7 @@ class Databases(LoopbackTestCase):
     def test_it_is_relayed_as_it_comes_with_its_date(self) -> None:
         exchange = self.browser.ask(DB)
         self.asked(MIRROR_A).head(len(DATA), Last_Modified=THEN).send(DATA[:10])
+        self.clock.advance(MIRROR_HOLD)
         self.assertEqual(exchange.answer.body, DATA[:10])
         self.assertEqual(exchange.answer.headers["last-modified"], THEN)
 

@@ -250,7 +250,7 @@ class Failover(TransferTestCase):
         self.asked(PEER_A).fail(error.ConnectionRefusedError())
         self.asked(MIRROR_A).answer(404)
         self.assertIsInstance(client.failure, Refused)
-        self.assertEqual(transfer.statuses, [None, 404])
+        self.assertEqual(transfer.mirror_statuses, [404])
         self.assertOver(transfer, client)
 
     def test_the_next_goes_on_where_the_last_ended(self) -> None:
@@ -482,10 +482,30 @@ class Databases(TransferTestCase):
     def database(self, since: str | None = None) -> Transfer:
         return self.transfer(MIRROR_A, MIRROR_B, subject=Subject("core.db", modified_since=since))
 
-    def test_it_goes_as_it_comes(self) -> None:
+    def test_it_goes_as_it_comes_after_a_moment(self) -> None:
         client = Client(self.database())
-        self.asked(MIRROR_A).head(len(DATA), Last_Modified="v1").send(DATA[:10])
+        response = self.asked(MIRROR_A).head(len(DATA), Last_Modified="v1")
+        response.send(DATA[:10])
+        self.assertFalse(client.begun)
+        self.clock.advance(MIRROR_HOLD)
         self.assertEqual(client.data, DATA[:10])
+        response.send(DATA[10:20])
+        self.assertEqual(client.data, DATA[:20])
+
+    def test_a_quick_one_goes_when_it_is_whole(self) -> None:
+        client = Client(self.database())
+        self.asked(MIRROR_A).whole(DATA, Last_Modified="v1")
+        self.assertEqual(client.data, DATA)
+
+    def test_one_that_breaks_off_at_once_is_begun_anew_from_another_version(self) -> None:
+        client = Client(self.database())
+        response = self.asked(MIRROR_A).head(len(DATA), Last_Modified="v1")
+        response.send(DATA[:1000])
+        response.break_off()
+        other = self.asked(MIRROR_B).answer(200, Content_Length="5", Last_Modified="v2")
+        other.send(b"newer")
+        other.end()
+        self.assertEqual(client.data, b"newer")
 
     def test_one_without_length_begins_when_it_is_whole(self) -> None:
         transfer = self.database()
@@ -531,6 +551,7 @@ class Databases(TransferTestCase):
             client = Client(transfer)
             response = self.asked(MIRROR_A).head(len(DATA), Last_Modified="v1")
             response.send(DATA[:1000])
+            self.clock.advance(MIRROR_HOLD)
             response.break_off()
             self.asked(MIRROR_B).whole(bytes(size), Last_Modified=modified)
             self.assertEqual((client.data, client.aborted), (DATA[:1000], True))
@@ -542,6 +563,7 @@ class Databases(TransferTestCase):
         client.paused = True
         response = self.asked(MIRROR_A).head(len(DATA), Last_Modified="v1")
         response.send(DATA[:1000])
+        self.clock.advance(MIRROR_HOLD)
         self.assertTrue(client.begun)
         response.break_off()
         self.asked(MIRROR_B).answer(200, Content_Length="5", Last_Modified="v2").send(b"other")
@@ -555,7 +577,9 @@ class Databases(TransferTestCase):
         response = self.asked(MIRROR_A).answer(200, Last_Modified="v1")
         response.send(b"old")
         response.break_off()
-        self.asked(MIRROR_B).answer(200, Content_Length="5", Last_Modified="v2").send(b"newer")
+        other = self.asked(MIRROR_B).answer(200, Content_Length="5", Last_Modified="v2")
+        other.send(b"newer")
+        other.end()
         self.assertEqual(client.data, b"newer")
         self.assertEqual(transfer.size, 5)
 

@@ -1,0 +1,224 @@
+"""Random fault schedules: peers, owners and mirrors that change what they do wrong as they go.
+
+    python -m tests.lan.schedules [--lanes 3] [--seeds 500] [--first 0] [--minutes 0]
+
+Each seed decides who is there, what goes wrong when (see ``faults.schedule``), what pacman has
+already, and when it starts; one mirror, the last of three, works. Most seeds are downloaded by a
+client that does what pacman does, in pacman's order and within pacman's time limits, every tenth
+by pacman itself. Expected: the node never gives an error, a wrong byte or a surprised log. What
+fails is told with the line that replays it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import http.client
+import queue
+import random
+import shutil
+import sys
+import threading
+import time
+from dataclasses import dataclass
+
+from tests.lan.lan import LOOPBACK_PORT, MIRROR_ADDRESS, Host, PacmanRun, wait_until, working_folder
+from tests.lan.matrix import FAULTY, MORE, Goods, Lane
+from tests.lan.repository import Package
+
+#: pacman gives up on a server that is silent for so many seconds.
+PATIENCE = 10.0
+CONNECTIONS = 5
+#: One seed in so many is downloaded by pacman itself.
+SAMPLE = 10
+
+
+class Complaint(Exception):  # noqa: N818 - what pacman would say
+    """Something that makes pacman print an error line, or worse."""
+
+
+class PacmanLike:
+    """Downloads as pacman does: five kept connections, package then signature, Range to resume."""
+
+    def __init__(self, host: Host, dice: random.Random) -> None:
+        self._host = host
+        self._dice = dice
+        self._waiting: queue.SimpleQueue[tuple[str, Package]] = queue.SimpleQueue()
+        self.complaints: list[str] = []
+
+    def download(self, packages: list[tuple[str, Package]]) -> None:
+        """Download all packages, largest first; ``complaints`` tells what went wrong."""
+        for one in sorted(packages, key=lambda one: -one[1].size):
+            self._waiting.put(one)
+        threads = [threading.Thread(target=self._work) for _ in range(CONNECTIONS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def _work(self) -> None:
+        connection: http.client.HTTPConnection | None = None
+        while True:
+            try:
+                repository, package = self._waiting.get_nowait()
+            except queue.Empty:
+                break
+            path = f"/{repository}/os/x86_64/{package.file_name}"
+            for suffix, right in (("", package.path), (".sig", package.signature)):
+                connection = connection or self._connect()
+                try:
+                    self._get(connection, path + suffix, right.read_bytes())
+                except (Complaint, OSError, http.client.HTTPException) as error:
+                    self.complaints.append(f"{right.name}: {type(error).__name__} {error}")
+                    connection.close()
+                    connection = None
+        if connection is not None:
+            connection.close()
+
+    def _connect(self) -> http.client.HTTPConnection:
+        connection = http.client.HTTPConnection("localhost", LOOPBACK_PORT, timeout=PATIENCE)
+        connection.sock = self._host.connect("127.0.0.1", LOOPBACK_PORT, timeout=PATIENCE)
+        return connection
+
+    def _get(self, connection: http.client.HTTPConnection, path: str, right: bytes) -> None:
+        # A part that an interrupted run left behind, now and then.
+        start = self._dice.randrange(len(right)) if self._dice.random() < 0.15 else 0
+        headers = {"User-Agent": "pacman/6.0.2", "Accept": "*/*"}
+        if start:
+            headers["Range"] = f"bytes={start}-"
+        connection.request("GET", path, headers=headers)
+        response = connection.getresponse()
+        if response.status != (206 if start else 200):
+            raise Complaint(f"answered {response.status}")
+        position = start
+        while chunk := response.read1(1 << 16):
+            if chunk != right[position : position + len(chunk)]:
+                raise Complaint(f"wrong bytes between {position} and {position + len(chunk)}")
+            position += len(chunk)
+        # http.client takes an answer for ended only once it was asked for more.
+        response.read()
+        if position != len(right):
+            raise Complaint(f"ended after {position} of {len(right)} bytes")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one seed decides."""
+
+    seed: int
+    roles: tuple[str, ...]
+    pause: float
+    real: bool
+
+
+def plan(seed: int) -> Plan:
+    """Return what ``seed`` stands for."""
+    dice = random.Random(seed)
+    peers = [f"peer@{address}=seed:{seed}" for address in MORE[: dice.randrange(4)]]
+    owners = [f"peer@{address}=owner:seed:{seed}" for address in MORE[3 : 3 + dice.randrange(3)]]
+    mirrors = [f"mirror@{address}=seed:{seed}" for address in _mirrors(seed)]
+    return Plan(seed, (*peers, *owners, *mirrors), dice.uniform(0, 2), seed % SAMPLE == 0)
+
+
+def _mirrors(seed: int) -> list[str]:
+    return [FAULTY, MORE[5]][: random.Random(f"mirrors {seed}").randrange(3)]
+
+
+def run_seed(lane: Lane, seed: int) -> list[str]:
+    """Run one schedule; return what went wrong."""
+    chosen = plan(seed)
+    lane.clear()
+    lane.lan.mirrors = [*_mirrors(seed), MIRROR_ADDRESS]
+    node = lane.asker.start_node()
+    if chosen.roles:
+        log = lane.misbehave(chosen.roles)
+        wait_until(lambda: log.exists() and "ready" in log.read_text(), 20, "faults are played")
+    node.wait_ready()
+    known = sum(role.startswith("peer") for role in chosen.roles)
+    wait_until(lambda: len(node.peers()) == known, 10, "all peers are known")
+    time.sleep(chosen.pause)
+    if chosen.real:
+        return lane.problems(lane.download(), node)
+    client = PacmanLike(lane.asker, random.Random(seed))
+    packages = [
+        (repository.name, package)
+        for repository in lane.goods.repositories
+        for package in repository.packages.values()
+    ]
+    client.download(packages)
+    # The node's log and process are judged as after a run of pacman; the files were compared.
+    quiet = lane.problems(PacmanRun(0, "", 0.0), node)
+    wrong = [one for one in quiet if "node" in one] + _wrong_in_store(lane)
+    return [*client.complaints, *wrong]
+
+
+def _wrong_in_store(lane: Lane) -> list[str]:
+    right = {package.file_name: package.sha256 for package in lane.goods.packages}
+    return [
+        f"{path.name} in the store is another"
+        for path in lane.asker.store.rglob("*.pkg.tar.zst")
+        if hashlib.sha256(path.read_bytes()).hexdigest() != right.get(path.name)
+    ]
+
+
+def run_seeds(goods: Goods, seeds: range, lanes: int, minutes: float = 0.0) -> dict[int, list[str]]:
+    """Run seeds on several lanes, no longer than ``minutes`` (0: all); return what went wrong."""
+    waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for seed in seeds:
+        waiting.put(seed)
+    deadline = time.monotonic() + minutes * 60 if minutes else float("inf")
+    results: dict[int, list[str]] = {}
+
+    def work() -> None:
+        lane = Lane(goods)
+        try:
+            while time.monotonic() < deadline:
+                try:
+                    seed = waiting.get_nowait()
+                except queue.Empty:
+                    return
+                try:
+                    results[seed] = run_seed(lane, seed)
+                except Exception as error:  # noqa: BLE001 - a seed that breaks has failed
+                    results[seed] = [f"{type(error).__name__}: {error}"]
+                for problem in results[seed]:
+                    print(f"seed {seed}: {problem}", flush=True)
+                if results[seed]:
+                    print(f"  again: python -m tests.lan.schedules --first {seed} --seeds 1")
+                    print(f"  faults: {lane.replay(plan(seed).roles)}", flush=True)
+        finally:
+            lane.close()
+
+    threads = [threading.Thread(target=work) for _ in range(lanes)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def main(arguments: list[str]) -> int:
+    """Run seeds and tell how many failed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.lan.schedules", description=__doc__)
+    parser.add_argument("--lanes", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=500)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--minutes", type=float, default=0.0)
+    given = parser.parse_args(arguments)
+    folder = working_folder()
+    began = time.monotonic()
+    goods = Goods(folder)
+    try:
+        seeds = range(given.first, given.first + given.seeds)
+        results = run_seeds(goods, seeds, given.lanes, given.minutes)
+    finally:
+        goods.close()
+        shutil.rmtree(folder, ignore_errors=True)
+    failed = sorted(seed for seed, problems in results.items() if problems)
+    seconds = time.monotonic() - began
+    print(f"{len(results)} seeds, {len(failed)} failed {failed}, {seconds:.0f} s")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
