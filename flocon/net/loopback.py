@@ -337,7 +337,7 @@ def _content(entry: Entry | None) -> Content | None:
 
 def _failure_status(transfer: Transfer) -> int:
     """Return 404 only where every mirror said so: pacman counts errors of its servers."""
-    statuses = transfer.statuses
+    statuses = transfer.mirror_statuses
     if not transfer.verified and statuses and all(one == http.NOT_FOUND for one in statuses):
         return int(http.NOT_FOUND)
     return int(http.SERVICE_UNAVAILABLE)

@@ -181,9 +181,13 @@ class Transfer:
         return self._tried
 
     @property
-    def statuses(self) -> list[int | None]:
-        """What each source that failed had answered; None where it was no answer."""
-        return [getattr(attempt.failure, "status", None) for attempt in self._tried]
+    def mirror_statuses(self) -> list[int | None]:
+        """What each mirror that failed had answered; None where it was no answer."""
+        return [
+            getattr(attempt.failure, "status", None)
+            for attempt in self._tried
+            if attempt.source.origin is Origin.MIRROR
+        ]
 
     def start(self) -> None:
         self._running = ensureDeferred(self._run())
