@@ -54,6 +54,10 @@ SAVE_AFTER = 5.0
 #: Seconds of one turn of the reactor that merging may take, and items between two looks.
 TURN = 0.01
 _ITEMS = 64
+#: While packages come in, what can wait waits: so many seconds after each, but for no longer than
+#: the second figure as long as they keep coming.
+PAUSE = 1.0
+LONGEST_PAUSE = 5.0
 #: More single names than this are looked at by scanning the folder.
 MOST_NAMES = 2_000
 
@@ -169,7 +173,8 @@ class Cache(Service):
     ``listed(file_name)`` returns what the sync databases list under a name, and
     ``signature_needed(file_name)`` whether such a package counts only with its signature; both
     are asked in the reactor's thread. ``changed`` gets every change of ``inventory``. ``ready``
-    fires when every folder known at start was read once; hashes may be outstanding.
+    fires when every folder known at start was read once; hashes may be outstanding. For ``pause``
+    seconds after each package that comes in, what can wait leaves the machine to those who wait.
 
     ``startService`` raises StoreError if another node uses the store.
     """
@@ -189,12 +194,14 @@ class Cache(Service):
         watch: Callable[[Any, Callable[[Path, str], None]], Watch] = FolderWatch,
         hashing: ThreadPool | None = None,
         wall: Callable[[], float] = time.time,
+        pause: float = PAUSE,
     ) -> None:
         self._reactor = reactor
         self._listed = listed
         self._signature_needed = signature_needed
         self._changed = changed
         self._wall = wall
+        self._pause = pause
         self.inventory = Inventory()
         self.store = Store(store, max_size)
         self.ready: Deferred[None] = Deferred()
@@ -222,6 +229,9 @@ class Cache(Service):
         self._shelf_read: Deferred[None] = Deferred()
         self._stopped = Event()
         self._calls: dict[str, Any] = {}
+        #: When packages began to come in one after the other, and until when to leave them alone.
+        self._busy_since = self._busy_until = float("-inf")
+        self._patient: list[Deferred[None]] = []
         self._looking = Worker(reactor, self._look_on)
         self._digesting = Worker(reactor, self._hash_on)
         self._clearing = Worker(reactor, self._clear_on)
@@ -255,6 +265,7 @@ class Cache(Service):
         for call in self._calls.values():
             call.cancel()
         self._calls.clear()
+        self._release_patient()
         self._watch.close()
         for worker in (self._looking, self._digesting, self._clearing):
             await worker.stop()
@@ -323,6 +334,7 @@ class Cache(Service):
 
     def incoming(self, size: int | None) -> Incoming:
         """Return a new file for a transfer; it can be published if its ``keep`` is True."""
+        self._hold_back()
         return self.store.incoming(size)
 
     def spare(self) -> Incoming:
@@ -342,6 +354,7 @@ class Cache(Service):
             return self._holds(file_name, content)
         if signature is not None and not 0 < len(signature) <= disk.LARGEST_SIGNATURE:
             return self._holds(file_name, content)
+        self._hold_back()
         descriptor = os.dup(incoming.fileno())
         # The caller may go; the work goes on, on a descriptor of its own.
         work = Deferred.fromCoroutine(
@@ -382,6 +395,7 @@ class Cache(Service):
         signature: bytes | None,
     ) -> bool:
         await self._shelf_read
+        await self._quiet()
         if os.fstat(descriptor).st_size != content.size:
             return False
         beside = await self._in_thread(self.store.harden, descriptor, signature)
@@ -615,6 +629,7 @@ class Cache(Service):
                 return True
         for folder in self._folders:
             if folder.names:
+                await self._quiet()
                 names, folder.names = folder.names, set()
                 await self._look(folder, names)
                 return True
@@ -726,6 +741,9 @@ class Cache(Service):
         self._digesting.wake()
 
     async def _hash_on(self) -> bool:
+        if not self._urgent and not self._later:
+            return False
+        await self._quiet()
         queue = self._urgent or self._later
         if not queue:
             return False
@@ -849,6 +867,38 @@ class Cache(Service):
             self._turns[name] = None
         self._save_soon()
         self._tell()
+
+    # Leaving the machine to those who wait
+
+    def _hold_back(self) -> None:
+        """Put off what can wait: a package is coming in, and others are likely to follow."""
+        now = self._reactor.seconds()
+        if now >= self._busy_until + self._pause:
+            self._busy_since = now
+        self._busy_until = min(now + self._pause, max(self._busy_since + LONGEST_PAUSE, now))
+
+    def _quiet(self) -> Deferred[None]:
+        """Return what fires when nothing has come in for a moment, or when stopping."""
+        quiet: Deferred[None] = Deferred()
+        left = self._busy_until - self._reactor.seconds()
+        if left <= 0 or self._stopped.is_set():
+            quiet.callback(None)
+        else:
+            self._patient.append(quiet)
+            self._call_later("quiet", left, self._look_whether_quiet)
+        return quiet
+
+    def _look_whether_quiet(self) -> None:
+        left = self._busy_until - self._reactor.seconds()
+        if left > 0:
+            self._call_later("quiet", left, self._look_whether_quiet)
+        else:
+            self._release_patient()
+
+    def _release_patient(self) -> None:
+        patient, self._patient = self._patient, []
+        for one in patient:
+            one.callback(None)
 
     # Threads and time
 

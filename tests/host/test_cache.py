@@ -34,7 +34,7 @@ from zope.interface import implementer
 from flocon.core.inventory import Change, Content
 from flocon.errors import StoreError
 from flocon.host import folder as disk
-from flocon.host.cache import POLL, RESCAN, SAVE_AFTER, Cache
+from flocon.host.cache import LONGEST_PAUSE, PAUSE, POLL, RESCAN, SAVE_AFTER, Cache
 from flocon.host.store import Incoming
 from tests.host.inline import FakeWatch, InlineReactor
 
@@ -109,7 +109,11 @@ class Machine:
         return self
 
     def settle(self) -> None:
+        """Let everything happen that waits for nothing but quiet."""
         self.reactor.settle()
+        while self.cache._patient:
+            self.reactor.advance(PAUSE)
+            self.reactor.settle()
 
     def resume(self) -> None:
         """Let the threads do what they were kept from."""
@@ -1028,7 +1032,7 @@ from flocon.core.inventory import Content
 from flocon.host.cache import Cache
 
 cache = Cache(reactor, store=Path(sys.argv[1]), max_size=2_000_000, listed=lambda name: (),
-              signature_needed=lambda name: True, changed=lambda changes: None)
+              signature_needed=lambda name: True, changed=lambda changes: None, pause=0)
 chance = random.Random(sys.argv[2])
 
 async def publish():
@@ -1047,6 +1051,58 @@ for _ in range(3):
     Deferred.fromCoroutine(publish())
 reactor.run()
 """
+
+
+class PauseTests(CacheCase):
+    """Nothing that can wait is done while packages come in."""
+
+    def test_what_pacman_wrote_is_looked_at_once_it_is_quiet(self) -> None:
+        self.start()
+        incoming = self.machine.received(b"another")
+        put(self.machine.folder, A, b"data")
+        self.machine.watch.report(self.machine.folder, [A])
+        self.machine.reactor.advance(PAUSE / 2)
+        self.assertEqual(self.machine.held(), {})
+        self.machine.reactor.advance(PAUSE / 2)
+        self.machine.settle()
+        self.assertEqual(self.machine.held(), {A: content_of(b"data")})
+        incoming.close()
+
+    def test_a_package_is_taken_in_once_it_is_quiet(self) -> None:
+        cache = self.start()
+        incoming = self.machine.received(b"data")
+        self.addCleanup(incoming.close)
+        work = cache.publish(incoming, A, content_of(b"data"), SIGNATURE)
+        done: list[bool] = []
+        Deferred.fromCoroutine(work).addCallback(done.append)
+        self.machine.reactor.settle()
+        self.assertEqual(done, [])
+        self.machine.reactor.advance(PAUSE)
+        self.machine.reactor.settle()
+        self.assertEqual(done, [True])
+
+    def test_packages_without_end_hold_it_up_for_some_seconds_only(self) -> None:
+        self.start()
+        self.machine.received(b"another").close()
+        put(self.machine.folder, A, b"data")
+        self.machine.watch.report(self.machine.folder, [A])
+        waited = 0.0
+        while not self.machine.held():
+            self.assertLess(waited, LONGEST_PAUSE + PAUSE)
+            self.machine.received(b"another").close()
+            self.machine.reactor.advance(PAUSE / 4)
+            waited += PAUSE / 4
+        self.assertGreater(waited, PAUSE)
+
+    def test_stopping_waits_for_no_quiet(self) -> None:
+        self.start()
+        incoming = self.machine.received(b"another")
+        self.addCleanup(incoming.close)
+        self.machine.watch.report(self.machine.folder, [A])
+        self.machine.reactor.settle()
+        began = self.machine.reactor.seconds()
+        self.machine.stop()
+        self.assertEqual(self.machine.reactor.seconds(), began)
 
 
 class KilledTests(TestCase):
