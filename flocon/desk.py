@@ -337,7 +337,9 @@ class Desk:
         began = self.reactor.seconds()
 
         def choose(tried: Sequence[Attempt]) -> Attempt | None:
-            waited = self.reactor.seconds() - began
+            # Once bytes came, pacman's patience is as it was when the last one did.
+            since = max([began, *(attempt.heard for attempt in tried)])
+            waited = self.reactor.seconds() - since
             return self._next(name, servers, entry, tried, waited)
 
         return choose
@@ -352,6 +354,10 @@ class Desk:
     ) -> Attempt | None:
         order = self.order(name, servers, entry)
         asked = [attempt.source for attempt in tried]
+        if name.endswith(".sig") and _missing(tried):
+            # A signature that one mirror lacks is not waited for at another that may be dead.
+            now = self.reactor.seconds()
+            order = [one for one in order if not self._standing.demoted(one.key, now)]
         for source in order:
             if source not in asked:
                 return Attempt(source, _limits(source))
@@ -485,6 +491,12 @@ class Desk:
         self.transfers.stop()
         await self._peer_pool.closeCachedConnections()
         await self._mirror_pool.closeCachedConnections()
+
+
+def _missing(tried: Sequence[Attempt]) -> bool:
+    """Return whether a source answered that it has no such file."""
+    refusals = [one.failure for one in tried if isinstance(one.failure, Refused)]
+    return any(refused.status == 404 for refused in refusals)  # noqa: PLR2004
 
 
 def _peer_source(peer: Peer, file_name: str) -> Source:

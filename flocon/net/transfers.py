@@ -62,11 +62,15 @@ class Incoming(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One source to be tried, and how patiently; ``failure`` is what came of it."""
+    """One source to be tried, and how patiently; ``failure`` is what came of it.
+
+    ``heard`` is when, in the clock's seconds, the last byte of the file came before that; 0: none.
+    """
 
     source: Source
     limits: Limits
     failure: SourceError | None = None
+    heard: float = 0.0
 
 
 class Reporter(Protocol):
@@ -126,6 +130,7 @@ class Transfer:
         self.subject = subject
         self._choose = choose
         self._tried: list[Attempt] = []
+        self._heard = 0.0
         self._readers: set[Reader] = set()
         self._grace: IDelayedCall | None = None
         self._running: Deferred[None] | None = None
@@ -236,7 +241,7 @@ class Transfer:
             failure = await self._try(attempt)
             if failure is None:
                 break
-            self._tried.append(replace(attempt, failure=failure))
+            self._note(attempt, failure)
             self._log.debug("{file}: {failure}", file=self.subject.file_name, failure=failure)
         # First this: until then nobody is given a byte that would follow wrong ones.
         await self._compare_released()
@@ -244,6 +249,9 @@ class Transfer:
         self.begun.succeed(None)
         self.finished.succeed(None)
         self._end()
+
+    def _note(self, attempt: Attempt, failure: SourceError) -> None:
+        self._tried.append(replace(attempt, failure=failure, heard=self._heard))
 
     async def _try(self, attempt: Attempt) -> SourceError | None:
         """Take what one source has; return None once the file is whole and right."""
@@ -400,6 +408,7 @@ class Transfer:
             position = known
         self._store(position, data)
         self._arrived.add(position, end)
+        self._heard = self._clock.seconds()
         self._written[source].add(position, end)
         if source.origin is Origin.MIRROR:
             self._from_mirrors.add(position, end)
@@ -623,7 +632,7 @@ class _Parted:
         )
 
     def failed(self, attempt: Attempt, failure: SourceError) -> None:
-        self._transfer._tried.append(replace(attempt, failure=failure))  # noqa: SLF001
+        self._transfer._note(attempt, failure)  # noqa: SLF001
 
 
 class Reader:
