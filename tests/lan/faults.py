@@ -5,10 +5,10 @@ One program plays any number of them, each on an address of its own:
     python -m tests.lan.faults --root MIRROR_ROOT peer@10.77.0.2=stalls-body mirror@10.77.0.3=seed:7
 
 A role is ``KIND@ADDRESS=FAULT``; ``FAULT@PLACE`` says what to misbehave with: ``package`` (also
-what an owner relays; the default), ``signature``, ``inventory``, ``database`` or ``any``. ``seed:N``
-changes the fault every few seconds, as N and the role decide and nothing else, so that the
-command line replays it. A peer announces all packages below the root every second; with ``owner:``
-before its fault it announces none, but fetches for others.
+what an owner relays; the default), ``signature``, ``inventory``, ``database`` or ``any``.
+``seed:N`` changes the fault every few seconds, as N and the role decide and nothing else, so that
+the command line replays it. A peer announces all packages below the root every second; with
+``owner:`` before its fault it announces none, but fetches for others.
 
 Every answer is told on standard output as ``ROLE FAULT PATH``. Nothing of a node runs here but the
 formats of what it reads.
@@ -48,9 +48,7 @@ class Files:
     def __init__(self, root: Path) -> None:
         paths = [path for path in sorted(root.rglob("*")) if path.is_file()]
         self.contents = {path.name: path.read_bytes() for path in paths}
-        self.modified = {
-            path.name: formatdate(path.stat().st_mtime, usegmt=True) for path in paths
-        }
+        self.modified = {path.name: formatdate(path.stat().st_mtime, usegmt=True) for path in paths}
         self.changes = [
             Change(name, Content(len(content), hashlib.sha256(content).digest()))
             for name, content in self.contents.items()

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import http.client
 import queue
 import random
 import shutil
@@ -22,83 +21,12 @@ import threading
 import time
 from dataclasses import dataclass
 
-from tests.lan.lan import LOOPBACK_PORT, MIRROR_ADDRESS, Host, PacmanRun, wait_until, working_folder
+from tests.lan.client import PacmanLike
+from tests.lan.lan import MIRROR_ADDRESS, PacmanRun, wait_until, working_folder
 from tests.lan.matrix import FAULTY, MORE, Goods, Lane
-from tests.lan.repository import Package
 
-#: pacman gives up on a server that is silent for so many seconds.
-PATIENCE = 10.0
-CONNECTIONS = 5
 #: One seed in so many is downloaded by pacman itself.
 SAMPLE = 10
-
-
-class Complaint(Exception):  # noqa: N818 - what pacman would say
-    """Something that makes pacman print an error line, or worse."""
-
-
-class PacmanLike:
-    """Downloads as pacman does: five kept connections, package then signature, Range to resume."""
-
-    def __init__(self, host: Host, dice: random.Random) -> None:
-        self._host = host
-        self._dice = dice
-        self._waiting: queue.SimpleQueue[tuple[str, Package]] = queue.SimpleQueue()
-        self.complaints: list[str] = []
-
-    def download(self, packages: list[tuple[str, Package]]) -> None:
-        """Download all packages, largest first; ``complaints`` tells what went wrong."""
-        for one in sorted(packages, key=lambda one: -one[1].size):
-            self._waiting.put(one)
-        threads = [threading.Thread(target=self._work) for _ in range(CONNECTIONS)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-
-    def _work(self) -> None:
-        connection: http.client.HTTPConnection | None = None
-        while True:
-            try:
-                repository, package = self._waiting.get_nowait()
-            except queue.Empty:
-                break
-            path = f"/{repository}/os/x86_64/{package.file_name}"
-            for suffix, right in (("", package.path), (".sig", package.signature)):
-                connection = connection or self._connect()
-                try:
-                    self._get(connection, path + suffix, right.read_bytes())
-                except (Complaint, OSError, http.client.HTTPException) as error:
-                    self.complaints.append(f"{right.name}: {type(error).__name__} {error}")
-                    connection.close()
-                    connection = None
-        if connection is not None:
-            connection.close()
-
-    def _connect(self) -> http.client.HTTPConnection:
-        connection = http.client.HTTPConnection("localhost", LOOPBACK_PORT, timeout=PATIENCE)
-        connection.sock = self._host.connect("127.0.0.1", LOOPBACK_PORT, timeout=PATIENCE)
-        return connection
-
-    def _get(self, connection: http.client.HTTPConnection, path: str, right: bytes) -> None:
-        # A part that an interrupted run left behind, now and then.
-        start = self._dice.randrange(len(right)) if self._dice.random() < 0.15 else 0
-        headers = {"User-Agent": "pacman/6.0.2", "Accept": "*/*"}
-        if start:
-            headers["Range"] = f"bytes={start}-"
-        connection.request("GET", path, headers=headers)
-        response = connection.getresponse()
-        if response.status != (206 if start else 200):
-            raise Complaint(f"answered {response.status}")
-        position = start
-        while chunk := response.read1(1 << 16):
-            if chunk != right[position : position + len(chunk)]:
-                raise Complaint(f"wrong bytes between {position} and {position + len(chunk)}")
-            position += len(chunk)
-        # http.client takes an answer for ended only once it was asked for more.
-        response.read()
-        if position != len(right):
-            raise Complaint(f"ended after {position} of {len(right)} bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,13 +67,8 @@ def run_seed(lane: Lane, seed: int) -> list[str]:
     time.sleep(chosen.pause)
     if chosen.real:
         return lane.problems(lane.download(), node)
-    client = PacmanLike(lane.asker, random.Random(seed))
-    packages = [
-        (repository.name, package)
-        for repository in lane.goods.repositories
-        for package in repository.packages.values()
-    ]
-    client.download(packages)
+    client = PacmanLike(lane.asker, random.Random(seed), resumed=0.15)
+    client.download(lane.goods.repositories)
     # The node's log and process are judged as after a run of pacman; the files were compared.
     quiet = lane.problems(PacmanRun(0, "", 0.0), node)
     wrong = [one for one in quiet if "node" in one] + _wrong_in_store(lane)
