@@ -173,7 +173,7 @@ class Desk:
         self._cache = cache
         self._neighbourhood = neighbourhood
         self._standing = standing
-        self._peer_agent, self._peer_pool = peer_agent(reactor, PEER_CONNECT)
+        self.peer_agent, self._peer_pool = peer_agent(reactor, PEER_CONNECT)
         self._mirror_agent, self._mirror_pool = mirror_agent(reactor, MIRROR_CONNECT)
         self.transfers = Transfers(self, sign=self._sign, publish=self._publish)
         self._keyring: tuple[Path, Keyring] | None = None
@@ -182,7 +182,7 @@ class Desk:
     # What transfers need
 
     def agent(self, source: Source) -> Any:
-        return self._peer_agent if source.origin is Origin.PEER else self._mirror_agent
+        return self.peer_agent if source.origin is Origin.PEER else self._mirror_agent
 
     def incoming(self, size: int | None) -> Incoming:
         return self._cache.incoming(size)
@@ -309,7 +309,7 @@ class Desk:
     async def _dated(self, source: Source) -> Dated | None:
         wanted = Wanted(source.url, source.label)
         modified = await last_modified(
-            self._peer_agent, self.reactor, wanted, PEER_LIMITS.first_byte
+            self.peer_agent, self.reactor, wanted, PEER_LIMITS.first_byte
         )
         seconds = _seconds(modified)
         return None if seconds is None else Dated(source, seconds)

@@ -28,10 +28,12 @@ from flocon.core.names import Asked, parse_file_name
 from flocon.core.presence import Identity, Presence
 from flocon.core.quarantine import Quarantine
 from flocon.core.quarantine import load as load_records
+from flocon.core.recent import Recent
 from flocon.core.standing import Standing
 from flocon.core.traffic import Traffic
 from flocon.desk import PEER_CONNECT, Desk
 from flocon.errors import ConfigurationError, StoreError
+from flocon.explain import Explainer
 from flocon.host import journal
 from flocon.host.cache import Cache
 from flocon.host.identity import node_identity
@@ -48,6 +50,7 @@ from flocon.net.fetch import (
     peer_agent,
 )
 from flocon.net.holds import Holds
+from flocon.net.knock import Knocker
 from flocon.net.lan import Lan
 from flocon.net.loopback import Loopback
 from flocon.net.multicast import Multicast
@@ -168,12 +171,37 @@ class Node(MultiService):
         bandwidth = settings.peers.bandwidth
         self._lan = Site(
             reactor,
-            Lan(self.desk, Pacer(reactor, bandwidth) if bandwidth else None),
+            Lan(
+                self.desk,
+                Pacer(reactor, bandwidth) if bandwidth else None,
+                Knocker(
+                    reactor,
+                    announced=self._announced,
+                    databases=self._database_times,
+                    default_port=LAN_PORT,
+                ),
+            ),
             most_connections=MOST_LAN_CONNECTIONS,
             most_per_address=MOST_LAN_PER_ADDRESS,
         )
+        recent = Recent()
+        self._explainer = Explainer(
+            reactor,
+            identity=self._identity,
+            desk=self.desk,
+            pacman=self._pacman,
+            neighbourhood=self.neighbourhood,
+            presence=self._presence,
+            multicast=self._multicast,
+            standing=self._standing,
+            quarantine=self.quarantine,
+            recent=recent,
+            lan_port=self._lan_port,
+        )
         self._loopback = Site(
-            reactor, Loopback(self.desk), most_connections=MOST_LOOPBACK_CONNECTIONS
+            reactor,
+            Loopback(self.desk, self._explainer.questions, recent),
+            most_connections=MOST_LOOPBACK_CONNECTIONS,
         )
         self._prefetch = Prefetch(
             reactor,
@@ -276,6 +304,16 @@ class Node(MultiService):
                 "no control socket: {error}; flocon ban, pardon, rejoin and prefetch need one",
                 error=error,
             )
+
+    def _announced(self, address: str) -> list[int]:
+        """Return the ports that peers at an address announce; a zone has two spellings."""
+        host = address.partition("%")[0]
+        return [
+            peer.port for peer in self._presence.peers() if peer.address.partition("%")[0] == host
+        ]
+
+    def _database_times(self) -> dict[str, float]:
+        return self._explainer.database_times()
 
     def _lan_port(self) -> int:
         for port in self._ports:
@@ -496,6 +534,11 @@ class Node(MultiService):
             "answers": dict(traffic.answers),
             "transfers": len(list(self.desk.transfers)),
             "dropped_datagrams": dict(self._presence.counters),
+            "prefetch": {
+                "running": self._prefetch.fetching,
+                "done": self._prefetch.done,
+                "total": self._prefetch.total,
+            },
             "reactor": self._holds.status(),
         }
 

@@ -272,9 +272,7 @@ class Holders:
         wanted = fragment.encode("ascii", "replace")
         keys = list(self._masks)
         for start in range(0, len(keys), entries):
-            fitting = [
-                key for key in keys[start : start + entries] if wanted in key[:-DIGEST_SIZE]
-            ]
+            fitting = [key for key in keys[start : start + entries] if wanted in key[:-DIGEST_SIZE]]
             yield [found for key in fitting if (found := self._found(key)) is not None]
 
     def _found(self, key: bytes) -> tuple[str, Content, list[str]] | None:

@@ -25,8 +25,8 @@ class Answered:
     """One request and its answer.
 
     ``at`` is when it came, in seconds since 1970; ``seconds`` how long its answer took. ``source``
-    is what ``Flocon-Source`` said, empty where there was none; ``tried`` are the sources that failed
-    before, each with what happened.
+    is what ``Flocon-Source`` said, empty where there was none; ``tried`` are the sources that
+    failed before, each with what happened.
     """
 
     file_name: str

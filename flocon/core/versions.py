@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import cmp_to_key
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ def compare_versions(one: str, two: str) -> int:
 
 
 #: For ``sorted``: the oldest version first.
-version_key: Callable[[str], object] = cmp_to_key(compare_versions)
+version_key: Callable[[str], Any] = cmp_to_key(compare_versions)
 
 
 def _split(text: str) -> tuple[str, str, str]:

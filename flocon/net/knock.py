@@ -35,8 +35,8 @@ MOST_DATABASES = 32
 class Knocked:
     """What a peer tells of this node: ``heard`` by multicast, ``open`` at ``port``.
 
-    ``time`` is the peer's clock and ``databases`` when its sync databases were last changed, each in
-    seconds since 1970.
+    ``time`` is the peer's clock and ``databases`` when its sync databases were last changed, each
+    in seconds since 1970.
     """
 
     port: int
@@ -49,8 +49,8 @@ class Knocked:
 class Knocker:
     """Answers ``GET /knock``.
 
-    ``announced`` returns the ports that peers at an address announce, ``databases`` the times of this
-    machine's sync databases; ``default_port`` is knocked at where nothing was heard.
+    ``announced`` returns the ports that peers at an address announce, ``databases`` the times of
+    this machine's sync databases; ``default_port`` is knocked at where nothing was heard.
     """
 
     def __init__(
@@ -95,14 +95,14 @@ class Knocker:
         kind = TCP6ClientEndpoint if ":" in address else TCP4ClientEndpoint
         endpoint = kind(self._reactor, address, port, timeout=PATIENCE)
         try:
-            protocol = await endpoint.connect(_factory())
+            protocol: Any = await endpoint.connect(_factory())
         except Exception:  # noqa: BLE001 - whatever it is, the port is not open from here
             return False
         protocol.transport.abortConnection()
         return True
 
 
-def _factory() -> Factory:
+def _factory() -> Any:
     factory = Factory.forProtocol(Protocol)
     factory.noisy = False
     return factory

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from flocon.net.pace import Pacer
     from flocon.net.transfers import Transfer
 
+#: RFC 6585; twisted.web has no name for it.
+TOO_MANY_REQUESTS = 429
 #: Longest path that can name something here, escaped.
 LONGEST_PATH = 1_024
 #: Lines of an inventory written between two turns of the reactor.
@@ -156,7 +158,7 @@ class Lan(Resource):
         """Tell the asker whether its own port is open as seen from here."""
         answer = await knocker.knock(request.client, _number(request, b"port"))
         if answer is None:
-            self._refuse(request, http.TOO_MANY_REQUESTS)
+            self._refuse(request, TOO_MANY_REQUESTS)
             return
         self.counters["knocks"] += 1
         finish_text(request, json.dumps(answer).encode() + b"\n", "application/json")

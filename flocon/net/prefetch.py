@@ -46,6 +46,12 @@ class Prefetch(Service):
         self._chance = chance
         self._call: IDelayedCall | None = None
         self._work: Deferred[None] | None = None
+        #: Of the packages being fetched, or fetched last: how many there are, and are done.
+        self.total = self.done = 0
+
+    @property
+    def fetching(self) -> bool:
+        return self._work is not None
 
     def wake(self) -> None:
         """Look, some seconds from now, what could be fetched; machines spread their looks."""
@@ -68,20 +74,22 @@ class Prefetch(Service):
         if entries and self._work is None and self.running:
             self._work = defer.Deferred.fromCoroutine(self._fetch_all(entries))
             self._work.addErrback(lambda failure: failure.trap(defer.CancelledError))
-            self._work.addBoth(self._done)
+            self._work.addBoth(self._ended)
         return len(entries)
 
-    def _done(self, _: object) -> None:
+    def _ended(self, _: object) -> None:
         self._work = None
 
     async def _fetch_all(self, entries: Sequence[Entry]) -> None:
         fetched = 0
+        self.total, self.done = len(entries), 0
         for entry in entries:
             try:
                 await self._fetch(entry)
                 fetched += 1
             except FloconError as error:
                 self._log.debug("{file}: {error}", file=entry.file_name, error=error)
+            self.done += 1
             await task.deferLater(self._reactor, PAUSE)
         self._log.info("{count} packages are ready for the next upgrade", count=fetched)
 

@@ -1,0 +1,404 @@
+"""What a person can ask of a running node: who has what, why it comes from there, what is wrong.
+
+Part of the front door, as ``desk`` is. Nothing is decided here: the order of sources is the desk's
+own, asked for and put into words. Every answer is bounded, made of JSON's values, and changes
+nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet import defer, task
+from twisted.internet.threads import deferToThreadPool
+
+from flocon.core.names import Asked, FileName, Kind, parse_file_name
+from flocon.core.sources import Origin, Source
+from flocon.core.versions import version_key
+from flocon.errors import SourceError
+from flocon.host import doctor
+from flocon.net.fetch import Limits, Wanted, fetch_small, literal_host
+from flocon.net.knock import read_knock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from flocon.core.inventory import Content
+    from flocon.core.peers import Peer
+    from flocon.core.presence import Identity, Presence
+    from flocon.core.quarantine import Quarantine, Record
+    from flocon.core.recent import Recent
+    from flocon.core.standing import Standing
+    from flocon.core.syncdb import Entry
+    from flocon.desk import Desk
+    from flocon.host.pacman import PacmanWatch
+    from flocon.net.multicast import Multicast
+    from flocon.net.neighbourhood import Neighbourhood
+
+#: Files in one answer.
+MOST_FILES = 500
+#: Names of this node's own inventory that a search looks at in one go.
+SLICE = 20_000
+#: Peers asked to knock, and what their answer may be.
+MOST_KNOCKS = 5
+KNOCK_LIMITS = Limits(first_byte=3.0, stall=1.0)
+LARGEST_KNOCK = 8 << 10
+
+
+class Explainer:
+    """Answers the questions of the loopback face; see ``questions``."""
+
+    def __init__(
+        self,
+        reactor: Any,
+        *,
+        identity: Identity,
+        desk: Desk,
+        pacman: PacmanWatch,
+        neighbourhood: Neighbourhood,
+        presence: Presence,
+        multicast: Multicast,
+        standing: Standing,
+        quarantine: Quarantine,
+        recent: Recent,
+        lan_port: Callable[[], int],
+    ) -> None:
+        self._reactor = reactor
+        self._identity = identity
+        self._desk = desk
+        self._pacman = pacman
+        self._neighbourhood = neighbourhood
+        self._presence = presence
+        self._multicast = multicast
+        self._standing = standing
+        self._quarantine = quarantine
+        self._recent = recent
+        self._lan_port = lan_port
+        self._turn = defer.DeferredLock()
+
+    @property
+    def questions(self) -> dict[str, Callable[[Mapping[str, str]], Any]]:
+        """Each path of the loopback face that is answered here."""
+        return {
+            "/search.json": self.search,
+            "/why.json": self.why,
+            "/recent.json": self.recent,
+            "/doctor.json": self.examine,
+        }
+
+    async def recent(self, _: Mapping[str, str]) -> list[dict[str, Any]]:
+        """Return what pacman asked lately, the newest first."""
+        return [one.describe() for one in reversed(list(self._recent))]
+
+    # Who has it
+
+    async def search(self, fields: Mapping[str, str]) -> dict[str, Any] | None:
+        """Tell who holds the package ``name``, or every file with ``part`` in its name."""
+        name, part = fields.get("name", ""), fields.get("part", "")
+        if bool(name) == bool(part):
+            return None
+        found = await self._search(f"{name}-" if name else part, name)
+        listing = self._pacman.listing
+        listed = listing.named(name) if name else []
+        rows = [self._row(file, content, nodes) for (file, content), nodes in found.items()]
+        rows.sort(key=lambda row: row["file"])
+        rows.sort(key=lambda row: version_key(row["version"]), reverse=True)
+        rows.sort(key=lambda row: row["name"])
+        return {
+            "node": self._identity.node,
+            "listed": [_entry(entry) for entry in listed[:MOST_FILES]],
+            "files": rows[:MOST_FILES],
+            "truncated": len(rows) > MOST_FILES,
+        }
+
+    async def _search(self, part: str, name: str = "") -> dict[tuple[str, Content], list[str]]:
+        """Return the nodes that hold each file with ``part`` in its name; let others run meanwhile.
+
+        One more than may be answered is enough.
+        """
+        found: dict[tuple[str, Content], list[str]] = {}
+        for rows in self._neighbourhood.holders.search(part):
+            for file, content, nodes in rows:
+                if _is_called(file, name):
+                    found.setdefault((file, content), []).extend(nodes)
+            if len(found) > MOST_FILES:
+                break
+            await task.deferLater(self._reactor, 0)
+        inventory = self._desk.inventory
+        own = list(inventory.names())
+        for start in range(0, len(own), SLICE):
+            for file in own[start : start + SLICE]:
+                held = inventory.get(file) if part in file else None
+                if held is not None and _is_called(file, name):
+                    found.setdefault((file, held), []).insert(0, self._identity.node)
+            if len(found) > 2 * MOST_FILES:
+                break
+            await task.deferLater(self._reactor, 0)
+        return found
+
+    def _row(self, file_name: str, content: Content, nodes: Sequence[str]) -> dict[str, Any]:
+        file = parse_file_name(file_name)
+        entries = self._pacman.listing.find(file_name)
+        own = self._identity.node
+        here = self._desk.held(file_name, content) if own in nodes else None
+        return {
+            "file": file_name,
+            "name": file.name if file else file_name,
+            "version": file.version if file else "",
+            "architecture": file.architecture if file else "",
+            "size": content.size,
+            "sha256": content.sha256.hex(),
+            "listed": [one.repository for one in entries if one.content == content],
+            "here": here.origin if here else None,
+            "holders": [self._who(node) for node in nodes if node != own],
+        }
+
+    def _who(self, node: str) -> dict[str, Any]:
+        peer = self._presence.peer(node)
+        if peer is None:
+            return {"node": node, "name": "", "address": ""}
+        return {"node": node, "name": peer.name, "address": peer.address}
+
+    # Why it comes from there
+
+    async def why(self, fields: Mapping[str, str]) -> dict[str, Any] | None:
+        """Tell how ``file`` (of ``repository``, or of any) would be answered now, or was lately."""
+        file = parse_file_name(fields.get("file", ""))
+        if file is None:
+            return None
+        if file.kind is Kind.DATABASE:
+            return self._why_database(file)
+        asked = Asked(fields.get("repository", ""), "", file)
+        await self._desk.settled()
+        name = file.subject
+        entry = self._pacman_entry(asked)
+        content = entry.content if entry else None
+        here = self._desk.held(name, content)
+        running = self._desk.transfers.find(name, content) if content else None
+        order = self._desk.order(name, self._desk.servers(asked, entry), entry)
+        others = await self._search(name)
+        told: dict[str, Any] = {
+            "file": name,
+            "listed": [_entry(one) for one in self._pacman.listing.find(name)],
+            "here": {"origin": here.origin, "sha256": here.content.sha256.hex()} if here else None,
+            "arriving": None,
+            "order": [self._candidate(source, entry) for source in order],
+            "left_out": self._left_out(name, entry, order, others),
+            "recent": [one.describe() for one in self._recent.of(name, name + ".sig")],
+        }
+        if running is not None:
+            told["arriving"] = {
+                "source": str(running.source) if running.source else "",
+                "bytes": running.arrived,
+                "size": running.size,
+            }
+        told["answer"] = _answer(told)
+        return told
+
+    def _pacman_entry(self, asked: Asked) -> Entry | None:
+        found = self._pacman.listing.find(asked.file.subject, asked.repository)
+        return found[0] if found else None
+
+    def _why_database(self, file: FileName) -> dict[str, Any]:
+        asked = Asked(file.name, "", file)
+        order = self._desk.order(file.text, self._desk.servers(asked, None), None)
+        told: dict[str, Any] = {
+            "file": file.text,
+            "listed": [],
+            "here": None,
+            "arriving": None,
+            "order": [self._candidate(source, None) for source in order],
+            "left_out": [],
+            "recent": [one.describe() for one in self._recent.of(file.text)],
+        }
+        if self._desk.settings.databases == "lan":
+            told["answer"] = (
+                "databases come from the newest of peers and mirrors, as flocon.toml says"
+            )
+        elif order:
+            told["answer"] = f"databases come from the mirrors: {order[0].label} is asked first"
+        else:
+            told["answer"] = f"no mirror is known for {file.name}: the answer is an error"
+        return told
+
+    def _candidate(self, source: Source, entry: Entry | None) -> dict[str, Any]:
+        now = self._reactor.seconds()
+        failing = self._standing.demoted(source.key, now)
+        peer = self._presence.peer(source.key) if source.origin is Origin.PEER else None
+        role = "mirror"
+        if source.origin is Origin.PEER:
+            role = "owner" if source.relayed else "holder"
+        return {
+            "role": role,
+            "name": peer.name if peer else "",
+            "address": source.label,
+            "url": source.url,
+            "failing": failing,
+            "bytes_per_second": round(self._standing.throughput(source.key)),
+            "active": self._standing.active(source.key),
+            "why": _reason(role, failing),
+        }
+
+    def _left_out(
+        self,
+        name: str,
+        entry: Entry | None,
+        order: Sequence[Source],
+        others: Mapping[tuple[str, Content], Sequence[str]],
+    ) -> list[dict[str, Any]]:
+        """Tell of each peer that could have been meant, and why it is not asked."""
+        asked = {source.key for source in order}
+        holding = {
+            node: content
+            for (file, content), nodes in others.items()
+            if file == name
+            for node in nodes
+        }
+        told = []
+        for peer in self._presence.peers():
+            if peer.node not in asked:
+                why = self._why_not(peer, entry, holding.get(peer.node))
+                told.append({"name": peer.name, "address": peer.address, "why": why})
+        return sorted(told, key=lambda one: str(one["name"]))[:MOST_FILES]
+
+    def _why_not(self, peer: Peer, entry: Entry | None, held: Content | None) -> str:
+        record = self._held_off(peer)
+        if record is not None:
+            return f"{'banned' if record.banned else 'in quarantine'}: {record.why}"
+        if entry is None:
+            return "peers are asked only for what the sync databases list"
+        if held is not None and held != entry.content:
+            return "holds other bytes under this name than the sync database lists"
+        if not any(one.node == peer.node for one in self._neighbourhood.able(entry.repository)):
+            return f"does not hold it, and does not fetch [{entry.repository}] for others"
+        if self._standing.demoted(peer.node, self._reactor.seconds()):
+            return "does not hold it, and failed lately"
+        return "does not hold it, and comes behind this node as the one to fetch it"
+
+    def _held_off(self, peer: Peer) -> Record | None:
+        return self._quarantine.record(peer.node, peer.address, time.time())
+
+    # How this node stands
+
+    async def examine(self, _: Mapping[str, str]) -> dict[str, Any]:
+        """Return what ``flocon doctor`` needs to know of the node; has a few peers knock."""
+        # One after the other: each of them has peers knock.
+        answer: dict[str, Any] = await self._turn.run(
+            lambda: defer.Deferred.fromCoroutine(self._examine())
+        )
+        return answer
+
+    async def _examine(self) -> dict[str, Any]:
+        configuration = self._pacman.configuration
+        peers = sorted(self._presence.peers(), key=lambda peer: peer.first_heard)
+        knocks = await defer.gatherResults(
+            [defer.Deferred.fromCoroutine(self._knock(peer)) for peer in peers[:MOST_KNOCKS]]
+        )
+        folders = await deferToThreadPool(
+            self._reactor,
+            self._reactor.getThreadPool(),
+            doctor.look_at_folders,
+            configuration.cache_directories,
+            self._desk.settings.store.path,
+        )
+        return {
+            "lan_port": self._lan_port(),
+            "time": round(time.time(), 3),
+            "architectures": list(configuration.architectures),
+            "peers": [
+                {
+                    "name": peer.name,
+                    "address": peer.address,
+                    "architectures": list(peer.architectures),
+                    "held_off": record.why if (record := self._held_off(peer)) else None,
+                }
+                for peer in peers
+            ],
+            "places": self._multicast.places(),
+            "knocks": knocks,
+            "databases": self.database_times(),
+            "max_size": self._desk.settings.store.max_size,
+            **folders,
+        }
+
+    def database_times(self) -> dict[str, float]:
+        """Return when each sync database was last changed, in seconds since 1970."""
+        return {one.repository: one.modified for one in self._pacman.listing.databases}
+
+    async def _knock(self, peer: Peer) -> dict[str, Any]:
+        place = f"{literal_host(peer.address)}:{peer.port}"
+        url = f"http://{place}/knock?port={self._lan_port()}"
+        told: dict[str, Any] = {"name": peer.name, "address": peer.address, "problem": ""}
+        began = time.time()
+        try:
+            data = await fetch_small(
+                self._desk.peer_agent,
+                self._reactor,
+                Wanted(url, peer.address),
+                KNOCK_LIMITS,
+                LARGEST_KNOCK,
+            )
+            knocked = read_knock(json.loads(data))
+        except (SourceError, ValueError, RecursionError) as error:
+            return {**told, "problem": str(error)[:200]}
+        if knocked is None:
+            return {**told, "problem": "does not answer knocks"}
+        # Its clock was read somewhere between question and answer.
+        off = knocked.time - min(max(knocked.time, began), time.time())
+        return {
+            **told,
+            "port": knocked.port,
+            "open": knocked.open,
+            "heard": knocked.heard,
+            "clock_ahead_seconds": round(off, 1),
+            "databases": dict(knocked.databases),
+        }
+
+
+def _is_called(file_name: str, name: str) -> bool:
+    """Whether a file is of the package ``name``, or any name will do."""
+    file = parse_file_name(file_name) if name else None
+    return not name or (file is not None and file.name == name)
+
+
+def _entry(entry: Entry) -> dict[str, Any]:
+    return {
+        "repository": entry.repository,
+        "file": entry.file_name,
+        "version": entry.version,
+        "size": entry.size,
+        "sha256": entry.sha256.hex(),
+    }
+
+
+def _reason(role: str, failing: bool) -> str:
+    if failing:
+        return "failed lately, so it comes after the others of its kind"
+    return {
+        "holder": "holds these very bytes",
+        "owner": "fetches what nobody holds, for everybody",
+        "mirror": "is named in pacman's configuration",
+    }[role]
+
+
+def _answer(told: Mapping[str, Any]) -> str:
+    """Return how the file would be answered, in a sentence."""
+    if told["here"]:
+        return f"this node holds it, in its {told['here']['origin']}"
+    if told["arriving"]:
+        source = told["arriving"]["source"]
+        return f"it is on its way here{f', from {source}' if source else ''}"
+    order = told["order"]
+    if not order:
+        return "there is nobody to ask: the answer is an error, and pacman asks its next server"
+    first = order[0]
+    who = first["name"] or first["address"]
+    if not told["listed"]:
+        return f"no sync database lists it, so only mirrors are asked: {who} first"
+    if first["role"] == "owner":
+        return f"nobody holds it: {who} is asked to fetch it for everybody"
+    if first["role"] == "mirror":
+        return f"nobody holds it, and this node fetches it itself: {who} is asked first"
+    return f"a peer holds it: {who} is asked first"

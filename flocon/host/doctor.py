@@ -1,0 +1,531 @@
+"""What actually goes wrong, and how it is mended: each check is a function from facts to findings.
+
+The facts are gathered before: what the running node tells of itself (``/doctor.json``), what stands
+in pacman's configuration, and the environment. Nothing is asked here and nothing is changed; only
+``look_at_folders``, which the node runs for itself as its own user, touches the disk.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import statistics
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from flocon.core import pacman_conf
+from flocon.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from flocon.core.pacman_conf import Configuration, Repository, Statement
+
+#: Bytes that should be free where the store lies: a large package.
+LEAST_FREE = 256 << 20
+#: Seconds that clocks may differ.
+MOST_CLOCK_ERROR = 60.0
+#: Seconds by which databases may be older than a peer's: one runs pacman daily, one weekly.
+STALE_AFTER = 86_400.0
+#: Package files whose rights are looked at in each cache.
+MOST_LOOKED_AT = 200
+_FIREWALL = (
+    "open 19432/tcp and 19432/udp: 'firewall-cmd --permanent --add-service=flocon && firewall-cmd"
+    " --reload', 'ufw allow flocon', or see /usr/share/flocon/nftables.conf"
+)
+_METACHARACTERS = frozenset("|&;<>`")
+
+
+class Verdict(Enum):
+    """How a check went; only ``WRONG`` makes a machine unhealthy."""
+
+    GOOD = "good"
+    WARNING = "warning"
+    WRONG = "wrong"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The outcome of one check: what was found, and the command that mends it."""
+
+    check: str
+    verdict: Verdict
+    reason: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that checks look at.
+
+    ``node`` is what the node answered at ``/doctor.json``, None where none answers on ``port``.
+    ``configuration`` is pacman's, or why it cannot be read; ``version`` is pacman's, where known.
+    ``now`` is in seconds since 1970.
+    """
+
+    port: int
+    node: Mapping[str, Any] | None
+    configuration: Configuration | ConfigurationError
+    version: tuple[int, int] | None
+    environment: Mapping[str, str]
+    now: float
+
+
+def examine(facts: Facts) -> list[Finding]:
+    """Run every check, in the order in which things are best mended."""
+    findings: list[Finding] = []
+    for check in CHECKS:
+        findings += check(facts)
+    return findings
+
+
+def healthy(findings: Iterable[Finding]) -> bool:
+    return all(finding.verdict is not Verdict.WRONG for finding in findings)
+
+
+# This machine
+
+
+def check_node(facts: Facts) -> Iterator[Finding]:
+    if facts.node is None:
+        yield Finding(
+            "node",
+            Verdict.WRONG,
+            f"no node answers on port {facts.port}",
+            "systemctl enable --now flocon (or 'twistd flocon'); journalctl -u flocon tells more",
+        )
+    else:
+        yield Finding("node", Verdict.GOOD, f"a node answers on port {facts.port}")
+
+
+def check_pacman(facts: Facts) -> Iterator[Finding]:
+    """Whether each repository's requests reach the node, and before any mirror."""
+    configuration = facts.configuration
+    if isinstance(configuration, ConfigurationError):
+        yield Finding("pacman", Verdict.WRONG, str(configuration), configuration.remedy)
+        return
+    try:
+        repositories = pacman_conf.repositories(configuration)
+    except ConfigurationError as error:
+        yield Finding("pacman", Verdict.WRONG, str(error), error.remedy)
+        return
+    findings = [
+        finding
+        for repository in repositories
+        if (finding := _reach(repository, facts.port, facts.version)) is not None
+    ]
+    if not repositories:
+        yield Finding("pacman", Verdict.UNKNOWN, f"{configuration.root} has no repository")
+    elif findings:
+        yield from findings
+    else:
+        names = ", ".join(repository.name for repository in repositories)
+        yield Finding("pacman", Verdict.GOOD, f"pacman asks the node first: {names}")
+
+
+def _reach(repository: Repository, port: int, version: tuple[int, int] | None) -> Finding | None:
+    """Return what keeps a repository's requests from reaching the node first, if anything."""
+    name = repository.name
+    own = [one for one in repository.servers if pacman_conf.is_node(one.value, {port})]
+    mirrors = [one for one in repository.servers if one.key == "Server" and _is_mirror(one, own)]
+    if not mirrors:
+        return None
+    caches = [one for one in own if one.key == "CacheServer"]
+    servers = [one for one in own if one.key == "Server"]
+    known = version is None or version >= pacman_conf.CACHE_SERVER_SINCE
+    if caches and known:
+        return None
+    if not servers:
+        reason = f"pacman does not ask the node for [{name}]"
+        if caches:
+            reason = (
+                f"this pacman does not know the CacheServer line of [{name}] ({caches[0].place})"
+            )
+        return Finding("pacman", Verdict.WRONG, reason, "flocon setup")
+    order = repository.servers
+    if order.index(servers[0]) > order.index(mirrors[0]):
+        return Finding(
+            "pacman",
+            Verdict.WRONG,
+            f"pacman asks {_host(mirrors[0].value)} before the node for [{name}]"
+            f" ({servers[0].place})",
+            f"remove the line at {servers[0].place}, then run flocon setup",
+        )
+    return None
+
+
+def _is_mirror(statement: Statement, own: list[Statement]) -> bool:
+    scheme = statement.value.partition("://")[0].lower()
+    return statement not in own and scheme in {"http", "https"}
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or url
+    except ValueError:
+        return url
+
+
+def check_proxy(facts: Facts) -> Iterator[Finding]:
+    """Whether a proxy would be asked for localhost; libcurl heeds these variables."""
+    environment = facts.environment
+    proxies = [name for name in ("http_proxy", "all_proxy", "ALL_PROXY") if environment.get(name)]
+    if not proxies:
+        yield Finding("proxy", Verdict.GOOD, "no proxy stands before the node")
+        return
+    without = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
+    names = {name.strip().lstrip(".") for name in without.replace(" ", ",").split(",")}
+    if names & {"localhost", "*"}:
+        yield Finding("proxy", Verdict.GOOD, f"{proxies[0]} is not used for localhost")
+    else:
+        yield Finding(
+            "proxy",
+            Verdict.WRONG,
+            f"{proxies[0]} is set and no_proxy leaves localhost to it: pacman asks the proxy for"
+            " the node",
+            f"export no_proxy={','.join(filter(None, ['localhost,127.0.0.1,::1', without]))}",
+        )
+
+
+def check_external_program(facts: Facts) -> Iterator[Finding]:
+    """Whether XferCommand is one that pacman can run.
+
+    No shell runs it: pacman (6.0.2, measured) splits it at blanks outside quotation marks and
+    replaces ``%u`` and ``%o`` only where they are words of their own.
+    """
+    if isinstance(facts.configuration, ConfigurationError):
+        return
+    try:
+        said = list(pacman_conf.statements(facts.configuration))
+    except ConfigurationError:
+        return
+    for one in said:
+        if (one.section, one.key) == ("options", "XferCommand"):
+            yield _judge_program(one)
+            return
+    yield Finding("XferCommand", Verdict.GOOD, "pacman downloads by itself")
+
+
+def _judge_program(statement: Statement) -> Finding:
+    def wrong(reason: str) -> Finding:
+        remedy = f"remove it, or mend it at {statement.place}: pacman needs none"
+        return Finding("XferCommand", Verdict.WRONG, reason, remedy)
+
+    try:
+        words = shlex.split(statement.value)
+        lexer = shlex.shlex(statement.value, posix=True, punctuation_chars=True)
+        lexer.whitespace_split = True
+        pieces = list(lexer)
+    except ValueError:
+        return wrong("XferCommand has a quotation mark without its other half")
+    if "%u" not in words:
+        return wrong(
+            "XferCommand has no %u that is a word of its own, so no address is handed over"
+        )
+    if any(piece and set(piece) <= _METACHARACTERS for piece in pieces):
+        return wrong(
+            "XferCommand has shell characters outside quotation marks, and no shell runs it"
+        )
+    return Finding(
+        "XferCommand",
+        Verdict.WARNING,
+        f"XferCommand runs {words[0]} for every file, one after the other",
+        f"take it out ({statement.place}) unless it is needed: pacman downloads in parallel",
+    )
+
+
+def check_caches(facts: Facts) -> Iterator[Finding]:
+    if facts.node is None:
+        return
+    caches = _rows(facts.node, "caches")
+    problems = [one for one in caches if one.get("problem")]
+    for one in problems:
+        path = str(one.get("path", ""))
+        yield Finding(
+            "cache",
+            Verdict.WRONG,
+            f"{path}: {one['problem']}",
+            f"install -d {shlex.quote(path)}; chmod a+rX -R {shlex.quote(path)}",
+        )
+    if not caches:
+        yield Finding("cache", Verdict.UNKNOWN, "the node knows no cache of pacman's")
+    elif not problems:
+        paths = ", ".join(str(one.get("path", "")) for one in caches)
+        yield Finding("cache", Verdict.GOOD, f"the node reads {paths}")
+
+
+def check_store(facts: Facts) -> Iterator[Finding]:
+    if facts.node is None:
+        return
+    store = facts.node.get("store") or {}
+    path, free = str(store.get("path", "")), int(store.get("free_bytes") or 0)
+    if store.get("problem"):
+        yield Finding(
+            "store",
+            Verdict.WRONG,
+            f"{path}: {store['problem']}",
+            f"install -d -o flocon -g flocon {shlex.quote(path)}",
+        )
+    elif free < LEAST_FREE:
+        yield Finding(
+            "store",
+            Verdict.WRONG,
+            f"{path} has {free >> 20} MiB left, so what comes in is not kept",
+            "paccache -r, or set store.path in /etc/flocon.toml to a larger disk",
+        )
+    else:
+        yield Finding("store", Verdict.GOOD, f"{path} can be written and has room")
+
+
+# The LAN
+
+
+def check_multicast(facts: Facts) -> Iterator[Finding]:
+    """Whether the group is joined on each link and this node's own datagrams come back."""
+    if facts.node is None:
+        return
+    places = _rows(facts.node, "places")
+    if not places:
+        yield Finding(
+            "multicast",
+            Verdict.WRONG,
+            "no interface that is up can multicast",
+            "ip link set dev INTERFACE up multicast on",
+        )
+        return
+    problems = list(_deaf_places(places))
+    yield from problems
+    if not problems:
+        names = ", ".join(dict.fromkeys(str(place.get("link")) for place in places))
+        yield Finding("multicast", Verdict.GOOD, f"own datagrams come back on {names}")
+
+
+def _deaf_places(places: Iterable[Mapping[str, Any]]) -> Iterator[Finding]:
+    for place in places:
+        where = f"{place.get('link')} (IPv{place.get('version')})"
+        if not place.get("joined"):
+            reason = f"the group is not joined on {where}"
+            yield Finding("multicast", Verdict.WRONG, reason, "flocon rejoin")
+        elif not place.get("own_heard"):
+            sent = place.get("sent") or 0
+            reason = f"of {sent} datagrams sent on {where} none came back: a firewall is in the way"
+            if not sent:
+                reason = f"no datagram could be sent on {where}"
+            yield Finding("multicast", Verdict.WRONG, reason, _FIREWALL)
+
+
+def check_neighbours(facts: Facts) -> Iterator[Finding]:
+    """Whether anybody is heard, and hears this node."""
+    if facts.node is None:
+        return
+    peers = _rows(facts.node, "peers")
+    if not peers:
+        yield Finding(
+            "peers",
+            Verdict.WRONG,
+            "joined and sent, but nobody else is heard: no other node runs, a firewall drops"
+            " 19432/udp, or a switch with IGMP snooping has no querier",
+            "start flocon on another machine; else give the switch a querier or end its snooping"
+            " (a Linux bridge: ip link set dev BRIDGE type bridge mcast_querier 1)",
+        )
+        return
+    deaf = [one for one in _rows(facts.node, "knocks") if one.get("heard") is False]
+    if deaf:
+        yield Finding(
+            "peers",
+            Verdict.WRONG,
+            f"this node hears {_names(deaf)}, but is not heard there",
+            "on that machine: " + _FIREWALL,
+        )
+    else:
+        yield Finding("peers", Verdict.GOOD, f"{_names(peers)} heard")
+
+
+def check_door(facts: Facts) -> Iterator[Finding]:
+    """Whether the LAN port is open as seen from a peer."""
+    if facts.node is None or not _rows(facts.node, "peers"):
+        return
+    port = facts.node.get("lan_port")
+    knocks = [one for one in _rows(facts.node, "knocks") if isinstance(one.get("open"), bool)]
+    closed = [one for one in knocks if not one["open"]]
+    if not knocks:
+        problems = [one for one in _rows(facts.node, "knocks") if one.get("problem")]
+        why = f" ({problems[0]['problem']})" if problems else ""
+        yield Finding(
+            "port",
+            Verdict.UNKNOWN,
+            f"no peer could be asked to knock at port {port}{why}",
+        )
+    elif closed:
+        yield Finding(
+            "port", Verdict.WRONG, f"port {port} is closed as seen from {_names(closed)}", _FIREWALL
+        )
+    else:
+        yield Finding("port", Verdict.GOOD, f"port {port} is open as seen from {_names(knocks)}")
+
+
+def check_clock(facts: Facts) -> Iterator[Finding]:
+    """Whether this clock agrees with the peers', or at least with pacman's files."""
+    if facts.node is None:
+        return
+    ahead = [
+        float(one["clock_ahead_seconds"])
+        for one in _rows(facts.node, "knocks")
+        if isinstance(one.get("clock_ahead_seconds"), (int, float))
+    ]
+    remedy = "timedatectl set-ntp true"
+    if ahead:
+        off = statistics.median(ahead)
+        if abs(off) > MOST_CLOCK_ERROR:
+            way = "behind" if off > 0 else "ahead of"
+            reason = f"this clock is {_duration(abs(off))} {way} those of the peers"
+            yield Finding("clock", Verdict.WRONG, reason, remedy)
+        else:
+            yield Finding("clock", Verdict.GOOD, "this clock agrees with those of the peers")
+        return
+    newest = max(_times(facts.node.get("databases")).values(), default=0.0)
+    if newest > facts.now + MOST_CLOCK_ERROR:
+        reason = f"pacman's databases are {_duration(newest - facts.now)} in the future"
+        yield Finding("clock", Verdict.WRONG, reason, remedy)
+    else:
+        yield Finding("clock", Verdict.UNKNOWN, "no peer's clock to compare with")
+
+
+def check_architectures(facts: Facts) -> Iterator[Finding]:
+    if facts.node is None:
+        return
+    own = set(facts.node.get("architectures") or ())
+    others = [
+        peer
+        for peer in _rows(facts.node, "peers")
+        if own and peer.get("architectures") and not own & set(peer["architectures"])
+    ]
+    if others:
+        yield Finding(
+            "architecture",
+            Verdict.WARNING,
+            f"{_names(others)} have packages of another architecture than {'/'.join(sorted(own))}:"
+            " only those for any are shared",
+        )
+    elif _rows(facts.node, "peers"):
+        yield Finding("architecture", Verdict.GOOD, "packages of the peers fit this machine")
+
+
+def check_databases(facts: Facts) -> Iterator[Finding]:
+    """Whether pacman's sync databases are there, and not much older than a peer's."""
+    if facts.node is None:
+        return
+    own = _times(facts.node.get("databases"))
+    if not own:
+        yield Finding(
+            "databases",
+            Verdict.WRONG,
+            "there is no sync database, so nothing is known to be right and no peer is asked",
+            "pacman -Sy",
+        )
+        return
+    late: dict[str, float] = {}
+    for knock in _rows(facts.node, "knocks"):
+        for name, modified in _times(knock.get("databases")).items():
+            if name in own and modified - own[name] > STALE_AFTER:
+                late[name] = max(late.get(name, 0.0), modified - own[name])
+    if late:
+        names = ", ".join(sorted(late))
+        yield Finding(
+            "databases",
+            Verdict.WRONG,
+            f"the databases of {names} are {_duration(max(late.values()))} older than a peer's, so"
+            " what is new there is not trusted here",
+            "pacman -Syu",
+        )
+    else:
+        yield Finding("databases", Verdict.GOOD, "the sync databases are as new as the peers'")
+
+
+def check_quarantine(facts: Facts) -> Iterator[Finding]:
+    if facts.node is None:
+        return
+    for peer in _rows(facts.node, "peers"):
+        if peer.get("held_off"):
+            yield Finding(
+                "quarantine",
+                Verdict.WARNING,
+                f"{peer.get('name')} at {peer.get('address')} is not asked: {peer['held_off']}",
+                f"flocon pardon {shlex.quote(str(peer.get('address')))}",
+            )
+
+
+CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
+    check_node,
+    check_pacman,
+    check_proxy,
+    check_external_program,
+    check_caches,
+    check_store,
+    check_databases,
+    check_multicast,
+    check_neighbours,
+    check_door,
+    check_clock,
+    check_architectures,
+    check_quarantine,
+)
+
+
+def _rows(node: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    return list(node.get(key) or ())
+
+
+def _times(value: Any) -> dict[str, float]:
+    return {str(name): float(one) for name, one in (value or {}).items()}
+
+
+def _names(rows: Iterable[Mapping[str, Any]]) -> str:
+    return ", ".join(f"{one.get('name')}" for one in rows)
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+# The node's own look, as its own user
+
+
+def look_at_folders(caches: Iterable[Path], store: Path) -> dict[str, Any]:
+    """Tell whether pacman's caches can be read and the store be written; for a thread."""
+    return {
+        "caches": [{"path": str(path), "problem": _unreadable(path)} for path in caches],
+        "store": {"path": str(store), "problem": _unwritable(store), "free_bytes": _free(store)},
+    }
+
+
+def _unreadable(path: Path) -> str:
+    try:
+        with os.scandir(path) as entries:
+            names = [one.path for one, _ in zip(entries, range(MOST_LOOKED_AT), strict=False)]
+    except OSError as error:
+        return error.strerror or str(error)
+    # Folders that pacman downloads into are its own.
+    closed = [one for one in names if os.path.isfile(one) and not os.access(one, os.R_OK)]  # noqa: PTH113
+    return f"{len(closed)} files cannot be read by the node" if closed else ""
+
+
+def _unwritable(path: Path) -> str:
+    if not path.is_dir():
+        return "is not there"
+    return "" if os.access(path, os.W_OK | os.X_OK) else "cannot be written by the node"
+
+
+def _free(path: Path) -> int:
+    try:
+        room = os.statvfs(path)
+    except OSError:
+        return 0
+    return room.f_bavail * room.f_frsize
