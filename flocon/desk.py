@@ -78,6 +78,8 @@ RELAY_LOOKS = 5
 RELAY_PAUSE = 0.1
 #: Peers asked how new their database is, where the operator lets them answer.
 MOST_DATABASES = 8
+#: Bytes that pacman has of a file already and that are fetched again, to verify all of it.
+MOST_FETCHED_AGAIN = 1 << 20
 #: How often one mirror is asked for one file, once bytes of it came.
 MOST_TRIES = 3
 #: A signature is a few hundred bytes; pacman takes 16 KiB.
@@ -216,8 +218,8 @@ class Desk:
     def package(self, asked: Asked, entry: Entry | None, start: int) -> Transfer:
         """Return the transfer that brings a package.
 
-        The rest of a file that nobody on the LAN holds is taken from the mirrors as it is:
-        fetching all of it again for the LAN would cost more than it saves.
+        The rest of a file that nobody on the LAN holds is taken from the mirrors as it is, once
+        much of it is there: fetching all again to verify it would cost more than it saves.
         """
         servers = self.servers(asked, entry)
         name = asked.file.text
@@ -225,7 +227,7 @@ class Desk:
             return self.transfers.alone(Subject(name), self._chooser(name, servers, None))
         running = self.transfers.find(name, entry.content)
         if (
-            start
+            start > MOST_FETCHED_AGAIN
             and running is None
             and not self._neighbourhood.holding(entry.file_name, entry.content)
         ):
