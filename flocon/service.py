@@ -537,6 +537,7 @@ class Node(MultiService):
             "prefetch": {
                 "running": self._prefetch.fetching,
                 "done": self._prefetch.done,
+                "fetched": self._prefetch.fetched,
                 "total": self._prefetch.total,
             },
             "reactor": self._holds.status(),

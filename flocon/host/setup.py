@@ -162,6 +162,15 @@ def borrow(
     execute("pacman", command, environment)
 
 
+def read(path: Path) -> Configuration:
+    """Return pacman's configuration as it is, all that it includes with it.
+
+    Raises ConfigurationError where a part of it cannot be read.
+    """
+    state = _look(path)
+    return Configuration(state.root, state.now, state.included)
+
+
 def pacman_version() -> tuple[int, int]:
     """Ask pacman for its version; raise ConfigurationError where it cannot say."""
     try:

@@ -46,8 +46,9 @@ class Prefetch(Service):
         self._chance = chance
         self._call: IDelayedCall | None = None
         self._work: Deferred[None] | None = None
-        #: Of the packages being fetched, or fetched last: how many there are, and are done.
-        self.total = self.done = 0
+        #: Of the packages being fetched, or fetched last: how many there are, how many were looked
+        #: after, and how many of those are there now.
+        self.total = self.done = self.fetched = 0
 
     @property
     def fetching(self) -> bool:
@@ -71,6 +72,8 @@ class Prefetch(Service):
 
     async def _begin(self) -> int:
         entries = await self._find()
+        if not entries and self._work is None:
+            self.total = self.done = self.fetched = 0
         if entries and self._work is None and self.running:
             self._work = defer.Deferred.fromCoroutine(self._fetch_all(entries))
             self._work.addErrback(lambda failure: failure.trap(defer.CancelledError))
@@ -81,17 +84,16 @@ class Prefetch(Service):
         self._work = None
 
     async def _fetch_all(self, entries: Sequence[Entry]) -> None:
-        fetched = 0
-        self.total, self.done = len(entries), 0
+        self.total, self.done, self.fetched = len(entries), 0, 0
         for entry in entries:
             try:
                 await self._fetch(entry)
-                fetched += 1
+                self.fetched += 1
             except FloconError as error:
                 self._log.debug("{file}: {error}", file=entry.file_name, error=error)
             self.done += 1
             await task.deferLater(self._reactor, PAUSE)
-        self._log.info("{count} packages are ready for the next upgrade", count=fetched)
+        self._log.info("{count} packages are ready for the next upgrade", count=self.fetched)
 
     def stopService(self) -> None:
         super().stopService()

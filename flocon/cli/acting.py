@@ -1,0 +1,66 @@
+"""``flocon ban``, ``pardon``, ``rejoin`` and ``prefetch``: what changes the node, by its socket."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet import task
+
+from flocon.cli.asking import Node
+from flocon.cli.printing import progress, say, say_json
+
+if TYPE_CHECKING:
+    import argparse
+
+#: Seconds between two looks at how far it is.
+_LOOK = 0.25
+
+
+async def ban(reactor: Any, options: argparse.Namespace) -> None:
+    await _do(reactor, options, "ban", options.peer)
+
+
+async def pardon(reactor: Any, options: argparse.Namespace) -> None:
+    await _do(reactor, options, "pardon", options.peer)
+
+
+async def rejoin(reactor: Any, options: argparse.Namespace) -> None:
+    await _do(reactor, options, "rejoin")
+
+
+async def _do(reactor: Any, options: argparse.Namespace, *words: str) -> None:
+    said = await Node(reactor, options.port).tell(*words)
+    if options.json:
+        say_json({"said": said})
+    else:
+        say(said)
+
+
+async def prefetch(reactor: Any, options: argparse.Namespace) -> None:
+    """Have the node fetch ahead, and show how far it is until it is done; it goes on without us."""
+    node = Node(reactor, options.port)
+    said = await node.tell("prefetch")
+    if options.no_wait:
+        state = (await node.ask("/status.json"))["prefetch"]
+    else:
+        state = await _follow(node)
+    if options.json:
+        say_json({"said": said, **state})
+    elif options.no_wait or not state["total"]:
+        say(said)
+    else:
+        say(f"{state['fetched']} of {state['total']} packages are ready for the next upgrade")
+
+
+async def _follow(node: Node) -> dict[str, Any]:
+    """Wait until everything is fetched; return the node's own account of it."""
+    state: dict[str, Any] = (await node.ask("/status.json"))["prefetch"]
+    bar = progress("fetching ahead", state["total"], in_bytes=False)
+    try:
+        while state["running"]:
+            bar.move(state["done"])
+            await task.deferLater(node.reactor, _LOOK)
+            state = (await node.ask("/status.json"))["prefetch"]
+    finally:
+        bar.end()
+    return state

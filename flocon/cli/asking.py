@@ -1,0 +1,114 @@
+"""Asks this machine's node: over its loopback face, and, to change something, its unix socket.
+
+Whatever fails is a NodeError, whose sentence says what to do.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+import treq
+from treq.client import HTTPClient
+from twisted.internet.endpoints import UNIXClientEndpoint
+from twisted.internet.error import ConnectError
+from twisted.web.client import Agent
+from twisted.web.iweb import IAgentEndpointFactory
+from zope.interface import implementer
+
+from flocon.errors import FloconError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: Seconds to wait for a node on this very machine.
+PATIENCE = 5
+#: Seconds for an answer that takes peers or pacman to find out.
+LONG_PATIENCE = 40
+OK = 200
+
+
+class NodeError(FloconError):
+    """The node could not be asked, or refused."""
+
+
+class Node:
+    """The node on this machine."""
+
+    def __init__(self, reactor: Any, port: int) -> None:
+        self.reactor = reactor
+        self.port = port
+
+    def url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.port}{path}"
+
+    async def ask(
+        self, path: str, fields: Mapping[str, str] | None = None, patience: float = PATIENCE
+    ) -> Any:
+        """Return what the node answers at ``path``, as JSON's values."""
+        query = f"?{urlencode(fields)}" if fields else ""
+        try:
+            response = await treq.get(
+                self.url(path + query), timeout=patience, reactor=self.reactor, persistent=False
+            )
+            body = await response.content()
+        except Exception as error:  # noqa: BLE001 - whatever it was, the user reads one sentence
+            raise self.silent(error) from None
+        if response.code != OK:
+            raise NodeError(
+                f"the node on port {self.port} does not answer {path} ({response.code})"
+            )
+        try:
+            return json.loads(body)
+        except ValueError:
+            raise NodeError(f"what answers on port {self.port} is not a node") from None
+
+    def silent(self, error: Exception) -> NodeError:
+        """Return what to say where no node answered."""
+        return NodeError(
+            f"no node answers on port {self.port} ({type(error).__name__}); start one with"
+            " 'systemctl start flocon' or 'twistd flocon', or name its port with --port"
+        )
+
+    async def tell(self, *words: str) -> str:
+        """Have the node do something; return what it says. Raises NodeError with a refusal."""
+        path = (await self.ask("/status.json")).get("control")
+        if not path:
+            raise NodeError("the node has no control socket; its log says why")
+        agent = Agent.usingEndpointFactory(self.reactor, _Socket(self.reactor, path))
+        url = "http://localhost/" + "/".join(quote(word, safe="") for word in words)
+        try:
+            response = await HTTPClient(agent).post(
+                url, timeout=LONG_PATIENCE, reactor=self.reactor
+            )
+            text = (await response.text("utf-8")).strip()
+        except ConnectError as error:
+            raise _closed(path, error) from None
+        except Exception as error:  # noqa: BLE001 - as above
+            raise NodeError(f"{path}: no answer ({type(error).__name__})") from None
+        if response.code != OK:
+            raise NodeError(text or f"the node refuses ({response.code})")
+        return text
+
+
+@implementer(IAgentEndpointFactory)
+class _Socket:
+    """Connects to one unix socket, whatever is asked for."""
+
+    def __init__(self, reactor: Any, path: str) -> None:
+        self._reactor = reactor
+        self._path = path
+
+    def endpointForURI(self, uri: Any) -> Any:
+        return UNIXClientEndpoint(self._reactor, self._path, timeout=PATIENCE)
+
+
+def _closed(path: str, error: ConnectError) -> NodeError:
+    number = error.osError
+    if number in {errno.EACCES, errno.EPERM}:
+        return NodeError(
+            f"{path}: permission denied; run it as root or as a member of the socket's group"
+        )
+    return NodeError(f"{path}: nobody listens there; is the node being restarted?")

@@ -1,0 +1,79 @@
+"""``flocon doctor``: gathers the facts, has ``host.doctor`` judge them, and prints the findings."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from flocon.cli.asking import LONG_PATIENCE, Node, NodeError
+from flocon.cli.printing import say, say_json
+from flocon.errors import ConfigurationError
+from flocon.host import doctor, setup
+from flocon.host.doctor import Facts, Finding, Verdict
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from flocon.core.pacman_conf import Configuration
+
+_WIDTH = 12
+
+
+async def examine(reactor: Any, options: argparse.Namespace) -> None:
+    """Print what is wrong and how it is mended; exits 1 if anything is."""
+    node: dict[str, Any] | None
+    try:
+        node = await Node(reactor, options.port).ask("/doctor.json", patience=LONG_PATIENCE)
+    except NodeError:
+        node = None
+    facts = Facts(
+        port=options.port,
+        node=node,
+        configuration=_configuration(options),
+        version=_version(),
+        environment=os.environ,
+        now=time.time(),
+    )
+    findings = doctor.examine(facts)
+    healthy = doctor.healthy(findings)
+    if options.json:
+        say_json({"healthy": healthy, "findings": [_values(one) for one in findings]})
+    else:
+        _print(findings, healthy=healthy)
+    if not healthy:
+        raise SystemExit(1)
+
+
+def _configuration(options: argparse.Namespace) -> Configuration | ConfigurationError:
+    try:
+        return setup.read(options.pacman_conf)
+    except ConfigurationError as error:
+        return error
+
+
+def _version() -> tuple[int, int] | None:
+    try:
+        return setup.pacman_version()
+    except ConfigurationError:
+        return None
+
+
+def _values(finding: Finding) -> dict[str, str]:
+    return {
+        "check": finding.check,
+        "verdict": finding.verdict.value,
+        "reason": finding.reason,
+        "remedy": finding.remedy,
+    }
+
+
+def _print(findings: Sequence[Finding], *, healthy: bool) -> None:
+    for finding in findings:
+        say(f"{finding.verdict.value:8} {finding.check:{_WIDTH}} {finding.reason}")
+        if finding.remedy:
+            say(f"mend it: {finding.remedy}", indent=9 + _WIDTH + 1)
+    wrong = sum(finding.verdict is Verdict.WRONG for finding in findings)
+    say()
+    say("all is well" if healthy else f"{wrong} of {len(findings)} findings are wrong")

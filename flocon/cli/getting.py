@@ -1,0 +1,310 @@
+"""``flocon get``: a package and its signature into the current folder, verified once more here.
+
+The file appears under its name only when it is whole and right, and never in the place of another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import treq
+from twisted.internet import defer
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.web.client import ResponseDone
+
+from flocon.cli.asking import OK, Node, NodeError
+from flocon.cli.printing import progress, say, say_json, size
+from flocon.core.names import Kind, parse_file_name
+from flocon.core.versions import version_key
+from flocon.net.loopback import SOURCE_HEADER
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+    from typing import Self
+
+    from twisted.python.failure import Failure
+
+#: Seconds for the first byte, and without any: the node has given up on its sources before.
+PATIENCE = 60
+#: pacman takes no larger signature.
+LARGEST_SIGNATURE = 16 << 10
+_CHUNK = 1 << 20
+_NOT_FOUND = 404
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What the node tells of a file beforehand: size and SHA-256 in hex, where they are known."""
+
+    file_name: str
+    size: int | None
+    sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What arrived: bytes, SHA-256 in hex, and whom the node had it from."""
+
+    bytes: int
+    sha256: str
+    source: str
+
+
+async def get(reactor: Any, options: argparse.Namespace) -> None:
+    node = Node(reactor, options.port)
+    expected = await _expected(node, options.name)
+    path = Path(expected.file_name)
+    began = time.monotonic()
+    if _is_there(path, expected):
+        if options.json:
+            say_json({"file": path.name, "path": str(path.absolute()), "fetched": False})
+        else:
+            say(f"{path.name} is here already")
+        return
+    received = await _fetch(node, expected, path)
+    signed = await _fetch_signature(node, path)
+    seconds = time.monotonic() - began
+    if options.json:
+        say_json(
+            {
+                "file": path.name,
+                "path": str(path.absolute()),
+                "fetched": True,
+                "bytes": received.bytes,
+                "sha256": received.sha256,
+                "source": received.source,
+                "seconds": round(seconds, 3),
+                "verified": expected.sha256 is not None,
+                "signature": signed,
+            }
+        )
+        return
+    speed = f"{size(received.bytes / max(seconds, 1e-3))}/s"
+    state = "verified" if expected.sha256 else "not listed, so check its signature: pacman -U does"
+    say(f"{path.name}  {size(received.bytes)} from {received.source}, {speed}, {state}")
+    if not signed:
+        say(f"{path.name}.sig is nowhere to be had")
+
+
+async def _expected(node: Node, name: str) -> Expected:
+    """Find out what is meant by a file's name or a package's."""
+    file = parse_file_name(name)
+    if file is None:
+        file_name = await _newest(node, name)
+    elif file.kind is Kind.PACKAGE and not file.is_signature:
+        file_name = name
+    else:
+        raise NodeError(f"{name} is not a package; its signature comes with a package")
+    told = await node.ask("/why.json", {"file": file_name})
+    if told["listed"]:
+        first = told["listed"][0]
+        return Expected(file_name, first["size"], first["sha256"])
+    here = told["here"]
+    return Expected(file_name, None, here["sha256"] if here else None)
+
+
+async def _newest(node: Node, name: str) -> str:
+    """Return the file that pacman would install for a package: the first repository's."""
+    found = await node.ask("/search.json", {"name": name})
+    if found["listed"]:
+        return _checked(found["listed"][0]["file"])
+    if found["files"]:
+        versions = sorted({one["version"] for one in found["files"]}, key=version_key)
+        raise NodeError(
+            f"{name} is not in the sync databases; the LAN has {', '.join(versions)}: name the file"
+            " ('flocon has' shows them)"
+        )
+    raise NodeError(f"no sync database has a package called {name}, and nobody on the LAN does")
+
+
+def _checked(file_name: str) -> str:
+    """Return a name that may be written to disk."""
+    if parse_file_name(file_name) is None:
+        raise NodeError(f"the node names no package: {file_name}")
+    return file_name
+
+
+def _is_there(path: Path, expected: Expected) -> bool:
+    """Whether the very file is there; raises NodeError where another one is."""
+    if not path.exists() and not path.is_symlink():
+        return False
+    if expected.sha256 is not None and path.is_file():
+        with path.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() == expected.sha256:
+                return True
+    raise NodeError(f"{path.name}: there is another file of this name here; move it away")
+
+
+async def _fetch(node: Node, expected: Expected, path: Path) -> Received:
+    bar = progress(path.name, expected.size)
+    try:
+        with _NewFile(path) as file:
+            received = await _download(node, path.name, file.write, bar.move)
+            if received is None:
+                raise NodeError(f"{path.name}: neither the LAN nor a mirror has it")
+            _verify(received, expected)
+            file.keep()
+            return received
+    finally:
+        bar.end()
+
+
+def _verify(received: Received, expected: Expected) -> None:
+    wanted = expected.sha256
+    if expected.size is not None and received.bytes != expected.size:
+        problem = f"{received.bytes} bytes came instead of {expected.size}"
+        raise NodeError(f"{expected.file_name}: {problem}; nothing is kept")
+    if wanted is not None and received.sha256 != wanted:
+        raise NodeError(f"{expected.file_name}: its SHA-256 is not {wanted}; nothing is kept")
+
+
+async def _fetch_signature(node: Node, path: Path) -> bool:
+    """Put the signature beside the package; return whether there is one."""
+    signature = Path(path.name + ".sig")
+    data = bytearray()
+
+    def take(chunk: bytes) -> None:
+        data.extend(chunk)
+        if len(data) > LARGEST_SIGNATURE:
+            raise NodeError(f"{signature}: is too long for a signature")
+
+    received = await _download(node, signature.name, take, lambda _: None)
+    if received is None:
+        return False
+    if signature.exists():
+        if signature.read_bytes() != data:
+            raise NodeError(f"{signature}: there is another file of this name here; move it away")
+        return True
+    with _NewFile(signature) as file:
+        file.write(bytes(data))
+        file.keep()
+    return True
+
+
+class _NewFile:
+    """A file that appears under its name when ``keep`` is called, and not in another's place."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._fd, self._part = tempfile.mkstemp(prefix=".flocon-", suffix=".part", dir=".")
+        except OSError as error:
+            raise NodeError(f"this folder cannot be written to ({error.strerror})") from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def write(self, data: bytes) -> None:
+        view = memoryview(data)
+        try:
+            while view:
+                view = view[os.write(self._fd, view) :]
+        except OSError as error:
+            raise NodeError(f"{self._path}: {error.strerror}") from None
+
+    def keep(self) -> None:
+        umask = os.umask(0o077)
+        os.umask(umask)
+        os.fchmod(self._fd, 0o666 & ~umask)
+        try:
+            # A link, unlike a rename, takes no other file's place.
+            os.link(self._part, self._path)
+        except FileExistsError:
+            raise NodeError(f"{self._path}: there is a file of this name now") from None
+        except OSError:
+            self._rename()
+
+    def _rename(self) -> None:
+        """Do without links, which some file systems lack."""
+        try:
+            os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+            Path(self._part).rename(self._path)
+        except OSError as error:
+            raise NodeError(f"{self._path}: {error.strerror}") from None
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+        Path(self._part).unlink(missing_ok=True)
+
+
+async def _download(
+    node: Node, name: str, write: Callable[[bytes], None], move: Callable[[int], None]
+) -> Received | None:
+    """Get ``/NAME`` from the node; None where it answers that nobody has it."""
+    url = node.url("/" + quote(name, safe=":+~@^"))
+    try:
+        response = await treq.get(
+            url, timeout=PATIENCE, reactor=node.reactor, unbuffered=True, persistent=False
+        )
+    except Exception as error:  # noqa: BLE001 - whatever it was, the user reads one sentence
+        raise node.silent(error) from None
+    if response.code == _NOT_FOUND:
+        return None
+    if response.code != OK:
+        raise NodeError(f"{name}: no source could deliver it ({response.code}); see 'flocon why'")
+    body = _Body(node.reactor, name, write, move)
+    # treq's own deliverBody would keep what it has delivered.
+    response.original.deliverBody(body)
+    await body.done
+    source = response.headers.getRawHeaders(SOURCE_HEADER, ["the node"])[0]
+    return Received(body.length, body.digest.hexdigest(), source)
+
+
+class _Body(Protocol):
+    """Takes an answer as it comes; hashes it on the way, and gives up on one that stands still."""
+
+    transport: Any
+
+    def __init__(
+        self,
+        reactor: Any,
+        name: str,
+        write: Callable[[bytes], None],
+        move: Callable[[int], None],
+    ) -> None:
+        self._name = name
+        self._write = write
+        self._move = move
+        self._problem: NodeError | None = None
+        self._late = reactor.callLater(PATIENCE, self._stalled)
+        self.length = 0
+        self.digest = hashlib.sha256()
+        self.done: defer.Deferred[None] = defer.Deferred()
+
+    def _stalled(self) -> None:
+        self._give_up(NodeError(f"{self._name}: nothing came for {PATIENCE} s"))
+
+    def _give_up(self, problem: NodeError) -> None:
+        self._problem = self._problem or problem
+        self.transport.loseConnection()
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._problem is not None:
+            return
+        self._late.reset(PATIENCE)
+        try:
+            self._write(data)
+        except NodeError as problem:
+            self._give_up(problem)
+            return
+        self.digest.update(data)
+        self.length += len(data)
+        self._move(self.length)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self._late.active():
+            self._late.cancel()
+        if self._problem is None and not reason.check(ResponseDone):
+            self._problem = NodeError(f"{self._name}: ended after {size(self.length)}; try again")
+        if self._problem is not None:
+            self.done.errback(self._problem)
+        else:
+            self.done.callback(None)

@@ -1,0 +1,90 @@
+"""``flocon has`` and ``flocon why``: what is where on the LAN, and how a file gets here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flocon.cli.asking import Node, NodeError
+from flocon.cli.printing import clock, say, say_json, say_rows, size
+from flocon.core.names import parse_file_name
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping, Sequence
+
+
+async def show_holders(reactor: Any, options: argparse.Namespace) -> None:
+    """Print each version of a package that is somewhere on the LAN; exits 1 where none is."""
+    field = "part" if options.contains else "name"
+    found = await Node(reactor, options.port).ask("/search.json", {field: options.name})
+    if options.json:
+        say_json(found)
+    elif found["files"]:
+        _print_holders(found)
+    else:
+        say(f"nobody on the LAN holds {options.name}")
+        if found["listed"]:
+            versions = ", ".join(
+                f"{one['version']} [{one['repository']}]" for one in found["listed"]
+            )
+            say(f"the mirrors have {versions}")
+    if not found["files"]:
+        raise SystemExit(1)
+
+
+def _print_holders(found: Mapping[str, Any]) -> None:
+    rows = []
+    for file in found["files"]:
+        where = [f"here ({file['here']})"] if file["here"] else []
+        where += [one["name"] or one["node"] for one in file["holders"]]
+        listed = f"[{']['.join(file['listed'])}]" if file["listed"] else "not listed"
+        columns = (file["name"], file["version"], file["architecture"], size(file["size"]), listed)
+        rows.append((*columns, ", ".join(where)))
+    say_rows(rows)
+    if found["truncated"]:
+        say(f"... and more than these {len(rows)}")
+
+
+async def show_reasons(reactor: Any, options: argparse.Namespace) -> None:
+    if parse_file_name(options.file) is None:
+        raise NodeError(
+            f"{options.file} is no file that pacman would ask for; 'flocon has' finds them"
+        )
+    told = await Node(reactor, options.port).ask("/why.json", {"file": options.file})
+    if options.json:
+        say_json(told)
+    else:
+        _print_reasons(told)
+
+
+def _print_reasons(told: Mapping[str, Any]) -> None:
+    say(told["file"])
+    say(f"answered now: {told['answer']}", indent=2)
+    for one in told["listed"]:
+        say(f"listed in [{one['repository']}]: {size(one['size'])}, {one['sha256']}", indent=2)
+    if told["order"]:
+        say("who is asked, one after the other until the bytes are right:", indent=2)
+        say_rows([_candidate_row(at, one) for at, one in enumerate(told["order"], 1)], indent=4)
+    if told["left_out"]:
+        say("who is not asked:", indent=2)
+        rows = [(one["name"], one["address"], one["why"]) for one in told["left_out"]]
+        say_rows(rows, indent=4)
+    if told["recent"]:
+        say("asked for lately:", indent=2)
+        for one in told["recent"]:
+            _print_request(one, told["file"])
+
+
+def _candidate_row(at: int, one: Mapping[str, Any]) -> Sequence[object]:
+    speed = f"{size(one['bytes_per_second'])}/s" if one["bytes_per_second"] else "speed unknown"
+    busy = f", {one['active']} running" if one["active"] else ""
+    return f"{at}.", one["role"], one["name"], one["address"], speed + busy, one["why"]
+
+
+def _print_request(one: Mapping[str, Any], file_name: str) -> None:
+    what = "" if one["file"] == file_name else " (its signature)"
+    came = f"from {one['source']}, " if one["source"] else ""
+    took = f"{size(one['bytes'])} in {one['seconds']:.2f} s"
+    say(f"{clock(one['at'])}  {one['status']}{what}  {came}{took}", indent=4)
+    for attempt in one["tried"]:
+        say(f"before that {attempt['source']}: {attempt['failure']}", indent=6)

@@ -1,0 +1,60 @@
+"""``flocon status`` and ``flocon peers``: this node and who is there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flocon.cli.asking import Node
+from flocon.cli.printing import printable, say, say_json, say_rows, size
+
+if TYPE_CHECKING:
+    import argparse
+
+
+async def show_status(reactor: Any, options: argparse.Namespace) -> None:
+    status = await Node(reactor, options.port).ask("/status.json")
+    if options.json:
+        say_json(status)
+    else:
+        _print_status(status)
+
+
+async def show_peers(reactor: Any, options: argparse.Namespace) -> None:
+    peers = (await Node(reactor, options.port).ask("/status.json"))["peers"]
+    if options.json:
+        say_json(peers)
+    elif not peers:
+        say("no peers: start flocon on another machine of this LAN")
+    else:
+        _print_peers(peers)
+
+
+def _print_status(status: dict[str, Any]) -> None:
+    inventory, traffic = status["inventory"], status["traffic"]
+    say(f"flocon {status['version']}, node {status['node']} as {status['name']}")
+    rows = [
+        ("up", f"{status['uptime_seconds']:.0f} s, {len(status['peers'])} peers"),
+        ("holds", f"{inventory['files']} packages, {size(inventory['bytes'])}"),
+        ("from peers", size(traffic["from_peers_bytes"])),
+        ("from mirrors", size(traffic["from_mirrors_bytes"])),
+        ("to peers", size(traffic["to_peers_bytes"])),
+        ("to pacman", size(traffic["to_pacman_bytes"])),
+    ]
+    rows += [
+        ("held off", f"{one['address']} {_until(one)}: {one['why']}")
+        for one in status["quarantine"]
+    ]
+    say_rows(rows, indent=2)
+
+
+def _until(record: dict[str, Any]) -> str:
+    return f"until {record['until']}" if record["until"] else "for good"
+
+
+def _print_peers(peers: list[dict[str, Any]]) -> None:
+    rows = []
+    for peer in sorted(peers, key=lambda one: (one["name"], one["node"])):
+        place = f"{printable(peer['address'])} port {peer['port']}"
+        heard = f"heard {peer['last_heard_seconds']:.0f} s ago"
+        rows.append((peer["name"], place, f"{peer['files']} files", heard, peer["state"]))
+    say_rows(rows)

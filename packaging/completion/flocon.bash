@@ -1,0 +1,39 @@
+# bash completion for flocon; made by `flocon completion bash`.
+
+_flocon() {
+    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}
+    local command="" at words
+    for ((at = 1; at < COMP_CWORD; at++)); do
+        case ${COMP_WORDS[at]} in
+        --port) ((at++)) ;;
+        -*) ;;
+        *) command=${COMP_WORDS[at]}; break ;;
+        esac
+    done
+    case $previous in
+    --pacman-conf) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+    --port) return ;;
+    esac
+    if [[ $command == pacman ]]; then
+        declare -F _command_offset > /dev/null && _command_offset "$at"
+        return
+    fi
+    case $command in
+        "") words="status peers has get why doctor ban pardon rejoin prefetch setup pacman completion --help --version --port --json" ;;
+        status) words="--help --json --port" ;;
+        peers) words="--help --json --port" ;;
+        has) words="--help --json --port --contains" ;;
+        get) words="--help --json --port" ;;
+        why) words="--help --json --port" ;;
+        doctor) words="--help --json --port --pacman-conf" ;;
+        ban) words="--help --json --port"; words+=" $(flocon peers --json 2>/dev/null | sed -n 's/^ *"name": "\([A-Za-z0-9._-]*\)",$/\1/p')" ;;
+        pardon) words="--help --json --port"; words+=" $(flocon peers --json 2>/dev/null | sed -n 's/^ *"name": "\([A-Za-z0-9._-]*\)",$/\1/p')" ;;
+        rejoin) words="--help --json --port" ;;
+        prefetch) words="--help --json --port --no-wait" ;;
+        setup) words="--help --undo --dry-run --databases --server --cache-server --pacman-conf --port" ;;
+        completion) words="--help bash zsh fish" ;;
+    esac
+    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
+}
+
+complete -F _flocon flocon
