@@ -48,20 +48,19 @@ class Quarantine:
 
     def offence(self, node: str, address: str, now: float, why: str) -> Record:
         """Note wrong bytes of a peer; return its record with the new term."""
-        old = self._find(node, address)
-        strikes = 1
-        if old is not None and now - old.since < FORGOTTEN_AFTER:
-            strikes = old.strikes + 1
+        known = self._known(node, address)
+        recent = [one.strikes for one in known if now - one.since < FORGOTTEN_AFTER]
+        strikes = max(recent, default=0) + 1
         term = TERMS[min(strikes, len(TERMS)) - 1]
-        banned = old is not None and old.banned
+        banned = any(one.banned for one in known)
         record = Record(node, address, strikes, now, now + term, why[:LONGEST_WHY], banned)
         self._keep(record)
         return record
 
     def ban(self, node: str, address: str, now: float, why: str) -> Record:
         """Never ask this peer again, until it is pardoned."""
-        old = self._find(node, address) or Record(node, address, 0, now, now, "")
-        record = replace(old, since=now, why=why[:LONGEST_WHY], banned=True)
+        old = self._records.get(node) or Record(node, address, 0, now, now, "")
+        record = replace(old, address=address, since=now, why=why[:LONGEST_WHY], banned=True)
         self._keep(record)
         return record
 
@@ -74,17 +73,16 @@ class Quarantine:
 
     def record(self, node: str, address: str, now: float) -> Record | None:
         """Return why a peer is not to be asked now, None if it may be."""
-        found = self._find(node, address)
-        return found if found is not None and found.holds(now) else None
+        holding = [one for one in self._known(node, address) if one.holds(now)]
+        return max(holding, key=lambda one: (one.banned, one.until), default=None)
 
     def all(self, now: float) -> list[Record]:
         """Return those that are held now."""
         return [record for record in self._records.values() if record.holds(now)]
 
-    def _find(self, node: str, address: str) -> Record | None:
-        if node in self._records:
-            return self._records[node]
-        return next((one for one in self._records.values() if one.address == address), None)
+    def _known(self, node: str, address: str) -> list[Record]:
+        """Return the records of a peer: its own, and those of other ids at its address."""
+        return [one for one in self._records.values() if one.node == node or one.address == address]
 
     def _keep(self, record: Record) -> None:
         self._records[record.node] = record
