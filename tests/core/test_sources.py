@@ -8,7 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.core.sources import Holder, Origin, Source, rank_holders, rank_mirrors, spread
+from flocon.core.sources import (
+    FRESH,
+    Dated,
+    Holder,
+    Origin,
+    Source,
+    order_for_database,
+    rank_holders,
+    rank_mirrors,
+    spread,
+)
 from flocon.core.standing import Standing
 
 NAME = "a-1-1-any.pkg.tar.zst"
@@ -112,3 +122,39 @@ class Mirrors(SynchronousTestCase):
 
     def test_a_source_says_what_it_is(self) -> None:
         self.assertEqual(str(Source(Origin.MIRROR, "h:80", "h", "http://h/x")), "mirror h")
+
+
+class Databases(SynchronousTestCase):
+    NOW = 1_000_000.0
+
+    def setUp(self) -> None:
+        self.mirrors = [self.source(Origin.MIRROR, "m1"), self.source(Origin.MIRROR, "m2")]
+
+    def source(self, origin: Origin, key: str) -> Source:
+        return Source(origin, key, key, f"http://{key}/core.db")
+
+    def order(self, since: float | None, *modified: float) -> list[str]:
+        peers = [
+            Dated(self.source(Origin.PEER, f"p{at}"), one) for at, one in enumerate(modified, 1)
+        ]
+        ordered = order_for_database(self.mirrors, peers, since, self.NOW)
+        return [source.key for source in ordered]
+
+    def test_without_peers_the_mirrors_are_asked_in_their_order(self) -> None:
+        self.assertEqual(self.order(None), ["m1", "m2"])
+
+    def test_the_newest_of_the_peers_comes_first_where_pacman_has_none(self) -> None:
+        self.assertEqual(self.order(None, self.NOW - 9, self.NOW - 5), ["p2", "m1", "m2"])
+
+    def test_one_newer_than_pacmans_comes_first(self) -> None:
+        self.assertEqual(self.order(self.NOW - 6, self.NOW - 5), ["p1", "m1", "m2"])
+
+    def test_one_as_old_as_pacmans_waits_for_the_mirrors_to_fail(self) -> None:
+        self.assertEqual(self.order(self.NOW - 5, self.NOW - 5), ["m1", "m2", "p1"])
+
+    def test_one_of_yesterday_waits_for_the_mirrors_to_fail(self) -> None:
+        self.assertEqual(self.order(None, self.NOW - FRESH), ["m1", "m2", "p1"])
+        self.assertEqual(self.order(None, self.NOW - FRESH + 1), ["p1", "m1", "m2"])
+
+    def test_one_of_tomorrow_is_not_believed(self) -> None:
+        self.assertEqual(self.order(None, self.NOW + 1), ["m1", "m2", "p1"])
