@@ -60,10 +60,10 @@ if TYPE_CHECKING:
     from flocon.options import Settings
 
 #: A peer answers within its LAN's round trip, or is asked no more for a while.
-PEER_CONNECT = 0.5
-PEER_LIMITS = Limits(first_byte=1.0, stall=2.0, step=8 << 10)
+PEER_CONNECT = 0.8
+PEER_LIMITS = Limits(first_byte=2.5, stall=2.5, step=8 << 10)
 #: An owner waits for its mirrors itself, and may have to change to another of them.
-RELAY_LIMITS = Limits(first_byte=1.5, stall=2.5, step=2 << 10)
+RELAY_LIMITS = Limits(first_byte=2.5, stall=2.5, step=2 << 10)
 MIRROR_CONNECT = 2.5
 MIRROR_LIMITS = Limits(first_byte=2.5, stall=2.5, step=1 << 10)
 #: The second time round a mirror gets longer and may drip: there is nobody better. But pacman

@@ -244,8 +244,14 @@ def boot() -> Path:
         "Type=oneshot\nStandardOutput=file:/shared/probe\nStandardError=file:/shared/probe.err",
     )
     probe = probe.replace("Restart=on-failure", "Restart=no")
-    # A test's python may lie in root's home, the node's own never does.
-    home = "\n[Service]\nProtectHome=no\n" if "/root/" in _prefixes() else ""
+    # A test's checkout and python may lie where the unit hides everything; the node's never do.
+    hidden = {
+        "/root/": "ProtectHome=no\n",
+        "/home/": "ProtectHome=no\n",
+        "/tmp/": "PrivateTmp=no\n",
+    }
+    shown = {line for place, line in hidden.items() if place in _prefixes() + "/"}
+    home = "\n[Service]\n" + "".join(sorted(shown)) if shown else ""
     files = {
         "probe.service": probe + home,
         "probe.py": _PROBE,
