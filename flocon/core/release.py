@@ -19,8 +19,8 @@ from dataclasses import dataclass
 
 #: Seconds a mirror's file is held back, so that a small wrong or broken one is replaced unseen.
 MIRROR_HOLD = 2.0
-#: Seconds a peer's file is held back; pacman gives up after 10.
-PEER_HOLD = 5.0
+#: Seconds a peer's file is held back; pacman gives up after 10, and may have waited for a database.
+PEER_HOLD = 6.0
 #: Then one step of bytes each so many seconds. curl, which pacman uses, looks at whole bytes a
 #: second averaged over some seconds: 16 bytes in 2 s are well above its limit of 1.
 TRICKLE_PERIOD = 2.0
@@ -36,7 +36,8 @@ class Progress:
     ``size`` is None until known; ``verifiable`` tells that its hash is known beforehand and
     ``verified`` that it was found right. ``arrived`` and ``from_mirrors`` are how far the bytes
     from the reader's position on are there without a gap, from anywhere and from mirrors alone.
-    ``waited`` is seconds since the reader asked, ``start`` where it began to read.
+    ``waited`` is seconds since the reader asked, ``start`` where it began to read;
+    ``mirror_waited`` is seconds since the mirror that sends now sent its first byte.
     """
 
     size: int | None
@@ -46,17 +47,18 @@ class Progress:
     from_mirrors: int
     waited: float
     start: int = 0
+    mirror_waited: float = float("inf")
 
 
 def release(progress: Progress, position: int) -> int:
     """Return up to which byte a reader that stands at ``position`` may be served now."""
     if progress.verified:
         return progress.arrived
+    # Another mirror, after one that failed, has its own time to be found out.
+    held = min(progress.waited, progress.mirror_waited) < MIRROR_HOLD
     if not progress.verifiable:
-        return progress.arrived if progress.waited >= MIRROR_HOLD else position
-    limit = position
-    if progress.waited >= MIRROR_HOLD:
-        limit = progress.from_mirrors
+        return position if held else progress.arrived
+    limit = position if held else progress.from_mirrors
     if progress.waited >= PEER_HOLD:
         steps = 1 + int((progress.waited - PEER_HOLD) / TRICKLE_PERIOD)
         limit = max(limit, min(progress.arrived, progress.start + steps * TRICKLE_STEP))

@@ -131,6 +131,9 @@ class Transfer:
         self._choose = choose
         self._tried: list[Attempt] = []
         self._heard = 0.0
+        #: The mirror that sends now, and when it began.
+        self._mirror: Source | None = None
+        self._mirror_began = 0.0
         self._readers: set[Reader] = set()
         self._grace: IDelayedCall | None = None
         self._running: Deferred[None] | None = None
@@ -412,6 +415,8 @@ class Transfer:
         self._written[source].add(position, end)
         if source.origin is Origin.MIRROR:
             self._from_mirrors.add(position, end)
+            if source is not self._mirror:
+                self._mirror, self._mirror_began = source, self._heard
         self._hash_ahead()
         self._poke()
 
@@ -494,6 +499,7 @@ class Transfer:
         self._arrived = Extents()
         self._from_mirrors = Extents()
         self._written = {}
+        self._mirror = None
         self._verifier = Verifier()
         self.head = None
 
@@ -578,6 +584,7 @@ class Transfer:
             from_mirrors=self._from_mirrors.reach(position),
             waited=waited,
             start=start,
+            mirror_waited=self._clock.seconds() - self._mirror_began,
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from hypothesis import given, settings
@@ -95,7 +96,9 @@ class Always(SynchronousTestCase):
     @settings(max_examples=200, deadline=None)
     @given(st.floats(0, 1_000))
     def test_nothing_changes_before_the_next_release(self, waited: float) -> None:
-        just_before = (waited + next_release(waited)) / 2
+        due = next_release(waited)
+        # The middle of two neighbouring numbers is one of them.
+        just_before = min((waited + due) / 2, math.nextafter(due, 0))
         for one in (FROM_PEER, FROM_MIRROR):
             self.assertEqual(
                 release(replace(one, waited=waited), 0),
@@ -122,6 +125,12 @@ class FromAMirror(SynchronousTestCase):
         unknown = replace(FROM_MIRROR, verifiable=False, size=None)
         self.assertEqual(release(replace(unknown, waited=MIRROR_HOLD - 0.1), 0), 0)
         self.assertEqual(release(replace(unknown, waited=MIRROR_HOLD), 0), 600_000)
+
+    def test_a_second_mirror_is_held_back_anew(self) -> None:
+        late = replace(FROM_MIRROR, waited=MIRROR_HOLD + 1, mirror_waited=MIRROR_HOLD - 0.1)
+        for one in (late, replace(late, verifiable=False)):
+            self.assertEqual(release(one, 0), 0)
+            self.assertEqual(release(replace(one, mirror_waited=MIRROR_HOLD), 0), 600_000)
 
 
 class FromAPeer(SynchronousTestCase):
