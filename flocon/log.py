@@ -24,5 +24,4 @@ def logger(namespace: str | None = None) -> Logger:
 
 def show_debug(shown: bool) -> None:
     """Let debug lines through, or not."""
-    _gate.clearLogLevels()
-    _gate.defaultLogLevel = LogLevel.debug if shown else LogLevel.info
+    _gate.setLogLevelForNamespace("", LogLevel.debug if shown else LogLevel.info)

@@ -1,0 +1,53 @@
+"""Debug lines come only where they were asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.logger import globalLogPublisher
+from twisted.trial.unittest import SynchronousTestCase
+
+from flocon.log import logger, show_debug
+
+
+class Thing:
+    """What logs by a class attribute."""
+
+    log = logger()
+
+
+class Debug(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.events: list[dict[str, Any]] = []
+        globalLogPublisher.addObserver(self.events.append)
+        self.addCleanup(globalLogPublisher.removeObserver, self.events.append)
+        self.addCleanup(show_debug, False)
+        show_debug(False)
+
+    def said(self) -> list[str]:
+        """Let one line of each kind be logged; return those that came through."""
+        self.events.clear()
+        Thing().log.debug("debug")
+        Thing().log.info("info")
+        Thing().log.warn("warn")
+        return [event["log_format"] for event in self.events]
+
+    def test_debug_lines_are_kept_back(self) -> None:
+        self.assertEqual(self.said(), ["info", "warn"])
+
+    def test_debug_lines_come_once_they_are_asked_for(self) -> None:
+        show_debug(True)
+        self.assertEqual(self.said(), ["debug", "info", "warn"])
+
+    def test_debug_lines_can_be_turned_off_again(self) -> None:
+        show_debug(True)
+        show_debug(False)
+        self.assertEqual(self.said(), ["info", "warn"])
+
+    def test_a_modules_logger_has_its_name(self) -> None:
+        logger("flocon.some.module").info("x")
+        self.assertEqual(self.events[-1]["log_namespace"], "flocon.some.module")
+
+    def test_a_classs_logger_has_the_name_of_its_module_or_class(self) -> None:
+        Thing().log.info("x")
+        self.assertIn("test_log", self.events[-1]["log_namespace"])
