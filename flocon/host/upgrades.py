@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 #: Seconds; it reads every sync database and the whole of DBPath/local.
 TIMEOUT = 30.0
-#: pacman(8): "-u ... returns 1 if there are none".
+#: What pacman -Qu ends with where there are none, and also where it cannot look: then it says why.
 _NONE = 1
+_ERROR = re.compile(r"^error: ", re.MULTILINE)
 _LINE = re.compile(r"(?P<name>\S+) \S+ -> (?P<version>\S+)(?P<ignored> \[ignored\])?")
 
 
@@ -27,8 +28,8 @@ async def pending_upgrades(reactor: ProcessReactor, pacman_conf: Path) -> list[t
     """
     arguments = ["pacman", "--config", str(pacman_conf), "--color", "never", "-Qu"]
     outcome = await run(reactor, arguments, seconds=TIMEOUT)
-    if outcome.status not in {0, _NONE}:
-        reason = outcome.errors.decode("utf-8", "replace").strip()
+    reason = outcome.errors.decode("utf-8", "replace").strip()
+    if outcome.status not in {0, _NONE} or (outcome.status and _ERROR.search(reason)):
         raise ToolError("pacman -Qu", reason[:1000] or f"ended with status {outcome.status}")
     return read_upgrades(outcome.output.decode("utf-8", "replace"))
 
