@@ -25,7 +25,7 @@ from flocon.core.sources import (
     rank_mirrors,
     rank_owners,
 )
-from flocon.errors import Broken, Refused, SourceError, Stalled, StoreError
+from flocon.errors import Broken, Contradicted, Refused, SourceError, Stalled, StoreError
 from flocon.host.databases import open_database
 from flocon.host.keyring import Keyring, Verdict
 from flocon.host.pacman import PacmanWatch, servers_for
@@ -429,7 +429,7 @@ class Desk:
             signature = await self._peers_signature(transfer, entry, source)
             if signature is not None:
                 return signature
-        return await self._mirrors_signature(name, entry)
+        return await self._mirrors_signature(transfer, entry)
 
     async def _peers_signature(
         self, transfer: Transfer, entry: Entry, source: Source
@@ -449,13 +449,19 @@ class Desk:
                 self.reporter.contradicted(entry.file_name + ".sig", [holder])
         return None
 
-    async def _mirrors_signature(self, name: str, entry: Entry) -> bytes | None:
+    async def _mirrors_signature(self, transfer: Transfer, entry: Entry) -> bytes | None:
+        """Return what the first mirror has that does not plainly belong to something else."""
+        name = entry.file_name
         configuration = self._pacman.configuration
         servers = servers_for(configuration, entry.repository, "")
         failure: SourceError | None = None
         for source in self._mirrors(name, servers, self.reactor.seconds()):
             try:
-                return await self._small(source, MIRROR_LIMITS)
+                signature = await self._small(source, MIRROR_LIMITS)
+                verdict = await self._pacman_keyring().verify(transfer.incoming.fileno(), signature)
+                if verdict is not Verdict.BAD:
+                    return signature
+                failure = Contradicted(source.label, f"has a wrong signature of {name}")
             except Refused as refused:
                 if refused.status != 404:  # noqa: PLR2004
                     failure = refused
