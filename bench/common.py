@@ -8,12 +8,17 @@ the ratio, not the figure. Needs root, pacman, nginx and wrk; everything is on t
 from __future__ import annotations
 
 import argparse
+import base64
 import contextlib
+import hashlib
+import io
 import os
+import random
 import shutil
 import statistics
 import subprocess
 import sys
+import tarfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,6 +159,7 @@ class Laboratory:
         self.holds: list[float] = []
         #: How often one was longer than 50 ms.
         self.long_holds = 0
+        self.nodes_ended = 0
 
     def close(self) -> None:
         self._key.close()
@@ -165,26 +171,23 @@ class Laboratory:
 
     def packages(self) -> list[Package]:
         """Return 56 small packages and four large ones, 371 MB in all, built once."""
-        missing = [
-            recipe
-            for recipe in recipes(SMALL_COUNT + len(LARGE), seed=5, large=LARGE)
-            if recipe.name not in self._repository.packages
-        ]
-        if missing:
-            self._repository.add(missing)
-        names = [recipe.name for recipe in recipes(SMALL_COUNT + len(LARGE), seed=5, large=LARGE)]
-        return [self._repository.packages[name] for name in names]
+        return self.many(recipes(SMALL_COUNT + len(LARGE), seed=5, large=LARGE))
 
     def package(self, name: str, size: int) -> Package:
         """Return one package of this many bytes of payload, built once."""
-        if name not in self._repository.packages:
-            self._repository.add([Recipe(name, "1.0-1", size)])
-        return self._repository.packages[name]
+        return self.many([Recipe(name, "1.0-1", size)])[0]
 
-    def sync(self, host: Host) -> None:
-        """Give a host the database, as if it had just run ``pacman -Sy``."""
+    def many(self, wanted: Sequence[Recipe]) -> list[Package]:
+        """Return these packages, built once."""
+        built = self._repository.packages
+        if missing := [recipe for recipe in wanted if recipe.name not in built]:
+            self._repository.add(missing)
+        return [built[recipe.name] for recipe in wanted]
+
+    def sync(self, host: Host, database: Path | None = None) -> None:
+        """Give a host the database (or another), as if it had just run ``pacman -Sy``."""
         target = host.database_path / "sync" / f"{REPOSITORY}.db"
-        shutil.copy2(self._repository.database, target)
+        shutil.copy2(database or self._repository.database, target)
 
     def hold(self, host: Host, packages: Iterable[Package]) -> None:
         """Put packages with their signatures into a host's CacheDir."""
@@ -193,9 +196,11 @@ class Laboratory:
                 if not (host.cache / path.name).exists():
                     shutil.copy2(path, host.cache / path.name)
 
-    def node(self, host: Host, *, files: int | None = None, **options: Any) -> Node:
+    def node(
+        self, host: Host, *, files: int | None = None, database: Path | None = None, **options: Any
+    ) -> Node:
         """Start a node with the newest database; wait until it is ready and holds ``files``."""
-        self.sync(host)
+        self.sync(host, database)
         node = host.node(**options)
         if files is not None:
             wait_until(
@@ -215,16 +220,16 @@ class Laboratory:
         held = node.status()["reactor"]
         self.holds.append(held["longest_hold_ms"])
         self.long_holds += held["holds_over_50_ms"]
+        self.nodes_ended += 1
         node.stop()
         node.host.nodes.remove(node)
 
     def longest_hold(self, claim: str) -> Row:
         """Return the row of the longest hold of all nodes since the last such row."""
         longest = max(self.holds, default=0.0)
-        if self.long_holds:
-            claim += f" ({self.long_holds} above 50 ms)"
+        claim += f" ({self.nodes_ended} nodes, {self.long_holds} holds above)"
         self.holds.clear()
-        self.long_holds = 0
+        self.long_holds = self.nodes_ended = 0
         return plain(f"8 longest hold, {claim}", longest, "ms", "< 50")
 
 
@@ -242,6 +247,87 @@ def forget_downloads(host: Host) -> None:
     """Empty a host's CacheDir."""
     shutil.rmtree(host.cache, ignore_errors=True)
     host.cache.mkdir()
+
+
+# A large LAN
+
+#: As many as Arch's ``extra`` lists.
+LISTED = 14_000
+PEERS, FILES, DEAD = 100, 3_000, 20
+PEERS_AT_AN_ADDRESS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One package as a sync database lists it."""
+
+    file_name: str
+    size: int
+    sha256: str
+
+
+def write_file(folder: Path, name: str, size: int) -> Listing:
+    """Write so many random bytes, and a signature that nobody will check, as package ``name``."""
+    file_name = f"{name}-1.0-1-x86_64.pkg.tar.zst"
+    digest = hashlib.sha256()
+    with (folder / file_name).open("wb") as file:
+        for start in range(0, size, MIB):
+            data = os.urandom(min(MIB, size - start))
+            digest.update(data)
+            file.write(data)
+    (folder / f"{file_name}.sig").write_bytes(b"signature")
+    return Listing(file_name, size, digest.hexdigest())
+
+
+def write_database(path: Path, listed: Iterable[Listing], count: int = LISTED) -> list[Listing]:
+    """Write a sync database of ``count`` entries with signatures: ``listed``, and invented ones."""
+    dice = random.Random(3)
+    every = list(listed)
+    while len(every) < count:
+        name = f"invented{len(every):05}-{dice.randrange(9)}.{dice.randrange(99)}-1"
+        every.append(
+            Listing(f"{name}-x86_64.pkg.tar.zst", dice.randrange(10**7), dice.randbytes(32).hex())
+        )
+    with tarfile.open(path, "w:gz", format=tarfile.GNU_FORMAT, compresslevel=1) as tar:
+        for one in every:
+            name = one.file_name.rsplit("-", 1)[0]
+            package, version, release = name.rsplit("-", 2)
+            fields = {
+                "FILENAME": one.file_name,
+                "NAME": package,
+                "VERSION": f"{version}-{release}",
+                "DESC": "a package of the benchmarks",
+                "CSIZE": one.size,
+                "SHA256SUM": one.sha256,
+                "PGPSIG": base64.b64encode(dice.randbytes(400)).decode(),
+                "ARCH": "x86_64",
+                "DEPENDS": "\n".join(f"library{number}" for number in range(8)),
+            }
+            text = "".join(f"%{key}%\n{value}\n\n" for key, value in fields.items()).encode()
+            member = tarfile.TarInfo(f"{name}/desc")
+            member.size = len(text)
+            tar.addfile(member, io.BytesIO(text))
+    return every
+
+
+class Crowd:
+    """100 peers that only announce themselves, on one host with ten addresses."""
+
+    def __init__(self, host: Host, database: Path) -> None:
+        self._host = host
+        self._addresses = [f"10.77.0.{100 + one}" for one in range(PEERS // PEERS_AT_AN_ADDRESS)]
+        for address in self._addresses:
+            host.ip("addr", "add", f"{address}/24", "dev", "eth0")
+        log = host.folder / "crowd.log"
+        log.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "bench.fake_peers", str(PEERS), str(FILES)]
+        host.start([*command, str(database), *self._addresses], log=log)
+        wait_until(lambda: log.exists() and "ready" in log.read_text(), 60, "the crowd listens")
+
+    def die(self, count: int = DEAD) -> None:
+        """Take the addresses of so many away: whoever asks them hears nothing."""
+        for address in self._addresses[: count // PEERS_AT_AN_ADDRESS]:
+            self._host.ip("addr", "del", f"{address}/24", "dev", "eth0")
 
 
 # Rivals

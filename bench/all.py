@@ -1,0 +1,21 @@
+"""Runs every benchmark, one after the other, and prints one table."""
+
+from __future__ import annotations
+
+from bench import footprint, lookup, pacman_download, serving, several_holders
+from bench.common import Laboratory, Row, main
+
+EVERY = (serving, pacman_download, several_holders, lookup, footprint)
+
+
+def run(laboratory: Laboratory) -> list[Row]:
+    """Run all; the hosts are made anew for each."""
+    rows = []
+    for benchmark in EVERY:
+        laboratory.lan.reset()
+        rows += benchmark.run(laboratory)
+    return rows
+
+
+if __name__ == "__main__":
+    main(run, __doc__)
