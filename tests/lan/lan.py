@@ -41,7 +41,7 @@ TOOLS = ("ip", "tc", "setpriv", "pacman", "pacman-conf", "nginx", "repo-add", "g
 #: Room that the largest tests take, in bytes.
 _ROOM = 3 << 30
 _CLONE_NEWNET = 0x40000000
-_NAME = re.compile(r"flocon-(\d+)-(\d+)-\d+-\w+")
+_NAME = re.compile(r"flocon-(?P<pid>\d+)-(?P<start>\d+)-\d+-\w+")
 _counter = itertools.count(1)
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -77,7 +77,9 @@ def working_folder(room: int = _ROOM) -> Path:
     """Make a folder that everyone can enter, on tmpfs where that has ``room`` bytes."""
     shared = Path("/dev/shm")
     fits = shared.is_dir() and os.access(shared, os.W_OK) and shutil.disk_usage(shared).free > room
-    folder = Path(tempfile.mkdtemp(prefix="flocon-", dir=shared if fits else None))
+    _sweep_folders(shared)
+    _sweep_folders(Path(tempfile.gettempdir()))
+    folder = Path(tempfile.mkdtemp(prefix=f"{_prefix()}-", dir=shared if fits else None))
     folder.chmod(0o755)
     return folder
 
@@ -741,13 +743,25 @@ def _namespaces() -> Iterator[str]:
         yield line.split()[0]
 
 
+def _is_orphan(name: str) -> bool:
+    """Tell whether a namespace or folder is of a test run that ended without removing it."""
+    match = _NAME.fullmatch(name)
+    return match is not None and _start_of(int(match["pid"])) != match["start"]
+
+
 def _sweep() -> None:
     """Remove the namespaces, and what runs in them, of test runs that were killed."""
     for name in list(_namespaces()):
-        match = _NAME.fullmatch(name)
-        if match and _start_of(int(match[1])) != match[2]:
+        if _is_orphan(name):
             _end_all_in(name)
             _remove_namespace(name)
+
+
+def _sweep_folders(parent: Path) -> None:
+    """Remove the folders of test runs that were killed, as far as this user may."""
+    for folder in parent.glob("flocon-*"):
+        if _is_orphan(folder.name):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _pids_in(namespace: str) -> list[int]:
