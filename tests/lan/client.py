@@ -68,13 +68,14 @@ class PacmanLike:
                 break
             path = f"/{repository}/os/x86_64/{package.file_name}"
             for suffix, right in (("", package.path), (".sig", package.signature)):
-                connection = connection or self._connect()
                 began = time.monotonic()
                 try:
+                    connection = connection or self._connect()
                     self._get(connection, path + suffix, right.read_bytes())
                 except (Complaint, OSError, http.client.HTTPException) as error:
                     self.complaints.append(f"{right.name}: {type(error).__name__} {error}")
-                    connection.close()
+                    if connection is not None:
+                        connection.close()
                     connection = None
                 self.seconds[right.name] = time.monotonic() - began
         if connection is not None:

@@ -12,6 +12,7 @@ LAN of its own, so that several cells run at once; ``schedules`` uses it too.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import queue
 import random
@@ -23,7 +24,7 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from tests.lan import faults
 from tests.lan.client import PacmanLike
@@ -40,6 +41,8 @@ from tests.lan.repository import KIB, Package, Recipe, Repository, SigningKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+
+T = TypeVar("T")
 
 ASKER, FAULTY = "10.77.0.1", "10.77.0.2"
 #: Further addresses of the host that misbehaves.
@@ -278,6 +281,11 @@ class Lane:
                     problems.append(f"{path.name} is missing")
                 elif copy.read_bytes() != path.read_bytes():
                     problems.append(f"{path.name} is another")
+        return problems + self.node_problems(node)
+
+    def node_problems(self, node: Node) -> list[str]:
+        """Return what is wrong with a node itself: surprises in its log, or its end."""
+        problems = []
         if _SURPRISES.search(node.log_text):
             problems.append(f"the node was surprised: {_surprise(node.log_text)}")
         if node.process.poll() is not None:
@@ -295,32 +303,18 @@ def _surprise(text: str) -> str:
     return " | ".join(lines[at : at + 3] + lines[-2:])
 
 
-def run_cells(
-    goods: Goods, chosen: Sequence[Cell], lanes: int, told: Callable[[Result], None]
-) -> list[Result]:
-    """Run cells on several lanes at once; ``told`` hears of each as it ends."""
-    waiting: queue.SimpleQueue[Cell] = queue.SimpleQueue()
-    for cell in chosen:
-        waiting.put(cell)
-    results: list[Result] = []
-    lock = threading.Lock()
+def on_lanes(goods: Goods, tasks: Iterable[T], lanes: int, one: Callable[[Lane, T], None]) -> None:
+    """Call ``one`` for each task, on several lanes at once."""
+    waiting: queue.SimpleQueue[T] = queue.SimpleQueue()
+    for task in tasks:
+        waiting.put(task)
 
     def work() -> None:
         lane = Lane(goods)
         try:
-            lane.measure()
-            while True:
-                try:
-                    cell = waiting.get_nowait()
-                except queue.Empty:
-                    return
-                try:
-                    result = lane.run(cell)
-                except Exception as error:  # noqa: BLE001 - a cell that breaks is a failed cell
-                    result = Result(cell.name, 0.0, 0, (f"{type(error).__name__}: {error}",))
-                with lock:
-                    results.append(result)
-                    told(result)
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    one(lane, waiting.get_nowait())
         finally:
             lane.close()
 
@@ -329,6 +323,25 @@ def run_cells(
         thread.start()
     for thread in threads:
         thread.join()
+
+
+def run_cells(
+    goods: Goods, chosen: Iterable[Cell], lanes: int, told: Callable[[Result], None]
+) -> list[Result]:
+    """Run cells on several lanes at once; ``told`` hears of each as it ends."""
+    results: list[Result] = []
+
+    def one(lane: Lane, cell: Cell) -> None:
+        if not lane.baseline:
+            lane.measure()
+        try:
+            result = lane.run(cell)
+        except Exception as error:  # noqa: BLE001 - a cell that breaks is a failed cell
+            result = Result(cell.name, 0.0, 0, (f"{type(error).__name__}: {error}",))
+        results.append(result)
+        told(result)
+
+    on_lanes(goods, chosen, lanes, one)
     return results
 
 

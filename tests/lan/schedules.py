@@ -13,17 +13,15 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import queue
 import random
 import shutil
 import sys
-import threading
 import time
 from dataclasses import dataclass
 
 from tests.lan.client import PacmanLike
-from tests.lan.lan import MIRROR_ADDRESS, PacmanRun, wait_until, working_folder
-from tests.lan.matrix import FAULTY, MORE, Goods, Lane
+from tests.lan.lan import MIRROR_ADDRESS, wait_until, working_folder
+from tests.lan.matrix import FAULTY, MORE, Goods, Lane, on_lanes
 
 #: One seed in so many is downloaded by pacman itself.
 SAMPLE = 10
@@ -69,10 +67,7 @@ def run_seed(lane: Lane, seed: int) -> list[str]:
         return lane.problems(lane.download(), node)
     client = PacmanLike(lane.asker, random.Random(seed), resumed=0.15)
     client.download(lane.goods.repositories)
-    # The node's log and process are judged as after a run of pacman; the files were compared.
-    quiet = lane.problems(PacmanRun(0, "", 0.0), node)
-    wrong = [one for one in quiet if "node" in one] + _wrong_in_store(lane)
-    return [*client.complaints, *wrong]
+    return [*client.complaints, *lane.node_problems(node), *_wrong_in_store(lane)]
 
 
 def _wrong_in_store(lane: Lane) -> list[str]:
@@ -86,38 +81,30 @@ def _wrong_in_store(lane: Lane) -> list[str]:
 
 def run_seeds(goods: Goods, seeds: range, lanes: int, minutes: float = 0.0) -> dict[int, list[str]]:
     """Run seeds on several lanes, no longer than ``minutes`` (0: all); return what went wrong."""
-    waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
-    for seed in seeds:
-        waiting.put(seed)
     deadline = time.monotonic() + minutes * 60 if minutes else float("inf")
     results: dict[int, list[str]] = {}
 
-    def work() -> None:
-        lane = Lane(goods)
+    def one(lane: Lane, seed: int) -> None:
+        if time.monotonic() > deadline:
+            return
         try:
-            while time.monotonic() < deadline:
-                try:
-                    seed = waiting.get_nowait()
-                except queue.Empty:
-                    return
-                try:
-                    results[seed] = run_seed(lane, seed)
-                except Exception as error:  # noqa: BLE001 - a seed that breaks has failed
-                    results[seed] = [f"{type(error).__name__}: {error}"]
-                for problem in results[seed]:
-                    print(f"seed {seed}: {problem}", flush=True)
-                if results[seed]:
-                    print(f"  again: python -m tests.lan.schedules --first {seed} --seeds 1")
-                    print(f"  faults: {lane.replay(plan(seed).roles)}", flush=True)
-        finally:
-            lane.close()
+            results[seed] = run_seed(lane, seed)
+        except Exception as error:  # noqa: BLE001 - a seed that breaks has failed
+            results[seed] = [f"{type(error).__name__}: {error}"]
+        _tell(lane, seed, results)
 
-    threads = [threading.Thread(target=work) for _ in range(lanes)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    on_lanes(goods, seeds, lanes, one)
     return results
+
+
+def _tell(lane: Lane, seed: int, results: dict[int, list[str]]) -> None:
+    if len(results) % 50 == 0:
+        print(f"{len(results)} seeds so far", flush=True)
+    for problem in results[seed]:
+        print(f"seed {seed}: {problem}", flush=True)
+    if results[seed]:
+        print(f"  again: python -m tests.lan.schedules --first {seed} --seeds 1")
+        print(f"  faults: {lane.replay(plan(seed).roles)}", flush=True)
 
 
 def main(arguments: list[str]) -> int:
