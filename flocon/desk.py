@@ -424,6 +424,8 @@ class Desk:
         entry = entries[0]
         if entry.signature is not None:
             return entry.signature
+        if not self._pacman.signature_wanted(entry.repository):
+            return None
         source = transfer.source
         if source is not None and source.origin is Origin.PEER:
             signature = await self._peers_signature(transfer, entry, source)

@@ -435,6 +435,11 @@ class PacmanWatch(Service):
         }
         return not levels or SignatureLevel.REQUIRED in levels
 
+    def signature_wanted(self, repository: str) -> bool:
+        """Whether pacman here asks for signatures of ``repository``'s packages at all."""
+        known = self.configuration.repository(repository)
+        return known is None or known.package_signature is not SignatureLevel.NEVER
+
     def settled(self, timeout: float | None = PATIENCE) -> Deferred[None]:
         """Fire when the listing is that of the databases on disk, or after ``timeout`` seconds.
 

@@ -392,6 +392,16 @@ class Watching(OnDisk):
     def database(self, **fields: str) -> bytes:
         return tar(("a-1-1/desc", desc(**fields)))
 
+    async def test_signatures_are_wanted_where_pacman_asks_for_them(self) -> None:
+        text = "[core]\nSigLevel = PackageNever\n[extra]\nSigLevel = PackageOptional\n"
+        self.write(text)
+        self.watch.startService()
+        self.addCleanup(self.watch.stopService)
+        await self.watch.configured(30)
+        names = ("core", "extra", "unknown")
+        wanted = [name for name in names if self.watch.signature_wanted(name)]
+        self.assertEqual(wanted, ["extra", "unknown"])
+
     async def test_who_needs_the_configuration_waits_until_it_was_read(self) -> None:
         self.write("[core]\nServer = http://m/$repo\n")
         self.watch.startService()

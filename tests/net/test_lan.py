@@ -50,6 +50,7 @@ class FakeShelf:
         self.opened: list[OpenedBytes] = []
         self.gone = False
         self.tools = FakeTools()
+        self.reactor = self.tools.reactor
         self.transfers = Transfers(self.tools, sign=self.sign, publish=self.publish)
         self.relayed: list[tuple[Asked, str | None]] = []
         self.lists = True
