@@ -74,7 +74,8 @@ class Several:
         self._rates: dict[str, float] = {}
         self._workers: dict[str, tuple[Attempt, Deferred[None]]] = {}
         self._failure: SourceError | None = None
-        self._done: Deferred[None] = defer.Deferred(lambda _: self._cancel())
+        self._done: Deferred[None] = defer.Deferred(lambda _: self._end())
+        self._over = False
         self._look: IDelayedCall | None = None
         self._before = 0.0
         self._seen = (clock.seconds(), len(receiver.extents))
@@ -82,7 +83,7 @@ class Several:
 
     def run(self) -> Deferred[None]:
         self._begin(self._first)
-        if not self._done.called:
+        if not self._over:
             self._look = self._clock.callLater(LOOK_AFTER, self._look_around)
         return self._done
 
@@ -126,6 +127,9 @@ class Several:
 
     def _ended(self, result: Any, attempt: Attempt) -> None:
         self._workers.pop(attempt.source.key, None)
+        if self._over:
+            # Cancelled, since nothing more is wanted of it.
+            return
         if result is not None and not result.check(defer.CancelledError):
             if not result.check(SourceError):
                 self._finish(result)
@@ -134,28 +138,25 @@ class Several:
             self._receiver.failed(attempt, result.value)
         if not self._receiver.extents.missing(0, self._size):
             self._finish(None)
-        elif not self._workers and not self._done.called and not self._add():
+        elif not self._workers and not self._add():
             label = attempt.source.label
             self._finish(self._failure or Broken(label, "did not send all of it"))
 
     def _finish(self, failure: Any) -> None:
-        if self._done.called:
+        if self._over:
             return
-        if self._look is not None and self._look.active():
-            self._look.cancel()
-        self._look = None
-        done = self._done
-        for _, worker in list(self._workers.values()):
-            worker.cancel()
+        self._end()
         if failure is None:
-            done.callback(None)
+            self._done.callback(None)
         else:
-            done.errback(failure)
+            self._done.errback(failure)
 
-    def _cancel(self) -> None:
-        if self._look is not None and self._look.active():
+    def _end(self) -> None:
+        """Leave nothing behind, and begin nothing more."""
+        self._over = True
+        if self._look is not None:
             self._look.cancel()
-        self._look = None
+            self._look = None
         for _, worker in list(self._workers.values()):
             worker.cancel()
 
@@ -169,7 +170,9 @@ class Several:
         left = self._size - have
         worth = rate >= WORTH_MORE * self._before and left > max(LEAST_LEFT, 2 * LOOK_AFTER * rate)
         self._before = max(rate, self._before)
-        if worth and len(self._workers) < MOST_SOURCES and self._add():
+        worth = worth and len(self._workers) < MOST_SOURCES
+        # One that is added may end all of it at once.
+        if worth and self._add() and not self._over:
             self._look = self._clock.callLater(LOOK_AFTER, self._look_around)
 
     def _add(self) -> bool:
