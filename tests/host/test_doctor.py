@@ -1,0 +1,280 @@
+"""Each of the doctor's findings, made of facts; nothing is asked and no disk is touched but once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from flocon.core.pacman_conf import Configuration
+from flocon.errors import ConfigurationError
+from flocon.host import doctor
+from flocon.host.doctor import Facts, Finding, Verdict
+
+NODE = "http://localhost:19433/$repo/os/$arch"
+MIRROR = "https://mirror.example/$repo/os/$arch"
+NOW = 1_700_000_000.0
+
+Check = Callable[[Facts], Iterator[Finding]]
+
+
+def configuration(*lines: str, options: str = "") -> Configuration:
+    text = "\n".join(["[options]", options, "[core]", *lines, ""]).encode()
+    return Configuration("/etc/pacman.conf", {"/etc/pacman.conf": text}, {})
+
+
+def peer(**other: Any) -> dict[str, Any]:
+    known = {"name": "ada", "address": "10.0.0.2", "architectures": ["x86_64"], "held_off": None}
+    return {**known, **other}
+
+
+def knock(**other: Any) -> dict[str, Any]:
+    known = {"name": "ada", "address": "10.0.0.2", "problem": "", "port": 19432, "open": True}
+    more = {"heard": True, "clock_ahead_seconds": 0.1, "databases": {"core": NOW}}
+    return {**known, **more, **other}
+
+
+def place(**other: Any) -> dict[str, Any]:
+    known = {"link": "eth0", "version": 4, "joined": True, "sent": 9, "own_heard": 9}
+    return {**known, "others_heard": 4, **other}
+
+
+def node(**other: Any) -> dict[str, Any]:
+    return {
+        "lan_port": 19432,
+        "architectures": ["x86_64"],
+        "peers": [peer()],
+        "places": [place()],
+        "knocks": [knock()],
+        "databases": {"core": NOW},
+        "caches": [{"path": "/var/cache/pacman/pkg", "problem": ""}],
+        "store": {"path": "/var/cache/flocon", "problem": "", "free_bytes": 1 << 40},
+        **other,
+    }
+
+
+HEALTHY = Facts(
+    port=19433,
+    node=node(),
+    configuration=configuration(f"CacheServer = {NODE}", f"Server = {MIRROR}"),
+    version=(7, 0),
+    environment={},
+    now=NOW,
+)
+
+
+class DoctorTestCase(SynchronousTestCase):
+    def findings(self, check: Check, **facts: Any) -> list[Finding]:
+        return list(check(replace(HEALTHY, **facts)))
+
+    def find(self, check: Check, verdict: Verdict, words: str, **facts: Any) -> Finding:
+        """Claim that the check has just this one finding, with these words in its reason."""
+        found = self.findings(check, **facts)
+        self.assertEqual([one.verdict for one in found], [verdict], found)
+        self.assertIn(words, found[0].reason)
+        if verdict is Verdict.WRONG:
+            self.assertTrue(found[0].remedy)
+        return found[0]
+
+
+class WholeTests(DoctorTestCase):
+    def test_a_healthy_machine_has_only_good_findings(self) -> None:
+        findings = doctor.examine(HEALTHY)
+        self.assertEqual({one.verdict for one in findings}, {Verdict.GOOD}, findings)
+        self.assertTrue(doctor.healthy(findings))
+        self.assertGreaterEqual(len(findings), 12)
+
+    def test_without_a_node_what_can_be_judged_is(self) -> None:
+        findings = doctor.examine(replace(HEALTHY, node=None))
+        names = [one.check for one in findings]
+        self.assertEqual(names, ["node", "pacman", "proxy", "XferCommand"])
+        self.assertFalse(doctor.healthy(findings))
+
+    def test_a_warning_is_no_illness(self) -> None:
+        self.assertTrue(doctor.healthy([Finding("x", Verdict.WARNING, "")]))
+        self.assertTrue(doctor.healthy([Finding("x", Verdict.UNKNOWN, "")]))
+
+
+class PacmanTests(DoctorTestCase):
+    def judge(self, verdict: Verdict, words: str, *lines: str, **facts: Any) -> Finding:
+        told = configuration(*lines)
+        return self.find(doctor.check_pacman, verdict, words, configuration=told, **facts)
+
+    def test_a_repository_that_is_not_led_to_the_node(self) -> None:
+        found = self.judge(Verdict.WRONG, "for [core]", f"Server = {MIRROR}")
+        self.assertEqual(found.remedy, "flocon setup")
+
+    def test_a_mirror_before_the_node(self) -> None:
+        lines = (f"Server = {MIRROR}", f"Server = {NODE}")
+        found = self.judge(Verdict.WRONG, "mirror.example before the node", *lines)
+        self.assertIn("line 5", found.remedy)
+
+    def test_a_server_line_before_the_mirrors(self) -> None:
+        self.judge(Verdict.GOOD, "core", f"Server = {NODE}", f"Server = {MIRROR}")
+
+    def test_a_local_folder_before_the_node_is_no_mirror(self) -> None:
+        lines = ("Server = file:///srv/repo", f"Server = {NODE}", f"Server = {MIRROR}")
+        self.judge(Verdict.GOOD, "core", *lines)
+
+    def test_a_cache_server_wherever_it_stands(self) -> None:
+        self.judge(Verdict.GOOD, "core", f"Server = {MIRROR}", f"CacheServer = {NODE}")
+
+    def test_a_cache_server_that_this_pacman_does_not_know(self) -> None:
+        lines = (f"CacheServer = {NODE}", f"Server = {MIRROR}")
+        self.judge(Verdict.WRONG, "does not know the CacheServer", *lines, version=(6, 0))
+
+    def test_another_nodes_port_is_not_this_one(self) -> None:
+        lines = (f"CacheServer = {NODE}", f"Server = {MIRROR}")
+        self.judge(Verdict.WRONG, "does not ask the node", *lines, port=19500)
+
+    def test_a_configuration_that_cannot_be_read(self) -> None:
+        error = ConfigurationError("/etc/pacman.conf", "cannot be read", "check it")
+        found = self.find(doctor.check_pacman, Verdict.WRONG, "cannot", configuration=error)
+        self.assertEqual(found.remedy, "check it")
+        broken = Configuration("/p", {"/p": b"Server = x\n"}, {})
+        self.find(doctor.check_pacman, Verdict.WRONG, "first [section]", configuration=broken)
+        self.assertEqual(self.findings(doctor.check_external_program, configuration=broken), [])
+
+
+class EnvironmentTests(DoctorTestCase):
+    def test_a_proxy_stands_between(self) -> None:
+        for name in ("http_proxy", "all_proxy", "ALL_PROXY"):
+            environment = {name: "http://proxy:3128", "no_proxy": "example.org"}
+            words = f"{name} is set"
+            found = self.find(doctor.check_proxy, Verdict.WRONG, words, environment=environment)
+            self.assertTrue(found.remedy.endswith("::1,example.org"), found.remedy)
+
+    def test_a_proxy_that_is_not_asked_for_localhost(self) -> None:
+        for without in ("localhost", "a, localhost", "*"):
+            environment = {"http_proxy": "http://proxy:3128", "no_proxy": without}
+            self.find(doctor.check_proxy, Verdict.GOOD, "not used", environment=environment)
+
+    def test_proxies_of_other_schemes_do_not_matter(self) -> None:
+        environment = {"https_proxy": "http://proxy:3128", "HTTP_PROXY": "http://proxy:3128"}
+        self.find(doctor.check_proxy, Verdict.GOOD, "no proxy", environment=environment)
+
+    def test_programs_that_pacman_cannot_run(self) -> None:
+        for command, words in {
+            "/usr/bin/curl -fo %o %u > /dev/null": "no shell",
+            "/usr/bin/curl -fo %o %u && true": "no shell",
+            "/bin/sh -c 'curl -fo %o %u'": "no %u",
+            "/usr/bin/curl --url=%u -o %o": "no %u",
+            '/usr/bin/curl -fo "%o %u': "quotation mark",
+        }.items():
+            told = configuration(options=f"XferCommand = {command}")
+            self.find(doctor.check_external_program, Verdict.WRONG, words, configuration=told)
+
+    def test_a_program_that_pacman_can_run_is_only_slow(self) -> None:
+        for command in ("/usr/bin/curl -fo %o %u", '/usr/bin/wget -O "%o" "%u"'):
+            told = configuration(options=f"XferCommand = {command}")
+            check = doctor.check_external_program
+            self.find(check, Verdict.WARNING, "one after the other", configuration=told)
+
+
+class NodeTests(DoctorTestCase):
+    def judge(self, check: Check, verdict: Verdict, words: str, **told: Any) -> Finding:
+        return self.find(check, verdict, words, node=node(**told))
+
+    def test_a_cache_that_the_node_cannot_read(self) -> None:
+        caches = [{"path": "/a b", "problem": "Permission denied"}]
+        found = self.judge(doctor.check_caches, Verdict.WRONG, "/a b: Perm", caches=caches)
+        self.assertIn("'/a b'", found.remedy)
+        self.judge(doctor.check_caches, Verdict.UNKNOWN, "no cache", caches=[])
+
+    def test_a_store_that_is_closed_or_full(self) -> None:
+        store = {"path": "/s", "problem": "cannot be written", "free_bytes": 1 << 40}
+        self.judge(doctor.check_store, Verdict.WRONG, "/s: cannot", store=store)
+        store = {"path": "/s", "problem": "", "free_bytes": doctor.LEAST_FREE - 1}
+        self.judge(doctor.check_store, Verdict.WRONG, "255 MiB left", store=store)
+
+    def test_links_on_which_multicast_fails(self) -> None:
+        check = doctor.check_multicast
+        self.judge(check, Verdict.WRONG, "can multicast", places=[])
+        self.judge(check, Verdict.WRONG, "not joined on eth0 (IPv4)", places=[place(joined=False)])
+        self.judge(check, Verdict.WRONG, "none came back", places=[place(own_heard=0)])
+        silent = place(sent=0, own_heard=0, version=6)
+        self.judge(check, Verdict.WRONG, "could be sent on eth0 (IPv6)", places=[place(), silent])
+
+    def test_nobody_is_heard(self) -> None:
+        self.judge(doctor.check_neighbours, Verdict.WRONG, "querier", peers=[], knocks=[])
+        self.assertEqual(self.findings(doctor.check_door, node=node(peers=[], knocks=[])), [])
+
+    def test_this_node_is_not_heard(self) -> None:
+        knocks = [knock(heard=False)]
+        self.judge(doctor.check_neighbours, Verdict.WRONG, "not heard there", knocks=knocks)
+
+    def test_a_closed_port(self) -> None:
+        knocks = [knock(name="eve"), knock(open=False)]
+        self.judge(doctor.check_door, Verdict.WRONG, "closed as seen from ada", knocks=knocks)
+
+    def test_peers_that_do_not_knock_tell_nothing(self) -> None:
+        knocks = [{"name": "ada", "address": "10.0.0.2", "problem": "answered 404"}]
+        self.judge(doctor.check_door, Verdict.UNKNOWN, "answered 404", knocks=knocks)
+        self.judge(doctor.check_clock, Verdict.UNKNOWN, "no peer's clock", knocks=knocks)
+
+    def test_a_clock_that_is_off(self) -> None:
+        for ahead, words in ((7_200.0, "2 hours behind"), (-200.0, "3 minutes ahead of")):
+            knocks = [knock(clock_ahead_seconds=one) for one in (ahead, ahead, 0.0)]
+            self.judge(doctor.check_clock, Verdict.WRONG, words, knocks=knocks)
+
+    def test_one_peers_clock_is_not_believed_against_two(self) -> None:
+        knocks = [knock(clock_ahead_seconds=one) for one in (9_999.0, 0.0, 1.0)]
+        self.judge(doctor.check_clock, Verdict.GOOD, "agrees", knocks=knocks)
+
+    def test_without_peers_databases_of_tomorrow_tell_of_the_clock(self) -> None:
+        told = {"knocks": [], "databases": {"core": NOW + 3 * 86_400}}
+        self.judge(doctor.check_clock, Verdict.WRONG, "3 days in the future", **told)
+
+    def test_peers_of_another_architecture(self) -> None:
+        peers = [peer(), peer(name="pi", architectures=["aarch64"])]
+        self.judge(doctor.check_architectures, Verdict.WARNING, "pi have", peers=peers)
+
+    def test_databases_that_are_older_or_missing(self) -> None:
+        check = doctor.check_databases
+        self.judge(check, Verdict.WRONG, "no sync database", databases={})
+        old = {"core": NOW - 2 * 86_400}
+        self.judge(check, Verdict.WRONG, "core are 2 days older", databases=old)
+        self.judge(check, Verdict.GOOD, "as new", databases={"core": NOW - 3_600})
+        self.judge(check, Verdict.GOOD, "as new", databases={"extra": NOW - 9e6})
+
+    def test_a_peer_in_quarantine(self) -> None:
+        peers = [peer(held_off="wrong bytes")]
+        check = doctor.check_quarantine
+        found = self.judge(check, Verdict.WARNING, "not asked: wrong bytes", peers=peers)
+        self.assertEqual(found.remedy, "flocon pardon 10.0.0.2")
+
+
+class FolderTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.folder = Path(self.mktemp())
+        self.folder.mkdir()
+
+    def look(self) -> dict[str, Any]:
+        return doctor.look_at_folders([self.folder], self.folder)
+
+    def test_good_folders_have_no_problem(self) -> None:
+        (self.folder / "a.pkg.tar.zst").write_text("a")
+        (self.folder / "download-abc").mkdir(mode=0)
+        told = self.look()
+        self.assertEqual(told["caches"], [{"path": str(self.folder), "problem": ""}])
+        self.assertEqual(told["store"]["problem"], "")
+        self.assertGreater(told["store"]["free_bytes"], 0)
+
+    def test_files_without_the_right_to_read_are_counted(self) -> None:
+        (self.folder / "a.pkg.tar.zst").write_text("a")
+        with mock.patch.object(os, "access", return_value=False):
+            told = self.look()
+        self.assertIn("1 files cannot be read", told["caches"][0]["problem"])
+        self.assertIn("cannot be written", told["store"]["problem"])
+
+    def test_folders_that_are_not_there(self) -> None:
+        self.folder.rmdir()
+        told = self.look()
+        self.assertEqual(told["caches"][0]["problem"], "No such file or directory")
+        self.assertEqual(told["store"]["problem"], "is not there")
+        self.assertEqual(told["store"]["free_bytes"], 0)
