@@ -49,7 +49,7 @@ class Channel(http.HTTPChannel):
 
 
 class Request(server.Request):
-    """A request that can have no body."""
+    """A request that has no body, and headers in ASCII."""
 
     def __init__(self, channel: Any, *arguments: Any, **keywords: Any) -> None:
         super().__init__(channel, *arguments, parsePOSTFormSubmission=False)
@@ -62,6 +62,18 @@ class Request(server.Request):
             self.channel.forceAbortClient()
             length = 0
         super().gotLength(length)
+
+    def process(self) -> None:
+        """Refuse headers that are no text: to decode them would fail wherever one is read."""
+        headers = self.requestHeaders.getAllRawHeaders()
+        if all(value.isascii() for _, values in headers for value in values):
+            super().process()
+            return
+        site: Site = self.channel.factory
+        site.counters["strange header"] += 1
+        self.setResponseCode(http.BAD_REQUEST)
+        self.setHeader("Content-Length", "0")
+        self.finish()
 
 
 class Site(server.Site):

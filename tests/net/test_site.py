@@ -74,6 +74,16 @@ class SiteTests(SynchronousTestCase):
         self.assertEqual(self.site.counters["request body"], 2)
         self.assertEqual((self.hello.requests, self.lines), ([], []))
 
+    def test_a_header_that_is_no_text_is_refused_and_counted(self) -> None:
+        transport = self.connected()
+        transport.protocol = transport.channel
+        transport.channel.dataReceived(b"GET / HTTP/1.1\r\nHost: x\r\nRange: \xff\r\n\r\n")
+        self.assertTrue(transport.value().startswith(b"HTTP/1.1 400 "), transport.value())
+        self.assertEqual(self.hello.requests, [])
+        self.assertEqual(self.site.counters["strange header"], 1)
+        self.assertEqual(self.lines, [])
+        self.close(transport)
+
     def test_more_connections_of_one_address_than_allowed_are_counted(self) -> None:
         self.connected()
         self.connected()
