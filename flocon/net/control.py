@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.web import http
 from twisted.web.resource import Resource
 
+from flocon.errors import FloconError
 from flocon.net.respond import refuse, respond
 
 if TYPE_CHECKING:
@@ -57,12 +58,19 @@ class Control(Resource):
                 self._operator.rejoin()
                 _say(request, "joining the group anew on every interface")
             case ["prefetch"]:
-                count = await maybeDeferred(self._operator.prefetch)
-                _say(request, f"{count} packages are fetched in the background")
+                await self._prefetch(request)
             case ["ban" | "pardon" as verb, peer] if 0 < len(peer) <= LONGEST_PEER:
                 self._judge(request, verb, peer)
             case _:
                 refuse(request, http.NOT_FOUND)
+
+    async def _prefetch(self, request: Request) -> None:
+        try:
+            count = await maybeDeferred(self._operator.prefetch)
+        except FloconError as error:
+            _say(request, str(error), http.SERVICE_UNAVAILABLE)
+        else:
+            _say(request, f"{count} packages are fetched in the background")
 
     def _judge(self, request: Request, verb: str, peer: str) -> None:
         if verb == "ban":

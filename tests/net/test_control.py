@@ -1,0 +1,96 @@
+"""What changes the node: by POST only, each answered with a sentence."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from flocon.errors import ToolMissing
+from flocon.net.control import LONGEST_PEER, Control
+from tests.net.web import Browser
+
+
+class FakeOperator:
+    """Remembers what it was told; knows one peer."""
+
+    def __init__(self) -> None:
+        self.did: list[str] = []
+        self.prefetching: Deferred[int] = Deferred()
+
+    def rejoin(self) -> None:
+        self.did.append("rejoin")
+
+    def ban(self, peer: str) -> bool:
+        self.did.append(f"ban {peer}")
+        return peer == "fe80::1%eth0"
+
+    def pardon(self, peer: str) -> bool:
+        self.did.append(f"pardon {peer}")
+        return peer == "fe80::1%eth0"
+
+    def prefetch(self) -> Deferred[int]:
+        self.did.append("prefetch")
+        return self.prefetching
+
+
+class Controlling(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.operator = FakeOperator()
+        self.browser = Browser(Clock(), Control(self.operator))
+        self.addCleanup(self.browser.close)
+
+    def post(self, path: str) -> tuple[int, str]:
+        answer = self.browser.ask(path, method="POST", Content_Length="0").answer
+        return answer.status, answer.body.decode()
+
+    def test_rejoin_is_done_and_said(self) -> None:
+        self.assertEqual(self.post("/rejoin"), (200, "joining the group anew on every interface\n"))
+        self.assertEqual(self.operator.did, ["rejoin"])
+
+    def test_a_peer_is_banned_by_a_name_that_is_escaped(self) -> None:
+        status, sentence = self.post("/ban/fe80%3A%3A1%25eth0")
+        self.assertEqual((status, sentence), (200, "fe80::1%eth0 is asked no more\n"))
+
+    def test_a_peer_that_nobody_knows_is_a_404_with_a_sentence(self) -> None:
+        self.assertEqual(self.post("/ban/x"), (404, "no peer is called x\n"))
+        self.assertEqual(self.post("/pardon/x"), (404, "x was not held off\n"))
+        self.assertEqual(self.operator.did, ["ban x", "pardon x"])
+
+    def test_a_peer_is_pardoned(self) -> None:
+        status, sentence = self.post("/pardon/fe80::1%25eth0")
+        self.assertEqual((status, sentence), (200, "fe80::1%eth0 may be asked again\n"))
+
+    def test_prefetch_is_answered_once_it_is_known_what_is_needed(self) -> None:
+        exchange = self.browser.ask("/prefetch", method="POST", Content_Length="0")
+        self.assertFalse(exchange.answered)
+        self.operator.prefetching.callback(3)
+        self.assertEqual(exchange.answer.body, b"3 packages are fetched in the background\n")
+
+    def test_prefetch_says_why_it_cannot_be_done(self) -> None:
+        exchange = self.browser.ask("/prefetch", method="POST", Content_Length="0")
+        self.operator.prefetching.errback(ToolMissing("pacman"))
+        self.assertEqual(exchange.answer.status, 503)
+        self.assertEqual(exchange.answer.body, b"pacman: is not installed\n")
+
+    def test_who_leaves_meanwhile_troubles_nobody(self) -> None:
+        exchange = self.browser.ask("/prefetch", method="POST", Content_Length="0")
+        exchange.leave()
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_nothing_is_changed_by_any_other_method(self) -> None:
+        for method in ("GET", "HEAD", "PUT", "OPTIONS", "DELETE"):
+            answer = self.browser.ask("/rejoin", method=method).answer
+            self.assertEqual((answer.status, answer.headers["allow"]), (405, "POST"), method)
+        self.assertEqual(self.operator.did, [])
+
+    def test_what_is_no_action_is_a_404(self) -> None:
+        long = "x" * (LONGEST_PEER + 1)
+        for path in ("/", "/ban", "/ban/", "/ban/a/b", f"/ban/{long}", "/rejoin/", "/stop", "//"):
+            self.assertEqual(self.post(path)[0], 404, path)
+        self.assertEqual(self.operator.did, [])
+
+    def test_bytes_that_are_no_text_do_no_harm(self) -> None:
+        answer = self.browser.ask("/ban/%ff%0d%0aX:y", method="POST", Content_Length="0").answer
+        self.assertEqual(answer.status, 404)
+        self.assertNotIn("x", answer.headers)
