@@ -76,12 +76,13 @@ class Prefetch(Service):
             self.total = self.done = self.fetched = 0
         if entries and self._work is None and self.running:
             self._work = defer.Deferred.fromCoroutine(self._fetch_all(entries))
-            self._work.addErrback(lambda failure: failure.trap(defer.CancelledError))
             self._work.addBoth(self._ended)
         return len(entries)
 
-    def _ended(self, _: object) -> None:
+    def _ended(self, result: Any) -> None:
         self._work = None
+        if result is not None and not result.check(defer.CancelledError):
+            self._log.failure("prefetching failed", result)
 
     async def _fetch_all(self, entries: Sequence[Entry]) -> None:
         self.total, self.done, self.fetched = len(entries), 0, 0
