@@ -73,7 +73,7 @@ def transfers(client: Host, node: Node, names: list[str]) -> float:
 def run(laboratory: Laboratory) -> list[Row]:
     """Measure one node after the other: at rest, with a crowd, at work."""
     client, holder = laboratory.host("client", 1), laboratory.host("holder", 2)
-    crowd_host = laboratory.host("crowd", 100)
+    crowd_host = laboratory.host("crowd", 99)
     listed = copies(holder, laboratory.package("several", SIZE))
     path = laboratory.lan.folder / "crowd.db"
     write_database(path, listed)

@@ -13,6 +13,7 @@ import random
 import statistics
 import sys
 import time
+from ipaddress import IPv4Interface
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet import reactor
@@ -32,6 +33,7 @@ from bench.common import (
     write_database,
 )
 from flocon.core.inventory import Change
+from flocon.core.links import Link
 from flocon.core.messages import Announcement, Kind, encode
 from flocon.core.names import parse_path
 from flocon.core.syncdb import Database, PackedEntries, read_entries
@@ -58,12 +60,15 @@ class Decider:
     def __init__(self, entries: Sequence[Entry], packed: Database, folder: Path) -> None:
         conf = folder / "pacman.conf"
         conf.write_text("[options]\nArchitecture = x86_64\n")
-        self._node: Any = Node(reactor, Settings(pacman_conf=conf, store=Store(folder / "store")))
+        self._node: Any = Node(
+            reactor, Settings(name="bench", pacman_conf=conf, store=Store(folder / "store"))
+        )
         # Its parts are its own; nothing but a benchmark looks at them one by one.
         self._node._pacman.listing = Listed((packed,))  # noqa: SLF001
         presence = self._node._presence  # noqa: SLF001
         dice = random.Random(2)
         presence.start(0.0)
+        presence.networks_changed(0.0, [Link("eth0", 2, (IPv4Interface("10.0.0.254/24"),))])
         self.unheld = {entry.file_name for entry in entries}
         for number in range(PEERS):
             node = f"{number:016x}"
@@ -141,7 +146,7 @@ def _read(path: Path) -> tuple[list[Entry], Database]:
 def first_bytes(laboratory: Laboratory) -> list[Row]:
     """Measure from the request to the first byte of the body at a real node."""
     client, holder = laboratory.host("client", 1), laboratory.host("holder", 2)
-    crowd_host = laboratory.host("crowd", 100)
+    crowd_host = laboratory.host("crowd", 99)
     packages = laboratory.many(
         [Recipe(f"little{number:02}", "1.0-1", SIZE) for number in range(PACKAGES)]
     )
