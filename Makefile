@@ -1,5 +1,6 @@
 # make demo    two nodes on this machine, one gets packages that the other holds
 # make test    all tests; those on a LAN of namespaces need root and pacman, and say so
+# make bench   what docs/performance.rst claims, measured here; needs root, pacman, nginx and wrk
 # make check   style, types and the import contract
 # make clean   take away what the others made
 #
@@ -12,7 +13,7 @@ PYTHON := $(shell for python in $(CANDIDATES); do \
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check clean
+.PHONY: demo test bench check clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -20,6 +21,9 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed-dev
 	$(BIN)/python -m twisted.trial tests
+
+bench: $(VENV)/installed
+	$(BIN)/python -m bench.all
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check .
