@@ -193,6 +193,7 @@ class Explainer:
                 "source": str(running.source) if running.source else "",
                 "bytes": running.arrived,
                 "size": running.size,
+                "whole": running.verified,
             }
         told["answer"] = _answer(told)
         return told
@@ -388,6 +389,8 @@ def _answer(told: Mapping[str, Any]) -> str:
     if told["here"]:
         return f"this node holds it, in its {told['here']['origin']}"
     if told["arriving"]:
+        if told["arriving"]["whole"]:
+            return "it has just arrived, and is being kept"
         source = told["arriving"]["source"]
         return f"it is on its way here{f', from {source}' if source else ''}"
     order = told["order"]
