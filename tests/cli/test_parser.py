@@ -1,0 +1,31 @@
+"""The command line: where options may stand, and what is not ours."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from flocon.cli.parser import make_parser
+
+
+class Parsing(SynchronousTestCase):
+    def test_options_stand_on_either_side_of_the_command(self) -> None:
+        for words in (["--port", "5", "--json", "peers"], ["peers", "--json", "--port", "5"]):
+            options = make_parser().parse_args(words)
+            self.assertEqual((options.command, options.port, options.json), ("peers", 5, True))
+        self.assertEqual(make_parser().parse_args(["peers"]).port, 19433)
+
+    def test_all_behind_pacman_is_pacmans(self) -> None:
+        words = ["--port", "5", "pacman", "--json", "-Syu", "--port", "6", "--help"]
+        options = make_parser().parse_args(words)
+        self.assertEqual(options.arguments, words[3:])
+        self.assertEqual((options.port, options.json), (5, False))
+
+    def test_a_wrong_command_line_ends_with_2(self) -> None:
+        self.patch(sys, "stderr", io.StringIO())
+        for words in ([], ["ban"], ["peers", "--port", "0"], ["completion", "tcsh"], ["per"]):
+            with self.assertRaises(SystemExit) as caught:
+                make_parser().parse_args(words)
+            self.assertEqual(caught.exception.code, 2, words)
