@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from flocon.core.syncdb import Entry
     from flocon.core.traffic import Traffic
     from flocon.host.cache import Cache
+    from flocon.ledger import Ledger
     from flocon.net.neighbourhood import Neighbourhood
     from flocon.net.transfers import Incoming, Transfer
     from flocon.options import Settings
@@ -98,18 +99,22 @@ class Reporter:
         reactor: Any,
         standing: Standing,
         traffic: Traffic,
+        ledger: Ledger,
         offence: Callable[[Source, str], None],
     ) -> None:
         self._reactor = reactor
+        self._ledger = ledger
         self._standing = standing
         self._traffic = traffic
         self._offence = offence
 
     def began(self, source: Source) -> None:
         self._standing.began(source.key)
+        self._ledger.began(source.origin)
 
     def ended(self, source: Source, size: int, seconds: float, failure: SourceError | None) -> None:
         self._standing.ended(source.key)
+        self._ledger.ended(source.origin, size, seconds)
         if source.origin is Origin.PEER:
             self._traffic.from_peers_bytes += size
         else:
@@ -161,16 +166,18 @@ class Desk:
         neighbourhood: Neighbourhood,
         standing: Standing,
         traffic: Traffic,
+        ledger: Ledger,
         offence: Callable[[Source, str], None],
     ) -> None:
         self.reactor = reactor
+        self._ledger = ledger
         self.settings = settings
         self.epoch = identity.epoch
         self.node = identity.node
         #: Whether this node fetches for others now.
         self.relays = settings.relay
         self.traffic = traffic
-        self.reporter = Reporter(reactor, standing, traffic, offence)
+        self.reporter = Reporter(reactor, standing, traffic, ledger, offence)
         self._pacman = pacman
         self._cache = cache
         self._neighbourhood = neighbourhood
@@ -354,7 +361,9 @@ class Desk:
         tried: Sequence[Attempt],
         waited: float,
     ) -> Attempt | None:
+        began = time.perf_counter()
         order = self.order(name, servers, entry)
+        self._ledger.look_ups.add(time.perf_counter() - began)
         asked = [attempt.source for attempt in tried]
         if name.endswith(".sig") and _missing(tried):
             # A signature that one mirror lacks is not waited for at another that may be dead.

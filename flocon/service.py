@@ -14,6 +14,7 @@ import signal
 import time
 from dataclasses import fields, replace
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,6 @@ from flocon.core.names import Asked, parse_file_name
 from flocon.core.presence import Identity, Presence
 from flocon.core.quarantine import Quarantine
 from flocon.core.quarantine import load as load_records
-from flocon.core.recent import Recent
 from flocon.core.standing import Standing
 from flocon.core.traffic import Traffic
 from flocon.desk import PEER_CONNECT, Desk
@@ -44,6 +44,7 @@ from flocon.host.remember import recall, remember
 from flocon.host.signals import Signals
 from flocon.host.systemd import Supervision
 from flocon.host.upgrades import pending_upgrades
+from flocon.ledger import Ledger
 from flocon.log import logger, show_debug
 from flocon.net.control import Control
 from flocon.net.fetch import (
@@ -56,6 +57,7 @@ from flocon.net.loopback import Loopback
 from flocon.net.multicast import Multicast
 from flocon.net.neighbourhood import DATABASES, RELAY, Neighbourhood
 from flocon.net.pace import Pacer
+from flocon.net.page import Pages
 from flocon.net.prefetch import Prefetch
 from flocon.net.replicate import InventoryClient
 from flocon.net.site import Site
@@ -66,11 +68,13 @@ if TYPE_CHECKING:
 
     from twisted.internet.defer import Deferred
 
+    from flocon.core.figures import Figures
     from flocon.core.inventory import Change
     from flocon.core.peers import Peer
     from flocon.core.sources import Source
     from flocon.core.syncdb import Entry, Listing
     from flocon.host.pacman import PacmanConfiguration
+    from flocon.net.transfers import Transfer
     from flocon.options import Settings
 
 __all__ = ["Node", "Options", "makeService"]
@@ -84,6 +88,8 @@ MOST_LAN_CONNECTIONS = 1_024
 MOST_LAN_PER_ADDRESS = 32
 MOST_LOOPBACK_CONNECTIONS = 512
 MOST_CONTROL_CONNECTIONS = 16
+#: Transfers told of, one by one, in ``/status.json``.
+MOST_MOVING = 200
 
 
 class Node(MultiService):
@@ -113,6 +119,7 @@ class Node(MultiService):
             node_identity(settings.store.path, settings.name), secrets.token_hex(4), settings.name
         )
         self.traffic = Traffic()
+        self.ledger = Ledger(reactor, settings.store.path / "savings.json")
         self._standing = Standing()
         self._quarantine_file = settings.store.path / "quarantine.json"
         self.quarantine = Quarantine(load_records(recall(self._quarantine_file)))
@@ -154,6 +161,7 @@ class Node(MultiService):
             neighbourhood=self.neighbourhood,
             standing=self._standing,
             traffic=self.traffic,
+            ledger=self.ledger,
             offence=self._offence,
         )
         self.desk.status = self.status
@@ -169,22 +177,23 @@ class Node(MultiService):
             reactor, settings.presence.interfaces, self._multicast.set_links
         )
         bandwidth = settings.peers.bandwidth
+        lan = Lan(
+            self.desk,
+            Pacer(reactor, bandwidth) if bandwidth else None,
+            Knocker(
+                reactor,
+                announced=self._announced,
+                databases=self._database_times,
+                default_port=LAN_PORT,
+            ),
+        )
+        self._lan_counters = lan.counters
         self._lan = Site(
             reactor,
-            Lan(
-                self.desk,
-                Pacer(reactor, bandwidth) if bandwidth else None,
-                Knocker(
-                    reactor,
-                    announced=self._announced,
-                    databases=self._database_times,
-                    default_port=LAN_PORT,
-                ),
-            ),
+            lan,
             most_connections=MOST_LAN_CONNECTIONS,
             most_per_address=MOST_LAN_PER_ADDRESS,
         )
-        recent = Recent()
         self._explainer = Explainer(
             reactor,
             identity=self._identity,
@@ -195,12 +204,20 @@ class Node(MultiService):
             multicast=self._multicast,
             standing=self._standing,
             quarantine=self.quarantine,
-            recent=recent,
+            recent=self.ledger.recent,
             lan_port=self._lan_port,
         )
+        pages = Pages(
+            reactor,
+            describe=self._page,
+            search=self._explainer.search,
+            figures=self._figures,
+        )
+        loopback = Loopback(self.desk, self._explainer.questions, self.ledger, pages)
+        self.ledger.busy = lambda: loopback.running
         self._loopback = Site(
             reactor,
-            Loopback(self.desk, self._explainer.questions, recent),
+            loopback,
             most_connections=MOST_LOOPBACK_CONNECTIONS,
         )
         self._prefetch = Prefetch(
@@ -225,6 +242,7 @@ class Node(MultiService):
         # Stopped from the last to the first: the bye goes out before anything else ends.
         parts: list[Service] = [
             self._holds,
+            self.ledger,
             self._pacman,
             self._cache,
             self._prefetch,
@@ -533,6 +551,7 @@ class Node(MultiService):
             ],
             "answers": dict(traffic.answers),
             "transfers": len(list(self.desk.transfers)),
+            "moving": [_moving(transfer) for transfer in islice(self.desk.transfers, MOST_MOVING)],
             "dropped_datagrams": dict(self._presence.counters),
             "prefetch": {
                 "running": self._prefetch.fetching,
@@ -541,9 +560,22 @@ class Node(MultiService):
                 "total": self._prefetch.total,
             },
             "reactor": self._holds.status(),
+            **self.ledger.describe(),
         }
 
+    def _page(self) -> dict[str, Any]:
+        recent = [
+            one.describe() | {"time": time.strftime("%H:%M:%S", time.localtime(one.at))}
+            for one in reversed(list(self.ledger.recent))
+        ]
+        return self.status() | {"recent": recent}
+
+    def _figures(self) -> Figures:
+        """Return what ``/metrics`` says."""
+        return self.ledger.figures(self.status(), self._lan_counters + self._lan.counters)
+
     def _peer_status(self, peer: Peer, now: float) -> dict[str, Any]:
+        record = self.quarantine.record(peer.node, peer.address, time.time())
         replica = self.neighbourhood.holders.replica(peer.node)
         demoted = self._standing.demoted(peer.node, now)
         return {
@@ -555,7 +587,8 @@ class Node(MultiService):
             "files": peer.files,
             "files_known": replica.files if replica else 0,
             "last_heard_seconds": round(self._presence.silence(now, peer), 1),
-            "state": "quarantine" if self._held_off(peer) else "failing" if demoted else "good",
+            "state": "quarantine" if record else "failing" if demoted else "good",
+            "held_off": record.why if record else None,
         }
 
 
@@ -564,6 +597,16 @@ def makeService(options: Options) -> Node:
     from twisted.internet import reactor  # noqa: PLC0415 - twistd installs it first
 
     return Node(reactor, options.settings, lambda: load(options.given))
+
+
+def _moving(transfer: Transfer) -> dict[str, Any]:
+    """Return what ``/status.json`` says of a file on its way."""
+    return {
+        "file": transfer.subject.file_name,
+        "bytes": transfer.arrived,
+        "size": transfer.size,
+        "source": str(transfer.source) if transfer.source else "",
+    }
 
 
 def _set_debug(shown: bool) -> None:

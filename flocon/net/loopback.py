@@ -96,6 +96,19 @@ class Desk(Protocol):
 Question: TypeAlias = "Callable[[Mapping[str, str]], Awaitable[Any]]"
 
 
+class Pages(Protocol):
+    """What is there for a person's eyes, and for Prometheus."""
+
+    def answer(self, request: Request) -> Awaitable[bool]:
+        """Answer if the path is one of these; return whether it was."""
+
+
+class Log(Protocol):
+    """Takes note of how each request ended."""
+
+    def add(self, answered: Answered) -> None: ...
+
+
 class _Note:
     """What will be remembered of a request."""
 
@@ -130,15 +143,22 @@ class Loopback(Resource):
         self,
         desk: Desk,
         questions: Mapping[str, Question] | None = None,
-        recent: Recent | None = None,
+        recent: Log | None = None,
+        pages: Pages | None = None,
     ) -> None:
         super().__init__()
         self._desk = desk
         self._questions = {path.encode(): answer for path, answer in (questions or {}).items()}
         self._recent = Recent() if recent is None else recent
+        self._pages = pages
         self._notes: dict[Request, _Note] = {}
         self._traffic = desk.traffic
         self._absent: OrderedDict[tuple[str, str, str], None] = OrderedDict()
+
+    @property
+    def running(self) -> int:
+        """How many of pacman's requests are being answered."""
+        return len(self._notes)
 
     def render(self, request: Request) -> int:
         return respond(request, self._answer(request))
@@ -157,7 +177,7 @@ class Loopback(Resource):
             finish_text(request, body, "application/json")
         elif request.path in self._questions:
             await self._question(request, self._questions[request.path])
-        else:
+        elif self._pages is None or not await self._pages.answer(request):
             await self._file(request)
 
     async def _question(self, request: Request, question: Question) -> None:
