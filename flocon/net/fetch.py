@@ -431,11 +431,11 @@ async def fetch_small(
 
 async def last_modified(agent: IAgent, clock: IReactorTime, wanted: Wanted, seconds: float) -> str:
     """Return what a HEAD says of ``Last-Modified``; raises a SourceError."""
-    asked: Deferred[IResponse] = agent.request(
-        b"HEAD", wanted.url.encode("ascii"), wanted.headers()
-    )
-    asked.addTimeout(seconds, clock)
     try:
+        asked: Deferred[IResponse] = agent.request(
+            b"HEAD", wanted.url.encode("ascii"), wanted.headers()
+        )
+        asked.addTimeout(seconds, clock)
         response = await asked
     except defer.CancelledError:
         raise

@@ -12,6 +12,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.client import URI, Agent, ResponseFailed, ResponseNeverReceived
 from twisted.web.error import SchemeNotSupported
+from twisted.web.http_headers import Headers
 from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
 
@@ -23,13 +24,14 @@ from flocon.net.fetch import (
     Wanted,
     fetch,
     fetch_small,
+    last_modified,
     literal_host,
     mirror_agent,
     network_location,
     peer_agent,
 )
 from tests.net.certificate import CERTIFICATE
-from tests.net.fakes import FakeAgent, FakeReactor
+from tests.net.fakes import FakeAgent, FakeReactor, FakeResponse
 
 LIMITS = Limits(first_byte=2.0, stall=4.0)
 URL = "http://h/x"
@@ -478,3 +480,66 @@ class RealConnections(TestCase):
         with self.assertRaises(SourceError) as caught:
             await self.fetch(f"http://127.0.0.1:{port}/x")
         self.assertIsInstance(caught.exception, Broken)
+
+
+class Dates(FetchTestCase):
+    """A HEAD for nothing but the date."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.methods: list[bytes] = []
+        self.asked: Deferred[object] = Deferred()
+
+    def request(self, method: bytes, url: bytes, _: object) -> Deferred[object]:
+        self.methods.append(method)
+        return self.asked
+
+    def last_modified(self) -> Deferred[str]:
+        return ensureDeferred(
+            last_modified(self, self.clock, Wanted(URL, "s"), 2.0)  # type: ignore[arg-type]
+        )
+
+    def answer(self, code: int, **headers: str) -> None:
+        fields = {name.replace("_", "-"): [value] for name, value in headers.items()}
+        self.asked.callback(FakeResponse(code, Headers(fields)))
+
+    def test_the_date_is_passed_on_as_it_came(self) -> None:
+        coming = self.last_modified()
+        self.answer(200, Last_Modified="then")
+        self.assertEqual(self.successResultOf(coming), "then")
+        self.assertEqual(self.methods, [b"HEAD"])
+        self.assertQuiet()
+
+    def test_no_date_or_another_status_is_refused(self) -> None:
+        for code, headers in ((200, {}), (404, {"Last_Modified": "then"})):
+            self.asked = Deferred()
+            coming = self.last_modified()
+            self.answer(code, **headers)
+            self.assertEqual(self.failureResultOf(coming, Refused).value.status, code)
+
+    def test_silence_is_waited_for_no_longer_than_allowed(self) -> None:
+        coming = self.last_modified()
+        self.clock.advance(1.9)
+        self.assertNoResult(coming)
+        self.clock.advance(0.1)
+        self.failureResultOf(coming, SourceError)
+        self.assertQuiet()
+
+    def test_whatever_the_agent_makes_of_it_is_the_sources_failure(self) -> None:
+        for reason in (error.ConnectionRefusedError(), ResponseFailed([]), ZeroDivisionError()):
+            self.asked = Deferred()
+            coming = self.last_modified()
+            self.asked.errback(reason)
+            self.failureResultOf(coming, Unreachable)
+
+    def test_an_address_that_cannot_be_asked_is_unreachable(self) -> None:
+        wanted = Wanted("http://h/a b", "s")
+        agent: Any = Agent(self.clock)
+        coming = ensureDeferred(last_modified(agent, self.clock, wanted, 2.0))
+        self.failureResultOf(coming, Unreachable)
+
+    def test_cancelled_it_ends_as_cancelled(self) -> None:
+        coming = self.last_modified()
+        coming.cancel()
+        self.failureResultOf(coming, CancelledError)
+        self.assertQuiet()
