@@ -1,0 +1,79 @@
+"""When a transaction is over, and what its line says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from flocon.core.receipts import MOST_RECEIPTS, QUIET, Receipts
+from flocon.core.recent import Answered
+
+MIB = 1 << 20
+
+
+def answered(name: str, source: str = "peer 10.0.0.7", size: int = MIB, status: int = 200) -> Any:
+    return Answered(name, "core", 1_700_000_000.0, 0.1, status, source, size)
+
+
+class Transactions(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.receipts = Receipts()
+
+    def test_one_adds_up_by_where_the_bytes_came_from(self) -> None:
+        self.receipts.add(answered("a.pkg.tar.zst", "peer x", 3 * MIB), 0)
+        self.receipts.add(answered("b.pkg.tar.zst", "mirror y", 2 * MIB), 1)
+        self.receipts.add(answered("c.pkg.tar.zst", "store", MIB), 2)
+        receipt = self.receipts.close(90.0)
+        assert receipt is not None
+        self.assertEqual(
+            str(receipt),
+            "3 packages: 3.0 MiB from the LAN, 2.0 MiB from the WAN, 1.0 MiB held here;"
+            " 1 min 30 s saved",
+        )
+        self.assertEqual(receipt.describe()["text"], str(receipt))
+
+    def test_one_is_over_some_seconds_after_its_last_request(self) -> None:
+        self.receipts.add(answered("a.pkg.tar.zst"), 5)
+        self.receipts.add(answered("b.pkg.tar.zst"), 8)
+        self.assertEqual(self.receipts.wait(9), QUIET - 1)
+        self.assertEqual(self.receipts.wait(8 + QUIET), 0)
+
+    def test_signatures_and_databases_are_no_packages(self) -> None:
+        for name in (
+            "a.pkg.tar.zst",
+            "a.pkg.tar.zst.sig",
+            "core.db",
+            "core.files",
+            "a.pkg.tar.zst",
+        ):
+            self.receipts.add(answered(name), 0)
+        receipt = self.receipts.close(0)
+        self.assertEqual(receipt and (receipt.packages, receipt.lan_bytes), (1, 5 * MIB))
+
+    def test_one_without_packages_has_no_receipt(self) -> None:
+        self.receipts.add(answered("core.db", "mirror y"), 0)
+        self.receipts.add(answered("a.pkg.tar.zst", "", 0, 404), 0)
+        self.assertIsNone(self.receipts.close(0))
+        self.assertEqual(list(self.receipts), [])
+
+    def test_each_begins_with_nothing(self) -> None:
+        self.receipts.add(answered("a.pkg.tar.zst"), 0)
+        self.receipts.close(50)
+        self.receipts.add(answered("b.pkg.tar.zst"), 100)
+        receipt = self.receipts.close(53)
+        assert receipt is not None
+        self.assertEqual((receipt.lan_bytes, receipt.seconds_saved), (MIB, 3))
+
+    def test_the_oldest_is_forgotten_first(self) -> None:
+        for number in range(MOST_RECEIPTS + 3):
+            self.receipts.add(answered("a.pkg.tar.zst", size=number), 0)
+            self.receipts.close(0)
+        kept = [receipt.lan_bytes for receipt in self.receipts]
+        self.assertEqual(kept, list(range(3, MOST_RECEIPTS + 3)))
+
+    def test_less_than_a_second_is_not_boasted_of(self) -> None:
+        self.receipts.add(answered("a.pkg.tar.zst"), 0)
+        self.assertEqual(
+            str(self.receipts.close(0.4)), "1 package: 1.0 MiB from the LAN, 0 B from the WAN"
+        )
