@@ -84,7 +84,9 @@ def _connect(address: str, dice: random.Random) -> socket.socket:
 
 def compare(lane: Lane, runs: int) -> tuple[float, float, list[str]]:
     """Return the median seconds of pacman without and with the flood, and what went wrong."""
-    quiet, flooded, problems = [], [], []
+    quiet: list[float] = []
+    flooded: list[float] = []
+    problems: list[str] = []
     for _ in range(runs):
         for times, with_flood in ((quiet, False), (flooded, True)):
             lane.clear()

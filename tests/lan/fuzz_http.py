@@ -16,6 +16,7 @@ import socket
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,7 +79,7 @@ def run(lane: Lane, node: Node, face: Face, seed: int, count: int) -> list[str]:
     memory = 0
     for number in range(0, count, BATCH):
         dice = random.Random(f"{seed} {face.name} {number}")
-        wrong = in_namespace(lane.asker.namespace, lambda dice=dice: _batch(face, dice))
+        wrong = in_namespace(lane.asker.namespace, partial(_batch, face, dice))
         if wrong:
             return [f"{wrong}; again: --seed {seed}, {face.name}, batch {number}"]
         if node.process.poll() is not None:
@@ -90,7 +91,8 @@ def run(lane: Lane, node: Node, face: Face, seed: int, count: int) -> list[str]:
     if grown > MOST_GROWTH:
         problems.append(f"{face.name}: the node grew by {grown} kB")
     if longer > MOST_LINES:
-        problems.append(f"{face.name}: {longer} lines were logged")
+        last = node.log_text.splitlines()[-3:]
+        problems.append(f"{face.name}: {longer} lines were logged, the last {last}")
     return problems
 
 
