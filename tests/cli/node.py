@@ -50,7 +50,7 @@ class NodeTestCase(TestCase):
     def setUp(self) -> None:
         self.node = FakeNode()
         site = Site(self.node)
-        listening: Any = reactor.listenTCP(0, site, interface="127.0.0.1")  # type: ignore[attr-defined]  # as ever
+        listening: Any = reactor.listenTCP(0, site, interface="127.0.0.1")  # type: ignore[arg-type]  # stubs: a Site is a factory
         self.addCleanup(listening.stopListening)
         self.port = listening.getHost().port
         self.folder = Path(self.mktemp()).absolute()

@@ -1,4 +1,4 @@
-"""Each of the doctor's findings, made of facts; nothing is asked and no disk is touched but once."""
+"""Each of the doctor's findings, made of facts; nothing is asked, a disk touched but once."""
 
 from __future__ import annotations
 

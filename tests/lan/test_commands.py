@@ -244,7 +244,7 @@ class ActingTests(CommandTestCase):
 class DoctorTests(CommandTestCase):
     """Each finding is made on purpose; what is not meant stays good."""
 
-    def findings(self, host: Host, *, status: int, **variables: str) -> dict[str, dict[str, str]]:
+    def findings(self, host: Host, *, status: int, **variables: Any) -> dict[str, dict[str, str]]:
         """Return the worst finding of each check."""
         arguments = ["doctor", "--json", "--pacman-conf", str(host.pacman_conf())]
         done = self.run_command(host, *arguments, **variables)

@@ -1,10 +1,11 @@
-"""Whole files over real loopback connections: bodies, ranges, conditions, many on one connection."""
+"""Whole files over real loopback connections: bodies, ranges, conditions, keep-alive."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 from pathlib import Path
+from typing import Any
 
 from twisted.internet import defer, reactor
 from twisted.internet.defer import Deferred
@@ -63,18 +64,20 @@ class HeldTests(TestCase):
         os.utime(path, (1_700_000_000, 1_700_000_000))
         self.files = Files(path)
         self.site = Site(reactor, self.files, most_connections=100, most_per_address=4)
-        self.port = reactor.listenTCP(0, self.site, interface="127.0.0.1")  # type: ignore[attr-defined]
+        self.port = reactor.listenTCP(0, self.site, interface="127.0.0.1")  # type: ignore[arg-type]  # stubs: a Site is a factory
+        host: Any = self.port.getHost()
+        self.number = host.port
         self.addCleanup(self.port.stopListening)
         self.pool = HTTPConnectionPool(reactor)
         self.addCleanup(self.pool.closeCachedConnections)
         self.agent = Agent(reactor, pool=self.pool)
 
-    def get(self, method: bytes = b"GET", **headers: str) -> Deferred[IResponse]:
-        url = f"http://127.0.0.1:{self.port.getHost().port}/x".encode()
+    def get(self, *, method: bytes = b"GET", **headers: Any) -> Deferred[IResponse]:
+        url = f"http://127.0.0.1:{self.number}/x".encode()
         fields = {name.replace("_", "-"): [value] for name, value in headers.items()}
-        return self.agent.request(method, url, Headers(fields))  # type: ignore[arg-type]
+        return self.agent.request(method, url, Headers(fields))
 
-    async def body(self, **headers: str) -> tuple[IResponse, bytes]:
+    async def body(self, **headers: Any) -> tuple[IResponse, bytes]:
         response = await self.get(**headers)
         return response, await readBody(response)
 
@@ -114,7 +117,7 @@ class HeldTests(TestCase):
         self.assertEqual((response.code, len(body)), (200, len(self.data)))
 
     async def test_head_has_the_length_and_no_body(self) -> None:
-        response = await self.get(b"HEAD")
+        response = await self.get(method=b"HEAD")
         self.assertEqual(response.headers.getRawHeaders("Content-Length"), ["3000000"])
         self.assertEqual(await readBody(response), b"")
 

@@ -88,9 +88,10 @@ class NeighbourhoodTestCase(SynchronousTestCase):
         self.client = FakeClient()
         self.standing = Standing()
         self.held_off: set[str] = set()
-        collaborators: Any = (self.presence, self.client)
+        presence: Any = self.presence
+        client: Any = self.client
         self.neighbourhood = Neighbourhood(
-            self.clock, *collaborators, self.standing, lambda one: one.node in self.held_off
+            self.clock, presence, client, self.standing, lambda one: one.node in self.held_off
         )
         self.addCleanup(self.finish)
 

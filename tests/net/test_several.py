@@ -109,7 +109,9 @@ class FakeReceiver:
 
 
 class SeveralTestCase(SynchronousTestCase):
-    def begin(self, size: int, link: float = float("inf"), **peers: Peer) -> Deferred[None]:
+    def begin(
+        self, size: int, peers: dict[str, Peer], *, link: float = float("inf")
+    ) -> Deferred[None]:
         self.size = size
         self.clock = Clock()
         self.peers = peers
@@ -147,27 +149,27 @@ class SeveralTestCase(SynchronousTestCase):
 
 class Adding(SeveralTestCase):
     def test_one_is_asked_at_first(self) -> None:
-        self.begin(64 * MB, a=Peer(50 * MB), b=Peer(50 * MB))
+        self.begin(64 * MB, {"a": Peer(50 * MB), "b": Peer(50 * MB)})
         self.go(LOOK_AFTER / 2)
         self.assertEqual(self.asked(), ["a"])
         self.running.cancel()
         self.failureResultOf(self.running, CancelledError)
 
     def test_sources_are_added_while_each_brings_more(self) -> None:
-        self.begin(256 * MB, a=Peer(50 * MB), b=Peer(50 * MB), c=Peer(50 * MB))
+        self.begin(256 * MB, {"a": Peer(50 * MB), "b": Peer(50 * MB), "c": Peer(50 * MB)})
         took = self.go(10)
         self.assertWhole()
         self.assertEqual(self.asked(), ["a", "b", "c"])
         self.assertLess(took, 0.5 * 256 / 50)
 
     def test_no_third_is_asked_where_the_own_link_is_the_limit(self) -> None:
-        self.begin(256 * MB, link=100 * MB, **{key: Peer(1e9) for key in "abcdef"})
+        self.begin(256 * MB, {key: Peer(1e9) for key in "abcdef"}, link=100 * MB)
         self.go(10)
         self.assertWhole()
         self.assertEqual(self.asked(), ["a", "b"])
 
     def test_there_are_never_more_than_so_many(self) -> None:
-        self.begin(2048 * MB, **{key: Peer(50 * MB) for key in "abcdefghij"})
+        self.begin(2048 * MB, {key: Peer(50 * MB) for key in "abcdefghij"})
         most = 0
         while not self.running.called:
             self.go(TICK)
@@ -176,25 +178,25 @@ class Adding(SeveralTestCase):
         self.assertEqual(most, MOST_SOURCES)
 
     def test_little_that_lacks_is_left_to_the_first(self) -> None:
-        self.begin(10 * MB, a=Peer(50 * MB), b=Peer(50 * MB))
+        self.begin(10 * MB, {"a": Peer(50 * MB), "b": Peer(50 * MB)})
         self.go(10)
         self.assertWhole()
         self.assertEqual(self.asked(), ["a"])
 
     def test_hardly_a_byte_comes_twice(self) -> None:
-        self.begin(256 * MB, a=Peer(90 * MB), b=Peer(50 * MB), c=Peer(20 * MB))
+        self.begin(256 * MB, {"a": Peer(90 * MB), "b": Peer(50 * MB), "c": Peer(20 * MB)})
         self.go(20)
         self.assertWhole()
         sent = sum(peer.sent for peer in self.peers.values())
         self.assertLess(sent, 1.02 * self.size)
 
     def test_all_end_at_about_the_same_time(self) -> None:
-        self.begin(256 * MB, a=Peer(90 * MB), b=Peer(30 * MB))
+        self.begin(256 * MB, {"a": Peer(90 * MB), "b": Peer(30 * MB)})
         self.assertLess(self.go(20), 1.15 * 256 / 120 + LOOK_AFTER)
         self.assertWhole()
 
     def test_what_is_there_already_is_not_asked_for(self) -> None:
-        self.begin(64 * MB, a=Peer(50 * MB), b=Peer(50 * MB))
+        self.begin(64 * MB, {"a": Peer(50 * MB), "b": Peer(50 * MB)})
         self.receiver.extents.add(16 * MB, 60 * MB)
         self.go(10)
         self.assertWhole()
@@ -204,33 +206,32 @@ class Adding(SeveralTestCase):
 class Failing(SeveralTestCase):
     def test_one_that_fails_loses_its_part_and_is_told(self) -> None:
         failure = Broken("b", "ended early")
-        self.begin(128 * MB, a=Peer(50 * MB), b=Peer(50 * MB, 5 * MB, failure))
+        self.begin(128 * MB, {"a": Peer(50 * MB), "b": Peer(50 * MB, 5 * MB, failure)})
         self.go(10)
         self.assertWhole()
         self.assertEqual(self.receiver.failures, [("b", failure)])
         self.assertEqual(self.peers["b"].sent, 5 * MB)
 
     def test_another_is_asked_where_the_only_one_fails(self) -> None:
-        self.begin(16 * MB, a=Peer(50 * MB, MB, Broken("a", "x")), b=Peer(50 * MB))
+        self.begin(16 * MB, {"a": Peer(50 * MB, MB, Broken("a", "x")), "b": Peer(50 * MB)})
         self.go(10)
         self.assertWhole()
         self.assertEqual(self.asked(), ["a", "b"])
 
     def test_one_that_stalls_is_helped_out(self) -> None:
-        self.begin(128 * MB, a=Peer(50 * MB), b=Peer(50 * MB, 5 * MB))
+        self.begin(128 * MB, {"a": Peer(50 * MB), "b": Peer(50 * MB, 5 * MB)})
         self.go(10)
         self.assertWhole()
 
     def test_a_silent_first_is_helped_out(self) -> None:
-        self.begin(64 * MB, a=Peer(0), b=Peer(50 * MB))
+        self.begin(64 * MB, {"a": Peer(0), "b": Peer(50 * MB)})
         self.assertLess(self.go(10), 3)
         self.assertWhole()
 
     def test_where_all_fail_the_last_failure_is_told(self) -> None:
         last = Stalled("b", "last")
-        self.begin(
-            64 * MB, a=Peer(50 * MB, 20 * MB, Unreachable("a", "x")), b=Peer(25 * MB, 20 * MB, last)
-        )
+        first = Peer(50 * MB, 20 * MB, Unreachable("a", "x"))
+        self.begin(64 * MB, {"a": first, "b": Peer(25 * MB, 20 * MB, last)})
         self.go(10)
         self.assertIs(self.failureResultOf(self.running).value, last)
         self.assertNothingLeft()
@@ -247,7 +248,7 @@ class Failing(SeveralTestCase):
         self.assertEqual(clock.getDelayedCalls(), [])
 
     def test_a_disk_that_is_full_ends_it_for_all(self) -> None:
-        self.begin(256 * MB, a=Peer(50 * MB), b=Peer(50 * MB), c=Peer(50 * MB))
+        self.begin(256 * MB, {"a": Peer(50 * MB), "b": Peer(50 * MB), "c": Peer(50 * MB)})
         self.go(0.2)
         self.receiver.refuse = StoreError("/store", "no room")
         self.go(1)
@@ -258,7 +259,7 @@ class Failing(SeveralTestCase):
 
 class Leaving(SeveralTestCase):
     def test_cancelled_it_asks_nobody_else_and_leaves_nothing(self) -> None:
-        self.begin(256 * MB, a=Peer(50 * MB), b=Peer(50 * MB), c=Peer(50 * MB))
+        self.begin(256 * MB, {"a": Peer(50 * MB), "b": Peer(50 * MB), "c": Peer(50 * MB)})
         self.go(0.2)
         self.assertEqual(self.asked(), ["a", "b"])
         self.running.cancel()
@@ -268,7 +269,7 @@ class Leaving(SeveralTestCase):
 
     def test_cancelled_while_one_waits_for_a_part_it_leaves_nothing(self) -> None:
         # The rest that a is to bring is too little for b to take over.
-        self.begin(64 * MB, a=Peer(0), b=Peer(50 * MB))
+        self.begin(64 * MB, {"a": Peer(0), "b": Peer(50 * MB)})
         while self.receiver.extents.reach(2 * MB) < 64 * MB:
             self.go(TICK)
         self.running.cancel()
@@ -276,7 +277,7 @@ class Leaving(SeveralTestCase):
         self.assertNothingLeft()
 
     def test_the_rest_of_a_part_that_was_taken_over_is_ended(self) -> None:
-        self.begin(64 * MB, a=Peer(MB), b=Peer(200 * MB), c=Peer(1))
+        self.begin(64 * MB, {"a": Peer(MB), "b": Peer(200 * MB), "c": Peer(1)})
         self.go(10)
         self.assertWhole()
         self.assertEqual(self.receiver.failures, [])
@@ -297,7 +298,7 @@ class Always(SeveralTestCase):
         self, among: list[Peer], size: int, patience: float
     ) -> None:
         fresh = [Peer(one.rate, one.stops_after, one.failure) for one in among]
-        self.begin(size, **{f"p{at}": one for at, one in enumerate(fresh)})
+        self.begin(size, {f"p{at}": one for at, one in enumerate(fresh)})
         self.go(patience)
         ended = self.running.called
         if not ended:
