@@ -58,6 +58,9 @@ _ITEMS = 64
 #: the second figure as long as they keep coming.
 PAUSE = 1.0
 LONGEST_PAUSE = 5.0
+#: The same for what was received itself: peers are told of it only once it has its name.
+KEEPING_PAUSE = 0.25
+LONGEST_KEEPING_PAUSE = 0.5
 #: More single names than this are looked at by scanning the folder.
 MOST_NAMES = 2_000
 
@@ -230,8 +233,9 @@ class Cache(Service):
         self._stopped = Event()
         self._calls: dict[str, Any] = {}
         #: When packages began to come in one after the other, and until when to leave them alone.
-        self._busy_since = self._busy_until = float("-inf")
+        self._busy_since = self._busy_until = self._came = float("-inf")
         self._patient: list[Deferred[None]] = []
+        self._keeping: list[Deferred[None]] = []
         self._looking = Worker(reactor, self._look_on)
         self._digesting = Worker(reactor, self._hash_on)
         self._clearing = Worker(reactor, self._clear_on)
@@ -266,6 +270,7 @@ class Cache(Service):
             call.cancel()
         self._calls.clear()
         self._release_patient()
+        self._release_keeping()
         self._watch.close()
         for worker in (self._looking, self._digesting, self._clearing):
             await worker.stop()
@@ -395,7 +400,7 @@ class Cache(Service):
         signature: bytes | None,
     ) -> bool:
         await self._shelf_read
-        await self._quiet()
+        await self._lull()
         if os.fstat(descriptor).st_size != content.size:
             return False
         beside = await self._in_thread(self.store.harden, descriptor, signature)
@@ -872,7 +877,7 @@ class Cache(Service):
 
     def _hold_back(self) -> None:
         """Put off what can wait: a package is coming in, and others are likely to follow."""
-        now = self._reactor.seconds()
+        now = self._came = self._reactor.seconds()
         if now >= self._busy_until + self._pause:
             self._busy_since = now
         self._busy_until = min(now + self._pause, max(self._busy_since + LONGEST_PAUSE, now))
@@ -898,6 +903,24 @@ class Cache(Service):
     def _release_patient(self) -> None:
         patient, self._patient = self._patient, []
         for one in patient:
+            one.callback(None)
+
+    async def _lull(self) -> None:
+        """Wait a moment for what else comes in, and only a moment."""
+        pause = min(self._pause, KEEPING_PAUSE)
+        latest = self._reactor.seconds() + LONGEST_KEEPING_PAUSE
+        while not self._stopped.is_set():
+            left = min(self._came + pause, latest) - self._reactor.seconds()
+            if left <= 0:
+                return
+            turn: Deferred[None] = Deferred()
+            self._keeping.append(turn)
+            self._call_later("lull", left, self._release_keeping)
+            await turn
+
+    def _release_keeping(self) -> None:
+        keeping, self._keeping = self._keeping, []
+        for one in keeping:
             one.callback(None)
 
     # Threads and time

@@ -34,7 +34,16 @@ from zope.interface import implementer
 from flocon.core.inventory import Change, Content
 from flocon.errors import StoreError
 from flocon.host import folder as disk
-from flocon.host.cache import LONGEST_PAUSE, PAUSE, POLL, RESCAN, SAVE_AFTER, Cache
+from flocon.host.cache import (
+    KEEPING_PAUSE,
+    LONGEST_KEEPING_PAUSE,
+    LONGEST_PAUSE,
+    PAUSE,
+    POLL,
+    RESCAN,
+    SAVE_AFTER,
+    Cache,
+)
 from flocon.host.store import Incoming
 from tests.host.inline import FakeWatch, InlineReactor
 
@@ -111,7 +120,7 @@ class Machine:
     def settle(self) -> None:
         """Let everything happen that waits for nothing but quiet."""
         self.reactor.settle()
-        while self.cache._patient:
+        while self.cache._patient or self.cache._keeping:
             self.reactor.advance(PAUSE)
             self.reactor.settle()
 
@@ -1077,9 +1086,25 @@ class PauseTests(CacheCase):
         Deferred.fromCoroutine(work).addCallback(done.append)
         self.machine.reactor.settle()
         self.assertEqual(done, [])
-        self.machine.reactor.advance(PAUSE)
+        self.machine.reactor.advance(KEEPING_PAUSE)
         self.machine.reactor.settle()
         self.assertEqual(done, [True])
+
+    def test_packages_without_end_hold_up_what_came_for_a_moment_only(self) -> None:
+        cache = self.start()
+        incoming = self.machine.received(b"data")
+        self.addCleanup(incoming.close)
+        work = cache.publish(incoming, A, content_of(b"data"), SIGNATURE)
+        done: list[bool] = []
+        Deferred.fromCoroutine(work).addCallback(done.append)
+        waited = 0.0
+        while not done:
+            self.assertLessEqual(waited, LONGEST_KEEPING_PAUSE)
+            self.machine.received(b"another").close()
+            self.machine.reactor.advance(KEEPING_PAUSE / 2)
+            self.machine.reactor.settle()
+            waited += KEEPING_PAUSE / 2
+        self.assertGreater(waited, KEEPING_PAUSE)
 
     def test_packages_without_end_hold_it_up_for_some_seconds_only(self) -> None:
         self.start()
