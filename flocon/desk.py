@@ -244,33 +244,35 @@ class Desk:
             Subject(name, entry.content), self._chooser(name, servers, entry)
         )
 
-    def relay(self, asked: Asked, etag: str | None) -> Deferred[Transfer | None]:
-        """Return the transfer that brings a listed package to peers; None refuses."""
-        return defer.Deferred.fromCoroutine(self._relay(asked, etag))
+    def relay(self, asked: Asked, etag: str | None, asker: str) -> Deferred[Transfer | None]:
+        """Return the transfer that brings a listed package to peers; None refuses ``asker``."""
+        return defer.Deferred.fromCoroutine(self._relay(asked, etag, asker))
 
-    async def _relay(self, asked: Asked, etag: str | None) -> Transfer | None:
+    async def _relay(self, asked: Asked, etag: str | None, asker: str) -> Transfer | None:
         entry = self.entry(asked)
         if not self.relays or entry is None or etag not in {None, f'"{entry.sha256.hex()}"'}:
             return None
         for _ in range(RELAY_LOOKS):
             transfer = self.transfers.find(entry.file_name, entry.content)
             if transfer is None:
-                return self._begin_relay(asked, entry)
+                return self._begin_relay(asked, entry, asker)
             if not transfer.follows_a_relay:
                 return transfer
             # Another owner was asked for it; if that one has just failed, this node is the next.
             await task.deferLater(self.reactor, RELAY_PAUSE)
         return None
 
-    def _begin_relay(self, asked: Asked, entry: Entry) -> Transfer | None:
+    def _begin_relay(self, asked: Asked, entry: Entry, asker: str) -> Transfer | None:
         """Fetch from the mirrors alone: a request is never passed on to another peer."""
-        relaying = sum(transfer.relaying for transfer in self.transfers)
-        if relaying >= self.settings.peers.relays:
+        begun_by = [transfer.begun_by for transfer in self.transfers if transfer.begun_by]
+        most = self.settings.peers.relays
+        # One asker leaves half of it to the others.
+        if len(begun_by) >= most or begun_by.count(asker) >= (most + 1) // 2:
             return None
         name = entry.file_name
         chooser = self._chooser(name, self.servers(asked, entry), None)
         transfer = self.transfers.join(Subject(name, entry.content), chooser)
-        transfer.relaying = True
+        transfer.begun_by = asker
         return transfer
 
     def from_mirrors(self, asked: Asked, modified_since: str | None) -> Transfer:

@@ -24,6 +24,7 @@ from flocon.errors import FloconError, StoreError
 from flocon.net.growing import send_growing
 from flocon.net.held import send_opened
 from flocon.net.respond import finish_text, refuse, respond
+from flocon.net.site import host_of
 from flocon.net.transfers import Reader
 from flocon.net.waiting import Outcome
 
@@ -70,7 +71,7 @@ class Shelf(Protocol):
     def open_database(self, file_name: str) -> Opened:
         """Open a sync database; raise StoreError where there is none, or none is shared."""
 
-    def relay(self, asked: Asked, etag: str | None) -> Deferred[Transfer | None]:
+    def relay(self, asked: Asked, etag: str | None, asker: str) -> Deferred[Transfer | None]:
         """Return what brings a listed package from this node's mirrors; None refuses."""
 
     def signature(self, file_name: str) -> tuple[Transfer, Deferred[bytes | None]] | None:
@@ -174,7 +175,8 @@ class Lan(Resource):
                 await self._coming(request, asked)
 
     async def _coming(self, request: Request, asked: Asked) -> None:
-        transfer = await self._shelf.relay(asked, request.getHeader("If-Match"))
+        asker = host_of(request.client)
+        transfer = await self._shelf.relay(asked, request.getHeader("If-Match"), asker)
         if transfer is None or transfer.size is None:
             self._refuse(request, http.SERVICE_UNAVAILABLE)
             return

@@ -152,8 +152,8 @@ class Transfer:
         self._asking: Source | None = None
         self.verified = False
         self._retired = False
-        #: Begun for peers: such are counted.
-        self.relaying = False
+        #: The address of the peer for which it was begun: such transfers are counted.
+        self.begun_by = ""
         #: The first byte (or a 304) is there; fails if no source had the file.
         self.begun: Outcome[None] = Outcome()
         #: The file is whole and right; fails if that cannot be.

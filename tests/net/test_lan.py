@@ -83,7 +83,7 @@ class FakeShelf:
         self.opened.append(OpenedBytes(data))
         return self.opened[-1]
 
-    def relay(self, asked: Asked, etag: str | None) -> Deferred[Transfer | None]:
+    def relay(self, asked: Asked, etag: str | None, asker: str) -> Deferred[Transfer | None]:
         self.relayed.append((asked, etag))
         if not self.lists:
             return succeed(None)
