@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 #: Seconds for a connection: on a LAN it is there at once, and a firewall drops in silence.
 PATIENCE = 1.0
 #: Knocks per second, and at once: for one asker, and for all.
-RATE, BURST = 0.5, 4
-RATE_OF_ALL, BURST_OF_ALL = 5, 20
+RATE, BURST = 0.5, 12
+RATE_OF_ALL, BURST_OF_ALL = 5, 40
 MOST_ASKERS = 256
 #: Databases told of; pacman.conf has a dozen.
 MOST_DATABASES = 32

@@ -96,5 +96,5 @@ class PartsTests(SynchronousTestCase):
         self, size: int, rates: list[float]
     ) -> None:
         # The last moments: some ticks, and one least part at the quickest source's speed.
-        slack = 1.5 + 2 * LEAST_PART / max(rates)
+        slack = 2.0 + 2 * LEAST_PART / max(rates)
         self.assertLess(simulate(size, rates), size / sum(rates) * 1.3 + slack)

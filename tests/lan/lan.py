@@ -61,7 +61,9 @@ def unavailable() -> str:
     return ""
 
 
-def wait_until(predicate: Callable[[], T | None], timeout: float, what: str) -> T:
+def wait_until(
+    predicate: Callable[[], T | None], timeout: float, what: str, every: float = 0.02
+) -> T:
     """Return the first true value of ``predicate``; AssertionError after ``timeout`` seconds."""
     deadline = time.monotonic() + timeout
     while True:
@@ -70,7 +72,7 @@ def wait_until(predicate: Callable[[], T | None], timeout: float, what: str) -> 
             return value
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {timeout:g} s: {what} (last: {value!r})")
-        time.sleep(0.02)
+        time.sleep(every)
 
 
 def working_folder(room: int = _ROOM) -> Path:

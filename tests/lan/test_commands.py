@@ -329,7 +329,7 @@ class DoctorTests(CommandTestCase):
             return bool(times) and max(times) < time.time() - 86_400
 
         # Each question has a peer knock, which answers a few in a row.
-        wait_until(read, 5, "the databases are read anew")
+        wait_until(read, 5, "the databases are read anew", every=0.5)
 
     def test_a_firewall_before_the_lan_port(self) -> None:
         self.healthy_pair()
