@@ -13,6 +13,7 @@ import hashlib
 import os
 import re
 import shutil
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -99,6 +100,8 @@ class LanTestCase(SynchronousTestCase):
         """Begin as every test does on this LAN, with these repositories, and tidy up behind."""
         self.lan = lan
         lan.reset()
+        #: What ``hold`` gave to each host.
+        self.held: defaultdict[str, set[str]] = defaultdict(set)
         lan.repositories = repositories
         self.mirror.start()
         self.mirror.reset()
@@ -138,12 +141,15 @@ class LanTestCase(SynchronousTestCase):
         for package in packages:
             for path in (package.path, package.signature):
                 shutil.copy2(path, host.cache / path.name)
+            self.held[host.name].add(package.file_name)
 
     def meet(self, *nodes: Node) -> None:
-        """Wait until each of these nodes knows every other, and how much it holds."""
+        """Wait until each of these nodes offers all that it was given, and the others know."""
 
         def have_met() -> bool:
             files = {node.host.name: node.status()["inventory"]["files"] for node in nodes}
+            if any(files[name] < len(self.held[name]) for name in files):
+                return False
             for node in nodes:
                 others = {name: count for name, count in files.items() if name != node.host.name}
                 known = {name: peer["files"] for name, peer in node.peers().items()}
