@@ -43,7 +43,7 @@ from flocon.net.fetch import (
 from flocon.net.transfers import Attempt, Subject, Transfers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from twisted.internet.defer import Deferred
@@ -364,17 +364,17 @@ class Desk:
         waited: float,
     ) -> Attempt | None:
         began = time.perf_counter()
-        order = self.order(name, servers, entry)
-        self._ledger.look_ups.add(time.perf_counter() - began)
         asked = [attempt.source for attempt in tried]
+        left = (one for one in self.candidates(name, servers, entry) if one not in asked)
+        now = self.reactor.seconds()
         if name.endswith(".sig") and _missing(tried):
             # A signature that one mirror lacks is not waited for at another that may be dead.
-            now = self.reactor.seconds()
-            order = [one for one in order if not self._standing.demoted(one.key, now)]
-        for source in order:
-            if source not in asked:
-                return Attempt(source, _limits(source))
-        mirrors = [source for source in order if source.origin is Origin.MIRROR]
+            left = (one for one in left if not self._standing.demoted(one.key, now))
+        source = next(left, None)
+        self._ledger.look_ups.add(time.perf_counter() - began)
+        if source is not None:
+            return Attempt(source, _limits(source))
+        mirrors = self._mirrors(name, servers, now)
         patience = min(PATIENT_FIRST_BYTE, PACMAN_PATIENCE - waited)
         slow = {one.source for one in tried if isinstance(one.failure, (Stalled, Broken))}
         again = [one for one in mirrors if one in slow and asked.count(one) < MOST_TRIES]
@@ -384,25 +384,36 @@ class Desk:
         return None
 
     def order(self, name: str, servers: Sequence[str], entry: Entry | None) -> list[Source]:
-        """Return everybody who would be asked for a file now, the first one first.
+        """Return everybody who would be asked for a file now, the first one first."""
+        return list(self.candidates(name, servers, entry))
+
+    def candidates(
+        self, name: str, servers: Sequence[str], entry: Entry | None
+    ) -> Iterator[Source]:
+        """Yield whom to ask for a file, one after the other; mostly the first one does.
 
         Peers only for what is listed: holders, then owners, then the mirrors, then those holders
         that failed lately.
         """
         now = self.reactor.seconds()
-        holders = self._holders(name, entry, now) if entry else []
-        good = [one for one in holders if not self._standing.demoted(one.key, now)]
-        last = [one for one in holders if one not in good]
-        owners = self._owners(entry) if entry else []
-        return [*good, *owners, *self._mirrors(name, servers, now), *last]
+        last: list[Source] = []
+        if entry is not None:
+            for source in self._holders(name, entry, now):
+                if self._standing.demoted(source.key, now):
+                    last.append(source)
+                else:
+                    yield source
+            yield from self._owners(entry)
+        yield from self._mirrors(name, servers, now)
+        yield from last
 
-    def _holders(self, name: str, entry: Entry, now: float) -> list[Source]:
+    def _holders(self, name: str, entry: Entry, now: float) -> Iterator[Source]:
         peers = {
             peer.node: peer for peer in self._neighbourhood.holding(entry.file_name, entry.content)
         }
         holders = [Holder(node, near=True) for node in peers]
-        ranked = rank_holders(holders, name, self._standing, now)
-        return [_peer_source(peers[holder.node], name) for holder in ranked]
+        for holder in rank_holders(holders, name, self._standing, now):
+            yield _peer_source(peers[holder.node], name)
 
     def _owners(self, entry: Entry) -> list[Source]:
         """Return the peers to ask to fetch a file that nobody holds, before the mirrors."""

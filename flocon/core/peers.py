@@ -94,6 +94,8 @@ class _Known:
     entry: float
     addresses: dict[str, _Address] = field(default_factory=dict)
     past: deque[str] = field(default_factory=lambda: deque(maxlen=PAST_EPOCHS))
+    #: What others see of it, made once for each change: every look-up asks for all peers.
+    view: Peer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,7 @@ class Peers:
         if address not in known.addresses:
             return Verdict.UNKNOWN
         known.said = said
+        known.view = None
         return Verdict.LEFT
 
     def _newcomer(self, now: float, address: str, said: Announcement) -> Verdict:
@@ -210,6 +213,7 @@ class Peers:
         return Verdict.RESTARTED
 
     def _note(self, known: _Known, now: float, address: str, said: Announcement) -> None:
+        known.view = None
         entry = known.addresses.get(address)
         if entry is None:
             known.addresses[address] = _Address(said.sequence, now, rank(address))
@@ -242,6 +246,7 @@ class Peers:
 
     def _drop_address(self, known: _Known, address: str) -> None:
         del known.addresses[address]
+        known.view = None
         self._at_address[address] -= 1
         if not self._at_address[address]:
             del self._at_address[address]
@@ -315,6 +320,12 @@ def rank(address: str) -> int:
 
 
 def _view(known: _Known) -> Peer:
+    if known.view is None:
+        known.view = _made(known)
+    return known.view
+
+
+def _made(known: _Known) -> Peer:
     said = known.said
     # Half a beat of grace: an address that missed just now is not given up at once.
     since = known.last_heard - 1.5 * said.beat

@@ -7,6 +7,7 @@ off. Times are wall-clock seconds, since terms outlive a restart.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,8 @@ class Quarantine:
 
     def __init__(self, records: Iterable[Record] = ()) -> None:
         self._records: dict[str, Record] = {}
+        #: How many records there are of each address.
+        self._addresses: Counter[str] = Counter()
         for record in records:
             self._keep(record)
 
@@ -68,7 +71,7 @@ class Quarantine:
         """Let a peer off, by node id or address; return whether it was held."""
         nodes = [one.node for one in self._records.values() if peer in {one.node, one.address}]
         for node in nodes:
-            del self._records[node]
+            self._forget(node)
         return bool(nodes)
 
     def record(self, node: str, address: str, now: float) -> Record | None:
@@ -82,15 +85,26 @@ class Quarantine:
 
     def _known(self, node: str, address: str) -> list[Record]:
         """Return the records of a peer: its own, and those of other ids at its address."""
+        if node not in self._records and not self._addresses[address]:
+            return []
         return [one for one in self._records.values() if one.node == node or one.address == address]
 
     def _keep(self, record: Record) -> None:
+        if record.node in self._records:
+            self._forget(record.node)
         self._records[record.node] = record
+        self._addresses[record.address] += 1
         while len(self._records) > MOST_RECORDS:
             loose = [one for one in self._records.values() if not one.banned]
             if not loose:
                 return
-            del self._records[min(loose, key=lambda one: one.until).node]
+            self._forget(min(loose, key=lambda one: one.until).node)
+
+    def _forget(self, node: str) -> None:
+        address = self._records.pop(node).address
+        self._addresses[address] -= 1
+        if not self._addresses[address]:
+            del self._addresses[address]
 
     def dump(self) -> list[dict[str, Any]]:
         """Return all records as plain values, for a file."""
