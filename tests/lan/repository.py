@@ -20,7 +20,7 @@ import sys
 import tarfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -43,12 +43,17 @@ _WORKERS = min(4, os.cpu_count() or 1)
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What to build: ``size`` is that of the incompressible payload, in bytes."""
+    """What to build: ``size`` is that of the incompressible payload, in bytes.
+
+    ``provides`` are packages that it stands for, ``files`` further files: paths and contents.
+    """
 
     name: str
     version: str
     size: int
     architecture: str = "x86_64"
+    provides: tuple[str, ...] = ()
+    files: tuple[tuple[str, str], ...] = ()
 
     @property
     def file_name(self) -> str:
@@ -141,6 +146,7 @@ def build(recipe: Recipe, folder: Path, seed: int) -> Package:
     members = {
         ".PKGINFO": _package_info(recipe),
         f"usr/share/{recipe.name}/payload": payload,
+        **{path: text.encode() for path, text in recipe.files},
     }
     members = {".MTREE": _mtree(members), **members}
     archive = io.BytesIO()
@@ -168,7 +174,8 @@ def _package_info(recipe: Recipe) -> bytes:
         "arch": recipe.architecture,
         "license": "custom",
     }
-    return "".join(f"{key} = {value}\n" for key, value in fields.items()).encode()
+    pairs = [*fields.items(), *(("provides", name) for name in recipe.provides)]
+    return "".join(f"{key} = {value}\n" for key, value in pairs).encode()
 
 
 def _mtree(members: dict[str, bytes]) -> bytes:
@@ -371,7 +378,7 @@ class Repository:
 
 def _next_release(recipe: Recipe) -> Recipe:
     version, _, release = recipe.version.rpartition("-")
-    return Recipe(recipe.name, f"{version}-{int(release) + 1}", recipe.size, recipe.architecture)
+    return replace(recipe, version=f"{version}-{int(release) + 1}")
 
 
 #: Names and versions with what file names may carry: epochs, ``+``, ``.``, ``_`` and ``@``.

@@ -62,11 +62,15 @@ class Installed(SynchronousTestCase):
                 "usr/lib/firewalld/services/flocon.xml",
                 "usr/lib/systemd/system/flocon.service",
                 "usr/lib/sysusers.d/flocon.conf",
+                "usr/share/bash-completion/completions/flocon",
                 "usr/share/doc/flocon/NEWS.rst",
                 "usr/share/doc/flocon/README.rst",
+                "usr/share/fish/vendor_completions.d/flocon.fish",
+                "usr/share/flocon/grafana.json",
                 "usr/share/flocon/nftables.conf",
                 "usr/share/libalpm/hooks/flocon-plugins.hook",
                 "usr/share/licenses/flocon/LICENSE",
+                "usr/share/zsh/site-functions/_flocon",
             },
         )
 
