@@ -104,13 +104,32 @@ systemd-sysusers
 systemctl daemon-reload
 systemctl start probe
 said() { systemctl show flocon --property="$1" --value; }
-systemctl start flocon
+systemctl enable --now flocon
 echo "$? $(said ActiveState) $(said StatusText)" >started
+systemctl is-enabled flocon >enabled
 python -c 'from urllib.request import urlopen
 print(urlopen("http://127.0.0.1:19433/status.json").read().decode())' >status
 stat -c '%U %a' /var/cache/flocon /run/flocon >folders
 systemctl reload flocon
-echo "$? $(said ActiveState)" >reloaded
+status=$?
+# The signal is sent; the node says when it has read its settings.
+for i in 1 2 3 4 5 6 7 8 9 10; do
+  [ "$(said ActiveState)" = reloading ] || break
+  sleep 0.2
+done
+echo "$status $(said ActiveState)" >reloaded
+mv /etc/flocon.toml /etc/flocon.toml.good
+echo 'nonsense = 1' >/etc/flocon.toml
+systemctl reload flocon
+for i in 1 2 3 4 5 6 7 8 9 10; do
+  journalctl -u flocon -p warning >warnings
+  grep -q nonsense warnings && break
+  sleep 0.2
+done
+mv /etc/flocon.toml.good /etc/flocon.toml
+before=$(said MainPID)
+systemctl restart flocon
+echo "$? $(said ActiveState) $([ "$(said MainPID)" != "$before" ] && echo anew)" >restarted
 sleep 3
 echo "$(said ActiveState) $(said NRestarts)" >beaten
 kill -STOP $(said MainPID)
@@ -120,6 +139,7 @@ for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do
 done
 said Result >stalled
 systemctl stop flocon
+journalctl -u flocon >log
 journalctl --quiet --unit=flocon --output=json >journal
 """
 # Beaten every second, so that a test need not wait for a minute.
@@ -339,8 +359,12 @@ class Running(Booted):
     def test_its_folders_are_its_own(self) -> None:
         self.assertEqual(self.said("folders"), "flocon 755\nflocon 755")
 
-    def test_a_reload_ends_ready(self) -> None:
+    def test_it_is_started_with_the_system(self) -> None:
+        self.assertEqual(self.said("enabled"), "enabled")
+
+    def test_a_reload_or_restart_ends_ready(self) -> None:
         self.assertEqual(self.said("reloaded"), "0 active")
+        self.assertEqual(self.said("restarted"), "0 active anew")
 
     def test_the_watchdog_is_content_with_it_and_ends_a_stalled_one(self) -> None:
         self.assertEqual(self.said("beaten"), "active 0")
@@ -350,6 +374,9 @@ class Running(Booted):
         entries: list[dict[str, Any]] = [
             json.loads(line) for line in self.said("journal").splitlines()
         ]
+        self.assertIn("settings read anew", self.said("log"))
+        self.assertIn("nonsense", self.said("warnings"))
+        self.assertNotIn("settings read anew", self.said("warnings"))
         own = [entry for entry in entries if entry.get("LOGGER") == "flocon.service.Node"]
         self.assertTrue(own)
         first = own[0]
