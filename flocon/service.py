@@ -177,7 +177,7 @@ class Node(MultiService):
             reactor, settings.presence.interfaces, self._multicast.set_links
         )
         bandwidth = settings.peers.bandwidth
-        lan = Lan(
+        self._lan_face = Lan(
             self.desk,
             Pacer(reactor, bandwidth) if bandwidth else None,
             Knocker(
@@ -187,10 +187,9 @@ class Node(MultiService):
                 default_port=LAN_PORT,
             ),
         )
-        self._lan_counters = lan.counters
         self._lan = Site(
             reactor,
-            lan,
+            self._lan_face,
             most_connections=MOST_LAN_CONNECTIONS,
             most_per_address=MOST_LAN_PER_ADDRESS,
         )
@@ -354,6 +353,7 @@ class Node(MultiService):
         for port in self._ports:
             await defer.maybeDeferred(port.stopListening)
         self._ports.clear()
+        self._lan_face.close()
         self.neighbourhood.stop()
         await self.desk.stop()
         await self._inventory_pool.closeCachedConnections()
@@ -572,7 +572,7 @@ class Node(MultiService):
 
     def _figures(self) -> Figures:
         """Return what ``/metrics`` says."""
-        return self.ledger.figures(self.status(), self._lan_counters + self._lan.counters)
+        return self.ledger.figures(self.status(), self._lan_face.counters + self._lan.counters)
 
     def _peer_status(self, peer: Peer, now: float) -> dict[str, Any]:
         record = self.quarantine.record(peer.node, peer.address, time.time())

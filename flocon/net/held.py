@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from base64 import b64encode
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Protocol
@@ -35,6 +36,36 @@ class Opened(Protocol):
     def fileno(self) -> int: ...
 
     def close(self) -> None: ...
+
+
+class InMemory:
+    """Bytes that are sent as a file is: the kernel has them once, however many read them slowly.
+
+    ``modified`` is in seconds since 1970. Raises OSError where the system gives no descriptor.
+    """
+
+    __slots__ = ("_descriptor", "modified", "size")
+
+    def __init__(self, data: bytes, modified: float = 0.0) -> None:
+        self._descriptor = os.memfd_create("flocon", os.MFD_CLOEXEC)
+        self.size = len(data)
+        self.modified = modified
+        try:
+            left = memoryview(data)
+            while left:
+                left = left[os.write(self._descriptor, left) :]
+        except OSError:
+            self.close()
+            raise
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def close(self) -> None:
+        """Give the descriptor back; again is no error."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
 
 async def send_opened(

@@ -8,6 +8,7 @@ is counted, not logged.
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from contextlib import suppress
 from itertools import islice
@@ -18,11 +19,12 @@ from twisted.internet.task import deferLater
 from twisted.web import http
 from twisted.web.resource import Resource
 
+from flocon.core.extents import Extent
 from flocon.core.inventory import format_inventory
 from flocon.core.names import Kind, parse_file_name, parse_parts
 from flocon.errors import FloconError, StoreError
 from flocon.net.growing import send_growing
-from flocon.net.held import send_opened
+from flocon.net.held import InMemory, send_extent, send_opened
 from flocon.net.respond import finish_text, refuse, respond
 from flocon.net.site import host_of
 from flocon.net.transfers import Reader
@@ -49,6 +51,9 @@ TOO_MANY_REQUESTS = 429
 LONGEST_PATH = 1_024
 #: Lines of an inventory written between two turns of the reactor.
 SLICE = 2_000
+#: Changes told by themselves, in about half a millisecond; whoever missed more reads all, which is
+#: written once for everybody.
+MOST_CHANGES = 512
 
 
 class Shelf(Protocol):
@@ -92,7 +97,7 @@ class Lan(Resource):
         self._knocker = knocker
         self.counters: Counter[str] = Counter()
         # The last whole inventory that was written, with its generation; and its being written.
-        self._written: tuple[int, bytes] | None = None
+        self._written: tuple[int, InMemory] | None = None
         self._writing: Outcome[None] | None = None
 
     def render(self, request: Request) -> int:
@@ -212,18 +217,41 @@ class Lan(Resource):
     async def _inventory(self, request: Request) -> None:
         since = _number(request, b"since")
         changes = None if since is None else self._shelf.inventory.since(since)
-        body = await self._whole() if changes is None else self._lines(changes, whole=False)
         self.counters["inventories"] += 1
         request.setHeader("Content-Type", "text/plain; charset=us-ascii")
+        if changes is None or len(changes) > MOST_CHANGES:
+            await self._send_whole(request)
+            return
+        body = self._lines(changes)
         request.setHeader("Content-Length", str(len(body)))
         request.write(b"" if request.method == b"HEAD" else body)
         request.finish()
 
-    def _lines(self, changes: Iterable[Change], *, whole: bool) -> bytes:
+    def _lines(self, changes: Iterable[Change]) -> bytes:
         generation = self._shelf.inventory.generation
-        return b"".join(format_inventory(self._shelf.epoch, generation, changes, whole=whole))
+        return b"".join(format_inventory(self._shelf.epoch, generation, changes, whole=False))
 
-    async def _whole(self) -> bytes:
+    async def _send_whole(self, request: Request) -> None:
+        """Send the whole inventory, which may be many megabytes, as its reader takes it."""
+        written = await self._whole()
+        request.setHeader("Content-Length", str(written.size))
+        if request.method == b"HEAD":
+            request.finish()
+            return
+        # A descriptor of its own: the next generation replaces the file.
+        descriptor = os.dup(written.fileno())
+        try:
+            await send_extent(
+                request,
+                Extent(0, written.size),
+                fileno=lambda: descriptor,
+                limit=lambda _: written.size,
+                sent=lambda _: None,
+            )
+        finally:
+            os.close(descriptor)
+
+    async def _whole(self) -> InMemory:
         """Return the whole inventory: written once for each generation, whoever asks."""
         while self._writing is not None:
             await self._writing.wait()
@@ -231,7 +259,9 @@ class Lan(Resource):
         if self._written is None or self._written[0] != generation:
             writing = self._writing = Outcome()
             try:
-                self._written = await self._write_whole()
+                generation, text = await self._write_whole()
+                self.close()
+                self._written = generation, InMemory(text)
             finally:
                 self._writing = None
                 writing.succeed(None)
@@ -248,6 +278,12 @@ class Lan(Resource):
             if len(pieces) > 1:
                 await deferLater(self._shelf.reactor, 0)
         return generation, b"".join(pieces)
+
+    def close(self) -> None:
+        """Give the written inventory's memory back; who is being sent it has it still."""
+        if self._written is not None:
+            self._written[1].close()
+            self._written = None
 
 
 def _segments(path: bytes) -> list[str]:

@@ -1,46 +1,84 @@
 """The HTTP server both faces stand on: twisted.web's, with bounds and without a line a request.
 
 What a stranger can make it do is bounded here: connections in all and per address, header sizes
-(twisted.web's own), idle time, and no request bodies at all.
+(twisted.web's own), idle time, answers that are not taken, requests sent ahead, and no request
+bodies at all.
 """
 
 from __future__ import annotations
 
+import socket
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.protocol import connectionDone
 from twisted.web import http, server
 
 if TYPE_CHECKING:
-    from twisted.internet.interfaces import IAddress
+    from twisted.internet.interfaces import IAddress, IDelayedCall
     from twisted.python.failure import Failure
     from twisted.web.resource import IResource
 
 #: Seconds a connection may be idle between requests, or take for the headers of one.
 IDLE_SECONDS = 60
+#: Seconds in which a client must take something of what is there for it.
+STANDSTILL_SECONDS = 30.0
 
 
 class Channel(http.HTTPChannel):
     """One connection; counted, and silent about those that time out."""
 
     site: Site
+    #: A request that is answered, while its answer is on its way or others wait for their turn.
+    _answered: Any = None
+    _turn: IDelayedCall | None = None
 
     def connectionMade(self) -> None:
         self._address = host_of(self.getPeer())
+        _end_at_standstill(self.transport, STANDSTILL_SECONDS)
         super().connectionMade()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.site.release(self._address)
+        self._answered = None
+        if self._turn is not None:
+            self._turn.cancel()
+            self._turn = None
         super().connectionLost(reason)
+
+    def requestDone(self, request: http.Request) -> None:
+        """Go on to the next request: at once, unless that one was sent ahead.
+
+        twisted.web would answer in one go whatever a segment brought, some thousand requests, and
+        keep all those answers in memory. Here each waits until the reactor was elsewhere, and until
+        the answer before it has left for the kernel.
+        """
+        if self._waitingForTransport:
+            self._answered = request
+        elif self._buffer or self._dataBuffer:
+            self._turn = self.callLater(0, lambda: self._next(request))
+        else:
+            super().requestDone(request)
+
+    def _next(self, request: http.Request) -> None:
+        self._turn = None
+        super().requestDone(request)
+
+    def resumeProducing(self) -> None:
+        super().resumeProducing()
+        if self._answered is not None:
+            request, self._answered = self._answered, None
+            self.requestDone(request)
 
     def resetTimeout(self) -> None:
         """Give no more time for a piece of a request: the head is due from the last answer on."""
 
     def timeoutConnection(self) -> None:
-        # HTTPChannel writes a line for each; a stranger could fill a log with them.
+        # HTTPChannel writes a line for each; a stranger could fill a log with them. Not aborted:
+        # the end of the last answer may still be on its way to a slow client.
         self.site.counters["timed out"] += 1
-        self.forceAbortClient()
+        self.loseConnection()
 
     def forceAbortClient(self) -> None:
         """Close the connection, in HTTPChannel's own way but for the line it writes."""
@@ -121,6 +159,21 @@ class Site(server.Site):
         self._connections[address] -= 1
         if self._connections[address] <= 0:
             del self._connections[address]
+
+
+def _end_at_standstill(transport: Any, seconds: float) -> None:
+    """Have the kernel end a connection whose client takes nothing of what was sent for so long.
+
+    TCP_USER_TIMEOUT (tcp(7)) counts what no application can see: bytes that are sent and not
+    confirmed, or wait for a window that stays shut (that since Linux 5.11). It ends with whatever
+    gets through, however slowly, and does not begin while there is nothing to send. So a file that
+    grows slowly is not taken for a client that reads slowly.
+    """
+    # Beneath TLS lies another transport; in memory none has a socket, and Unix sockets no such end.
+    handle = getattr(getattr(transport, "transport", transport), "socket", None)
+    if isinstance(handle, socket.socket):
+        with suppress(OSError):
+            handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(seconds * 1_000))
 
 
 def host_of(address: object) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from typing import Any
 from urllib.parse import quote
 
 from hypothesis import given, settings
@@ -16,7 +17,9 @@ from flocon.core.names import Asked
 from flocon.core.sources import Origin, Source
 from flocon.core.traffic import Traffic
 from flocon.errors import StoreError, Unreachable
+from flocon.net import lan
 from flocon.net.fetch import Limits
+from flocon.net.held import InMemory
 from flocon.net.lan import Lan
 from flocon.net.loopback import Found
 from flocon.net.transfers import Attempt, Subject, Transfer, Transfers
@@ -111,6 +114,7 @@ class LanTestCase(SynchronousTestCase):
 
     def finish(self) -> None:
         self.browser.close()
+        self.lan.close()
         self.shelf.transfers.stop()
         self.assertEqual([one.closed for one in self.shelf.opened], [1] * len(self.shelf.opened))
         self.assertEqual(self.shelf.tools.reactor.getDelayedCalls(), [])
@@ -298,6 +302,50 @@ class Inventories(LanTestCase):
             "?since=" + "9" * 16,
         ):
             self.assertTrue(self.read(query).whole, query)
+
+    def test_who_missed_many_changes_reads_the_whole(self) -> None:
+        self.patch(lan, "MOST_CHANGES", 2)
+        self.assertFalse(self.read("?since=1").whole)
+        self.assertTrue(self.read("?since=0").whole)
+
+    def test_the_whole_is_written_once_for_each_generation(self) -> None:
+        written: list[int] = []
+
+        def in_memory(data: bytes) -> InMemory:
+            written.append(len(data))
+            return InMemory(data)
+
+        self.patch(lan, "InMemory", in_memory)
+        for _ in range(5):
+            self.read()
+        self.assertEqual(len(written), 1)
+        self.shelf.inventory.put("p3-1-1-any.pkg.tar.zst", Content(3, bytes(32)))
+        self.assertIn(b" p3-1-1-any", self.get("/inventory").body)
+        self.assertEqual(len(written), 2)
+
+    def test_who_reads_the_whole_slowly_gets_what_it_began_with(self) -> None:
+        for at in range(3_000):
+            self.shelf.inventory.put(f"q{at}-1-1-any.pkg.tar.zst", Content(at, bytes(32)))
+        slow = self.browser.ask("/inventory")
+        transport: Any = slow.transport
+        write = transport.write
+
+        def write_and_be_full(data: bytes) -> None:
+            write(data)
+            transport.producer.pauseProducing()
+
+        transport.write = write_and_be_full
+        self.shelf.reactor.advance(0)
+        sent = len(slow.raw)
+        self.assertFalse(slow.answer.whole)
+        self.shelf.inventory.put("p3-1-1-any.pkg.tar.zst", Content(3, bytes(32)))
+        self.browser.ask("/inventory")
+        self.shelf.reactor.advance(0)
+        self.assertEqual(len(slow.raw), sent)
+        transport.write = write
+        transport.producer.resumeProducing()
+        self.assertTrue(slow.answer.whole)
+        self.assertNotIn(b" p3-1-1-any", slow.answer.body)
 
     def test_head_has_no_body(self) -> None:
         found = self.browser.ask("/inventory", "HEAD").answer

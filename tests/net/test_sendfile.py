@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request
 
 from flocon.core.extents import Extent
-from flocon.net import held, sendfile
+from flocon.net import held, sendfile, site
 from flocon.net.held import send_extent
 from flocon.net.respond import respond
 from flocon.net.site import Site
@@ -131,11 +132,11 @@ class Sending:
         path.write_bytes(DATA)
         self.files = Growing(path)
         self.test.addCleanup(self.files.file.close)
-        site: Any = Site(reactor, self.files, most_connections=100)
+        face: Any = Site(reactor, self.files, most_connections=100)
         if self.tls:
-            port: Any = reactor.listenSSL(0, site, CERTIFICATE.options(), interface="127.0.0.1")  # type: ignore[attr-defined]
+            port: Any = reactor.listenSSL(0, face, CERTIFICATE.options(), interface="127.0.0.1")  # type: ignore[attr-defined]
         else:
-            port = reactor.listenTCP(0, site, interface="127.0.0.1")
+            port = reactor.listenTCP(0, face, interface="127.0.0.1")
         self.test.addCleanup(port.stopListening)
         self.port = port.getHost().port
 
@@ -213,6 +214,39 @@ class Sending:
         await client.has(10)
         self.transport.loseConnection()
         await self.files.ended
+
+    async def test_a_client_that_takes_nothing_is_cut_off_and_its_answer_ended(self) -> None:
+        self.test.patch(site, "STANDSTILL_SECONDS", 0.3)
+        client = await self.connect()
+        await client.has(100_000)
+        self.transport.pauseProducing()
+        await self.files.ended
+        self.test.assertLess(self.files.sent, SIZE)
+
+    async def test_a_client_that_sips_is_not_cut_off(self) -> None:
+        self.test.patch(site, "STANDSTILL_SECONDS", 0.6)
+        client = await self.connect()
+        await client.has(100_000)
+        self.transport.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        for _ in range(15):
+            self.transport.pauseProducing()
+            await deferLater(reactor, 0.1)
+            self.transport.resumeProducing()
+            await client.has(client.length + 10_000)
+        self.test.assertFalse(self.files.ended.called)
+        self.test.assertLess(self.files.sent, SIZE)
+        await client.has(SIZE)
+        self.test.assertTrue(client.body == DATA)
+
+    async def test_a_file_that_grows_slowly_is_not_the_clients_fault(self) -> None:
+        self.test.patch(site, "STANDSTILL_SECONDS", 0.2)
+        self.files.limit = 10
+        client = await self.connect()
+        await client.has(10)
+        await deferLater(reactor, 0.8)
+        self.files.grow(SIZE)
+        await client.has(SIZE)
+        self.test.assertTrue(client.body == DATA)
 
     async def test_nothing_goes_beyond_the_limit(self) -> None:
         self.files.limit = 0

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from twisted.internet import protocol, reactor
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
-from twisted.internet.task import Clock
+from twisted.internet.task import Clock, deferLater
 from twisted.internet.testing import StringTransport
 from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import Request
 
@@ -23,10 +26,13 @@ class Hello(Resource):
     def __init__(self) -> None:
         super().__init__()
         self.requests: list[Request] = []
+        self.rendering: Callable[[], None] = lambda: None
+        self.body = b"hello"
 
     def render(self, request: Request) -> bytes:
         self.requests.append(request)
-        return b"hello"
+        self.rendering()
+        return self.body
 
 
 class SiteTests(SynchronousTestCase):
@@ -132,10 +138,83 @@ class SiteTests(SynchronousTestCase):
             self.clock.advance(IDLE_SECONDS / 2)
         self.assertLess(at, 10)
 
+    def test_requests_sent_ahead_are_answered_one_a_turn(self) -> None:
+        transport = self.connected()
+        ahead = b"".join(b"GET /%d HTTP/1.1\r\nHost: h\r\n\r\n" % at for at in range(100))
+        transport.channel.dataReceived(ahead)
+        for answered in range(1, 100):
+            self.assertEqual(len(self.hello.requests), answered)
+            # Not advance(0), which also makes the calls that come up meanwhile.
+            (call,) = self.clock.calls
+            self.clock.calls.clear()
+            call.called = 1
+            call.func()
+        self.assertEqual(
+            [request.path for request in self.hello.requests], [b"/%d" % at for at in range(100)]
+        )
+        self.assertEqual(transport.value().count(b"\r\n\r\nhello"), 100)
+
+    def test_who_leaves_is_not_answered_what_was_sent_ahead(self) -> None:
+        transport = self.connected()
+        transport.channel.dataReceived(b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n" * 2)
+        self.close(transport)
+        self.assertEqual((len(self.hello.requests), self.clock.getDelayedCalls()), (1, []))
+
+    def test_the_next_answer_waits_until_the_last_has_left(self) -> None:
+        transport = self.connected()
+        # What a transport says whose buffer is full, and when it is empty again.
+        self.hello.rendering = transport.channel.pauseProducing
+        transport.channel.dataReceived(b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n" * 3)
+        for answered in (1, 2, 3):
+            self.clock.pump([0] * 10)
+            self.assertEqual(len(self.hello.requests), answered)
+            transport.channel.resumeProducing()
+
     def test_nothing_is_left_to_do_when_all_have_gone(self) -> None:
         self.close(self.connected())
         self.site.doStop()
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class Reading(protocol.Protocol):
+    """Reads nothing until told to, and then to the end."""
+
+    transport: Any
+
+    def __init__(self) -> None:
+        self.data = b""
+        self.ended: Deferred[None] = Deferred()
+
+    def connectionMade(self) -> None:
+        self.transport.pauseProducing()
+        self.transport.write(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+
+    def dataReceived(self, data: bytes) -> None:
+        self.data += data
+
+    def connectionLost(self, reason: Failure = protocol.connectionDone) -> None:
+        self.ended.callback(None)
+
+
+class Endings(TestCase):
+    timeout = 20
+
+    async def test_an_idle_connection_is_closed_and_its_last_answer_not_lost(self) -> None:
+        clock, hello = Clock(), Hello()
+        hello.body = bytes(200_000)
+        site: Any = Site(clock, hello, most_connections=5)
+        port: Any = reactor.listenTCP(0, site, interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        client = Reading()
+        creator = protocol.ClientCreator(reactor, lambda: client)
+        await creator.connectTCP("127.0.0.1", port.getHost().port)
+        while not hello.requests or not hello.requests[0].finished:
+            await deferLater(reactor, 0.01)
+        clock.advance(IDLE_SECONDS)
+        self.assertEqual(site.counters["timed out"], 1)
+        client.transport.resumeProducing()
+        await client.ended
+        self.assertEqual(client.data.partition(b"\r\n\r\n")[2], hello.body)
 
 
 class Hosts(SynchronousTestCase):
