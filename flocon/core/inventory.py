@@ -30,8 +30,10 @@ LOG_LENGTH = 4096
 MOST_FILES_OF_A_PEER = 100_000
 #: Distinct files of all peers together: bounds the table at about 150 MB in the worst case.
 MOST_FILES = 400_000
-#: Peers whose files are kept; the width of a bit mask.
+#: Peers whose files are kept.
 MOST_HOLDERS = 1_024
+#: Bits beyond one for each of them: for those that left, until a sweep has cleared theirs.
+SPARE_BITS = 512
 #: Rows that a search looks at in one go: about 3 ms.
 SEARCH_SLICE = 20_000
 #: ``+ SIZE SHA256 NAME``, each at its longest.
@@ -144,15 +146,16 @@ class Holders:
 
     def __init__(self, most_files: int = MOST_FILES, most_holders: int = MOST_HOLDERS) -> None:
         self._most_files = most_files
+        self._most_holders = most_holders
         self._masks: dict[bytes, int] = {}
         self._sizes: dict[bytes, int] = {}
         self._peers: dict[str, _Peer] = {}
         self._by_bit: dict[int, str] = {}
         self._live = 0
         self._stale = 0
-        self._free_bits = list(range(most_holders - 1, -1, -1))
+        self._free_bits = list(range(most_holders + SPARE_BITS - 1, -1, -1))
         self._sweeping: Iterator[None] | None = None
-        #: Files of peers that were not noted because a bound was reached.
+        #: Files, and peers, that were not noted because a bound was reached.
         self.overflowed = 0
 
     def __len__(self) -> int:
@@ -164,13 +167,17 @@ class Holders:
         return None if known is None else Replica(known.generation, known.files, known.bytes)
 
     def replace(self, peer: str, generation: int, changes: Iterable[Change]) -> None:
-        """Take the whole inventory of ``peer`` as read at ``generation``."""
+        """Take the whole inventory of ``peer`` as read at ``generation``.
+
+        One peer more than are kept is left out: it has no replica then.
+        """
         self.forget(peer)
-        if not self._free_bits:
-            self.sweep_all()
-        if not self._free_bits:
+        if len(self._peers) >= self._most_holders:
             self.overflowed += 1
             return
+        if not self._free_bits:
+            # All at once, and only where nobody swept in time.
+            self.sweep_all()
         bit = self._free_bits.pop()
         self._by_bit[bit] = peer
         self._live |= 1 << bit

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet import defer, task
 
+from flocon.core.buckets import Bucket
 from flocon.core.inventory import Holders
 from flocon.core.presence import Heard, PeerCame, PeerLeft, PeerRestarted
 from flocon.core.replication import Apply, Nothing, next_step
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 #: Changes of a replica applied between two turns of the reactor.
 SLICE = 5_000
+#: Lines for who comes and goes: per second in the long run, and at once (a LAN that starts).
+LINE_RATE, LINE_BURST = 0.2, 200
 #: The ability to fetch for others, as it is announced.
 RELAY = "relay"
 #: The ability to give databases away.
@@ -57,19 +60,21 @@ class Neighbourhood:
         self.holders = Holders()
         self._mending: dict[str, Deferred[None]] = {}
         self._sweep: IDelayedCall | None = None
+        self._lines = Bucket(LINE_RATE, LINE_BURST)
+        self._unsaid = 0
 
     def event(self, event: Event) -> None:
         """Take what presence tells."""
         match event:
             case PeerCame(peer):
                 self._standing.pardon(peer.node)
-                self._log.info("{name} at {address} is here", name=peer.name, address=peer.address)
+                self._tell("{name} at {address} is here", name=peer.name, address=peer.address)
             case PeerRestarted(peer):
                 self._standing.pardon(peer.node)
                 self._forget(peer.node)
             case PeerLeft(peer, reason):
                 self._forget(peer.node)
-                self._log.info(
+                self._tell(
                     "{name} at {address} has gone ({reason})",
                     name=peer.name,
                     address=peer.address,
@@ -87,10 +92,23 @@ class Neighbourhood:
                 elif not isinstance(step, Nothing) and peer.node not in self._mending:
                     self._mend(peer, step.since)
 
+    def _tell(self, line: str, **fields: str) -> None:
+        """Write a line for who comes or goes, unless somebody makes up peers by the hundred."""
+        if not self._lines.take(self._reactor.seconds()):
+            self._unsaid += 1
+            return
+        if self._unsaid:
+            self._log.info("{count} more peers came or left", count=self._unsaid)
+            self._unsaid = 0
+        self._log.info(line, **fields)
+
     def _forget(self, node: str) -> None:
         if mending := self._mending.pop(node, None):
             mending.cancel()
         self.holders.forget(node)
+        self._sweep_soon()
+
+    def _sweep_soon(self) -> None:
         if self._sweep is None:
             self._sweep = self._reactor.callLater(0, self._sweep_on)
 
@@ -127,6 +145,11 @@ class Neighbourhood:
             return
         if answer.whole:
             self.holders.replace(peer.node, 0, ())
+            self._sweep_soon()
+            if self.holders.replica(peer.node) is None:
+                # More peers than are kept: it is not read again at each of its beats.
+                self._standing.failed(key, self._reactor.seconds())
+                return
         elif (replica := self.holders.replica(peer.node)) is None or replica.generation != since:
             return
         for start in range(0, len(answer.changes), SLICE):

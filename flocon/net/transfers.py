@@ -18,7 +18,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 
 from flocon.core import release
-from flocon.core.extents import Extents
+from flocon.core.extents import Extent, Extents
 from flocon.core.sources import Origin
 from flocon.core.verify import Verifier
 from flocon.errors import Broken, Contradicted, FloconError, SourceError, StoreError, Unreachable
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall
     from twisted.web.iweb import IAgent
 
-    from flocon.core.extents import Extent
     from flocon.core.inventory import Content
     from flocon.core.sources import Source
 
@@ -43,6 +42,8 @@ if TYPE_CHECKING:
 HASH_AHEAD = 2 << 20
 HASH_INLINE = 256 << 10
 HASH_STEP = 1 << 20
+#: Seconds that moving a file to another disk may take, in the reactor's thread.
+MOVE_SECONDS = 0.04
 #: Seconds a transfer goes on when nobody follows it any more: pacman may come back.
 GRACE = 15.0
 #: Signatures kept for the question that follows each package.
@@ -436,18 +437,33 @@ class Transfer:
         return StoreError(self.subject.file_name, error.strerror or str(error))
 
     def _move_to_spare(self) -> None:
+        """Go on in a file elsewhere; raise StoreError where there is no room, or no time.
+
+        Copied here and now, since nothing may be written, read or hashed between two files. What
+        takes longer than a moment (in memory, some hundred megabytes) is given up: its readers are
+        cut off, and pacman asks its next server for the rest. Copying in a thread would save those
+        few, at the price of a transfer that lies in two places; and a disk is seldom full in the
+        middle of a file, since there was room for all of it when it was begun.
+        """
         old = self.incoming
         if not old.keep:
             raise StoreError(self.subject.file_name, "there is no room for it, not even in memory")
         new = self._tools.spare()
         try:
-            for extent in self._arrived:
-                _copy(old.fileno(), new.fileno(), extent)
+            self._copy_to(new.fileno(), self._clock.seconds() + MOVE_SECONDS)
         except OSError as error:
             new.close()
             raise self._no_room(error) from None
         self._file = new
         old.close()
+
+    def _copy_to(self, new: int, until: float) -> None:
+        """Copy what has arrived; raise OSError where it cannot be had, or takes too long."""
+        for extent in self._arrived:
+            for step in _steps(extent):
+                if self._clock.seconds() > until:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                _copy(self.incoming.fileno(), new, step)
 
     def _poke(self) -> None:
         if not self.begun.known and self._releasable():
@@ -728,14 +744,17 @@ def _hash_until(verifier: Verifier, descriptor: int, end: int) -> None:
         verifier.update(data)
 
 
+def _steps(extent: Extent) -> Iterator[Extent]:
+    for start in range(extent.start, extent.end, HASH_STEP):
+        yield Extent(start, min(start + HASH_STEP, extent.end))
+
+
 def _copy(old: int, new: int, extent: Extent) -> None:
-    position = extent.start
-    while position < extent.end:
-        data = os.pread(old, min(HASH_STEP, extent.end - position), position)
-        if not data:
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
-        _write_all(new, position, data)
-        position += len(data)
+    """Copy a step of a file; raise OSError where it has less than that."""
+    data = os.pread(old, len(extent), extent.start)
+    if len(data) < len(extent):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+    _write_all(new, extent.start, data)
 
 
 def _write_all(descriptor: int, position: int, data: bytes) -> None:

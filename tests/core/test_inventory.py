@@ -231,6 +231,28 @@ class HoldersTests(SynchronousTestCase):
         self.assertIsNone(holders.replica("b"))
         self.assertEqual(holders.overflowed, 1)
 
+    def test_one_more_peer_than_are_kept_is_left_out_until_another_leaves(self) -> None:
+        holders = Holders()
+        for at in range(module.MOST_HOLDERS + 1):
+            holders.replace(f"n{at}", 1, [Change(NAMES[0], CONTENTS[0])])
+        last = f"n{module.MOST_HOLDERS}"
+        holders.apply(last, 2, [Change(NAMES[1], CONTENTS[0])])
+        self.assertEqual(len(holders.holding(NAMES[0], CONTENTS[0])), module.MOST_HOLDERS)
+        self.assertEqual(holders.holding(NAMES[1], CONTENTS[0]), [])
+        self.assertEqual((holders.replica(last), holders.overflowed), (None, 1))
+        holders.forget("n0")
+        holders.replace(last, 2, [Change(NAMES[1], CONTENTS[0])])
+        self.assertEqual(holders.holding(NAMES[1], CONTENTS[0]), [last])
+
+    def test_who_is_read_anew_again_and_again_takes_no_bits_away(self) -> None:
+        self.patch(module, "SPARE_BITS", 2)
+        holders = Holders(most_holders=2)
+        holders.replace("a", 1, [Change(NAMES[0], CONTENTS[0])])
+        for generation in range(50):
+            holders.replace("b", generation, [Change(NAMES[0], CONTENTS[0])])
+        self.assertEqual(set(holders.holding(NAMES[0], CONTENTS[0])), {"a", "b"})
+        self.assertEqual(holders.overflowed, 0)
+
     def test_the_table_is_bounded(self) -> None:
         holders = Holders(most_files=2)
         holders.replace("a", 1, [Change(name, CONTENTS[0]) for name in NAMES])

@@ -7,9 +7,10 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.core.inventory import Change, Content, InventoryReader, format_inventory
+from flocon.core.inventory import Change, Content, Holders, InventoryReader, format_inventory
 from flocon.core.messages import Announcement, Kind
 from flocon.core.peers import Peer
 from flocon.core.presence import Event, Heard, PeerCame, PeerLeft, PeerRestarted
@@ -137,6 +138,14 @@ class NeighbourhoodTestCase(SynchronousTestCase):
         self.client.answer(generation, *changes, whole=True)
         self.settle()
 
+    def log_lines(self) -> list[LogEvent]:
+        """Return the list that every line of the log goes into from now on."""
+        lines: list[LogEvent] = []
+        observer: Any = lines.append
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        return lines
+
     def assertHolding(self, one: Change, *nodes: str) -> None:
         found = self.neighbourhood.holding(one.file_name, one.content)
         self.assertEqual([who.node for who in found], list(nodes))
@@ -237,6 +246,42 @@ class Reading(NeighbourhoodTestCase):
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.hear(a, 1, 1)
         self.assertEqual(len(self.client.asked), 2)
+
+
+class Crowds(NeighbourhoodTestCase):
+    def test_one_more_than_are_kept_is_left_out_and_not_read_at_each_beat(self) -> None:
+        self.neighbourhood.holders = Holders(most_holders=1)
+        self.known(peer("a"), 1, change(1))
+        surplus = peer("b")
+        self.known(surplus, 1, change(1))
+        self.assertHolding(change(1), "a")
+        asked = len(self.client.asked)
+        for generation in range(1, 20):
+            self.hear(surplus, generation, 1)
+        self.assertEqual(len(self.client.asked), asked)
+        self.assertEqual(self.neighbourhood.holders.overflowed, 1)
+
+    def test_what_was_held_before_a_reading_is_cleared_too(self) -> None:
+        a = peer("a")
+        self.known(a, 1, change(1))
+        self.hear(a, 9, 1)
+        self.client.answer(9, change(2), whole=True)
+        self.settle()
+        self.assertEqual(len(self.neighbourhood.holders), 1)
+
+    def test_peers_by_the_hundred_write_no_line_each(self) -> None:
+        lines = self.log_lines()
+        for at in range(5_000):
+            who = peer(f"a{at}")
+            self.come(who)
+            self.leave(who)
+        self.assertEqual(len(lines), module.LINE_BURST)
+        self.clock.advance(2 / module.LINE_RATE)
+        self.come(peer("b"))
+        self.assertEqual(
+            formatEvent(lines[-2]), f"{10_000 - module.LINE_BURST} more peers came or left"
+        )
+        self.assertEqual(formatEvent(lines[-1]), "name-b at 10.0.0.98 is here")
 
 
 class Leaving(NeighbourhoodTestCase):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import itertools
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -608,6 +609,23 @@ class Disks(TransferTestCase):
         response.send(DATA[15_000:])
         response.end()
         self.assertEqual(client.data, DATA)
+        self.assertOver(transfer, client)
+
+    def test_a_file_that_takes_long_to_move_is_given_up(self) -> None:
+        self.patch(module, "HASH_STEP", 1_000)
+        self.tools.room = 8192
+        transfer = self.transfer(MIRROR_A, MIRROR_B)
+        client = Client(transfer)
+        response = self.asked(MIRROR_A).head(len(DATA))
+        response.send(DATA[:5_000])
+        now = self.clock.seconds
+        looks = itertools.count()
+        # Each step of copying takes a while.
+        self.patch(self.clock, "seconds", lambda: now() + next(looks) * module.MOVE_SECONDS / 3)
+        response.send(DATA[5_000:15_000])
+        self.assertTrue(response.left)
+        self.assertIsInstance(client.failure, StoreError)
+        self.assertLess(next(looks), 12)
         self.assertOver(transfer, client)
 
     def test_a_disk_that_takes_nothing_is_no_matter(self) -> None:
