@@ -144,15 +144,16 @@ class GroupProtocol(DatagramProtocol):
             request = _MREQ6.pack(self._packed, index)
             opened.setsockopt(socket.IPPROTO_IPV6, option, request)
 
-    def send(self, data: bytes) -> None:
-        """Send ``data`` to the group, on IPv4 once per network; what cannot be sent is counted."""
-        if len(self._senders) <= 1:
-            self._write(data)
-            return
-        for sender in self._senders:
-            self._write(data, sender)
+    def send(self, data: bytes) -> bool:
+        """Send ``data`` to the group, on IPv4 once per network; return whether any was sent.
 
-    def _write(self, data: bytes, sender: IPv4Interface | None = None) -> None:
+        What cannot be sent is counted.
+        """
+        if len(self._senders) <= 1:
+            return self._write(data)
+        return sum(self._write(data, sender) for sender in self._senders) > 0
+
+    def _write(self, data: bytes, sender: IPv4Interface | None = None) -> bool:
         try:
             if sender is not None:
                 self._send_from(self.transport.getHandle(), sender)
@@ -161,6 +162,9 @@ class GroupProtocol(DatagramProtocol):
             self._counters["EMSGSIZE"] += 1
         except OSError as error:
             self._counters[errno.errorcode.get(error.errno or 0, "error")] += 1
+        else:
+            return True
+        return False
 
     def allow(self, datagrams: int) -> None:
         """Read so many more ``datagrams``, then none until called again."""
@@ -424,8 +428,8 @@ class Multicast(Service):
 
     def _send(self, datagram: bytes) -> None:
         for place in self._membership.places():
-            self._members[_key(place)].send(datagram)
-            self._count(place, "sent")
+            if self._members[_key(place)].send(datagram):
+                self._count(place, "sent")
 
     # The one delayed call
 

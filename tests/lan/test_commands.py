@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from flocon.core.pacman_conf import CACHE_SERVER_SINCE
+from flocon.host.setup import pacman_version
 from tests.lan.case import LanTestCase, sha256
 from tests.lan.lan import NOBODY, Host, Node, environment, wait_until
 from tests.lan.repository import Package
@@ -297,14 +299,38 @@ class DoctorTests(CommandTestCase):
         broken = self.second.folder / "broken.conf"
         broken.write_text("Server = http://localhost\n")
         self.assertIn("before the first [section]", self._doctor(broken))
-        program = self.second.folder / "program.conf"
-        line = "[options]\nXferCommand = /usr/bin/curl -fo %o %u > /dev/null"
-        program.write_text(good.read_text().replace("[options]", line))
-        self.assertIn("shell characters outside quotation marks", self._doctor(program))
+        self.assertIn("cannot be read", self._doctor(self.second.folder / "missing.conf"))
+        # Nothing to reach the node with is nothing wrong yet.
+        broken.write_text("[options]\n")
+        self.assertIn("has no repository", self._doctor(broken, status=0))
 
-    def _doctor(self, conf: Path) -> str:
+    def test_a_cache_server_that_this_pacman_does_not_know(self) -> None:
+        if pacman_version() >= CACHE_SERVER_SINCE:
+            self.skipTest("this pacman knows it")
+        self.healthy_pair()
+        text = self.second.pacman_conf(node=False).read_text()
+        conf = self.second.folder / "cache-server.conf"
+        line = "CacheServer = http://localhost:19433/$repo/os/$arch\nInclude"
+        conf.write_text(text.replace("Include", line))
+        self.assertIn("does not know the CacheServer line of [core]", self._doctor(conf))
+
+    def test_programs_that_pacman_cannot_run(self) -> None:
+        self.healthy_pair()
+        for program, words, status in (
+            ("/usr/bin/curl -fo %o %u > /dev/null", "shell characters outside quotation marks", 1),
+            ("/usr/bin/curl -fo %o %u && sync", "shell characters outside quotation marks", 1),
+            ("/bin/sh -c 'curl -fo %o %u'", "has no %u that is a word of its own", 1),
+            ("/usr/bin/curl -fo '%o %u", "a quotation mark without its other half", 1),
+            ("/usr/bin/curl -fo %o %u", "one after the other", 0),
+        ):
+            conf = self.second.folder / "program.conf"
+            line = f"[options]\nXferCommand = {program}"
+            conf.write_text(self.second.pacman_conf().read_text().replace("[options]", line))
+            self.assertIn(words, self._doctor(conf, status=status))
+
+    def _doctor(self, conf: Path, *, status: int = 1) -> str:
         done = self.run_command(self.second, "doctor", "--pacman-conf", str(conf))
-        self.assertEqual((done.returncode, done.stderr), (1, ""), done.stdout)
+        self.assertEqual((done.returncode, done.stderr), (status, ""), done.stdout)
         return done.stdout
 
     def test_a_proxy_and_caches_and_databases_that_are_amiss(self) -> None:
@@ -331,6 +357,66 @@ class DoctorTests(CommandTestCase):
         # Each question has a peer knock, which answers a few in a row.
         wait_until(read, 5, "the databases are read anew", every=0.5)
 
+    def test_no_databases_at_all(self) -> None:
+        self.sync(self.first)
+        self.start_nodes(self.first, self.second)
+        found = self.assert_wrong(self.second, "databases")
+        self.assertIn("nothing is known to be right", found["databases"]["reason"])
+        self.assertEqual(found["databases"]["remedy"], "pacman -Sy")
+
+    def test_a_clock_that_differs_from_the_peers(self) -> None:
+        self.sync(self.first, self.second)
+        first = self.first.node()
+        self._start_with_clock(self.second, ahead=7_200)
+        self._meet_by_hand(first)
+        found = self.assert_wrong(self.second, "clock")
+        self.assertIn("this clock is 2 hours ahead of those", found["clock"]["reason"])
+        self.assertEqual(found["clock"]["remedy"], "timedatectl set-ntp true")
+
+    def test_databases_of_tomorrow_tell_of_the_clock_without_peers(self) -> None:
+        self.sync(self.second)
+        for path in (self.second.database_path / "sync").glob("*.db"):
+            tomorrow = time.time() + 3 * 86_400
+            os.utime(path, (tomorrow, tomorrow))
+        self.second.node()
+        found = self.assert_wrong(self.second, "clock", "peers")
+        self.assertIn("3 days in the future", found["clock"]["reason"])
+
+    def _start_with_clock(self, host: Host, *, ahead: float) -> None:
+        """Start a node, and no more than that, for which it is later than it is."""
+        script = (
+            f"import time; now = time.time; time.time = lambda: now() + {ahead}\n"
+            "from twisted.scripts.twistd import run; run()"
+        )
+        conf, store = str(host.pacman_conf()), str(host.store)
+        command = [sys.executable, "-c", script, "-n", "--pidfile=", "flocon"]
+        log = host.folder / "clock.log"
+        host.start([*command, "--pacman-conf", conf, "--store", store], log=log)
+
+    def _meet_by_hand(self, node: Node) -> None:
+        wait_until(lambda: len(node.peers()) == 1, 20, "the other node is heard")
+
+    def test_a_peer_of_another_architecture(self) -> None:
+        self.sync(self.first, self.second)
+        text = self.first.pacman_conf().read_text()
+        other = self.first.folder / "other.conf"
+        other.write_text(text.replace("Architecture = x86_64", "Architecture = aarch64"))
+        first = self.first.node(arguments=["--pacman-conf", str(other)])
+        self.meet(first, self.second.node())
+        found = self.findings(self.second, status=0)
+        self.assertEqual(found["architecture"]["verdict"], "warning")
+        self.assertIn("first have packages of another", found["architecture"]["reason"])
+
+    def test_a_peer_that_is_held_off(self) -> None:
+        self.healthy_pair()
+        self.say(self.second, "ban", "first")
+        found = self.findings(self.second, status=0)
+        self.assertEqual(found["quarantine"]["verdict"], "warning")
+        remedy = found["quarantine"]["remedy"]
+        self.assertEqual(remedy, f"flocon pardon {self.first.address}")
+        self.say(self.second, *remedy.split()[1:])
+        self.assertNotIn("quarantine", self.findings(self.second, status=0))
+
     def test_a_firewall_before_the_lan_port(self) -> None:
         self.healthy_pair()
         self._filter("tcp dport 19432 ct state new drop")
@@ -345,18 +431,107 @@ class DoctorTests(CommandTestCase):
         found = self.assert_wrong(self.second, "multicast", "peers")
         self.assertIn("none came back", found["multicast"]["reason"])
 
-    def _filter(self, rule: str) -> None:
-        """Have the second host drop what comes in and matches."""
+    def test_a_firewall_that_lets_no_datagram_out(self) -> None:
+        self.sync(self.second)
+        self._filter("udp dport 19432 drop", hook="output")
+        self.second.node()
+        found = self.assert_wrong(self.second, "multicast", "peers")
+        self.assertIn("no datagram could be sent on eth0", found["multicast"]["reason"])
+
+    def test_a_group_that_cannot_be_joined(self) -> None:
+        self.sync(self.second)
+        name = "net.ipv4.igmp_max_memberships"
+        _, before = self.second.run(["sysctl", "-n", name])
+        self.addCleanup(self.second.run, ["sysctl", "-w", f"{name}={before.strip()}"])
+        self.assertEqual(self.second.run(["sysctl", "-w", f"{name}=0"])[0], 0)
+        self.second.node()
+        found = self.assert_wrong(self.second, "multicast", "peers")
+        self.assertIn("not joined on eth0 (IPv4)", found["multicast"]["reason"])
+        self.assertEqual(found["multicast"]["remedy"], "flocon rejoin")
+
+    def test_this_node_hears_and_is_not_heard(self) -> None:
+        self.sync(self.first, self.second)
+        self._filter(f"ip saddr {self.second.address} udp dport 19432 drop", host=self.first)
+        self._filter("ip6 daddr ff02::4be8 udp dport 19432 drop", host=self.first, table="six")
+        self.first.node()
+        second = self.second.node()
+        self._meet_by_hand(second)
+        found = self.assert_wrong(self.second, "peers")
+        self.assertIn("hears first, but is not heard there", found["peers"]["reason"])
+        self.assertIn("on that machine: open 19432", found["peers"]["remedy"])
+
+    def test_a_peer_that_cannot_be_asked_to_knock(self) -> None:
+        self.healthy_pair()
+        self._filter("tcp dport 19432 ct state new drop", host=self.first)
+        found = self.findings(self.second, status=0)
+        for check in ("port", "clock"):
+            self.assertEqual(found[check]["verdict"], "unknown", found[check])
+
+    def test_a_switch_that_snoops_without_a_querier_until_it_has_one(self) -> None:
+        self.sync(self.first, self.second)
+        bridge, ports = self.lan.bridge, [f"p-{one.name}" for one in (self.first, self.second)]
+
+        def switch(*options: str) -> None:
+            command = ["ip", "-n", bridge, "link", "set", "bridge", "type", "bridge", *options]
+            subprocess.run(command, check=True, timeout=10)
+
+        def flood(state: str) -> None:
+            for port in ports:
+                command = ["ip", "netns", "exec", bridge, "bridge", "link", "set", "dev", port]
+                subprocess.run(
+                    [*command, "mcast_flood", state], check=True, timeout=10, env=environment()
+                )
+
+        self.addCleanup(flood, "on")
+        self.addCleanup(switch, "mcast_querier", "0")
+        switch("mcast_snooping", "1", "mcast_query_response_interval", "100")
+        # Groups go only where a member is known, and without a querier none is.
+        flood("off")
+        self.first.node()
+        second = self.second.node()
+        found = self.assert_wrong(self.second, "peers")
+        self.assertIn("IGMP snooping has no querier", found["peers"]["reason"])
+        self.assertIn("mcast_querier 1", found["peers"]["remedy"])
+        self.assertEqual(found["multicast"]["verdict"], "good")
+        switch("mcast_querier", "1")
+
+        def heard() -> bool:
+            self.say(self.second, "rejoin")
+            return len(second.peers()) == 1
+
+        wait_until(heard, 20, "the querier has found the members", every=1)
+        self.findings(self.second, status=0)
+
+    def test_a_store_that_is_full(self) -> None:
+        store = str(self.second.store)
+        mount = ["mount", "-t", "tmpfs", "-o", "size=64m,mode=755", "tmpfs", store]
+        subprocess.run(mount, check=True, timeout=10)
+        self.addCleanup(subprocess.run, ["umount", "-l", store], check=True, timeout=10)
+        self.healthy_pair()
+        found = self.assert_wrong(self.second, "store")
+        self.assertIn("MiB left, so what comes in is not kept", found["store"]["reason"])
+        self.assertIn("paccache -r", found["store"]["remedy"])
+
+    def _filter(
+        self,
+        rule: str,
+        *,
+        hook: str = "input",
+        host: Host | None = None,
+        table: str = "flocontest",
+    ) -> None:
+        """Have a host, the second one, drop what comes in or goes out and matches."""
+        host = host or self.second
         nft = shutil.which("nft", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
         if nft is None:
             self.skipTest("nft is not installed")
-        rules = self.second.folder / "rules"
-        chain = f"type filter hook input priority 0\n{rule}\n"
-        rules.write_text(f"table inet flocontest {{\nchain input {{\n{chain}}}\n}}\n")
-        status, output = self.second.run([nft, "-f", str(rules)])
+        rules = host.folder / "rules"
+        chain = f"type filter hook {hook} priority 0\n{rule}\n"
+        rules.write_text(f"table inet {table} {{\nchain {hook} {{\n{chain}}}\n}}\n")
+        status, output = host.run([nft, "-f", str(rules)])
         if status:
             self.skipTest(f"no packet filter can be had here: {output.strip()}")
-        self.addCleanup(self.second.run, [nft, "delete", "table", "inet", "flocontest"])
+        self.addCleanup(host.run, [nft, "delete", "table", "inet", table])
 
     def test_no_interface_that_multicasts(self) -> None:
         self.sync(self.first, self.second)
