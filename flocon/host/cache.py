@@ -66,13 +66,16 @@ MOST_NAMES = 2_000
 
 
 class Listed(Protocol):
-    """What a sync database says of a file: its size in bytes and its raw SHA-256."""
+    """What a sync database says of a file: size in bytes, raw SHA-256, its signature or None."""
 
     @property
     def size(self) -> int: ...
 
     @property
     def sha256(self) -> bytes: ...
+
+    @property
+    def signature(self) -> bytes | None: ...
 
 
 class Watch(Protocol):
@@ -310,8 +313,16 @@ class Cache(Service):
     def open(self, held: Held, *, signature: bool = False) -> Opened:
         """Open a held package, or its signature.
 
+        Where a sync database carries the signature of this very content, that one is given and not
+        whatever lies beside the package: what is there may belong to something else. Otherwise it
+        is given unseen; who takes it has to verify it anyway, and to do that here would be a read
+        of the whole package for each file.
+
         Raises StoreError if that is not possible any more; then it is no longer offered.
         """
+        listed = self._listed_signature(held) if signature else None
+        if listed is not None:
+            return _in_memory(listed, held)
         expected = held.signature if signature else held.stamp
         if expected is None:
             raise StoreError(str(held.directory / held.file_name), "has no signature beside it")
@@ -326,6 +337,12 @@ class Cache(Service):
         if held.origin == "store":
             self._use(held.file_name)
         return Opened(descriptor, expected)
+
+    def _listed_signature(self, held: Held) -> bytes | None:
+        for one in self._listed(held.file_name):
+            if one.signature and Content(one.size, one.sha256) == held.content:
+                return one.signature
+        return None
 
     async def check(self, file_name: str) -> Held | None:
         """Hash every file of this name now; return what is held of it then."""
@@ -940,6 +957,17 @@ class Cache(Service):
             call()
 
         self._calls[what] = self._reactor.callLater(delay, due)
+
+
+def _in_memory(signature: bytes, held: Held) -> Opened:
+    """Return an opened file of these bytes, as old as the package; raise StoreError."""
+    try:
+        descriptor = os.memfd_create("signature", os.MFD_CLOEXEC)
+    except OSError as error:
+        raise StoreError(held.file_name, error.strerror or str(error)) from None
+    opened = Opened(descriptor, held.stamp._replace(size=len(signature)))
+    os.pwrite(descriptor, signature, 0)
+    return opened
 
 
 def _size_of(found: Found | None) -> int | None:

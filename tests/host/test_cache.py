@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 from unittest import mock
@@ -70,6 +71,15 @@ def put(folder: Path, name: str, data: bytes, signature: bytes | None = SIGNATUR
             path.rename(folder / file_name)
 
 
+@dataclass(frozen=True)
+class Listed:
+    """What a database says of a file."""
+
+    size: int
+    sha256: bytes
+    signature: bytes | None
+
+
 class Machine:
     """A Cache with its folders, in virtual time."""
 
@@ -79,6 +89,8 @@ class Machine:
         for directory in self.directories:
             directory.mkdir(parents=True, exist_ok=True)
         self.listing: dict[str, list[Content]] = {}
+        #: The signatures that the databases carry.
+        self.signatures: dict[Content, bytes] = {}
         self.unsigned: set[str] = set()
         self.changes: list[Change] = []
         self.max_size = max_size
@@ -91,7 +103,7 @@ class Machine:
             self.reactor,
             store=self.top / "store",
             max_size=self.max_size,
-            listed=lambda name: self.listing.get(name, ()),
+            listed=self._listed,
             signature_needed=lambda name: name not in self.unsigned,
             changed=self.changes.extend,
             directories=self.directories,
@@ -99,6 +111,12 @@ class Machine:
             hashing=self.reactor.pool,  # type: ignore[arg-type]
             wall=lambda: self.wall,
         )
+
+    def _listed(self, name: str) -> list[Listed]:
+        return [
+            Listed(one.size, one.sha256, self.signatures.get(one))
+            for one in self.listing.get(name, ())
+        ]
 
     def _make_watch(self, reactor: object, changed: Callable[[Path, str], None]) -> FakeWatch:
         self.watch = FakeWatch(reactor, changed)
@@ -581,6 +599,22 @@ class OpenTests(CacheCase):
         self.assertRaises(StoreError, cache.open, held, signature=True)
         self.machine.settle()
         self.assertEqual(self.machine.held(), {})
+
+    def test_a_signature_that_is_not_the_listed_one_is_not_given(self) -> None:
+        self.lay(A, b"data", b"of something else")
+        self.machine.listing[A] = [content_of(b"other"), content_of(b"data")]
+        self.machine.signatures = {content_of(b"other"): b"another", content_of(b"data"): b"right"}
+        self.start()
+        self.assertEqual(self.machine.read(A, signature=True), b"right")
+
+    def test_a_listed_signature_of_other_bytes_says_nothing_of_these(self) -> None:
+        self.lay(A, b"data")
+        self.machine.listing[A] = [content_of(b"data")]
+        self.start()
+        # The database goes on; what was listed once is held as what it is.
+        self.machine.signatures = {content_of(b"newer"): b"another"}
+        self.machine.relist(A, content_of(b"newer"))
+        self.assertEqual(self.machine.read(A, signature=True), SIGNATURE)
 
     def test_an_opened_file_tells_size_and_time(self) -> None:
         self.lay(A, b"data")
