@@ -1,8 +1,8 @@
 """The face pacman uses, on 19433: packages, signatures, databases, status.
 
 Only for this machine: a foreign client address is refused, and so is a foreign ``Host`` (a web
-page that rebinds its name to 127.0.0.1). Nothing here changes state. What to answer with is the
-``Desk``'s to say; this module turns that into HTTP.
+page that rebinds its name to 127.0.0.1), and a file that another site's page asks for. Nothing here
+changes state. What to answer with is the ``Desk``'s to say; this module turns that into HTTP.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 SOURCE_HEADER = "Flocon-Source"
 _OWN_NAMES = {"localhost", "127.0.0.1", "::1"}
+#: What browsers say of a request that another site's page makes (Fetch Metadata, W3C).
+_FOREIGN_SITES = {"cross-site", "same-site"}
 #: Bytes of one field of a question: a file name is the longest.
 LONGEST_FIELD = 255
 #: Names of ``.sig`` files that the mirrors lack, remembered until the database changes.
@@ -193,6 +195,10 @@ class Loopback(Resource):
         asked = parse_path(request.path)
         if asked is None:
             self._refuse(request, http.NOT_FOUND)
+            return
+        if request.getHeader("Sec-Fetch-Site") in _FOREIGN_SITES:
+            # A browser, for a page that has no business here: it could have packages fetched.
+            self._refuse(request, http.FORBIDDEN)
             return
         now = self._desk.reactor.seconds
         note = self._notes[request] = _Note(self._traffic, now())

@@ -162,6 +162,12 @@ class Visitors(LoopbackTestCase):
         ):
             self.assertRefused(self.get("/check", host=host), 403)
 
+    def test_no_page_of_another_site_can_have_files_fetched(self) -> None:
+        for site in ("cross-site", "same-site"):
+            self.assertRefused(self.get(PATH, Sec_Fetch_Site=site), 403)
+            self.assertEqual(self.get("/check", Sec_Fetch_Site=site).status, 200)
+        self.assertEqual(list(self.desk.transfers), [])
+
     def test_of_two_names_both_must_be_ours(self) -> None:
         exchange = self.browser.ask("/check", X="y\r\nHost: evil.example")
         self.assertIn(exchange.answer.status, {400, 403})
