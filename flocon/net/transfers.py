@@ -46,6 +46,8 @@ HASH_STEP = 1 << 20
 MOVE_SECONDS = 0.04
 #: Seconds a transfer goes on when nobody follows it any more: pacman may come back.
 GRACE = 15.0
+#: The same for one that was begun for a peer, so that asking and leaving cannot keep the WAN busy.
+GRACE_FOR_PEERS = 2.0
 #: Signatures kept for the question that follows each package.
 MOST_SIGNATURES = 512
 
@@ -229,7 +231,8 @@ class Transfer:
         if self._retired and not self._readers:
             self._close()
         if not self._readers and not self.finished.known and self._grace is None:
-            self._grace = self._clock.callLater(GRACE, self._give_up)
+            patience = GRACE_FOR_PEERS if self.begun_by else GRACE
+            self._grace = self._clock.callLater(patience, self._give_up)
 
     def _give_up(self) -> None:
         self._grace = None
