@@ -708,6 +708,16 @@ class Ends(TransferTestCase):
         self.failureResultOf(transfer.finished.wait(), Broken)
         self.assertOver(transfer)
 
+    def test_begun_for_a_peer_it_ends_soon_after_the_peer_has_left(self) -> None:
+        transfer = self.transfer(MIRROR_A)
+        transfer.begun_by = "10.0.0.9"
+        client = Client(transfer)
+        response = self.asked(MIRROR_A).head(len(DATA))
+        client.reader.close()
+        self.clock.advance(module.GRACE_FOR_PEERS)
+        self.assertTrue(response.left)
+        self.failureResultOf(transfer.finished.wait(), Broken)
+
     def test_one_that_comes_back_in_time_finds_it_running(self) -> None:
         transfer = self.transfer(MIRROR_A)
         Client(transfer).leave()
@@ -788,16 +798,6 @@ class Collection(TransferTestCase):
     def test_it_can_be_joined_until_it_is_published(self) -> None:
         transfer = self.join(MIRROR_A)
         self.asked(MIRROR_A).whole(DATA)
-    def test_begun_for_a_peer_it_ends_soon_after_the_peer_has_left(self) -> None:
-        transfer = self.transfer(MIRROR_A)
-        transfer.begun_by = "10.0.0.9"
-        client = Client(transfer)
-        response = self.asked(MIRROR_A).head(len(DATA))
-        client.reader.close()
-        self.clock.advance(module.GRACE_FOR_PEERS)
-        self.assertTrue(response.left)
-        self.failureResultOf(transfer.finished.wait(), Broken)
-
         self.assertIs(self.transfers.find(NAME, content(DATA)), transfer)
         late = Client(transfer)
         self.assertEqual(late.data, DATA)
