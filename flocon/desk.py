@@ -7,6 +7,7 @@ patiently, and where a signature comes from. The rules themselves are in ``core`
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -24,9 +25,11 @@ from flocon.core.sources import (
     rank_holders,
     rank_mirrors,
     rank_owners,
+    sample_databases,
+    without_delay,
 )
 from flocon.errors import Broken, Contradicted, Refused, SourceError, Stalled, StoreError
-from flocon.host.databases import open_database
+from flocon.host.databases import find_problem, open_database
 from flocon.host.keyring import Keyring, Verdict
 from flocon.host.pacman import PacmanWatch, servers_for
 from flocon.log import logger
@@ -79,6 +82,8 @@ RELAY_LOOKS = 5
 RELAY_PAUSE = 0.1
 #: Peers asked how new their database is, where the operator lets them answer.
 MOST_DATABASES = 8
+#: Databases of which it is remembered who gave them; a machine has a handful of repositories.
+MOST_GIVEN = 256
 #: Bytes that pacman has of a file already and that are fetched again, to verify all of it.
 MOST_FETCHED_AGAIN = 1 << 20
 #: How often one mirror is asked for one file, once bytes of it came.
@@ -186,6 +191,8 @@ class Desk:
         self._mirror_agent, self._mirror_pool = mirror_agent(reactor, MIRROR_CONNECT)
         self.transfers = Transfers(self, sign=self._sign, publish=self._publish)
         self._keyring: tuple[Path, Keyring] | None = None
+        #: Who gave a database last, by its request: its signature comes from there too.
+        self._given: dict[tuple[str, str, str], Transfer] = {}
         self.status: Callable[[], dict[str, Any]] = dict
 
     # What transfers need
@@ -290,27 +297,71 @@ class Desk:
         await self._pacman.configured()
         if self.settings.databases != "lan":
             return self.from_mirrors(asked, modified_since)
+        if asked.file.is_signature:
+            return self._databases_signature(asked, modified_since)
+        peers = await self._peers_databases(asked)
+        transfer = (
+            self._newest(asked, modified_since, peers)
+            if peers
+            else self.from_mirrors(asked, modified_since)
+        )
+        key = _request_of(asked)
+        self._given.pop(key, None)
+        self._given[key] = transfer
+        if len(self._given) > MOST_GIVEN:
+            del self._given[next(iter(self._given))]
+        return transfer
+
+    def _newest(self, asked: Asked, modified_since: str | None, peers: Sequence[Dated]) -> Transfer:
+        """Return the transfer of a database that peers have too.
+
+        pacman ends with an error where a database is no such thing, or fails at it for good later,
+        and asks nobody else: so what a peer gives is looked through before pacman gets a byte.
+        """
         name = asked.file.text
         mirrors = self._mirrors(name, self.servers(asked, None), self.reactor.seconds())
-        peers = await self._peers_databases(asked)
-        since = _seconds(modified_since)
-        order = order_for_database(mirrors, peers, since, time.time())
+        order = order_for_database(mirrors, peers, _seconds(modified_since), time.time())
+        began = self.reactor.seconds()
 
         def choose(tried: Sequence[Attempt]) -> Attempt | None:
+            since = max([began, *(attempt.heard for attempt in tried)])
+            waited = self.reactor.seconds() - since
             asked_already = [attempt.source for attempt in tried]
-            left = [source for source in order if source not in asked_already]
-            return Attempt(left[0], _limits(left[0])) if left else None
+            for source in without_delay(order, waited):
+                if source not in asked_already:
+                    return Attempt(source, _limits(source))
+            return _once_more(mirrors, tried, waited)
 
-        return self.transfers.alone(Subject(name, modified_since=modified_since), choose)
+        subject = Subject(name, modified_since=modified_since, find_problem=find_problem)
+        return self.transfers.alone(subject, choose)
+
+    def _databases_signature(self, asked: Asked, modified_since: str | None) -> Transfer:
+        """Return the transfer of a database's signature: from who gave the database, nobody else.
+
+        pacman can do without most of them, but not with one that belongs to another database.
+        """
+        given = self._given.get(_request_of(asked))
+        source = given.source if given else None
+        if source is None or source.origin is not Origin.PEER:
+            return self.from_mirrors(asked, modified_since)
+        signature = replace(source, url=source.url + ".sig")
+
+        def choose(tried: Sequence[Attempt]) -> Attempt | None:
+            return None if tried else Attempt(signature, PEER_LIMITS)
+
+        return self.transfers.alone(Subject(asked.file.text, modified_since=modified_since), choose)
 
     async def _peers_databases(self, asked: Asked) -> list[Dated]:
         """Ask a few peers at once how new theirs is; who does not answer soon has none."""
+        repository = asked.file.name
         peers = [
             peer
-            for peer in self._neighbourhood.sharing(asked.file.name)
+            for peer in self._neighbourhood.sharing(repository)
             if not self._standing.demoted(peer.node, self.reactor.seconds())
         ]
-        sources = [_database_source(peer, asked.file.text) for peer in peers[:MOST_DATABASES]]
+        digests = [dict(peer.databases)[repository] for peer in peers]
+        chosen = [peers[place] for place in sample_databases(digests, MOST_DATABASES)]
+        sources = [_database_source(peer, asked.file.text) for peer in chosen]
         answers = await defer.DeferredList(
             [defer.Deferred.fromCoroutine(self._dated(source)) for source in sources],
             consumeErrors=True,
@@ -374,14 +425,7 @@ class Desk:
         self._ledger.look_ups.add(time.perf_counter() - began)
         if source is not None:
             return Attempt(source, _limits(source))
-        mirrors = self._mirrors(name, servers, now)
-        patience = min(PATIENT_FIRST_BYTE, PACMAN_PATIENCE - waited)
-        slow = {one.source for one in tried if isinstance(one.failure, (Stalled, Broken))}
-        again = [one for one in mirrors if one in slow and asked.count(one) < MOST_TRIES]
-        if again and patience > 1:
-            source = min(again, key=asked.count)
-            return Attempt(source, Limits(first_byte=patience, stall=PATIENT_STALL))
-        return None
+        return _once_more(self._mirrors(name, servers, now), tried, waited)
 
     def order(self, name: str, servers: Sequence[str], entry: Entry | None) -> list[Source]:
         """Return everybody who would be asked for a file now, the first one first."""
@@ -525,6 +569,20 @@ class Desk:
         await self._mirror_pool.closeCachedConnections()
 
 
+def _once_more(
+    mirrors: Sequence[Source], tried: Sequence[Attempt], waited: float
+) -> Attempt | None:
+    """Return a mirror that was slow, to be asked again with more patience, if there is time."""
+    asked = [attempt.source for attempt in tried]
+    patience = min(PATIENT_FIRST_BYTE, PACMAN_PATIENCE - waited)
+    slow = {one.source for one in tried if isinstance(one.failure, (Stalled, Broken))}
+    again = [one for one in mirrors if one in slow and asked.count(one) < MOST_TRIES]
+    if again and patience > 1:
+        source = min(again, key=asked.count)
+        return Attempt(source, Limits(first_byte=patience, stall=PATIENT_STALL))
+    return None
+
+
 def _missing(tried: Sequence[Attempt]) -> bool:
     """Return whether a source answered that it has no such file."""
     refusals = [one.failure for one in tried if isinstance(one.failure, Refused)]
@@ -539,6 +597,10 @@ def _peer_source(peer: Peer, file_name: str) -> Source:
 def _database_source(peer: Peer, file_name: str) -> Source:
     place = f"{literal_host(peer.address)}:{peer.port}"
     return Source(Origin.PEER, peer.node, peer.address, f"http://{place}/db/{_quote(file_name)}")
+
+
+def _request_of(asked: Asked) -> tuple[str, str, str]:
+    return asked.repository, asked.architecture, asked.file.subject
 
 
 def _seconds(date: str | None) -> float | None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Seconds for which a peer's database is as good as a mirror's.
 FRESH = 86_400.0
+#: Seconds for which mirrors are tried for a database that a peer has; pacman gives up after 10.
+MIRRORS_PATIENCE = 3.0
 
 
 class Origin(Enum):
@@ -123,12 +125,35 @@ def order_for_database(
     """Say whom to ask for a database, where the operator lets peers answer.
 
     The newest that a peer has comes first if it is newer than what pacman has (``since``; None:
-    pacman wants it in any case) and less than a day old; else only when the mirrors fail.
+    pacman wants it in any case) and less than a day old; else only when the mirrors fail. One from
+    the future is nobody's: pacman would take none from a mirror until then.
     """
-    newest = max(peers, key=lambda one: one.modified, default=None)
+    believed = (one for one in peers if one.modified <= now)
+    newest = max(believed, key=lambda one: one.modified, default=None)
     if newest is None:
         return list(mirrors)
     newer = since is None or newest.modified > since
-    if newer and 0 <= now - newest.modified < FRESH:
+    if newer and now - newest.modified < FRESH:
         return [newest.source, *mirrors]
     return [*mirrors, newest.source]
+
+
+def without_delay(order: Sequence[Source], waited: float) -> list[Source]:
+    """Put the peers first once mirrors have cost ``waited`` seconds, where those are too many."""
+    if waited < MIRRORS_PATIENCE:
+        return list(order)
+    return sorted(order, key=lambda one: one.origin is Origin.MIRROR)
+
+
+def sample_databases(digests: Sequence[str], most: int) -> list[int]:
+    """Choose at most so many peers to ask how new theirs is, by their databases' digests.
+
+    Returns places in ``digests``. One of each digest comes before a second one of any: who has the
+    same database has it of the same age.
+    """
+    seen: dict[str, int] = {}
+    turns = []
+    for place, digest in enumerate(digests):
+        seen[digest] = seen.get(digest, 0) + 1
+        turns.append((seen[digest], place))
+    return [place for _, place in sorted(turns)[:most]]

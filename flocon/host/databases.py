@@ -36,6 +36,8 @@ LARGEST_FILE = 128 << 20
 #: A file that is written in place is read again, so often.
 _TRIES = 3
 _READ_SIZE = 1 << 16
+#: What the modules raise that decompress.
+_UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, zstd.ZstdError)
 
 
 class Stamp(NamedTuple):
@@ -84,6 +86,20 @@ def load(repository: str, path: Path, known: Loaded | None = None) -> Loaded:
     return Loaded(stamp, database)
 
 
+def find_problem(descriptor: int) -> str:
+    """Return why an open file can be no sync database, nothing where it can be one."""
+    try:
+        size = os.fstat(descriptor).st_size
+        if size > LARGEST_FILE:
+            return f"more than {LARGEST_FILE} bytes"
+        with decompress(os.pread(descriptor, size, 0)) as file:
+            for _ in read_entries("", file):
+                pass
+    except (*_UNREADABLE, SyncDatabaseError) as error:
+        return f"is no database: {error}"
+    return ""
+
+
 def _read(path: Path) -> tuple[bytes, Stamp]:
     """Return all of one file, and its stamp: through one descriptor, so never of two files."""
     with path.open("rb") as file:
@@ -107,7 +123,7 @@ def _parse(repository: str, data: bytes, stamp: Stamp, known: Database | None) -
     try:
         with decompress(data) as file:
             entries = PackedEntries(repository, read_entries(repository, file, skipped))
-    except (OSError, EOFError, zlib.error, lzma.LZMAError, zstd.ZstdError) as error:
+    except _UNREADABLE as error:
         raise SyncDatabaseError("compression", str(error)) from None
     return Database(repository, digest, modified, entries, skipped.total() + entries.repeated)
 

@@ -109,12 +109,20 @@ class Subject:
 
     ``start`` is above 0 where only the rest of a file was asked for, from a mirror.
     ``modified_since`` is pacman's own ``If-Modified-Since``, passed on as it came.
+    ``find_problem`` tells, in a thread, why an open file that a peer gave cannot be what it is
+    called, or nothing: for files whose content nobody listed.
     """
 
     file_name: str
     content: Content | None = None
     start: int = 0
     modified_since: str | None = None
+    find_problem: Callable[[int], str] | None = None
+
+    @property
+    def verifiable(self) -> bool:
+        """Whether a peer's bytes can be told from others."""
+        return self.content is not None or self.find_problem is not None
 
 
 class Transfer:
@@ -147,6 +155,8 @@ class Transfer:
         #: What each source wrote, and, after wrong bytes, what each had written of those.
         self._written: dict[Source, Extents] = {}
         self._suspects: dict[Source, Extents] = {}
+        #: The version that readers were told of, once it had to be begun anew.
+        self._told: tuple[int | None, str | None] | None = None
         self._verifier = Verifier()
         self._hashing: Outcome[None] | None = None
         self.size = subject.content.size if subject.content else None
@@ -301,6 +311,9 @@ class Transfer:
 
     async def _take_from(self, attempt: Attempt) -> None:
         self._asking = attempt.source
+        if self.subject.find_problem is not None and self._is_peers and not self.begun.known:
+            # What one peer sent is looked through as a whole, so nobody else adds to it.
+            self._restart()
         if self._can_come_from_several(attempt):
             await self._take_from_several(attempt)
         else:
@@ -390,6 +403,8 @@ class Transfer:
                 raise Broken(source.label, f"has {head.size} bytes instead of {content.size}")
             return
         if not self._arrived:
+            if self._told not in {None, (head.size, head.modified)}:
+                raise Broken(source.label, "has another version of the file")
             return
         other = self.head is not None and (head.size, head.modified) != (
             self.size,
@@ -492,6 +507,7 @@ class Transfer:
     async def _judge(self) -> None:
         content = self.subject.content
         if content is None:
+            await self._look_through()
             return
         await self._hash_all()
         if self._verifier.matches(content):
@@ -507,9 +523,30 @@ class Transfer:
         names = ", ".join(source.label for source in written)
         raise Contradicted(names, "the bytes are not those promised")
 
+    @property
+    def _is_peers(self) -> bool:
+        """Whether a peer wrote any of it."""
+        return any(source.origin is Origin.PEER for source in self._written)
+
+    async def _look_through(self) -> None:
+        """Find out whether what a peer gave can be what was asked for."""
+        find_problem = self.subject.find_problem
+        if find_problem is None or not self._is_peers:
+            return
+        # A descriptor of its own: the transfer may end meanwhile.
+        descriptor = os.dup(self.incoming.fileno())
+        problem = await self._in_thread(_with_descriptor, find_problem, descriptor)
+        if problem:
+            sources = list(self._written)
+            self._tools.reporter.contradicted(self.subject.file_name, sources)
+            self._restart()
+            raise Contradicted(", ".join(source.label for source in sources), problem)
+
     def _restart(self, *, keep: bool = False) -> None:
         """Begin the file anew; what readers were given stays for comparison."""
         keep = keep or any(reader.position > reader.start for reader in self._readers)
+        if self.begun.known and self.head is not None and self._told is None:
+            self._told = self.size, self.head.modified
         if self._superseded is None and keep:
             self._superseded, self._file = self._file, None
         elif self._file is not None:
@@ -597,7 +634,7 @@ class Transfer:
         """Describe how the file stands for a reader from ``start`` that is at ``position``."""
         return release.Progress(
             size=self.size,
-            verifiable=self.subject.content is not None,
+            verifiable=self.subject.verifiable,
             verified=self.verified,
             arrived=self._arrived.reach(position),
             from_mirrors=self._from_mirrors.reach(position),
@@ -729,7 +766,7 @@ class Reader:
         if self._verifies or self.transfer.finished.known:
             return
         waited = self._clock.seconds() - self._since
-        if self.transfer.subject.content is None and waited >= release.MIRROR_HOLD:
+        if not self.transfer.subject.verifiable and waited >= release.MIRROR_HOLD:
             return
         due = release.next_release(waited)
         self._timer = self._clock.callLater(max(0.01, due - waited), self._due)
@@ -737,6 +774,14 @@ class Reader:
     def _due(self) -> None:
         self._arm()
         self.transfer._poke()  # noqa: SLF001 - may be the moment at which the answer begins
+
+
+def _with_descriptor(function: Callable[[int], str], descriptor: int) -> str:
+    """Call a function with a descriptor of its own, which is closed behind it."""
+    try:
+        return function(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _hash_until(verifier: Verifier, descriptor: int, end: int) -> None:

@@ -17,7 +17,9 @@ from flocon.core.sources import (
     order_for_database,
     rank_holders,
     rank_mirrors,
+    sample_databases,
     spread,
+    without_delay,
 )
 from flocon.core.standing import Standing
 
@@ -156,5 +158,21 @@ class Databases(SynchronousTestCase):
         self.assertEqual(self.order(None, self.NOW - FRESH), ["m1", "m2", "p1"])
         self.assertEqual(self.order(None, self.NOW - FRESH + 1), ["p1", "m1", "m2"])
 
-    def test_one_of_tomorrow_is_not_believed(self) -> None:
-        self.assertEqual(self.order(None, self.NOW + 1), ["m1", "m2", "p1"])
+    def test_one_of_tomorrow_is_not_believed_and_hides_no_other(self) -> None:
+        self.assertEqual(self.order(None, self.NOW + 1), ["m1", "m2"])
+        self.assertEqual(self.order(None, self.NOW + 1, self.NOW - 5), ["p2", "m1", "m2"])
+
+    def test_mirrors_that_cost_seconds_make_way_for_the_peer(self) -> None:
+        order = [*self.mirrors, self.source(Origin.PEER, "p")]
+        for waited, expected in ((2.9, ["m1", "m2", "p"]), (3.0, ["p", "m1", "m2"])):
+            self.assertEqual([one.key for one in without_delay(order, waited)], expected)
+
+    @settings(max_examples=100, deadline=None)
+    @given(st.lists(st.sampled_from("abcd"), max_size=12), st.integers(0, 12))
+    def test_as_many_different_ones_as_can_be_are_asked_for_their_age(
+        self, digests: list[str], most: int
+    ) -> None:
+        places = sample_databases(digests, most)
+        self.assertEqual(len(places), min(most, len(digests)))
+        self.assertEqual(len(places), len(set(places)))
+        self.assertEqual(len({digests[place] for place in places}), min(most, len(set(digests))))

@@ -25,7 +25,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from flocon.core.syncdb import Listing
 from flocon.errors import ToolError, ToolMissing
 from flocon.host import databases, pacman
-from flocon.host.databases import load
+from flocon.host.databases import find_problem, load
 from flocon.host.pacman import (
     PacmanConfiguration,
     PacmanWatch,
@@ -66,6 +66,43 @@ def real_repository() -> Path:
         key.close()
     RepoAdd().add(folder, "core", packages)
     return folder
+
+
+class Problems(SynchronousTestCase):
+    """Whether an open file can be a database."""
+
+    def problem(self, data: bytes) -> str:
+        path = Path(self.mktemp())
+        path.write_bytes(data)
+        with path.open("rb") as file:
+            return find_problem(file.fileno())
+
+    def test_databases_have_none_whatever_compresses_them(self) -> None:
+        plain = tar(("a-1-1/desc", desc()))
+        for data in (plain, gzip.compress(plain), lzma.compress(plain), bz2.compress(plain)):
+            self.assertEqual(self.problem(data), "")
+
+    def test_an_empty_repositorys_has_none(self) -> None:
+        self.assertEqual(self.problem(gzip.compress(bytes(10_240))), "")
+
+    def test_what_is_cut_short_or_damaged_has_one(self) -> None:
+        whole = gzip.compress(tar(("a-1-1/desc", desc())))
+        damaged = bytearray(whole)
+        damaged[len(whole) // 2] ^= 1
+        for data in (b"", whole[:-1], whole[:30], bytes(damaged), b"<html>log in</html>" * 200):
+            self.assertTrue(self.problem(data), data[:40])
+
+    @settings(max_examples=200, deadline=None)
+    @given(st.binary(max_size=2_000))
+    def test_nothing_raises(self, data: bytes) -> None:
+        self.problem(data)
+
+    def test_a_larger_one_than_pacman_takes_is_not_read(self) -> None:
+        path = Path(self.mktemp())
+        with path.open("wb") as file:
+            file.truncate(databases.LARGEST_FILE + 1)
+        with path.open("rb") as file:
+            self.assertIn("more than", find_problem(file.fileno()))
 
 
 class OnDisk(TestCase):

@@ -477,6 +477,86 @@ class Contradictions(TransferTestCase):
         self.assertEqual([client.aborted for client in clients], [True, True])
 
 
+class LookedThrough(TransferTestCase):
+    """Databases that a peer may give: looked through before anybody gets a byte of them."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.seen: list[bytes] = []
+
+    def find_problem(self, descriptor: int) -> str:
+        data = os.pread(descriptor, 1 << 20, 0)
+        self.seen.append(data)
+        return "" if data.startswith(DATA[:100]) else "is no database"
+
+    def database(self, *sources: Source, since: str | None = None) -> Transfer:
+        subject = Subject("core.db", modified_since=since, find_problem=self.find_problem)
+        return self.transfer(*sources, subject=subject)
+
+    def test_a_peers_is_held_back_until_it_was_looked_through(self) -> None:
+        transfer = self.database(PEER_A)
+        client = Client(transfer)
+        response = self.asked(PEER_A).head(len(DATA), Last_Modified="v1")
+        response.send(DATA[:-1])
+        self.clock.advance(PEER_HOLD - 0.1)
+        self.assertEqual(client.data, b"")
+        response.send(DATA[-1:])
+        response.end()
+        self.assertEqual((client.data, self.seen), (DATA, [DATA]))
+        self.assertOver(transfer, client)
+
+    def test_a_slow_one_trickles(self) -> None:
+        client = Client(self.database(PEER_A))
+        self.asked(PEER_A).head(len(DATA), Last_Modified="v1").send(DATA[:-1])
+        self.clock.advance(PEER_HOLD)
+        self.assertEqual(client.data, DATA[:TRICKLE_STEP])
+
+    def test_a_bad_one_is_replaced_unseen_and_its_peer_blamed(self) -> None:
+        transfer = self.database(PEER_A, MIRROR_A)
+        client = Client(transfer)
+        self.asked(PEER_A).whole(b"garbage", Last_Modified="v9")
+        self.assertEqual(client.data, b"")
+        self.asked(MIRROR_A).whole(DATA, Last_Modified="v1")
+        self.assertEqual((client.data, self.tools.blamed), (DATA, [("core.db", ["a"])]))
+        self.assertOver(transfer, client)
+
+    def test_a_bad_one_that_was_begun_is_not_continued_with_another_version(self) -> None:
+        transfer = self.database(PEER_A, MIRROR_A)
+        client = Client(transfer)
+        response = self.asked(PEER_A).head(len(DATA), Last_Modified="v9")
+        response.send(bytes(len(DATA) - 1))
+        self.clock.advance(PEER_HOLD)
+        self.assertEqual(client.data, bytes(TRICKLE_STEP))
+        response.send(b"x")
+        response.end()
+        self.asked(MIRROR_A).whole(DATA, Last_Modified="v1")
+        self.assertEqual((client.data, client.aborted), (bytes(TRICKLE_STEP), True))
+        self.failureResultOf(transfer.finished.wait(), Broken)
+
+    def test_nobody_else_adds_to_what_a_peer_began(self) -> None:
+        transfer = self.database(PEER_A, MIRROR_A)
+        client = Client(transfer)
+        response = self.asked(PEER_A).head(len(DATA), Last_Modified="v1")
+        response.send(bytes(1000))
+        response.break_off()
+        request = self.asked(MIRROR_A)
+        self.assertEqual(request.start, 0)
+        request.whole(DATA, Last_Modified="v1")
+        self.assertEqual(client.data, DATA)
+        self.assertOver(transfer, client)
+
+    def test_a_mirrors_is_believed_as_pacman_would(self) -> None:
+        client = Client(self.database(MIRROR_A))
+        self.asked(MIRROR_A).whole(b"anything", Last_Modified="v1")
+        self.assertEqual((client.data, self.seen), (b"anything", []))
+
+    def test_nothing_new_is_not_looked_through(self) -> None:
+        transfer = self.database(PEER_A, since="yesterday")
+        self.asked(PEER_A).answer(304, Last_Modified="v0")
+        self.successResultOf(transfer.begun.wait())
+        self.assertEqual((transfer.not_modified, self.seen), (True, []))
+
+
 class Databases(TransferTestCase):
     """Files whose content nobody listed: from mirrors alone, one version only."""
 
