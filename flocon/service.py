@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import MultiService, Service
-from twisted.internet import defer, task
+from twisted.internet import defer
 from twisted.internet.endpoints import quoteStringArgument, serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.threads import deferToThreadPool
@@ -38,7 +38,7 @@ from flocon.host import journal
 from flocon.host.cache import Cache
 from flocon.host.identity import node_identity
 from flocon.host.interfaces import InterfaceWatch, impossible
-from flocon.host.metered import is_metered
+from flocon.host.metered import MeteredWatch
 from flocon.host.pacman import PacmanWatch
 from flocon.host.remember import recall, remember
 from flocon.host.signals import Signals
@@ -70,6 +70,7 @@ if TYPE_CHECKING:
 
     from flocon.core.figures import Figures
     from flocon.core.inventory import Change
+    from flocon.core.links import Link
     from flocon.core.peers import Peer
     from flocon.core.sources import Source
     from flocon.core.syncdb import Entry, Listing
@@ -81,8 +82,6 @@ __all__ = ["Node", "Options", "makeService"]
 
 #: Settings that SIGHUP changes; the others need a restart.
 LIVE = ("debug", "relay", "prefetch", "databases", "peers")
-#: Seconds between two looks whether the link is metered.
-METERED_AGAIN = 300.0
 #: Connections to the LAN face in all and of one address; pacman's five files and a spare or two.
 MOST_LAN_CONNECTIONS = 1_024
 MOST_LAN_PER_ADDRESS = 32
@@ -174,7 +173,7 @@ class Node(MultiService):
             on_event=self.neighbourhood.event,
         )
         self._interfaces = InterfaceWatch(
-            reactor, settings.presence.interfaces, self._multicast.set_links
+            reactor, settings.presence.interfaces, self._links_changed
         )
         bandwidth = settings.peers.bandwidth
         self._lan_face = Lan(
@@ -228,8 +227,7 @@ class Node(MultiService):
         self._control = Site(reactor, Control(self), most_connections=MOST_CONTROL_CONNECTIONS)
         self._control_port: Any = None
         self._control_path = Path(settings.control or default_control(settings.store.path))
-        self._metered = task.LoopingCall(self._look_at_the_link)
-        self._metered.clock = reactor
+        self._metered = MeteredWatch(reactor, self._metered_changed)
         self._cache.ready.addCallback(_settle_memory)
         handlers = {
             signal.SIGUSR1: self.log_peers,
@@ -247,6 +245,7 @@ class Node(MultiService):
             self._prefetch,
             Signals(reactor, handlers),
             self._multicast,
+            self._metered,
             self._interfaces,
             self._supervision,
         ]
@@ -282,7 +281,6 @@ class Node(MultiService):
         except StoreError as error:
             raise SystemExit(f"flocon: {error}") from None
         self._listen_for_control()
-        self._metered.start(METERED_AGAIN)
         self._log.info(
             "flocon {version} is node {node} as {name}; its store is {store}",
             version=__version__,
@@ -299,16 +297,29 @@ class Node(MultiService):
             abilities.add(DATABASES)
         return frozenset(abilities)
 
-    async def _look_at_the_link(self) -> None:
-        """Fetch nothing for others while the link costs by the byte."""
-        relays = self._settings.relay and not await is_metered(self._reactor)
-        if relays != self.desk.relays:
-            self._log.info(
-                "the link is {state}; this node {does} for others",
-                state="not metered any more" if relays else "metered",
-                does="fetches" if relays else "does not fetch",
-            )
-            self._set_relays(relays)
+    def _links_changed(self, links: list[Link]) -> None:
+        self._multicast.set_links(links)
+        self._metered.link_changed()
+
+    def _metered_changed(self, metered: bool) -> None:
+        """Fetch nothing for others, and nothing unasked, while the link costs by the byte."""
+        self._log.info(
+            "the link is {state}; this node {does} for others",
+            state="metered" if metered else "not metered any more",
+            does="fetches" if self._may_relay() else "does not fetch",
+        )
+        self._set_relays(self._may_relay())
+        self._prefetch_or_rest()
+
+    def _may_relay(self) -> bool:
+        return self._settings.relay and not self._metered.metered
+
+    def _prefetch_or_rest(self) -> None:
+        """Have what pacman would upgrade fetched in a while, or not, as it is allowed now."""
+        if self._settings.prefetch and not self._metered.metered:
+            self._prefetch.wake()
+        else:
+            self._prefetch.rest()
 
     def _listen_for_control(self) -> None:
         path = self._control_path
@@ -345,8 +356,6 @@ class Node(MultiService):
         # The bye goes out first: from then on nobody asks us, and what ends, ends quietly.
         for part in (self._interfaces, self._multicast):
             await defer.maybeDeferred(part.disownServiceParent)
-        if self._metered.running:
-            self._metered.stop()
         if self._control_port is not None:
             self._ports.append(self._control_port)
             self._control_port = None
@@ -373,8 +382,7 @@ class Node(MultiService):
         self._cache.listing_changed()
         self._presence.update(self._reactor.seconds(), databases=listing.digests()[:32])
         self._multicast.wake()
-        if self._settings.prefetch:
-            self._prefetch.wake()
+        self._prefetch_or_rest()
 
     async def _upgrades(self) -> list[Entry]:
         """Return what pacman would upgrade and this machine does not hold yet."""
@@ -431,7 +439,9 @@ class Node(MultiService):
         }
         self._settings = self.desk.settings = replace(old, **fixed)
         _set_debug(settings.debug)
-        self._set_relays(settings.relay)
+        self._set_relays(self._may_relay())
+        if settings.prefetch != old.prefetch:
+            self._prefetch_or_rest()
         waiting = [name for name in fixed if getattr(settings, name) != fixed[name]]
         self._log.info(
             "settings read anew{rest}",

@@ -46,6 +46,9 @@ class Prefetch(Service):
         self._chance = chance
         self._call: IDelayedCall | None = None
         self._work: Deferred[None] | None = None
+        #: Whether nobody asked for what is being fetched.
+        self._unasked = False
+        self._rests = False
         #: Of the packages being fetched, or fetched last: how many there are, how many were looked
         #: after, and how many of those are there now.
         self.total = self.done = self.fetched = 0
@@ -58,23 +61,38 @@ class Prefetch(Service):
         """Look, some seconds from now, what could be fetched; machines spread their looks."""
         if not self.running:
             return
+        self._rests = False
         if self._call is not None:
             self._call.cancel()
         self._call = self._reactor.callLater(self._chance(DELAY, 2 * DELAY), self._due)
 
+    def rest(self) -> None:
+        """Fetch nothing more that nobody asked for, until woken; what is on its way still comes."""
+        self._rests = True
+        if self._call is not None:
+            self._call.cancel()
+            self._call = None
+        if self._work is not None and self._unasked:
+            self._work.cancel()
+
     def _due(self) -> None:
         self._call = None
-        self.now().addErrback(lambda failure: self._log.failure("prefetching failed", failure))
+        beginning = defer.Deferred.fromCoroutine(self._begin(unasked=True))
+        beginning.addErrback(lambda failure: self._log.failure("prefetching failed", failure))
 
     def now(self) -> Deferred[int]:
         """Begin at once; fires with how many packages are being fetched."""
+        self._unasked = False
         return defer.Deferred.fromCoroutine(self._begin())
 
-    async def _begin(self) -> int:
+    async def _begin(self, *, unasked: bool = False) -> int:
         entries = await self._find()
+        if unasked and self._rests:
+            return 0
         if not entries and self._work is None:
             self.total = self.done = self.fetched = 0
         if entries and self._work is None and self.running:
+            self._unasked = unasked
             self._work = defer.Deferred.fromCoroutine(self._fetch_all(entries))
             self._work.addBoth(self._ended)
         return len(entries)

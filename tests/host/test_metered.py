@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet import reactor as real_reactor
-from twisted.trial.unittest import TestCase
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from flocon.host import metered
-from flocon.host.metered import is_metered
+from flocon.host.metered import AGAIN, SETTLING, MeteredWatch, is_metered
 from tests.host.path import fake_program, no_programs
 
 reactor: Any = real_reactor
@@ -43,3 +45,78 @@ class Metered(TestCase):
     async def test_networkmanager_is_asked_and_not_started(self) -> None:
         script = 'case "$*" in *--auto-start=no*NetworkManager\\ Metered) echo u 1;; esac'
         self.assertIs(await self.asked(script), True)
+
+
+class Watching(SynchronousTestCase):
+    """When it is asked, and what is told of it."""
+
+    def setUp(self) -> None:
+        self.clock = cast("Any", Clock())
+        self.asked: list[Deferred[bool | None]] = []
+        self.told: list[bool] = []
+        self.watch = MeteredWatch(self.clock, self.told.append, self.ask)
+        self.watch.startService()
+
+    async def ask(self, _: Any) -> bool | None:
+        self.asked.append(Deferred())
+        return await self.asked[-1]
+
+    def say(self, metered: bool | None) -> None:
+        self.asked[-1].callback(metered)
+
+    def test_only_another_answer_is_told(self) -> None:
+        for answer in (False, True, True, None, False):
+            self.say(answer)
+            self.clock.advance(AGAIN)
+        self.assertEqual((self.told, len(self.asked)), ([True, False], 6))
+
+    def test_it_looks_a_moment_after_the_link_changed_and_then_as_seldom_as_before(self) -> None:
+        self.say(False)
+        self.clock.advance(AGAIN - 1)
+        for _ in range(3):
+            self.watch.link_changed()
+            self.clock.advance(SETTLING / 2)
+        self.assertEqual(len(self.asked), 1)
+        self.clock.advance(SETTLING / 2)
+        self.assertEqual(len(self.asked), 2)
+        self.say(True)
+        self.clock.advance(AGAIN - 1)
+        self.assertEqual((len(self.asked), self.watch.metered), (2, True))
+
+    def test_it_does_not_ask_twice_at_once(self) -> None:
+        self.clock.advance(AGAIN)
+        self.assertEqual(len(self.asked), 1)
+        self.say(False)
+        self.clock.advance(AGAIN)
+        self.assertEqual(len(self.asked), 2)
+
+    def test_what_nobody_expected_is_logged_and_it_goes_on(self) -> None:
+        self.asked[-1].errback(ZeroDivisionError())
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.clock.advance(AGAIN)
+        self.assertEqual(len(self.asked), 2)
+
+    def test_stopped_it_waits_for_the_program_it_asked(self) -> None:
+        ended: Deferred[None] = Deferred()
+        program: Deferred[bool | None] = Deferred()
+
+        async def ask(_: Any) -> bool | None:
+            try:
+                return await program
+            except CancelledError:
+                await ended
+                raise
+
+        watch = MeteredWatch(self.clock, self.told.append, ask)
+        watch.startService()
+        stopping = watch.stopService()
+        assert stopping is not None
+        self.assertNoResult(stopping)
+        ended.callback(None)
+        self.successResultOf(stopping)
+        self.assertEqual(self.told, [])
+
+    def tearDown(self) -> None:
+        self.watch.stopService()
+        self.watch.link_changed()
+        self.assertEqual(self.clock.getDelayedCalls(), [])

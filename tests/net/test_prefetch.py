@@ -85,6 +85,41 @@ class Fetching(SynchronousTestCase):
         self.assertEqual(self.successResultOf(self.prefetch.now()), 0)
         self.assertFalse(self.prefetch.fetching)
 
+    def test_at_rest_it_fetches_nothing_more_unasked_until_it_is_woken(self) -> None:
+        self.prefetch.wake()
+        self.clock.advance(DELAY)
+        self.prefetch.rest()
+        self.assertFalse(self.prefetch.fetching)
+        self.prefetch.wake()
+        self.prefetch.rest()
+        self.clock.advance(2 * DELAY)
+        self.assertEqual((self.looked, self.fetched), (1, ["a"]))
+        self.prefetch.wake()
+        self.clock.advance(DELAY)
+        self.assertEqual(self.fetched, ["a", "a"])
+
+    def test_at_rest_it_does_what_it_was_asked_to(self) -> None:
+        self.prefetch.now()
+        self.prefetch.rest()
+        self.fetches[0].callback(None)
+        self.clock.advance(PAUSE)
+        self.assertEqual(self.fetched, ["a", "b"])
+
+    def test_at_rest_it_fetches_nothing_of_what_it_was_looking_for(self) -> None:
+        found: Deferred[list[Entry]] = Deferred()
+
+        async def late() -> list[Entry]:
+            return await found
+
+        prefetch = Prefetch(self.clock, late, self.fetch, lambda low, _: low)
+        prefetch.startService()
+        prefetch.wake()
+        self.clock.advance(DELAY)
+        prefetch.rest()
+        found.callback(self.needed)
+        self.assertEqual(self.fetched, [])
+        prefetch.stopService()
+
     def test_stopping_ends_it(self) -> None:
         self.prefetch.now()
         self.prefetch.wake()
