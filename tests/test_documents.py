@@ -1,0 +1,68 @@
+"""What documents claim of the tests: each test that one names is there."""
+
+from __future__ import annotations
+
+import io
+import re
+from importlib.util import find_spec
+from pathlib import Path
+from unittest import SkipTest
+
+from twisted.python.reflect import namedAny
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+TOP = Path(__file__).parent.parent
+#: A test's dotted name, as it stands in SECURITY.rst.
+NAMED = re.compile(r"``(tests\.[\w.]+\.test_\w+)``")
+#: A promise begins with its own words in bold, and its tests are a list.
+PROMISE = re.compile(r"^\*\*(.+?)\*\*", re.MULTILINE)
+
+
+def is_test(name: str) -> bool:
+    """Whether a dotted name is that of a test method."""
+    case, _, method = name.rpartition(".")
+    try:
+        found = namedAny(case)
+    except (AttributeError, ImportError, ValueError):
+        return False
+    is_case = isinstance(found, type) and issubclass(found, (SynchronousTestCase, TestCase))
+    return is_case and callable(getattr(found, method, None))
+
+
+class SecurityTests(SynchronousTestCase):
+    """SECURITY.rst."""
+
+    def setUp(self) -> None:
+        self.text = (TOP / "SECURITY.rst").read_text()
+
+    def test_each_test_that_is_named_is_there(self) -> None:
+        named = NAMED.findall(self.text)
+        self.assertEqual([name for name in named if not is_test(name)], [])
+
+    def test_each_promise_names_a_test(self) -> None:
+        places = [match.start() for match in PROMISE.finditer(self.text)]
+        parts = [
+            self.text[start:end] for start, end in zip(places, [*places[1:], None], strict=True)
+        ]
+        self.assertGreater(len(parts), 10)
+        self.assertEqual([part[:60] for part in parts if not NAMED.search(part)], [])
+
+    def test_it_can_be_rendered_without_a_warning(self) -> None:
+        if find_spec("docutils") is None:
+            raise SkipTest("docutils is not installed")
+        from docutils.core import publish_string  # noqa: PLC0415 - may be missing
+
+        warnings = io.StringIO()
+        settings = {"warning_stream": warnings, "report_level": 1}
+        publish_string(self.text, writer="html5", settings_overrides=settings)
+        self.assertEqual(warnings.getvalue(), "")
+
+    def test_a_name_that_is_none_is_seen(self) -> None:
+        own = "tests.test_documents.SecurityTests"
+        self.assertTrue(is_test(f"{own}.test_a_name_that_is_none_is_seen"))
+        for name in (
+            f"{own}.test_nothing",
+            "tests.test_nothing.Case.test_x",
+            "tests.test_documents.x",
+        ):
+            self.assertFalse(is_test(name), name)
