@@ -8,7 +8,8 @@ A role is ``KIND@ADDRESS=FAULT``; ``FAULT@PLACE`` says what to misbehave with: `
 what an owner relays; the default), ``signature``, ``inventory``, ``database`` or ``any``.
 ``seed:N`` changes the fault every few seconds, as N and the role decide and nothing else, so that
 the command line replays it. A peer announces all packages below the root every second; with
-``owner:`` before its fault it announces none, but fetches for others.
+``owner:`` before its fault it announces none, but fetches for others. One that misbehaves with
+databases gives its own away.
 
 Every answer is told on standard output as ``ROLE FAULT PATH``. Nothing of a node runs here but the
 formats of what it reads.
@@ -545,10 +546,13 @@ class Server:
         elif _place(name) == phase.place or phase.place == "any":
             chosen = phase.fault
             misbehave = FAULTS.get(phase.fault, misbehave)
-        print(self._role.words, chosen, path, flush=True)
         exchange = Exchange(
             reader, writer, self._role.files, path, name, start, content, self._dice
         )
+        if request.startswith("HEAD ") and content:
+            await exchange.send(exchange.head(len(content)))
+            return True
+        print(self._role.words, chosen, path, flush=True)
         await misbehave(exchange)
         return not exchange.ended
 
@@ -585,6 +589,8 @@ class Server:
         for sequence in itertools.count(1):
             files = len(self._role.files.changes)
             abilities = {"store", "relay"} if self._role.owner else {"store"}
+            if self._role.phases[0].place == "database":
+                abilities.add("databases")
             if self._role.phases[0].fault == "a-million-files":
                 files = 1_000_000
             said = Announcement(

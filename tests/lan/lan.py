@@ -362,11 +362,13 @@ class Host:
         daemon: bool = False,
         settings: Mapping[str, Any] | None = None,
         arguments: Sequence[str] = (),
+        program: Sequence[str] = (),
     ) -> Node:
         """Start a node and return at once; ``settings`` are further tables of flocon.toml.
 
         Endpoints and interfaces are flocon's defaults unless ``arguments`` say otherwise.
-        ``user`` is the id it runs as, ``daemon`` lets twistd go to the background.
+        ``user`` is the id it runs as, ``daemon`` lets twistd go to the background. ``program`` is
+        what is started instead of twistd, with its arguments.
         """
         number = next(self._runs)
         config = self.folder / f"flocon-{number}.toml"
@@ -380,7 +382,7 @@ class Host:
         mode = (
             ["--logfile", str(log), "--pidfile", str(pid_file)] if daemon else ["-n", "--pidfile="]
         )
-        command = [twistd(), *mode, "flocon", "--config", str(config)]
+        command = [*(program or [twistd()]), *mode, "flocon", "--config", str(config)]
         command += ["--pacman-conf", str(self.pacman_conf()), "--store", str(self.store)]
         process = self.start([*command, *arguments], log=None if daemon else log, user=user)
         node = Node(self, process, log, pid_file)
