@@ -81,6 +81,14 @@ class Ledger(Service):
             kind = "signature"
         source = answered.source.partition(" ")[0] or "none"
         self.requests[kind, source, RESULTS.get(answered.status, "refused")] += 1
+        self._log.debug(
+            "{file}: {status} from {source}, {size} bytes in {seconds:.3f} s",
+            file=answered.file_name,
+            status=answered.status,
+            source=answered.source or "nobody",
+            size=answered.bytes,
+            seconds=answered.seconds,
+        )
         self.receipts.add(answered, self._reactor.seconds())
         if self._closing is None and self.running:
             self._close_in(self.receipts.wait(self._reactor.seconds()))

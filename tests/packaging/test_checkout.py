@@ -1,4 +1,4 @@
-"""What README has a person do in a clone, makepkg apart: on a copy, so that this one stays clean."""
+"""What README has a person do in a clone, makepkg apart: on a copy, so this one stays clean."""
 
 from __future__ import annotations
 

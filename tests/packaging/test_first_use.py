@@ -135,6 +135,7 @@ state >/out/state-set-up
 try again flocon setup
 state >/out/state-again
 try conf pacman-conf
+try cache-server flocon setup --cache-server --dry-run
 setpriv --reuid=flocon --regid=flocon --clear-groups twistd -n --pidfile= flocon >/out/node 2>&1 &
 PID=$!
 until_said OK curl localhost:19433/check
@@ -171,6 +172,29 @@ state >/out/state-after
 try check flocon status
 kill -TERM $PID
 wait $PID && echo 0 >/out/ended || echo $? >/out/ended
+
+# Another one, with everything told, and a configuration of its own.
+cp /etc/pacman.d/mirrorlist /tmp/mirrorlist
+sed s,/etc/pacman.d/mirrorlist,/tmp/mirrorlist, /etc/pacman.conf >/tmp/pacman.conf
+cp /tmp/pacman.conf /tmp/mirrorlist /out
+printf 'name = "another"\n[presence]\nbeat = 5\n' >/tmp/flocon.toml
+twistd -n --pidfile= flocon --config /tmp/flocon.toml --pacman-conf /tmp/pacman.conf \\
+  --store /tmp/store --interface eth0 --lan tcp:19532 \\
+  --loopback tcp:19533:interface=127.0.0.1 --debug >/out/other 2>&1 &
+PID=$!
+until_said OK curl localhost:19533/check
+until_said first flocon --port 19533 peers
+try other-setup flocon setup --server --port 19533 --pacman-conf /tmp/pacman.conf
+try other-refresh pacman --config /tmp/pacman.conf -Syw --noconfirm $MORE
+try other-doctor flocon --port 19533 doctor --pacman-conf /tmp/pacman.conf
+try other-status flocon --port 19533 status
+try other-peers flocon --json --port 19533 peers
+try other-undo flocon setup --undo --pacman-conf /tmp/pacman.conf
+try other-same cmp /tmp/pacman.conf /out/pacman.conf
+try other-same-list cmp /tmp/mirrorlist /out/mirrorlist
+kill -TERM $PID
+wait $PID || :
+
 try plain flocon pacman -Syu --noconfirm
 try silent flocon status
 try removal pacman -R --noconfirm flocon
@@ -220,11 +244,13 @@ class FirstUse(LanTestCase):
         self.sync(self.first)
         self.hold(self.first, self.few_packages)
         self.meet(self.first.node())
-        downloaded, got, once = sorted(self.few_packages, key=lambda one: one.size)[-3:]
+        ordered = sorted(self.few_packages, key=lambda one: one.size)
+        more, downloaded, got, once = ordered[-4:]
         words = {
             "NAME": downloaded.name,
             "FILE": downloaded.file_name,
             "OTHER": got.name,
+            "MORE": more.name,
             "ONCE": once.name,
             "ONCE_FILE": once.file_name,
         }
@@ -283,6 +309,7 @@ class FirstUse(LanTestCase):
         names = {name for name in more if name.startswith("/")}
         self.assertIn("/etc/pacman.conf.flocon-setup", names)
         self.assertEqual({Path(name).suffix for name in names}, {".flocon-setup", ".flocon-backup"})
+        self.assertIn(f"+CacheServer = {NODE}\n", self.said("cache-server"))
         self.assertEqual(self.said("again"), "/etc/pacman.conf: nothing to change\n")
         self.assertEqual(self.state("again"), self.state("set-up"))
         sections = self.said("conf").split("\n[")[1:]
@@ -345,6 +372,24 @@ class FirstUse(LanTestCase):
         self.said("once")
         self.assertIn(f"200  from peer {FIRST}", self.said("why-once"))
         self.assertEqual(self.state("after"), self.state("before"))
+
+    def test_every_option_of_a_node_is_heeded(self) -> None:
+        log = self.made.said("other")
+        self.assertNotIn("Traceback", log)
+        self.assertIn(" as another; its store is /tmp/store", log)
+        self.said("other-refresh")
+        self.assertRegex(log, r"#debug\] .*\.pkg\.tar\.zst: 200 from peer 10")
+        self.assertEqual(set(re.findall(r"presence on (\w+)", log)), {"eth0"})
+        self.assertIn(f"+Server = {NODE.replace('19433', '19533')}\n", self.said("other-setup"))
+        said = self.said("other-doctor")
+        self.assertIn("port 19532 is open as seen from first", said)
+        self.assertIn("/tmp/store can be written", said)
+        self.assertTrue(said.endswith("\nall is well\n"), said)
+        self.assertIn(" as another\n", self.said("other-status"))
+        self.assertEqual([one["name"] for one in json.loads(self.said("other-peers"))], ["first"])
+        self.said("other-undo")
+        for name in ("other-same", "other-same-list"):
+            self.said(name)
 
     def test_without_the_node_pacman_goes_on_and_flocon_says_so(self) -> None:
         self.assertIn("there is nothing to do", self.said("plain"))

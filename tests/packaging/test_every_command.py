@@ -1,0 +1,228 @@
+"""Every command that README and the manuals tell of is run by a test: here is by which.
+
+``RUN_BY`` is the register. A command that is told of and missing here fails, and so does an entry
+that no text tells of any more, whose test is gone, or whose test does not mention the command.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+import unittest
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.packaging import manuals
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The test that runs a command, and the helper or script in which its words stand, if any.
+
+    ``as_run`` are the words where a test cannot run it literally; a comment says why.
+    """
+
+    test: str
+    by: str = ""
+    as_run: str = ""
+
+
+_PACKAGING = "tests.packaging."
+
+
+def first_use(name: str) -> Run:
+    return Run(f"{_PACKAGING}test_first_use.FirstUse.test_{name}", "_SCRIPT")
+
+
+def boot(name: str) -> Run:
+    return Run(f"{_PACKAGING}test_boot.Running.test_{name}", "_SCRIPT")
+
+
+def checkout(name: str, **more: str) -> Run:
+    return Run(f"{_PACKAGING}test_checkout.{name}", **more)
+
+
+_INSTALLS = "pacman_installs_the_package_with_all_that_it_depends_on"
+_SETS_UP = "setup_shows_the_change_makes_it_and_makes_it_once"
+_UNDOES = "undo_leaves_the_configuration_as_it_was_to_the_byte"
+_TELLS = "a_node_started_by_hand_tells_of_itself_and_all_is_well"
+_TAKES = "pacman_takes_from_the_peer_what_the_peer_has"
+_GETS = "get_fetches_from_the_peer_and_from_this_machine"
+_CHANGES = "commands_and_signals_change_the_node"
+_AHEAD = "an_upgrade_was_fetched_ahead"
+_ONCE = "pacman_is_led_to_the_node_once_and_nothing_is_changed"
+_ALONE = "without_the_node_pacman_goes_on_and_flocon_says_so"
+_OPTIONS = "every_option_of_a_node_is_heeded"
+_COMPLETION = "tests.cli.test_completion.Shells."
+
+RUN_BY: dict[str, Run] = {
+    # In a clone
+    "make demo": checkout("Making.test_the_demo_proves_what_it_shows"),
+    "make test": checkout("Making.test_the_tests_are_all_tests"),
+    "python -m venv ~/flocon && ~/flocon/bin/pip install .": checkout(
+        "Installing.test_pip_installs_a_node_and_a_command_into_an_environment"
+    ),
+    # makepkg refuses root, and only root installs: -s and -i are what first use does after it.
+    "cd packaging && makepkg -si": Run(
+        f"{_PACKAGING}test_package.Installed.test_pacman_finds_its_files_as_it_packed_them",
+        "tests.packaging.workshop.package",
+        "packaging makepkg",
+    ),
+    # The package, from an empty root on
+    "pacman -U": first_use(_INSTALLS),
+    "flocon --help": first_use(_INSTALLS),
+    "flocon --version": first_use(_INSTALLS),
+    "twistd flocon --help": first_use(_INSTALLS),
+    "flocon setup": first_use(_SETS_UP),
+    "flocon setup --dry-run": first_use(_SETS_UP),
+    "flocon setup --cache-server": first_use(_SETS_UP),
+    "flocon setup --databases": first_use(_UNDOES),
+    "flocon setup --undo": first_use(_UNDOES),
+    "flocon setup --server": first_use(_OPTIONS),
+    "flocon setup --port PORT": first_use(_OPTIONS),
+    "flocon setup --pacman-conf FILE": first_use(_OPTIONS),
+    "twistd -n --pidfile= flocon": first_use(_TELLS),
+    "twistd flocon": first_use(_TELLS),
+    "flocon peers": first_use(_TELLS),
+    "flocon status": first_use(_TELLS),
+    "flocon doctor": first_use(_TELLS),
+    "curl localhost:19433/status.json": first_use(_TELLS),
+    "flocon has NAME": first_use(_TAKES),
+    "flocon has --contains NAME": first_use(_TAKES),
+    "flocon why FILE": first_use(_TAKES),
+    "pacman -Sy": first_use(_TAKES),
+    "pacman -Syu": first_use(_TAKES),
+    "flocon prefetch": first_use(_AHEAD),
+    "flocon prefetch --no-wait": first_use(_AHEAD),
+    "flocon get NAME": first_use(_GETS),
+    "flocon get FILE": first_use(_GETS),
+    "flocon ban PEER": first_use(_CHANGES),
+    "flocon pardon PEER": first_use(_CHANGES),
+    "flocon rejoin": first_use(_CHANGES),
+    "kill -USR1 PID": first_use(_CHANGES),
+    "kill -USR2 PID": first_use(_CHANGES),
+    "flocon pacman ARGUMENT...": first_use(_ONCE),
+    "flocon pacman -Syu": first_use(_ALONE),
+    "flocon --port PORT": first_use(_OPTIONS),
+    "flocon --json": first_use(_OPTIONS),
+    "flocon doctor --pacman-conf FILE": first_use(_OPTIONS),
+    "twistd flocon --config FILE": first_use(_OPTIONS),
+    "twistd flocon --pacman-conf FILE": first_use(_OPTIONS),
+    "twistd flocon --store DIR": first_use(_OPTIONS),
+    "twistd flocon --interface NAME": first_use(_OPTIONS),
+    "twistd flocon --lan ENDPOINT": first_use(_OPTIONS),
+    "twistd flocon --loopback ENDPOINT": first_use(_OPTIONS),
+    "twistd flocon --debug": first_use(_OPTIONS),
+    # Under systemd
+    "systemctl enable --now flocon": boot("it_is_started_with_the_system"),
+    "systemctl reload flocon": boot("a_reload_or_restart_ends_ready"),
+    "systemctl restart flocon": boot("a_reload_or_restart_ends_ready"),
+    "journalctl -u flocon": boot("the_journal_has_levels_and_fields"),
+    # In each shell
+    "flocon completion bash": Run(
+        f"{_COMPLETION}test_bash_completes_commands_options_and_choices", "complete"
+    ),
+    "flocon completion zsh": Run(f"{_COMPLETION}test_zsh_reads_it"),
+    "flocon completion fish": Run(f"{_COMPLETION}test_fish_completes_commands_options_and_choices"),
+}
+
+
+class EveryCommand(SynchronousTestCase):
+    def test_each_command_that_is_told_of_has_a_test_that_runs_it(self) -> None:
+        told = manuals.told()
+        missing = {one: sorted(names) for one, names in told.items() if one not in RUN_BY}
+        self.assertEqual(missing, {}, "enter it, with the test that runs it")
+        self.assertEqual(set(RUN_BY) - set(told), set(), "no text tells of it")
+
+    def test_each_of_these_tests_is_there_and_mentions_the_command(self) -> None:
+        for command, run in RUN_BY.items():
+            module, case, name = _find(run.test)
+            self.assertTrue(name.startswith("test_"), run.test)
+            method = getattr(case, name)
+            source = inspect.getsource(method)
+            if isinstance(script := getattr(module, run.by or "-", None), str):
+                self.assert_in_script(command, script, source)
+                continue
+            if run.by:
+                # The helper is used by the test, or by what it uses in its module.
+                short = run.by.rpartition(".")[2]
+                self.assertRegex(inspect.getsource(module), rf"\b{short}\(", command)
+                source = inspect.getsource(_helper(case, run.by))
+            for word in _words(run.as_run or command):
+                self.assertRegex(source, rf"(?<![\w-]){re.escape(word)}(?![\w-])", command)
+
+    def assert_in_script(self, command: str, script: str, source: str) -> None:
+        """Claim that a script runs it, and that the test looks at what it said, if that is kept."""
+        lines = [line for line in _lines(script) if _pattern(command).search(line)]
+        self.assertTrue(lines, f"no line runs {command}")
+        kept = [match[1] for line in lines if (match := re.match(r"try (\S+) ", line))]
+        if len(kept) == len(lines):
+            self.assertTrue(any(f'"{name}"' in source for name in kept), (command, kept))
+
+
+class Finding(SynchronousTestCase):
+    """What the register relies on: commands are found wherever they stand."""
+
+    def find(self, text: str, name: str = "x.1.rst") -> set[str]:
+        return set(manuals.commands(text, name))
+
+    def test_in_literal_blocks_without_comments_and_settings(self) -> None:
+        text = "1. Do::\n\n       rm -rf x   # all of it\n       [core]\n       a = b\n\n   then\n"
+        self.assertEqual(self.find(text), {"rm -rf x"})
+
+    def test_in_literals_and_in_bold(self) -> None:
+        text = "Use ``flocon\nfoo`` or **pacman -X**; ``peer ADDRESS`` is none, nor **flocon**.\n"
+        self.assertEqual(self.find(text), {"flocon foo", "pacman -X"})
+
+    def test_in_each_form_of_a_synopsis(self) -> None:
+        text = "| **flocon** [**--port** *PORT*] **a**\\ \\|\\ **b** [**--c** | **--d**] *X*...\n"
+        wanted = {"flocon a X...", "flocon b X..."}
+        wanted |= {f"flocon {a} {c} X..." for a in "ab" for c in ("--c", "--d")}
+        self.assertEqual(self.find(text), wanted)
+
+    def test_in_options_below_the_command_they_are_for(self) -> None:
+        text = "--all X\n    Y\n\nflocon foo\n----------\n\n--a, --b FILE\n    C\n"
+        wanted = {"flocon --all X", "flocon foo --a FILE", "flocon foo --b FILE"}
+        self.assertEqual(self.find(text), wanted)
+        self.assertEqual(self.find("--a X\n    Y\n", "x.8.rst"), {"twistd flocon --a X"})
+
+
+def _find(name: str) -> tuple[Any, Any, str]:
+    """Return the module, the test case and the name of a test; fails where one is not there."""
+    path, case, method = name.rsplit(".", 2)
+    module = importlib.import_module(path)
+    found = getattr(module, case)
+    if not issubclass(found, unittest.TestCase):
+        raise TypeError(name)
+    return module, found, method
+
+
+def _helper(case: Any, name: str) -> Any:
+    if "." not in name:
+        return getattr(case, name)
+    path, _, function = name.rpartition(".")
+    return inspect.unwrap(getattr(importlib.import_module(path), function))
+
+
+def _lines(script: str) -> list[str]:
+    """Return the lines of a shell script, continued ones as one."""
+    return re.sub(r"\s*\\\n\s*", " ", script).splitlines()
+
+
+def _words(command: str) -> list[str]:
+    """Return the words that are not placeholders, the program flocon's own name apart."""
+    words = [word for word in command.split() if not word.isupper() or word.startswith("-")]
+    return words[1:] if words[0] == "flocon" else words
+
+
+def _pattern(command: str) -> re.Pattern[str]:
+    """Match the command with its placeholders filled in, and perhaps more words in between."""
+    parts = [
+        r"[^\s-]\S*" if re.fullmatch(r"[A-Z]+(\.\.\.)?", word) else re.escape(word)
+        for word in command.split()
+    ]
+    between = r"(?: \S+)*? "
+    return re.compile(rf"(?:^|\s){between.join(parts)}(?:\s|$)")
