@@ -29,7 +29,7 @@ from flocon.core.sources import (
     without_delay,
 )
 from flocon.errors import Broken, Contradicted, Refused, SourceError, Stalled, StoreError
-from flocon.host.databases import find_problem, open_database
+from flocon.host.databases import LARGEST_FILE, find_problem, open_database
 from flocon.host.keyring import Keyring, Verdict
 from flocon.host.pacman import PacmanWatch, servers_for
 from flocon.log import logger
@@ -332,7 +332,9 @@ class Desk:
                     return Attempt(source, _limits(source))
             return _once_more(mirrors, tried, waited)
 
-        subject = Subject(name, modified_since=modified_since, find_problem=find_problem)
+        subject = Subject(
+            name, modified_since=modified_since, find_problem=find_problem, most=LARGEST_FILE
+        )
         return self.transfers.alone(subject, choose)
 
     def _databases_signature(self, asked: Asked, modified_since: str | None) -> Transfer:
@@ -349,7 +351,8 @@ class Desk:
         def choose(tried: Sequence[Attempt]) -> Attempt | None:
             return None if tried else Attempt(signature, PEER_LIMITS)
 
-        return self.transfers.alone(Subject(asked.file.text, modified_since=modified_since), choose)
+        subject = Subject(asked.file.text, modified_since=modified_since, most=LARGEST_SIGNATURE)
+        return self.transfers.alone(subject, choose)
 
     async def _peers_databases(self, asked: Asked) -> list[Dated]:
         """Ask a few peers at once how new theirs is; who does not answer soon has none."""

@@ -110,7 +110,8 @@ class Subject:
     ``start`` is above 0 where only the rest of a file was asked for, from a mirror.
     ``modified_since`` is pacman's own ``If-Modified-Since``, passed on as it came.
     ``find_problem`` tells, in a thread, why an open file that a peer gave cannot be what it is
-    called, or nothing: for files whose content nobody listed.
+    called, or nothing: for files whose content nobody listed. ``most`` is what such a file may have
+    in bytes.
     """
 
     file_name: str
@@ -118,6 +119,7 @@ class Subject:
     start: int = 0
     modified_since: str | None = None
     find_problem: Callable[[int], str] | None = None
+    most: int | None = None
 
     @property
     def verifiable(self) -> bool:
@@ -402,6 +404,8 @@ class Transfer:
             if head.size not in {None, content.size}:
                 raise Broken(source.label, f"has {head.size} bytes instead of {content.size}")
             return
+        if self.subject.most is not None and (head.size or 0) > self.subject.most:
+            raise Broken(source.label, f"has {head.size} bytes, more than it may")
         if not self._arrived:
             if self._told not in {None, (head.size, head.modified)}:
                 raise Broken(source.label, "has another version of the file")
@@ -420,8 +424,9 @@ class Transfer:
     def _write(self, source: Source, position: int, data: bytes) -> None:
         end = position + len(data)
         content = self.subject.content
-        if content is not None and end > content.size:
-            raise Broken(source.label, f"sent more than {content.size} bytes")
+        most = content.size if content is not None else self.subject.most
+        if most is not None and end > most:
+            raise Broken(source.label, f"sent more than {most} bytes")
         known = self._arrived.reach(position)
         if known >= end:
             return

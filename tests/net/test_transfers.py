@@ -550,6 +550,16 @@ class LookedThrough(TransferTestCase):
         self.asked(MIRROR_A).whole(b"anything", Last_Modified="v1")
         self.assertEqual((client.data, self.seen), (b"anything", []))
 
+    def test_a_peer_sends_no_more_than_it_may(self) -> None:
+        for announced in (len(DATA), None):
+            subject = Subject("core.db", find_problem=self.find_problem, most=len(DATA) - 1)
+            transfer = self.transfer(PEER_A, MIRROR_A, subject=subject)
+            fields = {} if announced is None else {"Content_Length": str(announced)}
+            self.asked(PEER_A).answer(200, **fields).send(DATA)
+            self.asked(MIRROR_A).whole(DATA[:-1], Last_Modified="v1")
+            self.successResultOf(transfer.finished.wait())
+            self.assertEqual((transfer.size, self.seen), (len(DATA) - 1, []))
+
     def test_nothing_new_is_not_looked_through(self) -> None:
         transfer = self.database(PEER_A, since="yesterday")
         self.asked(PEER_A).answer(304, Last_Modified="v0")
