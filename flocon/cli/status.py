@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flocon.cli.asking import Node
-from flocon.cli.printing import printable, say, say_json, say_rows, size
+from flocon.cli.printing import clock, printable, say, say_json, say_rows, size
 
 if TYPE_CHECKING:
     import argparse
+
+
+#: Receipts shown; the page and ``--json`` have more.
+_RECEIPTS = 3
 
 
 async def show_status(reactor: Any, options: argparse.Namespace) -> None:
@@ -43,6 +47,9 @@ def _print_status(status: dict[str, Any]) -> None:
     rows += [
         ("held off", f"{one['address']} {_until(one)}: {one['why']}")
         for one in status["quarantine"]
+    ]
+    rows += [
+        ("receipt", f"{clock(one['at'])}  {one['text']}") for one in status["receipts"][:_RECEIPTS]
     ]
     say_rows(rows, indent=2)
 

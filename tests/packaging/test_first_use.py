@@ -351,6 +351,7 @@ class FirstUse(LanTestCase):
         self.assertTrue(self.said("doctor").endswith("\nall is well\n"))
         log = self.made.said("node")
         self.assertNotIn("Traceback", log)
+        self.assertRegex(log, r"[0-9] packages: .* from the LAN, 0 B from the WAN")
         self.assertTrue(log.rstrip().endswith("Server Shut Down."), log)
 
     def test_get_fetches_from_the_peer_and_from_this_machine(self) -> None:

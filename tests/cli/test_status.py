@@ -1,0 +1,80 @@
+"""``flocon status`` and ``flocon peers``: what is shown of what the node tells."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from flocon.cli import status
+from tests.cli.node import NodeTestCase
+
+PEER = {
+    "node": "38acdd868c02c268",
+    "name": "evil\x1b[2J",
+    "address": "10.0.0.2",
+    "port": 19432,
+    "files": 7,
+    "last_heard_seconds": 2.4,
+    "state": "good",
+}
+
+
+def told(**other: Any) -> dict[str, Any]:
+    traffic = {"from_peers": 2048, "from_mirrors": 0, "to_peers": 1, "to_pacman": 3 << 20}
+    known = {
+        "version": "1.0",
+        "node": "0123456789abcdef",
+        "name": "ada",
+        "uptime_seconds": 61.7,
+        "peers": [PEER],
+        "inventory": {"files": 2, "bytes": 1536},
+        "traffic": {f"{name}_bytes": count for name, count in traffic.items()},
+        "quarantine": [],
+        "receipts": [],
+    }
+    return {**known, **other}
+
+
+class StatusTests(NodeTestCase):
+    async def show(self, command: Any, **options: Any) -> str:
+        await self.run_command(command, **options)
+        return self.out.getvalue()
+
+    def answer(self, **other: Any) -> None:
+        self.node.answers = {"/status.json": (200, told(**other))}
+
+    async def test_bytes_and_peers_are_counted(self) -> None:
+        self.answer()
+        lines = (await self.show(status.show_status)).splitlines()
+        self.assertEqual(lines[0], "flocon 1.0, node 0123456789abcdef as ada")
+        self.assertIn("  up            62 s, 1 peers", lines)
+        self.assertIn("  holds         2 packages, 1.5 KiB", lines)
+        self.assertIn("  from peers    2.0 KiB", lines)
+
+    async def test_who_is_held_off_and_how_long(self) -> None:
+        record = {"address": "10.0.0.2", "until": None, "why": "banned by hand"}
+        self.answer(quarantine=[record, {**record, "until": "2026-11-21 12:00"}])
+        said = await self.show(status.show_status)
+        self.assertIn("10.0.0.2 for good: banned by hand", said)
+        self.assertIn("10.0.0.2 until 2026-11-21 12:00: banned", said)
+
+    async def test_the_last_three_receipts_the_newest_first(self) -> None:
+        self.answer(receipts=[{"at": 9.0 - one, "text": f"{one} packages"} for one in range(5)])
+        said = await self.show(status.show_status)
+        shown = [line.split()[-2:] for line in said.splitlines() if "receipt" in line]
+        self.assertEqual(shown, [[str(one), "packages"] for one in range(3)])
+
+    async def test_peers_have_a_line_each_whatever_their_names(self) -> None:
+        self.answer()
+        said = await self.show(status.show_peers)
+        wanted = "evil\\x1b[2J  10.0.0.2 port 19432  7 files  heard 2 s ago  good\n"
+        self.assertEqual(said, wanted)
+
+    async def test_without_peers_a_sentence_says_what_to_do(self) -> None:
+        self.answer(peers=[])
+        self.assertIn("start flocon on another machine", await self.show(status.show_peers))
+
+    async def test_json_is_what_the_node_told(self) -> None:
+        self.answer()
+        said = json.loads(await self.show(status.show_status, json=True))
+        self.assertEqual(said, told())
