@@ -630,6 +630,8 @@ http {{
     default_type application/octet-stream;
     sendfile on;
     tcp_nopush on;
+    # Whoever fell off the network is not waited for by those who read the log.
+    send_timeout 5s;
     server {{
         listen 80;
         root {self.root};
