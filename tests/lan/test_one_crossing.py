@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from flocon.core.sources import rank_owners
 from tests.lan.case import LanTestCase, sha256
 from tests.lan.lan import LAN_PORT, Host, Lan, Node, PacmanRun, in_namespace, wait_until
 from tests.lan.repository import KIB, MIB, Package, Recipe, Repository, SigningKey, recipes
@@ -222,15 +223,18 @@ class DisturbedTests(CrossingTestCase):
         return self.packages[1::2]
 
     def test_a_killed_owner_costs_little(self) -> None:
-        # The host whose node is killed runs no pacman: that one would have only the mirror left.
-        *others, last = self.hosts
         self.sync(*self.hosts)
-        nodes = self.start_nodes(*self.hosts)
+        nodes = {node.status()["node"]: node for node in self.start_nodes(*self.hosts)}
+        largest = max(self.half, key=lambda one: one.size)
+        owner = nodes[rank_owners(nodes, largest.file_name)[0]]
+        # The host whose node is killed runs no pacman: that one would have only the mirror left.
+        others = [host for host in self.hosts if host is not owner.host]
         wait = self.start_rush(others, self.half)
-        self.wait_sent(0.5, self.half)
-        nodes[-1].kill()
+        wait_until(lambda: owner.status()["transfers"], 30, "the owner fetches")
+        self.wait_sent(0.3, self.half)
+        owner.kill()
         self.assert_all_got(others, wait(), self.half)
-        self.assertGreater(self.sent(last), 0)
+        self.assertGreater(self.sent(owner.host), 0)
         self.assert_crossed(self.half, NEARLY_ONCE)
 
     def test_a_machine_that_falls_off_the_network_costs_little(self) -> None:
