@@ -1,0 +1,151 @@
+"""What the page is made to tell of: a node as it may look after a month, the same each time.
+
+Shapes are those of ``/status.json`` with ``recent``, and of ``/search.json``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+#: Each would make an element or run a script if it were taken for markup anywhere.
+HOSTILE = (
+    "</title></code><script>hostile=1</script>",
+    '"><img src=//evil.example/x onerror="hostile=1">',
+    "'><svg onload=hostile=1><a href=javascript:hostile=1>",
+    "{{ 7 * 7 }}</textarea><iframe src=//evil.example>\u202e\x1b[31m",
+)
+#: As long as a peer may call itself, without a place to break it.
+LONG_NAME = "a-name-as-long-as-presence-lets-a-peer-have-one" + "x" * 17
+_NAMES = ("attic", "builder", "cellar", "desk", "elm", "forge", "gull", "harbour", "iris", "jay")
+_PACKAGES = (
+    "linux-6.12.1.arch1-1-x86_64.pkg.tar.zst",
+    "glibc-2.40+r16+gaa533d58ff-2-x86_64.pkg.tar.zst",
+    "ttf-noto-1:24.10.1-1-any.pkg.tar.zst",
+    "zlib-1:1.3.1-2-x86_64.pkg.tar.zst",
+    "haskell-microlens-platform-unordered-containers-0.4.3.5-126-x86_64.pkg.tar.zst",
+    "core.db",
+    "firefox-132.0.2-1-x86_64.pkg.tar.zst.sig",
+)
+_MIB = 1 << 20
+Text = Callable[[str], str]
+
+
+def told(peers: int, *, part: float = 0.3, empty: bool = False, text: Text = str) -> dict[str, Any]:
+    """Return what ``Server.tell`` takes.
+
+    ``part`` of the first file on its way has arrived; an ``empty`` node has just been started;
+    ``text`` is applied to whatever a stranger can choose.
+    """
+    all_peers = [_peer(number, text) for number in range(peers)]
+    status = {
+        "version": "1.2.3",
+        "node": "5f0c3a9be1d24477",
+        "name": "workshop",
+        "uptime_seconds": 60.0 if empty else 1_234_567.0,
+        "peers": all_peers,
+        "inventory": {
+            "files": 0 if empty else 2_113,
+            "bytes": 0 if empty else 9_876 * _MIB,
+            "generation": 4,
+        },
+        "traffic": {
+            "to_peers_bytes": 0 if empty else 41_234 * _MIB,
+            "to_pacman_bytes": 0 if empty else 3_210 * _MIB,
+        },
+        "quarantine": [_quarantined(text)] if peers > 1 else [],
+        "moving": [] if empty else _moving(part, text),
+        "savings": {
+            "wan_bytes_per_second": 0 if empty else 6 * _MIB,
+            "days": [_day(number, empty=empty) for number in range(30)],
+        },
+        "receipts": [] if empty else [{"text": text(_RECEIPT)}],
+        "recent": [] if empty else [_answered(number, text) for number in range(40)],
+    }
+    return {"status": status, "files": [] if empty else _files(all_peers, text)}
+
+
+def hostile(word: str) -> str:
+    """Return ``word`` amid all that is hostile."""
+    return HOSTILE[0] + word + "".join(HOSTILE[1:])
+
+
+_RECEIPT = "7 packages: 312.4 MiB from the LAN, 20.1 MiB from the WAN; 52 s saved"
+
+
+def _peer(number: int, text: Text) -> dict[str, Any]:
+    bad, slow = number % 20 == 13, number % 20 == 4
+    name = f"{_NAMES[number % 10]}{number // 10 or ''}"
+    return {
+        "node": text(f"{number + 1:016x}"),
+        "name": text(LONG_NAME if number == 7 else name),
+        "address": text("fe80::5054:ff:fe12:3456%wlp0s20f3" if number == 2 else f"10.0.0.{number}"),
+        "port": 19432,
+        "architectures": ["x86_64"],
+        "files": 97 * number % 4_001,
+        "files_known": 97 * number % 4_001,
+        "last_heard_seconds": number * 1.7 % 90,
+        "state": "quarantine" if bad else "failing" if slow else "good",
+        "held_off": text(f"wrong bytes for {_PACKAGES[0]}") if bad else None,
+    }
+
+
+def _quarantined(text: Text) -> dict[str, Any]:
+    return {
+        "node": text("000000000000000e"),
+        "address": text("10.0.0.13"),
+        "until": "2026-11-22T12:00:00+00:00",
+        "why": text(f"wrong bytes for {_PACKAGES[0]}"),
+    }
+
+
+def _moving(part: float, text: Text) -> list[dict[str, Any]]:
+    size = 141 * _MIB
+    first = {"bytes": int(part * size), "size": size, "source": text("peer 10.0.0.7")}
+    return [
+        {"file": text(_PACKAGES[0]), **first},
+        {"file": text(_PACKAGES[4]), "bytes": 0, "size": None, "source": ""},
+    ]
+
+
+def _day(number: int, *, empty: bool) -> dict[str, Any]:
+    lan, wan = (0, 0) if empty or number % 7 == 3 else (number * 371 % 900, number * 97 % 300)
+    return {
+        "day": f"2026-11-{number + 1:02d}",
+        "lan_bytes": lan * _MIB,
+        "wan_bytes": wan * _MIB,
+        "seconds_saved": lan / 6.0,
+    }
+
+
+def _answered(number: int, text: Text) -> dict[str, Any]:
+    failed = number % 9 == 8
+    source = ("peer 10.0.0.7", "cache", "mirror geo.mirror.pkgbuild.com", "store")[number % 4]
+    return {
+        "file": text(_PACKAGES[number % len(_PACKAGES)]),
+        "status": 404 if failed else 200,
+        "source": "" if failed else text(source),
+        "bytes": 0 if failed else number * 977_777,
+        "seconds": number * 0.37 % 20,
+        "time": f"12:{59 - number:02d}:07",
+        "tried": [{"source": text("peer 10.0.0.9"), "failure": text("is silent")}] * (number % 3),
+    }
+
+
+def _files(peers: list[dict[str, Any]], text: Text) -> list[dict[str, Any]]:
+    rows = []
+    for number, file in enumerate(one for one in _PACKAGES if one.endswith(".zst")):
+        name, version, release, rest = file.rsplit("-", 3)
+        rows.append(
+            {
+                "file": file,
+                "name": text(name),
+                "version": text(f"{version}-{release}"),
+                "architecture": text(rest.partition(".")[0]),
+                "size": (number + 1) * 7 * _MIB,
+                "listed": [text("core")] if number % 2 else [],
+                "here": "cache" if number % 3 == 0 else None,
+                "holders": [{"node": one["node"], "name": one["name"]} for one in peers[number:20]],
+            }
+        )
+    return rows
