@@ -34,6 +34,7 @@ from flocon.host.keyring import Keyring, Verdict
 from flocon.host.pacman import PacmanWatch, servers_for
 from flocon.log import logger
 from flocon.net.fetch import (
+    Attempt,
     Limits,
     Wanted,
     fetch_small,
@@ -43,7 +44,8 @@ from flocon.net.fetch import (
     network_location,
     peer_agent,
 )
-from flocon.net.transfers import Attempt, Subject, Transfers
+from flocon.net.transfer import Subject
+from flocon.net.transfers import Transfers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -60,7 +62,7 @@ if TYPE_CHECKING:
     from flocon.host.cache import Cache
     from flocon.ledger import Ledger
     from flocon.net.neighbourhood import Neighbourhood
-    from flocon.net.transfers import Incoming, Transfer
+    from flocon.net.transfer import Incoming, Transfer
     from flocon.options import Settings
 
 #: A peer answers within its LAN's round trip, or is asked no more for a while.

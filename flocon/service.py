@@ -75,7 +75,7 @@ if TYPE_CHECKING:
     from flocon.core.sources import Source
     from flocon.core.syncdb import Entry, Listing
     from flocon.host.pacman import PacmanConfiguration
-    from flocon.net.transfers import Transfer
+    from flocon.net.transfer import Transfer
     from flocon.options import Settings
 
 __all__ = ["Node", "Options", "makeService"]

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from twisted.web.client import URI
     from twisted.web.iweb import IResponse
 
+    from flocon.core.sources import Source
+
 USER_AGENT = f"flocon/{__version__}"
 #: Idle connections kept to one peer or mirror; pacman has five files at a time.
 PERSISTENT_CONNECTIONS = 6
@@ -63,6 +65,19 @@ class Limits:
     first_byte: float
     stall: float
     step: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One source to be tried, and how patiently; ``failure`` is what came of it.
+
+    ``heard`` is when, in the clock's seconds, the last byte of the file came before that; 0: none.
+    """
+
+    source: Source
+    limits: Limits
+    failure: SourceError | None = None
+    heard: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from twisted.web.server import Request
 
     from flocon.net.pace import Pacer
-    from flocon.net.transfers import Reader, Transfer
+    from flocon.net.transfer import Reader, Transfer
 
 
 def set_head(request: Request, transfer: Transfer) -> None:

@@ -27,7 +27,7 @@ from flocon.net.growing import send_growing
 from flocon.net.held import InMemory, send_extent, send_opened
 from flocon.net.respond import finish_text, refuse, respond
 from flocon.net.site import host_of
-from flocon.net.transfers import Reader
+from flocon.net.transfer import Reader
 from flocon.net.waiting import Outcome
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from flocon.net.knock import Knocker
     from flocon.net.loopback import Found
     from flocon.net.pace import Pacer
-    from flocon.net.transfers import Transfer
+    from flocon.net.transfer import Transfer
 
 #: RFC 6585; twisted.web has no name for it.
 TOO_MANY_REQUESTS = 429

@@ -26,7 +26,7 @@ from flocon.net.growing import send_growing, set_head
 from flocon.net.held import CONTENT_TYPE, send_opened, set_extent
 from flocon.net.respond import finish_text, refuse, respond
 from flocon.net.site import host_of
-from flocon.net.transfers import Reader
+from flocon.net.transfer import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from flocon.core.syncdb import Entry
     from flocon.core.traffic import Traffic
     from flocon.net.held import Opened
-    from flocon.net.transfers import Transfer
+    from flocon.net.transfer import Transfer
 
 SOURCE_HEADER = "Flocon-Source"
 _OWN_NAMES = {"localhost", "127.0.0.1", "::1"}

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall
 
     from flocon.core.extents import Extents
-    from flocon.net.fetch import Head
-    from flocon.net.transfers import Attempt
+    from flocon.net.fetch import Attempt, Head
 
 #: Bytes that must lack for a second source to be worth its while, and for a further one.
 LEAST_FILE = 8 << 20

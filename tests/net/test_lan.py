@@ -18,11 +18,12 @@ from flocon.core.sources import Origin, Source
 from flocon.core.traffic import Traffic
 from flocon.errors import StoreError, Unreachable
 from flocon.net import lan
-from flocon.net.fetch import Limits
+from flocon.net.fetch import Attempt, Limits
 from flocon.net.held import InMemory
 from flocon.net.lan import Lan
 from flocon.net.loopback import Found
-from flocon.net.transfers import Attempt, Subject, Transfer, Transfers
+from flocon.net.transfer import Subject, Transfer
+from flocon.net.transfers import Transfers
 from tests.net.fakes import FakeTools
 from tests.net.web import Answer, Browser, OpenedBytes
 

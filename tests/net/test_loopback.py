@@ -19,9 +19,10 @@ from flocon.core.syncdb import Entry
 from flocon.core.traffic import Traffic
 from flocon.errors import StoreError
 from flocon.net import loopback as module
-from flocon.net.fetch import Limits
+from flocon.net.fetch import Attempt, Limits
 from flocon.net.loopback import Found, Loopback
-from flocon.net.transfers import Attempt, Subject, Transfer, Transfers
+from flocon.net.transfer import Subject, Transfer
+from flocon.net.transfers import Transfers
 from tests.net.fakes import FakeTools, Request
 from tests.net.web import Answer, Browser, OpenedBytes
 

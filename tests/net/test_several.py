@@ -14,9 +14,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from flocon.core.extents import Extents
 from flocon.core.sources import Origin, Source
 from flocon.errors import Broken, SourceError, Stalled, StoreError, Unreachable
-from flocon.net.fetch import Enough, Head, Limits
+from flocon.net.fetch import Attempt, Enough, Head, Limits
 from flocon.net.several import LOOK_AFTER, MOST_SOURCES, Several
-from flocon.net.transfers import Attempt
 
 MB = 1 << 20
 TICK = 0.01

@@ -19,16 +19,11 @@ from flocon.core.inventory import Content
 from flocon.core.release import MIRROR_HOLD, PEER_HOLD, TRICKLE_PERIOD, TRICKLE_STEP
 from flocon.core.sources import Origin, Source
 from flocon.errors import Broken, Contradicted, Refused, StoreError, Unreachable
-from flocon.net import transfers as module
-from flocon.net.fetch import Limits
-from flocon.net.transfers import (
-    GRACE,
-    Attempt,
-    Reader,
-    Subject,
-    Transfer,
-    Transfers,
-)
+from flocon.net import descriptors, transfers
+from flocon.net import transfer as module
+from flocon.net.fetch import Attempt, Limits
+from flocon.net.transfer import GRACE, Reader, Subject, Transfer
+from flocon.net.transfers import Transfers
 from tests.net.fakes import FakeAgent, FakeResponse, FakeTools, Memory, Request
 
 NAME = "a-1-1-any.pkg.tar.zst"
@@ -702,7 +697,7 @@ class Disks(TransferTestCase):
         self.assertOver(transfer, client)
 
     def test_a_file_that_takes_long_to_move_is_given_up(self) -> None:
-        self.patch(module, "HASH_STEP", 1_000)
+        self.patch(descriptors, "STEP", 1_000)
         self.tools.room = 8192
         transfer = self.transfer(MIRROR_A, MIRROR_B)
         client = Client(transfer)
@@ -964,7 +959,7 @@ class Collection(TransferTestCase):
         self.assertEqual(list(self.transfers), [])
 
     def test_no_more_signatures_are_remembered_than_asked_for_soon(self) -> None:
-        self.patch(module, "MOST_SIGNATURES", 2)
+        self.patch(transfers, "MOST_SIGNATURES", 2)
         for name in ("a", "b", "c"):
             self.transfers.join(Subject(name, content(DATA)), self.chooser(MIRROR_A))
         self.assertIsNone(self.transfers.signature("a"))

@@ -1,0 +1,772 @@
+"""Growing files: one fetch, many readers, failover inside the same answer.
+
+A Transfer is one file on its way into this node. It asks its ``choose`` for one source after the
+other until the file is whole and, where its hash is known, right. Readers follow it from any
+position; ``core.release`` says how far. Whom to ask is decided elsewhere, and where the bytes lie
+is the business of the ``Incoming`` that was handed in.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
+from twisted.internet.threads import deferToThreadPool
+
+from flocon.core import release
+from flocon.core.extents import Extents
+from flocon.core.sources import Origin
+from flocon.core.verify import Verifier
+from flocon.errors import Broken, Contradicted, FloconError, SourceError, StoreError, Unreachable
+from flocon.log import logger
+from flocon.net.descriptors import (
+    copy,
+    first_difference,
+    hash_until,
+    steps,
+    with_descriptor,
+    write_all,
+)
+from flocon.net.fetch import NOT_MODIFIED, Attempt, Head, Sink, Wanted, fetch
+from flocon.net.several import LEAST_FILE, Several
+from flocon.net.waiting import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from twisted.internet.interfaces import IDelayedCall
+    from twisted.web.iweb import IAgent
+
+    from flocon.core.inventory import Content
+    from flocon.core.sources import Source
+
+#: Hashing starts in a thread once so many bytes wait for it; the rest of a small file is hashed
+#: at once, in less time than a thread takes to start.
+HASH_AHEAD = 2 << 20
+HASH_INLINE = 256 << 10
+#: Seconds that moving a file to another disk may take, in the reactor's thread.
+MOVE_SECONDS = 0.04
+#: Seconds a transfer goes on when nobody follows it any more: pacman may come back.
+GRACE = 15.0
+#: The same for one that was begun for a peer, so that asking and leaving cannot keep the WAN busy.
+GRACE_FOR_PEERS = 2.0
+
+
+class Incoming(Protocol):
+    """A file being written: ``host.store`` makes it, on disk or in memory."""
+
+    @property
+    def keep(self) -> bool: ...
+
+    def fileno(self) -> int: ...
+
+    def close(self) -> None: ...
+
+
+class Reporter(Protocol):
+    """Learns how sources did."""
+
+    def began(self, source: Source) -> None: ...
+
+    def ended(
+        self, source: Source, size: int, seconds: float, failure: SourceError | None
+    ) -> None: ...
+
+    def contradicted(self, file_name: str, contributors: Sequence[Source]) -> None: ...
+
+
+class Tools(Protocol):
+    """What every transfer of a node shares."""
+
+    reactor: Any
+
+    @property
+    def reporter(self) -> Reporter: ...
+
+    def agent(self, source: Source) -> IAgent: ...
+
+    def incoming(self, size: int | None) -> Incoming: ...
+
+    def spare(self) -> Incoming: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a transfer brings: a file name, and its content where that is known beforehand.
+
+    ``start`` is above 0 where only the rest of a file was asked for, from a mirror.
+    ``modified_since`` is pacman's own ``If-Modified-Since``, passed on as it came.
+    ``find_problem`` tells, in a thread, why an open file that a peer gave cannot be what it is
+    called, or nothing: for files whose content nobody listed. ``most`` is what such a file may have
+    in bytes.
+    """
+
+    file_name: str
+    content: Content | None = None
+    start: int = 0
+    modified_since: str | None = None
+    find_problem: Callable[[int], str] | None = None
+    most: int | None = None
+
+    @property
+    def verifiable(self) -> bool:
+        """Whether a peer's bytes can be told from others."""
+        return self.content is not None or self.find_problem is not None
+
+
+class Transfer:
+    """One file on its way in; see the module."""
+
+    _log = logger()
+
+    def __init__(
+        self,
+        tools: Tools,
+        subject: Subject,
+        choose: Callable[[Sequence[Attempt]], Attempt | None],
+    ) -> None:
+        self._tools = tools
+        self._clock = tools.reactor
+        self.subject = subject
+        self._choose = choose
+        self._tried: list[Attempt] = []
+        self._heard = 0.0
+        #: The mirror that sends now, and when it began.
+        self._mirror: Source | None = None
+        self._mirror_began = 0.0
+        self._readers: set[Reader] = set()
+        self._grace: IDelayedCall | None = None
+        self._running: Deferred[None] | None = None
+        self._file: Incoming | None = None
+        self._superseded: Incoming | None = None
+        self._arrived = Extents()
+        self._from_mirrors = Extents()
+        #: What each source wrote, and, after wrong bytes, what each had written of those.
+        self._written: dict[Source, Extents] = {}
+        self._suspects: dict[Source, Extents] = {}
+        #: The version that readers were told of, once it had to be begun anew.
+        self._told: tuple[int | None, str | None] | None = None
+        self._verifier = Verifier()
+        self._hashing: Outcome[None] | None = None
+        self.size = subject.content.size if subject.content else None
+        self.head: Head | None = None
+        self.source: Source | None = None
+        self._asking: Source | None = None
+        self.verified = False
+        self._retired = False
+        #: The address of the peer for which it was begun: such transfers are counted.
+        self.begun_by = ""
+        #: The first byte (or a 304) is there; fails if no source had the file.
+        self.begun: Outcome[None] = Outcome()
+        #: The file is whole and right; fails if that cannot be.
+        self.finished: Outcome[None] = Outcome()
+        #: Its signature, None where there is none; of a listed package alone.
+        self.signature: Outcome[bytes | None] = Outcome()
+
+    # What others see
+
+    @property
+    def incoming(self) -> Incoming:
+        if self._file is None:
+            raise StoreError(self.subject.file_name, "nothing has arrived")
+        return self._file
+
+    @property
+    def arrived(self) -> int:
+        """How many bytes are there."""
+        return len(self._arrived)
+
+    @property
+    def follows_a_relay(self) -> bool:
+        """Whether its bytes come from another node's transfer now: no peer may follow it then."""
+        return not self.finished.known and self._asking is not None and self._asking.relayed
+
+    @property
+    def not_modified(self) -> bool:
+        return self.head is not None and self.head.status == NOT_MODIFIED
+
+    @property
+    def tried(self) -> Sequence[Attempt]:
+        """The attempts that failed, oldest first."""
+        return self._tried
+
+    @property
+    def mirror_statuses(self) -> list[int | None]:
+        """What each mirror that failed had answered; None where it was no answer."""
+        return [
+            getattr(attempt.failure, "status", None)
+            for attempt in self._tried
+            if attempt.source.origin is Origin.MIRROR
+        ]
+
+    def start(self) -> None:
+        self._running = ensureDeferred(self._run())
+        self._running.addErrback(self._stopped)
+
+    def cancel(self) -> None:
+        if self._running is not None:
+            self._running.cancel()
+
+    def retire(self) -> None:
+        """Close the file as soon as the last reader is gone."""
+        self._retired = True
+        if not self._readers:
+            self._close()
+
+    def _close(self) -> None:
+        for file in (self._file, self._superseded):
+            if file is not None:
+                file.close()
+        self._file = self._superseded = None
+
+    def follow(self, reader: Reader) -> None:
+        self._readers.add(reader)
+        if self._grace is not None:
+            self._grace.cancel()
+            self._grace = None
+
+    def unfollow(self, reader: Reader) -> None:
+        self._readers.discard(reader)
+        if self._retired and not self._readers:
+            self._close()
+        if not self._readers and not self.finished.known and self._grace is None:
+            patience = GRACE_FOR_PEERS if self.begun_by else GRACE
+            self._grace = self._clock.callLater(patience, self._give_up)
+
+    def _give_up(self) -> None:
+        self._grace = None
+        self.cancel()
+
+    # How it comes
+
+    async def _run(self) -> None:
+        while True:
+            attempt = self._choose(self._tried)
+            if attempt is None:
+                raise self._verdict()
+            failure = await self._try(attempt)
+            if failure is None:
+                break
+            self._note(attempt, failure)
+            self._log.debug("{file}: {failure}", file=self.subject.file_name, failure=failure)
+        # First this: until then nobody is given a byte that would follow wrong ones.
+        await self._compare_released()
+        self.verified = True
+        self.begun.succeed(None)
+        self.finished.succeed(None)
+        self._end()
+
+    def _note(self, attempt: Attempt, failure: SourceError) -> None:
+        self._tried.append(replace(attempt, failure=failure, heard=self._heard))
+
+    async def _try(self, attempt: Attempt) -> SourceError | None:
+        """Take what one source has; return None once the file is whole and right."""
+        failure: SourceError = Broken(attempt.source.label, "did not send all of it")
+        try:
+            await self._take_from(attempt)
+            if self.size is None:
+                # No length was announced: the end of the answer is the end of the file.
+                self.size = self._arrived.reach(self.subject.start)
+        except SourceError as error:
+            failure = error
+        if not self.not_modified and not self._is_whole():
+            return failure
+        try:
+            await self._judge()
+        except SourceError as error:
+            return error
+        return None
+
+    def _verdict(self) -> SourceError:
+        last = self._tried[-1].failure if self._tried else None
+        return last or Unreachable(self.subject.file_name, "nobody to ask")
+
+    def _stopped(self, failure: Any) -> None:
+        reason = failure.value
+        if not isinstance(reason, (FloconError, CancelledError)):
+            self._log.failure("transfer of {file} failed", failure, file=self.subject.file_name)
+        if not isinstance(reason, FloconError):
+            reason = Broken(self.subject.file_name, "the transfer was ended")
+        self.begun.fail(reason)
+        self.finished.fail(reason)
+        self._end()
+
+    def _end(self) -> None:
+        if self._grace is not None:
+            self._grace.cancel()
+            self._grace = None
+        for reader in list(self._readers):
+            reader.poke()
+
+    async def _take_from(self, attempt: Attempt) -> None:
+        self._asking = attempt.source
+        if self.subject.find_problem is not None and self._is_peers and not self.begun.known:
+            # What one peer sent is looked through as a whole, so nobody else adds to it.
+            self._restart()
+        if self._can_come_from_several(attempt):
+            await self._take_from_several(attempt)
+        else:
+            start = self._arrived.reach(self.subject.start)
+            await self._fetch(attempt, start, None, _Intake(self, attempt.source))
+
+    async def _fetch(self, attempt: Attempt, start: int, end: int | None, sink: Sink) -> None:
+        source = attempt.source
+        began = self._clock.seconds()
+        failure: SourceError | None = None
+        counted = _Counted(sink)
+        self._tools.reporter.began(source)
+        try:
+            await fetch(
+                self._tools.agent(source),
+                self._clock,
+                self._wanted(source, start, end),
+                counted,
+                attempt.limits,
+            )
+        except SourceError as error:
+            failure = error
+            raise
+        finally:
+            seconds = self._clock.seconds() - began
+            self._tools.reporter.ended(source, counted.bytes, seconds, failure)
+
+    def _can_come_from_several(self, attempt: Attempt) -> bool:
+        content, source = self.subject.content, attempt.source
+        return (
+            content is not None
+            and source.origin is Origin.PEER
+            and not source.relayed
+            and content.size - len(self._arrived) >= LEAST_FILE
+            and self._one_more([attempt]) is not None
+        )
+
+    def _one_more(self, active: Sequence[Attempt]) -> Attempt | None:
+        """Return a holder that is not asked yet, if one is the next best source."""
+        attempt = self._choose([*self._tried, *active])
+        if attempt is None or attempt.source.origin is not Origin.PEER or attempt.source.relayed:
+            return None
+        return attempt
+
+    async def _take_from_several(self, attempt: Attempt) -> None:
+        assert self.subject.content is not None  # noqa: S101 - listed, or it would not be several
+        size = self.subject.content.size
+        await Several(self._clock, _Parted(self), size, attempt, self._one_more).run()
+
+    def _wanted(self, source: Source, start: int, end: int | None) -> Wanted:
+        if_range = None
+        if start > self.subject.start and self.head and self.subject.content is None:
+            if_range = self.head.etag or self.head.modified
+        return Wanted(
+            source.url,
+            source.label,
+            start,
+            end,
+            modified_since=self.subject.modified_since if start == 0 else None,
+            if_range=if_range,
+            if_match=self.subject.content.sha256.hex()
+            if source.relayed and self.subject.content
+            else None,
+        )
+
+    def _begin(self, source: Source, head: Head) -> None:
+        """Take a source's head; raise Broken where it cannot be the file that is coming."""
+        if head.status == NOT_MODIFIED:
+            if self._arrived:
+                raise Broken(source.label, "says now that nothing changed")
+            self.head, self.source = head, source
+            return
+        self._check_head(source, head)
+        size = self.subject.content.size if self.subject.content else head.size
+        if self._file is None:
+            self._file = self._tools.incoming(size)
+        if self.head is None or not self._arrived:
+            self.head = head
+        self.size = size
+        self.source = source
+        self._written.setdefault(source, Extents())
+
+    def _check_head(self, source: Source, head: Head) -> None:
+        content = self.subject.content
+        if content is not None:
+            if head.size not in {None, content.size}:
+                raise Broken(source.label, f"has {head.size} bytes instead of {content.size}")
+            return
+        if self.subject.most is not None and (head.size or 0) > self.subject.most:
+            raise Broken(source.label, f"has {head.size} bytes, more than it may")
+        if not self._arrived:
+            if self._told not in {None, (head.size, head.modified)}:
+                raise Broken(source.label, "has another version of the file")
+            return
+        other = self.head is not None and (head.size, head.modified) != (
+            self.size,
+            self.head.modified,
+        )
+        if other:
+            # Another version than the one that began: it starts anew where nobody was told of
+            # the first, not even its length; else the two must not be mixed.
+            if self.begun.known:
+                raise Broken(source.label, "has another version of the file")
+            self._restart()
+
+    def _write(self, source: Source, position: int, data: bytes) -> None:
+        end = position + len(data)
+        content = self.subject.content
+        most = content.size if content is not None else self.subject.most
+        if most is not None and end > most:
+            raise Broken(source.label, f"sent more than {most} bytes")
+        known = self._arrived.reach(position)
+        if known >= end:
+            return
+        if known > position:
+            data = data[known - position :]
+            position = known
+        self._store(position, data)
+        self._arrived.add(position, end)
+        self._heard = self._clock.seconds()
+        self._written[source].add(position, end)
+        if source.origin is Origin.MIRROR:
+            self._from_mirrors.add(position, end)
+            if source is not self._mirror:
+                self._mirror, self._mirror_began = source, self._heard
+        self._hash_ahead()
+        self._poke()
+
+    def _store(self, position: int, data: bytes) -> None:
+        try:
+            write_all(self.incoming.fileno(), position, data)
+        except OSError:
+            # The disk is full, or worse: the transfer goes on without being kept. What was
+            # written of these bytes stays behind, so all of them are written again.
+            self._move_to_spare()
+            try:
+                write_all(self.incoming.fileno(), position, data)
+            except OSError as error:
+                raise self._no_room(error) from None
+
+    def _no_room(self, error: OSError) -> StoreError:
+        return StoreError(self.subject.file_name, error.strerror or str(error))
+
+    def _move_to_spare(self) -> None:
+        """Go on in a file elsewhere; raise StoreError where there is no room, or no time.
+
+        Copied here and now, since nothing may be written, read or hashed between two files. What
+        takes longer than a moment (in memory, some hundred megabytes) is given up: its readers are
+        cut off, and pacman asks its next server for the rest. Copying in a thread would save those
+        few, at the price of a transfer that lies in two places; and a disk is seldom full in the
+        middle of a file, since there was room for all of it when it was begun.
+        """
+        old = self.incoming
+        if not old.keep:
+            raise StoreError(self.subject.file_name, "there is no room for it, not even in memory")
+        new = self._tools.spare()
+        try:
+            self._copy_to(new.fileno(), self._clock.seconds() + MOVE_SECONDS)
+        except OSError as error:
+            new.close()
+            raise self._no_room(error) from None
+        self._file = new
+        old.close()
+
+    def _copy_to(self, new: int, until: float) -> None:
+        """Copy what has arrived; raise OSError where it cannot be had, or takes too long."""
+        for extent in self._arrived:
+            for step in steps(extent):
+                if self._clock.seconds() > until:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                copy(self.incoming.fileno(), new, step)
+
+    def _poke(self) -> None:
+        if not self.begun.known and self._releasable():
+            self.begun.succeed(None)
+        for reader in list(self._readers):
+            reader.poke()
+
+    def _releasable(self) -> bool:
+        """Whether an answer may begin: a later failure could only cut it."""
+        if self.verified:
+            return True
+        if self.size is None:
+            return False
+        return any(reader.limit(reader.position) > reader.position for reader in self._readers)
+
+    def _is_whole(self) -> bool:
+        if self._file is None or self.size is None:
+            return False
+        return self._arrived.reach(self.subject.start) >= self.size
+
+    # Is it right
+
+    async def _judge(self) -> None:
+        content = self.subject.content
+        if content is None:
+            await self._look_through()
+            return
+        await self._hash_all()
+        if self._verifier.matches(content):
+            return
+        written = self._written
+        several = len(written) > 1 and not self._suspects
+        if several:
+            # Which of them it was will show once the right bytes are here.
+            self._suspects = written
+        else:
+            self._tools.reporter.contradicted(self.subject.file_name, list(written))
+        self._restart(keep=several)
+        names = ", ".join(source.label for source in written)
+        raise Contradicted(names, "the bytes are not those promised")
+
+    @property
+    def _is_peers(self) -> bool:
+        """Whether a peer wrote any of it."""
+        return any(source.origin is Origin.PEER for source in self._written)
+
+    async def _look_through(self) -> None:
+        """Find out whether what a peer gave can be what was asked for."""
+        find_problem = self.subject.find_problem
+        if find_problem is None or not self._is_peers:
+            return
+        # A descriptor of its own: the transfer may end meanwhile.
+        descriptor = os.dup(self.incoming.fileno())
+        problem = await self._in_thread(with_descriptor, find_problem, descriptor)
+        if problem:
+            sources = list(self._written)
+            self._tools.reporter.contradicted(self.subject.file_name, sources)
+            self._restart()
+            raise Contradicted(", ".join(source.label for source in sources), problem)
+
+    def _restart(self, *, keep: bool = False) -> None:
+        """Begin the file anew; what readers were given stays for comparison."""
+        keep = keep or any(reader.position > reader.start for reader in self._readers)
+        if self.begun.known and self.head is not None and self._told is None:
+            self._told = self.size, self.head.modified
+        if self._superseded is None and keep:
+            self._superseded, self._file = self._file, None
+        elif self._file is not None:
+            self._file.close()
+            self._file = None
+        self._arrived = Extents()
+        self._from_mirrors = Extents()
+        self._written = {}
+        self._mirror = None
+        self._verifier = Verifier()
+        self.head = None
+
+    async def _compare_released(self) -> None:
+        """Let go of every reader whose bytes, sent before they proved wrong, were wrong."""
+        old = self._superseded
+        if old is None or self._file is None:
+            return
+        readers = [reader for reader in self._readers if reader.position > reader.start]
+        if readers:
+            start = min(reader.start for reader in readers)
+            end = max(reader.position for reader in readers)
+            same = await self._in_thread(
+                first_difference, old.fileno(), self._file.fileno(), start, end
+            )
+            for reader in readers:
+                if reader.position > same:
+                    reader.abort()
+        await self._find_culprits(old.fileno(), self._file.fileno())
+        old.close()
+        self._superseded = None
+
+    async def _find_culprits(self, old: int, new: int) -> None:
+        """Tell which of several sources had sent what differs from the right bytes."""
+        suspects, self._suspects = self._suspects, {}
+        for source, extents in suspects.items():
+            for extent in extents:
+                end = extent.end
+                if await self._in_thread(first_difference, old, new, extent.start, end) < end:
+                    self._tools.reporter.contradicted(self.subject.file_name, [source])
+                    break
+
+    @property
+    def holds_all(self) -> bool:
+        """Whether nothing may go out until verified, because what went out was wrong."""
+        return self._superseded is not None and not self.verified
+
+    def _hash_ahead(self) -> None:
+        if self.subject.content is None or self._hashing is not None:
+            return
+        if self._arrived.reach(0) - self._verifier.position >= HASH_AHEAD:
+            self._hash_in_thread(self._arrived.reach(0))
+
+    def _hash_in_thread(self, end: int) -> None:
+        hashing: Outcome[None] = Outcome()
+        self._hashing = hashing
+        verifier = self._verifier
+        # A descriptor of its own: the transfer may change files or end meanwhile.
+        descriptor = os.dup(self.incoming.fileno())
+
+        def ended(_: Any) -> None:
+            os.close(descriptor)
+            self._hashing = None
+            hashing.succeed(None)
+            if not self.finished.known and verifier is self._verifier and self._file is not None:
+                self._hash_ahead()
+
+        self._in_thread(hash_until, verifier, descriptor, end).addBoth(ended)
+
+    async def _hash_all(self) -> None:
+        while self._hashing is not None:
+            await self._hashing.wait()
+        end = self._arrived.reach(0)
+        if end - self._verifier.position > HASH_INLINE:
+            self._hash_in_thread(end)
+            while self._hashing is not None:
+                await self._hashing.wait()
+        else:
+            hash_until(self._verifier, self.incoming.fileno(), end)
+
+    def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
+        reactor = self._clock
+        return deferToThreadPool(reactor, reactor.getThreadPool(), function, *arguments)
+
+    def progress(self, start: int, position: int, waited: float) -> release.Progress:
+        """Describe how the file stands for a reader from ``start`` that is at ``position``."""
+        return release.Progress(
+            size=self.size,
+            verifiable=self.subject.verifiable,
+            verified=self.verified,
+            arrived=self._arrived.reach(position),
+            from_mirrors=self._from_mirrors.reach(position),
+            waited=waited,
+            start=start,
+            mirror_waited=self._clock.seconds() - self._mirror_began,
+        )
+
+
+class _Intake:
+    """The sink of one source's bytes."""
+
+    def __init__(self, transfer: Transfer, source: Source) -> None:
+        self._transfer = transfer
+        self._source = source
+
+    def begin(self, head: Head) -> None:
+        self._transfer._begin(self._source, head)  # noqa: SLF001 - the same module's other half
+
+    def write(self, position: int, data: bytes) -> None:
+        self._transfer._write(self._source, position, data)  # noqa: SLF001
+
+
+class _Counted:
+    """A sink that counts what comes through it."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self.bytes = 0
+
+    def begin(self, head: Head) -> None:
+        self._sink.begin(head)
+
+    def write(self, position: int, data: bytes) -> None:
+        self.bytes += len(data)
+        self._sink.write(position, data)
+
+
+class _Parted:
+    """A transfer as several sources fill it."""
+
+    def __init__(self, transfer: Transfer) -> None:
+        self._transfer = transfer
+
+    @property
+    def extents(self) -> Extents:
+        return self._transfer._arrived  # noqa: SLF001 - as _Intake
+
+    def begin(self, attempt: Attempt, head: Head) -> None:
+        self._transfer._begin(attempt.source, head)  # noqa: SLF001
+
+    def write(self, attempt: Attempt, position: int, data: bytes) -> None:
+        self._transfer._write(attempt.source, position, data)  # noqa: SLF001
+
+    def fetch(self, attempt: Attempt, start: int, end: int, sink: Sink) -> Deferred[None]:
+        return Deferred.fromCoroutine(
+            self._transfer._fetch(attempt, start, end, sink)  # noqa: SLF001
+        )
+
+    def failed(self, attempt: Attempt, failure: SourceError) -> None:
+        self._transfer._note(attempt, failure)  # noqa: SLF001
+
+
+class Reader:
+    """Someone who follows a transfer from ``start`` on.
+
+    One that verifies for itself, as a peer does (``verifies``), is given everything as it comes.
+    """
+
+    def __init__(self, transfer: Transfer, start: int, *, verifies: bool = False) -> None:
+        self.transfer = transfer
+        self.start = start
+        self.position = start
+        self._verifies = verifies
+        self._clock = transfer._clock  # noqa: SLF001
+        self._since = self._clock.seconds()
+        self._timer: IDelayedCall | None = None
+        self._poked: Callable[[], None] | None = None
+        self._aborted: Callable[[], None] | None = None
+        transfer.follow(self)
+        self._arm()
+
+    def limit(self, position: int) -> int:
+        """Return up to where this reader may be given bytes now."""
+        transfer = self.transfer
+        if transfer.finished.known and not transfer.verified:
+            return position
+        if transfer.holds_all:
+            return position
+        waited = self._clock.seconds() - self._since
+        progress = transfer.progress(self.start, position, waited)
+        if self._verifies:
+            return progress.arrived
+        return release.release(progress, position)
+
+    def move(self, position: int) -> None:
+        """Follow from ``position`` instead, before the first byte is sent."""
+        self.start = self.position = position
+
+    def sent(self, count: int) -> None:
+        self.position += count
+
+    def attach(self, poke: Callable[[], None], abort: Callable[[], None]) -> None:
+        """Have ``poke`` called when more may go, and ``abort`` when nothing right can follow."""
+        self._poked, self._aborted = poke, abort
+        self.poke()
+
+    def poke(self) -> None:
+        failed = self.transfer.finished.known and not self.transfer.verified
+        if failed:
+            self.abort()
+        elif self._poked is not None:
+            self._poked()
+
+    def abort(self) -> None:
+        if self._aborted is not None:
+            self._aborted()
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._poked = self._aborted = None
+        self.transfer.unfollow(self)
+
+    def _arm(self) -> None:
+        """Wake up when time alone lets more go."""
+        self._timer = None
+        if self._verifies or self.transfer.finished.known:
+            return
+        waited = self._clock.seconds() - self._since
+        if not self.transfer.subject.verifiable and waited >= release.MIRROR_HOLD:
+            return
+        due = release.next_release(waited)
+        self._timer = self._clock.callLater(max(0.01, due - waited), self._due)
+
+    def _due(self) -> None:
+        self._arm()
+        self.transfer._poke()  # noqa: SLF001 - may be the moment at which the answer begins
