@@ -317,7 +317,7 @@ class Crowd:
         self._host = host
         self._addresses = [f"10.77.0.{100 + one}" for one in range(PEERS // PEERS_AT_AN_ADDRESS)]
         for address in self._addresses:
-            host.ip("addr", "add", f"{address}/24", "dev", "eth0")
+            host.ip("addr", "replace", f"{address}/24", "dev", "eth0")
         log = host.folder / "crowd.log"
         log.unlink(missing_ok=True)
         command = [sys.executable, "-m", "bench.fake_peers", str(PEERS), str(FILES)]
