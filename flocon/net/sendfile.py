@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 #: Bytes of one sendfile call, more than a socket's buffer has room for: a slow disk's read of it
 #: stays below 50 ms.
 SENDFILE_STEP = 4 << 20
+#: Bytes of an answer for which filled packets make up for the two calls they cost.
+LEAST_CORKED = 1 << 20
 #: Families with packets to fill.
 _INTERNET = {socket.AF_INET, socket.AF_INET6}
 #: Bytes of one read where the kernel cannot copy.
@@ -113,6 +115,7 @@ class _KernelSender(Sender):
         self._headers_pending = True
         self._waiting = False
         self._corked = False
+        self._corks = self.end - self.position >= LEAST_CORKED
 
     def start(self) -> None:
         self._cork(True)
@@ -174,9 +177,10 @@ class _KernelSender(Sender):
         Without it each 64 KiB that sendfile hands over is pushed by itself, which takes the
         kernel half as long again.
         """
-        if corked != self._corked and self._transport.socket.family in _INTERNET:
-            self._corked = corked
-            self._transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, corked)
+        wanted = corked and self._corks
+        if wanted != self._corked and self._transport.socket.family in _INTERNET:
+            self._corked = wanted
+            self._transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, wanted)
 
     def _release_transport(self) -> None:
         if self._transport.connected:
