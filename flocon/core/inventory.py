@@ -300,13 +300,16 @@ def _bits(mask: int) -> Iterator[int]:
 # The text of GET /inventory: a head line, a line for each change, and a last line that tells a
 # whole answer from one cut short.
 
+#: How each begins.
+INVENTORY_MAGIC = b"flocon-inventory 1 "
+
 
 def format_inventory(
     epoch: str, generation: int, changes: Iterable[Change], *, whole: bool
 ) -> Iterator[bytes]:
     """Yield the lines of an answer to ``GET /inventory``."""
     kind = "whole" if whole else "changes"
-    yield f"flocon-inventory 1 {epoch} {generation} {kind}\n".encode("ascii")
+    yield INVENTORY_MAGIC + f"{epoch} {generation} {kind}\n".encode("ascii")
     for change in changes:
         sign = "+" if change.held else "-"
         content = change.content

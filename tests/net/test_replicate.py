@@ -7,6 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.core.inventory import Change, Content, InventoryReader, format_inventory
 from flocon.errors import Broken, Refused, Stalled
+from flocon.net import replicate as module
 from flocon.net.replicate import AT_ONCE, LIMITS, PATIENCE, InventoryClient
 from tests.net.fakes import FakeAgent, FakeReactor
 
@@ -29,6 +30,7 @@ class ReplicateTests(SynchronousTestCase):
         reading = self.read()
         self.assertEqual(self.agent.last.url, "http://10.0.0.2:19432/inventory")
         self.agent.last.whole(WHOLE)
+        self.clock.advance(0)
         reader = self.successResultOf(reading)
         self.assertEqual((reader.whole, reader.generation, reader.changes), (True, 7, CHANGES))
         self.assertEqual(self.clock.getDelayedCalls(), [])
@@ -44,6 +46,7 @@ class ReplicateTests(SynchronousTestCase):
     def test_one_that_ends_early_is_broken_though_its_length_is_right(self) -> None:
         reading = self.read()
         self.agent.last.whole(WHOLE[:-4])
+        self.clock.advance(0)
         self.failureResultOf(reading, Broken)
 
     def test_what_is_no_inventory_is_broken_and_left(self) -> None:
@@ -52,6 +55,37 @@ class ReplicateTests(SynchronousTestCase):
         response.send(b"<html>\n")
         self.failureResultOf(reading, Broken)
         self.assertTrue(response.left)
+
+    def test_what_only_begins_like_one_is_broken(self) -> None:
+        reading = self.read()
+        self.agent.last.whole(WHOLE[:-4] + b"<html>\n")
+        self.clock.advance(0)
+        self.failureResultOf(reading, Broken)
+
+    def test_one_without_end_is_left_at_the_bound(self) -> None:
+        self.patch(module, "LARGEST", 1_000)
+        reading = self.read()
+        response = self.agent.last.head(1_000_000)
+        response.send(WHOLE[:-4])
+        response.send(bytes(1_000))
+        self.failureResultOf(reading, Broken)
+        self.assertTrue(response.left)
+
+    def test_a_large_one_is_read_in_several_turns(self) -> None:
+        content = Content(5, bytes(32))
+        changes = [Change(f"a{at}-1-1-any.pkg.tar.zst", content) for at in range(1_000)]
+        reading = self.read()
+        text = b"".join(format_inventory("e", 7, changes, whole=True))
+        self.agent.last.whole(text)
+        turns = 0
+        while self.clock.getDelayedCalls():
+            # Not advance(): it also runs what is due only after its first turn.
+            call = self.clock.calls.pop(0)
+            call.called = 1
+            call.func(*call.args, **call.kw)
+            turns += 1
+        self.assertEqual(turns, len(text) // module.SLICE + 1)
+        self.assertEqual(self.successResultOf(reading).changes, changes)
 
     def test_a_peer_without_one_refuses(self) -> None:
         reading = self.read()
@@ -76,6 +110,7 @@ class ReplicateTests(SynchronousTestCase):
         self.assertEqual(len(self.agent.requests), AT_ONCE)
         self.agent.requests[0].whole(WHOLE)
         self.agent.requests[1].answer(500)
+        self.clock.advance(0)
         self.assertEqual(len(self.agent.requests), AT_ONCE + 2)
         self.successResultOf(readings[0])
         self.failureResultOf(readings[1], Refused)
@@ -91,4 +126,5 @@ class ReplicateTests(SynchronousTestCase):
         readings[-2].cancel()
         self.failureResultOf(readings[-2], CancelledError)
         self.agent.requests[0].whole(WHOLE)
+        self.clock.advance(0)
         self.assertEqual(len(self.agent.requests), AT_ONCE + 1)
