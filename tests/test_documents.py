@@ -47,16 +47,6 @@ class SecurityTests(SynchronousTestCase):
         self.assertGreater(len(parts), 10)
         self.assertEqual([part[:60] for part in parts if not NAMED.search(part)], [])
 
-    def test_it_can_be_rendered_without_a_warning(self) -> None:
-        if find_spec("docutils") is None:
-            raise SkipTest("docutils is not installed")
-        from docutils.core import publish_string  # noqa: PLC0415 - may be missing
-
-        warnings = io.StringIO()
-        settings = {"warning_stream": warnings, "report_level": 1}
-        publish_string(self.text, writer="html5", settings_overrides=settings)
-        self.assertEqual(warnings.getvalue(), "")
-
     def test_a_name_that_is_none_is_seen(self) -> None:
         own = "tests.test_documents.SecurityTests"
         self.assertTrue(is_test(f"{own}.test_a_name_that_is_none_is_seen"))
@@ -66,3 +56,20 @@ class SecurityTests(SynchronousTestCase):
             "tests.test_documents.x",
         ):
             self.assertFalse(is_test(name), name)
+
+
+class RenderingTests(SynchronousTestCase):
+    """Every document is what docutils takes for one."""
+
+    def test_each_can_be_rendered_without_a_warning(self) -> None:
+        if find_spec("docutils") is None:
+            raise SkipTest("docutils is not installed")
+        from docutils.core import publish_string  # noqa: PLC0415 - may be missing
+
+        documents = [*TOP.glob("*.rst"), *TOP.glob("docs/*.rst")]
+        self.assertGreater(len(documents), 7)
+        for document in documents:
+            warnings = io.StringIO()
+            settings = {"warning_stream": warnings, "report_level": 1}
+            publish_string(document.read_text(), writer="html5", settings_overrides=settings)
+            self.assertEqual(warnings.getvalue(), "", document.name)
