@@ -20,6 +20,7 @@ from flocon.core.sources import (
     Holder,
     Origin,
     Source,
+    earlier_owners,
     order_for_database,
     owners_before,
     rank_holders,
@@ -183,6 +184,8 @@ class Desk:
         self.node = identity.node
         #: Whether this node fetches for others now.
         self.relays = settings.relay
+        #: Since when it fetches what it can now.
+        self.able_since = reactor.seconds()
         self.traffic = traffic
         self.reporter = Reporter(reactor, standing, traffic, ledger, offence)
         self._pacman = pacman
@@ -215,7 +218,11 @@ class Desk:
         return self._cache.inventory
 
     def settled(self) -> Deferred[None]:
-        return self._pacman.settled(SETTLING_PATIENCE)
+        """Fire when it is known what is listed and, after the start, who is there."""
+        settled = self._pacman.settled(SETTLING_PATIENCE)
+        if not self._neighbourhood.is_acquainted:
+            settled.addCallback(lambda _: self._neighbourhood.acquainted())
+        return settled
 
     def entry(self, asked: Asked) -> Entry | None:
         found = self._pacman.listing.find(asked.file.subject, asked.repository)
@@ -254,13 +261,20 @@ class Desk:
         )
 
     def relay(self, asked: Asked, etag: str | None, asker: str) -> Deferred[Transfer | None]:
-        """Return the transfer that brings a listed package to peers; None refuses ``asker``."""
+        """Return the transfer that brings a listed package to peers; None refuses ``asker``.
+
+        Without an asker only one that has begun is returned.
+        """
         return defer.Deferred.fromCoroutine(self._relay(asked, etag, asker))
 
     async def _relay(self, asked: Asked, etag: str | None, asker: str) -> Transfer | None:
         entry = self.entry(asked)
         if not self.relays or entry is None or etag not in {None, f'"{entry.sha256.hex()}"'}:
             return None
+        if not asker:
+            # Answered at once: the asker may be the one whom this node's own transfer waits for.
+            transfer = self.transfers.find(entry.file_name, entry.content)
+            return transfer if transfer is not None and transfer.fetches_itself else None
         for _ in range(RELAY_LOOKS):
             transfer = self.transfers.find(entry.file_name, entry.content)
             if transfer is None:
@@ -475,9 +489,16 @@ class Desk:
         }
         nodes = [*able, own] if self.relays else list(able)
         ranked = rank_owners(nodes, entry.file_name)
-        return [
+        since = {
+            node: able[node].able_since if node in able else self.able_since
+            for node in ranked[:MOST_OWNERS]
+        }
+        earlier = earlier_owners(ranked, own, since, now, MOST_OWNERS)
+        looked_at = [_owner_source(able[node], entry) for node in earlier]
+        owners = [
             _owner_source(able[node], entry) for node in owners_before(ranked, own, MOST_OWNERS)
         ]
+        return [*(replace(one, only_if_cached=True) for one in looked_at), *owners]
 
     def _mirrors(self, name: str, servers: Sequence[str], now: float) -> list[Source]:
         keys = [network_location(server) for server in servers]

@@ -231,6 +231,7 @@ class Explainer:
         role = "mirror"
         if source.origin is Origin.PEER:
             role = "owner" if source.relayed else "holder"
+            role = "earlier owner" if source.only_if_cached else role
         return {
             "role": role,
             "name": peer.name if peer else "",
@@ -379,6 +380,7 @@ def _reason(role: str, failing: bool) -> str:
         return "failed lately, so it comes after the others of its kind"
     return {
         "holder": "holds these very bytes",
+        "earlier owner": "may be fetching it already, since the owner has only just become it",
         "owner": "fetches what nobody holds, for everybody",
         "mirror": "is named in pacman's configuration",
     }[role]
@@ -396,7 +398,7 @@ def _answer(told: Mapping[str, Any]) -> str:
     order = told["order"]
     if not order:
         return "there is nobody to ask: the answer is an error, and pacman asks its next server"
-    first = order[0]
+    first = next(one for one in order if one["role"] != "earlier owner")
     who = first["name"] or first["address"]
     if not told["listed"]:
         return f"no sync database lists it, so only mirrors are asked: {who} first"

@@ -280,6 +280,7 @@ class Node(MultiService):
             super().startService()
         except StoreError as error:
             raise SystemExit(f"flocon: {error}") from None
+        self.neighbourhood.start()
         self._listen_for_control()
         self._log.info(
             "flocon {version} is node {node} as {name}; its store is {store}",
@@ -380,6 +381,7 @@ class Node(MultiService):
 
     def _listing_changed(self, listing: Listing) -> None:
         self._cache.listing_changed()
+        self.desk.able_since = self._reactor.seconds()
         self._presence.update(self._reactor.seconds(), databases=listing.digests()[:32])
         self._multicast.wake()
         self._prefetch_or_rest()
@@ -449,7 +451,8 @@ class Node(MultiService):
         )
 
     def _set_relays(self, relays: bool) -> None:
-        self.desk.relays = relays
+        if relays != self.desk.relays:
+            self.desk.relays, self.desk.able_since = relays, self._reactor.seconds()
         self._presence.update(self._reactor.seconds(), abilities=self._abilities(relays))
         self._multicast.wake()
 

@@ -38,7 +38,8 @@ class Peer:
 
     ``address`` is the best of those it was heard from: one that still carries its beats, IPv4
     before IPv6, link-local (with its ``%scope``) last. ``first_heard`` and ``last_heard`` are in
-    seconds of the clock that ``presence`` is given; ``beat`` is the silence it announced.
+    seconds of the clock that ``presence`` is given, as is ``able_since``: when its abilities or
+    databases last changed. ``beat`` is the silence it announced.
     """
 
     node: str
@@ -53,6 +54,7 @@ class Peer:
     databases: tuple[tuple[str, str], ...]
     abilities: frozenset[str]
     first_heard: float
+    able_since: float
     last_heard: float
     beat: float
 
@@ -88,6 +90,7 @@ class _Address:
 class _Known:
     said: Announcement
     first_heard: float
+    able_since: float
     last_heard: float
     expires: float
     #: The time of its one valid entry in the heap, never after ``expires``.
@@ -175,7 +178,7 @@ class Peers:
             return Verdict.FULL
         if self._at_address[address] >= self._most_of_an_address:
             return Verdict.CROWDED
-        known = _Known(said, now, now, now, now)
+        known = _Known(said, now, now, now, now, now)
         if left is not None:
             del self._departed[said.node]
             known.past.extend(left.past)
@@ -196,7 +199,9 @@ class Peers:
         self._note(known, now, address, said)
         if said.sequence <= newest:
             return Verdict.COPY
-        known.said = said
+        before, known.said = known.said, said
+        if (said.databases, said.abilities) != (before.databases, before.abilities):
+            known.able_since = now
         return Verdict.NEWS
 
     def _restarted(self, known: _Known, now: float, address: str, said: Announcement) -> Verdict:
@@ -208,7 +213,7 @@ class Peers:
         known.past.append(known.said.epoch)
         known.addresses[address].sequence = 0
         known.said = said
-        known.first_heard = now
+        known.first_heard = known.able_since = now
         self._note(known, now, address, said)
         return Verdict.RESTARTED
 
@@ -346,6 +351,7 @@ def _made(known: _Known) -> Peer:
         databases=said.databases,
         abilities=said.abilities,
         first_heard=known.first_heard,
+        able_since=known.able_since,
         last_heard=known.last_heard,
         beat=said.beat,
     )

@@ -12,13 +12,17 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from flocon.core.standing import Standing
 
 
 #: Seconds for which a peer's database is as good as a mirror's.
 FRESH = 86_400.0
+#: Seconds after which whoever owns a file has owned it for longer than its transfer takes.
+NEW_OWNER = 600.0
+#: A node is here longer than another if it is by so many seconds: hellos take a while.
+LONGER = 1.0
 #: Seconds for which mirrors are tried for a database that a peer has; pacman gives up after 10.
 MIRRORS_PATIENCE = 3.0
 
@@ -36,7 +40,8 @@ class Source:
 
     ``key`` names it in ``Standing`` (a node id, or a mirror's network location), ``label`` is what
     ``Flocon-Source`` says behind the kind, ``url`` is where the file is. ``relayed`` tells that the
-    peer is asked as the file's owner: it does not hold the file, but fetches it.
+    peer is asked as the file's owner: it does not hold the file, but fetches it; ``only_if_cached``
+    that it shall not begin to.
     """
 
     origin: Origin
@@ -44,6 +49,7 @@ class Source:
     label: str
     url: str
     relayed: bool = False
+    only_if_cached: bool = False
 
     def __str__(self) -> str:
         return f"{self.origin.value} {self.label}"
@@ -109,6 +115,22 @@ def owners_before(ranked: Sequence[str], own_node: str, most: int) -> list[str]:
     """
     position = ranked.index(own_node) if own_node in ranked else len(ranked)
     return list(ranked[: min(position, most)])
+
+
+def earlier_owners(
+    ranked: Sequence[str], own_node: str, since: Mapping[str, float], now: float, most: int
+) -> list[str]:
+    """Return who may have a file on its way already, since its owner has only just become it.
+
+    ``since`` says from when each node could fetch it: when it was first heard, or got its database.
+    This node heard all others after it started itself, and so cannot tell who of them came first.
+    """
+    if not ranked or now - since[ranked[0]] > NEW_OWNER:
+        return []
+    first, behind = ranked[0], ranked[1:most]
+    if first == own_node:
+        return list(behind)
+    return [node for node in behind if node != own_node and since[node] + LONGER < since[first]]
 
 
 @dataclass(frozen=True, slots=True)

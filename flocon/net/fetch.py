@@ -112,7 +112,8 @@ class Wanted:
     """What to ask for: bytes of ``url`` from ``start`` up to ``end`` (None: all the rest).
 
     ``modified_since`` makes it conditional (a 304 reaches the sink as a head), ``if_range`` ties
-    a range to the version that began it. ``if_match`` is the SHA-256 in hex that a peer must mean.
+    a range to the version that began it. ``if_match`` is the SHA-256 in hex that a peer must mean;
+    ``only_if_cached`` asks it not to fetch what it has not (RFC 9111, 5.2.1.7).
     """
 
     url: str
@@ -122,6 +123,7 @@ class Wanted:
     modified_since: str | None = None
     if_range: str | None = None
     if_match: str | None = None
+    only_if_cached: bool = False
 
     def headers(self) -> Headers:
         headers = Headers({"User-Agent": [USER_AGENT], "Accept": ["*/*"]})
@@ -132,6 +134,8 @@ class Wanted:
                 headers.setRawHeaders("If-Range", [self.if_range])
         if self.if_match:
             headers.setRawHeaders("If-Match", [f'"{self.if_match}"'])
+        if self.only_if_cached:
+            headers.setRawHeaders("Cache-Control", ["only-if-cached"])
         if self.modified_since:
             headers.setRawHeaders("If-Modified-Since", [self.modified_since])
         return headers

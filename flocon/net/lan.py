@@ -77,7 +77,10 @@ class Shelf(Protocol):
         """Open a sync database; raise StoreError where there is none, or none is shared."""
 
     def relay(self, asked: Asked, etag: str | None, asker: str) -> Deferred[Transfer | None]:
-        """Return what brings a listed package from this node's mirrors; None refuses."""
+        """Return what brings a listed package from this node's mirrors; None refuses.
+
+        ``asker`` is for whom it is begun, the empty string if it must not be begun.
+        """
 
     def signature(self, file_name: str) -> tuple[Transfer, Deferred[bytes | None]] | None:
         """Return the signature of a package that came lately, or is coming."""
@@ -180,10 +183,12 @@ class Lan(Resource):
                 await self._coming(request, asked)
 
     async def _coming(self, request: Request, asked: Asked) -> None:
-        asker = host_of(request.client)
+        only_if_cached = request.getHeader("Cache-Control") == "only-if-cached"
+        asker = "" if only_if_cached else host_of(request.client)
         transfer = await self._shelf.relay(asked, request.getHeader("If-Match"), asker)
         if transfer is None or transfer.size is None:
-            self._refuse(request, http.SERVICE_UNAVAILABLE)
+            status = http.GATEWAY_TIMEOUT if only_if_cached else http.SERVICE_UNAVAILABLE
+            self._refuse(request, status)
             return
         self.counters["relayed"] += 1
         reader = Reader(transfer, 0, verifies=True)

@@ -16,6 +16,7 @@ from flocon.core.presence import Heard, PeerCame, PeerLeft, PeerRestarted
 from flocon.core.replication import Apply, Nothing, next_step
 from flocon.errors import SourceError
 from flocon.log import logger
+from flocon.net.waiting import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 SLICE = 5_000
 #: Lines for who comes and goes: per second in the long run, and at once (a LAN that starts).
 LINE_RATE, LINE_BURST = 0.2, 200
+#: Seconds after its start when a node has heard who is there: a hello is answered within 0.4 s.
+HEARING = 0.6
+#: Seconds for which the inventories of those that were heard are waited for after that.
+READING = 1.5
 #: The ability to fetch for others, as it is announced.
 RELAY = "relay"
 #: The ability to give databases away.
@@ -62,6 +67,29 @@ class Neighbourhood:
         self._sweep: IDelayedCall | None = None
         self._lines = Bucket(LINE_RATE, LINE_BURST)
         self._unsaid = 0
+        self._acquainting: Deferred[None] | None = None
+        self._acquainted: Outcome[None] = Outcome()
+
+    def start(self) -> None:
+        """Begin to get acquainted: what is asked in the first moments is held by nobody yet."""
+        self._acquainting = defer.Deferred.fromCoroutine(self._get_acquainted())
+        self._acquainting.addErrback(lambda reason: reason.trap(defer.CancelledError))
+        self._acquainting.addBoth(lambda _: self._acquainted.succeed(None))
+
+    async def _get_acquainted(self) -> None:
+        await task.deferLater(self._reactor, HEARING)
+        until = self._reactor.seconds() + READING
+        while self._mending and self._reactor.seconds() < until:
+            await task.deferLater(self._reactor, 0.02)
+
+    @property
+    def is_acquainted(self) -> bool:
+        """Whether those that were there before this node are known, and what they hold."""
+        return self._acquainted.known or self._acquainting is None
+
+    def acquainted(self) -> Deferred[None]:
+        """Fire when ``is_acquainted`` is so."""
+        return defer.succeed(None) if self.is_acquainted else self._acquainted.wait()
 
     def event(self, event: Event) -> None:
         """Take what presence tells."""
@@ -185,6 +213,8 @@ class Neighbourhood:
         return [peer for peer in peers if peer is not None and not self._held_off(peer)]
 
     def stop(self) -> None:
+        if self._acquainting is not None:
+            self._acquainting.cancel()
         if self._sweep is not None:
             self._sweep.cancel()
             self._sweep = None

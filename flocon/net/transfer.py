@@ -182,8 +182,17 @@ class Transfer:
 
     @property
     def follows_a_relay(self) -> bool:
-        """Whether its bytes come from another node's transfer now: no peer may follow it then."""
-        return not self.finished.known and self._asking is not None and self._asking.relayed
+        """Whether its bytes come from another owner's transfer now: no peer may follow it then.
+
+        One that follows only what has begun already fetches itself if that ends.
+        """
+        asking = None if self.finished.known else self._asking
+        return asking is not None and asking.relayed and not asking.only_if_cached
+
+    @property
+    def fetches_itself(self) -> bool:
+        """Whether its bytes come from a mirror or a holder now, or are all there."""
+        return self.finished.known or (self._asking is not None and not self._asking.relayed)
 
     @property
     def not_modified(self) -> bool:
@@ -370,6 +379,7 @@ class Transfer:
             if_match=self.subject.content.sha256.hex()
             if source.relayed and self.subject.content
             else None,
+            only_if_cached=source.only_if_cached,
         )
 
     def _begin(self, source: Source, head: Head) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.core.sources import owners_before, rank_owners
+from flocon.core.sources import LONGER, NEW_OWNER, earlier_owners, owners_before, rank_owners
 
 MOST = 3
 #: The last digit of who owns a, b, c, ... among five nodes.
@@ -70,6 +70,33 @@ class Agreement(SynchronousTestCase):
             [rank_owners(lan, f"{letter}-1-1-any.pkg.tar.zst")[0][-1] for letter in "abcdefgh"],
             list(EXPECTED),
         )
+
+
+class Newcomers(SynchronousTestCase):
+    """What the owner before is fetching already is looked for there first."""
+
+    def earlier(self, own: str, now: float = 100.0, **since: float) -> list[str]:
+        return earlier_owners(["a", "b", "c", "d"], own, {"d": 0.0} | since, now, MOST)
+
+    def test_nobody_is_looked_at_where_the_owner_is_an_old_one(self) -> None:
+        now = NEW_OWNER + 51
+        self.assertEqual(self.earlier("x", now, a=50, b=0, c=0), [])
+        self.assertEqual(self.earlier("x", now - 1, a=50, b=0, c=0), ["b", "c"])
+
+    def test_a_new_owner_looks_at_those_behind_it(self) -> None:
+        self.assertEqual(self.earlier("a", a=99, b=99, c=99), ["b", "c"])
+
+    def test_others_look_at_those_who_are_here_longer_than_the_owner(self) -> None:
+        self.assertEqual(self.earlier("x", a=50, b=50 - 2 * LONGER, c=50), ["b"])
+
+    def test_who_was_the_owner_itself_knows(self) -> None:
+        self.assertEqual(self.earlier("b", a=50, b=0, c=0), ["c"])
+
+    def test_where_all_came_at_the_same_moment_nobody_is_looked_at(self) -> None:
+        self.assertEqual(self.earlier("x", a=50.9, b=50.2, c=50), [])
+
+    def test_where_nobody_is_able_nobody_is_looked_at(self) -> None:
+        self.assertEqual(earlier_owners([], "x", {}, 0, MOST), [])
 
 
 class Load(SynchronousTestCase):

@@ -66,6 +66,18 @@ class HearTests(PeersTestCase):
         self.assertEqual((self.peer().generation, self.peer().last_heard), (20, 9))
         self.assertEqual(self.peer().first_heard, 0)
 
+    def test_what_it_can_fetch_is_as_old_as_its_newest_database_or_ability(self) -> None:
+        self.hear(0, CABLE, said(1))
+        self.hear(3, CABLE, said(2))
+        self.assertEqual(self.peer().able_since, 0)
+        newer = replace(said(3), databases=(("core", "new"),))
+        self.hear(5, CABLE, newer)
+        self.assertEqual((self.peer().able_since, self.peer().first_heard), (5, 0))
+        self.hear(7, CABLE, replace(newer, sequence=4, abilities=frozenset({"store"})))
+        self.assertEqual(self.peer().able_since, 7)
+        self.hear(9, CABLE, said(1, epoch=2))
+        self.assertEqual(self.peer().able_since, 9)
+
     def test_the_same_datagram_on_another_way_adds_the_address(self) -> None:
         self.hear(0, LOCAL, said())
         self.assertEqual(self.hear(0, CABLE, said()), "copy")

@@ -89,7 +89,7 @@ class FakeShelf:
 
     def relay(self, asked: Asked, etag: str | None, asker: str) -> Deferred[Transfer | None]:
         self.relayed.append((asked, etag))
-        if not self.lists:
+        if not asker or not self.lists:
             return succeed(None)
         return succeed(
             self.transfers.join(Subject(asked.file.subject, CONTENT), self.chooser(MIRROR))
@@ -383,6 +383,11 @@ class Relays(LanTestCase):
     def test_what_is_not_listed_is_refused(self) -> None:
         self.shelf.lists = False
         self.assertRefused(self.get(self.PATH), 503)
+
+    def test_who_wants_only_what_is_on_its_way_has_nothing_begun(self) -> None:
+        answer = self.get(self.PATH, Cache_Control="only-if-cached")
+        self.assertRefused(answer, 504)
+        self.assertEqual(self.shelf.tools.agents, {})
 
     def test_a_fetch_that_fails_cuts_the_answer(self) -> None:
         exchange = self.browser.ask(self.PATH)

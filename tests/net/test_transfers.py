@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given, settings
@@ -230,6 +231,33 @@ class FromOne(TransferTestCase):
         self.clock.work()
         self.successResultOf(transfer.finished.wait())
         self.assertOver(transfer)
+
+
+class Followed(TransferTestCase):
+    """Which transfers peers may follow: never two that wait for each other."""
+
+    OWNER = Source(Origin.PEER, "o", "o", f"http://o/relay/core/any/{NAME}", relayed=True)
+
+    def test_one_that_waits_for_another_owner_is_not_followed(self) -> None:
+        transfer = self.transfer(self.OWNER)
+        self.assertTrue(transfer.follows_a_relay)
+        self.assertFalse(transfer.fetches_itself)
+        self.assertIsNone(self.asked(self.OWNER).header("Cache-Control"))
+        self.asked(self.OWNER).whole(DATA)
+        self.assertFalse(transfer.follows_a_relay)
+        self.assertTrue(transfer.fetches_itself)
+
+    def test_one_that_looks_whether_it_is_on_its_way_elsewhere_will_fetch_itself(self) -> None:
+        looked_at = replace(self.OWNER, only_if_cached=True)
+        transfer = self.transfer(looked_at, MIRROR_A)
+        self.assertEqual(self.asked(looked_at).header("Cache-Control"), "only-if-cached")
+        self.assertFalse(transfer.follows_a_relay)
+        # But whoever looks here meanwhile must not wait: it may be the one that is looked at.
+        self.assertFalse(transfer.fetches_itself)
+        self.asked(looked_at).answer(504)
+        self.assertTrue(transfer.fetches_itself)
+        self.asked(MIRROR_A).whole(DATA)
+        self.successResultOf(transfer.finished.wait())
 
 
 class Failover(TransferTestCase):
