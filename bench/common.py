@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from flocon.net.neighbourhood import HEARING
 from tests.lan.lan import Host, Lan, Node, environment, unavailable, wait_until
 from tests.lan.repository import Recipe, Repository, SigningKey, recipes
 
@@ -233,10 +234,19 @@ class Laboratory:
         return plain(f"8 longest hold, {claim}", longest, "ms", "< 50")
 
 
+#: Seconds after a node's start.
+ACQUAINTED = HEARING + 0.2
+
+
 def knows(node: Node, holders: int, files: int) -> None:
-    """Wait until a node has read the inventories of so many peers, each with so many files."""
+    """Wait until a node has read the inventories of so many peers, each with so many files.
+
+    And until it is acquainted: in its first moments it lets pacman wait for those who may answer.
+    """
 
     def ready() -> bool:
+        if node.status()["uptime_seconds"] < ACQUAINTED:
+            return False
         peers = [peer["files_known"] for peer in node.status()["peers"]]
         return len([count for count in peers if count == files]) == holders
 
