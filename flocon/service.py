@@ -69,7 +69,7 @@ if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
     from flocon.core.figures import Figures
-    from flocon.core.inventory import Change
+    from flocon.core.inventory import Change, Content
     from flocon.core.links import Link
     from flocon.core.peers import Peer
     from flocon.core.sources import Source
@@ -149,7 +149,12 @@ class Node(MultiService):
         agent, self._inventory_pool = peer_agent(reactor, PEER_CONNECT)
         client = InventoryClient(reactor, agent)
         self.neighbourhood = Neighbourhood(
-            reactor, self._presence, client, self._standing, self._held_off
+            reactor,
+            self._presence,
+            client,
+            self._standing,
+            held_off=self._held_off,
+            listed=self._is_listed,
         )
         self.desk = Desk(
             reactor,
@@ -408,6 +413,9 @@ class Node(MultiService):
 
     def _listed(self, file_name: str) -> Sequence[Entry]:
         return self._pacman.listing.find(file_name)
+
+    def _is_listed(self, file_name: str, content: Content) -> bool:
+        return any(entry.content == content for entry in self._listed(file_name))
 
     def _signature_needed(self, file_name: str) -> bool:
         return self._pacman.signature_needed(file_name)

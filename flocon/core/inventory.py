@@ -18,7 +18,7 @@ from flocon.core.names import is_package
 from flocon.errors import InventoryError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 #: The bytes of a raw SHA-256.
 DIGEST_SIZE = 32
@@ -28,7 +28,8 @@ LARGEST_FILE = 1 << 40
 LOG_LENGTH = 4096
 #: One peer's files; a NAS that keeps every version of everything holds less.
 MOST_FILES_OF_A_PEER = 100_000
-#: Distinct files of all peers together: bounds the table at about 150 MB in the worst case.
+#: Distinct files of all peers together, but for those that the sync databases here list: bounds the
+#: table at about 150 MB in the worst case, and made-up files keep no useful one out.
 MOST_FILES = 400_000
 #: Peers whose files are kept.
 MOST_HOLDERS = 1_024
@@ -144,7 +145,15 @@ class Holders:
     call, so that no call takes long.
     """
 
-    def __init__(self, most_files: int = MOST_FILES, most_holders: int = MOST_HOLDERS) -> None:
+    def __init__(
+        self,
+        most_files: int = MOST_FILES,
+        most_holders: int = MOST_HOLDERS,
+        *,
+        listed: Callable[[str, Content], bool] = lambda *_: False,
+    ) -> None:
+        """Begin empty; ``listed`` tells of a file whether a sync database here lists it."""
+        self._listed = listed
         self._most_files = most_files
         self._most_holders = most_holders
         self._masks: dict[bytes, int] = {}
@@ -160,6 +169,11 @@ class Holders:
 
     def __len__(self) -> int:
         return len(self._masks)
+
+    @property
+    def full(self) -> bool:
+        """Whether only files that are listed here find room."""
+        return len(self._masks) >= self._most_files
 
     def replica(self, peer: str) -> Replica | None:
         """Return what is known of ``peer``'s inventory, or None where nothing was read yet."""
@@ -192,19 +206,20 @@ class Holders:
         for change in changes:
             key = change.file_name.encode("ascii") + change.content.sha256
             if change.held:
-                self._add(known, key, change.content.size)
+                self._add(known, key, change)
             else:
                 self._drop(known, key)
         known.generation = generation
 
-    def _add(self, known: _Peer, key: bytes, size: int) -> None:
+    def _add(self, known: _Peer, key: bytes, change: Change) -> None:
         mask = self._masks.get(key)
         if mask is None:
-            if len(self._masks) >= self._most_files or known.files >= MOST_FILES_OF_A_PEER:
+            enough = self.full or known.files >= MOST_FILES_OF_A_PEER
+            if enough and not self._listed(change.file_name, change.content):
                 self.overflowed += 1
                 return
             mask = 0
-            self._sizes[key] = size
+            self._sizes[key] = change.content.size
         bit = 1 << known.bit
         if not mask & bit:
             self._masks[key] = mask | bit

@@ -6,6 +6,7 @@ done, by reading inventories. Who is in quarantine is left out of every answer.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet import defer, task
@@ -30,8 +31,9 @@ if TYPE_CHECKING:
     from flocon.core.standing import Standing
     from flocon.net.replicate import InventoryClient
 
-#: Changes of a replica applied between two turns of the reactor.
-SLICE = 5_000
+#: Changes of a replica applied between two turns of the reactor; each is looked up in the sync
+#: databases once the table is full.
+SLICE, SLICE_WHEN_FULL = 5_000, 300
 #: Lines for who comes and goes: per second in the long run, and at once (a LAN that starts).
 LINE_RATE, LINE_BURST = 0.2, 200
 #: Seconds after its start when a node has heard who is there: a hello is answered within 0.4 s.
@@ -55,14 +57,17 @@ class Neighbourhood:
         presence: Presence,
         client: InventoryClient,
         standing: Standing,
+        *,
         held_off: Callable[[Peer], bool],
+        listed: Callable[[str, Content], bool],
     ) -> None:
+        """Begin alone; ``held_off`` tells who is left alone, ``listed`` is for ``Holders``."""
         self._reactor = reactor
         self._presence = presence
         self._client = client
         self._standing = standing
         self._held_off = held_off
-        self.holders = Holders()
+        self.holders = Holders(listed=listed)
         self._mending: dict[str, Deferred[None]] = {}
         self._sweep: IDelayedCall | None = None
         self._lines = Bucket(LINE_RATE, LINE_BURST)
@@ -180,10 +185,10 @@ class Neighbourhood:
                 return
         elif (replica := self.holders.replica(peer.node)) is None or replica.generation != since:
             return
-        for start in range(0, len(answer.changes), SLICE):
-            self.holders.apply(
-                peer.node, 0 if answer.whole else since or 0, answer.changes[start : start + SLICE]
-            )
+        generation = 0 if answer.whole else since or 0
+        changes = iter(answer.changes)
+        while piece := list(islice(changes, SLICE_WHEN_FULL if self.holders.full else SLICE)):
+            self.holders.apply(peer.node, generation, piece)
             await task.deferLater(self._reactor, 0)
         self.holders.apply(peer.node, answer.generation, ())
 

@@ -261,6 +261,16 @@ class HoldersTests(SynchronousTestCase):
         holders.replace("b", 1, [Change(NAMES[0], CONTENTS[0])])
         self.assertEqual(set(holders.holding(NAMES[0], CONTENTS[0])), {"a", "b"})
 
+    def test_made_up_files_keep_out_no_file_that_is_listed_here(self) -> None:
+        wanted = NAMES[-1], CONTENTS[0]
+        holders = Holders(most_files=1, listed=lambda *file: file == wanted)
+        holders.replace("liar", 1, [Change(NAMES[0], CONTENTS[0])])
+        holders.replace("a", 1, [Change(name, CONTENTS[0]) for name in NAMES])
+        holders.apply("a", 2, [Change(NAMES[-1], CONTENTS[1])])
+        self.assertEqual(holders.holding(*wanted), ["a"])
+        self.assertEqual(holders.holding(NAMES[-1], CONTENTS[1]), [])
+        self.assertEqual(len(holders), 2)
+
     def test_one_peer_is_bounded(self) -> None:
         self.patch(module, "MOST_FILES_OF_A_PEER", 2)
         holders = Holders()

@@ -93,7 +93,12 @@ class NeighbourhoodTestCase(SynchronousTestCase):
         presence: Any = self.presence
         client: Any = self.client
         self.neighbourhood = Neighbourhood(
-            self.clock, presence, client, self.standing, lambda one: one.node in self.held_off
+            self.clock,
+            presence,
+            client,
+            self.standing,
+            held_off=lambda one: one.node in self.held_off,
+            listed=lambda *_: False,
         )
         self.addCleanup(self.finish)
 
