@@ -105,6 +105,18 @@ class DatabaseTests(SmallTestCase):
         os.utime(repository.database, (then, then))
         return repository.database.read_bytes()
 
+    def publish_signed(self, age: float) -> bytes:
+        """Have the mirror publish another signed database; return it.
+
+        Its signature is as old: pacman asks for one that is newer than its own, in whole seconds.
+        """
+        database = self.publish(age, self.small.signed)
+        path = self.small.signed.database
+        self.small.key.sign(path)
+        then = path.stat().st_mtime
+        os.utime(f"{path}.sig", (then, then))
+        return database
+
     def give(self, host: Host, age: float) -> bytes:
         """Publish another database and give it to a host; return it."""
         database = self.publish(age)
@@ -194,12 +206,10 @@ class DatabaseTests(SmallTestCase):
     def test_a_signed_one_and_its_signature_come_from_the_same_place(self) -> None:
         """A signature that belongs to another database makes pacman refuse both."""
         self.small.lan.repositories = ["signed", "moving"]
-        self.publish(3 * HOUR, self.small.signed)
-        self.small.key.sign(self.small.signed.database)
+        self.publish_signed(3 * HOUR)
         self.sync(self.first, self.second)
         self.start(self.first, self.second, settings=LAN_DATABASES)
-        new = self.publish(2 * HOUR, self.small.signed)
-        self.small.key.sign(self.small.signed.database)
+        new = self.publish_signed(2 * HOUR)
         self.refresh(self.second)
         self.assertEqual(_database(self.second, "signed"), new)
         # And now the other way round: the first gets both from the second.
