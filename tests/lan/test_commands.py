@@ -366,9 +366,9 @@ class DoctorTests(CommandTestCase):
 
     def test_a_clock_that_differs_from_the_peers(self) -> None:
         self.sync(self.first, self.second)
-        first = self.first.node()
+        self.first.node()
         self._start_with_clock(self.second, ahead=7_200)
-        self._meet_by_hand(first)
+        self._wait_until_heard(self.second)
         found = self.assert_wrong(self.second, "clock")
         self.assertIn("this clock is 2 hours ahead of those", found["clock"]["reason"])
         self.assertEqual(found["clock"]["remedy"], "timedatectl set-ntp true")
@@ -393,8 +393,17 @@ class DoctorTests(CommandTestCase):
         log = host.folder / "clock.log"
         host.start([*command, "--pacman-conf", conf, "--store", store], log=log)
 
-    def _meet_by_hand(self, node: Node) -> None:
-        wait_until(lambda: len(node.peers()) == 1, 20, "the other node is heard")
+    def _wait_until_heard(self, host: Host) -> None:
+        """Wait until the node on ``host``, whoever started it, hears the other one."""
+
+        def hears() -> bool:
+            try:
+                status = json.loads(host.request("/status.json").body)
+            except OSError:
+                return False
+            return len(status["peers"]) == 1
+
+        wait_until(hears, 20, "the other node is heard")
 
     def test_a_peer_of_another_architecture(self) -> None:
         self.sync(self.first, self.second)
@@ -455,8 +464,8 @@ class DoctorTests(CommandTestCase):
         self._filter(f"ip saddr {self.second.address} udp dport 19432 drop", host=self.first)
         self._filter("ip6 daddr ff02::4be8 udp dport 19432 drop", host=self.first, table="six")
         self.first.node()
-        second = self.second.node()
-        self._meet_by_hand(second)
+        self.second.node()
+        self._wait_until_heard(self.second)
         found = self.assert_wrong(self.second, "peers")
         self.assertIn("hears first, but is not heard there", found["peers"]["reason"])
         self.assertIn("on that machine: open 19432", found["peers"]["remedy"])
