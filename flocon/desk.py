@@ -261,20 +261,13 @@ class Desk:
         )
 
     def relay(self, asked: Asked, etag: str | None, asker: str) -> Deferred[Transfer | None]:
-        """Return the transfer that brings a listed package to peers; None refuses ``asker``.
-
-        Without an asker only one that has begun is returned.
-        """
+        """Return the transfer that brings a listed package to peers; None refuses ``asker``."""
         return defer.Deferred.fromCoroutine(self._relay(asked, etag, asker))
 
     async def _relay(self, asked: Asked, etag: str | None, asker: str) -> Transfer | None:
-        entry = self.entry(asked)
-        if not self.relays or entry is None or etag not in {None, f'"{entry.sha256.hex()}"'}:
+        entry = self._relayed_entry(asked, etag)
+        if entry is None:
             return None
-        if not asker:
-            # Answered at once: the asker may be the one whom this node's own transfer waits for.
-            transfer = self.transfers.find(entry.file_name, entry.content)
-            return transfer if transfer is not None and transfer.fetches_itself else None
         for _ in range(RELAY_LOOKS):
             transfer = self.transfers.find(entry.file_name, entry.content)
             if transfer is None:
@@ -284,6 +277,20 @@ class Desk:
             # Another owner was asked for it; if that one has just failed, this node is the next.
             await task.deferLater(self.reactor, RELAY_PAUSE)
         return None
+
+    def coming(self, asked: Asked, etag: str | None) -> Transfer | None:
+        """Return the transfer of a listed package that this node fetches itself already.
+
+        At once: the asker may be the one whom this node's own transfer waits for.
+        """
+        entry = self._relayed_entry(asked, etag)
+        transfer = self.transfers.find(entry.file_name, entry.content) if entry else None
+        return transfer if transfer is not None and transfer.fetches_itself else None
+
+    def _relayed_entry(self, asked: Asked, etag: str | None) -> Entry | None:
+        """Return what is listed of a package that a peer asks for, if it may have it from here."""
+        entry = self.entry(asked) if self.relays else None
+        return entry if entry and etag in {None, f'"{entry.sha256.hex()}"'} else None
 
     def _begin_relay(self, asked: Asked, entry: Entry, asker: str) -> Transfer | None:
         """Fetch from the mirrors alone: a request is never passed on to another peer."""

@@ -77,10 +77,10 @@ class Shelf(Protocol):
         """Open a sync database; raise StoreError where there is none, or none is shared."""
 
     def relay(self, asked: Asked, etag: str | None, asker: str) -> Deferred[Transfer | None]:
-        """Return what brings a listed package from this node's mirrors; None refuses.
+        """Return what brings a listed package from this node's mirrors; None refuses."""
 
-        ``asker`` is for whom it is begun, the empty string if it must not be begun.
-        """
+    def coming(self, asked: Asked, etag: str | None) -> Transfer | None:
+        """Return what this node is fetching itself already; None where it is not."""
 
     def signature(self, file_name: str) -> tuple[Transfer, Deferred[bytes | None]] | None:
         """Return the signature of a package that came lately, or is coming."""
@@ -183,12 +183,14 @@ class Lan(Resource):
                 await self._coming(request, asked)
 
     async def _coming(self, request: Request, asked: Asked) -> None:
-        only_if_cached = request.getHeader("Cache-Control") == "only-if-cached"
-        asker = "" if only_if_cached else host_of(request.client)
-        transfer = await self._shelf.relay(asked, request.getHeader("If-Match"), asker)
+        etag = request.getHeader("If-Match")
+        if request.getHeader("Cache-Control") == "only-if-cached":
+            transfer, otherwise = self._shelf.coming(asked, etag), http.GATEWAY_TIMEOUT
+        else:
+            transfer = await self._shelf.relay(asked, etag, host_of(request.client))
+            otherwise = http.SERVICE_UNAVAILABLE
         if transfer is None or transfer.size is None:
-            status = http.GATEWAY_TIMEOUT if only_if_cached else http.SERVICE_UNAVAILABLE
-            self._refuse(request, status)
+            self._refuse(request, otherwise)
             return
         self.counters["relayed"] += 1
         reader = Reader(transfer, 0, verifies=True)

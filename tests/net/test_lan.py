@@ -89,11 +89,15 @@ class FakeShelf:
 
     def relay(self, asked: Asked, etag: str | None, asker: str) -> Deferred[Transfer | None]:
         self.relayed.append((asked, etag))
-        if not asker or not self.lists:
+        if not self.lists:
             return succeed(None)
         return succeed(
             self.transfers.join(Subject(asked.file.subject, CONTENT), self.chooser(MIRROR))
         )
+
+    def coming(self, asked: Asked, etag: str | None) -> Transfer | None:
+        self.relayed.append((asked, etag))
+        return self.transfers.find(asked.file.subject, CONTENT)
 
     def chooser(self, *sources: Source) -> Callable[[Sequence[Attempt]], Attempt | None]:
         def choose(tried: Sequence[Attempt]) -> Attempt | None:
@@ -388,6 +392,14 @@ class Relays(LanTestCase):
         answer = self.get(self.PATH, Cache_Control="only-if-cached")
         self.assertRefused(answer, 504)
         self.assertEqual(self.shelf.tools.agents, {})
+
+    def test_who_wants_only_what_is_on_its_way_follows_it(self) -> None:
+        self.browser.ask(self.PATH)
+        exchange = self.browser.ask(self.PATH, Cache_Control="only-if-cached", If_Match='"x"')
+        self.shelf.tools.agent(MIRROR).last.whole(DATA)
+        self.assertEqual(exchange.answer.body, DATA)
+        self.assertEqual(len(self.shelf.tools.agent(MIRROR).requests), 1)
+        self.assertEqual(self.shelf.relayed[-1][1], '"x"')
 
     def test_a_fetch_that_fails_cuts_the_answer(self) -> None:
         exchange = self.browser.ask(self.PATH)
