@@ -395,10 +395,10 @@ def _answer(told: Mapping[str, Any]) -> str:
             return "it has just arrived, and is being kept"
         source = told["arriving"]["source"]
         return f"it is on its way here{f', from {source}' if source else ''}"
-    order = told["order"]
+    order = [one for one in told["order"] if one["role"] != "earlier owner"]
     if not order:
         return "there is nobody to ask: the answer is an error, and pacman asks its next server"
-    first = next(one for one in order if one["role"] != "earlier owner")
+    first = order[0]
     who = first["name"] or first["address"]
     if not told["listed"]:
         return f"no sync database lists it, so only mirrors are asked: {who} first"
