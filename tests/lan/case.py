@@ -10,19 +10,18 @@ from __future__ import annotations
 import atexit
 import functools
 import hashlib
-import os
 import re
 import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from unittest import SkipTest
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.lan.lan import Host, Lan, Node, PacmanRun, unavailable, wait_until
 from tests.lan.repository import MIB, Package, Repository, SigningKey, recipes
+from tests.needs import leave_out
 
 #: Words that stand in a node's log only when something went wrong that it did not expect.
 _SURPRISES = re.compile(r"Traceback|Unhandled|[#.](?:error|critical)\b")
@@ -91,10 +90,7 @@ class LanTestCase(SynchronousTestCase):
 
     def need_lan(self) -> None:
         """Skip the test where no LAN can be made; in CI, fail."""
-        if reason := _unavailable():
-            if os.environ.get("CI") == "true":
-                self.fail(f"no LAN for the tests: {reason}")
-            raise SkipTest(reason)
+        leave_out(_unavailable())
 
     def use(self, lan: Lan, repositories: list[str]) -> None:
         """Begin as every test does on this LAN, with these repositories, and tidy up behind."""

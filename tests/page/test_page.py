@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import atexit
 import functools
-import os
 import shutil
 import socket
 import subprocess
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from unittest import SkipTest
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.lan.lan import environment, twistd, wait_until, working_folder
+from tests.needs import leave_out
 from tests.page.chromium import Chromium, Tab, unavailable
 from tests.page.content import HOSTILE, hostile, told
 from tests.page.server import Server
@@ -89,10 +88,7 @@ class RenderedTestCase(SynchronousTestCase):
     """A test in the shared Chromium."""
 
     def setUp(self) -> None:
-        if reason := unavailable():
-            if os.environ.get("CI") == "true":
-                self.fail(f"no browser for the tests: {reason}")
-            raise SkipTest(reason)
+        leave_out(unavailable())
         self.server = _server()
 
     @contextmanager
