@@ -403,7 +403,7 @@ class Host:
         servers = [f"http://localhost:{LOOPBACK_PORT}"] * node
         servers += [f"http://{address}" for address in self.lan.mirrors if mirror]
         mirrors = self.folder / f"mirrorlist{suffix}"
-        mirrors.write_text("".join(f"Server = {server}/$repo/os/$arch\n" for server in servers))
+        _write(mirrors, "".join(f"Server = {server}/$repo/os/$arch\n" for server in servers))
         options = {
             "RootDir": self.folder / "root",
             "DBPath": self.database_path,
@@ -419,7 +419,7 @@ class Host:
         for repository in self.lan.repositories:
             lines += ["", f"[{repository}]", f"Include = {mirrors}"]
         path = self.folder / f"pacman{suffix}.conf"
-        path.write_text("\n".join([*lines, ""]))
+        _write(path, "\n".join([*lines, ""]))
         return path
 
     def pacman_command(self, *arguments: str, **configuration: Any) -> list[str]:
@@ -676,6 +676,12 @@ def to_toml(table: Mapping[str, Any]) -> str:
         if isinstance(value, Mapping):
             text += f"[{key}]\n{to_toml(value)}"
     return text
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file unless it says so already: nodes follow it and would read all anew."""
+    if not path.exists() or path.read_text() != text:
+        path.write_text(text)
 
 
 def _run(*command: str) -> str:
