@@ -254,9 +254,12 @@ def knows(node: Node, holders: int, files: int) -> None:
 
 
 def forget_downloads(host: Host) -> None:
-    """Empty a host's CacheDir."""
-    shutil.rmtree(host.cache, ignore_errors=True)
-    host.cache.mkdir()
+    """Empty a host's CacheDir; the folder stays, since a node that follows it would look anew."""
+    for path in host.cache.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 # A large LAN
