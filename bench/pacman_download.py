@@ -56,14 +56,17 @@ class Ways:
         with running(caching_nginx(self._client, self._holder, CACHING_PORT)):
             return download(self._client, f"http://127.0.0.1:{CACHING_PORT}/pkg", packages)
 
-    def flocon(self, packages: Sequence[Package]) -> float:
-        node = self._laboratory.fresh_node(self._client)
+    def flocon(self, packages: Sequence[Package], transfer: str = "relay") -> float:
+        node = self._laboratory.fresh_node(self._client, settings={"transfer": transfer})
         knows(node, 1, self._files)
         server = f"http://localhost:{LOOPBACK_PORT}/{REPOSITORY}/os/x86_64"
         seconds = download(self._client, server, packages)
         traffic = node.status()["traffic"]
-        if traffic["from_mirrors_bytes"] or not traffic["from_peers_bytes"]:
-            raise RuntimeError(f"not from the holder: {traffic}")
+        answers = node.status()["answers"]
+        if traffic["from_mirrors_bytes"] or answers.get("peer") != len(packages):
+            raise RuntimeError(f"not from the holder: {traffic} {answers}")
+        if bool(traffic["from_peers_bytes"]) is (transfer == "redirect"):
+            raise RuntimeError(f"not by way of {transfer}: {traffic}")
         self._laboratory.end(node)
         forget_downloads(self._client)
         return seconds
@@ -74,6 +77,7 @@ class Ways:
             "redirector": lambda: self.redirected(packages),
             "caching nginx": lambda: self.relayed(packages),
             "flocon": lambda: self.flocon(packages),
+            "flocon, redirecting": lambda: self.flocon(packages, "redirect"),
         }
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from twisted.internet import defer, task
 
-from flocon.core.names import Asked, parse_file_name
+from flocon.core.names import Asked, content_path, parse_file_name
+from flocon.core.redirects import Redirects
 from flocon.core.sources import (
     Dated,
     Holder,
@@ -95,6 +97,9 @@ MOST_TRIES = 3
 LARGEST_SIGNATURE = 16 << 10
 #: Seconds pacman's request waits for a sync database that was replaced a moment ago.
 SETTLING_PATIENCE = 3.0
+#: Seconds in which a holder says that it is there, before pacman is sent to it; how many are asked.
+GREETING_PATIENCE = 0.5
+MOST_GREETED = 2
 
 
 class Reporter:
@@ -195,6 +200,7 @@ class Desk:
         self.peer_agent, self._peer_pool = peer_agent(reactor, PEER_CONNECT)
         self._mirror_agent, self._mirror_pool = mirror_agent(reactor, MIRROR_CONNECT)
         self.transfers = Transfers(self, sign=self._sign, publish=self._publish)
+        self._redirects = Redirects()
         self._keyring: tuple[Path, Keyring] | None = None
         #: Who gave a database last, by its request: its signature comes from there too.
         self._given: dict[tuple[str, str, str], Transfer] = {}
@@ -259,6 +265,54 @@ class Desk:
         return self.transfers.join(
             Subject(name, entry.content), self._chooser(name, servers, entry)
         )
+
+    @property
+    def redirects(self) -> bool:
+        """Whether the operator lets pacman take packages from their holders itself."""
+        return self.settings.transfer == "redirect"
+
+    def elsewhere(self, entry: Entry) -> Deferred[Source | None]:
+        """Return the holder that pacman is to take a listed package from; None to bring it here."""
+        return defer.Deferred.fromCoroutine(self._elsewhere(entry))
+
+    async def _elsewhere(self, entry: Entry) -> Source | None:
+        now = self.reactor.seconds()
+        name = entry.file_name
+        if (
+            self._redirects.is_again(name, now)
+            or self.transfers.find(name, entry.content) is not None
+            # Its signature could only be had together with the package.
+            or (entry.signature is None and self._pacman.signature_wanted(entry.repository))
+        ):
+            return None
+        for source in islice(self._direct_sources(entry, now), MOST_GREETED):
+            if self._redirects.is_alive(source.key, now) or await self._greet(source):
+                self._redirects.sent(name, now)
+                return source
+        return None
+
+    def _direct_sources(self, entry: Entry, now: float) -> Iterator[Source]:
+        """Yield the holders whose addresses pacman can be told, the best one first."""
+        path = content_path(entry.file_name, entry.sha256)
+        for source in self._holders(entry.file_name, entry, now) if path else ():
+            place = network_location(source.url)
+            # A zone is this machine's own affair; and pacman's address of the signature would be
+            # another one if that of the package told what it is.
+            if "%" not in place and not self._standing.demoted(source.key, now):
+                yield replace(source, url=f"http://{place}{path}")
+
+    async def _greet(self, source: Source) -> bool:
+        """Ask a holder for the head of what pacman would be sent there for."""
+        wanted = Wanted(source.url, source.label)
+        try:
+            await last_modified(self.peer_agent, self.reactor, wanted, GREETING_PATIENCE)
+        except Refused:
+            return False
+        except SourceError:
+            self._standing.failed(source.key, self.reactor.seconds())
+            return False
+        self._redirects.answered(source.key, self.reactor.seconds())
+        return True
 
     def relay(self, asked: Asked, etag: str | None, asker: str) -> Deferred[Transfer | None]:
         """Return the transfer that brings a listed package to peers; None refuses ``asker``."""

@@ -46,6 +46,7 @@ RESULTS = {
     200: "sent",
     206: "resumed",
     304: "not_modified",
+    307: "redirected",
     404: "not_found",
     503: "unavailable",
 }

@@ -89,6 +89,8 @@ class Settings:
     prefetch: bool = False
     #: Where databases come from: "mirror", or "lan" for the newest that a peer has.
     databases: str = "mirror"
+    #: How pacman gets what a peer holds: by this node, verified ("relay"), or itself ("redirect").
+    transfer: str = "relay"
     #: The Unix socket for whatever changes state; empty for the usual place.
     control: str = ""
     store: Store = field(default_factory=Store)
@@ -348,6 +350,7 @@ _KEYS: Mapping[str, Any] = {
     "relay": _flag,
     "prefetch": _flag,
     "databases": _one_of("mirror", "lan"),
+    "transfer": _one_of("relay", "redirect"),
     "control": _text,
     "peers": {"relays": _number(0, 1024, int), "bandwidth": _size},
     "store": {"path": _absolute, "max_size": _size},

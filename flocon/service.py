@@ -81,7 +81,7 @@ if TYPE_CHECKING:
 __all__ = ["Node", "Options", "makeService"]
 
 #: Settings that SIGHUP changes; the others need a restart.
-LIVE = ("debug", "relay", "prefetch", "databases", "peers")
+LIVE = ("debug", "relay", "prefetch", "databases", "transfer", "peers")
 #: Connections to the LAN face in all and of one address; pacman's five files and a spare or two.
 MOST_LAN_CONNECTIONS = 1_024
 MOST_LAN_PER_ADDRESS = 32

@@ -27,6 +27,7 @@ debug = true
 relay = false
 prefetch = true
 databases = "lan"
+transfer = "redirect"
 control = "/run/flocon/control"
 [peers]
 relays = 3
@@ -98,6 +99,7 @@ class Merging(OptionsTestCase):
                 relay=False,
                 prefetch=True,
                 databases="lan",
+                transfer="redirect",
                 control="/run/flocon/control",
                 peers=module.Peers(3, 5 << 20),
                 store=module.Store(Path("/srv/flocon"), 20 << 30),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 #: Longer than any file system allows (``NAME_MAX``), signature suffix included.
 LONGEST_NAME = 255
@@ -117,3 +117,32 @@ def parse_parts(repository: str, architecture: str, name: str) -> Asked | None:
     if file is None or not is_repository(repository) or not is_architecture(architecture):
         return None
     return Asked(repository, architecture, file)
+
+
+#: What pacman looks for in the address that a file came from in the end (``dload.c``): with one of
+#: them in it, the signature is asked for at that address, too, and nowhere else.
+_TELLING = (".pkg", ".db")
+_EXTENSION = re.compile(r"\.tar(?:\.[A-Za-z0-9]+)?\Z")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def content_path(file_name: str, sha256: bytes) -> str | None:
+    """Return the path under which peers have a package for pacman itself, None where it has none.
+
+    ``.pkg`` is left out of it, so that pacman comes back to its own node for the signature.
+    """
+    path = f"/content/{sha256.hex()}/{quote(_without_pkg(file_name), safe=':+~@^')}"
+    return None if any(text in path for text in _TELLING) else path
+
+
+def parse_content(sha256: str, name: str) -> tuple[FileName, bytes] | None:
+    """Take the last two parts of such a path apart: the package's name and its SHA-256."""
+    file = parse_file_name(_EXTENSION.sub(r".pkg\g<0>", name))
+    if file is None or not is_package(file.text) or not _SHA256.fullmatch(sha256):
+        return None
+    return file, bytes.fromhex(sha256)
+
+
+def _without_pkg(file_name: str) -> str:
+    stem, _, extension = file_name.rpartition(".pkg.tar")
+    return f"{stem}.tar{extension}"

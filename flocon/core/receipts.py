@@ -23,7 +23,7 @@ QUIET = 10.0
 MOST_RECEIPTS = 20
 #: Packages of one transaction that are told apart; an installation has some thousand.
 MOST_PACKAGES = 16_384
-_SENT = frozenset({200, 206})
+_SENT = frozenset({200, 206, 307})
 _SUFFIXES = (".sig", ".db", ".files")
 
 

@@ -26,7 +26,8 @@ class Answered:
 
     ``at`` is when it came, in seconds since 1970; ``seconds`` how long its answer took. ``source``
     is what ``Flocon-Source`` said, empty where there was none; ``tried`` are the sources that
-    failed before, each with what happened.
+    failed before, each with what happened. ``bytes`` are those sent, and the size of a file that
+    pacman was sent to a holder for (307).
     """
 
     file_name: str

@@ -21,7 +21,7 @@ from twisted.web.resource import Resource
 
 from flocon.core.extents import Extent
 from flocon.core.inventory import format_inventory
-from flocon.core.names import Kind, parse_file_name, parse_parts
+from flocon.core.names import Kind, parse_content, parse_file_name, parse_parts
 from flocon.errors import FloconError, StoreError
 from flocon.net.growing import send_growing
 from flocon.net.held import InMemory, send_extent, send_opened
@@ -115,6 +115,8 @@ class Lan(Resource):
         match _segments(request.path):
             case ["pkg", name]:
                 await self._package(request, name)
+            case ["content", sha256, name]:
+                await self._content(request, sha256, name)
             case ["inventory"]:
                 await self._inventory(request)
             case ["db", name]:
@@ -135,10 +137,18 @@ class Lan(Resource):
         if file is None or file.kind is not Kind.PACKAGE or not await self._held(request, file):
             self._refuse(request, http.NOT_FOUND)
 
-    async def _held(self, request: Request, file: FileName) -> bool:
+    async def _content(self, request: Request, sha256: str, name: str) -> None:
+        """Send a held package to another machine's pacman, which its node sent here for it."""
+        named = parse_content(sha256, name)
+        if named is None or not await self._held(request, *named):
+            self._refuse(request, http.NOT_FOUND)
+
+    async def _held(self, request: Request, file: FileName, sha256: bytes | None = None) -> bool:
         """Send a held file, or return False; an ``If-Match`` of another content is no match."""
         found = self._shelf.held(file.subject, None)
         if found is None or not _matches(request, found.content.sha256):
+            return False
+        if sha256 not in {None, found.content.sha256}:
             return False
         try:
             opened = self._shelf.open(found, signature=file.is_signature)

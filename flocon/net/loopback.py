@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from twisted.web.server import Request
 
     from flocon.core.inventory import Content
+    from flocon.core.sources import Source
     from flocon.core.syncdb import Entry
     from flocon.core.traffic import Traffic
     from flocon.net.held import Opened
@@ -80,6 +81,13 @@ class Desk(Protocol):
 
     def package(self, asked: Asked, entry: Entry | None, start: int) -> Transfer:
         """Return the transfer that brings a package."""
+
+    @property
+    def redirects(self) -> bool:
+        """Whether pacman may be sent to a holder."""
+
+    def elsewhere(self, entry: Entry) -> Deferred[Source | None]:
+        """Return the holder that pacman is to take a package from; None to bring it here."""
 
     def signature(self, file_name: str) -> tuple[Transfer, Deferred[bytes | None]] | None:
         """Return the signature of a package that came lately, or is coming."""
@@ -243,9 +251,28 @@ class Loopback(Resource):
         content = _content(entry)
         if await self._send_held(request, asked, content, signature=False):
             return
+        if entry is not None and await self._send_away(request, entry):
+            return
         start = parse_open_range(request.getHeader("Range"))
         transfer = self._desk.package(asked, entry, start)
         await self._follow(request, transfer)
+
+    async def _send_away(self, request: Request, entry: Entry) -> bool:
+        """Send pacman to a holder, if the operator wants that and there is one that answers.
+
+        Only pacman: of other clients it is not known that they follow, nor that they verify.
+        """
+        client = request.getHeader("User-Agent") or ""
+        if not self._desk.redirects or not client.startswith("pacman/"):
+            return False
+        source = await self._desk.elsewhere(entry)
+        if source is None:
+            return False
+        self._say_source(request, str(source))
+        self._notes[request].bytes = entry.size
+        request.setHeader("Location", source.url)
+        refuse(request, http.TEMPORARY_REDIRECT)
+        return True
 
     async def _listed(self, asked: Asked) -> Entry | None:
         """Look the package up; a database that was replaced a moment ago is waited for."""
@@ -305,6 +332,10 @@ class Loopback(Resource):
     async def _signature(self, request: Request, asked: Asked) -> None:
         entry = await self._listed(asked)
         if await self._send_held(request, asked, _content(entry), signature=True):
+            return
+        if entry is not None and entry.signature is not None:
+            self._say_source(request, "database")
+            self._send_bytes(request, entry.signature)
             return
         coming = self._desk.signature(asked.file.subject)
         if coming is not None:

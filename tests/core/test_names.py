@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from string import ascii_letters, digits
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,9 +12,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from flocon.core.names import (
     LONGEST_NAME,
     Kind,
+    content_path,
     is_architecture,
     is_package,
     is_repository,
+    parse_content,
     parse_file_name,
     parse_path,
 )
@@ -225,3 +227,36 @@ class Paths(SynchronousTestCase):
         asked = parse_path(f"/core/os/any/{text}".encode("ascii"))
         assert asked is not None
         self.assertEqual(asked.file.text, name + suffix)
+
+
+class Contents(SynchronousTestCase):
+    """The paths under which pacman itself gets packages from other machines."""
+
+    @settings(max_examples=300, deadline=None)
+    @given(package_names, st.binary(min_size=32, max_size=32))
+    def test_a_path_says_what_it_was_made_of(self, name: str, sha256: bytes) -> None:
+        path = content_path(name, sha256)
+        if path is None:
+            self.assertTrue(".db" in name or ".pkg" in name.rpartition(".pkg.tar")[0])
+            return
+        _, content, digest, last = path.split("/")
+        named = parse_content(digest, unquote(last))
+        assert named is not None
+        self.assertEqual((content, named[0].text, named[1]), ("content", name, sha256))
+
+    def test_nothing_in_it_makes_pacman_ask_there_for_the_signature(self) -> None:
+        for name in REAL:
+            path = content_path(name, bytes(32))
+            assert path is not None
+            self.assertNotIn(".pkg", path)
+            self.assertNotIn(".db", path)
+        for name in ("a.pkg-1-1-any.pkg.tar.zst", "a.dbus-1-1-any.pkg.tar.zst"):
+            self.assertIsNone(content_path(name, bytes(32)))
+
+    @settings(max_examples=300, deadline=None)
+    @given(st.one_of(st.just("0" * 64), st.text(max_size=70)), near_names)
+    def test_whatever_the_text_only_packages_are_named(self, digest: str, name: str) -> None:
+        named = parse_content(digest, name)
+        if named is not None:
+            self.assertTrue(is_package(named[0].text))
+            self.assertEqual(len(named[1]), 32)

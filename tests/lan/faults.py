@@ -532,6 +532,8 @@ class Server:
         request = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         path = request.split(" ")[1].replace("%3A", ":").replace("%2B", "+")
         name = path.partition("?")[0].rpartition("/")[2]
+        if path.startswith("/content/"):
+            name = name.replace(".tar", ".pkg.tar")
         phase = self._role.now()
         if self._role.kind == "peer" and name == "inventory":
             await self._inventory(reader, writer, path, phase)

@@ -255,6 +255,41 @@ class Packages(LanTestCase):
             self.assertFalse(name.startswith("."))
 
 
+class Contents(LanTestCase):
+    """What another machine's pacman is sent here for."""
+
+    PATH = f"/content/{CONTENT.sha256.hex()}/{NAME.replace('.pkg', '')}"
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.shelf.files[NAME] = DATA
+
+    def test_a_held_package_is_given_by_its_content(self) -> None:
+        found = self.get(self.PATH)
+        self.assertEqual((found.status, found.body), (200, DATA))
+        self.assertEqual(self.lan.counters["files"], 1)
+
+    def test_the_rest_of_it_too(self) -> None:
+        found = self.get(self.PATH, Range="bytes=10-")
+        self.assertEqual((found.status, found.body), (206, DATA[10:]))
+
+    def test_another_content_of_that_name_is_not_found(self) -> None:
+        self.assertRefused(self.get(self.PATH.replace(CONTENT.sha256.hex(), "0" * 64)), 404)
+
+    def test_nor_is_what_is_not_held(self) -> None:
+        self.shelf.files.clear()
+        self.assertRefused(self.get(self.PATH), 404)
+
+    def test_nor_are_signatures_and_what_names_no_package(self) -> None:
+        digest = CONTENT.sha256.hex()
+        for path in (
+            *(f"{self.PATH}.sig", f"/content/{digest}", f"/content/{digest}/", f"{self.PATH}/"),
+            *(f"/content/{digest}/{NAME}", f"/content/{digest.upper()}/x", f"/content/x/{NAME}"),
+            *(f"/content/{digest}/core.db", f"/content/{digest}/..%2f{NAME}"),
+        ):
+            self.assertRefused(self.get(path), 404)
+
+
 class Databases(LanTestCase):
     def test_a_shared_one_is_given(self) -> None:
         self.assertEqual(self.get("/db/core.db").body, b"database")

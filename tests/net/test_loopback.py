@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.core.inventory import Content
 from flocon.core.names import Asked
+from flocon.core.recent import Recent
 from flocon.core.release import MIRROR_HOLD, PEER_HOLD, TRICKLE_STEP
 from flocon.core.sources import Origin, Source
 from flocon.core.syncdb import Entry
@@ -58,6 +59,10 @@ class FakeDesk:
         self.settling: Deferred[None] | None = None
         self.sources: tuple[Source, ...] = (MIRROR_A, MIRROR_B)
         self.starts: list[int] = []
+        #: What the database says, and where pacman is sent, once it is known.
+        self.embedded: bytes | None = None
+        self.redirects = False
+        self.holder: Deferred[Source | None] = succeed(None)
         self.signs: list[Deferred[bytes | None]] = []
 
     def sign(self, _: Transfer) -> Deferred[bytes | None]:
@@ -77,7 +82,11 @@ class FakeDesk:
     def entry(self, asked: Asked) -> Entry | None:
         if asked.file.subject not in self.listed:
             return None
-        return Entry("extra", NAME, "gtk++", "1:2.0-1", CONTENT.size, CONTENT.sha256)
+        content = CONTENT.size, CONTENT.sha256
+        return Entry("extra", NAME, "gtk++", "1:2.0-1", *content, self.embedded)
+
+    def elsewhere(self, _: Entry) -> Deferred[Source | None]:
+        return self.holder
 
     def settled(self) -> Deferred[None]:
         return self.settling or succeed(None)
@@ -358,7 +367,73 @@ class ComingPackages(LoopbackTestCase):
         self.assertEqual(exchange.answer.body, DATA[:10])
 
 
+class SentAway(LoopbackTestCase):
+    """Where the operator lets pacman take packages from their holders itself."""
+
+    PACMAN = "pacman/6.0.2 (Linux x86_64) libalpm/13.0.2"
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.desk.redirects = True
+        self.desk.holder = Deferred()
+
+    def ask(self, path: str = PATH, **headers: str) -> Any:
+        return self.browser.ask(path, User_Agent=self.PACMAN, **headers)
+
+    def test_pacman_is_sent_to_the_holder_once_that_is_known_to_be_there(self) -> None:
+        exchange = self.ask()
+        self.assertFalse(exchange.answered)
+        self.desk.holder.callback(PEER)
+        self.assertRefused(exchange.answer, 307)
+        self.assertEqual(exchange.answer.headers["location"], PEER.url)
+        self.assertEqual(exchange.answer.headers["flocon-source"], "peer 10.0.0.7")
+        self.assertEqual(list(self.desk.transfers), [])
+
+    def test_what_is_remembered_of_it_is_the_size_that_pacman_takes(self) -> None:
+        recent = Recent()
+        self.face._recent = recent
+        self.ask()
+        self.desk.holder.callback(PEER)
+        self.assertEqual([(one.status, one.bytes) for one in recent], [(307, CONTENT.size)])
+        self.assertEqual(self.desk.traffic.to_pacman_bytes, 0)
+
+    def test_without_a_holder_it_is_brought_here(self) -> None:
+        exchange = self.ask()
+        self.desk.holder.callback(None)
+        self.asked(MIRROR_A).whole(DATA)
+        self.assertEqual((exchange.answer.status, exchange.answer.body), (200, DATA))
+
+    def test_who_is_not_pacman_gets_it_from_here(self) -> None:
+        others: list[dict[str, str]] = [{}, {"User_Agent": "curl/8"}, {"User_Agent": "a pacman/6"}]
+        exchanges = [self.browser.ask(PATH, **headers) for headers in others]
+        self.asked(MIRROR_A).whole(DATA)
+        self.assertEqual([one.answer.status for one in exchanges], [200, 200, 200])
+
+    def test_what_no_database_lists_is_brought_here(self) -> None:
+        self.desk.listed.clear()
+        exchange = self.ask()
+        self.asked(MIRROR_A).whole(DATA)
+        self.clock.advance(MIRROR_HOLD)
+        self.assertEqual(exchange.answer.status, 200)
+
+    def test_what_is_held_here_is_given_from_here(self) -> None:
+        self.desk.here[NAME] = HeldFile()
+        self.assertEqual(self.ask().answer.status, 200)
+
+    def test_unless_the_operator_wants_it_nobody_is_sent_away(self) -> None:
+        self.desk.redirects = False
+        exchange = self.ask()
+        self.asked(MIRROR_A).whole(DATA)
+        self.assertEqual(exchange.answer.status, 200)
+
+
 class Signatures(LoopbackTestCase):
+    def test_one_that_the_database_has_is_given_at_once(self) -> None:
+        self.desk.embedded = SIGNATURE
+        found = self.get(PATH + ".sig")
+        self.assertEqual((found.status, found.body), (200, SIGNATURE))
+        self.assertEqual(found.headers["flocon-source"], "database")
+
     def fetched(self) -> None:
         self.browser.ask(PATH)
         self.asked(MIRROR_A).whole(DATA)
