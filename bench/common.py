@@ -16,6 +16,7 @@ import os
 import random
 import shutil
 import statistics
+import string
 import subprocess
 import sys
 import tarfile
@@ -297,7 +298,8 @@ def write_database(path: Path, listed: Iterable[Listing], count: int = LISTED) -
     dice = random.Random(3)
     every = list(listed)
     while len(every) < count:
-        name = f"invented{len(every):05}-{dice.randrange(9)}.{dice.randrange(99)}-1"
+        name = f"{dice.choice(string.ascii_lowercase)}-invented{len(every):05}"
+        name += f"-{dice.randrange(9)}.{dice.randrange(99)}-1"
         every.append(
             Listing(f"{name}-x86_64.pkg.tar.zst", dice.randrange(10**7), dice.randbytes(32).hex())
         )

@@ -575,8 +575,9 @@ class Desk:
         if not entries:
             return None
         entry = entries[0]
-        if entry.signature is not None:
-            return entry.signature
+        embedded = entry.read_signature()
+        if embedded is not None:
+            return embedded
         if not self._pacman.signature_wanted(entry.repository):
             return None
         source = transfer.source

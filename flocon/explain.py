@@ -18,7 +18,6 @@ from flocon.core.names import Asked, FileName, Kind, parse_file_name
 from flocon.core.sources import Origin, Source
 from flocon.core.versions import version_key
 from flocon.errors import SourceError
-from flocon.host import doctor
 from flocon.net.fetch import Limits, Wanted, fetch_small, literal_host
 from flocon.net.knock import read_knock
 
@@ -293,6 +292,9 @@ class Explainer:
         return answer
 
     async def _examine(self) -> dict[str, Any]:
+        # Seldom asked for, and much code.
+        from flocon.host import doctor  # noqa: PLC0415
+
         configuration = self._pacman.configuration
         peers = sorted(self._presence.peers(), key=lambda peer: peer.first_heard)
         knocks = await defer.gatherResults(

@@ -38,6 +38,7 @@ from flocon.host import journal
 from flocon.host.cache import Cache
 from flocon.host.identity import node_identity
 from flocon.host.interfaces import InterfaceWatch, impossible
+from flocon.host.memory import share_memory
 from flocon.host.metered import MeteredWatch
 from flocon.host.pacman import PacmanWatch
 from flocon.host.remember import recall, remember
@@ -617,6 +618,7 @@ def makeService(options: Options) -> Node:
     """Return a node for ``twistd flocon`` and ``twist flocon``."""
     from twisted.internet import reactor  # noqa: PLC0415 - twistd installs it first
 
+    share_memory()
     return Node(reactor, options.settings, lambda: load(options.given))
 
 

@@ -66,7 +66,7 @@ MOST_NAMES = 2_000
 
 
 class Listed(Protocol):
-    """What a sync database says of a file: size in bytes, raw SHA-256, its signature or None."""
+    """What a sync database says of a file: size in bytes, raw SHA-256, and its signature."""
 
     @property
     def size(self) -> int: ...
@@ -74,8 +74,8 @@ class Listed(Protocol):
     @property
     def sha256(self) -> bytes: ...
 
-    @property
-    def signature(self) -> bytes | None: ...
+    def read_signature(self) -> bytes | None:
+        """Return the signature; None where there is none, or it cannot be had."""
 
 
 class Watch(Protocol):
@@ -340,8 +340,8 @@ class Cache(Service):
 
     def _listed_signature(self, held: Held) -> bytes | None:
         for one in self._listed(held.file_name):
-            if one.signature and Content(one.size, one.sha256) == held.content:
-                return one.signature
+            if Content(one.size, one.sha256) == held.content and (found := one.read_signature()):
+                return found
         return None
 
     async def check(self, file_name: str) -> Held | None:

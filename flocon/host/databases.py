@@ -6,7 +6,6 @@ Everything here blocks and belongs in a thread; nothing raises for what a file m
 from __future__ import annotations
 
 import bz2
-import ctypes
 import gzip
 import hashlib
 import io
@@ -16,28 +15,26 @@ import sys
 import zlib
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from flocon.core.syncdb import Database, PackedEntries, read_entries
 from flocon.errors import StoreError, SyncDatabaseError
 from flocon.host import folder
 from flocon.host.cache import Opened
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+from flocon.host.vault import FileVault
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
+
+    from flocon.core.syncdb import Entry
 
 #: pacman takes no larger database (``dload.c``).
 LARGEST_FILE = 128 << 20
 #: A file that is written in place is read again, so often.
 _TRIES = 3
 _READ_SIZE = 1 << 16
-#: What the modules raise that decompress.
-_UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, zstd.ZstdError)
+_ZSTD = b"\x28\xb5\x2f\xfd"
 
 
 class Stamp(NamedTuple):
@@ -88,14 +85,18 @@ def load(repository: str, path: Path, known: Loaded | None = None) -> Loaded:
 
 def find_problem(descriptor: int) -> str:
     """Return why an open file can be no sync database, nothing where it can be one."""
+    data = b""
     try:
         size = os.fstat(descriptor).st_size
         if size > LARGEST_FILE:
             return f"more than {LARGEST_FILE} bytes"
-        with decompress(os.pread(descriptor, size, 0)) as file:
+        data = os.pread(descriptor, size, 0)
+        with decompress(data) as file:
             for _ in read_entries("", file):
                 pass
-    except (*_UNREADABLE, SyncDatabaseError) as error:
+    except SyncDatabaseError as error:
+        return f"is no database: {error}"
+    except _errors(data) as error:
         return f"is no database: {error}"
     return ""
 
@@ -122,30 +123,33 @@ def _parse(repository: str, data: bytes, stamp: Stamp, known: Database | None) -
     skipped: Counter[str] = Counter()
     try:
         with decompress(data) as file:
-            entries = PackedEntries(repository, read_entries(repository, file, skipped))
-    except _UNREADABLE as error:
+            entries = _pack(repository, read_entries(repository, file, skipped))
+    except _errors(data) as error:
         raise SyncDatabaseError("compression", str(error)) from None
     return Database(repository, digest, modified, entries, skipped.total() + entries.repeated)
 
 
-def give_back() -> None:
-    """Return what reading took to the system: glibc keeps some 10 MB for each thread otherwise."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
+def _pack(repository: str, entries: Iterable[Entry]) -> PackedEntries:
+    try:
+        vault = FileVault()
+    except OSError:
+        return PackedEntries(repository, entries)
+    packed = PackedEntries(repository, entries, vault)
+    vault.flush()
+    return packed
 
 
 def decompress(data: bytes) -> BinaryIO:
     """Return a file that reads ``data`` without its compression, told by its first bytes.
 
-    Reading it may raise the OSError, EOFError or own error of the module that reads it.
+    Reading it may raise one of ``_errors``.
     """
     file = io.BytesIO(data)
     reader: io.BufferedIOBase
     if data.startswith(b"\x1f\x8b"):
         reader = gzip.GzipFile(fileobj=file)
-    elif data.startswith(b"\x28\xb5\x2f\xfd"):
-        reader = zstd.ZstdFile(file)
+    elif data.startswith(_ZSTD):
+        reader = _zstd().ZstdFile(file)
     elif data.startswith(b"\xfd7zXZ\0"):
         reader = lzma.LZMAFile(file)  # noqa: SIM115 - closed by the caller
     elif data.startswith(b"BZh"):
@@ -154,6 +158,21 @@ def decompress(data: bytes) -> BinaryIO:
         return file
     # Small reads are for BufferedReader: it takes them from memory without a line of Python.
     return io.BufferedReader(cast("io.RawIOBase", reader), _READ_SIZE)
+
+
+def _errors(data: bytes) -> tuple[type[Exception], ...]:
+    """Return what the modules raise that take the compression off ``data``."""
+    errors = (OSError, EOFError, zlib.error, lzma.LZMAError)
+    return (*errors, _zstd().ZstdError) if data.startswith(_ZSTD) else errors
+
+
+def _zstd() -> Any:
+    """Import what reads zstd where it is needed: half a megabyte, and Arch's databases are gzip."""
+    if sys.version_info >= (3, 14):
+        from compression import zstd  # noqa: PLC0415
+    else:
+        from backports import zstd  # noqa: PLC0415
+    return zstd
 
 
 def open_database(directory: Path, file_name: str) -> Opened:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import statistics
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -379,7 +378,8 @@ def check_clock(facts: Facts) -> Iterator[Finding]:
     ]
     remedy = "timedatectl set-ntp true"
     if ahead:
-        off = statistics.median(ahead)
+        ahead.sort()
+        off = (ahead[(len(ahead) - 1) // 2] + ahead[len(ahead) // 2]) / 2
         if abs(off) > MOST_CLOCK_ERROR:
             way = "behind" if off > 0 else "ahead of"
             reason = f"this clock is {_duration(abs(off))} {way} those of the peers"

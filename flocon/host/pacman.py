@@ -28,7 +28,8 @@ from twisted.logger import Logger
 from flocon.core.names import is_architecture, is_repository
 from flocon.core.syncdb import Listing
 from flocon.errors import ToolError, ToolMissing
-from flocon.host.databases import Loaded, Stamp, give_back, load, stamp_of
+from flocon.host.databases import Loaded, Stamp, load, stamp_of
+from flocon.host.memory import give_back
 from flocon.host.process import run
 from flocon.host.watch import FolderWatch
 

@@ -333,9 +333,10 @@ class Loopback(Resource):
         entry = await self._listed(asked)
         if await self._send_held(request, asked, _content(entry), signature=True):
             return
-        if entry is not None and entry.signature is not None:
+        embedded = entry.read_signature() if entry is not None else None
+        if embedded is not None:
             self._say_source(request, "database")
-            self._send_bytes(request, entry.signature)
+            self._send_bytes(request, embedded)
             return
         coming = self._desk.signature(asked.file.subject)
         if coming is not None:

@@ -226,6 +226,55 @@ class Packing(SynchronousTestCase):
         entry = Entry("core", text, text, text, LARGEST_FILE, SHA256, signature)
         self.assertEqual(PackedEntries("core", [entry])[text], entry)
 
+    def test_more_endings_than_can_be_numbered(self) -> None:
+        entries = [
+            Entry("core", f"n-{number}-a{number}.pkg", "n", str(number), number, SHA256, b"s")
+            for number in range(300)
+        ]
+        packed = PackedEntries("core", entries)
+        self.assertEqual(dict(packed), {entry.file_name: entry for entry in entries})
+
+    @settings(max_examples=200, deadline=None)
+    @given(all_entries, st.integers(0, 5))
+    def test_signatures_are_in_the_vault_as_long_as_that_takes_them(
+        self, entries: list[Entry], room: int
+    ) -> None:
+        vault = Shelf(room)
+        expected: dict[str, Entry] = {}
+        for entry in entries:
+            expected.setdefault(entry.file_name, entry)
+        packed = PackedEntries("core", entries, vault)
+        found = {name: entry.read_signature() for name, entry in packed.items()}
+        self.assertEqual(found, {name: entry.signature for name, entry in expected.items()})
+        signed = [entry for entry in entries if entry.signature]
+        self.assertEqual(len(vault.kept), min(room, len(signed)))
+
+    def test_what_the_vault_has_lost_is_no_signature(self) -> None:
+        vault = Shelf(1)
+        entry = Entry("core", "n", "n", "v", 1, SHA256, b"signature")
+        packed = PackedEntries("core", [entry], vault)
+        vault.kept.clear()
+        self.assertIsNone(packed["n"].read_signature())
+
+
+class Shelf:
+    """A vault with room for so many signatures."""
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+        self.kept: list[bytes] = []
+
+    def keep(self, signature: bytes) -> int | None:
+        if len(self.kept) == self._room:
+            return None
+        self.kept.append(signature)
+        return len(self.kept) - 1
+
+    def read(self, place: int, length: int) -> bytes | None:
+        found = self.kept[place] if place < len(self.kept) else None
+        assert found is None or len(found) == length
+        return found
+
 
 def database(repository: str, *contents: tuple[str, int]) -> Database:
     entries = {

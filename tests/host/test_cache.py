@@ -79,6 +79,9 @@ class Listed:
     sha256: bytes
     signature: bytes | None
 
+    def read_signature(self) -> bytes | None:
+        return self.signature
+
 
 class Machine:
     """A Cache with its folders, in virtual time."""

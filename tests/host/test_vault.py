@@ -1,0 +1,96 @@
+"""What a vault was given is read again, from the disk or from memory, and nothing stays behind."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from unittest import mock
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from flocon.host import vault as module
+from flocon.host.vault import FileVault
+
+FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+class FileVaultTests(SynchronousTestCase):
+    @settings(max_examples=50, deadline=None)
+    @given(st.lists(st.binary(min_size=1, max_size=60_000), max_size=8), st.booleans())
+    def test_everything_is_read_as_it_was_kept(self, texts: list[bytes], flush: bool) -> None:
+        vault = FileVault()
+        places = [vault.keep(text) for text in texts]
+        if flush:
+            vault.flush()
+        for text, place in zip(texts, places, strict=True):
+            assert place is not None
+            self.assertEqual(vault.read(place, len(text)), text)
+
+    def test_what_was_never_kept_is_none(self) -> None:
+        vault = FileVault()
+        vault.keep(b"signature")
+        self.assertIsNone(vault.read(5, 9))
+        vault.flush()
+        self.assertIsNone(vault.read(5, 9))
+        self.assertIsNone(vault.read(1_000, 9))
+
+    def test_on_a_full_disk_what_was_promised_stays_in_memory_and_no_more_is(self) -> None:
+        vault = FileVault()
+        text = bytes(range(250)) * 100
+        with mock.patch("os.pwrite", side_effect=FULL):
+            places = [vault.keep(text) for _ in range(5)]
+            self.assertFalse(vault.flush())
+            kept = [place for place in places if place is not None]
+            self.assertEqual([vault.read(place, len(text)) for place in kept], [text, text])
+        self.assertIsNotNone(vault.keep(text))
+        self.assertEqual([vault.read(place, len(text)) for place in kept], [text, text])
+
+    def test_half_written_is_read_as_a_whole(self) -> None:
+        vault = FileVault()
+        place = vault.keep(b"signature")
+        write = os.pwrite
+
+        def write_half(descriptor: int, data: bytes, position: int) -> int:
+            if len(data) < len(b"signature"):
+                raise FULL
+            return write(descriptor, data[:4], position)
+
+        with mock.patch("os.pwrite", write_half):
+            self.assertFalse(vault.flush())
+        assert place is not None
+        self.assertEqual(vault.read(place, 9), b"signature")
+
+    def test_a_disk_that_fails_has_lost_it(self) -> None:
+        vault = FileVault()
+        place = vault.keep(b"signature")
+        vault.flush()
+        assert place is not None
+        with mock.patch("os.pread", side_effect=OSError(errno.EIO, os.strerror(errno.EIO))):
+            self.assertIsNone(vault.read(place, 9))
+
+    def test_it_leaves_no_name_and_no_descriptor_behind(self) -> None:
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        self.patch(module, "_FOLDERS", (str(folder),))
+        before = descriptors()
+        vault = FileVault()
+        vault.keep(b"signature")
+        vault.flush()
+        self.assertEqual(list(folder.iterdir()), [])
+        del vault
+        self.assertEqual(descriptors(), before)
+
+    def test_the_next_folder_is_taken_where_the_first_cannot_be_had(self) -> None:
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        self.patch(module, "_FOLDERS", ("/nowhere", str(folder)))
+        FileVault()
+        self.patch(module, "_FOLDERS", ("/nowhere", "/nowhere/else"))
+        self.assertRaises(OSError, FileVault)
