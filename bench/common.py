@@ -410,6 +410,14 @@ def redirector(host: Host, peers: Sequence[Host], port: int) -> subprocess.Popen
     return process
 
 
+def bare_relay(host: Host, holder: Host, port: int) -> subprocess.Popen[bytes]:
+    """Start the least that a relay can be, from the holder's nginx."""
+    command = [sys.executable, "-m", "bench.bare_relay", str(port), holder.address, "80"]
+    process = host.start([*command, str(holder.cache)])
+    wait_for_port(host, port)
+    return process
+
+
 def wait_for_port(host: Host, port: int) -> None:
     def answers() -> bool:
         try:

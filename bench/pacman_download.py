@@ -1,7 +1,8 @@
 """Claims 2 and 3: real pacman's download phase, from one holder, by each way there is.
 
-pacman asks the holder's nginx itself; a redirector; an nginx that relays and caches; and flocon,
-whose node fetches from the holder's node, verifies, keeps, and serves.
+pacman asks the holder's nginx itself; a redirector; an nginx that relays and caches; a bare relay,
+the least that a verifying one can do; and flocon, whose node fetches from the holder's node,
+verifies, keeps, and serves, or sends pacman there.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from bench.common import (
     SMALL_COUNT,
     Laboratory,
     Row,
+    bare_relay,
     caching_nginx,
     download,
     forget_downloads,
@@ -27,13 +29,14 @@ from bench.common import (
 from tests.lan.lan import LOOPBACK_PORT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from tests.lan.lan import Host
     from tests.lan.repository import Package
 
 REDIRECTOR_PORT = 8001
 CACHING_PORT = 8002
+BARE_PORT = 8003
 
 
 class Ways:
@@ -55,6 +58,10 @@ class Ways:
     def relayed(self, packages: Sequence[Package]) -> float:
         with running(caching_nginx(self._client, self._holder, CACHING_PORT)):
             return download(self._client, f"http://127.0.0.1:{CACHING_PORT}/pkg", packages)
+
+    def bare(self, packages: Sequence[Package]) -> float:
+        with running(bare_relay(self._client, self._holder, BARE_PORT)):
+            return download(self._client, f"http://127.0.0.1:{BARE_PORT}", packages)
 
     def flocon(self, packages: Sequence[Package], transfer: str = "relay") -> float:
         node = self._laboratory.fresh_node(self._client, settings={"transfer": transfer})
@@ -81,6 +88,18 @@ class Ways:
         }
 
 
+def rows(
+    claim: str, results: Mapping[str, Sequence[float]], bars: Mapping[str, str]
+) -> Iterator[Row]:
+    """Yield what flocon takes against each rival; then, against the best, what else was tried."""
+    for rival in ("pacman to nginx", "redirector", "caching nginx"):
+        bar = bars.get(rival, "")
+        yield ratio(f"{claim}, to {rival}", results["flocon"], results[rival], "s", bar)
+    for way in ("flocon, redirecting", "bare relay"):
+        for rival, bar in bars.items() if way in results else ():
+            yield ratio(f"{claim}, {way}, to {rival}", results[way], results[rival], "s", bar)
+
+
 def run(laboratory: Laboratory) -> list[Row]:
     """Measure; small packages on an unlimited link, all of them on both links."""
     client, holder = laboratory.host("client", 1), laboratory.host("holder", 2)
@@ -91,22 +110,17 @@ def run(laboratory: Laboratory) -> list[Row]:
     small = packages[:SMALL_COUNT]
     with running(static_nginx(holder)):
         node = laboratory.node(holder, files=len(list(holder.cache.glob("*.zst"))))
-        few = interleave(ways.all(small), 9, warm=1)
+        bare = {"bare relay": lambda: ways.bare(small)}
+        few = interleave(ways.all(small) | bare, 9, warm=1)
         much = interleave(ways.all(packages), 5)
         holder.limit("1gbit")
         limited = interleave(ways.all(packages), 3)
         holder.unlimit()
         laboratory.end(node)
-    direct, redirected, cached = "pacman to nginx", "redirector", "caching nginx"
     return [
-        ratio("2 56 small packages, to nginx", few["flocon"], few[direct], "s", "<= 1.35"),
-        ratio("2 56 small packages, to redirector", few["flocon"], few[redirected], "s", "<= 0.8"),
-        ratio("2 56 small packages, to caching nginx", few["flocon"], few[cached], "s"),
-        ratio("3 371 MB at 1 Gbit/s, to nginx", limited["flocon"], limited[direct], "s", "<= 1.03"),
-        ratio("3 371 MB at 1 Gbit/s, to caching nginx", limited["flocon"], limited[cached], "s"),
-        ratio("3 371 MB unlimited, to nginx", much["flocon"], much[direct], "s", "<= 1.4"),
-        ratio("3 371 MB unlimited, to redirector", much["flocon"], much[redirected], "s"),
-        ratio("3 371 MB unlimited, to caching nginx", much["flocon"], much[cached], "s"),
+        *rows("2 56 small packages", few, {"pacman to nginx": "<= 1.35", "redirector": "<= 0.8"}),
+        *rows("3 371 MB at 1 Gbit/s", limited, {"pacman to nginx": "<= 1.03"}),
+        *rows("3 371 MB unlimited", much, {"pacman to nginx": "<= 1.4"}),
         laboratory.longest_hold("pacman downloads"),
     ]
 

@@ -34,7 +34,7 @@ from flocon.host.process import run
 from flocon.host.watch import FolderWatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from typing import TypeVar
 
     from twisted.internet.interfaces import IDelayedCall, IReactorThreads
@@ -388,6 +388,7 @@ class PacmanWatch(Service):
         self._own_ports = own_ports
         self.configuration = configuration_from_mirrors(mirrors, own_ports)
         self.listing = Listing()
+        self._paths: tuple[PacmanConfiguration, Sequence[tuple[str, Path]]] | None = None
         self._scan = _Scan(pacman_conf, {pacman_conf: None}, (), {})
         self._loaded: dict[str, Loaded] = {}
         self._watch = FolderWatch(reactor, self._changed)
@@ -570,11 +571,14 @@ class PacmanWatch(Service):
             self._watch.follow(folder)
         self._folders = folders
 
-    def _databases(self) -> Iterator[tuple[str, Path]]:
-        if self.configuration.files:
-            for repository in self.configuration.repositories:
-                path = self.configuration.sync_directory / f"{repository.name}.db"
-                yield repository.name, path
+    def _databases(self) -> Sequence[tuple[str, Path]]:
+        """Return each repository and its database's path; for every request, so made once."""
+        configuration = self.configuration
+        if self._paths is None or self._paths[0] is not configuration:
+            names = [one.name for one in configuration.repositories if configuration.files]
+            paths = [(name, configuration.sync_directory / f"{name}.db") for name in names]
+            self._paths = configuration, paths
+        return self._paths[1]
 
     def _stale(self) -> list[tuple[str, Path]]:
         """Return the databases whose file is another one than was read."""

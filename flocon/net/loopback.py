@@ -11,6 +11,7 @@ import json
 import time
 from collections import OrderedDict
 from contextlib import suppress
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -413,10 +414,15 @@ def _fields(request: Request) -> dict[str, str] | None:
 
 def _from_this_machine(request: Request) -> bool:
     client = host_of(request.client)
-    if client and not ip_address(client.partition("%")[0]).is_loopback:
+    if client and not _is_loopback(client):
         return False
     host = request.requestHeaders.getRawHeaders("Host", [])
     return all(_host_name(one) in _OWN_NAMES for one in host)
+
+
+@lru_cache(maxsize=64)
+def _is_loopback(address: str) -> bool:
+    return ip_address(address.partition("%")[0]).is_loopback
 
 
 def _host_name(host: str) -> str:
