@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 from flocon.core.names import is_package
 from flocon.errors import StoreError
 from flocon.host.folder import Found, Stamp, stamp_of
+from flocon.host.vault import TEMPORARY_FOLDERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -37,8 +38,6 @@ MOST_RESERVE = 1 << 30
 MARGIN = 4 << 20
 #: What a file of unknown size is taken for: most are smaller.
 UNKNOWN_SIZE = 256 << 20
-#: Where files go that are not kept; the first is on disk, the second often in memory.
-_TEMPORARY = ("/var/tmp", tempfile.gettempdir())  # noqa: S108 - made by mkstemp or O_TMPFILE
 
 
 class Incoming:
@@ -172,7 +171,7 @@ class Store:
         Raises StoreError where not even that can be had.
         """
         needed = MARGIN + (UNKNOWN_SIZE if size is None else size)
-        for directory in _TEMPORARY:
+        for directory in TEMPORARY_FOLDERS:
             try:
                 if _free(directory) < needed:
                     continue

@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import tempfile
 
-#: Where such files go: on a disk, where there is one.
-_FOLDERS = ("/var/tmp", tempfile.gettempdir())  # noqa: S108 - the file has no name
+#: Where files without a name go; the first is on disk, the second often in memory.
+TEMPORARY_FOLDERS = ("/var/tmp", tempfile.gettempdir())  # noqa: S108 - by mkstemp or O_TMPFILE
 #: Bytes written at once.
 _BLOCK = 1 << 16
 
@@ -67,7 +67,7 @@ class FileVault:
 
 def _open() -> int:
     problem = OSError()
-    for folder in _FOLDERS:
+    for folder in TEMPORARY_FOLDERS:
         try:
             return os.open(folder, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, 0o600)
         except OSError as error:

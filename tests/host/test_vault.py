@@ -78,7 +78,7 @@ class FileVaultTests(SynchronousTestCase):
     def test_it_leaves_no_name_and_no_descriptor_behind(self) -> None:
         folder = Path(self.mktemp())
         folder.mkdir()
-        self.patch(module, "_FOLDERS", (str(folder),))
+        self.patch(module, "TEMPORARY_FOLDERS", (str(folder),))
         before = descriptors()
         vault = FileVault()
         vault.keep(b"signature")
@@ -90,7 +90,7 @@ class FileVaultTests(SynchronousTestCase):
     def test_the_next_folder_is_taken_where_the_first_cannot_be_had(self) -> None:
         folder = Path(self.mktemp())
         folder.mkdir()
-        self.patch(module, "_FOLDERS", ("/nowhere", str(folder)))
+        self.patch(module, "TEMPORARY_FOLDERS", ("/nowhere", str(folder)))
         FileVault()
-        self.patch(module, "_FOLDERS", ("/nowhere", "/nowhere/else"))
+        self.patch(module, "TEMPORARY_FOLDERS", ("/nowhere", "/nowhere/else"))
         self.assertRaises(OSError, FileVault)
