@@ -68,8 +68,8 @@ class Ways:
         knows(node, 1, self._files)
         server = f"http://localhost:{LOOPBACK_PORT}/{REPOSITORY}/os/x86_64"
         seconds = download(self._client, server, packages)
-        traffic = node.status()["traffic"]
-        answers = node.status()["answers"]
+        told = node.status()
+        traffic, answers = told["traffic"], told["answers"]
         if traffic["from_mirrors_bytes"] or answers.get("peer") != len(packages):
             raise RuntimeError(f"not from the holder: {traffic} {answers}")
         if bool(traffic["from_peers_bytes"]) is (transfer == "redirect"):
