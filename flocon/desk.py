@@ -11,11 +11,10 @@ from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from twisted.internet import defer, task
 
-from flocon.core.names import Asked, content_path, parse_file_name
+from flocon.core.names import Asked, content_path, escape, parse_file_name
 from flocon.core.redirects import Redirects
 from flocon.core.sources import (
     Dated,
@@ -679,12 +678,12 @@ def _missing(tried: Sequence[Attempt]) -> bool:
 
 def _peer_source(peer: Peer, file_name: str) -> Source:
     place = f"{literal_host(peer.address)}:{peer.port}"
-    return Source(Origin.PEER, peer.node, peer.address, f"http://{place}/pkg/{_quote(file_name)}")
+    return Source(Origin.PEER, peer.node, peer.address, f"http://{place}/pkg/{escape(file_name)}")
 
 
 def _database_source(peer: Peer, file_name: str) -> Source:
     place = f"{literal_host(peer.address)}:{peer.port}"
-    return Source(Origin.PEER, peer.node, peer.address, f"http://{place}/db/{_quote(file_name)}")
+    return Source(Origin.PEER, peer.node, peer.address, f"http://{place}/db/{escape(file_name)}")
 
 
 def _request_of(asked: Asked) -> tuple[str, str, str]:
@@ -703,7 +702,7 @@ def _owner_source(peer: Peer, entry: Entry) -> Source:
     place = f"{literal_host(peer.address)}:{peer.port}"
     # The architecture only matters to nodes whose mirrors are not resolved by pacman.conf.
     architecture = _architecture(entry.file_name)
-    path = f"/relay/{entry.repository}/{architecture}/{_quote(entry.file_name)}"
+    path = f"/relay/{entry.repository}/{architecture}/{escape(entry.file_name)}"
     return Source(Origin.PEER, peer.node, peer.address, f"http://{place}{path}", relayed=True)
 
 
@@ -715,15 +714,10 @@ def _limits(source: Source) -> Limits:
 
 def _mirror_source(server: str, file_name: str) -> Source:
     place = network_location(server)
-    url = f"{server.rstrip('/')}/{_quote(file_name)}"
+    url = f"{server.rstrip('/')}/{escape(file_name)}"
     return Source(Origin.MIRROR, place, place.rpartition("@")[2], url)
 
 
 def _architecture(file_name: str) -> str:
     file = parse_file_name(file_name)
     return file.architecture if file else "any"
-
-
-def _quote(file_name: str) -> str:
-    # ':' and '+' stand raw, as pacman itself sends them: some mirrors know no other way.
-    return quote(file_name, safe=":+~@^")

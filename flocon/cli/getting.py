@@ -12,7 +12,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import treq
 from twisted.internet import defer
@@ -21,7 +20,7 @@ from twisted.web.client import ResponseDone
 
 from flocon.cli.asking import OK, Node, NodeError
 from flocon.cli.printing import progress, say, say_json, size
-from flocon.core.names import Kind, parse_file_name
+from flocon.core.names import Kind, escape, parse_file_name
 from flocon.core.versions import version_key
 from flocon.net.loopback import SOURCE_HEADER
 
@@ -239,7 +238,7 @@ async def _download(
     node: Node, name: str, write: Callable[[bytes], None], move: Callable[[int], None]
 ) -> Received | None:
     """Get ``/NAME`` from the node; None where it answers that nobody has it."""
-    url = node.url("/" + quote(name, safe=":+~@^"))
+    url = node.url("/" + escape(name))
     try:
         response = await treq.get(
             url, timeout=PATIENCE, reactor=node.reactor, unbuffered=True, persistent=False

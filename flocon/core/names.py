@@ -119,6 +119,14 @@ def parse_parts(repository: str, architecture: str, name: str) -> Asked | None:
     return Asked(repository, architecture, file)
 
 
+def escape(file_name: str) -> str:
+    """Return a file name as it stands in a path.
+
+    ':' and '+' stand raw, as pacman itself sends them: some mirrors know no other way.
+    """
+    return quote(file_name, safe=":+~@^")
+
+
 #: What pacman looks for in the address that a file came from in the end (``dload.c``): with one of
 #: them in it, the signature is asked for at that address, too, and nowhere else.
 _TELLING = (".pkg", ".db")
@@ -131,7 +139,7 @@ def content_path(file_name: str, sha256: bytes) -> str | None:
 
     ``.pkg`` is left out of it, so that pacman comes back to its own node for the signature.
     """
-    path = f"/content/{sha256.hex()}/{quote(_without_pkg(file_name), safe=':+~@^')}"
+    path = f"/content/{sha256.hex()}/{escape(_without_pkg(file_name))}"
     return None if any(text in path for text in _TELLING) else path
 
 
