@@ -15,11 +15,13 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+from twisted.internet.defer import TimeoutError  # noqa: A004 - Twisted's own
 from twisted.web import http
 from twisted.web.resource import Resource
 
 from flocon.core.extents import parse_open_range
 from flocon.core.names import Asked, Kind, parse_path
+from flocon.core.patience import PACMAN
 from flocon.core.recent import LONGEST_TEXT, MOST_ATTEMPTS, Answered, Recent
 from flocon.errors import FloconError, StoreError
 from flocon.net.fetch import NOT_MODIFIED
@@ -297,16 +299,14 @@ class Loopback(Resource):
 
     async def _follow(self, request: Request, transfer: Transfer) -> None:
         """Send what a transfer brings, from where pacman wants it."""
-        reader = Reader(transfer, transfer.subject.start)
-        self._notes[request].transfer = transfer
+        note = self._notes[request]
+        reader = Reader(transfer, transfer.subject.start, since=note.since)
+        note.transfer = transfer
         try:
-            await transfer.begun.wait()
+            await self._in_time(request, transfer.begun.wait())
             if transfer.not_modified:
                 self._not_modified(request, transfer)
                 return
-            if transfer.size is None:
-                await transfer.finished.wait()
-            assert transfer.size is not None  # noqa: S101 - known now, for the type checker
             self._say_source(request, str(transfer.source))
             await send_growing(
                 request,
@@ -315,12 +315,18 @@ class Loopback(Resource):
                 size=transfer.size,
                 count=self._notes[request].count,
             )
-        except FloconError:
+        except (FloconError, TimeoutError):
             if request.startedWriting:
                 raise
             self._refuse(request, _failure_status(transfer))
         finally:
             reader.close()
+
+    def _in_time(self, request: Request, waited_for: Deferred[Any]) -> Deferred[Any]:
+        """Return what is waited for, with a TimeoutError before pacman would give up."""
+        reactor = self._desk.reactor
+        spent = reactor.seconds() - self._notes[request].since
+        return waited_for.addTimeout(max(0.1, PACMAN - spent), reactor)
 
     def _not_modified(self, request: Request, transfer: Transfer) -> None:
         self._say_source(request, str(transfer.source))
@@ -343,8 +349,8 @@ class Loopback(Resource):
         if coming is not None:
             transfer, waiting = coming
             try:
-                signature = await waiting
-            except FloconError:
+                signature = await self._in_time(request, waiting)
+            except (FloconError, TimeoutError):
                 signature = None
             if signature is not None and _content(entry) in {None, transfer.subject.content}:
                 self._say_source(request, str(transfer.source))

@@ -876,6 +876,7 @@ class Reader:
         self._since = self._clock.seconds() if since is None else since
         self._moved = self._since
         self.last_resort = False
+        self._closed = False
         self._timer: IDelayedCall | None = None
         self._poked: Callable[[], None] | None = None
         self._aborted: Callable[[], None] | None = None
@@ -929,6 +930,7 @@ class Reader:
             self._aborted()
 
     def close(self) -> None:
+        self._closed = True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -937,8 +939,7 @@ class Reader:
 
     def _arm(self) -> None:
         """Wake up when time alone lets more go."""
-        self._timer = None
-        if self._verifies or self.transfer.finished.known:
+        if self._closed or self._verifies or self.transfer.finished.known:
             return
         if not self.transfer.subject.verifiable and self.waited >= release.MIRROR_HOLD:
             return
@@ -946,8 +947,9 @@ class Reader:
         self._timer = self._clock.callLater(max(0.01, due), self._due)
 
     def _due(self) -> None:
-        self._arm()
+        self._timer = None
         self.last_resort = self.last_resort or self.idle >= release.LAST_RESORT
         if self.idle >= release.KEEP_PATIENT_AFTER:
             self.transfer.keep_patient(self.position)
         self.transfer._poke()  # noqa: SLF001 - may be the moment at which the answer begins
+        self._arm()

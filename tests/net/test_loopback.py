@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.core.inventory import Content
 from flocon.core.names import Asked
+from flocon.core.patience import PACMAN
 from flocon.core.recent import Recent
 from flocon.core.release import LAST_RESORT, MIRROR_HOLD, TRICKLE_STEP
 from flocon.core.sources import Origin, Source
@@ -348,6 +349,19 @@ class ComingPackages(LoopbackTestCase):
         self.desk.sources = ()
         self.assertRefused(self.get(PATH), 503)
 
+    def test_an_answer_comes_before_pacman_gives_up_whoever_is_waited_for(self) -> None:
+        exchange = self.browser.ask(PATH)
+        self.clock.pump([0.5] * int(PACMAN / 0.5 + 1))
+        self.assertRefused(exchange.answer, 503)
+
+    def test_what_was_waited_for_before_counts_too(self) -> None:
+        self.desk.settling = Deferred()
+        exchange = self.browser.ask(PATH)
+        self.clock.advance(5.0)
+        self.desk.settling.callback(None)
+        self.clock.pump([0.5] * 9)
+        self.assertRefused(exchange.answer, 503)
+
     def test_a_client_that_leaves_is_no_error_and_the_others_go_on(self) -> None:
         leaving, staying = self.browser.ask(PATH), self.browser.ask(PATH)
         response = self.asked(MIRROR_A).head(len(DATA))
@@ -482,6 +496,29 @@ class Databases(LoopbackTestCase):
         self.clock.advance(MIRROR_HOLD)
         self.assertEqual(exchange.answer.body, DATA[:10])
         self.assertEqual(exchange.answer.headers["last-modified"], THEN)
+
+    def test_one_without_a_length_goes_as_it_comes_and_ends_when_it_does(self) -> None:
+        exchange = self.browser.ask(DB)
+        response = self.asked(MIRROR_A).answer(200, Last_Modified=THEN)
+        response.send(DATA[:10])
+        self.clock.advance(MIRROR_HOLD)
+        found = exchange.answer
+        self.assertEqual((found.status, found.headers["transfer-encoding"]), (200, "chunked"))
+        self.assertNotIn("content-length", found.headers)
+        self.assertEqual(found.body, b"a\r\n" + DATA[:10] + b"\r\n")
+        response.send(DATA[10:30])
+        response.end()
+        self.assertTrue(exchange.answer.body.endswith(b"14\r\n" + DATA[10:30] + b"\r\n0\r\n\r\n"))
+
+    def test_one_without_a_length_that_breaks_off_does_not_look_whole(self) -> None:
+        self.desk.sources = (MIRROR_A,)
+        exchange = self.browser.ask(DB)
+        response = self.asked(MIRROR_A).answer(200)
+        response.send(DATA[:10])
+        self.clock.advance(MIRROR_HOLD)
+        response.break_off()
+        self.assertTrue(exchange.cut)
+        self.assertFalse(exchange.answer.body.endswith(b"0\r\n\r\n"))
 
     def test_nothing_new_is_a_304_as_the_mirror_said_it(self) -> None:
         exchange = self.browser.ask(DB, If_Modified_Since=THEN)
