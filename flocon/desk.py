@@ -509,7 +509,9 @@ class Desk:
                 signature = await self._small(holder, PEER_LIMITS)
             except SourceError:
                 continue
-            verdict = await self._pacman_keyring().verify(transfer.incoming.fileno(), signature)
+            verdict = await self._pacman_keyring().verify(
+                transfer.incoming.fileno(), signature, peer=holder.label
+            )
             if verdict is Verdict.GOOD:
                 return signature
             if verdict is Verdict.BAD:
