@@ -358,8 +358,7 @@ def _descriptions(reader: _Reader) -> Iterator[bytes]:
             while reader.some():
                 pass
             return
-        checksum = sum(header) - sum(header[_CHECKSUM]) + 8 * ord(" ")
-        if _octal(header[_CHECKSUM]) != checksum:
+        if _octal(header[_CHECKSUM]) != _checksum(header):
             raise SyncDatabaseError("tar", "a header with a wrong checksum")
         size = _octal(header[_SIZE])
         padded = size + -size % _BLOCK
@@ -373,6 +372,20 @@ def _descriptions(reader: _Reader) -> Iterator[bytes]:
         else:
             yield reader.exactly(padded)[:size]
     raise SyncDatabaseError("many", f"more than {MOST_ENTRIES} members")
+
+
+def can_begin_tar(block: bytes) -> bool:
+    """Whether the first 512 bytes of a file can be those of a tar, also of an empty one."""
+    if not any(block):
+        return True
+    try:
+        return len(block) == _BLOCK and _octal(block[_CHECKSUM]) == _checksum(block)
+    except SyncDatabaseError:
+        return False
+
+
+def _checksum(header: bytes) -> int:
+    return sum(header) - sum(header[_CHECKSUM]) + 8 * ord(" ")
 
 
 def _octal(digits: bytes) -> int:
