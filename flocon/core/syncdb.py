@@ -21,8 +21,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-from flocon.core.inventory import DIGEST_SIZE, LARGEST_FILE, Content
-from flocon.core.names import is_package
+from flocon.core.inventory import DIGEST_SIZE, Content
+from flocon.core.names import belongs_to, is_package
 from flocon.errors import SyncDatabaseError
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ MOST_ENTRIES = 200_000
 LARGEST_DESC = 1 << 20
 #: One database, uncompressed; Arch's ``extra`` has about 40 MB.
 LARGEST_DATABASE = 1 << 30
+#: One package; the largest of Arch's are below 4 GiB.
+LARGEST_PACKAGE = 64 << 30
 #: pacman itself takes no larger signature (``dload.c``).
 LARGEST_SIGNATURE = 16 << 10
 
@@ -44,7 +46,7 @@ _NAME, _SIZE, _CHECKSUM = slice(0, 100), slice(124, 136), slice(148, 156)
 _TYPE = slice(156, 157)
 #: The fields used, each after a blank line, and all of the value up to the next one.
 _FIELDS = re.compile(
-    rb"(?:\A|\n\n)%(FILENAME|NAME|VERSION|CSIZE|SHA256SUM|PGPSIG)%\n([^\n]*(?:\n[^\n]+)*)"
+    rb"(?:\A|\n\n)%(FILENAME|NAME|VERSION|ARCH|CSIZE|SHA256SUM|PGPSIG)%\n([^\n]*(?:\n[^\n]+)*)"
 )
 _FILES = (b"0", b"\0")
 #: Old databases keep the dependencies apart, and ``.files`` databases the list of files.
@@ -308,8 +310,9 @@ def read_entries(
     """Yield the packages that an uncompressed sync database lists, reading ``file`` to its end.
 
     Entries without a package's file name, ``%CSIZE%`` or ``%SHA256SUM%`` are left out, and counted
-    in ``skipped`` by reason. Raises SyncDatabaseError where it is no tar, is cut short, or is
-    larger than any database can be.
+    in ``skipped`` by reason; so are those whose file is named for another package or version, which
+    would let a small package stand for a large file. Raises SyncDatabaseError where it is no tar,
+    is cut short, or is larger than any database can be.
     """
     skipped = Counter() if skipped is None else skipped
     for desc in _descriptions(_Reader(file)):
@@ -402,14 +405,15 @@ def _entry(repository: str, desc: bytes) -> Entry | str:
         file_name = fields.get(b"FILENAME", b"").decode("ascii")
         name = fields.get(b"NAME", b"").decode("ascii")
         version = fields.get(b"VERSION", b"").decode("ascii")
+        architecture = fields.get(b"ARCH", b"").decode("ascii")
     except UnicodeDecodeError:
         return "name"
     if not file_name:
         return ""
-    if not is_package(file_name) or max(len(name), len(version)) > len(file_name):
+    if not is_package(file_name) or not belongs_to(file_name, name, version, architecture):
         return "name"
     size = fields.get(b"CSIZE", b"")
-    if not size.isdigit() or len(size) > len(str(LARGEST_FILE)) or int(size) > LARGEST_FILE:
+    if not size.isdigit() or len(size) > len(str(LARGEST_PACKAGE)) or int(size) > LARGEST_PACKAGE:
         return "size"
     try:
         sha256 = binascii.unhexlify(fields.get(b"SHA256SUM", b""))

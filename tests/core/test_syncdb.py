@@ -106,6 +106,27 @@ class Reading(SynchronousTestCase):
         self.assertEqual(self.skipped(SHA256SUM="00"), {"digest": 1})
         self.assertEqual(self.skipped(SHA256SUM="z" * 64), {"digest": 1})
 
+    def test_an_entry_whose_file_is_named_for_another_package_is_skipped(self) -> None:
+        for fields in (
+            {"FILENAME": "linux-firmware-20240101-1-any.pkg.tar.zst"},
+            {"FILENAME": "gtk++-1:2.0-2-x86_64.pkg.tar.zst"},
+            {"NAME": ""},
+            {"VERSION": ""},
+            {"ARCH": "any"},
+        ):
+            self.assertEqual(self.skipped(**fields), {"name": 1}, fields)
+
+    def test_a_version_is_whatever_makepkg_takes(self) -> None:
+        name = "a-1,2=3%4-1-any.pkg.tar.zst"
+        text = desc(FILENAME=name, NAME="a", VERSION="1,2=3%4-1", ARCH="any")
+        entries, _ = read(tar(("a-1-1/desc", text)))
+        self.assertEqual([entry.file_name for entry in entries], [name])
+
+    def test_a_package_larger_than_any_is_skipped(self) -> None:
+        self.assertEqual(self.skipped(CSIZE=str(1 << 40)), {"size": 1})
+        entries, _ = read(tar(("a-1-1/desc", desc(CSIZE=str(64 << 30)))))
+        self.assertEqual(len(entries), 1)
+
     def test_an_entry_whose_file_is_no_package_is_skipped_and_counted(self) -> None:
         for name in (
             "../../etc/passwd",
