@@ -25,7 +25,7 @@ from flocon.core.sources import (
     rank_mirrors,
     rank_owners,
 )
-from flocon.database_sources import DatabaseSources, Ways
+from flocon.database_sources import DATABASES_FILE, DatabaseSources, Ways
 from flocon.errors import Broken, Contradicted, Refused, SourceError, Stalled
 from flocon.host.keyring import Keyring, Verdict
 from flocon.host.pacman import PacmanWatch, servers_for
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
     from twisted.internet.defer import Deferred
 
+    from flocon.core.database_origins import DatabaseOrigins
     from flocon.core.inventory import Content, Inventory
     from flocon.core.peers import Peer
     from flocon.core.presence import Identity
@@ -171,6 +172,7 @@ class Desk:
         traffic: Traffic,
         ledger: Ledger,
         offence: Callable[[Source, str], None],
+        origins: DatabaseOrigins,
     ) -> None:
         self.reactor = reactor
         self._ledger = ledger
@@ -194,13 +196,15 @@ class Desk:
         self._keyring: tuple[Path, Keyring] | None = None
         self._databases = DatabaseSources(
             reactor,
-            shared=settings.databases == "lan",
+            shared=lambda: self.settings.databases == "lan",
             pacman=pacman,
             neighbourhood=neighbourhood,
             standing=standing,
             peer_agent=self.peer_agent,
             transfers=self.transfers,
-            ways=Ways(self._databases_mirrors, self.from_mirrors, _limits, _once_more),
+            ways=Ways(self._databases_mirrors, MIRROR_LIMITS, self._pacman_keyring),
+            origins=origins,
+            remembered=settings.store.path / DATABASES_FILE,
         )
         self.status: Callable[[], dict[str, Any]] = dict
 
@@ -363,7 +367,7 @@ class Desk:
         subject = Subject(name, modified_since=modified_since)
         return self.transfers.alone(subject, self._chooser(name, servers, None))
 
-    def database(self, asked: Asked, modified_since: str | None) -> Deferred[Transfer]:
+    def database(self, asked: Asked, modified_since: str | None) -> Deferred[Transfer | bytes]:
         return self._databases.transfer(asked, modified_since)
 
     def open_database(self, file_name: str) -> Any:

@@ -183,6 +183,11 @@ class PackedEntries(Mapping[str, Entry]):
     def __len__(self) -> int:
         return len(self._places)
 
+    @property
+    def memory(self) -> int:
+        """Return how many bytes it takes, more or less."""
+        return len(self._packed) + self._places.itemsize * len(self._places)
+
     def __iter__(self) -> Iterator[str]:
         return map(self._file_name, self._places)
 
@@ -232,7 +237,9 @@ class Database:
 
     ``digest`` is the first 16 hex digits of the SHA-256 of the file as it lies on disk,
     ``modified`` its time of modification in seconds, ``entries`` are by file name, ``skipped``
-    counts the entries that could not be used. Two are equal whose files are: by their digests.
+    counts the entries that could not be used. ``from_peer`` tells that a peer gave it: nothing is
+    to be fetched ahead because of what it lists, and nobody is to have it from here. Two are equal
+    whose files are: by their digests.
     """
 
     repository: str
@@ -240,6 +247,7 @@ class Database:
     modified: float
     entries: Mapping[str, Entry] = field(repr=False, compare=False)
     skipped: int = 0
+    from_peer: bool = False
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -247,9 +255,15 @@ class Database:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What this machine's sync databases list, in the order of pacman.conf."""
+    """What this machine's sync databases list, in the order of pacman.conf.
+
+    ``further`` are databases that mirrors sent through this node lately and that do not lie where
+    pacman has its own: for a pacman with a DBPath of its own. What they list is found, too, behind
+    the others; they are not told of, and nothing is fetched ahead because of them.
+    """
 
     databases: tuple[Database, ...] = ()
+    further: tuple[Database, ...] = ()
     _by_repository: Mapping[str, Database] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -266,12 +280,15 @@ class Listing:
     def find(self, file_name: str, repository: str = "") -> tuple[Entry, ...]:
         """Return the entries of this name: in ``repository`` only, or in every one if it is "".
 
-        One look-up for each repository. Two entries may stand for the same content or not.
+        One look-up for each database. Two entries may stand for the same content or not.
         """
         databases: Iterable[Database] = self.databases
         if repository:
             only = self._by_repository.get(repository)
             databases = () if only is None else (only,)
+        if self.further:
+            more = (one for one in self.further if repository in {"", one.repository})
+            databases = (*databases, *more)
         found = (database.entries.get(file_name) for database in databases)
         return tuple(entry for entry in found if entry is not None)
 
@@ -285,9 +302,14 @@ class Listing:
         ]
 
     def versions(self, wanted: Collection[tuple[str, str]]) -> list[Entry]:
-        """Return the entries of these packages and versions; walks through everything."""
+        """Return the entries of these packages and versions; walks through everything.
+
+        What a peer's database lists is left out: they are wanted to be fetched ahead.
+        """
         found: dict[str, Entry] = {}
         for database in self.databases:
+            if database.from_peer:
+                continue
             for entry in database.entries.values():
                 if (entry.name, entry.version) in wanted:
                     found.setdefault(entry.name, entry)

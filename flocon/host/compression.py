@@ -44,7 +44,7 @@ class Patience:
 #: For what a mirror sent; xz -9 looks back 64 MiB, and none of Arch's databases more than 8.
 OWN = Patience(memory=64 << 20)
 #: For what a peer sent, in the middle of pacman's patience; xz -6 and zstd -19 need 8 MiB.
-STRANGERS = Patience(memory=16 << 20, seconds=3.0)
+STRANGERS = Patience(memory=16 << 20, seconds=1.5)
 #: xz needs so much more than its dictionary.
 _XZ_MORE = 2 << 20
 #: Bytes read at once, and given on at once.
@@ -112,9 +112,9 @@ class _Gzip:
 
 
 class _Plain(io.RawIOBase):
-    """A file without its compression: one frame after the other, until the file ends.
+    """A file without its compression: one frame after the other, until no more follow.
 
-    Zeros behind a frame fill it up and say nothing. Reading it may raise one of ``errors``.
+    Zeros between frames fill up and say nothing. Reading it may raise one of ``errors``.
     """
 
     def __init__(
@@ -143,20 +143,27 @@ class _Plain(io.RawIOBase):
     def _next(self, most: int) -> bytes | None:
         """Return what comes next, nothing where that needs more of the file, None at its end."""
         if self._frame is None or self._frame.eof:
-            rest = self._frame.unused_data if self._frame is not None else b""
-            rest = rest.lstrip(b"\0") or self._file.read(_READ_SIZE)
-            if not rest:
+            beginning = self._beginning()
+            if not beginning:
                 return None
-            rest = rest.lstrip(b"\0") if self._frame is not None else rest
-            if not rest:
-                return b""
             self._frame = self._begin()
-            return self._frame.decompress(rest, most)
+            return self._frame.decompress(beginning, most)
         more = self._file.read(_READ_SIZE) if self._frame.needs_input else b""
         data = self._frame.decompress(more, most)
         if not data and not more and not self._frame.eof:
             raise EOFError("it ends too early")
         return data
+
+    def _beginning(self) -> bytes:
+        """Return the beginning of the next frame, nothing where there is none."""
+        rest = b""
+        if self._frame is not None:
+            rest = self._frame.unused_data.lstrip(b"\0")
+        while len(rest) < len(_XZ) and (more := self._file.read(_READ_SIZE)):
+            rest += more
+            rest = rest.lstrip(b"\0") if self._frame is not None else rest
+        # What is no frame behind one is left alone, as by libarchive.
+        return rest if self._frame is None or _is_compressed(rest) else b""
 
 
 def without_compression(file: BinaryIO, patience: Patience = OWN) -> BinaryIO:
@@ -187,6 +194,10 @@ def _decompressor(beginning: bytes, memory: int) -> Callable[[], _Decompressor] 
         options = {zstd.DecompressionParameter.window_log_max: memory.bit_length() - 1}
         return lambda: cast("_Decompressor", zstd.ZstdDecompressor(options=options))
     return None
+
+
+def _is_compressed(beginning: bytes) -> bool:
+    return beginning.startswith((_GZIP, _BZIP2, _XZ)) or _is_zstd(beginning)
 
 
 def _is_zstd(beginning: bytes) -> bool:

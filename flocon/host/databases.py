@@ -42,6 +42,8 @@ _TRIES = 3
 #: A file's beginning of so many bytes tells what it is: a tar's first header, compressed or not.
 BEGINNING = 64 << 10
 _HEADER = 512
+_READ_SIZE = 1 << 20
+_DIGEST_LENGTH = 16
 #: Reasons for which nobody else is asked to read a file: it is beyond what a database can be.
 _BOUNDS = frozenset({"large", "many", "desc"})
 
@@ -90,6 +92,25 @@ def load(repository: str, path: Path, known: Loaded | None = None) -> Loaded:
     except (OSError, SyncDatabaseError) as error:
         return Loaded(stamp, None, str(error))
     return Loaded(stamp, database)
+
+
+def digest_of(descriptor: int) -> str:
+    """Return the digest of an open file, as ``Database.digest`` is."""
+    sha256 = hashlib.sha256()
+    position = 0
+    while data := os.pread(descriptor, _READ_SIZE, position):
+        sha256.update(data)
+        position += len(data)
+    return sha256.hexdigest()[:_DIGEST_LENGTH]
+
+
+def load_sent(repository: str, descriptor: int, digest: str) -> Database:
+    """Read a database that a mirror sent, as it lies in an open file; raises SyncDatabaseError."""
+    size = os.fstat(descriptor).st_size
+    if size > LARGEST_FILE:
+        raise SyncDatabaseError("large", f"more than {LARGEST_FILE} bytes")
+    entries, skipped = _entries(repository, os.pread(descriptor, size, 0))
+    return Database(repository, digest, 0.0, entries, skipped + entries.repeated)
 
 
 def find_problem(descriptor: int) -> str:
@@ -153,7 +174,7 @@ def _read(path: Path) -> tuple[bytes, Stamp]:
 
 
 def _parse(repository: str, data: bytes, stamp: Stamp, known: Database | None) -> Database:
-    digest = hashlib.sha256(data).hexdigest()[:16]
+    digest = hashlib.sha256(data).hexdigest()[:_DIGEST_LENGTH]
     modified = stamp.modified_ns / 1e9
     if known is not None and known.digest == digest:
         return Database(repository, digest, modified, known.entries, known.skipped)
@@ -165,13 +186,12 @@ def _entries(repository: str, data: bytes) -> tuple[PackedEntries, int]:
     """Return what a database lists, and how many entries of it cannot be used."""
     try:
         return _read_entries(repository, without_compression(io.BytesIO(data)))
+    except SyncDatabaseError as error:
+        problem, is_damaged = error, False
     except errors() as error:
-        problem = (
-            error
-            if isinstance(error, SyncDatabaseError)
-            else SyncDatabaseError("compression", str(error))
-        )
-    if problem.reason in _BOUNDS or not data:
+        problem = SyncDatabaseError("compression", str(error))
+        is_damaged = not lacks_memory(error)
+    if is_damaged or problem.reason in _BOUNDS or not data:
         raise problem
     try:
         with by_program(data) as tar:

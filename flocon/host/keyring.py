@@ -78,6 +78,13 @@ def plausible(signature: bytes) -> bool:
     return bool(packets(signature))
 
 
+def begins_plausibly(beginning: bytes) -> bool:
+    """Whether a detached signature can begin so: with a packet's first bit, or with armor."""
+    if beginning.startswith(b"-"):
+        return _ARMOR.startswith(beginning[: len(_ARMOR)])
+    return not beginning or beginning[0] >= 0b1000_0000  # noqa: PLR2004
+
+
 def packets(signature: bytes) -> bytes:
     """Return the OpenPGP signature packets that a detached signature is, nothing if it is none.
 
