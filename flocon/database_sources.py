@@ -1,7 +1,7 @@
 """Whom to ask for a database and for its signature, where peers may answer and where they may not.
 
 A part of the front door beside ``desk``, which answers for packages. The order is decided in
-``core.sources``, the patience in ``core.database_patience``.
+``core.sources``, when another mirror is asked beside a slow one in ``core.patience``.
 
 A database is listed nowhere, so it can only be looked at: whether it begins as one does, whoever
 it is from, before pacman gets its first byte; and all of a peer's. It and its signature come from
@@ -19,9 +19,9 @@ from twisted.internet import defer
 from twisted.internet.threads import deferToThreadPool
 
 from flocon.core.database_origins import Given
-from flocon.core.database_patience import AGAIN, ALL, share
 from flocon.core.dates import past, seconds_of
 from flocon.core.names import escape
+from flocon.core.patience import PACMAN
 from flocon.core.sources import (
     Dated,
     Origin,
@@ -85,6 +85,9 @@ PEER_SIGNATURE_LIMITS = Limits(first_byte=1.0, stall=0.5)
 OPTIONAL_PATIENCE = 4.0
 #: Databases of which it is remembered who gave them; a machine has a handful of repositories.
 MOST_GIVEN = 256
+#: Seconds that must be left of pacman's patience for a mirror to be asked, and to be asked again.
+LEAST_LEFT = 0.3
+LEAST_AGAIN = 1.0
 #: How often one mirror is asked for one file.
 MOST_TRIES = 3
 #: A signature is a few hundred bytes; pacman takes 16 KiB.
@@ -96,7 +99,7 @@ class Ways:
     """How the desk goes about mirrors, for packages and databases alike.
 
     ``mirrors`` are those that may have what is asked for, in the order to ask them; ``limits`` is
-    the patience with one of them, and ``keyring`` pacman's.
+    the patience with one that nobody can better, and ``keyring`` pacman's.
     """
 
     mirrors: Callable[[Asked], list[Source]]
@@ -204,7 +207,7 @@ class DatabaseSources:
             checks=checks,
         )
         chooser = _Chooser(self._reactor, self._ways, asked, began, checks.order)
-        answer.transfer = self._transfers.alone(subject, chooser)
+        answer.transfer = self._transfers.alone(subject, chooser, chooser.mirrors)
         self._remember(_request_of(asked), answer)
         return answer.transfer
 
@@ -231,7 +234,7 @@ class DatabaseSources:
             is_mirror = source.origin is Origin.MIRROR
             order = [replace(source, url=source.url + ".sig")] if is_mirror else []
         subject = replace(subject, most=LARGEST_SIGNATURE, checks=_SignatureChecks())
-        patience = ALL if self._level(asked) is SignatureLevel.REQUIRED else OPTIONAL_PATIENCE
+        patience = PACMAN if self._level(asked) is SignatureLevel.REQUIRED else OPTIONAL_PATIENCE
         chooser = _Chooser(
             self._reactor,
             self._ways,
@@ -240,7 +243,7 @@ class DatabaseSources:
             lambda mirrors, _: mirrors if order is None else order,
             patience=patience,
         )
-        return self._transfers.alone(subject, chooser)
+        return self._transfers.alone(subject, chooser, chooser.mirrors)
 
     def _level(self, asked: Asked) -> SignatureLevel:
         known = self._pacman.configuration.repository(asked.file.name)
@@ -322,7 +325,7 @@ class DatabaseSources:
         peers = [
             peer
             for peer in self._neighbourhood.sharing(repository)
-            if not self._standing.demoted(peer.node, self._reactor.seconds())
+            if not self._standing.demoted(peer.address, self._reactor.seconds())
         ]
         digests = [dict(peer.databases)[repository] for peer in peers]
         chosen = [peers[place] for place in sample_databases(digests, MOST_DATABASES)]
@@ -365,14 +368,14 @@ class _Chooser:
         began: float,
         order: Callable[[list[Source], float], list[Source]],
         *,
-        patience: float = ALL,
+        patience: float = PACMAN,
     ) -> None:
         self._clock = clock
         self._ways = ways
         self._mirrors = ways.mirrors(asked)
         self._began = began
         self._order = order
-        self._spent = ALL - patience
+        self._spent = PACMAN - patience
 
     def mirrors(self) -> Sequence[Source]:
         return self._mirrors
@@ -380,28 +383,26 @@ class _Chooser:
     def __call__(self, tried: Sequence[Attempt]) -> Attempt | None:
         # Once bytes came, pacman's patience is as it was when the last one did.
         since = max([self._began, *(attempt.heard for attempt in tried)])
-        waited = self._spent + self._clock.seconds() - since
+        left = PACMAN - self._spent - (self._clock.seconds() - since)
+        source = self._next(tried, left)
+        if source is None:
+            return None
+        # Others are asked beside one that is slow, long before its time is over.
+        limits = self._ways.limits if source.origin is Origin.MIRROR else PEER_LIMITS
+        return Attempt(source, replace(limits, first_byte=min(limits.first_byte, left)))
+
+    def _next(self, tried: Sequence[Attempt], left: float) -> Source | None:
         asked = [attempt.source for attempt in tried]
-        order = self._order(self._mirrors, waited)
+        order = self._order(self._mirrors, PACMAN - left)
         if any(one.origin is Origin.PEER for one in asked):
             order = [one for one in order if one.origin is Origin.MIRROR]
-        left = [one for one in order if one not in asked]
-        if left:
-            return self._attempt(left[0], waited, len(left))
+        source = next((one for one in order if one not in asked), None)
+        if source is not None:
+            return source if left > LEAST_LEFT else None
+        active = {attempt.source for attempt in tried if attempt.failure is None}
         slow = {one.source for one in tried if isinstance(one.failure, (Stalled, Broken))}
-        again = [one for one in order if one in slow and asked.count(one) < MOST_TRIES]
-        if again and ALL - waited > AGAIN:
-            return self._attempt(min(again, key=asked.count), waited, 1)
-        return None
-
-    def _attempt(self, source: Source, waited: float, left: int) -> Attempt | None:
-        limits = self._ways.limits if source.origin is Origin.MIRROR else PEER_LIMITS
-        first_byte = share(waited, left, limits.first_byte)
-        if first_byte is None:
-            return None
-        if source.origin is Origin.PEER:
-            first_byte = min(first_byte, limits.first_byte)
-        return Attempt(source, replace(limits, first_byte=first_byte))
+        again = [one for one in order if one in slow - active and asked.count(one) < MOST_TRIES]
+        return min(again, key=asked.count) if again and left > LEAST_AGAIN else None
 
 
 class _Checks:
@@ -468,7 +469,8 @@ class _SignatureChecks:
 
 def _database_source(peer: Peer, file_name: str) -> Source:
     place = f"{literal_host(peer.address)}:{peer.port}"
-    return Source(Origin.PEER, peer.node, peer.address, f"http://{place}/db/{escape(file_name)}")
+    url = f"http://{place}/db/{escape(file_name)}"
+    return Source(Origin.PEER, peer.address, peer.address, url, node=peer.node)
 
 
 def _request_of(asked: Asked) -> tuple[str, str, str]:

@@ -19,6 +19,7 @@ from twisted.web.http_headers import Headers
 
 from flocon.core.database_origins import DatabaseOrigins, Given, load
 from flocon.core.names import parse_path
+from flocon.core.patience import PACMAN
 from flocon.core.peers import Peer
 from flocon.core.sources import Origin, Source
 from flocon.core.standing import Standing
@@ -46,8 +47,9 @@ def mirror(name: str) -> Source:
 
 
 MIRROR_A, MIRROR_B = mirror("mirror-a"), mirror("mirror-b")
-MIRROR_LIMITS = Limits(first_byte=2.5, stall=2.5)
-PACMAN_GIVES_UP = 10.0
+MIRROR_LIMITS = Limits(first_byte=PACMAN, stall=PACMAN)
+#: The address of the peer ``p``.
+PEER = "10.0.0.112"
 
 
 def ago(seconds: float) -> str:
@@ -283,7 +285,7 @@ class FromMirrors(SourcesTestCase):
                 elif way == "broken":
                     request[0].head(100).break_off()
             self.clock.advance(0.1)
-            self.assertLess(self.clock.seconds() - began, 9)
+            self.assertLess(self.clock.seconds() - began, PACMAN + 0.2)
         self.failureResultOf(transfer.finished.wait(), SourceError)
 
     def test_of_eight_dead_mirrors_each_is_asked_before_pacman_gives_up(self) -> None:
@@ -393,7 +395,7 @@ class FromPeersTestCase(SourcesTestCase):
         waiting = self.begin(since)
         self.peers_agent.heads[-1].answer(200, Last_Modified=ago(age))
         transfer = self.begun(waiting)
-        return transfer, self.tools.agents["p"].last
+        return transfer, self.tools.agents[PEER].last
 
     def unsigned(self) -> None:
         """Answer the question for the peer's signature: there is none."""
@@ -445,7 +447,7 @@ class FromPeers(FromPeersTestCase):
         transfer = self.begun(waiting)
         self.peers_agent.heads[-1].answer(200, Last_Modified=ago(HOUR))
         self.asked(MIRROR_A).answer(500)
-        self.tools.agents["p"].last.whole(DATABASE, Last_Modified=ago(HOUR))
+        self.tools.agents[PEER].last.whole(DATABASE, Last_Modified=ago(HOUR))
         self.unsigned()
         self.assertEqual(self.data(transfer), DATABASE)
 
@@ -457,10 +459,10 @@ class FromPeers(FromPeersTestCase):
         self.peers_agent.heads[-1].answer(200, Last_Modified=ago(2 * HOUR))
         transfer = self.begun(waiting)
         began = self.clock.seconds()
-        while "p" not in self.tools.agents:
+        while PEER not in self.tools.agents:
             self.clock.advance(0.1)
             self.assertLess(self.clock.seconds() - began, 6)
-        self.tools.agents["p"].last.answer(304)
+        self.tools.agents[PEER].last.answer(304)
         self.successResultOf(transfer.finished.wait())
 
     def test_one_peer_is_tried_and_within_its_time(self) -> None:
@@ -469,7 +471,7 @@ class FromPeers(FromPeersTestCase):
         for age, head in enumerate(self.peers_agent.heads):
             head.answer(200, Last_Modified=ago(HOUR + age))
         transfer = self.begun(waiting)
-        response = self.tools.agents["p"].last.head(1 << 20, Last_Modified=ago(HOUR))
+        response = self.tools.agents[PEER].last.head(1 << 20, Last_Modified=ago(HOUR))
         began = self.clock.seconds()
         sent = DATABASE
         while not response.left:
@@ -479,7 +481,7 @@ class FromPeers(FromPeersTestCase):
             self.assertLess(self.clock.seconds() - began, 3.5)
         self.asked(MIRROR_A).whole(OTHER)
         self.assertEqual(self.data(transfer), OTHER)
-        self.assertEqual(set(self.tools.agents), {"p", "mirror-a"})
+        self.assertEqual(set(self.tools.agents), {PEER, "mirror-a"})
 
     def test_garbage_is_blamed_and_the_mirrors_is_given(self) -> None:
         for garbage in (DATABASE[:-9] + bytes(9), PAGE, b""):
@@ -488,7 +490,7 @@ class FromPeers(FromPeersTestCase):
             request.whole(garbage, Last_Modified=ago(HOUR))
             self.asked(MIRROR_A).whole(OTHER)
             self.assertEqual(self.data(transfer), OTHER)
-            self.assertEqual(self.tools.blamed, [("core.db", ["p"])])
+            self.assertEqual(self.tools.blamed, [("core.db", [PEER])])
 
 
 class SignedByPeers(FromPeersTestCase):
@@ -500,7 +502,7 @@ class SignedByPeers(FromPeersTestCase):
         request.whole(DATABASE, Last_Modified=ago(HOUR))
         self.assertEqual(self.released(transfer), 0)
         self.peers_agent.last.whole(SIGNATURE)
-        self.assertEqual(self.keyring.judged, [(DATABASE, SIGNATURE, "10.0.0.112")])
+        self.assertEqual(self.keyring.judged, [(DATABASE, SIGNATURE, PEER)])
         return transfer
 
     def test_a_good_one_is_the_one_that_pacman_gets(self) -> None:
@@ -514,7 +516,7 @@ class SignedByPeers(FromPeersTestCase):
         transfer = self.judged(Verdict.BAD)
         self.asked(MIRROR_A).whole(OTHER)
         self.assertEqual(self.data(transfer), OTHER)
-        self.assertEqual(self.tools.blamed, [("core.db", ["p"])])
+        self.assertEqual(self.tools.blamed, [("core.db", [PEER])])
         self.assertIsInstance(self.ask("core.db.sig"), Transfer)
         self.assertEqual(self.asked(MIRROR_A).url, MIRROR_A.url + ".sig")
 
