@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from email.utils import parsedate_to_datetime
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -27,21 +26,17 @@ from flocon.core.patience import (
 )
 from flocon.core.redirects import Redirects
 from flocon.core.sources import (
-    Dated,
     Holder,
     Origin,
     Source,
     earlier_owners,
-    order_for_database,
     owners_before,
     rank_holders,
     rank_mirrors,
     rank_owners,
-    sample_databases,
-    without_delay,
 )
-from flocon.errors import Broken, Contradicted, Refused, SourceError, Stalled, StoreError
-from flocon.host.databases import LARGEST_FILE, find_problem, open_database
+from flocon.database_sources import DATABASES_FILE, DatabaseSources, Ways
+from flocon.errors import Broken, Contradicted, Refused, SourceError, Stalled
 from flocon.host.keyring import Keyring, Verdict
 from flocon.host.pacman import PacmanWatch, servers_for
 from flocon.log import logger
@@ -66,6 +61,7 @@ if TYPE_CHECKING:
 
     from twisted.internet.defer import Deferred
 
+    from flocon.core.database_origins import DatabaseOrigins
     from flocon.core.inventory import Content, Inventory
     from flocon.core.peers import Peer
     from flocon.core.presence import Identity
@@ -95,10 +91,6 @@ MOST_OWNERS = 3
 #: An owner that follows another owner itself looks again so often, after so many seconds.
 RELAY_LOOKS = 5
 RELAY_PAUSE = 0.1
-#: Peers asked how new their database is, where the operator lets them answer.
-MOST_DATABASES = 8
-#: Databases of which it is remembered who gave them; a machine has a handful of repositories.
-MOST_GIVEN = 256
 #: Bytes that pacman has of a file already and that are fetched again, to verify all of it.
 MOST_FETCHED_AGAIN = 1 << 20
 #: How often one mirror is asked for one file, once bytes of it came.
@@ -207,6 +199,7 @@ class Desk:
         traffic: Traffic,
         ledger: Ledger,
         offence: Callable[[Source, str], None],
+        origins: DatabaseOrigins,
     ) -> None:
         self.reactor = reactor
         self._ledger = ledger
@@ -229,8 +222,18 @@ class Desk:
         self.transfers = Transfers(self, sign=self._sign, publish=self._publish)
         self._redirects = Redirects()
         self._keyring: tuple[Path, Keyring] | None = None
-        #: Who gave a database last, by its request: its signature comes from there too.
-        self._given: dict[tuple[str, str, str], Transfer] = {}
+        self._databases = DatabaseSources(
+            reactor,
+            shared=lambda: self.settings.databases == "lan",
+            pacman=pacman,
+            neighbourhood=neighbourhood,
+            standing=standing,
+            peer_agent=self.peer_agent,
+            transfers=self.transfers,
+            ways=Ways(self._databases_mirrors, MIRROR_LIMITS, self._pacman_keyring),
+            origins=origins,
+            remembered=settings.store.path / DATABASES_FILE,
+        )
         self.status: Callable[[], dict[str, Any]] = dict
 
     # What transfers need
@@ -402,102 +405,15 @@ class Desk:
             subject, self._chooser(name, servers, None), self._mirrors_of(name, servers)
         )
 
-    def database(self, asked: Asked, modified_since: str | None) -> Deferred[Transfer]:
-        """Return the transfer that brings a database: from the mirrors, or as the operator lets."""
-        return defer.Deferred.fromCoroutine(self._database(asked, modified_since))
-
-    async def _database(self, asked: Asked, modified_since: str | None) -> Transfer:
-        # A node that has just started may not know its mirrors yet.
-        await self._pacman.configured()
-        if self.settings.databases != "lan":
-            return self.from_mirrors(asked, modified_since)
-        if asked.file.is_signature:
-            return self._databases_signature(asked, modified_since)
-        peers = await self._peers_databases(asked)
-        transfer = (
-            self._newest(asked, modified_since, peers)
-            if peers
-            else self.from_mirrors(asked, modified_since)
-        )
-        key = _request_of(asked)
-        self._given.pop(key, None)
-        self._given[key] = transfer
-        if len(self._given) > MOST_GIVEN:
-            del self._given[next(iter(self._given))]
-        return transfer
-
-    def _newest(self, asked: Asked, modified_since: str | None, peers: Sequence[Dated]) -> Transfer:
-        """Return the transfer of a database that peers have too.
-
-        pacman ends with an error where a database is no such thing, or fails at it for good later,
-        and asks nobody else: so what a peer gives is looked through before pacman gets a byte.
-        """
-        name = asked.file.text
-        mirrors = self._mirrors(name, self.servers(asked, None), self.reactor.seconds())
-        order = order_for_database(mirrors, peers, _seconds(modified_since), time.time())
-        began = self.reactor.seconds()
-
-        def choose(tried: Sequence[Attempt]) -> Attempt | None:
-            since = max([began, *(attempt.heard for attempt in tried)])
-            waited = self.reactor.seconds() - since
-            asked_already = [attempt.source for attempt in tried]
-            for source in without_delay(order, waited):
-                if source not in asked_already:
-                    return Attempt(source, _limits(source, waited))
-            return _once_more(mirrors, tried, waited)
-
-        subject = Subject(
-            name, modified_since=modified_since, find_problem=find_problem, most=LARGEST_FILE
-        )
-        return self.transfers.alone(subject, choose)
-
-    def _databases_signature(self, asked: Asked, modified_since: str | None) -> Transfer:
-        """Return the transfer of a database's signature: from who gave the database, nobody else.
-
-        pacman can do without most of them, but not with one that belongs to another database.
-        """
-        given = self._given.get(_request_of(asked))
-        source = given.source if given else None
-        if source is None or source.origin is not Origin.PEER:
-            return self.from_mirrors(asked, modified_since)
-        signature = replace(source, url=source.url + ".sig")
-
-        def choose(tried: Sequence[Attempt]) -> Attempt | None:
-            return None if tried else Attempt(signature, PEER_LIMITS)
-
-        subject = Subject(asked.file.text, modified_since=modified_since, most=LARGEST_SIGNATURE)
-        return self.transfers.alone(subject, choose)
-
-    async def _peers_databases(self, asked: Asked) -> list[Dated]:
-        """Ask a few peers at once how new theirs is; who does not answer soon has none."""
-        repository = asked.file.name
-        peers = [
-            peer
-            for peer in self._neighbourhood.sharing(repository)
-            if not self._standing.demoted(peer.address, self.reactor.seconds())
-        ]
-        digests = [dict(peer.databases)[repository] for peer in peers]
-        chosen = [peers[place] for place in sample_databases(digests, MOST_DATABASES)]
-        sources = [_database_source(peer, asked.file.text) for peer in chosen]
-        answers = await defer.DeferredList(
-            [defer.Deferred.fromCoroutine(self._dated(source)) for source in sources],
-            consumeErrors=True,
-        )
-        return [dated for good, dated in answers if good and dated is not None]
-
-    async def _dated(self, source: Source) -> Dated | None:
-        wanted = Wanted(source.url, source.label)
-        modified = await last_modified(
-            self.peer_agent, self.reactor, wanted, PEER_LIMITS.first_byte
-        )
-        seconds = _seconds(modified)
-        return None if seconds is None else Dated(source, seconds)
+    def database(self, asked: Asked, modified_since: str | None) -> Deferred[Transfer | bytes]:
+        return self._databases.transfer(asked, modified_since)
 
     def open_database(self, file_name: str) -> Any:
-        """Open this machine's own database for peers, where the operator shares them."""
-        if self.settings.databases != "lan":
-            raise StoreError(file_name, "databases are not shared here")
-        return open_database(self._pacman.configuration.sync_directory, file_name)
+        return self._databases.open(file_name)
+
+    def _databases_mirrors(self, asked: Asked) -> list[Source]:
+        servers = self.servers(asked, None)
+        return self._mirrors(asked.file.text, servers, self.reactor.seconds())
 
     # Whom to ask
 
@@ -656,7 +572,9 @@ class Desk:
 
         async def ask(holder: Source) -> bytes:
             signature = await self._small(holder, SMALL_LIMITS)
-            verdict = await self._pacman_keyring().verify(transfer.incoming.fileno(), signature)
+            verdict = await self._pacman_keyring().verify(
+                transfer.incoming.fileno(), signature, peer=holder.label
+            )
             if verdict is Verdict.GOOD:
                 return signature
             if verdict is Verdict.BAD:
@@ -768,24 +686,6 @@ def _peer_source(peer: Peer, file_name: str) -> Source:
     place = f"{literal_host(peer.address)}:{peer.port}"
     url = f"http://{place}/pkg/{escape(file_name)}"
     return Source(Origin.PEER, peer.address, peer.address, url, node=peer.node)
-
-
-def _database_source(peer: Peer, file_name: str) -> Source:
-    place = f"{literal_host(peer.address)}:{peer.port}"
-    url = f"http://{place}/db/{escape(file_name)}"
-    return Source(Origin.PEER, peer.address, peer.address, url, node=peer.node)
-
-
-def _request_of(asked: Asked) -> tuple[str, str, str]:
-    return asked.repository, asked.architecture, asked.file.subject
-
-
-def _seconds(date: str | None) -> float | None:
-    """Return an HTTP date as seconds since 1970, None where it is none."""
-    try:
-        return parsedate_to_datetime(date).timestamp() if date else None
-    except ValueError:
-        return None
 
 
 def _owner_source(peer: Peer, entry: Entry) -> Source:

@@ -25,12 +25,15 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.threads import deferToThreadPool
 
 from flocon import __version__
+from flocon.core.database_origins import DatabaseOrigins
+from flocon.core.database_origins import load as load_origins
 from flocon.core.names import Asked, parse_file_name
 from flocon.core.presence import Identity, Presence
 from flocon.core.quarantine import Quarantine
 from flocon.core.quarantine import load as load_records
 from flocon.core.standing import Standing
 from flocon.core.traffic import Traffic
+from flocon.database_sources import DATABASES_FILE
 from flocon.desk import PEER_CONNECT, Desk
 from flocon.errors import ConfigurationError, StoreError
 from flocon.explain import Explainer
@@ -123,6 +126,8 @@ class Node(MultiService):
         self._standing = Standing()
         self._quarantine_file = settings.store.path / "quarantine.json"
         self.quarantine = Quarantine(load_records(recall(self._quarantine_file)))
+        remembered = recall(settings.store.path / DATABASES_FILE)
+        origins = DatabaseOrigins(load_origins(remembered))
         self._pacman = PacmanWatch(
             reactor,
             settings.pacman_conf,
@@ -130,6 +135,7 @@ class Node(MultiService):
             self._listing_changed,
             own_ports=frozenset(_ports_of(settings.loopback)),
             mirrors=settings.mirrors,
+            is_peers=origins.is_peers,
         )
         self._cache = Cache(
             reactor,
@@ -168,6 +174,7 @@ class Node(MultiService):
             traffic=self.traffic,
             ledger=self.ledger,
             offence=self._offence,
+            origins=origins,
         )
         self.desk.status = self.status
         self._multicast = Multicast(

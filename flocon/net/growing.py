@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from twisted.internet.error import ConnectionAborted
 
+from flocon.core.dates import past
 from flocon.net.held import CONTENT_TYPE, send_extent, set_extent
 from flocon.net.sendfile import sender
 
@@ -26,8 +28,9 @@ def set_head(request: Request, transfer: Transfer) -> None:
     """Set the headers that do not depend on what part is asked for."""
     request.setHeader("Content-Type", CONTENT_TYPE)
     request.setHeader("Accept-Ranges", "bytes")
-    if transfer.head is not None and transfer.head.modified:
-        request.setHeader("Last-Modified", transfer.head.modified)
+    modified = past(transfer.head.modified if transfer.head else None, time.time())
+    if modified and not transfer.subject.undated:
+        request.setHeader("Last-Modified", modified)
 
 
 async def send_growing(

@@ -98,8 +98,8 @@ class Desk(Protocol):
     def from_mirrors(self, asked: Asked, modified_since: str | None) -> Transfer:
         """Return a transfer of this very file from the mirrors, kept by nobody."""
 
-    def database(self, asked: Asked, modified_since: str | None) -> Deferred[Transfer]:
-        """Return the transfer that brings a database."""
+    def database(self, asked: Asked, modified_since: str | None) -> Deferred[Transfer | bytes]:
+        """Return the transfer that brings a database or its signature; or the signature itself."""
 
     def status(self) -> dict[str, Any]:
         """Return what ``/status.json`` says."""
@@ -377,6 +377,10 @@ class Loopback(Resource):
             return
         modified_since = request.getHeader("If-Modified-Since")
         transfer = await self._desk.database(asked, modified_since)
+        if isinstance(transfer, bytes):
+            self._say_source(request, "peer")
+            self._send_bytes(request, transfer)
+            return
         await self._follow(request, transfer)
         with suppress(FloconError):
             # pacman can have the last byte before it is known to have been the last.

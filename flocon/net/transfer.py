@@ -23,7 +23,15 @@ from flocon.core.extents import Extents
 from flocon.core.patience import COUNTING, stagger
 from flocon.core.sources import Origin
 from flocon.core.verify import Verifier
-from flocon.errors import Broken, Contradicted, FloconError, SourceError, StoreError, Unreachable
+from flocon.errors import (
+    Broken,
+    Contradicted,
+    FloconError,
+    SourceError,
+    Stalled,
+    StoreError,
+    Unreachable,
+)
 from flocon.log import logger
 from flocon.net.descriptors import (
     copy,
@@ -53,6 +61,8 @@ if TYPE_CHECKING:
 #: at once, in less time than a thread takes to start.
 HASH_AHEAD = 2 << 20
 HASH_INLINE = 256 << 10
+#: A file's beginning that is looked at has at most so many bytes.
+LONGEST_BEGINNING = 64 << 10
 #: Seconds that moving a file to another disk may take, in the reactor's thread.
 MOVE_SECONDS = 0.04
 #: Seconds a transfer goes on when nobody follows it any more: pacman may come back.
@@ -122,6 +132,28 @@ class Tools(Protocol):
     def spare(self) -> Incoming: ...
 
 
+class Checks(Protocol):
+    """Tells of a file that nobody listed whether it can be what was asked for.
+
+    Problems are sentences; an empty one is none.
+    """
+
+    def head(self, source: Source, head: Head) -> str:
+        """Return what is wrong with what a source says before the first byte."""
+
+    def beginning(self, data: bytes, *, whole: bool) -> str | None:
+        """Return what is wrong with a file that begins so; None until there is more of it."""
+
+    async def peers(self, source: Source, descriptor: int) -> str:
+        """Return what is wrong with a whole file of a peer's, or raise a SourceError.
+
+        Only the first is the peer's fault. The descriptor stays the caller's.
+        """
+
+    def done(self, source: Source, descriptor: int) -> None:
+        """Take note of a whole file in which no problem was found."""
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
     """What a transfer brings: a file name, and its content where that is known beforehand.
@@ -130,7 +162,8 @@ class Subject:
     ``modified_since`` is pacman's own ``If-Modified-Since``, passed on as it came.
     ``find_problem`` tells, in a thread, why an open file that a peer gave cannot be what it is
     called, or nothing: for files whose content nobody listed. ``most`` is what such a file may have
-    in bytes.
+    in bytes, and ``peers_within`` how many seconds a peer may take for it. ``checks`` looks closer.
+    ``undated`` keeps its date from who asked: its own is later, and it would take none that is not.
     """
 
     file_name: str
@@ -139,6 +172,9 @@ class Subject:
     modified_since: str | None = None
     find_problem: Callable[[int], str] | None = None
     most: int | None = None
+    peers_within: float | None = None
+    checks: Checks | None = None
+    undated: bool = False
 
     @property
     def verifiable(self) -> bool:
@@ -188,7 +224,11 @@ class Transfer:
         #: The version that readers were told of, once it had to be begun anew.
         self._told: tuple[int | None, str | None] | None = None
         self._verifier = Verifier()
+        #: Whether its first bytes are there and can be those of what was asked for.
+        self._begins_well = False
         self._hashing: Outcome[None] | None = None
+        #: When each peer began to send a file that nobody listed.
+        self._peers_began: dict[Source, float] = {}
         self.size = subject.content.size if subject.content else None
         self.head: Head | None = None
         self.source: Source | None = None
@@ -423,6 +463,8 @@ class Transfer:
         if head.status == NOT_MODIFIED:
             if self._arrived:
                 raise Broken(source.label, "says now that nothing changed")
+            if problem := self.subject.checks.head(source, head) if self.subject.checks else "":
+                raise Contradicted(source.label, problem)
             self.head, self.source = head, source
             return
         self._restart_for(source)
@@ -447,6 +489,8 @@ class Transfer:
 
     def _check_head(self, source: Source, head: Head) -> None:
         content = self.subject.content
+        if problem := self.subject.checks.head(source, head) if self.subject.checks else "":
+            raise Contradicted(source.label, problem)
         if content is not None:
             if head.size not in {None, content.size}:
                 raise Broken(source.label, f"has {head.size} bytes instead of {content.size}")
@@ -474,6 +518,8 @@ class Transfer:
         most = content.size if content is not None else self.subject.most
         if most is not None and end > most:
             raise Broken(source.label, f"sent more than {most} bytes")
+        self._check_time(source)
+        self._check_beginning(source, position, data)
         known = self._arrived.reach(position)
         if known >= end:
             return
@@ -493,6 +539,36 @@ class Transfer:
                 self._mirror, self._mirror_began = source, now
         self._hash_ahead()
         self._poke()
+
+    def _check_time(self, source: Source) -> None:
+        """Raise Stalled where a peer takes longer than all of a file that nobody listed may."""
+        within = self.subject.peers_within
+        if within is None or source.origin is not Origin.PEER:
+            return
+        now = self._clock.seconds()
+        began = self._peers_began.setdefault(source, now)
+        if now - began > within:
+            raise Stalled(source.label, f"took longer than {within:g} s")
+
+    def _check_beginning(self, source: Source, position: int, data: bytes) -> None:
+        """Raise Contradicted where the first bytes cannot be those of what was asked for.
+
+        What came before is dropped then: it would be the beginning of something else.
+        """
+        if self.subject.checks is None or self._begins_well or self._arrived.reach(0) < position:
+            return
+        before = os.pread(self.incoming.fileno(), min(position, LONGEST_BEGINNING), 0)
+        self._judge_beginning(source, before + data, whole=False)
+
+    def _judge_beginning(self, source: Source, beginning: bytes, *, whole: bool) -> None:
+        assert self.subject.checks is not None  # noqa: S101 - for the type checker
+        problem = self.subject.checks.beginning(beginning[:LONGEST_BEGINNING], whole=whole)
+        if problem:
+            if source.origin is Origin.PEER:
+                self._tools.reporter.contradicted(self.subject.file_name, [source])
+            self._restart()
+            raise Contradicted(source.label, problem)
+        self._begins_well = problem is not None
 
     def _store(self, position: int, data: bytes) -> None:
         try:
@@ -596,6 +672,36 @@ class Transfer:
 
     async def _look_through(self) -> None:
         """Find out whether what a peer gave can be what was asked for."""
+        checks, source = self.subject.checks, self.source
+        if checks is not None and source is not None and not self.not_modified:
+            await self._have_checked(checks, source)
+            checks.done(source, self.incoming.fileno())
+        else:
+            await self._look_through_a_peers()
+
+    async def _have_checked(self, checks: Checks, source: Source) -> None:
+        try:
+            if not self._begins_well:
+                beginning = os.pread(self.incoming.fileno(), LONGEST_BEGINNING, 0)
+                self._judge_beginning(source, beginning, whole=True)
+            await self._look_through_a_peers()
+            if source.origin is Origin.PEER:
+                await self._have_a_peers_checked(checks, source)
+        except SourceError as failure:
+            self._restart()
+            self._distrust([source], failure)
+            raise
+
+    async def _have_a_peers_checked(self, checks: Checks, source: Source) -> None:
+        descriptor = os.dup(self.incoming.fileno())
+        try:
+            problem = await checks.peers(source, descriptor)
+        finally:
+            os.close(descriptor)
+        if problem:
+            self._blame(problem)
+
+    async def _look_through_a_peers(self) -> None:
         find_problem = self.subject.find_problem
         if find_problem is None or not self._is_peers:
             return
@@ -603,12 +709,15 @@ class Transfer:
         descriptor = os.dup(self.incoming.fileno())
         problem = await self._in_thread(with_descriptor, find_problem, descriptor)
         if problem:
-            sources = list(self._written)
-            self._tools.reporter.contradicted(self.subject.file_name, sources)
-            self._restart()
-            failure = Contradicted(", ".join(source.label for source in sources), problem)
-            self._distrust(sources, failure)
-            raise failure
+            self._blame(problem)
+
+    def _blame(self, problem: str) -> None:
+        sources = list(self._written)
+        self._tools.reporter.contradicted(self.subject.file_name, sources)
+        self._restart()
+        failure = Contradicted(", ".join(source.label for source in sources), problem)
+        self._distrust(sources, failure)
+        raise failure
 
     def _restart(self, *, keep: bool = False) -> None:
         """Begin the file anew; what readers were given stays for comparison."""
@@ -624,6 +733,7 @@ class Transfer:
         self._from_mirrors = Extents()
         self._written = {}
         self._mirror = None
+        self._begins_well = False
         self._verifier = Verifier()
         self.head = None
 
@@ -658,8 +768,11 @@ class Transfer:
 
     @property
     def holds_all(self) -> bool:
-        """Whether nothing may go out until verified, because what went out was wrong."""
-        return self._superseded is not None and not self.verified
+        """Whether nothing may go out until verified, or until its beginning was looked at."""
+        if self.verified:
+            return False
+        unseen = self.subject.checks is not None and not self._begins_well
+        return unseen or self._superseded is not None
 
     def _hash_ahead(self) -> None:
         if self.subject.content is None or self._hashing is not None:

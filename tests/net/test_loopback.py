@@ -116,7 +116,7 @@ class FakeDesk:
         subject = Subject(asked.file.text, modified_since=modified_since)
         return self.transfers.alone(subject, self.chooser(*self.sources))
 
-    def database(self, asked: Asked, modified_since: str | None) -> Deferred[Transfer]:
+    def database(self, asked: Asked, modified_since: str | None) -> Deferred[Transfer | bytes]:
         return succeed(self.from_mirrors(asked, modified_since))
 
     def status(self) -> dict[str, Any]:
@@ -527,6 +527,22 @@ class Databases(LoopbackTestCase):
         found = exchange.answer
         self.assertEqual((found.status, found.body), (304, b""))
         self.assertEqual(found.headers["last-modified"], THEN)
+
+    def test_a_date_to_come_is_told_to_nobody(self) -> None:
+        """It would keep every mirror's database from pacman until then."""
+        for source in (MIRROR_A, PEER):
+            self.desk.sources = (source,)
+            for tomorrow in ("Tue, 19 Jan 2038 03:14:07 GMT", "not a date"):
+                exchange = self.browser.ask(DB)
+                self.asked(source).whole(DATA, Last_Modified=tomorrow)
+                found = exchange.answer
+                self.assertEqual((found.status, found.body), (200, DATA))
+                self.assertNotIn("last-modified", found.headers)
+
+    def test_a_signature_that_is_known_already_is_given(self) -> None:
+        self.patch(self.desk, "database", lambda *_: succeed(SIGNATURE))
+        found = self.get(DB + ".sig")
+        self.assertEqual((found.status, found.body), (200, SIGNATURE))
 
     def absent(self, path: str) -> None:
         exchange = self.browser.ask(path)
