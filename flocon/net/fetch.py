@@ -15,10 +15,10 @@ from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
+from twisted.web._newclient import ParseError
 from twisted.web.client import (
     Agent,
     BrowserLikePolicyForHTTPS,
-    HTTPConnectionPool,
     RedirectAgent,
     ResponseDone,
     ResponseFailed,
@@ -34,24 +34,24 @@ from flocon import __version__
 from flocon.core.extents import parse_content_range
 from flocon.core.inventory import LARGEST_FILE
 from flocon.errors import Broken, FloconError, Refused, SourceError, Stalled, Unreachable
+from flocon.net.answers import MirrorPool, PeerPool
 
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
     from twisted.internet.interfaces import IDelayedCall, IReactorTime
-    from twisted.web.client import URI
+    from twisted.web.client import URI, HTTPConnectionPool
     from twisted.web.iweb import IResponse
 
     from flocon.core.sources import Source
 
 USER_AGENT = f"flocon/{__version__}"
-#: Idle connections kept to one peer or mirror; pacman has five files at a time.
-PERSISTENT_CONNECTIONS = 6
-#: Seconds an idle connection is kept; below the 60 s after which our own faces close it.
-IDLE_SECONDS = 45
 #: Bytes of one read of a body. Four times Twisted's own costs the reactor's thread a quarter less
 #: time for each byte; sixteen times no less than that, and memory for every fetch.
 READ_SIZE = 256 << 10
-#: Bytes of headers are bounded by twisted.web's client itself (16 KiB a line).
+#: Characters of a header that is read: a date has 29, an ETag of a mirror some 40.
+LONGEST_FIELD = 256
+#: Characters told of what went wrong, much of which may be a stranger's words.
+LONGEST_REASON = 200
 OK, PARTIAL_CONTENT, NOT_MODIFIED = 200, 206, 304
 
 
@@ -160,33 +160,16 @@ class _PeerEndpoints:
 
 def peer_agent(reactor: object, connect_timeout: float) -> tuple[IAgent, HTTPConnectionPool]:
     """Return an agent for peers (no redirects, literal addresses) and its pool."""
-    pool = _pool(reactor)
+    pool = PeerPool(reactor)
     endpoints = _PeerEndpoints(reactor, connect_timeout)
     return Agent.usingEndpointFactory(reactor, endpoints, pool=pool), pool
 
 
 def mirror_agent(reactor: object, connect_timeout: float) -> tuple[IAgent, HTTPConnectionPool]:
     """Return an agent for mirrors (redirects followed, certificates checked) and its pool."""
-    pool = _pool(reactor)
+    pool = MirrorPool(reactor)
     agent = Agent(reactor, BrowserLikePolicyForHTTPS(), connectTimeout=connect_timeout, pool=pool)
     return RedirectAgent(agent, 5), pool
-
-
-class _Pool(HTTPConnectionPool):
-    """Kept connections, without a line in the log for each that opens or closes."""
-
-    # The class is private to twisted.web, and so is the only way to it.
-    _factory: Any = type("_QuietFactory", (HTTPConnectionPool._factory,), {"noisy": False})  # noqa: SLF001
-
-
-def _pool(reactor: object) -> HTTPConnectionPool:
-    pool = _Pool(reactor, persistent=True)
-    pool.maxPersistentPerHost = PERSISTENT_CONNECTIONS
-    pool.cachedConnectionTimeout = IDLE_SECONDS
-    # The pool would repeat a request on a new connection; our own failover does that better,
-    # except for the case it is made for: a kept connection that was closed meanwhile.
-    pool.retryAutomatically = True
-    return pool
 
 
 async def fetch(
@@ -218,7 +201,7 @@ async def _ask(
             agent.request(b"GET", wanted.url.encode("ascii"), wanted.headers())
         )
     except ValueError as reason:
-        raise Unreachable(wanted.source, f"{wanted.url!r} cannot be asked: {reason}") from None
+        raise Unreachable(wanted.source, f"cannot be asked: {_words(reason)}") from None
     asked.addTimeout(limits.first_byte, clock)
     try:
         response = await asked
@@ -227,13 +210,13 @@ async def _ask(
     except defer.CancelledError:
         raise
     except (error.ConnectError, error.DNSLookupError, error.ConnectingCancelledError) as reason:
-        raise Unreachable(wanted.source, str(reason)) from None
+        raise Unreachable(wanted.source, _words(reason)) from None
     except (ResponseNeverReceived, ResponseFailed) as reason:
         raise Broken(wanted.source, _first_reason(reason)) from None
     except SchemeNotSupported as reason:
-        raise Unreachable(wanted.source, str(reason)) from None
+        raise Unreachable(wanted.source, _words(reason)) from None
     except Exception as reason:  # noqa: BLE001 - Agent lets whatever its parser met escape
-        raise Broken(wanted.source, f"{type(reason).__name__}: {reason}") from None
+        raise Broken(wanted.source, f"{type(reason).__name__}: {_words(reason)}") from None
     try:
         return _head(wanted, response), response
     except SourceError:
@@ -265,18 +248,35 @@ def _ended_by_cancelling(asked: Deferred[IResponse]) -> Deferred[IResponse]:
 
 def _first_reason(reason: ResponseNeverReceived | ResponseFailed) -> str:
     reasons = getattr(reason, "reasons", None) or [Failure(reason)]
-    return str(reasons[0].value) or type(reasons[0].value).__name__
+    return _words(reasons[0].value)
 
 
-def _header(response: IResponse, name: str) -> str | None:
-    values = response.headers.getRawHeaders(name)
-    return str(values[0]) if values else None
+def _words(reason: BaseException) -> str:
+    """Return what an error says, fit for a line of a log: it may quote what a stranger sent."""
+    # The parser's errors end with the bytes that they are about.
+    text = str(reason.args[0]) if isinstance(reason, ParseError) and reason.args else str(reason)
+    clean = "".join(one if one.isprintable() else "?" for one in text[:LONGEST_REASON])
+    return clean or type(reason).__name__
+
+
+def _header(wanted: Wanted, response: IResponse, name: str) -> str | None:
+    """Return the first field of that name; raise Broken where it is no text that a header can be.
+
+    Read as bytes: Twisted decodes what is asked for by text, and fails where it cannot.
+    """
+    values = response.headers.getRawHeaders(name.encode("ascii"))
+    if not values:
+        return None
+    value: bytes = values[0]
+    if len(value) > LONGEST_FIELD or not value.isascii() or not value.decode("ascii").isprintable():
+        raise Broken(wanted.source, f"sent a {name} that is no text")
+    return value.decode("ascii")
 
 
 def _head(wanted: Wanted, response: IResponse) -> Head:
     status = response.code
-    modified = _header(response, "Last-Modified")
-    etag = _header(response, "ETag")
+    modified = _header(wanted, response, "Last-Modified")
+    etag = _header(wanted, response, "ETag")
     if status == NOT_MODIFIED and wanted.modified_since:
         return Head(status, 0, None, modified, etag)
     length = _length(wanted, response)
@@ -285,7 +285,7 @@ def _head(wanted: Wanted, response: IResponse) -> Head:
         return Head(status, 0, length, modified, etag)
     if status != PARTIAL_CONTENT or not (wanted.start or wanted.end is not None):
         raise Refused(wanted.source, status)
-    ranged = parse_content_range(_header(response, "Content-Range"))
+    ranged = parse_content_range(_header(wanted, response, "Content-Range"))
     if ranged is None or ranged[0].start != wanted.start:
         raise Broken(wanted.source, "answered with another range than was asked for")
     extent, size = ranged
@@ -459,8 +459,8 @@ async def last_modified(agent: IAgent, clock: IReactorTime, wanted: Wanted, seco
     except defer.CancelledError:
         raise
     except Exception as reason:  # noqa: BLE001 - as in _ask
-        raise Unreachable(wanted.source, f"{type(reason).__name__}: {reason}") from None
-    modified = _header(response, "Last-Modified")
+        raise Unreachable(wanted.source, f"{type(reason).__name__}: {_words(reason)}") from None
+    modified = _header(wanted, response, "Last-Modified")
     if response.code != OK or modified is None:
         raise Refused(wanted.source, response.code)
     return modified

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from unittest import TestCase
-
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.core.turns import AT_ONCE, HASTE, MOST, MOST_FAILED, PENANCE, Turn, Turns
 
 
-class TurnsTests(TestCase):
+class TurnsTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.turns = Turns()
 

@@ -196,6 +196,46 @@ class Answers(FetchTestCase):
             self.failureResultOf(coming, Broken)
 
 
+class StrangeHeaders(FetchTestCase):
+    """What a head says is text before anybody here reads it."""
+
+    STRANGE = (b"\xff", "Grüße".encode("latin-1"), "Grüße".encode(), b"a\0b", b"x" * 300)
+
+    def answer(self, code: int, name: bytes, value: bytes) -> FakeResponse:
+        response = FakeResponse(code, Headers({name: [value]}), 5)
+        self.agent.last.deferred.callback(response)
+        return response
+
+    def test_one_that_is_none_fails_this_source_alone(self) -> None:
+        for value in self.STRANGE:
+            for name in (b"Last-Modified", b"ETag"):
+                coming = self.fetch()
+                response = self.answer(200, name, value)
+                self.failureResultOf(coming, Broken)
+                self.assertTrue(response.left)
+                self.assertQuiet()
+
+    def test_a_range_that_is_none_too(self) -> None:
+        for value in self.STRANGE:
+            coming = self.fetch(start=3)
+            self.answer(206, b"Content-Range", value)
+            self.failureResultOf(coming, Broken)
+
+    def test_others_are_nobodys_business(self) -> None:
+        coming = self.fetch()
+        response = self.answer(200, b"Server", b"\xff\xfe")
+        response.send(b"abcde")
+        response.end()
+        self.successResultOf(coming)
+
+    def test_what_is_told_of_an_error_is_short_and_printable(self) -> None:
+        coming = self.fetch()
+        self.agent.last.fail(ValueError("\x1b[2J\n" + "x" * 10_000))
+        told = str(self.failureResultOf(coming, Broken).value)
+        self.assertTrue(told.isprintable())
+        self.assertLess(len(told), 300)
+
+
 class Failures(FetchTestCase):
     def test_what_agent_raises_tells_whose_fault_it_is(self) -> None:
         done = Failure(error.ConnectionDone())
@@ -537,6 +577,11 @@ class Dates(FetchTestCase):
         agent: Any = Agent(self.clock)
         coming = ensureDeferred(last_modified(agent, self.clock, wanted, 2.0))
         self.failureResultOf(coming, Unreachable)
+
+    def test_a_date_that_is_no_text_is_the_sources_failure(self) -> None:
+        coming = self.last_modified()
+        self.asked.callback(FakeResponse(200, Headers({b"Last-Modified": [b"\xff"]})))
+        self.failureResultOf(coming, Broken)
 
     def test_cancelled_it_ends_as_cancelled(self) -> None:
         coming = self.last_modified()
