@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet import defer, task
 
+from flocon.core.addresses import network_location
 from flocon.core.names import Asked, content_path, escape, parse_file_name
 from flocon.core.redirects import Redirects
 from flocon.core.sources import (
@@ -42,10 +43,9 @@ from flocon.net.fetch import (
     fetch_small,
     last_modified,
     literal_host,
-    mirror_agent,
-    network_location,
     peer_agent,
 )
+from flocon.net.mirrors import mirror_agent
 from flocon.net.transfer import Subject
 from flocon.net.transfers import Transfers
 
@@ -197,7 +197,9 @@ class Desk:
         self._neighbourhood = neighbourhood
         self._standing = standing
         self.peer_agent, self._peer_pool = peer_agent(reactor, PEER_CONNECT)
-        self._mirror_agent, self._mirror_pool = mirror_agent(reactor, MIRROR_CONNECT)
+        self._mirror_agent, self._mirror_pool = mirror_agent(
+            reactor, MIRROR_CONNECT, settings.proxy
+        )
         self.transfers = Transfers(self, sign=self._sign, publish=self._publish)
         self._redirects = Redirects()
         self._keyring: tuple[Path, Keyring] | None = None
@@ -715,7 +717,7 @@ def _limits(source: Source) -> Limits:
 def _mirror_source(server: str, file_name: str) -> Source:
     place = network_location(server)
     url = f"{server.rstrip('/')}/{escape(file_name)}"
-    return Source(Origin.MIRROR, place, place.rpartition("@")[2], url)
+    return Source(Origin.MIRROR, place, place, url)
 
 
 def _architecture(file_name: str) -> str:

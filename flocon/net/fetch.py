@@ -18,8 +18,6 @@ from twisted.python.failure import Failure
 from twisted.web._newclient import ParseError
 from twisted.web.client import (
     Agent,
-    BrowserLikePolicyForHTTPS,
-    RedirectAgent,
     ResponseDone,
     ResponseFailed,
     ResponseNeverReceived,
@@ -34,7 +32,7 @@ from flocon import __version__
 from flocon.core.extents import parse_content_range
 from flocon.core.inventory import LARGEST_FILE
 from flocon.errors import Broken, FloconError, Refused, SourceError, Stalled, Unreachable
-from flocon.net.answers import MirrorPool, PeerPool
+from flocon.net.answers import PeerPool
 
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
@@ -163,13 +161,6 @@ def peer_agent(reactor: object, connect_timeout: float) -> tuple[IAgent, HTTPCon
     pool = PeerPool(reactor)
     endpoints = _PeerEndpoints(reactor, connect_timeout)
     return Agent.usingEndpointFactory(reactor, endpoints, pool=pool), pool
-
-
-def mirror_agent(reactor: object, connect_timeout: float) -> tuple[IAgent, HTTPConnectionPool]:
-    """Return an agent for mirrors (redirects followed, certificates checked) and its pool."""
-    pool = MirrorPool(reactor)
-    agent = Agent(reactor, BrowserLikePolicyForHTTPS(), connectTimeout=connect_timeout, pool=pool)
-    return RedirectAgent(agent, 5), pool
 
 
 async def fetch(
@@ -469,8 +460,3 @@ async def last_modified(agent: IAgent, clock: IReactorTime, wanted: Wanted, seco
 def literal_host(address: str) -> str:
     """Return ``address`` as it stands in a URL; an IPv6 zone is escaped (RFC 6874)."""
     return f"[{address.replace('%', '%25')}]" if ":" in address else address
-
-
-def network_location(url: str) -> str:
-    """Return ``HOST:PORT`` of a URL as it is written there."""
-    return url.split("://", 1)[-1].split("/", 1)[0]

@@ -26,7 +26,8 @@ from flocon.net.answers import (
     MirrorPool,
     PeerPool,
 )
-from flocon.net.fetch import Limits, Wanted, fetch, mirror_agent, peer_agent
+from flocon.net.fetch import Limits, Wanted, fetch, peer_agent
+from flocon.net.mirrors import mirror_agent
 
 OK = b"HTTP/1.1 200 OK\r\n"
 INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n"

@@ -18,6 +18,7 @@ from zope.interface import implementer
 
 from flocon.errors import Broken, Refused, SourceError, Stalled, StoreError, Unreachable
 from flocon.net import fetch as module
+from flocon.net import mirrors
 from flocon.net.fetch import (
     Head,
     Limits,
@@ -26,10 +27,9 @@ from flocon.net.fetch import (
     fetch_small,
     last_modified,
     literal_host,
-    mirror_agent,
-    network_location,
     peer_agent,
 )
+from flocon.net.mirrors import mirror_agent
 from tests.net.certificate import CERTIFICATE
 from tests.net.fakes import FakeAgent, FakeReactor, FakeResponse
 
@@ -410,10 +410,6 @@ class Addresses(SynchronousTestCase):
         self.assertEqual(literal_host("10.0.0.1"), "10.0.0.1")
         self.assertEqual(literal_host("fe80::1%eth0"), "[fe80::1%25eth0]")
 
-    def test_a_network_location_is_host_and_port(self) -> None:
-        self.assertEqual(network_location("http://h:80/a/b"), "h:80")
-        self.assertEqual(network_location("https://u@h"), "u@h")
-
     def test_peers_are_connected_to_by_literal_address_and_zone(self) -> None:
         endpoints = module._PeerEndpoints(self, 0.5)
         found = endpoints.endpointForURI(URI.fromBytes(b"http://[fe80::1%25eth0]:19432/x"))
@@ -497,7 +493,7 @@ class RealConnections(TestCase):
             await coming
 
     async def test_a_body_that_stops_over_tls_is_a_stall_and_the_connection_ended(self) -> None:
-        self.patch(module, "BrowserLikePolicyForHTTPS", _Anything)
+        self.patch(mirrors, "BrowserLikePolicyForHTTPS", _Anything)
         port = self.serve(HALF, tls=True)
         # A server that hears no farewell, as one behind a dead link.
         coming = self.fetch(f"https://localhost:{port}/x", stall=0.5)
