@@ -121,7 +121,7 @@ class Reporter:
         self._offence = offence
 
     def began(self, source: Source) -> None:
-        self._standing.began(source.key)
+        self._standing.began(source.key, self._reactor.seconds())
         self._ledger.began(source.origin)
 
     def ended(self, source: Source, size: int, seconds: float, failure: SourceError | None) -> None:
@@ -133,8 +133,15 @@ class Reporter:
             self._traffic.from_mirrors_bytes += size
         if failure is None:
             self._standing.succeeded(source.key, size, seconds)
+        elif isinstance(failure, Refused):
+            self.refused(source, failure)
         elif _is_at_fault(source, size, failure):
             self._standing.failed(source.key, self._reactor.seconds())
+
+    def refused(self, source: Source, failure: Refused) -> None:
+        """Leave a mirror alone that asked for it; a peer that is busy is asked less anyhow."""
+        if failure.retry_after is not None and source.origin is Origin.MIRROR:
+            self._standing.rest(source.key, failure.retry_after, self._reactor.seconds())
 
     def contradicted(self, file_name: str, contributors: Sequence[Source]) -> None:
         self._log.warn(
@@ -630,9 +637,13 @@ class Desk:
 
     async def _small(self, source: Source, limits: Limits) -> bytes:
         wanted = Wanted(source.url + ".sig", source.label)
-        data = await fetch_small(
-            self.agent(source), self.reactor, wanted, limits, LARGEST_SIGNATURE
-        )
+        try:
+            data = await fetch_small(
+                self.agent(source), self.reactor, wanted, limits, LARGEST_SIGNATURE
+            )
+        except Refused as refused:
+            self.reporter.refused(source, refused)
+            raise
         if source.origin is Origin.PEER:
             self.traffic.from_peers_bytes += len(data)
         else:

@@ -7,6 +7,7 @@ elsewhere; here a failure becomes a SourceError.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -31,6 +32,7 @@ from zope.interface import implementer
 from flocon import __version__
 from flocon.core.extents import parse_content_range
 from flocon.core.inventory import LARGEST_FILE
+from flocon.core.standing import read_retry_after
 from flocon.errors import Broken, FloconError, Refused, SourceError, Stalled, Unreachable
 from flocon.net.answers import PeerPool
 
@@ -51,6 +53,8 @@ LONGEST_FIELD = 256
 #: Characters told of what went wrong, much of which may be a stranger's words.
 LONGEST_REASON = 200
 OK, PARTIAL_CONTENT, NOT_MODIFIED = 200, 206, 304
+#: Too Many Requests, and Service Unavailable.
+BUSY = frozenset({429, 503})
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +279,7 @@ def _head(wanted: Wanted, response: IResponse) -> Head:
         # A source that knows no ranges sends all: the sink throws away what it has already.
         return Head(status, 0, length, modified, etag)
     if status != PARTIAL_CONTENT or not (wanted.start or wanted.end is not None):
-        raise Refused(wanted.source, status)
+        raise Refused(wanted.source, status, _retry_after(response))
     ranged = parse_content_range(_header(wanted, response, "Content-Range"))
     if ranged is None or ranged[0].start != wanted.start:
         raise Broken(wanted.source, "answered with another range than was asked for")
@@ -284,6 +288,14 @@ def _head(wanted: Wanted, response: IResponse) -> Head:
     if extent.end != end or (length is not None and length != len(extent)):
         raise Broken(wanted.source, "answered with another range than was asked for")
     return Head(status, extent.start, size, modified, etag)
+
+
+def _retry_after(response: IResponse) -> float | None:
+    """Return how long a busy source asks to be left alone; what cannot be read asks for nothing."""
+    values = response.headers.getRawHeaders(b"Retry-After")
+    if response.code not in BUSY or not values or len(values[0]) > LONGEST_FIELD:
+        return None
+    return read_retry_after(values[0].decode("ascii", "replace"), time.time())
 
 
 def _length(wanted: Wanted, response: IResponse) -> int | None:

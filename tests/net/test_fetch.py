@@ -175,6 +175,20 @@ class Answers(FetchTestCase):
             self.assertQuiet()
         self.assertEqual(self.sink.heads, [])
 
+    def test_one_that_is_busy_says_for_how_long(self) -> None:
+        for status, value, seconds in (
+            (429, "30", 30.0),
+            (503, "30", 30.0),
+            (404, "30", None),
+            (503, "soon", None),
+            (429, "1" * 300, None),
+            (503, "Thu, 01 Jan 1970 00:00:00 GMT", 0.0),
+        ):
+            coming = self.fetch()
+            self.agent.last.answer(status, Retry_After=value)
+            failure = self.failureResultOf(coming, Refused)
+            self.assertEqual(failure.value.retry_after, seconds)
+
     def test_another_range_than_was_asked_for_is_broken(self) -> None:
         for place, length in (
             ("bytes 2-4/5", "3"),
