@@ -84,6 +84,8 @@ class InventoryClient:
         self._turns = Turns()
         self._readings: dict[Turn, _Reading] = {}
         self._timer: IDelayedCall | None = None
+        # What is made of an inventory's bytes takes more memory than they do.
+        self._parsing = defer.DeferredLock()
 
     async def read(self, address: str, port: int, since: int | None) -> InventoryReader:
         """Return what ``address`` holds, or what changed there after ``since``.
@@ -160,9 +162,13 @@ class InventoryClient:
         return reader
 
     async def _parse(self, data: bytearray) -> InventoryReader:
-        """Read in slices: several inventories may come in one turn of the reactor."""
+        """Read one at a time and in slices: several may come in one turn of the reactor."""
         reader = InventoryReader()
-        for start in range(0, len(data), SLICE):
-            reader.feed(bytes(data[start : start + SLICE]))
-            await task.deferLater(self._reactor, 0)
+        await self._parsing.acquire()
+        try:
+            for start in range(0, len(data), SLICE):
+                reader.feed(bytes(data[start : start + SLICE]))
+                await task.deferLater(self._reactor, 0)
+        finally:
+            self._parsing.release()
         return reader
