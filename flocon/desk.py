@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet import defer, task
 
+from flocon.core.addresses import network_location
 from flocon.core.doubts import Doubts
 from flocon.core.names import Asked, content_path, escape, parse_file_name
 from flocon.core.patience import (
@@ -47,10 +48,9 @@ from flocon.net.fetch import (
     fetch_small,
     last_modified,
     literal_host,
-    mirror_agent,
-    network_location,
     peer_agent,
 )
+from flocon.net.mirrors import mirror_agent
 from flocon.net.staggered import first_good
 from flocon.net.transfer import Subject
 from flocon.net.transfers import Transfers
@@ -125,15 +125,22 @@ class Reporter:
         self._doubts = Doubts()
 
     def began(self, source: Source) -> None:
-        self._standing.began(source.key)
+        self._standing.began(source.key, self._reactor.seconds())
         self._ledger.began(source.origin)
 
     def ended(self, source: Source, size: int, seconds: float, failure: SourceError | None) -> None:
         self.left(source, size, seconds)
         if failure is None:
             self._standing.succeeded(source.key, size, seconds)
+        elif isinstance(failure, Refused):
+            self.refused(source, failure)
         elif _is_at_fault(source, size, failure):
             self._standing.failed(source.key, self._reactor.seconds())
+
+    def refused(self, source: Source, failure: Refused) -> None:
+        """Leave a mirror alone that asked for it; a peer that is busy is asked less anyhow."""
+        if failure.retry_after is not None and source.origin is Origin.MIRROR:
+            self._standing.rest(source.key, failure.retry_after, self._reactor.seconds())
 
     def left(self, source: Source, size: int, seconds: float) -> None:
         """Take note of what came of a source that nothing more was wanted of."""
@@ -218,7 +225,9 @@ class Desk:
         self._neighbourhood = neighbourhood
         self._standing = standing
         self.peer_agent, self._peer_pool = peer_agent(reactor, PEER_CONNECT)
-        self._mirror_agent, self._mirror_pool = mirror_agent(reactor, MIRROR_CONNECT)
+        self._mirror_agent, self._mirror_pool = mirror_agent(
+            reactor, MIRROR_CONNECT, settings.proxy
+        )
         self.transfers = Transfers(self, sign=self._sign, publish=self._publish)
         self._redirects = Redirects()
         self._keyring: tuple[Path, Keyring] | None = None
@@ -626,9 +635,13 @@ class Desk:
 
     async def _small(self, source: Source, limits: Limits) -> bytes:
         wanted = Wanted(source.url + ".sig", source.label)
-        data = await fetch_small(
-            self.agent(source), self.reactor, wanted, limits, LARGEST_SIGNATURE
-        )
+        try:
+            data = await fetch_small(
+                self.agent(source), self.reactor, wanted, limits, LARGEST_SIGNATURE
+            )
+        except Refused as refused:
+            self.reporter.refused(source, refused)
+            raise
         if source.origin is Origin.PEER:
             self.traffic.from_peers_bytes += len(data)
         else:
@@ -725,7 +738,7 @@ def _asked_as(source: Source) -> tuple[str, bool, bool]:
 def _mirror_source(server: str, file_name: str) -> Source:
     place = network_location(server)
     url = f"{server.rstrip('/')}/{escape(file_name)}"
-    return Source(Origin.MIRROR, place, place.rpartition("@")[2], url)
+    return Source(Origin.MIRROR, place, place, url)
 
 
 def _architecture(file_name: str) -> str:

@@ -25,6 +25,7 @@ from flocon.core.names import Kind, parse_content, parse_file_name, parse_parts
 from flocon.errors import FloconError, StoreError
 from flocon.net.growing import send_growing
 from flocon.net.held import InMemory, send_extent, send_opened
+from flocon.net.mirrors import LOOP_DETECTED, LOOP_HEADER
 from flocon.net.respond import finish_text, refuse, respond
 from flocon.net.site import host_of
 from flocon.net.transfer import Reader
@@ -186,6 +187,9 @@ class Lan(Resource):
         """Fetch for the LAN, as a file's owner: once, however many ask."""
         if asked is None or asked.file.kind is not Kind.PACKAGE:
             self._refuse(request, http.NOT_FOUND)
+        elif request.requestHeaders.hasHeader(LOOP_HEADER):
+            # A node that was sent here by its mirror: owners are asked by peers, of their own will.
+            self._refuse(request, LOOP_DETECTED)
         elif not await self._held(request, asked.file):
             if asked.file.is_signature:
                 await self._coming_signature(request, asked)

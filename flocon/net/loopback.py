@@ -27,6 +27,7 @@ from flocon.errors import FloconError, StoreError
 from flocon.net.fetch import NOT_MODIFIED
 from flocon.net.growing import send_growing, set_head
 from flocon.net.held import CONTENT_TYPE, send_opened, set_extent
+from flocon.net.mirrors import LOOP_DETECTED, LOOP_HEADER, LOOP_MARK
 from flocon.net.respond import finish_text, refuse, respond
 from flocon.net.site import host_of
 from flocon.net.transfer import Reader
@@ -210,6 +211,10 @@ class Loopback(Resource):
         if request.getHeader("Sec-Fetch-Site") in _FOREIGN_SITES:
             # A browser, for a page that has no business here: it could have packages fetched.
             self._refuse(request, http.FORBIDDEN)
+            return
+        if request.getHeader(LOOP_HEADER) == LOOP_MARK:
+            # This node itself, sent here by a mirror: it would wait for its own answer.
+            self._refuse(request, LOOP_DETECTED)
             return
         now = self._desk.reactor.seconds
         note = self._notes[request] = _Note(self._traffic, now())

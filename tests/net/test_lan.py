@@ -22,6 +22,7 @@ from flocon.net.fetch import Attempt, Limits
 from flocon.net.held import InMemory
 from flocon.net.lan import Lan
 from flocon.net.loopback import Found
+from flocon.net.mirrors import LOOP_HEADER
 from flocon.net.transfer import Subject, Transfer
 from flocon.net.transfers import Transfers
 from tests.net.fakes import FakeTools
@@ -422,6 +423,10 @@ class Relays(LanTestCase):
     def test_what_is_not_listed_is_refused(self) -> None:
         self.shelf.lists = False
         self.assertRefused(self.get(self.PATH), 503)
+
+    def test_a_node_that_its_mirror_sent_here_is_refused(self) -> None:
+        self.assertRefused(self.get(self.PATH, **{LOOP_HEADER: "of any node"}), 508)
+        self.assertEqual(self.shelf.relayed, [])
 
     def test_who_wants_only_what_is_on_its_way_has_nothing_begun(self) -> None:
         answer = self.get(self.PATH, Cache_Control="only-if-cached")

@@ -23,6 +23,7 @@ from flocon.errors import StoreError
 from flocon.net import loopback as module
 from flocon.net.fetch import Attempt, Limits
 from flocon.net.loopback import Found, Loopback
+from flocon.net.mirrors import LOOP_HEADER, LOOP_MARK
 from flocon.net.transfer import Subject, Transfer
 from flocon.net.transfers import Transfers
 from tests.net.fakes import FakeTools, Request
@@ -158,6 +159,16 @@ class Visitors(LoopbackTestCase):
         ):
             self.assertEqual(self.get("/check", host=host).body, b"OK\n", host)
         self.assertEqual(self.browser.ask("/check", host=None).answer.status, 200)
+
+    def test_this_node_is_refused_when_a_mirror_sends_it_here(self) -> None:
+        for path in (PATH, DB, PATH + ".sig"):
+            answer = self.get(path, **{LOOP_HEADER: LOOP_MARK})
+            self.assertEqual((answer.status, answer.body), (508, b""))
+        self.assertEqual(self.desk.tools.agents, {})
+
+    def test_another_node_that_has_this_one_as_its_mirror_is_answered(self) -> None:
+        self.browser.ask(PATH, **{LOOP_HEADER: "another"})
+        self.assertNotEqual(self.desk.tools.agents, {})
 
     def test_foreign_names_are_refused(self) -> None:
         for host in (
