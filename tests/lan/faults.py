@@ -514,7 +514,9 @@ class Server:
     """Answers for one role, and opens and closes its door as its phases say."""
 
     def __init__(self, role: Role) -> None:
-        self._role = role
+        self.role = role
+        #: Set once its door is as it should be.
+        self.ready = asyncio.Event()
         self._server: asyncio.Server | None = None
         self._blocked: list[socket.socket] = []
         self._dice = random.Random(f"{role.words} {role.number}")
@@ -526,13 +528,14 @@ class Server:
         """Follow the phases until cancelled."""
         door = ""
         while True:
-            phase = self._role.now().fault
+            phase = self.role.now().fault
             wanted = phase if phase in AT_THE_DOOR else "open"
-            if self._role.gone:
+            if self.role.gone:
                 wanted = "refused"
             if wanted != door:
                 await self._set_door(wanted)
                 door = wanted
+                self.ready.set()
             await asyncio.sleep(0.05)
 
     async def _set_door(self, door: str) -> None:
@@ -544,7 +547,7 @@ class Server:
         self._blocked = []
         if door == "open":
             self._server = await asyncio.start_server(
-                self._connected, self._role.address, self._role.port, reuse_address=True
+                self._connected, self.role.address, self.role.port, reuse_address=True
             )
         elif door == "blackholed":
             self._block()
@@ -553,13 +556,13 @@ class Server:
         """Listen without accepting, with a full queue: further SYNs are dropped."""
         listening = socket.socket()
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((self._role.address, self._role.port))
+        listening.bind((self.role.address, self.role.port))
         listening.listen(0)
         self._blocked = [listening]
         for _ in range(3):
             sock = socket.socket()
             sock.setblocking(False)
-            sock.connect_ex((self._role.address, self._role.port))
+            sock.connect_ex((self.role.address, self.role.port))
             self._blocked.append(sock)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -577,11 +580,11 @@ class Server:
         name = path.partition("?")[0].rpartition("/")[2]
         if path.startswith("/content/"):
             name = name.replace(".tar", ".pkg.tar")
-        phase = self._role.now()
-        if self._role.kind == "peer" and name == "inventory":
+        phase = self.role.now()
+        if self.role.kind == "peer" and name == "inventory":
             await self._inventory(reader, writer, path, phase)
             return True
-        content = self._role.files.contents.get(name)
+        content = self.role.files.contents.get(name)
         match = _RANGE.search(request)
         start = int(match[1]) if match else 0
         stop = int(match[2]) + 1 if match and match[2] else None
@@ -593,34 +596,32 @@ class Server:
             chosen = phase.fault
             misbehave = self._behaviours[phase.fault] or misbehave
         exchange = Exchange(
-            reader, writer, self._role.files, path, name, start, content, self._dice, stop=stop
+            reader, writer, self.role.files, path, name, start, content, self._dice, stop=stop
         )
         if request.startswith("HEAD ") and content:
             await exchange.send(exchange.head(len(content)))
             return True
-        print(self._role.words, chosen, path, flush=True)
+        print(self.role.words, chosen, path, flush=True)
         await misbehave(exchange)
         return not exchange.ended
 
     async def _inventory(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str, phase: Phase
     ) -> None:
-        print(self._role.words, phase.fault, path, flush=True)
-        changes = [] if self._role.owner else announced(self._role, phase.fault)
-        generation = len(self._role.files.changes)
+        print(self.role.words, phase.fault, path, flush=True)
+        changes = [] if self.role.owner else announced(self.role, phase.fault)
+        generation = len(self.role.files.changes)
         if phase.fault == "a-million-files":
             await self._million(writer, generation)
             return
         body = b"".join(format_inventory(self._epoch, generation, changes, whole=True))
-        exchange = Exchange(
-            reader, writer, self._role.files, path, "inventory", 0, body, self._dice
-        )
+        exchange = Exchange(reader, writer, self.role.files, path, "inventory", 0, body, self._dice)
         if phase.place in {"inventory", "any"}:
             await (self._behaviours[phase.fault] or none)(exchange)
         else:
             await none(exchange)
         if phase.fault == "gone":
-            self._role.gone = True
+            self.role.gone = True
 
     async def _million(self, writer: asyncio.StreamWriter, generation: int) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
@@ -633,25 +634,25 @@ class Server:
     async def announce(self, sock: socket.socket) -> None:
         """Say every second that this peer is there."""
         for sequence in itertools.count(1):
-            files = len(self._role.files.changes)
-            abilities = {"store", "relay"} if self._role.owner else {"store"}
-            if self._role.phases[0].place == "database":
+            files = len(self.role.files.changes)
+            abilities = {"store", "relay"} if self.role.owner else {"store"}
+            if self.role.phases[0].place == "database":
                 abilities.add("databases")
-            if self._role.phases[0].fault == "a-million-files":
+            if self.role.phases[0].fault == "a-million-files":
                 files = 1_000_000
             said = Announcement(
                 Kind.BEAT if sequence > 1 else Kind.HELLO,
-                self._role.node,
+                self.role.node,
                 self._epoch,
                 sequence,
-                self._role.name,
-                self._role.port,
+                self.role.name,
+                self.role.port,
                 "arch",
                 ("x86_64",),
                 BEAT * 3,
-                len(self._role.files.changes),
+                len(self.role.files.changes),
                 files,
-                self._role.files.databases,
+                self.role.files.databases,
                 frozenset(abilities),
             )
             with contextlib.suppress(OSError):
@@ -702,12 +703,17 @@ async def play(roles: list[Role]) -> None:
     """Play all roles until SIGTERM."""
     loop = asyncio.get_running_loop()
     tasks = []
-    for role in roles:
-        role.began = loop.time()
-        server = Server(role)
+    servers = [Server(role) for role in roles]
+    for server in servers:
+        server.role.began = loop.time()
         tasks.append(loop.create_task(server.run()))
-        if role.kind == "peer":
-            tasks.append(loop.create_task(server.announce(_speaking_socket(role.address))))
+    # Who is announced is asked at once.
+    for server in servers:
+        await server.ready.wait()
+    for server in servers:
+        if server.role.kind == "peer":
+            sock = _speaking_socket(server.role.address)
+            tasks.append(loop.create_task(server.announce(sock)))
     stopped = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stopped.set)
     stopping = loop.create_task(stopped.wait())
