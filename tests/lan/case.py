@@ -113,7 +113,8 @@ class LanTestCase(SynchronousTestCase):
         self.held: defaultdict[str, set[str]] = defaultdict(set)
         lan.repositories = repositories
         lan.pacman_folder = pacman_7() if self.uses_pacman_7 else None
-        lan.pacman_options = {}
+        # As it is shipped, but for the user's name.
+        lan.pacman_options = {"DownloadUser": "nobody"} if self.uses_pacman_7 else {}
         lan.node_line = "Server"
         self.mirror.start()
         self.mirror.reset()
