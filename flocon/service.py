@@ -36,6 +36,7 @@ from flocon.errors import ConfigurationError, StoreError
 from flocon.explain import Explainer
 from flocon.host import journal
 from flocon.host.cache import Cache
+from flocon.host.clock import steady_clock
 from flocon.host.identity import node_identity
 from flocon.host.interfaces import InterfaceWatch, impossible
 from flocon.host.memory import share_memory
@@ -619,6 +620,7 @@ def makeService(options: Options) -> Node:
     from twisted.internet import reactor  # noqa: PLC0415 - twistd installs it first
 
     share_memory()
+    steady_clock(reactor)
     return Node(reactor, options.settings, lambda: load(options.given))
 
 
