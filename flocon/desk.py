@@ -30,7 +30,15 @@ from flocon.core.sources import (
     sample_databases,
     without_delay,
 )
-from flocon.errors import Broken, Contradicted, Refused, SourceError, Stalled, StoreError
+from flocon.errors import (
+    Broken,
+    Contradicted,
+    Refused,
+    SourceError,
+    Stalled,
+    StoreError,
+    Unreachable,
+)
 from flocon.host.databases import LARGEST_FILE, find_problem, open_database
 from flocon.host.keyring import Keyring, Verdict
 from flocon.host.pacman import PacmanWatch, servers_for
@@ -119,6 +127,8 @@ class Reporter:
         self._standing = standing
         self._traffic = traffic
         self._offence = offence
+        #: Told of each peer, and its address, that could not be connected to.
+        self.unreachable: Callable[[str, str], None] = lambda *_: None
 
     def began(self, source: Source) -> None:
         self._standing.began(source.key)
@@ -135,6 +145,8 @@ class Reporter:
             self._standing.succeeded(source.key, size, seconds)
         elif _is_at_fault(source, size, failure):
             self._standing.failed(source.key, self._reactor.seconds())
+        if isinstance(failure, Unreachable) and source.origin is Origin.PEER:
+            self.unreachable(source.key, source.label)
 
     def contradicted(self, file_name: str, contributors: Sequence[Source]) -> None:
         self._log.warn(
@@ -195,6 +207,7 @@ class Desk:
         self._pacman = pacman
         self._cache = cache
         self._neighbourhood = neighbourhood
+        self.reporter.unreachable = neighbourhood.unreachable
         self._standing = standing
         self.peer_agent, self._peer_pool = peer_agent(reactor, PEER_CONNECT)
         self._mirror_agent, self._mirror_pool = mirror_agent(reactor, MIRROR_CONNECT)

@@ -179,6 +179,7 @@ class Node(MultiService):
             port=settings.presence.port,
             on_event=self.neighbourhood.event,
         )
+        self.neighbourhood.wake = self._multicast.wake
         self._interfaces = InterfaceWatch(
             reactor, settings.presence.interfaces, self._links_changed
         )

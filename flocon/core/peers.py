@@ -453,7 +453,7 @@ class Peers:
         Return what became of a claim that this proves. Those who are not there any more are
         ``pushed out``.
         """
-        claims = self._claims.pop((address, port), None) or {}
+        claims: dict[str, Announcement] = self._claims.pop((address, port), OrderedDict())
         claim = next((one for one in claims.values() if one.epoch == epoch), None)
         matched = False
         for known in list(self._at_place(address, port)):

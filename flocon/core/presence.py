@@ -546,9 +546,9 @@ class Presence:
         for peer in self._peers.take_pushed_out():
             self._events.append(PeerLeft(peer, "replaced"))
         for node in self._peers.take_doubted():
-            peer = self._peers.get(node)
-            if peer is not None:
-                self._events.append(Doubted(peer))
+            doubted = self._peers.get(node)
+            if doubted is not None:
+                self._events.append(Doubted(doubted))
 
     # What was seen when somebody was connected to
 

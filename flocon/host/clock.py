@@ -19,7 +19,7 @@ def steady() -> float:
 
 
 def steady_clock(reactor: Any) -> None:
-    """Have ``reactor`` (a ReactorBase) measure time by ``steady``; calls that wait already stay due.
+    """Have ``reactor`` (a ReactorBase) measure time by ``steady``, calls that wait already too.
 
     The reactor asks its own ``seconds`` for everything that has to do with time, and hands it to
     each delayed call.

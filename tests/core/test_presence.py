@@ -891,7 +891,7 @@ class AnyOrderTests(SynchronousTestCase):
             if isinstance(event, PeerCame):
                 self.assertNotIn(event.peer.node, known)
                 known.add(event.peer.node)
-            else:
+            elif isinstance(event, (PeerRestarted, PeerLeft, Heard)):
                 self.assertIn(event.peer.node, known)
                 if isinstance(event, PeerLeft):
                     known.remove(event.peer.node)

@@ -105,7 +105,7 @@ class SetBack(TestCase):
         self.addCleanup(shutil.rmtree, folder)
         (folder / "shifted.c").write_text(SHIFTED)
         library = folder / "shifted.so"
-        make = ["cc", "-shared", "-fPIC", "-o", library, folder / "shifted.c", "-ldl"]
+        make = ["cc", "-shared", "-fPIC", "-o", str(library), str(folder / "shifted.c"), "-ldl"]
         subprocess.run(make, check=True)
         environment = os.environ | {"LD_PRELOAD": str(library), "SHIFT": str(folder / "shift")}
         waited = subprocess.run(
