@@ -192,6 +192,7 @@ class Peers:
         self._by_ipv6_alone = 0
         self._pushed_out: list[Peer] = []
         self._doubted: list[str] = []
+        self._promising: list[_Place] = []
         #: (when, node); an entry that is early is renewed only when it gets to the top, so that
         #: a datagram costs no search.
         self._expiries: list[tuple[float, str]] = []
@@ -219,6 +220,11 @@ class Peers:
         """Return those that may have moved, and forget it: they were heard somewhere else."""
         doubted, self._doubted = self._doubted, []
         return doubted
+
+    def take_promising(self) -> list[_Place]:
+        """Return where a peer may be reached better than where it answered, and forget it."""
+        promising, self._promising = self._promising, []
+        return promising
 
     def is_missed(self, node: str) -> bool:
         """Whether the newest of a peer's datagrams did not come from its address."""
@@ -293,10 +299,11 @@ class Peers:
             return Verdict.FORGED
         if entry is None and not self._has_room(known, now, address):
             return Verdict.CROWDED
-        if entry is None and known.proved:
-            self._doubted.append(said.node)
         overtaken = now < known.said_at + OVERTAKEN
         self._note(known, now, address, said)
+        if entry is None and known.proved:
+            self._doubted.append(said.node)
+            self._look_for_better(known)
         if said.sequence == newest or (said.sequence < newest and overtaken):
             return Verdict.COPY
         before, known.said, known.said_at = known.said, said, now
@@ -482,6 +489,13 @@ class Peers:
         entry.proved, entry.failed_at = True, None
         known.view = None
         self._promise(known, now, known.said.beat)
+        self._look_for_better(known)
+
+    def _look_for_better(self, known: _Known) -> None:
+        best = min(one.rank for one in known.addresses.values() if one.proved)
+        for address, entry in known.addresses.items():
+            if entry.rank < best and entry.failed_at is None:
+                self._promising.append((address, known.said.port))
 
     def _displace(self, known: _Known, address: str) -> None:
         if len(known.addresses) > 1:

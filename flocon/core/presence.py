@@ -545,6 +545,8 @@ class Presence:
         """Tell of those whom the last datagram, or answer, concerned besides its sender."""
         for peer in self._peers.take_pushed_out():
             self._events.append(PeerLeft(peer, "replaced"))
+        for address, port in self._peers.take_promising():
+            self._events.append(Claimed(address, port))
         for node in self._peers.take_doubted():
             doubted = self._peers.get(node)
             if doubted is not None:
@@ -565,7 +567,7 @@ class Presence:
         if outcome is not None:
             verdict, said = outcome
             self._judge(now, address, said, verdict)
-        return next((one for one in self._at(address, port) if one.epoch == epoch), None)
+        return next((one for one in self.at(address, port) if one.epoch == epoch), None)
 
     def unanswered(self, now: float, address: str, port: int) -> None:
         """Note that nobody could be connected to at ``address`` and ``port``."""
@@ -575,7 +577,8 @@ class Presence:
         """Whether the newest of a peer's datagrams did not come from its address."""
         return self._peers.is_missed(node)
 
-    def _at(self, address: str, port: int) -> list[Peer]:
+    def at(self, address: str, port: int) -> list[Peer]:
+        """Return those that were heard from ``address`` and announce ``port``."""
         return self._peers.at_place(address, port)
 
     def _judge(self, now: float, address: str, said: Announcement, verdict: Verdict) -> None:

@@ -202,6 +202,8 @@ class Neighbourhood:
         """Do what an announcement asks for."""
         if peer.node in self._surplus:
             return
+        # It may have been heard at a better address since.
+        peer = self._presence.peer(peer.node) or peer
         step = next_step(self.holders.replica(peer.node), generation, files, changes)
         if isinstance(step, Apply):
             self.holders.apply(peer.node, generation, step.changes)
@@ -211,7 +213,7 @@ class Neighbourhood:
 
     def _look_at(self, address: str, port: int) -> None:
         """Ask what listens at a place which node it is; what changed since is a short answer."""
-        replicas = [self.holders.replica(one.node) for one in self._at(address, port)]
+        replicas = [self.holders.replica(one.node) for one in self._presence.at(address, port)]
         self._want(address, port, next((one.generation for one in replicas if one), None))
 
     def _doubt(self, node: str) -> None:
@@ -288,7 +290,7 @@ class Neighbourhood:
 
     def _mend(self, reading: Reading) -> None:
         place = reading.address, reading.port
-        mending = _Mending(reading, {_announced(one) for one in self._at(*place)})
+        mending = _Mending(reading, {_announced(one) for one in self._presence.at(*place)})
         self._mending[place] = mending
         mending.deferred = defer.Deferred.fromCoroutine(self._read(mending))
 
@@ -309,13 +311,9 @@ class Neighbourhood:
 
     def _catch_up(self, mending: _Mending) -> None:
         """Look at what was announced while it was being read."""
-        for peer in self._at(mending.reading.address, mending.reading.port):
+        for peer in self._presence.at(mending.reading.address, mending.reading.port):
             if _announced(peer) not in mending.announced:
                 self._follow(peer, peer.generation, peer.files)
-
-    def _at(self, address: str, port: int) -> list[Peer]:
-        peers = self._presence.peers()
-        return [one for one in peers if (one.address, one.port) == (address, port)]
 
     def _end(self, address: str, port: int) -> None:
         """End a reading, unless it is what has just told that it is of no use."""
@@ -351,7 +349,7 @@ class Neighbourhood:
             self._readings.ended(now, *place, Ending.BROKEN)
             return
         self._readings.ended(now, *place, Ending.GONE)
-        there = [one.node for one in self._at(*place)]
+        there = [one.node for one in self._presence.at(*place)]
         self._presence.unanswered(now, *place)
         self.wake()
         for node in there:

@@ -13,6 +13,7 @@ from flocon.core.peers import LONGEST_UNPROVED_BEAT, Peer, Peers, Verdict, rank
 from tests.core.test_messages import REST
 
 CABLE, RADIO, GLOBAL, LOCAL = "10.0.0.7", "10.0.1.7", "fd00::7", "fe80::7%eth0"
+OTHER_LOCAL = "fe80::8%eth0"
 
 
 def said(
@@ -327,6 +328,24 @@ class MovedTests(PeersTestCase):
         self.peers.unanswered(11, CABLE, REST.port)
         self.assertEqual(self.peer().address, RADIO)
         self.assertFalse(self.peers.is_missed(NODE))
+
+    def test_a_better_address_than_the_one_that_answered_is_to_be_looked_at(self) -> None:
+        self.hear(0, OTHER_LOCAL, said(1, node=8))
+        self.peers.answered(0, OTHER_LOCAL, REST.port, EPOCH)
+        self.assertEqual(self.peers.take_promising(), [])
+        self.hear(0, RADIO, said(1, node=8))
+        self.assertEqual(self.peers.take_promising(), [(RADIO, REST.port)])
+        known = self.peers.get(said(node=8).node)
+        self.assertEqual(known and known.address, OTHER_LOCAL)
+        self.peers.answered(0, RADIO, REST.port, EPOCH)
+        known = self.peers.get(said(node=8).node)
+        self.assertEqual(known and known.address, RADIO)
+
+    def test_also_if_that_was_heard_before_the_other_answered(self) -> None:
+        self.hear(0, OTHER_LOCAL, said(1, node=8))
+        self.hear(0, RADIO, said(1, node=8))
+        self.peers.answered(0, OTHER_LOCAL, REST.port, EPOCH)
+        self.assertEqual(self.peers.take_promising(), [(RADIO, REST.port)])
 
     def test_it_is_not_missed_while_it_is_heard_too(self) -> None:
         self.hear(10, RADIO, said(2))

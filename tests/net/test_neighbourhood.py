@@ -84,8 +84,10 @@ class FakePresence:
 
     def answered(self, now: float, address: str, port: int, epoch: str) -> Peer | None:
         self.answers.append((address, port, epoch))
-        there = [one for one in self.here.values() if (one.address, one.port) == (address, port)]
-        return next((one for one in there if one.epoch == epoch), None)
+        return next((one for one in self.at(address, port) if one.epoch == epoch), None)
+
+    def at(self, address: str, port: int) -> list[Peer]:
+        return [one for one in self.here.values() if (one.address, one.port) == (address, port)]
 
     def unanswered(self, now: float, address: str, port: int) -> None:
         self.silent.append((address, port))
