@@ -61,6 +61,8 @@ ANSWER_PAUSE = 1.0
 #: A change waits so long for others, and a datagram with changes for the next one.
 CHANGES_WAIT = 0.05
 CHANGES_PAUSE = 0.1
+#: What did not fit into that one goes sooner, though not as often as a listener allows.
+CHANGES_RUSH = 0.025
 #: More than a few seconds' worth is told as a new generation only: peers ask for the rest by HTTP.
 MOST_PENDING = 256
 #: What is due so soon is due now: adding and subtracting seconds rounds.
@@ -467,7 +469,7 @@ class Presence:
         files = self._files - sum(1 if one.held else -1 for one in self._pending)
         self._own = replace(self._own, generation=generation, files=max(0, files))
         if self._pending:
-            self._changes_at = now + CHANGES_PAUSE
+            self._changes_at = now + CHANGES_RUSH
         self._last_changes = now
         return replace(said, generation=generation, files=self._own.files, changes=changes)
 

@@ -545,7 +545,21 @@ class ChangesTests(SynchronousTestCase):
         self.assertLess(len(heard), 8)
         times = [when for when, _ in heard]
         gaps = [later - earlier for earlier, later in pairwise(times)]
-        self.assertTrue(all(0.099 < gap < 0.15 for gap in gaps), gaps)
+        self.assertTrue(all(0.024 < gap < 0.06 for gap in gaps), gaps)
+
+    def test_however_many_come_at_once_all_are_told_soon(self) -> None:
+        for count in (50, 200, 256, 500, 3_000):
+            presence = make(2)
+            presence.start(0)
+            presence.inventory_changed(5, count, count, [change(one) for one in range(count)])
+            while True:
+                due = presence.deadline()
+                assert due is not None
+                presence.tick(due)
+                datagrams = [decode(one) for one in presence.take_datagrams()]
+                if datagrams and datagrams[-1].generation == count:
+                    break
+            self.assertLess(due - 5, 0.65, count)
 
     def test_under_load_datagrams_keep_their_distance(self) -> None:
         heard = []
