@@ -51,8 +51,8 @@ TOO_MANY_REQUESTS = 429
 LONGEST_PATH = 1_024
 #: Lines of an inventory written between two turns of the reactor.
 SLICE = 2_000
-#: Changes told by themselves, in some 4 ms, written once for all who missed the same; whoever missed
-#: more reads all.
+#: Changes told by themselves, in some 4 ms, written once for all who missed the same; whoever
+#: missed more reads all.
 MOST_CHANGES = 4_096
 
 
