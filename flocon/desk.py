@@ -37,7 +37,7 @@ from flocon.core.sources import (
     rank_owners,
 )
 from flocon.database_sources import DATABASES_FILE, DatabaseSources, Ways
-from flocon.errors import Broken, Contradicted, Refused, SourceError, Stalled
+from flocon.errors import Broken, Contradicted, Refused, SourceError, Stalled, Unreachable
 from flocon.host.keyring import Keyring, Verdict
 from flocon.host.pacman import PacmanWatch, servers_for
 from flocon.log import logger
@@ -123,6 +123,8 @@ class Reporter:
         self._traffic = traffic
         self._offence = offence
         self._doubts = Doubts()
+        #: Told of each peer, and its address, that could not be connected to.
+        self.unreachable: Callable[[str, str], None] = lambda *_: None
 
     def began(self, source: Source) -> None:
         self._standing.began(source.key, self._reactor.seconds())
@@ -136,6 +138,8 @@ class Reporter:
             self.refused(source, failure)
         elif _is_at_fault(source, size, failure):
             self._standing.failed(source.key, self._reactor.seconds())
+        if isinstance(failure, Unreachable) and source.origin is Origin.PEER:
+            self.unreachable(source.node, source.label)
 
     def refused(self, source: Source, failure: Refused) -> None:
         """Leave a mirror alone that asked for it; a peer that is busy is asked less anyhow."""
@@ -223,6 +227,7 @@ class Desk:
         self._pacman = pacman
         self._cache = cache
         self._neighbourhood = neighbourhood
+        self.reporter.unreachable = neighbourhood.unreachable
         self._standing = standing
         self.peer_agent, self._peer_pool = peer_agent(reactor, PEER_CONNECT)
         self._mirror_agent, self._mirror_pool = mirror_agent(

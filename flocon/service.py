@@ -39,6 +39,7 @@ from flocon.errors import ConfigurationError, StoreError
 from flocon.explain import Explainer
 from flocon.host import journal
 from flocon.host.cache import Cache
+from flocon.host.clock import steady_clock
 from flocon.host.identity import node_identity
 from flocon.host.interfaces import InterfaceWatch, impossible
 from flocon.host.memory import share_memory
@@ -185,6 +186,7 @@ class Node(MultiService):
             port=settings.presence.port,
             on_event=self.neighbourhood.event,
         )
+        self.neighbourhood.wake = self._multicast.wake
         self._interfaces = InterfaceWatch(
             reactor, settings.presence.interfaces, self._links_changed
         )
@@ -626,6 +628,7 @@ def makeService(options: Options) -> Node:
     from twisted.internet import reactor  # noqa: PLC0415 - twistd installs it first
 
     share_memory()
+    steady_clock(reactor)
     return Node(reactor, options.settings, lambda: load(options.given))
 
 

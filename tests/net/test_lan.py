@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
+from flocon.core import inventory as core_inventory
 from flocon.core.inventory import Change, Content, Inventory, InventoryReader
 from flocon.core.names import Asked
 from flocon.core.sources import Origin, Source
@@ -348,6 +349,31 @@ class Inventories(LanTestCase):
         self.patch(lan, "MOST_CHANGES", 2)
         self.assertFalse(self.read("?since=1").whole)
         self.assertTrue(self.read("?since=0").whole)
+
+    def test_a_thousand_changes_do_not_cost_the_whole(self) -> None:
+        for number in range(10, 1_010):
+            content = Content(number, number.to_bytes(32))
+            self.shelf.inventory.put(f"q{number}-1-1-any.pkg.tar.zst", content)
+        reader = InventoryReader()
+        reader.feed(self.get("/inventory?since=3").body)
+        self.assertEqual((reader.whole, len(reader.changes)), (False, 1_000))
+
+    def test_what_changed_is_written_once_for_all_who_missed_the_same(self) -> None:
+        written: list[int] = []
+        changes = self.shelf.inventory.since
+
+        def format_inventory(epoch: str, generation: int, some: Any, *, whole: bool) -> Any:
+            written.append(generation)
+            return formatted(epoch, generation, some, whole=whole)
+
+        formatted = core_inventory.format_inventory
+        self.patch(lan, "format_inventory", format_inventory)
+        bodies = {self.get("/inventory?since=1").body for _ in range(5)}
+        self.assertEqual((len(bodies), len(written)), (1, 1))
+        self.assertEqual(len(self.read("?since=2").changes), len(changes(2) or ()))
+        self.shelf.inventory.put("p9-1-1-any.pkg.tar.zst", Content(9, bytes(32)))
+        self.assertIn(b" p9-1-1-any", self.get("/inventory?since=1").body)
+        self.assertEqual(len(written), 3)
 
     def test_the_whole_is_written_once_for_each_generation(self) -> None:
         written: list[int] = []
