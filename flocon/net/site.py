@@ -1,8 +1,8 @@
 """The HTTP server both faces stand on: twisted.web's, with bounds and without a line a request.
 
 What a stranger can make it do is bounded here: connections in all and per address, header sizes
-(twisted.web's own), idle time, answers that are not taken, requests sent ahead, and no request
-bodies at all.
+(twisted.web's own), idle time, answers that are not taken, requests sent ahead, and request bodies,
+of which a small one is read over and a large one ends the connection.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 IDLE_SECONDS = 60
 #: Seconds in which a client must take something of what is there for it.
 STANDSTILL_SECONDS = 30.0
+#: Bytes of a request's body that are read over, so that its answer is not lost in a reset: other
+#: tools' machines ask with small ones (pacserve), and are told that this is no way to ask here.
+LARGEST_BODY = 4 << 10
 
 
 class Channel(http.HTTPChannel):
@@ -87,19 +90,22 @@ class Channel(http.HTTPChannel):
 
 
 class Request(server.Request):
-    """A request that has no body, and headers in ASCII."""
+    """A request whose body, if it has one, is small and read by nobody; its headers are ASCII."""
 
     def __init__(self, channel: Any, *arguments: Any, **keywords: Any) -> None:
         super().__init__(channel, *arguments, parsePOSTFormSubmission=False)
 
     def gotLength(self, length: int | None) -> None:
-        if length != 0:
+        if length is None or length > LARGEST_BODY:
             # Nobody has a reason to send one, and twisted.web would write it to a file.
             site: Site = self.channel.factory
             site.counters["request body"] += 1
             self.channel.forceAbortClient()
             length = 0
         super().gotLength(length)
+
+    def handleContentChunk(self, data: bytes) -> None:  # noqa: N802
+        """Let go of a piece of the body."""
 
     def process(self) -> None:
         """Refuse headers that are no text: to decode them would fail wherever one is read."""

@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import Request
 
-from flocon.net.site import IDLE_SECONDS, Site, host_of
+from flocon.net.site import IDLE_SECONDS, LARGEST_BODY, Site, host_of
 
 
 class Hello(Resource):
@@ -71,8 +71,23 @@ class SiteTests(SynchronousTestCase):
         self.assertTrue(transport.value().endswith(b"\r\n\r\nhello"))
         self.assertEqual(self.lines, [])
 
+    def test_a_small_body_is_read_over_and_the_request_answered(self) -> None:
+        bodies: list[bytes] = []
+        self.hello.rendering = lambda: bodies.append(self.hello.requests[-1].content.read())
+        transport = self.connected()
+        head = b"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % LARGEST_BODY
+        transport.channel.dataReceived(head + bytes(LARGEST_BODY - 1))
+        self.assertEqual(self.hello.requests, [])
+        transport.channel.dataReceived(b"x" + b"GET /y HTTP/1.1\r\nHost: h\r\n\r\n")
+        self.clock.pump([0] * 3)
+        self.assertEqual([one.path for one in self.hello.requests], [b"/x", b"/y"])
+        self.assertEqual(bodies, [b"", b""])
+        self.assertFalse(transport.disconnecting or transport.disconnected)
+        self.close(transport)
+
     def test_a_request_with_a_body_is_cut_off_and_counted(self) -> None:
-        for head in (b"Content-Length: 1000000000", b"Transfer-Encoding: chunked"):
+        large = b"Content-Length: %d" % (LARGEST_BODY + 1)
+        for head in (large, b"Transfer-Encoding: chunked"):
             transport = self.connected()
             transport.channel.dataReceived(b"POST /x HTTP/1.1\r\nHost: h\r\n" + head + b"\r\n\r\n")
             self.assertTrue(transport.disconnecting or transport.disconnected)
