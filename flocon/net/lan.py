@@ -1,8 +1,9 @@
 """The face peers use, on 19432: held packages and the inventory, nothing else of this machine.
 
 Whoever is on the LAN can ask, so a path is one of a few fixed shapes, a file is looked up by a
-checked name in memory before any disk is touched, and every answer is bounded. What is refused
-is counted, not logged.
+checked name in memory before any disk is touched, and every answer is bounded. Browsers are told
+in a sentence what this is, and nothing else: on a LAN no browser says whether a person or a page of
+the Internet has it ask. What is refused is counted, not logged.
 """
 
 from __future__ import annotations
@@ -22,10 +23,18 @@ from twisted.web.resource import Resource
 from flocon.core.extents import Extent
 from flocon.core.inventory import format_inventory
 from flocon.core.names import Kind, parse_content, parse_file_name, parse_parts
+from flocon.core.visitors import Names, lan_names
 from flocon.errors import FloconError, StoreError
 from flocon.net.growing import send_growing
 from flocon.net.held import InMemory, send_extent, send_opened
-from flocon.net.respond import finish_text, refuse, respond
+from flocon.net.respond import (
+    finish_text,
+    is_for,
+    is_from_browser,
+    is_from_foreign_page,
+    refuse,
+    respond,
+)
 from flocon.net.site import host_of
 from flocon.net.transfer import Reader
 from flocon.net.waiting import Outcome
@@ -49,6 +58,11 @@ if TYPE_CHECKING:
 TOO_MANY_REQUESTS = 429
 #: Longest path that can name something here, escaped.
 LONGEST_PATH = 1_024
+#: What a person reads who opens this address in a browser. The same for everybody.
+SENTENCE = (
+    b"This is flocon: it gives pacman's packages to the other machines of this network. There is"
+    b" nothing to see here; its status page is http://localhost:19433/ on the machine itself.\n"
+)
 #: Lines of an inventory written between two turns of the reactor.
 SLICE = 2_000
 #: Changes told by themselves, in about half a millisecond; whoever missed more reads all, which is
@@ -92,9 +106,14 @@ class Lan(Resource):
     isLeaf = True
 
     def __init__(
-        self, shelf: Shelf, pacer: Pacer | None = None, knocker: Knocker | None = None
+        self,
+        shelf: Shelf,
+        pacer: Pacer | None = None,
+        knocker: Knocker | None = None,
+        names: Names | None = None,
     ) -> None:
         super().__init__()
+        self._names = names or lan_names("")
         self._shelf = shelf
         self._pacer = pacer
         self._knocker = knocker
@@ -112,6 +131,12 @@ class Lan(Resource):
             request.setHeader("Allow", "GET, HEAD")
             self._refuse(request, http.NOT_ALLOWED)
             return
+        if request.path == b"/":
+            finish_text(request, SENTENCE, "text/plain; charset=utf-8")
+            return
+        if not self._may_ask(request):
+            self._refuse(request, http.FORBIDDEN)
+            return
         match _segments(request.path):
             case ["pkg", name]:
                 await self._package(request, name)
@@ -127,6 +152,14 @@ class Lan(Resource):
                 await self._relay(request, parse_parts(repository, architecture, name))
             case _:
                 self._refuse(request, http.NOT_FOUND)
+
+    def _may_ask(self, request: Request) -> bool:
+        """Whether it is no browser, and meant this machine: not a name that a page gave it."""
+        return not (
+            is_from_browser(request)
+            or is_from_foreign_page(request)
+            or not is_for(self._names, request)
+        )
 
     def _refuse(self, request: Request, status: int) -> None:
         self.counters[f"refused {status}"] += 1

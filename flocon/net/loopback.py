@@ -1,7 +1,7 @@
 """The face pacman uses, on 19433: packages, signatures, databases, status.
 
 Only for this machine: a foreign client address is refused, and so is a foreign ``Host`` (a web
-page that rebinds its name to 127.0.0.1), and a file that another site's page asks for. Nothing here
+page that rebinds its name to 127.0.0.1), and whatever another site's page asks for. Nothing here
 changes state. What to answer with is the ``Desk``'s to say; this module turns that into HTTP.
 """
 
@@ -21,11 +21,19 @@ from twisted.web.resource import Resource
 from flocon.core.extents import parse_open_range
 from flocon.core.names import Asked, Kind, parse_path
 from flocon.core.recent import LONGEST_TEXT, MOST_ATTEMPTS, Answered, Recent
+from flocon.core.visitors import Names, loopback_names
 from flocon.errors import FloconError, StoreError
 from flocon.net.fetch import NOT_MODIFIED
 from flocon.net.growing import send_growing, set_head
 from flocon.net.held import CONTENT_TYPE, send_opened, set_extent
-from flocon.net.respond import finish_text, refuse, respond
+from flocon.net.respond import (
+    finish_text,
+    is_for,
+    is_from_browser,
+    is_from_foreign_page,
+    refuse,
+    respond,
+)
 from flocon.net.site import host_of
 from flocon.net.transfer import Reader
 
@@ -43,9 +51,11 @@ if TYPE_CHECKING:
     from flocon.net.transfer import Transfer
 
 SOURCE_HEADER = "Flocon-Source"
-_OWN_NAMES = {"localhost", "127.0.0.1", "::1"}
-#: What browsers say of a request that another site's page makes (Fetch Metadata, W3C).
-_FOREIGN_SITES = {"cross-site", "same-site"}
+#: What a person reads whom a page of another site sent here.
+SENTENCE = (
+    b"This is flocon's own page. It opens for who writes its address into the browser, or has it"
+    b" among the bookmarks; pages of other sites are not let in.\n"
+)
 #: Bytes of one field of a question: a file name is the longest.
 LONGEST_FIELD = 255
 #: Names of ``.sig`` files that the mirrors lack, remembered until the database changes.
@@ -156,8 +166,10 @@ class Loopback(Resource):
         questions: Mapping[str, Question] | None = None,
         recent: Log | None = None,
         pages: Pages | None = None,
+        names: Names | None = None,
     ) -> None:
         super().__init__()
+        self._names = names or loopback_names()
         self._desk = desk
         self._questions = {path.encode(): answer for path, answer in (questions or {}).items()}
         self._recent = Recent() if recent is None else recent
@@ -176,8 +188,10 @@ class Loopback(Resource):
 
     async def _answer(self, request: Request) -> None:
         request.responseHeaders.removeHeader("Server")
-        if not _from_this_machine(request):
-            refuse(request, http.FORBIDDEN)
+        if not _is_here(request) or not is_for(self._names, request):
+            self._refuse(request, http.FORBIDDEN)
+        elif is_from_foreign_page(request):
+            self._refuse_page(request)
         elif request.method not in {b"GET", b"HEAD"}:
             request.setHeader("Allow", "GET, HEAD")
             refuse(request, http.NOT_ALLOWED)
@@ -190,6 +204,13 @@ class Loopback(Resource):
             await self._question(request, self._questions[request.path])
         elif self._pages is None or not await self._pages.answer(request):
             await self._file(request)
+
+    def _refuse_page(self, request: Request) -> None:
+        """Answer a page of another site, or who followed its link, with no more than a sentence."""
+        self._traffic.answers[f"refused {http.FORBIDDEN}"] += 1
+        request.setResponseCode(http.FORBIDDEN)
+        body = SENTENCE if request.path == b"/" else b""
+        finish_text(request, body, "text/plain; charset=utf-8")
 
     async def _question(self, request: Request, question: Question) -> None:
         fields = _fields(request)
@@ -204,9 +225,10 @@ class Loopback(Resource):
         asked = parse_path(request.path)
         if asked is None:
             self._refuse(request, http.NOT_FOUND)
+            self._remember_strange(request)
             return
-        if request.getHeader("Sec-Fetch-Site") in _FOREIGN_SITES:
-            # A browser, for a page that has no business here: it could have packages fetched.
+        if is_from_browser(request) and request.getHeader("Sec-Fetch-Site") is None:
+            # One that does not say whose page had it ask: it could have packages fetched.
             self._refuse(request, http.FORBIDDEN)
             return
         now = self._desk.reactor.seconds
@@ -228,6 +250,13 @@ class Loopback(Resource):
                     note.tried(),
                 )
             )
+
+    def _remember_strange(self, request: Request) -> None:
+        """Take note of a path that is none of pacman's: a ``Server`` line may be another tool's."""
+        if is_from_browser(request):
+            return  # which asks for icons and the like
+        path = request.path[:LONGEST_TEXT].decode("ascii", "backslashreplace")[:LONGEST_TEXT]
+        self._recent.add(Answered(path, "", time.time(), 0.0, request.code, "", 0))
 
     async def _answer_file(self, request: Request, asked: Asked) -> None:
         if asked.file.kind is Kind.DATABASE:
@@ -412,21 +441,11 @@ def _fields(request: Request) -> dict[str, str] | None:
     return fields
 
 
-def _from_this_machine(request: Request) -> bool:
+def _is_here(request: Request) -> bool:
     client = host_of(request.client)
-    if client and not _is_loopback(client):
-        return False
-    host = request.requestHeaders.getRawHeaders("Host", [])
-    return all(_host_name(one) in _OWN_NAMES for one in host)
+    return not client or _is_loopback(client)
 
 
 @lru_cache(maxsize=64)
 def _is_loopback(address: str) -> bool:
     return ip_address(address.partition("%")[0]).is_loopback
-
-
-def _host_name(host: str) -> str:
-    name = host.strip().lower()
-    if name.startswith("["):
-        return name[1:].partition("]")[0]
-    return name.rpartition(":")[0] if ":" in name else name

@@ -184,7 +184,6 @@ class Packages(LanTestCase):
 
     def test_no_way_leads_out_of_the_folder(self) -> None:
         for path in (
-            "/",
             "/pkg",
             "/pkg/",
             "/pkg/..",
@@ -253,6 +252,53 @@ class Packages(LanTestCase):
         for name in self.shelf.asked:
             self.assertNotIn("/", name)
             self.assertFalse(name.startswith("."))
+
+
+class Visitors(LanTestCase):
+    """What a browser asks for: a page of the Internet can have it ask."""
+
+    BROWSER = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/150.0.0.0"
+    PATHS = (f"/pkg/{NAME}", "/inventory", f"/relay/extra/x86_64/{NAME}", "/db/core.db", "/x")
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.shelf.files[NAME] = DATA
+
+    def assertAllRefused(self, **headers: str) -> None:
+        for path in self.PATHS:
+            for method in ("GET", "HEAD"):
+                self.assertRefused(self.browser.ask(path, method, **headers).answer, 403)
+        self.assertEqual((self.shelf.asked, self.shelf.relayed, self.shelf.opened), ([], [], []))
+
+    def test_a_name_that_a_page_gave_this_machine_is_refused(self) -> None:
+        self.assertAllRefused(host="evil.example")
+        self.assertAllRefused(host="evil.example:19432")
+        self.assertEqual(self.lan.counters["refused 403"], 4 * len(self.PATHS))
+
+    def test_a_page_of_another_site_is_refused(self) -> None:
+        self.assertAllRefused(Origin="http://evil.example")
+        self.assertAllRefused(Origin="null")
+        self.assertAllRefused(Referer="https://evil.example/x")
+        for site in ("cross-site", "same-site"):
+            self.assertAllRefused(Sec_Fetch_Site=site)
+
+    def test_so_is_a_browser_that_does_not_say_who_had_it_ask(self) -> None:
+        self.assertAllRefused(User_Agent=self.BROWSER, host="10.0.0.1:19432")
+
+    def test_a_browser_reads_a_sentence_that_tells_nothing_of_this_machine(self) -> None:
+        for headers in ({}, {"Sec_Fetch_Site": "cross-site", "Origin": "http://evil.example"}):
+            found = self.browser.ask("/", User_Agent=self.BROWSER, **headers).answer
+            self.assertEqual((found.status, found.body), (200, lan.SENTENCE))
+            self.assertEqual(found.headers["content-type"], "text/plain; charset=utf-8")
+
+    def test_nobody_elses_page_may_read_an_answer(self) -> None:
+        for path in ("/", *self.PATHS):
+            found = self.browser.ask(path, host="10.0.0.1").answer
+            self.assertFalse([name for name in found.headers if name.startswith("access-control")])
+
+    def test_whatever_a_node_is_called_by_is_answered(self) -> None:
+        for host in ("10.0.0.1:19432", "[fe80::1%25eth0]:19432", "nas.local", "nas:19432", None):
+            self.assertEqual(self.browser.ask(f"/pkg/{NAME}", host=host).answer.status, 200, host)
 
 
 class Contents(LanTestCase):

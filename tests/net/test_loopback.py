@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.core.inventory import Content
 from flocon.core.names import Asked
-from flocon.core.recent import Recent
+from flocon.core.recent import LONGEST_TEXT, Recent
 from flocon.core.release import MIRROR_HOLD, PEER_HOLD, TRICKLE_STEP
 from flocon.core.sources import Origin, Source
 from flocon.core.syncdb import Entry
@@ -126,7 +126,8 @@ class LoopbackTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.desk = FakeDesk()
         self.clock = self.desk.reactor
-        self.face = Loopback(self.desk)
+        self.recent = Recent()
+        self.face = Loopback(self.desk, recent=self.recent)
         self.browser = Browser(self.clock, self.face)
         self.addCleanup(self.finish)
 
@@ -137,7 +138,7 @@ class LoopbackTestCase(SynchronousTestCase):
         files: list[Any] = [*self.desk.opened, *self.desk.tools.files]
         self.assertEqual([file.closed for file in files], [1] * len(files))
 
-    def get(self, path: str, **headers: str) -> Answer:
+    def get(self, path: str | bytes, **headers: str) -> Answer:
         return self.browser.get(path, **headers)
 
     def asked(self, source: Source) -> Request:
@@ -172,11 +173,41 @@ class Visitors(LoopbackTestCase):
         ):
             self.assertRefused(self.get("/check", host=host), 403)
 
+    def assertNoPage(self, **headers: str) -> None:
+        for path in (PATH, f"{PATH}.sig", DB, "/check", "/status.json", "/x", "/metrics"):
+            self.assertRefused(self.get(path, **headers), 403)
+        self.assertEqual(list(self.desk.transfers), [])
+        self.assertEqual(list(self.recent), [])
+
     def test_no_page_of_another_site_can_have_files_fetched(self) -> None:
         for site in ("cross-site", "same-site"):
-            self.assertRefused(self.get(PATH, Sec_Fetch_Site=site), 403)
-            self.assertEqual(self.get("/check", Sec_Fetch_Site=site).status, 200)
-        self.assertEqual(list(self.desk.transfers), [])
+            self.assertNoPage(Sec_Fetch_Site=site)
+
+    def test_nor_can_one_whose_browser_tells_it_otherwise(self) -> None:
+        self.assertNoPage(Origin="http://evil.example")
+        self.assertNoPage(Origin="null")
+        self.assertNoPage(Origin="http://localhost:8000")
+        self.assertNoPage(Referer="https://evil.example/http://localhost/")
+
+    def test_a_page_of_its_own_may_ask(self) -> None:
+        for headers in (
+            {"Sec_Fetch_Site": "same-origin", "Referer": "http://localhost:19433/?part=x"},
+            {"Sec_Fetch_Site": "none"},
+            {"Origin": "http://localhost:19433"},
+        ):
+            answer = self.get("/status.json", host="localhost:19433", **headers)
+            self.assertEqual(answer.status, 200)
+
+    def test_a_browser_that_does_not_say_whose_page_asks_has_no_files_fetched(self) -> None:
+        browser = {"User_Agent": "Mozilla/5.0"}
+        self.assertRefused(self.get(PATH, **browser), 403)
+        self.assertEqual(self.get("/status.json", **browser).status, 200)
+        self.browser.ask(PATH, Sec_Fetch_Site="none", **browser)
+        self.asked(MIRROR_A).whole(DATA)
+
+    def test_who_follows_a_link_from_elsewhere_reads_why_not(self) -> None:
+        found = self.get("/", Sec_Fetch_Site="cross-site")
+        self.assertEqual((found.status, found.body), (403, module.SENTENCE))
 
     def test_of_two_names_both_must_be_ours(self) -> None:
         exchange = self.browser.ask("/check", X="y\r\nHost: evil.example")
@@ -207,6 +238,16 @@ class Visitors(LoopbackTestCase):
         found = self.get("/status.json")
         self.assertEqual(found.headers["content-type"], "application/json")
         self.assertEqual(json.loads(found.body), {"peers": []})
+
+    def test_a_path_of_another_tools_is_remembered_bounded(self) -> None:
+        self.assertRefused(self.get("/repo/archlinux/core/os/x86_64/core.db"), 404)
+        self.assertRefused(self.get(b"/repo/%ff" + b"a" * 900), 404)
+        self.assertRefused(self.get("/favicon.ico", User_Agent="Mozilla/5.0"), 404)
+        first, second = self.recent
+        self.assertEqual(first.file_name, "/repo/archlinux/core/os/x86_64/core.db")
+        self.assertEqual((first.status, first.repository, first.source), (404, "", ""))
+        self.assertEqual(len(second.file_name), LONGEST_TEXT)
+        self.assertTrue(second.file_name.isascii())
 
     def test_what_pacman_never_asks_for_is_not_found(self) -> None:
         for path in ("/", "/x", f"/../{NAME}", f"/extra/os/x86_64/..%2f{NAME}", "/extra/", "/%00"):
