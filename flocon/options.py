@@ -35,6 +35,8 @@ DEFAULT_LOOPBACK = (
 )
 #: The scope in an IPv6 multicast address (RFC 4291, 2.7).
 LINK_LOCAL = 2
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_-]+)*")
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -64,11 +66,12 @@ class Peers:
     """What is done for peers.
 
     ``relays`` files are fetched at once for them; ``bandwidth`` is in bytes per second to all of
-    them together, 0 for no bound.
+    them together, 0 for no bound. ``networks`` may ask beside those of this machine's own links.
     """
 
     relays: int = 16
     bandwidth: int = 0
+    networks: tuple[Network, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,10 @@ class Settings:
     pacman_conf: Path = DEFAULT_PACMAN_CONF
     lan: str = DEFAULT_LAN
     loopback: tuple[str, ...] = DEFAULT_LOOPBACK
+    #: Networks that may ask on the loopback face as this machine does: containers, mostly.
+    loopback_clients: tuple[Network, ...] = ()
+    #: Further names by which this machine is asked for, on both faces.
+    names: tuple[str, ...] = ()
     #: Mirrors of a machine without pacman, as ``Server`` values with $repo and $arch.
     mirrors: tuple[str, ...] = ()
     debug: bool = False
@@ -245,6 +252,23 @@ def _host_name(value: Any, where: str, key: str) -> str:
     return text
 
 
+def _asked_name(value: Any, where: str, key: str) -> str:
+    text = _text(value, where, key)
+    if len(text) > 253 or not _HOST_NAME.fullmatch(text):  # noqa: PLR2004 - DNS's own bound
+        remedy = "write it without a port, like cache.example.org"
+        raise _refuse(where, key, f"{text!r} is not a host's name", remedy)
+    return text
+
+
+def _network(value: Any, where: str, key: str) -> Network:
+    text = _text(value, where, key)
+    try:
+        return ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        remedy = "write it like 10.8.0.0/16 or fd00::/8"
+        raise _refuse(where, key, f"{text!r} is not a network", remedy) from None
+
+
 def _flag(value: Any, where: str, key: str) -> bool:
     if not isinstance(value, bool):
         raise _refuse(where, key, f"is {value!r}", "write true or false")
@@ -345,6 +369,8 @@ _KEYS: Mapping[str, Any] = {
     "pacman_conf": _absolute,
     "lan": _endpoint,
     "loopback": _list(_endpoint),
+    "loopback_clients": _list(_network),
+    "names": _list(_asked_name),
     "mirrors": _list(_mirror),
     "debug": _flag,
     "relay": _flag,
@@ -352,7 +378,11 @@ _KEYS: Mapping[str, Any] = {
     "databases": _one_of("mirror", "lan"),
     "transfer": _one_of("relay", "redirect"),
     "control": _text,
-    "peers": {"relays": _number(0, 1024, int), "bandwidth": _size},
+    "peers": {
+        "relays": _number(0, 1024, int),
+        "bandwidth": _size,
+        "networks": _list(_network),
+    },
     "store": {"path": _absolute, "max_size": _size},
     "presence": {
         "group": _group(4),

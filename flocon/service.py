@@ -11,6 +11,7 @@ import platform
 import random
 import secrets
 import signal
+import socket
 import time
 from dataclasses import fields, replace
 from datetime import UTC, datetime
@@ -31,6 +32,7 @@ from flocon.core.quarantine import Quarantine
 from flocon.core.quarantine import load as load_records
 from flocon.core.standing import Standing
 from flocon.core.traffic import Traffic
+from flocon.core.visitors import Admission, lan_names, loopback_names
 from flocon.desk import PEER_CONNECT, Desk
 from flocon.errors import ConfigurationError, StoreError
 from flocon.explain import Explainer
@@ -191,12 +193,15 @@ class Node(MultiService):
                 databases=self._database_times,
                 default_port=LAN_PORT,
             ),
+            lan_names(settings.name, (*settings.names, socket.gethostname())),
         )
+        self._admission = Admission(settings.peers.networks)
         self._lan = Site(
             reactor,
             self._lan_face,
             most_connections=MOST_LAN_CONNECTIONS,
             most_per_address=MOST_LAN_PER_ADDRESS,
+            admits=self._admission.admits,
         )
         self._explainer = Explainer(
             reactor,
@@ -217,7 +222,14 @@ class Node(MultiService):
             search=self._explainer.search,
             figures=self._figures,
         )
-        loopback = Loopback(self.desk, self._explainer.questions, self.ledger, pages)
+        loopback = Loopback(
+            self.desk,
+            self._explainer.questions,
+            self.ledger,
+            pages,
+            names=loopback_names((*settings.names, *_hosts_of(settings.loopback))),
+            admission=Admission(settings.loopback_clients),
+        )
         self.ledger.busy = lambda: loopback.running
         self._loopback = Site(
             reactor,
@@ -305,6 +317,7 @@ class Node(MultiService):
         return frozenset(abilities)
 
     def _links_changed(self, links: list[Link]) -> None:
+        self._admission.links = tuple(links)
         self._multicast.set_links(links)
         self._metered.link_changed()
 
@@ -449,6 +462,7 @@ class Node(MultiService):
             name: getattr(settings, name) for name in LIVE
         }
         self._settings = self.desk.settings = replace(old, **fixed)
+        self._admission.networks = settings.peers.networks
         _set_debug(settings.debug)
         self._set_relays(self._may_relay())
         if settings.prefetch != old.prefetch:
@@ -651,6 +665,16 @@ def _listen_now(reactor: Any, description: str, site: Site) -> Any:
 def _alternatives(endpoint: str) -> list[str]:
     """Return what to listen on instead where the machine has no IPv6."""
     return [endpoint, f"tcp:{LAN_PORT}"] if endpoint == DEFAULT_LAN else [endpoint]
+
+
+def _hosts_of(endpoints: Sequence[str]) -> list[str]:
+    """Return the addresses and names of interfaces that endpoint descriptions give."""
+    hosts = []
+    for endpoint in endpoints:
+        # A colon within a value is escaped.
+        parts = endpoint.replace("\\:", "\0").split(":")
+        hosts += [part[10:].replace("\0", ":") for part in parts if part.startswith("interface=")]
+    return hosts
 
 
 def _ports_of(endpoints: Sequence[str]) -> list[int]:

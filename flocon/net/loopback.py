@@ -1,6 +1,7 @@
 """The face pacman uses, on 19433: packages, signatures, databases, status.
 
-Only for this machine: a foreign client address is refused, and so is a foreign ``Host`` (a web
+Only for this machine, and for networks that the operator names (its containers): another client's
+address is refused, and so is a foreign ``Host`` (a web
 page that rebinds its name to 127.0.0.1), and whatever another site's page asks for. Nothing here
 changes state. What to answer with is the ``Desk``'s to say; this module turns that into HTTP.
 """
@@ -11,8 +12,6 @@ import json
 import time
 from collections import OrderedDict
 from contextlib import suppress
-from functools import lru_cache
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from twisted.web import http
@@ -21,7 +20,7 @@ from twisted.web.resource import Resource
 from flocon.core.extents import parse_open_range
 from flocon.core.names import Asked, Kind, parse_path
 from flocon.core.recent import LONGEST_TEXT, MOST_ATTEMPTS, Answered, Recent
-from flocon.core.visitors import Names, loopback_names
+from flocon.core.visitors import Admission, Names, host_name, loopback_names
 from flocon.errors import FloconError, StoreError
 from flocon.net.fetch import NOT_MODIFIED
 from flocon.net.growing import send_growing, set_head
@@ -166,10 +165,13 @@ class Loopback(Resource):
         questions: Mapping[str, Question] | None = None,
         recent: Log | None = None,
         pages: Pages | None = None,
+        *,
         names: Names | None = None,
+        admission: Admission | None = None,
     ) -> None:
         super().__init__()
         self._names = names or loopback_names()
+        self._admission = admission or Admission()
         self._desk = desk
         self._questions = {path.encode(): answer for path, answer in (questions or {}).items()}
         self._recent = Recent() if recent is None else recent
@@ -188,7 +190,7 @@ class Loopback(Resource):
 
     async def _answer(self, request: Request) -> None:
         request.responseHeaders.removeHeader("Server")
-        if not _is_here(request) or not is_for(self._names, request):
+        if not self._is_admitted(request) or not self._is_meant(request):
             self._refuse(request, http.FORBIDDEN)
         elif is_from_foreign_page(request):
             self._refuse_page(request)
@@ -204,6 +206,19 @@ class Loopback(Resource):
             await self._question(request, self._questions[request.path])
         elif self._pages is None or not await self._pages.answer(request):
             await self._file(request)
+
+    def _is_admitted(self, request: Request) -> bool:
+        """Whether this machine asks, by whatever of its addresses, or a network that may."""
+        client = host_of(request.client)
+        return client == host_of(request.getHost()) or self._admission.admits(client)
+
+    def _is_meant(self, request: Request) -> bool:
+        """Whether ``Host`` is a name of this face, or the very address that was connected to."""
+        if is_for(self._names, request):
+            return True
+        address = host_of(request.getHost())
+        hosts = request.requestHeaders.getRawHeaders("Host", [])
+        return bool(address) and all(host_name(one) == address for one in hosts)
 
     def _refuse_page(self, request: Request) -> None:
         """Answer a page of another site, or who followed its link, with no more than a sentence."""
@@ -439,13 +454,3 @@ def _fields(request: Request) -> dict[str, str] | None:
             return None
         fields[name.decode("ascii", "replace")] = values[0].decode("utf-8", "replace")
     return fields
-
-
-def _is_here(request: Request) -> bool:
-    client = host_of(request.client)
-    return not client or _is_loopback(client)
-
-
-@lru_cache(maxsize=64)
-def _is_loopback(address: str) -> bool:
-    return ip_address(address.partition("%")[0]).is_loopback

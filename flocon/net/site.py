@@ -16,6 +16,8 @@ from twisted.internet.protocol import connectionDone
 from twisted.web import http, server
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from twisted.internet.interfaces import IAddress, IDelayedCall
     from twisted.python.failure import Failure
     from twisted.web.resource import IResource
@@ -121,7 +123,10 @@ class Request(server.Request):
 
 
 class Site(server.Site):
-    """A face: ``most_connections`` in all, ``most_per_address`` of one address (0: no bound)."""
+    """A face: ``most_connections`` in all, ``most_per_address`` of one address (0: no bound).
+
+    Whom ``admits`` does not admit, by address, is not talked to at all.
+    """
 
     noisy = False
 
@@ -132,12 +137,14 @@ class Site(server.Site):
         *,
         most_connections: int,
         most_per_address: int = 0,
+        admits: Callable[[str], bool] | None = None,
     ) -> None:
         super().__init__(resource, requestFactory=Request, timeout=IDLE_SECONDS, reactor=reactor)
         # Without HTTP/2's negotiating wrapper: nobody speaks it here.
         self.protocol = Channel  # type: ignore[assignment]  # takes its place in every way used
         self._most_connections = most_connections
         self._most_per_address = most_per_address
+        self._admits = admits
         self._connections: Counter[str] = Counter()
         #: What was refused or dropped, by reason.
         self.counters: Counter[str] = Counter()
@@ -150,6 +157,9 @@ class Site(server.Site):
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         address = host_of(addr)
+        if self._admits is not None and not self._admits(address):
+            self.counters["other network"] += 1
+            return None
         total = self._connections.total()
         mine = self._connections[address]
         full = self._most_per_address and mine >= self._most_per_address

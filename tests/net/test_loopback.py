@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from ipaddress import ip_network
 from typing import Any
 
 from twisted.internet import error
@@ -18,6 +19,7 @@ from flocon.core.release import MIRROR_HOLD, PEER_HOLD, TRICKLE_STEP
 from flocon.core.sources import Origin, Source
 from flocon.core.syncdb import Entry
 from flocon.core.traffic import Traffic
+from flocon.core.visitors import Admission, loopback_names
 from flocon.errors import StoreError
 from flocon.net import loopback as module
 from flocon.net.fetch import Attempt, Limits
@@ -226,6 +228,32 @@ class Visitors(LoopbackTestCase):
         }.items():
             browser = Browser(self.clock, self.face, client)
             self.assertEqual(browser.get("/check").status, status, client)
+            browser.close()
+
+    def test_this_machine_may_ask_by_any_of_its_addresses(self) -> None:
+        for address, host in (("172.17.0.1", "172.17.0.1:19433"), ("fd00::1", "[fd00::1]")):
+            browser = Browser(self.clock, self.face, address, address)
+            self.assertEqual(browser.get("/check", host=host).status, 200)
+            self.assertEqual(browser.get("/check", host="evil.example").status, 403)
+            self.assertEqual(browser.get("/check", host="10.0.0.7").status, 403)
+            browser.close()
+
+    def test_networks_that_the_operator_names_are_answered_and_nobody_else(self) -> None:
+        face = Loopback(
+            self.desk,
+            names=loopback_names(["host.docker.internal"]),
+            admission=Admission([ip_network("172.17.0.0/16")]),
+        )
+        for client, host, status in (
+            ("172.17.0.9", "172.17.0.1:19433", 200),
+            ("172.17.0.9", "host.docker.internal:19433", 200),
+            ("172.17.0.9", "evil.example", 403),
+            ("172.17.0.9", "172.17.0.9", 403),
+            ("172.18.0.9", "172.17.0.1:19433", 403),
+            ("fe80::1%docker0", "172.17.0.1", 403),
+        ):
+            browser = Browser(self.clock, face, client, "172.17.0.1")
+            self.assertEqual(browser.get("/check", host=host).status, status, (client, host))
             browser.close()
 
     def test_nothing_but_reading_is_allowed(self) -> None:

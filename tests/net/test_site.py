@@ -105,6 +105,14 @@ class SiteTests(SynchronousTestCase):
         self.assertEqual(self.lines, [])
         self.close(transport)
 
+    def test_who_is_not_admitted_is_not_talked_to_and_counted(self) -> None:
+        site = Site(self.clock, self.hello, most_connections=5, admits="10.0.0.1".__eq__)
+        self.site = site
+        self.close(self.connected("10.0.0.1"))
+        self.assertIsNone(self.connect("10.0.1.1"))
+        self.assertIsNone(self.connect("8.8.8.8"))
+        self.assertEqual(site.counters, {"other network": 2})
+
     def test_more_connections_of_one_address_than_allowed_are_counted(self) -> None:
         self.connected()
         self.connected()
