@@ -46,6 +46,7 @@ from flocon.net.fetch import (
     network_location,
     peer_agent,
 )
+from flocon.net.heads import ask_heads
 from flocon.net.transfer import Subject
 from flocon.net.transfers import Transfers
 
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from flocon.core.traffic import Traffic
     from flocon.host.cache import Cache
     from flocon.ledger import Ledger
+    from flocon.net.heads import Told
     from flocon.net.neighbourhood import Neighbourhood
     from flocon.net.transfer import Incoming, Transfer
     from flocon.options import Settings
@@ -339,6 +341,25 @@ class Desk:
         entry = self._relayed_entry(asked, etag)
         transfer = self.transfers.find(entry.file_name, entry.content) if entry else None
         return transfer if transfer is not None and transfer.fetches_itself else None
+
+    def listed(self, asked: Asked, etag: str | None) -> tuple[Content, Transfer | None] | None:
+        """Return what a peer would be relayed, and the transfer that brings it now, if one does."""
+        entry = self._relayed_entry(asked, etag)
+        return None if entry is None else (entry.content, self.coming_package(entry))
+
+    def coming_package(self, entry: Entry) -> Transfer | None:
+        """Return the transfer that brings a listed package already, whoever sends it."""
+        return self.transfers.find(entry.file_name, entry.content)
+
+    def told(self, asked: Asked, modified_since: str | None) -> Deferred[Told]:
+        """Return what a mirror says of a file without sending it."""
+        return defer.Deferred.fromCoroutine(self._told(asked, modified_since))
+
+    async def _told(self, asked: Asked, modified_since: str | None) -> Told:
+        await self._pacman.configured()
+        servers = self.servers(asked, self.entry(asked))
+        mirrors = self._mirrors(asked.file.text, servers, self.reactor.seconds())
+        return await ask_heads(self._mirror_agent, self.reactor, mirrors, modified_since)
 
     def _relayed_entry(self, asked: Asked, etag: str | None) -> Entry | None:
         """Return what is listed of a package that a peer asks for, if it may have it from here."""

@@ -25,7 +25,7 @@ from flocon.core.inventory import format_inventory
 from flocon.core.names import Kind, parse_content, parse_file_name, parse_parts
 from flocon.core.visitors import Names, lan_names
 from flocon.errors import FloconError, StoreError
-from flocon.net.growing import send_growing
+from flocon.net.growing import send_growing, tell_content
 from flocon.net.held import InMemory, send_extent, send_opened
 from flocon.net.respond import (
     finish_text,
@@ -89,6 +89,9 @@ class Shelf(Protocol):
 
     def open_database(self, file_name: str) -> Opened:
         """Open a sync database; raise StoreError where there is none, or none is shared."""
+
+    def listed(self, asked: Asked, etag: str | None) -> tuple[Content, Transfer | None] | None:
+        """Return what a peer would be relayed, and what brings it now; None where nothing is."""
 
     def relay(self, asked: Asked, etag: str | None, asker: str) -> Deferred[Transfer | None]:
         """Return what brings a listed package from this node's mirrors; None refuses."""
@@ -227,6 +230,13 @@ class Lan(Resource):
 
     async def _coming(self, request: Request, asked: Asked) -> None:
         etag = request.getHeader("If-Match")
+        if request.method == b"HEAD":
+            listed = self._shelf.listed(asked, etag)
+            if listed is None:
+                self._refuse(request, http.SERVICE_UNAVAILABLE)
+            else:
+                tell_content(request, *listed)
+            return
         if request.getHeader("Cache-Control") == "only-if-cached":
             transfer, otherwise = self._shelf.coming(asked, etag), http.GATEWAY_TIMEOUT
         else:

@@ -23,7 +23,7 @@ from flocon.core.recent import LONGEST_TEXT, MOST_ATTEMPTS, Answered, Recent
 from flocon.core.visitors import Admission, Names, host_name, loopback_names
 from flocon.errors import FloconError, StoreError
 from flocon.net.fetch import NOT_MODIFIED
-from flocon.net.growing import send_growing, set_head
+from flocon.net.growing import send_growing, set_head, tell_content
 from flocon.net.held import CONTENT_TYPE, send_opened, set_extent
 from flocon.net.respond import (
     finish_text,
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from flocon.core.sources import Source
     from flocon.core.syncdb import Entry
     from flocon.core.traffic import Traffic
+    from flocon.net.heads import Told
     from flocon.net.held import Opened
     from flocon.net.transfer import Transfer
 
@@ -107,6 +108,12 @@ class Desk(Protocol):
 
     def database(self, asked: Asked, modified_since: str | None) -> Deferred[Transfer]:
         """Return the transfer that brings a database."""
+
+    def coming_package(self, entry: Entry) -> Transfer | None:
+        """Return the transfer that brings a listed package already."""
+
+    def told(self, asked: Asked, modified_since: str | None) -> Deferred[Told]:
+        """Return what a mirror says of a file without sending it."""
 
     def status(self) -> dict[str, Any]:
         """Return what ``/status.json`` says."""
@@ -274,12 +281,42 @@ class Loopback(Resource):
         self._recent.add(Answered(path, "", time.time(), 0.0, request.code, "", 0))
 
     async def _answer_file(self, request: Request, asked: Asked) -> None:
-        if asked.file.kind is Kind.DATABASE:
+        if request.method == b"HEAD":
+            await self._head(request, asked)
+        elif asked.file.kind is Kind.DATABASE:
             await self._database(request, asked)
         elif asked.file.is_signature:
             await self._signature(request, asked)
         else:
             await self._package(request, asked)
+
+    async def _head(self, request: Request, asked: Asked) -> None:
+        """Tell of a file what is known, or what a mirror says: nobody wants its bytes."""
+        if asked.file.kind is Kind.PACKAGE:
+            entry = await self._listed(asked)
+            signature = asked.file.is_signature
+            if await self._send_held(request, asked, _content(entry), signature=signature):
+                return
+            if entry is not None and not signature:
+                self._say_source(request, "database")
+                tell_content(request, entry.content, self._desk.coming_package(entry))
+                return
+            if entry is not None and (embedded := entry.read_signature()) is not None:
+                self._say_source(request, "database")
+                self._send_bytes(request, embedded)
+                return
+        elif (asked.repository, asked.architecture, asked.file.text) in self._absent:
+            self._refuse(request, http.NOT_FOUND)
+            return
+        told = await self._desk.told(asked, request.getHeader("If-Modified-Since"))
+        if told.source is None:
+            self._refuse(request, told.status)
+            return
+        self._say_source(request, str(told.source))
+        request.setResponseCode(told.status)
+        for name, value in told.fields:
+            request.setHeader(name, value)
+        request.finish()
 
     def _refuse(self, request: Request, status: int) -> None:
         self._traffic.answers[f"refused {status}"] += 1

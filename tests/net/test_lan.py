@@ -57,6 +57,7 @@ class FakeShelf:
         self.reactor = self.tools.reactor
         self.transfers = Transfers(self.tools, sign=self.sign, publish=self.publish)
         self.relayed: list[tuple[Asked, str | None]] = []
+        self.looked_up: list[tuple[Asked, str | None]] = []
         self.lists = True
 
     def sign(self, _: Transfer) -> Deferred[bytes | None]:
@@ -98,6 +99,12 @@ class FakeShelf:
     def coming(self, asked: Asked, etag: str | None) -> Transfer | None:
         self.relayed.append((asked, etag))
         return self.transfers.find(asked.file.subject, CONTENT)
+
+    def listed(self, asked: Asked, etag: str | None) -> tuple[Content, Transfer | None] | None:
+        self.looked_up.append((asked, etag))
+        if not self.lists:
+            return None
+        return CONTENT, self.transfers.find(asked.file.subject, CONTENT)
 
     def chooser(self, *sources: Source) -> Callable[[Sequence[Attempt]], Attempt | None]:
         def choose(tried: Sequence[Attempt]) -> Attempt | None:
@@ -481,6 +488,30 @@ class Relays(LanTestCase):
         self.assertEqual(exchange.answer.body, DATA)
         self.assertEqual(len(self.shelf.tools.agent(MIRROR).requests), 1)
         self.assertEqual(self.shelf.relayed[-1][1], '"x"')
+
+    def test_a_head_tells_what_is_listed_and_begins_nothing(self) -> None:
+        for headers in ({}, {"Cache_Control": "only-if-cached"}, {"Range": "bytes=5-"}):
+            found = self.browser.ask(self.PATH, "HEAD", If_Match='"x"', **headers).answer
+            self.assertEqual((found.status, found.body), (200, b""))
+            self.assertEqual(found.headers["content-length"], str(len(DATA)))
+            self.assertEqual(found.headers["etag"], f'"{CONTENT.sha256.hex()}"')
+            self.assertNotIn("last-modified", found.headers)
+        self.assertEqual((self.shelf.relayed, self.shelf.tools.agents), ([], {}))
+        self.assertEqual(self.shelf.looked_up[0][1], '"x"')
+
+    def test_a_head_of_what_is_coming_tells_its_date_and_does_not_join(self) -> None:
+        exchange = self.browser.ask(self.PATH)
+        response = self.shelf.tools.agent(MIRROR).last.head(len(DATA), Last_Modified="today")
+        self.assertEqual(
+            self.browser.ask(self.PATH, "HEAD").answer.headers["last-modified"], "today"
+        )
+        response.send(DATA)
+        response.end()
+        self.assertEqual(exchange.answer.body, DATA)
+
+    def test_a_head_of_what_is_not_listed_is_refused_as_a_get_is(self) -> None:
+        self.shelf.lists = False
+        self.assertRefused(self.browser.ask(self.PATH, "HEAD").answer, 503)
 
     def test_a_fetch_that_fails_cuts_the_answer(self) -> None:
         exchange = self.browser.ask(self.PATH)
