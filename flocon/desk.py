@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet import defer, task
 
-from flocon.core.names import Asked, content_path, escape, parse_file_name
+from flocon.core.names import (
+    Asked,
+    Kind,
+    content_path,
+    escape,
+    mirror_root,
+    parse_file_name,
+)
 from flocon.core.redirects import Redirects
 from flocon.core.sources import (
     Dated,
@@ -488,6 +495,13 @@ class Desk:
         """Return the mirrors that may have a file, each complete but for the file's name."""
         configuration = self._pacman.configuration
         repository = asked.repository or (entry.repository if entry else "")
+        if asked.file.kind is Kind.NOTE:
+            places = (
+                (one.name, servers_for(configuration, one.name, ""))
+                for one in configuration.repositories
+            )
+            roots = (mirror_root(server, name) for name, servers in places for server in servers)
+            return tuple(dict.fromkeys(filter(None, roots)))
         if repository:
             return servers_for(configuration, repository, asked.architecture)
         every = (servers_for(configuration, one.name, "") for one in configuration.repositories)

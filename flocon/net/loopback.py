@@ -285,6 +285,8 @@ class Loopback(Resource):
             await self._head(request, asked)
         elif asked.file.kind is Kind.DATABASE:
             await self._database(request, asked)
+        elif asked.file.kind is Kind.NOTE:
+            await self._relay(request, asked)
         elif asked.file.is_signature:
             await self._signature(request, asked)
         else:

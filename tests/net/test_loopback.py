@@ -626,6 +626,16 @@ class Databases(LoopbackTestCase):
         self.assertEqual(exchange.answer.body, DATA[:10])
         self.assertEqual(exchange.answer.headers["last-modified"], THEN)
 
+    def test_every_path_of_a_mirror_is_relayed(self) -> None:
+        for path in (
+            *("/core/os/x86_64/core.db.tar.gz", "//core/os/x86_64/core.files.tar.gz.sig"),
+            *("/lastupdate", "/lastsync"),
+        ):
+            exchange = self.browser.ask(path)
+            self.asked(MIRROR_A).whole(DATA, Last_Modified=THEN)
+            self.assertEqual((exchange.answer.status, exchange.answer.body), (200, DATA), path)
+            self.assertEqual(exchange.answer.headers["last-modified"], THEN)
+
     def test_nothing_new_is_a_304_as_the_mirror_said_it(self) -> None:
         exchange = self.browser.ask(DB, If_Modified_Since=THEN)
         self.assertEqual(self.asked(MIRROR_A).header("If-Modified-Since"), THEN)
