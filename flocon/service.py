@@ -30,6 +30,7 @@ from flocon.core.names import Asked, parse_file_name
 from flocon.core.presence import Identity, Presence
 from flocon.core.quarantine import Quarantine
 from flocon.core.quarantine import load as load_records
+from flocon.core.shares import ENOUGH, share_out
 from flocon.core.standing import Standing
 from flocon.core.traffic import Traffic
 from flocon.core.visitors import Admission, lan_names, loopback_names
@@ -40,6 +41,7 @@ from flocon.host import journal
 from flocon.host.cache import Cache
 from flocon.host.identity import node_identity
 from flocon.host.interfaces import InterfaceWatch, impossible
+from flocon.host.limits import open_files, raise_open_files
 from flocon.host.memory import share_memory
 from flocon.host.metered import MeteredWatch
 from flocon.host.pacman import PacmanWatch
@@ -47,8 +49,10 @@ from flocon.host.remember import recall, remember
 from flocon.host.signals import Signals
 from flocon.host.systemd import Supervision
 from flocon.host.upgrades import pending_upgrades
+from flocon.host.users import Users
 from flocon.ledger import Ledger
 from flocon.log import logger, show_debug
+from flocon.net.accepting import Accepting
 from flocon.net.control import Control
 from flocon.net.fetch import (
     peer_agent,
@@ -85,10 +89,6 @@ __all__ = ["Node", "Options", "makeService"]
 
 #: Settings that SIGHUP changes; the others need a restart.
 LIVE = ("debug", "relay", "prefetch", "databases", "transfer", "peers")
-#: Connections to the LAN face in all and of one address; pacman's five files and a spare or two.
-MOST_LAN_CONNECTIONS = 1_024
-MOST_LAN_PER_ADDRESS = 32
-MOST_LOOPBACK_CONNECTIONS = 512
 MOST_CONTROL_CONNECTIONS = 16
 #: Transfers told of, one by one, in ``/status.json``.
 MOST_MOVING = 200
@@ -195,12 +195,15 @@ class Node(MultiService):
             ),
             lan_names(settings.name, (*settings.names, socket.gethostname())),
         )
+        shares = share_out(open_files())
+        self._users = Users()
         self._admission = Admission(settings.peers.networks)
         self._lan = Site(
             reactor,
             self._lan_face,
-            most_connections=MOST_LAN_CONNECTIONS,
-            most_per_address=MOST_LAN_PER_ADDRESS,
+            most_connections=shares.lan,
+            most_per_address=shares.lan_per_address,
+            most_per_network=shares.lan_per_network,
             admits=self._admission.admits,
         )
         self._explainer = Explainer(
@@ -234,7 +237,9 @@ class Node(MultiService):
         self._loopback = Site(
             reactor,
             loopback,
-            most_connections=MOST_LOOPBACK_CONNECTIONS,
+            most_connections=shares.loopback,
+            most_per_user=shares.loopback_per_user,
+            user_of=self._users.user_of,
         )
         self._prefetch = Prefetch(
             reactor,
@@ -281,7 +286,9 @@ class Node(MultiService):
         for endpoint in endpoints:
             for description in _alternatives(endpoint):
                 try:
-                    self._ports.append(_listen_now(self._reactor, description, site))
+                    port = _listen_now(self._reactor, description, site)
+                    Accepting(self._reactor, site.counters).watch(port)
+                    self._ports.append(port)
                     break
                 except (CannotListenError, OSError, ValueError) as error:
                     problems.append(f"{description}: {error}")
@@ -383,6 +390,7 @@ class Node(MultiService):
             await defer.maybeDeferred(port.stopListening)
         self._ports.clear()
         self._lan_face.close()
+        self._users.close()
         self.neighbourhood.stop()
         await self.desk.stop()
         await self._inventory_pool.closeCachedConnections()
@@ -633,6 +641,7 @@ def makeService(options: Options) -> Node:
     from twisted.internet import reactor  # noqa: PLC0415 - twistd installs it first
 
     share_memory()
+    raise_open_files(ENOUGH)
     return Node(reactor, options.settings, lambda: load(options.given))
 
 
