@@ -23,6 +23,7 @@ from flocon.core.names import (
     parse_file_name,
 )
 from flocon.core.redirects import Redirects
+from flocon.core.relays import Relays
 from flocon.core.sources import (
     Dated,
     Holder,
@@ -54,6 +55,7 @@ from flocon.net.fetch import (
     peer_agent,
 )
 from flocon.net.heads import ask_heads
+from flocon.net.relaying import Relaying
 from flocon.net.transfer import Subject
 from flocon.net.transfers import Transfers
 
@@ -208,6 +210,9 @@ class Desk:
         self.peer_agent, self._peer_pool = peer_agent(reactor, PEER_CONNECT)
         self._mirror_agent, self._mirror_pool = mirror_agent(reactor, MIRROR_CONNECT)
         self.transfers = Transfers(self, sign=self._sign, publish=self._publish)
+        self.relaying = Relaying(
+            reactor, Relays(settings.peers.relayed_per_day), lambda: ledger.savings.wan_rate
+        )
         self._redirects = Redirects()
         self._keyring: tuple[Path, Keyring] | None = None
         #: Who gave a database last, by its request: its signature comes from there too.
@@ -375,15 +380,12 @@ class Desk:
 
     def _begin_relay(self, asked: Asked, entry: Entry, asker: str) -> Transfer | None:
         """Fetch from the mirrors alone: a request is never passed on to another peer."""
-        begun_by = [transfer.begun_by for transfer in self.transfers if transfer.begun_by]
-        most = self.settings.peers.relays
-        # One asker leaves half of it to the others.
-        if len(begun_by) >= most or begun_by.count(asker) >= (most + 1) // 2:
+        if not self.relaying.admits(asker, self.settings.peers.relays):
             return None
         name = entry.file_name
         chooser = self._chooser(name, self.servers(asked, entry), None)
         transfer = self.transfers.join(Subject(name, entry.content), chooser)
-        transfer.begun_by = asker
+        self.relaying.begin(transfer, asker)
         return transfer
 
     def from_mirrors(self, asked: Asked, modified_since: str | None) -> Transfer:
@@ -687,6 +689,7 @@ class Desk:
 
     async def stop(self) -> None:
         self.transfers.stop()
+        self.relaying.stop()
         await self._peer_pool.closeCachedConnections()
         await self._mirror_pool.closeCachedConnections()
 

@@ -67,11 +67,14 @@ class Peers:
 
     ``relays`` files are fetched at once for them; ``bandwidth`` is in bytes per second to all of
     them together, 0 for no bound. ``networks`` may ask beside those of this machine's own links.
+    ``relayed_per_day`` bytes are fetched for one of them in a day, and four times as many for all;
+    0 for no bound.
     """
 
     relays: int = 16
     bandwidth: int = 0
     networks: tuple[Network, ...] = ()
+    relayed_per_day: int = 16 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,6 +385,7 @@ _KEYS: Mapping[str, Any] = {
         "relays": _number(0, 1024, int),
         "bandwidth": _size,
         "networks": _list(_network),
+        "relayed_per_day": _size,
     },
     "store": {"path": _absolute, "max_size": _size},
     "presence": {

@@ -471,6 +471,7 @@ class Node(MultiService):
         }
         self._settings = self.desk.settings = replace(old, **fixed)
         self._admission.networks = settings.peers.networks
+        self.desk.relaying.relays.a_day = settings.peers.relayed_per_day
         _set_debug(settings.debug)
         self._set_relays(self._may_relay())
         if settings.prefetch != old.prefetch:
@@ -593,6 +594,11 @@ class Node(MultiService):
                 }
                 for record in self.quarantine.all(time.time())
             ],
+            "relays": {
+                "running": len(self.desk.relaying.relays),
+                "fetched_bytes": self.desk.relaying.relays.fetched_bytes,
+                "wasted_bytes": self.desk.relaying.relays.wasted_bytes,
+            },
             "answers": dict(traffic.answers),
             "transfers": len(list(self.desk.transfers)),
             "moving": [_moving(transfer) for transfer in islice(self.desk.transfers, MOST_MOVING)],
@@ -616,7 +622,10 @@ class Node(MultiService):
 
     def _figures(self) -> Figures:
         """Return what ``/metrics`` says."""
-        return self.ledger.figures(self.status(), self._lan_face.counters + self._lan.counters)
+        return self.ledger.figures(
+            self.status(),
+            self._lan_face.counters + self._lan.counters + self.desk.relaying.relays.counters,
+        )
 
     def _peer_status(self, peer: Peer, now: float) -> dict[str, Any]:
         record = self.quarantine.record(peer.node, peer.address, time.time())

@@ -36,6 +36,7 @@ control = "/run/flocon/control"
 relays = 3
 bandwidth = "5M"
 networks = ["10.8.0.0/16"]
+relayed_per_day = "2G"
 [store]
 path = "/srv/flocon"
 max_size = "20G"
@@ -107,7 +108,7 @@ class Merging(OptionsTestCase):
                 databases="lan",
                 transfer="redirect",
                 control="/run/flocon/control",
-                peers=module.Peers(3, 5 << 20, (ip_network("10.8.0.0/16"),)),
+                peers=module.Peers(3, 5 << 20, (ip_network("10.8.0.0/16"),), 2 << 30),
                 store=module.Store(Path("/srv/flocon"), 20 << 30),
                 presence=module.Presence(
                     "239.1.2.3", "ff02::1234", 5000, 0.5, ("eth0", "10.0.0.1")

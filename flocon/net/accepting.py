@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from twisted.logger import Logger
+from twisted.logger import ILogObserver, Logger
+from zope.interface import implementer
 
 from flocon.log import logger
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 PAUSE = 60.0
 
 
+@implementer(ILogObserver)
 class Accepting:
     """Takes the place of a port's log observer; ``counters`` gets ``not accepted``."""
 

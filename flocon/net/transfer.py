@@ -53,7 +53,7 @@ MOVE_SECONDS = 0.04
 #: Seconds a transfer goes on when nobody follows it any more: pacman may come back.
 GRACE = 15.0
 #: The same for one that was begun for a peer, so that asking and leaving cannot keep the WAN busy.
-GRACE_FOR_PEERS = 2.0
+GRACE_FOR_PEERS = 0.0
 
 
 class Incoming(Protocol):
@@ -160,6 +160,8 @@ class Transfer:
         self._retired = False
         #: The address of the peer for which it was begun: such transfers are counted.
         self.begun_by = ""
+        #: How many bytes its furthest reader was given, also when that has gone.
+        self.taken = 0
         #: The first byte (or a 304) is there; fails if no source had the file.
         self.begun: Outcome[None] = Outcome()
         #: The file is whole and right; fails if that cannot be.
@@ -193,6 +195,16 @@ class Transfer:
     def fetches_itself(self) -> bool:
         """Whether its bytes come from a mirror or a holder now, or are all there."""
         return self.finished.known or (self._asking is not None and not self._asking.relayed)
+
+    @property
+    def followed(self) -> bool:
+        """Whether anybody reads it."""
+        return bool(self._readers)
+
+    @property
+    def followed_here(self) -> bool:
+        """Whether this machine's own pacman is among its readers."""
+        return any(not reader.verifies for reader in self._readers)
 
     @property
     def not_modified(self) -> bool:
@@ -714,7 +726,7 @@ class Reader:
         self.transfer = transfer
         self.start = start
         self.position = start
-        self._verifies = verifies
+        self.verifies = verifies
         self._clock = transfer._clock  # noqa: SLF001
         self._since = self._clock.seconds()
         self._timer: IDelayedCall | None = None
@@ -732,7 +744,7 @@ class Reader:
             return position
         waited = self._clock.seconds() - self._since
         progress = transfer.progress(self.start, position, waited)
-        if self._verifies:
+        if self.verifies:
             return progress.arrived
         return release.release(progress, position)
 
@@ -742,6 +754,7 @@ class Reader:
 
     def sent(self, count: int) -> None:
         self.position += count
+        self.transfer.taken = max(self.transfer.taken, self.position - self.start)
 
     def attach(self, poke: Callable[[], None], abort: Callable[[], None]) -> None:
         """Have ``poke`` called when more may go, and ``abort`` when nothing right can follow."""
@@ -769,7 +782,7 @@ class Reader:
     def _arm(self) -> None:
         """Wake up when time alone lets more go."""
         self._timer = None
-        if self._verifies or self.transfer.finished.known:
+        if self.verifies or self.transfer.finished.known:
             return
         waited = self._clock.seconds() - self._since
         if not self.transfer.subject.verifiable and waited >= release.MIRROR_HOLD:

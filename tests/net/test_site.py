@@ -74,7 +74,8 @@ class SiteTests(SynchronousTestCase):
 
     def test_a_small_body_is_read_over_and_the_request_answered(self) -> None:
         bodies: list[bytes] = []
-        self.hello.rendering = lambda: bodies.append(self.hello.requests[-1].content.read())
+        requests: list[Any] = self.hello.requests
+        self.hello.rendering = lambda: bodies.append(requests[-1].content.read())
         transport = self.connected()
         head = b"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % LARGEST_BODY
         transport.channel.dataReceived(head + bytes(LARGEST_BODY - 1))
