@@ -9,11 +9,13 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet import defer, task
 
+from flocon.core.doubts import Doubts
 from flocon.core.names import (
     Asked,
     Kind,
@@ -21,6 +23,14 @@ from flocon.core.names import (
     escape,
     mirror_root,
     parse_file_name,
+)
+from flocon.core.patience import (
+    MOST_PEERS,
+    PACMAN,
+    PEERS,
+    Pace,
+    peers_come_last,
+    stagger,
 )
 from flocon.core.redirects import Redirects
 from flocon.core.relays import Relays
@@ -56,6 +66,7 @@ from flocon.net.fetch import (
 )
 from flocon.net.heads import ask_heads
 from flocon.net.relaying import Relaying
+from flocon.net.staggered import first_good
 from flocon.net.transfer import Subject
 from flocon.net.transfers import Transfers
 
@@ -75,21 +86,21 @@ if TYPE_CHECKING:
     from flocon.ledger import Ledger
     from flocon.net.heads import Told
     from flocon.net.neighbourhood import Neighbourhood
-    from flocon.net.transfer import Incoming, Transfer
+    from flocon.net.transfer import Choose, Incoming, Mirrors, Transfer
     from flocon.options import Settings
 
-#: A peer answers within its LAN's round trip, or is asked no more for a while.
+#: A peer answers within its LAN's round trip.
 PEER_CONNECT = 0.8
-PEER_LIMITS = Limits(first_byte=2.5, stall=2.5, step=8 << 10)
-#: An owner waits for its mirrors itself, and may have to change to another of them.
-RELAY_LIMITS = Limits(first_byte=2.5, stall=2.5, step=2 << 10)
-MIRROR_CONNECT = 2.5
-MIRROR_LIMITS = Limits(first_byte=2.5, stall=2.5, step=1 << 10)
-#: The second time round a mirror gets longer and may drip: there is nobody better. But pacman
-#: waits 10 s in all for the first byte.
-PATIENT_FIRST_BYTE = 4.0
-PATIENT_STALL = 4.0
-PACMAN_PATIENCE = 8.5
+MIRROR_CONNECT = 8.0
+#: Who is slow gets company long before (``core.patience``): these end what nobody can better.
+PEER_LIMITS = Limits(first_byte=PACMAN, stall=PACMAN)
+MIRROR_LIMITS = Limits(first_byte=PACMAN, stall=PACMAN)
+#: An owner that is asked for what it fetches already says at once whether it does.
+LOOK_LIMITS = Limits(first_byte=0.6, stall=PACMAN)
+#: Small files are asked of a few, each some time after the one before; in seconds.
+SMALL_LIMITS = Limits(first_byte=PACMAN, stall=PACMAN)
+PEERS_STAGGER = 0.5
+SIGNATURE_PATIENCE = PACMAN - PEERS
 #: Owners asked, one after the other, before this node turns to the mirrors itself.
 MOST_OWNERS = 3
 #: An owner that follows another owner itself looks again so often, after so many seconds.
@@ -130,22 +141,34 @@ class Reporter:
         self._standing = standing
         self._traffic = traffic
         self._offence = offence
+        self._doubts = Doubts()
 
     def began(self, source: Source) -> None:
         self._standing.began(source.key)
         self._ledger.began(source.origin)
 
     def ended(self, source: Source, size: int, seconds: float, failure: SourceError | None) -> None:
-        self._standing.ended(source.key)
-        self._ledger.ended(source.origin, size, seconds)
-        if source.origin is Origin.PEER:
-            self._traffic.from_peers_bytes += size
-        else:
-            self._traffic.from_mirrors_bytes += size
+        self.left(source, size, seconds)
         if failure is None:
             self._standing.succeeded(source.key, size, seconds)
         elif _is_at_fault(source, size, failure):
             self._standing.failed(source.key, self._reactor.seconds())
+
+    def left(self, source: Source, size: int, seconds: float) -> None:
+        """Take note of what came of a source that nothing more was wanted of."""
+        self._standing.ended(source.key)
+        self._ledger.ended(source.origin, size, seconds)
+        self.took(source, size)
+
+    def took(self, source: Source, size: int) -> None:
+        if source.origin is Origin.PEER:
+            self._traffic.from_peers_bytes += size
+        else:
+            self._traffic.from_mirrors_bytes += size
+
+    def slow(self, source: Source) -> None:
+        """Have a source that another had to help asked after others for a while."""
+        self._standing.failed(source.key, self._reactor.seconds())
 
     def contradicted(self, file_name: str, contributors: Sequence[Source]) -> None:
         self._log.warn(
@@ -153,12 +176,16 @@ class Reporter:
             file=file_name,
             sources=", ".join(map(str, contributors)),
         )
+        now = self._reactor.seconds()
         for source in contributors:
-            self._standing.failed(source.key, self._reactor.seconds())
-        only = contributors[0] if len(contributors) == 1 else None
-        # Of several it cannot be told which one it was; and an owner passes on what a mirror sent.
-        if only is not None and only.origin is Origin.PEER and not only.relayed:
-            self._offence(only, f"wrong bytes for {file_name}")
+            self._standing.failed(source.key, now)
+        peers = [source for source in contributors if source.origin is Origin.PEER]
+        for peer in peers:
+            # Of several it cannot be told which one it was; and an owner passes on what a mirror
+            # sent. But not time and again.
+            beyond_doubt = len(contributors) == 1 and not peer.relayed
+            if beyond_doubt or self._doubts.note(peer.key, now):
+                self._offence(peer, f"wrong bytes for {file_name}")
 
 
 def _is_at_fault(source: Source, size: int, failure: SourceError) -> bool:
@@ -202,6 +229,7 @@ class Desk:
         #: Since when it fetches what it can now.
         self.able_since = reactor.seconds()
         self.traffic = traffic
+        self.pace = Pace()
         self.reporter = Reporter(reactor, standing, traffic, ledger, offence)
         self._pacman = pacman
         self._cache = cache
@@ -265,19 +293,23 @@ class Desk:
         """
         servers = self.servers(asked, entry)
         name = asked.file.text
+        mirrors_alone = self._chooser(name, servers, None), self._mirrors_of(name, servers)
         if entry is None:
-            return self.transfers.alone(Subject(name), self._chooser(name, servers, None))
+            return self.transfers.alone(Subject(name), *mirrors_alone)
         running = self.transfers.find(name, entry.content)
         if (
             start > MOST_FETCHED_AGAIN
             and running is None
             and not self._neighbourhood.holding(entry.file_name, entry.content)
         ):
-            subject = Subject(name, start=start)
-            return self.transfers.alone(subject, self._chooser(name, servers, None))
-        return self.transfers.join(
-            Subject(name, entry.content), self._chooser(name, servers, entry)
-        )
+            return self.transfers.alone(Subject(name, start=start), *mirrors_alone)
+        # Others may follow what was begun for them: two owners must not wait for each other.
+        relays = not (running and running.begun_by)
+        terms = self._chooser(name, servers, entry, relays=relays), self._mirrors_of(name, servers)
+        if running is None:
+            return self.transfers.join(Subject(name, entry.content), *terms)
+        running.widen(*terms)
+        return running
 
     @property
     def redirects(self) -> bool:
@@ -383,8 +415,12 @@ class Desk:
         if not self.relaying.admits(asker, self.settings.peers.relays):
             return None
         name = entry.file_name
-        chooser = self._chooser(name, self.servers(asked, entry), None)
-        transfer = self.transfers.join(Subject(name, entry.content), chooser)
+        servers = self.servers(asked, entry)
+        transfer = self.transfers.join(
+            Subject(name, entry.content),
+            self._chooser(name, servers, None),
+            self._mirrors_of(name, servers),
+        )
         self.relaying.begin(transfer, asker)
         return transfer
 
@@ -392,7 +428,9 @@ class Desk:
         name = asked.file.text
         servers = self.servers(asked, None)
         subject = Subject(name, modified_since=modified_since)
-        return self.transfers.alone(subject, self._chooser(name, servers, None))
+        return self.transfers.alone(
+            subject, self._chooser(name, servers, None), self._mirrors_of(name, servers)
+        )
 
     def database(self, asked: Asked, modified_since: str | None) -> Deferred[Transfer]:
         """Return the transfer that brings a database: from the mirrors, or as the operator lets."""
@@ -435,7 +473,7 @@ class Desk:
             asked_already = [attempt.source for attempt in tried]
             for source in without_delay(order, waited):
                 if source not in asked_already:
-                    return Attempt(source, _limits(source))
+                    return Attempt(source, _limits(source, waited))
             return _once_more(mirrors, tried, waited)
 
         subject = Subject(
@@ -466,7 +504,7 @@ class Desk:
         peers = [
             peer
             for peer in self._neighbourhood.sharing(repository)
-            if not self._standing.demoted(peer.node, self.reactor.seconds())
+            if not self._standing.demoted(peer.address, self.reactor.seconds())
         ]
         digests = [dict(peer.databases)[repository] for peer in peers]
         chosen = [peers[place] for place in sample_databases(digests, MOST_DATABASES)]
@@ -509,16 +547,28 @@ class Desk:
         every = (servers_for(configuration, one.name, "") for one in configuration.repositories)
         return tuple(dict.fromkeys(server for servers in every for server in servers))
 
+    def _mirrors_of(self, name: str, servers: Sequence[str]) -> Mirrors:
+        return lambda: self._mirrors(name, servers, self.reactor.seconds())
+
     def _chooser(
-        self, name: str, servers: Sequence[str], entry: Entry | None
-    ) -> Callable[[Sequence[Attempt]], Attempt | None]:
+        self, name: str, servers: Sequence[str], entry: Entry | None, *, relays: bool = True
+    ) -> Choose:
         began = self.reactor.seconds()
 
         def choose(tried: Sequence[Attempt]) -> Attempt | None:
             # Once bytes came, pacman's patience is as it was when the last one did.
             since = max([began, *(attempt.heard for attempt in tried)])
-            waited = self.reactor.seconds() - since
-            return self._next(name, servers, entry, tried, waited)
+            now = self.reactor.seconds()
+            failed = [one for one in tried if isinstance(one.failure, Contradicted)]
+            contradictions = sum(one.source.origin is Origin.PEER for one in failed)
+            order = self.candidates(
+                name,
+                servers,
+                entry,
+                relays=relays,
+                peers_last=peers_come_last(now - since, contradictions, now - began),
+            )
+            return self._next(name, servers, order, tried, now - since)
 
         return choose
 
@@ -526,21 +576,20 @@ class Desk:
         self,
         name: str,
         servers: Sequence[str],
-        entry: Entry | None,
+        order: Iterator[Source],
         tried: Sequence[Attempt],
         waited: float,
     ) -> Attempt | None:
         began = time.perf_counter()
-        asked = [attempt.source for attempt in tried]
-        left = (one for one in self.candidates(name, servers, entry) if one not in asked)
         now = self.reactor.seconds()
+        left = _left(order, tried)
         if name.endswith(".sig") and _missing(tried):
             # A signature that one mirror lacks is not waited for at another that may be dead.
             left = (one for one in left if not self._standing.demoted(one.key, now))
         source = next(left, None)
         self._ledger.look_ups.add(time.perf_counter() - began)
         if source is not None:
-            return Attempt(source, _limits(source))
+            return Attempt(source, _limits(source, waited))
         return _once_more(self._mirrors(name, servers, now), tried, waited)
 
     def order(self, name: str, servers: Sequence[str], entry: Entry | None) -> list[Source]:
@@ -548,14 +597,22 @@ class Desk:
         return list(self.candidates(name, servers, entry))
 
     def candidates(
-        self, name: str, servers: Sequence[str], entry: Entry | None
+        self,
+        name: str,
+        servers: Sequence[str],
+        entry: Entry | None,
+        *,
+        relays: bool = True,
+        peers_last: bool = False,
     ) -> Iterator[Source]:
         """Yield whom to ask for a file, one after the other; mostly the first one does.
 
-        Peers only for what is listed: holders, then owners, then the mirrors, then those holders
-        that failed lately.
+        Peers only for what is listed: holders, then owners (where it may be had through them), then
+        the mirrors, then those holders that failed lately.
         """
         now = self.reactor.seconds()
+        if peers_last:
+            yield from self._mirrors(name, servers, now)
         last: list[Source] = []
         if entry is not None:
             for source in self._holders(name, entry, now):
@@ -563,15 +620,17 @@ class Desk:
                     last.append(source)
                 else:
                     yield source
-            yield from self._owners(entry)
-        yield from self._mirrors(name, servers, now)
+            if relays:
+                yield from self._owners(entry)
+        if not peers_last:
+            yield from self._mirrors(name, servers, now)
         yield from last
 
     def _holders(self, name: str, entry: Entry, now: float) -> Iterator[Source]:
         peers = {
             peer.node: peer for peer in self._neighbourhood.holding(entry.file_name, entry.content)
         }
-        holders = [Holder(node, near=True) for node in peers]
+        holders = [Holder(node, near=True, key=peer.address) for node, peer in peers.items()]
         for holder in rank_holders(holders, name, self._standing, now):
             yield _peer_source(peers[holder.node], name)
 
@@ -582,7 +641,7 @@ class Desk:
         able = {
             peer.node: peer
             for peer in self._neighbourhood.able(entry.repository)
-            if not self._standing.demoted(peer.node, now)
+            if not self._standing.demoted(peer.address, now)
         }
         nodes = [*able, own] if self.relays else list(able)
         ranked = rank_owners(nodes, entry.file_name)
@@ -628,40 +687,61 @@ class Desk:
     ) -> bytes | None:
         """Return what a holder has for a signature, if pacman's keyring says that it is right."""
         now = self.reactor.seconds()
-        others = [one for one in self._holders(entry.file_name, entry, now) if one != source]
-        for holder in [source, *others[:2]]:
-            try:
-                signature = await self._small(holder, PEER_LIMITS)
-            except SourceError:
-                continue
+        others = [
+            one for one in self._holders(entry.file_name, entry, now) if one.key != source.key
+        ]
+
+        async def ask(holder: Source) -> bytes:
+            signature = await self._small(holder, SMALL_LIMITS)
             verdict = await self._pacman_keyring().verify(transfer.incoming.fileno(), signature)
             if verdict is Verdict.GOOD:
                 return signature
             if verdict is Verdict.BAD:
                 self.reporter.contradicted(entry.file_name + ".sig", [holder])
-        return None
+            raise Contradicted(holder.label, f"has no good signature of {entry.file_name}")
+
+        tries = [partial(ask, holder) for holder in (source, *others[:2])]
+        try:
+            return await first_good(self.reactor, tries, stagger=PEERS_STAGGER, patience=PEERS)
+        except SourceError:
+            return None
 
     async def _mirrors_signature(self, transfer: Transfer, entry: Entry) -> bytes | None:
-        """Return what the first mirror has that does not plainly belong to something else."""
+        """Return what a mirror has that does not plainly belong to something else.
+
+        None where those that answer have none: one that may be dead is not waited for then.
+        """
         name = entry.file_name
-        configuration = self._pacman.configuration
-        servers = servers_for(configuration, entry.repository, "")
-        failure: SourceError | None = None
-        for source in self._mirrors(name, servers, self.reactor.seconds()):
+        now = self.reactor.seconds()
+        mirrors = self._mirrors(
+            name, servers_for(self._pacman.configuration, entry.repository, ""), now
+        )
+        failures: list[SourceError] = []
+
+        async def ask(mirror: Source) -> bytes:
             try:
-                signature = await self._small(source, MIRROR_LIMITS)
+                signature = await self._small(mirror, SMALL_LIMITS)
                 verdict = await self._pacman_keyring().verify(transfer.incoming.fileno(), signature)
-                if verdict is not Verdict.BAD:
-                    return signature
-                failure = Contradicted(source.label, f"has a wrong signature of {name}")
-            except Refused as refused:
-                if refused.status != 404:  # noqa: PLR2004
-                    failure = refused
-            except SourceError as error:
-                failure = error
-        if failure is not None:
-            raise failure
-        return None
+                if verdict is Verdict.BAD:
+                    raise Contradicted(mirror.label, f"has a wrong signature of {name}")
+            except SourceError as failure:
+                failures.append(failure)
+                raise
+            return signature
+
+        alive = [one for one in mirrors if not self._standing.demoted(one.key, now)]
+        tries = [partial(ask, mirror) for mirror in alive or mirrors]
+        try:
+            return await first_good(
+                self.reactor,
+                tries,
+                stagger=stagger(len(tries)),
+                patience=SIGNATURE_PATIENCE,
+            )
+        except SourceError as failure:
+            if mirrors and len(failures) == len(tries) and all(map(_is_missing, failures)):
+                return None
+            raise next((one for one in failures if not _is_missing(one)), failure) from None
 
     async def _small(self, source: Source, limits: Limits) -> bytes:
         wanted = Wanted(source.url + ".sig", source.label)
@@ -699,29 +779,39 @@ def _once_more(
 ) -> Attempt | None:
     """Return a mirror that was slow, to be asked again with more patience, if there is time."""
     asked = [attempt.source for attempt in tried]
-    patience = min(PATIENT_FIRST_BYTE, PACMAN_PATIENCE - waited)
+    patience = PACMAN - waited
     slow = {one.source for one in tried if isinstance(one.failure, (Stalled, Broken))}
-    again = [one for one in mirrors if one in slow and asked.count(one) < MOST_TRIES]
+    active = {attempt.source for attempt in tried if attempt.failure is None}
+    again = [
+        one
+        for one in mirrors
+        if one in slow and one not in active and asked.count(one) < MOST_TRIES
+    ]
     if again and patience > 1:
         source = min(again, key=asked.count)
-        return Attempt(source, Limits(first_byte=patience, stall=PATIENT_STALL))
+        return Attempt(source, _limits(source, waited))
     return None
 
 
 def _missing(tried: Sequence[Attempt]) -> bool:
     """Return whether a source answered that it has no such file."""
-    refusals = [one.failure for one in tried if isinstance(one.failure, Refused)]
-    return any(refused.status == 404 for refused in refusals)  # noqa: PLR2004
+    return any(_is_missing(one.failure) for one in tried)
+
+
+def _is_missing(failure: SourceError | None) -> bool:
+    return isinstance(failure, Refused) and failure.status == 404  # noqa: PLR2004
 
 
 def _peer_source(peer: Peer, file_name: str) -> Source:
     place = f"{literal_host(peer.address)}:{peer.port}"
-    return Source(Origin.PEER, peer.node, peer.address, f"http://{place}/pkg/{escape(file_name)}")
+    url = f"http://{place}/pkg/{escape(file_name)}"
+    return Source(Origin.PEER, peer.address, peer.address, url, node=peer.node)
 
 
 def _database_source(peer: Peer, file_name: str) -> Source:
     place = f"{literal_host(peer.address)}:{peer.port}"
-    return Source(Origin.PEER, peer.node, peer.address, f"http://{place}/db/{escape(file_name)}")
+    url = f"http://{place}/db/{escape(file_name)}"
+    return Source(Origin.PEER, peer.address, peer.address, url, node=peer.node)
 
 
 def _request_of(asked: Asked) -> tuple[str, str, str]:
@@ -741,13 +831,33 @@ def _owner_source(peer: Peer, entry: Entry) -> Source:
     # The architecture only matters to nodes whose mirrors are not resolved by pacman.conf.
     architecture = _architecture(entry.file_name)
     path = f"/relay/{entry.repository}/{architecture}/{escape(entry.file_name)}"
-    return Source(Origin.PEER, peer.node, peer.address, f"http://{place}{path}", relayed=True)
+    url = f"http://{place}{path}"
+    return Source(Origin.PEER, peer.address, peer.address, url, relayed=True, node=peer.node)
 
 
-def _limits(source: Source) -> Limits:
-    if source.relayed:
-        return RELAY_LIMITS
-    return PEER_LIMITS if source.origin is Origin.PEER else MIRROR_LIMITS
+def _limits(source: Source, waited: float) -> Limits:
+    """Return how long a source may take that nobody can better; ``waited`` is pacman's already."""
+    if source.only_if_cached:
+        return LOOK_LIMITS
+    limits = PEER_LIMITS if source.origin is Origin.PEER else MIRROR_LIMITS
+    return replace(limits, first_byte=max(1.0, limits.first_byte - waited))
+
+
+def _left(order: Iterator[Source], tried: Sequence[Attempt]) -> Iterator[Source]:
+    """Leave out who was asked, and who is being asked: by address, and not too many peers."""
+    asked = {_asked_as(attempt.source) for attempt in tried}
+    active = {attempt.source.key for attempt in tried if attempt.failure is None}
+    peers = sum(attempt.source.origin is Origin.PEER for attempt in tried)
+    for source in order:
+        if _asked_as(source) in asked or source.key in active:
+            continue
+        if source.origin is Origin.PEER and peers >= MOST_PEERS:
+            continue
+        yield source
+
+
+def _asked_as(source: Source) -> tuple[str, bool, bool]:
+    return source.key, source.relayed, source.only_if_cached
 
 
 def _mirror_source(server: str, file_name: str) -> Source:

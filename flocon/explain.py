@@ -226,7 +226,7 @@ class Explainer:
     def _candidate(self, source: Source, entry: Entry | None) -> dict[str, Any]:
         now = self._reactor.seconds()
         failing = self._standing.demoted(source.key, now)
-        peer = self._presence.peer(source.key) if source.origin is Origin.PEER else None
+        peer = self._presence.peer(source.node) if source.origin is Origin.PEER else None
         role = "mirror"
         if source.origin is Origin.PEER:
             role = "owner" if source.relayed else "holder"
@@ -250,7 +250,7 @@ class Explainer:
         others: Mapping[tuple[str, Content], Sequence[str]],
     ) -> list[dict[str, Any]]:
         """Tell of each peer that could have been meant, and why it is not asked."""
-        asked = {source.key for source in order}
+        asked = {source.node for source in order}
         holding = {
             node: content
             for (file, content), nodes in others.items()
@@ -274,7 +274,7 @@ class Explainer:
             return "holds other bytes under this name than the sync database lists"
         if not any(one.node == peer.node for one in self._neighbourhood.able(entry.repository)):
             return f"does not hold it, and does not fetch [{entry.repository}] for others"
-        if self._standing.demoted(peer.node, self._reactor.seconds()):
+        if self._standing.demoted(peer.address, self._reactor.seconds()):
             return "does not hold it, and failed lately"
         return "does not hold it, and comes behind this node as the one to fetch it"
 

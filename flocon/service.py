@@ -492,7 +492,7 @@ class Node(MultiService):
         return self.quarantine.record(peer.node, peer.address, time.time()) is not None
 
     def _offence(self, source: Source, why: str) -> None:
-        record = self.quarantine.offence(source.key, source.label, time.time(), why)
+        record = self.quarantine.offence(source.node, source.label, time.time(), why)
         self._log.warn(
             "{address} is in quarantine for {minutes:.0f} minutes: {why}",
             address=source.label,
@@ -630,7 +630,7 @@ class Node(MultiService):
     def _peer_status(self, peer: Peer, now: float) -> dict[str, Any]:
         record = self.quarantine.record(peer.node, peer.address, time.time())
         replica = self.neighbourhood.holders.replica(peer.node)
-        demoted = self._standing.demoted(peer.node, now)
+        demoted = self._standing.demoted(peer.address, now)
         return {
             "node": peer.node,
             "name": peer.name,

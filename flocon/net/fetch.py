@@ -71,7 +71,7 @@ class Limits:
 class Attempt:
     """One source to be tried, and how patiently; ``failure`` is what came of it.
 
-    ``heard`` is when, in the clock's seconds, the last byte of the file came before that; 0: none.
+    ``heard`` is when, in the clock's seconds, bytes of the file came last that counted; 0: never.
     """
 
     source: Source
@@ -393,7 +393,7 @@ class _Body(TwistedProtocol):
         try:
             self._sink.write(self._position, data)
         except Enough:
-            self._end = end
+            self._end = self._position = end
             self._end_connection()
         except FloconError as failure:
             self._fail(failure)

@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from flocon.core.inventory import Content
 from flocon.core.names import Asked
 from flocon.core.recent import LONGEST_TEXT, Recent
-from flocon.core.release import MIRROR_HOLD, PEER_HOLD, TRICKLE_STEP
+from flocon.core.release import LAST_RESORT, MIRROR_HOLD, TRICKLE_STEP
 from flocon.core.sources import Origin, Source
 from flocon.core.syncdb import Entry
 from flocon.core.traffic import Traffic
@@ -342,7 +342,7 @@ class ComingPackages(LoopbackTestCase):
         self.desk.sources = (PEER, MIRROR_A)
         exchange = self.browser.ask(PATH)
         self.asked(PEER).head(len(DATA)).send(DATA[:-1])
-        self.clock.advance(PEER_HOLD - 0.1)
+        self.clock.advance(LAST_RESORT - 0.1)
         self.assertEqual(exchange.raw, b"")
         self.clock.advance(0.2)
         self.assertEqual(exchange.answer.body, DATA[:TRICKLE_STEP])
@@ -361,7 +361,7 @@ class ComingPackages(LoopbackTestCase):
         exchange = self.browser.ask(PATH)
         response = self.asked(PEER).head(len(DATA))
         response.send(b"\xff" + DATA[1:-1])
-        self.clock.advance(PEER_HOLD)
+        self.clock.advance(LAST_RESORT)
         response.send(DATA[-1:])
         response.end()
         self.asked(MIRROR_A).whole(DATA)

@@ -17,7 +17,7 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.core.inventory import Content
-from flocon.core.release import MIRROR_HOLD, PEER_HOLD, TRICKLE_PERIOD, TRICKLE_STEP
+from flocon.core.release import LAST_RESORT, MIRROR_HOLD, RESERVE, TRICKLE_PERIOD, TRICKLE_STEP
 from flocon.core.sources import Origin, Source
 from flocon.errors import Broken, Contradicted, Refused, StoreError, Unreachable
 from flocon.net import descriptors, transfers
@@ -141,7 +141,7 @@ class FromOne(TransferTestCase):
         client = Client(transfer)
         response = self.asked(PEER_A).head(len(DATA))
         response.send(DATA[:-1])
-        self.clock.advance(PEER_HOLD - 0.1)
+        self.clock.advance(LAST_RESORT - 0.1)
         self.assertEqual((client.data, client.begun), (b"", False))
         response.send(DATA[-1:])
         response.end()
@@ -151,7 +151,7 @@ class FromOne(TransferTestCase):
         transfer = self.transfer(PEER_A)
         client = Client(transfer)
         self.asked(PEER_A).head(len(DATA)).send(DATA[:-1])
-        self.clock.advance(PEER_HOLD)
+        self.clock.advance(LAST_RESORT)
         self.assertEqual(client.data, DATA[:TRICKLE_STEP])
         self.clock.advance(TRICKLE_PERIOD)
         self.assertEqual(client.data, DATA[: 2 * TRICKLE_STEP])
@@ -160,20 +160,20 @@ class FromOne(TransferTestCase):
         transfer = self.transfer(PEER_A)
         client = Client(transfer, start=10_000)
         self.asked(PEER_A).head(len(DATA)).send(DATA[:-1])
-        self.clock.advance(PEER_HOLD)
+        self.clock.advance(LAST_RESORT)
         self.assertEqual(client.data, DATA[10_000 : 10_000 + TRICKLE_STEP])
 
-    def test_a_mirrors_file_goes_on_as_it_comes_after_a_moment_but_for_its_tail(self) -> None:
+    def test_a_mirrors_file_goes_on_as_it_comes_after_a_moment_but_for_a_reserve(self) -> None:
         transfer = self.transfer(MIRROR_A)
         client = Client(transfer)
         response = self.asked(MIRROR_A).head(len(DATA))
-        response.send(DATA[:1000])
+        response.send(DATA[: RESERVE + 1000])
         self.clock.advance(MIRROR_HOLD - 0.1)
         self.assertEqual(client.data, b"")
         self.clock.advance(0.1)
         self.assertEqual(client.data, DATA[:1000])
-        response.send(DATA[1000:])
-        self.assertEqual(client.data, DATA[:-1])
+        response.send(DATA[RESERVE + 1000 :])
+        self.assertEqual(client.data, DATA[:-RESERVE])
         response.end()
         self.assertEqual(client.data, DATA)
 
@@ -213,7 +213,7 @@ class FromOne(TransferTestCase):
         transfer = self.transfer(PEER_A)
         client = Client(transfer)
         self.asked(PEER_A).answer(200).send(DATA[:1000])
-        self.clock.advance(PEER_HOLD)
+        self.clock.advance(LAST_RESORT)
         self.assertEqual(transfer.size, len(DATA))
         self.assertEqual(client.data, DATA[:TRICKLE_STEP])
 
@@ -432,7 +432,7 @@ class Contradictions(TransferTestCase):
         client = Client(transfer)
         response = self.asked(PEER_A).head(len(DATA))
         response.send(wrong[:-1])
-        self.clock.advance(PEER_HOLD)
+        self.clock.advance(LAST_RESORT)
         self.assertEqual(client.data, wrong[:TRICKLE_STEP])
         response.send(wrong[-1:])
         response.end()
@@ -475,11 +475,12 @@ class Contradictions(TransferTestCase):
         transfer = self.transfer(MIRROR_A, MIRROR_B)
         client = Client(transfer)
         response = self.asked(MIRROR_A).head(len(DATA))
-        wrong = DATA[:500] + b"\xff" + DATA[501:]
-        response.send(wrong[:400])
+        wrong = DATA[:5000] + b"\xff" + DATA[5001:]
+        response.send(wrong[:4500])
         self.clock.advance(MIRROR_HOLD)
+        self.assertEqual(client.data, DATA[: 4500 - RESERVE])
         client.paused = True
-        response.send(wrong[400:])
+        response.send(wrong[4500:])
         response.end()
         self.asked(MIRROR_B).whole(DATA)
         client.resume()
@@ -521,7 +522,7 @@ class LookedThrough(TransferTestCase):
         client = Client(transfer)
         response = self.asked(PEER_A).head(len(DATA), Last_Modified="v1")
         response.send(DATA[:-1])
-        self.clock.advance(PEER_HOLD - 0.1)
+        self.clock.advance(LAST_RESORT - 0.1)
         self.assertEqual(client.data, b"")
         response.send(DATA[-1:])
         response.end()
@@ -531,7 +532,7 @@ class LookedThrough(TransferTestCase):
     def test_a_slow_one_trickles(self) -> None:
         client = Client(self.database(PEER_A))
         self.asked(PEER_A).head(len(DATA), Last_Modified="v1").send(DATA[:-1])
-        self.clock.advance(PEER_HOLD)
+        self.clock.advance(LAST_RESORT)
         self.assertEqual(client.data, DATA[:TRICKLE_STEP])
 
     def test_a_bad_one_is_replaced_unseen_and_its_peer_blamed(self) -> None:
@@ -548,7 +549,7 @@ class LookedThrough(TransferTestCase):
         client = Client(transfer)
         response = self.asked(PEER_A).head(len(DATA), Last_Modified="v9")
         response.send(bytes(len(DATA) - 1))
-        self.clock.advance(PEER_HOLD)
+        self.clock.advance(LAST_RESORT)
         self.assertEqual(client.data, bytes(TRICKLE_STEP))
         response.send(b"x")
         response.end()
@@ -806,8 +807,9 @@ class Ends(TransferTestCase):
         transfer = self.transfer(MIRROR_A)
         client = Client(transfer)
         response = self.asked(MIRROR_A).head(len(DATA))
-        response.send(DATA[:1000])
+        response.send(DATA[: RESERVE + 1000])
         self.clock.advance(MIRROR_HOLD)
+        self.assertEqual(len(client.data), 1000)
         response.break_off()
         self.assertTrue(client.aborted)
         self.assertOver(transfer, client)
