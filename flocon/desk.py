@@ -32,6 +32,7 @@ from flocon.core.patience import (
     peers_come_last,
     stagger,
 )
+from flocon.core.privacy import Privacy
 from flocon.core.redirects import Redirects
 from flocon.core.relays import Relays
 from flocon.core.sources import (
@@ -238,6 +239,7 @@ class Desk:
         self.peer_agent, self._peer_pool = peer_agent(reactor, PEER_CONNECT)
         self._mirror_agent, self._mirror_pool = mirror_agent(reactor, MIRROR_CONNECT)
         self.transfers = Transfers(self, sign=self._sign, publish=self._publish)
+        self.privacy = Privacy(lambda: pacman.listing, settings.peers.private)
         self.relaying = Relaying(
             reactor, Relays(settings.peers.relayed_per_day), lambda: ledger.savings.wan_rate
         )
@@ -278,6 +280,11 @@ class Desk:
     def held(self, file_name: str, content: Content | None) -> Any:
         found = self._cache.find(file_name)
         return found if found and content in {None, found.content} else None
+
+    def offered(self, file_name: str) -> Any:
+        """Return a file that is held here and that others may have."""
+        found = self._cache.find(file_name)
+        return found if found and self.privacy.allows(file_name, found.content) else None
 
     def open(self, found: Any, *, signature: bool) -> Any:
         return self._cache.open(found, signature=signature)
@@ -408,6 +415,8 @@ class Desk:
     def _relayed_entry(self, asked: Asked, etag: str | None) -> Entry | None:
         """Return what is listed of a package that a peer asks for, if it may have it from here."""
         entry = self.entry(asked) if self.relays else None
+        if entry and self.privacy.keeps(entry.repository):
+            return None
         return entry if entry and etag in {None, f'"{entry.sha256.hex()}"'} else None
 
     def _begin_relay(self, asked: Asked, entry: Entry, asker: str) -> Transfer | None:

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from twisted.internet.endpoints import quoteStringArgument
 from twisted.python import usage
 
+from flocon.core.names import is_repository
 from flocon.errors import ConfigurationError
 
 LAN_PORT = 19432
@@ -67,14 +68,15 @@ class Peers:
 
     ``relays`` files are fetched at once for them; ``bandwidth`` is in bytes per second to all of
     them together, 0 for no bound. ``networks`` may ask beside those of this machine's own links.
-    ``relayed_per_day`` bytes are fetched for one of them in a day, and four times as many for all;
-    0 for no bound.
+    Nothing is told of ``private`` repositories. ``relayed_per_day`` bytes are fetched for one of
+    them in a day, and four times as many for all; 0 for no bound.
     """
 
     relays: int = 16
     bandwidth: int = 0
     networks: tuple[Network, ...] = ()
     relayed_per_day: int = 16 << 30
+    private: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +265,14 @@ def _asked_name(value: Any, where: str, key: str) -> str:
     return text
 
 
+def _repository(value: Any, where: str, key: str) -> str:
+    text = _text(value, where, key)
+    if not is_repository(text):
+        remedy = "write it as in pacman.conf, without the brackets"
+        raise _refuse(where, key, f"{text!r} is not a repository's name", remedy)
+    return text
+
+
 def _network(value: Any, where: str, key: str) -> Network:
     text = _text(value, where, key)
     try:
@@ -386,6 +396,7 @@ _KEYS: Mapping[str, Any] = {
         "bandwidth": _size,
         "networks": _list(_network),
         "relayed_per_day": _size,
+        "private": _list(_repository),
     },
     "store": {"path": _absolute, "max_size": _size},
     "presence": {

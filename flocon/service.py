@@ -140,6 +140,7 @@ class Node(MultiService):
             listed=self._listed,
             signature_needed=self._signature_needed,
             changed=self._inventory_changed,
+            offered=self._may_offer,
         )
         self._presence = Presence(
             self._identity,
@@ -368,7 +369,8 @@ class Node(MultiService):
         ]
 
     def _database_times(self) -> dict[str, float]:
-        return self._explainer.database_times()
+        times = self._explainer.database_times()
+        return {name: time for name, time in times.items() if not self.desk.privacy.keeps(name)}
 
     def _lan_port(self) -> int:
         for port in self._ports:
@@ -409,9 +411,14 @@ class Node(MultiService):
     def _listing_changed(self, listing: Listing) -> None:
         self._cache.listing_changed()
         self.desk.able_since = self._reactor.seconds()
-        self._presence.update(self._reactor.seconds(), databases=listing.digests()[:32])
-        self._multicast.wake()
+        self._announce(listing)
         self._prefetch_or_rest()
+
+    def _announce(self, listing: Listing) -> None:
+        """Tell the LAN which databases this machine has, but for private ones."""
+        told = [one for one in listing.digests() if not self.desk.privacy.keeps(one[0])]
+        self._presence.update(self._reactor.seconds(), databases=tuple(told[:32]))
+        self._multicast.wake()
 
     async def _upgrades(self) -> list[Entry]:
         """Return what pacman would upgrade and this machine does not hold yet."""
@@ -435,6 +442,9 @@ class Node(MultiService):
 
     def _listed(self, file_name: str) -> Sequence[Entry]:
         return self._pacman.listing.find(file_name)
+
+    def _may_offer(self, file_name: str, content: Content) -> bool:
+        return self.desk.privacy.allows(file_name, content)
 
     def _is_listed(self, file_name: str, content: Content) -> bool:
         return any(entry.content == content for entry in self._listed(file_name))
@@ -471,6 +481,10 @@ class Node(MultiService):
         }
         self._settings = self.desk.settings = replace(old, **fixed)
         self._admission.networks = settings.peers.networks
+        if settings.peers.private != old.peers.private:
+            self.desk.privacy.repositories = frozenset(settings.peers.private)
+            self._cache.listing_changed()
+            self._announce(self._pacman.listing)
         self.desk.relaying.relays.a_day = settings.peers.relayed_per_day
         _set_debug(settings.debug)
         self._set_relays(self._may_relay())

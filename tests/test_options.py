@@ -37,6 +37,7 @@ relays = 3
 bandwidth = "5M"
 networks = ["10.8.0.0/16"]
 relayed_per_day = "2G"
+private = ["ours"]
 [store]
 path = "/srv/flocon"
 max_size = "20G"
@@ -108,7 +109,7 @@ class Merging(OptionsTestCase):
                 databases="lan",
                 transfer="redirect",
                 control="/run/flocon/control",
-                peers=module.Peers(3, 5 << 20, (ip_network("10.8.0.0/16"),), 2 << 30),
+                peers=module.Peers(3, 5 << 20, (ip_network("10.8.0.0/16"),), 2 << 30, ("ours",)),
                 store=module.Store(Path("/srv/flocon"), 20 << 30),
                 presence=module.Presence(
                     "239.1.2.3", "ff02::1234", 5000, 0.5, ("eth0", "10.0.0.1")
@@ -177,6 +178,7 @@ class Refusing(OptionsTestCase):
             '[peers]\nnetworks = ["10.8.0.0/33"]': "peers.networks",
             '[peers]\nnetworks = "10.8.0.0/16"': "peers.networks",
             'loopback_clients = ["eth0"]': "loopback_clients",
+            '[peers]\nprivate = ["[ours]"]': "peers.private",
             'names = ["cache:80"]': "names",
             '[peers]\nbandwidth = "fast"': "peers.bandwidth",
             '[presence]\ngroup6 = "ff05::1"': "presence.group6",

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
     from flocon.core.inventory import Change, Content, Inventory
     from flocon.core.names import Asked, FileName
+    from flocon.core.privacy import Privacy
     from flocon.core.traffic import Traffic
     from flocon.net.held import Opened
     from flocon.net.knock import Knocker
@@ -81,8 +82,12 @@ class Shelf(Protocol):
     def inventory(self) -> Inventory:
         """What this node holds."""
 
-    def held(self, file_name: str, content: Content | None) -> Found | None:
-        """Return the file if it is offered to the LAN."""
+    def offered(self, file_name: str) -> Found | None:
+        """Return the file if it is held and not private."""
+
+    @property
+    def privacy(self) -> Privacy:
+        """Which repositories nothing is told of."""
 
     def open(self, found: Found, *, signature: bool) -> Opened:
         """Open it or its signature; raise StoreError if it is gone."""
@@ -181,7 +186,7 @@ class Lan(Resource):
 
     async def _held(self, request: Request, file: FileName, sha256: bytes | None = None) -> bool:
         """Send a held file, or return False; an ``If-Match`` of another content is no match."""
-        found = self._shelf.held(file.subject, None)
+        found = self._shelf.offered(file.subject)
         if found is None or not _matches(request, found.content.sha256):
             return False
         if sha256 not in {None, found.content.sha256}:
@@ -198,7 +203,8 @@ class Lan(Resource):
     async def _database(self, request: Request, name: str) -> None:
         """Send this machine's own sync database, where the operator shares them."""
         file = parse_file_name(name)
-        if file is None or file.kind is not Kind.DATABASE:
+        private = file is not None and self._shelf.privacy.keeps(file.name)
+        if file is None or file.kind is not Kind.DATABASE or private:
             self._refuse(request, http.NOT_FOUND)
             return
         try:
@@ -261,7 +267,8 @@ class Lan(Resource):
             reader.close()
 
     async def _coming_signature(self, request: Request, asked: Asked) -> None:
-        coming = self._shelf.signature(asked.file.subject)
+        private = self._shelf.privacy.keeps(asked.repository)
+        coming = None if private else self._shelf.signature(asked.file.subject)
         signature = None
         if coming is not None:
             with suppress(FloconError):

@@ -14,7 +14,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.core.inventory import Change, Content, Inventory, InventoryReader
 from flocon.core.names import Asked
+from flocon.core.privacy import Privacy
 from flocon.core.sources import Origin, Source
+from flocon.core.syncdb import Listing
 from flocon.core.traffic import Traffic
 from flocon.errors import StoreError, Unreachable
 from flocon.net import lan
@@ -58,6 +60,7 @@ class FakeShelf:
         self.transfers = Transfers(self.tools, sign=self.sign, publish=self.publish)
         self.relayed: list[tuple[Asked, str | None]] = []
         self.looked_up: list[tuple[Asked, str | None]] = []
+        self.private: list[str] = []
         self.lists = True
 
     def sign(self, _: Transfer) -> Deferred[bytes | None]:
@@ -66,7 +69,11 @@ class FakeShelf:
     def publish(self, _: Transfer, __: bytes | None) -> Deferred[bool]:
         return succeed(True)
 
-    def held(self, file_name: str, content: Content | None) -> HeldFile | None:
+    @property
+    def privacy(self) -> Privacy:
+        return Privacy(Listing, self.private)
+
+    def offered(self, file_name: str) -> HeldFile | None:
         self.asked.append(file_name)
         data = self.files.get(file_name)
         if data is None:
@@ -341,6 +348,16 @@ class Contents(LanTestCase):
             *(f"/content/{digest}/core.db", f"/content/{digest}/..%2f{NAME}"),
         ):
             self.assertRefused(self.get(path), 404)
+
+
+class Private(LanTestCase):
+    def test_nothing_of_it_is_given(self) -> None:
+        self.shelf.private = ["core", "extra"]
+        self.assertRefused(self.get("/db/core.db"), 404)
+        self.browser.ask(Relays.PATH)
+        self.shelf.tools.agent(MIRROR).last.whole(DATA)
+        self.assertRefused(self.get(Relays.PATH + ".sig"), 404)
+        self.assertEqual(self.shelf.opened, [])
 
 
 class Databases(LanTestCase):
