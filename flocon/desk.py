@@ -16,7 +16,14 @@ from twisted.internet import defer, task
 
 from flocon.core.addresses import network_location
 from flocon.core.doubts import Doubts
-from flocon.core.names import Asked, content_path, escape, parse_file_name
+from flocon.core.names import (
+    Asked,
+    Kind,
+    content_path,
+    escape,
+    mirror_root,
+    parse_file_name,
+)
 from flocon.core.patience import (
     MOST_PEERS,
     PACMAN,
@@ -25,7 +32,9 @@ from flocon.core.patience import (
     peers_come_last,
     stagger,
 )
+from flocon.core.privacy import Privacy
 from flocon.core.redirects import Redirects
+from flocon.core.relays import Relays
 from flocon.core.sources import (
     Holder,
     Origin,
@@ -50,7 +59,9 @@ from flocon.net.fetch import (
     literal_host,
     peer_agent,
 )
+from flocon.net.heads import ask_heads
 from flocon.net.mirrors import mirror_agent
+from flocon.net.relaying import Relaying
 from flocon.net.staggered import first_good
 from flocon.net.transfer import Subject
 from flocon.net.transfers import Transfers
@@ -70,6 +81,7 @@ if TYPE_CHECKING:
     from flocon.core.traffic import Traffic
     from flocon.host.cache import Cache
     from flocon.ledger import Ledger
+    from flocon.net.heads import Told
     from flocon.net.neighbourhood import Neighbourhood
     from flocon.net.transfer import Choose, Incoming, Mirrors, Transfer
     from flocon.options import Settings
@@ -234,6 +246,10 @@ class Desk:
             reactor, MIRROR_CONNECT, settings.proxy
         )
         self.transfers = Transfers(self, sign=self._sign, publish=self._publish)
+        self.privacy = Privacy(lambda: pacman.listing, settings.peers.private)
+        self.relaying = Relaying(
+            reactor, Relays(settings.peers.relayed_per_day), lambda: ledger.savings.wan_rate
+        )
         self._redirects = Redirects()
         self._keyring: tuple[Path, Keyring] | None = None
         self._databases = DatabaseSources(
@@ -281,6 +297,11 @@ class Desk:
     def held(self, file_name: str, content: Content | None) -> Any:
         found = self._cache.find(file_name)
         return found if found and content in {None, found.content} else None
+
+    def offered(self, file_name: str) -> Any:
+        """Return a file that is held here and that others may have."""
+        found = self._cache.find(file_name)
+        return found if found and self.privacy.allows(file_name, found.content) else None
 
     def open(self, found: Any, *, signature: bool) -> Any:
         return self._cache.open(found, signature=signature)
@@ -389,17 +410,35 @@ class Desk:
         transfer = self.transfers.find(entry.file_name, entry.content) if entry else None
         return transfer if transfer is not None and transfer.fetches_itself else None
 
+    def listed(self, asked: Asked, etag: str | None) -> tuple[Content, Transfer | None] | None:
+        """Return what a peer would be relayed, and the transfer that brings it now, if one does."""
+        entry = self._relayed_entry(asked, etag)
+        return None if entry is None else (entry.content, self.coming_package(entry))
+
+    def coming_package(self, entry: Entry) -> Transfer | None:
+        """Return the transfer that brings a listed package already, whoever sends it."""
+        return self.transfers.find(entry.file_name, entry.content)
+
+    def told(self, asked: Asked, modified_since: str | None) -> Deferred[Told]:
+        """Return what a mirror says of a file without sending it."""
+        return defer.Deferred.fromCoroutine(self._told(asked, modified_since))
+
+    async def _told(self, asked: Asked, modified_since: str | None) -> Told:
+        await self._pacman.configured()
+        servers = self.servers(asked, self.entry(asked))
+        mirrors = self._mirrors(asked.file.text, servers, self.reactor.seconds())
+        return await ask_heads(self._mirror_agent, self.reactor, mirrors, modified_since)
+
     def _relayed_entry(self, asked: Asked, etag: str | None) -> Entry | None:
         """Return what is listed of a package that a peer asks for, if it may have it from here."""
         entry = self.entry(asked) if self.relays else None
+        if entry and self.privacy.keeps(entry.repository):
+            return None
         return entry if entry and etag in {None, f'"{entry.sha256.hex()}"'} else None
 
     def _begin_relay(self, asked: Asked, entry: Entry, asker: str) -> Transfer | None:
         """Fetch from the mirrors alone: a request is never passed on to another peer."""
-        begun_by = [transfer.begun_by for transfer in self.transfers if transfer.begun_by]
-        most = self.settings.peers.relays
-        # One asker leaves half of it to the others.
-        if len(begun_by) >= most or begun_by.count(asker) >= (most + 1) // 2:
+        if not self.relaying.admits(asker, self.settings.peers.relays):
             return None
         name = entry.file_name
         servers = self.servers(asked, entry)
@@ -408,7 +447,7 @@ class Desk:
             self._chooser(name, servers, None),
             self._mirrors_of(name, servers),
         )
-        transfer.begun_by = asker
+        self.relaying.begin(transfer, asker)
         return transfer
 
     def from_mirrors(self, asked: Asked, modified_since: str | None) -> Transfer:
@@ -435,6 +474,13 @@ class Desk:
         """Return the mirrors that may have a file, each complete but for the file's name."""
         configuration = self._pacman.configuration
         repository = asked.repository or (entry.repository if entry else "")
+        if asked.file.kind is Kind.NOTE:
+            places = (
+                (one.name, servers_for(configuration, one.name, ""))
+                for one in configuration.repositories
+            )
+            roots = (mirror_root(server, name) for name, servers in places for server in servers)
+            return tuple(dict.fromkeys(filter(None, roots)))
         if repository:
             return servers_for(configuration, repository, asked.architecture)
         every = (servers_for(configuration, one.name, "") for one in configuration.repositories)
@@ -668,6 +714,7 @@ class Desk:
 
     async def stop(self) -> None:
         self.transfers.stop()
+        self.relaying.stop()
         await self._peer_pool.closeCachedConnections()
         await self._mirror_pool.closeCachedConnections()
 

@@ -11,6 +11,7 @@ import platform
 import random
 import secrets
 import signal
+import socket
 import time
 from dataclasses import fields, replace
 from datetime import UTC, datetime
@@ -31,8 +32,10 @@ from flocon.core.names import Asked, parse_file_name
 from flocon.core.presence import Identity, Presence
 from flocon.core.quarantine import Quarantine
 from flocon.core.quarantine import load as load_records
+from flocon.core.shares import ENOUGH, share_out
 from flocon.core.standing import Standing
 from flocon.core.traffic import Traffic
+from flocon.core.visitors import Admission, lan_names, loopback_names
 from flocon.database_sources import DATABASES_FILE
 from flocon.desk import PEER_CONNECT, Desk
 from flocon.errors import ConfigurationError, StoreError
@@ -42,6 +45,7 @@ from flocon.host.cache import Cache
 from flocon.host.clock import steady_clock
 from flocon.host.identity import node_identity
 from flocon.host.interfaces import InterfaceWatch, impossible
+from flocon.host.limits import open_files, raise_open_files
 from flocon.host.memory import share_memory
 from flocon.host.metered import MeteredWatch
 from flocon.host.pacman import PacmanWatch
@@ -49,8 +53,10 @@ from flocon.host.remember import recall, remember
 from flocon.host.signals import Signals
 from flocon.host.systemd import Supervision
 from flocon.host.upgrades import pending_upgrades
+from flocon.host.users import Users
 from flocon.ledger import Ledger
 from flocon.log import logger, show_debug
+from flocon.net.accepting import Accepting
 from flocon.net.control import Control
 from flocon.net.fetch import (
     peer_agent,
@@ -87,10 +93,6 @@ __all__ = ["Node", "Options", "makeService"]
 
 #: Settings that SIGHUP changes; the others need a restart.
 LIVE = ("debug", "relay", "prefetch", "databases", "transfer", "peers")
-#: Connections to the LAN face in all and of one address; pacman's five files and a spare or two.
-MOST_LAN_CONNECTIONS = 1_024
-MOST_LAN_PER_ADDRESS = 32
-MOST_LOOPBACK_CONNECTIONS = 512
 MOST_CONTROL_CONNECTIONS = 16
 #: Transfers told of, one by one, in ``/status.json``.
 MOST_MOVING = 200
@@ -145,6 +147,7 @@ class Node(MultiService):
             listed=self._listed,
             signature_needed=self._signature_needed,
             changed=self._inventory_changed,
+            offered=self._may_offer,
         )
         self._presence = Presence(
             self._identity,
@@ -200,12 +203,18 @@ class Node(MultiService):
                 databases=self._database_times,
                 default_port=LAN_PORT,
             ),
+            lan_names(settings.name, (*settings.names, socket.gethostname())),
         )
+        shares = share_out(open_files())
+        self._users = Users()
+        self._admission = Admission(settings.peers.networks)
         self._lan = Site(
             reactor,
             self._lan_face,
-            most_connections=MOST_LAN_CONNECTIONS,
-            most_per_address=MOST_LAN_PER_ADDRESS,
+            most_connections=shares.lan,
+            most_per_address=shares.lan_per_address,
+            most_per_network=shares.lan_per_network,
+            admits=self._admission.admits,
         )
         self._explainer = Explainer(
             reactor,
@@ -226,12 +235,21 @@ class Node(MultiService):
             search=self._explainer.search,
             figures=self._figures,
         )
-        loopback = Loopback(self.desk, self._explainer.questions, self.ledger, pages)
+        loopback = Loopback(
+            self.desk,
+            self._explainer.questions,
+            self.ledger,
+            pages,
+            names=loopback_names((*settings.names, *_hosts_of(settings.loopback))),
+            admission=Admission(settings.loopback_clients),
+        )
         self.ledger.busy = lambda: loopback.running
         self._loopback = Site(
             reactor,
             loopback,
-            most_connections=MOST_LOOPBACK_CONNECTIONS,
+            most_connections=shares.loopback,
+            most_per_user=shares.loopback_per_user,
+            user_of=self._users.user_of,
         )
         self._prefetch = Prefetch(
             reactor,
@@ -278,7 +296,9 @@ class Node(MultiService):
         for endpoint in endpoints:
             for description in _alternatives(endpoint):
                 try:
-                    self._ports.append(_listen_now(self._reactor, description, site))
+                    port = _listen_now(self._reactor, description, site)
+                    Accepting(self._reactor, site.counters).watch(port)
+                    self._ports.append(port)
                     break
                 except (CannotListenError, OSError, ValueError) as error:
                     problems.append(f"{description}: {error}")
@@ -314,6 +334,7 @@ class Node(MultiService):
         return frozenset(abilities)
 
     def _links_changed(self, links: list[Link]) -> None:
+        self._admission.links = tuple(links)
         self._multicast.set_links(links)
         self._metered.link_changed()
 
@@ -357,7 +378,8 @@ class Node(MultiService):
         ]
 
     def _database_times(self) -> dict[str, float]:
-        return self._explainer.database_times()
+        times = self._explainer.database_times()
+        return {name: time for name, time in times.items() if not self.desk.privacy.keeps(name)}
 
     def _lan_port(self) -> int:
         for port in self._ports:
@@ -379,6 +401,7 @@ class Node(MultiService):
             await defer.maybeDeferred(port.stopListening)
         self._ports.clear()
         self._lan_face.close()
+        self._users.close()
         self.neighbourhood.stop()
         await self.desk.stop()
         await self._inventory_pool.closeCachedConnections()
@@ -397,9 +420,14 @@ class Node(MultiService):
     def _listing_changed(self, listing: Listing) -> None:
         self._cache.listing_changed()
         self.desk.able_since = self._reactor.seconds()
-        self._presence.update(self._reactor.seconds(), databases=listing.digests()[:32])
-        self._multicast.wake()
+        self._announce(listing)
         self._prefetch_or_rest()
+
+    def _announce(self, listing: Listing) -> None:
+        """Tell the LAN which databases this machine has, but for private ones."""
+        told = [one for one in listing.digests() if not self.desk.privacy.keeps(one[0])]
+        self._presence.update(self._reactor.seconds(), databases=tuple(told[:32]))
+        self._multicast.wake()
 
     async def _upgrades(self) -> list[Entry]:
         """Return what pacman would upgrade and this machine does not hold yet."""
@@ -423,6 +451,9 @@ class Node(MultiService):
 
     def _listed(self, file_name: str) -> Sequence[Entry]:
         return self._pacman.listing.find(file_name)
+
+    def _may_offer(self, file_name: str, content: Content) -> bool:
+        return self.desk.privacy.allows(file_name, content)
 
     def _is_listed(self, file_name: str, content: Content) -> bool:
         return any(entry.content == content for entry in self._listed(file_name))
@@ -458,6 +489,12 @@ class Node(MultiService):
             name: getattr(settings, name) for name in LIVE
         }
         self._settings = self.desk.settings = replace(old, **fixed)
+        self._admission.networks = settings.peers.networks
+        if settings.peers.private != old.peers.private:
+            self.desk.privacy.repositories = frozenset(settings.peers.private)
+            self._cache.listing_changed()
+            self._announce(self._pacman.listing)
+        self.desk.relaying.relays.a_day = settings.peers.relayed_per_day
         _set_debug(settings.debug)
         self._set_relays(self._may_relay())
         if settings.prefetch != old.prefetch:
@@ -580,6 +617,11 @@ class Node(MultiService):
                 }
                 for record in self.quarantine.all(time.time())
             ],
+            "relays": {
+                "running": len(self.desk.relaying.relays),
+                "fetched_bytes": self.desk.relaying.relays.fetched_bytes,
+                "wasted_bytes": self.desk.relaying.relays.wasted_bytes,
+            },
             "answers": dict(traffic.answers),
             "transfers": len(list(self.desk.transfers)),
             "moving": [_moving(transfer) for transfer in islice(self.desk.transfers, MOST_MOVING)],
@@ -603,7 +645,10 @@ class Node(MultiService):
 
     def _figures(self) -> Figures:
         """Return what ``/metrics`` says."""
-        return self.ledger.figures(self.status(), self._lan_face.counters + self._lan.counters)
+        return self.ledger.figures(
+            self.status(),
+            self._lan_face.counters + self._lan.counters + self.desk.relaying.relays.counters,
+        )
 
     def _peer_status(self, peer: Peer, now: float) -> dict[str, Any]:
         record = self.quarantine.record(peer.node, peer.address, time.time())
@@ -629,6 +674,7 @@ def makeService(options: Options) -> Node:
 
     share_memory()
     steady_clock(reactor)
+    raise_open_files(ENOUGH)
     return Node(reactor, options.settings, lambda: load(options.given))
 
 
@@ -661,6 +707,16 @@ def _listen_now(reactor: Any, description: str, site: Site) -> Any:
 def _alternatives(endpoint: str) -> list[str]:
     """Return what to listen on instead where the machine has no IPv6."""
     return [endpoint, f"tcp:{LAN_PORT}"] if endpoint == DEFAULT_LAN else [endpoint]
+
+
+def _hosts_of(endpoints: Sequence[str]) -> list[str]:
+    """Return the addresses and names of interfaces that endpoint descriptions give."""
+    hosts = []
+    for endpoint in endpoints:
+        # A colon within a value is escaped.
+        parts = endpoint.replace("\\:", "\0").split(":")
+        hosts += [part[10:].replace("\0", ":") for part in parts if part.startswith("interface=")]
+    return hosts
 
 
 def _ports_of(endpoints: Sequence[str]) -> list[int]:

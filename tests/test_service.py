@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -24,7 +26,7 @@ TWISTD = "from twisted.scripts.twistd import run; run()"
 class Running:
     """A process whose two outputs go to one file."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, descriptors: int | None = None) -> None:
         self._output = folder / f"output{len(list(folder.glob('output*')))}"
         command = [sys.executable, "-c", TWISTD, "-n", "--pidfile=", "flocon", *arguments]
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -32,6 +34,8 @@ class Running:
             self.process = subprocess.Popen(
                 command, cwd=folder, env=environment, stdout=output, stderr=output
             )
+        if descriptors is not None:
+            resource.prlimit(self.process.pid, resource.RLIMIT_NOFILE, (descriptors, descriptors))
 
     @property
     def output(self) -> str:
@@ -53,14 +57,14 @@ class NodeTestCase(SynchronousTestCase):
             "[options]\nArchitecture = x86_64\n"
             f"DBPath = {self.folder}/db\nCacheDir = {self.folder}/cache\n"
         )
-        self.port = _free_port()
+        self.port, self.lan_port = _free_port(), _free_port()
         self.configure()
 
     def configure(self, **changed: str) -> None:
         """Write flocon.toml; each value as TOML, empty to leave the key out."""
         values = {
             "pacman_conf": f'"{self.pacman_conf}"',
-            "lan": f'"tcp:{_free_port()}:interface=127.0.0.1"',
+            "lan": f'"tcp:{self.lan_port}:interface=127.0.0.1"',
             "loopback": f'["tcp:{self.port}:interface=127.0.0.1"]',
             "store": f'{{path = "{self.folder}/store"}}',
             "presence": f'{{port = {_free_port()}, interfaces = ["127.0.0.1"]}}',
@@ -68,14 +72,15 @@ class NodeTestCase(SynchronousTestCase):
         lines = [f"{key} = {value}" for key, value in (values | changed).items() if value]
         self.config.write_text("\n".join(lines) + "\n")
 
-    def start(self, *arguments: str) -> Running:
-        running = Running(self.folder, "--config", str(self.config), *arguments)
+    def start(self, *arguments: str, descriptors: int | None = None) -> Running:
+        config = "--config", str(self.config)
+        running = Running(self.folder, *config, *arguments, descriptors=descriptors)
         self.addCleanup(running.end)
         return running
 
-    def started(self) -> Running:
+    def started(self, descriptors: int | None = None) -> Running:
         """Start a node and wait until it answers."""
-        running = self.start()
+        running = self.start(descriptors=descriptors)
         self.wait_until(lambda: self.check() == b"OK", running)
         return running
 
@@ -136,7 +141,7 @@ class Refusing(NodeTestCase):
 
     def test_a_store_that_another_node_uses(self) -> None:
         self.started()
-        self.port = _free_port()
+        self.port, self.lan_port = _free_port(), _free_port()
         self.configure()
         self.assertRefused(self.start(), "flocon:", str(self.folder / "store"))
 
@@ -179,6 +184,23 @@ class Life(NodeTestCase):
         running.process.send_signal(signal.SIGHUP)
         self.wait_until(lambda: "settings read anew" in running.output, running)
         self.assertEqual(self.check(), b"OK")
+
+    def test_with_few_files_no_face_is_closed_by_who_takes_connections(self) -> None:
+        running = self.started(descriptors=256)
+        taken = [
+            socket.create_connection(("127.0.0.1", port), timeout=5)
+            for port in (self.port, self.lan_port)
+            for _ in range(250)
+        ]
+        for one in taken:
+            self.addCleanup(one.close)
+            with contextlib.suppress(OSError):
+                one.sendall(b"GET /")
+        for _ in range(20):
+            self.assertEqual(self.check(), b"OK")
+        self.assertLess(len(list(Path(f"/proc/{running.process.pid}/fd").iterdir())), 256)
+        self.assertNotIn("file descriptors", running.output)
+        self.assertNotIn("EMFILE", running.output)
 
     def test_a_second_start_is_the_same_node(self) -> None:
         nodes = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from base64 import b64encode
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from twisted.web.server import Request
 
+    from flocon.core.inventory import Content
     from flocon.net.pace import Pacer
     from flocon.net.transfer import Reader, Transfer
 
@@ -31,6 +33,21 @@ def set_head(request: Request, transfer: Transfer) -> None:
     modified = past(transfer.head.modified if transfer.head else None, time.time())
     if modified and not transfer.subject.undated:
         request.setHeader("Last-Modified", modified)
+
+
+def tell_content(request: Request, content: Content, transfer: Transfer | None) -> None:
+    """Answer a HEAD from what is listed; ``transfer`` brings it now, or None. Nothing is fetched.
+
+    The date is a mirror's to say, and left out until one has.
+    """
+    request.setHeader("Content-Type", CONTENT_TYPE)
+    request.setHeader("Accept-Ranges", "bytes")
+    if transfer is not None:
+        set_head(request, transfer)
+    request.setHeader("Content-Length", str(content.size))
+    request.setHeader("ETag", f'"{content.sha256.hex()}"')
+    request.setHeader("Repr-Digest", f"sha-256=:{b64encode(content.sha256).decode()}:")
+    request.finish()
 
 
 async def send_growing(

@@ -68,7 +68,7 @@ MOVE_SECONDS = 0.04
 #: Seconds a transfer goes on when nobody follows it any more: pacman may come back.
 GRACE = 15.0
 #: The same for one that was begun for a peer, so that asking and leaving cannot keep the WAN busy.
-GRACE_FOR_PEERS = 2.0
+GRACE_FOR_PEERS = 0.0
 #: Bytes asked of a mirror to keep pacman patient while peers bring the file, the seconds between
 #: two mirrors that are asked for them, and in which one of them must have answered.
 PREFIX = release.RESERVE
@@ -237,6 +237,8 @@ class Transfer:
         self._retired = False
         #: The address of the peer for which it was begun: such transfers are counted.
         self.begun_by = ""
+        #: How many bytes its furthest reader was given, also when that has gone.
+        self.taken = 0
         #: The first byte (or a 304) is there; fails if no source had the file.
         self.begun: Outcome[None] = Outcome()
         #: The file is whole and right; fails if that cannot be.
@@ -270,6 +272,16 @@ class Transfer:
     def fetches_itself(self) -> bool:
         """Whether its bytes come from a mirror or a holder now, or are all there."""
         return self.finished.known or any(not one.relayed for one in self._asking.values())
+
+    @property
+    def followed(self) -> bool:
+        """Whether anybody reads it."""
+        return bool(self._readers)
+
+    @property
+    def followed_here(self) -> bool:
+        """Whether this machine's own pacman is among its readers."""
+        return any(not reader.verifies for reader in self._readers)
 
     @property
     def not_modified(self) -> bool:
@@ -984,7 +996,7 @@ class Reader:
         self.transfer = transfer
         self.start = start
         self.position = start
-        self._verifies = verifies
+        self.verifies = verifies
         self._clock = transfer._clock  # noqa: SLF001
         self._since = self._clock.seconds() if since is None else since
         self._moved = self._since
@@ -1004,7 +1016,7 @@ class Reader:
         if transfer.holds_all:
             return position
         progress = transfer.progress(self, position)
-        if self._verifies:
+        if self.verifies:
             return progress.arrived
         return release.release(progress, position)
 
@@ -1024,6 +1036,7 @@ class Reader:
 
     def sent(self, count: int) -> None:
         self.position += count
+        self.transfer.taken = max(self.transfer.taken, self.position - self.start)
         self._moved = self._clock.seconds()
 
     def attach(self, poke: Callable[[], None], abort: Callable[[], None]) -> None:
@@ -1052,7 +1065,7 @@ class Reader:
 
     def _arm(self) -> None:
         """Wake up when time alone lets more go."""
-        if self._closed or self._verifies or self.transfer.finished.known:
+        if self._closed or self.verifies or self.transfer.finished.known:
             return
         if not self.transfer.subject.verifiable and self.waited >= release.MIRROR_HOLD:
             return
