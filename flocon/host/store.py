@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 from flocon.core.names import is_package
 from flocon.errors import StoreError
 from flocon.host.folder import Found, Stamp, stamp_of
-from flocon.host.vault import TEMPORARY_FOLDERS
+from flocon.host.vault import temporary_folders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -171,7 +171,7 @@ class Store:
         Raises StoreError where not even that can be had.
         """
         needed = MARGIN + (UNKNOWN_SIZE if size is None else size)
-        for directory in TEMPORARY_FOLDERS:
+        for directory in temporary_folders():
             try:
                 if _free(directory) < needed:
                     continue

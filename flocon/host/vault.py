@@ -8,18 +8,24 @@ system still has the file in its own memory, which it may use for something bett
 from __future__ import annotations
 
 import os
-import tempfile
 
-#: Where files without a name go; the first is on disk, the second often in memory.
-TEMPORARY_FOLDERS = ("/var/tmp", tempfile.gettempdir())  # noqa: S108 - by mkstemp or O_TMPFILE
 #: Bytes written at once.
 _BLOCK = 1 << 16
+
+
+def temporary_folders() -> list[str]:
+    """Return where files without a name may go; the first is on disk, the others often in memory.
+
+    Not ``tempfile``'s answer: that is one folder, found by writing to it, or an error.
+    """
+    folders = ["/var/tmp", os.environ.get("TMPDIR", ""), "/tmp"]  # noqa: S108 - by O_TMPFILE
+    return [folder for folder in dict.fromkeys(folders) if folder.startswith("/")]
 
 
 class FileVault:
     """Keeps bytes in order: one thread writes, and when it has flushed any may read.
 
-    Raises OSError where no folder takes a file.
+    In memory where no folder takes a file; raises OSError where not even that can be had.
     """
 
     def __init__(self) -> None:
@@ -66,10 +72,9 @@ class FileVault:
 
 
 def _open() -> int:
-    problem = OSError()
-    for folder in TEMPORARY_FOLDERS:
+    for folder in temporary_folders():
         try:
             return os.open(folder, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            problem = error
-    raise problem
+        except OSError:
+            continue
+    return os.memfd_create("flocon", os.MFD_CLOEXEC)
