@@ -36,6 +36,7 @@ from flocon.errors import ConfigurationError, StoreError
 from flocon.explain import Explainer
 from flocon.host import journal
 from flocon.host.cache import Cache
+from flocon.host.claim import foreign
 from flocon.host.identity import node_identity
 from flocon.host.interfaces import InterfaceWatch, impossible
 from flocon.host.memory import share_memory
@@ -115,6 +116,9 @@ class Node(MultiService):
         self._settings = settings
         self._started = 0.0
         self._ports: list[Any] = []
+        problem = foreign(settings.store.path)
+        if problem is not None:
+            raise SystemExit(f"flocon: {problem}")
         self._identity = Identity(
             node_identity(settings.store.path, settings.name), secrets.token_hex(4), settings.name
         )

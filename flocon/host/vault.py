@@ -9,17 +9,10 @@ from __future__ import annotations
 
 import os
 
+from flocon.host.temporary import open_nameless, temporary_folders
+
 #: Bytes written at once.
 _BLOCK = 1 << 16
-
-
-def temporary_folders() -> list[str]:
-    """Return where files without a name may go; the first is on disk, the others often in memory.
-
-    Not ``tempfile``'s answer: that is one folder, found by writing to it, or an error.
-    """
-    folders = ["/var/tmp", os.environ.get("TMPDIR", ""), "/tmp"]  # noqa: S108 - by O_TMPFILE
-    return [folder for folder in dict.fromkeys(folders) if folder.startswith("/")]
 
 
 class FileVault:
@@ -74,7 +67,7 @@ class FileVault:
 def _open() -> int:
     for folder in temporary_folders():
         try:
-            return os.open(folder, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, 0o600)
+            return open_nameless(folder)
         except OSError:
             continue
     return os.memfd_create("flocon", os.MFD_CLOEXEC)

@@ -111,7 +111,7 @@ class Machine:
             changed=self.changes.extend,
             directories=self.directories,
             watch=self._make_watch,
-            hashing=self.reactor.pool,  # type: ignore[arg-type]
+            pool=self.reactor.pool,  # type: ignore[arg-type]
             wall=lambda: self.wall,
         )
 

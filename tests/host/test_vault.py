@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.host import vault as module
-from flocon.host.vault import FileVault, temporary_folders
+from flocon.host.vault import FileVault
 
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -108,18 +108,6 @@ class FileVaultTests(SynchronousTestCase):
         self.patch(module, "temporary_folders", lambda: ["/nowhere"])
         with mock.patch.object(os, "memfd_create", side_effect=FULL):
             self.assertRaises(OSError, FileVault)
-
-
-class TemporaryFolders(SynchronousTestCase):
-    def test_the_disk_comes_first_and_none_twice(self) -> None:
-        with mock.patch.dict(os.environ, {"TMPDIR": "/tmp"}):
-            self.assertEqual(temporary_folders(), ["/var/tmp", "/tmp"])
-        with mock.patch.dict(os.environ, {"TMPDIR": "/mine"}):
-            self.assertEqual(temporary_folders(), ["/var/tmp", "/mine", "/tmp"])
-
-    def test_a_folder_that_depends_on_where_one_stands_is_none(self) -> None:
-        with mock.patch.dict(os.environ, {"TMPDIR": "here"}):
-            self.assertEqual(temporary_folders(), ["/var/tmp", "/tmp"])
 
 
 class Importing(SynchronousTestCase):
