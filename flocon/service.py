@@ -27,7 +27,7 @@ from twisted.internet.threads import deferToThreadPool
 from flocon import __version__
 from flocon.core.names import Asked, parse_file_name
 from flocon.core.presence import Identity, Presence
-from flocon.core.quarantine import Quarantine
+from flocon.core.quarantine import Quarantine, is_sound
 from flocon.core.quarantine import load as load_records
 from flocon.core.standing import Standing
 from flocon.core.traffic import Traffic
@@ -42,7 +42,7 @@ from flocon.host.interfaces import InterfaceWatch, impossible
 from flocon.host.memory import share_memory
 from flocon.host.metered import MeteredWatch
 from flocon.host.pacman import PacmanWatch
-from flocon.host.remember import recall, remember
+from flocon.host.remember import Notebook, recall
 from flocon.host.signals import Signals
 from flocon.host.systemd import Supervision
 from flocon.host.upgrades import pending_upgrades
@@ -116,17 +116,17 @@ class Node(MultiService):
         self._settings = settings
         self._started = 0.0
         self._ports: list[Any] = []
-        problem = foreign(settings.store.path)
-        if problem is not None:
-            raise SystemExit(f"flocon: {problem}")
+        _demand_own(settings.store.path)
         self._identity = Identity(
             node_identity(settings.store.path, settings.name), secrets.token_hex(4), settings.name
         )
         self.traffic = Traffic()
         self.ledger = Ledger(reactor, settings.store.path / "savings.json")
         self._standing = Standing()
-        self._quarantine_file = settings.store.path / "quarantine.json"
-        self.quarantine = Quarantine(load_records(recall(self._quarantine_file)))
+        quarantine_file = settings.store.path / "quarantine.json"
+        remembered = recall(quarantine_file, is_sound)
+        self.quarantine = Quarantine(load_records(remembered, time.time()))
+        self._quarantine_notes = Notebook(reactor, quarantine_file)
         self._pacman = PacmanWatch(
             reactor,
             settings.pacman_conf,
@@ -483,10 +483,7 @@ class Node(MultiService):
         self._remember_quarantine()
 
     def _remember_quarantine(self) -> None:
-        threads = self._reactor.getThreadPool()
-        deferToThreadPool(
-            self._reactor, threads, remember, self._quarantine_file, self.quarantine.dump()
-        ).addErrback(lambda failure: self._log.failure("remembering failed", failure))
+        self._quarantine_notes.write(self.quarantine.dump())
 
     def ban(self, peer: str) -> bool:
         """Never ask ``peer`` (node id, address or name) again; return whether it is known."""
@@ -624,6 +621,13 @@ def makeService(options: Options) -> Node:
 
     share_memory()
     return Node(reactor, options.settings, lambda: load(options.given))
+
+
+def _demand_own(store: Path) -> None:
+    """End, before anything is written, where somebody else's things lie at the store's place."""
+    refusal = foreign(store)
+    if refusal is not None:
+        raise SystemExit(f"flocon: {refusal}")
 
 
 def _moving(transfer: Transfer) -> dict[str, Any]:
