@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from flocon.core.inventory import Content, Inventory
     from flocon.core.peers import Peer
     from flocon.core.presence import Identity
+    from flocon.core.room import Lessee
     from flocon.core.standing import Standing
     from flocon.core.syncdb import Entry
     from flocon.core.traffic import Traffic
@@ -271,11 +272,11 @@ class Desk:
     def agent(self, source: Source) -> Any:
         return self.peer_agent if source.origin is Origin.PEER else self._mirror_agent
 
-    def incoming(self, size: int | None) -> Incoming:
-        return self._cache.incoming(size)
+    def incoming(self, size: int | None, lessee: Lessee) -> Incoming:
+        return self._cache.incoming(size, lessee)
 
-    def spare(self) -> Incoming:
-        return self._cache.spare()
+    def spare(self, size: int | None, lessee: Lessee) -> Incoming:
+        return self._cache.spare(size, lessee)
 
     # What the faces need
 

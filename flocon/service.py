@@ -30,7 +30,7 @@ from flocon.core.database_origins import DatabaseOrigins
 from flocon.core.database_origins import load as load_origins
 from flocon.core.names import Asked, parse_file_name
 from flocon.core.presence import Identity, Presence
-from flocon.core.quarantine import Quarantine
+from flocon.core.quarantine import Quarantine, is_sound
 from flocon.core.quarantine import load as load_records
 from flocon.core.shares import ENOUGH, share_out
 from flocon.core.standing import Standing
@@ -42,6 +42,7 @@ from flocon.errors import ConfigurationError, StoreError
 from flocon.explain import Explainer
 from flocon.host import journal
 from flocon.host.cache import Cache
+from flocon.host.claim import foreign
 from flocon.host.clock import steady_clock
 from flocon.host.identity import node_identity
 from flocon.host.interfaces import InterfaceWatch, impossible
@@ -49,7 +50,7 @@ from flocon.host.limits import open_files, raise_open_files
 from flocon.host.memory import share_memory
 from flocon.host.metered import MeteredWatch
 from flocon.host.pacman import PacmanWatch
-from flocon.host.remember import recall, remember
+from flocon.host.remember import Notebook, recall
 from flocon.host.signals import Signals
 from flocon.host.systemd import Supervision
 from flocon.host.upgrades import pending_upgrades
@@ -121,16 +122,18 @@ class Node(MultiService):
         self._settings = settings
         self._started = 0.0
         self._ports: list[Any] = []
+        _demand_own(settings.store.path)
         self._identity = Identity(
             node_identity(settings.store.path, settings.name), secrets.token_hex(4), settings.name
         )
         self.traffic = Traffic()
         self.ledger = Ledger(reactor, settings.store.path / "savings.json")
         self._standing = Standing()
-        self._quarantine_file = settings.store.path / "quarantine.json"
-        self.quarantine = Quarantine(load_records(recall(self._quarantine_file)))
-        remembered = recall(settings.store.path / DATABASES_FILE)
-        origins = DatabaseOrigins(load_origins(remembered))
+        quarantine_file = settings.store.path / "quarantine.json"
+        remembered = recall(quarantine_file, is_sound)
+        self.quarantine = Quarantine(load_records(remembered, time.time()))
+        self._quarantine_notes = Notebook(reactor, quarantine_file)
+        origins = DatabaseOrigins(load_origins(recall(settings.store.path / DATABASES_FILE)))
         self._pacman = PacmanWatch(
             reactor,
             settings.pacman_conf,
@@ -525,10 +528,7 @@ class Node(MultiService):
         self._remember_quarantine()
 
     def _remember_quarantine(self) -> None:
-        threads = self._reactor.getThreadPool()
-        deferToThreadPool(
-            self._reactor, threads, remember, self._quarantine_file, self.quarantine.dump()
-        ).addErrback(lambda failure: self._log.failure("remembering failed", failure))
+        self._quarantine_notes.write(self.quarantine.dump())
 
     def ban(self, peer: str) -> bool:
         """Never ask ``peer`` (node id, address or name) again; return whether it is known."""
@@ -676,6 +676,13 @@ def makeService(options: Options) -> Node:
     steady_clock(reactor)
     raise_open_files(ENOUGH)
     return Node(reactor, options.settings, lambda: load(options.given))
+
+
+def _demand_own(store: Path) -> None:
+    """End, before anything is written, where somebody else's things lie at the store's place."""
+    refusal = foreign(store)
+    if refusal is not None:
+        raise SystemExit(f"flocon: {refusal}")
 
 
 def _moving(transfer: Transfer) -> dict[str, Any]:

@@ -200,7 +200,9 @@ class Lan(Resource):
             return False
         self.counters["files"] += 1
         digest = None if file.is_signature else found.content.sha256
-        await send_opened(request, opened, digest, self._shelf.traffic.to_peer, self._pacer)
+        await send_opened(
+            request, opened, digest, self._shelf.traffic.to_peer, self._pacer, to_stranger=True
+        )
         return True
 
     async def _database(self, request: Request, name: str) -> None:

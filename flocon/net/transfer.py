@@ -36,10 +36,10 @@ from flocon.log import logger
 from flocon.net.descriptors import (
     copy,
     first_difference,
+    hash_and_close,
     hash_until,
     steps,
     with_descriptor,
-    write_all,
 )
 from flocon.net.fetch import NOT_MODIFIED, Attempt, Enough, Head, Limits, Sink, Wanted, fetch
 from flocon.net.several import Plan, Several
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 
     from flocon.core.inventory import Content
     from flocon.core.patience import Pace
+    from flocon.core.room import Lessee
     from flocon.core.sources import Source
 
 #: Hashing starts in a thread once so many bytes wait for it; the rest of a small file is hashed
@@ -86,6 +87,9 @@ class Incoming(Protocol):
     def keep(self) -> bool: ...
 
     def fileno(self) -> int: ...
+
+    def write(self, position: int, data: bytes) -> None:
+        """Write all of ``data``; raises OSError where there is no room for it."""
 
     def close(self) -> None: ...
 
@@ -127,9 +131,9 @@ class Tools(Protocol):
 
     def agent(self, source: Source) -> IAgent: ...
 
-    def incoming(self, size: int | None) -> Incoming: ...
+    def incoming(self, size: int | None, lessee: Lessee) -> Incoming: ...
 
-    def spare(self) -> Incoming: ...
+    def spare(self, size: int | None, lessee: Lessee) -> Incoming: ...
 
 
 class Checks(Protocol):
@@ -309,6 +313,18 @@ class Transfer:
         if self._running is not None:
             self._running.cancel()
 
+    @property
+    def own(self) -> bool:
+        """Whether this machine's pacman waits for it, and no stranger alone."""
+        asked = not self.begun_by and not self.finished.known
+        return asked or any(not reader.verifies for reader in self._readers)
+
+    def cut(self) -> None:
+        """End it, and let go of all who follow: its room is needed."""
+        self.cancel()
+        for reader in list(self._readers):
+            reader.abort()
+
     def retire(self) -> None:
         """Close the file as soon as the last reader is gone."""
         self._retired = True
@@ -483,7 +499,7 @@ class Transfer:
         self._check_head(source, head)
         size = self.subject.content.size if self.subject.content else head.size
         if self._file is None:
-            self._file = self._tools.incoming(size)
+            self._file = self._tools.incoming(size, self)
         if self.head is None or not self._arrived:
             self.head = head
         self.size = size
@@ -584,13 +600,13 @@ class Transfer:
 
     def _store(self, position: int, data: bytes) -> None:
         try:
-            write_all(self.incoming.fileno(), position, data)
+            self.incoming.write(position, data)
         except OSError:
             # The disk is full, or worse: the transfer goes on without being kept. What was
             # written of these bytes stays behind, so all of them are written again.
             self._move_to_spare()
             try:
-                write_all(self.incoming.fileno(), position, data)
+                self.incoming.write(position, data)
             except OSError as error:
                 raise self._no_room(error) from None
 
@@ -609,7 +625,7 @@ class Transfer:
         old = self.incoming
         if not old.keep:
             raise StoreError(self.subject.file_name, "there is no room for it, not even in memory")
-        new = self._tools.spare()
+        new = self._tools.spare(self.size, self)
         try:
             self._copy_to(new.fileno(), self._clock.seconds() + MOVE_SECONDS)
         except OSError as error:
@@ -800,13 +816,12 @@ class Transfer:
         descriptor = os.dup(self.incoming.fileno())
 
         def ended(_: Any) -> None:
-            os.close(descriptor)
             self._hashing = None
             hashing.succeed(None)
             if not self.finished.known and verifier is self._verifier and self._file is not None:
                 self._hash_ahead()
 
-        self._in_thread(hash_until, verifier, descriptor, end).addBoth(ended)
+        self._in_thread(hash_and_close, verifier, descriptor, end).addBoth(ended)
 
     async def _hash_all(self) -> None:
         while self._hashing is not None:
@@ -869,7 +884,7 @@ class Transfer:
                 return
             self._suspect(position)
         if self._file is None:
-            self._file = self._tools.incoming(self.size)
+            self._file = self._tools.incoming(self.size, self)
         self.source = self.source or source
         self._written.setdefault(source, Extents())
         self._write(source, position, data)

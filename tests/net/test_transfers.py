@@ -875,7 +875,7 @@ class Disks(TransferTestCase):
             self.assertOver(transfer, client)
 
     def test_a_file_that_cannot_be_made_ends_it_with_a_clear_error(self) -> None:
-        def incoming(_: int | None) -> Memory:
+        def incoming(*_: object) -> Memory:
             raise StoreError("/store", os.strerror(errno.ENOSPC))
 
         self.patch(self.tools, "incoming", incoming)
@@ -883,6 +883,53 @@ class Disks(TransferTestCase):
         response = self.asked(MIRROR_A).head(len(DATA))
         self.assertTrue(response.left)
         self.failureResultOf(transfer.finished.wait(), StoreError)
+
+
+class Rooms(TransferTestCase):
+    """For whom a transfer takes room, and how it gives that back."""
+
+    def test_what_pacman_asked_for_is_its_own(self) -> None:
+        transfer = self.transfer(MIRROR_A)
+        self.assertTrue(transfer.own)
+
+    def test_what_a_peer_asked_for_is_a_strangers_until_pacman_follows(self) -> None:
+        transfer = self.transfer(MIRROR_A)
+        transfer.begun_by = "10.0.0.9"
+        Client(transfer, verifies=True)
+        self.assertFalse(transfer.own)
+        own = Client(transfer)
+        self.assertTrue(transfer.own)
+        own.reader.close()
+        self.assertFalse(transfer.own)
+
+    def test_what_only_a_peer_still_reads_is_a_strangers(self) -> None:
+        transfer = self.transfer(MIRROR_A)
+        own, peer = Client(transfer), Client(transfer, verifies=True)
+        self.asked(MIRROR_A).whole(DATA)
+        own.reader.close()
+        self.assertTrue(transfer.finished.known)
+        self.assertFalse(transfer.own)
+        peer.reader.close()
+
+    def test_cut_on_its_way_it_ends_and_gives_its_file_back(self) -> None:
+        transfer = self.transfer(MIRROR_A)
+        transfer.begun_by = "10.0.0.9"
+        client = Client(transfer, verifies=True)
+        response = self.asked(MIRROR_A).head(len(DATA))
+        response.send(DATA[:1_000])
+        transfer.cut()
+        self.assertTrue(response.left)
+        self.assertTrue(client.aborted)
+        client.reader.close()
+        self.assertOver(transfer, client)
+
+    def test_cut_when_it_is_whole_it_lets_go_of_who_still_reads(self) -> None:
+        transfer = self.transfer(MIRROR_A)
+        client = Client(transfer, verifies=True)
+        self.asked(MIRROR_A).whole(DATA)
+        transfer.cut()
+        self.assertTrue(client.aborted)
+        self.assertTrue(transfer.verified)
 
 
 class Ends(TransferTestCase):
