@@ -23,11 +23,14 @@ mount -t overlay -o lowerdir=/usr,upperdir=layers/upper,workdir=layers/work over
 for link in bin sbin lib lib64; do ln -s usr/$link $link; done
 mount --rbind /dev dev
 mount --rbind /proc proc
+IFS='
+'
 for prefix in $PREFIXES; do
   [ -e "./$prefix" ] || { mkdir -p "./$prefix" && mount --bind "$prefix" "./$prefix"; }
 done
+unset IFS
 rm -f usr/bin/python
-printf '#!/bin/sh\\nPYTHONPATH=/%s exec %s "$@"\\n' "$SITE" "$PYTHON" >usr/bin/python
+printf '#!/bin/sh\\nPYTHONPATH=/%s exec "%s" "$@"\\n' "$SITE" "$PYTHON" >usr/bin/python
 chmod 755 usr/bin/python
 printf '[options]\\nArchitecture = auto\\nLocalFileSigLevel = Never\\n' >etc/pacman.conf
 mkdir -p "$SITE/twisted/plugins"
@@ -73,7 +76,7 @@ def transactions() -> dict[str, str]:
         ROOT=str(folder()),
         SITE=SITE,
         PYTHON=sys.executable,
-        PREFIXES=" ".join({sys.prefix, sys.base_prefix}),
+        PREFIXES="\n".join({sys.prefix, sys.base_prefix}),
         PACKAGE=str(package()),
         NOBODY=str(NOBODY),
         LOOK=_LOOK,
