@@ -112,7 +112,7 @@ class Making(SynchronousTestCase):
             said += line
             if words in line:
                 return said
-        self.fail(said)
+        raise AssertionError(said)
 
     def test_a_python_that_is_not_there_is_called_that(self) -> None:
         said = self.fails("PYTHON=no-such-python", "VENV=other")

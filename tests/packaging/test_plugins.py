@@ -52,10 +52,28 @@ alpm -U "$PACKAGE"
 look installed
 rm "$SITE/twisted/plugins/dropin.cache"
 look before
+printf '[core]\nServer = http://127.0.0.1:1/$repo\n' >>etc/pacman.conf
+cp etc/pacman.conf tmp/before
+flocon() {
+  # It names the python that it was built with, on Arch the one there.
+  sed -i '1s,.*,#!/usr/bin/python,' usr/bin/flocon
+  chroot . flocon "$@"
+}
+flocon setup >/dev/null 2>&1
 alpm -U "$PACKAGE"
 look upgraded
+echo "== set up"
+grep localhost:19433 etc/pacman.conf
+flocon --version >/dev/null
 alpm -R flocon
 look removed
+echo "== undone"
+cmp tmp/before etc/pacman.conf && ls -A etc
+alpm -U "$PACKAGE" >/dev/null
+flocon --version >/dev/null
+sed -i 's,127.0.0.1:1/,localhost:19433/,' etc/pacman.conf
+echo "== by hand"
+alpm -R flocon
 """
 #: As twistd looks for its commands, with the log shown.
 _LOOK = """
@@ -108,6 +126,23 @@ class Transactions(SynchronousTestCase):
     def test_installing_tells_the_next_step(self) -> None:
         self.assertIn("flocon setup", self.said["pacman -U"])
         self.assertIn("systemctl enable --now flocon", self.said["pacman -U"])
+
+    def test_an_upgrade_leaves_pacman_led_to_the_node(self) -> None:
+        self.assertIn("Server = http://localhost:19433/", self.said["set up"])
+
+    def test_a_removal_leads_pacman_back_and_says_so(self) -> None:
+        self.assertIn("-Server = http://localhost:19433/", self.removal())
+        self.assertIn("pacman asks its mirrors again", self.removal())
+        self.assertEqual(self.said["undone"].split(), ["pacman.conf"])
+
+    def test_a_removal_tells_of_lines_by_hand(self) -> None:
+        self.assertNotIn("Lines written by hand", self.removal())
+        _, _, last = self.said["pacman -R"].partition("by hand still lead pacman to the node")
+        self.assertIn("/etc/pacman.conf\n", last)
+
+    def removal(self) -> str:
+        """Return what the first removal said."""
+        return self.said["pacman -R"].partition("are still in /var/cache/flocon")[0]
 
     def test_no_scriptlet_or_hook_fails(self) -> None:
         for name in ("pacman -U", "pacman -R"):
