@@ -238,8 +238,8 @@ class Desk:
         found = self._cache.find(file_name)
         return found if found and content in {None, found.content} else None
 
-    def open(self, found: Any, *, signature: bool) -> Any:
-        return self._cache.open(found, signature=signature)
+    def open(self, found: Any, *, signature: bool, own: bool = True) -> Deferred[Any]:
+        return self._cache.open(found, signature=signature, own=own)
 
     def signature(self, file_name: str) -> Any:
         return self.transfers.signature(file_name)

@@ -31,7 +31,7 @@ from flocon.net.transfer import Reader
 from flocon.net.waiting import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Iterable
 
     from twisted.internet.defer import Deferred
     from twisted.web.server import Request
@@ -70,7 +70,7 @@ class Shelf(Protocol):
     def held(self, file_name: str, content: Content | None) -> Found | None:
         """Return the file if it is offered to the LAN."""
 
-    def open(self, found: Found, *, signature: bool) -> Opened:
+    def open(self, found: Found, *, signature: bool, own: bool) -> Awaitable[Opened]:
         """Open it or its signature; raise StoreError if it is gone."""
 
     def open_database(self, file_name: str) -> Opened:
@@ -151,7 +151,7 @@ class Lan(Resource):
         if sha256 not in {None, found.content.sha256}:
             return False
         try:
-            opened = self._shelf.open(found, signature=file.is_signature)
+            opened = await self._shelf.open(found, signature=file.is_signature, own=False)
         except StoreError:
             return False
         self.counters["files"] += 1
