@@ -204,6 +204,8 @@ class Desk:
         self._keyring: tuple[Path, Keyring] | None = None
         #: Who gave a database last, by its request: its signature comes from there too.
         self._given: dict[tuple[str, str, str], Transfer] = {}
+        #: Repositories whose database came from a mirror, as far as it came through this node.
+        self._mirrors_databases: set[str] = set()
         self.status: Callable[[], dict[str, Any]] = dict
 
     # What transfers need
@@ -382,12 +384,29 @@ class Desk:
             if peers
             else self.from_mirrors(asked, modified_since)
         )
+        if asked.file.text.endswith(".db"):
+            transfer.finished.wait().addCallbacks(
+                lambda _: self._note_origin(asked.repository, transfer), lambda _: None
+            )
         key = _request_of(asked)
         self._given.pop(key, None)
         self._given[key] = transfer
         if len(self._given) > MOST_GIVEN:
             del self._given[next(iter(self._given))]
         return transfer
+
+    def _note_origin(self, repository: str, transfer: Transfer) -> None:
+        """Remember whether a mirror gave the database that pacman has now."""
+        if transfer.not_modified or transfer.source is None:
+            return
+        if transfer.source.origin is Origin.MIRROR:
+            self._mirrors_databases.add(repository)
+        else:
+            self._mirrors_databases.discard(repository)
+
+    def is_listed_by_mirror(self, repository: str) -> bool:
+        """Return whether a repository's database is known to be a mirror's, and not some peer's."""
+        return self.settings.databases != "lan" or repository in self._mirrors_databases
 
     def _newest(self, asked: Asked, modified_since: str | None, peers: Sequence[Dated]) -> Transfer:
         """Return the transfer of a database that peers have too.

@@ -233,6 +233,7 @@ class Node(MultiService):
             self._upgrades,
             self._fetch_ahead,
             random.Random().uniform,  # noqa: S311
+            settings.store.max_size // 2,
         )
         self._control = Site(reactor, Control(self), most_connections=MOST_CONTROL_CONNECTIONS)
         self._control_port: Any = None
@@ -403,11 +404,17 @@ class Node(MultiService):
             self._reactor, self._reactor.getThreadPool(), self._pacman.listing.versions, set(wanted)
         )
         return [
-            entry for entry in entries if self.desk.held(entry.file_name, entry.content) is None
+            entry
+            for entry in entries
+            if self.desk.held(entry.file_name, entry.content) is None
+            # A peer could list anything, and have it fetched over this machine's WAN.
+            and self.desk.is_listed_by_mirror(entry.repository)
         ]
 
     async def _fetch_ahead(self, entry: Entry) -> None:
         file = parse_file_name(entry.file_name)
+        if not self._cache.can_keep(entry.size):
+            raise StoreError(entry.file_name, "there is no room to keep it")
         if file is not None:
             transfer = self.desk.package(Asked(entry.repository, "", file), entry, 0)
             await transfer.finished.wait()

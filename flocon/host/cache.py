@@ -440,6 +440,10 @@ class Cache(Service):
             self._trim()
         return incoming
 
+    def can_keep(self, size: int) -> bool:
+        """Return whether a file of this size would be kept, with nobody cut off for it."""
+        return self.store.can_keep(size)
+
     def spare(self, size: int | None = None, lessee: Lessee = OWN) -> Incoming:
         """Return a new file that cannot be published, for when the store's disk is full."""
         return self.store.spare(size, lessee)

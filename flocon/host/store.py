@@ -403,6 +403,13 @@ class Store:
             name, flags, 0o644 if suffix == "sig" else 0o600, dir_fd=self._incoming
         ), name
 
+    def can_keep(self, size: int) -> bool:
+        """Return whether there is room for a file without anybody being cut off."""
+        free = self._space.free - self._arriving
+        return (
+            not self.problem and size + MARGIN <= free and self._immovable + size <= self.max_size
+        )
+
     def _has_room(self, size: int, lessee: Lessee) -> bool:
         """Return whether a file of this size can be kept: the disk has room, and the bound."""
         if not self._measuring:

@@ -352,6 +352,15 @@ class RoomTests(SynchronousTestCase):
         self.assertFalse(self.store.is_crowded)
         self.assertRaises(StoreError, self.for_stranger, 500 * MIB)
 
+    def test_whether_a_file_can_be_kept_is_told_without_cutting_anybody_off(self) -> None:
+        self.store.account(B, 400 * MIB)
+        self.assertTrue(self.store.can_keep(300 * MIB))
+        self.assertFalse(self.store.can_keep(401 * MIB))
+        stranger, _ = self.for_stranger(300 * MIB)
+        self.assertTrue(self.store.can_keep(100 * MIB))
+        self.assertFalse(self.store.can_keep(101 * MIB))
+        self.assertEqual(stranger.cuts, 0)
+
     def test_a_file_is_closed_in_its_time_by_somebody_else(self) -> None:
         waiting: list[Callable[[], None]] = []
         store = Store(Path(self.mktemp()).absolute() / "store", self.MAX_SIZE, waiting.append)
