@@ -210,7 +210,8 @@ class Cache(Service):
 
     ``listed(file_name)`` returns what the sync databases list under a name, and
     ``signature_needed(file_name)`` whether such a package counts only with its signature; both
-    are asked in the reactor's thread. ``changed`` gets every change of ``inventory``. ``ready``
+    are asked in the reactor's thread. ``changed`` gets every change of ``inventory``, which tells
+    what is ``offered``, a part of what is held; ask again with ``listing_changed``. ``ready``
     fires when every folder known at start was read once; hashes may be outstanding. For ``pause``
     seconds after each package that comes in, what can wait leaves the machine to those who wait.
 
@@ -229,6 +230,7 @@ class Cache(Service):
         signature_needed: Callable[[str], bool],
         changed: Callable[[list[Change]], None],
         directories: Iterable[Path] = (),
+        offered: Callable[[str, Content], bool] = lambda _, __: True,
         watch: Callable[[Any, Callable[[Path, str], None]], Watch] = FolderWatch,
         pool: ThreadPool | None = None,
         wall: Callable[[], float] = time.time,
@@ -238,6 +240,7 @@ class Cache(Service):
         self._listed = listed
         self._signature_needed = signature_needed
         self._changed = changed
+        self._offered = offered
         self._wall = wall
         self._pause = pause
         self.inventory = Inventory()
@@ -588,9 +591,13 @@ class Cache(Service):
         if best is None:
             if self._held.pop(name, None) is not None:
                 self._untold += self.inventory.remove(name)
-        elif best != self._held.get(name):
-            self._held[name] = best
-            self._untold += self.inventory.put(name, best.content)
+        else:
+            if best != self._held.get(name):
+                self._held[name] = best
+            if self._offered(name, best.content):
+                self._untold += self.inventory.put(name, best.content)
+            else:
+                self._untold += self.inventory.remove(name)
         if name in self._shelf.files and self._is_superfluous(name):
             self._superfluous.add(name)
             self._clearing.wake()

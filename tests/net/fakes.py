@@ -18,6 +18,7 @@ from twisted.web.client import ResponseDone, ResponseFailed
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH
 
+from flocon.core.patience import Pace
 from flocon.core.room import Lessee
 from flocon.core.sources import Source
 from flocon.errors import SourceError, StoreError
@@ -226,6 +227,10 @@ class FakeTools:
         self.began_with: list[Source] = []
         self.ended_with: list[tuple[str, int, SourceError | None]] = []
         self.blamed: list[tuple[str, list[str]]] = []
+        self.left_with: list[tuple[str, int]] = []
+        self.took_from: list[tuple[str, int]] = []
+        self.slow_ones: list[str] = []
+        self.pace = Pace()
 
     @property
     def reporter(self) -> FakeTools:
@@ -236,6 +241,15 @@ class FakeTools:
 
     def ended(self, source: Source, size: int, seconds: float, failure: SourceError | None) -> None:
         self.ended_with.append((source.key, size, failure))
+
+    def left(self, source: Source, size: int, seconds: float) -> None:
+        self.left_with.append((source.key, size))
+
+    def took(self, source: Source, size: int) -> None:
+        self.took_from.append((source.key, size))
+
+    def slow(self, source: Source) -> None:
+        self.slow_ones.append(source.key)
 
     def contradicted(self, file_name: str, contributors: Sequence[Source]) -> None:
         self.blamed.append((file_name, [source.key for source in contributors]))
