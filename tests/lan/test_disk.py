@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from urllib.parse import quote
 
 from flocon.host.cache import POLL
 from tests.lan.case import LanTestCase
@@ -19,6 +20,11 @@ from tests.lan.repository import MIB, Package
 SLOW_DISK = Path(__file__).with_name("slow_disk.py")
 #: Files up to this size touch no disk in the reactor's thread.
 SMALL = MIB
+
+
+def relay_path(package: Package) -> str:
+    repository = package.path.parent.parent.parent.name
+    return f"/relay/{repository}/x86_64/{quote(package.file_name)}"
 
 
 class DiskCase(LanTestCase):
@@ -59,13 +65,13 @@ class SlowDisks(DiskCase):
 
     def test_a_slow_sync_of_what_peers_asked_for_does_not_hold_up_pacman(self) -> None:
         packages = self.small_packages()
-        relayed, own = packages[:8], packages[8:]
-        self.sync(self.first, self.second)
+        # More than there are threads in which files are hashed.
+        relayed, own = packages[:16], packages[16:]
+        self.sync(self.first)
         node = self.start_slow(self.first, 0, 6)
-        for package in relayed:
-            repository = package.path.parent.parent.parent.name
-            path = f"/relay/{repository}/x86_64/{package.file_name}"
-            answer = self.second.request(path, address=self.first.address, port=LAN_PORT)
+        for number, package in enumerate(relayed):
+            asker = (self.second, self.third)[number % 2]
+            answer = asker.request(relay_path(package), address=self.first.address, port=LAN_PORT)
             self.assertEqual(answer.status, 200)
         time.sleep(0.6)
         began = time.monotonic()
@@ -112,9 +118,7 @@ class SmallDisks(DiskCase):
         """Ask for a file and take next to nothing of it."""
         connection = host.connect(self.first.address, LAN_PORT)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        repository = package.path.parent.parent.parent.name
-        path = f"/relay/{repository}/x86_64/{package.file_name}"
-        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: first\r\n\r\n".encode())
+        connection.sendall(f"GET {relay_path(package)} HTTP/1.1\r\nHost: first\r\n\r\n".encode())
         connection.setblocking(False)
         return connection
 
