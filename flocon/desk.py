@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from twisted.internet.defer import Deferred
+    from twisted.python.threadpool import ThreadPool
 
     from flocon.core.database_origins import DatabaseOrigins
     from flocon.core.inventory import Content, Inventory
@@ -271,6 +272,10 @@ class Desk:
 
     def agent(self, source: Source) -> Any:
         return self.peer_agent if source.origin is Origin.PEER else self._mirror_agent
+
+    def threads(self, own: bool) -> ThreadPool:
+        pool: ThreadPool = self.reactor.getThreadPool() if own else self._cache.for_strangers
+        return pool
 
     def incoming(self, size: int | None, lessee: Lessee) -> Incoming:
         return self._cache.incoming(size, lessee)

@@ -253,6 +253,8 @@ class Cache(Service):
         self._looks = pool or ThreadPool(0, 1, "looking")
         self._keeps = pool or ThreadPool(0, MOST_KEEPING, "keeping")
         self._opens = pool or ThreadPool(0, MOST_OPENING, "opening")
+        #: For hashing what comes in and only strangers wait for.
+        self.for_strangers = pool or ThreadPool(0, 1, "for strangers")
         self._index = Index(None)
         self._shelf = _Folder(self.store.packages, "store")
         self._folders: list[_Folder] = [self._shelf]
@@ -331,7 +333,8 @@ class Cache(Service):
 
     @property
     def _pools(self) -> list[ThreadPool]:
-        return list(dict.fromkeys((self._hashing, self._looks, self._keeps, self._opens)))
+        pools = (self._hashing, self._looks, self._keeps, self._opens, self.for_strangers)
+        return list(dict.fromkeys(pools))
 
     def set_directories(self, directories: Iterable[Path]) -> None:
         """Take these as pacman's CacheDirs, the first one first."""
