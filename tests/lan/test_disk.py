@@ -69,15 +69,21 @@ class SlowDisks(DiskCase):
         relayed, own = packages[:16], packages[16:]
         self.sync(self.first)
         node = self.start_slow(self.first, 0, 6)
-        for number, package in enumerate(relayed):
+        first = relayed[0]
+        wait_until(lambda: self.relay(self.second, first) == 200, 10, "the databases are read")
+        for number, package in enumerate(relayed[1:], 1):
             asker = (self.second, self.third)[number % 2]
-            answer = asker.request(relay_path(package), address=self.first.address, port=LAN_PORT)
-            self.assertEqual(answer.status, 200)
+            self.assertEqual(self.relay(asker, package), 200)
         time.sleep(0.6)
         began = time.monotonic()
         self.assert_clean(self.download(self.first, own))
         self.assertLess(time.monotonic() - began, 3)
         node.kill()
+
+    def relay(self, asker: Host, package: Package) -> int:
+        """Have the first host fetch a package for another; return the status."""
+        path = relay_path(package)
+        return asker.request(path, address=self.first.address, port=LAN_PORT).status
 
 
 class SmallDisks(DiskCase):
