@@ -151,6 +151,15 @@ class Refusing(NodeTestCase):
         self.configure()
         self.assertRefused(self.start(), "flocon:", str(self.folder / "store"))
 
+    def test_a_store_where_somebody_elses_things_lie_which_stay_as_they_are(self) -> None:
+        store = self.folder / "store"
+        for name in ("incoming/upload.tar", "packages/a-1-1-any.pkg.tar.zst.sig", "thesis.tex"):
+            (store / name).parent.mkdir(parents=True, exist_ok=True)
+            (store / name).write_bytes(b"somebody's")
+        before = sorted(store.rglob("*"))
+        self.assertRefused(self.start(), str(store), "'thesis.tex'", "--store")
+        self.assertEqual(sorted(store.rglob("*")), before)
+
     def test_an_option_nobody_knows(self) -> None:
         self.assertRefused(self.start("--shop"), "shop")
 
@@ -209,7 +218,7 @@ class BecomingADaemon(NodeTestCase):
 
     def test_a_store_that_another_node_uses(self) -> None:
         self.started()
-        self.port = _free_port()
+        self.port, self.lan_port = _free_port(), _free_port()
         self.configure()
         self.assert_refused(self.daemon(), str(self.folder / "store"), "another flocon is running")
 
@@ -223,7 +232,7 @@ class BecomingADaemon(NodeTestCase):
         if os.geteuid():
             raise SkipTest("only root can become somebody else")
         self.started()
-        self.port = _free_port()
+        self.port, self.lan_port = _free_port(), _free_port()
         self.configure()
         done = self.daemon(twistd=("--uid", "0"))
         self.assertEqual(done.returncode, 1)
