@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.errors import StoreError
 from flocon.host import store as module
+from flocon.host.beneath import put_aside
 from flocon.host.store import Incoming, Store
 
 A = "a-1-1-any.pkg.tar.zst"
@@ -72,6 +73,14 @@ class StoreTests(SynchronousTestCase):
         self.open()
         self.assertEqual(self.names("incoming"), set())
         self.assertFalse((self.path / "quarantine.json.abcd_123").exists())
+
+    def test_what_was_put_aside_stays(self) -> None:
+        self.path.mkdir(parents=True)
+        (self.path / "quarantine.json").write_bytes(b"{")
+        aside = put_aside(self.path / "quarantine.json")
+        assert aside is not None
+        self.open()
+        self.assertTrue(aside.exists())
 
     def test_a_folder_that_cannot_be_made_is_a_problem_and_no_error(self) -> None:
         self.path.parent.mkdir(parents=True)
