@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from twisted.internet.defer import Deferred
+    from twisted.python.threadpool import ThreadPool
 
     from flocon.core.database_origins import DatabaseOrigins
     from flocon.core.inventory import Content, Inventory
@@ -272,6 +273,10 @@ class Desk:
     def agent(self, source: Source) -> Any:
         return self.peer_agent if source.origin is Origin.PEER else self._mirror_agent
 
+    def threads(self, own: bool) -> ThreadPool:
+        pool: ThreadPool = self.reactor.getThreadPool() if own else self._cache.for_strangers
+        return pool
+
     def incoming(self, size: int | None, lessee: Lessee) -> Incoming:
         return self._cache.incoming(size, lessee)
 
@@ -304,8 +309,8 @@ class Desk:
         found = self._cache.find(file_name)
         return found if found and self.privacy.allows(file_name, found.content) else None
 
-    def open(self, found: Any, *, signature: bool) -> Any:
-        return self._cache.open(found, signature=signature)
+    def open(self, found: Any, *, signature: bool, own: bool = True) -> Deferred[Any]:
+        return self._cache.open(found, signature=signature, own=own)
 
     def signature_asked(self, file_name: str) -> None:
         """Learn that pacman has a package, wherever it was sent for it."""

@@ -276,6 +276,7 @@ class Node(MultiService):
             self._upgrades,
             self._fetch_ahead,
             random.Random().uniform,  # noqa: S311
+            settings.store.max_size // 2,
         )
         self._control = Site(reactor, Control(self), most_connections=MOST_CONTROL_CONNECTIONS)
         self._control_port: Any = None
@@ -477,6 +478,8 @@ class Node(MultiService):
 
     async def _fetch_ahead(self, entry: Entry) -> None:
         file = parse_file_name(entry.file_name)
+        if not self._cache.can_keep(entry.size):
+            raise StoreError(entry.file_name, "there is no room to keep it")
         if file is not None:
             transfer = self.desk.package(Asked(entry.repository, "", file), entry, 0)
             await transfer.finished.wait()
