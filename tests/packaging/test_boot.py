@@ -113,6 +113,8 @@ systemctl is-enabled flocon >enabled
 python -c 'from urllib.request import urlopen
 print(urlopen("http://127.0.0.1:19433/status.json").read().decode())' >status
 stat -c '%U %a' /var/cache/flocon /run/flocon >folders
+systemctl kill -s USR1 flocon
+systemctl kill -s USR2 flocon
 systemctl reload flocon
 status=$?
 # The signal is sent; the node says when it has read its settings.
@@ -430,6 +432,10 @@ class Running(Booted):
 
     def test_it_is_started_with_the_system(self) -> None:
         self.assertEqual(self.said("enabled"), "enabled")
+
+    def test_signals_reach_it_by_systemctl(self) -> None:
+        self.assertIn("0 peers", self.said("log"))
+        self.assertIn("joining the group anew", self.said("log"))
 
     def test_a_reload_or_restart_ends_ready(self) -> None:
         self.assertEqual(self.said("reloaded"), "0 active")

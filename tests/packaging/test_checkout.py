@@ -168,11 +168,12 @@ class Installing(SynchronousTestCase):
         fetched = [path for path in sys.path if re.search("(site|dist)-packages$", path)]
         places = {"HOME": str(home), "PYTHONPATH": os.pathsep.join(fetched), "PIP_NO_INDEX": "1"}
         places |= {"PIP_NO_BUILD_ISOLATION": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-        line = "python -m venv ~/flocon && ~/flocon/bin/pip install ."
+        place = "~/.local/share/flocon"
+        line = f"python -m venv {place} && {place}/bin/pip install ."
         self.assertIn(line, (PROJECT / "README.rst").read_text())
         python = f'python() {{ "{sys.executable}" "$@"; }}; cd "{clone()}"; '
         succeed("sh", "-c", python + line, **places)
-        programs = home / "flocon/bin"
+        programs = home / ".local/share/flocon/bin"
         version = succeed(str(programs / "flocon"), "--version", **places)
         self.assertEqual(version, f"flocon {__version__}\n")
         where = "import flocon, twisted.plugins.flocon_plugin as plugin; print(plugin.__file__)"
