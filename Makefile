@@ -57,11 +57,13 @@ $(BIN)/python:
 	"$(PYTHON)" -m venv $(VENV)
 
 $(VENV)/installed: Makefile setup.cfg pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . || { $(NO_PIP); }
+	@echo "pip install --editable ."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . || { $(NO_PIP); }
 	@$(BIN)/python -c '$(FIND_PLUGIN)'
 	@touch $@
 
 $(VENV)/installed-dev: Makefile setup.cfg pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' || { $(NO_PIP); }
+	@echo "pip install --editable '.[dev]'"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' || { $(NO_PIP); }
 	@$(BIN)/python -c '$(FIND_PLUGIN)'
 	@touch $@ $(VENV)/installed

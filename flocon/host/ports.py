@@ -132,7 +132,7 @@ class Ports:
         self, reactor: Any, endpoints: Sequence[Sequence[str]], factory: Any, option: str
     ) -> list[Any]:
         ports: list[Any] = []
-        problems: list[tuple[str, Exception]] = []
+        absent: list[tuple[str, Exception]] = []
         for alternatives in endpoints:
             for description in alternatives:
                 try:
@@ -141,13 +141,11 @@ class Ports:
                 except Exception as error:  # noqa: BLE001 - a parser of Twisted's raises anything
                     if not _absent(error):
                         raise _refusal(description, error, option) from None
-                    problems.append((description, error))
-        if not ports and problems:
-            raise _refusal(*problems[0], option)
-        for description, error in problems if reactor is self else []:
-            self._log.info(
-                "not listening on {endpoint}: {error}", endpoint=description, error=error
-            )
+                    absent.append((description, error))
+        if not ports and absent:
+            raise _refusal(*absent[0], option)
+        for place, why in absent if reactor is self else []:
+            self._log.info("not listening on {endpoint}: {error}", endpoint=place, error=why)
         return ports
 
 

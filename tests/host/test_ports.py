@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from twisted.internet.interfaces import IReactorSocket, IReactorTCP
 from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactor
-from twisted.logger import globalLogPublisher
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import verify
 
@@ -107,18 +107,12 @@ class TakingOver(PortsCase):
         Ports(None, [held]).rehearse(endpoint(held.port), "--lan")
 
     def test_one_that_no_endpoint_names_is_told_of(self) -> None:
-        said: list[str] = []
-
-        def observe(event: dict[str, object]) -> None:
-            said.append(str(event.get("place")))
-
-        globalLogPublisher.addObserver(observe)
-        self.addCleanup(globalLogPublisher.removeObserver, observe)
         used, unused = (self.inherited(self.listening()) for _ in range(2))
         ports = Ports(self.reactor, [used, unused])
         ports.listen(endpoint(used.port), Factory(), "--lan")
-        ports.tell_unused()
-        self.assertEqual(said, [str(unused)])
+        with capturedLogs() as events:
+            ports.tell_unused()
+        self.assertEqual([event["place"] for event in events], [str(unused)])
 
 
 class HandedOver(PortsCase):
