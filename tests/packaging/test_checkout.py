@@ -21,7 +21,6 @@ from tests.lan.lan import unavailable
 from tests.needs import leave_out
 from tests.packaging.workshop import PROJECT, folder, need, run, succeed
 
-
 #: make in a folder, with nothing of the make that these tests are run by.
 _MAKE = (
     *("env", "--unset=MAKEFLAGS", "--unset=MAKEOVERRIDES", "--unset=MFLAGS"),
