@@ -329,7 +329,7 @@ def boot() -> Path:
     hidden = {
         "/root/": "ProtectHome=no\n",
         "/home/": "ProtectHome=no\n",
-        "/tmp/": "PrivateTmp=no\n",
+        "/tmp/": "PrivateTmp=no\nReadWritePaths=/tmp\n",
     }
     shown = {line for place, line in hidden.items() if place in _prefixes() + "/"}
     home = "\n[Service]\n" + "".join(sorted(shown)) if shown else ""
