@@ -19,6 +19,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.packaging.workshop import PACKAGING, SITE, folder, need, need_package, package, run
 
+#: Seconds that pacman waits for a first byte.
+PACMANS_PATIENCE = 10
 _CGROUPS = ("/sys/fs/cgroup/unified", "/sys/fs/cgroup")
 # Run in new namespaces: builds the root in $TOP, then becomes process 1.
 _BOOT = """
@@ -453,7 +455,7 @@ class Running(Booted):
         self.assertEqual(self.said("woken").split(), ["OK", "active", "enabled"])
 
     def test_one_that_cannot_start_gives_up_before_pacman_does(self) -> None:
-        self.assertLess(float(self.said("waited")), 8)
+        self.assertLess(float(self.said("waited")), PACMANS_PATIENCE)
         self.assertEqual(self.said("given-up").split(), ["free"] * 4)
         self.assertEqual(self.said("mended"), "active")
 
