@@ -15,7 +15,7 @@ from tests.page.server import Server
 PHONE, DESKTOP = 390, 1280
 README = Path(__file__).parents[2] / "docs/status-page.png"
 #: The size of README's picture, in pixels: what matters, and little to fetch.
-WIDTH, HEIGHT = 880, 620
+WIDTH, HEIGHT = 880, 770
 
 
 def main(folder: Path) -> None:
