@@ -181,7 +181,7 @@ cat >edit <<'END'
 systemctl edit flocon.socket
 END
 script --quiet --return --command 'sh edit' /dev/null
-systemctl start flocon.socket
+systemctl start flocon.socket flocon
 python -c 'from urllib.request import urlopen
 print(urlopen("http://127.0.0.1:19533/check").read().decode())' >moved
 journalctl -u flocon >log
