@@ -82,7 +82,7 @@ PEER_LIMITS = Limits(first_byte=1.0, stall=1.0, step=8 << 10)
 PEER_SECONDS = 2.0
 PEER_SIGNATURE_LIMITS = Limits(first_byte=1.0, stall=0.5)
 #: Seconds for which a signature is waited for that pacman can do without.
-OPTIONAL_PATIENCE = 4.0
+OPTIONAL_PATIENCE = 2.5
 #: Databases of which it is remembered who gave them; a machine has a handful of repositories.
 MOST_GIVEN = 256
 #: Seconds that must be left of pacman's patience for a mirror to be asked, and to be asked again.

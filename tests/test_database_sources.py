@@ -339,7 +339,7 @@ class Signatures(SourcesTestCase):
     def test_one_that_pacman_can_do_without_is_not_waited_for_long(self) -> None:
         self.bring(MIRROR_A)
         transfer = self.ask("core.db.sig")
-        self.clock.advance(4.1)
+        self.clock.advance(2.6)
         self.failureResultOf(transfer.finished.wait(), SourceError)
         self.assertEqual(self.count(MIRROR_B), 0)
 
