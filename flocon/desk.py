@@ -14,8 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet import defer, task
 
+from flocon.core.addresses import network_location
 from flocon.core.doubts import Doubts
-from flocon.core.names import Asked, content_path, escape, parse_file_name
+from flocon.core.names import (
+    Asked,
+    Kind,
+    content_path,
+    escape,
+    mirror_root,
+    parse_file_name,
+)
 from flocon.core.patience import (
     MOST_PEERS,
     PACMAN,
@@ -24,7 +32,9 @@ from flocon.core.patience import (
     peers_come_last,
     stagger,
 )
+from flocon.core.privacy import Privacy
 from flocon.core.redirects import Redirects
+from flocon.core.relays import Relays
 from flocon.core.sources import (
     Holder,
     Origin,
@@ -36,7 +46,7 @@ from flocon.core.sources import (
     rank_owners,
 )
 from flocon.database_sources import DATABASES_FILE, DatabaseSources, Ways
-from flocon.errors import Broken, Contradicted, Refused, SourceError, Stalled
+from flocon.errors import Broken, Contradicted, Refused, SourceError, Stalled, Unreachable
 from flocon.host.keyring import Keyring, Verdict
 from flocon.host.pacman import PacmanWatch, servers_for
 from flocon.log import logger
@@ -47,10 +57,11 @@ from flocon.net.fetch import (
     fetch_small,
     last_modified,
     literal_host,
-    mirror_agent,
-    network_location,
     peer_agent,
 )
+from flocon.net.heads import ask_heads
+from flocon.net.mirrors import mirror_agent
+from flocon.net.relaying import Relaying
 from flocon.net.staggered import first_good
 from flocon.net.transfer import Subject
 from flocon.net.transfers import Transfers
@@ -65,11 +76,13 @@ if TYPE_CHECKING:
     from flocon.core.inventory import Content, Inventory
     from flocon.core.peers import Peer
     from flocon.core.presence import Identity
+    from flocon.core.room import Lessee
     from flocon.core.standing import Standing
     from flocon.core.syncdb import Entry
     from flocon.core.traffic import Traffic
     from flocon.host.cache import Cache
     from flocon.ledger import Ledger
+    from flocon.net.heads import Told
     from flocon.net.neighbourhood import Neighbourhood
     from flocon.net.transfer import Choose, Incoming, Mirrors, Transfer
     from flocon.options import Settings
@@ -123,17 +136,28 @@ class Reporter:
         self._traffic = traffic
         self._offence = offence
         self._doubts = Doubts()
+        #: Told of each peer, and its address, that could not be connected to.
+        self.unreachable: Callable[[str, str], None] = lambda *_: None
 
     def began(self, source: Source) -> None:
-        self._standing.began(source.key)
+        self._standing.began(source.key, self._reactor.seconds())
         self._ledger.began(source.origin)
 
     def ended(self, source: Source, size: int, seconds: float, failure: SourceError | None) -> None:
         self.left(source, size, seconds)
         if failure is None:
             self._standing.succeeded(source.key, size, seconds)
+        elif isinstance(failure, Refused):
+            self.refused(source, failure)
         elif _is_at_fault(source, size, failure):
             self._standing.failed(source.key, self._reactor.seconds())
+        if isinstance(failure, Unreachable) and source.origin is Origin.PEER:
+            self.unreachable(source.node, source.label)
+
+    def refused(self, source: Source, failure: Refused) -> None:
+        """Leave a mirror alone that asked for it; a peer that is busy is asked less anyhow."""
+        if failure.retry_after is not None and source.origin is Origin.MIRROR:
+            self._standing.rest(source.key, failure.retry_after, self._reactor.seconds())
 
     def left(self, source: Source, size: int, seconds: float) -> None:
         """Take note of what came of a source that nothing more was wanted of."""
@@ -216,10 +240,17 @@ class Desk:
         self._pacman = pacman
         self._cache = cache
         self._neighbourhood = neighbourhood
+        self.reporter.unreachable = neighbourhood.unreachable
         self._standing = standing
         self.peer_agent, self._peer_pool = peer_agent(reactor, PEER_CONNECT)
-        self._mirror_agent, self._mirror_pool = mirror_agent(reactor, MIRROR_CONNECT)
+        self._mirror_agent, self._mirror_pool = mirror_agent(
+            reactor, MIRROR_CONNECT, settings.proxy
+        )
         self.transfers = Transfers(self, sign=self._sign, publish=self._publish)
+        self.privacy = Privacy(lambda: pacman.listing, settings.peers.private)
+        self.relaying = Relaying(
+            reactor, Relays(settings.peers.relayed_per_day), lambda: ledger.savings.wan_rate
+        )
         self._redirects = Redirects()
         self._keyring: tuple[Path, Keyring] | None = None
         self._databases = DatabaseSources(
@@ -241,11 +272,11 @@ class Desk:
     def agent(self, source: Source) -> Any:
         return self.peer_agent if source.origin is Origin.PEER else self._mirror_agent
 
-    def incoming(self, size: int | None) -> Incoming:
-        return self._cache.incoming(size)
+    def incoming(self, size: int | None, lessee: Lessee) -> Incoming:
+        return self._cache.incoming(size, lessee)
 
-    def spare(self) -> Incoming:
-        return self._cache.spare()
+    def spare(self, size: int | None, lessee: Lessee) -> Incoming:
+        return self._cache.spare(size, lessee)
 
     # What the faces need
 
@@ -267,6 +298,11 @@ class Desk:
     def held(self, file_name: str, content: Content | None) -> Any:
         found = self._cache.find(file_name)
         return found if found and content in {None, found.content} else None
+
+    def offered(self, file_name: str) -> Any:
+        """Return a file that is held here and that others may have."""
+        found = self._cache.find(file_name)
+        return found if found and self.privacy.allows(file_name, found.content) else None
 
     def open(self, found: Any, *, signature: bool) -> Any:
         return self._cache.open(found, signature=signature)
@@ -375,17 +411,35 @@ class Desk:
         transfer = self.transfers.find(entry.file_name, entry.content) if entry else None
         return transfer if transfer is not None and transfer.fetches_itself else None
 
+    def listed(self, asked: Asked, etag: str | None) -> tuple[Content, Transfer | None] | None:
+        """Return what a peer would be relayed, and the transfer that brings it now, if one does."""
+        entry = self._relayed_entry(asked, etag)
+        return None if entry is None else (entry.content, self.coming_package(entry))
+
+    def coming_package(self, entry: Entry) -> Transfer | None:
+        """Return the transfer that brings a listed package already, whoever sends it."""
+        return self.transfers.find(entry.file_name, entry.content)
+
+    def told(self, asked: Asked, modified_since: str | None) -> Deferred[Told]:
+        """Return what a mirror says of a file without sending it."""
+        return defer.Deferred.fromCoroutine(self._told(asked, modified_since))
+
+    async def _told(self, asked: Asked, modified_since: str | None) -> Told:
+        await self._pacman.configured()
+        servers = self.servers(asked, self.entry(asked))
+        mirrors = self._mirrors(asked.file.text, servers, self.reactor.seconds())
+        return await ask_heads(self._mirror_agent, self.reactor, mirrors, modified_since)
+
     def _relayed_entry(self, asked: Asked, etag: str | None) -> Entry | None:
         """Return what is listed of a package that a peer asks for, if it may have it from here."""
         entry = self.entry(asked) if self.relays else None
+        if entry and self.privacy.keeps(entry.repository):
+            return None
         return entry if entry and etag in {None, f'"{entry.sha256.hex()}"'} else None
 
     def _begin_relay(self, asked: Asked, entry: Entry, asker: str) -> Transfer | None:
         """Fetch from the mirrors alone: a request is never passed on to another peer."""
-        begun_by = [transfer.begun_by for transfer in self.transfers if transfer.begun_by]
-        most = self.settings.peers.relays
-        # One asker leaves half of it to the others.
-        if len(begun_by) >= most or begun_by.count(asker) >= (most + 1) // 2:
+        if not self.relaying.admits(asker, self.settings.peers.relays):
             return None
         name = entry.file_name
         servers = self.servers(asked, entry)
@@ -394,7 +448,7 @@ class Desk:
             self._chooser(name, servers, None),
             self._mirrors_of(name, servers),
         )
-        transfer.begun_by = asker
+        self.relaying.begin(transfer, asker)
         return transfer
 
     def from_mirrors(self, asked: Asked, modified_since: str | None) -> Transfer:
@@ -421,6 +475,13 @@ class Desk:
         """Return the mirrors that may have a file, each complete but for the file's name."""
         configuration = self._pacman.configuration
         repository = asked.repository or (entry.repository if entry else "")
+        if asked.file.kind is Kind.NOTE:
+            places = (
+                (one.name, servers_for(configuration, one.name, ""))
+                for one in configuration.repositories
+            )
+            roots = (mirror_root(server, name) for name, servers in places for server in servers)
+            return tuple(dict.fromkeys(filter(None, roots)))
         if repository:
             return servers_for(configuration, repository, asked.architecture)
         every = (servers_for(configuration, one.name, "") for one in configuration.repositories)
@@ -626,9 +687,13 @@ class Desk:
 
     async def _small(self, source: Source, limits: Limits) -> bytes:
         wanted = Wanted(source.url + ".sig", source.label)
-        data = await fetch_small(
-            self.agent(source), self.reactor, wanted, limits, LARGEST_SIGNATURE
-        )
+        try:
+            data = await fetch_small(
+                self.agent(source), self.reactor, wanted, limits, LARGEST_SIGNATURE
+            )
+        except Refused as refused:
+            self.reporter.refused(source, refused)
+            raise
         if source.origin is Origin.PEER:
             self.traffic.from_peers_bytes += len(data)
         else:
@@ -650,6 +715,7 @@ class Desk:
 
     async def stop(self) -> None:
         self.transfers.stop()
+        self.relaying.stop()
         await self._peer_pool.closeCachedConnections()
         await self._mirror_pool.closeCachedConnections()
 
@@ -725,7 +791,7 @@ def _asked_as(source: Source) -> tuple[str, bool, bool]:
 def _mirror_source(server: str, file_name: str) -> Source:
     place = network_location(server)
     url = f"{server.rstrip('/')}/{escape(file_name)}"
-    return Source(Origin.MIRROR, place, place.rpartition("@")[2], url)
+    return Source(Origin.MIRROR, place, place, url)
 
 
 def _architecture(file_name: str) -> str:

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet import defer, task
 from twisted.internet.threads import deferToThreadPool
 
+from flocon.core.addresses import shown
 from flocon.core.names import Asked, FileName, Kind, parse_file_name
 from flocon.core.sources import Origin, Source
 from flocon.core.versions import version_key
 from flocon.errors import SourceError
 from flocon.net.fetch import Limits, Wanted, fetch_small, literal_host
-from flocon.net.knock import read_knock
+from flocon.net.knock import clock_off, read_knock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -235,7 +236,7 @@ class Explainer:
             "role": role,
             "name": peer.name if peer else "",
             "address": source.label,
-            "url": source.url,
+            "url": shown(source.url),
             "failing": failing,
             "bytes_per_second": round(self._standing.throughput(source.key)),
             "active": self._standing.active(source.key),
@@ -349,8 +350,7 @@ class Explainer:
             return {**told, "problem": str(error)[:200]}
         if knocked is None:
             return {**told, "problem": "does not answer knocks"}
-        # Its clock was read somewhere between question and answer.
-        off = knocked.time - min(max(knocked.time, began), time.time())
+        off = clock_off(knocked, began, time.time())
         return {
             **told,
             "port": knocked.port,

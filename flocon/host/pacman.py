@@ -26,6 +26,7 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
+from flocon.core.addresses import shown
 from flocon.core.names import is_architecture, is_repository
 from flocon.core.sent import SentDatabases
 from flocon.core.syncdb import Listing
@@ -575,7 +576,7 @@ class PacmanWatch(Service):
             if configuration != self.configuration:
                 self.configuration = configuration
                 for server in configuration.unusable:
-                    self.log.debug("{server} cannot be asked: not http(s)", server=server)
+                    self.log.debug("{server} cannot be asked: not http(s)", server=shown(server))
                 self._tell(self._configuration_changed, configuration)
                 self._publish()
             self._follow()

@@ -36,10 +36,10 @@ from flocon.log import logger
 from flocon.net.descriptors import (
     copy,
     first_difference,
+    hash_and_close,
     hash_until,
     steps,
     with_descriptor,
-    write_all,
 )
 from flocon.net.fetch import NOT_MODIFIED, Attempt, Enough, Head, Limits, Sink, Wanted, fetch
 from flocon.net.several import Plan, Several
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 
     from flocon.core.inventory import Content
     from flocon.core.patience import Pace
+    from flocon.core.room import Lessee
     from flocon.core.sources import Source
 
 #: Hashing starts in a thread once so many bytes wait for it; the rest of a small file is hashed
@@ -68,7 +69,7 @@ MOVE_SECONDS = 0.04
 #: Seconds a transfer goes on when nobody follows it any more: pacman may come back.
 GRACE = 15.0
 #: The same for one that was begun for a peer, so that asking and leaving cannot keep the WAN busy.
-GRACE_FOR_PEERS = 2.0
+GRACE_FOR_PEERS = 0.0
 #: Bytes asked of a mirror to keep pacman patient while peers bring the file, the seconds between
 #: two mirrors that are asked for them, and in which one of them must have answered.
 PREFIX = release.RESERVE
@@ -86,6 +87,9 @@ class Incoming(Protocol):
     def keep(self) -> bool: ...
 
     def fileno(self) -> int: ...
+
+    def write(self, position: int, data: bytes) -> None:
+        """Write all of ``data``; raises OSError where there is no room for it."""
 
     def close(self) -> None: ...
 
@@ -127,9 +131,9 @@ class Tools(Protocol):
 
     def agent(self, source: Source) -> IAgent: ...
 
-    def incoming(self, size: int | None) -> Incoming: ...
+    def incoming(self, size: int | None, lessee: Lessee) -> Incoming: ...
 
-    def spare(self) -> Incoming: ...
+    def spare(self, size: int | None, lessee: Lessee) -> Incoming: ...
 
 
 class Checks(Protocol):
@@ -237,6 +241,8 @@ class Transfer:
         self._retired = False
         #: The address of the peer for which it was begun: such transfers are counted.
         self.begun_by = ""
+        #: How many bytes its furthest reader was given, also when that has gone.
+        self.taken = 0
         #: The first byte (or a 304) is there; fails if no source had the file.
         self.begun: Outcome[None] = Outcome()
         #: The file is whole and right; fails if that cannot be.
@@ -272,6 +278,16 @@ class Transfer:
         return self.finished.known or any(not one.relayed for one in self._asking.values())
 
     @property
+    def followed(self) -> bool:
+        """Whether anybody reads it."""
+        return bool(self._readers)
+
+    @property
+    def followed_here(self) -> bool:
+        """Whether this machine's own pacman is among its readers."""
+        return any(not reader.verifies for reader in self._readers)
+
+    @property
     def not_modified(self) -> bool:
         return self.head is not None and self.head.status == NOT_MODIFIED
 
@@ -296,6 +312,18 @@ class Transfer:
     def cancel(self) -> None:
         if self._running is not None:
             self._running.cancel()
+
+    @property
+    def own(self) -> bool:
+        """Whether this machine's pacman waits for it, and no stranger alone."""
+        asked = not self.begun_by and not self.finished.known
+        return asked or any(not reader.verifies for reader in self._readers)
+
+    def cut(self) -> None:
+        """End it, and let go of all who follow: its room is needed."""
+        self.cancel()
+        for reader in list(self._readers):
+            reader.abort()
 
     def retire(self) -> None:
         """Close the file as soon as the last reader is gone."""
@@ -471,7 +499,7 @@ class Transfer:
         self._check_head(source, head)
         size = self.subject.content.size if self.subject.content else head.size
         if self._file is None:
-            self._file = self._tools.incoming(size)
+            self._file = self._tools.incoming(size, self)
         if self.head is None or not self._arrived:
             self.head = head
         self.size = size
@@ -572,13 +600,13 @@ class Transfer:
 
     def _store(self, position: int, data: bytes) -> None:
         try:
-            write_all(self.incoming.fileno(), position, data)
+            self.incoming.write(position, data)
         except OSError:
             # The disk is full, or worse: the transfer goes on without being kept. What was
             # written of these bytes stays behind, so all of them are written again.
             self._move_to_spare()
             try:
-                write_all(self.incoming.fileno(), position, data)
+                self.incoming.write(position, data)
             except OSError as error:
                 raise self._no_room(error) from None
 
@@ -597,7 +625,7 @@ class Transfer:
         old = self.incoming
         if not old.keep:
             raise StoreError(self.subject.file_name, "there is no room for it, not even in memory")
-        new = self._tools.spare()
+        new = self._tools.spare(self.size, self)
         try:
             self._copy_to(new.fileno(), self._clock.seconds() + MOVE_SECONDS)
         except OSError as error:
@@ -788,13 +816,12 @@ class Transfer:
         descriptor = os.dup(self.incoming.fileno())
 
         def ended(_: Any) -> None:
-            os.close(descriptor)
             self._hashing = None
             hashing.succeed(None)
             if not self.finished.known and verifier is self._verifier and self._file is not None:
                 self._hash_ahead()
 
-        self._in_thread(hash_until, verifier, descriptor, end).addBoth(ended)
+        self._in_thread(hash_and_close, verifier, descriptor, end).addBoth(ended)
 
     async def _hash_all(self) -> None:
         while self._hashing is not None:
@@ -857,7 +884,7 @@ class Transfer:
                 return
             self._suspect(position)
         if self._file is None:
-            self._file = self._tools.incoming(self.size)
+            self._file = self._tools.incoming(self.size, self)
         self.source = self.source or source
         self._written.setdefault(source, Extents())
         self._write(source, position, data)
@@ -984,11 +1011,12 @@ class Reader:
         self.transfer = transfer
         self.start = start
         self.position = start
-        self._verifies = verifies
+        self.verifies = verifies
         self._clock = transfer._clock  # noqa: SLF001
         self._since = self._clock.seconds() if since is None else since
         self._moved = self._since
         self.last_resort = False
+        self._closed = False
         self._timer: IDelayedCall | None = None
         self._poked: Callable[[], None] | None = None
         self._aborted: Callable[[], None] | None = None
@@ -1003,7 +1031,7 @@ class Reader:
         if transfer.holds_all:
             return position
         progress = transfer.progress(self, position)
-        if self._verifies:
+        if self.verifies:
             return progress.arrived
         return release.release(progress, position)
 
@@ -1023,6 +1051,7 @@ class Reader:
 
     def sent(self, count: int) -> None:
         self.position += count
+        self.transfer.taken = max(self.transfer.taken, self.position - self.start)
         self._moved = self._clock.seconds()
 
     def attach(self, poke: Callable[[], None], abort: Callable[[], None]) -> None:
@@ -1042,6 +1071,7 @@ class Reader:
             self._aborted()
 
     def close(self) -> None:
+        self._closed = True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -1050,8 +1080,7 @@ class Reader:
 
     def _arm(self) -> None:
         """Wake up when time alone lets more go."""
-        self._timer = None
-        if self._verifies or self.transfer.finished.known:
+        if self._closed or self.verifies or self.transfer.finished.known:
             return
         if not self.transfer.subject.verifiable and self.waited >= release.MIRROR_HOLD:
             return
@@ -1059,8 +1088,9 @@ class Reader:
         self._timer = self._clock.callLater(max(0.01, due), self._due)
 
     def _due(self) -> None:
-        self._arm()
+        self._timer = None
         self.last_resort = self.last_resort or self.idle >= release.LAST_RESORT
         if self.idle >= release.KEEP_PATIENT_AFTER:
             self.transfer.keep_patient(self.position)
         self.transfer._poke()  # noqa: SLF001 - may be the moment at which the answer begins
+        self._arm()

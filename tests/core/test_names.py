@@ -15,9 +15,11 @@ from flocon.core.names import (
     belongs_to,
     content_path,
     escape,
+    is_about_packages,
     is_architecture,
     is_package,
     is_repository,
+    mirror_root,
     parse_content,
     parse_file_name,
     parse_path,
@@ -234,6 +236,57 @@ class Paths(SynchronousTestCase):
         self.assertEqual((package.repository, package.architecture), ("", ""))
         self.assertEqual((database.repository, database.architecture), ("core", ""))
 
+    def test_several_slashes_are_one(self) -> None:
+        for plain, doubled in {
+            b"/core/os/x86_64/core.db": b"//core///os/x86_64//core.db",
+            b"/a-1-1-any.pkg.tar.zst": b"//a-1-1-any.pkg.tar.zst",
+        }.items():
+            self.assertEqual(parse_path(doubled), parse_path(plain))
+            self.assertIsNotNone(parse_path(plain))
+
+    def test_a_database_by_the_name_that_repo_add_gave_it(self) -> None:
+        for name in (
+            "core.db.tar.gz",
+            "core.files.tar.zst.sig",
+            "core.db.tar.gz.old",
+            "core.db.tar",
+        ):
+            asked = parse_path(b"/core/os/x86_64/" + name.encode())
+            assert asked is not None
+            self.assertEqual((asked.file.kind, asked.file.name), (Kind.DATABASE, "core"))
+            self.assertEqual(asked.file.is_signature, name.endswith(".sig"))
+        for name in ("core.db.gz", "core.db.tar.gz.new", "core.tar.gz", "core.db.tar.exe"):
+            self.assertIsNone(parse_path(b"/core/os/x86_64/" + name.encode()))
+
+    def test_what_is_about_packages_is_none(self) -> None:
+        for name in ("core.db", "core.files.tar.gz", "a-1-1-any.pkg.tar.zst.sig", "lastsync"):
+            self.assertTrue(is_about_packages(name))
+        self.assertFalse(is_about_packages("a-1-1-any.pkg.tar.zst"))
+
+    def test_a_mirrors_notes_are_at_its_root_alone(self) -> None:
+        for path in (b"/lastupdate", b"//lastsync"):
+            asked = parse_path(path)
+            assert asked is not None
+            self.assertEqual((asked.file.kind, asked.repository), (Kind.NOTE, ""))
+        for path in (
+            b"/core/os/x86_64/lastupdate",
+            b"/lastupdate/",
+            b"/x/lastsync",
+            b"/lastsync.sig",
+        ):
+            self.assertIsNone(parse_path(path))
+        self.assertIsNone(parse_file_name("lastupdate"))
+
+    def test_the_root_of_a_mirror(self) -> None:
+        for server, root in {
+            "https://m.example/archlinux/core/os/x86_64": "https://m.example/archlinux",
+            "https://m.example/core/os/x86_64/": "https://m.example",
+            "https://m.example/archlinux/extra/os/x86_64": "",
+            "https://m.example/core/x86_64": "",
+            "": "",
+        }.items():
+            self.assertEqual(mirror_root(server, "core"), root)
+
     def test_other_shapes_are_refused(self) -> None:
         name = b"a-1-1-any.pkg.tar.zst"
         for path in (
@@ -241,7 +294,6 @@ class Paths(SynchronousTestCase):
             b"/",
             b"*",
             name,
-            b"//" + name,
             b"/core/" + name,
             b"/core/os/" + name,
             b"/core/OS/x86_64/" + name,

@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -237,7 +238,9 @@ class OnDisk(TestCase):
     timeout = 60
 
     def setUp(self) -> None:
-        self.top = Path(self.mktemp()).absolute()
+        # pacman takes a blank in a CacheDir for the end of it: the checkout may lie anywhere.
+        self.top = Path(tempfile.mkdtemp(prefix="flocon-pacman-"))
+        self.addCleanup(shutil.rmtree, self.top)
         self.sync = self.top / "db" / "sync"
         self.sync.mkdir(parents=True)
         self.conf = self.top / "etc" / "pacman.conf"
