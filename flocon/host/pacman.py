@@ -122,6 +122,13 @@ class PacmanConfiguration:
         """Where pacman keeps its sync databases."""
         return self.database_path / "sync"
 
+    @property
+    def caches(self) -> frozenset[str]:
+        """The servers that CacheServer lines name and no Server line does."""
+        servers = {one for repository in self.repositories for one in repository.servers}
+        named = {one for repository in self.repositories for one in repository.cache_servers}
+        return frozenset(named - servers)
+
     def repository(self, name: str) -> Repository | None:
         return next((each for each in self.repositories if each.name == name), None)
 
@@ -150,6 +157,16 @@ def servers_for(
     return tuple(
         _fill_in(server, repository, architecture) for server in configuration.general_servers
     )
+
+
+def package_servers_for(
+    configuration: PacmanConfiguration, repository: str, architecture: str
+) -> tuple[str, ...]:
+    """Return the servers to ask for a package or its signature: caches first, as pacman does."""
+    known = configuration.repository(repository)
+    caches = known.cache_servers if known is not None else ()
+    servers = servers_for(configuration, repository, architecture)
+    return tuple(dict.fromkeys((*caches, *servers)))
 
 
 def _fill_in(server: str, repository: str, architecture: str) -> str:
