@@ -59,6 +59,7 @@ from flocon.host.upgrades import pending_upgrades
 from flocon.host.users import Users
 from flocon.ledger import Ledger
 from flocon.log import logger, show_debug
+from flocon.net.accepting import Accepting
 from flocon.net.control import Control
 from flocon.net.fetch import (
     peer_agent,
