@@ -68,8 +68,9 @@ LONGEST_FILE = 1 << 20
 #: Seconds after which what a mirror sent is read, if pacman here has not taken it by then. Who asks
 #: for a package has it read at once.
 SENT_PAUSE = 5.0
-#: Databases that were sent and wait for that.
+#: Databases that were sent and wait for that, and their bytes, which may lie in memory.
 MOST_WAITING = 8
+MOST_WAITING_BYTES = 64 << 20
 #: Looks at the databases in one go; what changes still more often is seen with the next event.
 _ROUNDS = 5
 
@@ -509,14 +510,22 @@ class PacmanWatch(Service):
         required = known is not None and known.database_signature is SignatureLevel.REQUIRED
         if not self.running or required or not is_repository(repository):
             return
-        self._waiting_sent.append((repository, os.dup(descriptor)))
-        if len(self._waiting_sent) > MOST_WAITING:
+        size = os.fstat(descriptor).st_size
+        if size > MOST_WAITING_BYTES:
+            return
+        while self._waiting_sent and not self._has_room(size):
             os.close(self._waiting_sent.pop(0)[1])
+        self._waiting_sent.append((repository, os.dup(descriptor)))
         if self._sent_due is None or not self._sent_due.active():
             self._sent_due = self._reactor.callLater(SENT_PAUSE, self._look)
 
     def _is_settled(self) -> bool:
         return not self._configuration_is_stale and not self._stale() and not self._waiting_sent
+
+    def _has_room(self, size: int) -> bool:
+        """Whether one more database may wait to be read."""
+        waiting = sum(os.fstat(descriptor).st_size for _, descriptor in self._waiting_sent)
+        return len(self._waiting_sent) < MOST_WAITING and waiting + size <= MOST_WAITING_BYTES
 
     def _sent_is_due(self) -> bool:
         """Whether what mirrors sent is to be read: someone waits, or pacman has not taken it."""
