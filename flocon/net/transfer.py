@@ -302,11 +302,14 @@ class Transfer:
 
     @property
     def mirror_statuses(self) -> list[int | None]:
-        """What each mirror that failed had answered; None where it was no answer."""
+        """What each mirror that failed had answered; None where it was no answer.
+
+        Caches are left out: pacman asks them for what they may not have, and is silent about it.
+        """
         return [
             getattr(attempt.failure, "status", None)
             for attempt in self._tried
-            if attempt.source.origin is Origin.MIRROR
+            if attempt.source.origin is Origin.MIRROR and not attempt.source.is_cache
         ]
 
     def start(self) -> None:
