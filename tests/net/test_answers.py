@@ -288,7 +288,9 @@ class Floods(TestCase):
         factory = FloodFactory(beginning, again)
         port: Any = reactor.listenTCP(0, factory, interface="127.0.0.1")
         self.addCleanup(port.stopListening)
-        agent, pool = (mirror_agent if mirror else peer_agent)(reactor, 1.0)
+        agent: Any
+        pool: Any
+        agent, pool = mirror_agent(reactor, 1.0, "") if mirror else peer_agent(reactor, 1.0)
         self.addCleanup(pool.closeCachedConnections)
         wanted = Wanted(f"http://127.0.0.1:{port.getHost().port}/x", "s")
         lines: list[object] = []
