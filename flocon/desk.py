@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from email.utils import parsedate_to_datetime
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,14 @@ from twisted.internet import defer, task
 
 from flocon.core.addresses import network_location
 from flocon.core.doubts import Doubts
-from flocon.core.names import Asked, content_path, escape, parse_file_name
+from flocon.core.names import (
+    Asked,
+    Kind,
+    content_path,
+    escape,
+    mirror_root,
+    parse_file_name,
+)
 from flocon.core.patience import (
     MOST_PEERS,
     PACMAN,
@@ -26,23 +32,21 @@ from flocon.core.patience import (
     peers_come_last,
     stagger,
 )
+from flocon.core.privacy import Privacy
 from flocon.core.redirects import Redirects
+from flocon.core.relays import Relays
 from flocon.core.sources import (
-    Dated,
     Holder,
     Origin,
     Source,
     earlier_owners,
-    order_for_database,
     owners_before,
     rank_holders,
     rank_mirrors,
     rank_owners,
-    sample_databases,
-    without_delay,
 )
-from flocon.errors import Broken, Contradicted, Refused, SourceError, Stalled, StoreError
-from flocon.host.databases import LARGEST_FILE, find_problem, open_database
+from flocon.database_sources import DATABASES_FILE, DatabaseSources, Ways
+from flocon.errors import Broken, Contradicted, Refused, SourceError, Stalled, Unreachable
 from flocon.host.keyring import Keyring, Verdict
 from flocon.host.pacman import PacmanWatch, servers_for
 from flocon.log import logger
@@ -55,7 +59,9 @@ from flocon.net.fetch import (
     literal_host,
     peer_agent,
 )
+from flocon.net.heads import ask_heads
 from flocon.net.mirrors import mirror_agent
+from flocon.net.relaying import Relaying
 from flocon.net.staggered import first_good
 from flocon.net.transfer import Subject
 from flocon.net.transfers import Transfers
@@ -66,14 +72,17 @@ if TYPE_CHECKING:
 
     from twisted.internet.defer import Deferred
 
+    from flocon.core.database_origins import DatabaseOrigins
     from flocon.core.inventory import Content, Inventory
     from flocon.core.peers import Peer
     from flocon.core.presence import Identity
+    from flocon.core.room import Lessee
     from flocon.core.standing import Standing
     from flocon.core.syncdb import Entry
     from flocon.core.traffic import Traffic
     from flocon.host.cache import Cache
     from flocon.ledger import Ledger
+    from flocon.net.heads import Told
     from flocon.net.neighbourhood import Neighbourhood
     from flocon.net.transfer import Choose, Incoming, Mirrors, Transfer
     from flocon.options import Settings
@@ -95,10 +104,6 @@ MOST_OWNERS = 3
 #: An owner that follows another owner itself looks again so often, after so many seconds.
 RELAY_LOOKS = 5
 RELAY_PAUSE = 0.1
-#: Peers asked how new their database is, where the operator lets them answer.
-MOST_DATABASES = 8
-#: Databases of which it is remembered who gave them; a machine has a handful of repositories.
-MOST_GIVEN = 256
 #: Bytes that pacman has of a file already and that are fetched again, to verify all of it.
 MOST_FETCHED_AGAIN = 1 << 20
 #: How often one mirror is asked for one file, once bytes of it came.
@@ -131,6 +136,8 @@ class Reporter:
         self._traffic = traffic
         self._offence = offence
         self._doubts = Doubts()
+        #: Told of each peer, and its address, that could not be connected to.
+        self.unreachable: Callable[[str, str], None] = lambda *_: None
 
     def began(self, source: Source) -> None:
         self._standing.began(source.key, self._reactor.seconds())
@@ -144,6 +151,8 @@ class Reporter:
             self.refused(source, failure)
         elif _is_at_fault(source, size, failure):
             self._standing.failed(source.key, self._reactor.seconds())
+        if isinstance(failure, Unreachable) and source.origin is Origin.PEER:
+            self.unreachable(source.node, source.label)
 
     def refused(self, source: Source, failure: Refused) -> None:
         """Leave a mirror alone that asked for it; a peer that is busy is asked less anyhow."""
@@ -214,6 +223,7 @@ class Desk:
         traffic: Traffic,
         ledger: Ledger,
         offence: Callable[[Source, str], None],
+        origins: DatabaseOrigins,
     ) -> None:
         self.reactor = reactor
         self._ledger = ledger
@@ -230,16 +240,31 @@ class Desk:
         self._pacman = pacman
         self._cache = cache
         self._neighbourhood = neighbourhood
+        self.reporter.unreachable = neighbourhood.unreachable
         self._standing = standing
         self.peer_agent, self._peer_pool = peer_agent(reactor, PEER_CONNECT)
         self._mirror_agent, self._mirror_pool = mirror_agent(
             reactor, MIRROR_CONNECT, settings.proxy
         )
         self.transfers = Transfers(self, sign=self._sign, publish=self._publish)
+        self.privacy = Privacy(lambda: pacman.listing, settings.peers.private)
+        self.relaying = Relaying(
+            reactor, Relays(settings.peers.relayed_per_day), lambda: ledger.savings.wan_rate
+        )
         self._redirects = Redirects()
         self._keyring: tuple[Path, Keyring] | None = None
-        #: Who gave a database last, by its request: its signature comes from there too.
-        self._given: dict[tuple[str, str, str], Transfer] = {}
+        self._databases = DatabaseSources(
+            reactor,
+            shared=lambda: self.settings.databases == "lan",
+            pacman=pacman,
+            neighbourhood=neighbourhood,
+            standing=standing,
+            peer_agent=self.peer_agent,
+            transfers=self.transfers,
+            ways=Ways(self._databases_mirrors, MIRROR_LIMITS, self._pacman_keyring),
+            origins=origins,
+            remembered=settings.store.path / DATABASES_FILE,
+        )
         self.status: Callable[[], dict[str, Any]] = dict
 
     # What transfers need
@@ -247,11 +272,11 @@ class Desk:
     def agent(self, source: Source) -> Any:
         return self.peer_agent if source.origin is Origin.PEER else self._mirror_agent
 
-    def incoming(self, size: int | None) -> Incoming:
-        return self._cache.incoming(size)
+    def incoming(self, size: int | None, lessee: Lessee) -> Incoming:
+        return self._cache.incoming(size, lessee)
 
-    def spare(self) -> Incoming:
-        return self._cache.spare()
+    def spare(self, size: int | None, lessee: Lessee) -> Incoming:
+        return self._cache.spare(size, lessee)
 
     # What the faces need
 
@@ -273,6 +298,11 @@ class Desk:
     def held(self, file_name: str, content: Content | None) -> Any:
         found = self._cache.find(file_name)
         return found if found and content in {None, found.content} else None
+
+    def offered(self, file_name: str) -> Any:
+        """Return a file that is held here and that others may have."""
+        found = self._cache.find(file_name)
+        return found if found and self.privacy.allows(file_name, found.content) else None
 
     def open(self, found: Any, *, signature: bool) -> Any:
         return self._cache.open(found, signature=signature)
@@ -381,17 +411,35 @@ class Desk:
         transfer = self.transfers.find(entry.file_name, entry.content) if entry else None
         return transfer if transfer is not None and transfer.fetches_itself else None
 
+    def listed(self, asked: Asked, etag: str | None) -> tuple[Content, Transfer | None] | None:
+        """Return what a peer would be relayed, and the transfer that brings it now, if one does."""
+        entry = self._relayed_entry(asked, etag)
+        return None if entry is None else (entry.content, self.coming_package(entry))
+
+    def coming_package(self, entry: Entry) -> Transfer | None:
+        """Return the transfer that brings a listed package already, whoever sends it."""
+        return self.transfers.find(entry.file_name, entry.content)
+
+    def told(self, asked: Asked, modified_since: str | None) -> Deferred[Told]:
+        """Return what a mirror says of a file without sending it."""
+        return defer.Deferred.fromCoroutine(self._told(asked, modified_since))
+
+    async def _told(self, asked: Asked, modified_since: str | None) -> Told:
+        await self._pacman.configured()
+        servers = self.servers(asked, self.entry(asked))
+        mirrors = self._mirrors(asked.file.text, servers, self.reactor.seconds())
+        return await ask_heads(self._mirror_agent, self.reactor, mirrors, modified_since)
+
     def _relayed_entry(self, asked: Asked, etag: str | None) -> Entry | None:
         """Return what is listed of a package that a peer asks for, if it may have it from here."""
         entry = self.entry(asked) if self.relays else None
+        if entry and self.privacy.keeps(entry.repository):
+            return None
         return entry if entry and etag in {None, f'"{entry.sha256.hex()}"'} else None
 
     def _begin_relay(self, asked: Asked, entry: Entry, asker: str) -> Transfer | None:
         """Fetch from the mirrors alone: a request is never passed on to another peer."""
-        begun_by = [transfer.begun_by for transfer in self.transfers if transfer.begun_by]
-        most = self.settings.peers.relays
-        # One asker leaves half of it to the others.
-        if len(begun_by) >= most or begun_by.count(asker) >= (most + 1) // 2:
+        if not self.relaying.admits(asker, self.settings.peers.relays):
             return None
         name = entry.file_name
         servers = self.servers(asked, entry)
@@ -400,7 +448,7 @@ class Desk:
             self._chooser(name, servers, None),
             self._mirrors_of(name, servers),
         )
-        transfer.begun_by = asker
+        self.relaying.begin(transfer, asker)
         return transfer
 
     def from_mirrors(self, asked: Asked, modified_since: str | None) -> Transfer:
@@ -411,102 +459,15 @@ class Desk:
             subject, self._chooser(name, servers, None), self._mirrors_of(name, servers)
         )
 
-    def database(self, asked: Asked, modified_since: str | None) -> Deferred[Transfer]:
-        """Return the transfer that brings a database: from the mirrors, or as the operator lets."""
-        return defer.Deferred.fromCoroutine(self._database(asked, modified_since))
-
-    async def _database(self, asked: Asked, modified_since: str | None) -> Transfer:
-        # A node that has just started may not know its mirrors yet.
-        await self._pacman.configured()
-        if self.settings.databases != "lan":
-            return self.from_mirrors(asked, modified_since)
-        if asked.file.is_signature:
-            return self._databases_signature(asked, modified_since)
-        peers = await self._peers_databases(asked)
-        transfer = (
-            self._newest(asked, modified_since, peers)
-            if peers
-            else self.from_mirrors(asked, modified_since)
-        )
-        key = _request_of(asked)
-        self._given.pop(key, None)
-        self._given[key] = transfer
-        if len(self._given) > MOST_GIVEN:
-            del self._given[next(iter(self._given))]
-        return transfer
-
-    def _newest(self, asked: Asked, modified_since: str | None, peers: Sequence[Dated]) -> Transfer:
-        """Return the transfer of a database that peers have too.
-
-        pacman ends with an error where a database is no such thing, or fails at it for good later,
-        and asks nobody else: so what a peer gives is looked through before pacman gets a byte.
-        """
-        name = asked.file.text
-        mirrors = self._mirrors(name, self.servers(asked, None), self.reactor.seconds())
-        order = order_for_database(mirrors, peers, _seconds(modified_since), time.time())
-        began = self.reactor.seconds()
-
-        def choose(tried: Sequence[Attempt]) -> Attempt | None:
-            since = max([began, *(attempt.heard for attempt in tried)])
-            waited = self.reactor.seconds() - since
-            asked_already = [attempt.source for attempt in tried]
-            for source in without_delay(order, waited):
-                if source not in asked_already:
-                    return Attempt(source, _limits(source, waited))
-            return _once_more(mirrors, tried, waited)
-
-        subject = Subject(
-            name, modified_since=modified_since, find_problem=find_problem, most=LARGEST_FILE
-        )
-        return self.transfers.alone(subject, choose)
-
-    def _databases_signature(self, asked: Asked, modified_since: str | None) -> Transfer:
-        """Return the transfer of a database's signature: from who gave the database, nobody else.
-
-        pacman can do without most of them, but not with one that belongs to another database.
-        """
-        given = self._given.get(_request_of(asked))
-        source = given.source if given else None
-        if source is None or source.origin is not Origin.PEER:
-            return self.from_mirrors(asked, modified_since)
-        signature = replace(source, url=source.url + ".sig")
-
-        def choose(tried: Sequence[Attempt]) -> Attempt | None:
-            return None if tried else Attempt(signature, PEER_LIMITS)
-
-        subject = Subject(asked.file.text, modified_since=modified_since, most=LARGEST_SIGNATURE)
-        return self.transfers.alone(subject, choose)
-
-    async def _peers_databases(self, asked: Asked) -> list[Dated]:
-        """Ask a few peers at once how new theirs is; who does not answer soon has none."""
-        repository = asked.file.name
-        peers = [
-            peer
-            for peer in self._neighbourhood.sharing(repository)
-            if not self._standing.demoted(peer.address, self.reactor.seconds())
-        ]
-        digests = [dict(peer.databases)[repository] for peer in peers]
-        chosen = [peers[place] for place in sample_databases(digests, MOST_DATABASES)]
-        sources = [_database_source(peer, asked.file.text) for peer in chosen]
-        answers = await defer.DeferredList(
-            [defer.Deferred.fromCoroutine(self._dated(source)) for source in sources],
-            consumeErrors=True,
-        )
-        return [dated for good, dated in answers if good and dated is not None]
-
-    async def _dated(self, source: Source) -> Dated | None:
-        wanted = Wanted(source.url, source.label)
-        modified = await last_modified(
-            self.peer_agent, self.reactor, wanted, PEER_LIMITS.first_byte
-        )
-        seconds = _seconds(modified)
-        return None if seconds is None else Dated(source, seconds)
+    def database(self, asked: Asked, modified_since: str | None) -> Deferred[Transfer | bytes]:
+        return self._databases.transfer(asked, modified_since)
 
     def open_database(self, file_name: str) -> Any:
-        """Open this machine's own database for peers, where the operator shares them."""
-        if self.settings.databases != "lan":
-            raise StoreError(file_name, "databases are not shared here")
-        return open_database(self._pacman.configuration.sync_directory, file_name)
+        return self._databases.open(file_name)
+
+    def _databases_mirrors(self, asked: Asked) -> list[Source]:
+        servers = self.servers(asked, None)
+        return self._mirrors(asked.file.text, servers, self.reactor.seconds())
 
     # Whom to ask
 
@@ -514,6 +475,13 @@ class Desk:
         """Return the mirrors that may have a file, each complete but for the file's name."""
         configuration = self._pacman.configuration
         repository = asked.repository or (entry.repository if entry else "")
+        if asked.file.kind is Kind.NOTE:
+            places = (
+                (one.name, servers_for(configuration, one.name, ""))
+                for one in configuration.repositories
+            )
+            roots = (mirror_root(server, name) for name, servers in places for server in servers)
+            return tuple(dict.fromkeys(filter(None, roots)))
         if repository:
             return servers_for(configuration, repository, asked.architecture)
         every = (servers_for(configuration, one.name, "") for one in configuration.repositories)
@@ -665,7 +633,9 @@ class Desk:
 
         async def ask(holder: Source) -> bytes:
             signature = await self._small(holder, SMALL_LIMITS)
-            verdict = await self._pacman_keyring().verify(transfer.incoming.fileno(), signature)
+            verdict = await self._pacman_keyring().verify(
+                transfer.incoming.fileno(), signature, peer=holder.label
+            )
             if verdict is Verdict.GOOD:
                 return signature
             if verdict is Verdict.BAD:
@@ -745,6 +715,7 @@ class Desk:
 
     async def stop(self) -> None:
         self.transfers.stop()
+        self.relaying.stop()
         await self._peer_pool.closeCachedConnections()
         await self._mirror_pool.closeCachedConnections()
 
@@ -781,24 +752,6 @@ def _peer_source(peer: Peer, file_name: str) -> Source:
     place = f"{literal_host(peer.address)}:{peer.port}"
     url = f"http://{place}/pkg/{escape(file_name)}"
     return Source(Origin.PEER, peer.address, peer.address, url, node=peer.node)
-
-
-def _database_source(peer: Peer, file_name: str) -> Source:
-    place = f"{literal_host(peer.address)}:{peer.port}"
-    url = f"http://{place}/db/{escape(file_name)}"
-    return Source(Origin.PEER, peer.address, peer.address, url, node=peer.node)
-
-
-def _request_of(asked: Asked) -> tuple[str, str, str]:
-    return asked.repository, asked.architecture, asked.file.subject
-
-
-def _seconds(date: str | None) -> float | None:
-    """Return an HTTP date as seconds since 1970, None where it is none."""
-    try:
-        return parsedate_to_datetime(date).timestamp() if date else None
-    except ValueError:
-        return None
 
 
 def _owner_source(peer: Peer, entry: Entry) -> Source:

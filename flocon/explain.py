@@ -20,7 +20,7 @@ from flocon.core.sources import Origin, Source
 from flocon.core.versions import version_key
 from flocon.errors import SourceError
 from flocon.net.fetch import Limits, Wanted, fetch_small, literal_host
-from flocon.net.knock import read_knock
+from flocon.net.knock import clock_off, read_knock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -350,8 +350,7 @@ class Explainer:
             return {**told, "problem": str(error)[:200]}
         if knocked is None:
             return {**told, "problem": "does not answer knocks"}
-        # Its clock was read somewhere between question and answer.
-        off = knocked.time - min(max(knocked.time, began), time.time())
+        off = clock_off(knocked, began, time.time())
         return {
             **told,
             "port": knocked.port,
