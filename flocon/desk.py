@@ -307,6 +307,10 @@ class Desk:
     def open(self, found: Any, *, signature: bool) -> Any:
         return self._cache.open(found, signature=signature)
 
+    def signature_asked(self, file_name: str) -> None:
+        """Learn that pacman has a package, wherever it was sent for it."""
+        self._redirects.arrived(file_name)
+
     def signature(self, file_name: str) -> Any:
         return self.transfers.signature(file_name)
 
@@ -355,9 +359,14 @@ class Desk:
             or (entry.signature is None and self._pacman.signature_wanted(entry.repository))
         ):
             return None
-        for source in islice(self._direct_sources(entry, now), MOST_GREETED):
+        trusted = (
+            source
+            for source in self._direct_sources(entry, now)
+            if self._redirects.may_be_sent(source.key, now)
+        )
+        for source in islice(trusted, MOST_GREETED):
             if self._redirects.is_alive(source.key, now) or await self._greet(source):
-                self._redirects.sent(name, now)
+                self._redirects.sent(name, source.key, now)
                 return source
         return None
 

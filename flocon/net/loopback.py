@@ -103,6 +103,9 @@ class Desk(Protocol):
     def elsewhere(self, entry: Entry) -> Deferred[Source | None]:
         """Return the holder that pacman is to take a package from; None to bring it here."""
 
+    def signature_asked(self, file_name: str) -> None:
+        """Learn that pacman asks for the signature of a package, which it has then."""
+
     def signature(self, file_name: str) -> tuple[Transfer, Deferred[bytes | None]] | None:
         """Return the signature of a package that came lately, or is coming."""
 
@@ -425,6 +428,7 @@ class Loopback(Resource):
     # Signatures
 
     async def _signature(self, request: Request, asked: Asked) -> None:
+        self._desk.signature_asked(asked.file.subject)
         entry = await self._listed(asked)
         if await self._send_held(request, asked, _content(entry), signature=True):
             return

@@ -48,7 +48,7 @@ from flocon.options import Options
 from flocon.service import makeService
 
 options = Options()
-options.parseOptions(["--store", sys.argv[1], "--pacman-conf", "/nonexistent"]
+options.parseOptions(["--store", sys.argv[1] + "/store", "--pacman-conf", "/nonexistent"]
     + ["--lan", "tcp:0:interface=127.0.0.1", "--loopback", "tcp:0:interface=127.0.0.1"])
 makeService(options)
 began, day = time.monotonic(), time.time()

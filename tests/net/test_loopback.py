@@ -69,6 +69,7 @@ class FakeDesk:
         self.redirects = False
         self.holder: Deferred[Source | None] = succeed(None)
         self.signs: list[Deferred[bytes | None]] = []
+        self.arrived: list[str] = []
         #: What mirrors were asked without wanting it, and what they say.
         self.heads: list[tuple[str, str | None]] = []
         self.telling: Deferred[Told] = Deferred()
@@ -115,6 +116,9 @@ class FakeDesk:
         if entry is None:
             return self.transfers.alone(Subject(asked.file.text), choose)
         return self.transfers.join(Subject(asked.file.text, entry.content), choose)
+
+    def signature_asked(self, file_name: str) -> None:
+        self.arrived.append(file_name)
 
     def signature(self, file_name: str) -> tuple[Transfer, Deferred[bytes | None]] | None:
         return self.transfers.signature(file_name)
