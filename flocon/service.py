@@ -37,7 +37,7 @@ from flocon.explain import Explainer
 from flocon.host import journal
 from flocon.host.cache import Cache
 from flocon.host.clock import steady_clock
-from flocon.host.identity import node_identity
+from flocon.host.identity import new_identity, node_identity
 from flocon.host.interfaces import InterfaceWatch, impossible
 from flocon.host.memory import share_memory
 from flocon.host.metered import MeteredWatch
@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from flocon.core.figures import Figures
     from flocon.core.inventory import Change, Content
     from flocon.core.links import Link
+    from flocon.core.messages import Announcement
     from flocon.core.peers import Peer
     from flocon.core.sources import Source
     from flocon.core.syncdb import Entry, Listing
@@ -89,6 +90,8 @@ MOST_LAN_CONNECTIONS = 1_024
 MOST_LAN_PER_ADDRESS = 32
 MOST_LOOPBACK_CONNECTIONS = 512
 MOST_CONTROL_CONNECTIONS = 16
+#: Seconds until this node takes another id once more, whoever claims to have the same.
+RENAMED_FOR = 3_600.0
 #: Transfers told of, one by one, in ``/status.json``.
 MOST_MOVING = 200
 
@@ -97,6 +100,9 @@ class Node(MultiService):
     """One running flocon."""
 
     _log = logger()
+    #: When this node took another id, and who had the old one.
+    _renamed_at = float("-inf")
+    _namesake: dict[str, Any] | None = None
 
     def __init__(
         self,
@@ -180,6 +186,7 @@ class Node(MultiService):
             on_event=self.neighbourhood.event,
         )
         self.neighbourhood.wake = self._multicast.wake
+        self.neighbourhood.namesake = self._met_namesake
         self._interfaces = InterfaceWatch(
             reactor, settings.presence.interfaces, self._links_changed
         )
@@ -305,6 +312,40 @@ class Node(MultiService):
         if self._settings.databases == "lan":
             abilities.add(DATABASES)
         return frozenset(abilities)
+
+    def _met_namesake(self, address: str, said: Announcement) -> None:
+        """Another machine has this node's id, as its clone has: one of the two takes another.
+
+        Both find out; the one with the lower epoch it is.
+        """
+        now = self._reactor.seconds()
+        if now < self._renamed_at + RENAMED_FOR:
+            return
+        renamed = self._identity.epoch < said.epoch
+        self._namesake = {
+            "address": address,
+            "name": said.name,
+            "node": said.node,
+            "date": _date(time.time()),
+            "renamed": renamed,
+        }
+        if not renamed:
+            return
+        self._renamed_at = now
+        settings = self._settings
+        node = new_identity(settings.store.path, settings.name)
+        identity = Identity(node, secrets.token_hex(4), settings.name)
+        self._identity = self._explainer.identity = identity
+        self.desk.node, self.desk.epoch = identity.node, identity.epoch
+        self._log.warn(
+            "{name} at {address} has this machine's node id, as if both were made of one image;"
+            " this one is node {node} from now on",
+            name=said.name,
+            address=address,
+            node=node,
+        )
+        self._presence.rename(now, identity)
+        self._multicast.wake()
 
     def _links_changed(self, links: list[Link]) -> None:
         self._multicast.set_links(links)
@@ -548,6 +589,7 @@ class Node(MultiService):
             "version": __version__,
             "node": self._identity.node,
             "name": self._identity.name,
+            "namesake": self._namesake,
             "control": str(self._control_path) if self._control_port else None,
             "uptime_seconds": round(now - self._started, 1),
             "peers": [self._peer_status(peer, now) for peer in self._presence.peers()],

@@ -293,6 +293,15 @@ class Presence:
         if self._running:
             self._hello(now)
 
+    def rename(self, now: float, identity: Identity) -> None:
+        """Be another node from now on; there is no bye, as another machine has the old id."""
+        now = self._advance(now)
+        own = replace(self._own, node=identity.node, epoch=identity.epoch, name=identity.name)
+        check(own)
+        self._own = own
+        if self._running:
+            self._hello(now)
+
     def networks_changed(self, now: float, links: Sequence[Link]) -> None:
         """Take the links that there are now; a new network is greeted with a hello."""
         now = self._advance(now)

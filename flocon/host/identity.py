@@ -24,8 +24,21 @@ def node_identity(folder: Path, name: str) -> str:
     with contextlib.suppress(OSError, UnicodeDecodeError):
         token = file.read_text("ascii").strip()
     if not _TOKEN.fullmatch(token):
-        token = secrets.token_hex(16)
-        with contextlib.suppress(OSError):
-            folder.mkdir(parents=True, exist_ok=True)
-            file.write_text(token + "\n", "ascii")
+        return new_identity(folder, name)
+    return _identity(token, name)
+
+
+def new_identity(folder: Path, name: str) -> str:
+    """Forget which node this was, and return which one it is from now on.
+
+    Two machines that were made of one image have one token, and may have one name.
+    """
+    token = secrets.token_hex(16)
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "node").write_text(token + "\n", "ascii")
+    return _identity(token, name)
+
+
+def _identity(token: str, name: str) -> str:
     return blake2b(f"{token}\n{name}".encode(), digest_size=8).hexdigest()

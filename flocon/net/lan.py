@@ -280,12 +280,12 @@ class Lan(Resource):
         while self._writing is not None:
             await self._writing.wait()
         generation = self._shelf.inventory.generation
-        if self._written is None or self._written[0] != generation:
+        if self._written is None or self._written[0] != (self._shelf.epoch, generation):
             writing = self._writing = Outcome()
             try:
                 generation, text = await self._write_whole()
                 self.close()
-                self._written = generation, InMemory(text)
+                self._written = (self._shelf.epoch, generation), InMemory(text)
             finally:
                 self._writing = None
                 writing.succeed(None)

@@ -822,6 +822,36 @@ class NamesakeTests(SynchronousTestCase):
         self.assertEqual(self.presence.counters["clash"], 2)
 
 
+class RenamedTests(LanTestCase):
+    """One of two takes another id."""
+
+    def test_who_took_another_id_is_known_by_that_alone(self) -> None:
+        renamed, other = self.lan_of(2)
+        for node in (renamed, other):
+            node.start(0)
+        self.lan.run_until(100)
+        renamed.rename(100, Identity("f" * 16, "feedbeef", "host-1"))
+        self.lan.run_until(102)
+        self.assertEqual([peer.node for peer in other.peers()], ["f" * 16])
+        self.assertEqual(self.left("10.0.0.2"), [(100, "replaced")])
+        self.assertEqual(len(renamed.peers()), 1)
+
+    def test_two_with_one_id_know_each_other_once_one_took_another(self) -> None:
+        first, twin = make(1), make(1, epoch=2)
+        third = make(3)
+        for number, node in enumerate((first, twin, third)):
+            self.lan.add(f"10.0.0.{number + 1}", node)
+            node.networks_changed(0, [Link("eth0", 2, (ip_interface(f"10.0.0.{number + 1}/24"),))])
+            node.start(0)
+        self.lan.run_until(100)
+        self.assertEqual([len(node.peers()) for node in (first, twin, third)], [1, 1, 1])
+        told = [one for _, one in self.lan.events["10.0.0.1"] if isinstance(one, Namesake)]
+        self.assertEqual({one.address for one in told}, {"10.0.0.2"})
+        first.rename(100, Identity("f" * 16, "feedbeef", "host-1"))
+        self.lan.run_until(140)
+        self.assertEqual([len(node.peers()) for node in (first, twin, third)], [2, 2, 2])
+
+
 class NetworkTests(SynchronousTestCase):
     def test_a_peer_is_met_where_it_can_still_be_reached(self) -> None:
         presence = make()
