@@ -92,6 +92,8 @@ MOST_LOOPBACK_CONNECTIONS = 512
 MOST_CONTROL_CONNECTIONS = 16
 #: Seconds until this node takes another id once more, whoever claims to have the same.
 RENAMED_FOR = 3_600.0
+#: Seconds between two readings of flocon.toml.
+RELOAD_PAUSE = 1.0
 #: Transfers told of, one by one, in ``/status.json``.
 MOST_MOVING = 200
 
@@ -100,6 +102,9 @@ class Node(MultiService):
     """One running flocon."""
 
     _log = logger()
+    #: When flocon.toml was last read, and the call that reads it again.
+    _reloaded_at = float("-inf")
+    _reloading: Any = None
     #: When this node took another id, and who had the old one.
     _renamed_at = float("-inf")
     _namesake: dict[str, Any] | None = None
@@ -403,6 +408,9 @@ class Node(MultiService):
         return defer.Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
+        if self._reloading is not None:
+            self._reloading.cancel()
+            self._reloading = None
         # The bye goes out first: from then on nobody asks us, and what ends, ends quietly.
         for part in (self._interfaces, self._multicast):
             await defer.maybeDeferred(part.disownServiceParent)
@@ -477,7 +485,18 @@ class Node(MultiService):
         return f"{peers} peers, {files} packages held; {lan} MiB from the LAN, {wan} from mirrors"
 
     def reload(self) -> None:
-        """Read flocon.toml anew; pacman's configuration is followed all the time."""
+        """Read flocon.toml anew, at most once a second, however often that is asked for.
+
+        pacman's configuration is followed all the time.
+        """
+        if self._reloading is None:
+            now = self._reactor.seconds()
+            wait = max(0.0, self._reloaded_at + RELOAD_PAUSE - now)
+            self._reloading = self._reactor.callLater(wait, self._reload)
+
+    def _reload(self) -> None:
+        self._reloading = None
+        self._reloaded_at = self._reactor.seconds()
         self._supervision.reloading()
         try:
             self._apply(self._reread())

@@ -75,6 +75,8 @@ SLEPT_AFTER = 10.0
 SOURCE_RATE, SOURCE_BURST, MOST_SOURCES = 50.0, 200.0, 2_048
 STRANGERS_RATE, STRANGERS_BURST = 500.0, 2_000.0
 PEERS_RATE, PEERS_BURST = 2_000.0, 4_000.0
+#: The newest of what this node sent; it comes back on each of its links, and is known unread.
+SENT_REMEMBERED = 8
 #: Seconds between two reports of a machine that has this node's id.
 NAMESAKE_PAUSE = 60.0
 #: Numbers of datagrams that this node skips where somebody else has used them up.
@@ -197,6 +199,7 @@ class Presence:
         self._reached: dict[str, bool] = {}
         self.counters: Counter[str] = Counter()
         self._datagrams: list[bytes] = []
+        self._sent: deque[bytes] = deque(maxlen=SENT_REMEMBERED)
         self._events: list[Event] = []
 
         self._running = False
@@ -457,6 +460,7 @@ class Presence:
         if not said.changes:
             self._length = len(datagram)
         self._datagrams.append(datagram)
+        self._sent.append(datagram)
 
     def _with_changes(self, now: float, said: Announcement) -> Announcement:
         """Return ``said`` with the oldest changes not yet told, as many as fit."""
@@ -489,7 +493,9 @@ class Presence:
         now = self._advance(now)
         if not self._running:
             return
-        if not self._reaches(address):
+        if data in self._sent:
+            self.counters["own"] += 1
+        elif not self._reaches(address):
             self.counters["off_link"] += 1
         elif not self._admits(now, address):
             self.counters["rate"] += 1

@@ -22,6 +22,8 @@ class Signals(Service):
         self._reactor = reactor
         self._handlers = dict(handlers)
         self._previous: dict[signal.Signals, Any] = {}
+        #: Signals that arrived and are not handled yet: one is as good as a thousand.
+        self._waiting: set[signal.Signals] = set()
 
     def startService(self) -> None:
         super().startService()
@@ -36,4 +38,12 @@ class Signals(Service):
 
     def _received(self, number: int, _frame: object) -> None:
         # Runs between two bytecodes of whatever the reactor does: hand it over.
-        self._reactor.callFromThread(self._handlers[signal.Signals(number)])
+        arrived = signal.Signals(number)
+        if arrived not in self._waiting:
+            self._waiting.add(arrived)
+            self._reactor.callFromThread(self._handle, arrived)
+
+    def _handle(self, arrived: signal.Signals) -> None:
+        # What arrives from here on was not seen by this call.
+        self._waiting.discard(arrived)
+        self._handlers[arrived]()

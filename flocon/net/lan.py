@@ -100,7 +100,7 @@ class Lan(Resource):
         self._knocker = knocker
         self.counters: Counter[str] = Counter()
         # The last whole inventory that was written, with its generation; and its being written.
-        self._written: tuple[int, InMemory] | None = None
+        self._written: tuple[tuple[str, int], InMemory] | None = None
         self._writing: Outcome[None] | None = None
         #: The last answer of what changed, and to which epoch, generation and ``since``.
         self._told: tuple[tuple[str, int, int | None], bytes] = (("", 0, None), b"")

@@ -782,6 +782,20 @@ class SpoofedTests(LanTestCase):
             self.lan.run_until(self.lan.now + 0.02)
         self.assertLess(len(self.lan.sent) - before, 15)
 
+    def test_one_that_comes_back_on_a_hundred_links_is_known_unread(self) -> None:
+        self.victim.update(100, files=5)
+        self.victim.tick(101)
+        (datagram,) = self.victim.take_datagrams()
+
+        def decode(_: bytes) -> None:
+            self.fail("was read")
+
+        self.patch(module, "decode", decode)
+        before = self.victim.counters["own"]
+        for _ in range(100):
+            self.victim.receive(101, "10.0.0.1", datagram)
+        self.assertEqual(self.victim.counters["own"], before + 100)
+
     def test_its_own_datagrams_that_come_back_are_not_contradicted(self) -> None:
         self.assertEqual(self.victim.counters["forged"], 0)
         self.assertGreater(self.victim.counters["own"], 3)
