@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from ipaddress import IPv6Address
 from typing import TYPE_CHECKING
@@ -261,7 +261,9 @@ class Peers:
             return Verdict.UNKNOWN
         if _leaps(known, now, said):
             return Verdict.LEAPT
-        known.said, known.last_heard = said, now
+        if said.port != known.said.port and known.proved:
+            return Verdict.FORGED
+        known.said, known.last_heard = replace(known.said, sequence=said.sequence), now
         known.view = None
         return Verdict.LEFT
 

@@ -172,6 +172,8 @@ class Neighbourhood:
             call.cancel()
             if epoch != peer.epoch:
                 self._forget(peer.node)
+        if not peer.proved:
+            self._look_at(peer.address, peer.port)
         self._tell("{name} at {address} is here", name=peer.name, address=peer.address)
 
     def _left(self, peer: Peer, reason: str) -> None:

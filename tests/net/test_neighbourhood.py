@@ -478,7 +478,7 @@ class Leaving(NeighbourhoodTestCase):
         self.assertHolding(change(1), "a")
         self.clock.advance(FAREWELL)
         self.assertHolding(change(1), "a")
-        self.assertEqual(len(self.client.asked), 1)
+        self.assertEqual(self.client.asked, [(a.address, None), (a.address, 1)])
 
     def test_but_not_if_it_has_restarted(self) -> None:
         a = peer("a")
