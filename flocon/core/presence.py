@@ -79,8 +79,9 @@ PEERS_RATE, PEERS_BURST = 2_000.0, 4_000.0
 SENT_REMEMBERED = 8
 #: Seconds between two reports of a machine that has this node's id.
 NAMESAKE_PAUSE = 60.0
-#: Numbers of datagrams that this node skips where somebody else has used them up.
-MOST_SKIPPED = 100_000
+#: Numbers of datagrams, per second and at once, that this node skips where somebody else has used
+#: them up: fewer than ``peers.LEAP_RATE`` and ``LEAP``, or nobody would believe the next one.
+SKIPPED_RATE, SKIPPED_BURST = 10.0, 32.0
 #: Addresses whose link is remembered, so that it is looked up once.
 MOST_REACHED = 4_096
 #: The length of a beat before one was sent.
@@ -222,6 +223,7 @@ class Presence:
         self._namesake_at = float("-inf")
 
         self._sources = BucketTable(SOURCE_RATE, SOURCE_BURST, MOST_SOURCES)
+        self._skipped = Bucket(SKIPPED_RATE, SKIPPED_BURST)
         self._of_strangers = Bucket(STRANGERS_RATE, STRANGERS_BURST)
         self._of_peers = Bucket(PEERS_RATE, PEERS_BURST)
 
@@ -550,7 +552,8 @@ class Presence:
     def _contradict(self, now: float, sequence: int) -> None:
         """Somebody made up a datagram of this node: say soon what is true, in a later one."""
         self.counters["forged"] += 1
-        if self._sequence < sequence <= self._sequence + MOST_SKIPPED:
+        ahead = sequence - self._sequence
+        if ahead > 0 and self._skipped.take(now, ahead):
             self._sequence = sequence
         if self._answer_at is None:
             self._answer_at = max(now, self._last_answer + ANSWER_PAUSE)
