@@ -32,7 +32,7 @@ from flocon.core.messages import (
     encode,
     room_for,
 )
-from flocon.core.peers import ACCEPTED, DROPPED, Peer, Peers, Verdict
+from flocon.core.peers import ACCEPTED, DROPPED, OVERTAKEN, Peer, Peers, Verdict
 from flocon.errors import DatagramError
 
 if TYPE_CHECKING:
@@ -218,6 +218,9 @@ class Presence:
         self._hello_at: float | None = None
         self._answer_at: float | None = None
         self._changes_at: float | None = None
+        #: When to say again what is true, as somebody else said something in this node's name.
+        self._truth_at: float | None = None
+        self._last_truth = float("-inf")
         self._hellos = 0
         self._last_hello = self._last_answer = self._last_changes = float("-inf")
         self._namesake_at = float("-inf")
@@ -267,6 +270,7 @@ class Presence:
             self._beat_at,
             self._hello_at,
             self._answer_at,
+            self._truth_at,
             self._changes_at,
             self._peers.next_expiry(),
         )
@@ -289,6 +293,7 @@ class Presence:
         self._send(now, Kind.BYE)
         self._running = False
         self._beat_at = self._hello_at = self._answer_at = self._changes_at = None
+        self._truth_at = None
         for peer in self._peers.all():
             self._peers.remove(peer.node)
 
@@ -388,6 +393,10 @@ class Presence:
             self._say_hello(now)
         elif _past(self._answer_at, now):
             self._send(now, Kind.BEAT, in_chorus=True)
+        elif _past(self._truth_at, now):
+            self._last_truth = now
+            self._truth_at = None
+            self._send(now, Kind.BEAT)
         elif _past(self._changes_at, now) or _past(self._beat_at, now):
             self._send(now, Kind.BEAT)
 
@@ -409,6 +418,7 @@ class Presence:
         self._beat_at = _not_before(self._beat_at, now)
         self._hello_at = _not_before(self._hello_at, now)
         self._answer_at = _not_before(self._answer_at, now)
+        self._truth_at = _not_before(self._truth_at, now)
         self._changes_at = _not_before(self._changes_at, now)
         if late > SLEPT_AFTER:
             self._hello(now)
@@ -555,8 +565,11 @@ class Presence:
         ahead = sequence - self._sequence
         if ahead > 0 and self._skipped.take(now, ahead):
             self._sequence = sequence
-        if self._answer_at is None:
-            self._answer_at = max(now, self._last_answer + ANSWER_PAUSE)
+            ahead = 0
+        # A number that is lower than what they have heard, they believe a moment later.
+        soonest = now + OVERTAKEN * 1.05 if ahead > 0 else now
+        if self._truth_at is None or self._truth_at < soonest:
+            self._truth_at = max(soonest, self._last_truth + ANSWER_PAUSE)
 
     def _addresses(self) -> Iterable[IPv4Interface | IPv6Interface]:
         return (one for link in self._links for one in link.addresses)
