@@ -384,18 +384,20 @@ class Neighbourhood:
 
     def able(self, repository: str) -> list[Peer]:
         """Return the peers that fetch files of ``repository`` for others."""
-        return self._askable(
-            peer
-            for peer in self._presence.peers()
-            if RELAY in peer.abilities and any(name == repository for name, _ in peer.databases)
-        )
+        return self._with(RELAY, repository)
 
     def sharing(self, repository: str) -> list[Peer]:
         """Return the peers that give ``repository``'s database away."""
+        return self._with(DATABASES, repository)
+
+    def _with(self, ability: str, repository: str) -> list[Peer]:
+        """Return those with an ability; nobody is asked of whom only a datagram has told."""
         return self._askable(
             peer
             for peer in self._presence.peers()
-            if DATABASES in peer.abilities and any(name == repository for name, _ in peer.databases)
+            if peer.proved
+            and ability in peer.abilities
+            and any(name == repository for name, _ in peer.databases)
         )
 
     def _askable(self, peers: Iterable[Peer | None]) -> list[Peer]:
