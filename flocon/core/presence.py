@@ -6,6 +6,8 @@ that came of it and asks for the next deadline::
     presence.start(now)                    a hello, and another a second later in case of loss
     presence.receive(now, address, data)   a datagram from that address
     presence.tick(now)                     the deadline has come
+    presence.answered(now, ...)            what listens somewhere told its epoch
+    presence.unanswered(now, ...)          nobody could be connected to there
     presence.stop(now)                     a bye
 
 ``now`` is in seconds. It should be monotonic; where it leaps forward this node has slept, and
