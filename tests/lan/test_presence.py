@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import socket
 import struct
 import time
-from contextlib import suppress
 from dataclasses import replace
 
 from flocon.core.messages import LARGEST_NUMBER, Announcement, Kind, decode, encode
@@ -138,7 +138,7 @@ class StrangerTests(LanTestCase):
                     time.sleep(0.05)
                 time.sleep(8)
                 connections = 0
-                with suppress(BlockingIOError):
+                with contextlib.suppress(BlockingIOError):
                     while True:
                         printer.accept()[0].close()
                         connections += 1
