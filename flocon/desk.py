@@ -813,7 +813,7 @@ def _asked_as(source: Source) -> tuple[str, bool, bool]:
     return source.key, source.relayed, source.only_if_cached
 
 
-def _mirror_source(server: str, file_name: str, *, is_cache: bool) -> Source:
+def _mirror_source(server: str, file_name: str, *, is_cache: bool = False) -> Source:
     place = network_location(server)
     url = f"{server.rstrip('/')}/{escape(file_name)}"
     return Source(Origin.MIRROR, place, place, url, is_cache=is_cache)

@@ -66,7 +66,7 @@ class Explainer:
         lan_port: Callable[[], int],
     ) -> None:
         self._reactor = reactor
-        self._identity = identity
+        self.identity = identity
         self._desk = desk
         self._pacman = pacman
         self._neighbourhood = neighbourhood
@@ -107,7 +107,7 @@ class Explainer:
         rows.sort(key=lambda row: version_key(row["version"]), reverse=True)
         rows.sort(key=lambda row: row["name"])
         return {
-            "node": self._identity.node,
+            "node": self.identity.node,
             "listed": [_entry(entry) for entry in listed[:MOST_FILES]],
             "files": rows[:MOST_FILES],
             "truncated": len(rows) > MOST_FILES,
@@ -132,7 +132,7 @@ class Explainer:
             for file in own[start : start + SLICE]:
                 held = inventory.get(file) if part in file else None
                 if held is not None and _is_called(file, name):
-                    found.setdefault((file, held), []).insert(0, self._identity.node)
+                    found.setdefault((file, held), []).insert(0, self.identity.node)
             if len(found) > 2 * MOST_FILES:
                 break
             await task.deferLater(self._reactor, 0)
@@ -141,7 +141,7 @@ class Explainer:
     def _row(self, file_name: str, content: Content, nodes: Sequence[str]) -> dict[str, Any]:
         file = parse_file_name(file_name)
         entries = self._pacman.listing.find(file_name)
-        own = self._identity.node
+        own = self.identity.node
         here = self._desk.held(file_name, content) if own in nodes else None
         return {
             "file": file_name,

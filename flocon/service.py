@@ -44,7 +44,7 @@ from flocon.host import journal
 from flocon.host.cache import Cache
 from flocon.host.claim import foreign
 from flocon.host.clock import steady_clock
-from flocon.host.identity import node_identity
+from flocon.host.identity import new_identity, node_identity
 from flocon.host.interfaces import InterfaceWatch, impossible
 from flocon.host.limits import open_files, raise_open_files
 from flocon.host.memory import share_memory
@@ -85,6 +85,7 @@ if TYPE_CHECKING:
     from flocon.core.figures import Figures
     from flocon.core.inventory import Change, Content
     from flocon.core.links import Link
+    from flocon.core.messages import Announcement
     from flocon.core.peers import Peer
     from flocon.core.sources import Source
     from flocon.core.syncdb import Entry, Listing
@@ -99,6 +100,10 @@ __all__ = ["Node", "Options", "makeService"]
 #: Settings that SIGHUP changes; the others need a restart.
 LIVE = ("debug", "relay", "prefetch", "databases", "transfer", "peers")
 MOST_CONTROL_CONNECTIONS = 16
+#: Seconds until this node takes another id once more, whoever claims to have the same.
+RENAMED_FOR = 3_600.0
+#: Seconds between two readings of flocon.toml.
+RELOAD_PAUSE = 1.0
 #: Transfers told of, one by one, in ``/status.json``.
 MOST_MOVING = 200
 
@@ -115,6 +120,12 @@ class Node(MultiService):
     """One running flocon."""
 
     _log = logger()
+    #: When flocon.toml was last read, and the call that reads it again.
+    _reloaded_at = float("-inf")
+    _reloading: Any = None
+    #: When this node took another id, and who had the old one.
+    _renamed_at = float("-inf")
+    _namesake: dict[str, Any] | None = None
 
     def __init__(
         self,
@@ -210,6 +221,7 @@ class Node(MultiService):
             on_event=self.neighbourhood.event,
         )
         self.neighbourhood.wake = self._multicast.wake
+        self.neighbourhood.namesake = self._met_namesake
         self._interfaces = InterfaceWatch(
             reactor, settings.presence.interfaces, self._links_changed
         )
@@ -368,6 +380,40 @@ class Node(MultiService):
             abilities.add(DATABASES)
         return frozenset(abilities)
 
+    def _met_namesake(self, address: str, said: Announcement) -> None:
+        """Another machine has this node's id, as its clone has: one of the two takes another.
+
+        Both find out; the one with the lower epoch it is.
+        """
+        now = self._reactor.seconds()
+        if now < self._renamed_at + RENAMED_FOR:
+            return
+        renamed = self._identity.epoch < said.epoch
+        self._namesake = {
+            "address": address,
+            "name": said.name,
+            "node": said.node,
+            "date": _date(time.time()),
+            "renamed": renamed,
+        }
+        if not renamed:
+            return
+        self._renamed_at = now
+        settings = self._settings
+        node = new_identity(settings.store.path, settings.name)
+        identity = Identity(node, secrets.token_hex(4), settings.name)
+        self._identity = self._explainer.identity = identity
+        self.desk.node, self.desk.epoch = identity.node, identity.epoch
+        self._log.warn(
+            "{name} at {address} has this machine's node id, as if both were made of one image;"
+            " this one is node {node} from now on",
+            name=said.name,
+            address=address,
+            node=node,
+        )
+        self._presence.rename(now, identity)
+        self._multicast.wake()
+
     def _links_changed(self, links: list[Link]) -> None:
         self._admission.links = tuple(links)
         self._multicast.set_links(links)
@@ -428,6 +474,9 @@ class Node(MultiService):
         return defer.Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
+        if self._reloading is not None:
+            self._reloading.cancel()
+            self._reloading = None
         # The bye goes out first: from then on nobody asks us, and what ends, ends quietly.
         for part in (self._interfaces, self._multicast):
             await defer.maybeDeferred(part.disownServiceParent)
@@ -513,7 +562,18 @@ class Node(MultiService):
         return f"{peers} peers, {files} packages held; {lan} MiB from the LAN, {wan} from mirrors"
 
     def reload(self) -> None:
-        """Read flocon.toml anew; pacman's configuration is followed all the time."""
+        """Read flocon.toml anew, at most once a second, however often that is asked for.
+
+        pacman's configuration is followed all the time.
+        """
+        if self._reloading is None:
+            now = self._reactor.seconds()
+            wait = max(0.0, self._reloaded_at + RELOAD_PAUSE - now)
+            self._reloading = self._reactor.callLater(wait, self._reload)
+
+    def _reload(self) -> None:
+        self._reloading = None
+        self._reloaded_at = self._reactor.seconds()
         self._supervision.reloading()
         try:
             self._apply(self._reread())
@@ -628,6 +688,7 @@ class Node(MultiService):
             "version": __version__,
             "node": self._identity.node,
             "name": self._identity.name,
+            "namesake": self._namesake,
             "control": str(self._control_path) if self._control_port else None,
             "uptime_seconds": round(now - self._started, 1),
             "peers": [self._peer_status(peer, now) for peer in self._presence.peers()],

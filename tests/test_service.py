@@ -334,3 +334,14 @@ class Life(NodeTestCase):
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         return int(listening.getsockname()[1])
+
+
+class Reloading(NodeTestCase):
+    def test_two_thousand_hangups_are_a_few(self) -> None:
+        running = self.started()
+        for _ in range(2_000):
+            running.process.send_signal(signal.SIGHUP)
+        self.wait_until(lambda: "settings read anew" in running.output, running)
+        time.sleep(1.5)
+        self.assertLessEqual(running.output.count("settings read anew"), 3)
+        self.assertEqual(self.check(), b"OK")

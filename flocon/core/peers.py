@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from ipaddress import IPv6Address
 from typing import TYPE_CHECKING
@@ -138,8 +138,8 @@ class _Known:
     #: The time of its one valid entry in the heap, never after ``expires``.
     entry: float
     addresses: dict[str, _Address] = field(default_factory=dict)
-    #: The epoch before this one, and when that ended.
-    before: tuple[str, float] = ("", 0.0)
+    #: What it said last before this epoch, and when that ended.
+    before: tuple[Announcement | None, float] = (None, 0.0)
     #: What others see of it, made once for each change: every look-up asks for all peers.
     view: Peer | None = None
 
@@ -162,6 +162,8 @@ class _Departed:
     epoch: str
     sequence: int
     at: float
+    #: Where it had answered.
+    proved: frozenset[_Place] = frozenset()
 
 
 _Place = tuple[str, int]
@@ -259,7 +261,9 @@ class Peers:
             return Verdict.UNKNOWN
         if _leaps(known, now, said):
             return Verdict.LEAPT
-        known.said, known.last_heard = said, now
+        if said.port != known.said.port and known.proved:
+            return Verdict.FORGED
+        known.said, known.last_heard = replace(known.said, sequence=said.sequence), now
         known.view = None
         return Verdict.LEFT
 
@@ -282,10 +286,13 @@ class Peers:
         return Verdict.CAME
 
     def _admit(self, now: float, address: str, said: Announcement) -> None:
-        self._departed.pop(said.node, None)
+        left = self._departed.pop(said.node, None)
         known = self._known[said.node] = _Known(said, now, now, now, now, now, now)
         self._by_ipv6_alone += 1
         self._note(known, now, address, said)
+        if left is not None and left.epoch == said.epoch and (address, said.port) in left.proved:
+            # Somebody else may have sent the bye.
+            self._prove(known, now, address)
         self._enter(known)
 
     def _again(self, known: _Known, now: float, address: str, said: Announcement) -> Verdict:
@@ -314,8 +321,8 @@ class Peers:
     def _another_epoch(
         self, known: _Known, now: float, address: str, said: Announcement
     ) -> Verdict:
-        epoch, ended = known.before
-        if said.epoch == epoch and now < ended + OVERTAKEN:
+        before, ended = known.before
+        if before is not None and said.epoch == before.epoch and now < ended + OVERTAKEN:
             return Verdict.REPLAYED
         if address not in known.addresses:
             if not known.failed:
@@ -331,7 +338,7 @@ class Peers:
     def _restart(self, known: _Known, now: float, address: str, said: Announcement) -> None:
         for one in set(known.addresses) - {address}:
             self._drop_address(known, one)
-        known.before = known.said.epoch, now
+        known.before = known.said, now
         if address in known.addresses:
             known.addresses[address] = _Address(0, now, rank(address))
         known.said, known.said_at = said, now
@@ -467,6 +474,9 @@ class Peers:
             if known.said.epoch == epoch:
                 matched = True
                 self._prove(known, now, address)
+            elif claim is None and known.before[0] is not None and known.before[0].epoch == epoch:
+                # It did not restart: somebody else said so.
+                claim = known.before[0]
             elif claim is None or claim.node != known.said.node:
                 self._displace(known, address)
         if matched or claim is None:
@@ -527,10 +537,15 @@ class Peers:
         if known is None:
             return None
         peer = _view(known)
+        proved = frozenset(
+            (address, known.said.port) for address, one in known.addresses.items() if one.proved
+        )
         for address in list(known.addresses):
             self._drop_address(known, address)
         self._by_ipv6_alone -= 1  # as is everybody who has no address at all
-        self._departed[node] = _Departed(known.said.epoch, known.said.sequence, known.last_heard)
+        self._departed[node] = _Departed(
+            known.said.epoch, known.said.sequence, known.last_heard, proved
+        )
         self._departed.move_to_end(node)
         if len(self._departed) > MOST_DEPARTED:
             self._departed.popitem(last=False)

@@ -6,6 +6,8 @@ that came of it and asks for the next deadline::
     presence.start(now)                    a hello, and another a second later in case of loss
     presence.receive(now, address, data)   a datagram from that address
     presence.tick(now)                     the deadline has come
+    presence.answered(now, ...)            what listens somewhere told its epoch
+    presence.unanswered(now, ...)          nobody could be connected to there
     presence.stop(now)                     a bye
 
 ``now`` is in seconds. It should be monotonic; where it leaps forward this node has slept, and
@@ -32,7 +34,7 @@ from flocon.core.messages import (
     encode,
     room_for,
 )
-from flocon.core.peers import ACCEPTED, DROPPED, Peer, Peers, Verdict
+from flocon.core.peers import ACCEPTED, DROPPED, OVERTAKEN, Peer, Peers, Verdict
 from flocon.errors import DatagramError
 
 if TYPE_CHECKING:
@@ -75,10 +77,13 @@ SLEPT_AFTER = 10.0
 SOURCE_RATE, SOURCE_BURST, MOST_SOURCES = 50.0, 200.0, 2_048
 STRANGERS_RATE, STRANGERS_BURST = 500.0, 2_000.0
 PEERS_RATE, PEERS_BURST = 2_000.0, 4_000.0
+#: The newest of what this node sent; it comes back on each of its links, and is known unread.
+SENT_REMEMBERED = 8
 #: Seconds between two reports of a machine that has this node's id.
 NAMESAKE_PAUSE = 60.0
-#: Numbers of datagrams that this node skips where somebody else has used them up.
-MOST_SKIPPED = 100_000
+#: Numbers of datagrams, per second and at once, that this node skips where somebody else has used
+#: them up: fewer than ``peers.LEAP_RATE`` and ``LEAP``, or nobody would believe the next one.
+SKIPPED_RATE, SKIPPED_BURST = 10.0, 32.0
 #: Addresses whose link is remembered, so that it is looked up once.
 MOST_REACHED = 4_096
 #: The length of a beat before one was sent.
@@ -197,6 +202,7 @@ class Presence:
         self._reached: dict[str, bool] = {}
         self.counters: Counter[str] = Counter()
         self._datagrams: list[bytes] = []
+        self._sent: deque[bytes] = deque(maxlen=SENT_REMEMBERED)
         self._events: list[Event] = []
 
         self._running = False
@@ -214,11 +220,15 @@ class Presence:
         self._hello_at: float | None = None
         self._answer_at: float | None = None
         self._changes_at: float | None = None
+        #: When to say again what is true, as somebody else said something in this node's name.
+        self._truth_at: float | None = None
+        self._last_truth = float("-inf")
         self._hellos = 0
         self._last_hello = self._last_answer = self._last_changes = float("-inf")
         self._namesake_at = float("-inf")
 
         self._sources = BucketTable(SOURCE_RATE, SOURCE_BURST, MOST_SOURCES)
+        self._skipped = Bucket(SKIPPED_RATE, SKIPPED_BURST)
         self._of_strangers = Bucket(STRANGERS_RATE, STRANGERS_BURST)
         self._of_peers = Bucket(PEERS_RATE, PEERS_BURST)
 
@@ -262,6 +272,7 @@ class Presence:
             self._beat_at,
             self._hello_at,
             self._answer_at,
+            self._truth_at,
             self._changes_at,
             self._peers.next_expiry(),
         )
@@ -284,12 +295,22 @@ class Presence:
         self._send(now, Kind.BYE)
         self._running = False
         self._beat_at = self._hello_at = self._answer_at = self._changes_at = None
+        self._truth_at = None
         for peer in self._peers.all():
             self._peers.remove(peer.node)
 
     def rejoin(self, now: float) -> None:
         """Say hello again, as after a start."""
         now = self._advance(now)
+        if self._running:
+            self._hello(now)
+
+    def rename(self, now: float, identity: Identity) -> None:
+        """Be another node from now on; there is no bye, as another machine has the old id."""
+        now = self._advance(now)
+        own = replace(self._own, node=identity.node, epoch=identity.epoch, name=identity.name)
+        check(own)
+        self._own = own
         if self._running:
             self._hello(now)
 
@@ -374,6 +395,10 @@ class Presence:
             self._say_hello(now)
         elif _past(self._answer_at, now):
             self._send(now, Kind.BEAT, in_chorus=True)
+        elif _past(self._truth_at, now):
+            self._last_truth = now
+            self._truth_at = None
+            self._send(now, Kind.BEAT)
         elif _past(self._changes_at, now) or _past(self._beat_at, now):
             self._send(now, Kind.BEAT)
 
@@ -395,6 +420,7 @@ class Presence:
         self._beat_at = _not_before(self._beat_at, now)
         self._hello_at = _not_before(self._hello_at, now)
         self._answer_at = _not_before(self._answer_at, now)
+        self._truth_at = _not_before(self._truth_at, now)
         self._changes_at = _not_before(self._changes_at, now)
         if late > SLEPT_AFTER:
             self._hello(now)
@@ -448,6 +474,7 @@ class Presence:
         if not said.changes:
             self._length = len(datagram)
         self._datagrams.append(datagram)
+        self._sent.append(datagram)
 
     def _with_changes(self, now: float, said: Announcement) -> Announcement:
         """Return ``said`` with the oldest changes not yet told, as many as fit."""
@@ -480,7 +507,9 @@ class Presence:
         now = self._advance(now)
         if not self._running:
             return
-        if not self._reaches(address):
+        if data in self._sent:
+            self.counters["own"] += 1
+        elif not self._reaches(address):
             self.counters["off_link"] += 1
         elif not self._admits(now, address):
             self.counters["rate"] += 1
@@ -535,10 +564,14 @@ class Presence:
     def _contradict(self, now: float, sequence: int) -> None:
         """Somebody made up a datagram of this node: say soon what is true, in a later one."""
         self.counters["forged"] += 1
-        if self._sequence < sequence <= self._sequence + MOST_SKIPPED:
+        ahead = sequence - self._sequence
+        if ahead > 0 and self._skipped.take(now, ahead):
             self._sequence = sequence
-        if self._answer_at is None:
-            self._answer_at = max(now, self._last_answer + ANSWER_PAUSE)
+            ahead = 0
+        # A number that is lower than what they have heard, they believe a moment later.
+        soonest = now + OVERTAKEN * 1.05 if ahead > 0 else now
+        if self._truth_at is None or self._truth_at < soonest:
+            self._truth_at = max(soonest, self._last_truth + ANSWER_PAUSE)
 
     def _addresses(self) -> Iterable[IPv4Interface | IPv6Interface]:
         return (one for link in self._links for one in link.addresses)

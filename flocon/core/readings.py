@@ -43,6 +43,10 @@ MOST_REMEMBERED = 4_096
 MOST_WAITING = 2_048
 
 
+#: So many can be looked through each time that something happens.
+CROWD = 64
+
+
 class Outcome(Enum):
     """How a reading ended: well, with nobody to connect to, or otherwise badly."""
 
@@ -131,6 +135,11 @@ class Readings:
     def busy(self) -> bool:
         """Whether anybody waits or is being read."""
         return bool(self._waiting or self._running)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so many wait that to look them through takes its time."""
+        return len(self._waiting) > CROWD
 
     def want(self, address: str, port: int, since: int | None) -> None:
         """Have a place read as soon as it may; one that is being read is read again afterwards."""

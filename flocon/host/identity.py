@@ -27,8 +27,21 @@ def node_identity(folder: Path, name: str) -> str:
     with contextlib.suppress(OSError, UnicodeDecodeError):
         token = read_small(file, _LARGEST).decode("ascii").strip()
     if not _TOKEN.fullmatch(token):
-        token = secrets.token_hex(16)
-        with contextlib.suppress(OSError):
-            folder.mkdir(parents=True, exist_ok=True)
-            write_small(file, f"{token}\n".encode(), 0o644)
+        return new_identity(folder, name)
+    return _identity(token, name)
+
+
+def new_identity(folder: Path, name: str) -> str:
+    """Forget which node this was, and return which one it is from now on.
+
+    Two machines that were made of one image have one token, and may have one name.
+    """
+    token = secrets.token_hex(16)
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        write_small(folder / "node", f"{token}\n".encode(), 0o644)
+    return _identity(token, name)
+
+
+def _identity(token: str, name: str) -> str:
     return blake2b(f"{token}\n{name}".encode(), digest_size=8).hexdigest()

@@ -25,7 +25,8 @@ class Signals(Service):
         self._reactor = reactor
         self._handlers = dict(handlers)
         self._previous: dict[signal.Signals, Any] = {}
-        self._waiting: set[int] = set()
+        #: Signals that arrived and are not handled yet: one is as good as a thousand.
+        self._waiting: set[signal.Signals] = set()
 
     def startService(self) -> None:
         super().startService()
@@ -40,10 +41,12 @@ class Signals(Service):
 
     def _received(self, number: int, _frame: object) -> None:
         # Runs between two bytecodes of whatever the reactor does: hand it over.
-        if number not in self._waiting:
-            self._waiting.add(number)
-            self._reactor.callFromThread(self._handle, number)
+        arrived = signal.Signals(number)
+        if arrived not in self._waiting:
+            self._waiting.add(arrived)
+            self._reactor.callFromThread(self._handle, arrived)
 
-    def _handle(self, number: int) -> None:
-        self._waiting.discard(number)
-        self._handlers[signal.Signals(number)]()
+    def _handle(self, arrived: signal.Signals) -> None:
+        # What arrives from here on was not seen by this call.
+        self._waiting.discard(arrived)
+        self._handlers[arrived]()

@@ -128,7 +128,7 @@ class Lan(Resource):
         self._knocker = knocker
         self.counters: Counter[str] = Counter()
         # The last whole inventory that was written, with its generation; and its being written.
-        self._written: tuple[int, InMemory] | None = None
+        self._written: tuple[tuple[str, int], InMemory] | None = None
         self._editions = Editions()
         self._writing: Outcome[None] | None = None
         #: The last answer of what changed, and to which epoch, generation and ``since``.
@@ -346,12 +346,12 @@ class Lan(Resource):
         while self._writing is not None:
             await self._writing.wait()
         generation = self._shelf.inventory.generation
-        if self._written is None or self._written[0] != generation:
+        if self._written is None or self._written[0] != (self._shelf.epoch, generation):
             writing = self._writing = Outcome()
             try:
                 generation, text = await self._write_whole()
                 self.close()
-                self._written = generation, InMemory(text)
+                self._written = (self._shelf.epoch, generation), InMemory(text)
             finally:
                 self._writing = None
                 writing.succeed(None)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import errno
 import socket
 import struct
-from collections import Counter
+from collections import Counter, deque
 from contextlib import suppress
 from ipaddress import IPv4Interface, IPv6Address
 from typing import TYPE_CHECKING, Any, Literal
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from flocon.core.links import Link
+    from flocon.core.membership import Leave
     from flocon.core.presence import Event, Presence
 
 # <asm-generic/socket.h>, <linux/in.h> and <linux/in6.h>; Python 3.11 lacks these names.
@@ -43,6 +44,8 @@ _MREQN = struct.Struct("@4s4si")  # group, address of the interface, its number
 _MREQ6 = struct.Struct("@16sI")  # group, number of the interface
 #: Datagrams read in one turn, on all links: a flood must not hold the reactor (about 50 us each).
 _MOST_AT_ONCE = 128
+#: Joins and departures done in one turn, about 0.2 ms each: a hundred links may come at once.
+_MOST_STEPS = 32
 #: Networks of one link that are sent to; a peer heeds only what comes from its own network.
 _MOST_NETWORKS = 4
 
@@ -238,6 +241,8 @@ class Multicast(Service):
         self._names: dict[int, str] = {}
         self._membership = Membership()
         self._members: dict[tuple[int, int], GroupProtocol] = {}
+        self._steps: deque[Join | Leave] = deque()
+        self._stepping: Any = None
         self._closing: set[Deferred[Any]] = set()
         self._call: Any = None
         self._stirred = False
@@ -287,7 +292,7 @@ class Multicast(Service):
             self._call = None
         self._stirred = False
         self._membership.leave()
-        self._step()
+        self._step(at_once=True)
         return DeferredList(self._closing)
 
     def set_links(self, links: Sequence[Link]) -> None:
@@ -331,9 +336,29 @@ class Multicast(Service):
         self._membership.links_changed(self._now(), self._links)
         self._step()
 
-    def _step(self) -> None:
-        """Do what membership asks for, and tell what came of it."""
-        for step in self._membership.take_steps():
+    def _step(self, *, at_once: bool = False) -> None:
+        """Do what membership asks for, a few steps in each turn, and tell what came of it."""
+        self._steps.extend(self._membership.take_steps())
+        if self._stepping is not None:
+            if not at_once:
+                return
+            self._stepping.cancel()
+            self._stepping = None
+        self._take_steps(len(self._steps) if at_once else _MOST_STEPS)
+        if self._steps:
+            self._stepping = self._reactor.callLater(0, self._step_on)
+
+    def _step_on(self) -> None:
+        self._stepping = None
+        self._step()
+        if not self._steps:
+            # Whoever was joined late has not heard the hello.
+            self._presence.rejoin(self._now())
+            self.wake()
+
+    def _take_steps(self, most: int) -> None:
+        for _ in range(min(most, len(self._steps))):
+            step = self._steps.popleft()
             if isinstance(step, Join):
                 self._join_at(step.place)
             else:

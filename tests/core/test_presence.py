@@ -758,9 +758,8 @@ class SpoofedTests(LanTestCase):
 
     def test_numbers_that_somebody_uses_up_are_skipped(self) -> None:
         for _ in range(200):
-            self.forge(ahead=50)
-            self.lan.run_until(self.lan.now + 1)
-        self.lan.run_until(self.lan.now + 5)
+            self.forge(ahead=10)
+            self.lan.run_until(self.lan.now + 1.1)
         self.victim.update(self.lan.now, files=77)
         self.lan.run_until(self.lan.now + 1)
         self.assertEqual(self.other.peers()[0].files, 77)
@@ -781,6 +780,20 @@ class SpoofedTests(LanTestCase):
             self.forge()
             self.lan.run_until(self.lan.now + 0.02)
         self.assertLess(len(self.lan.sent) - before, 15)
+
+    def test_one_that_comes_back_on_a_hundred_links_is_known_unread(self) -> None:
+        self.victim.update(100, files=5)
+        self.victim.tick(101)
+        (datagram,) = self.victim.take_datagrams()
+
+        def decode(_: bytes) -> None:
+            self.fail("was read")
+
+        self.patch(module, "decode", decode)
+        before = self.victim.counters["own"]
+        for _ in range(100):
+            self.victim.receive(101, "10.0.0.1", datagram)
+        self.assertEqual(self.victim.counters["own"], before + 100)
 
     def test_its_own_datagrams_that_come_back_are_not_contradicted(self) -> None:
         self.assertEqual(self.victim.counters["forged"], 0)
@@ -820,6 +833,36 @@ class NamesakeTests(SynchronousTestCase):
         self.assertEqual(self.hear(0, "10.0.0.1"), [])
         self.assertEqual(self.hear(0, "fe80::1%eth0"), [])
         self.assertEqual(self.presence.counters["clash"], 2)
+
+
+class RenamedTests(LanTestCase):
+    """One of two takes another id."""
+
+    def test_who_took_another_id_is_known_by_that_alone(self) -> None:
+        renamed, other = self.lan_of(2)
+        for node in (renamed, other):
+            node.start(0)
+        self.lan.run_until(100)
+        renamed.rename(100, Identity("f" * 16, "feedbeef", "host-1"))
+        self.lan.run_until(102)
+        self.assertEqual([peer.node for peer in other.peers()], ["f" * 16])
+        self.assertEqual(self.left("10.0.0.2"), [(100, "replaced")])
+        self.assertEqual(len(renamed.peers()), 1)
+
+    def test_two_with_one_id_know_each_other_once_one_took_another(self) -> None:
+        first, twin = make(1), make(1, epoch=2)
+        third = make(3)
+        for number, node in enumerate((first, twin, third)):
+            self.lan.add(f"10.0.0.{number + 1}", node)
+            node.networks_changed(0, [Link("eth0", 2, (ip_interface(f"10.0.0.{number + 1}/24"),))])
+            node.start(0)
+        self.lan.run_until(100)
+        self.assertEqual([len(node.peers()) for node in (first, twin, third)], [1, 1, 1])
+        told = [one for _, one in self.lan.events["10.0.0.1"] if isinstance(one, Namesake)]
+        self.assertEqual({one.address for one in told}, {"10.0.0.2"})
+        first.rename(100, Identity("f" * 16, "feedbeef", "host-1"))
+        self.lan.run_until(140)
+        self.assertEqual([len(node.peers()) for node in (first, twin, third)], [2, 2, 2])
 
 
 class NetworkTests(SynchronousTestCase):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.host.identity import node_identity
+from flocon.host.identity import new_identity, node_identity
 
 
 class Identities(SynchronousTestCase):
@@ -31,6 +31,12 @@ class Identities(SynchronousTestCase):
     def test_the_token_itself_is_not_told(self) -> None:
         identity = node_identity(self.folder, "name")
         self.assertNotIn(identity, (self.folder / "node").read_text())
+
+    def test_a_new_one_stays_across_restarts_too(self) -> None:
+        before = node_identity(self.folder, "name")
+        after = new_identity(self.folder, "name")
+        self.assertNotEqual(before, after)
+        self.assertEqual(node_identity(self.folder, "name"), after)
 
     def test_a_damaged_token_is_replaced_once(self) -> None:
         self.folder.mkdir()

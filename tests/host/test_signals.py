@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from functools import partial
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -17,7 +18,7 @@ class Queue:
         self.calls: list[Any] = []
 
     def callFromThread(self, call: Any, *arguments: Any) -> None:  # noqa: N802
-        self.calls.append(lambda: call(*arguments))
+        self.calls.append(partial(call, *arguments))
 
 
 class Handling(SynchronousTestCase):
@@ -56,6 +57,17 @@ class Handling(SynchronousTestCase):
         self.reactor.calls[-1]()
         self.assertEqual(self.received, ["one", "two", "one"])
         self.signals.stopService()
+
+    def test_a_thousand_at_once_are_one_and_a_later_one_is_another(self) -> None:
+        self.signals.startService()
+        self.addCleanup(self.signals.stopService)
+        for _ in range(1_000):
+            signal.raise_signal(signal.SIGUSR1)
+        self.assertEqual(len(self.reactor.calls), 1)
+        self.reactor.calls.pop()()
+        signal.raise_signal(signal.SIGUSR1)
+        self.reactor.calls.pop()()
+        self.assertEqual(self.received, ["one", "one"])
 
     def test_what_was_installed_before_is_put_back(self) -> None:
         before: list[int] = []

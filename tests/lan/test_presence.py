@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
+import socket
+import struct
+import time
+from dataclasses import replace
+
+from flocon.core.messages import LARGEST_NUMBER, Announcement, Kind, decode, encode
 from tests.lan.case import LanTestCase
-from tests.lan.lan import Host, Node, wait_until
+from tests.lan.faults import GROUP
+from tests.lan.lan import LAN_PORT, Host, Node, in_namespace, wait_until
 
 #: Longer than any test runs: what happens within it, a beat did not do.
 NO_BEAT = 600.0
@@ -76,6 +85,125 @@ class NetworksTests(LanTestCase):
             return bool(node.peers().get(name, {}).get("address") == address)
 
         wait_until(known_at, 2, f"{name} is {address} to {node.host.name}")
+
+
+class MovedTests(LanTestCase):
+    """A machine gets another address, or has another one's id."""
+
+    def test_who_has_another_address_is_asked_there_within_three_seconds(self) -> None:
+        packages = self.few_packages
+        self.sync(self.first, self.second)
+        self.hold(self.second, packages)
+        first, _ = self.start_nodes(self.first, self.second, beat=NO_BEAT)
+        self.wait_for_files(first, len(packages))
+        self.addCleanup(self.second.unplug)
+        self.second.ip("addr", "add", "10.77.0.22/24", "dev", "eth0")
+        self.second.ip("addr", "del", "10.77.0.2/24", "dev", "eth0")
+
+        def is_there() -> bool:
+            return bool(first.peers().get("second", {}).get("address") == "10.77.0.22")
+
+        wait_until(is_there, 3, "it is asked at its new address")
+        self.assert_clean(self.download(self.first, packages))
+        self.assert_mirror_gave_no_packages()
+
+    def test_of_two_with_one_id_one_takes_another(self) -> None:
+        for host in (self.first, self.second):
+            host.store.mkdir(parents=True, exist_ok=True)
+            (host.store / "node").write_text("ab" * 16 + "\n")
+        nodes = [
+            host.node(settings={"name": "arch"}, beat=1.0) for host in (self.first, self.second)
+        ]
+        wait_until(lambda: all(node.peers() for node in nodes), 20, "they know each other")
+        namesakes = [node.status()["namesake"] for node in nodes]
+        self.assertEqual([one["renamed"] for one in namesakes if one].count(True), 1)
+        self.assertNotEqual(*(node.status()["node"] for node in nodes))
+
+
+class StrangerTests(LanTestCase):
+    """The third host sends datagrams that are not true."""
+
+    def test_nobody_has_a_third_machine_connected_to_often(self) -> None:
+        first, second = self.start_nodes(self.first, self.second)
+
+        def flood() -> int:
+            with socket.create_server(("10.77.0.3", 9100)) as printer:
+                printer.setblocking(False)
+                dice = random.Random(0)
+                for number in range(232):
+                    said = _announcement(f"{dice.getrandbits(64):016x}", port=9100)
+                    _say(said, "10.77.0.3")
+                    if number % 2:
+                        _say(replace(said, kind=Kind.BYE, sequence=2), "10.77.0.3")
+                    time.sleep(0.05)
+                time.sleep(8)
+                connections = 0
+                with contextlib.suppress(BlockingIOError):
+                    while True:
+                        printer.accept()[0].close()
+                        connections += 1
+                return connections
+
+        connections = in_namespace(self.third.namespace, flood)
+        # At once, and after a quarter of a minute.
+        self.assertTrue(1 <= connections <= 2 * 2, connections)
+        self.assertIn("second", first.peers())
+        self.assertIn("first", second.peers())
+
+    def test_numbers_byes_and_epochs_in_its_name_make_nobody_gone(self) -> None:
+        first, second = self.start_nodes(self.first, self.second, beat=1.0)
+        node = second.status()["node"]
+
+        def forge() -> None:
+            said = _overheard(node)
+            for ahead in (1, 2):
+                _say(replace(said, sequence=LARGEST_NUMBER - ahead), "10.77.0.2")
+            _say(replace(said, epoch="feedbeef", sequence=1), "10.77.0.2")
+            _say(replace(said, kind=Kind.BYE, sequence=said.sequence + 9), "10.77.0.2")
+            _say(replace(said, port=9100, sequence=said.sequence + 10), "10.77.0.2")
+
+        in_namespace(self.third.namespace, forge)
+        time.sleep(4)
+        for _ in range(10):
+            self.assertEqual(first.peers()["second"]["address"], "10.77.0.2")
+            self.assertEqual(first.peers()["second"]["port"], LAN_PORT)
+            time.sleep(0.3)
+        self.assertGreaterEqual(first.status()["dropped_datagrams"]["leapt"], 2)
+
+
+#: <linux/in.h>: send from an address that is another's.
+_IP_TRANSPARENT = 19
+
+
+def _announcement(node: str, port: int) -> Announcement:
+    return Announcement(
+        Kind.HELLO, node, node[:8], 1, "x", port, "arch", ("x86_64",), 3_600.0, 5, 5
+    )
+
+
+def _say(said: Announcement, source: str) -> None:
+    """Send to the group from ``source``, whoever has that address."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sending:
+        sending.setsockopt(socket.IPPROTO_IP, _IP_TRANSPARENT, 1)
+        sending.bind((source, 0))
+        link = struct.pack("@4s4si", bytes(4), bytes(4), socket.if_nametoindex("eth0"))
+        sending.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, link)
+        sending.sendto(encode(said), (GROUP, LAN_PORT))
+
+
+def _overheard(node: str) -> Announcement:
+    """Return what a node says next."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as hearing:
+        hearing.bind((GROUP, LAN_PORT))
+        link = struct.pack(
+            "@4s4si", socket.inet_aton(GROUP), bytes(4), socket.if_nametoindex("eth0")
+        )
+        hearing.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, link)
+        hearing.settimeout(10)
+        while True:
+            said = decode(hearing.recv(2_048))
+            if said.node == node:
+                return said
 
 
 def _link_local(host: Host) -> str:

@@ -10,6 +10,7 @@ import random
 import select
 import socket
 from collections import Counter
+from dataclasses import replace
 from ipaddress import ip_interface
 from typing import Any
 from unittest.mock import patch
@@ -310,6 +311,33 @@ class MeetingTests(MulticastTestCase):
         late.set_links([LO])
         self.run_for(2)
         self.assertEqual((self.kinds(1)[0], self.kinds(2)[0]), ("PeerCame", "PeerCame"))
+
+    def test_a_hundred_links_are_joined_a_few_in_each_turn_and_greeted_at_the_end(self) -> None:
+        node = self.make(1)
+        self.run_for(5)
+        joined: list[Place] = []
+        turns: list[int] = []
+        take_steps = node._take_steps
+
+        def join_at(place: Place) -> None:
+            joined.append(place)
+            node._membership.failed(self.reactor.seconds(), place, "made up")
+
+        def one_turn(most: int) -> None:
+            before = len(joined)
+            take_steps(most)
+            turns.append(len(joined) - before)
+
+        self.patch(node, "_join_at", join_at)
+        self.patch(node, "_take_steps", one_turn)
+        node.set_links([LO, *(replace(LO, index=1_000 + number) for number in range(100))])
+        sent = node._presence._sequence
+        self.assertLess(len(joined), 100)
+        self.run_for(1)
+        self.assertEqual(len(set(joined)), 100 * len(LO.addresses))
+        self.assertLessEqual(max(turns), 32)
+        self.run_for(2)
+        self.assertGreater(node._presence._sequence, sent)
 
     def test_what_presence_was_told_goes_out_after_a_wake(self) -> None:
         self.make(1)

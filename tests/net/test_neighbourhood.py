@@ -61,6 +61,7 @@ def peer(node: str, **fields: Any) -> Peer:
         "able_since": 0.0,
         "last_heard": 0.0,
         "beat": 30.0,
+        "proved": True,
     }
     return Peer(node, **usual | fields)
 
@@ -473,12 +474,12 @@ class Leaving(NeighbourhoodTestCase):
         self.known(a, 1, change(1))
         self.leave(a)
         self.clock.advance(FAREWELL - 1)
-        self.come(a)
+        self.come(replace(a, proved=False))
         self.hear(a, 1, 1)
         self.assertHolding(change(1), "a")
         self.clock.advance(FAREWELL)
         self.assertHolding(change(1), "a")
-        self.assertEqual(len(self.client.asked), 1)
+        self.assertEqual(self.client.asked, [(a.address, None), (a.address, 1)])
 
     def test_but_not_if_it_has_restarted(self) -> None:
         a = peer("a")
@@ -504,6 +505,12 @@ class Leaving(NeighbourhoodTestCase):
 
 
 class Asking(NeighbourhoodTestCase):
+    def test_nobody_is_asked_of_whom_only_a_datagram_has_told(self) -> None:
+        able = {"databases": (("core", "0"),), "abilities": frozenset({RELAY, DATABASES})}
+        self.come(peer("a", proved=False, **able))
+        self.assertEqual(self.neighbourhood.able("core"), [])
+        self.assertEqual(self.neighbourhood.sharing("core"), [])
+
     def nodes(self, found: list[Peer]) -> list[str]:
         return [who.node for who in found]
 

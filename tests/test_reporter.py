@@ -1,0 +1,46 @@
+"""What is noted of a source that failed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from flocon.core.sources import Origin, Source
+from flocon.core.standing import Standing
+from flocon.core.traffic import Traffic
+from flocon.desk import Reporter
+from flocon.errors import SourceError, Stalled, Unreachable
+
+PEER = Source(Origin.PEER, "node", "10.0.0.7", "http://10.0.0.7:19432/pkg/x")
+MIRROR = Source(Origin.MIRROR, "mirror:80", "mirror:80", "http://mirror/x")
+
+
+class NoLedger:
+    def ended(self, *_: Any) -> None:
+        pass
+
+
+class Unreached(SynchronousTestCase):
+    def setUp(self) -> None:
+        ledger: Any = NoLedger()
+        standing = Standing()
+        self.told: list[tuple[str, str, bool]] = []
+        self.reporter = Reporter(Clock(), standing, Traffic(), ledger, lambda *_: None)
+        self.reporter.unreachable = lambda node, address: self.told.append(
+            (node, address, standing.demoted(node, 0.0))
+        )
+
+    def end(self, source: Source, failure: SourceError | None) -> None:
+        self.reporter.ended(source, 0, 1.0, failure)
+
+    def test_a_peer_that_could_not_be_connected_to_is_told_after_it_was_noted(self) -> None:
+        self.end(PEER, Unreachable("10.0.0.7", "refused"))
+        self.assertEqual(self.told, [("node", "10.0.0.7", True)])
+
+    def test_neither_a_slow_one_nor_a_mirror_is(self) -> None:
+        self.end(PEER, Stalled("10.0.0.7", "slow"))
+        self.end(PEER, None)
+        self.end(MIRROR, Unreachable("mirror:80", "refused"))
+        self.assertEqual(self.told, [])
