@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from email.utils import parsedate_to_datetime
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet import defer, task
 
+from flocon.core.addresses import network_location
 from flocon.core.doubts import Doubts
 from flocon.core.names import (
     Asked,
@@ -36,21 +36,17 @@ from flocon.core.privacy import Privacy
 from flocon.core.redirects import Redirects
 from flocon.core.relays import Relays
 from flocon.core.sources import (
-    Dated,
     Holder,
     Origin,
     Source,
     earlier_owners,
-    order_for_database,
     owners_before,
     rank_holders,
     rank_mirrors,
     rank_owners,
-    sample_databases,
-    without_delay,
 )
-from flocon.errors import Broken, Contradicted, Refused, SourceError, Stalled, StoreError
-from flocon.host.databases import LARGEST_FILE, find_problem, open_database
+from flocon.database_sources import DATABASES_FILE, DatabaseSources, Ways
+from flocon.errors import Broken, Contradicted, Refused, SourceError, Stalled, Unreachable
 from flocon.host.keyring import Keyring, Verdict
 from flocon.host.pacman import PacmanWatch, servers_for
 from flocon.log import logger
@@ -61,11 +57,10 @@ from flocon.net.fetch import (
     fetch_small,
     last_modified,
     literal_host,
-    mirror_agent,
-    network_location,
     peer_agent,
 )
 from flocon.net.heads import ask_heads
+from flocon.net.mirrors import mirror_agent
 from flocon.net.relaying import Relaying
 from flocon.net.staggered import first_good
 from flocon.net.transfer import Subject
@@ -77,9 +72,11 @@ if TYPE_CHECKING:
 
     from twisted.internet.defer import Deferred
 
+    from flocon.core.database_origins import DatabaseOrigins
     from flocon.core.inventory import Content, Inventory
     from flocon.core.peers import Peer
     from flocon.core.presence import Identity
+    from flocon.core.room import Lessee
     from flocon.core.standing import Standing
     from flocon.core.syncdb import Entry
     from flocon.core.traffic import Traffic
@@ -107,10 +104,6 @@ MOST_OWNERS = 3
 #: An owner that follows another owner itself looks again so often, after so many seconds.
 RELAY_LOOKS = 5
 RELAY_PAUSE = 0.1
-#: Peers asked how new their database is, where the operator lets them answer.
-MOST_DATABASES = 8
-#: Databases of which it is remembered who gave them; a machine has a handful of repositories.
-MOST_GIVEN = 256
 #: Bytes that pacman has of a file already and that are fetched again, to verify all of it.
 MOST_FETCHED_AGAIN = 1 << 20
 #: How often one mirror is asked for one file, once bytes of it came.
@@ -143,17 +136,28 @@ class Reporter:
         self._traffic = traffic
         self._offence = offence
         self._doubts = Doubts()
+        #: Told of each peer, and its address, that could not be connected to.
+        self.unreachable: Callable[[str, str], None] = lambda *_: None
 
     def began(self, source: Source) -> None:
-        self._standing.began(source.key)
+        self._standing.began(source.key, self._reactor.seconds())
         self._ledger.began(source.origin)
 
     def ended(self, source: Source, size: int, seconds: float, failure: SourceError | None) -> None:
         self.left(source, size, seconds)
         if failure is None:
             self._standing.succeeded(source.key, size, seconds)
+        elif isinstance(failure, Refused):
+            self.refused(source, failure)
         elif _is_at_fault(source, size, failure):
             self._standing.failed(source.key, self._reactor.seconds())
+        if isinstance(failure, Unreachable) and source.origin is Origin.PEER:
+            self.unreachable(source.node, source.label)
+
+    def refused(self, source: Source, failure: Refused) -> None:
+        """Leave a mirror alone that asked for it; a peer that is busy is asked less anyhow."""
+        if failure.retry_after is not None and source.origin is Origin.MIRROR:
+            self._standing.rest(source.key, failure.retry_after, self._reactor.seconds())
 
     def left(self, source: Source, size: int, seconds: float) -> None:
         """Take note of what came of a source that nothing more was wanted of."""
@@ -219,6 +223,7 @@ class Desk:
         traffic: Traffic,
         ledger: Ledger,
         offence: Callable[[Source, str], None],
+        origins: DatabaseOrigins,
     ) -> None:
         self.reactor = reactor
         self._ledger = ledger
@@ -235,9 +240,12 @@ class Desk:
         self._pacman = pacman
         self._cache = cache
         self._neighbourhood = neighbourhood
+        self.reporter.unreachable = neighbourhood.unreachable
         self._standing = standing
         self.peer_agent, self._peer_pool = peer_agent(reactor, PEER_CONNECT)
-        self._mirror_agent, self._mirror_pool = mirror_agent(reactor, MIRROR_CONNECT)
+        self._mirror_agent, self._mirror_pool = mirror_agent(
+            reactor, MIRROR_CONNECT, settings.proxy
+        )
         self.transfers = Transfers(self, sign=self._sign, publish=self._publish)
         self.privacy = Privacy(lambda: pacman.listing, settings.peers.private)
         self.relaying = Relaying(
@@ -245,8 +253,18 @@ class Desk:
         )
         self._redirects = Redirects()
         self._keyring: tuple[Path, Keyring] | None = None
-        #: Who gave a database last, by its request: its signature comes from there too.
-        self._given: dict[tuple[str, str, str], Transfer] = {}
+        self._databases = DatabaseSources(
+            reactor,
+            shared=lambda: self.settings.databases == "lan",
+            pacman=pacman,
+            neighbourhood=neighbourhood,
+            standing=standing,
+            peer_agent=self.peer_agent,
+            transfers=self.transfers,
+            ways=Ways(self._databases_mirrors, MIRROR_LIMITS, self._pacman_keyring),
+            origins=origins,
+            remembered=settings.store.path / DATABASES_FILE,
+        )
         self.status: Callable[[], dict[str, Any]] = dict
 
     # What transfers need
@@ -254,11 +272,11 @@ class Desk:
     def agent(self, source: Source) -> Any:
         return self.peer_agent if source.origin is Origin.PEER else self._mirror_agent
 
-    def incoming(self, size: int | None) -> Incoming:
-        return self._cache.incoming(size)
+    def incoming(self, size: int | None, lessee: Lessee) -> Incoming:
+        return self._cache.incoming(size, lessee)
 
-    def spare(self) -> Incoming:
-        return self._cache.spare()
+    def spare(self, size: int | None, lessee: Lessee) -> Incoming:
+        return self._cache.spare(size, lessee)
 
     # What the faces need
 
@@ -441,102 +459,15 @@ class Desk:
             subject, self._chooser(name, servers, None), self._mirrors_of(name, servers)
         )
 
-    def database(self, asked: Asked, modified_since: str | None) -> Deferred[Transfer]:
-        """Return the transfer that brings a database: from the mirrors, or as the operator lets."""
-        return defer.Deferred.fromCoroutine(self._database(asked, modified_since))
-
-    async def _database(self, asked: Asked, modified_since: str | None) -> Transfer:
-        # A node that has just started may not know its mirrors yet.
-        await self._pacman.configured()
-        if self.settings.databases != "lan":
-            return self.from_mirrors(asked, modified_since)
-        if asked.file.is_signature:
-            return self._databases_signature(asked, modified_since)
-        peers = await self._peers_databases(asked)
-        transfer = (
-            self._newest(asked, modified_since, peers)
-            if peers
-            else self.from_mirrors(asked, modified_since)
-        )
-        key = _request_of(asked)
-        self._given.pop(key, None)
-        self._given[key] = transfer
-        if len(self._given) > MOST_GIVEN:
-            del self._given[next(iter(self._given))]
-        return transfer
-
-    def _newest(self, asked: Asked, modified_since: str | None, peers: Sequence[Dated]) -> Transfer:
-        """Return the transfer of a database that peers have too.
-
-        pacman ends with an error where a database is no such thing, or fails at it for good later,
-        and asks nobody else: so what a peer gives is looked through before pacman gets a byte.
-        """
-        name = asked.file.text
-        mirrors = self._mirrors(name, self.servers(asked, None), self.reactor.seconds())
-        order = order_for_database(mirrors, peers, _seconds(modified_since), time.time())
-        began = self.reactor.seconds()
-
-        def choose(tried: Sequence[Attempt]) -> Attempt | None:
-            since = max([began, *(attempt.heard for attempt in tried)])
-            waited = self.reactor.seconds() - since
-            asked_already = [attempt.source for attempt in tried]
-            for source in without_delay(order, waited):
-                if source not in asked_already:
-                    return Attempt(source, _limits(source, waited))
-            return _once_more(mirrors, tried, waited)
-
-        subject = Subject(
-            name, modified_since=modified_since, find_problem=find_problem, most=LARGEST_FILE
-        )
-        return self.transfers.alone(subject, choose)
-
-    def _databases_signature(self, asked: Asked, modified_since: str | None) -> Transfer:
-        """Return the transfer of a database's signature: from who gave the database, nobody else.
-
-        pacman can do without most of them, but not with one that belongs to another database.
-        """
-        given = self._given.get(_request_of(asked))
-        source = given.source if given else None
-        if source is None or source.origin is not Origin.PEER:
-            return self.from_mirrors(asked, modified_since)
-        signature = replace(source, url=source.url + ".sig")
-
-        def choose(tried: Sequence[Attempt]) -> Attempt | None:
-            return None if tried else Attempt(signature, PEER_LIMITS)
-
-        subject = Subject(asked.file.text, modified_since=modified_since, most=LARGEST_SIGNATURE)
-        return self.transfers.alone(subject, choose)
-
-    async def _peers_databases(self, asked: Asked) -> list[Dated]:
-        """Ask a few peers at once how new theirs is; who does not answer soon has none."""
-        repository = asked.file.name
-        peers = [
-            peer
-            for peer in self._neighbourhood.sharing(repository)
-            if not self._standing.demoted(peer.address, self.reactor.seconds())
-        ]
-        digests = [dict(peer.databases)[repository] for peer in peers]
-        chosen = [peers[place] for place in sample_databases(digests, MOST_DATABASES)]
-        sources = [_database_source(peer, asked.file.text) for peer in chosen]
-        answers = await defer.DeferredList(
-            [defer.Deferred.fromCoroutine(self._dated(source)) for source in sources],
-            consumeErrors=True,
-        )
-        return [dated for good, dated in answers if good and dated is not None]
-
-    async def _dated(self, source: Source) -> Dated | None:
-        wanted = Wanted(source.url, source.label)
-        modified = await last_modified(
-            self.peer_agent, self.reactor, wanted, PEER_LIMITS.first_byte
-        )
-        seconds = _seconds(modified)
-        return None if seconds is None else Dated(source, seconds)
+    def database(self, asked: Asked, modified_since: str | None) -> Deferred[Transfer | bytes]:
+        return self._databases.transfer(asked, modified_since)
 
     def open_database(self, file_name: str) -> Any:
-        """Open this machine's own database for peers, where the operator shares them."""
-        if self.settings.databases != "lan":
-            raise StoreError(file_name, "databases are not shared here")
-        return open_database(self._pacman.configuration.sync_directory, file_name)
+        return self._databases.open(file_name)
+
+    def _databases_mirrors(self, asked: Asked) -> list[Source]:
+        servers = self.servers(asked, None)
+        return self._mirrors(asked.file.text, servers, self.reactor.seconds())
 
     # Whom to ask
 
@@ -702,7 +633,9 @@ class Desk:
 
         async def ask(holder: Source) -> bytes:
             signature = await self._small(holder, SMALL_LIMITS)
-            verdict = await self._pacman_keyring().verify(transfer.incoming.fileno(), signature)
+            verdict = await self._pacman_keyring().verify(
+                transfer.incoming.fileno(), signature, peer=holder.label
+            )
             if verdict is Verdict.GOOD:
                 return signature
             if verdict is Verdict.BAD:
@@ -754,9 +687,13 @@ class Desk:
 
     async def _small(self, source: Source, limits: Limits) -> bytes:
         wanted = Wanted(source.url + ".sig", source.label)
-        data = await fetch_small(
-            self.agent(source), self.reactor, wanted, limits, LARGEST_SIGNATURE
-        )
+        try:
+            data = await fetch_small(
+                self.agent(source), self.reactor, wanted, limits, LARGEST_SIGNATURE
+            )
+        except Refused as refused:
+            self.reporter.refused(source, refused)
+            raise
         if source.origin is Origin.PEER:
             self.traffic.from_peers_bytes += len(data)
         else:
@@ -817,24 +754,6 @@ def _peer_source(peer: Peer, file_name: str) -> Source:
     return Source(Origin.PEER, peer.address, peer.address, url, node=peer.node)
 
 
-def _database_source(peer: Peer, file_name: str) -> Source:
-    place = f"{literal_host(peer.address)}:{peer.port}"
-    url = f"http://{place}/db/{escape(file_name)}"
-    return Source(Origin.PEER, peer.address, peer.address, url, node=peer.node)
-
-
-def _request_of(asked: Asked) -> tuple[str, str, str]:
-    return asked.repository, asked.architecture, asked.file.subject
-
-
-def _seconds(date: str | None) -> float | None:
-    """Return an HTTP date as seconds since 1970, None where it is none."""
-    try:
-        return parsedate_to_datetime(date).timestamp() if date else None
-    except ValueError:
-        return None
-
-
 def _owner_source(peer: Peer, entry: Entry) -> Source:
     place = f"{literal_host(peer.address)}:{peer.port}"
     # The architecture only matters to nodes whose mirrors are not resolved by pacman.conf.
@@ -872,7 +791,7 @@ def _asked_as(source: Source) -> tuple[str, bool, bool]:
 def _mirror_source(server: str, file_name: str) -> Source:
     place = network_location(server)
     url = f"{server.rstrip('/')}/{escape(file_name)}"
-    return Source(Origin.MIRROR, place, place.rpartition("@")[2], url)
+    return Source(Origin.MIRROR, place, place, url)
 
 
 def _architecture(file_name: str) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet import defer, task
 from twisted.internet.threads import deferToThreadPool
 
+from flocon.core.addresses import shown
 from flocon.core.names import Asked, FileName, Kind, parse_file_name
 from flocon.core.sources import Origin, Source
 from flocon.core.versions import version_key
@@ -235,7 +236,7 @@ class Explainer:
             "role": role,
             "name": peer.name if peer else "",
             "address": source.label,
-            "url": source.url,
+            "url": shown(source.url),
             "failing": failing,
             "bytes_per_second": round(self._standing.throughput(source.key)),
             "active": self._standing.active(source.key),

@@ -21,6 +21,7 @@ from twisted.internet.endpoints import quoteStringArgument
 from twisted.python import usage
 
 from flocon.core.names import is_repository
+from flocon.core.proxies import ENVIRONMENT, parse_proxy
 from flocon.errors import ConfigurationError
 
 LAN_PORT = 19432
@@ -94,6 +95,8 @@ class Settings:
     names: tuple[str, ...] = ()
     #: Mirrors of a machine without pacman, as ``Server`` values with $repo and $arch.
     mirrors: tuple[str, ...] = ()
+    #: The proxy for mirrors; empty for none, or what ``core.proxies`` calls ENVIRONMENT.
+    proxy: str = field(default=ENVIRONMENT, repr=False)
     debug: bool = False
     #: Whether this node fetches from its mirrors for others; not on a metered link.
     relay: bool = True
@@ -344,7 +347,24 @@ def _mirror(value: Any, where: str, key: str) -> str:
         usable = False
     if not usable or not text.isascii() or " " in text:
         remedy = "write it as pacman does: https://HOST/PATH/$repo/os/$arch"
-        raise _refuse(where, key, f"{text!r} is not a mirror's address", remedy)
+        raise _refuse(where, key, f"{_bare(text)!r} is not a mirror's address", remedy)
+    return text
+
+
+def _bare(text: str) -> str:
+    """Return an address that is none without the password that may be in it."""
+    return text.rpartition("@")[2]
+
+
+def _proxy(value: Any, where: str, key: str) -> str:
+    if value in {"", ENVIRONMENT}:
+        return str(value)
+    text = _text(value, where, key)
+    try:
+        parse_proxy(text)
+    except ValueError:
+        remedy = 'write "http://[USER:PASSWORD@]HOST:PORT", "" for none, or "environment"'
+        raise _refuse(where, key, f"{_bare(text)!r} is no http proxy", remedy) from None
     return text
 
 
@@ -385,6 +405,7 @@ _KEYS: Mapping[str, Any] = {
     "loopback_clients": _list(_network),
     "names": _list(_asked_name),
     "mirrors": _list(_mirror),
+    "proxy": _proxy,
     "debug": _flag,
     "relay": _flag,
     "prefetch": _flag,

@@ -26,6 +26,7 @@ loopback = ["unix:/run/flocon/pacman"]
 loopback_clients = ["172.17.0.0/16", "fd00::1"]
 names = ["cache.example.org"]
 mirrors = ["https://mirror.example/$repo/os/$arch"]
+proxy = "http://proxy.example:3128"
 debug = true
 relay = false
 prefetch = true
@@ -103,6 +104,7 @@ class Merging(OptionsTestCase):
                 loopback_clients=(ip_network("172.17.0.0/16"), ip_network("fd00::1/128")),
                 names=("cache.example.org",),
                 mirrors=("https://mirror.example/$repo/os/$arch",),
+                proxy="http://proxy.example:3128",
                 debug=True,
                 relay=False,
                 prefetch=True,
@@ -147,6 +149,16 @@ class Refusing(OptionsTestCase):
         self.assertRefused("[store]\nsize = 5", "store.size", "store.max_size")
         self.assertRefused("[relay]\nx = 1", "relay")
 
+    def test_a_password_in_what_is_refused_is_not_told(self) -> None:
+        for text in (
+            'mirrors = ["u:secret@h/x"]',
+            'mirrors = ["http://u:sec/ret@h/x"]',
+            'proxy = "socks5://u:secret@h:1"',
+        ):
+            with self.assertRaises(ConfigurationError) as caught:
+                self.load(text)
+            self.assertNotIn("sec", caught.exception.problem + caught.exception.remedy)
+
     def test_wrong_kinds_are_named(self) -> None:
         for text, key in {
             "name = 5": "name",
@@ -170,6 +182,8 @@ class Refusing(OptionsTestCase):
             'mirrors = ["http://host:port/"]': "mirrors",
             'mirrors = ["http://host:70000/"]': "mirrors",
             'mirrors = ["http://host/a b"]': "mirrors",
+            'proxy = "socks5://host:1"': "proxy",
+            "proxy = 3128": "proxy",
             'mirrors = ["http://h\N{LATIN SMALL LETTER O WITH DIAERESIS}st/"]': "mirrors",
             'databases = "peers"': "databases",
             "databases = [1]": "databases",

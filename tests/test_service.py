@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest import SkipTest
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -134,7 +135,12 @@ class Refusing(NodeTestCase):
 
     def test_a_port_that_is_taken(self) -> None:
         with socket.create_server(("127.0.0.1", self.port)):
-            self.assertRefused(self.start(), str(self.port), "--loopback")
+            sentence = f"port {self.port} is taken; is another flocon running?"
+            self.assertRefused(self.start(), "--loopback", sentence)
+
+    def test_systemds_socket_where_systemd_has_handed_over_none(self) -> None:
+        for endpoint in ("systemd:domain=INET:index=0", "systemd:domain=INET:name=lan"):
+            self.assertRefused(self.start("--lan", endpoint), "systemd has handed over no socket")
 
     def test_an_endpoint_of_no_known_kind(self) -> None:
         self.assertRefused(self.start("--lan", "nosuch:1"), "nosuch", "--lan")
@@ -147,6 +153,86 @@ class Refusing(NodeTestCase):
 
     def test_an_option_nobody_knows(self) -> None:
         self.assertRefused(self.start("--shop"), "shop")
+
+
+class BecomingADaemon(NodeTestCase):
+    """``twistd flocon`` without -n: whoever typed it waits for what it says, and reads no log."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.place = self.folder / "place"
+        self.place.mkdir()
+        self.addCleanup(self.end)
+
+    def end(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            process = int((self.place / "twistd.pid").read_text())
+            os.kill(process, signal.SIGTERM)
+            deadline = time.monotonic() + PATIENCE
+            while (self.place / "twistd.pid").exists() and time.monotonic() < deadline:
+                time.sleep(0.02)
+
+    def daemon(
+        self, *arguments: str, twistd: tuple[str, ...] = ()
+    ) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", TWISTD, *twistd]
+        return subprocess.run(
+            [*command, "flocon", "--config", str(self.config), *arguments],
+            cwd=self.place,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    def assert_refused(self, done: subprocess.CompletedProcess[str], *expected: str) -> None:
+        self.assertEqual(done.returncode, 1, done.stderr)
+        (line,) = done.stderr.splitlines()
+        for word in expected:
+            self.assertIn(word, line)
+        self.assertEqual(list(self.place.iterdir()), [])
+
+    def test_it_answers_when_the_terminal_is_free_again(self) -> None:
+        done = self.daemon()
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
+        self.assertEqual(self.check(), b"OK")
+
+    def test_a_port_that_is_taken(self) -> None:
+        with socket.create_server(("127.0.0.1", self.port)):
+            done = self.daemon()
+        self.assert_refused(done, f"port {self.port} is taken; is another flocon running?")
+
+    def test_a_store_that_cannot_be_written(self) -> None:
+        (self.folder / "store").write_text("not a folder")
+        self.assert_refused(self.daemon(), str(self.folder / "store"), "--store")
+
+    def test_a_store_that_another_node_uses(self) -> None:
+        self.started()
+        self.port = _free_port()
+        self.configure()
+        self.assert_refused(self.daemon(), str(self.folder / "store"), "another flocon is running")
+
+    def test_files_of_twistds_own_that_cannot_be_written(self) -> None:
+        missing = f"{self.folder}/missing/file"
+        for option in ("--logfile", "--pidfile"):
+            self.assert_refused(self.daemon(twistd=(option, missing)), option, missing)
+
+    def test_what_is_known_only_afterwards_is_told_too(self) -> None:
+        # As another user: what that user may write is seen once twistd has become that user.
+        if os.geteuid():
+            raise SkipTest("only root can become somebody else")
+        self.started()
+        self.port = _free_port()
+        self.configure()
+        done = self.daemon(twistd=("--uid", "0"))
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("another flocon is running", done.stderr + self.log())
+        self.assertNotIn("Traceback", done.stderr)
+        self.assertFalse((self.place / "twistd.pid").exists())
+
+    def log(self) -> str:
+        return (self.place / "twistd.log").read_text()
 
 
 class Life(NodeTestCase):

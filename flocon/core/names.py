@@ -14,9 +14,10 @@ from urllib.parse import quote, unquote_to_bytes
 #: Longer than any file system allows (``NAME_MAX``), signature suffix included.
 LONGEST_NAME = 255
 
+#: A version is whatever makepkg takes (``lint_pkgbuild/pkgver.sh``): no blank, '/', ':' or '-'.
 _PACKAGE = re.compile(
     r"(?P<name>[a-zA-Z0-9@_+][a-zA-Z0-9@._+-]*)"
-    r"-(?P<version>(?:[0-9]+:)?[a-zA-Z0-9._+~^]+-[0-9]+(?:\.[0-9]+)?)"
+    r"-(?P<version>(?:[0-9]+:)?[!-,.0-9;-~]+-[0-9]+(?:\.[0-9]+)?)"
     r"-(?P<architecture>[a-zA-Z0-9_]+)"
     r"\.pkg\.tar(?:\.(?:zst|xz|gz|bz2|lrz|lzo|lz4|lz|Z))?"
 )
@@ -164,9 +165,30 @@ def mirror_root(server: str, repository: str) -> str:
 def escape(file_name: str) -> str:
     """Return a file name as it stands in a path.
 
-    ':' and '+' stand raw, as pacman itself sends them: some mirrors know no other way.
+    ':' and '+' stand raw, as pacman itself sends them: some mirrors know no other way. So does all
+    else that may stand raw in a path (RFC 3986, 3.3).
     """
-    return quote(file_name, safe=":+~@^")
+    return quote(file_name, safe=":+~@^!$&'()*,;=")
+
+
+#: What cannot stand in every file's name or address; repositories write other signs for it.
+_SIGNS = re.compile(r"[^a-zA-Z0-9-]")
+
+
+def belongs_to(file_name: str, name: str, version: str, architecture: str = "") -> bool:
+    """Whether a package's file is named for this package, version and architecture ("": any).
+
+    One sign may stand for another: some hosts take no ':' or '+' in a name.
+    """
+    file = parse_file_name(file_name)
+    if file is None or not name or not version:
+        return False
+    if (file.name, file.version) != (name, version):
+        beginning = f"{name}-{version}-{file.architecture}.pkg.tar"
+        plain = _SIGNS.sub(".", file.subject)
+        if not plain.startswith(_SIGNS.sub(".", beginning)):
+            return False
+    return architecture in {"", file.architecture}
 
 
 #: What pacman looks for in the address that a file came from in the end (``dload.c``): with one of

@@ -108,8 +108,14 @@ def rank_holders(
 def rank_mirrors(
     servers: Sequence[str], keys: Sequence[str], standing: Standing, now: float
 ) -> list[str]:
-    """Keep the operator's order, but put mirrors that failed lately last."""
-    order = sorted(range(len(servers)), key=lambda at: (standing.demoted(keys[at], now), at))
+    """Keep the operator's order, but put mirrors that failed lately last.
+
+    Behind them come those that asked to be left alone, as far as they may be asked at all.
+    """
+    order = sorted(
+        (at for at in range(len(servers)) if standing.may_be_asked(keys[at], now)),
+        key=lambda at: (standing.resting(keys[at], now), standing.demoted(keys[at], now), at),
+    )
     return [servers[at] for at in order]
 
 

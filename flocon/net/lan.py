@@ -27,6 +27,7 @@ from flocon.core.visitors import Names, lan_names
 from flocon.errors import FloconError, StoreError
 from flocon.net.growing import send_growing, tell_content
 from flocon.net.held import InMemory, send_extent, send_opened
+from flocon.net.mirrors import LOOP_DETECTED, LOOP_HEADER
 from flocon.net.respond import (
     finish_text,
     is_for,
@@ -66,9 +67,9 @@ SENTENCE = (
 )
 #: Lines of an inventory written between two turns of the reactor.
 SLICE = 2_000
-#: Changes told by themselves, in about half a millisecond; whoever missed more reads all, which is
-#: written once for everybody.
-MOST_CHANGES = 512
+#: Changes told by themselves, in some 4 ms, written once for all who missed the same; whoever
+#: missed more reads all.
+MOST_CHANGES = 4_096
 
 
 class Shelf(Protocol):
@@ -129,6 +130,8 @@ class Lan(Resource):
         # The last whole inventory that was written, with its generation; and its being written.
         self._written: tuple[int, InMemory] | None = None
         self._writing: Outcome[None] | None = None
+        #: The last answer of what changed, and to which epoch, generation and ``since``.
+        self._told: tuple[tuple[str, int, int | None], bytes] = (("", 0, None), b"")
 
     def render(self, request: Request) -> int:
         return respond(request, self._answer(request))
@@ -197,7 +200,9 @@ class Lan(Resource):
             return False
         self.counters["files"] += 1
         digest = None if file.is_signature else found.content.sha256
-        await send_opened(request, opened, digest, self._shelf.traffic.to_peer, self._pacer)
+        await send_opened(
+            request, opened, digest, self._shelf.traffic.to_peer, self._pacer, to_stranger=True
+        )
         return True
 
     async def _database(self, request: Request, name: str) -> None:
@@ -228,6 +233,9 @@ class Lan(Resource):
         """Fetch for the LAN, as a file's owner: once, however many ask."""
         if asked is None or asked.file.kind is not Kind.PACKAGE:
             self._refuse(request, http.NOT_FOUND)
+        elif request.requestHeaders.hasHeader(LOOP_HEADER):
+            # A node that was sent here by its mirror: owners are asked by peers, of their own will.
+            self._refuse(request, LOOP_DETECTED)
         elif not await self._held(request, asked.file):
             if asked.file.is_signature:
                 await self._coming_signature(request, asked)
@@ -289,14 +297,19 @@ class Lan(Resource):
         if changes is None or len(changes) > MOST_CHANGES:
             await self._send_whole(request)
             return
-        body = self._lines(changes)
+        body = self._lines(since, changes)
         request.setHeader("Content-Length", str(len(body)))
         request.write(b"" if request.method == b"HEAD" else body)
         request.finish()
 
-    def _lines(self, changes: Iterable[Change]) -> bytes:
+    def _lines(self, since: int | None, changes: Iterable[Change]) -> bytes:
+        """Return what changed since, from the last answer where that was the same question."""
         generation = self._shelf.inventory.generation
-        return b"".join(format_inventory(self._shelf.epoch, generation, changes, whole=False))
+        asked = self._shelf.epoch, generation, since
+        if self._told[0] != asked:
+            lines = format_inventory(self._shelf.epoch, generation, changes, whole=False)
+            self._told = asked, b"".join(lines)
+        return self._told[1]
 
     async def _send_whole(self, request: Request) -> None:
         """Send the whole inventory, which may be many megabytes, as its reader takes it."""

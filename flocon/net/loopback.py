@@ -14,17 +14,20 @@ from collections import OrderedDict
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+from twisted.internet.defer import TimeoutError  # noqa: A004 - Twisted's own
 from twisted.web import http
 from twisted.web.resource import Resource
 
 from flocon.core.extents import parse_open_range
 from flocon.core.names import Asked, Kind, parse_path
+from flocon.core.patience import PACMAN
 from flocon.core.recent import LONGEST_TEXT, MOST_ATTEMPTS, Answered, Recent
 from flocon.core.visitors import Admission, Names, host_name, loopback_names
 from flocon.errors import FloconError, StoreError
 from flocon.net.fetch import NOT_MODIFIED
 from flocon.net.growing import send_growing, set_head, tell_content
 from flocon.net.held import CONTENT_TYPE, send_opened, set_extent
+from flocon.net.mirrors import LOOP_DETECTED, LOOP_HEADER, LOOP_MARK
 from flocon.net.respond import (
     finish_text,
     is_for,
@@ -106,8 +109,8 @@ class Desk(Protocol):
     def from_mirrors(self, asked: Asked, modified_since: str | None) -> Transfer:
         """Return a transfer of this very file from the mirrors, kept by nobody."""
 
-    def database(self, asked: Asked, modified_since: str | None) -> Deferred[Transfer]:
-        """Return the transfer that brings a database."""
+    def database(self, asked: Asked, modified_since: str | None) -> Deferred[Transfer | bytes]:
+        """Return the transfer that brings a database or its signature; or the signature itself."""
 
     def coming_package(self, entry: Entry) -> Transfer | None:
         """Return the transfer that brings a listed package already."""
@@ -253,6 +256,10 @@ class Loopback(Resource):
             # One that does not say whose page had it ask: it could have packages fetched.
             self._refuse(request, http.FORBIDDEN)
             return
+        if request.getHeader(LOOP_HEADER) == LOOP_MARK:
+            # This node itself, sent here by a mirror: it would wait for its own answer.
+            self._refuse(request, LOOP_DETECTED)
+            return
         now = self._desk.reactor.seconds
         note = self._notes[request] = _Note(self._traffic, now())
         try:
@@ -380,16 +387,14 @@ class Loopback(Resource):
 
     async def _follow(self, request: Request, transfer: Transfer) -> None:
         """Send what a transfer brings, from where pacman wants it."""
-        reader = Reader(transfer, transfer.subject.start)
-        self._notes[request].transfer = transfer
+        note = self._notes[request]
+        reader = Reader(transfer, transfer.subject.start, since=note.since)
+        note.transfer = transfer
         try:
-            await transfer.begun.wait()
+            await self._in_time(request, transfer.begun.wait())
             if transfer.not_modified:
                 self._not_modified(request, transfer)
                 return
-            if transfer.size is None:
-                await transfer.finished.wait()
-            assert transfer.size is not None  # noqa: S101 - known now, for the type checker
             self._say_source(request, str(transfer.source))
             await send_growing(
                 request,
@@ -398,12 +403,18 @@ class Loopback(Resource):
                 size=transfer.size,
                 count=self._notes[request].count,
             )
-        except FloconError:
+        except (FloconError, TimeoutError):
             if request.startedWriting:
                 raise
             self._refuse(request, _failure_status(transfer))
         finally:
             reader.close()
+
+    def _in_time(self, request: Request, waited_for: Deferred[Any]) -> Deferred[Any]:
+        """Return what is waited for, with a TimeoutError before pacman would give up."""
+        reactor = self._desk.reactor
+        spent = reactor.seconds() - self._notes[request].since
+        return waited_for.addTimeout(max(0.1, PACMAN - spent), reactor)
 
     def _not_modified(self, request: Request, transfer: Transfer) -> None:
         self._say_source(request, str(transfer.source))
@@ -426,8 +437,8 @@ class Loopback(Resource):
         if coming is not None:
             transfer, waiting = coming
             try:
-                signature = await waiting
-            except FloconError:
+                signature = await self._in_time(request, waiting)
+            except (FloconError, TimeoutError):
                 signature = None
             if signature is not None and _content(entry) in {None, transfer.subject.content}:
                 self._say_source(request, str(transfer.source))
@@ -454,6 +465,10 @@ class Loopback(Resource):
             return
         modified_since = request.getHeader("If-Modified-Since")
         transfer = await self._desk.database(asked, modified_since)
+        if isinstance(transfer, bytes):
+            self._say_source(request, "peer")
+            self._send_bytes(request, transfer)
+            return
         await self._follow(request, transfer)
         with suppress(FloconError):
             # pacman can have the last byte before it is known to have been the last.

@@ -23,15 +23,23 @@ from flocon.core.extents import Extents
 from flocon.core.patience import COUNTING, stagger
 from flocon.core.sources import Origin
 from flocon.core.verify import Verifier
-from flocon.errors import Broken, Contradicted, FloconError, SourceError, StoreError, Unreachable
+from flocon.errors import (
+    Broken,
+    Contradicted,
+    FloconError,
+    SourceError,
+    Stalled,
+    StoreError,
+    Unreachable,
+)
 from flocon.log import logger
 from flocon.net.descriptors import (
     copy,
     first_difference,
+    hash_and_close,
     hash_until,
     steps,
     with_descriptor,
-    write_all,
 )
 from flocon.net.fetch import NOT_MODIFIED, Attempt, Enough, Head, Limits, Sink, Wanted, fetch
 from flocon.net.several import Plan, Several
@@ -47,12 +55,15 @@ if TYPE_CHECKING:
 
     from flocon.core.inventory import Content
     from flocon.core.patience import Pace
+    from flocon.core.room import Lessee
     from flocon.core.sources import Source
 
 #: Hashing starts in a thread once so many bytes wait for it; the rest of a small file is hashed
 #: at once, in less time than a thread takes to start.
 HASH_AHEAD = 2 << 20
 HASH_INLINE = 256 << 10
+#: A file's beginning that is looked at has at most so many bytes.
+LONGEST_BEGINNING = 64 << 10
 #: Seconds that moving a file to another disk may take, in the reactor's thread.
 MOVE_SECONDS = 0.04
 #: Seconds a transfer goes on when nobody follows it any more: pacman may come back.
@@ -76,6 +87,9 @@ class Incoming(Protocol):
     def keep(self) -> bool: ...
 
     def fileno(self) -> int: ...
+
+    def write(self, position: int, data: bytes) -> None:
+        """Write all of ``data``; raises OSError where there is no room for it."""
 
     def close(self) -> None: ...
 
@@ -117,9 +131,31 @@ class Tools(Protocol):
 
     def agent(self, source: Source) -> IAgent: ...
 
-    def incoming(self, size: int | None) -> Incoming: ...
+    def incoming(self, size: int | None, lessee: Lessee) -> Incoming: ...
 
-    def spare(self) -> Incoming: ...
+    def spare(self, size: int | None, lessee: Lessee) -> Incoming: ...
+
+
+class Checks(Protocol):
+    """Tells of a file that nobody listed whether it can be what was asked for.
+
+    Problems are sentences; an empty one is none.
+    """
+
+    def head(self, source: Source, head: Head) -> str:
+        """Return what is wrong with what a source says before the first byte."""
+
+    def beginning(self, data: bytes, *, whole: bool) -> str | None:
+        """Return what is wrong with a file that begins so; None until there is more of it."""
+
+    async def peers(self, source: Source, descriptor: int) -> str:
+        """Return what is wrong with a whole file of a peer's, or raise a SourceError.
+
+        Only the first is the peer's fault. The descriptor stays the caller's.
+        """
+
+    def done(self, source: Source, descriptor: int) -> None:
+        """Take note of a whole file in which no problem was found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +166,8 @@ class Subject:
     ``modified_since`` is pacman's own ``If-Modified-Since``, passed on as it came.
     ``find_problem`` tells, in a thread, why an open file that a peer gave cannot be what it is
     called, or nothing: for files whose content nobody listed. ``most`` is what such a file may have
-    in bytes.
+    in bytes, and ``peers_within`` how many seconds a peer may take for it. ``checks`` looks closer.
+    ``undated`` keeps its date from who asked: its own is later, and it would take none that is not.
     """
 
     file_name: str
@@ -139,6 +176,9 @@ class Subject:
     modified_since: str | None = None
     find_problem: Callable[[int], str] | None = None
     most: int | None = None
+    peers_within: float | None = None
+    checks: Checks | None = None
+    undated: bool = False
 
     @property
     def verifiable(self) -> bool:
@@ -188,7 +228,11 @@ class Transfer:
         #: The version that readers were told of, once it had to be begun anew.
         self._told: tuple[int | None, str | None] | None = None
         self._verifier = Verifier()
+        #: Whether its first bytes are there and can be those of what was asked for.
+        self._begins_well = False
         self._hashing: Outcome[None] | None = None
+        #: When each peer began to send a file that nobody listed.
+        self._peers_began: dict[Source, float] = {}
         self.size = subject.content.size if subject.content else None
         self.head: Head | None = None
         self.source: Source | None = None
@@ -268,6 +312,18 @@ class Transfer:
     def cancel(self) -> None:
         if self._running is not None:
             self._running.cancel()
+
+    @property
+    def own(self) -> bool:
+        """Whether this machine's pacman waits for it, and no stranger alone."""
+        asked = not self.begun_by and not self.finished.known
+        return asked or any(not reader.verifies for reader in self._readers)
+
+    def cut(self) -> None:
+        """End it, and let go of all who follow: its room is needed."""
+        self.cancel()
+        for reader in list(self._readers):
+            reader.abort()
 
     def retire(self) -> None:
         """Close the file as soon as the last reader is gone."""
@@ -435,13 +491,15 @@ class Transfer:
         if head.status == NOT_MODIFIED:
             if self._arrived:
                 raise Broken(source.label, "says now that nothing changed")
+            if problem := self.subject.checks.head(source, head) if self.subject.checks else "":
+                raise Contradicted(source.label, problem)
             self.head, self.source = head, source
             return
         self._restart_for(source)
         self._check_head(source, head)
         size = self.subject.content.size if self.subject.content else head.size
         if self._file is None:
-            self._file = self._tools.incoming(size)
+            self._file = self._tools.incoming(size, self)
         if self.head is None or not self._arrived:
             self.head = head
         self.size = size
@@ -459,6 +517,8 @@ class Transfer:
 
     def _check_head(self, source: Source, head: Head) -> None:
         content = self.subject.content
+        if problem := self.subject.checks.head(source, head) if self.subject.checks else "":
+            raise Contradicted(source.label, problem)
         if content is not None:
             if head.size not in {None, content.size}:
                 raise Broken(source.label, f"has {head.size} bytes instead of {content.size}")
@@ -486,6 +546,8 @@ class Transfer:
         most = content.size if content is not None else self.subject.most
         if most is not None and end > most:
             raise Broken(source.label, f"sent more than {most} bytes")
+        self._check_time(source)
+        self._check_beginning(source, position, data)
         known = self._arrived.reach(position)
         if known >= end:
             return
@@ -506,15 +568,45 @@ class Transfer:
         self._hash_ahead()
         self._poke()
 
+    def _check_time(self, source: Source) -> None:
+        """Raise Stalled where a peer takes longer than all of a file that nobody listed may."""
+        within = self.subject.peers_within
+        if within is None or source.origin is not Origin.PEER:
+            return
+        now = self._clock.seconds()
+        began = self._peers_began.setdefault(source, now)
+        if now - began > within:
+            raise Stalled(source.label, f"took longer than {within:g} s")
+
+    def _check_beginning(self, source: Source, position: int, data: bytes) -> None:
+        """Raise Contradicted where the first bytes cannot be those of what was asked for.
+
+        What came before is dropped then: it would be the beginning of something else.
+        """
+        if self.subject.checks is None or self._begins_well or self._arrived.reach(0) < position:
+            return
+        before = os.pread(self.incoming.fileno(), min(position, LONGEST_BEGINNING), 0)
+        self._judge_beginning(source, before + data, whole=False)
+
+    def _judge_beginning(self, source: Source, beginning: bytes, *, whole: bool) -> None:
+        assert self.subject.checks is not None  # noqa: S101 - for the type checker
+        problem = self.subject.checks.beginning(beginning[:LONGEST_BEGINNING], whole=whole)
+        if problem:
+            if source.origin is Origin.PEER:
+                self._tools.reporter.contradicted(self.subject.file_name, [source])
+            self._restart()
+            raise Contradicted(source.label, problem)
+        self._begins_well = problem is not None
+
     def _store(self, position: int, data: bytes) -> None:
         try:
-            write_all(self.incoming.fileno(), position, data)
+            self.incoming.write(position, data)
         except OSError:
             # The disk is full, or worse: the transfer goes on without being kept. What was
             # written of these bytes stays behind, so all of them are written again.
             self._move_to_spare()
             try:
-                write_all(self.incoming.fileno(), position, data)
+                self.incoming.write(position, data)
             except OSError as error:
                 raise self._no_room(error) from None
 
@@ -533,7 +625,7 @@ class Transfer:
         old = self.incoming
         if not old.keep:
             raise StoreError(self.subject.file_name, "there is no room for it, not even in memory")
-        new = self._tools.spare()
+        new = self._tools.spare(self.size, self)
         try:
             self._copy_to(new.fileno(), self._clock.seconds() + MOVE_SECONDS)
         except OSError as error:
@@ -608,6 +700,36 @@ class Transfer:
 
     async def _look_through(self) -> None:
         """Find out whether what a peer gave can be what was asked for."""
+        checks, source = self.subject.checks, self.source
+        if checks is not None and source is not None and not self.not_modified:
+            await self._have_checked(checks, source)
+            checks.done(source, self.incoming.fileno())
+        else:
+            await self._look_through_a_peers()
+
+    async def _have_checked(self, checks: Checks, source: Source) -> None:
+        try:
+            if not self._begins_well:
+                beginning = os.pread(self.incoming.fileno(), LONGEST_BEGINNING, 0)
+                self._judge_beginning(source, beginning, whole=True)
+            await self._look_through_a_peers()
+            if source.origin is Origin.PEER:
+                await self._have_a_peers_checked(checks, source)
+        except SourceError as failure:
+            self._restart()
+            self._distrust([source], failure)
+            raise
+
+    async def _have_a_peers_checked(self, checks: Checks, source: Source) -> None:
+        descriptor = os.dup(self.incoming.fileno())
+        try:
+            problem = await checks.peers(source, descriptor)
+        finally:
+            os.close(descriptor)
+        if problem:
+            self._blame(problem)
+
+    async def _look_through_a_peers(self) -> None:
         find_problem = self.subject.find_problem
         if find_problem is None or not self._is_peers:
             return
@@ -615,12 +737,15 @@ class Transfer:
         descriptor = os.dup(self.incoming.fileno())
         problem = await self._in_thread(with_descriptor, find_problem, descriptor)
         if problem:
-            sources = list(self._written)
-            self._tools.reporter.contradicted(self.subject.file_name, sources)
-            self._restart()
-            failure = Contradicted(", ".join(source.label for source in sources), problem)
-            self._distrust(sources, failure)
-            raise failure
+            self._blame(problem)
+
+    def _blame(self, problem: str) -> None:
+        sources = list(self._written)
+        self._tools.reporter.contradicted(self.subject.file_name, sources)
+        self._restart()
+        failure = Contradicted(", ".join(source.label for source in sources), problem)
+        self._distrust(sources, failure)
+        raise failure
 
     def _restart(self, *, keep: bool = False) -> None:
         """Begin the file anew; what readers were given stays for comparison."""
@@ -636,6 +761,7 @@ class Transfer:
         self._from_mirrors = Extents()
         self._written = {}
         self._mirror = None
+        self._begins_well = False
         self._verifier = Verifier()
         self.head = None
 
@@ -670,8 +796,11 @@ class Transfer:
 
     @property
     def holds_all(self) -> bool:
-        """Whether nothing may go out until verified, because what went out was wrong."""
-        return self._superseded is not None and not self.verified
+        """Whether nothing may go out until verified, or until its beginning was looked at."""
+        if self.verified:
+            return False
+        unseen = self.subject.checks is not None and not self._begins_well
+        return unseen or self._superseded is not None
 
     def _hash_ahead(self) -> None:
         if self.subject.content is None or self._hashing is not None:
@@ -687,13 +816,12 @@ class Transfer:
         descriptor = os.dup(self.incoming.fileno())
 
         def ended(_: Any) -> None:
-            os.close(descriptor)
             self._hashing = None
             hashing.succeed(None)
             if not self.finished.known and verifier is self._verifier and self._file is not None:
                 self._hash_ahead()
 
-        self._in_thread(hash_until, verifier, descriptor, end).addBoth(ended)
+        self._in_thread(hash_and_close, verifier, descriptor, end).addBoth(ended)
 
     async def _hash_all(self) -> None:
         while self._hashing is not None:
@@ -756,7 +884,7 @@ class Transfer:
                 return
             self._suspect(position)
         if self._file is None:
-            self._file = self._tools.incoming(self.size)
+            self._file = self._tools.incoming(self.size, self)
         self.source = self.source or source
         self._written.setdefault(source, Extents())
         self._write(source, position, data)
@@ -888,6 +1016,7 @@ class Reader:
         self._since = self._clock.seconds() if since is None else since
         self._moved = self._since
         self.last_resort = False
+        self._closed = False
         self._timer: IDelayedCall | None = None
         self._poked: Callable[[], None] | None = None
         self._aborted: Callable[[], None] | None = None
@@ -942,6 +1071,7 @@ class Reader:
             self._aborted()
 
     def close(self) -> None:
+        self._closed = True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -950,8 +1080,7 @@ class Reader:
 
     def _arm(self) -> None:
         """Wake up when time alone lets more go."""
-        self._timer = None
-        if self.verifies or self.transfer.finished.known:
+        if self._closed or self.verifies or self.transfer.finished.known:
             return
         if not self.transfer.subject.verifiable and self.waited >= release.MIRROR_HOLD:
             return
@@ -959,8 +1088,9 @@ class Reader:
         self._timer = self._clock.callLater(max(0.01, due), self._due)
 
     def _due(self) -> None:
-        self._arm()
+        self._timer = None
         self.last_resort = self.last_resort or self.idle >= release.LAST_RESORT
         if self.idle >= release.KEEP_PATIENT_AFTER:
             self.transfer.keep_patient(self.position)
         self.transfer._poke()  # noqa: SLF001 - may be the moment at which the answer begins
+        self._arm()

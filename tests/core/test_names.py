@@ -12,7 +12,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from flocon.core.names import (
     LONGEST_NAME,
     Kind,
+    belongs_to,
     content_path,
+    escape,
     is_about_packages,
     is_architecture,
     is_package,
@@ -38,6 +40,12 @@ REAL = {
     "r8168-dkms-8.053.00-1-any.pkg.tar.lz4": ("r8168-dkms", "8.053.00-1", "any"),
     "git-2.0^git1-3-x86_64_v3.pkg.tar.Z": ("git", "2.0^git1-3", "x86_64_v3"),
     "@scope-1-1-any.pkg.tar.lrz": ("@scope", "1-1", "any"),
+    "ttf-1,2=3%4-1-any.pkg.tar.zst": ("ttf", "1,2=3%4-1", "any"),
+    "odd-2:!\"#$&'()*;<>?@[\\]`{|}-1-any.pkg.tar.zst": (
+        "odd",
+        "2:!\"#$&'()*;<>?@[\\]`{|}-1",
+        "any",
+    ),
 }
 
 word = st.text(ascii_letters + digits + "@_+", min_size=1, max_size=12)
@@ -46,7 +54,7 @@ package_names = st.builds(
     word,
     st.text(ascii_letters + digits + "@._+-", max_size=12),
     st.sampled_from(["", "1:", "23:"]),
-    st.text(ascii_letters + digits + "._+~^", min_size=1, max_size=12),
+    st.text(ascii_letters + digits + "._+~^,=;!$&", min_size=1, max_size=12),
     st.from_regex(r"\A[0-9]{1,3}(\.[0-9]{1,2})?\Z"),
     st.sampled_from(["x86_64", "any", "aarch64", "x86_64_v3"]),
     st.sampled_from(["", ".zst", ".xz", ".gz", ".bz2", ".lrz", ".lzo", ".lz4", ".lz", ".Z"]),
@@ -107,6 +115,10 @@ class FileNames(SynchronousTestCase):
             "a-1-1-any.tar.zst",
             "a-1-1-any.pkg.tar.zst\n",
             "a-1-x-any.pkg.tar.zst",
+            "a-1 2-1-any.pkg.tar.zst",
+            "a-1\t2-1-any.pkg.tar.zst",
+            "a-1\x7f-1-any.pkg.tar.zst",
+            "a-1/2-1-any.pkg.tar.zst",
             "core.db.tar.gz",
             "core.db.sig\n",
             "flocon-x/a-1-1-any.pkg.tar.zst",
@@ -149,6 +161,37 @@ class FileNames(SynchronousTestCase):
         self.assertTrue(text.startswith(head))
 
 
+class Belonging(SynchronousTestCase):
+    def test_a_file_belongs_to_the_package_that_it_is_named_for(self) -> None:
+        for text, (name, version, architecture) in REAL.items():
+            self.assertTrue(belongs_to(text, name, version, architecture), text)
+            self.assertTrue(belongs_to(text, name, version), text)
+
+    def test_it_belongs_to_no_other_package_version_or_architecture(self) -> None:
+        text = "a-b-1:2.0-1-any.pkg.tar.zst"
+        self.assertTrue(belongs_to(text, "a-b", "1:2.0-1", "any"))
+        for other in (
+            ("a", "b-1:2.0-1", "x86_64"),
+            ("a-c", "1:2.0-1", "any"),
+            ("a-b", "1:2.1-1", "any"),
+            ("a-b", "1:2.0-1", "x86_64"),
+            ("a-b", "1:2.0", "any"),
+            ("", "", ""),
+            ("a-b", "", ""),
+        ):
+            self.assertFalse(belongs_to(text, *other), other)
+        self.assertFalse(belongs_to("a-b-1:2.0-1-any.pkg.tar.zst.sig.sig", "a-b", "1:2.0-1"))
+
+    def test_a_host_may_have_another_sign_for_one_that_it_does_not_take(self) -> None:
+        self.assertTrue(belongs_to("gtk..-1.2.0-1-any.pkg.tar.zst", "gtk++", "1:2.0-1", "any"))
+        self.assertTrue(belongs_to("gtk++-1_2.0-1-any.pkg.tar.zst", "gtk++", "1:2.0-1", "any"))
+
+    @settings(max_examples=200, deadline=None)
+    @given(near_names, near_names, near_names)
+    def test_no_names_make_it_stumble(self, file_name: str, name: str, version: str) -> None:
+        self.assertIn(belongs_to(file_name, name, version), (True, False))
+
+
 class Parts(SynchronousTestCase):
     def test_repositories(self) -> None:
         for text in ("core", "extra-x86_64_v3", "a.b", "@x", "a" * 128):
@@ -174,6 +217,16 @@ class Paths(SynchronousTestCase):
         raw = parse_path(b"/extra/os/x86_64/gtk++-1:2.0-1-x86_64.pkg.tar.zst")
         escaped = parse_path(b"/extra/os/x86_64/gtk%2B%2b-1%3A2.0-1-x86_64.pkg.tar.zst")
         self.assertEqual(raw, escaped)
+
+    def test_a_percent_that_begins_no_escape_is_one(self) -> None:
+        asked = parse_path(b"/core/os/any/a-1%2-1-any.pkg.tar.zst")
+        assert asked is not None
+        self.assertEqual(asked.file.version, "1%2-1")
+        self.assertEqual(parse_path(b"/core/os/any/a-1%252-1-any.pkg.tar.zst"), asked)
+
+    def test_what_may_stand_raw_in_an_address_does(self) -> None:
+        self.assertEqual(escape("a+-1:2,3=4;5-1-any.pkg"), "a+-1:2,3=4;5-1-any.pkg")
+        self.assertEqual(escape('a-1%2#3?4"5'), "a-1%252%233%3F4%225")
 
     def test_a_flat_path_has_no_repository_but_that_of_a_database(self) -> None:
         package = parse_path(b"/a-1-1-any.pkg.tar.zst")

@@ -125,6 +125,18 @@ class Mirrors(SynchronousTestCase):
             ["http://a/", "http://c/", "http://b/"],
         )
 
+    def test_a_mirror_that_asked_to_be_left_alone_comes_behind_all_others(self) -> None:
+        standing = Standing()
+        standing.began("a", 0.0)
+        standing.rest("a", 60.0, 0.0)
+        standing.failed("b", 0.0)
+        servers, keys = ["http://a/", "http://b/", "http://c/"], ["a", "b", "c"]
+        self.assertEqual(rank_mirrors(servers, keys, standing, 0.5), ["http://c/", "http://b/"])
+        self.assertEqual(
+            rank_mirrors(servers, keys, standing, 5.0), ["http://c/", "http://b/", "http://a/"]
+        )
+        self.assertEqual(rank_mirrors(servers, keys, standing, 60.0), servers)
+
     def test_a_mirror_that_serves_two_repositories_stays_twice(self) -> None:
         servers = ["http://a/core", "http://a/extra"]
         self.assertEqual(rank_mirrors(servers, ["a", "a"], Standing(), 0), servers)

@@ -113,7 +113,7 @@ class Machine:
             offered=lambda name, _: name not in self.private,
             directories=self.directories,
             watch=self._make_watch,
-            hashing=self.reactor.pool,  # type: ignore[arg-type]
+            pool=self.reactor.pool,  # type: ignore[arg-type]
             wall=lambda: self.wall,
         )
 

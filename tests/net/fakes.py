@@ -19,8 +19,10 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH
 
 from flocon.core.patience import Pace
+from flocon.core.room import Lessee
 from flocon.core.sources import Source
 from flocon.errors import SourceError, StoreError
+from flocon.net.descriptors import write_all
 
 
 class FakeReactor(Clock):
@@ -203,6 +205,9 @@ class Memory:
         assert not self.closed, "used after it was closed"
         return self._fd
 
+    def write(self, position: int, data: bytes) -> None:
+        write_all(self.fileno(), position, data)
+
     def close(self) -> None:
         self.closed += 1
         if self.closed == 1:
@@ -252,11 +257,11 @@ class FakeTools:
     def agent(self, source: Source) -> Any:
         return self.agents.setdefault(source.key, FakeAgent())
 
-    def incoming(self, size: int | None) -> Memory:
+    def incoming(self, size: int | None, lessee: Lessee) -> Memory:
         self.files.append(Memory(self.room))
         return self.files[-1]
 
-    def spare(self) -> Memory:
+    def spare(self, size: int | None, lessee: Lessee) -> Memory:
         if self.no_spare:
             raise StoreError("/store", "no room for a file")
         self.files.append(Memory(self.spare_room, keep=False))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
+from flocon.core import inventory as core_inventory
 from flocon.core.inventory import Change, Content, Inventory, InventoryReader
 from flocon.core.names import Asked
 from flocon.core.privacy import Privacy
@@ -24,6 +25,7 @@ from flocon.net.fetch import Attempt, Limits
 from flocon.net.held import InMemory
 from flocon.net.lan import Lan
 from flocon.net.loopback import Found
+from flocon.net.mirrors import LOOP_HEADER
 from flocon.net.transfer import Subject, Transfer
 from flocon.net.transfers import Transfers
 from tests.net.fakes import FakeTools
@@ -32,6 +34,7 @@ from tests.net.web import Answer, Browser, OpenedBytes
 NAME = "gtk++-1:2.0-1-x86_64.pkg.tar.zst"
 DATA = bytes(range(256)) * 20
 CONTENT = Content(len(DATA), hashlib.sha256(DATA).digest())
+THEN = "Tue, 14 Nov 2023 22:13:20 GMT"
 SIGNATURE = b"a signature"
 MIRROR = Source(Origin.MIRROR, "m", "m", f"http://m/{NAME}")
 
@@ -418,6 +421,31 @@ class Inventories(LanTestCase):
         self.assertFalse(self.read("?since=1").whole)
         self.assertTrue(self.read("?since=0").whole)
 
+    def test_a_thousand_changes_do_not_cost_the_whole(self) -> None:
+        for number in range(10, 1_010):
+            content = Content(number, number.to_bytes(32))
+            self.shelf.inventory.put(f"q{number}-1-1-any.pkg.tar.zst", content)
+        reader = InventoryReader()
+        reader.feed(self.get("/inventory?since=3").body)
+        self.assertEqual((reader.whole, len(reader.changes)), (False, 1_000))
+
+    def test_what_changed_is_written_once_for_all_who_missed_the_same(self) -> None:
+        written: list[int] = []
+        changes = self.shelf.inventory.since
+
+        def format_inventory(epoch: str, generation: int, some: Any, *, whole: bool) -> Any:
+            written.append(generation)
+            return formatted(epoch, generation, some, whole=whole)
+
+        formatted = core_inventory.format_inventory
+        self.patch(lan, "format_inventory", format_inventory)
+        bodies = {self.get("/inventory?since=1").body for _ in range(5)}
+        self.assertEqual((len(bodies), len(written)), (1, 1))
+        self.assertEqual(len(self.read("?since=2").changes), len(changes(2) or ()))
+        self.shelf.inventory.put("p9-1-1-any.pkg.tar.zst", Content(9, bytes(32)))
+        self.assertIn(b" p9-1-1-any", self.get("/inventory?since=1").body)
+        self.assertEqual(len(written), 3)
+
     def test_the_whole_is_written_once_for_each_generation(self) -> None:
         written: list[int] = []
 
@@ -493,6 +521,10 @@ class Relays(LanTestCase):
         self.shelf.lists = False
         self.assertRefused(self.get(self.PATH), 503)
 
+    def test_a_node_that_its_mirror_sent_here_is_refused(self) -> None:
+        self.assertRefused(self.get(self.PATH, **{LOOP_HEADER: "of any node"}), 508)
+        self.assertEqual(self.shelf.relayed, [])
+
     def test_who_wants_only_what_is_on_its_way_has_nothing_begun(self) -> None:
         answer = self.get(self.PATH, Cache_Control="only-if-cached")
         self.assertRefused(answer, 504)
@@ -518,10 +550,8 @@ class Relays(LanTestCase):
 
     def test_a_head_of_what_is_coming_tells_its_date_and_does_not_join(self) -> None:
         exchange = self.browser.ask(self.PATH)
-        response = self.shelf.tools.agent(MIRROR).last.head(len(DATA), Last_Modified="today")
-        self.assertEqual(
-            self.browser.ask(self.PATH, "HEAD").answer.headers["last-modified"], "today"
-        )
+        response = self.shelf.tools.agent(MIRROR).last.head(len(DATA), Last_Modified=THEN)
+        self.assertEqual(self.browser.ask(self.PATH, "HEAD").answer.headers["last-modified"], THEN)
         response.send(DATA)
         response.end()
         self.assertEqual(exchange.answer.body, DATA)

@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.core.inventory import Content
 from flocon.core.names import Asked
+from flocon.core.patience import PACMAN
 from flocon.core.recent import LONGEST_TEXT, Recent
 from flocon.core.release import LAST_RESORT, MIRROR_HOLD, TRICKLE_STEP
 from flocon.core.sources import Origin, Source
@@ -25,6 +26,7 @@ from flocon.net import loopback as module
 from flocon.net.fetch import Attempt, Limits
 from flocon.net.heads import Told
 from flocon.net.loopback import Found, Loopback
+from flocon.net.mirrors import LOOP_HEADER, LOOP_MARK
 from flocon.net.transfer import Subject, Transfer
 from flocon.net.transfers import Transfers
 from tests.net.fakes import FakeTools, Request
@@ -121,7 +123,7 @@ class FakeDesk:
         subject = Subject(asked.file.text, modified_since=modified_since)
         return self.transfers.alone(subject, self.chooser(*self.sources))
 
-    def database(self, asked: Asked, modified_since: str | None) -> Deferred[Transfer]:
+    def database(self, asked: Asked, modified_since: str | None) -> Deferred[Transfer | bytes]:
         return succeed(self.from_mirrors(asked, modified_since))
 
     def coming_package(self, entry: Entry) -> Transfer | None:
@@ -171,6 +173,16 @@ class Visitors(LoopbackTestCase):
         ):
             self.assertEqual(self.get("/check", host=host).body, b"OK\n", host)
         self.assertEqual(self.browser.ask("/check", host=None).answer.status, 200)
+
+    def test_this_node_is_refused_when_a_mirror_sends_it_here(self) -> None:
+        for path in (PATH, DB, PATH + ".sig"):
+            answer = self.get(path, **{LOOP_HEADER: LOOP_MARK})
+            self.assertEqual((answer.status, answer.body), (508, b""))
+        self.assertEqual(self.desk.tools.agents, {})
+
+    def test_another_node_that_has_this_one_as_its_mirror_is_answered(self) -> None:
+        self.browser.ask(PATH, **{LOOP_HEADER: "another"})
+        self.assertNotEqual(self.desk.tools.agents, {})
 
     def test_foreign_names_are_refused(self) -> None:
         for host in (
@@ -422,6 +434,19 @@ class ComingPackages(LoopbackTestCase):
         self.desk.sources = ()
         self.assertRefused(self.get(PATH), 503)
 
+    def test_an_answer_comes_before_pacman_gives_up_whoever_is_waited_for(self) -> None:
+        exchange = self.browser.ask(PATH)
+        self.clock.pump([0.5] * int(PACMAN / 0.5 + 1))
+        self.assertRefused(exchange.answer, 503)
+
+    def test_what_was_waited_for_before_counts_too(self) -> None:
+        self.desk.settling = Deferred()
+        exchange = self.browser.ask(PATH)
+        self.clock.advance(5.0)
+        self.desk.settling.callback(None)
+        self.clock.pump([0.5] * 9)
+        self.assertRefused(exchange.answer, 503)
+
     def test_a_client_that_leaves_is_no_error_and_the_others_go_on(self) -> None:
         leaving, staying = self.browser.ask(PATH), self.browser.ask(PATH)
         response = self.asked(MIRROR_A).head(len(DATA))
@@ -626,6 +651,29 @@ class Databases(LoopbackTestCase):
         self.assertEqual(exchange.answer.body, DATA[:10])
         self.assertEqual(exchange.answer.headers["last-modified"], THEN)
 
+    def test_one_without_a_length_goes_as_it_comes_and_ends_when_it_does(self) -> None:
+        exchange = self.browser.ask(DB)
+        response = self.asked(MIRROR_A).answer(200, Last_Modified=THEN)
+        response.send(DATA[:10])
+        self.clock.advance(MIRROR_HOLD)
+        found = exchange.answer
+        self.assertEqual((found.status, found.headers["transfer-encoding"]), (200, "chunked"))
+        self.assertNotIn("content-length", found.headers)
+        self.assertEqual(found.body, b"a\r\n" + DATA[:10] + b"\r\n")
+        response.send(DATA[10:30])
+        response.end()
+        self.assertTrue(exchange.answer.body.endswith(b"14\r\n" + DATA[10:30] + b"\r\n0\r\n\r\n"))
+
+    def test_one_without_a_length_that_breaks_off_does_not_look_whole(self) -> None:
+        self.desk.sources = (MIRROR_A,)
+        exchange = self.browser.ask(DB)
+        response = self.asked(MIRROR_A).answer(200)
+        response.send(DATA[:10])
+        self.clock.advance(MIRROR_HOLD)
+        response.break_off()
+        self.assertTrue(exchange.cut)
+        self.assertFalse(exchange.answer.body.endswith(b"0\r\n\r\n"))
+
     def test_every_path_of_a_mirror_is_relayed(self) -> None:
         for path in (
             *("/core/os/x86_64/core.db.tar.gz", "//core/os/x86_64/core.files.tar.gz.sig"),
@@ -643,6 +691,22 @@ class Databases(LoopbackTestCase):
         found = exchange.answer
         self.assertEqual((found.status, found.body), (304, b""))
         self.assertEqual(found.headers["last-modified"], THEN)
+
+    def test_a_date_to_come_is_told_to_nobody(self) -> None:
+        """It would keep every mirror's database from pacman until then."""
+        for source in (MIRROR_A, PEER):
+            self.desk.sources = (source,)
+            for tomorrow in ("Tue, 19 Jan 2038 03:14:07 GMT", "not a date"):
+                exchange = self.browser.ask(DB)
+                self.asked(source).whole(DATA, Last_Modified=tomorrow)
+                found = exchange.answer
+                self.assertEqual((found.status, found.body), (200, DATA))
+                self.assertNotIn("last-modified", found.headers)
+
+    def test_a_signature_that_is_known_already_is_given(self) -> None:
+        self.patch(self.desk, "database", lambda *_: succeed(SIGNATURE))
+        found = self.get(DB + ".sig")
+        self.assertEqual((found.status, found.body), (200, SIGNATURE))
 
     def absent(self, path: str) -> None:
         exchange = self.browser.ask(path)

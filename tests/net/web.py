@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,6 +113,11 @@ class OpenedBytes:
         self.size = len(data)
         self.modified = modified
         self.closed = 0
+        #: What cuts it off, where it is sent to a stranger.
+        self.cut: Callable[[], None] | None = None
+
+    def lend(self, cut: Callable[[], None]) -> None:
+        self.cut = cut
 
     def fileno(self) -> int:
         assert not self.closed
