@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.lan.case import LanTestCase
-from tests.lan.lan import LAN_PORT, LOOPBACK_PORT, Host, in_namespace
+from tests.lan.lan import LAN_PORT, LOOPBACK_PORT, Answer, Host, in_namespace
 from tests.lan.repository import Package
 
 #: The WAN, as tc has it and in bytes per second.
@@ -151,15 +151,19 @@ class PlaceTests(LanTestCase):
         self.sync(self.first)
         self.first.node(settings={"loopback": loopback, "loopback_clients": clients})
         package = self.few_packages[0]
-        place = {"address": self.first.address, "port": LOOPBACK_PORT}
+
+        def ask(host: Host, path: str, headers: dict[str, str]) -> Answer:
+            place = self.first.address
+            return host.request(path, address=place, port=LOOPBACK_PORT, headers=headers)
+
         own = {"Host": f"{self.first.address}:{LOOPBACK_PORT}"}
         path = f"/multilib/os/x86_64/{package.file_name}"
-        answer = self.second.request(path, **place, headers=own)
+        answer = ask(self.second, path, own)
         self.assertEqual((answer.status, answer.body), (200, package.path.read_bytes()))
-        self.assertEqual(self.third.request(path, **place, headers=own).status, 403)
+        self.assertEqual(ask(self.third, path, own).status, 403)
         foreign = {"Host": "evil.example"}
-        self.assertEqual(self.second.request(path, **place, headers=foreign).status, 403)
-        self.assertEqual(self.first.request("/check", **place, headers=own).body, b"OK\n")
+        self.assertEqual(ask(self.second, path, foreign).status, 403)
+        self.assertEqual(ask(self.first, "/check", own).body, b"OK\n")
 
 
 class MirrorsPathsTests(LanTestCase):
