@@ -32,7 +32,7 @@ from flocon.core.names import Asked, parse_file_name
 from flocon.core.presence import Identity, Presence
 from flocon.core.quarantine import Quarantine, is_sound
 from flocon.core.quarantine import load as load_records
-from flocon.core.shares import ENOUGH, share_out
+from flocon.core.shares import ENOUGH, Shares, share_out
 from flocon.core.standing import Standing
 from flocon.core.traffic import Traffic
 from flocon.core.visitors import Admission, lan_names, loopback_names
@@ -225,29 +225,8 @@ class Node(MultiService):
         self._interfaces = InterfaceWatch(
             reactor, settings.presence.interfaces, self._links_changed
         )
-        bandwidth = settings.peers.bandwidth
-        self._lan_face = Lan(
-            self.desk,
-            Pacer(reactor, bandwidth) if bandwidth else None,
-            Knocker(
-                reactor,
-                announced=self._announced,
-                databases=self._database_times,
-                default_port=LAN_PORT,
-            ),
-            lan_names(settings.name, (*settings.names, socket.gethostname())),
-        )
         shares = share_out(open_files())
-        self._users = Users()
-        self._admission = Admission(settings.peers.networks)
-        self._lan = Site(
-            reactor,
-            self._lan_face,
-            most_connections=shares.lan,
-            most_per_address=shares.lan_per_address,
-            most_per_network=shares.lan_per_network,
-            admits=self._admission.admits,
-        )
+        self._lan = self._make_lan(shares)
         self._explainer = Explainer(
             reactor,
             identity=self._identity,
@@ -261,28 +240,7 @@ class Node(MultiService):
             recent=self.ledger.recent,
             lan_port=self._lan_port,
         )
-        pages = Pages(
-            reactor,
-            describe=self._page,
-            search=self._explainer.search,
-            figures=self._figures,
-        )
-        loopback = Loopback(
-            self.desk,
-            self._explainer.questions,
-            self.ledger,
-            pages,
-            names=loopback_names((*settings.names, *_hosts_of(settings.loopback))),
-            admission=Admission(settings.loopback_clients),
-        )
-        self.ledger.busy = lambda: loopback.running
-        self._loopback = Site(
-            reactor,
-            loopback,
-            most_connections=shares.loopback,
-            most_per_user=shares.loopback_per_user,
-            user_of=self._users.user_of,
-        )
+        self._loopback = self._make_loopback(shares)
         self._prefetch = Prefetch(
             reactor,
             self._upgrades,
@@ -317,6 +275,57 @@ class Node(MultiService):
         ]
         for part in parts:
             part.setServiceParent(self)
+
+    def _make_lan(self, shares: Shares) -> Site:
+        """Return the face for peers."""
+        reactor, settings = self._reactor, self._settings
+        bandwidth = settings.peers.bandwidth
+        self._lan_face = Lan(
+            self.desk,
+            Pacer(reactor, bandwidth) if bandwidth else None,
+            Knocker(
+                reactor,
+                announced=self._announced,
+                databases=self._database_times,
+                default_port=LAN_PORT,
+            ),
+            lan_names(settings.name, (*settings.names, socket.gethostname())),
+        )
+        self._admission = Admission(settings.peers.networks)
+        return Site(
+            reactor,
+            self._lan_face,
+            most_connections=shares.lan,
+            most_per_address=shares.lan_per_address,
+            most_per_network=shares.lan_per_network,
+            admits=self._admission.admits,
+        )
+
+    def _make_loopback(self, shares: Shares) -> Site:
+        """Return the face for pacman."""
+        pages = Pages(
+            self._reactor,
+            describe=self._page,
+            search=self._explainer.search,
+            figures=self._figures,
+        )
+        loopback = Loopback(
+            self.desk,
+            self._explainer.questions,
+            self.ledger,
+            pages,
+            names=loopback_names((*self._settings.names, *_hosts_of(self._settings.loopback))),
+            admission=Admission(self._settings.loopback_clients),
+        )
+        self.ledger.busy = lambda: loopback.running
+        self._users = Users()
+        return Site(
+            self._reactor,
+            loopback,
+            most_connections=shares.loopback,
+            most_per_user=shares.loopback_per_user,
+            user_of=self._users.user_of,
+        )
 
     def rehearse(self, *, store: bool) -> None:
         """End with a sentence where starting would fail; nothing is kept of what is tried.

@@ -59,11 +59,12 @@ class NodeTestCase(SynchronousTestCase):
             "[options]\nArchitecture = x86_64\n"
             f"DBPath = {self.folder}/db\nCacheDir = {self.folder}/cache\n"
         )
-        self.port, self.lan_port = _free_port(), _free_port()
+        self.port = _free_port()
         self.configure()
 
     def configure(self, **changed: str) -> None:
         """Write flocon.toml; each value as TOML, empty to leave the key out."""
+        self.lan_port = _free_port()
         values = {
             "pacman_conf": f'"{self.pacman_conf}"',
             "lan": f'"tcp:{self.lan_port}:interface=127.0.0.1"',
@@ -148,7 +149,7 @@ class Refusing(NodeTestCase):
 
     def test_a_store_that_another_node_uses(self) -> None:
         self.started()
-        self.port, self.lan_port = _free_port(), _free_port()
+        self.port = _free_port()
         self.configure()
         self.assertRefused(self.start(), "flocon:", str(self.folder / "store"))
 

@@ -355,7 +355,7 @@ class Transfer:
         if self._retired and not self._readers:
             self._close()
         if not self._readers and not self.finished.known and self._grace is None:
-            patience = GRACE_FOR_PEERS if self.begun_by else GRACE
+            patience = GRACE_FOR_PEERS if self.begun_by and reader.verifies else GRACE
             self._grace = self._clock.callLater(patience, self._give_up)
 
     def _give_up(self) -> None:

@@ -630,7 +630,6 @@ def _attacks(outside: Path, host: Host, links: tuple[str, ...]) -> list[str]:
         "/pkg",
         "/db/core.db",
         "/db/../cache/secret",
-        "/",
         "/status.json",
     ]
     linked = [f"/pkg/{name}{suffix}" for name in links for suffix in ("", ".sig")]

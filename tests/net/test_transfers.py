@@ -991,11 +991,20 @@ class Ends(TransferTestCase):
         transfer = self.transfer(MIRROR_A)
         transfer.begun_by = "10.0.0.9"
         client = Client(transfer)
+        client.reader.verifies = True
         response = self.asked(MIRROR_A).head(len(DATA))
         client.reader.close()
         self.clock.advance(module.GRACE_FOR_PEERS)
         self.assertTrue(response.left)
         self.failureResultOf(transfer.finished.wait(), Broken)
+
+    def test_begun_for_a_peer_it_waits_for_this_machines_pacman_all_the_same(self) -> None:
+        transfer = self.transfer(MIRROR_A)
+        transfer.begun_by = "10.0.0.9"
+        response = self.asked(MIRROR_A).head(len(DATA))
+        Client(transfer).leave()
+        self.clock.advance(GRACE - 0.1)
+        self.assertFalse(response.left)
 
     def test_one_that_comes_back_in_time_finds_it_running(self) -> None:
         transfer = self.transfer(MIRROR_A)
