@@ -27,7 +27,7 @@ from flocon.core.messages import LARGEST_NUMBER, Announcement, Kind, decode, enc
 from tests.lan.case import LanTestCase
 from tests.lan.faults import GROUP
 from tests.lan.hostile import forge, forging_socket, listening_socket
-from tests.lan.lan import LAN_PORT, Host, Node, PacmanRun, in_namespace, wait_until
+from tests.lan.lan import LAN_PORT, Host, Node, PacmanRun, in_namespace, twistd, wait_until
 from tests.lan.repository import MIB
 
 if TYPE_CHECKING:
@@ -40,7 +40,13 @@ PATIENCE = 40.0
 #: Seconds that a node reads what is no inventory, and that strangers sip.
 ANSWERING, SIPPING = 10.0, 15.0
 #: A store's bound in MiB, and how many sip from it.
-SMALL_STORE, SIPPERS = 8, 12
+SMALL_STORE, SIPPERS = 160, 12
+#: Starts a node that finds no room for files but in its store.
+_NO_OTHER_ROOM = """
+exec unshare --mount sh -c 'for folder in /tmp /var/tmp; do
+    mount -t tmpfs -o size=2m tmpfs $folder || exit
+done; exec "$0" "$@"' "$0" "$@"
+"""
 #: Seconds that a node has to learn of those who announce themselves.
 SETTLING = 4.0
 #: As many peers as a node knows at one address.
@@ -354,7 +360,7 @@ class SippingTests(HostileTestCase):
         self.assertLessEqual(on_disk / MIB, SMALL_STORE + 64)
 
     def test_a_store_on_a_full_disk(self) -> None:
-        _, in_memory = self._sip(disk="40m")
+        _, in_memory = self._sip(disk="60m")
         self.assertLessEqual(in_memory / 1e6, 256)
 
     def _sip(self, disk: str) -> tuple[int, int]:
@@ -366,7 +372,16 @@ class SippingTests(HostileTestCase):
         )
         self.addCleanup(subprocess.run, ["umount", str(store)], check=True)
         self.addCleanup(self.first.end_processes)
-        node = self.first.node(settings={"store": {"max_size": f"{SMALL_STORE} MiB"}})
+        settings = {"store": {"max_size": f"{SMALL_STORE} MiB"}}
+        node = self.first.node(settings=settings, program=["sh", "-c", _NO_OTHER_ROOM, twistd()])
+        small = self.few_packages[0]
+        path = f"/relay/multilib/x86_64/{small.file_name}"
+
+        def relays() -> bool:
+            answer = self.third.request(path, address=self.first.address, port=LAN_PORT)
+            return answer.status == 200
+
+        wait_until(relays, 10, "the node fetches for others")
         largest = sorted(self.all_packages, key=lambda one: -one.size)[:SIPPERS]
         for number, package in enumerate(largest):
             # One asker has at most half of what is fetched for peers.
@@ -380,9 +395,8 @@ class SippingTests(HostileTestCase):
             on_disk = max(on_disk, (usage.f_blocks - usage.f_bfree) * usage.f_frsize)
             in_memory = max(in_memory, spare_memory(node))
             time.sleep(0.05)
-        self.assertGreater(on_disk, 0)
-        package = self.few_packages[0]
-        self.assert_clean(self.download_in_time([package]))
+        self.assertGreater(on_disk, MIB)
+        self.assert_clean(self.download_in_time([small]))
         print(f"{self.id()}: {on_disk / 1e6:.0f} MB on disk, {in_memory / 1e6:.0f} MB in memory")
         return on_disk, in_memory
 
