@@ -11,15 +11,14 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
-from twisted.internet.threads import deferToThreadPool
 
 from flocon.core.figures import Figures
 from flocon.core.names import Kind, parse_file_name
 from flocon.core.receipts import Receipts
 from flocon.core.recent import Recent
-from flocon.core.savings import load
+from flocon.core.savings import is_sound, load
 from flocon.core.spans import Spans
-from flocon.host.remember import recall, remember
+from flocon.host.remember import Notebook, recall
 from flocon.log import logger
 
 if TYPE_CHECKING:
@@ -59,10 +58,10 @@ class Ledger(Service):
 
     def __init__(self, reactor: Any, file: Path) -> None:
         self._reactor = reactor
-        self._file = file
         self.recent = Recent()
         self.receipts = Receipts()
-        self.savings = load(recall(file))
+        self.savings = load(recall(file, is_sound))
+        self._notes = Notebook(reactor, file)
         self.busy: Callable[[], int] = int
         #: Answers by kind of file, source and result.
         self.requests: Counter[tuple[str, str, str]] = Counter()
@@ -128,11 +127,7 @@ class Ledger(Service):
 
     def _write(self) -> Deferred[Any]:
         self._writing = None
-        threads = self._reactor.getThreadPool()
-        value = self.savings.dump()
-        return deferToThreadPool(self._reactor, threads, remember, self._file, value).addErrback(
-            lambda failure: self._log.failure("remembering what was saved failed", failure)
-        )
+        return self._notes.write(self.savings.dump())
 
     def stopService(self) -> Deferred[Any] | None:
         super().stopService()

@@ -10,6 +10,7 @@ from collections import deque
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from flocon.core.names import is_about_packages
 from flocon.core.units import size_text, time_text
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ MOST_RECEIPTS = 20
 #: Packages of one transaction that are told apart; an installation has some thousand.
 MOST_PACKAGES = 16_384
 _SENT = frozenset({200, 206, 307})
-_SUFFIXES = (".sig", ".db", ".files")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Receipts:
         self._bytes[kind if kind in self._bytes else "held"] += answered.bytes
         if (
             answered.status in _SENT
-            and not answered.file_name.endswith(_SUFFIXES)
+            and not is_about_packages(answered.file_name)
             and len(self._packages) < MOST_PACKAGES
         ):
             self._packages.add(answered.file_name)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from flocon.core import pacman_conf
+from flocon.core.addresses import network_location
 from flocon.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -164,9 +165,9 @@ def _is_mirror(statement: Statement, own: list[Statement]) -> bool:
 
 def _host(url: str) -> str:
     try:
-        return urlsplit(url).hostname or url
+        return urlsplit(url).hostname or network_location(url)
     except ValueError:
-        return url
+        return network_location(url)
 
 
 def check_proxy(facts: Facts) -> Iterator[Finding]:
