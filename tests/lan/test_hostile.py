@@ -425,7 +425,7 @@ class SpeakingTests(HostileTestCase):
     """Datagrams in the name of others."""
 
     def test_a_third_machine_is_not_connected_to_time_and_again(self) -> None:
-        connections: list[object] = []
+        connections: list[socket.socket] = []
         printer = in_namespace(
             self.second.namespace, lambda: socket.create_server((self.second.address, 9_100))
         )
@@ -439,11 +439,13 @@ class SpeakingTests(HostileTestCase):
             data = encode(announcement(node, node[:8], 1, 9_100))
             sock.sendto(forge(self.second.address, LAN_PORT, data), (GROUP, 0))
             with contextlib.suppress(TimeoutError):
-                connections.append(printer.accept()[0].close())
+                connections.append(printer.accept()[0])
             time.sleep(0.02)
         with contextlib.suppress(TimeoutError):
             while True:
-                connections.append(printer.accept()[0].close())
+                connections.append(printer.accept()[0])
+        for connection in connections:
+            connection.close()
         print(f"{self.id()}: {len(connections)} connections")
         self.assertLessEqual(len(connections), 10)
 
