@@ -7,6 +7,7 @@ verifies, keeps, and serves, or sends pacman there.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from bench.common import (
@@ -27,6 +28,7 @@ from bench.common import (
     static_nginx,
 )
 from tests.lan.lan import LOOPBACK_PORT
+from tests.lan.repository import Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,6 +39,10 @@ if TYPE_CHECKING:
 REDIRECTOR_PORT = 8001
 CACHING_PORT = 8002
 BARE_PORT = 8003
+#: A transaction of very many very small packages.
+MANY, MANY_SIZE = 300, 40_000
+#: Seconds that machines rest between two downloads: nobody updates in a hot loop.
+REST = 1.5
 
 
 class Ways:
@@ -100,6 +106,32 @@ def rows(
             yield ratio(f"{claim}, {way}, to {rival}", results[way], results[rival], "s", bar)
 
 
+def many(laboratory: Laboratory, client: Host, holder: Host) -> list[Row]:
+    """Measure very many very small packages, with rests between."""
+    forget_downloads(holder)
+    packages = laboratory.many(
+        [Recipe(f"many{number:03}", "1.0-1", MANY_SIZE) for number in range(MANY)]
+    )
+    laboratory.sync(client)
+    laboratory.hold(holder, packages)
+    ways = Ways(laboratory, client, holder, len(packages))
+
+    def rested(way: Callable[[Sequence[Package]], float]) -> Callable[[], float]:
+        def measure() -> float:
+            time.sleep(REST)
+            return way(packages)
+
+        return measure
+
+    with running(static_nginx(holder)):
+        node = laboratory.node(holder, files=len(packages))
+        ways_there = {"pacman to nginx": rested(ways.direct), "flocon": rested(ways.flocon)}
+        times = interleave(ways_there, 5, warm=1)
+        laboratory.end(node)
+    claim = f"2 {MANY} packages of {MANY_SIZE // 1_000} KB, to pacman to nginx"
+    return [ratio(claim, times["flocon"], times["pacman to nginx"], "s")]
+
+
 def run(laboratory: Laboratory) -> list[Row]:
     """Measure; small packages on an unlimited link, all of them on both links."""
     client, holder = laboratory.host("client", 1), laboratory.host("holder", 2)
@@ -117,7 +149,9 @@ def run(laboratory: Laboratory) -> list[Row]:
         limited = interleave(ways.all(packages), 3)
         holder.unlimit()
         laboratory.end(node)
+    most = many(laboratory, client, holder)
     return [
+        *most,
         *rows("2 56 small packages", few, {"pacman to nginx": "<= 1.35", "redirector": "<= 0.8"}),
         *rows("3 371 MB at 1 Gbit/s", limited, {"pacman to nginx": "<= 1.03"}),
         *rows("3 371 MB unlimited", much, {"pacman to nginx": "<= 1.4"}),

@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
+import struct
 import sys
 from typing import TYPE_CHECKING, TypeVar
 
 from tests.lan import faults
-from tests.lan.faults import FAULTS, SIZED, Exchange, Misbehaviour
+from tests.lan.faults import FAULTS, GROUP, LAN_PORT, SIZED, Exchange, Misbehaviour
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -285,6 +287,43 @@ class Improvisation:
                 await x.hang()
             case _:
                 await x.send(x.body[self._position :] + bytes(dice.choice((0, 100))))
+
+
+def forge(source: str, port: int, data: bytes) -> bytes:
+    """Return the IPv4 packet that carries ``data`` to the group in the name of another address."""
+    udp = struct.pack("!HHHH", port, LAN_PORT, 8 + len(data), 0) + data
+    # The kernel fills in what is 0: length, identification and checksum.
+    header = struct.pack(
+        "!BBHHHBBH4s4s",
+        0x45,
+        0,
+        0,
+        0,
+        0,
+        1,
+        socket.IPPROTO_UDP,
+        0,
+        socket.inet_aton(source),
+        socket.inet_aton(GROUP),
+    )
+    return header + udp
+
+
+def forging_socket(own: str) -> socket.socket:
+    """Return a raw socket that sends to the group by the interface with this address."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+    sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(own))
+    return sock
+
+
+def listening_socket(own: str) -> socket.socket:
+    """Return a socket that hears what is said to the group on the interface with this address."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind((GROUP, LAN_PORT))
+    group = socket.inet_aton(GROUP) + socket.inet_aton(own)
+    sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, group)
+    return sock
 
 
 if __name__ == "__main__":

@@ -3,10 +3,12 @@
     python -m tests.lan.matrix [--lanes 2] [CELL ...]
 
 A cell is named as its line is printed, like ``peer:stalls-in-body`` or ``mirror:garbage``; without
-any, all are run and the table ends with their number. In each, pacman downloads small packages
-and a few larger ones of two repositories (one database carries signatures, one none), five at a
-time, through a node that knows nothing yet; expected is what ``Lane.run`` checks. A ``Lane`` is a
-LAN of its own, so that several cells run at once; ``schedules`` uses it too.
+any, all are run and the table ends with their number. ``crowd`` and ``owners`` are sixteen ids at
+one address, ``several`` one of three holders; what is done on purpose, and where in a file, is
+``hostile``'s. In each, pacman downloads small packages and a few larger ones of two repositories
+(one database carries signatures, one none), five at a time, through a node that knows nothing yet;
+expected is what ``Lane.run`` checks. A ``Lane`` is a LAN of its own, so that several cells run at
+once; ``schedules`` uses it too.
 """
 
 from __future__ import annotations
@@ -47,6 +49,8 @@ T = TypeVar("T")
 ASKER, FAULTY = "10.77.0.1", "10.77.0.2"
 #: Further addresses of the host that misbehaves.
 MORE = tuple(f"10.77.0.{number}" for number in range(20, 26))
+#: As many peers as a node knows at one address.
+CROWD = 16
 #: No look-up may delay a file by more than that; pacman itself would wait 10 s.
 MOST_DELAY = 3.0
 #: What two busy cores add to any of the times that are compared.
@@ -98,10 +102,19 @@ class Cell:
         return f"{self.kind}:{self.fault}"
 
     @property
-    def role(self) -> str:
-        if self.kind == "owner":
-            return f"peer@{FAULTY}=owner:{self.fault}"
-        return f"{self.kind}@{FAULTY}={self.fault}"
+    def roles(self) -> list[str]:
+        match self.kind:
+            case "owner":
+                return [f"peer@{FAULTY}=owner:{self.fault}"]
+            case "crowd":
+                return [f"peer@{FAULTY}*{CROWD}={self.fault}"]
+            case "owners":
+                return [f"peer@{FAULTY}*{CROWD}=owner:{self.fault}"]
+            case "several":
+                good = [f"peer@{address}=none" for address in MORE[:2]]
+                return [f"peer@{FAULTY}={self.fault}", *good]
+            case _:
+                return [f"{self.kind}@{FAULTY}={self.fault}"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +143,35 @@ DATABASE_FAULTS = (
 )  # fmt: skip
 
 
+#: Where in a file, in per mille: before its first byte, in the middle, before its last byte.
+PLACES = (0, 500, 1_000)
+#: What is done on purpose, and slowly; see ``hostile``.
+PATIENT = (
+    *(f"silent:{place}" for place in PLACES),
+    *(f"drips-from:{place}:{pace}" for place in PLACES for pace in ("8192:2200", "2048:2400")),
+    "late:8000", "interim:100:10", "headers:100:10", "chunks:1:10", "odd-header",
+)  # fmt: skip
+WRONG = (*(f"wrong-from:{place}:8000" for place in PLACES), "wrong-late:8000", "wrong-slowly:8800")
+#: For what is small: signatures, inventories, databases.
+SMALL = (
+    "silent:0", "silent:500", "silent:1000", "drips-from:0:16:2400", "late:8000",
+    "interim:100:10", "headers:100:10", "chunks:1:10", "odd-header",
+)  # fmt: skip
+
+
+def hostile_cells() -> list[Cell]:
+    """Return what is done on purpose: by whom, at which place, with what."""
+    kinds = ("peer", "owner", "several", "crowd", "owners")
+    result = [Cell(kind, name) for kind in kinds for name in (*PATIENT, *WRONG)]
+    # What a mirror sends late is wrong for pacman too, as it would be without a node.
+    result += [Cell("mirror", name) for name in PATIENT]
+    result += [Cell("mirror", f"wrong-from:{place}:0") for place in PLACES]
+    for kind in ("peer", "several", "crowd"):
+        result += [Cell(kind, f"{name}@signature") for name in SMALL]
+        result += [Cell(kind, f"{name}@inventory") for name in SMALL]
+    return result + [Cell("mirror", f"{name}@database") for name in SMALL]
+
+
 def cells() -> list[Cell]:
     """Return the whole matrix."""
     ordinary = [*faults.FAULTS, *faults.AT_THE_DOOR]
@@ -142,7 +184,7 @@ def cells() -> list[Cell]:
     result += [Cell("mirror", f"{name}@database") for name in DATABASE_FAULTS]
     # The mirror that answers everything wrong, one way, is the one that pacman meets outside.
     result += [Cell("mirror", f"{name}@any") for name in DATABASE_FAULTS]
-    return list(dict.fromkeys(result))
+    return list(dict.fromkeys([*result, *hostile_cells()]))
 
 
 #: A part of it that takes CI a minute: one of each kind.
@@ -155,6 +197,9 @@ FEW = (
     "peer:status-404@signature", "owner:stalls-after-headers", "owner:wrong-middle-byte",
     "owner:drips", "mirror:refused", "mirror:blackholed", "mirror:stalls-in-body", "mirror:drips",
     "mirror:wrong-middle-byte", "mirror:status-404", "mirror:garbage", "mirror:drips@database",
+    "peer:wrong-slowly:8800", "several:drips-from:500:8192:2200", "crowd:silent:1000",
+    "crowd:wrong-from:0:8000", "owners:drips-from:0:2048:2400", "mirror:drips-from:500:8192:2200",
+    "peer:late:8000@signature", "crowd:chunks:1:10@inventory", "mirror:silent:500@database",
 )  # fmt: skip
 
 
@@ -205,14 +250,14 @@ class Lane:
         """Start ``faults`` with these roles; return where it tells what it answered."""
         log = self.faulty.folder / "faults.log"
         log.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "tests.lan.faults", "--root", str(self.goods.root)]
+        command = [sys.executable, "-m", "tests.lan.hostile", "--root", str(self.goods.root)]
         self.faulty.start([*command, *roles], log=log)
         return log
 
     def replay(self, roles: Iterable[str]) -> str:
         """Return the line that starts the same faults again."""
         words = " ".join(roles)
-        return f"python -m tests.lan.faults --root MIRROR_ROOT {words}"
+        return f"python -m tests.lan.hostile --root MIRROR_ROOT {words}"
 
     def download(self, *options: str) -> PacmanRun:
         names = [package.name for package in self.goods.packages]
@@ -242,7 +287,7 @@ class Lane:
         self.clear()
         self.lan.mirrors = [FAULTY, MIRROR_ADDRESS] if cell.kind == "mirror" else [MIRROR_ADDRESS]
         node = self.asker.start_node(arguments=["--debug"])
-        log = self.misbehave([cell.role])
+        log = self.misbehave(cell.roles)
         node.wait_ready()
         wait_until(lambda: _reads(log).startswith("ready"), 20, "faults are played")
         if cell.kind != "mirror":
@@ -260,7 +305,7 @@ class Lane:
     def _wait_for_peer(self, node: Node, cell: Cell, log: Path) -> None:
         """Wait until the node knows the peer and its inventory, or has seen what it is worth."""
         wait_until(lambda: FAULTY in node.peers(), 10, "the peer is known")
-        if cell.kind == "owner" or cell.fault in {"refused", "blackholed"}:
+        if cell.kind in {"owner", "owners"} or cell.fault in {"refused", "blackholed"}:
             return
         if cell.fault == "a-million-files" or cell.fault.endswith("@inventory"):
             wait_until(lambda: "/inventory" in _reads(log), 10, "the inventory was asked for")

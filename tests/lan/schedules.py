@@ -67,10 +67,11 @@ def run_seed(lane: Lane, seed: int) -> list[str]:
         return lane.problems(lane.download(), node)
     client = PacmanLike(lane.asker, random.Random(seed), resumed=0.15)
     client.download(lane.goods.repositories)
-    return [*client.complaints, *lane.node_problems(node), *_wrong_in_store(lane)]
+    return [*client.complaints, *lane.node_problems(node), *wrong_in_store(lane)]
 
 
-def _wrong_in_store(lane: Lane) -> list[str]:
+def wrong_in_store(lane: Lane) -> list[str]:
+    """Return which packages in the asker's store are not what they should be."""
     right = {package.file_name: package.sha256 for package in lane.goods.packages}
     return [
         f"{path.name} in the store is another"

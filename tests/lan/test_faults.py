@@ -1,6 +1,7 @@
 """Nothing bad reaches pacman: a part of each long run, as much as CI has time for.
 
-All of it: ``python -m tests.lan.matrix``, ``schedules``, ``kills``, ``fuzz_http``, ``flood``.
+All of it: ``python -m tests.lan.matrix``, ``schedules``, ``hostile_seeds``, ``kills``,
+``fuzz_http``, ``flood``.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import shutil
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.lan import flood, fuzz_http, kills, schedules
+from tests.lan import flood, fuzz_http, hostile_seeds, kills, schedules
 from tests.lan.lan import PacmanRun, unavailable, working_folder
 from tests.lan.matrix import FEW, Goods, Lane, cells, line, run_cells
 from tests.needs import leave_out
@@ -73,6 +74,18 @@ class Schedules(FaultTestCase):
     def test_a_seed_stands_for_one_plan(self) -> None:
         self.assertEqual(schedules.plan(7), schedules.plan(7))
         self.assertGreater(len({schedules.plan(seed).roles for seed in range(50)}), 45)
+
+
+class HostileSeeds(FaultTestCase):
+    timeout = 600
+
+    def test_a_random_hostile_peer_harms_nobody(self) -> None:
+        results = hostile_seeds.run_seeds(self.goods, range(2_000, 2_015), LANES)
+        self.assertEqual(results, {seed: [] for seed in range(2_000, 2_015)})
+
+    def test_a_seed_stands_for_one_plan(self) -> None:
+        self.assertEqual(hostile_seeds.plan(7), hostile_seeds.plan(7))
+        self.assertGreater(len({hostile_seeds.plan(seed).roles for seed in range(50)}), 45)
 
 
 class Kills(FaultTestCase):

@@ -12,26 +12,41 @@ The classes whose names end in 7 do the same with pacman 7, which FLOCON_PACMAN_
 from __future__ import annotations
 
 import contextlib
+import json
+import os
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flocon.core.messages import LARGEST_NUMBER, Announcement, Kind, decode, encode
 from tests.lan.case import LanTestCase
-from tests.lan.lan import LAN_PORT, Host, Node, PacmanRun, wait_until
+from tests.lan.faults import GROUP
+from tests.lan.hostile import forge, forging_socket, listening_socket
+from tests.lan.lan import LAN_PORT, Host, Node, PacmanRun, in_namespace, twistd, wait_until
 from tests.lan.repository import MIB
 
 if TYPE_CHECKING:
-    import socket
-
     from tests.lan.repository import Package
 
 #: How long an attack may hold pacman up: so many times the time in peace, and so many seconds.
 MOST_SLOWER, MOST_WAIT = 1.5, 3.0
 #: Seconds after which pacman is not waited for any longer.
 PATIENCE = 40.0
+#: Seconds that a node reads what is no inventory, and that strangers sip.
+ANSWERING, SIPPING = 10.0, 15.0
+#: A store's bound in MiB, and how many sip from it.
+SMALL_STORE, SIPPERS = 160, 12
+#: Starts a node that finds no room for files but in its store.
+_NO_OTHER_ROOM = """
+exec unshare --mount sh -c 'for folder in /tmp /var/tmp; do
+    mount -t tmpfs -o size=2m tmpfs $folder || exit
+done; exec "$0" "$@"' "$0" "$@"
+"""
 #: Seconds that a node has to learn of those who announce themselves.
 SETTLING = 4.0
 #: As many peers as a node knows at one address.
@@ -97,8 +112,11 @@ class HostileTestCase(LanTestCase):
         self.mirror.start()
         return run.seconds
 
-    def play(self, node: Node, packages: Iterable[Package], *roles: str) -> Path:
-        """Start the stranger, wait until the node knows all that it announces; return its log."""
+    def play(self, node: Node, packages: Iterable[Package], *roles: str, met: str = "") -> Path:
+        """Start the stranger, wait until the node knows all that it announces; return its log.
+
+        Where ``met`` is given, wait until that was asked instead.
+        """
         log = self.third.folder / "hostile.log"
         log.unlink(missing_ok=True)
         command = [sys.executable, "-m", "tests.lan.hostile", "--root", str(self.mirror.root)]
@@ -107,6 +125,9 @@ class HostileTestCase(LanTestCase):
             command += ["--only", name]
         self.third.start([*command, *roles], log=log)
         wait_until(lambda: _lines(log)[:1] == ["ready"], 20, "the stranger is there")
+        if met:
+            wait_until(lambda: any(met in line for line in _lines(log)), 20, f"{met} was asked")
+            return log
         ids = sum(int(role.partition("*")[2].partition("=")[0] or 1) for role in roles)
         files = {True: 0, False: len(names)}["=owner:" in roles[0]]
 
@@ -297,6 +318,181 @@ class AskingTests(HostileTestCase):
         self.assert_in_time(run.seconds, calm)
 
 
+class AnsweringTests(HostileTestCase):
+    """What is answered to a node is bounded as what is asked of it is."""
+
+    def test_an_inventory_behind_endless_interim_answers(self) -> None:
+        self._answers("interim:100:0")
+
+    def test_an_inventory_behind_endless_headers(self) -> None:
+        self._answers("headers:100:0")
+
+    def test_an_endless_inventory_in_chunks_of_a_byte(self) -> None:
+        self._answers("chunks:1:0")
+
+    def _answers(self, fault: str) -> None:
+        packages = self.few_packages
+        calm_node = self.prepare(packages, holder=False)
+        calm = self.download(self.first, packages)
+        memory = resident(calm_node)
+        self.lan.reset()
+        self.mirror.start()
+        node = self.prepare(packages, holder=False)
+        lines = len(node.log_text.splitlines())
+        self.play(
+            node, packages, f"peer@{self.third.address}*4={fault}@inventory", met="/inventory"
+        )
+        time.sleep(ANSWERING)
+        run = self.download_in_time(packages)
+        self.assert_clean(run)
+        self.assert_cached(self.first, packages)
+        self.assert_in_time(run.seconds, calm.seconds)
+        self.assertLessEqual(node.status()["reactor"]["longest_hold_ms"], 100)
+        self.assertLess(len(node.log_text.splitlines()) - lines, 100)
+        self.assertLessEqual((resident(node) - memory) / 1e6, 10)
+
+
+class SippingTests(HostileTestCase):
+    """Whoever takes a relayed file by sips keeps no more of it alive than there is room for."""
+
+    def test_a_store_with_a_roomy_disk_behind_it(self) -> None:
+        on_disk, _ = self._sip(disk="1g")
+        self.assertLessEqual(on_disk / MIB, SMALL_STORE + 64)
+
+    def test_a_store_on_a_full_disk(self) -> None:
+        _, in_memory = self._sip(disk="60m")
+        self.assertLessEqual(in_memory / 1e6, 256)
+
+    def _sip(self, disk: str) -> tuple[int, int]:
+        """Return the most bytes on disk and in memory that were seen, open files included."""
+        self.sync(self.first)
+        store = self.first.store
+        subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={disk}", "tmpfs", str(store)], check=True
+        )
+        self.addCleanup(subprocess.run, ["umount", str(store)], check=True)
+        self.addCleanup(self.first.end_processes)
+        settings = {"store": {"max_size": f"{SMALL_STORE} MiB"}}
+        node = self.first.node(settings=settings, program=["sh", "-c", _NO_OTHER_ROOM, twistd()])
+        small = self.few_packages[0]
+        path = f"/relay/multilib/x86_64/{small.file_name}"
+
+        def relays() -> bool:
+            answer = self.third.request(path, address=self.first.address, port=LAN_PORT)
+            return answer.status == 200
+
+        wait_until(relays, 10, "the node fetches for others")
+        largest = sorted(self.all_packages, key=lambda one: -one.size)[:SIPPERS]
+        for number, package in enumerate(largest):
+            # One asker has at most half of what is fetched for peers.
+            stranger = self.third if number % 3 else self.second
+            sock = ask_to_relay(stranger, self.first, package)
+            self.addCleanup(sock.close)
+        on_disk = in_memory = 0
+        until = time.monotonic() + SIPPING
+        while time.monotonic() < until:
+            usage = os.statvfs(store)
+            on_disk = max(on_disk, (usage.f_blocks - usage.f_bfree) * usage.f_frsize)
+            in_memory = max(in_memory, spare_memory(node))
+            time.sleep(0.05)
+        self.assertGreater(on_disk, MIB)
+        self.assert_clean(self.download_in_time([small]))
+        print(f"{self.id()}: {on_disk / 1e6:.0f} MB on disk, {in_memory / 1e6:.0f} MB in memory")
+        return on_disk, in_memory
+
+
+class LeavingTests(HostileTestCase):
+    """Whoever asks and leaves has next to nothing fetched."""
+
+    def test_heads_for_files_that_nobody_waits_for(self) -> None:
+        self.sync(self.first)
+        self.first.node()
+        self.mirror.host.limit("200mbit")
+        before = carried(self.mirror.host)
+        largest = sorted(self.all_packages, key=lambda one: -one.size)[:4]
+        until = time.monotonic() + 24
+        for number in range(33):
+            with contextlib.suppress(OSError):
+                ask_to_relay(self.third, self.first, largest[number % 4], "HEAD").close()
+            time.sleep(max(0.0, until - time.monotonic()) / (33 - number))
+        wasted = carried(self.mirror.host) - before
+        print(f"{self.id()}: {wasted / 1e6:.0f} MB for nobody")
+        # Of what the link can carry in a minute.
+        self.assertLessEqual(wasted * 8 / (200e6 * 60), 0.05)
+
+
+class SpeakingTests(HostileTestCase):
+    """Datagrams in the name of others."""
+
+    def test_a_third_machine_is_not_connected_to_time_and_again(self) -> None:
+        connections: list[socket.socket] = []
+        printer = in_namespace(
+            self.second.namespace, lambda: socket.create_server((self.second.address, 9_100))
+        )
+        self.addCleanup(printer.close)
+        printer.settimeout(0.05)
+        self.first.node()
+        sock = in_namespace(self.third.namespace, lambda: forging_socket(self.third.address))
+        self.addCleanup(sock.close)
+        for number in range(232):
+            node = f"{number:016x}"
+            data = encode(announcement(node, node[:8], 1, 9_100))
+            sock.sendto(forge(self.second.address, LAN_PORT, data), (GROUP, 0))
+            with contextlib.suppress(TimeoutError):
+                connections.append(printer.accept()[0])
+            time.sleep(0.02)
+        with contextlib.suppress(TimeoutError):
+            while True:
+                connections.append(printer.accept()[0])
+        for connection in connections:
+            connection.close()
+        print(f"{self.id()}: {len(connections)} connections")
+        self.assertLessEqual(len(connections), 10)
+
+    def test_a_peer_whose_id_another_speaks_with_is_there_all_the_same(self) -> None:
+        self._spoken_for(self.third.address, Kind.BYE)
+
+    def test_so_it_is_where_the_address_is_forged_too(self) -> None:
+        self._spoken_for(self.second.address, Kind.BYE)
+
+    def test_so_it_is_where_a_beat_is_forged(self) -> None:
+        self._spoken_for(self.second.address, Kind.BEAT)
+
+    def _spoken_for(self, source: str, kind: Kind) -> None:
+        packages = self.few_packages
+        hearing = in_namespace(self.third.namespace, lambda: listening_socket(self.third.address))
+        self.addCleanup(hearing.close)
+        self.sync(self.first, self.second)
+        self.hold(self.second, packages)
+        node, _ = self.start_nodes(self.first, self.second, beat=1.0)
+        said = self._heard(hearing, self.second.address)
+        sock = in_namespace(self.third.namespace, lambda: forging_socket(self.third.address))
+        self.addCleanup(sock.close)
+        for sequence in (LARGEST_NUMBER - 1, LARGEST_NUMBER):
+            data = encode(replace(said, kind=kind, sequence=sequence))
+            sock.sendto(forge(source, LAN_PORT, data), (GROUP, 0))
+        # Whatever came of it is over after some beats, and stays so.
+        time.sleep(5)
+        wait_until(lambda: self.second.name in node.peers(), 5, "the peer is known again")
+        self.meet(node)
+        wait_until(
+            lambda: node.peers()[self.second.name]["files_known"] == len(packages),
+            5,
+            "its files are known",
+        )
+        self.mirror.reset()
+        self.assert_clean(self.download_in_time(packages))
+        self.assert_cached(self.first, packages)
+        self.assert_mirror_gave_no_packages()
+
+    def _heard(self, hearing: socket.socket, address: str) -> Announcement:
+        hearing.settimeout(10)
+        while True:
+            data, sender = hearing.recvfrom(2_000)
+            if sender[0] == address:
+                return decode(data)
+
+
 class Wrong7(WrongTests):
     uses_pacman_7 = True
 
@@ -313,13 +509,44 @@ class Asking7(AskingTests):
     uses_pacman_7 = True
 
 
-def ask_to_relay(stranger: Host, host: Host, package: Package) -> socket.socket:
+def ask_to_relay(
+    stranger: Host, host: Host, package: Package, method: str = "GET"
+) -> socket.socket:
     """Ask a host's node to fetch a package, and take nothing of it."""
     repository = package.path.parts[-4]
     sock = stranger.connect(host.address, LAN_PORT)
     path = f"/relay/{repository}/x86_64/{package.file_name}"
-    sock.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    sock.sendall(f"{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
     return sock
+
+
+def announcement(node: str, epoch: str, sequence: int, port: int) -> Announcement:
+    """Return a hello that promises a hundred files at a port."""
+    return Announcement(
+        Kind.HELLO, node, epoch, sequence, "printer", port, "arch", ("x86_64",), 30.0, 100, 100
+    )
+
+
+def carried(host: Host) -> int:
+    """Return how many bytes a host's interface has sent since it was made."""
+    [link] = json.loads(host.ip("-j", "-s", "link", "show", "eth0"))
+    return int(link["stats64"]["tx"]["bytes"])
+
+
+def resident(node: Node) -> int:
+    """Return the bytes of memory that a node takes."""
+    pages = int(Path(f"/proc/{node.pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def spare_memory(node: Node) -> int:
+    """Return the bytes of the files in memory that a node has open."""
+    total = 0
+    for path in Path(f"/proc/{node.pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            if str(path.readlink()).startswith("/memfd:"):
+                total += path.stat().st_blocks * 512
+    return total
 
 
 def _lines(log: Path) -> list[str]:
