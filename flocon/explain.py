@@ -265,9 +265,9 @@ class Explainer:
         return sorted(told, key=lambda one: str(one["name"]))[:MOST_FILES]
 
     def _why_not(self, peer: Peer, entry: Entry | None, held: Content | None) -> str:
-        record = self._held_off(peer)
+        record = self._in_quarantine(peer)
         if record is not None:
-            return f"{'banned' if record.banned else 'in quarantine'}: {record.why}"
+            return f"in quarantine {record.described(time.time())}"
         if entry is None:
             return "peers are asked only for what the sync databases list"
         if held is not None and held != entry.content:
@@ -278,7 +278,11 @@ class Explainer:
             return "does not hold it, and failed lately"
         return "does not hold it, and comes behind this node as the one to fetch it"
 
-    def _held_off(self, peer: Peer) -> Record | None:
+    def _term(self, peer: Peer) -> str | None:
+        record = self._in_quarantine(peer)
+        return record.described(time.time()) if record else None
+
+    def _in_quarantine(self, peer: Peer) -> Record | None:
         return self._quarantine.record(peer.node, peer.address, time.time())
 
     # How this node stands
@@ -316,7 +320,7 @@ class Explainer:
                     "name": peer.name,
                     "address": peer.address,
                     "architectures": list(peer.architectures),
-                    "held_off": record.why if (record := self._held_off(peer)) else None,
+                    "quarantine": self._term(peer),
                 }
                 for peer in peers
             ],

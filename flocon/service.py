@@ -25,14 +25,16 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.threads import deferToThreadPool
 
 from flocon import __version__
+from flocon.core import whom
 from flocon.core.names import Asked, parse_file_name
 from flocon.core.presence import Identity, Presence
 from flocon.core.quarantine import Quarantine
 from flocon.core.quarantine import load as load_records
 from flocon.core.standing import Standing
 from flocon.core.traffic import Traffic
+from flocon.core.units import time_text
 from flocon.desk import PEER_CONNECT, Desk
-from flocon.errors import ConfigurationError, StoreError
+from flocon.errors import ConfigurationError, NotHeld, StoreError, UnknownPeer
 from flocon.explain import Explainer
 from flocon.host import journal
 from flocon.host.cache import Cache
@@ -471,9 +473,9 @@ class Node(MultiService):
     def _offence(self, source: Source, why: str) -> None:
         record = self.quarantine.offence(source.key, source.label, time.time(), why)
         self._log.warn(
-            "{address} is in quarantine for {minutes:.0f} minutes: {why}",
+            "{address} is in quarantine for {term}: {why}",
             address=source.label,
-            minutes=(record.until - record.since) / 60,
+            term=time_text(record.until - record.since),
             why=why,
         )
         self._remember_quarantine()
@@ -484,25 +486,43 @@ class Node(MultiService):
             self._reactor, threads, remember, self._quarantine_file, self.quarantine.dump()
         ).addErrback(lambda failure: self._log.failure("remembering failed", failure))
 
-    def ban(self, peer: str) -> bool:
-        """Never ask ``peer`` (node id, address or name) again; return whether it is known."""
-        known = self._find_peers(peer)
+    def ban(self, peer: str) -> str:
+        """Never ask ``peer`` (node id, address or name) again; return whom that hit.
+
+        Raises UnknownPeer or AmbiguousPeer where the word means no one peer. A ban is of ids and
+        addresses: a peer that changes its name stays banned.
+        """
+        known = whom.meant(self._presence.peers(), peer)
         for one in known:
             self.quarantine.ban(one.node, one.address, time.time(), "banned by hand")
         self._remember_quarantine()
-        return bool(known)
+        return self._said_of(known, f"{_is_or_are(known)} in quarantine for good")
 
-    def pardon(self, peer: str) -> bool:
-        """Ask ``peer`` (node id, address or name) again; return whether it was held off."""
-        words = {peer}.union(*({one.node, one.address} for one in self._find_peers(peer)))
-        pardoned = [self.quarantine.pardon(word) for word in words]
+    def pardon(self, peer: str) -> str:
+        """Ask ``peer`` (node id, address or name) again; return whom that hit.
+
+        One that is not heard now has no name; its id or address will do. Raises UnknownPeer or
+        AmbiguousPeer where the word means no one peer, NotHeld where it was not in quarantine.
+        """
+        try:
+            known = whom.meant(self._presence.peers(), peer)
+        except UnknownPeer:
+            known = []
+            if not whom.is_certain(peer):
+                raise
+        words = [peer] if whom.is_certain(peer) else []
+        words += [word for one in known for word in (one.node, one.address)]
+        pardoned = [self.quarantine.pardon(word) for word in dict.fromkeys(words)]
+        if not any(pardoned):
+            raise NotHeld(peer)
         self._remember_quarantine()
-        return any(pardoned)
+        return self._said_of(known, "may be asked again", peer)
 
-    def _find_peers(self, word: str) -> list[Peer]:
-        return [
-            peer for peer in self._presence.peers() if word in {peer.node, peer.address, peer.name}
-        ]
+    def _said_of(self, peers: Sequence[Peer], what: str, otherwise: str = "") -> str:
+        count = f"{len(peers)} peers: " if len(peers) > 1 else ""
+        sentence = f"{count}{whom.described(peers) or otherwise} {what}"
+        self._log.info("by hand: {sentence}", sentence=sentence)
+        return sentence
 
     # What the operator asks
 
@@ -524,12 +544,10 @@ class Node(MultiService):
             )
         for record in self.quarantine.all(time.time()):
             self._log.info(
-                "{address} ({node}) is {state} since {since}: {why}",
+                "{address} ({node}) is in quarantine {term}",
                 address=record.address,
                 node=record.node,
-                state="banned" if record.banned else "in quarantine",
-                since=_date(record.since),
-                why=record.why,
+                term=record.described(time.time()),
             )
 
     def rejoin(self) -> None:
@@ -566,6 +584,7 @@ class Node(MultiService):
                     "address": record.address,
                     "since": _date(record.since),
                     "until": None if record.banned else _date(record.until),
+                    "text": record.described(time.time()),
                     "strikes": record.strikes,
                     "why": record.why,
                 }
@@ -610,7 +629,7 @@ class Node(MultiService):
             "files_known": replica.files if replica else 0,
             "last_heard_seconds": round(self._presence.silence(now, peer), 1),
             "state": "quarantine" if record else "failing" if demoted else "good",
-            "held_off": record.why if record else None,
+            "quarantine": record.described(time.time()) if record else None,
         }
 
 
@@ -670,6 +689,10 @@ def _settle_memory(_: None) -> None:
     A round of its own beforehand would take as long; little of what it finds is garbage.
     """
     gc.freeze()
+
+
+def _is_or_are(peers: Sequence[Peer]) -> str:
+    return "is" if len(peers) == 1 else "are"
 
 
 def _date(seconds: float) -> str:

@@ -82,8 +82,8 @@ def _add_reading(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def _add_changing(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     for name, text in (
-        ("ban", "never ask a peer again"),
-        ("pardon", "ask a peer again that is banned or in quarantine"),
+        ("ban", "put a peer into quarantine for good"),
+        ("pardon", "let a peer out of quarantine"),
     ):
         judge = _command(commands, name, text)
         judge.add_argument("peer", metavar="PEER", help="a name, address or id that 'peers' shows")

@@ -44,18 +44,11 @@ def _print_status(status: dict[str, Any]) -> None:
         ("to peers", size(traffic["to_peers_bytes"])),
         ("to pacman", size(traffic["to_pacman_bytes"])),
     ]
-    rows += [
-        ("held off", f"{one['address']} {_until(one)}: {one['why']}")
-        for one in status["quarantine"]
-    ]
+    rows += [("quarantine", f"{one['address']} {one['text']}") for one in status["quarantine"]]
     rows += [
         ("receipt", f"{clock(one['at'])}  {one['text']}") for one in status["receipts"][:_RECEIPTS]
     ]
     say_rows(rows, indent=2)
-
-
-def _until(record: dict[str, Any]) -> str:
-    return f"until {record['until']}" if record["until"] else "for good"
 
 
 def _print_peers(peers: list[dict[str, Any]]) -> None:

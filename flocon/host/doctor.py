@@ -450,11 +450,11 @@ def check_quarantine(facts: Facts) -> Iterator[Finding]:
     if facts.node is None:
         return
     for peer in _rows(facts.node, "peers"):
-        if peer.get("held_off"):
+        if peer.get("quarantine"):
             yield Finding(
                 "quarantine",
                 Verdict.WARNING,
-                f"{peer.get('name')} at {peer.get('address')} is not asked: {peer['held_off']}",
+                f"{peer.get('name')} at {peer.get('address')} is in quarantine {peer['quarantine']}",
                 f"flocon pardon {shlex.quote(str(peer.get('address')))}",
             )
 

@@ -29,7 +29,7 @@ def configuration(*lines: str, options: str = "") -> Configuration:
 
 
 def peer(**other: Any) -> dict[str, Any]:
-    known = {"name": "ada", "address": "10.0.0.2", "architectures": ["x86_64"], "held_off": None}
+    known = {"name": "ada", "address": "10.0.0.2", "architectures": ["x86_64"], "quarantine": None}
     return {**known, **other}
 
 
@@ -243,9 +243,11 @@ class NodeTests(DoctorTestCase):
         self.judge(check, Verdict.GOOD, "as new", databases={"extra": NOW - 9e6})
 
     def test_a_peer_in_quarantine(self) -> None:
-        peers = [peer(held_off="wrong bytes")]
+        peers = [peer(quarantine="for good: wrong bytes")]
         check = doctor.check_quarantine
-        found = self.judge(check, Verdict.WARNING, "not asked: wrong bytes", peers=peers)
+        found = self.judge(
+            check, Verdict.WARNING, "in quarantine for good: wrong bytes", peers=peers
+        )
         self.assertEqual(found.remedy, "flocon pardon 10.0.0.2")
 
 

@@ -213,12 +213,12 @@ class ActingTests(CommandTestCase):
     def test_a_peer_is_banned_and_pardoned_by_those_who_may(self) -> None:
         _, second = self.two_nodes()
         self.assertIn("no peer is called", self.refuse(self.second, "ban", "nobody"))
-        self.assertIn("asked no more", self.say(self.second, "ban", "first"))
+        self.assertIn("is in quarantine for good", self.say(self.second, "ban", "first"))
         self.assertEqual(second.peers()["first"]["state"], "quarantine")
         self.assertIn("for good: banned by hand", self.say(self.second, "status"))
         self.assertIn("may be asked again", self.say(self.second, "pardon", self.first.address))
         self.assertEqual(second.peers()["first"]["state"], "good")
-        self.assertIn("was not held off", self.refuse(self.second, "pardon", "first"))
+        self.assertIn("was not in quarantine", self.refuse(self.second, "pardon", "first"))
         self.assertEqual(self.say_json(self.second, "rejoin").keys(), {"said"})
         self._assert_only_root_may(self.second)
 

@@ -38,7 +38,7 @@ def peer(number: int, **changed: Any) -> dict[str, Any]:
         "files_known": 100 * number,
         "last_heard_seconds": 3.0,
         "state": "good",
-        "held_off": None,
+        "quarantine": None,
         **changed,
     }
 
@@ -159,7 +159,7 @@ class ThePage(PageTestCase):
             self.assertIn(words, text)
 
     def test_tells_of_each_peer_and_why_one_is_not_asked(self) -> None:
-        bad = peer(2, state="quarantine", held_off="wrong bytes for zlib")
+        bad = peer(2, state="quarantine", quarantine="wrong bytes for zlib")
         self.status["peers"] = [peer(1), bad]
         page = self.page()
         self.assertEqual(next(row["id"] for row in page.all("tr") if "id" in row), f"peer-{2:016x}")
@@ -266,8 +266,8 @@ class Safety(PageTestCase):
         self.status = status(
             name=HOSTILE,
             node=HOSTILE,
-            peers=[peer(1, name=HOSTILE, address=HOSTILE, node=HOSTILE, held_off=HOSTILE)],
-            quarantine=[{"address": HOSTILE, "until": None, "why": HOSTILE}],
+            peers=[peer(1, name=HOSTILE, address=HOSTILE, node=HOSTILE, quarantine=HOSTILE)],
+            quarantine=[{"address": HOSTILE, "text": HOSTILE}],
             moving=[one],
             recent=[{**one, "status": 200, "seconds": 1.0, "tried": []}],
             receipts=[{"text": HOSTILE}],

@@ -359,8 +359,8 @@ class FirstUse(LanTestCase):
         self.assertRegex(self.said("get-file"), "from (cache|store), .* verified")
 
     def test_commands_and_signals_change_the_node(self) -> None:
-        self.assertEqual(self.said("ban"), "first is asked no more\n")
-        self.assertEqual(self.said("pardon"), "first may be asked again\n")
+        self.assertRegex(self.said("ban"), r"^first at \S+ \(\w{16}\) is in quarantine for good\n$")
+        self.assertRegex(self.said("pardon"), r"^first at \S+ \(\w{16}\) may be asked again\n$")
         self.said("rejoin")
         for name in ("peers-signal", "rejoin-signal", "reload-signal"):
             self.said(name)

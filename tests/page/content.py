@@ -86,7 +86,7 @@ def _peer(number: int, text: Text) -> dict[str, Any]:
         "files_known": 97 * number % 4_001,
         "last_heard_seconds": number * 1.7 % 90,
         "state": "quarantine" if bad else "failing" if slow else "good",
-        "held_off": text(f"wrong bytes for {_PACKAGES[0]}") if bad else None,
+        "quarantine": text(f"for another 9 min: wrong bytes for {_PACKAGES[0]}") if bad else None,
     }
 
 
@@ -94,8 +94,7 @@ def _quarantined(text: Text) -> dict[str, Any]:
     return {
         "node": text("000000000000000e"),
         "address": text("10.0.0.13"),
-        "until": "2026-11-22T12:00:00+00:00",
-        "why": text(f"wrong bytes for {_PACKAGES[0]}"),
+        "text": text(f"for another 9 min: wrong bytes for {_PACKAGES[0]}"),
     }
 
 

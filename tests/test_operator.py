@@ -1,0 +1,89 @@
+"""What a person changes of a node, put together as it runs but with no socket open."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import IPv4Interface
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from flocon.core.links import Link
+from flocon.core.messages import Announcement, Kind, encode
+from flocon.errors import AmbiguousPeer, NotHeld, UnknownPeer
+from flocon.options import load
+from flocon.service import Node
+from tests.net.fakes import FakeReactor
+
+HONEST = "0123456789abcdef"
+LIAR = "f" * 16
+
+
+class Judging(SynchronousTestCase):
+    def setUp(self) -> None:
+        store = Path(self.mktemp()).absolute()
+        store.mkdir()
+        self.config = store / "flocon.toml"
+        self.config.write_text('name = "own"\n')
+        self.clock = FakeReactor()
+        self.node = Node(self.clock, load({"config": self.config, "store": store}))
+        self.node._presence.start(0.0)
+        link = Link("eth0", 2, (IPv4Interface("10.0.0.1/24"),))
+        self.node._presence.networks_changed(0.0, [link])
+        self.said = Announcement(
+            Kind.HELLO, HONEST, "0" * 8, 1, "ada", 19432, "arch", (), 30.0, 0, 0
+        )
+        self.hear("10.0.0.2")
+
+    def hear(self, address: str, **changed: object) -> None:
+        said = replace(self.said, **changed)  # type: ignore[arg-type]  # as the test says
+        self.node._presence.receive(self.clock.seconds(), address, encode(said))
+
+    def states(self) -> dict[str, str]:
+        return {peer["address"]: peer["state"] for peer in self.node.status()["peers"]}
+
+    def test_a_ban_says_whom_it_hit_and_is_in_the_status(self) -> None:
+        said = self.node.ban("ada")
+        self.assertEqual(said, f"ada at 10.0.0.2 ({HONEST}) is in quarantine for good")
+        self.assertEqual(self.states(), {"10.0.0.2": "quarantine"})
+        [row] = self.node.status()["quarantine"]
+        self.assertEqual(row["text"], "for good: banned by hand")
+
+    def test_a_ban_outlasts_a_change_of_name_and_a_new_start(self) -> None:
+        self.node.ban("ada")
+        self.hear("10.0.0.2", sequence=2, name="eve")
+        self.assertEqual(self.states(), {"10.0.0.2": "quarantine"})
+        self.hear("10.0.0.2", epoch="1" * 8, name="bob")
+        self.assertEqual(self.states(), {"10.0.0.2": "quarantine"})
+
+    def test_a_name_that_somebody_else_took_hits_nobody(self) -> None:
+        self.hear("10.0.0.66", node=LIAR)
+        for act in (self.node.ban, self.node.pardon):
+            with self.assertRaises(AmbiguousPeer):
+                act("ada")
+        self.assertEqual(set(self.states().values()), {"good"})
+        self.assertIn(LIAR, self.node.ban("10.0.0.66"))
+        self.assertEqual(self.states(), {"10.0.0.2": "good", "10.0.0.66": "quarantine"})
+
+    def test_a_banned_peer_is_not_let_out_under_the_name_of_another(self) -> None:
+        self.node.ban("ada")
+        self.hear("10.0.0.66", node=LIAR)
+        with self.assertRaises(AmbiguousPeer):
+            self.node.pardon("ada")
+        with self.assertRaises(NotHeld):
+            self.node.pardon("10.0.0.66")
+        self.assertEqual(self.states()["10.0.0.2"], "quarantine")
+
+    def test_who_is_gone_is_pardoned_by_address_or_id_alone(self) -> None:
+        for word in (HONEST, "10.0.0.2"):
+            self.node.quarantine.ban(HONEST, "10.0.0.2", 0.0, "banned by hand")
+            self.hear("10.0.0.2", kind=Kind.BYE, sequence=9)
+            with self.assertRaises(UnknownPeer):
+                self.node.pardon("ada")
+            self.assertEqual(self.node.pardon(word), f"{word} may be asked again")
+
+    def test_all_ids_of_an_address_are_hit_and_counted(self) -> None:
+        self.hear("10.0.0.2", node=LIAR)
+        self.assertTrue(self.node.ban("10.0.0.2").startswith("2 peers: ada at 10.0.0.2 ("))
+        self.assertTrue(self.node.pardon("10.0.0.2").endswith(" may be asked again"))
+        self.assertEqual(self.node.status()["quarantine"], [])
