@@ -15,7 +15,12 @@ from flocon.cli.parser import make_parser
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_PEERS = 'flocon peers --json 2>/dev/null | sed -n \'s/^ *"name": "\\([A-Za-z0-9._-]*\\)",$/\\1/p\''
+#: Prints names of peers, one a line. Peers choose them: one that begins with a dash would be taken
+#: for an option, and any sign that a shell reads is offered by no one.
+_PEERS = (
+    "flocon peers --json 2>/dev/null | sed -n "
+    '\'s/^ *"name": "\\([A-Za-z0-9][A-Za-z0-9._-]*\\)",$/\\1/p\''
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Which peers the operator means by a word, where names are chosen by strangers.
 
 An id and an address are believed, since a datagram came from there; a name is anybody's. So a word
-that is an id or an address means nobody by name, and a name that is heard from more than one address
+that is an id or an address means nobody by name, and a name that is heard from several addresses
 means nobody until the operator chooses.
 """
 

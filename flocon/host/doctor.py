@@ -454,7 +454,8 @@ def check_quarantine(facts: Facts) -> Iterator[Finding]:
             yield Finding(
                 "quarantine",
                 Verdict.WARNING,
-                f"{peer.get('name')} at {peer.get('address')} is in quarantine {peer['quarantine']}",
+                f"{peer.get('name')} at {peer.get('address')} is in quarantine"
+                f" {peer['quarantine']}",
                 f"flocon pardon {shlex.quote(str(peer.get('address')))}",
             )
 

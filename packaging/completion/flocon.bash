@@ -26,8 +26,8 @@ _flocon() {
         get) words="--help --json --port" ;;
         why) words="--help --json --port" ;;
         doctor) words="--help --json --port --pacman-conf" ;;
-        ban) words="--help --json --port"; words+=" $(flocon peers --json 2>/dev/null | sed -n 's/^ *"name": "\([A-Za-z0-9._-]*\)",$/\1/p')" ;;
-        pardon) words="--help --json --port"; words+=" $(flocon peers --json 2>/dev/null | sed -n 's/^ *"name": "\([A-Za-z0-9._-]*\)",$/\1/p')" ;;
+        ban) words="--help --json --port"; words+=" $(flocon peers --json 2>/dev/null | sed -n 's/^ *"name": "\([A-Za-z0-9][A-Za-z0-9._-]*\)",$/\1/p')" ;;
+        pardon) words="--help --json --port"; words+=" $(flocon peers --json 2>/dev/null | sed -n 's/^ *"name": "\([A-Za-z0-9][A-Za-z0-9._-]*\)",$/\1/p')" ;;
         rejoin) words="--help --json --port" ;;
         prefetch) words="--help --json --port --no-wait" ;;
         setup) words="--help --undo --dry-run --databases --server --cache-server --pacman-conf --port" ;;
