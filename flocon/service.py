@@ -232,6 +232,8 @@ class Node(MultiService):
             self._fetch_ahead,
             random.Random().uniform,  # noqa: S311
         )
+        #: What is being fetched ahead now.
+        self._ahead: Transfer | None = None
         self._control = Site(reactor, Control(self), most_connections=MOST_CONTROL_CONNECTIONS)
         self._control_port: Any = None
         self._control_path = Path(settings.control or default_control(settings.store.path))
@@ -408,7 +410,11 @@ class Node(MultiService):
         file = parse_file_name(entry.file_name)
         if file is not None:
             transfer = self.desk.package(Asked(entry.repository, "", file), entry, 0)
-            await transfer.finished.wait()
+            self._ahead = transfer
+            try:
+                await transfer.finished.wait()
+            finally:
+                self._ahead = None
 
     def prefetch(self) -> Deferred[int]:
         """Fetch now what pacman would upgrade."""
@@ -599,6 +605,8 @@ class Node(MultiService):
                 "done": self._prefetch.done,
                 "fetched": self._prefetch.fetched,
                 "total": self._prefetch.total,
+                "bytes": self._prefetch.fetched_bytes + (self._ahead.arrived if self._ahead else 0),
+                "total_bytes": self._prefetch.total_bytes,
             },
             "reactor": self._holds.status(),
             **self.ledger.describe(),

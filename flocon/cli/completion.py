@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flocon.cli.parser import make_parser
+from flocon.cli.printing import put
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +45,7 @@ class Command:
 
 
 def show(options: argparse.Namespace) -> None:
-    print(script(options.shell), end="")
+    put(script(options.shell))
 
 
 def script(shell: str) -> str:

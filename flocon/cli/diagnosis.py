@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from flocon.cli.asking import LONG_PATIENCE, Node, NodeError
-from flocon.cli.printing import say, say_json
+from flocon.cli.printing import Word, counted, say, say_json
 from flocon.errors import ConfigurationError
 from flocon.host import doctor, setup
 from flocon.host.doctor import Facts, Finding, Verdict
@@ -71,9 +71,10 @@ def _values(finding: Finding) -> dict[str, str]:
 
 def _print(findings: Sequence[Finding], *, healthy: bool) -> None:
     for finding in findings:
-        say(f"{finding.verdict.value:8} {finding.check:{_WIDTH}} {finding.reason}")
+        verdict = Word(finding.verdict.value)
+        say(verdict, " " * (7 - len(verdict)), f"{finding.check:{_WIDTH}}", finding.reason)
         if finding.remedy:
             say(f"mend it: {finding.remedy}", indent=9 + _WIDTH + 1)
     wrong = sum(finding.verdict is Verdict.WRONG for finding in findings)
     say()
-    say("all is well" if healthy else f"{wrong} of {len(findings)} findings are wrong")
+    say("all is well" if healthy else f"wrong: {wrong} of {counted(len(findings), 'finding')}")

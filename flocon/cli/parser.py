@@ -6,26 +6,68 @@ The completions of every shell are made from it (``completion``): what stands he
 from __future__ import annotations
 
 import argparse
+import difflib
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from flocon import __version__
+from flocon.cli.printing import put
 from flocon.options import DEFAULT_PACMAN_CONF, LOOPBACK_PORT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 SHELLS = ("bash", "zsh", "fish")
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what was perhaps meant by a word that it does not know."""
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        choices = list(action.choices or ())
+        if choices and value not in choices:
+            what = "command" if action.dest == "command" else str(action.metavar).lower()
+            self.error(f"there is no {what} {value!r}{_meant(str(value), map(str, choices))}")
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        options, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            known = [*self._option_string_actions]
+            for action in self._actions:
+                if isinstance(action, argparse._SubParsersAction) and options.command:  # noqa: SLF001
+                    known += action.choices[options.command]._option_string_actions  # noqa: SLF001
+            word = unknown[0]
+            kind = "option" if word.startswith("-") else "argument"
+            taker = options.command or "flocon"
+            self.error(f"{taker} takes no {kind} {word!r}{_meant(word, known)}")
+        return options
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if file is not None and file is sys.stderr:
+            super()._print_message(message, file)
+        else:
+            put(message)
+
+
+def _meant(word: str, known: Iterable[str]) -> str:
+    """Return a question after the word that comes closest, if one does."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
 def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="flocon",
         description="Ask this machine's node, tell it something, and lead pacman to it.",
         allow_abbrev=False,  # what follows the command `pacman` is pacman's
     )
-    parser.add_argument("--version", action="version", version=f"flocon {__version__}")
+    parser.add_argument("-V", "--version", action="version", version=f"flocon {__version__}")
     parser.add_argument(
         "--port", type=_port, default=LOOPBACK_PORT, help="the node's loopback port [%(default)s]"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     _add_reading(commands)
     _add_changing(commands)
     _add_setup(commands.add_parser("setup", help="lead pacman to this machine's node"))
@@ -69,7 +111,9 @@ def _add_reading(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     get = _command(commands, "get", "fetch a package into the current folder, verified")
     get.add_argument("name", metavar="FILE|NAME", help="a package's file name, or its name")
     why = _command(commands, "why", "how a request for a file is answered, or was lately")
-    why.add_argument("file", metavar="FILE", help="a package's file name, or a database's")
+    why.add_argument(
+        "name", metavar="FILE|NAME", help="a package's file name or its name, or a database's"
+    )
     doctor = _command(commands, "doctor", "find out what is wrong, and how it is mended")
     doctor.add_argument(
         "--pacman-conf",

@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flocon.cli.asking import Node
-from flocon.cli.printing import clock, printable, say, say_json, say_rows, size
+from flocon.cli.printing import (
+    Word,
+    clock,
+    counted,
+    printable,
+    say,
+    say_json,
+    say_rows,
+    size,
+)
+from flocon.core.units import time_text
 
 if TYPE_CHECKING:
     import argparse
@@ -37,8 +47,8 @@ def _print_status(status: dict[str, Any]) -> None:
     inventory, traffic = status["inventory"], status["traffic"]
     say(f"flocon {status['version']}, node {status['node']} as {status['name']}")
     rows = [
-        ("up", f"{status['uptime_seconds']:.0f} s, {len(status['peers'])} peers"),
-        ("holds", f"{inventory['files']} packages, {size(inventory['bytes'])}"),
+        ("up", f"{time_text(status['uptime_seconds'])}, {counted(len(status['peers']), 'peer')}"),
+        ("holds", f"{counted(inventory['files'], 'package')}, {size(inventory['bytes'])}"),
         ("from peers", size(traffic["from_peers_bytes"])),
         ("from mirrors", size(traffic["from_mirrors_bytes"])),
         ("to peers", size(traffic["to_peers_bytes"])),
@@ -55,6 +65,7 @@ def _print_peers(peers: list[dict[str, Any]]) -> None:
     rows = []
     for peer in sorted(peers, key=lambda one: (one["name"], one["node"])):
         place = f"{printable(peer['address'])} port {peer['port']}"
-        heard = f"heard {peer['last_heard_seconds']:.0f} s ago"
-        rows.append((peer["name"], place, f"{peer['files']} files", heard, peer["state"]))
+        heard = f"heard {time_text(peer['last_heard_seconds'])} ago"
+        row = (peer["name"], place, counted(peer["files"], "file"), heard, Word(peer["state"]))
+        rows.append(row)
     say_rows(rows)

@@ -70,7 +70,7 @@ class Control(Resource):
         except FloconError as error:
             _say(request, str(error), http.SERVICE_UNAVAILABLE)
         else:
-            _say(request, f"{count} packages are fetched in the background")
+            _say(request, _fetched(count))
 
     def _judge(self, request: Request, verb: str, peer: str) -> None:
         act = self._operator.ban if verb == "ban" else self._operator.pardon
@@ -80,6 +80,13 @@ class Control(Resource):
             _say(request, str(error), http.CONFLICT)
         except PeerError as error:
             _say(request, str(error), http.NOT_FOUND)
+
+
+def _fetched(count: int) -> str:
+    if not count:
+        return "nothing to fetch: all that pacman would upgrade is here"
+    packages = "1 package is" if count == 1 else f"{count} packages are"
+    return f"{packages} fetched in the background"
 
 
 def _say(request: Request, sentence: str, status: int = http.OK) -> None:

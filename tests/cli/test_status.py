@@ -47,7 +47,7 @@ class StatusTests(NodeTestCase):
         self.answer()
         lines = (await self.show(status.show_status)).splitlines()
         self.assertEqual(lines[0], "flocon 1.0, node 0123456789abcdef as ada")
-        self.assertIn("  up            62 s, 1 peers", lines)
+        self.assertIn("  up            1 min 2 s, 1 peer", lines)
         self.assertIn("  holds         2 packages, 1.5 KiB", lines)
         self.assertIn("  from peers    2.0 KiB", lines)
 

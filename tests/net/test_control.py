@@ -80,6 +80,16 @@ class Controlling(SynchronousTestCase):
         self.operator.prefetching.callback(3)
         self.assertEqual(exchange.answer.body, b"3 packages are fetched in the background\n")
 
+    def test_prefetch_says_that_all_is_there_and_counts_one_as_one(self) -> None:
+        for count, said in (
+            (0, "nothing to fetch: all that pacman would upgrade is here\n"),
+            (1, "1 package is fetched in the background\n"),
+        ):
+            self.operator.prefetching = Deferred()
+            exchange = self.browser.ask("/prefetch", method="POST", Content_Length="0")
+            self.operator.prefetching.callback(count)
+            self.assertEqual(exchange.answer.body.decode(), said)
+
     def test_prefetch_says_why_it_cannot_be_done(self) -> None:
         exchange = self.browser.ask("/prefetch", method="POST", Content_Length="0")
         self.operator.prefetching.errback(ToolMissing("pacman"))
