@@ -598,7 +598,9 @@ class Node(MultiService):
             ],
             "answers": dict(traffic.answers),
             "transfers": len(list(self.desk.transfers)),
-            "moving": [_moving(transfer) for transfer in islice(self.desk.transfers, MOST_MOVING)],
+            "moving": [
+                _moving(transfer, now) for transfer in islice(self.desk.transfers, MOST_MOVING)
+            ],
             "dropped_datagrams": dict(self._presence.counters),
             "prefetch": {
                 "running": self._prefetch.fetching,
@@ -649,12 +651,19 @@ def makeService(options: Options) -> Node:
     return Node(reactor, options.settings, lambda: load(options.given))
 
 
-def _moving(transfer: Transfer) -> dict[str, Any]:
-    """Return what ``/status.json`` says of a file on its way."""
+def _moving(transfer: Transfer, now: float) -> dict[str, Any]:
+    """Return what ``/status.json`` says of a file on its way; its rate is that since it began."""
+    seconds = now - transfer.since
+    rate = transfer.arrived / seconds if seconds > 0 else 0.0
+    left = None
+    if transfer.size is not None and rate > 0:
+        left = round((transfer.size - transfer.arrived) / rate, 1)
     return {
         "file": transfer.subject.file_name,
         "bytes": transfer.arrived,
         "size": transfer.size,
+        "bytes_per_second": round(rate),
+        "seconds_left": left,
         "source": str(transfer.source) if transfer.source else "",
     }
 

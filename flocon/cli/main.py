@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from twisted.internet import defer, task
 from twisted.python.failure import Failure
 
-from flocon.cli import acting, completion, diagnosis, getting, leading, looking, status
+from flocon.cli import (
+    acting,
+    completion,
+    configuring,
+    diagnosis,
+    getting,
+    leading,
+    looking,
+    status,
+    watching,
+)
 from flocon.cli.parser import make_parser
 from flocon.cli.printing import OutputError, complain, flush, put
 from flocon.errors import FloconError
@@ -20,12 +30,14 @@ if TYPE_CHECKING:
 
 #: Commands that need no reactor: they end, or become pacman, by themselves.
 _LOCAL: dict[str, Callable[[argparse.Namespace], None]] = {
+    "config": configuring.show,
     "setup": leading.set_up,
     "pacman": leading.run_pacman,
     "completion": completion.show,
 }
 _ASKING: dict[str, Callable[[Any, argparse.Namespace], Awaitable[None]]] = {
     "status": status.show_status,
+    "watch": watching.watch,
     "peers": status.show_peers,
     "has": looking.show_holders,
     "why": looking.show_reasons,
@@ -43,7 +55,7 @@ _ENDS = {signal.SIGINT: (130, "interrupted"), signal.SIGTERM: (143, "ended")}
 _WRONG = 1
 
 
-class _Ended(FloconError):
+class _EndedError(FloconError):
     """A signal ended the command; ``status`` is what it ends with."""
 
     def __init__(self, number: int) -> None:
@@ -76,7 +88,7 @@ def _guarded(do: Callable[[], int | None]) -> int:
         return do() or 0
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
-    except _Ended as end:
+    except _EndedError as end:
         complain(end)
         return end.status
     except OutputError as error:
@@ -86,7 +98,7 @@ def _guarded(do: Callable[[], int | None]) -> int:
     except FloconError as error:
         complain(error)
     except KeyboardInterrupt:
-        return _guarded(lambda: _raise(_Ended(signal.SIGINT)))
+        return _guarded(lambda: _raise(_EndedError(signal.SIGINT)))
     return _WRONG
 
 
@@ -129,7 +141,7 @@ def _ask(options: argparse.Namespace) -> int:
         except BaseException:  # noqa: BLE001 - told below, once the reactor has ended
             outcome.append(Failure())
         if ended:
-            outcome[:] = [Failure(_Ended(ended[0]))]
+            outcome[:] = [Failure(_EndedError(ended[0]))]
 
     try:
         task.react(run)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from flocon import __version__
 from flocon.cli.printing import put
-from flocon.options import DEFAULT_PACMAN_CONF, LOOPBACK_PORT
+from flocon.options import DEFAULT_CONFIG, DEFAULT_PACMAN_CONF, LOOPBACK_PORT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -70,6 +70,15 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     _add_reading(commands)
     _add_changing(commands)
+    settings = commands.add_parser(
+        "config", help="print and check the settings, without a node", allow_abbrev=False
+    )
+    settings.add_argument(
+        "--json", action="store_true", default=argparse.SUPPRESS, help="print JSON"
+    )
+    settings.add_argument(
+        "--config", metavar="FILE", type=Path, help=f"the file to check [{DEFAULT_CONFIG}]"
+    )
     _add_setup(commands.add_parser("setup", help="lead pacman to this machine's node"))
     # No argument of pacman's is one of ours, whatever it begins with.
     once = commands.add_parser(
@@ -103,6 +112,7 @@ def _add_port(parser: argparse.ArgumentParser) -> None:
 def _add_reading(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     _command(commands, "status", "this node: inventory and traffic")
     _command(commands, "peers", "who is there")
+    _command(commands, "watch", "what the node does, as it does it")
     has = _command(commands, "has", "who on the LAN has a package, in which versions")
     has.add_argument("name", metavar="NAME", help="a package's name")
     has.add_argument(

@@ -131,6 +131,8 @@ class Transfer:
     ) -> None:
         self._tools = tools
         self._clock = tools.reactor
+        #: When it began.
+        self.since: float = self._clock.seconds()
         self.subject = subject
         self._choose = choose
         self._tried: list[Attempt] = []

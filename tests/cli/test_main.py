@@ -64,6 +64,22 @@ class Words(ProcessTestCase):
             self.assertIn(wanted, errors)
 
 
+class Settings(ProcessTestCase):
+    def test_they_are_printed_and_checked_without_a_node(self) -> None:
+        with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+            file.write("prefetch = true\n")
+            file.flush()
+            line = f'"$@" config --config {file.name} | grep -qx "prefetch = true"'
+            self.assertEqual(self.run_in_shell(line)[0], 0)
+            line = f'"$@" config --json --config {file.name} | grep -qx \' "prefetch": true,\''
+            self.assertEqual(self.run_in_shell(line)[0], 0)
+            file.write("shop = 1\n")
+            file.flush()
+            status, errors = self.run_in_shell(f'"$@" config --config {file.name}')
+        self.assertEqual(status, 1)
+        self.assertIn("shop is not a key flocon knows", errors.replace(":", ""))
+
+
 class Outputs(ProcessTestCase):
     """Nothing can be written, or nobody reads."""
 

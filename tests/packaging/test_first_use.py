@@ -144,8 +144,14 @@ until_said first flocon has $NAME
 try has flocon has $NAME
 try contains flocon has --contains $NAME
 try prefetch flocon prefetch
+flocon watch >/out/watch &
+WATCH=$!
+sleep 2
 try download pacman -Sw --noconfirm $NAME
 try why flocon why $FILE
+try why-name flocon why $NAME
+sleep 2
+kill -INT $WATCH
 try upgrade pacman -Syu --noconfirm
 try prefetch-no-wait flocon prefetch --no-wait
 try peers flocon peers
@@ -335,6 +341,8 @@ class FirstUse(LanTestCase):
             self.said(name)
             self.assertEqual(self.errors(name), "")
         self.assertIn(f"200  from peer {FIRST}", self.said("why"))
+        self.assertEqual(self.said("why-name").splitlines()[0], self.said("why").splitlines()[0])
+        self.assertIn(f" from peer {FIRST}", self.made.said("watch"))
         few = {one.file_name for one in (self.made.downloaded, self.made.got, self.made.once)}
         self.assertEqual(few & self.made.from_mirror, set())
 
