@@ -125,7 +125,6 @@ RUN_BY: dict[str, Run] = {
     "systemctl restart flocon": boot("a_reload_or_restart_ends_ready"),
     "journalctl -u flocon": boot("the_journal_has_levels_and_fields"),
     # As processes, where neither package nor node is needed
-    "flocon": Run(f"{_MAIN}Words.test_bare_it_is_its_help"),
     "flocon -V": Run(f"{_MAIN}Words.test_the_version_is_told_by_both_names"),
     "flocon config": Run(f"{_MAIN}Settings.test_they_are_printed_and_checked_without_a_node"),
     "flocon config --json": Run(
