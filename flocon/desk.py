@@ -17,6 +17,7 @@ from twisted.internet import defer, task
 from flocon.core.names import Asked, content_path, escape, parse_file_name
 from flocon.core.redirects import Redirects
 from flocon.core.sources import (
+    Came,
     Dated,
     Holder,
     Origin,
@@ -122,15 +123,12 @@ class Reporter:
 
     def began(self, source: Source) -> None:
         self._standing.began(source.key)
-        self._ledger.began(source.origin)
+        self._ledger.began(source.came)
 
     def ended(self, source: Source, size: int, seconds: float, failure: SourceError | None) -> None:
         self._standing.ended(source.key)
-        self._ledger.ended(source.origin, size, seconds)
-        if source.origin is Origin.PEER:
-            self._traffic.from_peers_bytes += size
-        else:
-            self._traffic.from_mirrors_bytes += size
+        self._ledger.ended(source.came, size, seconds)
+        self._traffic.take(source.came, size)
         if failure is None:
             self._standing.succeeded(source.key, size, seconds)
         elif _is_at_fault(source, size, failure):
@@ -356,7 +354,12 @@ class Desk:
         chooser = self._chooser(name, self.servers(asked, entry), None)
         transfer = self.transfers.join(Subject(name, entry.content), chooser)
         transfer.begun_by = asker
+        transfer.finished.wait().addBoth(lambda _: self._count_for_peers(transfer))
         return transfer
+
+    def _count_for_peers(self, transfer: Transfer) -> None:
+        """Count what crossed the WAN because a peer asked, however the transfer went."""
+        self.traffic.for_peers_bytes += transfer.shares.get(Came.MIRROR, 0)
 
     def from_mirrors(self, asked: Asked, modified_since: str | None) -> Transfer:
         name = asked.file.text
@@ -631,10 +634,7 @@ class Desk:
         data = await fetch_small(
             self.agent(source), self.reactor, wanted, limits, LARGEST_SIGNATURE
         )
-        if source.origin is Origin.PEER:
-            self.traffic.from_peers_bytes += len(data)
-        else:
-            self.traffic.from_mirrors_bytes += len(data)
+        self.traffic.take(source.came, len(data))
         return data
 
     def _pacman_keyring(self) -> Keyring:

@@ -15,6 +15,7 @@ from twisted.internet import defer, task
 from twisted.internet.threads import deferToThreadPool
 
 from flocon.core.names import Asked, FileName, Kind, parse_file_name
+from flocon.core.privacy import without_passwords
 from flocon.core.sources import Origin, Source
 from flocon.core.versions import version_key
 from flocon.errors import SourceError
@@ -235,7 +236,7 @@ class Explainer:
             "role": role,
             "name": peer.name if peer else "",
             "address": source.label,
-            "url": source.url,
+            "url": without_passwords(source.url),
             "failing": failing,
             "bytes_per_second": round(self._standing.throughput(source.key)),
             "active": self._standing.active(source.key),

@@ -47,7 +47,7 @@ from flocon.host.remember import recall, remember
 from flocon.host.signals import Signals
 from flocon.host.systemd import Supervision
 from flocon.host.upgrades import pending_upgrades
-from flocon.ledger import Ledger
+from flocon.ledger import HERE, Ledger
 from flocon.log import logger, show_debug
 from flocon.net.control import Control
 from flocon.net.fetch import (
@@ -172,6 +172,8 @@ class Node(MultiService):
             offence=self._offence,
         )
         self.desk.status = self.status
+        self.ledger.changed = self._account
+        self._account()
         self._multicast = Multicast(
             reactor,
             self._presence,
@@ -415,6 +417,7 @@ class Node(MultiService):
                 await transfer.finished.wait()
             finally:
                 self._ahead = None
+            self.ledger.fetched_ahead(entry.file_name)
 
     def prefetch(self) -> Deferred[int]:
         """Fetch now what pacman would upgrade."""
@@ -438,8 +441,11 @@ class Node(MultiService):
 
     def _status_line(self) -> str:
         files, peers = len(self._cache.inventory), len(self._presence.peers())
-        lan, wan = self.traffic.from_peers_bytes >> 20, self.traffic.from_mirrors_bytes >> 20
-        return f"{peers} peers, {files} packages held; {lan} MiB from the LAN, {wan} from mirrors"
+        traffic = self.traffic
+        lan, wan = traffic.from_peers_bytes >> 20, traffic.from_mirrors_bytes >> 20
+        rest = f", {owners} by peers for us" if (owners := traffic.from_owners_bytes >> 20) else ""
+        counts = f"{_counted(peers, 'peer')}, {_counted(files, 'package')} held"
+        return f"{counts}; {lan} MiB from the LAN, {wan} from mirrors{rest}"
 
     def reload(self) -> None:
         """Read flocon.toml anew; pacman's configuration is followed all the time."""
@@ -579,11 +585,11 @@ class Node(MultiService):
                 "generation": inventory.generation,
             },
             "traffic": {
-                "from_peers_bytes": traffic.from_peers_bytes,
-                "from_mirrors_bytes": traffic.from_mirrors_bytes,
-                "to_peers_bytes": traffic.to_peers_bytes,
-                "to_pacman_bytes": traffic.to_pacman_bytes,
+                **traffic.describe(),
+                "held_here_bytes": sum(self.ledger.given[kind] for kind in HERE),
+                "ready_ahead_bytes": self.ledger.given["ahead"],
             },
+            "lan": self._lan_status(),
             "quarantine": [
                 {
                     "node": record.node,
@@ -613,6 +619,24 @@ class Node(MultiService):
             "reactor": self._holds.status(),
             **self.ledger.describe(),
         }
+
+    def _lan_status(self) -> dict[str, int]:
+        """Return what the LAN as a whole saved in 30 days: this node, and peers as they say it."""
+        saved, crossed = self.ledger.month()
+        told = [
+            peer.savings
+            for peer in self._presence.peers()
+            if any(peer.savings) and not self._held_off(peer)
+        ]
+        return {
+            "nodes": 1 + len(told),
+            "saved_bytes": saved + sum(one[0] << 20 for one in told),
+            "crossed_bytes": crossed + sum(one[1] << 20 for one in told),
+        }
+
+    def _account(self) -> None:
+        saved, crossed = self.ledger.month()
+        self._presence.account(saved >> 20, crossed >> 20)
 
     def _page(self) -> dict[str, Any]:
         recent = [
@@ -706,6 +730,10 @@ def _settle_memory(_: None) -> None:
     A round of its own beforehand would take as long; little of what it finds is garbage.
     """
     gc.freeze()
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _is_or_are(peers: Sequence[Peer]) -> str:

@@ -9,8 +9,11 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.core.links import Link
-from flocon.core.messages import Announcement, Kind, encode
-from flocon.errors import AmbiguousPeer, NotHeld, UnknownPeer
+from flocon.core.messages import MOST_CLAIMED, Announcement, Kind, decode, encode
+from flocon.core.savings import Day
+from flocon.core.sources import Came
+from flocon.errors import AmbiguousPeer, DatagramError, NotHeld, UnknownPeer
+from flocon.ledger import _today
 from flocon.options import load
 from flocon.service import Node
 from tests.net.fakes import FakeReactor
@@ -19,7 +22,9 @@ HONEST = "0123456789abcdef"
 LIAR = "f" * 16
 
 
-class Judging(SynchronousTestCase):
+class OperatorTestCase(SynchronousTestCase):
+    """A node, and an honest peer that it has heard."""
+
     def setUp(self) -> None:
         store = Path(self.mktemp()).absolute()
         store.mkdir()
@@ -42,6 +47,40 @@ class Judging(SynchronousTestCase):
     def states(self) -> dict[str, str]:
         return {peer["address"]: peer["state"] for peer in self.node.status()["peers"]}
 
+
+class Counting(OperatorTestCase):
+    def test_the_lan_as_a_whole_is_summed_over_those_who_tell(self) -> None:
+        self.node.ledger.savings.days[_today()] = Day(3 << 20, 1 << 20, 0.0, 9 << 20)
+        self.assertEqual(
+            self.node.status()["lan"],
+            {"nodes": 1, "saved_bytes": 3 << 20, "crossed_bytes": 1 << 20},
+        )
+        self.hear("10.0.0.2", sequence=2, savings=(100, 20))
+        self.assertEqual(
+            self.node.status()["lan"],
+            {"nodes": 2, "saved_bytes": 103 << 20, "crossed_bytes": 21 << 20},
+        )
+
+    def test_a_liar_is_bounded_and_counts_no_more_once_it_is_in_quarantine(self) -> None:
+        self.hear("10.0.0.2", sequence=2, savings=(MOST_CLAIMED, MOST_CLAIMED))
+        with self.assertRaises(DatagramError):
+            self.hear("10.0.0.2", sequence=3, savings=(MOST_CLAIMED + 1, 0))
+        self.assertEqual(self.node.status()["lan"]["saved_bytes"], MOST_CLAIMED << 20)
+        self.node.ban("ada")
+        self.assertEqual(self.node.status()["lan"]["nodes"], 1)
+
+    def test_what_this_node_saved_goes_out_with_its_next_datagram(self) -> None:
+        self.node._presence.take_datagrams()
+        for came, size in ((Came.PEER, 5 << 20), (Came.MIRROR, 2 << 20), (Came.OWNER, 9 << 20)):
+            self.node.ledger.began(came)
+            self.node.ledger.ended(came, size, 1.0)
+        self.assertEqual(self.node._presence.take_datagrams(), [])
+        self.node._presence.rejoin(5.0)
+        [datagram, *_] = self.node._presence.take_datagrams()
+        self.assertEqual(decode(datagram).savings, (5, 2))
+
+
+class Judging(OperatorTestCase):
     def test_a_ban_says_whom_it_hit_and_is_in_the_status(self) -> None:
         said = self.node.ban("ada")
         self.assertEqual(said, f"ada at 10.0.0.2 ({HONEST}) is in quarantine for good")

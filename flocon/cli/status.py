@@ -49,16 +49,40 @@ def _print_status(status: dict[str, Any]) -> None:
     rows = [
         ("up", f"{time_text(status['uptime_seconds'])}, {counted(len(status['peers']), 'peer')}"),
         ("holds", f"{counted(inventory['files'], 'package')}, {size(inventory['bytes'])}"),
-        ("from peers", size(traffic["from_peers_bytes"])),
-        ("from mirrors", size(traffic["from_mirrors_bytes"])),
+        ("from peers", _parts(traffic, "from_peers_bytes", from_owners_bytes="fetched for us")),
+        ("from mirrors", _parts(traffic, "from_mirrors_bytes", for_peers_bytes="for peers")),
         ("to peers", size(traffic["to_peers_bytes"])),
-        ("to pacman", size(traffic["to_pacman_bytes"])),
+        (
+            "to pacman",
+            _parts(
+                traffic,
+                "to_pacman_bytes",
+                held_here_bytes="held here",
+                ready_ahead_bytes="ready ahead",
+            ),
+        ),
+        ("the LAN", _whole(status["lan"])),
     ]
     rows += [("quarantine", f"{one['address']} {one['text']}") for one in status["quarantine"]]
     rows += [
         ("receipt", f"{clock(one['at'])}  {one['text']}") for one in status["receipts"][:_RECEIPTS]
     ]
     say_rows(rows, indent=2)
+
+
+def _parts(traffic: dict[str, int], whole: str, **parts: str) -> str:
+    """Return a number of bytes, and what else is told of them where there is any."""
+    told = [f"{size(traffic[name])} {what}" for name, what in parts.items() if traffic[name]]
+    return ", ".join([size(traffic[whole]), *told])
+
+
+def _whole(lan: dict[str, int]) -> str:
+    """Return what the nodes of the LAN say together of the last 30 days."""
+    saved, crossed = size(lan["saved_bytes"]), size(lan["crossed_bytes"])
+    nodes = counted(lan["nodes"], "node")
+    return f"{saved} saved, {crossed} from mirrors in 30 days, as {nodes} tell" + (
+        "s" if lan["nodes"] == 1 else ""
+    )
 
 
 def _print_peers(peers: list[dict[str, Any]]) -> None:

@@ -20,7 +20,8 @@ from twisted.web.resource import Resource
 
 from flocon.core.extents import parse_open_range
 from flocon.core.names import Asked, Kind, parse_path
-from flocon.core.recent import LONGEST_TEXT, MOST_ATTEMPTS, Answered, Recent
+from flocon.core.privacy import without_passwords
+from flocon.core.recent import LONGEST_TEXT, MOST_ATTEMPTS, Answered, Recent, kind_of
 from flocon.errors import FloconError, StoreError
 from flocon.net.fetch import NOT_MODIFIED
 from flocon.net.growing import send_growing, set_head
@@ -137,9 +138,14 @@ class _Note:
     def tried(self) -> tuple[tuple[str, str], ...]:
         attempts = self.transfer.tried if self.transfer else ()
         return tuple(
-            (str(attempt.source)[:LONGEST_TEXT], str(attempt.failure)[:LONGEST_TEXT])
+            (_discreet(str(attempt.source)), _discreet(str(attempt.failure)))
             for attempt in attempts[-MOST_ATTEMPTS:]
         )
+
+    def shares(self) -> tuple[tuple[str, int], ...]:
+        """Return what each kind of source brought of the file that was followed."""
+        shares = self.transfer.shares if self.transfer else {}
+        return tuple((came.value, count) for came, count in shares.items() if count)
 
 
 class Loopback(Resource):
@@ -226,6 +232,7 @@ class Loopback(Resource):
                     source,
                     note.bytes,
                     note.tried(),
+                    note.shares(),
                 )
             )
 
@@ -242,7 +249,7 @@ class Loopback(Resource):
         refuse(request, status)
 
     def _say_source(self, request: Request, source: str) -> None:
-        self._traffic.answers[source.partition(" ")[0]] += 1
+        self._traffic.answers[kind_of(source)] += 1
         request.setHeader(SOURCE_HEADER, source)
 
     # Packages
@@ -388,6 +395,11 @@ class Loopback(Resource):
     async def _relay(self, request: Request, asked: Asked) -> None:
         transfer = self._desk.from_mirrors(asked, request.getHeader("If-Modified-Since"))
         await self._follow(request, transfer)
+
+
+def _discreet(text: str) -> str:
+    """Return what may be remembered of a text: no password, and not much of it."""
+    return without_passwords(text)[:LONGEST_TEXT]
 
 
 def _content(entry: Entry | None) -> Content | None:

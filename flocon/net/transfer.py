@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from twisted.web.iweb import IAgent
 
     from flocon.core.inventory import Content
-    from flocon.core.sources import Source
+    from flocon.core.sources import Came, Source
 
 #: Hashing starts in a thread once so many bytes wait for it; the rest of a small file is hashed
 #: at once, in less time than a thread takes to start.
@@ -199,6 +199,14 @@ class Transfer:
     @property
     def not_modified(self) -> bool:
         return self.head is not None and self.head.status == NOT_MODIFIED
+
+    @property
+    def shares(self) -> dict[Came, int]:
+        """How many of its bytes came in which way."""
+        told: dict[Came, int] = {}
+        for source, extents in self._written.items():
+            told[source.came] = told.get(source.came, 0) + len(extents)
+        return told
 
     @property
     def tried(self) -> Sequence[Attempt]:

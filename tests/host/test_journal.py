@@ -58,6 +58,29 @@ class JournalTestCase(SynchronousTestCase):
         return entry(self.journald.recv(1 << 20))
 
 
+class Passwords(JournalTestCase):
+    SECRET = "http://alice:s3cret@mirror.example/core.db"
+
+    def test_none_is_logged(self) -> None:
+        self.log.warn("{file}: {failure}", file=self.SECRET, failure=ValueError(self.SECRET))
+        self.assertNotIn("s3cret", "".join(self.received().values()))
+        try:
+            raise ValueError(self.SECRET)
+        except ValueError:
+            self.log.failure("failed")
+        told = self.received()
+        self.assertIn("***@mirror.example", told["MESSAGE"])
+        self.assertNotIn("s3cret", "".join(told.values()))
+
+    def test_none_is_written_where_there_is_no_journal(self) -> None:
+        stream = io.StringIO()
+        self.patch(sys, "__stdout__", stream)
+        log = Logger(namespace="flocon.test", observer=observer())
+        log.warn("{failure}", failure=self.SECRET)
+        self.assertIn("***@mirror.example", stream.getvalue())
+        self.assertNotIn("s3cret", stream.getvalue())
+
+
 class Entries(JournalTestCase):
     def test_message_level_and_fields(self) -> None:
         self.log.warn("{peer} sent {count} wrong bytes", peer="laptop", count=3)
