@@ -39,7 +39,7 @@ from flocon.explain import Explainer
 from flocon.host import journal
 from flocon.host.cache import Cache
 from flocon.host.identity import node_identity
-from flocon.host.interfaces import InterfaceWatch, impossible
+from flocon.host.interfaces import InterfaceWatch, impossible, look_at_links
 from flocon.host.memory import share_memory
 from flocon.host.metered import MeteredWatch
 from flocon.host.pacman import PacmanWatch
@@ -292,6 +292,12 @@ class Node(MultiService):
             super().startService()
         except StoreError as error:
             raise SystemExit(f"flocon: {error}") from None
+        for name in look_at_links(self._settings.presence.interfaces)["missing"]:
+            self._log.warn(
+                "there is no interface {name} now; the node waits for it, and is not heard"
+                " meanwhile: 'ip address' shows what there is",
+                name=name,
+            )
         self.neighbourhood.start()
         self._listen_for_control()
         self._log.info(

@@ -137,7 +137,8 @@ class TheLedger(SynchronousTestCase):
         self.assertEqual(again.given["ahead"], MIB)
 
     def test_a_damaged_memory_of_it_is_none(self) -> None:
-        for value in ({"ahead": 1}, {"ahead": [1, None, "../x", {}]}, ["ahead"], 7):
+        damaged: list[object] = [{"ahead": 1}, {"ahead": [1, None, "../x", {}]}, ["ahead"], 7]
+        for value in damaged:
             self.file.parent.mkdir(exist_ok=True)
             self.file.write_text(json.dumps(value))
             again = Ledger(self.clock, self.file)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flocon.cli.asking import LONG_PATIENCE, Node, NodeError
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from flocon.core.pacman_conf import Configuration
 
-_WIDTH = 12
+_WIDTH = 13
 
 
 async def examine(reactor: Any, options: argparse.Namespace) -> None:
@@ -35,6 +36,7 @@ async def examine(reactor: Any, options: argparse.Namespace) -> None:
         version=_version(),
         environment=os.environ,
         now=time.time(),
+        there=_there(node),
     )
     findings = doctor.examine(facts)
     healthy = doctor.healthy(findings)
@@ -51,6 +53,12 @@ def _configuration(options: argparse.Namespace) -> Configuration | Configuration
         return setup.read(options.pacman_conf)
     except ConfigurationError as error:
         return error
+
+
+def _there(node: dict[str, Any] | None) -> frozenset[str]:
+    """Return the caches that this command finds, which runs in no unit's sandbox."""
+    paths = [str(one.get("path", "")) for one in (node or {}).get("caches") or ()]
+    return frozenset(path for path in paths if Path(path).is_dir())
 
 
 def _version() -> tuple[int, int] | None:

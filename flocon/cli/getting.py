@@ -98,8 +98,8 @@ async def _expected(node: Node, name: str) -> Expected:
     file = parse_file_name(name)
     if file is None:
         file_name = await newest(node, name)
-    elif file.kind is Kind.DATABASE:
-        raise NodeError(f"{name} is a database, which 'pacman -Sy' fetches; get is for packages")
+    elif file.kind is not Kind.PACKAGE:
+        raise NodeError(f"{name} is no package but what 'pacman -Sy' fetches; get is for packages")
     elif file.is_signature:
         raise NodeError(f"{name} comes with its package: flocon get {file.subject}")
     else:

@@ -26,7 +26,7 @@ from flocon.errors import FloconError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
 #: Commands that need no reactor: they end, or become pacman, by themselves.
 _LOCAL: dict[str, Callable[[argparse.Namespace], None]] = {
@@ -35,7 +35,7 @@ _LOCAL: dict[str, Callable[[argparse.Namespace], None]] = {
     "pacman": leading.run_pacman,
     "completion": completion.show,
 }
-_ASKING: dict[str, Callable[[Any, argparse.Namespace], Awaitable[None]]] = {
+_ASKING: dict[str, Callable[[Any, argparse.Namespace], Coroutine[Any, Any, None]]] = {
     "status": status.show_status,
     "watch": watching.watch,
     "peers": status.show_peers,
@@ -126,7 +126,9 @@ def _ask(options: argparse.Namespace) -> int:
         ended: list[int] = []
         # Once it runs: the reactor's own handlers are set then.
         await task.deferLater(reactor, 0)
-        command = defer.Deferred.fromCoroutine(_ASKING[options.command](reactor, options))
+        command: defer.Deferred[None] = defer.Deferred.fromCoroutine(
+            _ASKING[options.command](reactor, options)
+        )
 
         def end(number: int, _: object) -> None:
             # A second one does not wait for what the first one ends.

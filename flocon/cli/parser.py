@@ -91,7 +91,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str
+    commands: argparse._SubParsersAction[_Parser], name: str, text: str
 ) -> argparse.ArgumentParser:
     """Add a command that asks a node: the options for that may stand on either side of its name."""
     parser = commands.add_parser(name, help=text, description=text)
@@ -109,7 +109,7 @@ def _add_port(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_reading(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_reading(commands: argparse._SubParsersAction[_Parser]) -> None:
     _command(commands, "status", "this node: inventory and traffic")
     _command(commands, "peers", "who is there")
     _command(commands, "watch", "what the node does, as it does it")
@@ -134,7 +134,7 @@ def _add_reading(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
 
 
-def _add_changing(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_changing(commands: argparse._SubParsersAction[_Parser]) -> None:
     for name, text in (
         ("ban", "put a peer into quarantine for good"),
         ("pardon", "let a peer out of quarantine"),

@@ -24,8 +24,8 @@ class Ahead(NodeTestCase):
         return self.out.getvalue()
 
     async def test_all_of_it_is_said_with_its_bytes(self) -> None:
-        state = {"total": 3, "fetched": 3, "bytes": 5 * MIB, "total_bytes": 5 * MIB}
-        said = await self.fetched(**state)
+        state: dict[str, Any] = {"total": 3, "fetched": 3, "bytes": 5 * MIB, "total_bytes": 5 * MIB}
+        said = await self.fetched("", **state)
         wanted = "3 packages, 5.0 MiB, are ready: all that pacman would upgrade is here now\n"
         self.assertEqual(said, wanted)
 

@@ -103,7 +103,7 @@ class Following(NodeTestCase):
     async def pause(self, seconds: float) -> None:
         from twisted.internet import reactor, task  # noqa: PLC0415 - trial installs it
 
-        await task.deferLater(reactor, seconds)  # type: ignore[arg-type]  # a module that is one
+        await task.deferLater(reactor, seconds)
 
     async def test_a_pipe_gets_what_is_new_in_its_order_and_once(self) -> None:
         self.tell(answer(1))

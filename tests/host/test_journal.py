@@ -13,6 +13,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.logger import Logger, LogLevel
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.host.journal import (
@@ -64,10 +65,7 @@ class Passwords(JournalTestCase):
     def test_none_is_logged(self) -> None:
         self.log.warn("{file}: {failure}", file=self.SECRET, failure=ValueError(self.SECRET))
         self.assertNotIn("s3cret", "".join(self.received().values()))
-        try:
-            raise ValueError(self.SECRET)
-        except ValueError:
-            self.log.failure("failed")
+        self.log.failure("failed", Failure(ValueError(self.SECRET)))
         told = self.received()
         self.assertIn("***@mirror.example", told["MESSAGE"])
         self.assertNotIn("s3cret", "".join(told.values()))

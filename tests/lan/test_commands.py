@@ -431,6 +431,40 @@ class DoctorTests(CommandTestCase):
         self.assertIn("closed as seen from first", found["port"]["reason"])
         self.assertIn("firewall-cmd", found["port"]["remedy"])
 
+    def test_mirrors_that_cannot_be_reached(self) -> None:
+        self.healthy_pair()
+        self.addCleanup(self.mirror.start)
+        self.mirror.stop()
+        found = self.assert_wrong(self.second, "mirrors")
+        self.assertIn("every mirror is out of reach", found["mirrors"]["reason"])
+        self.assertIn("proxy = ", found["mirrors"]["remedy"])
+
+    def test_a_line_with_another_tools_path(self) -> None:
+        self.healthy_pair()
+        text = self.second.pacman_conf(node=False).read_text()
+        conf = self.second.folder / "other-tool.conf"
+        line = "Server = http://localhost:19433/repo/archlinux/$repo/os/$arch\nInclude"
+        conf.write_text(text.replace("Include", line))
+        said = self._doctor(conf)
+        self.assertIn("does not know the path of the line at", said)
+        self.assertIn("write there: Server = http://localhost:19433/$repo/os/$arch", said)
+
+    def test_an_interface_that_is_not_there(self) -> None:
+        self.sync(self.second)
+        node = self.second.node(arguments=["--interface", "eth9"])
+        found = self.assert_wrong(self.second, "interface")
+        self.assertIn("no interface eth9", found["interface"]["reason"])
+        self.assertIn("there is no interface eth9 now", node.log_text)
+
+    def test_no_carrier(self) -> None:
+        self.sync(self.second)
+        self.second.node()
+        self.addCleanup(self.second.unplug)
+        self.second.link("down")
+        found = self.findings(self.second, status=1)
+        self.assertIn("no carrier: eth0", found["interface"]["reason"])
+        self.assertEqual({"multicast", "peers"} & set(found), set())
+
     def test_a_firewall_before_multicast(self) -> None:
         self.sync(self.first, self.second)
         self._filter("udp dport 19432 drop")
