@@ -12,6 +12,7 @@ import random
 import secrets
 import signal
 import time
+from collections import Counter
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -30,12 +31,14 @@ from flocon.core.names import Asked, parse_file_name
 from flocon.core.presence import Identity, Presence
 from flocon.core.quarantine import Quarantine
 from flocon.core.quarantine import load as load_records
+from flocon.core.sources import FOR_US
 from flocon.core.standing import Standing
 from flocon.core.traffic import Traffic
 from flocon.core.units import time_text
 from flocon.desk import PEER_CONNECT, Desk
 from flocon.errors import ConfigurationError, NotHeld, StoreError, UnknownPeer
 from flocon.explain import Explainer
+from flocon.health import Health
 from flocon.host import journal
 from flocon.host.cache import Cache
 from flocon.host.identity import node_identity
@@ -64,10 +67,10 @@ from flocon.net.page import Pages
 from flocon.net.prefetch import Prefetch
 from flocon.net.replicate import InventoryClient
 from flocon.net.site import Site
-from flocon.options import DEFAULT_LAN, LAN_PORT, Options, default_control, load
+from flocon.options import DEFAULT_LAN, LAN_PORT, LOOPBACK_PORT, Options, default_control, load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from twisted.internet.defer import Deferred
 
@@ -98,6 +101,8 @@ class Node(MultiService):
     """One running flocon."""
 
     _log = logger()
+    #: What is being fetched ahead now.
+    _ahead: Transfer | None = None
 
     def __init__(
         self,
@@ -173,7 +178,6 @@ class Node(MultiService):
         )
         self.desk.status = self.status
         self.ledger.changed = self._account
-        self._account()
         self._multicast = Multicast(
             reactor,
             self._presence,
@@ -215,6 +219,12 @@ class Node(MultiService):
             recent=self.ledger.recent,
             lan_port=self._lan_port,
         )
+        self._health = Health(
+            reactor,
+            self._explainer.examine,
+            port=next(iter(_ports_of(settings.loopback)), LOOPBACK_PORT),
+            pacman_conf=settings.pacman_conf,
+        )
         pages = Pages(
             reactor,
             describe=self._page,
@@ -234,8 +244,6 @@ class Node(MultiService):
             self._fetch_ahead,
             random.Random().uniform,  # noqa: S311
         )
-        #: What is being fetched ahead now.
-        self._ahead: Transfer | None = None
         self._control = Site(reactor, Control(self), most_connections=MOST_CONTROL_CONNECTIONS)
         self._control_port: Any = None
         self._control_path = Path(settings.control or default_control(settings.store.path))
@@ -288,6 +296,7 @@ class Node(MultiService):
         if not self._ports:
             self.privilegedStartService()
         self._presence.update(self._started, port=self._lan_port())
+        self._account()
         try:
             super().startService()
         except StoreError as error:
@@ -383,6 +392,7 @@ class Node(MultiService):
         self._ports.clear()
         self._lan_face.close()
         self.neighbourhood.stop()
+        self._health.stop()
         await self.desk.stop()
         await self._inventory_pool.closeCachedConnections()
         await defer.maybeDeferred(super().stopService)
@@ -596,6 +606,10 @@ class Node(MultiService):
                 "ready_ahead_bytes": self.ledger.given["ahead"],
             },
             "lan": self._lan_status(),
+            "store": {
+                "bytes": self._cache.store.size,
+                "max_size": self._settings.store.max_size,
+            },
             "quarantine": [
                 {
                     "node": record.node,
@@ -645,11 +659,27 @@ class Node(MultiService):
         self._presence.account(saved >> 20, crossed >> 20)
 
     def _page(self) -> dict[str, Any]:
+        """Return the status as a person reads it: names for addresses, and how this node is."""
+        status, names = self.status(), self._names()
         recent = [
-            one.describe() | {"time": time.strftime("%H:%M:%S", time.localtime(one.at))}
+            one.describe() | {"time": _clock(one.at), "whence": _whence(one.source, names)}
             for one in reversed(list(self.ledger.recent))
+            if not one.file_name.endswith(".sig")
         ]
-        return self.status() | {"recent": recent}
+        moving = [one | {"whence": _whence(one["source"], names)} for one in status["moving"]]
+        receipts = [one | {"time": _clock(one["at"], day=True)} for one in status["receipts"]]
+        more = {"recent": recent, "moving": moving, "receipts": receipts}
+        return status | more | {"health": self._health.describe()}
+
+    def _names(self) -> dict[str, str]:
+        """Return the name of each address that has one to itself: names are chosen by strangers."""
+        peers = self._presence.peers()
+        places = {(peer.name, peer.address) for peer in peers}
+        bearers = Counter(name for name, _ in places)
+        named = Counter(address for _, address in places)
+        return {
+            address: name for name, address in places if bearers[name] == 1 and named[address] == 1
+        }
 
     def _figures(self) -> Figures:
         """Return what ``/metrics`` says."""
@@ -696,6 +726,20 @@ def _moving(transfer: Transfer, now: float) -> dict[str, Any]:
         "seconds_left": left,
         "source": str(transfer.source) if transfer.source else "",
     }
+
+
+def _clock(seconds: float, *, day: bool = False) -> str:
+    form = "%Y-%m-%d %H:%M" if day else "%H:%M:%S"
+    return time.strftime(form, time.localtime(seconds))
+
+
+def _whence(source: str, names: Mapping[str, str]) -> str:
+    """Return a source with the peer's name in the place of its address."""
+    kind, _, place = source.partition(" ")
+    if kind != "peer":
+        return source
+    address = place.removesuffix(FOR_US)
+    return place.replace(address, names.get(address, address), 1)
 
 
 def _set_debug(shown: bool) -> None:
