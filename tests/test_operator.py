@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.core.links import Link
 from flocon.core.messages import MOST_CLAIMED, Announcement, Kind, decode, encode
+from flocon.core.recent import Answered
 from flocon.core.savings import Day
 from flocon.core.sources import Came
 from flocon.errors import AmbiguousPeer, DatagramError, NotHeld, UnknownPeer
@@ -126,3 +127,37 @@ class Judging(OperatorTestCase):
         self.assertTrue(self.node.ban("10.0.0.2").startswith("2 peers: ada at 10.0.0.2 ("))
         self.assertTrue(self.node.pardon("10.0.0.2").endswith(" may be asked again"))
         self.assertEqual(self.node.status()["quarantine"], [])
+
+
+class Reading(OperatorTestCase):
+    """What the page makes of the status."""
+
+    def recent(self, *sources: str) -> list[str]:
+        for source in sources:
+            self.node.ledger.recent.add(
+                Answered("a-1-1-any.pkg.tar.zst", "core", 0.0, 1.0, 200, source, 7)
+            )
+        rows = self.node._page()["recent"]
+        return [row["whence"] for row in reversed(rows)]
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.patch(self.node._health, "_examine", self.nothing)
+
+    async def nothing(self, _: object) -> dict[str, object]:
+        return {}
+
+    def test_names_stand_for_addresses(self) -> None:
+        shown = self.recent("peer 10.0.0.2", "peer 10.0.0.2 for us", "mirror m", "store")
+        self.assertEqual(shown, ["ada", "ada for us", "mirror m", "store"])
+
+    def test_a_name_that_somebody_else_took_stands_for_nobody(self) -> None:
+        self.hear("10.0.0.66", node=LIAR)
+        shown = self.recent("peer 10.0.0.2", "peer 10.0.0.66 for us", "peer 10.0.0.7")
+        self.assertEqual(shown, ["10.0.0.2", "10.0.0.66 for us", "10.0.0.7"])
+
+    def test_signatures_are_not_listed(self) -> None:
+        self.node.ledger.recent.add(
+            Answered("a-1-1-any.pkg.tar.zst.sig", "core", 0.0, 1.0, 200, "store", 7)
+        )
+        self.assertEqual(self.recent("store"), ["store"])
