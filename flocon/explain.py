@@ -16,7 +16,7 @@ from twisted.internet import defer, task
 from twisted.internet.threads import deferToThreadPool
 
 from flocon.core.names import Asked, FileName, Kind, parse_file_name
-from flocon.core.privacy import without_passwords
+from flocon.core.privacy import without_any_passwords, without_passwords
 from flocon.core.sources import Origin, Source
 from flocon.core.versions import version_key
 from flocon.errors import Refused, SourceError
@@ -392,7 +392,7 @@ class Explainer:
             if error.status == PROXY_WANTED:
                 told["problem"] = "a proxy wants a name and a password (407)"
         except SourceError as error:
-            told["problem"] = without_passwords(error.detail)[:200]
+            told["problem"] = without_any_passwords(error.detail)[:200]
         return told
 
     def database_times(self) -> dict[str, float]:

@@ -69,7 +69,10 @@ async def get(reactor: Any, options: argparse.Namespace) -> None:
             say(f"{path.name} is here already")
         return
     received = await _fetch(node, expected, path)
-    signed = await _fetch_signature(node, path)
+    try:
+        signed = await _fetch_signature(node, path)
+    except NodeError as error:
+        raise NodeError(f"{path.name} is here, but its signature is not: {error}") from None
     seconds = time.monotonic() - began
     if options.json:
         say_json(

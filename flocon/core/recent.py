@@ -9,7 +9,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from flocon.core.privacy import without_passwords
+from flocon.core.privacy import without_any_passwords, without_passwords
 from flocon.core.sources import FOR_US, Came
 
 if TYPE_CHECKING:
@@ -75,7 +75,10 @@ class Answered:
             "kind": self.kind,
             "bytes": self.bytes,
             "tried": [
-                {"source": without_passwords(source), "failure": without_passwords(failure)}
+                {
+                    "source": without_any_passwords(source),
+                    "failure": without_any_passwords(failure),
+                }
                 for source, failure in self.tried
             ],
         }

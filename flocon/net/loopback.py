@@ -20,7 +20,7 @@ from twisted.web.resource import Resource
 
 from flocon.core.extents import parse_open_range
 from flocon.core.names import Asked, Kind, parse_path
-from flocon.core.privacy import without_passwords
+from flocon.core.privacy import without_any_passwords
 from flocon.core.recent import LONGEST_TEXT, MOST_ATTEMPTS, Answered, Recent, kind_of
 from flocon.errors import FloconError, StoreError
 from flocon.net.fetch import NOT_MODIFIED
@@ -399,7 +399,7 @@ class Loopback(Resource):
 
 def _discreet(text: str) -> str:
     """Return what may be remembered of a text: no password, and not much of it."""
-    return without_passwords(text)[:LONGEST_TEXT]
+    return without_any_passwords(text)[:LONGEST_TEXT]
 
 
 def _content(entry: Entry | None) -> Content | None:

@@ -84,6 +84,11 @@ class GettingTests(NodeTestCase):
         del self.node.answers[f"/{NAME}.sig"]
         self.assertIn(f"{NAME}.sig is nowhere to be had", await self.get())
 
+    async def test_a_signature_that_could_not_be_had_is_told_from_the_package(self) -> None:
+        self.node.answers[f"/{NAME}.sig"] = (503, b"")
+        self.assertIn(f"{NAME} is here, but its signature is not: ", await self.refused())
+        self.assertEqual(self.files(), {NAME: DATA})
+
     async def test_the_same_file_is_left_and_not_asked_for(self) -> None:
         (self.folder / NAME).write_bytes(DATA)
         self.assertIn("is here already", await self.get())

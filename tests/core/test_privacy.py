@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.core.privacy import without_passwords
+from flocon.core.privacy import without_any_passwords, without_passwords
 
 words = st.text(st.characters(blacklist_characters="/?#", blacklist_categories=("Z", "C")))
 
@@ -23,6 +23,16 @@ class Passwords(SynchronousTestCase):
     def test_what_bears_none_stays_as_it_is(self) -> None:
         for told in ("http://host/a@b", "python-a@1-1", "see https://h, or a@b", "x://h?q=a@b", ""):
             self.assertEqual(without_passwords(told), told)
+
+    def test_a_failure_may_name_only_its_end(self) -> None:
+        for told, wanted in (
+            ("invalid hostname: alice:s3cret@127.0.0.1", "invalid hostname: ***@127.0.0.1"),
+            ("'al:s3@c@h': no (a:b@h)", "'***@h': no (***@h)"),
+            ("http://a:b@h:80: gone", "http://***@h:80: gone"),
+            ("zlib-1.3@2-1-any.pkg.tar.zst: gone", "zlib-1.3@2-1-any.pkg.tar.zst: gone"),
+            ("no colon@h, and 10:30 no name", "no colon@h, and 10:30 no name"),
+        ):
+            self.assertEqual(without_any_passwords(told), wanted)
 
     @given(words, words)
     def test_no_password_passes(self, user: str, password: str) -> None:
