@@ -1,5 +1,7 @@
-# make demo    two nodes on this machine, one gets packages that the other holds
-# make test    all tests; those on a LAN of namespaces need root and pacman, and say so
+# make demo    two nodes on this machine, one gets packages that the other holds;
+#              with KEEP=1 they stay up until Enter, with pages to look at
+# make test    all tests; those on a LAN of namespaces need root and pacman, and say so;
+#              TESTS="tests.core tests.net" for some of them
 # make bench   what docs/performance.rst claims, measured here; needs root, pacman, nginx and wrk
 # make check   style, types and the import contract
 # make clean   take away what the others made
@@ -12,15 +14,22 @@ PYTHON := $(shell for python in $(CANDIDATES); do \
 	"$$python" -c '$(FITS)' 2>/dev/null && { echo "$$python"; break; }; done)
 VENV := .venv
 BIN := $(VENV)/bin
+TESTS := tests
+# An editable installation leads Python to flocon, and Twisted not to its plugin: this does.
+FIND_PLUGIN := import os, pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), \
+	"flocon-clone.pth").write_text(os.getcwd() + "\n")
+NO_PIP := echo "flocon: pip could not install what flocon needs, for the reason above. It asks \
+	the package index of its configuration, which needs a network; $(MAKE) clean, and begin again." \
+	>&2; exit 1
 
 .PHONY: demo test bench check clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
-	@$(BIN)/python -m tests.lan.demo
+	@$(BIN)/python -m tests.lan.demo $(if $(KEEP),--keep)
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -m twisted.trial tests
+	$(BIN)/python -m twisted.trial $(TESTS)
 
 bench: $(VENV)/installed
 	$(BIN)/python -m bench.all
@@ -39,16 +48,20 @@ clean:
 $(BIN)/python:
 	@test -n "$(PYTHON)" || \
 		{ echo "flocon needs Python 3.11 or later; install it, or name it: make PYTHON=..." >&2; exit 1; }
+	@command -v "$(PYTHON)" >/dev/null || \
+		{ echo "there is no program called $(PYTHON); name another: make PYTHON=..." >&2; exit 1; }
 	@"$(PYTHON)" -c '$(FITS)' || \
 		{ echo "$(PYTHON) is older than Python 3.11; name another: make PYTHON=..." >&2; exit 1; }
 	@"$(PYTHON)" -c 'import ensurepip, venv' || \
 		{ echo "$(PYTHON) has no venv; on Debian, install python3-venv" >&2; exit 1; }
 	"$(PYTHON)" -m venv $(VENV)
 
-$(VENV)/installed: setup.cfg pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+$(VENV)/installed: Makefile setup.cfg pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . || { $(NO_PIP); }
+	@$(BIN)/python -c '$(FIND_PLUGIN)'
 	@touch $@
 
-$(VENV)/installed-dev: setup.cfg pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+$(VENV)/installed-dev: Makefile setup.cfg pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' || { $(NO_PIP); }
+	@$(BIN)/python -c '$(FIND_PLUGIN)'
 	@touch $@ $(VENV)/installed

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 LINK = Link("eth0", 2, (IPv4Interface("10.0.0.1/16"), IPv6Interface("fe80::1/64")))
+PORT = 19432
 BEAT = 30.0
 #: When everybody knows everybody and has found its own time to beat.
 SETTLED = 10.0
@@ -104,7 +105,8 @@ class Station:
         dice = random.Random(number)
         self.number = number
         self.node = f"{dice.getrandbits(64):016x}"
-        identity = Identity(self.node, f"{dice.getrandbits(32):08x}", f"workstation-{number}")
+        self.epoch = f"{dice.getrandbits(32):08x}"
+        identity = Identity(self.node, self.epoch, f"workstation-{number}")
         self.addresses = (
             f"10.0.{number // 250}.{number % 250 + 2}",
             f"fe80::{number + 2:x}%{LINK.name}",
@@ -113,7 +115,7 @@ class Station:
             identity,
             chance=dice,
             beat=BEAT,
-            port=19432,
+            port=PORT,
             system="arch",
             architectures=("x86_64",),
             databases=DATABASES,
@@ -187,6 +189,8 @@ class Simulation:
                 for sender, datagram in zip(self.stations, first, strict=True):
                     if sender is not receiver:
                         receiver.presence.receive(3, sender.addresses[0], datagram)
+                        # As who has read its inventory.
+                        receiver.presence.answered(3, sender.addresses[0], PORT, sender.epoch)
                 receiver.presence.take_events()
         held = held_by(self.stations, shape)
         tracemalloc.start()

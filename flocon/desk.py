@@ -8,31 +8,46 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from email.utils import parsedate_to_datetime
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet import defer, task
 
-from flocon.core.names import Asked, content_path, escape, parse_file_name
+from flocon.core.addresses import network_location
+from flocon.core.doubts import Doubts
+from flocon.core.names import (
+    Asked,
+    Kind,
+    content_path,
+    escape,
+    mirror_root,
+    parse_file_name,
+)
+from flocon.core.patience import (
+    MOST_PEERS,
+    PACMAN,
+    PEERS,
+    Pace,
+    peers_come_last,
+    stagger,
+)
+from flocon.core.privacy import Privacy
 from flocon.core.redirects import Redirects
+from flocon.core.relays import Relays
 from flocon.core.sources import (
     Came,
-    Dated,
     Holder,
     Origin,
     Source,
     earlier_owners,
-    order_for_database,
     owners_before,
     rank_holders,
     rank_mirrors,
     rank_owners,
-    sample_databases,
-    without_delay,
 )
-from flocon.errors import Broken, Contradicted, Refused, SourceError, Stalled, StoreError
-from flocon.host.databases import LARGEST_FILE, find_problem, open_database
+from flocon.database_sources import DATABASES_FILE, DatabaseSources, Ways
+from flocon.errors import Broken, Contradicted, Refused, SourceError, Stalled, Unreachable
 from flocon.host.keyring import Keyring, Verdict
 from flocon.host.pacman import PacmanWatch, servers_for
 from flocon.log import logger
@@ -43,10 +58,12 @@ from flocon.net.fetch import (
     fetch_small,
     last_modified,
     literal_host,
-    mirror_agent,
-    network_location,
     peer_agent,
 )
+from flocon.net.heads import ask_heads
+from flocon.net.mirrors import mirror_agent
+from flocon.net.relaying import Relaying
+from flocon.net.staggered import first_good
 from flocon.net.transfer import Subject
 from flocon.net.transfers import Transfers
 
@@ -56,39 +73,38 @@ if TYPE_CHECKING:
 
     from twisted.internet.defer import Deferred
 
+    from flocon.core.database_origins import DatabaseOrigins
     from flocon.core.inventory import Content, Inventory
     from flocon.core.peers import Peer
     from flocon.core.presence import Identity
+    from flocon.core.room import Lessee
     from flocon.core.standing import Standing
     from flocon.core.syncdb import Entry
     from flocon.core.traffic import Traffic
     from flocon.host.cache import Cache
     from flocon.ledger import Ledger
+    from flocon.net.heads import Told
     from flocon.net.neighbourhood import Neighbourhood
-    from flocon.net.transfer import Incoming, Transfer
+    from flocon.net.transfer import Choose, Incoming, Mirrors, Transfer
     from flocon.options import Settings
 
-#: A peer answers within its LAN's round trip, or is asked no more for a while.
+#: A peer answers within its LAN's round trip.
 PEER_CONNECT = 0.8
-PEER_LIMITS = Limits(first_byte=2.5, stall=2.5, step=8 << 10)
-#: An owner waits for its mirrors itself, and may have to change to another of them.
-RELAY_LIMITS = Limits(first_byte=2.5, stall=2.5, step=2 << 10)
-MIRROR_CONNECT = 2.5
-MIRROR_LIMITS = Limits(first_byte=2.5, stall=2.5, step=1 << 10)
-#: The second time round a mirror gets longer and may drip: there is nobody better. But pacman
-#: waits 10 s in all for the first byte.
-PATIENT_FIRST_BYTE = 4.0
-PATIENT_STALL = 4.0
-PACMAN_PATIENCE = 8.5
+MIRROR_CONNECT = 8.0
+#: Who is slow gets company long before (``core.patience``): these end what nobody can better.
+PEER_LIMITS = Limits(first_byte=PACMAN, stall=PACMAN)
+MIRROR_LIMITS = Limits(first_byte=PACMAN, stall=PACMAN)
+#: An owner that is asked for what it fetches already says at once whether it does.
+LOOK_LIMITS = Limits(first_byte=0.6, stall=PACMAN)
+#: Small files are asked of a few, each some time after the one before; in seconds.
+SMALL_LIMITS = Limits(first_byte=PACMAN, stall=PACMAN)
+PEERS_STAGGER = 0.5
+SIGNATURE_PATIENCE = PACMAN - PEERS
 #: Owners asked, one after the other, before this node turns to the mirrors itself.
 MOST_OWNERS = 3
 #: An owner that follows another owner itself looks again so often, after so many seconds.
 RELAY_LOOKS = 5
 RELAY_PAUSE = 0.1
-#: Peers asked how new their database is, where the operator lets them answer.
-MOST_DATABASES = 8
-#: Databases of which it is remembered who gave them; a machine has a handful of repositories.
-MOST_GIVEN = 256
 #: Bytes that pacman has of a file already and that are fetched again, to verify all of it.
 MOST_FETCHED_AGAIN = 1 << 20
 #: How often one mirror is asked for one file, once bytes of it came.
@@ -120,19 +136,42 @@ class Reporter:
         self._standing = standing
         self._traffic = traffic
         self._offence = offence
+        self._doubts = Doubts()
+        #: Told of each peer, and its address, that could not be connected to.
+        self.unreachable: Callable[[str, str], None] = lambda *_: None
 
     def began(self, source: Source) -> None:
-        self._standing.began(source.key)
+        self._standing.began(source.key, self._reactor.seconds())
         self._ledger.began(source.came)
 
     def ended(self, source: Source, size: int, seconds: float, failure: SourceError | None) -> None:
-        self._standing.ended(source.key)
-        self._ledger.ended(source.came, size, seconds)
-        self._traffic.take(source.came, size)
+        self.left(source, size, seconds)
         if failure is None:
             self._standing.succeeded(source.key, size, seconds)
+        elif isinstance(failure, Refused):
+            self.refused(source, failure)
         elif _is_at_fault(source, size, failure):
             self._standing.failed(source.key, self._reactor.seconds())
+        if isinstance(failure, Unreachable) and source.origin is Origin.PEER:
+            self.unreachable(source.node, source.label)
+
+    def refused(self, source: Source, failure: Refused) -> None:
+        """Leave a mirror alone that asked for it; a peer that is busy is asked less anyhow."""
+        if failure.retry_after is not None and source.origin is Origin.MIRROR:
+            self._standing.rest(source.key, failure.retry_after, self._reactor.seconds())
+
+    def left(self, source: Source, size: int, seconds: float) -> None:
+        """Take note of what came of a source that nothing more was wanted of."""
+        self._standing.ended(source.key)
+        self._ledger.ended(source.came, size, seconds)
+        self.took(source, size)
+
+    def took(self, source: Source, size: int) -> None:
+        self._traffic.take(source.came, size)
+
+    def slow(self, source: Source) -> None:
+        """Have a source that another had to help asked after others for a while."""
+        self._standing.failed(source.key, self._reactor.seconds())
 
     def contradicted(self, file_name: str, contributors: Sequence[Source]) -> None:
         self._log.warn(
@@ -140,12 +179,16 @@ class Reporter:
             file=file_name,
             sources=", ".join(map(str, contributors)),
         )
+        now = self._reactor.seconds()
         for source in contributors:
-            self._standing.failed(source.key, self._reactor.seconds())
-        only = contributors[0] if len(contributors) == 1 else None
-        # Of several it cannot be told which one it was; and an owner passes on what a mirror sent.
-        if only is not None and only.origin is Origin.PEER and not only.relayed:
-            self._offence(only, f"wrong bytes for {file_name}")
+            self._standing.failed(source.key, now)
+        peers = [source for source in contributors if source.origin is Origin.PEER]
+        for peer in peers:
+            # Of several it cannot be told which one it was; and an owner passes on what a mirror
+            # sent. But not time and again.
+            beyond_doubt = len(contributors) == 1 and not peer.relayed
+            if beyond_doubt or self._doubts.note(peer.key, now):
+                self._offence(peer, f"wrong bytes for {file_name}")
 
 
 def _is_at_fault(source: Source, size: int, failure: SourceError) -> bool:
@@ -178,6 +221,7 @@ class Desk:
         traffic: Traffic,
         ledger: Ledger,
         offence: Callable[[Source, str], None],
+        origins: DatabaseOrigins,
     ) -> None:
         self.reactor = reactor
         self._ledger = ledger
@@ -189,18 +233,36 @@ class Desk:
         #: Since when it fetches what it can now.
         self.able_since = reactor.seconds()
         self.traffic = traffic
+        self.pace = Pace()
         self.reporter = Reporter(reactor, standing, traffic, ledger, offence)
         self._pacman = pacman
         self._cache = cache
         self._neighbourhood = neighbourhood
+        self.reporter.unreachable = neighbourhood.unreachable
         self._standing = standing
         self.peer_agent, self._peer_pool = peer_agent(reactor, PEER_CONNECT)
-        self._mirror_agent, self._mirror_pool = mirror_agent(reactor, MIRROR_CONNECT)
+        self._mirror_agent, self._mirror_pool = mirror_agent(
+            reactor, MIRROR_CONNECT, settings.proxy
+        )
         self.transfers = Transfers(self, sign=self._sign, publish=self._publish)
+        self.privacy = Privacy(lambda: pacman.listing, settings.peers.private)
+        self.relaying = Relaying(
+            reactor, Relays(settings.peers.relayed_per_day), lambda: ledger.savings.wan_rate
+        )
         self._redirects = Redirects()
         self._keyring: tuple[Path, Keyring] | None = None
-        #: Who gave a database last, by its request: its signature comes from there too.
-        self._given: dict[tuple[str, str, str], Transfer] = {}
+        self._databases = DatabaseSources(
+            reactor,
+            shared=lambda: self.settings.databases == "lan",
+            pacman=pacman,
+            neighbourhood=neighbourhood,
+            standing=standing,
+            peer_agent=self.peer_agent,
+            transfers=self.transfers,
+            ways=Ways(self._databases_mirrors, MIRROR_LIMITS, self._pacman_keyring),
+            origins=origins,
+            remembered=settings.store.path / DATABASES_FILE,
+        )
         self.status: Callable[[], dict[str, Any]] = dict
 
     # What transfers need
@@ -208,11 +270,11 @@ class Desk:
     def agent(self, source: Source) -> Any:
         return self.peer_agent if source.origin is Origin.PEER else self._mirror_agent
 
-    def incoming(self, size: int | None) -> Incoming:
-        return self._cache.incoming(size)
+    def incoming(self, size: int | None, lessee: Lessee) -> Incoming:
+        return self._cache.incoming(size, lessee)
 
-    def spare(self) -> Incoming:
-        return self._cache.spare()
+    def spare(self, size: int | None, lessee: Lessee) -> Incoming:
+        return self._cache.spare(size, lessee)
 
     # What the faces need
 
@@ -235,8 +297,17 @@ class Desk:
         found = self._cache.find(file_name)
         return found if found and content in {None, found.content} else None
 
+    def offered(self, file_name: str) -> Any:
+        """Return a file that is held here and that others may have."""
+        found = self._cache.find(file_name)
+        return found if found and self.privacy.allows(file_name, found.content) else None
+
     def open(self, found: Any, *, signature: bool) -> Any:
         return self._cache.open(found, signature=signature)
+
+    def signature_asked(self, file_name: str) -> None:
+        """Learn that pacman has a package, wherever it was sent for it."""
+        self._redirects.arrived(file_name)
 
     def signature(self, file_name: str) -> Any:
         return self.transfers.signature(file_name)
@@ -249,19 +320,23 @@ class Desk:
         """
         servers = self.servers(asked, entry)
         name = asked.file.text
+        mirrors_alone = self._chooser(name, servers, None), self._mirrors_of(name, servers)
         if entry is None:
-            return self.transfers.alone(Subject(name), self._chooser(name, servers, None))
+            return self.transfers.alone(Subject(name), *mirrors_alone)
         running = self.transfers.find(name, entry.content)
         if (
             start > MOST_FETCHED_AGAIN
             and running is None
             and not self._neighbourhood.holding(entry.file_name, entry.content)
         ):
-            subject = Subject(name, start=start)
-            return self.transfers.alone(subject, self._chooser(name, servers, None))
-        return self.transfers.join(
-            Subject(name, entry.content), self._chooser(name, servers, entry)
-        )
+            return self.transfers.alone(Subject(name, start=start), *mirrors_alone)
+        # Others may follow what was begun for them: two owners must not wait for each other.
+        relays = not (running and running.begun_by)
+        terms = self._chooser(name, servers, entry, relays=relays), self._mirrors_of(name, servers)
+        if running is None:
+            return self.transfers.join(Subject(name, entry.content), *terms)
+        running.widen(*terms)
+        return running
 
     @property
     def redirects(self) -> bool:
@@ -282,9 +357,14 @@ class Desk:
             or (entry.signature is None and self._pacman.signature_wanted(entry.repository))
         ):
             return None
-        for source in islice(self._direct_sources(entry, now), MOST_GREETED):
+        trusted = (
+            source
+            for source in self._direct_sources(entry, now)
+            if self._redirects.may_be_sent(source.key, now)
+        )
+        for source in islice(trusted, MOST_GREETED):
             if self._redirects.is_alive(source.key, now) or await self._greet(source):
-                self._redirects.sent(name, now)
+                self._redirects.sent(name, source.key, now)
                 return source
         return None
 
@@ -338,22 +418,44 @@ class Desk:
         transfer = self.transfers.find(entry.file_name, entry.content) if entry else None
         return transfer if transfer is not None and transfer.fetches_itself else None
 
+    def listed(self, asked: Asked, etag: str | None) -> tuple[Content, Transfer | None] | None:
+        """Return what a peer would be relayed, and the transfer that brings it now, if one does."""
+        entry = self._relayed_entry(asked, etag)
+        return None if entry is None else (entry.content, self.coming_package(entry))
+
+    def coming_package(self, entry: Entry) -> Transfer | None:
+        """Return the transfer that brings a listed package already, whoever sends it."""
+        return self.transfers.find(entry.file_name, entry.content)
+
+    def told(self, asked: Asked, modified_since: str | None) -> Deferred[Told]:
+        """Return what a mirror says of a file without sending it."""
+        return defer.Deferred.fromCoroutine(self._told(asked, modified_since))
+
+    async def _told(self, asked: Asked, modified_since: str | None) -> Told:
+        await self._pacman.configured()
+        servers = self.servers(asked, self.entry(asked))
+        mirrors = self._mirrors(asked.file.text, servers, self.reactor.seconds())
+        return await ask_heads(self._mirror_agent, self.reactor, mirrors, modified_since)
+
     def _relayed_entry(self, asked: Asked, etag: str | None) -> Entry | None:
         """Return what is listed of a package that a peer asks for, if it may have it from here."""
         entry = self.entry(asked) if self.relays else None
+        if entry and self.privacy.keeps(entry.repository):
+            return None
         return entry if entry and etag in {None, f'"{entry.sha256.hex()}"'} else None
 
     def _begin_relay(self, asked: Asked, entry: Entry, asker: str) -> Transfer | None:
         """Fetch from the mirrors alone: a request is never passed on to another peer."""
-        begun_by = [transfer.begun_by for transfer in self.transfers if transfer.begun_by]
-        most = self.settings.peers.relays
-        # One asker leaves half of it to the others.
-        if len(begun_by) >= most or begun_by.count(asker) >= (most + 1) // 2:
+        if not self.relaying.admits(asker, self.settings.peers.relays):
             return None
         name = entry.file_name
-        chooser = self._chooser(name, self.servers(asked, entry), None)
-        transfer = self.transfers.join(Subject(name, entry.content), chooser)
-        transfer.begun_by = asker
+        servers = self.servers(asked, entry)
+        transfer = self.transfers.join(
+            Subject(name, entry.content),
+            self._chooser(name, servers, None),
+            self._mirrors_of(name, servers),
+        )
+        self.relaying.begin(transfer, asker)
         transfer.finished.wait().addBoth(lambda _: self._count_for_peers(transfer))
         return transfer
 
@@ -365,104 +467,19 @@ class Desk:
         name = asked.file.text
         servers = self.servers(asked, None)
         subject = Subject(name, modified_since=modified_since)
-        return self.transfers.alone(subject, self._chooser(name, servers, None))
-
-    def database(self, asked: Asked, modified_since: str | None) -> Deferred[Transfer]:
-        """Return the transfer that brings a database: from the mirrors, or as the operator lets."""
-        return defer.Deferred.fromCoroutine(self._database(asked, modified_since))
-
-    async def _database(self, asked: Asked, modified_since: str | None) -> Transfer:
-        # A node that has just started may not know its mirrors yet.
-        await self._pacman.configured()
-        if self.settings.databases != "lan":
-            return self.from_mirrors(asked, modified_since)
-        if asked.file.is_signature:
-            return self._databases_signature(asked, modified_since)
-        peers = await self._peers_databases(asked)
-        transfer = (
-            self._newest(asked, modified_since, peers)
-            if peers
-            else self.from_mirrors(asked, modified_since)
+        return self.transfers.alone(
+            subject, self._chooser(name, servers, None), self._mirrors_of(name, servers)
         )
-        key = _request_of(asked)
-        self._given.pop(key, None)
-        self._given[key] = transfer
-        if len(self._given) > MOST_GIVEN:
-            del self._given[next(iter(self._given))]
-        return transfer
 
-    def _newest(self, asked: Asked, modified_since: str | None, peers: Sequence[Dated]) -> Transfer:
-        """Return the transfer of a database that peers have too.
-
-        pacman ends with an error where a database is no such thing, or fails at it for good later,
-        and asks nobody else: so what a peer gives is looked through before pacman gets a byte.
-        """
-        name = asked.file.text
-        mirrors = self._mirrors(name, self.servers(asked, None), self.reactor.seconds())
-        order = order_for_database(mirrors, peers, _seconds(modified_since), time.time())
-        began = self.reactor.seconds()
-
-        def choose(tried: Sequence[Attempt]) -> Attempt | None:
-            since = max([began, *(attempt.heard for attempt in tried)])
-            waited = self.reactor.seconds() - since
-            asked_already = [attempt.source for attempt in tried]
-            for source in without_delay(order, waited):
-                if source not in asked_already:
-                    return Attempt(source, _limits(source))
-            return _once_more(mirrors, tried, waited)
-
-        subject = Subject(
-            name, modified_since=modified_since, find_problem=find_problem, most=LARGEST_FILE
-        )
-        return self.transfers.alone(subject, choose)
-
-    def _databases_signature(self, asked: Asked, modified_since: str | None) -> Transfer:
-        """Return the transfer of a database's signature: from who gave the database, nobody else.
-
-        pacman can do without most of them, but not with one that belongs to another database.
-        """
-        given = self._given.get(_request_of(asked))
-        source = given.source if given else None
-        if source is None or source.origin is not Origin.PEER:
-            return self.from_mirrors(asked, modified_since)
-        signature = replace(source, url=source.url + ".sig")
-
-        def choose(tried: Sequence[Attempt]) -> Attempt | None:
-            return None if tried else Attempt(signature, PEER_LIMITS)
-
-        subject = Subject(asked.file.text, modified_since=modified_since, most=LARGEST_SIGNATURE)
-        return self.transfers.alone(subject, choose)
-
-    async def _peers_databases(self, asked: Asked) -> list[Dated]:
-        """Ask a few peers at once how new theirs is; who does not answer soon has none."""
-        repository = asked.file.name
-        peers = [
-            peer
-            for peer in self._neighbourhood.sharing(repository)
-            if not self._standing.demoted(peer.node, self.reactor.seconds())
-        ]
-        digests = [dict(peer.databases)[repository] for peer in peers]
-        chosen = [peers[place] for place in sample_databases(digests, MOST_DATABASES)]
-        sources = [_database_source(peer, asked.file.text) for peer in chosen]
-        answers = await defer.DeferredList(
-            [defer.Deferred.fromCoroutine(self._dated(source)) for source in sources],
-            consumeErrors=True,
-        )
-        return [dated for good, dated in answers if good and dated is not None]
-
-    async def _dated(self, source: Source) -> Dated | None:
-        wanted = Wanted(source.url, source.label)
-        modified = await last_modified(
-            self.peer_agent, self.reactor, wanted, PEER_LIMITS.first_byte
-        )
-        seconds = _seconds(modified)
-        return None if seconds is None else Dated(source, seconds)
+    def database(self, asked: Asked, modified_since: str | None) -> Deferred[Transfer | bytes]:
+        return self._databases.transfer(asked, modified_since)
 
     def open_database(self, file_name: str) -> Any:
-        """Open this machine's own database for peers, where the operator shares them."""
-        if self.settings.databases != "lan":
-            raise StoreError(file_name, "databases are not shared here")
-        return open_database(self._pacman.configuration.sync_directory, file_name)
+        return self._databases.open(file_name)
+
+    def _databases_mirrors(self, asked: Asked) -> list[Source]:
+        servers = self.servers(asked, None)
+        return self._mirrors(asked.file.text, servers, self.reactor.seconds())
 
     # Whom to ask
 
@@ -470,21 +487,40 @@ class Desk:
         """Return the mirrors that may have a file, each complete but for the file's name."""
         configuration = self._pacman.configuration
         repository = asked.repository or (entry.repository if entry else "")
+        if asked.file.kind is Kind.NOTE:
+            places = (
+                (one.name, servers_for(configuration, one.name, ""))
+                for one in configuration.repositories
+            )
+            roots = (mirror_root(server, name) for name, servers in places for server in servers)
+            return tuple(dict.fromkeys(filter(None, roots)))
         if repository:
             return servers_for(configuration, repository, asked.architecture)
         every = (servers_for(configuration, one.name, "") for one in configuration.repositories)
         return tuple(dict.fromkeys(server for servers in every for server in servers))
 
+    def _mirrors_of(self, name: str, servers: Sequence[str]) -> Mirrors:
+        return lambda: self._mirrors(name, servers, self.reactor.seconds())
+
     def _chooser(
-        self, name: str, servers: Sequence[str], entry: Entry | None
-    ) -> Callable[[Sequence[Attempt]], Attempt | None]:
+        self, name: str, servers: Sequence[str], entry: Entry | None, *, relays: bool = True
+    ) -> Choose:
         began = self.reactor.seconds()
 
         def choose(tried: Sequence[Attempt]) -> Attempt | None:
             # Once bytes came, pacman's patience is as it was when the last one did.
             since = max([began, *(attempt.heard for attempt in tried)])
-            waited = self.reactor.seconds() - since
-            return self._next(name, servers, entry, tried, waited)
+            now = self.reactor.seconds()
+            failed = [one for one in tried if isinstance(one.failure, Contradicted)]
+            contradictions = sum(one.source.origin is Origin.PEER for one in failed)
+            order = self.candidates(
+                name,
+                servers,
+                entry,
+                relays=relays,
+                peers_last=peers_come_last(now - since, contradictions, now - began),
+            )
+            return self._next(name, servers, order, tried, now - since)
 
         return choose
 
@@ -492,21 +528,20 @@ class Desk:
         self,
         name: str,
         servers: Sequence[str],
-        entry: Entry | None,
+        order: Iterator[Source],
         tried: Sequence[Attempt],
         waited: float,
     ) -> Attempt | None:
         began = time.perf_counter()
-        asked = [attempt.source for attempt in tried]
-        left = (one for one in self.candidates(name, servers, entry) if one not in asked)
         now = self.reactor.seconds()
+        left = _left(order, tried)
         if name.endswith(".sig") and _missing(tried):
             # A signature that one mirror lacks is not waited for at another that may be dead.
             left = (one for one in left if not self._standing.demoted(one.key, now))
         source = next(left, None)
         self._ledger.look_ups.add(time.perf_counter() - began)
         if source is not None:
-            return Attempt(source, _limits(source))
+            return Attempt(source, _limits(source, waited))
         return _once_more(self._mirrors(name, servers, now), tried, waited)
 
     def order(self, name: str, servers: Sequence[str], entry: Entry | None) -> list[Source]:
@@ -514,14 +549,22 @@ class Desk:
         return list(self.candidates(name, servers, entry))
 
     def candidates(
-        self, name: str, servers: Sequence[str], entry: Entry | None
+        self,
+        name: str,
+        servers: Sequence[str],
+        entry: Entry | None,
+        *,
+        relays: bool = True,
+        peers_last: bool = False,
     ) -> Iterator[Source]:
         """Yield whom to ask for a file, one after the other; mostly the first one does.
 
-        Peers only for what is listed: holders, then owners, then the mirrors, then those holders
-        that failed lately.
+        Peers only for what is listed: holders, then owners (where it may be had through them), then
+        the mirrors, then those holders that failed lately.
         """
         now = self.reactor.seconds()
+        if peers_last:
+            yield from self._mirrors(name, servers, now)
         last: list[Source] = []
         if entry is not None:
             for source in self._holders(name, entry, now):
@@ -529,15 +572,17 @@ class Desk:
                     last.append(source)
                 else:
                     yield source
-            yield from self._owners(entry)
-        yield from self._mirrors(name, servers, now)
+            if relays:
+                yield from self._owners(entry)
+        if not peers_last:
+            yield from self._mirrors(name, servers, now)
         yield from last
 
     def _holders(self, name: str, entry: Entry, now: float) -> Iterator[Source]:
         peers = {
             peer.node: peer for peer in self._neighbourhood.holding(entry.file_name, entry.content)
         }
-        holders = [Holder(node, near=True) for node in peers]
+        holders = [Holder(node, near=True, key=peer.address) for node, peer in peers.items()]
         for holder in rank_holders(holders, name, self._standing, now):
             yield _peer_source(peers[holder.node], name)
 
@@ -548,7 +593,7 @@ class Desk:
         able = {
             peer.node: peer
             for peer in self._neighbourhood.able(entry.repository)
-            if not self._standing.demoted(peer.node, now)
+            if not self._standing.demoted(peer.address, now)
         }
         nodes = [*able, own] if self.relays else list(able)
         ranked = rank_owners(nodes, entry.file_name)
@@ -594,46 +639,73 @@ class Desk:
     ) -> bytes | None:
         """Return what a holder has for a signature, if pacman's keyring says that it is right."""
         now = self.reactor.seconds()
-        others = [one for one in self._holders(entry.file_name, entry, now) if one != source]
-        for holder in [source, *others[:2]]:
-            try:
-                signature = await self._small(holder, PEER_LIMITS)
-            except SourceError:
-                continue
-            verdict = await self._pacman_keyring().verify(transfer.incoming.fileno(), signature)
+        others = [
+            one for one in self._holders(entry.file_name, entry, now) if one.key != source.key
+        ]
+
+        async def ask(holder: Source) -> bytes:
+            signature = await self._small(holder, SMALL_LIMITS)
+            verdict = await self._pacman_keyring().verify(
+                transfer.incoming.fileno(), signature, peer=holder.label
+            )
             if verdict is Verdict.GOOD:
                 return signature
             if verdict is Verdict.BAD:
                 self.reporter.contradicted(entry.file_name + ".sig", [holder])
-        return None
+            raise Contradicted(holder.label, f"has no good signature of {entry.file_name}")
+
+        tries = [partial(ask, holder) for holder in (source, *others[:2])]
+        try:
+            return await first_good(self.reactor, tries, stagger=PEERS_STAGGER, patience=PEERS)
+        except SourceError:
+            return None
 
     async def _mirrors_signature(self, transfer: Transfer, entry: Entry) -> bytes | None:
-        """Return what the first mirror has that does not plainly belong to something else."""
+        """Return what a mirror has that does not plainly belong to something else.
+
+        None where those that answer have none: one that may be dead is not waited for then.
+        """
         name = entry.file_name
-        configuration = self._pacman.configuration
-        servers = servers_for(configuration, entry.repository, "")
-        failure: SourceError | None = None
-        for source in self._mirrors(name, servers, self.reactor.seconds()):
+        now = self.reactor.seconds()
+        mirrors = self._mirrors(
+            name, servers_for(self._pacman.configuration, entry.repository, ""), now
+        )
+        failures: list[SourceError] = []
+
+        async def ask(mirror: Source) -> bytes:
             try:
-                signature = await self._small(source, MIRROR_LIMITS)
+                signature = await self._small(mirror, SMALL_LIMITS)
                 verdict = await self._pacman_keyring().verify(transfer.incoming.fileno(), signature)
-                if verdict is not Verdict.BAD:
-                    return signature
-                failure = Contradicted(source.label, f"has a wrong signature of {name}")
-            except Refused as refused:
-                if refused.status != 404:  # noqa: PLR2004
-                    failure = refused
-            except SourceError as error:
-                failure = error
-        if failure is not None:
-            raise failure
-        return None
+                if verdict is Verdict.BAD:
+                    raise Contradicted(mirror.label, f"has a wrong signature of {name}")
+            except SourceError as failure:
+                failures.append(failure)
+                raise
+            return signature
+
+        alive = [one for one in mirrors if not self._standing.demoted(one.key, now)]
+        tries = [partial(ask, mirror) for mirror in alive or mirrors]
+        try:
+            return await first_good(
+                self.reactor,
+                tries,
+                stagger=stagger(len(tries)),
+                patience=SIGNATURE_PATIENCE,
+            )
+        except SourceError as failure:
+            if mirrors and len(failures) == len(tries) and all(map(_is_missing, failures)):
+                return None
+            raise next((one for one in failures if not _is_missing(one)), failure) from None
 
     async def _small(self, source: Source, limits: Limits) -> bytes:
         wanted = Wanted(source.url + ".sig", source.label)
-        data = await fetch_small(
-            self.agent(source), self.reactor, wanted, limits, LARGEST_SIGNATURE
-        )
+        try:
+            data = await fetch_small(
+                self.agent(source), self.reactor, wanted, limits, LARGEST_SIGNATURE
+            )
+        except Refused as refused:
+            self.reporter.refused(source, refused)
+            raise
         self.traffic.take(source.came, len(data))
         return data
 
@@ -652,6 +724,7 @@ class Desk:
 
     async def stop(self) -> None:
         self.transfers.stop()
+        self.relaying.stop()
         await self._peer_pool.closeCachedConnections()
         await self._mirror_pool.closeCachedConnections()
 
@@ -661,41 +734,33 @@ def _once_more(
 ) -> Attempt | None:
     """Return a mirror that was slow, to be asked again with more patience, if there is time."""
     asked = [attempt.source for attempt in tried]
-    patience = min(PATIENT_FIRST_BYTE, PACMAN_PATIENCE - waited)
+    patience = PACMAN - waited
     slow = {one.source for one in tried if isinstance(one.failure, (Stalled, Broken))}
-    again = [one for one in mirrors if one in slow and asked.count(one) < MOST_TRIES]
+    active = {attempt.source for attempt in tried if attempt.failure is None}
+    again = [
+        one
+        for one in mirrors
+        if one in slow and one not in active and asked.count(one) < MOST_TRIES
+    ]
     if again and patience > 1:
         source = min(again, key=asked.count)
-        return Attempt(source, Limits(first_byte=patience, stall=PATIENT_STALL))
+        return Attempt(source, _limits(source, waited))
     return None
 
 
 def _missing(tried: Sequence[Attempt]) -> bool:
     """Return whether a source answered that it has no such file."""
-    refusals = [one.failure for one in tried if isinstance(one.failure, Refused)]
-    return any(refused.status == 404 for refused in refusals)  # noqa: PLR2004
+    return any(_is_missing(one.failure) for one in tried)
+
+
+def _is_missing(failure: SourceError | None) -> bool:
+    return isinstance(failure, Refused) and failure.status == 404  # noqa: PLR2004
 
 
 def _peer_source(peer: Peer, file_name: str) -> Source:
     place = f"{literal_host(peer.address)}:{peer.port}"
-    return Source(Origin.PEER, peer.node, peer.address, f"http://{place}/pkg/{escape(file_name)}")
-
-
-def _database_source(peer: Peer, file_name: str) -> Source:
-    place = f"{literal_host(peer.address)}:{peer.port}"
-    return Source(Origin.PEER, peer.node, peer.address, f"http://{place}/db/{escape(file_name)}")
-
-
-def _request_of(asked: Asked) -> tuple[str, str, str]:
-    return asked.repository, asked.architecture, asked.file.subject
-
-
-def _seconds(date: str | None) -> float | None:
-    """Return an HTTP date as seconds since 1970, None where it is none."""
-    try:
-        return parsedate_to_datetime(date).timestamp() if date else None
-    except ValueError:
-        return None
+    url = f"http://{place}/pkg/{escape(file_name)}"
+    return Source(Origin.PEER, peer.address, peer.address, url, node=peer.node)
 
 
 def _owner_source(peer: Peer, entry: Entry) -> Source:
@@ -703,19 +768,39 @@ def _owner_source(peer: Peer, entry: Entry) -> Source:
     # The architecture only matters to nodes whose mirrors are not resolved by pacman.conf.
     architecture = _architecture(entry.file_name)
     path = f"/relay/{entry.repository}/{architecture}/{escape(entry.file_name)}"
-    return Source(Origin.PEER, peer.node, peer.address, f"http://{place}{path}", relayed=True)
+    url = f"http://{place}{path}"
+    return Source(Origin.PEER, peer.address, peer.address, url, relayed=True, node=peer.node)
 
 
-def _limits(source: Source) -> Limits:
-    if source.relayed:
-        return RELAY_LIMITS
-    return PEER_LIMITS if source.origin is Origin.PEER else MIRROR_LIMITS
+def _limits(source: Source, waited: float) -> Limits:
+    """Return how long a source may take that nobody can better; ``waited`` is pacman's already."""
+    if source.only_if_cached:
+        return LOOK_LIMITS
+    limits = PEER_LIMITS if source.origin is Origin.PEER else MIRROR_LIMITS
+    return replace(limits, first_byte=max(1.0, limits.first_byte - waited))
+
+
+def _left(order: Iterator[Source], tried: Sequence[Attempt]) -> Iterator[Source]:
+    """Leave out who was asked, and who is being asked: by address, and not too many peers."""
+    asked = {_asked_as(attempt.source) for attempt in tried}
+    active = {attempt.source.key for attempt in tried if attempt.failure is None}
+    peers = sum(attempt.source.origin is Origin.PEER for attempt in tried)
+    for source in order:
+        if _asked_as(source) in asked or source.key in active:
+            continue
+        if source.origin is Origin.PEER and peers >= MOST_PEERS:
+            continue
+        yield source
+
+
+def _asked_as(source: Source) -> tuple[str, bool, bool]:
+    return source.key, source.relayed, source.only_if_cached
 
 
 def _mirror_source(server: str, file_name: str) -> Source:
     place = network_location(server)
     url = f"{server.rstrip('/')}/{escape(file_name)}"
-    return Source(Origin.MIRROR, place, place.rpartition("@")[2], url)
+    return Source(Origin.MIRROR, place, place, url)
 
 
 def _architecture(file_name: str) -> str:

@@ -164,11 +164,15 @@ class Unreachable(SourceError):  # noqa: N818 - a fact about the source, read as
 
 
 class Refused(SourceError):  # noqa: N818
-    """An HTTP answer that is not the file asked for."""
+    """An HTTP answer that is not the file asked for.
 
-    def __init__(self, source: str, status: int) -> None:
+    ``retry_after`` is for how many seconds the source asked to be left alone, None if it did not.
+    """
+
+    def __init__(self, source: str, status: int, retry_after: float | None = None) -> None:
         super().__init__(source, f"answered {status}")
         self.status = status
+        self.retry_after = retry_after
 
 
 class Stalled(SourceError):  # noqa: N818

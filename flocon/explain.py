@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet import defer, task
 from twisted.internet.threads import deferToThreadPool
 
+from flocon.core.addresses import shown
 from flocon.core.names import Asked, FileName, Kind, parse_file_name
-from flocon.core.privacy import without_any_passwords, without_passwords
+from flocon.core.secrecy import without_any_passwords
 from flocon.core.sources import Origin, Source
 from flocon.core.versions import version_key
 from flocon.errors import Refused, SourceError
 from flocon.host.interfaces import look_at_links
 from flocon.net.fetch import Limits, Wanted, fetch_small, last_modified, literal_host
-from flocon.net.knock import read_knock
+from flocon.net.knock import clock_off, read_knock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
@@ -242,7 +243,7 @@ class Explainer:
     def _candidate(self, source: Source, entry: Entry | None) -> dict[str, Any]:
         now = self._reactor.seconds()
         failing = self._standing.demoted(source.key, now)
-        peer = self._presence.peer(source.key) if source.origin is Origin.PEER else None
+        peer = self._presence.peer(source.node) if source.origin is Origin.PEER else None
         role = "mirror"
         if source.origin is Origin.PEER:
             role = "owner" if source.relayed else "holder"
@@ -251,7 +252,7 @@ class Explainer:
             "role": role,
             "name": peer.name if peer else "",
             "address": source.label,
-            "url": without_passwords(source.url),
+            "url": shown(source.url),
             "failing": failing,
             "bytes_per_second": round(self._standing.throughput(source.key)),
             "active": self._standing.active(source.key),
@@ -266,7 +267,7 @@ class Explainer:
         others: Mapping[tuple[str, Content], Sequence[str]],
     ) -> list[dict[str, Any]]:
         """Tell of each peer that could have been meant, and why it is not asked."""
-        asked = {source.key for source in order}
+        asked = {source.node for source in order}
         holding = {
             node: content
             for (file, content), nodes in others.items()
@@ -290,7 +291,7 @@ class Explainer:
             return "holds other bytes under this name than the sync database lists"
         if not any(one.node == peer.node for one in self._neighbourhood.able(entry.repository)):
             return f"does not hold it, and does not fetch [{entry.repository}] for others"
-        if self._standing.demoted(peer.node, self._reactor.seconds()):
+        if self._standing.demoted(peer.address, self._reactor.seconds()):
             return "does not hold it, and failed lately"
         return "does not hold it, and comes behind this node as the one to fetch it"
 
@@ -417,8 +418,7 @@ class Explainer:
             return {**told, "problem": str(error)[:200]}
         if knocked is None:
             return {**told, "problem": "does not answer knocks"}
-        # Its clock was read somewhere between question and answer.
-        off = knocked.time - min(max(knocked.time, began), time.time())
+        off = clock_off(knocked, began, time.time())
         return {
             **told,
             "port": knocked.port,

@@ -12,15 +12,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
-from twisted.internet.threads import deferToThreadPool
 
 from flocon.core.figures import Figures
 from flocon.core.names import Kind, parse_file_name
 from flocon.core.receipts import Receipts
 from flocon.core.recent import Recent
-from flocon.core.savings import Day, load
+from flocon.core.savings import Day, is_sound, load
 from flocon.core.spans import Spans
-from flocon.host.remember import recall, remember
+from flocon.host.remember import Notebook, recall
 from flocon.log import logger
 
 if TYPE_CHECKING:
@@ -64,11 +63,11 @@ class Ledger(Service):
 
     def __init__(self, reactor: Any, file: Path) -> None:
         self._reactor = reactor
-        self._file = file
         self.recent = Recent()
         self.receipts = Receipts()
-        remembered = recall(file)
+        remembered = recall(file, is_sound)
         self.savings = load(remembered)
+        self._notes = Notebook(reactor, file)
         #: Files fetched ahead that pacman has not asked for yet, the oldest first.
         self._ahead = OrderedDict.fromkeys(_names(remembered))
         self._used: set[str] = set()
@@ -165,11 +164,7 @@ class Ledger(Service):
 
     def _write(self) -> Deferred[Any]:
         self._writing = None
-        threads = self._reactor.getThreadPool()
-        value = self.savings.dump() | {"ahead": list(self._ahead)}
-        return deferToThreadPool(self._reactor, threads, remember, self._file, value).addErrback(
-            lambda failure: self._log.failure("remembering what was saved failed", failure)
-        )
+        return self._notes.write(self.savings.dump() | {"ahead": list(self._ahead)})
 
     def stopService(self) -> Deferred[Any] | None:
         super().stopService()

@@ -20,6 +20,8 @@ from urllib.parse import urlsplit
 from twisted.internet.endpoints import quoteStringArgument
 from twisted.python import usage
 
+from flocon.core.names import is_repository
+from flocon.core.proxies import ENVIRONMENT, parse_proxy
 from flocon.errors import ConfigurationError
 
 LAN_PORT = 19432
@@ -35,6 +37,8 @@ DEFAULT_LOOPBACK = (
 )
 #: The scope in an IPv6 multicast address (RFC 4291, 2.7).
 LINK_LOCAL = 2
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_-]+)*")
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -64,11 +68,16 @@ class Peers:
     """What is done for peers.
 
     ``relays`` files are fetched at once for them; ``bandwidth`` is in bytes per second to all of
-    them together, 0 for no bound.
+    them together, 0 for no bound. ``networks`` may ask beside those of this machine's own links.
+    Nothing is told of ``private`` repositories. ``relayed_per_day`` bytes are fetched for one of
+    them in a day, and four times as many for all; 0 for no bound.
     """
 
     relays: int = 16
     bandwidth: int = 0
+    networks: tuple[Network, ...] = ()
+    relayed_per_day: int = 16 << 30
+    private: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +89,14 @@ class Settings:
     pacman_conf: Path = DEFAULT_PACMAN_CONF
     lan: str = DEFAULT_LAN
     loopback: tuple[str, ...] = DEFAULT_LOOPBACK
+    #: Networks that may ask on the loopback face as this machine does: containers, mostly.
+    loopback_clients: tuple[Network, ...] = ()
+    #: Further names by which this machine is asked for, on both faces.
+    names: tuple[str, ...] = ()
     #: Mirrors of a machine without pacman, as ``Server`` values with $repo and $arch.
     mirrors: tuple[str, ...] = ()
+    #: The proxy for mirrors; empty for none, or what ``core.proxies`` calls ENVIRONMENT.
+    proxy: str = field(default=ENVIRONMENT, repr=False)
     debug: bool = False
     #: Whether this node fetches from its mirrors for others; not on a metered link.
     relay: bool = True
@@ -245,6 +260,31 @@ def _host_name(value: Any, where: str, key: str) -> str:
     return text
 
 
+def _asked_name(value: Any, where: str, key: str) -> str:
+    text = _text(value, where, key)
+    if len(text) > 253 or not _HOST_NAME.fullmatch(text):  # noqa: PLR2004 - DNS's own bound
+        remedy = "write it without a port, like cache.example.org"
+        raise _refuse(where, key, f"{text!r} is not a host's name", remedy)
+    return text
+
+
+def _repository(value: Any, where: str, key: str) -> str:
+    text = _text(value, where, key)
+    if not is_repository(text):
+        remedy = "write it as in pacman.conf, without the brackets"
+        raise _refuse(where, key, f"{text!r} is not a repository's name", remedy)
+    return text
+
+
+def _network(value: Any, where: str, key: str) -> Network:
+    text = _text(value, where, key)
+    try:
+        return ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        remedy = "write it like 10.8.0.0/16 or fd00::/8"
+        raise _refuse(where, key, f"{text!r} is not a network", remedy) from None
+
+
 def _flag(value: Any, where: str, key: str) -> bool:
     if not isinstance(value, bool):
         raise _refuse(where, key, f"is {value!r}", "write true or false")
@@ -307,7 +347,24 @@ def _mirror(value: Any, where: str, key: str) -> str:
         usable = False
     if not usable or not text.isascii() or " " in text:
         remedy = "write it as pacman does: https://HOST/PATH/$repo/os/$arch"
-        raise _refuse(where, key, f"{text!r} is not a mirror's address", remedy)
+        raise _refuse(where, key, f"{_bare(text)!r} is not a mirror's address", remedy)
+    return text
+
+
+def _bare(text: str) -> str:
+    """Return an address that is none without the password that may be in it."""
+    return text.rpartition("@")[2]
+
+
+def _proxy(value: Any, where: str, key: str) -> str:
+    if value in {"", ENVIRONMENT}:
+        return str(value)
+    text = _text(value, where, key)
+    try:
+        parse_proxy(text)
+    except ValueError:
+        remedy = 'write "http://[USER:PASSWORD@]HOST:PORT", "" for none, or "environment"'
+        raise _refuse(where, key, f"{_bare(text)!r} is no http proxy", remedy) from None
     return text
 
 
@@ -345,14 +402,23 @@ _KEYS: Mapping[str, Any] = {
     "pacman_conf": _absolute,
     "lan": _endpoint,
     "loopback": _list(_endpoint),
+    "loopback_clients": _list(_network),
+    "names": _list(_asked_name),
     "mirrors": _list(_mirror),
+    "proxy": _proxy,
     "debug": _flag,
     "relay": _flag,
     "prefetch": _flag,
     "databases": _one_of("mirror", "lan"),
     "transfer": _one_of("relay", "redirect"),
     "control": _text,
-    "peers": {"relays": _number(0, 1024, int), "bandwidth": _size},
+    "peers": {
+        "relays": _number(0, 1024, int),
+        "bandwidth": _size,
+        "networks": _list(_network),
+        "relayed_per_day": _size,
+        "private": _list(_repository),
+    },
     "store": {"path": _absolute, "max_size": _size},
     "presence": {
         "group": _group(4),

@@ -7,10 +7,12 @@ Children of a MultiService stop in reverse order, so presence comes last and its
 from __future__ import annotations
 
 import gc
+import os
 import platform
 import random
 import secrets
 import signal
+import socket
 import time
 from collections import Counter
 from dataclasses import fields, replace
@@ -21,37 +23,48 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import MultiService, Service
 from twisted.internet import defer
-from twisted.internet.endpoints import quoteStringArgument, serverFromString
-from twisted.internet.error import CannotListenError
+from twisted.internet.endpoints import quoteStringArgument
 from twisted.internet.threads import deferToThreadPool
 
 from flocon import __version__
 from flocon.core import whom
+from flocon.core.database_origins import DatabaseOrigins
+from flocon.core.database_origins import load as load_origins
 from flocon.core.names import Asked, parse_file_name
 from flocon.core.presence import Identity, Presence
-from flocon.core.quarantine import Quarantine
+from flocon.core.quarantine import Quarantine, is_sound
 from flocon.core.quarantine import load as load_records
+from flocon.core.shares import ENOUGH, share_out
 from flocon.core.sources import FOR_US
 from flocon.core.standing import Standing
 from flocon.core.traffic import Traffic
 from flocon.core.units import time_text
+from flocon.core.visitors import Admission, lan_names, loopback_names
+from flocon.database_sources import DATABASES_FILE
 from flocon.desk import PEER_CONNECT, Desk
 from flocon.errors import ConfigurationError, NotHeld, StoreError, UnknownPeer
 from flocon.explain import Explainer
 from flocon.health import Health
 from flocon.host import journal
 from flocon.host.cache import Cache
+from flocon.host.claim import foreign
+from flocon.host.clock import steady_clock
 from flocon.host.identity import node_identity
 from flocon.host.interfaces import InterfaceWatch, impossible, look_at_links
+from flocon.host.limits import open_files, raise_open_files
 from flocon.host.memory import share_memory
 from flocon.host.metered import MeteredWatch
 from flocon.host.pacman import PacmanWatch
-from flocon.host.remember import recall, remember
+from flocon.host.ports import Ports, inherited_sockets
+from flocon.host.remember import Notebook, recall
 from flocon.host.signals import Signals
+from flocon.host.store import Store
 from flocon.host.systemd import Supervision
 from flocon.host.upgrades import pending_upgrades
+from flocon.host.users import Users
 from flocon.ledger import HERE, Ledger
 from flocon.log import logger, show_debug
+from flocon.net.accepting import Accepting
 from flocon.net.control import Control
 from flocon.net.fetch import (
     peer_agent,
@@ -80,7 +93,9 @@ if TYPE_CHECKING:
     from flocon.core.peers import Peer
     from flocon.core.sources import Source
     from flocon.core.syncdb import Entry, Listing
+    from flocon.errors import FloconError
     from flocon.host.pacman import PacmanConfiguration
+    from flocon.host.ports import Inherited
     from flocon.net.transfer import Transfer
     from flocon.options import Settings
 
@@ -88,13 +103,17 @@ __all__ = ["Node", "Options", "makeService"]
 
 #: Settings that SIGHUP changes; the others need a restart.
 LIVE = ("debug", "relay", "prefetch", "databases", "transfer", "peers")
-#: Connections to the LAN face in all and of one address; pacman's five files and a spare or two.
-MOST_LAN_CONNECTIONS = 1_024
-MOST_LAN_PER_ADDRESS = 32
-MOST_LOOPBACK_CONNECTIONS = 512
 MOST_CONTROL_CONNECTIONS = 16
 #: Transfers told of, one by one, in ``/status.json``.
 MOST_MOVING = 200
+
+
+class CannotStart(SystemExit, Exception):  # noqa: N818 - what happened
+    """Ends twistd with a sentence and status 1.
+
+    twistd tells the one who waits for its daemon of Exceptions only, and shows no traceback of a
+    SystemExit: this is both.
+    """
 
 
 class Node(MultiService):
@@ -109,34 +128,44 @@ class Node(MultiService):
         reactor: Any,
         settings: Settings,
         reread: Callable[[], Settings] | None = None,
+        inherited: Sequence[Inherited] = (),
     ) -> None:
-        """``reread`` gives the settings as they are now, for SIGHUP; raises ConfigurationError."""
+        """``reread`` gives the settings as they are now, for SIGHUP; raises ConfigurationError.
+
+        ``inherited`` are the sockets that systemd holds for this node.
+        """
         super().__init__()
+        self._listening = Ports(reactor, inherited)
         self._reread = reread or (lambda: settings)
         _set_debug(settings.debug)
         if nowhere := impossible(settings.presence.interfaces):
             problem = f"{nowhere[0]!r} can be neither an interface nor an address"
             remedy = "write a name or an address that 'ip address' shows"
-            raise SystemExit(str(ConfigurationError("flocon: --interface", problem, remedy)))
+            raise CannotStart(str(ConfigurationError("flocon: --interface", problem, remedy)))
         self._reactor = reactor
         self._settings = settings
         self._started = 0.0
         self._ports: list[Any] = []
+        _demand_own(settings.store.path)
         self._identity = Identity(
             node_identity(settings.store.path, settings.name), secrets.token_hex(4), settings.name
         )
         self.traffic = Traffic()
         self.ledger = Ledger(reactor, settings.store.path / "savings.json")
         self._standing = Standing()
-        self._quarantine_file = settings.store.path / "quarantine.json"
-        self.quarantine = Quarantine(load_records(recall(self._quarantine_file)))
+        quarantine_file = settings.store.path / "quarantine.json"
+        remembered = recall(quarantine_file, is_sound)
+        self.quarantine = Quarantine(load_records(remembered, time.time()))
+        self._quarantine_notes = Notebook(reactor, quarantine_file)
+        origins = DatabaseOrigins(load_origins(recall(settings.store.path / DATABASES_FILE)))
         self._pacman = PacmanWatch(
             reactor,
             settings.pacman_conf,
             self._configuration_changed,
             self._listing_changed,
-            own_ports=frozenset(_ports_of(settings.loopback)),
+            own_ports=frozenset([*_ports_of(settings.loopback), *(one.port for one in inherited)]),
             mirrors=settings.mirrors,
+            is_peers=origins.is_peers,
         )
         self._cache = Cache(
             reactor,
@@ -145,6 +174,7 @@ class Node(MultiService):
             listed=self._listed,
             signature_needed=self._signature_needed,
             changed=self._inventory_changed,
+            offered=self._may_offer,
         )
         self._presence = Presence(
             self._identity,
@@ -175,6 +205,7 @@ class Node(MultiService):
             traffic=self.traffic,
             ledger=self.ledger,
             offence=self._offence,
+            origins=origins,
         )
         self.desk.status = self.status
         self.ledger.changed = self._account
@@ -186,6 +217,7 @@ class Node(MultiService):
             port=settings.presence.port,
             on_event=self.neighbourhood.event,
         )
+        self.neighbourhood.wake = self._multicast.wake
         self._interfaces = InterfaceWatch(
             reactor, settings.presence.interfaces, self._links_changed
         )
@@ -199,12 +231,18 @@ class Node(MultiService):
                 databases=self._database_times,
                 default_port=LAN_PORT,
             ),
+            lan_names(settings.name, (*settings.names, socket.gethostname())),
         )
+        shares = share_out(open_files())
+        self._users = Users()
+        self._admission = Admission(settings.peers.networks)
         self._lan = Site(
             reactor,
             self._lan_face,
-            most_connections=MOST_LAN_CONNECTIONS,
-            most_per_address=MOST_LAN_PER_ADDRESS,
+            most_connections=shares.lan,
+            most_per_address=shares.lan_per_address,
+            most_per_network=shares.lan_per_network,
+            admits=self._admission.admits,
         )
         self._explainer = Explainer(
             reactor,
@@ -231,12 +269,21 @@ class Node(MultiService):
             search=self._explainer.search,
             figures=self._figures,
         )
-        loopback = Loopback(self.desk, self._explainer.questions, self.ledger, pages)
+        loopback = Loopback(
+            self.desk,
+            self._explainer.questions,
+            self.ledger,
+            pages,
+            names=loopback_names((*settings.names, *_hosts_of(settings.loopback))),
+            admission=Admission(settings.loopback_clients),
+        )
         self.ledger.busy = lambda: loopback.running
         self._loopback = Site(
             reactor,
             loopback,
-            most_connections=MOST_LOOPBACK_CONNECTIONS,
+            most_connections=shares.loopback,
+            most_per_user=shares.loopback_per_user,
+            user_of=self._users.user_of,
         )
         self._prefetch = Prefetch(
             reactor,
@@ -272,24 +319,40 @@ class Node(MultiService):
         for part in parts:
             part.setServiceParent(self)
 
+    def rehearse(self, *, store: bool) -> None:
+        """End with a sentence where starting would fail; nothing is kept of what is tried.
+
+        With ``store`` its folder is tried too, by this user.
+        """
+        try:
+            self._listening.rehearse(*self._lan_endpoints())
+            self._listening.rehearse(*self._loopback_endpoints())
+            if store:
+                _try_store(self._settings)
+        except (ConfigurationError, StoreError) as error:
+            raise _cannot_start(error) from None
+
     def privilegedStartService(self) -> None:
         """Take the ports, before twistd gives up root's rights; end at once where one is taken."""
-        self._listen([self._settings.lan], self._lan, "--lan")
-        self._listen(self._settings.loopback, self._loopback, "--loopback")
+        try:
+            for (endpoints, option), site in (
+                (self._lan_endpoints(), self._lan),
+                (self._loopback_endpoints(), self._loopback),
+            ):
+                ports = self._listening.listen(endpoints, site, option)
+                for port in ports:
+                    Accepting(self._reactor, site.counters).watch(port)
+                self._ports += ports
+        except ConfigurationError as error:
+            raise _cannot_start(error) from None
+        self._listening.tell_unused()
         super().privilegedStartService()
 
-    def _listen(self, endpoints: Sequence[str], site: Site, option: str) -> None:
-        problems = []
-        for endpoint in endpoints:
-            for description in _alternatives(endpoint):
-                try:
-                    self._ports.append(_listen_now(self._reactor, description, site))
-                    break
-                except (CannotListenError, OSError, ValueError) as error:
-                    problems.append(f"{description}: {error}")
-        if not any(port.factory is site for port in self._ports if hasattr(port, "factory")):
-            remedy = f"stop what uses it, or choose another with {option}"
-            raise SystemExit(str(ConfigurationError("flocon", "; ".join(problems), remedy)))
+    def _lan_endpoints(self) -> tuple[list[list[str]], str]:
+        return [_alternatives(self._settings.lan)], "--lan"
+
+    def _loopback_endpoints(self) -> tuple[list[list[str]], str]:
+        return [[endpoint] for endpoint in self._settings.loopback], "--loopback"
 
     def startService(self) -> None:
         self._started = self._reactor.seconds()
@@ -300,7 +363,7 @@ class Node(MultiService):
         try:
             super().startService()
         except StoreError as error:
-            raise SystemExit(f"flocon: {error}") from None
+            raise _cannot_start(error) from None
         for name in look_at_links(self._settings.presence.interfaces)["missing"]:
             self._log.warn(
                 "there is no interface {name} now; the node waits for it, and is not heard"
@@ -326,6 +389,7 @@ class Node(MultiService):
         return frozenset(abilities)
 
     def _links_changed(self, links: list[Link]) -> None:
+        self._admission.links = tuple(links)
         self._multicast.set_links(links)
         self._metered.link_changed()
 
@@ -354,8 +418,10 @@ class Node(MultiService):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             description = f"unix:{quoteStringArgument(str(path))}:mode=660"
-            self._control_port = _listen_now(self._reactor, description, self._control)
-        except (CannotListenError, OSError) as error:
+            (self._control_port,) = self._listening.listen(
+                [[description]], self._control, "control"
+            )
+        except (ConfigurationError, OSError) as error:
             self._log.warn(
                 "no control socket: {error}; flocon ban, pardon, rejoin and prefetch need one",
                 error=error,
@@ -369,7 +435,8 @@ class Node(MultiService):
         ]
 
     def _database_times(self) -> dict[str, float]:
-        return self._explainer.database_times()
+        times = self._explainer.database_times()
+        return {name: time for name, time in times.items() if not self.desk.privacy.keeps(name)}
 
     def _lan_port(self) -> int:
         for port in self._ports:
@@ -391,6 +458,7 @@ class Node(MultiService):
             await defer.maybeDeferred(port.stopListening)
         self._ports.clear()
         self._lan_face.close()
+        self._users.close()
         self.neighbourhood.stop()
         self._health.stop()
         await self.desk.stop()
@@ -410,9 +478,14 @@ class Node(MultiService):
     def _listing_changed(self, listing: Listing) -> None:
         self._cache.listing_changed()
         self.desk.able_since = self._reactor.seconds()
-        self._presence.update(self._reactor.seconds(), databases=listing.digests()[:32])
-        self._multicast.wake()
+        self._announce(listing)
         self._prefetch_or_rest()
+
+    def _announce(self, listing: Listing) -> None:
+        """Tell the LAN which databases this machine has, but for private ones."""
+        told = [one for one in listing.digests() if not self.desk.privacy.keeps(one[0])]
+        self._presence.update(self._reactor.seconds(), databases=tuple(told[:32]))
+        self._multicast.wake()
 
     async def _upgrades(self) -> list[Entry]:
         """Return what pacman would upgrade and this machine does not hold yet."""
@@ -441,6 +514,9 @@ class Node(MultiService):
 
     def _listed(self, file_name: str) -> Sequence[Entry]:
         return self._pacman.listing.find(file_name)
+
+    def _may_offer(self, file_name: str, content: Content) -> bool:
+        return self.desk.privacy.allows(file_name, content)
 
     def _is_listed(self, file_name: str, content: Content) -> bool:
         return any(entry.content == content for entry in self._listed(file_name))
@@ -479,6 +555,12 @@ class Node(MultiService):
             name: getattr(settings, name) for name in LIVE
         }
         self._settings = self.desk.settings = replace(old, **fixed)
+        self._admission.networks = settings.peers.networks
+        if settings.peers.private != old.peers.private:
+            self.desk.privacy.repositories = frozenset(settings.peers.private)
+            self._cache.listing_changed()
+            self._announce(self._pacman.listing)
+        self.desk.relaying.relays.a_day = settings.peers.relayed_per_day
         _set_debug(settings.debug)
         self._set_relays(self._may_relay())
         if settings.prefetch != old.prefetch:
@@ -499,7 +581,7 @@ class Node(MultiService):
         return self.quarantine.record(peer.node, peer.address, time.time()) is not None
 
     def _offence(self, source: Source, why: str) -> None:
-        record = self.quarantine.offence(source.key, source.label, time.time(), why)
+        record = self.quarantine.offence(source.node, source.label, time.time(), why)
         self._log.warn(
             "{address} is in quarantine for {term}: {why}",
             address=source.label,
@@ -509,10 +591,7 @@ class Node(MultiService):
         self._remember_quarantine()
 
     def _remember_quarantine(self) -> None:
-        threads = self._reactor.getThreadPool()
-        deferToThreadPool(
-            self._reactor, threads, remember, self._quarantine_file, self.quarantine.dump()
-        ).addErrback(lambda failure: self._log.failure("remembering failed", failure))
+        self._quarantine_notes.write(self.quarantine.dump())
 
     def ban(self, peer: str) -> str:
         """Never ask ``peer`` (node id, address or name) again; return whom that hit.
@@ -622,6 +701,11 @@ class Node(MultiService):
                 }
                 for record in self.quarantine.all(time.time())
             ],
+            "relays": {
+                "running": len(self.desk.relaying.relays),
+                "fetched_bytes": self.desk.relaying.relays.fetched_bytes,
+                "wasted_bytes": self.desk.relaying.relays.wasted_bytes,
+            },
             "answers": dict(traffic.answers),
             "transfers": len(list(self.desk.transfers)),
             "moving": [
@@ -683,12 +767,15 @@ class Node(MultiService):
 
     def _figures(self) -> Figures:
         """Return what ``/metrics`` says."""
-        return self.ledger.figures(self.status(), self._lan_face.counters + self._lan.counters)
+        return self.ledger.figures(
+            self.status(),
+            self._lan_face.counters + self._lan.counters + self.desk.relaying.relays.counters,
+        )
 
     def _peer_status(self, peer: Peer, now: float) -> dict[str, Any]:
         record = self.quarantine.record(peer.node, peer.address, time.time())
         replica = self.neighbourhood.holders.replica(peer.node)
-        demoted = self._standing.demoted(peer.node, now)
+        demoted = self._standing.demoted(peer.address, now)
         return {
             "node": peer.node,
             "name": peer.name,
@@ -708,7 +795,56 @@ def makeService(options: Options) -> Node:
     from twisted.internet import reactor  # noqa: PLC0415 - twistd installs it first
 
     share_memory()
-    return Node(reactor, options.settings, lambda: load(options.given))
+    steady_clock(reactor)
+    raise_open_files(ENOUGH)
+    inherited = inherited_sockets(os.environ, os.getpid())
+    node = Node(reactor, options.settings, lambda: load(options.given), inherited)
+    twistd: Mapping[str, Any] = options.parent if options.parent is not None else {}
+    daemon = "nodaemon" in twistd and not (twistd["nodaemon"] or twistd["debug"])
+    if daemon:
+        _try_files(twistd)
+    # As another user, only that user can say.
+    node.rehearse(store=daemon and twistd["uid"] is None)
+    return node
+
+
+def _try_files(twistd: Mapping[str, Any]) -> None:
+    """End with a sentence where twistd, becoming a daemon, would fail to write its own files."""
+    own_log = not (twistd["syslog"] or twistd["logger"])
+    files = {
+        "--logfile": Path(twistd["logfile"] or "twistd.log") if own_log else None,
+        "--pidfile": Path(twistd["rundir"], twistd["pidfile"]) if twistd["pidfile"] else None,
+    }
+    for option, file in files.items():
+        place = file if file is None or file.exists() else file.parent
+        if place is not None and not os.access(place, os.W_OK):
+            problem = f"{file} cannot be written"
+            remedy = f"start in a folder of your own, or name another file: twistd {option} FILE"
+            raise _cannot_start(ConfigurationError("twistd", problem, remedy))
+
+
+def _try_store(settings: Settings) -> None:
+    """Raise StoreError where the store cannot be written, or another node has it."""
+    store = Store(settings.store.path, settings.store.max_size)
+    store.open()
+    problem = store.problem
+    store.close()
+    if problem:
+        place, _, reason = problem.rpartition(": ")
+        raise StoreError(place, f"{reason}; name a folder that this user can write with --store")
+
+
+def _cannot_start(error: FloconError) -> CannotStart:
+    sentence = str(error)
+    named = sentence.startswith(("flocon", "twistd"))
+    return CannotStart(sentence if named else f"flocon: {sentence}")
+
+
+def _demand_own(store: Path) -> None:
+    """End, before anything is written, where somebody else's things lie at the store's place."""
+    refusal = foreign(store)
+    if refusal is not None:
+        raise SystemExit(f"flocon: {refusal}")
 
 
 def _moving(transfer: Transfer, now: float) -> dict[str, Any]:
@@ -747,20 +883,19 @@ def _set_debug(shown: bool) -> None:
     journal.show_debug(shown)
 
 
-def _listen_now(reactor: Any, description: str, site: Site) -> Any:
-    """Return the port of an endpoint; those of servers are ready at once, or fail at once."""
-    results: list[Any] = []
-    serverFromString(reactor, description).listen(site).addBoth(results.append)
-    if not results:
-        raise ValueError("is not an endpoint that can be listened on at once")
-    if hasattr(results[0], "raiseException"):
-        results[0].raiseException()
-    return results[0]
-
-
 def _alternatives(endpoint: str) -> list[str]:
     """Return what to listen on instead where the machine has no IPv6."""
     return [endpoint, f"tcp:{LAN_PORT}"] if endpoint == DEFAULT_LAN else [endpoint]
+
+
+def _hosts_of(endpoints: Sequence[str]) -> list[str]:
+    """Return the addresses and names of interfaces that endpoint descriptions give."""
+    hosts = []
+    for endpoint in endpoints:
+        # A colon within a value is escaped.
+        parts = endpoint.replace("\\:", "\0").split(":")
+        hosts += [part[10:].replace("\0", ":") for part in parts if part.startswith("interface=")]
+    return hosts
 
 
 def _ports_of(endpoints: Sequence[str]) -> list[int]:

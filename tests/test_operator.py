@@ -27,9 +27,9 @@ class OperatorTestCase(SynchronousTestCase):
     """A node, and an honest peer that it has heard."""
 
     def setUp(self) -> None:
-        store = Path(self.mktemp()).absolute()
-        store.mkdir()
-        self.config = store / "flocon.toml"
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        self.config, store = folder / "flocon.toml", folder / "store"
         self.config.write_text('name = "own"\n')
         self.clock = FakeReactor()
         self.node = Node(self.clock, load({"config": self.config, "store": store}))
@@ -123,7 +123,7 @@ class Judging(OperatorTestCase):
             self.assertEqual(self.node.pardon(word), f"{word} may be asked again")
 
     def test_all_ids_of_an_address_are_hit_and_counted(self) -> None:
-        self.hear("10.0.0.2", node=LIAR)
+        self.hear("10.0.0.2", node=LIAR, port=19433)
         self.assertTrue(self.node.ban("10.0.0.2").startswith("2 peers: ada at 10.0.0.2 ("))
         self.assertTrue(self.node.pardon("10.0.0.2").endswith(" may be asked again"))
         self.assertEqual(self.node.status()["quarantine"], [])

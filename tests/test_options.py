@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -22,7 +23,10 @@ name = "nas"
 pacman_conf = "/etc/other.conf"
 lan = "tcp:1234"
 loopback = ["unix:/run/flocon/pacman"]
+loopback_clients = ["172.17.0.0/16", "fd00::1"]
+names = ["cache.example.org"]
 mirrors = ["https://mirror.example/$repo/os/$arch"]
+proxy = "http://proxy.example:3128"
 debug = true
 relay = false
 prefetch = true
@@ -32,6 +36,9 @@ control = "/run/flocon/control"
 [peers]
 relays = 3
 bandwidth = "5M"
+networks = ["10.8.0.0/16"]
+relayed_per_day = "2G"
+private = ["ours"]
 [store]
 path = "/srv/flocon"
 max_size = "20G"
@@ -94,14 +101,17 @@ class Merging(OptionsTestCase):
                 pacman_conf=Path("/etc/other.conf"),
                 lan="tcp:1234",
                 loopback=("unix:/run/flocon/pacman",),
+                loopback_clients=(ip_network("172.17.0.0/16"), ip_network("fd00::1/128")),
+                names=("cache.example.org",),
                 mirrors=("https://mirror.example/$repo/os/$arch",),
+                proxy="http://proxy.example:3128",
                 debug=True,
                 relay=False,
                 prefetch=True,
                 databases="lan",
                 transfer="redirect",
                 control="/run/flocon/control",
-                peers=module.Peers(3, 5 << 20),
+                peers=module.Peers(3, 5 << 20, (ip_network("10.8.0.0/16"),), 2 << 30, ("ours",)),
                 store=module.Store(Path("/srv/flocon"), 20 << 30),
                 presence=module.Presence(
                     "239.1.2.3", "ff02::1234", 5000, 0.5, ("eth0", "10.0.0.1")
@@ -135,9 +145,19 @@ class Merging(OptionsTestCase):
 
 class Refusing(OptionsTestCase):
     def test_unknown_keys_are_named_with_the_known_ones(self) -> None:
-        self.assertRefused('nmae = "x"', "nmae", "name, pacman_conf")
+        self.assertRefused('nmae = "x"', "nmae", "name, names, pacman_conf")
         self.assertRefused("[store]\nsize = 5", "store.size", "store.max_size")
         self.assertRefused("[relay]\nx = 1", "relay")
+
+    def test_a_password_in_what_is_refused_is_not_told(self) -> None:
+        for text in (
+            'mirrors = ["u:secret@h/x"]',
+            'mirrors = ["http://u:sec/ret@h/x"]',
+            'proxy = "socks5://u:secret@h:1"',
+        ):
+            with self.assertRaises(ConfigurationError) as caught:
+                self.load(text)
+            self.assertNotIn("sec", caught.exception.problem + caught.exception.remedy)
 
     def test_wrong_kinds_are_named(self) -> None:
         for text, key in {
@@ -162,11 +182,18 @@ class Refusing(OptionsTestCase):
             'mirrors = ["http://host:port/"]': "mirrors",
             'mirrors = ["http://host:70000/"]': "mirrors",
             'mirrors = ["http://host/a b"]': "mirrors",
+            'proxy = "socks5://host:1"': "proxy",
+            "proxy = 3128": "proxy",
             'mirrors = ["http://h\N{LATIN SMALL LETTER O WITH DIAERESIS}st/"]': "mirrors",
             'databases = "peers"': "databases",
             "databases = [1]": "databases",
             "relay = 1": "relay",
             "[peers]\nrelays = -1": "peers.relays",
+            '[peers]\nnetworks = ["10.8.0.0/33"]': "peers.networks",
+            '[peers]\nnetworks = "10.8.0.0/16"': "peers.networks",
+            'loopback_clients = ["eth0"]': "loopback_clients",
+            '[peers]\nprivate = ["[ours]"]': "peers.private",
+            'names = ["cache:80"]': "names",
             '[peers]\nbandwidth = "fast"': "peers.bandwidth",
             '[presence]\ngroup6 = "ff05::1"': "presence.group6",
             '[store]\npath = "relative"': "store.path",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -11,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest import SkipTest
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -24,7 +27,7 @@ TWISTD = "from twisted.scripts.twistd import run; run()"
 class Running:
     """A process whose two outputs go to one file."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, descriptors: int | None = None) -> None:
         self._output = folder / f"output{len(list(folder.glob('output*')))}"
         command = [sys.executable, "-c", TWISTD, "-n", "--pidfile=", "flocon", *arguments]
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -32,6 +35,8 @@ class Running:
             self.process = subprocess.Popen(
                 command, cwd=folder, env=environment, stdout=output, stderr=output
             )
+        if descriptors is not None:
+            resource.prlimit(self.process.pid, resource.RLIMIT_NOFILE, (descriptors, descriptors))
 
     @property
     def output(self) -> str:
@@ -53,14 +58,14 @@ class NodeTestCase(SynchronousTestCase):
             "[options]\nArchitecture = x86_64\n"
             f"DBPath = {self.folder}/db\nCacheDir = {self.folder}/cache\n"
         )
-        self.port = _free_port()
+        self.port, self.lan_port = _free_port(), _free_port()
         self.configure()
 
     def configure(self, **changed: str) -> None:
         """Write flocon.toml; each value as TOML, empty to leave the key out."""
         values = {
             "pacman_conf": f'"{self.pacman_conf}"',
-            "lan": f'"tcp:{_free_port()}:interface=127.0.0.1"',
+            "lan": f'"tcp:{self.lan_port}:interface=127.0.0.1"',
             "loopback": f'["tcp:{self.port}:interface=127.0.0.1"]',
             "store": f'{{path = "{self.folder}/store"}}',
             "presence": f'{{port = {_free_port()}, interfaces = ["127.0.0.1"]}}',
@@ -68,14 +73,15 @@ class NodeTestCase(SynchronousTestCase):
         lines = [f"{key} = {value}" for key, value in (values | changed).items() if value]
         self.config.write_text("\n".join(lines) + "\n")
 
-    def start(self, *arguments: str) -> Running:
-        running = Running(self.folder, "--config", str(self.config), *arguments)
+    def start(self, *arguments: str, descriptors: int | None = None) -> Running:
+        config = "--config", str(self.config)
+        running = Running(self.folder, *config, *arguments, descriptors=descriptors)
         self.addCleanup(running.end)
         return running
 
-    def started(self) -> Running:
+    def started(self, descriptors: int | None = None) -> Running:
         """Start a node and wait until it answers."""
-        running = self.start()
+        running = self.start(descriptors=descriptors)
         self.wait_until(lambda: self.check() == b"OK", running)
         return running
 
@@ -129,19 +135,104 @@ class Refusing(NodeTestCase):
 
     def test_a_port_that_is_taken(self) -> None:
         with socket.create_server(("127.0.0.1", self.port)):
-            self.assertRefused(self.start(), str(self.port), "--loopback")
+            sentence = f"port {self.port} is taken; is another flocon running?"
+            self.assertRefused(self.start(), "--loopback", sentence)
+
+    def test_systemds_socket_where_systemd_has_handed_over_none(self) -> None:
+        for endpoint in ("systemd:domain=INET:index=0", "systemd:domain=INET:name=lan"):
+            self.assertRefused(self.start("--lan", endpoint), "systemd has handed over no socket")
 
     def test_an_endpoint_of_no_known_kind(self) -> None:
         self.assertRefused(self.start("--lan", "nosuch:1"), "nosuch", "--lan")
 
     def test_a_store_that_another_node_uses(self) -> None:
         self.started()
-        self.port = _free_port()
+        self.port, self.lan_port = _free_port(), _free_port()
         self.configure()
         self.assertRefused(self.start(), "flocon:", str(self.folder / "store"))
 
     def test_an_option_nobody_knows(self) -> None:
         self.assertRefused(self.start("--shop"), "shop")
+
+
+class BecomingADaemon(NodeTestCase):
+    """``twistd flocon`` without -n: whoever typed it waits for what it says, and reads no log."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.place = self.folder / "place"
+        self.place.mkdir()
+        self.addCleanup(self.end)
+
+    def end(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            process = int((self.place / "twistd.pid").read_text())
+            os.kill(process, signal.SIGTERM)
+            deadline = time.monotonic() + PATIENCE
+            while (self.place / "twistd.pid").exists() and time.monotonic() < deadline:
+                time.sleep(0.02)
+
+    def daemon(
+        self, *arguments: str, twistd: tuple[str, ...] = ()
+    ) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", TWISTD, *twistd]
+        return subprocess.run(
+            [*command, "flocon", "--config", str(self.config), *arguments],
+            cwd=self.place,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    def assert_refused(self, done: subprocess.CompletedProcess[str], *expected: str) -> None:
+        self.assertEqual(done.returncode, 1, done.stderr)
+        (line,) = done.stderr.splitlines()
+        for word in expected:
+            self.assertIn(word, line)
+        self.assertEqual(list(self.place.iterdir()), [])
+
+    def test_it_answers_when_the_terminal_is_free_again(self) -> None:
+        done = self.daemon()
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
+        self.assertEqual(self.check(), b"OK")
+
+    def test_a_port_that_is_taken(self) -> None:
+        with socket.create_server(("127.0.0.1", self.port)):
+            done = self.daemon()
+        self.assert_refused(done, f"port {self.port} is taken; is another flocon running?")
+
+    def test_a_store_that_cannot_be_written(self) -> None:
+        (self.folder / "store").write_text("not a folder")
+        self.assert_refused(self.daemon(), str(self.folder / "store"), "--store")
+
+    def test_a_store_that_another_node_uses(self) -> None:
+        self.started()
+        self.port = _free_port()
+        self.configure()
+        self.assert_refused(self.daemon(), str(self.folder / "store"), "another flocon is running")
+
+    def test_files_of_twistds_own_that_cannot_be_written(self) -> None:
+        missing = f"{self.folder}/missing/file"
+        for option in ("--logfile", "--pidfile"):
+            self.assert_refused(self.daemon(twistd=(option, missing)), option, missing)
+
+    def test_what_is_known_only_afterwards_is_told_too(self) -> None:
+        # As another user: what that user may write is seen once twistd has become that user.
+        if os.geteuid():
+            raise SkipTest("only root can become somebody else")
+        self.started()
+        self.port = _free_port()
+        self.configure()
+        done = self.daemon(twistd=("--uid", "0"))
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("another flocon is running", done.stderr + self.log())
+        self.assertNotIn("Traceback", done.stderr)
+        self.assertFalse((self.place / "twistd.pid").exists())
+
+    def log(self) -> str:
+        return (self.place / "twistd.log").read_text()
 
 
 class Life(NodeTestCase):
@@ -179,6 +270,23 @@ class Life(NodeTestCase):
         running.process.send_signal(signal.SIGHUP)
         self.wait_until(lambda: "settings read anew" in running.output, running)
         self.assertEqual(self.check(), b"OK")
+
+    def test_with_few_files_no_face_is_closed_by_who_takes_connections(self) -> None:
+        running = self.started(descriptors=256)
+        taken = [
+            socket.create_connection(("127.0.0.1", port), timeout=5)
+            for port in (self.port, self.lan_port)
+            for _ in range(250)
+        ]
+        for one in taken:
+            self.addCleanup(one.close)
+            with contextlib.suppress(OSError):
+                one.sendall(b"GET /")
+        for _ in range(20):
+            self.assertEqual(self.check(), b"OK")
+        self.assertLess(len(list(Path(f"/proc/{running.process.pid}/fd").iterdir())), 256)
+        self.assertNotIn("file descriptors", running.output)
+        self.assertNotIn("EMFILE", running.output)
 
     def test_a_second_start_is_the_same_node(self) -> None:
         nodes = []

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flocon.cli.printing import complain, put, say_json, size
-from flocon.core.privacy import without_passwords
+from flocon.core.secrecy import without_passwords
 from flocon.errors import ConfigurationError
 from flocon.host.interfaces import impossible, look_at_links
 from flocon.options import DEFAULT_CONFIG, Settings, load

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from flocon.cli.printing import complain, counted, put
 from flocon.core.pacman_conf import Method
-from flocon.core.privacy import without_passwords
+from flocon.core.secrecy import without_passwords
 from flocon.host import setup
 
 if TYPE_CHECKING:

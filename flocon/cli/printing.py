@@ -13,7 +13,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
-from flocon.core.privacy import without_passwords
+from flocon.core.secrecy import without_passwords
 from flocon.core.units import size_text as size
 from flocon.errors import FloconError
 

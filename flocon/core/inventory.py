@@ -10,7 +10,7 @@ No file is opened here and no peer is asked; ``host.cache`` feeds the first, ``s
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -122,11 +122,16 @@ class Inventory:
 
 @dataclass(frozen=True, slots=True)
 class Replica:
-    """How well one peer's inventory is known here: its generation, how many files and bytes."""
+    """How well one peer's inventory is known here: its generation, how many files and bytes.
+
+    ``read`` is the generation that the peer itself gave when it was last asked; what is later was
+    told by datagrams.
+    """
 
     generation: int
     files: int
     bytes: int
+    read: int = field(default=0, compare=False)
 
 
 @dataclass(slots=True)
@@ -135,6 +140,7 @@ class _Peer:
     generation: int = 0
     files: int = 0
     bytes: int = 0
+    read: int = 0
 
 
 class Holders:
@@ -178,7 +184,9 @@ class Holders:
     def replica(self, peer: str) -> Replica | None:
         """Return what is known of ``peer``'s inventory, or None where nothing was read yet."""
         known = self._peers.get(peer)
-        return None if known is None else Replica(known.generation, known.files, known.bytes)
+        if known is None:
+            return None
+        return Replica(known.generation, known.files, known.bytes, known.read)
 
     def replace(self, peer: str, generation: int, changes: Iterable[Change]) -> None:
         """Take the whole inventory of ``peer`` as read at ``generation``.
@@ -196,10 +204,15 @@ class Holders:
         self._by_bit[bit] = peer
         self._live |= 1 << bit
         self._peers[peer] = _Peer(bit)
-        self.apply(peer, generation, changes)
+        self.apply(peer, generation, changes, read=True)
 
-    def apply(self, peer: str, generation: int, changes: Iterable[Change]) -> None:
-        """Take ``changes`` that bring ``peer``'s replica to ``generation``."""
+    def apply(
+        self, peer: str, generation: int, changes: Iterable[Change], *, read: bool = False
+    ) -> None:
+        """Take ``changes`` that bring ``peer``'s replica to ``generation``.
+
+        ``read``: they are its own answer to a question, and not from a datagram.
+        """
         known = self._peers.get(peer)
         if known is None:
             return
@@ -210,6 +223,8 @@ class Holders:
             else:
                 self._drop(known, key)
         known.generation = generation
+        if read:
+            known.read = generation
 
     def _add(self, known: _Peer, key: bytes, change: Change) -> None:
         mask = self._masks.get(key)

@@ -7,20 +7,27 @@ Package names follow PKGBUILD(5): ``name-[epoch:]version-release-architecture.pk
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from urllib.parse import quote, unquote_to_bytes
 
 #: Longer than any file system allows (``NAME_MAX``), signature suffix included.
 LONGEST_NAME = 255
 
+#: A version is whatever makepkg takes (``lint_pkgbuild/pkgver.sh``): no blank, '/', ':' or '-'.
 _PACKAGE = re.compile(
     r"(?P<name>[a-zA-Z0-9@_+][a-zA-Z0-9@._+-]*)"
-    r"-(?P<version>(?:[0-9]+:)?[a-zA-Z0-9._+~^]+-[0-9]+(?:\.[0-9]+)?)"
+    r"-(?P<version>(?:[0-9]+:)?[!-,.0-9;-~]+-[0-9]+(?:\.[0-9]+)?)"
     r"-(?P<architecture>[a-zA-Z0-9_]+)"
     r"\.pkg\.tar(?:\.(?:zst|xz|gz|bz2|lrz|lzo|lz4|lz|Z))?"
 )
 _DATABASE = re.compile(r"(?P<repository>[a-zA-Z0-9@_+][a-zA-Z0-9@._+-]*)\.(?:db|files)")
+#: What ``repo-add`` wrote; ``.db``, which pacman asks for, is a link to it.
+_ARCHIVE = re.compile(
+    r"(?P<database>.+\.(?:db|files))\.tar(?:\.(?:zst|xz|gz|bz2|lrz|lzo|lz4|lz|Z))?(?:\.old)?"
+)
+#: A mirror's notes, at its root, of when it was last changed and last synced.
+_NOTES = {"lastupdate", "lastsync"}
 _REPOSITORY = re.compile(r"[a-zA-Z0-9@_+][a-zA-Z0-9@._+-]{0,127}")
 _ARCHITECTURE = re.compile(r"[a-zA-Z0-9_]{1,32}")
 
@@ -30,6 +37,7 @@ class Kind(Enum):
 
     PACKAGE = "package"
     DATABASE = "database"
+    NOTE = "note"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +46,7 @@ class FileName:
 
     ``text`` is the whole name; ``subject`` the same without ``.sig``. For a package ``name``,
     ``version`` (with epoch and release) and ``architecture`` are its parts; for a database
-    ``name`` is the repository, and the others are empty.
+    ``name`` is the repository, and the others are empty. A note has its name alone.
     """
 
     text: str
@@ -78,6 +86,12 @@ def is_package(text: str) -> bool:
     return file is not None and file.kind is Kind.PACKAGE and not file.is_signature
 
 
+def is_about_packages(text: str) -> bool:
+    """Whether ``text`` names a signature, a database or a mirror's note."""
+    database = _DATABASE.fullmatch(text) or _ARCHIVE.fullmatch(text)
+    return text.endswith(".sig") or text in _NOTES or database is not None
+
+
 def is_repository(text: str) -> bool:
     """Whether ``text`` can be a repository's name."""
     return _REPOSITORY.fullmatch(text) is not None
@@ -92,39 +106,89 @@ def parse_path(path: bytes) -> Asked | None:
     """Take apart ``/REPO/os/ARCH/FILE`` or ``/FILE`` as pacman sends it.
 
     ``:`` and ``+`` come raw from pacman; their escapes are read too. The path is unescaped once,
-    after it was split, so an escaped slash cannot make a new segment.
+    after it was split, so an escaped slash cannot make a new segment. Several slashes in a row are
+    one, as mirrors read them: a ``Server`` line that ends in one makes such paths. At the root, a
+    mirror's notes are named too.
     """
     if len(path) > 4 * LONGEST_NAME or not path.startswith(b"/"):
         return None
     try:
-        segments = [unquote_to_bytes(part).decode("ascii") for part in path[1:].split(b"/")]
+        *parts, last = [unquote_to_bytes(part).decode("ascii") for part in path.split(b"/")]
     except UnicodeDecodeError:
         return None
-    file = parse_file_name(segments[-1])
+    segments = [*filter(None, parts), last]
+    if segments[0] in _NOTES and len(segments) == 1:
+        return Asked("", "", FileName(last, last, Kind.NOTE, False, last))
+    file = parse_file_name(last) or _parse_archive(last)
     if file is None:
         return None
     if len(segments) == 1:
         return Asked(file.name if file.kind is Kind.DATABASE else "", "", file)
     match segments:
-        case [repository, "os", architecture, name]:
-            return parse_parts(repository, architecture, name)
+        case [repository, "os", architecture, _]:
+            return _asked(repository, architecture, file)
     return None
+
+
+def _parse_archive(text: str) -> FileName | None:
+    """Tell which database ``text`` is the archive of, under the name that ``repo-add`` gave it."""
+    match = _ARCHIVE.fullmatch(text.removesuffix(".sig")) if len(text) <= LONGEST_NAME else None
+    database = parse_file_name(match["database"]) if match else None
+    if database is None or database.kind is not Kind.DATABASE:
+        return None
+    return replace(
+        database, text=text, subject=text.removesuffix(".sig"), is_signature=text.endswith(".sig")
+    )
 
 
 def parse_parts(repository: str, architecture: str, name: str) -> Asked | None:
     """Check the three parts of a path that name a file of a repository."""
     file = parse_file_name(name)
-    if file is None or not is_repository(repository) or not is_architecture(architecture):
+    return None if file is None else _asked(repository, architecture, file)
+
+
+def _asked(repository: str, architecture: str, file: FileName) -> Asked | None:
+    if not is_repository(repository) or not is_architecture(architecture):
         return None
     return Asked(repository, architecture, file)
+
+
+def mirror_root(server: str, repository: str) -> str:
+    """Return the root of the mirror that a complete ``Server`` of ``repository`` names.
+
+    Empty where the server is laid out in another way than ``$repo/os/$arch``.
+    """
+    root, _, architecture = server.rstrip("/").rpartition(f"/{repository}/os/")
+    return root if is_architecture(architecture) else ""
 
 
 def escape(file_name: str) -> str:
     """Return a file name as it stands in a path.
 
-    ':' and '+' stand raw, as pacman itself sends them: some mirrors know no other way.
+    ':' and '+' stand raw, as pacman itself sends them: some mirrors know no other way. So does all
+    else that may stand raw in a path (RFC 3986, 3.3).
     """
-    return quote(file_name, safe=":+~@^")
+    return quote(file_name, safe=":+~@^!$&'()*,;=")
+
+
+#: What cannot stand in every file's name or address; repositories write other signs for it.
+_SIGNS = re.compile(r"[^a-zA-Z0-9-]")
+
+
+def belongs_to(file_name: str, name: str, version: str, architecture: str = "") -> bool:
+    """Whether a package's file is named for this package, version and architecture ("": any).
+
+    One sign may stand for another: some hosts take no ':' or '+' in a name.
+    """
+    file = parse_file_name(file_name)
+    if file is None or not name or not version:
+        return False
+    if (file.name, file.version) != (name, version):
+        beginning = f"{name}-{version}-{file.architecture}.pkg.tar"
+        plain = _SIGNS.sub(".", file.subject)
+        if not plain.startswith(_SIGNS.sub(".", beginning)):
+            return False
+    return architecture in {"", file.architecture}
 
 
 #: What pacman looks for in the address that a file came from in the end (``dload.c``): with one of

@@ -18,6 +18,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from flocon.core.addresses import shown
 from flocon.core.names import is_repository
 from flocon.errors import ConfigurationError
 
@@ -318,7 +319,7 @@ class _Planner:
         if own:
             why = "has no http mirror besides the node"
         elif servers:
-            why = f"has no http mirror ({servers[0]}), and is left out"
+            why = f"has no http mirror ({shown(servers[0])}), and is left out"
         else:
             why = "has no Server, and is left out; uncomment a mirror to have it set up"
         self._note(repository.header.place, f"[{repository.name}] {why}")

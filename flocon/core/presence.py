@@ -39,6 +39,7 @@ from flocon.errors import DatagramError
 if TYPE_CHECKING:
     import random
     from collections.abc import Iterable, Sequence
+    from ipaddress import IPv4Interface, IPv6Interface
 
     from flocon.core.inventory import Change
     from flocon.core.links import Link
@@ -61,6 +62,8 @@ ANSWER_PAUSE = 1.0
 #: A change waits so long for others, and a datagram with changes for the next one.
 CHANGES_WAIT = 0.05
 CHANGES_PAUSE = 0.1
+#: What did not fit into that one goes sooner, though not as often as a listener allows.
+CHANGES_RUSH = 0.025
 #: More than a few seconds' worth is told as a new generation only: peers ask for the rest by HTTP.
 MOST_PENDING = 256
 #: What is due so soon is due now: adding and subtracting seconds rounds.
@@ -73,6 +76,10 @@ SLEPT_AFTER = 10.0
 SOURCE_RATE, SOURCE_BURST, MOST_SOURCES = 50.0, 200.0, 2_048
 STRANGERS_RATE, STRANGERS_BURST = 500.0, 2_000.0
 PEERS_RATE, PEERS_BURST = 2_000.0, 4_000.0
+#: Seconds between two reports of a machine that has this node's id.
+NAMESAKE_PAUSE = 60.0
+#: Numbers of datagrams that this node skips where somebody else has used them up.
+MOST_SKIPPED = 100_000
 #: Addresses whose link is remembered, so that it is looked up once.
 MOST_REACHED = 4_096
 #: The length of a beat before one was sent.
@@ -104,10 +111,13 @@ class PeerRestarted:
 
 @dataclass(frozen=True, slots=True)
 class PeerLeft:
-    """A peer said bye, or was silent for three of its beats; ``peer`` is what it was."""
+    """A peer said bye, was silent for three of its beats, or made room for another.
+
+    ``peer`` is what it was.
+    """
 
     peer: Peer
-    reason: Literal["bye", "expired"]
+    reason: Literal["bye", "expired", "replaced"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +128,30 @@ class Heard:
     announcement: Announcement
 
 
-Event = PeerCame | PeerRestarted | PeerLeft | Heard
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What listens there is to be asked which node it is: ``answered`` or ``unanswered``."""
+
+    address: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Doubted:
+    """A peer was heard somewhere else, and may have moved."""
+
+    peer: Peer
+
+
+@dataclass(frozen=True, slots=True)
+class Namesake:
+    """Another machine speaks as this very node: two of one image, or a stranger."""
+
+    address: str
+    announcement: Announcement
+
+
+Event = PeerCame | PeerRestarted | PeerLeft | Heard | Claimed | Doubted | Namesake
 
 
 class Presence:
@@ -184,6 +217,7 @@ class Presence:
         self._changes_at: float | None = None
         self._hellos = 0
         self._last_hello = self._last_answer = self._last_changes = float("-inf")
+        self._namesake_at = float("-inf")
 
         self._sources = BucketTable(SOURCE_RATE, SOURCE_BURST, MOST_SOURCES)
         self._of_strangers = Bucket(STRANGERS_RATE, STRANGERS_BURST)
@@ -441,7 +475,7 @@ class Presence:
         files = self._files - sum(1 if one.held else -1 for one in self._pending)
         self._own = replace(self._own, generation=generation, files=max(0, files))
         if self._pending:
-            self._changes_at = now + CHANGES_PAUSE
+            self._changes_at = now + CHANGES_RUSH
         self._last_changes = now
         return replace(said, generation=generation, files=self._own.files, changes=changes)
 
@@ -481,14 +515,83 @@ class Presence:
 
     def _take(self, now: float, address: str, said: Announcement) -> None:
         if said.node == self._own.node:
-            # Every datagram comes back to its sender; another epoch is another node's, or a replay.
-            self.counters["own" if said.epoch == self._own.epoch else "clash"] += 1
-        elif said.kind is Kind.BYE:
-            self._judge(now, said, self._peers.hear_bye(address, said))
-        else:
-            self._judge(now, said, self._peers.hear(now, address, said))
+            self._hear_itself(now, address, said)
+            return
+        hear = self._peers.hear_bye if said.kind is Kind.BYE else self._peers.hear
+        verdict = hear(now, address, said)
+        self._tell_of_others()
+        self._judge(now, address, said, verdict)
 
-    def _judge(self, now: float, said: Announcement, verdict: Verdict) -> None:
+    def _hear_itself(self, now: float, address: str, said: Announcement) -> None:
+        """Take a datagram in this node's name: every one of its own comes back to it."""
+        if said.epoch == self._own.epoch:
+            self.counters["own"] += 1
+            if said.kind is Kind.BYE or said.sequence > self._sequence:
+                self._contradict(now, said.sequence)
+        elif any(str(one.ip) == address.partition("%")[0] for one in self._addresses()):
+            # From before a restart, or made up.
+            self.counters["clash"] += 1
+            self._contradict(now, 0)
+        else:
+            self.counters["clash"] += 1
+            if now >= self._namesake_at + NAMESAKE_PAUSE:
+                self._namesake_at = now
+                self._events.append(Namesake(address, said))
+
+    def _contradict(self, now: float, sequence: int) -> None:
+        """Somebody made up a datagram of this node: say soon what is true, in a later one."""
+        self.counters["forged"] += 1
+        if self._sequence < sequence <= self._sequence + MOST_SKIPPED:
+            self._sequence = sequence
+        if self._answer_at is None:
+            self._answer_at = max(now, self._last_answer + ANSWER_PAUSE)
+
+    def _addresses(self) -> Iterable[IPv4Interface | IPv6Interface]:
+        return (one for link in self._links for one in link.addresses)
+
+    def _tell_of_others(self) -> None:
+        """Tell of those whom the last datagram, or answer, concerned besides its sender."""
+        for peer in self._peers.take_pushed_out():
+            self._events.append(PeerLeft(peer, "replaced"))
+        for address, port in self._peers.take_promising():
+            self._events.append(Claimed(address, port))
+        for node in self._peers.take_doubted():
+            doubted = self._peers.get(node)
+            if doubted is not None:
+                self._events.append(Doubted(doubted))
+
+    # What was seen when somebody was connected to
+
+    def answered(self, now: float, address: str, port: int, epoch: str) -> Peer | None:
+        """Take what listens at ``address`` and ``port`` at its word that ``epoch`` is its own.
+
+        Return the peer that is there.
+        """
+        now = self._advance(now)
+        if not self._running:
+            return None
+        outcome = self._peers.answered(now, address, port, epoch)
+        self._tell_of_others()
+        if outcome is not None:
+            verdict, said = outcome
+            self._judge(now, address, said, verdict)
+        return next((one for one in self.at(address, port) if one.epoch == epoch), None)
+
+    def unanswered(self, now: float, address: str, port: int) -> None:
+        """Note that nobody could be connected to at ``address`` and ``port``."""
+        self._peers.unanswered(self._advance(now), address, port)
+
+    def is_missed(self, node: str) -> bool:
+        """Whether the newest of a peer's datagrams did not come from its address."""
+        return self._peers.is_missed(node)
+
+    def at(self, address: str, port: int) -> list[Peer]:
+        """Return those that were heard from ``address`` and announce ``port``."""
+        return self._peers.at_place(address, port)
+
+    def _judge(self, now: float, address: str, said: Announcement, verdict: Verdict) -> None:
+        if verdict is Verdict.CLAIMED:
+            self._events.append(Claimed(address, said.port))
         if verdict in DROPPED:
             self.counters[verdict.value] += 1
         if verdict not in ACCEPTED:

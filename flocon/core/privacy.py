@@ -1,24 +1,45 @@
-"""What is told to nobody: the name and password that an address may bear."""
+"""Which packages nobody else is told of: those of repositories that the operator keeps private.
+
+A package's file that no database lists any more, as an old version in pacman's cache, is known by
+its package's name. No I/O.
+"""
 
 from __future__ import annotations
 
-import re
+from typing import TYPE_CHECKING
 
-#: As curl reads it: whatever stands between ``://`` and the last ``@`` before the path.
-_WHO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/?#\s]*@")
+from flocon.core.names import parse_file_name
 
-#: The same where what is before the name of a host has been cut off: ``alice:secret@host``.
-_BARE = re.compile(r"(?<![^\s'\"(<=])[^\s/@:'\"(<=]+:[^\s/]*@(?=[\w\[])")
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
 
-
-def without_passwords(text: str) -> str:
-    """Return ``text`` with ``***`` in the place of each user name and password of an address."""
-    return _WHO.sub(r"\1***@", text) if "@" in text else text
+    from flocon.core.inventory import Content
+    from flocon.core.syncdb import Listing
 
 
-def without_any_passwords(text: str) -> str:
-    """Return a failure's text without what ``without_passwords`` finds and what is only its end.
+class Privacy:
+    """``listing`` returns what is listed now; ``repositories`` are the private ones."""
 
-    Not for names: a package's may look like that.
-    """
-    return _BARE.sub("***@", without_passwords(text)) if "@" in text else text
+    def __init__(self, listing: Callable[[], Listing], repositories: Collection[str] = ()) -> None:
+        self._listing = listing
+        self.repositories = frozenset(repositories)
+
+    def keeps(self, repository: str) -> bool:
+        """Whether nothing is told of a repository."""
+        return repository in self.repositories
+
+    def allows(self, file_name: str, content: Content) -> bool:
+        """Whether others may be told that this file is held.
+
+        Until the databases of all private repositories were read, only what others list may.
+        """
+        if not self.repositories:
+            return True
+        listing = self._listing()
+        entries = [one for one in listing.find(file_name) if one.content == content]
+        if entries:
+            return not all(self.keeps(one.repository) for one in entries)
+        file = parse_file_name(file_name)
+        if file is None or any(listing.database(one) is None for one in self.repositories):
+            return False
+        return not any(self.keeps(one.repository) for one in listing.named(file.name))

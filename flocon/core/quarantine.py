@@ -23,6 +23,10 @@ FORGOTTEN_AFTER = 30 * 86_400.0
 #: Peers remembered; the one that is free the soonest goes first. Bans are never dropped.
 MOST_RECORDS = 1_024
 LONGEST_WHY = 200
+#: No date of ours is later, in seconds: calendars end at the year 9999.
+_LATEST = 32_503_680_000.0
+#: More tell nothing more.
+_MOST_STRIKES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +123,26 @@ class Quarantine:
         return [{name: getattr(one, name) for name in names} for one in self._records.values()]
 
 
-def load(values: object) -> list[Record]:
-    """Read what ``dump`` gave, from a file that may be damaged: what is no record is left out."""
+def is_sound(values: object) -> bool:
+    """Whether all of a file's values are what ``dump`` gives."""
+    return isinstance(values, list) and all(
+        isinstance(row, dict) and _record(row) is not None for row in values
+    )
+
+
+def load(values: object, now: float) -> list[Record]:
+    """Read what ``dump`` gave, from a file that may be damaged: what is no record is left out.
+
+    A term that began after ``now``, by a clock that was wrong, begins now.
+    """
     rows = values[:MOST_RECORDS] if isinstance(values, list) else []
     records = (_record(row) for row in rows if isinstance(row, dict))
-    return [record for record in records if record is not None]
+    return [_begun(record, now) for record in records if record is not None]
+
+
+def _begun(record: Record, now: float) -> Record:
+    ahead = max(0.0, record.since - now)
+    return replace(record, since=record.since - ahead, until=record.until - ahead)
 
 
 def _record(value: dict[str, Any]) -> Record | None:
@@ -131,14 +150,23 @@ def _record(value: dict[str, Any]) -> Record | None:
     numbers = [value.get(name) for name in ("strikes", "since", "until")]
     if not all(isinstance(text, str) and len(text) <= LONGEST_WHY for text in texts):
         return None
-    if not all(isinstance(one, (int, float)) and 0 <= one < 1e12 for one in numbers):  # noqa: PLR2004
+    if not all(map(_is_date, numbers)):
+        return None
+    since, until = float(value["since"]), float(value["until"])
+    if until - since > TERMS[-1]:
         return None
     return Record(
         value["node"],
         value["address"],
-        int(value["strikes"]),
-        float(value["since"]),
-        float(value["until"]),
+        min(int(value["strikes"]), _MOST_STRIKES),
+        since,
+        until,
         value["why"],
         value.get("banned") is True,
     )
+
+
+def _is_date(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return 0 <= value <= _LATEST

@@ -14,6 +14,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from flocon.core.names import is_about_packages
 from flocon.core.units import size_text, time_text
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ MOST_RECEIPTS = 20
 #: Packages of one transaction that are told apart; an installation has some thousand.
 MOST_PACKAGES = 16_384
 _SENT = frozenset({200, 206, 307})
-_SUFFIXES = (".sig", ".db", ".files")
 #: Kinds of bytes, and how a receipt calls them; anything else was here.
 _SAID = {
     "peer": "from the LAN",
@@ -115,7 +115,7 @@ class Receipts:
             self._bytes[kind if kind in self._bytes else "held"] += count
         if (
             answered.status in _SENT
-            and not answered.file_name.endswith(_SUFFIXES)
+            and not is_about_packages(answered.file_name)
             and len(self._packages) < MOST_PACKAGES
         ):
             self._packages.add(answered.file_name)

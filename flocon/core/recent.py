@@ -9,7 +9,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from flocon.core.privacy import without_any_passwords, without_passwords
+from flocon.core.secrecy import without_any_passwords, without_passwords
 from flocon.core.sources import FOR_US, Came
 
 if TYPE_CHECKING:

@@ -35,10 +35,13 @@ def next_step(
 ) -> Nothing | Apply | Read:
     """Tell what to do about a peer that announced ``generation``, ``files`` and its newest changes.
 
-    The changes are oldest first and end at ``generation``.
+    The changes are oldest first and end at ``generation``. What a peer answers may be ahead of what
+    it has announced; what was announced is not, unless somebody else has announced it.
     """
-    if replica is None or replica.generation > generation:
+    if replica is None:
         return Read(None)
+    if replica.generation > generation:
+        return Nothing() if replica.generation == replica.read else Read(None)
     behind = generation - replica.generation
     if behind == 0:
         return Nothing() if replica.files <= files else Read(None)

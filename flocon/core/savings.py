@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from flocon.core.sources import Came
@@ -26,6 +27,8 @@ MEMORY = 1 << 30
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 #: No count of a damaged file may grow from here into something no sum can hold.
 _LARGEST = 1e18
+#: Bytes per second.
+_FASTEST = 1e12
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,21 +120,53 @@ class Savings:
         }
 
 
+def is_sound(value: object) -> bool:
+    """Whether all of a file's value is what ``dump`` gives."""
+    if not isinstance(value, dict) or not _measure_of(value.get("wan")):
+        return False
+    rows = value.get("days")
+    return isinstance(rows, dict) and all(_day(name, row) is not None for name, row in rows.items())
+
+
 def load(value: object) -> Savings:
     """Read what ``dump`` gave, from a file that may be damaged: what is no day is left out."""
     savings = Savings()
     if not isinstance(value, dict):
         return savings
-    if wan := _numbers(value.get("wan"), 2):
+    if wan := _measure_of(value.get("wan")):
         savings._measured_bytes, savings._measured_seconds = wan  # noqa: SLF001 - its own module
     rows = value.get("days")
     days = {
-        name: Day(int(numbers[0]), int(numbers[1]), numbers[2], int(*numbers[3:]))
+        name: day
         for name, row in (rows.items() if isinstance(rows, dict) else ())
-        if _DAY.fullmatch(name) and (numbers := _numbers(row, 4) or _numbers(row, 3))
+        if (day := _day(name, row)) is not None
     }
     savings.days = {name: days[name] for name in sorted(days)[-MOST_DAYS:]}
     return savings
+
+
+def _measure_of(value: object) -> list[float]:
+    """Return bytes and seconds that can have been measured; none where ``value`` is not that."""
+    numbers = _numbers(value, 2)
+    if not numbers:
+        return []
+    size, seconds = numbers
+    # Nothing measured is two zeros; no link brings more than so much in a second.
+    return numbers if size <= seconds * _FASTEST else []
+
+
+def _day(name: str, row: object) -> Day | None:
+    numbers = _numbers(row, 4) or _numbers(row, 3)
+    if not numbers or not _is_day(name):
+        return None
+    return Day(int(numbers[0]), int(numbers[1]), numbers[2], int(*numbers[3:]))
+
+
+def _is_day(name: str) -> bool:
+    try:
+        return _DAY.fullmatch(name) is not None and bool(date.fromisoformat(name))
+    except ValueError:
+        return False
 
 
 def _numbers(value: object, count: int) -> list[float]:

@@ -11,6 +11,8 @@ from enum import Enum
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+from flocon.core.patience import Kind
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -50,7 +52,8 @@ FOR_US = " for us"
 class Source:
     """One place to ask for one file.
 
-    ``key`` names it in ``Standing`` (a node id, or a mirror's network location), ``label`` is what
+    ``key`` names it in ``Standing`` by what it cannot choose (a peer's address, or a mirror's
+    network location), ``node`` is the id that a peer gives itself, ``label`` is what
     ``Flocon-Source`` says behind the kind, ``url`` is where the file is. ``relayed`` tells that the
     peer is asked as the file's owner: it does not hold the file, but fetches it; ``only_if_cached``
     that it shall not begin to.
@@ -62,6 +65,13 @@ class Source:
     url: str
     relayed: bool = False
     only_if_cached: bool = False
+    node: str = ""
+
+    @property
+    def kind(self) -> Kind:
+        if self.origin is Origin.MIRROR:
+            return Kind.MIRROR
+        return Kind.OWNER if self.relayed else Kind.HOLDER
 
     def __str__(self) -> str:
         return f"{self.origin.value} {self.label}{FOR_US if self.relayed else ''}"
@@ -76,10 +86,14 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A peer that announced the file: ``near`` if it is on one of our own subnets."""
+    """A peer that announced the file: ``near`` if it is on one of our own subnets.
+
+    ``key`` is what ``Standing`` knows it by, its address.
+    """
 
     node: str
     near: bool
+    key: str
 
 
 def spread(node: str, file_name: str) -> int:
@@ -98,10 +112,10 @@ def rank_holders(
     """
 
     def merit(holder: Holder) -> tuple[bool, float, bool, int]:
-        share = standing.throughput(holder.node) or float("1e12")
-        expected = share / (1 + standing.active(holder.node))
+        share = standing.throughput(holder.key) or float("1e12")
+        expected = share / (1 + standing.active(holder.key))
         return (
-            standing.demoted(holder.node, now),
+            standing.demoted(holder.key, now),
             -expected,
             not holder.near,
             -spread(holder.node, file_name),
@@ -113,8 +127,14 @@ def rank_holders(
 def rank_mirrors(
     servers: Sequence[str], keys: Sequence[str], standing: Standing, now: float
 ) -> list[str]:
-    """Keep the operator's order, but put mirrors that failed lately last."""
-    order = sorted(range(len(servers)), key=lambda at: (standing.demoted(keys[at], now), at))
+    """Keep the operator's order, but put mirrors that failed lately last.
+
+    Behind them come those that asked to be left alone, as far as they may be asked at all.
+    """
+    order = sorted(
+        (at for at in range(len(servers)) if standing.may_be_asked(keys[at], now)),
+        key=lambda at: (standing.resting(keys[at], now), standing.demoted(keys[at], now), at),
+    )
     return [servers[at] for at in order]
 
 

@@ -1,16 +1,22 @@
 """How well each source did lately: failures that push it back for a while, speed, and load.
 
 A source is a peer's node id or a mirror's ``HOST:PORT``. What a peer did wrong on purpose is not
-kept here but in ``quarantine``; being slow or gone is no offence.
+kept here but in ``quarantine``; being slow or gone is no offence. Nor is asking for a pause, as a
+mirror does by ``Retry-After``: it rests, and is asked last and seldom meanwhile.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 
 #: Seconds a source is tried last after its first failure; doubles with each further one.
 FIRST_TERM = 15.0
 LONGEST_TERM = 600.0
+#: Seconds a mirror rests at most, whatever it asked for; it can ask again.
+LONGEST_REST = 600.0
+#: Seconds between two questions to one that rests: where it is the only one, it may have recovered.
+RESTING_PACE = 1.0
 #: Weight of the newest measurement in the moving average of throughput.
 WEIGHT = 0.3
 #: Sources remembered; the longest unused goes first.
@@ -23,6 +29,8 @@ class _Record:
     demoted_until: float = 0.0
     throughput: float = 0.0
     active: int = 0
+    rests_until: float = 0.0
+    asked: float = 0.0
 
 
 class Standing:
@@ -46,9 +54,11 @@ class Standing:
                 del self._records[source]
                 return
 
-    def began(self, source: str) -> None:
+    def began(self, source: str, now: float = 0.0) -> None:
         """Count a transfer from ``source`` as running."""
-        self._record(source).active += 1
+        record = self._record(source)
+        record.active += 1
+        record.asked = now
 
     def ended(self, source: str) -> None:
         """Count a transfer from ``source`` as over, however it went."""
@@ -60,6 +70,7 @@ class Standing:
         record = self._record(source)
         record.failures = 0
         record.demoted_until = 0.0
+        record.rests_until = 0.0
         if seconds > 0 and size > 0:
             rate = size / seconds
             old = record.throughput
@@ -71,6 +82,22 @@ class Standing:
         term = min(FIRST_TERM * 2 ** min(record.failures, 16), LONGEST_TERM)
         record.failures += 1
         record.demoted_until = now + term
+
+    def rest(self, source: str, seconds: float, now: float) -> None:
+        """Leave ``source`` alone for as long as it asked, within reason."""
+        record = self._record(source)
+        until = now + min(max(0.0, seconds), LONGEST_REST)
+        record.rests_until = max(record.rests_until, until)
+
+    def resting(self, source: str, now: float) -> bool:
+        record = self._records.get(source)
+        return record is not None and now < record.rests_until
+
+    def may_be_asked(self, source: str, now: float) -> bool:
+        """Whether ``source`` does not rest, or was not asked for a moment."""
+        if not self.resting(source, now):
+            return True
+        return now - self._records[source].asked >= RESTING_PACE
 
     def pardon(self, source: str) -> None:
         """Forget the failures of ``source``: it was heard from, or asked for by hand."""
@@ -92,3 +119,17 @@ class Standing:
         """Return how many transfers from ``source`` are running."""
         record = self._records.get(source)
         return record.active if record else 0
+
+
+def read_retry_after(value: str, wall_now: float) -> float | None:
+    """Return the seconds that ``Retry-After`` asks for (RFC 9110, 10.2.3); None where it is none.
+
+    ``wall_now`` is in seconds since 1970, for a date.
+    """
+    text = value.strip()
+    if text.isascii() and text.isdecimal():
+        return float(text[:9])
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - wall_now)
+    except (ValueError, OverflowError):
+        return None

@@ -21,8 +21,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-from flocon.core.inventory import DIGEST_SIZE, LARGEST_FILE, Content
-from flocon.core.names import is_package
+from flocon.core.inventory import DIGEST_SIZE, Content
+from flocon.core.names import belongs_to, is_package
 from flocon.errors import SyncDatabaseError
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ MOST_ENTRIES = 200_000
 LARGEST_DESC = 1 << 20
 #: One database, uncompressed; Arch's ``extra`` has about 40 MB.
 LARGEST_DATABASE = 1 << 30
+#: One package; the largest of Arch's are below 4 GiB.
+LARGEST_PACKAGE = 64 << 30
 #: pacman itself takes no larger signature (``dload.c``).
 LARGEST_SIGNATURE = 16 << 10
 
@@ -44,7 +46,7 @@ _NAME, _SIZE, _CHECKSUM = slice(0, 100), slice(124, 136), slice(148, 156)
 _TYPE = slice(156, 157)
 #: The fields used, each after a blank line, and all of the value up to the next one.
 _FIELDS = re.compile(
-    rb"(?:\A|\n\n)%(FILENAME|NAME|VERSION|CSIZE|SHA256SUM|PGPSIG)%\n([^\n]*(?:\n[^\n]+)*)"
+    rb"(?:\A|\n\n)%(FILENAME|NAME|VERSION|ARCH|CSIZE|SHA256SUM|PGPSIG)%\n([^\n]*(?:\n[^\n]+)*)"
 )
 _FILES = (b"0", b"\0")
 #: Old databases keep the dependencies apart, and ``.files`` databases the list of files.
@@ -181,6 +183,11 @@ class PackedEntries(Mapping[str, Entry]):
     def __len__(self) -> int:
         return len(self._places)
 
+    @property
+    def memory(self) -> int:
+        """Return how many bytes it takes, more or less."""
+        return len(self._packed) + self._places.itemsize * len(self._places)
+
     def __iter__(self) -> Iterator[str]:
         return map(self._file_name, self._places)
 
@@ -230,7 +237,9 @@ class Database:
 
     ``digest`` is the first 16 hex digits of the SHA-256 of the file as it lies on disk,
     ``modified`` its time of modification in seconds, ``entries`` are by file name, ``skipped``
-    counts the entries that could not be used. Two are equal whose files are: by their digests.
+    counts the entries that could not be used. ``from_peer`` tells that a peer gave it: nothing is
+    to be fetched ahead because of what it lists, and nobody is to have it from here. Two are equal
+    whose files are: by their digests.
     """
 
     repository: str
@@ -238,6 +247,7 @@ class Database:
     modified: float
     entries: Mapping[str, Entry] = field(repr=False, compare=False)
     skipped: int = 0
+    from_peer: bool = False
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -245,9 +255,15 @@ class Database:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What this machine's sync databases list, in the order of pacman.conf."""
+    """What this machine's sync databases list, in the order of pacman.conf.
+
+    ``further`` are databases that mirrors sent through this node lately and that do not lie where
+    pacman has its own: for a pacman with a DBPath of its own. What they list is found, too, behind
+    the others; they are not told of, and nothing is fetched ahead because of them.
+    """
 
     databases: tuple[Database, ...] = ()
+    further: tuple[Database, ...] = ()
     _by_repository: Mapping[str, Database] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -264,12 +280,15 @@ class Listing:
     def find(self, file_name: str, repository: str = "") -> tuple[Entry, ...]:
         """Return the entries of this name: in ``repository`` only, or in every one if it is "".
 
-        One look-up for each repository. Two entries may stand for the same content or not.
+        One look-up for each database. Two entries may stand for the same content or not.
         """
         databases: Iterable[Database] = self.databases
         if repository:
             only = self._by_repository.get(repository)
             databases = () if only is None else (only,)
+        if self.further:
+            more = (one for one in self.further if repository in {"", one.repository})
+            databases = (*databases, *more)
         found = (database.entries.get(file_name) for database in databases)
         return tuple(entry for entry in found if entry is not None)
 
@@ -283,9 +302,14 @@ class Listing:
         ]
 
     def versions(self, wanted: Collection[tuple[str, str]]) -> list[Entry]:
-        """Return the entries of these packages and versions; walks through everything."""
+        """Return the entries of these packages and versions; walks through everything.
+
+        What a peer's database lists is left out: they are wanted to be fetched ahead.
+        """
         found: dict[str, Entry] = {}
         for database in self.databases:
+            if database.from_peer:
+                continue
             for entry in database.entries.values():
                 if (entry.name, entry.version) in wanted:
                     found.setdefault(entry.name, entry)
@@ -308,8 +332,9 @@ def read_entries(
     """Yield the packages that an uncompressed sync database lists, reading ``file`` to its end.
 
     Entries without a package's file name, ``%CSIZE%`` or ``%SHA256SUM%`` are left out, and counted
-    in ``skipped`` by reason. Raises SyncDatabaseError where it is no tar, is cut short, or is
-    larger than any database can be.
+    in ``skipped`` by reason; so are those whose file is named for another package or version, which
+    would let a small package stand for a large file. Raises SyncDatabaseError where it is no tar,
+    is cut short, or is larger than any database can be.
     """
     skipped = Counter() if skipped is None else skipped
     for desc in _descriptions(_Reader(file)):
@@ -358,8 +383,7 @@ def _descriptions(reader: _Reader) -> Iterator[bytes]:
             while reader.some():
                 pass
             return
-        checksum = sum(header) - sum(header[_CHECKSUM]) + 8 * ord(" ")
-        if _octal(header[_CHECKSUM]) != checksum:
+        if _octal(header[_CHECKSUM]) != _checksum(header):
             raise SyncDatabaseError("tar", "a header with a wrong checksum")
         size = _octal(header[_SIZE])
         padded = size + -size % _BLOCK
@@ -373,6 +397,20 @@ def _descriptions(reader: _Reader) -> Iterator[bytes]:
         else:
             yield reader.exactly(padded)[:size]
     raise SyncDatabaseError("many", f"more than {MOST_ENTRIES} members")
+
+
+def can_begin_tar(block: bytes) -> bool:
+    """Whether the first 512 bytes of a file can be those of a tar, also of an empty one."""
+    if not any(block):
+        return True
+    try:
+        return len(block) == _BLOCK and _octal(block[_CHECKSUM]) == _checksum(block)
+    except SyncDatabaseError:
+        return False
+
+
+def _checksum(header: bytes) -> int:
+    return sum(header) - sum(header[_CHECKSUM]) + 8 * ord(" ")
 
 
 def _octal(digits: bytes) -> int:
@@ -389,14 +427,15 @@ def _entry(repository: str, desc: bytes) -> Entry | str:
         file_name = fields.get(b"FILENAME", b"").decode("ascii")
         name = fields.get(b"NAME", b"").decode("ascii")
         version = fields.get(b"VERSION", b"").decode("ascii")
+        architecture = fields.get(b"ARCH", b"").decode("ascii")
     except UnicodeDecodeError:
         return "name"
     if not file_name:
         return ""
-    if not is_package(file_name) or max(len(name), len(version)) > len(file_name):
+    if not is_package(file_name) or not belongs_to(file_name, name, version, architecture):
         return "name"
     size = fields.get(b"CSIZE", b"")
-    if not size.isdigit() or len(size) > len(str(LARGEST_FILE)) or int(size) > LARGEST_FILE:
+    if not size.isdigit() or len(size) > len(str(LARGEST_PACKAGE)) or int(size) > LARGEST_PACKAGE:
         return "size"
     try:
         sha256 = binascii.unhexlify(fields.get(b"SHA256SUM", b""))

@@ -19,12 +19,14 @@ from threading import Event
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.defer import Deferred, DeferredLock, maybeDeferred
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
+from twisted.python.threadpool import ThreadPool
 
 from flocon.core.inventory import Content, Inventory
 from flocon.core.names import is_package
+from flocon.core.room import OWN
 from flocon.errors import StoreError
 from flocon.host import folder as disk
 from flocon.host.index import Index, Remembered
@@ -36,10 +38,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from twisted.python.threadpool import ThreadPool
-
     from flocon.core.inventory import Change
+    from flocon.core.room import Lessee
     from flocon.host.folder import Found, Stamp
+    from flocon.host.store import Loan, Received
 
 _T = TypeVar("_T")
 Origin = Literal["cache", "store"]
@@ -63,6 +65,8 @@ KEEPING_PAUSE = 0.25
 LONGEST_KEEPING_PAUSE = 0.5
 #: More single names than this are looked at by scanning the folder.
 MOST_NAMES = 2_000
+#: Files made safe at once: they mostly wait for the disk, and it for several together.
+MOST_KEEPING = 4
 
 
 class Listed(Protocol):
@@ -110,20 +114,45 @@ class Held:
 
 
 class Opened:
-    """An open, whole, regular file: its size in bytes and its mtime in seconds."""
+    """An open, whole, regular file: its size in bytes and its mtime in seconds.
 
-    __slots__ = ("_file", "modified", "size")
+    ``discard`` closes the descriptor. It is a ``Lessee``: it counts as opened for pacman until
+    ``lend`` says otherwise.
+    """
 
-    def __init__(self, descriptor: int, stamp: Stamp) -> None:
-        self._file = open(descriptor, "rb", buffering=0)  # noqa: SIM115 - closed by its owner
+    def __init__(
+        self, descriptor: int, stamp: Stamp, discard: Callable[[int], None] = os.close
+    ) -> None:
+        self._descriptor = descriptor
+        self._discard = discard
+        self._cut: Callable[[], None] | None = None
         self.size = stamp.size
         self.modified = stamp.mtime_ns / 1e9
 
+    def __del__(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+
+    @property
+    def own(self) -> bool:
+        return self._cut is None
+
+    def lend(self, cut: Callable[[], None]) -> None:
+        """Have ``cut`` called where the room is needed for this machine's own pacman."""
+        self._cut = cut
+
+    def cut(self) -> None:
+        if self._cut is not None:
+            self._cut()
+
     def fileno(self) -> int:
-        return self._file.fileno()
+        return self._descriptor
 
     def close(self) -> None:
-        self._file.close()
+        """Give the descriptor back; again is no error."""
+        if self._descriptor >= 0:
+            descriptor, self._descriptor = self._descriptor, -1
+            self._discard(descriptor)
 
 
 class _File:
@@ -171,6 +200,9 @@ class _Folder:
         self.watched = False
         self.gone = False
         self.problem = ""
+        #: Which folder it was when it was last read: it can be another one without an event, where
+        #: something was mounted over it.
+        self.identity: disk.Identity | None = None
 
 
 class Cache(Service):
@@ -178,7 +210,8 @@ class Cache(Service):
 
     ``listed(file_name)`` returns what the sync databases list under a name, and
     ``signature_needed(file_name)`` whether such a package counts only with its signature; both
-    are asked in the reactor's thread. ``changed`` gets every change of ``inventory``. ``ready``
+    are asked in the reactor's thread. ``changed`` gets every change of ``inventory``, which tells
+    what is ``offered``, a part of what is held; ask again with ``listing_changed``. ``ready``
     fires when every folder known at start was read once; hashes may be outstanding. For ``pause``
     seconds after each package that comes in, what can wait leaves the machine to those who wait.
 
@@ -197,8 +230,9 @@ class Cache(Service):
         signature_needed: Callable[[str], bool],
         changed: Callable[[list[Change]], None],
         directories: Iterable[Path] = (),
+        offered: Callable[[str, Content], bool] = lambda _, __: True,
         watch: Callable[[Any, Callable[[Path, str], None]], Watch] = FolderWatch,
-        hashing: ThreadPool | None = None,
+        pool: ThreadPool | None = None,
         wall: Callable[[], float] = time.time,
         pause: float = PAUSE,
     ) -> None:
@@ -206,14 +240,18 @@ class Cache(Service):
         self._listed = listed
         self._signature_needed = signature_needed
         self._changed = changed
+        self._offered = offered
         self._wall = wall
         self._pause = pause
         self.inventory = Inventory()
-        self.store = Store(store, max_size)
+        self.store = Store(store, max_size, self._some_time)
         self.ready: Deferred[None] = Deferred()
         self._watch = watch(reactor, self._reported)
-        # One thread, so one file at a time.
-        self._hashing = hashing or PoliteThreadPool(0, 1, "hashing")
+        # Threads of its own for what may wait long for a disk: the reactor's are there for what
+        # pacman waits for. One hashes, so one file at a time.
+        self._hashing = pool or PoliteThreadPool(0, 1, "hashing")
+        self._looks = pool or ThreadPool(0, 1, "looking")
+        self._keeps = pool or ThreadPool(0, MOST_KEEPING, "keeping")
         self._index = Index(None)
         self._shelf = _Folder(self.store.packages, "store")
         self._folders: list[_Folder] = [self._shelf]
@@ -226,6 +264,8 @@ class Cache(Service):
         self._trim_due = False
         self._save_due = False
         self._failing = False
+        #: Whether it is being looked at whether the folders are still the same.
+        self._comparing = False
         #: Changes of the inventory that were not told yet.
         self._untold: list[Change] = []
         self._unsaved: dict[tuple[Path, str], Remembered | None] = {}
@@ -257,7 +297,9 @@ class Cache(Service):
         else:
             self._index = Index(self.store.path / "state.sqlite")
         super().startService()
-        self._hashing.start()
+        for pool in self._pools:
+            pool.start()
+        self._some_time(self.store.prepare)
         for worker in (self._looking, self._digesting, self._clearing):
             worker.start()
         self._call_later("poll", POLL, self._poll)
@@ -278,12 +320,17 @@ class Cache(Service):
         for worker in (self._looking, self._digesting, self._clearing):
             await worker.stop()
         await self._placing.acquire()
-        if self._hashing.started:
-            self._hashing.stop()
         await self._save()
-        await self._in_thread(self._index.close)
+        await self._keep(self._index.close)
+        for pool in self._pools:
+            if pool.started:
+                pool.stop()
         self.store.close()
         self._placing.release()
+
+    @property
+    def _pools(self) -> list[ThreadPool]:
+        return list(dict.fromkeys((self._hashing, self._looks, self._keeps)))
 
     def set_directories(self, directories: Iterable[Path]) -> None:
         """Take these as pacman's CacheDirs, the first one first."""
@@ -334,9 +381,23 @@ class Cache(Service):
             if isinstance(error, StoreError):
                 raise
             raise StoreError(str(held.directory / name), error.strerror or str(error)) from None
+        return self._lend(held, descriptor, expected)
+
+    def _lend(self, held: Held, descriptor: int, stamp: Stamp) -> Opened:
+        """Return an open file that is counted as long as it is open."""
+        loan: Loan | None = None
+
+        def discard(descriptor: int) -> None:
+            # Whoever was the last to have a deleted file open waits for the disk to free it.
+            self.store.discard(descriptor, None)
+            if loan is not None:
+                self.store.end(loan)
+
+        opened = Opened(descriptor, stamp, discard)
         if held.origin == "store":
             self._use(held.file_name)
-        return Opened(descriptor, expected)
+            loan = self.store.lend(held.file_name, opened)
+        return opened
 
     def _listed_signature(self, held: Held) -> bytes | None:
         for one in self._listed(held.file_name):
@@ -354,14 +415,24 @@ class Cache(Service):
 
     # What comes in
 
-    def incoming(self, size: int | None) -> Incoming:
-        """Return a new file for a transfer; it can be published if its ``keep`` is True."""
-        self._hold_back()
-        return self.store.incoming(size)
+    def incoming(self, size: int | None, lessee: Lessee = OWN) -> Incoming:
+        """Return a new file for a transfer; it can be published if its ``keep`` is True.
 
-    def spare(self) -> Incoming:
+        Raises StoreError where ``lessee`` may not take so much: see ``core.room``.
+        """
+        self._hold_back()
+        incoming = self.store.incoming(size, lessee)
+        if self.store.is_crowded:
+            self._trim()
+        return incoming
+
+    def spare(self, size: int | None = None, lessee: Lessee = OWN) -> Incoming:
         """Return a new file that cannot be published, for when the store's disk is full."""
-        return self.store.spare()
+        return self.store.spare(size, lessee)
+
+    def _trim(self) -> None:
+        self._trim_due = True
+        self._clearing.wake()
 
     async def publish(
         self, incoming: object, file_name: str, content: Content, signature: bytes | None
@@ -377,16 +448,14 @@ class Cache(Service):
         if signature is not None and not 0 < len(signature) <= disk.LARGEST_SIGNATURE:
             return self._holds(file_name, content)
         self._hold_back()
-        descriptor = os.dup(incoming.fileno())
-        # The caller may go; the work goes on, on a descriptor of its own.
-        work = Deferred.fromCoroutine(
-            self._publish(descriptor, incoming, file_name, content, signature)
-        )
+        # The caller may go and close it; the work goes on.
+        incoming.retain()
+        work = Deferred.fromCoroutine(self._publish(incoming, file_name, content, signature))
         work.addErrback(self._publish_failed, file_name)
         done: Deferred[bool] = Deferred(lambda _: None)
 
         def ended(kept: bool) -> None:
-            os.close(descriptor)
+            incoming.release()
             if not done.called:
                 done.callback(kept)
 
@@ -409,59 +478,61 @@ class Cache(Service):
         return False
 
     async def _publish(
-        self,
-        descriptor: int,
-        incoming: Incoming,
-        file_name: str,
-        content: Content,
-        signature: bytes | None,
+        self, incoming: Incoming, file_name: str, content: Content, signature: bytes | None
     ) -> bool:
         await self._shelf_read
         await self._lull()
-        if os.fstat(descriptor).st_size != content.size:
+
+        def harden() -> Received | None:
+            if os.fstat(incoming.fileno()).st_size != content.size:
+                return None
+            return self.store.harden(incoming, signature)
+
+        received = await self._keep(harden)
+        if received is None:
             return False
-        beside = await self._in_thread(self.store.harden, descriptor, signature)
         await self._placing.acquire()
         try:
-            return await self._place(incoming, file_name, content, beside, signature)
+            return await self._place(incoming, file_name, content, received, signature)
         finally:
             self._placing.release()
-            if beside is not None:
-                beside.unlink(missing_ok=True)
+            self._some_time(lambda: self.store.dismiss(received, incoming.name))
 
     async def _place(
         self,
         incoming: Incoming,
         file_name: str,
         content: Content,
-        beside: Path | None,
+        received: Received,
         signature: bytes | None,
     ) -> bool:
         """Make room, then let the package have its name; in the meantime nothing is offered."""
         held = self._held.get(file_name)
         if held and held.content == content and held.verified and (held.signed or not signature):
             return True
-        victims = self.store.victims(content.size + len(signature or b""), file_name)
-        if self._stopped.is_set() or incoming.name is None or victims is None:
+        needed = content.size + len(signature or b"")
+        victims = self.store.victims(needed, file_name, incoming)
+        if self._stopped.is_set() or not incoming.keep or victims is None:
             return self._holds(file_name, content)
         self._forget(victims)
         turn = self.store.use(file_name)
         confirmed = content in self._contents(file_name)
 
-        def place(received: Path) -> tuple[Found, Remembered]:
+        def place() -> tuple[Found, Remembered]:
             self.store.drop(victims)
-            found = self.store.place(received, file_name, beside)
+            found = self.store.place(received, file_name)
             known = Remembered(found.stamp, content.sha256, confirmed)
             self._index.save({(self._shelf.path, file_name): known}, {file_name: turn})
             return found, known
 
-        found, known = await self._in_thread(place, incoming.name)
+        found, known = await self._keep(place)
         incoming.name = None
         self._failing = False
         self._unsaved.pop((self._shelf.path, file_name), None)
         self._turns.pop(file_name, None)
         self._shelf.touched.add(file_name)
         self._set(self._shelf, file_name, found, known)
+        self.store.placed(incoming, file_name)
         self._tell()
         return True
 
@@ -499,9 +570,13 @@ class Cache(Service):
         if best is None:
             if self._held.pop(name, None) is not None:
                 self._untold += self.inventory.remove(name)
-        elif best != self._held.get(name):
-            self._held[name] = best
-            self._untold += self.inventory.put(name, best.content)
+        else:
+            if best != self._held.get(name):
+                self._held[name] = best
+            if self._offered(name, best.content):
+                self._untold += self.inventory.put(name, best.content)
+            else:
+                self._untold += self.inventory.remove(name)
         if name in self._shelf.files and self._is_superfluous(name):
             self._superfluous.add(name)
             self._clearing.wake()
@@ -633,6 +708,19 @@ class Cache(Service):
         for folder in self._folders:
             folder.rescan = folder.rescan or not folder.watched
         self._looking.wake()
+        self._some_time(self.store.measure)
+        if not self._comparing:
+            self._comparing = True
+            paths = [folder.path for folder in self._folders]
+            self._look_in_thread(disk.identities, paths).addCallback(self._compare)
+
+    def _compare(self, identities: Mapping[Path, disk.Identity | None]) -> None:
+        """Read those folders anew that are other folders by now."""
+        self._comparing = False
+        for folder in self._folders:
+            if folder.read and identities.get(folder.path) != folder.identity:
+                folder.rescan = True
+        self._looking.wake()
 
     def _rescan(self) -> None:
         self._call_later("rescan", RESCAN, self._rescan)
@@ -670,7 +758,8 @@ class Cache(Service):
         folder.watched = self._watch.follow(folder.path)
         before = {name: file.found for name, file in folder.files.items()}
         try:
-            scanned, known = await self._in_thread(self._read, folder, before)
+            folder.identity = await self._look_in_thread(disk.identity, folder.path)
+            scanned, known = await self._look_in_thread(self._read, folder, before)
         except StoreError as error:
             self._say_problem(folder, error.reason)
             scanned, known = disk.Scanned({}, list(before)), {}
@@ -682,8 +771,7 @@ class Cache(Service):
         if folder is self._shelf:
             if not self._shelf_read.called:
                 self._shelf_read.callback(None)
-            self._trim_due = True
-            self._clearing.wake()
+            self._trim()
 
     def _read(
         self, folder: _Folder, before: Mapping[str, Found]
@@ -717,7 +805,7 @@ class Cache(Service):
 
     async def _look(self, folder: _Folder, names: set[str]) -> None:
         folder.touched.clear()
-        found = await self._in_thread(disk.look, folder.path, names)
+        found = await self._look_in_thread(disk.look, folder.path, names)
 
         def merge(name: str) -> None:
             if name not in folder.touched and not folder.gone:
@@ -725,8 +813,7 @@ class Cache(Service):
 
         await self._sliced(list(names), merge)
         if folder is self._shelf:
-            self._trim_due = True
-            self._clearing.wake()
+            self._trim()
 
     def _say_problem(self, folder: _Folder, problem: str) -> None:
         if problem != folder.problem and not (folder is self._shelf and self.store.problem):
@@ -840,7 +927,7 @@ class Cache(Service):
     async def _save(self) -> None:
         files, self._unsaved = self._unsaved, {}
         turns, self._turns = self._turns, {}
-        await self._in_thread(self._index.save, files, turns)
+        await self._keep(self._index.save, files, turns)
 
     # Clearing the store
 
@@ -861,7 +948,7 @@ class Cache(Service):
                 going += [name for name in self.store.victims(0) or () if name not in going]
             if going and not self.store.problem:
                 self._forget(going)
-                await self._in_thread(self.store.drop, going)
+                await self._keep(self.store.drop, going)
         finally:
             self._placing.release()
         return True
@@ -942,10 +1029,23 @@ class Cache(Service):
 
     # Threads and time
 
-    def _in_thread(self, work: Callable[..., _T], *arguments: object) -> Deferred[_T]:
-        pool = self._reactor.getThreadPool()
+    def _keep(self, work: Callable[..., _T], *arguments: object) -> Deferred[_T]:
+        return self._in_thread(self._keeps, work, *arguments)
+
+    def _look_in_thread(self, work: Callable[..., _T], *arguments: object) -> Deferred[_T]:
+        return self._in_thread(self._looks, work, *arguments)
+
+    def _in_thread(
+        self, pool: ThreadPool, work: Callable[..., _T], *arguments: object
+    ) -> Deferred[_T]:
+        if not pool.started:
+            return maybeDeferred(work, *arguments)
         result: Deferred[_T] = deferToThreadPool(self._reactor, pool, work, *arguments)
         return result
+
+    def _some_time(self, work: Callable[[], None]) -> None:
+        """Have something done that nobody waits for, in a thread while there are any."""
+        self._keep(work).addErrback(lambda failure: self._log.failure("disk work failed", failure))
 
     def _call_later(self, what: str, delay: float, call: Callable[[], None]) -> None:
         """Call once after ``delay`` seconds, unless that is on its way already."""

@@ -5,27 +5,33 @@ Everything here blocks and belongs in a thread; nothing raises for what a file m
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import hashlib
 import io
-import lzma
 import os
-import sys
-import zlib
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
-from flocon.core.syncdb import Database, PackedEntries, read_entries
+from flocon.core.syncdb import Database, PackedEntries, can_begin_tar, read_entries
 from flocon.errors import StoreError, SyncDatabaseError
 from flocon.host import folder
 from flocon.host.cache import Opened
+from flocon.host.compression import (
+    STRANGERS,
+    begins_compressed,
+    by_program,
+    errors,
+    first_bytes,
+    lacks_memory,
+    name_of,
+    without_compression,
+)
 from flocon.host.vault import FileVault
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+    from typing import BinaryIO
 
     from flocon.core.syncdb import Entry
 
@@ -33,8 +39,13 @@ if TYPE_CHECKING:
 LARGEST_FILE = 128 << 20
 #: A file that is written in place is read again, so often.
 _TRIES = 3
-_READ_SIZE = 1 << 16
-_ZSTD = b"\x28\xb5\x2f\xfd"
+#: A file's beginning of so many bytes tells what it is: a tar's first header, compressed or not.
+BEGINNING = 64 << 10
+_HEADER = 512
+_READ_SIZE = 1 << 20
+_DIGEST_LENGTH = 16
+#: Reasons for which nobody else is asked to read a file: it is beyond what a database can be.
+_BOUNDS = frozenset({"large", "many", "desc"})
 
 
 class Stamp(NamedTuple):
@@ -83,22 +94,69 @@ def load(repository: str, path: Path, known: Loaded | None = None) -> Loaded:
     return Loaded(stamp, database)
 
 
+def digest_of(descriptor: int) -> str:
+    """Return the digest of an open file, as ``Database.digest`` is."""
+    sha256 = hashlib.sha256()
+    position = 0
+    while data := os.pread(descriptor, _READ_SIZE, position):
+        sha256.update(data)
+        position += len(data)
+    return sha256.hexdigest()[:_DIGEST_LENGTH]
+
+
+def load_sent(repository: str, descriptor: int, digest: str) -> Database:
+    """Read a database that a mirror sent, as it lies in an open file; raises SyncDatabaseError."""
+    size = os.fstat(descriptor).st_size
+    if size > LARGEST_FILE:
+        raise SyncDatabaseError("large", f"more than {LARGEST_FILE} bytes")
+    entries, skipped = _entries(repository, os.pread(descriptor, size, 0))
+    return Database(repository, digest, 0.0, entries, skipped + entries.repeated)
+
+
 def find_problem(descriptor: int) -> str:
-    """Return why an open file can be no sync database, nothing where it can be one."""
-    data = b""
+    """Return why an open file can be no sync database, nothing where it can be one.
+
+    For what a peer gave: it is read within bounds of memory and time, and never by a program.
+    """
     try:
-        size = os.fstat(descriptor).st_size
-        if size > LARGEST_FILE:
+        if os.fstat(descriptor).st_size > LARGEST_FILE:
             return f"more than {LARGEST_FILE} bytes"
-        data = os.pread(descriptor, size, 0)
-        with decompress(data) as file:
-            for _ in read_entries("", file):
+        with os.fdopen(os.dup(descriptor), "rb") as file:
+            file.seek(0)
+            for _ in read_entries("", without_compression(file, STRANGERS)):
                 pass
-    except SyncDatabaseError as error:
-        return f"is no database: {error}"
-    except _errors(data) as error:
+    except errors() as error:
         return f"is no database: {error}"
     return ""
+
+
+def find_early_problem(beginning: bytes, *, whole: bool) -> str | None:
+    """Return why a file that begins so can be no sync database, nothing where it can be one.
+
+    None until more of it tells; ``whole`` where there is no more, and BEGINNING bytes always tell.
+    """
+    if not beginning:
+        return "is empty" if whole else None
+    if not begins_compressed(beginning):
+        return _tars_problem(beginning, whole=whole)
+    if name_of(beginning):
+        return ""  # for libarchive to judge
+    try:
+        plain = first_bytes(beginning, _HEADER)
+    except errors() as error:
+        # What needs more memory than is given here is for libarchive to judge, too.
+        return "" if lacks_memory(error) else f"is damaged: {error}"
+    if len(plain) < _HEADER:
+        return "ends too early" if whole else None if len(beginning) < BEGINNING else ""
+    return "" if can_begin_tar(plain) or name_of(plain) else "is no tar"
+
+
+def _tars_problem(beginning: bytes, *, whole: bool) -> str | None:
+    if len(beginning) >= _HEADER:
+        return "" if can_begin_tar(beginning[:_HEADER]) else "is no tar"
+    if beginning[:1] in b"<{[ \r\n\t":
+        return "is a page"
+    return "ends too early" if whole else None
 
 
 def _read(path: Path) -> tuple[bytes, Stamp]:
@@ -116,17 +174,41 @@ def _read(path: Path) -> tuple[bytes, Stamp]:
 
 
 def _parse(repository: str, data: bytes, stamp: Stamp, known: Database | None) -> Database:
-    digest = hashlib.sha256(data).hexdigest()[:16]
+    digest = hashlib.sha256(data).hexdigest()[:_DIGEST_LENGTH]
     modified = stamp.modified_ns / 1e9
     if known is not None and known.digest == digest:
         return Database(repository, digest, modified, known.entries, known.skipped)
-    skipped: Counter[str] = Counter()
+    entries, skipped = _entries(repository, data)
+    return Database(repository, digest, modified, entries, skipped + entries.repeated)
+
+
+def _entries(repository: str, data: bytes) -> tuple[PackedEntries, int]:
+    """Return what a database lists, and how many entries of it cannot be used."""
     try:
-        with decompress(data) as file:
-            entries = _pack(repository, read_entries(repository, file, skipped))
-    except _errors(data) as error:
-        raise SyncDatabaseError("compression", str(error)) from None
-    return Database(repository, digest, modified, entries, skipped.total() + entries.repeated)
+        return _read_entries(repository, without_compression(io.BytesIO(data)))
+    except SyncDatabaseError as error:
+        problem, is_damaged = error, False
+    except errors() as error:
+        problem = SyncDatabaseError("compression", str(error))
+        is_damaged = not lacks_memory(error)
+    if is_damaged or problem.reason in _BOUNDS or not data:
+        raise problem
+    try:
+        with by_program(data) as tar:
+            return _read_entries(repository, tar)
+    except (SyncDatabaseError, OSError) as error:
+        if kind := name_of(data):
+            raise SyncDatabaseError(
+                "compression",
+                f"is made with {kind}: {error}; have it made with gzip, xz or zstd",
+            ) from None
+        raise problem from None
+
+
+def _read_entries(repository: str, file: BinaryIO) -> tuple[PackedEntries, int]:
+    skipped: Counter[str] = Counter()
+    entries = _pack(repository, read_entries(repository, file, skipped))
+    return entries, skipped.total()
 
 
 def _pack(repository: str, entries: Iterable[Entry]) -> PackedEntries:
@@ -137,42 +219,6 @@ def _pack(repository: str, entries: Iterable[Entry]) -> PackedEntries:
     packed = PackedEntries(repository, entries, vault)
     vault.flush()
     return packed
-
-
-def decompress(data: bytes) -> BinaryIO:
-    """Return a file that reads ``data`` without its compression, told by its first bytes.
-
-    Reading it may raise one of ``_errors``.
-    """
-    file = io.BytesIO(data)
-    reader: io.BufferedIOBase
-    if data.startswith(b"\x1f\x8b"):
-        reader = gzip.GzipFile(fileobj=file)
-    elif data.startswith(_ZSTD):
-        reader = _zstd().ZstdFile(file)
-    elif data.startswith(b"\xfd7zXZ\0"):
-        reader = lzma.LZMAFile(file)  # noqa: SIM115 - closed by the caller
-    elif data.startswith(b"BZh"):
-        reader = bz2.BZ2File(file)
-    else:
-        return file
-    # Small reads are for BufferedReader: it takes them from memory without a line of Python.
-    return io.BufferedReader(cast("io.RawIOBase", reader), _READ_SIZE)
-
-
-def _errors(data: bytes) -> tuple[type[Exception], ...]:
-    """Return what the modules raise that take the compression off ``data``."""
-    errors = (OSError, EOFError, zlib.error, lzma.LZMAError)
-    return (*errors, _zstd().ZstdError) if data.startswith(_ZSTD) else errors
-
-
-def _zstd() -> Any:
-    """Import what reads zstd where it is needed: half a megabyte, and Arch's databases are gzip."""
-    if sys.version_info >= (3, 14):
-        from compression import zstd  # noqa: PLC0415
-    else:
-        from backports import zstd  # noqa: PLC0415
-    return zstd
 
 
 def open_database(directory: Path, file_name: str) -> Opened:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from flocon.core import pacman_conf
+from flocon.core.addresses import network_location
 from flocon.core.names import parse_path
 from flocon.errors import ConfigurationError
 
@@ -189,9 +190,9 @@ def _is_mirror(statement: Statement, own: list[Statement]) -> bool:
 
 def _host(url: str) -> str:
     try:
-        return urlsplit(url).hostname or url
+        return urlsplit(url).hostname or network_location(url)
     except ValueError:
-        return url
+        return network_location(url)
 
 
 def check_proxy(facts: Facts) -> Iterator[Finding]:

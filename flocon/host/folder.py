@@ -55,6 +55,23 @@ def stamp_of(info: os.stat_result) -> Stamp:
     return Stamp(info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
 
 
+#: Device and inode of a folder.
+Identity = tuple[int, int]
+
+
+def identity(directory: Path) -> Identity | None:
+    """Return which folder can be seen at a path now; None where there is none."""
+    try:
+        info = directory.stat()
+    except OSError:
+        return None
+    return info.st_dev, info.st_ino
+
+
+def identities(directories: Iterable[Path]) -> dict[Path, Identity | None]:
+    return {directory: identity(directory) for directory in directories}
+
+
 @dataclass(frozen=True, slots=True)
 class Scanned:
     """What a scan found to be new or different, and the names that are not there any more."""

@@ -8,6 +8,7 @@ Every method blocks and belongs in a thread; any thread, for one lock guards the
 from __future__ import annotations
 
 import sqlite3
+import stat
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from twisted.logger import Logger
 
 from flocon.core.inventory import DIGEST_SIZE
+from flocon.host.beneath import put_aside
 from flocon.host.folder import Stamp
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _T = TypeVar("_T")
+#: Bytes; a row takes some 200, and what sqlite writes beside grows until a node ends.
+LARGEST = 1 << 30
 _VERSION = 1
 _SCHEMA = f"""
 BEGIN;
@@ -63,7 +67,7 @@ class Recalled(Mapping[str, Remembered]):
         self._rows = {
             name: row
             for name, *rest in rows
-            if isinstance((row := tuple(rest))[4], bytes) and len(row[4]) == DIGEST_SIZE
+            if isinstance(name, str) and _is_sound(row := tuple(rest))
         }
 
     def __getitem__(self, name: str) -> Remembered:
@@ -101,7 +105,13 @@ class Index:
 
     def turns(self) -> dict[str, int]:
         """Return for each name in the store the turn of its last use: a higher one is later."""
-        return self._do(lambda database: dict(database.execute("SELECT name, turn FROM uses")))
+        rows = self._do(lambda database: list(database.execute("SELECT name, turn FROM uses")))
+        # sqlite keeps to no type; and to the largest turn of all nothing could be added.
+        return {
+            name: turn
+            for name, turn in rows
+            if isinstance(name, str) and isinstance(turn, int) and 0 <= turn < _HALF // 2
+        }
 
     def save(
         self,
@@ -153,8 +163,27 @@ class Index:
 
     def _opened(self) -> sqlite3.Connection:
         if self._database is None:
+            if self._path is not None:
+                self._put_aside_what_is_no_database(self._path)
             self._database = _open(self._path)
         return self._database
+
+    def _put_aside_what_is_no_database(self, path: Path) -> None:
+        """Move what sqlite would wait for, follow, or read without end; raises sqlite3.Error."""
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            file = path.with_name(path.name + suffix)
+            problem = _problem_of(file)
+            if not problem:
+                continue
+            aside = put_aside(file)
+            if aside is None:
+                raise sqlite3.OperationalError(problem)
+            self._log.warn(
+                "{path} {problem}; it lies in {aside} now, and files are hashed again",
+                path=file,
+                problem=problem,
+                aside=aside,
+            )
 
     def _recover(self, error: sqlite3.Error) -> None:
         """Begin anew after a corrupt file, else go on in memory."""
@@ -191,6 +220,23 @@ class Index:
         if self._database is not None:
             self._database.close()
             self._database = None
+
+
+def _is_sound(row: tuple[Any, ...]) -> bool:
+    *numbers, sha256, confirmed = row
+    whole = all(isinstance(number, int) for number in (*numbers, confirmed))
+    return whole and isinstance(sha256, bytes) and len(sha256) == DIGEST_SIZE
+
+
+def _problem_of(file: Path) -> str:
+    """Return why a file cannot be a database of ours; "" if it can, or is not there."""
+    try:
+        info = file.lstat()
+    except OSError:
+        return ""
+    if not stat.S_ISREG(info.st_mode):
+        return "is not a regular file"
+    return "is too large" if info.st_size > LARGEST else ""
 
 
 def _is_of_another_shape(error: sqlite3.Error) -> bool:

@@ -27,7 +27,7 @@ from twisted.logger import (
 )
 from zope.interface import implementer
 
-from flocon.core.privacy import without_any_passwords
+from flocon.core.secrecy import without_any_passwords
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

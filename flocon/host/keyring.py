@@ -8,7 +8,10 @@ judges again.
 
 from __future__ import annotations
 
+import base64
 import os
+import re
+from collections import Counter
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -17,19 +20,39 @@ from twisted.logger import Logger
 
 from flocon.core.syncdb import LARGEST_SIGNATURE
 from flocon.errors import ToolError
-from flocon.host.process import run
+from flocon.host.process import Bounds, run
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from flocon.host.process import ProcessReactor
 
-#: Seconds that gpgv may take; it reads a package at about 1 GB/s.
-TIMEOUT = 5.0
-#: gpgv at a time: each keeps one core busy.
+#: Seconds that gpgv may take, of a processor and in all, and the bytes for which it may take one
+#: more: it reads a package at about 1 GB/s, and needs milliseconds for a signature.
+TIMEOUT = 2.0
+BYTES_A_SECOND = 100 << 20
+#: Bytes of addresses that gpgv may have; it needs some MiB, and its libraries are mapped into them.
+MEMORY = 256 << 20
+#: gpgv at a time, for what mirrors sent and for what peers sent: each keeps one core busy, and no
+#: peer keeps a mirror's signature waiting.
 MOST_AT_ONCE = 2
+MOST_OF_PEERS_AT_ONCE = 1
+#: Peers' signatures that wait or are judged, in all and of one address. What is more is not judged.
+MOST_OF_PEERS = 16
+MOST_OF_ONE = 4
+#: Signatures in one file: who signs a package are one or two.
+MOST_PACKETS = 8
 
 _ARMOR = b"-----BEGIN PGP SIGNATURE-----"
+#: Headers, a blank line, base64 in lines and a checksum, between two that frame it (RFC 9580, 6).
+_ARMORED = re.compile(
+    rb"-----BEGIN PGP SIGNATURE-----[ \t]*\r?\n"
+    rb"(?:[A-Za-z]+: [^\r\n]*\r?\n){0,8}"
+    rb"[ \t]*\r?\n"
+    rb"((?:[A-Za-z0-9+/]{1,76}={0,2}[ \t]*\r?\n)+)"
+    rb"(?:=[A-Za-z0-9+/]{4}[ \t]*\r?\n)?"
+    rb"-----END PGP SIGNATURE-----\s*"
+)
 _SIGNATURE_PACKET = 2
 _VERSIONS = (3, 4, 5, 6)
 
@@ -50,19 +73,45 @@ class Verdict(Enum):
 def plausible(signature: bytes) -> bool:
     """Whether this can be a detached signature, by its form (RFC 9580, 4.2 and 5.2).
 
-    It is one or more OpenPGP signature packets and nothing else, or armored text.
+    It is a few OpenPGP signature packets and nothing else, in binary or in armor.
+    """
+    return bool(packets(signature))
+
+
+def begins_plausibly(beginning: bytes) -> bool:
+    """Whether a detached signature can begin so: with a packet's first bit, or with armor."""
+    if beginning.startswith(b"-"):
+        return _ARMOR.startswith(beginning[: len(_ARMOR)])
+    return not beginning or beginning[0] >= 0b1000_0000  # noqa: PLR2004
+
+
+def packets(signature: bytes) -> bytes:
+    """Return the OpenPGP signature packets that a detached signature is, nothing if it is none.
+
+    Nothing else is ever given to gpgv: it would take the compression off whatever came with them.
     """
     if not 0 < len(signature) <= LARGEST_SIGNATURE:
-        return False
-    if signature.startswith(_ARMOR):
-        return True
-    rest = signature
-    while rest:
-        length = _packet(rest)
+        return b""
+    binary = _without_armor(signature) if signature.startswith(_ARMOR) else signature
+    position = 0
+    for _ in range(MOST_PACKETS):
+        length = _packet(binary[position:]) if position < len(binary) else 0
         if not length:
-            return False
-        rest = rest[length:]
-    return True
+            return b""
+        position += length
+        if position == len(binary):
+            return binary
+    return b""
+
+
+def _without_armor(signature: bytes) -> bytes:
+    armored = _ARMORED.fullmatch(signature)
+    if armored is None:
+        return b""
+    try:
+        return base64.b64decode(b"".join(armored[1].split()), validate=True)
+    except ValueError:
+        return b""
 
 
 def _packet(data: bytes) -> int:
@@ -99,30 +148,54 @@ class Keyring:
         self._reactor = reactor
         self._gpg_directory = gpg_directory
         self._turn = DeferredSemaphore(MOST_AT_ONCE)
+        self._peers_turn = DeferredSemaphore(MOST_OF_PEERS_AT_ONCE)
+        #: Signatures of peers that wait or are being judged, by address.
+        self._of_peers: Counter[str] = Counter()
 
     async def verify(
-        self, package: Path | int, signature: bytes, seconds: float = TIMEOUT
+        self, package: Path | int, signature: bytes, seconds: float = TIMEOUT, *, peer: str = ""
     ) -> Verdict:
         """Judge ``signature`` over ``package``: a path, or a descriptor of an open file.
 
         A descriptor may be of a memfd or of a file without a name; where it stands does not
-        matter, and it must stay open until the verdict. ``seconds`` is what gpgv itself may take.
+        matter, and it must stay open until the verdict. ``seconds`` is what gpgv itself may take,
+        and more for a large package. ``peer`` is the address of the peer that sent the signature:
+        such wait in a line of their own, of which nobody can fill more than a part; what finds no
+        place in it is UNKNOWN.
         """
-        if not plausible(signature):
+        binary = packets(signature)
+        if not binary:
             return Verdict.BAD
-        await self._turn.acquire()
+        if not peer:
+            return await self._in_turn(self._turn, package, binary, seconds)
+        if self._of_peers.total() >= MOST_OF_PEERS or self._of_peers[peer] >= MOST_OF_ONE:
+            return Verdict.UNKNOWN
+        self._of_peers[peer] += 1
+        try:
+            return await self._in_turn(self._peers_turn, package, binary, seconds)
+        finally:
+            self._of_peers[peer] -= 1
+            if not self._of_peers[peer]:
+                del self._of_peers[peer]
+
+    async def _in_turn(
+        self, turn: DeferredSemaphore, package: Path | int, signature: bytes, seconds: float
+    ) -> Verdict:
+        await turn.acquire()
         try:
             return await self._judge(package, signature, seconds)
         except (ToolError, OSError) as error:
             self.log.debug("no verdict on a signature: {error}", error=error)
             return Verdict.UNKNOWN
         finally:
-            self._turn.release()
+            turn.release()
 
     async def _judge(self, package: Path | int, signature: bytes, seconds: float) -> Verdict:
         keyrings = self._keyrings()
         if not keyrings:
             return Verdict.UNKNOWN
+        size = os.stat(package).st_size  # noqa: PTH116 - of a descriptor, too
+        seconds += size / BYTES_A_SECOND
         arguments = ["gpgv", "--quiet", "--status-fd", "1"]
         for keyring in keyrings:
             arguments += ["--keyring", str(keyring)]
@@ -137,7 +210,13 @@ class Keyring:
                 arguments.append("/proc/self/fd/4")
             else:
                 arguments.append(str(package))
-            outcome = await run(self._reactor, arguments, seconds=seconds, descriptors=given)
+            outcome = await run(
+                self._reactor,
+                arguments,
+                seconds=seconds,
+                descriptors=given,
+                bounds=Bounds(processor_seconds=int(seconds) + 1, memory=MEMORY),
+            )
         finally:
             os.close(descriptor)
         verdict = read_status(outcome.output)

@@ -8,10 +8,11 @@ asked, and what a listing is good for, is decided elsewhere.
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 import socket
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from fnmatch import fnmatchcase
 from glob import glob, has_magic
@@ -25,10 +26,12 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
+from flocon.core.addresses import shown
 from flocon.core.names import is_architecture, is_repository
+from flocon.core.sent import SentDatabases
 from flocon.core.syncdb import Listing
-from flocon.errors import ToolError, ToolMissing
-from flocon.host.databases import Loaded, Stamp, load, stamp_of
+from flocon.errors import SyncDatabaseError, ToolError, ToolMissing
+from flocon.host.databases import Loaded, Stamp, digest_of, load, load_sent, stamp_of
 from flocon.host.memory import give_back
 from flocon.host.process import run
 from flocon.host.watch import FolderWatch
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall, IReactorThreads
     from twisted.python.failure import Failure
 
+    from flocon.core.syncdb import Database
     from flocon.host.process import ProcessReactor
 
     T = TypeVar("T")
@@ -61,6 +65,11 @@ POLL = 60.0
 MOST_FILES = 256
 DEEPEST_INCLUDE = 10
 LONGEST_FILE = 1 << 20
+#: Seconds after which what a mirror sent is read, if pacman here has not taken it by then. Who asks
+#: for a package has it read at once.
+SENT_PAUSE = 5.0
+#: Databases that were sent and wait for that.
+MOST_WAITING = 8
 #: Looks at the databases in one go; what changes still more often is seen with the next event.
 _ROUNDS = 5
 
@@ -380,8 +389,15 @@ class PacmanWatch(Service):
         *,
         own_ports: Collection[int] = (),
         mirrors: Sequence[str] = (),
+        is_peers: Callable[[str], bool] = lambda _: False,
     ) -> None:
+        """``is_peers`` tells by its digest whether a database was given by a peer."""
         self._reactor = reactor
+        self._is_peers = is_peers
+        self._sent = SentDatabases()
+        #: Repository and open file of what mirrors sent, and when to read it.
+        self._waiting_sent: list[tuple[str, int]] = []
+        self._sent_due: IDelayedCall | None = None
         self._pacman_conf = pacman_conf
         self._configuration_changed = configuration_changed
         self._listing_changed = listing_changed
@@ -414,9 +430,11 @@ class PacmanWatch(Service):
         stopped: Deferred[None] = succeed(None)
         self._watch.close()
         self._folders = set()
-        for call in (self._pause, self._poll):
+        for call in (self._pause, self._poll, self._sent_due):
             if call is not None and call.active():
                 call.cancel()
+        while self._waiting_sent:
+            os.close(self._waiting_sent.pop()[1])
         if self._work is not None:
             stopped = Deferred()
             self._work.addBoth(lambda _: stopped.callback(None))
@@ -465,8 +483,28 @@ class PacmanWatch(Service):
         self._unconfigured.append(waiting)
         return waiting.addTimeout(timeout, self._reactor, lambda *_: None)
 
+    def sent(self, repository: str, descriptor: int) -> None:
+        """Have a database list that a mirror has just sent; its open file stays the caller's.
+
+        Where pacman here is to check its signature nobody else's is taken for right.
+        """
+        known = self.configuration.repository(repository)
+        required = known is not None and known.database_signature is SignatureLevel.REQUIRED
+        if not self.running or required or not is_repository(repository):
+            return
+        self._waiting_sent.append((repository, os.dup(descriptor)))
+        if len(self._waiting_sent) > MOST_WAITING:
+            os.close(self._waiting_sent.pop(0)[1])
+        if self._sent_due is None or not self._sent_due.active():
+            self._sent_due = self._reactor.callLater(SENT_PAUSE, self._look)
+
     def _is_settled(self) -> bool:
-        return not self._configuration_is_stale and not self._stale()
+        return not self._configuration_is_stale and not self._stale() and not self._waiting_sent
+
+    def _sent_is_due(self) -> bool:
+        """Whether what mirrors sent is to be read: someone waits, or pacman has not taken it."""
+        paused = self._sent_due is not None and self._sent_due.active()
+        return bool(self._waiting_sent) and (bool(self._waiting) or not paused)
 
     def _changed(self, folder: Path, name: str) -> None:
         """Take a report of the watch: something about ``name`` (or anything) is different."""
@@ -485,6 +523,8 @@ class PacmanWatch(Service):
             self._configuration_is_stale = True
         if not self._is_settled():
             self._look()
+        elif self._sent:
+            self._publish()
 
     def _look_soon(self) -> None:
         if self._pause is None or not self._pause.active():
@@ -517,6 +557,8 @@ class PacmanWatch(Service):
                 await self._read_configuration()
             elif stale := self._stale():
                 await self._load(stale)
+            elif self._sent_is_due():
+                await self._load_sent()
             else:
                 return
 
@@ -534,7 +576,7 @@ class PacmanWatch(Service):
             if configuration != self.configuration:
                 self.configuration = configuration
                 for server in configuration.unusable:
-                    self.log.debug("{server} cannot be asked: not http(s)", server=server)
+                    self.log.debug("{server} cannot be asked: not http(s)", server=shown(server))
                 self._tell(self._configuration_changed, configuration)
                 self._publish()
             self._follow()
@@ -601,14 +643,46 @@ class PacmanWatch(Service):
         # Now that the listing before is gone.
         await _in_thread(self._reactor, give_back)
 
+    async def _load_sent(self) -> None:
+        """Read what mirrors sent and pacman here has not, each once."""
+        while self._waiting_sent:
+            repository, descriptor = self._waiting_sent.pop(0)
+            try:
+                digest = await _in_thread(self._reactor, digest_of, descriptor)
+                if digest in self._digests() or self._sent.renew(digest, self._reactor.seconds()):
+                    continue
+                database = await _in_thread(
+                    self._reactor, load_sent, repository, descriptor, digest
+                )
+            except (OSError, SyncDatabaseError) as error:
+                self.log.debug("{name}.db, as sent: {error}", name=repository, error=error)
+            else:
+                self._sent.add(database, self._reactor.seconds())
+                del database
+            finally:
+                os.close(descriptor)
+        self._publish()
+        await _in_thread(self._reactor, give_back)
+
+    def _digests(self) -> set[str]:
+        return {one.database.digest for one in self._loaded.values() if one.database}
+
     def _publish(self) -> None:
         """Make the listing anew of what is loaded, in the configuration's order."""
         loaded = {name: self._loaded.get(name, Loaded()) for name, _ in self._databases()}
         self._loaded = loaded
-        listing = Listing(tuple(one.database for one in loaded.values() if one.database))
+        self._sent.drop(self._digests())
+        own = (self._marked(one.database) for one in loaded.values() if one.database)
+        listing = Listing(tuple(own), self._sent.current(self._reactor.seconds()))
         if listing != self.listing:
             self.listing = listing
             self._tell(self._listing_changed, listing)
+
+    def _marked(self, database: Database) -> Database:
+        from_peer = self._is_peers(database.digest)
+        return (
+            database if from_peer == database.from_peer else replace(database, from_peer=from_peer)
+        )
 
     def _tell(self, callback: Callable[[T], None], value: T) -> None:
         try:

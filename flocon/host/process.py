@@ -6,6 +6,7 @@ What the programs say is for ``pacman`` and ``keyring`` to understand.
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,6 +30,22 @@ if TYPE_CHECKING:
 
 #: pacman-conf prints some KiB, some hundred with every mirror of the world in each repository.
 MOST_OUTPUT = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a program that reads what strangers sent may have: seconds and bytes of memory."""
+
+    processor_seconds: int
+    memory: int
+
+    def impose(self, process: int) -> None:
+        """Bound a process that has just been started, as far as the system lets us."""
+        bounds = {resource.RLIMIT_CPU: self.processor_seconds, resource.RLIMIT_AS: self.memory}
+        for kind, most in bounds.items():
+            # It may have ended already.
+            with suppress(OSError, ValueError):
+                resource.prlimit(process, kind, (most, most))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +107,14 @@ async def run(
     *,
     seconds: float,
     descriptors: Mapping[int, int] | None = None,
+    bounds: Bounds | None = None,
 ) -> Outcome:
     """Run a program, by the name it has in PATH, with nothing to read; return how it ended.
 
     ``descriptors`` are given to it: its number there to ours; they stay ours to close. It speaks
-    English. It may take ``seconds``. Raises ToolMissing where there is no such program, and
-    ToolError where it could not be started, ran too long or said too much. Cancelled, it ends when
-    the program has.
+    English. It may take ``seconds``, and no more than ``bounds``. Raises ToolMissing where there is
+    no such program, and ToolError where it could not be started, ran too long or said too much.
+    Cancelled, it ends when the program has.
     """
     tool = arguments[0]
     path = shutil.which(tool)
@@ -105,9 +123,11 @@ async def run(
     protocol = _Run(tool)
     child_fds: dict[int, str | int] = {0: "w", 1: "r", 2: "r", **(descriptors or {})}
     try:
-        reactor.spawnProcess(
+        process = reactor.spawnProcess(
             protocol, path, arguments, env={**os.environ, "LC_ALL": "C"}, childFDs=child_fds
         )
+        if bounds is not None and process.pid is not None:
+            bounds.impose(process.pid)
     except OSError as error:
         raise ToolError(tool, error.strerror or "could not be started") from None
     late = reactor.callLater(seconds, protocol.kill, f"took longer than {seconds:g} s")

@@ -7,11 +7,17 @@ a command that ends, and ``borrow`` ends by becoming pacman.
 Beside each changed file lies ``FILE.flocon-backup``, the file without the node's lines, and beside
 pacman.conf ``FILE.flocon-setup``, the record of what was written where. Where an Include would
 read them as configuration, their names begin with a dot.
+
+A run may be killed at any moment. So the record is written before anything that stands on it and
+goes after all of that: whatever lies on the disk, undoing or setting up once more finds it. Files
+are replaced at once by ``.FILE.flocon-new``, and one that was left half written is removed by the
+next run; only one runs at a time.
 """
 
 from __future__ import annotations
 
 import difflib
+import fcntl
 import fnmatch
 import glob
 import hashlib
@@ -22,11 +28,11 @@ import re
 import shutil
 import stat
 import subprocess
-import tempfile
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections import Counter
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from flocon.core import pacman_conf
 from flocon.core.pacman_conf import Configuration, Method, OwnLine, Plan
@@ -34,10 +40,12 @@ from flocon.errors import ConfigurationError, FloconError, ToolError, ToolMissin
 from flocon.options import DEFAULT_PACMAN_CONF
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 BACKUP = ".flocon-backup"
 RECORD = ".flocon-setup"
+#: What becomes a file once it is whole.
+UNFINISHED = ".flocon-new"
 #: Seconds for pacman and pacman-conf to say what they are asked.
 PATIENCE = 10
 #: Seconds for a node on this machine to say that it is there.
@@ -57,13 +65,21 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """One file on record: where its backup is, digests of both, and the lines put in."""
+    """One file on record: where its backup is, digests of both, and the lines put in.
+
+    ``older`` are backups of the set-up that this one is taking the place of.
+    """
 
     path: str
     backup: str
     before: str
     after: str
     lines: tuple[OwnLine, ...]
+    older: tuple[str, ...] = ()
+
+    @property
+    def backups(self) -> set[str]:
+        return {self.backup, *self.older}
 
 
 @dataclass(slots=True)
@@ -89,6 +105,13 @@ def set_up(
     Without ``method`` pacman's version decides. A set-up on record is brought to what is asked now.
     Raises ConfigurationError, with everything as it was, for what cannot be done.
     """
+    with _alone(path, dry_run=dry_run):
+        return _set_up(path, port, method, databases=databases, dry_run=dry_run)
+
+
+def _set_up(
+    path: Path, port: int, method: Method | None, *, databases: bool, dry_run: bool
+) -> Report:
     state = _look(path)
     configuration = Configuration(state.root, state.bare, state.included)
     chosen = method or pacman_conf.method_for(pacman_version(), databases=databases)
@@ -99,9 +122,12 @@ def set_up(
         wanted[name] = pacman_conf.put_in(state.bare[name], mine)
     changed = [name for name in wanted if wanted[name] != state.now[name]]
     report = _report(state.now, wanted, changed, outcome.notes)
-    if dry_run or not changed:
-        return report
     record = _new_record(state, wanted, outcome)
+    if not dry_run:
+        _sweep(state)
+    # Files as they should be and another record: a run was killed when only that was missing.
+    if dry_run or (not changed and _same(record, state.record)):
+        return report
     ports = {port} | pacman_conf.own_ports(_lines(state.record.values()))
     verify = _verifier(state.root, outcome, chosen, port, ports, forced=method is not None)
     _change(state, wanted, changed, record, verify)
@@ -112,22 +138,32 @@ def undo(path: Path, *, dry_run: bool) -> Report:
     """Take the node's lines out again: to the byte where the files are as they were left.
 
     In a file that somebody changed since, only the lines on record go. Lines written by hand are
-    not on record and stay. Raises ConfigurationError, with everything as it was.
+    not on record and stay, and a file that is gone keeps none of the others as they are, be it
+    pacman.conf itself. Raises ConfigurationError, with everything as it was.
     """
+    with _alone(path, dry_run=dry_run):
+        return _undo(path, dry_run=dry_run)
+
+
+def _undo(path: Path, *, dry_run: bool) -> Report:
     state = _look(path, follow=False)
     notes = []
     for name, written in state.record.items():
         if name not in state.now:
             notes.append(f"{name}: is gone, and so are its lines")
+        elif _digest(state.now[name]) in {written.after, written.before}:
+            continue
         elif lost := state.lost.get(name):
             gone = ", ".join(f"'{_shown(line.content)}'" for line in lost)
             notes.append(f"{name}: {gone} had been taken out by somebody else")
-        elif _digest(state.now[name]) not in {written.after, written.before}:
+        else:
             notes.append(f"{name}: was changed since; only the node's lines are taken out")
     if not state.record:
         notes.append(f"{state.root}: no set-up is on record; there is nothing to undo")
     changed = [name for name in state.bare if state.bare[name] != state.now[name]]
     report = _report(state.now, state.bare, changed, notes)
+    if not dry_run:
+        _sweep(state)
     if not dry_run and state.record:
         _change(state, state.bare, changed, {}, lambda: None)
     return report
@@ -208,9 +244,11 @@ def _look(path: Path, *, follow: bool = True) -> _State:
     root = os.path.realpath(path)
     record = _load_record(root)
     state = _State(root, {}, {}, {}, record)
-    _read_into(state, root, str(path))
+    # Where the lines are to go, what is gone has none; what cannot be read may have.
+    if follow or not record or Path(root).exists():
+        _read_into(state, root, str(path))
     for name in record:
-        with suppress(ConfigurationError):
+        if Path(name).exists():
             _read_into(state, name, name)
     if follow:
         _follow(state)
@@ -270,36 +308,105 @@ def _change(
     record: Mapping[str, _Written],
     verify: Callable[[], None],
 ) -> None:
-    """Write backups, record and files; where that fails or ``verify`` refuses, put all back."""
+    """Write record, backups and files; where that fails or ``verify`` refuses, put all back."""
     record_path = _beside(state.root, RECORD, state.included)
+    kept = {record_path} if record else set()
     for name in changed:
         _check_writable(name, state.now[name])
-    old_backups = {one.backup for one in state.record.values()}
-    new_backups = {one.backup: state.bare[name] for name, one in record.items()}
-    for backup, text in new_backups.items():
-        _check_backup(backup, text, old_backups)
-    touched = [*changed, *new_backups, *old_backups, record_path, *_record_paths(state.root)]
-    before = {name: _content(name) for name in dict.fromkeys(touched)}
-    done: list[str] = []
-    try:
-        for name, text in new_backups.items():
-            done.append(name)
-            _write(name, text, like=next(p for p, one in record.items() if one.backup == name))
+    old_backups: set[str] = set().union(*(one.backups for one in state.record.values()))
+    new_backups = {one.backup: name for name, one in record.items()}
+    for backup, name in new_backups.items():
+        _check_backup(backup, state.bare[name], old_backups)
+    with _Writing() as writing:
         if record:
-            done.append(record_path)
-            _write(record_path, _dump_record(record), like=state.root)
+            writing.write(record_path, _dump_record(_both(state.record, record)), state.root)
+        for backup, name in new_backups.items():
+            writing.write(backup, state.bare[name], name)
         for name in changed:
-            done.append(name)
-            _write(name, wanted[name], like=name)
+            writing.write(name, wanted[name], name)
         verify()
-        stale = (old_backups | set(_record_paths(state.root))) - new_backups.keys()
-        for name in stale - ({record_path} if record else set()):
-            done.append(name)
-            Path(name).unlink(missing_ok=True)
-    except BaseException:
-        for name in reversed(done):
-            _put_back(name, before[name])
-        raise
+        for backup in sorted(old_backups - new_backups.keys()):
+            writing.remove(backup)
+        if record:
+            writing.write(record_path, _dump_record(record), state.root)
+        for name in _record_paths(state.root):
+            if name not in kept:
+                writing.remove(name)
+
+
+class _Writing:
+    """What is written and removed within a ``with``: all of it, or where that fails nothing."""
+
+    def __init__(self) -> None:
+        self._before: dict[str, bytes | None] = {}
+
+    def write(self, name: str, text: bytes, like: str) -> None:
+        self._before.setdefault(name, _content(name))
+        _write(name, text, like=like)
+
+    def remove(self, name: str) -> None:
+        self._before.setdefault(name, _content(name))
+        Path(name).unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            for name in reversed(self._before):
+                _put_back(name, self._before[name])
+
+
+def _same(new: Mapping[str, _Written], old: Mapping[str, _Written]) -> bool:
+    """Whether two records tell of the same lines and backups, whatever else the files say."""
+
+    def told(record: Mapping[str, _Written]) -> dict[str, object]:
+        return {name: (one.backups, Counter(one.lines)) for name, one in record.items()}
+
+    return told(new) == told(old)
+
+
+def _both(old: Mapping[str, _Written], new: Mapping[str, _Written]) -> dict[str, _Written]:
+    """Return the record of the moment in which files have the lines of either."""
+    result = {**old, **new}
+    for name in old.keys() & new.keys():
+        lines = Counter(old[name].lines) | Counter(new[name].lines)
+        older = old[name].backups - {new[name].backup}
+        result[name] = replace(new[name], lines=tuple(lines.elements()), older=tuple(sorted(older)))
+    return result
+
+
+@contextmanager
+def _alone(path: Path, *, dry_run: bool) -> Iterator[None]:
+    """Let no other run change what this one does; whoever is killed lets go."""
+    folder = Path(os.path.realpath(path)).parent
+    if dry_run or not folder.is_dir():
+        yield
+        return
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        problem = f"cannot be read ({error.strerror})"
+        remedy = "check the path and its permissions"
+        raise ConfigurationError(_printable(str(folder)), problem, remedy) from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        problem = "is being set up by another 'flocon setup' at this moment"
+        raise ConfigurationError(_printable(str(path)), problem, "wait for its end") from None
+    finally:
+        os.close(descriptor)
+
+
+def _sweep(state: _State) -> None:
+    """Remove what a run that was killed left half written beside these files."""
+    names = {state.root, *state.now, *state.record}
+    for folder in {Path(name).parent for name in names}:
+        for left in folder.glob(f".*{UNFINISHED}"):
+            # Without the right to, nothing else can be written here either, and that is told.
+            with suppress(OSError):
+                left.unlink()
 
 
 def _put_back(name: str, text: bytes | None) -> None:
@@ -344,17 +451,18 @@ def _check_backup(backup: str, text: bytes, known: Iterable[str]) -> None:
 def _write(name: str, text: bytes, *, like: str) -> None:
     """Replace a file at once or not at all, with owner, mode and attributes of ``like``."""
     path = Path(name)
+    temporary = path.with_name(f".{path.name[:200]}{UNFINISHED}")
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:200]}.")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 _make_alike(file.fileno(), like)
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
-            Path(temporary).replace(path)
+            temporary.replace(path)
         except BaseException:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
         _sync_folder(path.parent)
     except OSError as error:
@@ -428,6 +536,7 @@ def _dump_record(record: Mapping[str, _Written]) -> bytes:
             "before": one.before,
             "after": one.after,
             "lines": [[line.section, os.fsdecode(line.content)] for line in one.lines],
+            **({"older": list(one.older)} if one.older else {}),
         }
         for one in record.values()
     ]
@@ -459,6 +568,7 @@ def _parse_record(text: bytes) -> list[_Written]:
             before=str(one["before"]),
             after=str(one["after"]),
             lines=tuple(OwnLine(str(section), os.fsencode(line)) for section, line in one["lines"]),
+            older=tuple(map(str, one.get("older", ()))),
         )
         for one in table["files"]
     ]

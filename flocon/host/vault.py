@@ -8,10 +8,9 @@ system still has the file in its own memory, which it may use for something bett
 from __future__ import annotations
 
 import os
-import tempfile
 
-#: Where files without a name go; the first is on disk, the second often in memory.
-TEMPORARY_FOLDERS = ("/var/tmp", tempfile.gettempdir())  # noqa: S108 - by mkstemp or O_TMPFILE
+from flocon.host.temporary import open_nameless, temporary_folders
+
 #: Bytes written at once.
 _BLOCK = 1 << 16
 
@@ -19,7 +18,7 @@ _BLOCK = 1 << 16
 class FileVault:
     """Keeps bytes in order: one thread writes, and when it has flushed any may read.
 
-    Raises OSError where no folder takes a file.
+    In memory where no folder takes a file; raises OSError where not even that can be had.
     """
 
     def __init__(self) -> None:
@@ -66,10 +65,9 @@ class FileVault:
 
 
 def _open() -> int:
-    problem = OSError()
-    for folder in TEMPORARY_FOLDERS:
+    for folder in temporary_folders():
         try:
-            return os.open(folder, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            problem = error
-    raise problem
+            return open_nameless(folder)
+        except OSError:
+            continue
+    return os.memfd_create("flocon", os.MFD_CLOEXEC)

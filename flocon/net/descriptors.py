@@ -36,6 +36,14 @@ def hash_until(verifier: Verifier, descriptor: int, end: int) -> None:
         verifier.update(data)
 
 
+def hash_and_close(verifier: Verifier, descriptor: int, end: int) -> None:
+    """Hash up to ``end``; whoever closes a deleted file last may wait long for the disk."""
+    try:
+        hash_until(verifier, descriptor, end)
+    finally:
+        os.close(descriptor)
+
+
 def steps(extent: Extent) -> Iterator[Extent]:
     for start in range(extent.start, extent.end, STEP):
         yield Extent(start, min(start + STEP, extent.end))

@@ -7,6 +7,7 @@ elsewhere; here a failure becomes a SourceError.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,11 +16,9 @@ from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
+from twisted.web._newclient import ParseError
 from twisted.web.client import (
     Agent,
-    BrowserLikePolicyForHTTPS,
-    HTTPConnectionPool,
-    RedirectAgent,
     ResponseDone,
     ResponseFailed,
     ResponseNeverReceived,
@@ -33,26 +32,29 @@ from zope.interface import implementer
 from flocon import __version__
 from flocon.core.extents import parse_content_range
 from flocon.core.inventory import LARGEST_FILE
+from flocon.core.standing import read_retry_after
 from flocon.errors import Broken, FloconError, Refused, SourceError, Stalled, Unreachable
+from flocon.net.answers import PeerPool
 
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
     from twisted.internet.interfaces import IDelayedCall, IReactorTime
-    from twisted.web.client import URI
+    from twisted.web.client import URI, HTTPConnectionPool
     from twisted.web.iweb import IResponse
 
     from flocon.core.sources import Source
 
 USER_AGENT = f"flocon/{__version__}"
-#: Idle connections kept to one peer or mirror; pacman has five files at a time.
-PERSISTENT_CONNECTIONS = 6
-#: Seconds an idle connection is kept; below the 60 s after which our own faces close it.
-IDLE_SECONDS = 45
 #: Bytes of one read of a body. Four times Twisted's own costs the reactor's thread a quarter less
 #: time for each byte; sixteen times no less than that, and memory for every fetch.
 READ_SIZE = 256 << 10
-#: Bytes of headers are bounded by twisted.web's client itself (16 KiB a line).
+#: Characters of a header that is read: a date has 29, an ETag of a mirror some 40.
+LONGEST_FIELD = 256
+#: Characters told of what went wrong, much of which may be a stranger's words.
+LONGEST_REASON = 200
 OK, PARTIAL_CONTENT, NOT_MODIFIED = 200, 206, 304
+#: Too Many Requests, and Service Unavailable.
+BUSY = frozenset({429, 503})
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class Limits:
 class Attempt:
     """One source to be tried, and how patiently; ``failure`` is what came of it.
 
-    ``heard`` is when, in the clock's seconds, the last byte of the file came before that; 0: none.
+    ``heard`` is when, in the clock's seconds, bytes of the file came last that counted; 0: never.
     """
 
     source: Source
@@ -160,33 +162,9 @@ class _PeerEndpoints:
 
 def peer_agent(reactor: object, connect_timeout: float) -> tuple[IAgent, HTTPConnectionPool]:
     """Return an agent for peers (no redirects, literal addresses) and its pool."""
-    pool = _pool(reactor)
+    pool = PeerPool(reactor)
     endpoints = _PeerEndpoints(reactor, connect_timeout)
     return Agent.usingEndpointFactory(reactor, endpoints, pool=pool), pool
-
-
-def mirror_agent(reactor: object, connect_timeout: float) -> tuple[IAgent, HTTPConnectionPool]:
-    """Return an agent for mirrors (redirects followed, certificates checked) and its pool."""
-    pool = _pool(reactor)
-    agent = Agent(reactor, BrowserLikePolicyForHTTPS(), connectTimeout=connect_timeout, pool=pool)
-    return RedirectAgent(agent, 5), pool
-
-
-class _Pool(HTTPConnectionPool):
-    """Kept connections, without a line in the log for each that opens or closes."""
-
-    # The class is private to twisted.web, and so is the only way to it.
-    _factory: Any = type("_QuietFactory", (HTTPConnectionPool._factory,), {"noisy": False})  # noqa: SLF001
-
-
-def _pool(reactor: object) -> HTTPConnectionPool:
-    pool = _Pool(reactor, persistent=True)
-    pool.maxPersistentPerHost = PERSISTENT_CONNECTIONS
-    pool.cachedConnectionTimeout = IDLE_SECONDS
-    # The pool would repeat a request on a new connection; our own failover does that better,
-    # except for the case it is made for: a kept connection that was closed meanwhile.
-    pool.retryAutomatically = True
-    return pool
 
 
 async def fetch(
@@ -218,7 +196,7 @@ async def _ask(
             agent.request(b"GET", wanted.url.encode("ascii"), wanted.headers())
         )
     except ValueError as reason:
-        raise Unreachable(wanted.source, f"{wanted.url!r} cannot be asked: {reason}") from None
+        raise Unreachable(wanted.source, f"cannot be asked: {_words(reason)}") from None
     asked.addTimeout(limits.first_byte, clock)
     try:
         response = await asked
@@ -227,13 +205,13 @@ async def _ask(
     except defer.CancelledError:
         raise
     except (error.ConnectError, error.DNSLookupError, error.ConnectingCancelledError) as reason:
-        raise Unreachable(wanted.source, str(reason)) from None
+        raise Unreachable(wanted.source, _words(reason)) from None
     except (ResponseNeverReceived, ResponseFailed) as reason:
         raise Broken(wanted.source, _first_reason(reason)) from None
     except SchemeNotSupported as reason:
-        raise Unreachable(wanted.source, str(reason)) from None
+        raise Unreachable(wanted.source, _words(reason)) from None
     except Exception as reason:  # noqa: BLE001 - Agent lets whatever its parser met escape
-        raise Broken(wanted.source, f"{type(reason).__name__}: {reason}") from None
+        raise Broken(wanted.source, f"{type(reason).__name__}: {_words(reason)}") from None
     try:
         return _head(wanted, response), response
     except SourceError:
@@ -265,18 +243,35 @@ def _ended_by_cancelling(asked: Deferred[IResponse]) -> Deferred[IResponse]:
 
 def _first_reason(reason: ResponseNeverReceived | ResponseFailed) -> str:
     reasons = getattr(reason, "reasons", None) or [Failure(reason)]
-    return str(reasons[0].value) or type(reasons[0].value).__name__
+    return _words(reasons[0].value)
 
 
-def _header(response: IResponse, name: str) -> str | None:
-    values = response.headers.getRawHeaders(name)
-    return str(values[0]) if values else None
+def _words(reason: BaseException) -> str:
+    """Return what an error says, fit for a line of a log: it may quote what a stranger sent."""
+    # The parser's errors end with the bytes that they are about.
+    text = str(reason.args[0]) if isinstance(reason, ParseError) and reason.args else str(reason)
+    clean = "".join(one if one.isprintable() else "?" for one in text[:LONGEST_REASON])
+    return clean or type(reason).__name__
+
+
+def _header(wanted: Wanted, response: IResponse, name: str) -> str | None:
+    """Return the first field of that name; raise Broken where it is no text that a header can be.
+
+    Read as bytes: Twisted decodes what is asked for by text, and fails where it cannot.
+    """
+    values = response.headers.getRawHeaders(name.encode("ascii"))
+    if not values:
+        return None
+    value: bytes = values[0]
+    if len(value) > LONGEST_FIELD or not value.isascii() or not value.decode("ascii").isprintable():
+        raise Broken(wanted.source, f"sent a {name} that is no text")
+    return value.decode("ascii")
 
 
 def _head(wanted: Wanted, response: IResponse) -> Head:
     status = response.code
-    modified = _header(response, "Last-Modified")
-    etag = _header(response, "ETag")
+    modified = _header(wanted, response, "Last-Modified")
+    etag = _header(wanted, response, "ETag")
     if status == NOT_MODIFIED and wanted.modified_since:
         return Head(status, 0, None, modified, etag)
     length = _length(wanted, response)
@@ -284,8 +279,8 @@ def _head(wanted: Wanted, response: IResponse) -> Head:
         # A source that knows no ranges sends all: the sink throws away what it has already.
         return Head(status, 0, length, modified, etag)
     if status != PARTIAL_CONTENT or not (wanted.start or wanted.end is not None):
-        raise Refused(wanted.source, status)
-    ranged = parse_content_range(_header(response, "Content-Range"))
+        raise Refused(wanted.source, status, _retry_after(response))
+    ranged = parse_content_range(_header(wanted, response, "Content-Range"))
     if ranged is None or ranged[0].start != wanted.start:
         raise Broken(wanted.source, "answered with another range than was asked for")
     extent, size = ranged
@@ -293,6 +288,14 @@ def _head(wanted: Wanted, response: IResponse) -> Head:
     if extent.end != end or (length is not None and length != len(extent)):
         raise Broken(wanted.source, "answered with another range than was asked for")
     return Head(status, extent.start, size, modified, etag)
+
+
+def _retry_after(response: IResponse) -> float | None:
+    """Return how long a busy source asks to be left alone; what cannot be read asks for nothing."""
+    values = response.headers.getRawHeaders(b"Retry-After")
+    if response.code not in BUSY or not values or len(values[0]) > LONGEST_FIELD:
+        return None
+    return read_retry_after(values[0].decode("ascii", "replace"), time.time())
 
 
 def _length(wanted: Wanted, response: IResponse) -> int | None:
@@ -393,7 +396,7 @@ class _Body(TwistedProtocol):
         try:
             self._sink.write(self._position, data)
         except Enough:
-            self._end = end
+            self._end = self._position = end
             self._end_connection()
         except FloconError as failure:
             self._fail(failure)
@@ -459,8 +462,8 @@ async def last_modified(agent: IAgent, clock: IReactorTime, wanted: Wanted, seco
     except defer.CancelledError:
         raise
     except Exception as reason:  # noqa: BLE001 - as in _ask
-        raise Unreachable(wanted.source, f"{type(reason).__name__}: {reason}") from None
-    modified = _header(response, "Last-Modified")
+        raise Unreachable(wanted.source, f"{type(reason).__name__}: {_words(reason)}") from None
+    modified = _header(wanted, response, "Last-Modified")
     if response.code != OK or modified is None:
         raise Refused(wanted.source, response.code)
     return modified
@@ -469,8 +472,3 @@ async def last_modified(agent: IAgent, clock: IReactorTime, wanted: Wanted, seco
 def literal_host(address: str) -> str:
     """Return ``address`` as it stands in a URL; an IPv6 zone is escaped (RFC 6874)."""
     return f"[{address.replace('%', '%25')}]" if ":" in address else address
-
-
-def network_location(url: str) -> str:
-    """Return ``HOST:PORT`` of a URL as it is written there."""
-    return url.split("://", 1)[-1].split("/", 1)[0]

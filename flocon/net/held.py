@@ -35,6 +35,9 @@ class Opened(Protocol):
 
     def fileno(self) -> int: ...
 
+    def lend(self, cut: Callable[[], None]) -> None:
+        """Have ``cut`` called where pacman needs the room: it is sent to somebody else."""
+
     def close(self) -> None: ...
 
 
@@ -74,8 +77,18 @@ async def send_opened(
     sha256: bytes | None,
     sent: Callable[[int], None],
     pacer: Pacer | None = None,
+    *,
+    to_stranger: bool = False,
 ) -> None:
-    """Send ``opened`` and close it; ``sha256`` gives ETag and Repr-Digest, where known."""
+    """Send ``opened`` and close it; ``sha256`` gives ETag and Repr-Digest, where known.
+
+    What is sent ``to_stranger`` is cut off where the room is needed for pacman.
+    """
+
+    def attach(_poke: Callable[[], None], abort: Callable[[], None]) -> None:
+        if to_stranger:
+            opened.lend(abort)
+
     try:
         extent = _begin(request, opened, sha256)
         if extent is None:
@@ -85,7 +98,13 @@ async def send_opened(
             return
         end = extent.end
         await send_extent(
-            request, extent, fileno=opened.fileno, limit=lambda _: end, sent=sent, pacer=pacer
+            request,
+            extent,
+            fileno=opened.fileno,
+            limit=lambda _: end,
+            sent=sent,
+            attach=attach,
+            pacer=pacer,
         )
     finally:
         opened.close()

@@ -15,6 +15,7 @@ from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 
 from flocon.core.buckets import Bucket, BucketTable
+from flocon.core.shares import network_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,14 +30,18 @@ RATE_OF_ALL, BURST_OF_ALL = 5, 40
 MOST_ASKERS = 256
 #: Databases told of; pacman.conf has a dozen.
 MOST_DATABASES = 32
+#: What is told of clocks and databases is no finer than this, in seconds: enough to find a clock
+#: that is wrong by minutes and a database that is old by a day, too little to know a machine by.
+COARSE_TIME = 60
+COARSE_DATABASES = 3_600
 
 
 @dataclass(frozen=True, slots=True)
 class Knocked:
     """What a peer tells of this node: ``heard`` by multicast, ``open`` at ``port``.
 
-    ``time`` is the peer's clock and ``databases`` when its sync databases were last changed, each
-    in seconds since 1970.
+    ``time`` is the peer's clock, to the minute, and ``databases`` when its sync databases were last
+    changed, to the hour, each in seconds since 1970.
     """
 
     port: int
@@ -77,7 +82,9 @@ class Knocker:
         """
         address = address_of(client)
         now = self._reactor.seconds()
-        if not self._each.take(now, address) or not self._all.take(now):
+        # An IPv6 host has as many addresses as it likes.
+        asker = network_of(address) or address
+        if not self._each.take(now, asker) or not self._all.take(now):
             return None
         announced = self._announced(address)
         possible = [*announced, self._default_port]
@@ -87,8 +94,10 @@ class Knocker:
             "port": port,
             "open": await self._opens(address, port),
             "heard": port in announced,
-            "time": round(self._clock(), 3),
-            "databases": {name: round(modified) for name, modified in databases.items()},
+            "time": _coarse(self._clock(), COARSE_TIME),
+            "databases": {
+                name: _coarse(modified, COARSE_DATABASES) for name, modified in databases.items()
+            },
         }
 
     async def _opens(self, address: str, port: int) -> bool:
@@ -100,6 +109,22 @@ class Knocker:
             return False
         protocol.transport.abortConnection()
         return True
+
+
+def _coarse(moment: float, step: int) -> int:
+    """Return the step that is nearest to a moment."""
+    return round(moment / step) * step
+
+
+def clock_off(knocked: Knocked, began: float, ended: float) -> float:
+    """Return by how much a peer's clock is ahead at least, in seconds; below 0: behind.
+
+    It was read between ``began`` and ``ended``, and told to the minute.
+    """
+    half = COARSE_TIME / 2
+    if knocked.time - half > ended:
+        return knocked.time - half - ended
+    return min(0.0, knocked.time + half - began)
 
 
 def _factory() -> Any:

@@ -1,8 +1,9 @@
 """The face peers use, on 19432: held packages and the inventory, nothing else of this machine.
 
 Whoever is on the LAN can ask, so a path is one of a few fixed shapes, a file is looked up by a
-checked name in memory before any disk is touched, and every answer is bounded. What is refused
-is counted, not logged.
+checked name in memory before any disk is touched, and every answer is bounded. Browsers are told
+in a sentence what this is, and nothing else: on a LAN no browser says whether a person or a page of
+the Internet has it ask. What is refused is counted, not logged.
 """
 
 from __future__ import annotations
@@ -22,10 +23,19 @@ from twisted.web.resource import Resource
 from flocon.core.extents import Extent
 from flocon.core.inventory import format_inventory
 from flocon.core.names import Kind, parse_content, parse_file_name, parse_parts
+from flocon.core.visitors import Names, lan_names
 from flocon.errors import FloconError, StoreError
-from flocon.net.growing import send_growing
+from flocon.net.growing import send_growing, tell_content
 from flocon.net.held import InMemory, send_extent, send_opened
-from flocon.net.respond import finish_text, refuse, respond
+from flocon.net.mirrors import LOOP_DETECTED, LOOP_HEADER
+from flocon.net.respond import (
+    finish_text,
+    is_for,
+    is_from_browser,
+    is_from_foreign_page,
+    refuse,
+    respond,
+)
 from flocon.net.site import host_of
 from flocon.net.transfer import Reader
 from flocon.net.waiting import Outcome
@@ -38,6 +48,7 @@ if TYPE_CHECKING:
 
     from flocon.core.inventory import Change, Content, Inventory
     from flocon.core.names import Asked, FileName
+    from flocon.core.privacy import Privacy
     from flocon.core.traffic import Traffic
     from flocon.net.held import Opened
     from flocon.net.knock import Knocker
@@ -49,11 +60,16 @@ if TYPE_CHECKING:
 TOO_MANY_REQUESTS = 429
 #: Longest path that can name something here, escaped.
 LONGEST_PATH = 1_024
+#: What a person reads who opens this address in a browser. The same for everybody.
+SENTENCE = (
+    b"This is flocon: it gives pacman's packages to the other machines of this network. There is"
+    b" nothing to see here; its status page is http://localhost:19433/ on the machine itself.\n"
+)
 #: Lines of an inventory written between two turns of the reactor.
 SLICE = 2_000
-#: Changes told by themselves, in about half a millisecond; whoever missed more reads all, which is
-#: written once for everybody.
-MOST_CHANGES = 512
+#: Changes told by themselves, in some 4 ms, written once for all who missed the same; whoever
+#: missed more reads all.
+MOST_CHANGES = 4_096
 
 
 class Shelf(Protocol):
@@ -67,14 +83,21 @@ class Shelf(Protocol):
     def inventory(self) -> Inventory:
         """What this node holds."""
 
-    def held(self, file_name: str, content: Content | None) -> Found | None:
-        """Return the file if it is offered to the LAN."""
+    def offered(self, file_name: str) -> Found | None:
+        """Return the file if it is held and not private."""
+
+    @property
+    def privacy(self) -> Privacy:
+        """Which repositories nothing is told of."""
 
     def open(self, found: Found, *, signature: bool) -> Opened:
         """Open it or its signature; raise StoreError if it is gone."""
 
     def open_database(self, file_name: str) -> Opened:
         """Open a sync database; raise StoreError where there is none, or none is shared."""
+
+    def listed(self, asked: Asked, etag: str | None) -> tuple[Content, Transfer | None] | None:
+        """Return what a peer would be relayed, and what brings it now; None where nothing is."""
 
     def relay(self, asked: Asked, etag: str | None, asker: str) -> Deferred[Transfer | None]:
         """Return what brings a listed package from this node's mirrors; None refuses."""
@@ -92,9 +115,14 @@ class Lan(Resource):
     isLeaf = True
 
     def __init__(
-        self, shelf: Shelf, pacer: Pacer | None = None, knocker: Knocker | None = None
+        self,
+        shelf: Shelf,
+        pacer: Pacer | None = None,
+        knocker: Knocker | None = None,
+        names: Names | None = None,
     ) -> None:
         super().__init__()
+        self._names = names or lan_names("")
         self._shelf = shelf
         self._pacer = pacer
         self._knocker = knocker
@@ -102,6 +130,8 @@ class Lan(Resource):
         # The last whole inventory that was written, with its generation; and its being written.
         self._written: tuple[int, InMemory] | None = None
         self._writing: Outcome[None] | None = None
+        #: The last answer of what changed, and to which epoch, generation and ``since``.
+        self._told: tuple[tuple[str, int, int | None], bytes] = (("", 0, None), b"")
 
     def render(self, request: Request) -> int:
         return respond(request, self._answer(request))
@@ -111,6 +141,12 @@ class Lan(Resource):
         if request.method not in {b"GET", b"HEAD"}:
             request.setHeader("Allow", "GET, HEAD")
             self._refuse(request, http.NOT_ALLOWED)
+            return
+        if request.path == b"/":
+            finish_text(request, SENTENCE, "text/plain; charset=utf-8")
+            return
+        if not self._may_ask(request):
+            self._refuse(request, http.FORBIDDEN)
             return
         match _segments(request.path):
             case ["pkg", name]:
@@ -127,6 +163,14 @@ class Lan(Resource):
                 await self._relay(request, parse_parts(repository, architecture, name))
             case _:
                 self._refuse(request, http.NOT_FOUND)
+
+    def _may_ask(self, request: Request) -> bool:
+        """Whether it is no browser, and meant this machine: not a name that a page gave it."""
+        return not (
+            is_from_browser(request)
+            or is_from_foreign_page(request)
+            or not is_for(self._names, request)
+        )
 
     def _refuse(self, request: Request, status: int) -> None:
         self.counters[f"refused {status}"] += 1
@@ -145,7 +189,7 @@ class Lan(Resource):
 
     async def _held(self, request: Request, file: FileName, sha256: bytes | None = None) -> bool:
         """Send a held file, or return False; an ``If-Match`` of another content is no match."""
-        found = self._shelf.held(file.subject, None)
+        found = self._shelf.offered(file.subject)
         if found is None or not _matches(request, found.content.sha256):
             return False
         if sha256 not in {None, found.content.sha256}:
@@ -156,13 +200,16 @@ class Lan(Resource):
             return False
         self.counters["files"] += 1
         digest = None if file.is_signature else found.content.sha256
-        await send_opened(request, opened, digest, self._shelf.traffic.to_peer, self._pacer)
+        await send_opened(
+            request, opened, digest, self._shelf.traffic.to_peer, self._pacer, to_stranger=True
+        )
         return True
 
     async def _database(self, request: Request, name: str) -> None:
         """Send this machine's own sync database, where the operator shares them."""
         file = parse_file_name(name)
-        if file is None or file.kind is not Kind.DATABASE:
+        private = file is not None and self._shelf.privacy.keeps(file.name)
+        if file is None or file.kind is not Kind.DATABASE or private:
             self._refuse(request, http.NOT_FOUND)
             return
         try:
@@ -186,6 +233,9 @@ class Lan(Resource):
         """Fetch for the LAN, as a file's owner: once, however many ask."""
         if asked is None or asked.file.kind is not Kind.PACKAGE:
             self._refuse(request, http.NOT_FOUND)
+        elif request.requestHeaders.hasHeader(LOOP_HEADER):
+            # A node that was sent here by its mirror: owners are asked by peers, of their own will.
+            self._refuse(request, LOOP_DETECTED)
         elif not await self._held(request, asked.file):
             if asked.file.is_signature:
                 await self._coming_signature(request, asked)
@@ -194,6 +244,13 @@ class Lan(Resource):
 
     async def _coming(self, request: Request, asked: Asked) -> None:
         etag = request.getHeader("If-Match")
+        if request.method == b"HEAD":
+            listed = self._shelf.listed(asked, etag)
+            if listed is None:
+                self._refuse(request, http.SERVICE_UNAVAILABLE)
+            else:
+                tell_content(request, *listed)
+            return
         if request.getHeader("Cache-Control") == "only-if-cached":
             transfer, otherwise = self._shelf.coming(asked, etag), http.GATEWAY_TIMEOUT
         else:
@@ -218,7 +275,8 @@ class Lan(Resource):
             reader.close()
 
     async def _coming_signature(self, request: Request, asked: Asked) -> None:
-        coming = self._shelf.signature(asked.file.subject)
+        private = self._shelf.privacy.keeps(asked.repository)
+        coming = None if private else self._shelf.signature(asked.file.subject)
         signature = None
         if coming is not None:
             with suppress(FloconError):
@@ -239,14 +297,19 @@ class Lan(Resource):
         if changes is None or len(changes) > MOST_CHANGES:
             await self._send_whole(request)
             return
-        body = self._lines(changes)
+        body = self._lines(since, changes)
         request.setHeader("Content-Length", str(len(body)))
         request.write(b"" if request.method == b"HEAD" else body)
         request.finish()
 
-    def _lines(self, changes: Iterable[Change]) -> bytes:
+    def _lines(self, since: int | None, changes: Iterable[Change]) -> bytes:
+        """Return what changed since, from the last answer where that was the same question."""
         generation = self._shelf.inventory.generation
-        return b"".join(format_inventory(self._shelf.epoch, generation, changes, whole=False))
+        asked = self._shelf.epoch, generation, since
+        if self._told[0] != asked:
+            lines = format_inventory(self._shelf.epoch, generation, changes, whole=False)
+            self._told = asked, b"".join(lines)
+        return self._told[1]
 
     async def _send_whole(self, request: Request) -> None:
         """Send the whole inventory, which may be many megabytes, as its reader takes it."""

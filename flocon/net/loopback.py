@@ -1,7 +1,8 @@
 """The face pacman uses, on 19433: packages, signatures, databases, status.
 
-Only for this machine: a foreign client address is refused, and so is a foreign ``Host`` (a web
-page that rebinds its name to 127.0.0.1), and a file that another site's page asks for. Nothing here
+Only for this machine, and for networks that the operator names (its containers): another client's
+address is refused, and so is a foreign ``Host`` (a web
+page that rebinds its name to 127.0.0.1), and whatever another site's page asks for. Nothing here
 changes state. What to answer with is the ``Desk``'s to say; this module turns that into HTTP.
 """
 
@@ -11,22 +12,31 @@ import json
 import time
 from collections import OrderedDict
 from contextlib import suppress
-from functools import lru_cache
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+from twisted.internet.defer import TimeoutError  # noqa: A004 - Twisted's own
 from twisted.web import http
 from twisted.web.resource import Resource
 
 from flocon.core.extents import parse_open_range
 from flocon.core.names import Asked, Kind, parse_path
-from flocon.core.privacy import without_any_passwords
+from flocon.core.patience import PACMAN
 from flocon.core.recent import LONGEST_TEXT, MOST_ATTEMPTS, Answered, Recent, kind_of
+from flocon.core.secrecy import without_any_passwords
+from flocon.core.visitors import Admission, Names, host_name, loopback_names
 from flocon.errors import FloconError, StoreError
 from flocon.net.fetch import NOT_MODIFIED
-from flocon.net.growing import send_growing, set_head
+from flocon.net.growing import send_growing, set_head, tell_content
 from flocon.net.held import CONTENT_TYPE, send_opened, set_extent
-from flocon.net.respond import finish_text, refuse, respond
+from flocon.net.mirrors import LOOP_DETECTED, LOOP_HEADER, LOOP_MARK
+from flocon.net.respond import (
+    finish_text,
+    is_for,
+    is_from_browser,
+    is_from_foreign_page,
+    refuse,
+    respond,
+)
 from flocon.net.site import host_of
 from flocon.net.transfer import Reader
 
@@ -40,13 +50,16 @@ if TYPE_CHECKING:
     from flocon.core.sources import Source
     from flocon.core.syncdb import Entry
     from flocon.core.traffic import Traffic
+    from flocon.net.heads import Told
     from flocon.net.held import Opened
     from flocon.net.transfer import Transfer
 
 SOURCE_HEADER = "Flocon-Source"
-_OWN_NAMES = {"localhost", "127.0.0.1", "::1"}
-#: What browsers say of a request that another site's page makes (Fetch Metadata, W3C).
-_FOREIGN_SITES = {"cross-site", "same-site"}
+#: What a person reads whom a page of another site sent here.
+SENTENCE = (
+    b"This is flocon's own page. It opens for who writes its address into the browser, or has it"
+    b" among the bookmarks; pages of other sites are not let in.\n"
+)
 #: Bytes of one field of a question: a file name is the longest.
 LONGEST_FIELD = 255
 #: Names of ``.sig`` files that the mirrors lack, remembered until the database changes.
@@ -91,14 +104,23 @@ class Desk(Protocol):
     def elsewhere(self, entry: Entry) -> Deferred[Source | None]:
         """Return the holder that pacman is to take a package from; None to bring it here."""
 
+    def signature_asked(self, file_name: str) -> None:
+        """Learn that pacman asks for the signature of a package, which it has then."""
+
     def signature(self, file_name: str) -> tuple[Transfer, Deferred[bytes | None]] | None:
         """Return the signature of a package that came lately, or is coming."""
 
     def from_mirrors(self, asked: Asked, modified_since: str | None) -> Transfer:
         """Return a transfer of this very file from the mirrors, kept by nobody."""
 
-    def database(self, asked: Asked, modified_since: str | None) -> Deferred[Transfer]:
-        """Return the transfer that brings a database."""
+    def database(self, asked: Asked, modified_since: str | None) -> Deferred[Transfer | bytes]:
+        """Return the transfer that brings a database or its signature; or the signature itself."""
+
+    def coming_package(self, entry: Entry) -> Transfer | None:
+        """Return the transfer that brings a listed package already."""
+
+    def told(self, asked: Asked, modified_since: str | None) -> Deferred[Told]:
+        """Return what a mirror says of a file without sending it."""
 
     def status(self) -> dict[str, Any]:
         """Return what ``/status.json`` says."""
@@ -162,8 +184,13 @@ class Loopback(Resource):
         questions: Mapping[str, Question] | None = None,
         recent: Log | None = None,
         pages: Pages | None = None,
+        *,
+        names: Names | None = None,
+        admission: Admission | None = None,
     ) -> None:
         super().__init__()
+        self._names = names or loopback_names()
+        self._admission = admission or Admission()
         self._desk = desk
         self._questions = {path.encode(): answer for path, answer in (questions or {}).items()}
         self._recent = Recent() if recent is None else recent
@@ -182,8 +209,10 @@ class Loopback(Resource):
 
     async def _answer(self, request: Request) -> None:
         request.responseHeaders.removeHeader("Server")
-        if not _from_this_machine(request):
-            refuse(request, http.FORBIDDEN)
+        if not self._is_admitted(request) or not self._is_meant(request):
+            self._refuse(request, http.FORBIDDEN)
+        elif is_from_foreign_page(request):
+            self._refuse_page(request)
         elif request.method not in {b"GET", b"HEAD"}:
             request.setHeader("Allow", "GET, HEAD")
             refuse(request, http.NOT_ALLOWED)
@@ -196,6 +225,26 @@ class Loopback(Resource):
             await self._question(request, self._questions[request.path])
         elif self._pages is None or not await self._pages.answer(request):
             await self._file(request)
+
+    def _is_admitted(self, request: Request) -> bool:
+        """Whether this machine asks, by whatever of its addresses, or a network that may."""
+        client = host_of(request.client)
+        return client == host_of(request.getHost()) or self._admission.admits(client)
+
+    def _is_meant(self, request: Request) -> bool:
+        """Whether ``Host`` is a name of this face, or the very address that was connected to."""
+        if is_for(self._names, request):
+            return True
+        address = host_of(request.getHost())
+        hosts = request.requestHeaders.getRawHeaders("Host", [])
+        return bool(address) and all(host_name(one) == address for one in hosts)
+
+    def _refuse_page(self, request: Request) -> None:
+        """Answer a page of another site, or who followed its link, with no more than a sentence."""
+        self._traffic.answers[f"refused {http.FORBIDDEN}"] += 1
+        request.setResponseCode(http.FORBIDDEN)
+        body = SENTENCE if request.path == b"/" else b""
+        finish_text(request, body, "text/plain; charset=utf-8")
 
     async def _question(self, request: Request, question: Question) -> None:
         fields = _fields(request)
@@ -210,10 +259,15 @@ class Loopback(Resource):
         asked = parse_path(request.path)
         if asked is None:
             self._refuse(request, http.NOT_FOUND)
+            self._remember_strange(request)
             return
-        if request.getHeader("Sec-Fetch-Site") in _FOREIGN_SITES:
-            # A browser, for a page that has no business here: it could have packages fetched.
+        if is_from_browser(request) and request.getHeader("Sec-Fetch-Site") is None:
+            # One that does not say whose page had it ask: it could have packages fetched.
             self._refuse(request, http.FORBIDDEN)
+            return
+        if request.getHeader(LOOP_HEADER) == LOOP_MARK:
+            # This node itself, sent here by a mirror: it would wait for its own answer.
+            self._refuse(request, LOOP_DETECTED)
             return
         now = self._desk.reactor.seconds
         note = self._notes[request] = _Note(self._traffic, now())
@@ -236,13 +290,52 @@ class Loopback(Resource):
                 )
             )
 
+    def _remember_strange(self, request: Request) -> None:
+        """Take note of a path that is none of pacman's: a ``Server`` line may be another tool's."""
+        if is_from_browser(request):
+            return  # which asks for icons and the like
+        path = request.path[:LONGEST_TEXT].decode("ascii", "backslashreplace")[:LONGEST_TEXT]
+        self._recent.add(Answered(path, "", time.time(), 0.0, request.code, "", 0))
+
     async def _answer_file(self, request: Request, asked: Asked) -> None:
-        if asked.file.kind is Kind.DATABASE:
+        if request.method == b"HEAD":
+            await self._head(request, asked)
+        elif asked.file.kind is Kind.DATABASE:
             await self._database(request, asked)
+        elif asked.file.kind is Kind.NOTE:
+            await self._relay(request, asked)
         elif asked.file.is_signature:
             await self._signature(request, asked)
         else:
             await self._package(request, asked)
+
+    async def _head(self, request: Request, asked: Asked) -> None:
+        """Tell of a file what is known, or what a mirror says: nobody wants its bytes."""
+        if asked.file.kind is Kind.PACKAGE:
+            entry = await self._listed(asked)
+            signature = asked.file.is_signature
+            if await self._send_held(request, asked, _content(entry), signature=signature):
+                return
+            if entry is not None and not signature:
+                self._say_source(request, "database")
+                tell_content(request, entry.content, self._desk.coming_package(entry))
+                return
+            if entry is not None and (embedded := entry.read_signature()) is not None:
+                self._say_source(request, "database")
+                self._send_bytes(request, embedded)
+                return
+        elif (asked.repository, asked.architecture, asked.file.text) in self._absent:
+            self._refuse(request, http.NOT_FOUND)
+            return
+        told = await self._desk.told(asked, request.getHeader("If-Modified-Since"))
+        if told.source is None:
+            self._refuse(request, told.status)
+            return
+        self._say_source(request, str(told.source))
+        request.setResponseCode(told.status)
+        for name, value in told.fields:
+            request.setHeader(name, value)
+        request.finish()
 
     def _refuse(self, request: Request, status: int) -> None:
         self._traffic.answers[f"refused {status}"] += 1
@@ -304,16 +397,14 @@ class Loopback(Resource):
 
     async def _follow(self, request: Request, transfer: Transfer) -> None:
         """Send what a transfer brings, from where pacman wants it."""
-        reader = Reader(transfer, transfer.subject.start)
-        self._notes[request].transfer = transfer
+        note = self._notes[request]
+        reader = Reader(transfer, transfer.subject.start, since=note.since)
+        note.transfer = transfer
         try:
-            await transfer.begun.wait()
+            await self._in_time(request, transfer.begun.wait())
             if transfer.not_modified:
                 self._not_modified(request, transfer)
                 return
-            if transfer.size is None:
-                await transfer.finished.wait()
-            assert transfer.size is not None  # noqa: S101 - known now, for the type checker
             self._say_source(request, str(transfer.source))
             await send_growing(
                 request,
@@ -322,12 +413,18 @@ class Loopback(Resource):
                 size=transfer.size,
                 count=self._notes[request].count,
             )
-        except FloconError:
+        except (FloconError, TimeoutError):
             if request.startedWriting:
                 raise
             self._refuse(request, _failure_status(transfer))
         finally:
             reader.close()
+
+    def _in_time(self, request: Request, waited_for: Deferred[Any]) -> Deferred[Any]:
+        """Return what is waited for, with a TimeoutError before pacman would give up."""
+        reactor = self._desk.reactor
+        spent = reactor.seconds() - self._notes[request].since
+        return waited_for.addTimeout(max(0.1, PACMAN - spent), reactor)
 
     def _not_modified(self, request: Request, transfer: Transfer) -> None:
         self._say_source(request, str(transfer.source))
@@ -338,6 +435,7 @@ class Loopback(Resource):
     # Signatures
 
     async def _signature(self, request: Request, asked: Asked) -> None:
+        self._desk.signature_asked(asked.file.subject)
         entry = await self._listed(asked)
         if await self._send_held(request, asked, _content(entry), signature=True):
             return
@@ -350,8 +448,8 @@ class Loopback(Resource):
         if coming is not None:
             transfer, waiting = coming
             try:
-                signature = await waiting
-            except FloconError:
+                signature = await self._in_time(request, waiting)
+            except (FloconError, TimeoutError):
                 signature = None
             if signature is not None and _content(entry) in {None, transfer.subject.content}:
                 self._say_source(request, str(transfer.source))
@@ -378,6 +476,10 @@ class Loopback(Resource):
             return
         modified_since = request.getHeader("If-Modified-Since")
         transfer = await self._desk.database(asked, modified_since)
+        if isinstance(transfer, bytes):
+            self._say_source(request, "peer")
+            self._send_bytes(request, transfer)
+            return
         await self._follow(request, transfer)
         with suppress(FloconError):
             # pacman can have the last byte before it is known to have been the last.
@@ -422,23 +524,3 @@ def _fields(request: Request) -> dict[str, str] | None:
             return None
         fields[name.decode("ascii", "replace")] = values[0].decode("utf-8", "replace")
     return fields
-
-
-def _from_this_machine(request: Request) -> bool:
-    client = host_of(request.client)
-    if client and not _is_loopback(client):
-        return False
-    host = request.requestHeaders.getRawHeaders("Host", [])
-    return all(_host_name(one) in _OWN_NAMES for one in host)
-
-
-@lru_cache(maxsize=64)
-def _is_loopback(address: str) -> bool:
-    return ip_address(address.partition("%")[0]).is_loopback
-
-
-def _host_name(host: str) -> str:
-    name = host.strip().lower()
-    if name.startswith("["):
-        return name[1:].partition("]")[0]
-    return name.rpartition(":")[0] if ":" in name else name

@@ -12,6 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.web import http
 from twisted.web.server import NOT_DONE_YET
 
+from flocon.core.visitors import is_browser, is_foreign_page
 from flocon.log import logger
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from twisted.python.failure import Failure
     from twisted.web.server import Request
+
+    from flocon.core.visitors import Names
 
 _log = logger(__name__)
 
@@ -47,6 +50,26 @@ def respond(request: Request, answer: Coroutine[Deferred[Any], Any, None]) -> in
     request.notifyFinish().addErrback(left)
     running.addErrback(failed)
     return int(NOT_DONE_YET)
+
+
+def is_for(names: Names, request: Request) -> bool:
+    """Whether a request was sent to one of ``names``, or to none, as in HTTP/1.0."""
+    return all(names.know(host) for host in _values(request, "Host"))
+
+
+def is_from_foreign_page(request: Request) -> bool:
+    """Whether a page of another site had a browser ask."""
+    fields = ("Sec-Fetch-Site", "Origin", "Referer", "Host")
+    return is_foreign_page(*(_values(request, field) for field in fields))
+
+
+def is_from_browser(request: Request) -> bool:
+    """Whether a browser asks, for a page or for a person."""
+    return is_browser(_values(request, "User-Agent"))
+
+
+def _values(request: Request, field: str) -> list[str]:
+    return list(request.requestHeaders.getRawHeaders(field, []))
 
 
 def refuse(request: Request, status: int) -> None:

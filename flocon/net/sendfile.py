@@ -241,15 +241,16 @@ def sender(
     fileno: Callable[[], int],
     limit: Callable[[int], int],
     sent: Callable[[int], None],
+    framed: bool = False,
 ) -> Sender:
     """Return what sends bytes ``start`` to ``end`` of ``fileno()`` as the body of ``request``.
 
     ``limit(position)`` is up to where bytes may go now; call ``poke`` when it rises. ``sent``
     is told of every count. Once ``start`` was called, ``done`` fires when all is handed to the
     kernel, or fails when the client has gone or ``abort`` was called; ``request.finish`` is the
-    caller's.
+    caller's. ``framed`` tells that bytes may not go past HTTP's own writing.
     """
     transport = getattr(request.channel, "transport", None)
-    direct = isinstance(transport, tcp.Connection) and not transport.TLS
+    direct = isinstance(transport, tcp.Connection) and not transport.TLS and not framed
     make = _KernelSender if direct else _CopySender
     return make(request, start, end, fileno=fileno, limit=limit, sent=sent)

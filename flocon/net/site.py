@@ -1,8 +1,9 @@
 """The HTTP server both faces stand on: twisted.web's, with bounds and without a line a request.
 
-What a stranger can make it do is bounded here: connections in all and per address, header sizes
-(twisted.web's own), idle time, answers that are not taken, requests sent ahead, and no request
-bodies at all.
+What a stranger can make it do is bounded here: connections in all, per address, network and local
+user (where a face is full, who asks nothing makes room for who comes), header sizes
+(twisted.web's own), idle time, answers that are not taken, requests sent ahead, and request bodies,
+of which a small one is read over and a large one ends the connection.
 """
 
 from __future__ import annotations
@@ -15,7 +16,11 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.protocol import connectionDone
 from twisted.web import http, server
 
+from flocon.core.shares import Crowd
+
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from twisted.internet.interfaces import IAddress, IDelayedCall
     from twisted.python.failure import Failure
     from twisted.web.resource import IResource
@@ -24,6 +29,9 @@ if TYPE_CHECKING:
 IDLE_SECONDS = 60
 #: Seconds in which a client must take something of what is there for it.
 STANDSTILL_SECONDS = 30.0
+#: Bytes of a request's body that are read over, so that its answer is not lost in a reset: other
+#: tools' machines ask with small ones (pacserve), and are told that this is no way to ask here.
+LARGEST_BODY = 4 << 10
 
 
 class Channel(http.HTTPChannel):
@@ -35,12 +43,20 @@ class Channel(http.HTTPChannel):
     _turn: IDelayedCall | None = None
 
     def connectionMade(self) -> None:
-        self._address = host_of(self.getPeer())
+        self.address = host_of(self.getPeer())
+        self.user = self.site.user_of(self.getPeer(), self.getHost())
         _end_at_standstill(self.transport, STANDSTILL_SECONDS)
         super().connectionMade()
+        if not self.site.arrived(self):
+            self.forceAbortClient()
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is being answered: between two requests, or before the first is whole."""
+        return not self._handlingRequest and self._answered is None
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self.site.release(self._address)
+        self.site.departed(self)
         self._answered = None
         if self._turn is not None:
             self._turn.cancel()
@@ -87,19 +103,22 @@ class Channel(http.HTTPChannel):
 
 
 class Request(server.Request):
-    """A request that has no body, and headers in ASCII."""
+    """A request whose body, if it has one, is small and read by nobody; its headers are ASCII."""
 
     def __init__(self, channel: Any, *arguments: Any, **keywords: Any) -> None:
         super().__init__(channel, *arguments, parsePOSTFormSubmission=False)
 
     def gotLength(self, length: int | None) -> None:
-        if length != 0:
+        if length is None or length > LARGEST_BODY:
             # Nobody has a reason to send one, and twisted.web would write it to a file.
             site: Site = self.channel.factory
             site.counters["request body"] += 1
             self.channel.forceAbortClient()
             length = 0
         super().gotLength(length)
+
+    def handleContentChunk(self, data: bytes) -> None:  # noqa: N802
+        """Let go of a piece of the body."""
 
     def process(self) -> None:
         """Refuse headers that are no text: to decode them would fail wherever one is read."""
@@ -115,7 +134,11 @@ class Request(server.Request):
 
 
 class Site(server.Site):
-    """A face: ``most_connections`` in all, ``most_per_address`` of one address (0: no bound)."""
+    """A face: so many connections in all, of one address, network and local user (0: no bound).
+
+    Whom ``admits`` does not admit, by address, is not talked to at all. ``user_of`` tells the user
+    at a connection's other end, None where nobody is known; those count as one.
+    """
 
     noisy = False
 
@@ -126,13 +149,20 @@ class Site(server.Site):
         *,
         most_connections: int,
         most_per_address: int = 0,
+        most_per_network: int = 0,
+        most_per_user: int = 0,
+        user_of: Callable[[Any, Any], int | None] = lambda _, __: None,
+        admits: Callable[[str], bool] | None = None,
     ) -> None:
         super().__init__(resource, requestFactory=Request, timeout=IDLE_SECONDS, reactor=reactor)
         # Without HTTP/2's negotiating wrapper: nobody speaks it here.
         self.protocol = Channel  # type: ignore[assignment]  # takes its place in every way used
-        self._most_connections = most_connections
-        self._most_per_address = most_per_address
-        self._connections: Counter[str] = Counter()
+        self._crowd = Crowd(most_connections, most_per_address, most_per_network)
+        self._most_per_user = most_per_user
+        self.user_of = user_of
+        self._admits = admits
+        #: Every connection, the oldest first.
+        self._channels: dict[Channel, None] = {}
         #: What was refused or dropped, by reason.
         self.counters: Counter[str] = Counter()
 
@@ -144,21 +174,44 @@ class Site(server.Site):
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         address = host_of(addr)
-        total = self._connections.total()
-        mine = self._connections[address]
-        full = self._most_per_address and mine >= self._most_per_address
-        if full or total >= self._most_connections:
-            self.counters["too many connections"] += 1
-            if not mine:
-                del self._connections[address]
+        if self._admits is not None and not self._admits(address):
+            self.counters["other network"] += 1
             return None
-        self._connections[address] += 1
+        if not self._crowd.has_room_for(address) or (
+            self._crowd.full and not self._make_room(self._channels)
+        ):
+            self.counters["too many connections"] += 1
+            return None
+        self._crowd.enter(address)
         return super().buildProtocol(addr)
 
-    def release(self, address: str) -> None:
-        self._connections[address] -= 1
-        if self._connections[address] <= 0:
-            del self._connections[address]
+    def _make_room(self, channels: Iterable[Channel]) -> bool:
+        """Close the first of ``channels`` that asks nothing; return whether there was one."""
+        for channel in channels:
+            if channel.idle:
+                self.counters["made room"] += 1
+                self.departed(channel)
+                # Not aborted: the end of its last answer may still be on its way to a slow client.
+                channel.loseConnection()
+                return True
+        return False
+
+    def arrived(self, channel: Channel) -> bool:
+        """Take note of a connection; return False where its user has too many."""
+        most = self._most_per_user
+        own = [one for one in self._channels if one.user == channel.user] if most else []
+        self._channels[channel] = None
+        if not most or len(own) < most or self._make_room(own):
+            return True
+        self.counters["too many connections"] += 1
+        return False
+
+    def departed(self, channel: Channel) -> None:
+        """Forget a connection; again is no error."""
+        if channel not in self._channels:
+            return
+        del self._channels[channel]
+        self._crowd.leave(channel.address)
 
 
 def _end_at_standstill(transport: Any, seconds: float) -> None:

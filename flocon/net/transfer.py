@@ -1,9 +1,9 @@
-"""Growing files: one fetch, many readers, failover inside the same answer.
+"""Growing files: one file on its way, many readers, failover inside the same answer.
 
-A Transfer is one file on its way into this node. It asks its ``choose`` for one source after the
-other until the file is whole and, where its hash is known, right. Readers follow it from any
-position; ``core.release`` says how far. Whom to ask is decided elsewhere, and where the bytes lie
-is the business of the ``Incoming`` that was handed in.
+A Transfer is one file on its way into this node. It asks its ``choose`` for sources until the file
+is whole and, where its hash is known, right; how they share the work is ``several``'s. Readers
+follow it from any position; ``core.release`` says how far. Whom to ask is decided elsewhere, and
+where the bytes lie is the business of the ``Incoming`` that was handed in.
 """
 
 from __future__ import annotations
@@ -11,27 +11,39 @@ from __future__ import annotations
 import errno
 import os
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 from twisted.internet.threads import deferToThreadPool
+from twisted.python.failure import Failure
 
 from flocon.core import release
 from flocon.core.extents import Extents
+from flocon.core.patience import COUNTING, stagger
 from flocon.core.sources import Origin
 from flocon.core.verify import Verifier
-from flocon.errors import Broken, Contradicted, FloconError, SourceError, StoreError, Unreachable
+from flocon.errors import (
+    Broken,
+    Contradicted,
+    FloconError,
+    SourceError,
+    Stalled,
+    StoreError,
+    Unreachable,
+)
 from flocon.log import logger
 from flocon.net.descriptors import (
     copy,
     first_difference,
+    hash_and_close,
     hash_until,
     steps,
     with_descriptor,
-    write_all,
 )
-from flocon.net.fetch import NOT_MODIFIED, Attempt, Head, Sink, Wanted, fetch
-from flocon.net.several import LEAST_FILE, Several
+from flocon.net.fetch import NOT_MODIFIED, Attempt, Enough, Head, Limits, Sink, Wanted, fetch
+from flocon.net.several import Plan, Several
+from flocon.net.staggered import first_good
 from flocon.net.waiting import Outcome
 
 if TYPE_CHECKING:
@@ -42,18 +54,30 @@ if TYPE_CHECKING:
     from twisted.web.iweb import IAgent
 
     from flocon.core.inventory import Content
+    from flocon.core.patience import Pace
+    from flocon.core.room import Lessee
     from flocon.core.sources import Came, Source
 
 #: Hashing starts in a thread once so many bytes wait for it; the rest of a small file is hashed
 #: at once, in less time than a thread takes to start.
 HASH_AHEAD = 2 << 20
 HASH_INLINE = 256 << 10
+#: A file's beginning that is looked at has at most so many bytes.
+LONGEST_BEGINNING = 64 << 10
 #: Seconds that moving a file to another disk may take, in the reactor's thread.
 MOVE_SECONDS = 0.04
 #: Seconds a transfer goes on when nobody follows it any more: pacman may come back.
 GRACE = 15.0
 #: The same for one that was begun for a peer, so that asking and leaving cannot keep the WAN busy.
-GRACE_FOR_PEERS = 2.0
+GRACE_FOR_PEERS = 0.0
+#: Bytes asked of a mirror to keep pacman patient while peers bring the file, the seconds between
+#: two mirrors that are asked for them, and in which one of them must have answered.
+PREFIX = release.RESERVE
+PREFIX_STAGGER = 1.0
+PREFIX_PATIENCE = release.LAST_RESORT - release.KEEP_PATIENT_AFTER
+PREFIX_LIMITS = Limits(first_byte=PREFIX_PATIENCE, stall=PREFIX_PATIENCE)
+#: Of a source that was asked already and is not asked again.
+NO_LIMITS = Limits(first_byte=0.0, stall=0.0)
 
 
 class Incoming(Protocol):
@@ -63,6 +87,9 @@ class Incoming(Protocol):
     def keep(self) -> bool: ...
 
     def fileno(self) -> int: ...
+
+    def write(self, position: int, data: bytes) -> None:
+        """Write all of ``data``; raises OSError where there is no room for it."""
 
     def close(self) -> None: ...
 
@@ -76,22 +103,59 @@ class Reporter(Protocol):
         self, source: Source, size: int, seconds: float, failure: SourceError | None
     ) -> None: ...
 
+    def left(self, source: Source, size: int, seconds: float) -> None:
+        """Learn that nothing more was wanted of a source: not how good it is."""
+
+    def slow(self, source: Source) -> None: ...
+
+    def took(self, source: Source, size: int) -> None:
+        """Learn of bytes that were asked for only to keep pacman patient."""
+
     def contradicted(self, file_name: str, contributors: Sequence[Source]) -> None: ...
+
+
+#: Returns the next best source beside those tried and those asked now, which have no failure yet.
+Choose: TypeAlias = "Callable[[Sequence[Attempt]], Attempt | None]"
+#: Returns the mirrors that may have a file, the best first.
+Mirrors: TypeAlias = "Callable[[], Sequence[Source]]"
 
 
 class Tools(Protocol):
     """What every transfer of a node shares."""
 
     reactor: Any
+    pace: Pace
 
     @property
     def reporter(self) -> Reporter: ...
 
     def agent(self, source: Source) -> IAgent: ...
 
-    def incoming(self, size: int | None) -> Incoming: ...
+    def incoming(self, size: int | None, lessee: Lessee) -> Incoming: ...
 
-    def spare(self) -> Incoming: ...
+    def spare(self, size: int | None, lessee: Lessee) -> Incoming: ...
+
+
+class Checks(Protocol):
+    """Tells of a file that nobody listed whether it can be what was asked for.
+
+    Problems are sentences; an empty one is none.
+    """
+
+    def head(self, source: Source, head: Head) -> str:
+        """Return what is wrong with what a source says before the first byte."""
+
+    def beginning(self, data: bytes, *, whole: bool) -> str | None:
+        """Return what is wrong with a file that begins so; None until there is more of it."""
+
+    async def peers(self, source: Source, descriptor: int) -> str:
+        """Return what is wrong with a whole file of a peer's, or raise a SourceError.
+
+        Only the first is the peer's fault. The descriptor stays the caller's.
+        """
+
+    def done(self, source: Source, descriptor: int) -> None:
+        """Take note of a whole file in which no problem was found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +166,8 @@ class Subject:
     ``modified_since`` is pacman's own ``If-Modified-Since``, passed on as it came.
     ``find_problem`` tells, in a thread, why an open file that a peer gave cannot be what it is
     called, or nothing: for files whose content nobody listed. ``most`` is what such a file may have
-    in bytes.
+    in bytes, and ``peers_within`` how many seconds a peer may take for it. ``checks`` looks closer.
+    ``undated`` keeps its date from who asked: its own is later, and it would take none that is not.
     """
 
     file_name: str
@@ -111,6 +176,9 @@ class Subject:
     modified_since: str | None = None
     find_problem: Callable[[int], str] | None = None
     most: int | None = None
+    peers_within: float | None = None
+    checks: Checks | None = None
+    undated: bool = False
 
     @property
     def verifiable(self) -> bool:
@@ -127,7 +195,8 @@ class Transfer:
         self,
         tools: Tools,
         subject: Subject,
-        choose: Callable[[Sequence[Attempt]], Attempt | None],
+        choose: Choose,
+        mirrors: Mirrors = tuple,
     ) -> None:
         self._tools = tools
         self._clock = tools.reactor
@@ -135,8 +204,16 @@ class Transfer:
         self.since: float = self._clock.seconds()
         self.subject = subject
         self._choose = choose
+        self._mirrors = mirrors
+        self._crew: Several | None = None
+        self._slow: set[str] = set()
         self._tried: list[Attempt] = []
+        #: When bytes came last that count, and how many came since that do not yet.
         self._heard = 0.0
+        self._uncounted = 0
+        #: Whether what came has just been dropped, to be begun anew.
+        self._anew = False
+        self._patient: Deferred[None] | None = None
         #: The mirror that sends now, and when it began.
         self._mirror: Source | None = None
         self._mirror_began = 0.0
@@ -153,15 +230,21 @@ class Transfer:
         #: The version that readers were told of, once it had to be begun anew.
         self._told: tuple[int | None, str | None] | None = None
         self._verifier = Verifier()
+        #: Whether its first bytes are there and can be those of what was asked for.
+        self._begins_well = False
         self._hashing: Outcome[None] | None = None
+        #: When each peer began to send a file that nobody listed.
+        self._peers_began: dict[Source, float] = {}
         self.size = subject.content.size if subject.content else None
         self.head: Head | None = None
         self.source: Source | None = None
-        self._asking: Source | None = None
+        self._asking: dict[str, Source] = {}
         self.verified = False
         self._retired = False
         #: The address of the peer for which it was begun: such transfers are counted.
         self.begun_by = ""
+        #: How many bytes its furthest reader was given, also when that has gone.
+        self.taken = 0
         #: The first byte (or a 304) is there; fails if no source had the file.
         self.begun: Outcome[None] = Outcome()
         #: The file is whole and right; fails if that cannot be.
@@ -188,13 +271,23 @@ class Transfer:
 
         One that follows only what has begun already fetches itself if that ends.
         """
-        asking = None if self.finished.known else self._asking
-        return asking is not None and asking.relayed and not asking.only_if_cached
+        asking = [] if self.finished.known else list(self._asking.values())
+        return bool(asking) and all(one.relayed and not one.only_if_cached for one in asking)
 
     @property
     def fetches_itself(self) -> bool:
         """Whether its bytes come from a mirror or a holder now, or are all there."""
-        return self.finished.known or (self._asking is not None and not self._asking.relayed)
+        return self.finished.known or any(not one.relayed for one in self._asking.values())
+
+    @property
+    def followed(self) -> bool:
+        """Whether anybody reads it."""
+        return bool(self._readers)
+
+    @property
+    def followed_here(self) -> bool:
+        """Whether this machine's own pacman is among its readers."""
+        return any(not reader.verifies for reader in self._readers)
 
     @property
     def not_modified(self) -> bool:
@@ -230,6 +323,18 @@ class Transfer:
         if self._running is not None:
             self._running.cancel()
 
+    @property
+    def own(self) -> bool:
+        """Whether this machine's pacman waits for it, and no stranger alone."""
+        asked = not self.begun_by and not self.finished.known
+        return asked or any(not reader.verifies for reader in self._readers)
+
+    def cut(self) -> None:
+        """End it, and let go of all who follow: its room is needed."""
+        self.cancel()
+        for reader in list(self._readers):
+            reader.abort()
+
     def retire(self) -> None:
         """Close the file as soon as the last reader is gone."""
         self._retired = True
@@ -264,14 +369,17 @@ class Transfer:
 
     async def _run(self) -> None:
         while True:
-            attempt = self._choose(self._tried)
-            if attempt is None:
+            await self._bring()
+            if self._anew:
+                self._anew = False
+                continue
+            if not self.not_modified and not self._is_whole():
                 raise self._verdict()
-            failure = await self._try(attempt)
-            if failure is None:
+            try:
+                await self._judge()
                 break
-            self._note(attempt, failure)
-            self._log.debug("{file}: {failure}", file=self.subject.file_name, failure=failure)
+            except SourceError as failure:
+                self._log.debug("{file}: {failure}", file=self.subject.file_name, failure=failure)
         # First this: until then nobody is given a byte that would follow wrong ones.
         await self._compare_released()
         self.verified = True
@@ -279,26 +387,38 @@ class Transfer:
         self.finished.succeed(None)
         self._end()
 
+    async def _bring(self) -> None:
+        """Have the sources bring what lacks, until nothing does or nobody is left."""
+        content = self.subject.content
+        size = content.size if content and content.size else None
+        plan = Plan(size, self._tools.pace, stagger(len(self._mirrors())))
+        self._crew = Several(self._clock, _Parted(self), plan, self._next)
+        try:
+            await self._crew.run()
+        except SourceError:
+            # Each was noted when it failed.
+            return
+        finally:
+            self._crew = None
+        if self.size is None and not self.not_modified:
+            # No length was announced: the end of the answer is the end of the file.
+            self.size = self._arrived.reach(self.subject.start)
+
+    def _next(self, active: Sequence[Attempt]) -> Attempt | None:
+        return self._choose(
+            [*self._tried, *(replace(attempt, heard=self._heard) for attempt in active)]
+        )
+
+    def widen(self, choose: Choose, mirrors: Mirrors) -> None:
+        """Let it come from all whom a new follower may ask, whoever it was begun for."""
+        self._choose = choose
+        self._mirrors = mirrors
+        if self._crew is not None:
+            self._crew.wake()
+
     def _note(self, attempt: Attempt, failure: SourceError) -> None:
         self._tried.append(replace(attempt, failure=failure, heard=self._heard))
-
-    async def _try(self, attempt: Attempt) -> SourceError | None:
-        """Take what one source has; return None once the file is whole and right."""
-        failure: SourceError = Broken(attempt.source.label, "did not send all of it")
-        try:
-            await self._take_from(attempt)
-            if self.size is None:
-                # No length was announced: the end of the answer is the end of the file.
-                self.size = self._arrived.reach(self.subject.start)
-        except SourceError as error:
-            failure = error
-        if not self.not_modified and not self._is_whole():
-            return failure
-        try:
-            await self._judge()
-        except SourceError as error:
-            return error
-        return None
+        self._log.debug("{file}: {failure}", file=self.subject.file_name, failure=failure)
 
     def _verdict(self) -> SourceError:
         last = self._tried[-1].failure if self._tried else None
@@ -318,19 +438,17 @@ class Transfer:
         if self._grace is not None:
             self._grace.cancel()
             self._grace = None
+        if self._patient is not None:
+            self._patient.cancel()
         for reader in list(self._readers):
             reader.poke()
 
-    async def _take_from(self, attempt: Attempt) -> None:
-        self._asking = attempt.source
-        if self.subject.find_problem is not None and self._is_peers and not self.begun.known:
+    def _begins_at(self) -> int:
+        """Return from where on a source that brings all of it is to begin."""
+        if self._is_begun_by_a_peer:
             # What one peer sent is looked through as a whole, so nobody else adds to it.
-            self._restart()
-        if self._can_come_from_several(attempt):
-            await self._take_from_several(attempt)
-        else:
-            start = self._arrived.reach(self.subject.start)
-            await self._fetch(attempt, start, None, _Intake(self, attempt.source))
+            return 0
+        return self._arrived.reach(self.subject.start)
 
     async def _fetch(self, attempt: Attempt, start: int, end: int | None, sink: Sink) -> None:
         source = attempt.source
@@ -338,6 +456,8 @@ class Transfer:
         failure: SourceError | None = None
         counted = _Counted(sink)
         self._tools.reporter.began(source)
+        self._asking[source.key] = source
+        left = True
         try:
             await fetch(
                 self._tools.agent(source),
@@ -346,34 +466,18 @@ class Transfer:
                 counted,
                 attempt.limits,
             )
+            left = False
         except SourceError as error:
             failure = error
+            left = False
             raise
         finally:
+            self._asking.pop(source.key, None)
             seconds = self._clock.seconds() - began
-            self._tools.reporter.ended(source, counted.bytes, seconds, failure)
-
-    def _can_come_from_several(self, attempt: Attempt) -> bool:
-        content, source = self.subject.content, attempt.source
-        return (
-            content is not None
-            and source.origin is Origin.PEER
-            and not source.relayed
-            and content.size - len(self._arrived) >= LEAST_FILE
-            and self._one_more([attempt]) is not None
-        )
-
-    def _one_more(self, active: Sequence[Attempt]) -> Attempt | None:
-        """Return a holder that is not asked yet, if one is the next best source."""
-        attempt = self._choose([*self._tried, *active])
-        if attempt is None or attempt.source.origin is not Origin.PEER or attempt.source.relayed:
-            return None
-        return attempt
-
-    async def _take_from_several(self, attempt: Attempt) -> None:
-        assert self.subject.content is not None  # noqa: S101 - listed, or it would not be several
-        size = self.subject.content.size
-        await Several(self._clock, _Parted(self), size, attempt, self._one_more).run()
+            if failure is None and (left or source.key in self._slow):
+                self._tools.reporter.left(source, counted.bytes, seconds)
+            else:
+                self._tools.reporter.ended(source, counted.bytes, seconds, failure)
 
     def _wanted(self, source: Source, start: int, end: int | None) -> Wanted:
         if_range = None
@@ -397,20 +501,34 @@ class Transfer:
         if head.status == NOT_MODIFIED:
             if self._arrived:
                 raise Broken(source.label, "says now that nothing changed")
+            if problem := self.subject.checks.head(source, head) if self.subject.checks else "":
+                raise Contradicted(source.label, problem)
             self.head, self.source = head, source
             return
+        self._restart_for(source)
         self._check_head(source, head)
         size = self.subject.content.size if self.subject.content else head.size
         if self._file is None:
-            self._file = self._tools.incoming(size)
+            self._file = self._tools.incoming(size, self)
         if self.head is None or not self._arrived:
             self.head = head
         self.size = size
         self.source = source
         self._written.setdefault(source, Extents())
 
+    def _restart_for(self, source: Source) -> None:
+        """Begin anew where a peer began what is looked through as a whole."""
+        if self._written and source not in self._written and self._is_begun_by_a_peer:
+            self._restart()
+
+    @property
+    def _is_begun_by_a_peer(self) -> bool:
+        return self.subject.find_problem is not None and self._is_peers and not self.begun.known
+
     def _check_head(self, source: Source, head: Head) -> None:
         content = self.subject.content
+        if problem := self.subject.checks.head(source, head) if self.subject.checks else "":
+            raise Contradicted(source.label, problem)
         if content is not None:
             if head.size not in {None, content.size}:
                 raise Broken(source.label, f"has {head.size} bytes instead of {content.size}")
@@ -438,6 +556,8 @@ class Transfer:
         most = content.size if content is not None else self.subject.most
         if most is not None and end > most:
             raise Broken(source.label, f"sent more than {most} bytes")
+        self._check_time(source)
+        self._check_beginning(source, position, data)
         known = self._arrived.reach(position)
         if known >= end:
             return
@@ -446,24 +566,57 @@ class Transfer:
             position = known
         self._store(position, data)
         self._arrived.add(position, end)
-        self._heard = self._clock.seconds()
+        now = self._clock.seconds()
+        self._uncounted += end - position
+        if source.origin is Origin.MIRROR or self._uncounted >= COUNTING:
+            self._heard, self._uncounted = now, 0
         self._written[source].add(position, end)
         if source.origin is Origin.MIRROR:
             self._from_mirrors.add(position, end)
             if source is not self._mirror:
-                self._mirror, self._mirror_began = source, self._heard
+                self._mirror, self._mirror_began = source, now
         self._hash_ahead()
         self._poke()
 
+    def _check_time(self, source: Source) -> None:
+        """Raise Stalled where a peer takes longer than all of a file that nobody listed may."""
+        within = self.subject.peers_within
+        if within is None or source.origin is not Origin.PEER:
+            return
+        now = self._clock.seconds()
+        began = self._peers_began.setdefault(source, now)
+        if now - began > within:
+            raise Stalled(source.label, f"took longer than {within:g} s")
+
+    def _check_beginning(self, source: Source, position: int, data: bytes) -> None:
+        """Raise Contradicted where the first bytes cannot be those of what was asked for.
+
+        What came before is dropped then: it would be the beginning of something else.
+        """
+        if self.subject.checks is None or self._begins_well or self._arrived.reach(0) < position:
+            return
+        before = os.pread(self.incoming.fileno(), min(position, LONGEST_BEGINNING), 0)
+        self._judge_beginning(source, before + data, whole=False)
+
+    def _judge_beginning(self, source: Source, beginning: bytes, *, whole: bool) -> None:
+        assert self.subject.checks is not None  # noqa: S101 - for the type checker
+        problem = self.subject.checks.beginning(beginning[:LONGEST_BEGINNING], whole=whole)
+        if problem:
+            if source.origin is Origin.PEER:
+                self._tools.reporter.contradicted(self.subject.file_name, [source])
+            self._restart()
+            raise Contradicted(source.label, problem)
+        self._begins_well = problem is not None
+
     def _store(self, position: int, data: bytes) -> None:
         try:
-            write_all(self.incoming.fileno(), position, data)
+            self.incoming.write(position, data)
         except OSError:
             # The disk is full, or worse: the transfer goes on without being kept. What was
             # written of these bytes stays behind, so all of them are written again.
             self._move_to_spare()
             try:
-                write_all(self.incoming.fileno(), position, data)
+                self.incoming.write(position, data)
             except OSError as error:
                 raise self._no_room(error) from None
 
@@ -482,7 +635,7 @@ class Transfer:
         old = self.incoming
         if not old.keep:
             raise StoreError(self.subject.file_name, "there is no room for it, not even in memory")
-        new = self._tools.spare()
+        new = self._tools.spare(self.size, self)
         try:
             self._copy_to(new.fileno(), self._clock.seconds() + MOVE_SECONDS)
         except OSError as error:
@@ -509,7 +662,7 @@ class Transfer:
         """Whether an answer may begin: a later failure could only cut it."""
         if self.verified:
             return True
-        if self.size is None:
+        if self.head is None and self.subject.content is None:
             return False
         return any(reader.limit(reader.position) > reader.position for reader in self._readers)
 
@@ -537,7 +690,18 @@ class Transfer:
             self._tools.reporter.contradicted(self.subject.file_name, list(written))
         self._restart(keep=several)
         names = ", ".join(source.label for source in written)
-        raise Contradicted(names, "the bytes are not those promised")
+        failure = Contradicted(names, "the bytes are not those promised")
+        self._distrust(list(written), failure)
+        raise failure
+
+    def _distrust(self, contributors: Sequence[Source], failure: SourceError) -> None:
+        """Ask none of these again, but for the mirrors where peers may have spoilt it."""
+        peers = [source for source in contributors if source.origin is Origin.PEER]
+        tried = {attempt.source.key for attempt in self._tried}
+        for source in peers or contributors:
+            # A mirror may be asked again after it broke off, but not after this.
+            if source.origin is Origin.MIRROR or source.key not in tried:
+                self._note(Attempt(source, NO_LIMITS), failure)
 
     @property
     def _is_peers(self) -> bool:
@@ -546,6 +710,36 @@ class Transfer:
 
     async def _look_through(self) -> None:
         """Find out whether what a peer gave can be what was asked for."""
+        checks, source = self.subject.checks, self.source
+        if checks is not None and source is not None and not self.not_modified:
+            await self._have_checked(checks, source)
+            checks.done(source, self.incoming.fileno())
+        else:
+            await self._look_through_a_peers()
+
+    async def _have_checked(self, checks: Checks, source: Source) -> None:
+        try:
+            if not self._begins_well:
+                beginning = os.pread(self.incoming.fileno(), LONGEST_BEGINNING, 0)
+                self._judge_beginning(source, beginning, whole=True)
+            await self._look_through_a_peers()
+            if source.origin is Origin.PEER:
+                await self._have_a_peers_checked(checks, source)
+        except SourceError as failure:
+            self._restart()
+            self._distrust([source], failure)
+            raise
+
+    async def _have_a_peers_checked(self, checks: Checks, source: Source) -> None:
+        descriptor = os.dup(self.incoming.fileno())
+        try:
+            problem = await checks.peers(source, descriptor)
+        finally:
+            os.close(descriptor)
+        if problem:
+            self._blame(problem)
+
+    async def _look_through_a_peers(self) -> None:
         find_problem = self.subject.find_problem
         if find_problem is None or not self._is_peers:
             return
@@ -553,10 +747,15 @@ class Transfer:
         descriptor = os.dup(self.incoming.fileno())
         problem = await self._in_thread(with_descriptor, find_problem, descriptor)
         if problem:
-            sources = list(self._written)
-            self._tools.reporter.contradicted(self.subject.file_name, sources)
-            self._restart()
-            raise Contradicted(", ".join(source.label for source in sources), problem)
+            self._blame(problem)
+
+    def _blame(self, problem: str) -> None:
+        sources = list(self._written)
+        self._tools.reporter.contradicted(self.subject.file_name, sources)
+        self._restart()
+        failure = Contradicted(", ".join(source.label for source in sources), problem)
+        self._distrust(sources, failure)
+        raise failure
 
     def _restart(self, *, keep: bool = False) -> None:
         """Begin the file anew; what readers were given stays for comparison."""
@@ -572,6 +771,7 @@ class Transfer:
         self._from_mirrors = Extents()
         self._written = {}
         self._mirror = None
+        self._begins_well = False
         self._verifier = Verifier()
         self.head = None
 
@@ -606,8 +806,11 @@ class Transfer:
 
     @property
     def holds_all(self) -> bool:
-        """Whether nothing may go out until verified, because what went out was wrong."""
-        return self._superseded is not None and not self.verified
+        """Whether nothing may go out until verified, or until its beginning was looked at."""
+        if self.verified:
+            return False
+        unseen = self.subject.checks is not None and not self._begins_well
+        return unseen or self._superseded is not None
 
     def _hash_ahead(self) -> None:
         if self.subject.content is None or self._hashing is not None:
@@ -623,13 +826,12 @@ class Transfer:
         descriptor = os.dup(self.incoming.fileno())
 
         def ended(_: Any) -> None:
-            os.close(descriptor)
             self._hashing = None
             hashing.succeed(None)
             if not self.finished.known and verifier is self._verifier and self._file is not None:
                 self._hash_ahead()
 
-        self._in_thread(hash_until, verifier, descriptor, end).addBoth(ended)
+        self._in_thread(hash_and_close, verifier, descriptor, end).addBoth(ended)
 
     async def _hash_all(self) -> None:
         while self._hashing is not None:
@@ -646,32 +848,112 @@ class Transfer:
         reactor = self._clock
         return deferToThreadPool(reactor, reactor.getThreadPool(), function, *arguments)
 
-    def progress(self, start: int, position: int, waited: float) -> release.Progress:
-        """Describe how the file stands for a reader from ``start`` that is at ``position``."""
+    # Keeping pacman patient
+
+    def keep_patient(self, position: int) -> None:
+        """Ask a mirror for the few bytes from ``position`` on, while peers bring the file.
+
+        They cost the WAN a few KiB, and are the only ones that may go to pacman until the rest was
+        verified.
+        """
+        mirrors = self._mirrors()
+        needless = (
+            self.subject.content is None
+            or self.finished.known
+            or self._patient is not None
+            or self._from_mirrors.reach(position) > position
+        )
+        if needless or not mirrors:
+            return
+        tries = [partial(self._prefix, source, position) for source in mirrors]
+        asking = first_good(self._clock, tries, stagger=PREFIX_STAGGER, patience=PREFIX_PATIENCE)
+        self._patient = asking.addBoth(self._prefix_ended)
+
+    def _prefix_ended(self, result: Any) -> None:
+        self._patient = None
+        if isinstance(result, Failure) and not result.check(SourceError, CancelledError):
+            self._log.failure("the beginning of {file}", result, file=self.subject.file_name)
+
+    async def _prefix(self, source: Source, position: int) -> None:
+        content = self.subject.content
+        assert content is not None  # noqa: S101 - asked for before
+        end = min(position + PREFIX, content.size)
+        sink = _Prefix(source, content, position, end)
+        wanted = replace(self._wanted(source, position, end), if_range=None)
+        await fetch(self._tools.agent(source), self._clock, wanted, sink, PREFIX_LIMITS)
+        self._tools.reporter.took(source, len(sink.data))
+        self._take_prefix(source, position, bytes(sink.data))
+
+    def _take_prefix(self, source: Source, position: int, data: bytes) -> None:
+        """Put a mirror's bytes in the place of a peer's; all of a peer's go if they differ."""
+        if self.finished.known or self.verified or not data:
+            return
+        if self._differs(position, data):
+            if self._crew is None:
+                # It is being hashed: what is wrong will show.
+                return
+            self._suspect(position)
+        if self._file is None:
+            self._file = self._tools.incoming(self.size, self)
+        self.source = self.source or source
+        self._written.setdefault(source, Extents())
+        self._write(source, position, data)
+        self._from_mirrors.add(position, position + len(data))
+        self._poke()
+
+    def _differs(self, position: int, data: bytes) -> bool:
+        """Return whether what arrived there already is something else."""
+        if self._file is None:
+            return False
+        known = min(self._arrived.reach(position) - position, len(data))
+        return os.pread(self._file.fileno(), known, position) != data[:known]
+
+    def _suspect(self, position: int) -> None:
+        """Drop what peers brought, since a mirror has other bytes at ``position``."""
+        written = self._written
+        wrong = [one for one, extents in written.items() if extents.reach(position) > position]
+        self._suspects = self._suspects or written
+        self._restart(keep=True)
+        self._distrust(wrong, Contradicted("a mirror", "has other bytes there"))
+        if self._crew is not None:
+            self._anew = True
+            self._crew.stop()
+
+    def progress(self, reader: Reader, position: int) -> release.Progress:
+        """Describe how the file stands for a reader that is at ``position``."""
         return release.Progress(
             size=self.size,
             verifiable=self.subject.verifiable,
             verified=self.verified,
             arrived=self._arrived.reach(position),
             from_mirrors=self._from_mirrors.reach(position),
-            waited=waited,
-            start=start,
+            waited=reader.waited,
+            idle=reader.idle,
+            last_resort=reader.last_resort,
             mirror_waited=self._clock.seconds() - self._mirror_began,
         )
 
 
-class _Intake:
-    """The sink of one source's bytes."""
+class _Prefix:
+    """The sink of the few bytes that keep pacman patient."""
 
-    def __init__(self, transfer: Transfer, source: Source) -> None:
-        self._transfer = transfer
+    def __init__(self, source: Source, content: Content, position: int, end: int) -> None:
         self._source = source
+        self._content = content
+        self._position = position
+        self._end = end
+        self.data = bytearray()
 
     def begin(self, head: Head) -> None:
-        self._transfer._begin(self._source, head)  # noqa: SLF001 - the same module's other half
+        if head.size not in {None, self._content.size}:
+            raise Broken(self._source.label, f"has {head.size} bytes")
 
     def write(self, position: int, data: bytes) -> None:
-        self._transfer._write(self._source, position, data)  # noqa: SLF001
+        skipped = max(0, self._position + len(self.data) - position)
+        wanted = self._end - self._position - len(self.data)
+        self.data += data[skipped : skipped + wanted]
+        if self._position + len(self.data) >= self._end:
+            raise Enough
 
 
 class _Counted:
@@ -699,13 +981,20 @@ class _Parted:
     def extents(self) -> Extents:
         return self._transfer._arrived  # noqa: SLF001 - as _Intake
 
+    def begins_at(self) -> int:
+        return self._transfer._begins_at()  # noqa: SLF001
+
     def begin(self, attempt: Attempt, head: Head) -> None:
         self._transfer._begin(attempt.source, head)  # noqa: SLF001
 
     def write(self, attempt: Attempt, position: int, data: bytes) -> None:
         self._transfer._write(attempt.source, position, data)  # noqa: SLF001
 
-    def fetch(self, attempt: Attempt, start: int, end: int, sink: Sink) -> Deferred[None]:
+    def slow(self, attempt: Attempt) -> None:
+        self._transfer._slow.add(attempt.source.key)  # noqa: SLF001
+        self._transfer._tools.reporter.slow(attempt.source)  # noqa: SLF001
+
+    def fetch(self, attempt: Attempt, start: int, end: int | None, sink: Sink) -> Deferred[None]:
         return Deferred.fromCoroutine(
             self._transfer._fetch(attempt, start, end, sink)  # noqa: SLF001
         )
@@ -718,15 +1007,26 @@ class Reader:
     """Someone who follows a transfer from ``start`` on.
 
     One that verifies for itself, as a peer does (``verifies``), is given everything as it comes.
+    ``since`` is when its request began, in the clock's seconds, if not now.
     """
 
-    def __init__(self, transfer: Transfer, start: int, *, verifies: bool = False) -> None:
+    def __init__(
+        self,
+        transfer: Transfer,
+        start: int,
+        *,
+        verifies: bool = False,
+        since: float | None = None,
+    ) -> None:
         self.transfer = transfer
         self.start = start
         self.position = start
-        self._verifies = verifies
+        self.verifies = verifies
         self._clock = transfer._clock  # noqa: SLF001
-        self._since = self._clock.seconds()
+        self._since = self._clock.seconds() if since is None else since
+        self._moved = self._since
+        self.last_resort = False
+        self._closed = False
         self._timer: IDelayedCall | None = None
         self._poked: Callable[[], None] | None = None
         self._aborted: Callable[[], None] | None = None
@@ -740,11 +1040,20 @@ class Reader:
             return position
         if transfer.holds_all:
             return position
-        waited = self._clock.seconds() - self._since
-        progress = transfer.progress(self.start, position, waited)
-        if self._verifies:
+        progress = transfer.progress(self, position)
+        if self.verifies:
             return progress.arrived
         return release.release(progress, position)
+
+    @property
+    def waited(self) -> float:
+        """Seconds since it asked."""
+        return float(self._clock.seconds() - self._since)
+
+    @property
+    def idle(self) -> float:
+        """Seconds since it was given a byte, or asked."""
+        return float(self._clock.seconds() - self._moved)
 
     def move(self, position: int) -> None:
         """Follow from ``position`` instead, before the first byte is sent."""
@@ -752,6 +1061,8 @@ class Reader:
 
     def sent(self, count: int) -> None:
         self.position += count
+        self.transfer.taken = max(self.transfer.taken, self.position - self.start)
+        self._moved = self._clock.seconds()
 
     def attach(self, poke: Callable[[], None], abort: Callable[[], None]) -> None:
         """Have ``poke`` called when more may go, and ``abort`` when nothing right can follow."""
@@ -770,6 +1081,7 @@ class Reader:
             self._aborted()
 
     def close(self) -> None:
+        self._closed = True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -778,15 +1090,17 @@ class Reader:
 
     def _arm(self) -> None:
         """Wake up when time alone lets more go."""
-        self._timer = None
-        if self._verifies or self.transfer.finished.known:
+        if self._closed or self.verifies or self.transfer.finished.known:
             return
-        waited = self._clock.seconds() - self._since
-        if not self.transfer.subject.verifiable and waited >= release.MIRROR_HOLD:
+        if not self.transfer.subject.verifiable and self.waited >= release.MIRROR_HOLD:
             return
-        due = release.next_release(waited)
-        self._timer = self._clock.callLater(max(0.01, due - waited), self._due)
+        due = release.next_release(self.waited, self.idle)
+        self._timer = self._clock.callLater(max(0.01, due), self._due)
 
     def _due(self) -> None:
-        self._arm()
+        self._timer = None
+        self.last_resort = self.last_resort or self.idle >= release.LAST_RESORT
+        if self.idle >= release.KEEP_PATIENT_AFTER:
+            self.transfer.keep_patient(self.position)
         self.transfer._poke()  # noqa: SLF001 - may be the moment at which the answer begins
+        self._arm()

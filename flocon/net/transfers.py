@@ -15,11 +15,11 @@ from flocon.log import logger
 from flocon.net.transfer import Subject, Tools, Transfer
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterator
     from typing import Any
 
     from flocon.core.inventory import Content
-    from flocon.net.fetch import Attempt
+    from flocon.net.transfer import Choose, Mirrors
 
 #: Signatures kept for the question that follows each package.
 MOST_SIGNATURES = 512
@@ -58,23 +58,19 @@ class Transfers:
         """Return the transfer that brings this very content, running or just done."""
         return self._running.get((file_name, content))
 
-    def join(
-        self, subject: Subject, choose: Callable[[Sequence[Attempt]], Attempt | None]
-    ) -> Transfer:
+    def join(self, subject: Subject, choose: Choose, mirrors: Mirrors = tuple) -> Transfer:
         """Return the transfer of a listed file, started if it was not on its way yet."""
         key = (subject.file_name, subject.content)
         transfer = self._running.get(key)
         if transfer is None:
-            transfer = self._running[key] = Transfer(self._tools, subject, choose)
+            transfer = self._running[key] = Transfer(self._tools, subject, choose, mirrors)
             self._remember(transfer)
             self._watch(transfer, lambda: self._running.pop(key, None))
         return transfer
 
-    def alone(
-        self, subject: Subject, choose: Callable[[Sequence[Attempt]], Attempt | None]
-    ) -> Transfer:
+    def alone(self, subject: Subject, choose: Choose, mirrors: Mirrors = tuple) -> Transfer:
         """Return a new transfer that nobody else can join and nothing is kept of."""
-        transfer = Transfer(self._tools, subject, choose)
+        transfer = Transfer(self._tools, subject, choose, mirrors)
         self._alone.add(transfer)
         self._watch(transfer, lambda: self._alone.discard(transfer))
         return transfer

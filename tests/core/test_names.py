@@ -12,10 +12,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from flocon.core.names import (
     LONGEST_NAME,
     Kind,
+    belongs_to,
     content_path,
+    escape,
+    is_about_packages,
     is_architecture,
     is_package,
     is_repository,
+    mirror_root,
     parse_content,
     parse_file_name,
     parse_path,
@@ -36,6 +40,12 @@ REAL = {
     "r8168-dkms-8.053.00-1-any.pkg.tar.lz4": ("r8168-dkms", "8.053.00-1", "any"),
     "git-2.0^git1-3-x86_64_v3.pkg.tar.Z": ("git", "2.0^git1-3", "x86_64_v3"),
     "@scope-1-1-any.pkg.tar.lrz": ("@scope", "1-1", "any"),
+    "ttf-1,2=3%4-1-any.pkg.tar.zst": ("ttf", "1,2=3%4-1", "any"),
+    "odd-2:!\"#$&'()*;<>?@[\\]`{|}-1-any.pkg.tar.zst": (
+        "odd",
+        "2:!\"#$&'()*;<>?@[\\]`{|}-1",
+        "any",
+    ),
 }
 
 word = st.text(ascii_letters + digits + "@_+", min_size=1, max_size=12)
@@ -44,7 +54,7 @@ package_names = st.builds(
     word,
     st.text(ascii_letters + digits + "@._+-", max_size=12),
     st.sampled_from(["", "1:", "23:"]),
-    st.text(ascii_letters + digits + "._+~^", min_size=1, max_size=12),
+    st.text(ascii_letters + digits + "._+~^,=;!$&", min_size=1, max_size=12),
     st.from_regex(r"\A[0-9]{1,3}(\.[0-9]{1,2})?\Z"),
     st.sampled_from(["x86_64", "any", "aarch64", "x86_64_v3"]),
     st.sampled_from(["", ".zst", ".xz", ".gz", ".bz2", ".lrz", ".lzo", ".lz4", ".lz", ".Z"]),
@@ -105,6 +115,10 @@ class FileNames(SynchronousTestCase):
             "a-1-1-any.tar.zst",
             "a-1-1-any.pkg.tar.zst\n",
             "a-1-x-any.pkg.tar.zst",
+            "a-1 2-1-any.pkg.tar.zst",
+            "a-1\t2-1-any.pkg.tar.zst",
+            "a-1\x7f-1-any.pkg.tar.zst",
+            "a-1/2-1-any.pkg.tar.zst",
             "core.db.tar.gz",
             "core.db.sig\n",
             "flocon-x/a-1-1-any.pkg.tar.zst",
@@ -147,6 +161,37 @@ class FileNames(SynchronousTestCase):
         self.assertTrue(text.startswith(head))
 
 
+class Belonging(SynchronousTestCase):
+    def test_a_file_belongs_to_the_package_that_it_is_named_for(self) -> None:
+        for text, (name, version, architecture) in REAL.items():
+            self.assertTrue(belongs_to(text, name, version, architecture), text)
+            self.assertTrue(belongs_to(text, name, version), text)
+
+    def test_it_belongs_to_no_other_package_version_or_architecture(self) -> None:
+        text = "a-b-1:2.0-1-any.pkg.tar.zst"
+        self.assertTrue(belongs_to(text, "a-b", "1:2.0-1", "any"))
+        for other in (
+            ("a", "b-1:2.0-1", "x86_64"),
+            ("a-c", "1:2.0-1", "any"),
+            ("a-b", "1:2.1-1", "any"),
+            ("a-b", "1:2.0-1", "x86_64"),
+            ("a-b", "1:2.0", "any"),
+            ("", "", ""),
+            ("a-b", "", ""),
+        ):
+            self.assertFalse(belongs_to(text, *other), other)
+        self.assertFalse(belongs_to("a-b-1:2.0-1-any.pkg.tar.zst.sig.sig", "a-b", "1:2.0-1"))
+
+    def test_a_host_may_have_another_sign_for_one_that_it_does_not_take(self) -> None:
+        self.assertTrue(belongs_to("gtk..-1.2.0-1-any.pkg.tar.zst", "gtk++", "1:2.0-1", "any"))
+        self.assertTrue(belongs_to("gtk++-1_2.0-1-any.pkg.tar.zst", "gtk++", "1:2.0-1", "any"))
+
+    @settings(max_examples=200, deadline=None)
+    @given(near_names, near_names, near_names)
+    def test_no_names_make_it_stumble(self, file_name: str, name: str, version: str) -> None:
+        self.assertIn(belongs_to(file_name, name, version), (True, False))
+
+
 class Parts(SynchronousTestCase):
     def test_repositories(self) -> None:
         for text in ("core", "extra-x86_64_v3", "a.b", "@x", "a" * 128):
@@ -173,6 +218,16 @@ class Paths(SynchronousTestCase):
         escaped = parse_path(b"/extra/os/x86_64/gtk%2B%2b-1%3A2.0-1-x86_64.pkg.tar.zst")
         self.assertEqual(raw, escaped)
 
+    def test_a_percent_that_begins_no_escape_is_one(self) -> None:
+        asked = parse_path(b"/core/os/any/a-1%2-1-any.pkg.tar.zst")
+        assert asked is not None
+        self.assertEqual(asked.file.version, "1%2-1")
+        self.assertEqual(parse_path(b"/core/os/any/a-1%252-1-any.pkg.tar.zst"), asked)
+
+    def test_what_may_stand_raw_in_an_address_does(self) -> None:
+        self.assertEqual(escape("a+-1:2,3=4;5-1-any.pkg"), "a+-1:2,3=4;5-1-any.pkg")
+        self.assertEqual(escape('a-1%2#3?4"5'), "a-1%252%233%3F4%225")
+
     def test_a_flat_path_has_no_repository_but_that_of_a_database(self) -> None:
         package = parse_path(b"/a-1-1-any.pkg.tar.zst")
         database = parse_path(b"/core.db.sig")
@@ -181,6 +236,57 @@ class Paths(SynchronousTestCase):
         self.assertEqual((package.repository, package.architecture), ("", ""))
         self.assertEqual((database.repository, database.architecture), ("core", ""))
 
+    def test_several_slashes_are_one(self) -> None:
+        for plain, doubled in {
+            b"/core/os/x86_64/core.db": b"//core///os/x86_64//core.db",
+            b"/a-1-1-any.pkg.tar.zst": b"//a-1-1-any.pkg.tar.zst",
+        }.items():
+            self.assertEqual(parse_path(doubled), parse_path(plain))
+            self.assertIsNotNone(parse_path(plain))
+
+    def test_a_database_by_the_name_that_repo_add_gave_it(self) -> None:
+        for name in (
+            "core.db.tar.gz",
+            "core.files.tar.zst.sig",
+            "core.db.tar.gz.old",
+            "core.db.tar",
+        ):
+            asked = parse_path(b"/core/os/x86_64/" + name.encode())
+            assert asked is not None
+            self.assertEqual((asked.file.kind, asked.file.name), (Kind.DATABASE, "core"))
+            self.assertEqual(asked.file.is_signature, name.endswith(".sig"))
+        for name in ("core.db.gz", "core.db.tar.gz.new", "core.tar.gz", "core.db.tar.exe"):
+            self.assertIsNone(parse_path(b"/core/os/x86_64/" + name.encode()))
+
+    def test_what_is_about_packages_is_none(self) -> None:
+        for name in ("core.db", "core.files.tar.gz", "a-1-1-any.pkg.tar.zst.sig", "lastsync"):
+            self.assertTrue(is_about_packages(name))
+        self.assertFalse(is_about_packages("a-1-1-any.pkg.tar.zst"))
+
+    def test_a_mirrors_notes_are_at_its_root_alone(self) -> None:
+        for path in (b"/lastupdate", b"//lastsync"):
+            asked = parse_path(path)
+            assert asked is not None
+            self.assertEqual((asked.file.kind, asked.repository), (Kind.NOTE, ""))
+        for path in (
+            b"/core/os/x86_64/lastupdate",
+            b"/lastupdate/",
+            b"/x/lastsync",
+            b"/lastsync.sig",
+        ):
+            self.assertIsNone(parse_path(path))
+        self.assertIsNone(parse_file_name("lastupdate"))
+
+    def test_the_root_of_a_mirror(self) -> None:
+        for server, root in {
+            "https://m.example/archlinux/core/os/x86_64": "https://m.example/archlinux",
+            "https://m.example/core/os/x86_64/": "https://m.example",
+            "https://m.example/archlinux/extra/os/x86_64": "",
+            "https://m.example/core/x86_64": "",
+            "": "",
+        }.items():
+            self.assertEqual(mirror_root(server, "core"), root)
+
     def test_other_shapes_are_refused(self) -> None:
         name = b"a-1-1-any.pkg.tar.zst"
         for path in (
@@ -188,7 +294,6 @@ class Paths(SynchronousTestCase):
             b"/",
             b"*",
             name,
-            b"//" + name,
             b"/core/" + name,
             b"/core/os/" + name,
             b"/core/OS/x86_64/" + name,

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.core.extents import Extents
-from flocon.core.parts import FIRST_PART, LEAST_PART, Parts
+from flocon.core.parts import FIRST_PART, LEAST_PART, Parts, part_size
 
 MIB = 1 << 20
 
@@ -27,14 +27,15 @@ def simulate(
                 parts.done(key)
                 continue
             if not busy[at]:
-                busy[at] = parts.take(key, arrived, measured[at], now) is not None
+                known = measured[at]
+                busy[at] = parts.take(key, arrived, known, now, part_size(known)) is not None
             part = parts.part(key)
             if not busy[at] or part is None:
                 continue
             end = min(part.position + int(rate * tick), part.end)
             arrived.add(part.position, end)
-            if not parts.moved(key, end):
-                measured[at] = part.rate(now + tick)
+            if not parts.moved(key, end, now + tick):
+                measured[at] = part.average(now + tick)
                 parts.done(key)
                 busy[at] = False
         now += tick
@@ -67,7 +68,7 @@ class PartsTests(SynchronousTestCase):
     def test_an_idle_source_takes_over_from_a_slow_one(self) -> None:
         parts, arrived = Parts(LEAST_PART), Extents()
         parts.take("slow", arrived, 0.0, 0.0)
-        parts.moved("slow", 1_000)
+        parts.moved("slow", 1_000, 0.5)
         extent = parts.take("quick", arrived, 10.0 * MIB, 1.0)
         slow = parts.part("slow")
         assert extent is not None

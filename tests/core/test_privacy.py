@@ -1,40 +1,65 @@
-"""No password passes, wherever in a text its address stands."""
+"""What is of a private repository is told to nobody."""
 
 from __future__ import annotations
 
-from hypothesis import given
-from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.core.privacy import without_any_passwords, without_passwords
+from flocon.core.inventory import Content
+from flocon.core.privacy import Privacy
+from flocon.core.syncdb import Database, Entry, Listing
 
-words = st.text(st.characters(blacklist_characters="/?#", blacklist_categories=("Z", "C")))
+THEIRS = Content(1, bytes(32))
+OURS = Content(2, b"\x01" * 32)
 
 
-class Passwords(SynchronousTestCase):
-    def test_who_asks_is_left_out_and_where_stays(self) -> None:
-        for told, wanted in (
-            ("Server = http://al:s3@HOST/$repo", "Server = http://***@HOST/$repo"),
-            ("'https://t0ken@h:80/': gone, ftp://a:b@c", "'https://***@h:80/': gone, ftp://***@c"),
-            ("http://a:b@c@host/x@y", "http://***@host/x@y"),
-        ):
-            self.assertEqual(without_passwords(told), wanted)
+def database(repository: str, *entries: tuple[str, str, Content]) -> Database:
+    """Make a database of packages: each a name, a version and its content."""
+    listed = {}
+    for name, version, content in entries:
+        file = f"{name}-{version}-any.pkg.tar.zst"
+        listed[file] = Entry(repository, file, name, version, content.size, content.sha256, None)
+    return Database(repository, "0" * 16, 0.0, listed)
 
-    def test_what_bears_none_stays_as_it_is(self) -> None:
-        for told in ("http://host/a@b", "python-a@1-1", "see https://h, or a@b", "x://h?q=a@b", ""):
-            self.assertEqual(without_passwords(told), told)
 
-    def test_a_failure_may_name_only_its_end(self) -> None:
-        for told, wanted in (
-            ("invalid hostname: alice:s3cret@127.0.0.1", "invalid hostname: ***@127.0.0.1"),
-            ("'al:s3@c@h': no (a:b@h)", "'***@h': no (***@h)"),
-            ("http://a:b@h:80: gone", "http://***@h:80: gone"),
-            ("zlib-1.3@2-1-any.pkg.tar.zst: gone", "zlib-1.3@2-1-any.pkg.tar.zst: gone"),
-            ("no colon@h, and 10:30 no name", "no colon@h, and 10:30 no name"),
-        ):
-            self.assertEqual(without_any_passwords(told), wanted)
+class Telling(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.listing = Listing(
+            (
+                database("core", ("bash", "5-1", THEIRS), ("zlib", "1-1", THEIRS)),
+                database("ours", ("secret", "1-1", OURS), ("bash", "5-1", OURS)),
+            )
+        )
+        self.privacy = Privacy(lambda: self.listing, ["ours"])
 
-    @given(words, words)
-    def test_no_password_passes(self, user: str, password: str) -> None:
-        shown = without_passwords(f"cannot ask http://{user}:{password}@host/path now")
-        self.assertEqual(shown, "cannot ask http://***@host/path now")
+    def allows(self, file: str, content: Content = OURS) -> bool:
+        return self.privacy.allows(f"{file}-any.pkg.tar.zst", content)
+
+    def test_what_a_private_repository_alone_lists_is_not_told(self) -> None:
+        self.assertFalse(self.allows("secret-1-1"))
+        self.assertTrue(self.allows("zlib-1-1", THEIRS))
+
+    def test_of_two_contents_of_a_name_each_is_its_own(self) -> None:
+        self.assertFalse(self.allows("bash-5-1", OURS))
+        self.assertTrue(self.allows("bash-5-1", THEIRS))
+
+    def test_what_another_lists_too_is_told(self) -> None:
+        self.listing = Listing((*self.listing.databases, database("more", ("secret", "1-1", OURS))))
+        self.assertTrue(self.allows("secret-1-1"))
+
+    def test_versions_that_nobody_lists_any_more_are_known_by_name(self) -> None:
+        self.assertFalse(self.allows("secret-0.9-1"))
+        self.assertFalse(self.allows("bash-4-1"))
+        self.assertTrue(self.allows("zlib-0.9-1"))
+        self.assertTrue(self.allows("secret-agent-1-1"))
+        self.assertFalse(self.privacy.allows("no package", OURS))
+
+    def test_until_the_private_databases_are_read_only_what_others_list_is_told(self) -> None:
+        self.listing = Listing(self.listing.databases[:1])
+        self.assertFalse(self.allows("secret-1-1"))
+        self.assertFalse(self.allows("zlib-0.9-1"))
+        self.assertTrue(self.allows("zlib-1-1", THEIRS))
+
+    def test_without_private_repositories_everything_is_told(self) -> None:
+        self.privacy.repositories = frozenset()
+        self.assertTrue(self.allows("secret-1-1"))
+        self.assertTrue(self.privacy.keeps("ours") is False)

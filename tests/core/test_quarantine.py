@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,13 +16,23 @@ from flocon.core.quarantine import (
     TERMS,
     Quarantine,
     Record,
+    is_sound,
     load,
 )
 
 NOW = 1_700_000_000.0
-times = st.floats(0, 1e12, exclude_max=True, allow_nan=False)
+times = st.floats(0, NOW, allow_nan=False)
 words = st.text(max_size=LONGEST_WHY)
-records = st.builds(Record, words, words, st.integers(0, 10**6), times, times, words, st.booleans())
+
+
+@st.composite
+def records(draw: st.DrawFn) -> Record:
+    since = draw(times)
+    until = since + draw(st.floats(-since, TERMS[-1] - 1))
+    strikes = draw(st.integers(0, 10**6))
+    return Record(draw(words), draw(words), strikes, since, until, draw(words), draw(st.booleans()))
+
+
 anything = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=20),
     lambda inner: (
@@ -144,21 +155,48 @@ class Bounds(SynchronousTestCase):
 
 class Files(SynchronousTestCase):
     @settings(max_examples=200, deadline=None)
-    @given(st.lists(records, max_size=6, unique_by=lambda one: one.node))
+    @given(st.lists(records(), max_size=6, unique_by=lambda one: one.node))
     def test_what_was_dumped_is_loaded(self, given_records: list[Record]) -> None:
         dumped = json.loads(json.dumps(Quarantine(given_records).dump()))
-        self.assertEqual(load(dumped), given_records)
+        self.assertEqual(load(dumped, NOW), given_records)
+        self.assertTrue(is_sound(dumped))
 
     @settings(max_examples=300, deadline=None)
     @given(anything)
     def test_a_damaged_file_gives_only_possible_records(self, value: object) -> None:
-        for record in load(value):
+        for record in load(value, NOW):
             self.assertLessEqual(len(record.node), LONGEST_WHY)
-            self.assertIsInstance(record.holds(NOW), bool)
+            self.assertLessEqual(record.until, NOW + TERMS[-1])
+            for date in (record.since, record.until):
+                datetime.fromtimestamp(date, UTC).isoformat()
 
     def test_a_damaged_record_does_not_lose_the_others(self) -> None:
         whole = Quarantine()
         whole.offence("a", "10.0.0.1", NOW, "wrong bytes")
         rows = whole.dump()
         damaged = [{**rows[0], name: float("nan")} for name in rows[0] if name != "banned"]
-        self.assertEqual([one.node for one in load([*damaged, "x", *rows])], ["a"])
+        values = [*damaged, "x", *rows]
+        self.assertEqual([one.node for one in load(values, NOW)], ["a"])
+        self.assertFalse(is_sound(values))
+
+    def test_numbers_that_are_no_dates_are_no_record(self) -> None:
+        whole = Quarantine()
+        whole.offence("a", "10.0.0.1", NOW, "wrong bytes")
+        (row,) = whole.dump()
+        year_30489 = 9e11
+        for wrong in (
+            {"until": float("inf")},
+            {"until": year_30489},
+            {"since": year_30489, "until": year_30489},
+            {"until": NOW + 2 * TERMS[-1]},
+            {"since": True},
+            {"strikes": float("inf")},
+        ):
+            self.assertEqual(load([row | wrong], NOW), [], wrong)
+            self.assertFalse(is_sound([row | wrong]))
+
+    def test_a_term_from_a_clock_that_was_ahead_begins_now(self) -> None:
+        whole = Quarantine()
+        whole.offence("a", "10.0.0.1", NOW + 10 * TERMS[-1], "wrong bytes")
+        (record,) = load(whole.dump(), NOW)
+        self.assertEqual((record.since, record.until), (NOW, NOW + TERMS[0]))

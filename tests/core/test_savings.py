@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.core.savings import MOST_DAYS, Day, Savings, load
+from flocon.core.savings import MOST_DAYS, Day, Savings, is_sound, load
 from flocon.core.sources import Came
 
 MIB = 1 << 20
@@ -100,7 +100,9 @@ class Remembering(SynchronousTestCase):
         savings = Savings()
         fetch(savings, WAN, 10 * MIB, 0, 10)
         fetch(savings, LAN, 60 * MIB, 20, 22)
-        again = load(json.loads(json.dumps(savings.dump())))
+        dumped = json.loads(json.dumps(savings.dump()))
+        self.assertTrue(is_sound(dumped))
+        again = load(dumped)
         self.assertEqual((again.days, again.wan_rate), (savings.days, savings.wan_rate))
         self.assertEqual(again.seconds_saved, 0)
 
@@ -114,10 +116,19 @@ class Remembering(SynchronousTestCase):
             "2026-11-18": [1, float("nan"), 3],
             "2026-11-17": [1, 1e300, 3],
             "2026-11-16": [True, 1, 1],
+            "2026-13-01": [1, 2, 3],
         }
-        self.assertEqual(
-            load({"days": rows}).days, {TODAY: Day(1, 2, 3.5), "2026-11-15": Day(1, 2, 3.5, 4)}
-        )
+        whole = {TODAY: Day(1, 2, 3.5), "2026-11-15": Day(1, 2, 3.5, 4)}
+        self.assertEqual(load({"days": rows}).days, whole)
+        for name, row in rows.items():
+            value: object = {"wan": [0, 0], "days": {name: row}}
+            self.assertEqual(is_sound(value), name in whole, name)
+
+    def test_a_rate_that_no_link_has_is_left_out(self) -> None:
+        for wan in ([1e17, 1e-300], [1e17, 0], [float("inf"), 1], [1, float("nan")], ["1", 1], 1):
+            value: object = {"wan": wan, "days": {}}
+            self.assertEqual(load(value).wan_rate, 0, wan)
+            self.assertFalse(is_sound(value))
 
     @settings(max_examples=150, deadline=None)
     @given(
@@ -134,3 +145,4 @@ class Remembering(SynchronousTestCase):
         savings = load(value)
         fetch(savings, LAN, MIB, 0, 1)
         json.dumps(savings.dump(), allow_nan=False)
+        self.assertLess(round(savings.wan_rate), 1e13)

@@ -43,7 +43,9 @@ def standing_after(done: list[tuple[str, str]]) -> Standing:
 
 class Holders(SynchronousTestCase):
     def first(self, standing: Standing, *nodes: str, now: float = 0.0) -> str:
-        ranked = rank_holders([Holder(node, near=True) for node in nodes], NAME, standing, now)
+        ranked = rank_holders(
+            [Holder(node, near=True, key=node) for node in nodes], NAME, standing, now
+        )
         return ranked[0].node
 
     @settings(max_examples=200, deadline=None)
@@ -61,7 +63,9 @@ class Holders(SynchronousTestCase):
     def test_one_that_failed_lately_comes_last_but_comes(self) -> None:
         standing = Standing()
         standing.failed("a", 0.0)
-        ranked = rank_holders([Holder("a", near=True), Holder("b", near=False)], NAME, standing, 1)
+        ranked = rank_holders(
+            [Holder("a", near=True, key="a"), Holder("b", near=False, key="b")], NAME, standing, 1
+        )
         self.assertEqual([holder.node for holder in ranked], ["b", "a"])
 
     def test_the_faster_comes_first(self) -> None:
@@ -84,12 +88,15 @@ class Holders(SynchronousTestCase):
     def test_a_near_one_comes_before_a_far_one(self) -> None:
         for near, far in (("a", "b"), ("b", "a")):
             ranked = rank_holders(
-                [Holder(far, near=False), Holder(near, near=True)], NAME, Standing(), 0
+                [Holder(far, near=False, key=far), Holder(near, near=True, key=near)],
+                NAME,
+                Standing(),
+                0,
             )
             self.assertEqual(ranked[0].node, near)
 
     def test_files_are_spread_over_equal_holders(self) -> None:
-        among = [Holder(node, near=True) for node in ("a", "b", "c", "d")]
+        among = [Holder(node, near=True, key=node) for node in ("a", "b", "c", "d")]
         first = Counter(
             rank_holders(among, f"p{at}-1-1-any.pkg.tar.zst", Standing(), 0)[0].node
             for at in range(400)
@@ -117,6 +124,18 @@ class Mirrors(SynchronousTestCase):
             rank_mirrors(["http://c/", "http://a/", "http://b/"], ["c", "a", "b"], standing, 1.0),
             ["http://a/", "http://c/", "http://b/"],
         )
+
+    def test_a_mirror_that_asked_to_be_left_alone_comes_behind_all_others(self) -> None:
+        standing = Standing()
+        standing.began("a", 0.0)
+        standing.rest("a", 60.0, 0.0)
+        standing.failed("b", 0.0)
+        servers, keys = ["http://a/", "http://b/", "http://c/"], ["a", "b", "c"]
+        self.assertEqual(rank_mirrors(servers, keys, standing, 0.5), ["http://c/", "http://b/"])
+        self.assertEqual(
+            rank_mirrors(servers, keys, standing, 5.0), ["http://c/", "http://b/", "http://a/"]
+        )
+        self.assertEqual(rank_mirrors(servers, keys, standing, 60.0), servers)
 
     def test_a_mirror_that_serves_two_repositories_stays_twice(self) -> None:
         servers = ["http://a/core", "http://a/extra"]

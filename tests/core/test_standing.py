@@ -6,7 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.core.standing import FIRST_TERM, LONGEST_TERM, MOST_SOURCES, Standing
+from flocon.core.standing import (
+    FIRST_TERM,
+    LONGEST_REST,
+    LONGEST_TERM,
+    MOST_SOURCES,
+    RESTING_PACE,
+    Standing,
+    read_retry_after,
+)
 
 
 class Failures(SynchronousTestCase):
@@ -111,3 +119,54 @@ class Bounds(SynchronousTestCase):
             standing.failed(str(at), 0.0)
         self.assertEqual(standing.active("busy"), 1)
         self.assertEqual(len(standing._records), MOST_SOURCES)
+
+
+class Rests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.standing = Standing()
+
+    def test_one_that_asked_for_it_rests_so_long(self) -> None:
+        self.standing.rest("a", 30.0, 100.0)
+        self.assertTrue(self.standing.resting("a", 129.9))
+        self.assertFalse(self.standing.resting("a", 130.0))
+        self.assertFalse(self.standing.resting("b", 100.0))
+        self.assertFalse(self.standing.demoted("a", 100.0))
+
+    def test_no_rest_is_longer_than_the_longest(self) -> None:
+        self.standing.rest("a", 1e9, 0.0)
+        self.assertFalse(self.standing.resting("a", LONGEST_REST))
+
+    def test_a_shorter_one_does_not_end_a_longer_one(self) -> None:
+        self.standing.rest("a", 60.0, 0.0)
+        self.standing.rest("a", 1.0, 0.0)
+        self.assertTrue(self.standing.resting("a", 59.0))
+
+    def test_one_that_gives_again_rests_no_more(self) -> None:
+        self.standing.rest("a", 60.0, 0.0)
+        self.standing.succeeded("a", 10, 1.0)
+        self.assertFalse(self.standing.resting("a", 0.0))
+
+    def test_one_that_rests_may_be_asked_now_and_then(self) -> None:
+        self.standing.began("a", 100.0)
+        self.assertTrue(self.standing.may_be_asked("a", 100.0))
+        self.standing.rest("a", 60.0, 100.0)
+        self.assertFalse(self.standing.may_be_asked("a", 100.1))
+        self.assertTrue(self.standing.may_be_asked("a", 100.0 + RESTING_PACE))
+
+    def test_seconds_and_dates_are_read(self) -> None:
+        self.assertEqual(read_retry_after("120", 0.0), 120.0)
+        self.assertEqual(read_retry_after(" 0 ", 0.0), 0.0)
+        date = "Tue, 14 Nov 2023 22:13:20 GMT"
+        self.assertEqual(read_retry_after(date, 1_700_000_000.0 - 7), 7.0)
+        self.assertEqual(read_retry_after(date, 1_700_000_000.0 + 7), 0.0)
+
+    def test_what_is_neither_asks_for_nothing(self) -> None:
+        for value in ("", "soon", "-1", "1.5", "\u0661", "Tue, 99 Foo 2023", "inf"):
+            self.assertIsNone(read_retry_after(value, 0.0), value)
+
+    @given(st.text(max_size=40))
+    def test_whatever_it_says_it_can_be_waited_for_or_is_none(self, text: str) -> None:
+        seconds = read_retry_after(text, 1.7e9)
+        if seconds is not None:
+            self.standing.rest("a", seconds, 0.0)
+            self.assertFalse(self.standing.resting("a", LONGEST_REST))

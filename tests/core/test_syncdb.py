@@ -106,6 +106,27 @@ class Reading(SynchronousTestCase):
         self.assertEqual(self.skipped(SHA256SUM="00"), {"digest": 1})
         self.assertEqual(self.skipped(SHA256SUM="z" * 64), {"digest": 1})
 
+    def test_an_entry_whose_file_is_named_for_another_package_is_skipped(self) -> None:
+        for fields in (
+            {"FILENAME": "linux-firmware-20240101-1-any.pkg.tar.zst"},
+            {"FILENAME": "gtk++-1:2.0-2-x86_64.pkg.tar.zst"},
+            {"NAME": ""},
+            {"VERSION": ""},
+            {"ARCH": "any"},
+        ):
+            self.assertEqual(self.skipped(**fields), {"name": 1}, fields)
+
+    def test_a_version_is_whatever_makepkg_takes(self) -> None:
+        name = "a-1,2=3%4-1-any.pkg.tar.zst"
+        text = desc(FILENAME=name, NAME="a", VERSION="1,2=3%4-1", ARCH="any")
+        entries, _ = read(tar(("a-1-1/desc", text)))
+        self.assertEqual([entry.file_name for entry in entries], [name])
+
+    def test_a_package_larger_than_any_is_skipped(self) -> None:
+        self.assertEqual(self.skipped(CSIZE=str(1 << 40)), {"size": 1})
+        entries, _ = read(tar(("a-1-1/desc", desc(CSIZE=str(64 << 30)))))
+        self.assertEqual(len(entries), 1)
+
     def test_an_entry_whose_file_is_no_package_is_skipped_and_counted(self) -> None:
         for name in (
             "../../etc/passwd",
@@ -283,6 +304,38 @@ def database(repository: str, *contents: tuple[str, int]) -> Database:
     return Database(repository, repository * 2, 1.0, entries)
 
 
+class Further(SynchronousTestCase):
+    """What mirrors sent through this node lists, and yet less follows from it."""
+
+    def setUp(self) -> None:
+        self.own = Entry("core", "a-1-1-any.pkg.tar", "a", "1-1", 1, SHA256)
+        self.sent = Entry("core", "a-2-1-any.pkg.tar", "a", "2-1", 2, SHA256)
+        self.elsewhere = Entry("extra", self.own.file_name, "a", "1-1", 3, SHA256)
+        self.listing = Listing(
+            (Database("core", "x", 0.0, {self.own.file_name: self.own}),),
+            (
+                Database("core", "y", 0.0, {self.sent.file_name: self.sent}),
+                Database("extra", "z", 0.0, {self.elsewhere.file_name: self.elsewhere}),
+            ),
+        )
+
+    def test_it_is_found_behind_what_pacman_has(self) -> None:
+        self.assertEqual(self.listing.find(self.sent.file_name), (self.sent,))
+        self.assertEqual(self.listing.find(self.sent.file_name, "core"), (self.sent,))
+        self.assertEqual(self.listing.find(self.sent.file_name, "extra"), ())
+        self.assertEqual(self.listing.find(self.own.file_name), (self.own, self.elsewhere))
+        self.assertEqual(self.listing.find(self.own.file_name, "extra"), (self.elsewhere,))
+
+    def test_it_is_not_told_of_nor_fetched_ahead(self) -> None:
+        self.assertEqual(self.listing.digests(), (("core", "x"),))
+        self.assertEqual(self.listing.versions({("a", "2-1")}), [])
+        self.assertEqual(self.listing.named("a"), [self.own])
+        self.assertEqual(len(self.listing), 1)
+
+    def test_a_listing_with_it_is_another_one(self) -> None:
+        self.assertNotEqual(self.listing, Listing(self.listing.databases))
+
+
 class Finding(SynchronousTestCase):
     def setUp(self) -> None:
         self.listing = Listing(
@@ -301,6 +354,13 @@ class Finding(SynchronousTestCase):
         self.assertEqual(self.sizes("a", "testing"), [3])
         self.assertEqual(self.sizes("b", "testing"), [])
         self.assertEqual(self.sizes("a", "unknown"), [])
+
+    def test_what_a_peers_database_lists_is_not_fetched_ahead(self) -> None:
+        entry = Entry("core", "a-1-1-any.pkg.tar", "a", "1-1", 1, SHA256)
+        for from_peer, expected in ((False, [entry]), (True, [])):
+            entries = {entry.file_name: entry}
+            listing = Listing((Database("core", "x", 0.0, entries, from_peer=from_peer),))
+            self.assertEqual(listing.versions({("a", "1-1")}), expected)
 
     def test_a_package_is_found_by_its_own_name_alone(self) -> None:
         names = ["a-1-1-any", "a-b-1-1-any", "a-2-1-any", "b-1-1-any"]

@@ -95,6 +95,7 @@ class Machine:
         #: The signatures that the databases carry.
         self.signatures: dict[Content, bytes] = {}
         self.unsigned: set[str] = set()
+        self.private: set[str] = set()
         self.changes: list[Change] = []
         self.max_size = max_size
         self.wall = 1_700_000_000.0
@@ -109,9 +110,10 @@ class Machine:
             listed=self._listed,
             signature_needed=lambda name: name not in self.unsigned,
             changed=self.changes.extend,
+            offered=lambda name, _: name not in self.private,
             directories=self.directories,
             watch=self._make_watch,
-            hashing=self.reactor.pool,  # type: ignore[arg-type]
+            pool=self.reactor.pool,  # type: ignore[arg-type]
             wall=lambda: self.wall,
         )
 
@@ -571,6 +573,22 @@ class OpenTests(CacheCase):
         (self.machine.folder / A).unlink()
         self.assertRaises(StoreError, cache.open, held)
         self.assertEqual((cache.find(A), self.machine.held()), (None, {}))
+
+    def test_what_is_private_is_held_and_not_told_of(self) -> None:
+        self.lay(A, b"data")
+        self.machine.private.add(A)
+        cache = self.start()
+        self.assertIsNotNone(cache.find(A))
+        self.assertEqual(self.machine.held(), {})
+        self.machine.private.clear()
+        cache.listing_changed()
+        self.machine.settle()
+        self.assertEqual(set(self.machine.held()), {A})
+        self.machine.private.add(A)
+        cache.listing_changed()
+        self.machine.settle()
+        self.assertEqual(self.machine.held(), {})
+        self.assertEqual([one.held for one in self.machine.changes], [True, False])
 
     def test_a_link_in_its_place_is_not_followed(self) -> None:
         self.lay(A, b"data")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -44,3 +45,22 @@ class Identities(SynchronousTestCase):
         first = node_identity(self.folder, "name")
         self.assertRegex(first, r"\A[0-9a-f]{16}\Z")
         self.assertNotEqual(node_identity(self.folder, "name"), first)
+
+    def test_what_is_no_file_is_not_waited_for_nor_written_to(self) -> None:
+        self.folder.mkdir()
+        file, other = self.folder / "node", self.folder / "other"
+        os.mkfifo(file)
+        first = node_identity(self.folder, "name")
+        self.assertEqual(node_identity(self.folder, "name"), first)
+        file.unlink()
+        other.write_bytes(b"other")
+        file.symlink_to(other)
+        node_identity(self.folder, "name")
+        self.assertEqual(other.read_bytes(), b"other")
+
+    def test_a_huge_file_is_not_read(self) -> None:
+        self.folder.mkdir()
+        with (self.folder / "node").open("wb") as file:
+            file.truncate(1 << 40)
+        first = node_identity(self.folder, "name")
+        self.assertEqual(node_identity(self.folder, "name"), first)

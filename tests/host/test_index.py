@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 
@@ -93,3 +94,39 @@ class IndexTests(SynchronousTestCase):
         index = self.index(Path("/proc/no/such/place"))
         index.save({(CACHE, "a"): KNOWN})
         self.assertEqual(index.files(CACHE), {"a": KNOWN})
+
+    def test_values_of_wrong_types_are_not_believed(self) -> None:
+        index = self.index()
+        index.save({(CACHE, name): KNOWN for name in ("a", "b", "c")}, {"a": 1, "b": 2, "c": 3})
+        index.close()
+        with sqlite3.connect(self.path) as database:
+            database.execute("UPDATE files SET inode = 'many' WHERE name = 'a'")
+            database.execute("UPDATE files SET confirmed = 'x' WHERE name = 'b'")
+            database.execute("UPDATE uses SET turn = 'last' WHERE name = 'a'")
+            database.execute("UPDATE uses SET turn = 9223372036854775807 WHERE name = 'b'")
+        database.close()
+        again = self.index()
+        self.assertEqual(again.files(CACHE), {"c": KNOWN})
+        self.assertEqual(again.turns(), {"c": 3})
+
+    def test_what_is_no_file_is_put_aside_and_not_waited_for(self) -> None:
+        other = self.path.with_name("other")
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            for put in (os.mkfifo, lambda path: path.symlink_to(other)):
+                path = self.path.with_name(self.path.name + suffix)
+                path.unlink(missing_ok=True)
+                put(path)
+                index = self.index()
+                index.save({(CACHE, "a"): KNOWN})
+                self.assertEqual(index.files(CACHE), {"a": KNOWN})
+                index.close()
+                self.assertFalse(other.exists())
+        self.assertTrue(self.path.is_file())
+
+    def test_a_file_without_end_is_put_aside(self) -> None:
+        with self.path.open("wb") as file:
+            file.truncate(1 << 40)
+        index = self.index()
+        index.save({(CACHE, "a"): KNOWN})
+        self.assertEqual(index.files(CACHE), {"a": KNOWN})
+        self.assertEqual(self.path.with_name(self.path.name + ".unusable").stat().st_size, 1 << 40)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import atexit
+import base64
+import bz2
 import os
 from collections.abc import Coroutine
 from functools import cache
@@ -17,7 +19,9 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from flocon.core.syncdb import LARGEST_SIGNATURE
-from flocon.host.keyring import Keyring, Verdict, plausible, read_status
+from flocon.errors import ToolMissing
+from flocon.host import keyring as keyring_module
+from flocon.host.keyring import Keyring, Verdict, packets, plausible, read_status
 from tests.host.pgp import Signer
 
 
@@ -33,6 +37,21 @@ def signed() -> tuple[Signer, Path, bytes]:
     package = signer.home / "a-1-1-any.pkg.tar.zst"
     package.write_bytes(os.urandom(100_000))
     return signer, package, signer.sign(package)
+
+
+def packet(tag: int, body: bytes) -> bytes:
+    return bytes([0xC0 | tag, 0xFF]) + len(body).to_bytes(4) + body
+
+
+def armor(binary: bytes) -> bytes:
+    lines = base64.encodebytes(binary)
+    return b"-----BEGIN PGP SIGNATURE-----\n\n" + lines + b"-----END PGP SIGNATURE-----\n"
+
+
+def bomb() -> bytes:
+    """Return a compressed packet (RFC 9580, 5.6) that is small, and large without compression."""
+    literal = packet(11, b"b\0\0\0\0\0" + bytes(50 << 20))
+    return packet(8, b"\x03" + bz2.compress(literal))
 
 
 class WithKeys(TestCase):
@@ -112,6 +131,62 @@ class Judging(WithKeys):
         self.keyring = Keyring(mock.Mock(), self.gpg_directory)
         return run(self.assertVerdict(Verdict.BAD, self.package, b"<!DOCTYPE html>"))
 
+    def test_what_is_compressed_is_bad_without_asking(self) -> Deferred[Any]:
+        self.keyring = Keyring(mock.Mock(), self.gpg_directory)
+        checks = [
+            self.assertVerdict(Verdict.BAD, self.package, signature)
+            for signature in (bomb(), armor(bomb()), armor(self.signature + bomb()))
+        ]
+        return defer.gatherResults([run(check) for check in checks])
+
+    async def test_gpgv_is_given_packets_alone_whatever_stood_around_them(self) -> None:
+        self.patch(keyring_module, "run", asked := mock.Mock(side_effect=ToolMissing("gpgv")))
+        given: list[bytes] = []
+        self.patch(os, "write", lambda _, data: given.append(data))
+        await self.keyring.verify(self.package, armor(self.signature))
+        self.assertEqual(given, [self.signature])
+        self.assertLessEqual(asked.call_args.kwargs["bounds"].memory, 256 << 20)
+        self.assertLessEqual(asked.call_args.kwargs["bounds"].processor_seconds, 4)
+
+    def waiting(self, number: int, peer: str) -> list[Deferred[Verdict]]:
+        verify = self.keyring.verify
+        return [run(verify(self.package, self.signature, peer=peer)) for _ in range(number)]
+
+    def leave(self, waiting: list[Deferred[Verdict]]) -> None:
+        for one in waiting:
+            one.addErrback(lambda failure: failure.trap(defer.CancelledError))
+            one.cancel()
+
+    def hang(self) -> list[Deferred[Any]]:
+        """Have gpgv be one that never ends."""
+        begun: list[Deferred[Any]] = []
+
+        def begin(*_: object, **__: object) -> Deferred[Any]:
+            begun.append(Deferred())
+            return begun[-1]
+
+        self.patch(keyring_module, "run", begin)
+        return begun
+
+    def test_peers_signatures_do_not_keep_a_mirrors_waiting(self) -> None:
+        begun = self.hang()
+        waiting = [one for peer in "abcdefgh" for one in self.waiting(4, peer)]
+        before = len(begun)
+        waiting += self.waiting(1, "")
+        self.assertEqual(len(begun), before + 1)
+        self.leave(waiting)
+
+    def test_one_address_takes_a_part_of_the_line_alone(self) -> None:
+        self.hang()
+        of_one, of_another = self.waiting(6, "a"), self.waiting(1, "b")
+        self.assertEqual([one.called for one in of_one], 4 * [False] + 2 * [True])
+        self.assertIs(self.successResultOf(of_one[-1]), Verdict.UNKNOWN)
+        self.assertFalse(of_another[0].called)
+        self.leave([*of_one, *of_another])
+        again = self.waiting(4, "a")
+        self.assertEqual([one.called for one in again], 4 * [False])
+        self.leave(again)
+
     def test_a_key_that_is_not_in_the_keyring_is_unknown(self) -> Deferred[Any]:
         other = Signer()
         self.addCleanup(other.close)
@@ -166,6 +241,24 @@ class Form(WithKeys):
         self.assertFalse(plausible(self.signature + b"\n"))
         self.assertFalse(plausible(self.signature + b"x" * LARGEST_SIGNATURE))
 
+    def test_armor_is_read_as_gpg_writes_it(self) -> None:
+        armored = self.signer.sign(self.package, "--armor")
+        for text in (armored, armored.replace(b"\n", b"\r\n"), armored + b"\n\n"):
+            self.assertEqual(packets(text), packets(armored))
+        commented = armored.replace(b"\n\n", b"\nVersion: GnuPG v2\nComment: a\n\n", 1)
+        self.assertEqual(packets(commented), packets(armored))
+        self.assertEqual(packets(armor(self.signature)), self.signature)
+
+    def test_armor_around_anything_else_is_no_signature(self) -> None:
+        for inside in (bomb(), b"", b"text", packet(11, b"b"), self.signature + bomb()):
+            self.assertFalse(plausible(armor(inside)))
+        self.assertFalse(plausible(armor(self.signature)[:-3]))
+        self.assertFalse(plausible(armor(self.signature) * 2))
+
+    def test_more_signatures_than_anyone_makes_are_none(self) -> None:
+        self.assertTrue(plausible(8 * self.signature))
+        self.assertFalse(plausible(9 * self.signature))
+
     def test_a_public_key_is_not_a_signature(self) -> None:
         self.assertFalse(plausible(self.signer.gpg("--export")))
 
@@ -188,6 +281,14 @@ class Form(WithKeys):
     @given(st.binary(max_size=64))
     def test_no_bytes_make_it_stumble(self, data: bytes) -> None:
         self.assertIn(plausible(data), (True, False))
+        self.assertEqual(packets(armor(data)), packets(data))
+        framed = b"-----BEGIN PGP SIGNATURE-----" + data
+        self.assertIn(plausible(framed + b"-----END PGP SIGNATURE-----"), (True, False))
+
+    @settings(max_examples=30, deadline=1000)
+    @given(st.lists(st.sampled_from([b"A", b"=", b"\n", b" ", b"\r", b"A: b"]), max_size=4000))
+    def test_no_armor_takes_long(self, pieces: list[bytes]) -> None:
+        plausible(b"-----BEGIN PGP SIGNATURE-----\n" + b"".join(pieces))
 
 
 class Status(SynchronousTestCase):

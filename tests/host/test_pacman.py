@@ -8,8 +8,10 @@ import hashlib
 import lzma
 import os
 import shutil
+import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,8 +26,9 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from flocon.core.syncdb import Listing
 from flocon.errors import ToolError, ToolMissing
-from flocon.host import databases, pacman
-from flocon.host.databases import find_problem, load
+from flocon.host import compression, databases, pacman
+from flocon.host.compression import Patience
+from flocon.host.databases import find_early_problem, find_problem, load
 from flocon.host.pacman import (
     PacmanConfiguration,
     PacmanWatch,
@@ -68,6 +71,37 @@ def real_repository() -> Path:
     return folder
 
 
+def packed(plain: bytes, option: str) -> bytes:
+    """Return a tar as bsdtar compresses it."""
+    command = ["bsdtar", "-c", "-f", "-", "--format", "gnutar", option, "@-"]
+    return subprocess.run(command, input=plain, check=True, capture_output=True).stdout
+
+
+def pieces(compressor: Any, size: int) -> Iterator[bytes]:
+    for _ in range(size >> 20):
+        yield compressor.compress(bytes(1 << 20))
+    yield compressor.flush()
+
+
+def far_looking_zstd() -> Any:
+    return zstd.ZstdCompressor(options={int(zstd.CompressionParameter.window_log): 30})
+
+
+#: Prints what is wrong with a file, and how many KiB of memory that took to find out.
+MEASURE = """
+import resource, sys
+from flocon.host.databases import find_problem
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+with open(sys.argv[1], "rb") as file:
+    print(find_problem(file.fileno()))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
 class Problems(SynchronousTestCase):
     """Whether an open file can be a database."""
 
@@ -97,6 +131,34 @@ class Problems(SynchronousTestCase):
     def test_nothing_raises(self, data: bytes) -> None:
         self.problem(data)
 
+    def test_what_only_libarchive_reads_has_one_and_no_program_is_run(self) -> None:
+        plain = tar(("a-1-1/desc", desc()))
+        archives = [packed(plain, option) for option in ("--lz4", "--lzip", "--compress")]
+        self.patch(subprocess, "Popen", None)
+        for archive in archives:
+            self.assertTrue(self.problem(archive), archive[:8])
+
+    def test_one_that_looks_far_back_is_not_read_and_takes_no_memory(self) -> None:
+        filters = [{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 1 << 30}]
+        size = 300 << 20
+        bombs = [
+            b"".join(pieces(lzma.LZMACompressor(filters=filters), size)),
+            b"".join(pieces(far_looking_zstd(), size)),
+        ]
+        for bomb in bombs:
+            path = Path(self.mktemp())
+            path.write_bytes(bomb)
+            # In a process of its own: to make such a file took as much memory.
+            told = subprocess.run(
+                [sys.executable, "-c", MEASURE, path], check=True, capture_output=True, text=True
+            ).stdout.splitlines()
+            self.assertIn("emory", told[0])
+            self.assertLess(int(told[1]), 32 << 10)
+
+    def test_one_that_takes_long_is_not_read_on(self) -> None:
+        self.patch(databases, "STRANGERS", Patience(16 << 20, 0.0))
+        self.assertIn("too long", self.problem(gzip.compress(bytes(10 << 20))))
+
     def test_a_larger_one_than_pacman_takes_is_not_read(self) -> None:
         path = Path(self.mktemp())
         with path.open("wb") as file:
@@ -105,11 +167,80 @@ class Problems(SynchronousTestCase):
             self.assertIn("more than", find_problem(file.fileno()))
 
 
+class Beginnings(SynchronousTestCase):
+    """What the first bytes of a file tell before the others are there."""
+
+    plain = tar(("a-1-1/desc", desc()))
+
+    def told(self, data: bytes) -> str | None:
+        """Return what is told once enough of a file is there, however it comes."""
+        for end in range(len(data)):
+            told = find_early_problem(data[:end], whole=False)
+            if told is not None:
+                return told
+        return find_early_problem(data, whole=True)
+
+    def test_databases_have_no_problem_whatever_compresses_them(self) -> None:
+        skippable = b"\x5a\x2a\x4d\x18\x04\0\0\0text"
+        compressed = [
+            gzip.compress(self.plain),
+            lzma.compress(self.plain),
+            bz2.compress(self.plain),
+            zstd.compress(self.plain),
+            skippable + zstd.compress(self.plain),
+        ]
+        for data in (self.plain, *compressed):
+            self.assertEqual(self.told(data), "", data[:20])
+
+    def test_a_small_part_of_a_large_one_tells(self) -> None:
+        plain = tar(*((f"a-{number}-1/desc", desc()) for number in range(3000)))
+        for data in (plain, gzip.compress(plain), zstd.compress(plain)):
+            self.assertEqual(find_early_problem(data[: databases.BEGINNING], whole=False), "")
+
+    def test_an_empty_repositorys_has_none(self) -> None:
+        for plain in (bytes(1024), bytes(10_240)):
+            self.assertEqual(self.told(plain), "")
+            self.assertEqual(self.told(gzip.compress(plain)), "")
+
+    def test_what_only_libarchive_reads_is_left_to_it(self) -> None:
+        for option in ("--lz4", "--lzip", "--compress"):
+            self.assertEqual(self.told(packed(self.plain, option)), "", option)
+
+    def test_pages_and_texts_have_one_as_soon_as_it_shows(self) -> None:
+        page = b"<!DOCTYPE html><html>log in</html>"
+        for data in (page, b"\n" + page, b'{"error": 1}', b"Not found", b"OK\n", 90 * page, b""):
+            self.assertTrue(self.told(data), data[:20])
+            self.assertTrue(self.told(gzip.compress(data)), data[:20])
+        self.assertTrue(find_early_problem(page[:1], whole=False))
+
+    def test_one_cut_short_or_damaged_at_its_beginning_has_one(self) -> None:
+        whole = gzip.compress(self.plain)
+        self.assertTrue(self.told(whole[:30]))
+        self.assertTrue(self.told(whole[:10] + b"\xff" * 500))
+
+    @settings(max_examples=300, deadline=1000)
+    @given(st.binary(max_size=2_000), st.booleans())
+    def test_no_bytes_make_it_stumble(self, data: bytes, whole: bool) -> None:
+        for magic in (b"", b"\x1f\x8b\x08\0", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ\0", b"BZh9"):
+            self.assertIsInstance(find_early_problem(magic + data, whole=True), str)
+            self.assertIn(type(find_early_problem(magic + data, whole=whole)), (str, type(None)))
+
+    @settings(max_examples=50, deadline=None)
+    @given(st.binary(max_size=300_000))
+    def test_the_beginning_tells_always(self, data: bytes) -> None:
+        for bytes_ in (data, gzip.compress(data, 0)):
+            beginning = bytes_[: databases.BEGINNING]
+            if len(beginning) == databases.BEGINNING:
+                self.assertIsNotNone(find_early_problem(beginning, whole=False))
+
+
 class OnDisk(TestCase):
     timeout = 60
 
     def setUp(self) -> None:
-        self.top = Path(self.mktemp()).absolute()
+        # pacman takes a blank in a CacheDir for the end of it: the checkout may lie anywhere.
+        self.top = Path(tempfile.mkdtemp(prefix="flocon-pacman-"))
+        self.addCleanup(shutil.rmtree, self.top)
         self.sync = self.top / "db" / "sync"
         self.sync.mkdir(parents=True)
         self.conf = self.top / "etc" / "pacman.conf"
@@ -337,6 +468,49 @@ class Databases(OnDisk):
         for compress in [*compressions, bz2.compress, zstd.compress]:
             self.assertEqual(self.entries(compress(plain)), len(RECIPES), compress)
 
+    def test_several_streams_frames_and_fillings_are_one_file(self) -> None:
+        plain = gzip.decompress((real_repository() / "core.db").read_bytes())
+        halves = plain[:700], plain[700:]
+        compressions: list[Callable[[bytes], bytes]] = [gzip.compress, lzma.compress]
+        for compress in [*compressions, bz2.compress, zstd.compress]:
+            data = b"".join(map(compress, halves))
+            self.assertEqual(self.entries(data), len(RECIPES), compress)
+            self.assertEqual(self.entries(data + bytes(512)), len(RECIPES), compress)
+
+    def test_what_pzstd_writes_is_read_here(self) -> None:
+        self.patch(compression, "by_program", None)
+        plain = gzip.decompress((real_repository() / "core.db").read_bytes())
+        for number in (0x50, 0x5F):
+            skippable = bytes([number]) + b"\x2a\x4d\x18\x04\0\0\0text"
+            data = skippable + zstd.compress(plain[:700]) + skippable + zstd.compress(plain[700:])
+            self.assertEqual(self.entries(data), len(RECIPES))
+
+    def test_whatever_else_libarchive_reads_is_read(self) -> None:
+        plain = gzip.decompress((real_repository() / "core.db").read_bytes())
+        for option in ("--lz4", "--lzip", "--lzma", "--compress"):
+            self.assertEqual(self.entries(packed(plain, option)), len(RECIPES), option)
+        command = ["bsdtar", "-c", "-f", "-", "--format", "newc", "@-"]
+        cpio = subprocess.run(command, input=plain, check=True, capture_output=True).stdout
+        self.assertEqual(self.entries(cpio), len(RECIPES))
+        self.assertEqual(self.entries(gzip.compress(plain) + b"behind it"), len(RECIPES))
+
+    def test_what_nobody_can_read_is_named_in_one_sentence(self) -> None:
+        plain = gzip.decompress((real_repository() / "core.db").read_bytes())
+        self.put("core", packed(plain, "--lz4"))
+        self.patch(os, "environ", {"PATH": ""})
+        problem = load("core", self.sync / "core.db").problem
+        self.assertEqual(
+            problem,
+            "compression: is made with lz4: bsdtar: bsdtar, which could read it, is not installed;"
+            " have it made with gzip, xz or zstd",
+        )
+
+    def test_what_bsdtar_makes_of_a_file_is_bounded(self) -> None:
+        with mock.patch("flocon.core.syncdb.LARGEST_DATABASE", 1 << 20):
+            self.assertEqual(self.problem(packed(bytes(1024), "--lz4")[:20] + b"x"), "compression")
+            plain = tar(("a-1-1/desc", desc()), ("a-1-1/files", bytes(2 << 20)))
+            self.assertEqual(self.problem(packed(plain, "--lz4")), "compression")
+
     def test_a_compressed_file_cut_short_or_damaged_is_a_problem(self) -> None:
         plain = gzip.decompress((real_repository() / "core.db").read_bytes())
         for compress in (gzip.compress, lzma.compress, zstd.compress):
@@ -507,6 +681,97 @@ class Watching(OnDisk):
             endless.callback([load("core", self.sync / "core.db")])
         await self.watch.settled(30)
         self.assertEqual(len(self.watch.listing), 1)
+
+    def send(self, data: bytes, repository: str = "core") -> None:
+        """Have a mirror send a database through this node."""
+        descriptor = os.memfd_create("sent")
+        try:
+            os.write(descriptor, data)
+            self.watch.sent(repository, descriptor)
+        finally:
+            os.close(descriptor)
+
+    async def test_what_a_mirror_sent_lists_for_whoever_asks(self) -> None:
+        await self.start("core")
+        self.send(gzip.compress(self.database(CSIZE="8")))
+        await self.watch.settled(30)
+        self.assertEqual([entry.size for entry in self.found()], [8])
+        self.assertEqual(self.watch.listing.digests(), ())
+        self.assertEqual(len(self.listings), 1)
+
+    async def test_what_pacman_takes_itself_is_not_read_twice(self) -> None:
+        await self.start("core")
+        reading = mock.Mock(side_effect=databases.load_sent)
+        self.patch(pacman, "load_sent", reading)
+        self.send(self.database(CSIZE="8"))
+        self.put("core", self.database(CSIZE="8"))
+        await self.watch.settled(30)
+        self.assertEqual([entry.size for entry in self.found()], [8])
+        reading.assert_not_called()
+        self.assertEqual(self.watch.listing.further, ())
+
+    async def test_it_is_read_after_a_while_though_nobody_asks(self) -> None:
+        self.patch(pacman, "SENT_PAUSE", 0.05)
+        await self.start("core")
+        self.send(self.database(CSIZE="8"))
+        await self.until(lambda: [entry.size for entry in self.found()] == [8])
+
+    async def test_once_pacman_has_the_same_it_is_kept_once(self) -> None:
+        await self.start("core")
+        self.send(self.database(CSIZE="8"))
+        await self.watch.settled(30)
+        self.put("core", self.database(CSIZE="8"))
+        await self.watch.settled(30)
+        self.assertEqual(self.watch.listing.further, ())
+        self.assertEqual(len(self.watch.listing), 1)
+
+    async def test_what_is_sent_again_is_not_read_again(self) -> None:
+        await self.start("core")
+        self.send(self.database(CSIZE="8"))
+        await self.watch.settled(30)
+        self.patch(pacman, "load_sent", None)
+        self.send(self.database(CSIZE="8"))
+        await self.watch.settled(30)
+        self.assertEqual([entry.size for entry in self.found()], [8])
+
+    async def test_what_is_no_database_lists_nothing(self) -> None:
+        await self.start("core")
+        self.send(b"<html>" * 200)
+        await self.watch.settled(30)
+        self.assertEqual(self.watch.listing, Listing())
+
+    async def test_where_its_signature_would_be_checked_it_does_not_list(self) -> None:
+        self.write("[core]\nServer = http://m/$repo\nSigLevel = DatabaseRequired\n")
+        self.watch.startService()
+        self.addCleanup(self.watch.stopService)
+        await self.watch.settled(30)
+        self.send(self.database())
+        await self.watch.settled(30)
+        self.assertEqual(self.found(), ())
+
+    async def test_however_many_are_sent_few_are_kept_open(self) -> None:
+        await self.start("core")
+        before = descriptors()
+        for size in range(40):
+            self.send(self.database(CSIZE=str(size)))
+        self.assertLessEqual(descriptors(), before + pacman.MOST_WAITING)
+        await self.watch.settled(30)
+        self.assertEqual([entry.size for entry in self.found()], [39, 38])
+        self.send(self.database(CSIZE="50"))
+        await self.watch.stopService()
+        # Each of the two that list has its vault.
+        self.assertLessEqual(descriptors(), before + 2)
+
+    async def test_a_peers_is_marked(self) -> None:
+        self.watch._is_peers = lambda digest: digest == peers
+        peers = hashlib.sha256(self.database(CSIZE="1")).hexdigest()[:16]
+        await self.start("core")
+        for size, from_peer in (("1", True), ("2", False)):
+            self.put("core", self.database(CSIZE=size))
+            await self.watch.settled(30)
+            database = self.watch.listing.database("core")
+            assert database is not None
+            self.assertEqual(database.from_peer, from_peer)
 
     async def test_a_broken_database_is_told_once_and_lists_nothing(self) -> None:
         warnings = self.warnings()

@@ -12,7 +12,7 @@ from twisted.trial.unittest import TestCase
 
 from flocon.errors import ToolError, ToolMissing
 from flocon.host import process
-from flocon.host.process import Outcome, run
+from flocon.host.process import Bounds, Outcome, run
 
 reactor: Any = real_reactor
 
@@ -52,6 +52,14 @@ class Running(TestCase):
         with self.assertRaises(ToolError) as caught:
             await self.sh("exec sleep 100", 0.05)
         self.assertEqual(str(caught.exception), "sh: took longer than 0.05 s")
+
+    async def test_a_program_is_bounded_from_its_start(self) -> None:
+        script = "sleep 0.2; ulimit -t; ulimit -v"
+        outcome = await self.sh(script, bounds=Bounds(7, 64 << 20))
+        self.assertEqual(outcome.output.split(), [b"7", b"65536"])
+
+    async def test_a_program_that_has_ended_already_is_not_bounded(self) -> None:
+        Bounds(7, 64 << 20).impose(2**31 - 1)  # raises nothing
 
     async def test_a_program_that_says_too_much_is_killed(self) -> None:
         self.patch(process, "MOST_OUTPUT", 1000)

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from unittest import mock
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.host import remember as module
-from flocon.host.remember import recall, remember
+from flocon.host.remember import Notebook, recall, remember
+from tests.host.inline import InlineReactor
+from tests.host.test_cache import Warnings
 
 values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=10,
 )
@@ -84,3 +91,65 @@ class Recalling(SynchronousTestCase):
         self.assertEqual(recall(self.path), "12345678")
         self.path.write_bytes(b'"123456789"')
         self.assertIsNone(recall(self.path))
+
+    def aside(self) -> Path:
+        return self.path.with_name(self.path.name + ".unusable")
+
+    def test_numbers_that_are_none_are_not_recalled(self) -> None:
+        for data in (b"[Infinity]", b"[-Infinity]", b"[NaN]", b"[1e999]", b'{"a": [-1e999]}'):
+            self.path.write_bytes(data)
+            self.assertIsNone(recall(self.path), data)
+
+    def test_what_cannot_be_used_is_put_aside_and_said_in_one_sentence(self) -> None:
+        warnings = Warnings(self)
+        self.path.write_bytes(b"[Infinity]")
+        self.assertIsNone(recall(self.path))
+        self.assertEqual(self.aside().read_bytes(), b"[Infinity]")
+        self.assertIsNone(recall(self.path))
+        self.assertEqual(warnings.paths(), [str(self.path)])
+        self.assertTrue(remember(self.path, 1))
+        self.assertEqual(recall(self.path), 1)
+
+    def test_a_fifo_or_a_link_in_its_place_is_put_aside_and_not_waited_for(self) -> None:
+        other = self.path.with_name("other")
+        other.write_bytes(b"1")
+        for put in (lambda: os.mkfifo(self.path), lambda: self.path.symlink_to(other)):
+            put()
+            self.assertIsNone(recall(self.path))
+            self.assertFalse(self.path.exists())
+            self.assertTrue(remember(self.path, 2))
+            self.assertEqual((recall(self.path), other.read_bytes()), (2, b"1"))
+            self.path.unlink()
+
+    def test_a_file_that_is_damaged_in_part_is_used_and_kept_aside(self) -> None:
+        self.path.write_bytes(b"[1, 2]")
+        self.assertEqual(recall(self.path, lambda _: False), [1, 2])
+        self.assertEqual(self.aside().read_bytes(), b"[1, 2]")
+        self.assertEqual(recall(self.path, lambda _: True), [1, 2])
+
+    def test_a_file_that_may_not_be_read_stays(self) -> None:
+        self.path.write_bytes(b"1")
+        with mock.patch.object(module, "read_small", side_effect=PermissionError(13, "denied")):
+            self.assertIsNone(recall(self.path))
+        self.assertEqual(self.path.read_bytes(), b"1")
+
+
+class Notebooks(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.path = Path(self.mktemp())
+        self.reactor = InlineReactor()
+        self.notes = Notebook(self.reactor, self.path)
+
+    def test_it_writes_what_it_is_given(self) -> None:
+        for value in (1, 2):
+            self.successResultOf(self.notes.write(value))
+            self.assertEqual(recall(self.path), value)
+
+    def test_one_write_waits_for_the_disk_however_many_are_asked_for(self) -> None:
+        self.reactor.pool.hold("remember")
+        written = [self.notes.write(value) for value in range(100)]
+        self.assertEqual(len(self.reactor.pool._waiting), 1)
+        self.reactor.pool.resume()
+        for done in written:
+            self.successResultOf(done)
+        self.assertEqual(recall(self.path), 99)

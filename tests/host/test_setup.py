@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import http.server
 import json
 import os
@@ -345,6 +346,102 @@ class Setting(Case):
             self.assertIn("is not a record", self.refusal(lambda: change(path)))
 
 
+#: What changes something on the disk, one call each.
+CALLS = ("open", "fsync", "replace", "unlink", "fchmod")
+
+
+def killed_at(number: int, call: Callable[[], object]) -> bool:
+    """Run ``call`` in a process that ends before its nth step on the disk; whether it did."""
+    process = os.fork()
+    if process == 0:
+        steps = iter(range(1, number))
+        status = 1
+
+        def counted(function: Callable[..., object]) -> Callable[..., object]:
+            def step(*arguments: object, **named: object) -> object:
+                if next(steps, None) is None:
+                    os._exit(9)
+                return function(*arguments, **named)
+
+            return step
+
+        try:
+            for name in CALLS:
+                setattr(os, name, counted(getattr(os, name)))
+            call()
+            status = 0
+        finally:
+            os._exit(status)
+    status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    assert status in {0, 9}, status
+    return status == 9
+
+
+class Killed(Case):
+    """A run that ends at any moment, as with kill -9: the next finds whatever it left."""
+
+    def each(self, prepare: Callable[[Path], object], call: Callable[[Path], object]) -> list[Path]:
+        """Return one folder for each moment, as the killed run left it."""
+        left = []
+        for number in range(1, 400):
+            self.etc = self.base / str(number)
+            self.etc.mkdir()
+            path = self.write(stock(CORE + EXTRA))
+            prepare(path)
+            if not killed_at(number, partial(call, path)):
+                break
+            left.append(path)
+        self.assertGreaterEqual(len(left), 10)
+        return left
+
+    def assert_undone(self, path: Path) -> None:
+        setup.undo(path, dry_run=False)
+        wanted = {
+            name: text.replace(b"@/", os.fsencode(f"{path.parent}/"))
+            for name, text in stock(CORE + EXTRA).items()
+        }
+        self.assertEqual(wanted, contents(path.parent))
+
+    def setting(self, path: Path) -> None:
+        change(path, Method.BOTH)
+
+    def test_a_first_setting_is_undone(self) -> None:
+        for path in self.each(lambda _: None, self.setting):
+            self.assert_undone(path)
+
+    def test_a_first_setting_is_taken_up_and_undone(self) -> None:
+        wanted = None
+        for path in self.each(lambda _: None, self.setting):
+            self.setting(path)
+            wanted = wanted or {name for name in contents(path.parent) if "new" not in name}
+            self.assertEqual(wanted, set(contents(path.parent)))
+            self.assert_undone(path)
+
+    def test_another_setting_is_undone(self) -> None:
+        for path in self.each(self.setting, lambda path: change(path, Method.SERVER, 4711)):
+            self.assert_undone(path)
+
+    def test_another_setting_is_taken_up_and_undone(self) -> None:
+        for path in self.each(self.setting, lambda path: change(path, Method.SERVER, 4711)):
+            change(path, Method.SERVER, 4711)
+            self.assertEqual((), change(path, Method.SERVER, 4711).changed)
+            self.assert_undone(path)
+
+    def test_undoing_is_done_again(self) -> None:
+        for path in self.each(self.setting, lambda path: setup.undo(path, dry_run=False)):
+            self.assert_undone(path)
+
+    def test_two_at_a_time_are_refused(self) -> None:
+        path = self.write(stock(CORE))
+        folder = os.open(path.parent, os.O_RDONLY)
+        self.addCleanup(os.close, folder)
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        self.assertIn("another 'flocon setup'", self.refusal(partial(change, path)))
+        self.assertIn(
+            "another 'flocon setup'", self.refusal(partial(setup.undo, path, dry_run=False))
+        )
+
+
 class Undoing(Case):
     def test_only_the_own_lines_go_where_the_file_was_changed_since(self) -> None:
         path = self.write(stock(CORE))
@@ -389,6 +486,37 @@ class Undoing(Case):
         change(path)
         before = contents(self.etc)
         self.assertIn(f"\n-Server = {NODE}", setup.undo(path, dry_run=True).diff)
+        self.assertEqual(before, contents(self.etc))
+
+    def test_lines_elsewhere_go_where_pacman_conf_itself_is_gone(self) -> None:
+        path = self.write(stock(CORE))
+        change(path)
+        path.unlink()
+        report = setup.undo(path, dry_run=False)
+        self.assertEqual((self.etc / "pacman.d/mirrorlist",), report.changed)
+        self.assertEqual({"pacman.d/mirrorlist": MIRRORLIST}, contents(self.etc))
+
+    def test_lines_elsewhere_go_where_pacman_conf_with_lines_is_gone(self) -> None:
+        path = self.write(stock(CORE))
+        change(path, Method.BOTH)
+        path.unlink()
+        report = setup.undo(path, dry_run=False)
+        self.assertIn("is gone", report.notes[0])
+        self.assertEqual({"pacman.d/mirrorlist": MIRRORLIST}, contents(self.etc))
+
+    def test_what_cannot_be_read_is_not_taken_for_gone(self) -> None:
+        path = self.write(stock(CORE))
+        change(path)
+        read = Path.read_bytes
+
+        def refuse(one: Path) -> bytes:
+            if one.name == "mirrorlist":
+                raise PermissionError(13, "Permission denied")
+            return read(one)
+
+        before = contents(self.etc)
+        with mock.patch.object(Path, "read_bytes", refuse):
+            self.assertRaises(ConfigurationError, setup.undo, path, dry_run=False)
         self.assertEqual(before, contents(self.etc))
 
     @settings(max_examples=25, deadline=None)
@@ -542,9 +670,14 @@ exit 7"""
         options += f"LogFile = {self.base / 'log'}\n"
         mirrorlist = b"Server = http://127.0.0.1:9/$repo\n"
         path = self.write(stock(CORE, mirrorlist, options=options.encode()))
+        # Below folders of its own it needs no more than to believe that it is root.
+        root = ["fakeroot"] if os.geteuid() else []
+        if root and not shutil.which("fakeroot"):
+            self.skipTest("pacman needs root here, or fakeroot")
+        arguments = ("pacman", "-Sy", f"--config={path}")
         with node() as (port, asked):
             done = subprocess.run(
-                [sys.executable, "-c", MAIN, f"--port={port}", "pacman", "-Sy", f"--config={path}"],
+                [*root, sys.executable, "-c", MAIN, f"--port={port}", *arguments],
                 cwd=Path(setup.__file__).parents[2],
                 capture_output=True,
                 check=False,

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.errors import StoreError
+from flocon.host import store as module
 from flocon.host.store import Incoming, Store
 
 A = "a-1-1-any.pkg.tar.zst"
 B = "b-1-1-any.pkg.tar.zst"
 C = "c-1-1-any.pkg.tar.zst"
+MIB = 1 << 20
 
 
 class StoreTests(SynchronousTestCase):
@@ -34,9 +38,7 @@ class StoreTests(SynchronousTestCase):
     def publish(self, store: Store, name: str, data: bytes, signature: bytes | None) -> None:
         incoming = self.incoming(store, len(data))
         os.write(incoming.fileno(), data)
-        beside = store.harden(incoming.fileno(), signature)
-        assert incoming.name is not None
-        store.place(incoming.name, name, beside)
+        store.place(store.harden(incoming, signature), name)
         incoming.name = None
         incoming.close()
 
@@ -61,11 +63,15 @@ class StoreTests(SynchronousTestCase):
 
     def test_what_was_on_its_way_in_is_gone_at_the_next_start(self) -> None:
         store = self.open()
-        self.incoming(store, 5)
-        self.assertEqual(len(self.names("incoming")), 1)
+        store.harden(self.incoming(store, 5), b"signature")
+        for name in ("tmpab_cd01x", "0123456789abcdef.in"):
+            (self.path / "incoming" / name).touch()
+        (self.path / "quarantine.json.abcd_123").touch()
+        self.assertEqual(len(self.names("incoming")), 4)
         store.close()
         self.open()
         self.assertEqual(self.names("incoming"), set())
+        self.assertFalse((self.path / "quarantine.json.abcd_123").exists())
 
     def test_a_folder_that_cannot_be_made_is_a_problem_and_no_error(self) -> None:
         self.path.parent.mkdir(parents=True)
@@ -99,7 +105,7 @@ class StoreTests(SynchronousTestCase):
 
     def test_a_spare_file_works_and_is_not_kept(self) -> None:
         store = self.open()
-        for size in (None, 10, 1 << 60):
+        for size in (None, 10):
             spare = store.spare(size)
             os.pwrite(spare.fileno(), b"data", 0)
             self.assertEqual(os.pread(spare.fileno(), 10, 0), b"data")
@@ -109,8 +115,11 @@ class StoreTests(SynchronousTestCase):
 
     def test_no_room_anywhere_is_an_error_that_says_so(self) -> None:
         store = self.open()
+        error = self.assertRaises(StoreError, store.spare, 1 << 60)
+        self.assertIn("no room", str(error))
+        self.patch(module, "temporary_folders", list)
         with mock.patch.object(os, "memfd_create", side_effect=OSError(24, "Too many")):
-            self.assertRaises(StoreError, store.spare, 1 << 60)
+            self.assertRaises(StoreError, store.spare, 10)
 
     def test_a_package_is_placed_with_its_signature(self) -> None:
         self.publish(self.open(), A, b"data", b"signature")
@@ -121,21 +130,20 @@ class StoreTests(SynchronousTestCase):
     def test_the_signature_is_there_before_the_package(self) -> None:
         store = self.open()
         seen = []
-        rename = Path.rename
+        rename = os.rename
 
-        def watched(path: Path, target: Path) -> Path:
-            result = rename(path, target)
+        def watched(*arguments: Any, **folders: Any) -> None:
+            rename(*arguments, **folders)
             seen.append(self.names())
-            return result
 
-        with mock.patch.object(Path, "rename", watched):
+        with mock.patch.object(os, "rename", watched):
             self.publish(store, A, b"data", b"signature")
         self.assertEqual(seen, [{A + ".sig"}, {A, A + ".sig"}])
 
     def test_another_package_of_the_name_is_gone_before_the_new_signature_comes(self) -> None:
         store = self.open()
         self.publish(store, A, b"old", b"old signature")
-        with mock.patch.object(Path, "rename", side_effect=OSError(5, "I/O error")):
+        with mock.patch.object(os, "rename", side_effect=OSError(5, "I/O error")):
             self.assertRaises(OSError, self.publish, store, A, b"new", b"new signature")
         self.assertEqual(self.names(), set())
 
@@ -189,10 +197,205 @@ class StoreTests(SynchronousTestCase):
         store = self.open(1000)
         info = mock.Mock(f_frsize=1, f_blocks=2000, f_bavail=150)
         store.account(A, 300)
-        with mock.patch.object(os, "statvfs", return_value=info):
+        with mock.patch.object(os, "fstatvfs", return_value=info):
+            store.measure()
             # A twentieth stays free: 300 there already, and 150 - 100 more.
             self.assertEqual(store.bound(), 350)
             self.assertEqual(store.bound(arriving=20), 370)
             self.assertEqual(store.victims(400), [])
             info.f_bavail = 50
+            store.measure()
             self.assertEqual(store.victims(0), [A])
+
+
+class Stranger:
+    """Has something open, and closes it when it is cut off."""
+
+    own = False
+
+    def __init__(self) -> None:
+        self.cuts = 0
+        self.close: Callable[[], None] = lambda: None
+
+    def cut(self) -> None:
+        self.cuts += 1
+        self.close()
+
+
+class RoomTests(SynchronousTestCase):
+    """What is open counts until it is closed, and pacman comes before strangers."""
+
+    MAX_SIZE = 400 * MIB
+
+    def setUp(self) -> None:
+        self.store = Store(Path(self.mktemp()).absolute() / "store", self.MAX_SIZE)
+        self.store.open()
+        self.addCleanup(self.store.close)
+
+    def for_stranger(self, size: int | None) -> tuple[Stranger, Incoming]:
+        stranger = Stranger()
+        incoming = self.store.incoming(size, stranger)
+        stranger.close = incoming.close
+        self.addCleanup(incoming.close)
+        return stranger, incoming
+
+    def for_pacman(self, size: int | None) -> Incoming:
+        incoming = self.store.incoming(size)
+        self.addCleanup(incoming.close)
+        return incoming
+
+    def lent(self, name: str, size: int) -> Stranger:
+        self.store.account(name, size)
+        stranger = Stranger()
+        loan = self.store.lend(name, stranger)
+        assert loan is not None
+        stranger.close = lambda: self.store.end(loan)
+        return stranger
+
+    def test_a_small_file_lies_in_memory_until_it_is_kept(self) -> None:
+        incoming = self.for_pacman(MIB)
+        incoming.write(0, b"data")
+        self.assertTrue(incoming.keep)
+        self.assertEqual((self.store.room.memory, self.store.room.disk), (MIB, 0))
+        received = self.store.harden(incoming, b"signature")
+        self.store.place(received, A)
+        self.assertEqual((self.store.packages / A).read_bytes(), b"data")
+        self.assertEqual((self.store.packages / A).stat().st_mode & 0o777, 0o644)
+        self.store.account(A, 4)
+        self.store.placed(incoming, A)
+        self.assertEqual(self.store.room.memory, MIB)
+        incoming.close()
+        self.assertEqual(self.store.room.memory, 0)
+
+    def test_strangers_together_get_no_more_than_the_bound(self) -> None:
+        kept = [self.for_stranger(100 * MIB)[1] for _ in range(4)]
+        self.assertTrue(all(incoming.keep for incoming in kept))
+        self.assertEqual(self.store.room.disk, 400 * MIB)
+        self.assertRaises(StoreError, self.for_stranger, 100 * MIB)
+        kept[0].close()
+        self.assertTrue(self.for_stranger(100 * MIB)[1].keep)
+
+    def test_what_finds_no_disk_finds_a_little_memory_and_then_is_refused(self) -> None:
+        self.for_stranger(400 * MIB)
+        for _ in range(3):
+            self.assertFalse(self.for_stranger(30 * MIB)[1].keep)
+        self.assertRaises(StoreError, self.for_stranger, 30 * MIB)
+        self.assertLessEqual(self.store.room.memory, 96 * MIB)
+
+    def test_a_stranger_whose_file_grows_past_the_bound_is_stopped(self) -> None:
+        _, incoming = self.for_stranger(None)
+        incoming.write(400 * MIB - 4, b"data")
+        self.assertEqual(self.store.room.disk, 400 * MIB)
+        self.assertRaises(OSError, incoming.write, 400 * MIB, b"d")
+
+    def test_strangers_make_way_for_pacman(self) -> None:
+        stranger, _ = self.for_stranger(300 * MIB)
+        other, _ = self.for_stranger(60 * MIB)
+        incoming = self.for_pacman(200 * MIB)
+        self.assertTrue(incoming.keep)
+        self.assertEqual((stranger.cuts, other.cuts), (1, 0))
+        self.assertEqual(self.store.room.disk, 260 * MIB)
+
+    def test_who_reads_a_deleted_file_is_cut_off_for_pacman(self) -> None:
+        reader = self.lent(A, 300 * MIB)
+        self.store.account(A, None)
+        self.assertEqual((self.store.size, self.store.room.disk), (0, 300 * MIB))
+        self.assertTrue(self.for_pacman(200 * MIB).keep)
+        self.assertEqual((reader.cuts, self.store.room.disk), (1, 200 * MIB))
+
+    def test_who_reads_a_package_is_cut_off_so_that_it_can_go_for_pacman(self) -> None:
+        reader = self.lent(A, 300 * MIB)
+        incoming = self.for_pacman(200 * MIB)
+        self.assertTrue(incoming.keep)
+        self.assertEqual(reader.cuts, 1)
+        self.assertTrue(self.store.is_crowded)
+        self.assertEqual(self.store.victims(0), [A])
+
+    def test_what_is_read_goes_after_what_is_not(self) -> None:
+        self.lent(A, 10)
+        self.store.account(B, 10)
+        self.store.use(B)
+        self.assertEqual(self.store.victims(self.MAX_SIZE - 10), [B])
+
+    def test_what_is_read_does_not_go_for_a_package_if_it_is_large(self) -> None:
+        reader = self.lent(A, 100 * MIB)
+        self.assertIsNone(self.store.victims(350 * MIB))
+        self.assertEqual(reader.cuts, 0)
+
+    def test_a_package_that_comes_again_while_the_old_one_is_read_counts_twice(self) -> None:
+        reader = self.lent(A, 300)
+        self.store.account(A, None)
+        self.store.account(A, 400)
+        self.assertEqual((self.store.size, self.store.room.disk), (400, 300))
+        reader.close()
+        self.assertEqual((self.store.size, self.store.room.disk), (400, 0))
+
+    def test_a_received_file_counts_once_when_it_has_become_a_package(self) -> None:
+        incoming = self.for_pacman(2 * MIB)
+        incoming.write(0, bytes(2 * MIB))
+        self.store.place(self.store.harden(incoming, None), A)
+        incoming.name = None
+        self.store.account(A, 2 * MIB)
+        self.store.placed(incoming, A)
+        self.assertEqual((self.store.size, self.store.room.disk), (2 * MIB, 0))
+        self.store.account(A, None)
+        self.assertEqual((self.store.size, self.store.room.disk), (0, 2 * MIB))
+        incoming.close()
+        self.assertEqual(self.store.room.disk, 0)
+
+    def test_what_is_larger_than_the_store_passes_through_to_pacman_and_pushes_nothing_out(
+        self,
+    ) -> None:
+        self.store.account(A, 400 * MIB)
+        incoming = self.for_pacman(500 * MIB)
+        self.assertFalse(incoming.keep)
+        self.assertFalse(self.store.is_crowded)
+        self.assertRaises(StoreError, self.for_stranger, 500 * MIB)
+
+    def test_a_file_is_closed_in_its_time_by_somebody_else(self) -> None:
+        waiting: list[Callable[[], None]] = []
+        store = Store(Path(self.mktemp()).absolute() / "store", self.MAX_SIZE, waiting.append)
+        store.open()
+        self.addCleanup(store.close)
+        incoming = store.incoming(2 * MIB)
+        before = len(waiting)
+        with mock.patch.object(os, "close") as close, mock.patch.object(os, "unlink") as unlink:
+            incoming.close()
+            self.assertFalse(close.called or unlink.called)
+        waiting[before]()
+        self.assertEqual(store.room.disk, 0)
+
+    def test_who_still_needs_a_closed_file_has_it(self) -> None:
+        incoming = self.for_pacman(2 * MIB)
+        incoming.retain()
+        incoming.close()
+        self.assertFalse(incoming.keep)
+        incoming.write(0, b"data")
+        self.assertEqual(os.pread(incoming.fileno(), 9, 0), b"data")
+        incoming.release()
+        self.assertEqual(self.store.room.disk, 0)
+
+    def test_on_a_disk_that_gives_no_nameless_files_it_is_the_same(self) -> None:
+        real = os.open
+
+        def older(path: str, flags: int, mode: int = 0o777, **folder: Any) -> int:
+            if flags & os.O_TMPFILE == os.O_TMPFILE:
+                raise OSError(95, "Operation not supported")
+            return real(path, flags, mode, **folder)
+
+        with mock.patch.object(os, "open", older):
+            store = Store(Path(self.mktemp()).absolute() / "store", self.MAX_SIZE)
+            store.open()
+            self.addCleanup(store.close)
+            incoming = store.incoming(2 * MIB)
+            incoming.write(0, b"data")
+            incoming_folder = store.path / "incoming"
+            assert incoming.name is not None
+            self.assertTrue((incoming_folder / incoming.name).exists())
+            store.place(store.harden(incoming, b"signature"), A)
+            incoming.name = None
+            incoming.close()
+            store.incoming(2 * MIB).close()
+            store.close()
+            self.assertEqual(list(incoming_folder.iterdir()), [])
+            self.assertEqual((store.packages / A).read_bytes(), b"data")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 from unittest import mock
 
@@ -78,7 +80,7 @@ class FileVaultTests(SynchronousTestCase):
     def test_it_leaves_no_name_and_no_descriptor_behind(self) -> None:
         folder = Path(self.mktemp())
         folder.mkdir()
-        self.patch(module, "TEMPORARY_FOLDERS", (str(folder),))
+        self.patch(module, "temporary_folders", lambda: [str(folder)])
         before = descriptors()
         vault = FileVault()
         vault.keep(b"signature")
@@ -88,9 +90,35 @@ class FileVaultTests(SynchronousTestCase):
         self.assertEqual(descriptors(), before)
 
     def test_the_next_folder_is_taken_where_the_first_cannot_be_had(self) -> None:
-        folder = Path(self.mktemp())
+        folder = Path(self.mktemp()).absolute()
         folder.mkdir()
-        self.patch(module, "TEMPORARY_FOLDERS", ("/nowhere", str(folder)))
-        FileVault()
-        self.patch(module, "TEMPORARY_FOLDERS", ("/nowhere", "/nowhere/else"))
-        self.assertRaises(OSError, FileVault)
+        self.patch(module, "temporary_folders", lambda: ["/nowhere", str(folder)])
+        vault = FileVault()
+        self.assertIn(str(folder), str(Path(f"/proc/self/fd/{vault._descriptor}").readlink()))
+
+    def test_where_no_folder_takes_a_file_it_is_kept_in_memory(self) -> None:
+        self.patch(module, "temporary_folders", lambda: ["/nowhere", "/nowhere/else"])
+        vault = FileVault()
+        place = vault.keep(b"signature")
+        self.assertTrue(vault.flush())
+        assert place is not None
+        self.assertEqual(vault.read(place, 9), b"signature")
+
+    def test_where_there_is_no_memory_either_it_is_an_error(self) -> None:
+        self.patch(module, "temporary_folders", lambda: ["/nowhere"])
+        with mock.patch.object(os, "memfd_create", side_effect=FULL):
+            self.assertRaises(OSError, FileVault)
+
+
+class Importing(SynchronousTestCase):
+    def test_a_node_is_imported_where_no_temporary_folder_can_be_written(self) -> None:
+        script = (
+            "import tempfile, os\n"
+            "def nowhere(*_): raise FileNotFoundError('No usable temporary directory found')\n"
+            "tempfile.gettempdir = tempfile._get_default_tempdir = nowhere\n"
+            "import flocon.service\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=False
+        )
+        self.assertEqual(done.stderr, "")

@@ -19,7 +19,16 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.lan.lan import Host, Lan, Node, PacmanRun, unavailable, wait_until
+from tests.lan.lan import (
+    PACMAN_7,
+    Host,
+    Lan,
+    Node,
+    PacmanRun,
+    pacman_7,
+    unavailable,
+    wait_until,
+)
 from tests.lan.repository import MIB, Package, Repository, SigningKey, recipes
 from tests.needs import leave_out
 
@@ -80,6 +89,8 @@ class LanTestCase(SynchronousTestCase):
     """A test on the shared LAN; skipped where there can be none, but failed there in CI."""
 
     maxDiff = 4_000
+    #: Whether the hosts' pacman is 7 instead of this machine's.
+    uses_pacman_7 = False
 
     def setUp(self) -> None:
         self.need_lan()
@@ -91,6 +102,8 @@ class LanTestCase(SynchronousTestCase):
     def need_lan(self) -> None:
         """Skip the test where no LAN can be made; in CI, fail."""
         leave_out(_unavailable())
+        if self.uses_pacman_7 and pacman_7() is None:
+            leave_out(f"no pacman 7: {PACMAN_7} names no folder made by .ci/pacman-7")
 
     def use(self, lan: Lan, repositories: list[str]) -> None:
         """Begin as every test does on this LAN, with these repositories, and tidy up behind."""
@@ -99,6 +112,10 @@ class LanTestCase(SynchronousTestCase):
         #: What ``hold`` gave to each host.
         self.held: defaultdict[str, set[str]] = defaultdict(set)
         lan.repositories = repositories
+        lan.pacman_folder = pacman_7() if self.uses_pacman_7 else None
+        # As it is shipped, but for the user's name.
+        lan.pacman_options = {"DownloadUser": "nobody"} if self.uses_pacman_7 else {}
+        lan.node_line = "Server"
         self.mirror.start()
         self.mirror.reset()
         self.addCleanup(lan.reset)

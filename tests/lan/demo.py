@@ -3,7 +3,8 @@
 Everything is real but small, and lies in a temporary folder: a repository, a mirror that counts
 what it is asked, two nodes with ports and a multicast group of their own, and pacman where it is
 installed. Neither root nor pacman is needed: without pacman a small client asks what pacman would.
-Ends with status 0 only if every step proved what it is meant to.
+Ends with status 0 only if every step proved what it is meant to. With ``--keep`` the nodes stay
+until Enter is pressed, with pages to look at.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -28,7 +30,6 @@ from typing import TYPE_CHECKING, Any
 
 from tests.lan.lan import environment, to_toml, twistd, wait_until, working_folder
 from tests.lan.repository import (
-    KIB,
     MIB,
     Package,
     PythonDatabase,
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 REPOSITORY = "demo"
 PATH = f"/{REPOSITORY}/os/x86_64"
+#: The status of what was ended by Ctrl-C, as shells have it.
+INTERRUPTED = 130
 #: Room for all the demo writes, in bytes.
 ROOM = 256 * MIB
 
@@ -326,8 +329,9 @@ def same_bytes(package: Package, folder: Path) -> bool:
 class Demo:
     """The steps, in order."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, keep: bool = False) -> None:
         self.folder = folder
+        self.keep = keep
         self.pacman = find_pacman()
         signed = self.pacman is not None and not tools_missing()
         self.key = SigningKey(folder / "key") if signed else None
@@ -347,8 +351,14 @@ class Demo:
         self.ask_for_one(held[0])
         self.download_held(client, held)
         self.download_unheld(client, unheld)
+        took = time.monotonic() - started
+        self.sum_up()
+        if self.keep:
+            self.show_nodes()
         self.stop_nodes()
-        say(f"\nThe demo proved all of it in {time.monotonic() - started:.1f} s.")
+        say(f"\nThe demo proved all of it in {took:.1f} s.")
+        if not self.keep:
+            say("make demo KEEP=1 keeps the two nodes up, with pages to look at.")
 
     def make_repository(self) -> tuple[list[Package], Package]:
         step(1, "A repository, and a mirror that counts what it is asked")
@@ -441,7 +451,7 @@ class Demo:
             proves(not packages, "the mirror was asked for no package")
         traffic = self.two.status()["traffic"]
         size = sum(package.size for package in held)
-        say(f"   node two got {traffic['from_peers_bytes'] / KIB:.0f} KiB from its peer")
+        say(f"   node two got {traffic['from_peers_bytes'] / MIB:.1f} MiB from its peer")
         proves(traffic["from_peers_bytes"] >= size, "everything crossed the LAN, nothing the WAN")
 
     def download_unheld(self, client: Pacman | SmallClient, package: Package) -> None:
@@ -461,8 +471,27 @@ class Demo:
         asked = self.mirror.packages().count(package.file_name)
         proves(asked == 1, "and the mirror was not asked again: once for the whole LAN")
 
+    def sum_up(self) -> None:
+        """Say what crossed the WAN and what the LAN, all in MiB."""
+        traffic = [machine.status()["traffic"] for machine in self.machines]
+        lan, wan = (
+            sum(one[key] for one in traffic) / MIB
+            for key in ("from_peers_bytes", "from_mirrors_bytes")
+        )
+        say(f"\n   In all, {lan:.1f} MiB crossed the LAN and {wan:.1f} MiB the WAN.")
+
+    def show_nodes(self) -> None:
+        step(7, "The nodes stay up, and can be looked at")
+        command = Path(sys.prefix, "bin", "flocon")
+        for machine in self.machines:
+            say(f"   node {machine.name}: http://{HOST}:{machine.loopback_port}/")
+        say(f"   on a terminal: {command} --port {self.two.loopback_port} status")
+        say("   Enter ends them.")
+        with suppress(EOFError, KeyboardInterrupt):
+            input()
+
     def stop_nodes(self) -> None:
-        step(7, "The nodes are stopped")
+        step(8 if self.keep else 7, "The nodes are stopped")
         for machine in self.machines:
             proves(machine.stop() < 2, f"node {machine.name} ended within two seconds")
 
@@ -480,13 +509,13 @@ class Demo:
                 say(machine.log.read_text(errors="replace")[-3000:])
 
 
-def main() -> int:
+def main(arguments: Sequence[str] = ()) -> int:
     """Run the demo and return its exit status."""
     say("flocon's demo: two nodes on this machine, and nothing left behind")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     folder = working_folder(ROOM)
     try:
-        demo = Demo(folder)
+        demo = Demo(folder, keep="--keep" in arguments)
         try:
             demo.run()
         except (StepFailed, AssertionError, subprocess.TimeoutExpired, OSError) as failure:
@@ -501,4 +530,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        say("\nStopped, and nothing left behind.")
+        sys.exit(INTERRUPTED)

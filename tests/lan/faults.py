@@ -5,7 +5,8 @@ One program plays any number of them, each on an address of its own:
     python -m tests.lan.faults --root MIRROR_ROOT peer@10.77.0.2=stalls-body mirror@10.77.0.3=seed:7
 
 A role is ``KIND@ADDRESS=FAULT``; ``FAULT@PLACE`` says what to misbehave with: ``package`` (also
-what an owner relays; the default), ``signature``, ``inventory``, ``database`` or ``any``.
+what an owner relays; the default), ``signature``, ``inventory``, ``database`` or ``any``. With
+``KIND@ADDRESS*COUNT`` that many peers speak at the address, each with an id and a port of its own.
 ``seed:N`` changes the fault every few seconds, as N and the role decide and nothing else, so that
 the command line replays it. A peer announces all packages below the root every second; with
 ``owner:`` before its fault it announces none, but fetches for others. One that misbehaves with
@@ -28,7 +29,7 @@ import signal
 import socket
 import struct
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from pathlib import Path
@@ -38,16 +39,26 @@ from flocon.core.messages import Announcement, Kind, encode
 from flocon.core.names import is_package
 
 GROUP, LAN_PORT, MIRROR_PORT = "228.0.2.35", 19432, 80
+#: Of the second and further peers at one address.
+FURTHER_PORTS = 19_500
 BEAT = 1.0
 NEVER = 3_600.0
-_RANGE = re.compile(r"bytes=(\d+)-")
+_RANGE = re.compile(r"Range: bytes=(\d+)-(\d*)")
 
 
 class Files:
     """What lies below a mirror's root, by name, with what an inventory says of it."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, only: Sequence[str] = ()) -> None:
+        """Read what lies there; of packages those whose names begin so, where ``only`` says how."""
         paths = [path for path in sorted(root.rglob("*")) if path.is_file()]
+        if only:
+            begins = tuple(only)
+            paths = [
+                path
+                for path in paths
+                if ".pkg.tar" not in path.name or path.name.startswith(begins)
+            ]
         self.contents = {path.name: path.read_bytes() for path in paths}
         self.modified = {path.name: formatdate(path.stat().st_mtime, usegmt=True) for path in paths}
         self.changes = [
@@ -69,7 +80,10 @@ class Files:
 
 @dataclass
 class Exchange:
-    """One request and the connection it came on; ``content`` is what an honest answer brings."""
+    """One request and the connection it came on; ``content`` is what an honest answer brings.
+
+    Asked for are the bytes from ``start`` up to ``stop`` (None: all the rest).
+    """
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
@@ -80,19 +94,25 @@ class Exchange:
     content: bytes
     dice: random.Random
     ended: bool = field(default=False)
+    stop: int | None = field(default=None)
 
     @property
     def body(self) -> bytes:
-        return self.content[self.start :]
+        return self.content[self.start : self.stop]
+
+    @property
+    def ranged(self) -> bool:
+        return self.start > 0 or self.stop is not None
 
     def head(self, length: int | None, **headers: str) -> bytes:
-        status = "206 Partial Content" if self.start else "200 OK"
+        status = "206 Partial Content" if self.ranged else "200 OK"
         fields = {"Last-Modified": self.files.modified.get(self.name, "")}
         if length is not None:
             fields["Content-Length"] = str(length)
-        if self.start:
+        if self.ranged:
             size = len(self.content)
-            fields["Content-Range"] = f"bytes {self.start}-{size - 1}/{size}"
+            last = min(self.stop or size, size) - 1
+            fields["Content-Range"] = f"bytes {self.start}-{last}/{size}"
         fields.update({key.replace("_", "-"): value for key, value in headers.items()})
         lines = "".join(f"{key}: {value}\r\n" for key, value in fields.items())
         return f"HTTP/1.1 {status}\r\n{lines}\r\n".encode()
@@ -125,12 +145,22 @@ class Exchange:
 
 Misbehaviour = Callable[[Exchange], Awaitable[None]]
 FAULTS: dict[str, Misbehaviour] = {}
+#: Faults that come in sizes: ``drips-by:8192:2200`` is called with these numbers.
+SIZED: dict[str, Callable[..., Misbehaviour]] = {}
 
 
 def fault(function: Misbehaviour) -> Misbehaviour:
     """Enter a coroutine into FAULTS under its own name, with hyphens."""
     FAULTS[function.__name__.replace("_", "-")] = function
     return function
+
+
+def behaviour(name: str) -> Misbehaviour | None:
+    """Return what is done under this name, which may carry numbers; None where there is none."""
+    word, *numbers = name.split(":")
+    if word in SIZED and all(number.isdigit() for number in numbers):
+        return SIZED[word](*map(int, numbers))
+    return FAULTS.get(name)
 
 
 @fault
@@ -218,7 +248,7 @@ async def _wrong(x: Exchange, at: int) -> None:
     content = bytearray(x.content)
     if content:
         content[at] ^= 1
-    await x.send(x.head(len(x.body)) + bytes(content[x.start :]))
+    await x.send(x.head(len(x.body)) + bytes(content[x.start : x.stop]))
 
 
 @fault
@@ -292,7 +322,7 @@ async def wrong_range(x: Exchange) -> None:
 
 @fault
 async def ignores_range(x: Exchange) -> None:
-    x.start = 0
+    x.start, x.stop = 0, None
     await none(x)
 
 
@@ -437,6 +467,7 @@ class Role:
     phases: list[Phase]
     files: Files
     words: str
+    number: int = 0
     began: float = 0.0
     gone: bool = False
 
@@ -446,50 +477,65 @@ class Role:
 
     @property
     def port(self) -> int:
-        return LAN_PORT if self.kind == "peer" else MIRROR_PORT
+        if self.kind == "mirror":
+            return MIRROR_PORT
+        return LAN_PORT if not self.number else FURTHER_PORTS + self.number
 
     @property
     def node(self) -> str:
-        return hashlib.sha256(self.words.encode()).hexdigest()[:16]
+        words = f"{self.words} {self.number}" if self.number else self.words
+        return hashlib.sha256(words.encode()).hexdigest()[:16]
+
+    @property
+    def name(self) -> str:
+        return f"{self.address}/{self.number}" if self.number else self.address
 
 
-def parse_role(words: str, files: Files) -> Role:
-    """Read ``KIND@ADDRESS=FAULT[@PLACE]``; raise ValueError."""
-    match = re.fullmatch(r"(peer|mirror)@([\d.]+)=(owner:)?([a-z0-9:-]+?)(?:@([a-z]+))?", words)
+def parse_role(words: str, files: Files) -> list[Role]:
+    """Read ``KIND@ADDRESS[*COUNT]=FAULT[@PLACE]``; raise ValueError."""
+    match = re.fullmatch(
+        r"(peer|mirror)@([\d.]+)(?:\*(\d+))?=(owner:)?([a-z0-9:-]+?)(?:@([a-z]+))?", words
+    )
     if match is None:
         raise ValueError(f"{words!r} is no KIND@ADDRESS=FAULT")
-    kind, address, owner, name, place = match.groups()
+    kind, address, count, owner, name, place = match.groups()
     place = place or "package"
     if name.startswith("seed:"):
         phases = schedule(f"{kind}@{address}", int(name.removeprefix("seed:")))
-    elif name in {*FAULTS, *AT_THE_DOOR, *IN_THE_INVENTORY} and place in PLACES:
+    elif (behaviour(name) or name in {*AT_THE_DOOR, *IN_THE_INVENTORY}) and place in PLACES:
         phases = [Phase(0, name, place)]
     else:
         raise ValueError(f"{words!r}: no such fault, or no such place")
-    return Role(kind, address, bool(owner), phases, files, words)
+    numbers = range(int(count or 1))
+    return [Role(kind, address, bool(owner), phases, files, words, one) for one in numbers]
 
 
 class Server:
     """Answers for one role, and opens and closes its door as its phases say."""
 
     def __init__(self, role: Role) -> None:
-        self._role = role
+        self.role = role
+        #: Set once its door is as it should be.
+        self.ready = asyncio.Event()
         self._server: asyncio.Server | None = None
         self._blocked: list[socket.socket] = []
-        self._dice = random.Random(role.words)
+        self._dice = random.Random(f"{role.words} {role.number}")
+        #: What it does in each phase; some of it remembers what it did.
+        self._behaviours = {one.fault: behaviour(one.fault) for one in role.phases}
         self._epoch = f"{self._dice.getrandbits(32):08x}"
 
     async def run(self) -> None:
         """Follow the phases until cancelled."""
         door = ""
         while True:
-            phase = self._role.now().fault
+            phase = self.role.now().fault
             wanted = phase if phase in AT_THE_DOOR else "open"
-            if self._role.gone:
+            if self.role.gone:
                 wanted = "refused"
             if wanted != door:
                 await self._set_door(wanted)
                 door = wanted
+                self.ready.set()
             await asyncio.sleep(0.05)
 
     async def _set_door(self, door: str) -> None:
@@ -501,7 +547,7 @@ class Server:
         self._blocked = []
         if door == "open":
             self._server = await asyncio.start_server(
-                self._connected, self._role.address, self._role.port, reuse_address=True
+                self._connected, self.role.address, self.role.port, reuse_address=True
             )
         elif door == "blackholed":
             self._block()
@@ -510,13 +556,13 @@ class Server:
         """Listen without accepting, with a full queue: further SYNs are dropped."""
         listening = socket.socket()
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((self._role.address, self._role.port))
+        listening.bind((self.role.address, self.role.port))
         listening.listen(0)
         self._blocked = [listening]
         for _ in range(3):
             sock = socket.socket()
             sock.setblocking(False)
-            sock.connect_ex((self._role.address, self._role.port))
+            sock.connect_ex((self.role.address, self.role.port))
             self._blocked.append(sock)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -534,49 +580,48 @@ class Server:
         name = path.partition("?")[0].rpartition("/")[2]
         if path.startswith("/content/"):
             name = name.replace(".tar", ".pkg.tar")
-        phase = self._role.now()
-        if self._role.kind == "peer" and name == "inventory":
+        phase = self.role.now()
+        if self.role.kind == "peer" and name == "inventory":
             await self._inventory(reader, writer, path, phase)
             return True
-        content = self._role.files.contents.get(name)
+        content = self.role.files.contents.get(name)
         match = _RANGE.search(request)
         start = int(match[1]) if match else 0
+        stop = int(match[2]) + 1 if match and match[2] else None
         misbehave = FAULTS["none"]
         chosen = "none"
         if content is None or start >= max(len(content), 1) or phase.fault == "lacks-all":
             misbehave, content, chosen = FAULTS["status-404"], b"", "status-404"
         elif _place(name) == phase.place or phase.place == "any":
             chosen = phase.fault
-            misbehave = FAULTS.get(phase.fault, misbehave)
+            misbehave = self._behaviours[phase.fault] or misbehave
         exchange = Exchange(
-            reader, writer, self._role.files, path, name, start, content, self._dice
+            reader, writer, self.role.files, path, name, start, content, self._dice, stop=stop
         )
         if request.startswith("HEAD ") and content:
             await exchange.send(exchange.head(len(content)))
             return True
-        print(self._role.words, chosen, path, flush=True)
+        print(self.role.words, chosen, path, flush=True)
         await misbehave(exchange)
         return not exchange.ended
 
     async def _inventory(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str, phase: Phase
     ) -> None:
-        print(self._role.words, phase.fault, path, flush=True)
-        changes = [] if self._role.owner else announced(self._role, phase.fault)
-        generation = len(self._role.files.changes)
+        print(self.role.words, phase.fault, path, flush=True)
+        changes = [] if self.role.owner else announced(self.role, phase.fault)
+        generation = len(self.role.files.changes)
         if phase.fault == "a-million-files":
             await self._million(writer, generation)
             return
         body = b"".join(format_inventory(self._epoch, generation, changes, whole=True))
-        exchange = Exchange(
-            reader, writer, self._role.files, path, "inventory", 0, body, self._dice
-        )
+        exchange = Exchange(reader, writer, self.role.files, path, "inventory", 0, body, self._dice)
         if phase.place in {"inventory", "any"}:
-            await FAULTS[phase.fault](exchange)
+            await (self._behaviours[phase.fault] or none)(exchange)
         else:
             await none(exchange)
         if phase.fault == "gone":
-            self._role.gone = True
+            self.role.gone = True
 
     async def _million(self, writer: asyncio.StreamWriter, generation: int) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
@@ -589,25 +634,25 @@ class Server:
     async def announce(self, sock: socket.socket) -> None:
         """Say every second that this peer is there."""
         for sequence in itertools.count(1):
-            files = len(self._role.files.changes)
-            abilities = {"store", "relay"} if self._role.owner else {"store"}
-            if self._role.phases[0].place == "database":
+            files = len(self.role.files.changes)
+            abilities = {"store", "relay"} if self.role.owner else {"store"}
+            if self.role.phases[0].place == "database":
                 abilities.add("databases")
-            if self._role.phases[0].fault == "a-million-files":
+            if self.role.phases[0].fault == "a-million-files":
                 files = 1_000_000
             said = Announcement(
                 Kind.BEAT if sequence > 1 else Kind.HELLO,
-                self._role.node,
+                self.role.node,
                 self._epoch,
                 sequence,
-                self._role.address,
-                self._role.port,
+                self.role.name,
+                self.role.port,
                 "arch",
                 ("x86_64",),
                 BEAT * 3,
-                len(self._role.files.changes),
+                len(self.role.files.changes),
                 files,
-                self._role.files.databases,
+                self.role.files.databases,
                 frozenset(abilities),
             )
             with contextlib.suppress(OSError):
@@ -658,12 +703,17 @@ async def play(roles: list[Role]) -> None:
     """Play all roles until SIGTERM."""
     loop = asyncio.get_running_loop()
     tasks = []
-    for role in roles:
-        role.began = loop.time()
-        server = Server(role)
+    servers = [Server(role) for role in roles]
+    for server in servers:
+        server.role.began = loop.time()
         tasks.append(loop.create_task(server.run()))
-        if role.kind == "peer":
-            tasks.append(loop.create_task(server.announce(_speaking_socket(role.address))))
+    # Who is announced is asked at once.
+    for server in servers:
+        await server.ready.wait()
+    for server in servers:
+        if server.role.kind == "peer":
+            sock = _speaking_socket(server.role.address)
+            tasks.append(loop.create_task(server.announce(sock)))
     stopped = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stopped.set)
     stopping = loop.create_task(stopped.wait())
@@ -677,10 +727,11 @@ def main(arguments: list[str]) -> None:
     """Read the command line and play."""
     parser = argparse.ArgumentParser(prog="python -m tests.lan.faults", description=__doc__)
     parser.add_argument("--root", type=Path, required=True)
+    parser.add_argument("--only", action="append", default=[], metavar="NAME")
     parser.add_argument("roles", nargs="+", metavar="KIND@ADDRESS=FAULT")
     given = parser.parse_args(arguments)
-    files = Files(given.root)
-    asyncio.run(play([parse_role(words, files) for words in given.roles]))
+    files = Files(given.root, given.only)
+    asyncio.run(play([role for words in given.roles for role in parse_role(words, files)]))
 
 
 if __name__ == "__main__":

@@ -35,6 +35,8 @@ PROJECT = Path(__file__).resolve().parents[2]
 LAN_PORT = 19432
 LOOPBACK_PORT = 19433
 MIRROR_ADDRESS = "10.77.0.9"
+#: The variable that names a folder with pacman 7: bin/ and lib/, as ``.ci/pacman-7`` makes it.
+PACMAN_7 = "FLOCON_PACMAN_7"
 #: "nobody" on every distribution.
 NOBODY = 65534
 TOOLS = ("ip", "tc", "setpriv", "pacman", "pacman-conf", "nginx", "repo-add", "gpg", "bsdtar")
@@ -59,6 +61,12 @@ def unavailable() -> str:
         return f"no network namespace can be made: {done.stderr.strip()}"
     _run("ip", "netns", "del", name)
     return ""
+
+
+def pacman_7() -> Path | None:
+    """Return the folder of pacman 7, or None where there is none."""
+    folder = os.environ.get(PACMAN_7)
+    return Path(folder) if folder and Path(folder, "bin", "pacman").exists() else None
 
 
 def wait_until(
@@ -154,6 +162,12 @@ class Lan:
         self.repositories: list[str] = []
         #: Addresses of the mirrors that pacman's configuration has, best first.
         self.mirrors = [MIRROR_ADDRESS]
+        #: The folder of another pacman than this machine's: programs in bin/, libraries in lib/.
+        self.pacman_folder: Path | None = None
+        #: Further lines of every pacman.conf's [options].
+        self.pacman_options: dict[str, str] = {}
+        #: How pacman.conf names the node: as a "Server", or as a "CacheServer" (pacman 7).
+        self.node_line = "Server"
         #: The GPGDir of every host's pacman.
         self.keyring = self.folder / "keyring"
         self.bridge = f"{self._prefix}-bridge"
@@ -297,7 +311,7 @@ class Host:
         """Run a program to its end; return its status and both its streams."""
         done = subprocess.run(
             self.command(arguments),
-            env=environment(),
+            env=environment(self.lan.pacman_folder),
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -315,7 +329,7 @@ class Host:
             output = stack.enter_context(log.open("ab")) if log else subprocess.DEVNULL
             process = subprocess.Popen(
                 self.command(arguments, user=user),
-                env=environment(),
+                env=environment(self.lan.pacman_folder),
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -400,10 +414,10 @@ class Host:
     def pacman_conf(self, *, node: bool = True, mirror: bool = True, parallel: int = 5) -> Path:
         """Write pacman's configuration: the node's ``Server`` line first, then the mirrors'."""
         suffix = f"{'-node' * node}{'-mirror' * mirror}-{parallel}"
-        servers = [f"http://localhost:{LOOPBACK_PORT}"] * node
-        servers += [f"http://{address}" for address in self.lan.mirrors if mirror]
+        lines = [f"{self.lan.node_line} = http://localhost:{LOOPBACK_PORT}"] * node
+        lines += [f"Server = http://{address}" for address in self.lan.mirrors if mirror]
         mirrors = self.folder / f"mirrorlist{suffix}"
-        _write(mirrors, "".join(f"Server = {server}/$repo/os/$arch\n" for server in servers))
+        _write(mirrors, "".join(f"{line}/$repo/os/$arch\n" for line in lines))
         options = {
             "RootDir": self.folder / "root",
             "DBPath": self.database_path,
@@ -414,6 +428,7 @@ class Host:
             "Architecture": "x86_64",
             "SigLevel": "Required DatabaseOptional",
             "ParallelDownloads": parallel,
+            **self.lan.pacman_options,
         }
         lines = ["[options]", *(f"{key} = {value}" for key, value in options.items())]
         for repository in self.lan.repositories:
@@ -693,10 +708,16 @@ def _run(*command: str) -> str:
     return done.stdout
 
 
-def environment() -> dict[str, str]:
-    """Return the environment of what is started: this Python and this checkout first, no proxy."""
+def environment(pacman_folder: Path | None = None) -> dict[str, str]:
+    """Return the environment of what is started: this Python and this checkout first, no proxy.
+
+    Where a pacman of its own is to be found first, ``pacman_folder`` is its.
+    """
     kept = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
     path = f"{Path(sys.executable).parent}:{kept.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+    if pacman_folder is not None:
+        path = f"{pacman_folder}/bin:{path}"
+        kept["LD_LIBRARY_PATH"] = f"{pacman_folder}/lib"
     return {**kept, "PATH": path, "PYTHONPATH": str(PROJECT), "LC_ALL": "C", "TZ": "UTC"}
 
 

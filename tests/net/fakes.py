@@ -18,8 +18,11 @@ from twisted.web.client import ResponseDone, ResponseFailed
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH
 
+from flocon.core.patience import Pace
+from flocon.core.room import Lessee
 from flocon.core.sources import Source
 from flocon.errors import SourceError, StoreError
+from flocon.net.descriptors import write_all
 
 
 class FakeReactor(Clock):
@@ -202,6 +205,9 @@ class Memory:
         assert not self.closed, "used after it was closed"
         return self._fd
 
+    def write(self, position: int, data: bytes) -> None:
+        write_all(self.fileno(), position, data)
+
     def close(self) -> None:
         self.closed += 1
         if self.closed == 1:
@@ -221,6 +227,10 @@ class FakeTools:
         self.began_with: list[Source] = []
         self.ended_with: list[tuple[str, int, SourceError | None]] = []
         self.blamed: list[tuple[str, list[str]]] = []
+        self.left_with: list[tuple[str, int]] = []
+        self.took_from: list[tuple[str, int]] = []
+        self.slow_ones: list[str] = []
+        self.pace = Pace()
 
     @property
     def reporter(self) -> FakeTools:
@@ -232,17 +242,26 @@ class FakeTools:
     def ended(self, source: Source, size: int, seconds: float, failure: SourceError | None) -> None:
         self.ended_with.append((source.key, size, failure))
 
+    def left(self, source: Source, size: int, seconds: float) -> None:
+        self.left_with.append((source.key, size))
+
+    def took(self, source: Source, size: int) -> None:
+        self.took_from.append((source.key, size))
+
+    def slow(self, source: Source) -> None:
+        self.slow_ones.append(source.key)
+
     def contradicted(self, file_name: str, contributors: Sequence[Source]) -> None:
         self.blamed.append((file_name, [source.key for source in contributors]))
 
     def agent(self, source: Source) -> Any:
         return self.agents.setdefault(source.key, FakeAgent())
 
-    def incoming(self, size: int | None) -> Memory:
+    def incoming(self, size: int | None, lessee: Lessee) -> Memory:
         self.files.append(Memory(self.room))
         return self.files[-1]
 
-    def spare(self) -> Memory:
+    def spare(self, size: int | None, lessee: Lessee) -> Memory:
         if self.no_spare:
             raise StoreError("/store", "no room for a file")
         self.files.append(Memory(self.spare_room, keep=False))

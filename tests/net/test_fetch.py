@@ -18,6 +18,7 @@ from zope.interface import implementer
 
 from flocon.errors import Broken, Refused, SourceError, Stalled, StoreError, Unreachable
 from flocon.net import fetch as module
+from flocon.net import mirrors
 from flocon.net.fetch import (
     Head,
     Limits,
@@ -26,10 +27,9 @@ from flocon.net.fetch import (
     fetch_small,
     last_modified,
     literal_host,
-    mirror_agent,
-    network_location,
     peer_agent,
 )
+from flocon.net.mirrors import mirror_agent
 from tests.net.certificate import CERTIFICATE
 from tests.net.fakes import FakeAgent, FakeReactor, FakeResponse
 
@@ -175,6 +175,20 @@ class Answers(FetchTestCase):
             self.assertQuiet()
         self.assertEqual(self.sink.heads, [])
 
+    def test_one_that_is_busy_says_for_how_long(self) -> None:
+        for status, value, seconds in (
+            (429, "30", 30.0),
+            (503, "30", 30.0),
+            (404, "30", None),
+            (503, "soon", None),
+            (429, "1" * 300, None),
+            (503, "Thu, 01 Jan 1970 00:00:00 GMT", 0.0),
+        ):
+            coming = self.fetch()
+            self.agent.last.answer(status, Retry_After=value)
+            failure = self.failureResultOf(coming, Refused)
+            self.assertEqual(failure.value.retry_after, seconds)
+
     def test_another_range_than_was_asked_for_is_broken(self) -> None:
         for place, length in (
             ("bytes 2-4/5", "3"),
@@ -194,6 +208,46 @@ class Answers(FetchTestCase):
             coming = self.fetch()
             self.agent.last.answer(200, Content_Length=length)
             self.failureResultOf(coming, Broken)
+
+
+class StrangeHeaders(FetchTestCase):
+    """What a head says is text before anybody here reads it."""
+
+    STRANGE = (b"\xff", "Grüße".encode("latin-1"), "Grüße".encode(), b"a\0b", b"x" * 300)
+
+    def answer(self, code: int, name: bytes, value: bytes) -> FakeResponse:
+        response = FakeResponse(code, Headers({name: [value]}), 5)
+        self.agent.last.deferred.callback(response)
+        return response
+
+    def test_one_that_is_none_fails_this_source_alone(self) -> None:
+        for value in self.STRANGE:
+            for name in (b"Last-Modified", b"ETag"):
+                coming = self.fetch()
+                response = self.answer(200, name, value)
+                self.failureResultOf(coming, Broken)
+                self.assertTrue(response.left)
+                self.assertQuiet()
+
+    def test_a_range_that_is_none_too(self) -> None:
+        for value in self.STRANGE:
+            coming = self.fetch(start=3)
+            self.answer(206, b"Content-Range", value)
+            self.failureResultOf(coming, Broken)
+
+    def test_others_are_nobodys_business(self) -> None:
+        coming = self.fetch()
+        response = self.answer(200, b"Server", b"\xff\xfe")
+        response.send(b"abcde")
+        response.end()
+        self.successResultOf(coming)
+
+    def test_what_is_told_of_an_error_is_short_and_printable(self) -> None:
+        coming = self.fetch()
+        self.agent.last.fail(ValueError("\x1b[2J\n" + "x" * 10_000))
+        told = str(self.failureResultOf(coming, Broken).value)
+        self.assertTrue(told.isprintable())
+        self.assertLess(len(told), 300)
 
 
 class Failures(FetchTestCase):
@@ -370,10 +424,6 @@ class Addresses(SynchronousTestCase):
         self.assertEqual(literal_host("10.0.0.1"), "10.0.0.1")
         self.assertEqual(literal_host("fe80::1%eth0"), "[fe80::1%25eth0]")
 
-    def test_a_network_location_is_host_and_port(self) -> None:
-        self.assertEqual(network_location("http://h:80/a/b"), "h:80")
-        self.assertEqual(network_location("https://u@h"), "u@h")
-
     def test_peers_are_connected_to_by_literal_address_and_zone(self) -> None:
         endpoints = module._PeerEndpoints(self, 0.5)
         found = endpoints.endpointForURI(URI.fromBytes(b"http://[fe80::1%25eth0]:19432/x"))
@@ -457,7 +507,7 @@ class RealConnections(TestCase):
             await coming
 
     async def test_a_body_that_stops_over_tls_is_a_stall_and_the_connection_ended(self) -> None:
-        self.patch(module, "BrowserLikePolicyForHTTPS", _Anything)
+        self.patch(mirrors, "BrowserLikePolicyForHTTPS", _Anything)
         port = self.serve(HALF, tls=True)
         # A server that hears no farewell, as one behind a dead link.
         coming = self.fetch(f"https://localhost:{port}/x", stall=0.5)
@@ -537,6 +587,11 @@ class Dates(FetchTestCase):
         agent: Any = Agent(self.clock)
         coming = ensureDeferred(last_modified(agent, self.clock, wanted, 2.0))
         self.failureResultOf(coming, Unreachable)
+
+    def test_a_date_that_is_no_text_is_the_sources_failure(self) -> None:
+        coming = self.last_modified()
+        self.asked.callback(FakeResponse(200, Headers({b"Last-Modified": [b"\xff"]})))
+        self.failureResultOf(coming, Broken)
 
     def test_cancelled_it_ends_as_cancelled(self) -> None:
         coming = self.last_modified()

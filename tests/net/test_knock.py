@@ -14,7 +14,17 @@ from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.net.knock import BURST, BURST_OF_ALL, MOST_DATABASES, Knocker, address_of, read_knock
+from flocon.net.knock import (
+    BURST,
+    BURST_OF_ALL,
+    COARSE_TIME,
+    MOST_DATABASES,
+    Knocked,
+    Knocker,
+    address_of,
+    clock_off,
+    read_knock,
+)
 
 ASKER = IPv4Address("TCP", "10.0.0.2", 40_000)
 
@@ -26,7 +36,7 @@ class KnockingTests(SynchronousTestCase):
         self.knocker = Knocker(
             self.reactor,
             announced=lambda address: self.announced.get(address, []),
-            databases=lambda: {"core": 5.0},
+            databases=lambda: {"core": 7_999.0},
             default_port=19432,
             clock=lambda: 77.0,
         )
@@ -48,7 +58,7 @@ class KnockingTests(SynchronousTestCase):
         told = self.successResultOf(knocking)
         self.assertEqual(
             told,
-            {"port": 19432, "open": True, "heard": True, "time": 77.0, "databases": {"core": 5}},
+            {"port": 19432, "open": True, "heard": True, "time": 60, "databases": {"core": 7_200}},
         )
         self.assertTrue(transport.disconnecting or transport.disconnected)
 
@@ -91,6 +101,28 @@ class KnockingTests(SynchronousTestCase):
             else:
                 self.open()
         self.assertEqual(refused, 20)
+
+    def test_one_ipv6_network_cannot_by_using_many_addresses(self) -> None:
+        refused = 0
+        for at in range(BURST + 5):
+            knocking = self.knock(IPv6Address("TCP", f"2001:db8::{at:x}", 1))
+            if knocking.called:
+                refused += self.successResultOf(knocking) is None
+            else:
+                self.open()
+        self.assertEqual(refused, 5)
+
+
+class Clocks(SynchronousTestCase):
+    @given(st.floats(0, 1e10), st.floats(-1e4, 1e4), st.floats(0, 5))
+    def test_what_is_told_to_the_minute_is_never_taken_for_more(
+        self, now: float, ahead: float, took: float
+    ) -> None:
+        knocked = Knocked(1, True, True, round((now + ahead) / COARSE_TIME) * COARSE_TIME, {})
+        off = clock_off(knocked, now - took / 2, now + took / 2)
+        self.assertLessEqual(abs(off), abs(ahead) + 0.01)
+        self.assertGreaterEqual(abs(off), abs(ahead) - COARSE_TIME - took - 0.01)
+        self.assertGreaterEqual(off * ahead, 0)
 
 
 class AddressTests(SynchronousTestCase):

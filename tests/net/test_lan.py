@@ -12,9 +12,12 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
+from flocon.core import inventory as core_inventory
 from flocon.core.inventory import Change, Content, Inventory, InventoryReader
 from flocon.core.names import Asked
+from flocon.core.privacy import Privacy
 from flocon.core.sources import Origin, Source
+from flocon.core.syncdb import Listing
 from flocon.core.traffic import Traffic
 from flocon.errors import StoreError, Unreachable
 from flocon.net import lan
@@ -22,6 +25,7 @@ from flocon.net.fetch import Attempt, Limits
 from flocon.net.held import InMemory
 from flocon.net.lan import Lan
 from flocon.net.loopback import Found
+from flocon.net.mirrors import LOOP_HEADER
 from flocon.net.transfer import Subject, Transfer
 from flocon.net.transfers import Transfers
 from tests.net.fakes import FakeTools
@@ -30,6 +34,7 @@ from tests.net.web import Answer, Browser, OpenedBytes
 NAME = "gtk++-1:2.0-1-x86_64.pkg.tar.zst"
 DATA = bytes(range(256)) * 20
 CONTENT = Content(len(DATA), hashlib.sha256(DATA).digest())
+THEN = "Tue, 14 Nov 2023 22:13:20 GMT"
 SIGNATURE = b"a signature"
 MIRROR = Source(Origin.MIRROR, "m", "m", f"http://m/{NAME}")
 
@@ -57,6 +62,8 @@ class FakeShelf:
         self.reactor = self.tools.reactor
         self.transfers = Transfers(self.tools, sign=self.sign, publish=self.publish)
         self.relayed: list[tuple[Asked, str | None]] = []
+        self.looked_up: list[tuple[Asked, str | None]] = []
+        self.private: list[str] = []
         self.lists = True
 
     def sign(self, _: Transfer) -> Deferred[bytes | None]:
@@ -65,7 +72,11 @@ class FakeShelf:
     def publish(self, _: Transfer, __: bytes | None) -> Deferred[bool]:
         return succeed(True)
 
-    def held(self, file_name: str, content: Content | None) -> HeldFile | None:
+    @property
+    def privacy(self) -> Privacy:
+        return Privacy(Listing, self.private)
+
+    def offered(self, file_name: str) -> HeldFile | None:
         self.asked.append(file_name)
         data = self.files.get(file_name)
         if data is None:
@@ -98,6 +109,12 @@ class FakeShelf:
     def coming(self, asked: Asked, etag: str | None) -> Transfer | None:
         self.relayed.append((asked, etag))
         return self.transfers.find(asked.file.subject, CONTENT)
+
+    def listed(self, asked: Asked, etag: str | None) -> tuple[Content, Transfer | None] | None:
+        self.looked_up.append((asked, etag))
+        if not self.lists:
+            return None
+        return CONTENT, self.transfers.find(asked.file.subject, CONTENT)
 
     def chooser(self, *sources: Source) -> Callable[[Sequence[Attempt]], Attempt | None]:
         def choose(tried: Sequence[Attempt]) -> Attempt | None:
@@ -184,7 +201,6 @@ class Packages(LanTestCase):
 
     def test_no_way_leads_out_of_the_folder(self) -> None:
         for path in (
-            "/",
             "/pkg",
             "/pkg/",
             "/pkg/..",
@@ -255,6 +271,53 @@ class Packages(LanTestCase):
             self.assertFalse(name.startswith("."))
 
 
+class Visitors(LanTestCase):
+    """What a browser asks for: a page of the Internet can have it ask."""
+
+    BROWSER = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/150.0.0.0"
+    PATHS = (f"/pkg/{NAME}", "/inventory", f"/relay/extra/x86_64/{NAME}", "/db/core.db", "/x")
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.shelf.files[NAME] = DATA
+
+    def assertAllRefused(self, **headers: str) -> None:
+        for path in self.PATHS:
+            for method in ("GET", "HEAD"):
+                self.assertRefused(self.browser.ask(path, method, **headers).answer, 403)
+        self.assertEqual((self.shelf.asked, self.shelf.relayed, self.shelf.opened), ([], [], []))
+
+    def test_a_name_that_a_page_gave_this_machine_is_refused(self) -> None:
+        self.assertAllRefused(host="evil.example")
+        self.assertAllRefused(host="evil.example:19432")
+        self.assertEqual(self.lan.counters["refused 403"], 4 * len(self.PATHS))
+
+    def test_a_page_of_another_site_is_refused(self) -> None:
+        self.assertAllRefused(Origin="http://evil.example")
+        self.assertAllRefused(Origin="null")
+        self.assertAllRefused(Referer="https://evil.example/x")
+        for site in ("cross-site", "same-site"):
+            self.assertAllRefused(Sec_Fetch_Site=site)
+
+    def test_so_is_a_browser_that_does_not_say_who_had_it_ask(self) -> None:
+        self.assertAllRefused(User_Agent=self.BROWSER, host="10.0.0.1:19432")
+
+    def test_a_browser_reads_a_sentence_that_tells_nothing_of_this_machine(self) -> None:
+        for headers in ({}, {"Sec_Fetch_Site": "cross-site", "Origin": "http://evil.example"}):
+            found = self.browser.ask("/", User_Agent=self.BROWSER, **headers).answer
+            self.assertEqual((found.status, found.body), (200, lan.SENTENCE))
+            self.assertEqual(found.headers["content-type"], "text/plain; charset=utf-8")
+
+    def test_nobody_elses_page_may_read_an_answer(self) -> None:
+        for path in ("/", *self.PATHS):
+            found = self.browser.ask(path, host="10.0.0.1").answer
+            self.assertFalse([name for name in found.headers if name.startswith("access-control")])
+
+    def test_whatever_a_node_is_called_by_is_answered(self) -> None:
+        for host in ("10.0.0.1:19432", "[fe80::1%25eth0]:19432", "nas.local", "nas:19432", None):
+            self.assertEqual(self.browser.ask(f"/pkg/{NAME}", host=host).answer.status, 200, host)
+
+
 class Contents(LanTestCase):
     """What another machine's pacman is sent here for."""
 
@@ -288,6 +351,16 @@ class Contents(LanTestCase):
             *(f"/content/{digest}/core.db", f"/content/{digest}/..%2f{NAME}"),
         ):
             self.assertRefused(self.get(path), 404)
+
+
+class Private(LanTestCase):
+    def test_nothing_of_it_is_given(self) -> None:
+        self.shelf.private = ["core", "extra"]
+        self.assertRefused(self.get("/db/core.db"), 404)
+        self.browser.ask(Relays.PATH)
+        self.shelf.tools.agent(MIRROR).last.whole(DATA)
+        self.assertRefused(self.get(Relays.PATH + ".sig"), 404)
+        self.assertEqual(self.shelf.opened, [])
 
 
 class Databases(LanTestCase):
@@ -347,6 +420,31 @@ class Inventories(LanTestCase):
         self.patch(lan, "MOST_CHANGES", 2)
         self.assertFalse(self.read("?since=1").whole)
         self.assertTrue(self.read("?since=0").whole)
+
+    def test_a_thousand_changes_do_not_cost_the_whole(self) -> None:
+        for number in range(10, 1_010):
+            content = Content(number, number.to_bytes(32))
+            self.shelf.inventory.put(f"q{number}-1-1-any.pkg.tar.zst", content)
+        reader = InventoryReader()
+        reader.feed(self.get("/inventory?since=3").body)
+        self.assertEqual((reader.whole, len(reader.changes)), (False, 1_000))
+
+    def test_what_changed_is_written_once_for_all_who_missed_the_same(self) -> None:
+        written: list[int] = []
+        changes = self.shelf.inventory.since
+
+        def format_inventory(epoch: str, generation: int, some: Any, *, whole: bool) -> Any:
+            written.append(generation)
+            return formatted(epoch, generation, some, whole=whole)
+
+        formatted = core_inventory.format_inventory
+        self.patch(lan, "format_inventory", format_inventory)
+        bodies = {self.get("/inventory?since=1").body for _ in range(5)}
+        self.assertEqual((len(bodies), len(written)), (1, 1))
+        self.assertEqual(len(self.read("?since=2").changes), len(changes(2) or ()))
+        self.shelf.inventory.put("p9-1-1-any.pkg.tar.zst", Content(9, bytes(32)))
+        self.assertIn(b" p9-1-1-any", self.get("/inventory?since=1").body)
+        self.assertEqual(len(written), 3)
 
     def test_the_whole_is_written_once_for_each_generation(self) -> None:
         written: list[int] = []
@@ -423,6 +521,10 @@ class Relays(LanTestCase):
         self.shelf.lists = False
         self.assertRefused(self.get(self.PATH), 503)
 
+    def test_a_node_that_its_mirror_sent_here_is_refused(self) -> None:
+        self.assertRefused(self.get(self.PATH, **{LOOP_HEADER: "of any node"}), 508)
+        self.assertEqual(self.shelf.relayed, [])
+
     def test_who_wants_only_what_is_on_its_way_has_nothing_begun(self) -> None:
         answer = self.get(self.PATH, Cache_Control="only-if-cached")
         self.assertRefused(answer, 504)
@@ -435,6 +537,28 @@ class Relays(LanTestCase):
         self.assertEqual(exchange.answer.body, DATA)
         self.assertEqual(len(self.shelf.tools.agent(MIRROR).requests), 1)
         self.assertEqual(self.shelf.relayed[-1][1], '"x"')
+
+    def test_a_head_tells_what_is_listed_and_begins_nothing(self) -> None:
+        for headers in ({}, {"Cache_Control": "only-if-cached"}, {"Range": "bytes=5-"}):
+            found = self.browser.ask(self.PATH, "HEAD", If_Match='"x"', **headers).answer
+            self.assertEqual((found.status, found.body), (200, b""))
+            self.assertEqual(found.headers["content-length"], str(len(DATA)))
+            self.assertEqual(found.headers["etag"], f'"{CONTENT.sha256.hex()}"')
+            self.assertNotIn("last-modified", found.headers)
+        self.assertEqual((self.shelf.relayed, self.shelf.tools.agents), ([], {}))
+        self.assertEqual(self.shelf.looked_up[0][1], '"x"')
+
+    def test_a_head_of_what_is_coming_tells_its_date_and_does_not_join(self) -> None:
+        exchange = self.browser.ask(self.PATH)
+        response = self.shelf.tools.agent(MIRROR).last.head(len(DATA), Last_Modified=THEN)
+        self.assertEqual(self.browser.ask(self.PATH, "HEAD").answer.headers["last-modified"], THEN)
+        response.send(DATA)
+        response.end()
+        self.assertEqual(exchange.answer.body, DATA)
+
+    def test_a_head_of_what_is_not_listed_is_refused_as_a_get_is(self) -> None:
+        self.shelf.lists = False
+        self.assertRefused(self.browser.ask(self.PATH, "HEAD").answer, 503)
 
     def test_a_fetch_that_fails_cuts_the_answer(self) -> None:
         exchange = self.browser.ask(self.PATH)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from ipaddress import ip_network
 from typing import Any
 
 from twisted.internet import error
@@ -13,15 +14,19 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.core.inventory import Content
 from flocon.core.names import Asked
-from flocon.core.recent import Recent
-from flocon.core.release import MIRROR_HOLD, PEER_HOLD, TRICKLE_STEP
+from flocon.core.patience import PACMAN
+from flocon.core.recent import LONGEST_TEXT, Recent
+from flocon.core.release import LAST_RESORT, MIRROR_HOLD, TRICKLE_STEP
 from flocon.core.sources import Origin, Source
 from flocon.core.syncdb import Entry
 from flocon.core.traffic import Traffic
+from flocon.core.visitors import Admission, loopback_names
 from flocon.errors import StoreError
 from flocon.net import loopback as module
 from flocon.net.fetch import Attempt, Limits
+from flocon.net.heads import Told
 from flocon.net.loopback import Found, Loopback
+from flocon.net.mirrors import LOOP_HEADER, LOOP_MARK
 from flocon.net.transfer import Subject, Transfer
 from flocon.net.transfers import Transfers
 from tests.net.fakes import FakeTools, Request
@@ -64,6 +69,10 @@ class FakeDesk:
         self.redirects = False
         self.holder: Deferred[Source | None] = succeed(None)
         self.signs: list[Deferred[bytes | None]] = []
+        self.arrived: list[str] = []
+        #: What mirrors were asked without wanting it, and what they say.
+        self.heads: list[tuple[str, str | None]] = []
+        self.telling: Deferred[Told] = Deferred()
 
     def sign(self, _: Transfer) -> Deferred[bytes | None]:
         self.signs.append(Deferred())
@@ -108,6 +117,9 @@ class FakeDesk:
             return self.transfers.alone(Subject(asked.file.text), choose)
         return self.transfers.join(Subject(asked.file.text, entry.content), choose)
 
+    def signature_asked(self, file_name: str) -> None:
+        self.arrived.append(file_name)
+
     def signature(self, file_name: str) -> tuple[Transfer, Deferred[bytes | None]] | None:
         return self.transfers.signature(file_name)
 
@@ -115,8 +127,15 @@ class FakeDesk:
         subject = Subject(asked.file.text, modified_since=modified_since)
         return self.transfers.alone(subject, self.chooser(*self.sources))
 
-    def database(self, asked: Asked, modified_since: str | None) -> Deferred[Transfer]:
+    def database(self, asked: Asked, modified_since: str | None) -> Deferred[Transfer | bytes]:
         return succeed(self.from_mirrors(asked, modified_since))
+
+    def coming_package(self, entry: Entry) -> Transfer | None:
+        return self.transfers.find(entry.file_name, entry.content)
+
+    def told(self, asked: Asked, modified_since: str | None) -> Deferred[Told]:
+        self.heads.append((asked.file.text, modified_since))
+        return self.telling
 
     def status(self) -> dict[str, Any]:
         return {"peers": []}
@@ -126,7 +145,8 @@ class LoopbackTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.desk = FakeDesk()
         self.clock = self.desk.reactor
-        self.face = Loopback(self.desk)
+        self.recent = Recent()
+        self.face = Loopback(self.desk, recent=self.recent)
         self.browser = Browser(self.clock, self.face)
         self.addCleanup(self.finish)
 
@@ -137,7 +157,7 @@ class LoopbackTestCase(SynchronousTestCase):
         files: list[Any] = [*self.desk.opened, *self.desk.tools.files]
         self.assertEqual([file.closed for file in files], [1] * len(files))
 
-    def get(self, path: str, **headers: str) -> Answer:
+    def get(self, path: str | bytes, **headers: str) -> Answer:
         return self.browser.get(path, **headers)
 
     def asked(self, source: Source) -> Request:
@@ -158,6 +178,16 @@ class Visitors(LoopbackTestCase):
             self.assertEqual(self.get("/check", host=host).body, b"OK\n", host)
         self.assertEqual(self.browser.ask("/check", host=None).answer.status, 200)
 
+    def test_this_node_is_refused_when_a_mirror_sends_it_here(self) -> None:
+        for path in (PATH, DB, PATH + ".sig"):
+            answer = self.get(path, **{LOOP_HEADER: LOOP_MARK})
+            self.assertEqual((answer.status, answer.body), (508, b""))
+        self.assertEqual(self.desk.tools.agents, {})
+
+    def test_another_node_that_has_this_one_as_its_mirror_is_answered(self) -> None:
+        self.browser.ask(PATH, **{LOOP_HEADER: "another"})
+        self.assertNotEqual(self.desk.tools.agents, {})
+
     def test_foreign_names_are_refused(self) -> None:
         for host in (
             *("evil.example", "evil.example:19433", "localhost.evil.example", "localhost.", ""),
@@ -172,11 +202,41 @@ class Visitors(LoopbackTestCase):
         ):
             self.assertRefused(self.get("/check", host=host), 403)
 
+    def assertNoPage(self, **headers: str) -> None:
+        for path in (PATH, f"{PATH}.sig", DB, "/check", "/status.json", "/x", "/metrics"):
+            self.assertRefused(self.get(path, **headers), 403)
+        self.assertEqual(list(self.desk.transfers), [])
+        self.assertEqual(list(self.recent), [])
+
     def test_no_page_of_another_site_can_have_files_fetched(self) -> None:
         for site in ("cross-site", "same-site"):
-            self.assertRefused(self.get(PATH, Sec_Fetch_Site=site), 403)
-            self.assertEqual(self.get("/check", Sec_Fetch_Site=site).status, 200)
-        self.assertEqual(list(self.desk.transfers), [])
+            self.assertNoPage(Sec_Fetch_Site=site)
+
+    def test_nor_can_one_whose_browser_tells_it_otherwise(self) -> None:
+        self.assertNoPage(Origin="http://evil.example")
+        self.assertNoPage(Origin="null")
+        self.assertNoPage(Origin="http://localhost:8000")
+        self.assertNoPage(Referer="https://evil.example/http://localhost/")
+
+    def test_a_page_of_its_own_may_ask(self) -> None:
+        for headers in (
+            {"Sec_Fetch_Site": "same-origin", "Referer": "http://localhost:19433/?part=x"},
+            {"Sec_Fetch_Site": "none"},
+            {"Origin": "http://localhost:19433"},
+        ):
+            answer = self.get("/status.json", host="localhost:19433", **headers)
+            self.assertEqual(answer.status, 200)
+
+    def test_a_browser_that_does_not_say_whose_page_asks_has_no_files_fetched(self) -> None:
+        browser = {"User_Agent": "Mozilla/5.0"}
+        self.assertRefused(self.get(PATH, **browser), 403)
+        self.assertEqual(self.get("/status.json", **browser).status, 200)
+        self.browser.ask(PATH, Sec_Fetch_Site="none", **browser)
+        self.asked(MIRROR_A).whole(DATA)
+
+    def test_who_follows_a_link_from_elsewhere_reads_why_not(self) -> None:
+        found = self.get("/", Sec_Fetch_Site="cross-site")
+        self.assertEqual((found.status, found.body), (403, module.SENTENCE))
 
     def test_of_two_names_both_must_be_ours(self) -> None:
         exchange = self.browser.ask("/check", X="y\r\nHost: evil.example")
@@ -197,6 +257,32 @@ class Visitors(LoopbackTestCase):
             self.assertEqual(browser.get("/check").status, status, client)
             browser.close()
 
+    def test_this_machine_may_ask_by_any_of_its_addresses(self) -> None:
+        for address, host in (("172.17.0.1", "172.17.0.1:19433"), ("fd00::1", "[fd00::1]")):
+            browser = Browser(self.clock, self.face, address, address)
+            self.assertEqual(browser.get("/check", host=host).status, 200)
+            self.assertEqual(browser.get("/check", host="evil.example").status, 403)
+            self.assertEqual(browser.get("/check", host="10.0.0.7").status, 403)
+            browser.close()
+
+    def test_networks_that_the_operator_names_are_answered_and_nobody_else(self) -> None:
+        face = Loopback(
+            self.desk,
+            names=loopback_names(["host.docker.internal"]),
+            admission=Admission([ip_network("172.17.0.0/16")]),
+        )
+        for client, host, status in (
+            ("172.17.0.9", "172.17.0.1:19433", 200),
+            ("172.17.0.9", "host.docker.internal:19433", 200),
+            ("172.17.0.9", "evil.example", 403),
+            ("172.17.0.9", "172.17.0.9", 403),
+            ("172.18.0.9", "172.17.0.1:19433", 403),
+            ("fe80::1%docker0", "172.17.0.1", 403),
+        ):
+            browser = Browser(self.clock, face, client, "172.17.0.1")
+            self.assertEqual(browser.get("/check", host=host).status, status, (client, host))
+            browser.close()
+
     def test_nothing_but_reading_is_allowed(self) -> None:
         for method in ("PUT", "DELETE", "OPTIONS", "X", "POST"):
             found = self.browser.ask(PATH, method).answer
@@ -207,6 +293,16 @@ class Visitors(LoopbackTestCase):
         found = self.get("/status.json")
         self.assertEqual(found.headers["content-type"], "application/json")
         self.assertEqual(json.loads(found.body), {"peers": []})
+
+    def test_a_path_of_another_tools_is_remembered_bounded(self) -> None:
+        self.assertRefused(self.get("/repo/archlinux/core/os/x86_64/core.db"), 404)
+        self.assertRefused(self.get(b"/repo/%ff" + b"a" * 900), 404)
+        self.assertRefused(self.get("/favicon.ico", User_Agent="Mozilla/5.0"), 404)
+        first, second = self.recent
+        self.assertEqual(first.file_name, "/repo/archlinux/core/os/x86_64/core.db")
+        self.assertEqual((first.status, first.repository, first.source), (404, "", ""))
+        self.assertEqual(len(second.file_name), LONGEST_TEXT)
+        self.assertTrue(second.file_name.isascii())
 
     def test_what_pacman_never_asks_for_is_not_found(self) -> None:
         for path in ("/", "/x", f"/../{NAME}", f"/extra/os/x86_64/..%2f{NAME}", "/extra/", "/%00"):
@@ -262,7 +358,7 @@ class ComingPackages(LoopbackTestCase):
         self.desk.sources = (PEER, MIRROR_A)
         exchange = self.browser.ask(PATH)
         self.asked(PEER).head(len(DATA)).send(DATA[:-1])
-        self.clock.advance(PEER_HOLD - 0.1)
+        self.clock.advance(LAST_RESORT - 0.1)
         self.assertEqual(exchange.raw, b"")
         self.clock.advance(0.2)
         self.assertEqual(exchange.answer.body, DATA[:TRICKLE_STEP])
@@ -281,7 +377,7 @@ class ComingPackages(LoopbackTestCase):
         exchange = self.browser.ask(PATH)
         response = self.asked(PEER).head(len(DATA))
         response.send(b"\xff" + DATA[1:-1])
-        self.clock.advance(PEER_HOLD)
+        self.clock.advance(LAST_RESORT)
         response.send(DATA[-1:])
         response.end()
         self.asked(MIRROR_A).whole(DATA)
@@ -327,12 +423,6 @@ class ComingPackages(LoopbackTestCase):
         self.asked(MIRROR_A).whole(DATA)
         self.assertRefused(exchange.answer, 416)
 
-    def test_head_has_the_length_and_no_body(self) -> None:
-        exchange = self.browser.ask(PATH, "HEAD")
-        self.asked(MIRROR_A).whole(DATA)
-        found = exchange.answer
-        self.assertEqual((found.headers["content-length"], found.body), (str(len(DATA)), b""))
-
     def test_not_found_only_where_every_mirror_says_so(self) -> None:
         exchange = self.browser.ask(PATH)
         self.asked(MIRROR_A).answer(404)
@@ -347,6 +437,19 @@ class ComingPackages(LoopbackTestCase):
         self.assertRefused(exchange.answer, 503)
         self.desk.sources = ()
         self.assertRefused(self.get(PATH), 503)
+
+    def test_an_answer_comes_before_pacman_gives_up_whoever_is_waited_for(self) -> None:
+        exchange = self.browser.ask(PATH)
+        self.clock.pump([0.5] * int(PACMAN / 0.5 + 1))
+        self.assertRefused(exchange.answer, 503)
+
+    def test_what_was_waited_for_before_counts_too(self) -> None:
+        self.desk.settling = Deferred()
+        exchange = self.browser.ask(PATH)
+        self.clock.advance(5.0)
+        self.desk.settling.callback(None)
+        self.clock.pump([0.5] * 9)
+        self.assertRefused(exchange.answer, 503)
 
     def test_a_client_that_leaves_is_no_error_and_the_others_go_on(self) -> None:
         leaving, staying = self.browser.ask(PATH), self.browser.ask(PATH)
@@ -365,6 +468,75 @@ class ComingPackages(LoopbackTestCase):
         self.asked(MIRROR_A).head(len(DATA)).send(DATA[:10])
         self.clock.advance(MIRROR_HOLD)
         self.assertEqual(exchange.answer.body, DATA[:10])
+
+
+class Heads(LoopbackTestCase):
+    """Nobody wants the bytes: what the database says is told, else what a mirror says."""
+
+    def head(self, path: str, **headers: str) -> Answer:
+        exchange = self.browser.ask(path, "HEAD", **headers)
+        self.assertEqual((list(self.desk.transfers), self.desk.tools.agents), ([], {}))
+        return exchange.answer
+
+    def tell(self, status: int, **fields: str) -> None:
+        pairs = tuple((name.replace("_", "-"), value) for name, value in fields.items())
+        self.desk.telling.callback(Told(status, MIRROR_A if status < 400 else None, pairs))
+
+    def test_of_a_listed_package_the_database_tells(self) -> None:
+        for path in (PATH, f"/{NAME}"):
+            found = self.head(path, Range="bytes=5-")
+            self.assertEqual((found.status, found.body), (200, b""))
+            self.assertEqual(found.headers["content-length"], str(len(DATA)))
+            self.assertEqual(found.headers["etag"], f'"{CONTENT.sha256.hex()}"')
+            self.assertIn("repr-digest", found.headers)
+            self.assertEqual(found.headers["flocon-source"], "database")
+        self.assertEqual(self.desk.heads, [])
+
+    def test_of_a_held_one_it_is_what_a_get_says(self) -> None:
+        self.desk.here[NAME] = HeldFile()
+        got, found = self.get(PATH), self.head(PATH)
+        self.assertEqual((found.headers, found.body), (got.headers, b""))
+
+    def test_of_one_that_is_coming_the_mirrors_date_is_told_and_nobody_joins(self) -> None:
+        exchange = self.browser.ask(PATH)
+        response = self.asked(MIRROR_A).head(len(DATA), Last_Modified=THEN)
+        response.send(DATA[:10])
+        found = self.browser.ask(PATH, "HEAD").answer
+        self.assertEqual(found.headers["last-modified"], THEN)
+        response.send(DATA[10:])
+        response.end()
+        self.assertEqual(exchange.answer.body, DATA)
+        self.assertEqual(len(self.desk.tools.agent(MIRROR_A).requests), 1)
+
+    def test_of_a_signature_in_the_database_its_length(self) -> None:
+        self.desk.embedded = SIGNATURE
+        found = self.head(PATH + ".sig")
+        self.assertEqual(found.headers["content-length"], str(len(SIGNATURE)))
+
+    def test_of_anything_else_a_mirror_tells(self) -> None:
+        self.desk.listed.clear()
+        for path in (PATH, f"{PATH}.sig", DB, f"{DB}.sig"):
+            self.desk.telling = Deferred()
+            exchange = self.browser.ask(path, "HEAD", If_Modified_Since=THEN)
+            self.assertFalse(exchange.answered)
+            self.tell(200, Content_Length="7", Last_Modified=THEN)
+            found = exchange.answer
+            self.assertEqual((found.status, found.headers["content-length"]), (200, "7"))
+            self.assertEqual(found.headers["last-modified"], THEN)
+            self.assertEqual(self.desk.heads[-1], (path.rpartition("/")[2], THEN))
+        self.assertEqual(self.desk.tools.agents, {})
+
+    def test_what_has_not_changed_and_what_is_nowhere(self) -> None:
+        for status in (304, 404, 503):
+            self.desk.telling = Deferred()
+            exchange = self.browser.ask(DB, "HEAD")
+            self.tell(status)
+            self.assertEqual((exchange.answer.status, exchange.answer.body), (status, b""))
+
+    def test_it_is_remembered_as_a_request(self) -> None:
+        self.head(PATH)
+        (one,) = self.recent
+        self.assertEqual((one.status, one.source, one.bytes), (200, "database", 0))
 
 
 class SentAway(LoopbackTestCase):
@@ -483,6 +655,39 @@ class Databases(LoopbackTestCase):
         self.assertEqual(exchange.answer.body, DATA[:10])
         self.assertEqual(exchange.answer.headers["last-modified"], THEN)
 
+    def test_one_without_a_length_goes_as_it_comes_and_ends_when_it_does(self) -> None:
+        exchange = self.browser.ask(DB)
+        response = self.asked(MIRROR_A).answer(200, Last_Modified=THEN)
+        response.send(DATA[:10])
+        self.clock.advance(MIRROR_HOLD)
+        found = exchange.answer
+        self.assertEqual((found.status, found.headers["transfer-encoding"]), (200, "chunked"))
+        self.assertNotIn("content-length", found.headers)
+        self.assertEqual(found.body, b"a\r\n" + DATA[:10] + b"\r\n")
+        response.send(DATA[10:30])
+        response.end()
+        self.assertTrue(exchange.answer.body.endswith(b"14\r\n" + DATA[10:30] + b"\r\n0\r\n\r\n"))
+
+    def test_one_without_a_length_that_breaks_off_does_not_look_whole(self) -> None:
+        self.desk.sources = (MIRROR_A,)
+        exchange = self.browser.ask(DB)
+        response = self.asked(MIRROR_A).answer(200)
+        response.send(DATA[:10])
+        self.clock.advance(MIRROR_HOLD)
+        response.break_off()
+        self.assertTrue(exchange.cut)
+        self.assertFalse(exchange.answer.body.endswith(b"0\r\n\r\n"))
+
+    def test_every_path_of_a_mirror_is_relayed(self) -> None:
+        for path in (
+            *("/core/os/x86_64/core.db.tar.gz", "//core/os/x86_64/core.files.tar.gz.sig"),
+            *("/lastupdate", "/lastsync"),
+        ):
+            exchange = self.browser.ask(path)
+            self.asked(MIRROR_A).whole(DATA, Last_Modified=THEN)
+            self.assertEqual((exchange.answer.status, exchange.answer.body), (200, DATA), path)
+            self.assertEqual(exchange.answer.headers["last-modified"], THEN)
+
     def test_nothing_new_is_a_304_as_the_mirror_said_it(self) -> None:
         exchange = self.browser.ask(DB, If_Modified_Since=THEN)
         self.assertEqual(self.asked(MIRROR_A).header("If-Modified-Since"), THEN)
@@ -490,6 +695,22 @@ class Databases(LoopbackTestCase):
         found = exchange.answer
         self.assertEqual((found.status, found.body), (304, b""))
         self.assertEqual(found.headers["last-modified"], THEN)
+
+    def test_a_date_to_come_is_told_to_nobody(self) -> None:
+        """It would keep every mirror's database from pacman until then."""
+        for source in (MIRROR_A, PEER):
+            self.desk.sources = (source,)
+            for tomorrow in ("Tue, 19 Jan 2038 03:14:07 GMT", "not a date"):
+                exchange = self.browser.ask(DB)
+                self.asked(source).whole(DATA, Last_Modified=tomorrow)
+                found = exchange.answer
+                self.assertEqual((found.status, found.body), (200, DATA))
+                self.assertNotIn("last-modified", found.headers)
+
+    def test_a_signature_that_is_known_already_is_given(self) -> None:
+        self.patch(self.desk, "database", lambda *_: succeed(SIGNATURE))
+        found = self.get(DB + ".sig")
+        self.assertEqual((found.status, found.body), (200, SIGNATURE))
 
     def absent(self, path: str) -> None:
         exchange = self.browser.ask(path)

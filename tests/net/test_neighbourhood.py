@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -13,11 +13,29 @@ from twisted.trial.unittest import SynchronousTestCase
 from flocon.core.inventory import Change, Content, Holders, InventoryReader, format_inventory
 from flocon.core.messages import Announcement, Kind
 from flocon.core.peers import Peer
-from flocon.core.presence import Event, Heard, PeerCame, PeerLeft, PeerRestarted
-from flocon.core.standing import FIRST_TERM, Standing
+from flocon.core.presence import (
+    Claimed,
+    Doubted,
+    Event,
+    Heard,
+    Namesake,
+    PeerCame,
+    PeerLeft,
+    PeerRestarted,
+)
+from flocon.core.readings import FIRST_WAIT
+from flocon.core.standing import Standing
 from flocon.errors import Unreachable
 from flocon.net import neighbourhood as module
-from flocon.net.neighbourhood import DATABASES, HEARING, READING, RELAY, Neighbourhood
+from flocon.net.neighbourhood import (
+    ALL_WAYS,
+    DATABASES,
+    FAREWELL,
+    HEARING,
+    READING,
+    RELAY,
+    Neighbourhood,
+)
 
 EPOCH = "0" * 8
 
@@ -52,12 +70,33 @@ class FakePresence:
 
     def __init__(self) -> None:
         self.here: dict[str, Peer] = {}
+        self.missed: set[str] = set()
+        self.answers: list[tuple[str, int, str]] = []
+        self.silent: list[tuple[str, int]] = []
+        #: Where a peer is found, once its address turned out to be none.
+        self.elsewhere: dict[str, str] = {}
 
     def peer(self, node: str) -> Peer | None:
         return self.here.get(node)
 
     def peers(self) -> list[Peer]:
         return list(self.here.values())
+
+    def answered(self, now: float, address: str, port: int, epoch: str) -> Peer | None:
+        self.answers.append((address, port, epoch))
+        return next((one for one in self.at(address, port) if one.epoch == epoch), None)
+
+    def at(self, address: str, port: int) -> list[Peer]:
+        return [one for one in self.here.values() if (one.address, one.port) == (address, port)]
+
+    def unanswered(self, now: float, address: str, port: int) -> None:
+        self.silent.append((address, port))
+        for node, one in self.here.items():
+            if one.address == address and node in self.elsewhere:
+                self.here[node] = replace(one, address=self.elsewhere[node])
+
+    def is_missed(self, node: str) -> bool:
+        return node in self.missed
 
 
 class FakeClient:
@@ -114,6 +153,9 @@ class NeighbourhoodTestCase(SynchronousTestCase):
         self.tell(PeerCame(who))
 
     def hear(self, who: Peer, generation: int, files: int, *changes: Change) -> None:
+        who = replace(who, generation=generation, files=files)
+        if who.node in self.presence.here:
+            self.presence.here[who.node] = who
         said = Announcement(
             Kind.BEAT,
             who.node,
@@ -129,10 +171,11 @@ class NeighbourhoodTestCase(SynchronousTestCase):
             changes=changes,
         )
         self.tell(Heard(who, said))
+        self.clock.advance(0)
 
-    def leave(self, who: Peer) -> None:
+    def leave(self, who: Peer, reason: Literal["bye", "expired"] = "bye") -> None:
         del self.presence.here[who.node]
-        self.tell(PeerLeft(who, "bye"))
+        self.tell(PeerLeft(who, reason))
 
     def settle(self) -> None:
         self.clock.pump([0.0] * 10)
@@ -272,6 +315,43 @@ class Reading(NeighbourhoodTestCase):
         replica = self.neighbourhood.holders.replica("a")
         self.assertEqual((replica.generation, replica.files) if replica else None, (5, 5))
 
+    def test_what_was_announced_meanwhile_is_read_at_once(self) -> None:
+        a = peer("a")
+        self.come(a)
+        self.hear(a, 700, 700)
+        self.hear(a, 706, 706)
+        self.assertEqual(len(self.client.asked), 1)
+        self.client.answer(700, change(1), whole=True)
+        self.settle()
+        self.assertEqual(self.client.asked, [(a.address, None), (a.address, 700)])
+        self.client.answer(706, change(2), whole=False)
+        self.settle()
+        self.assertHolding(change(2), "a")
+
+    def test_what_it_answered_ahead_of_its_datagrams_is_not_read_again(self) -> None:
+        a = peer("a")
+        self.known(a, 1, change(1))
+        self.hear(a, 20, 20, change(20))
+        self.client.answer(250, *map(change, range(2, 20)), whole=False)
+        self.settle()
+        for generation in range(30, 250, 10):
+            self.hear(a, generation, generation, change(generation))
+        self.hear(a, 251, 251, change(251))
+        self.assertEqual(len(self.client.asked), 2)
+        self.assertHolding(change(251), "a")
+
+    def test_a_generation_made_up_is_asked_for_seldom(self) -> None:
+        a = peer("a")
+        self.known(a, 1, change(1))
+        for number in range(600):
+            self.hear(a, (1 << 53) - 1 - number, 1)
+            if self.client.answers[-1].called == 0:
+                self.client.answer(1, whole=False)
+            self.clock.advance(0.1)
+        self.assertLess(len(self.client.asked), 1 + 10 + 60 * 0.5 + 2)
+        self.hear(a, 2, 2, change(2))
+        self.assertHolding(change(2), "a")
+
     def test_one_that_cannot_be_read_is_not_asked_again_at_once(self) -> None:
         a = peer("a")
         self.come(a)
@@ -279,8 +359,7 @@ class Reading(NeighbourhoodTestCase):
         self.client.answers[-1].errback(Unreachable("a", "x"))
         self.hear(a, 1, 1)
         self.assertEqual(len(self.client.asked), 1)
-        self.clock.advance(FIRST_TERM)
-        self.hear(a, 1, 1)
+        self.clock.advance(FIRST_WAIT)
         self.assertEqual(len(self.client.asked), 2)
 
     def test_whatever_else_goes_wrong_is_logged_and_forgotten(self) -> None:
@@ -290,6 +369,7 @@ class Reading(NeighbourhoodTestCase):
         self.client.answers[-1].errback(ZeroDivisionError())
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.hear(a, 1, 1)
+        self.clock.advance(FIRST_WAIT)
         self.assertEqual(len(self.client.asked), 2)
 
 
@@ -343,7 +423,7 @@ class Leaving(NeighbourhoodTestCase):
         holders = self.neighbourhood.holders
         sweep = holders.sweep
         self.patch(holders, "sweep", lambda: sweep(1))
-        self.leave(a)
+        self.leave(a, "expired")
         self.assertEqual(len(holders), 3)
         self.clock.advance(0)
         self.assertEqual(len(holders), 2)
@@ -380,10 +460,40 @@ class Leaving(NeighbourhoodTestCase):
         again = replace(a, epoch="1" * 8)
         self.tell(PeerRestarted(again))
         self.hear(again, 1, 1)
-        self.assertEqual((self.client.cancelled, len(self.client.asked)), (1, 2))
+        self.client.answer(1, change(1), whole=True)
+        self.settle()
+        self.assertHolding(change(1))
+        self.assertEqual(len(self.client.asked), 2)
         self.client.answer(1, change(2), whole=True, epoch=again.epoch)
         self.settle()
         self.assertHolding(change(2), "a")
+
+    def test_what_it_held_is_kept_for_a_moment_after_its_bye(self) -> None:
+        a = peer("a")
+        self.known(a, 1, change(1))
+        self.leave(a)
+        self.clock.advance(FAREWELL - 1)
+        self.come(a)
+        self.hear(a, 1, 1)
+        self.assertHolding(change(1), "a")
+        self.clock.advance(FAREWELL)
+        self.assertHolding(change(1), "a")
+        self.assertEqual(len(self.client.asked), 1)
+
+    def test_but_not_if_it_has_restarted(self) -> None:
+        a = peer("a")
+        self.known(a, 1, change(1))
+        self.leave(a)
+        self.come(replace(a, epoch="1" * 8))
+        self.assertHolding(change(1))
+
+    def test_what_it_held_is_forgotten_after_that(self) -> None:
+        a = peer("a")
+        self.known(a, 1, change(1))
+        self.leave(a)
+        self.clock.advance(FAREWELL)
+        self.settle()
+        self.assertIsNone(self.neighbourhood.holders.replica("a"))
 
     def test_stopping_ends_every_reading(self) -> None:
         for who in (peer("a"), peer("b")):
@@ -425,3 +535,94 @@ class Asking(NeighbourhoodTestCase):
         self.come(peer("b", databases=(("core", "0"),), abilities=frozenset({RELAY})))
         self.come(peer("c", databases=(("extra", "0"),), abilities=sharing))
         self.assertEqual(self.nodes(self.neighbourhood.sharing("core")), ["a"])
+
+
+class Looking(NeighbourhoodTestCase):
+    """What a datagram says is looked up where it says that somebody is, and seldom."""
+
+    def test_what_an_address_answers_is_told_to_presence(self) -> None:
+        a = peer("a")
+        self.known(a, 1, change(1))
+        self.assertEqual(self.presence.answers, [(a.address, a.port, a.epoch)])
+
+    def test_a_claim_is_looked_up_by_what_changed_since(self) -> None:
+        a = peer("a")
+        self.known(a, 5, change(1))
+        self.tell(Claimed(a.address, a.port))
+        self.clock.advance(0)
+        self.assertEqual(self.client.asked[-1], (a.address, 5))
+        self.client.answer(5, whole=False, epoch="f" * 8)
+        self.assertEqual(self.presence.answers[-1], (a.address, a.port, "f" * 8))
+        self.assertHolding(change(1), "a")
+
+    def test_nobody_has_a_third_machine_connected_to_often(self) -> None:
+        for number in range(232):
+            who = peer(f"a{number}", port=9100)
+            self.come(who)
+            self.hear(who, 1, 1)
+            if not self.client.answers[-1].called:
+                self.client.answers[-1].errback(Unreachable("a", "refused"))
+            self.clock.advance(0.5)
+            if number % 2:
+                self.leave(who)
+        self.assertLessEqual(len(self.client.asked), 3)
+
+    def test_nor_a_thousand_machines_each_once(self) -> None:
+        for number in range(1_000):
+            who = peer(f"a{number}", address=f"10.1.{number // 250}.{number % 250}")
+            self.come(who)
+            self.hear(who, 1, 1)
+            for answer in self.client.answers:
+                if not answer.called:
+                    answer.errback(Unreachable("a", "refused"))
+            self.clock.advance(0.01)
+        self.assertLessEqual(len(self.client.asked), 128 + 10 + 16)
+
+    def test_a_peer_heard_somewhere_else_is_looked_for_where_it_was(self) -> None:
+        a = peer("a")
+        self.known(a, 5, change(1))
+        self.tell(Doubted(a))
+        self.presence.missed.add("a")
+        self.clock.advance(ALL_WAYS)
+        self.clock.advance(0)
+        self.assertEqual(self.client.asked[-1], (a.address, 5))
+        self.presence.elsewhere["a"] = "10.0.9.9"
+        self.client.answers[-1].errback(Unreachable("a", "no route"))
+        self.clock.advance(0)
+        self.assertEqual(self.presence.silent, [(a.address, a.port)])
+        self.assertEqual(self.client.asked[-1], ("10.0.9.9", 5))
+
+    def test_one_that_is_heard_there_as_well_is_not(self) -> None:
+        a = peer("a")
+        self.known(a, 5, change(1))
+        self.tell(Doubted(a))
+        self.clock.advance(ALL_WAYS)
+        self.clock.advance(0)
+        self.assertEqual(len(self.client.asked), 1)
+
+    def test_one_that_could_not_be_connected_to_is_asked_at_its_next_address(self) -> None:
+        a = peer("a")
+        self.known(a, 5, change(1))
+        self.standing.failed("a", 0.0)
+        self.presence.elsewhere["a"] = "10.0.9.9"
+        self.neighbourhood.unreachable("a", a.address)
+        found = self.neighbourhood.holding(change(1).file_name, change(1).content)
+        self.assertEqual([one.address for one in found], ["10.0.9.9"])
+        self.assertFalse(self.standing.demoted("a", 0.0))
+
+    def test_one_that_has_no_other_stays_where_it_is(self) -> None:
+        a = peer("a")
+        self.known(a, 5, change(1))
+        self.standing.failed("a", 0.0)
+        self.neighbourhood.unreachable("a", a.address)
+        self.assertTrue(self.standing.demoted("a", 0.0))
+
+    def test_another_machine_with_this_nodes_id_is_believed_once_it_answers_so(self) -> None:
+        told: list[str] = []
+        self.neighbourhood.namesake = lambda address, said: told.append(f"{address} {said.epoch}")
+        other = Announcement(Kind.BEAT, "0" * 16, "b" * 8, 1, "twin", 19432, "arch", (), 30.0, 7, 7)
+        for epoch in ("c" * 8, "b" * 8):
+            self.tell(Namesake("10.0.0.5", other))
+            self.clock.advance(20)
+            self.client.answer(7, whole=False, epoch=epoch)
+        self.assertEqual(told, ["10.0.0.5 " + "b" * 8])

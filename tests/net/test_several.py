@@ -12,10 +12,11 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.core.extents import Extents
+from flocon.core.patience import PEERS, Pace
 from flocon.core.sources import Origin, Source
 from flocon.errors import Broken, SourceError, Stalled, StoreError, Unreachable
 from flocon.net.fetch import Attempt, Enough, Head, Limits
-from flocon.net.several import LOOK_AFTER, MOST_SOURCES, Several
+from flocon.net.several import LOOK_AFTER, MOST_SOURCES, SILENCE, Plan, Several
 
 MB = 1 << 20
 TICK = 0.01
@@ -30,6 +31,10 @@ class Peer:
     failure: Exception | None = None
     sent: int = 0
     asked: int = 0
+    origin: Origin = Origin.PEER
+    relayed: bool = False
+    #: Seconds before it says anything at all.
+    silent: float = 0.0
 
 
 @dataclass
@@ -41,6 +46,8 @@ class Fetch:
     end: int
     sink: Any
     done: Deferred[None]
+    since: float
+    begun: bool = False
 
 
 class FakeReceiver:
@@ -52,9 +59,17 @@ class FakeReceiver:
         self.failures: list[tuple[str, SourceError]] = []
         self.refuse: Exception | None = None
         self.heads: list[str] = []
+        self.slow_ones: list[str] = []
+        self.size = 0
         self._clock = clock
         self._peers = peers
         self._link = link
+
+    def begins_at(self) -> int:
+        return self.extents.reach(0)
+
+    def slow(self, attempt: Attempt) -> None:
+        self.slow_ones.append(attempt.source.key)
 
     def begin(self, attempt: Attempt, head: Head) -> None:
         self.heads.append(attempt.source.key)
@@ -64,11 +79,12 @@ class FakeReceiver:
             raise self.refuse
         self.extents.add(position, position + len(data))
 
-    def fetch(self, attempt: Attempt, start: int, end: int, sink: Any) -> Deferred[None]:
-        fetch = Fetch(attempt, start, end, sink, Deferred(lambda _: self.fetches.remove(fetch)))
+    def fetch(self, attempt: Attempt, start: int, end: int | None, sink: Any) -> Deferred[None]:
+        end = self.size if end is None else end
+        done: Deferred[None] = Deferred(lambda _: self.fetches.remove(fetch))
+        fetch = Fetch(attempt, start, end, sink, done, self._clock.seconds())
         self.fetches.append(fetch)
         self._peers[attempt.source.key].asked += 1
-        sink.begin(Head(206, start, None, None, None))
         return fetch.done
 
     def failed(self, attempt: Attempt, failure: SourceError) -> None:
@@ -78,8 +94,12 @@ class FakeReceiver:
         """Let every fetch send what it can in one tick."""
         share = self._link / max(1, len(self.fetches))
         for fetch in list(self.fetches):
-            if fetch in self.fetches:
-                self._send(fetch, self._peers[fetch.attempt.source.key], share)
+            peer = self._peers[fetch.attempt.source.key]
+            if fetch in self.fetches and self._clock.seconds() - fetch.since >= peer.silent:
+                if not fetch.begun:
+                    fetch.begun = True
+                    fetch.sink.begin(Head(206, fetch.position, None, None, None))
+                self._send(fetch, peer, share)
 
     def _send(self, fetch: Fetch, peer: Peer, share: float) -> None:
         count = int(min(peer.rate, share) * TICK)
@@ -109,20 +129,33 @@ class FakeReceiver:
 
 class SeveralTestCase(SynchronousTestCase):
     def begin(
-        self, size: int, peers: dict[str, Peer], *, link: float = float("inf")
+        self,
+        size: int,
+        peers: dict[str, Peer],
+        *,
+        link: float = float("inf"),
+        known: bool = True,
+        pace: Pace | None = None,
     ) -> Deferred[None]:
         self.size = size
         self.clock = Clock()
         self.peers = peers
         self.receiver = FakeReceiver(self.clock, peers, link)
-        first, *self.others = [
-            Attempt(Source(Origin.PEER, key, key, f"http://{key}/x"), Limits(1, 1)) for key in peers
+        self.receiver.size = size
+        self.attempts = [
+            Attempt(
+                Source(peer.origin, key, key, f"http://{key}/x", relayed=peer.relayed), Limits(1, 1)
+            )
+            for key, peer in peers.items()
         ]
-        self.running = Several(self.clock, self.receiver, size, first, self.more).run()
+        plan = Plan(size if known else None, pace or Pace(), 1.0)
+        self.several = Several(self.clock, self.receiver, plan, self.more)
+        self.running = self.several.run()
         return self.running
 
     def more(self, active: list[Attempt]) -> Attempt | None:
-        return self.others.pop(0) if self.others else None
+        busy = [one.source.key for one in active] + [key for key, _ in self.receiver.failures]
+        return next((one for one in self.attempts if one.source.key not in busy), None)
 
     def go(self, seconds: float) -> float:
         """Let up to so many seconds pass, until it ends; return how many it took."""
@@ -237,12 +270,19 @@ class Failing(SeveralTestCase):
 
     def test_one_that_fails_at_once_leaves_nothing(self) -> None:
         class Refusing(FakeReceiver):
-            def fetch(self, attempt: Attempt, start: int, end: int, sink: Any) -> Deferred[None]:
+            def fetch(
+                self, attempt: Attempt, start: int, end: int | None, sink: Any
+            ) -> Deferred[None]:
                 raise Unreachable("a", "x")
 
         clock = Clock()
-        attempt = Attempt(Source(Origin.PEER, "a", "a", "http://a/x"), Limits(1, 1))
-        running = Several(clock, Refusing(clock, {}), MB, attempt, lambda _: None).run()
+        attempts = [Attempt(Source(Origin.PEER, "a", "a", "http://a/x"), Limits(1, 1))]
+        running = Several(
+            clock,
+            Refusing(clock, {}),
+            Plan(MB, Pace(), 1.0),
+            lambda _: attempts.pop() if attempts else None,
+        ).run()
         self.failureResultOf(running, Unreachable)
         self.assertEqual(clock.getDelayedCalls(), [])
 
@@ -280,6 +320,134 @@ class Leaving(SeveralTestCase):
         self.go(10)
         self.assertWhole()
         self.assertEqual(self.receiver.failures, [])
+
+
+def mirror(rate: float, **more: Any) -> Peer:
+    return Peer(rate, origin=Origin.MIRROR, **more)
+
+
+class Helping(SeveralTestCase):
+    """Whoever is slow gets company, and loses its parts."""
+
+    def test_beside_a_quick_holder_no_mirror_is_asked(self) -> None:
+        self.begin(64 * MB, {"a": Peer(20 * MB), "m": mirror(20 * MB)})
+        self.go(10)
+        self.assertWhole()
+        self.assertEqual(self.asked(), ["a"])
+
+    def test_a_mirror_helps_out_a_holder_that_drips(self) -> None:
+        self.begin(4 * MB, {"a": Peer(3_700), "m": mirror(20 * MB)})
+        self.assertLess(self.go(20), 1.8)
+        self.assertWhole()
+        self.assertEqual(self.receiver.slow_ones, ["a"])
+
+    def test_however_many_are_silent_a_mirror_helps_before_peers_time_is_over(self) -> None:
+        def more(active: list[Attempt]) -> Attempt | None:
+            mirrors_first = self.clock.seconds() >= PEERS
+            order = sorted(
+                self.attempts, key=lambda one: mirrors_first and one.source.origin is Origin.PEER
+            )
+            busy = [one.source.key for one in active]
+            return next((one for one in order if one.source.key not in busy), None)
+
+        self.patch(self, "more", more)
+        silent = {f"p{at}": Peer(0, silent=99.0) for at in range(16)}
+        self.begin(4 * MB, {**silent, "m": mirror(20 * MB)})
+        self.assertLess(self.go(20), PEERS + 0.6)
+        self.assertWhole()
+
+    def test_a_holder_helps_out_another_before_a_mirror_does(self) -> None:
+        self.begin(4 * MB, {"a": Peer(3_700), "b": Peer(20 * MB), "m": mirror(20 * MB)})
+        self.assertLess(self.go(20), 1.8)
+        self.assertWhole()
+        self.assertEqual(self.asked(), ["a", "b"])
+
+    def test_one_that_turns_slow_at_the_end_is_helped_out(self) -> None:
+        self.begin(4 * MB, {"a": Peer(40 * MB, 4 * MB - 1), "m": mirror(20 * MB)})
+        self.assertLess(self.go(20), 2.0)
+        self.assertWhole()
+        self.assertLess(self.peers["m"].sent, MB)
+
+    def test_a_mirror_beside_a_busy_owner_takes_little_and_finds_out_for_all(self) -> None:
+        pace = Pace()
+        self.begin(4 * MB, {"o": Peer(60_000, relayed=True), "m": mirror(60_000)}, pace=pace)
+        self.go(60)
+        self.assertTrue(pace.is_known(self.clock.seconds()))
+        self.begin(4 * MB, {"o": Peer(60_000, relayed=True), "m": mirror(60_000)}, pace=pace)
+        self.go(20)
+        self.assertEqual(self.asked(), ["o"])
+        self.running.cancel()
+        self.failureResultOf(self.running, CancelledError)
+
+    def test_an_owner_that_drips_is_helped_out(self) -> None:
+        self.begin(4 * MB, {"o": Peer(850, relayed=True), "m": mirror(20 * MB)})
+        self.assertLess(self.go(20), 2.5)
+        self.assertWhole()
+
+    def test_the_last_one_is_left_running(self) -> None:
+        self.begin(MB, {"m": mirror(100_000, silent=6.0)})
+        self.assertLess(self.go(30), 6.0 + 10.6)
+        self.assertWhole()
+
+    def test_a_holder_that_is_known_of_later_helps_a_mirror_at_once(self) -> None:
+        self.begin(4 * MB, {"m": mirror(100_000)})
+        self.go(0.1)
+        self.peers["a"] = Peer(50 * MB)
+        self.attempts.insert(0, Attempt(Source(Origin.PEER, "a", "a", "http://a/x"), Limits(1, 1)))
+        self.several.wake()
+        self.assertLess(self.go(20), 0.5)
+        self.assertWhole()
+
+
+class Alone(SeveralTestCase):
+    """What is not known beforehand comes from one, and several may be asked which one."""
+
+    def assertArrived(self) -> None:
+        self.assertIsNone(self.successResultOf(self.running))
+        self.assertEqual(self.receiver.extents.missing(0, self.size), [])
+        self.assertNothingLeft()
+
+    def test_one_that_answers_soon_is_asked_alone(self) -> None:
+        self.begin(MB, {"m": mirror(MB / 2), "n": mirror(MB)}, known=False)
+        self.go(10)
+        self.assertArrived()
+        self.assertEqual(self.asked(), ["m"])
+
+    def test_the_next_is_asked_beside_a_silent_one_and_brings_it_all(self) -> None:
+        self.begin(MB, {"m": mirror(MB, silent=99.0), "n": mirror(MB)}, known=False)
+        self.assertLess(self.go(10), 2.2)
+        self.assertArrived()
+        self.assertEqual(self.receiver.heads, ["n"])
+
+    def test_a_silent_one_that_answers_first_after_all_brings_it(self) -> None:
+        slow = {"m": mirror(MB, silent=3.0), "n": mirror(MB, silent=9.0)}
+        self.begin(MB, slow, known=False)
+        self.assertLess(self.go(10), 4.2)
+        self.assertArrived()
+        self.assertEqual(self.receiver.heads, ["m"])
+
+    def test_one_that_falls_silent_is_replaced_by_who_goes_on(self) -> None:
+        self.begin(MB, {"m": mirror(MB, stops_after=10_000), "n": mirror(MB)}, known=False)
+        self.assertLess(self.go(10), SILENCE + 2)
+        self.assertArrived()
+        self.assertEqual(self.peers["n"].sent, MB - 10_000)
+
+    def test_one_that_fails_is_followed_by_the_next(self) -> None:
+        failing = mirror(MB, stops_after=1000, failure=Broken("m", "x"))
+        self.begin(MB, {"m": failing, "n": mirror(MB)}, known=False)
+        self.go(10)
+        self.assertArrived()
+
+    def test_a_slow_one_is_left_running(self) -> None:
+        self.begin(20_000, {"m": mirror(900), "n": mirror(MB)}, known=False)
+        self.go(30)
+        self.assertArrived()
+        self.assertEqual(self.asked(), ["m"])
+
+    def test_a_peer_that_drips_is_replaced(self) -> None:
+        self.begin(MB, {"a": Peer(3_700), "m": mirror(MB)}, known=False)
+        self.assertLess(self.go(30), 5.0)
+        self.assertArrived()
 
 
 peers = st.builds(

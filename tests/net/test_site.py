@@ -15,9 +15,9 @@ from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.resource import Resource
-from twisted.web.server import Request
+from twisted.web.server import NOT_DONE_YET, Request
 
-from flocon.net.site import IDLE_SECONDS, Site, host_of
+from flocon.net.site import IDLE_SECONDS, LARGEST_BODY, Site, host_of
 
 
 class Hello(Resource):
@@ -27,9 +27,9 @@ class Hello(Resource):
         super().__init__()
         self.requests: list[Request] = []
         self.rendering: Callable[[], None] = lambda: None
-        self.body = b"hello"
+        self.body: Any = b"hello"
 
-    def render(self, request: Request) -> bytes:
+    def render(self, request: Request) -> Any:
         self.requests.append(request)
         self.rendering()
         return self.body
@@ -48,7 +48,8 @@ class SiteTests(SynchronousTestCase):
         self.addCleanup(globalLogPublisher.removeObserver, observer)
 
     def connect(self, host: str = "10.0.0.1") -> StringTransport | None:
-        address = IPv4Address("TCP", host, 1234)
+        kind = IPv6Address if ":" in host else IPv4Address
+        address = kind("TCP", host, 1234)
         channel = self.site.buildProtocol(address)
         if channel is None:
             return None
@@ -71,8 +72,24 @@ class SiteTests(SynchronousTestCase):
         self.assertTrue(transport.value().endswith(b"\r\n\r\nhello"))
         self.assertEqual(self.lines, [])
 
+    def test_a_small_body_is_read_over_and_the_request_answered(self) -> None:
+        bodies: list[bytes] = []
+        requests: list[Any] = self.hello.requests
+        self.hello.rendering = lambda: bodies.append(requests[-1].content.read())
+        transport = self.connected()
+        head = b"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % LARGEST_BODY
+        transport.channel.dataReceived(head + bytes(LARGEST_BODY - 1))
+        self.assertEqual(self.hello.requests, [])
+        transport.channel.dataReceived(b"x" + b"GET /y HTTP/1.1\r\nHost: h\r\n\r\n")
+        self.clock.pump([0] * 3)
+        self.assertEqual([one.path for one in self.hello.requests], [b"/x", b"/y"])
+        self.assertEqual(bodies, [b"", b""])
+        self.assertFalse(transport.disconnecting or transport.disconnected)
+        self.close(transport)
+
     def test_a_request_with_a_body_is_cut_off_and_counted(self) -> None:
-        for head in (b"Content-Length: 1000000000", b"Transfer-Encoding: chunked"):
+        large = b"Content-Length: %d" % (LARGEST_BODY + 1)
+        for head in (large, b"Transfer-Encoding: chunked"):
             transport = self.connected()
             transport.channel.dataReceived(b"POST /x HTTP/1.1\r\nHost: h\r\n" + head + b"\r\n\r\n")
             self.assertTrue(transport.disconnecting or transport.disconnected)
@@ -90,6 +107,14 @@ class SiteTests(SynchronousTestCase):
         self.assertEqual(self.lines, [])
         self.close(transport)
 
+    def test_who_is_not_admitted_is_not_talked_to_and_counted(self) -> None:
+        site = Site(self.clock, self.hello, most_connections=5, admits="10.0.0.1".__eq__)
+        self.site = site
+        self.close(self.connected("10.0.0.1"))
+        self.assertIsNone(self.connect("10.0.1.1"))
+        self.assertIsNone(self.connect("8.8.8.8"))
+        self.assertEqual(site.counters, {"other network": 2})
+
     def test_more_connections_of_one_address_than_allowed_are_counted(self) -> None:
         self.connected()
         self.connected()
@@ -98,11 +123,68 @@ class SiteTests(SynchronousTestCase):
         self.assertEqual(self.site.counters["too many connections"], 1)
         self.assertEqual(self.lines, [])
 
-    def test_more_connections_in_all_than_allowed_are_counted(self) -> None:
+    def test_addresses_of_one_ipv6_network_have_a_bound_together(self) -> None:
+        self.site = Site(self.clock, self.hello, most_connections=5, most_per_network=3)
+        for at in range(3):
+            self.connected(f"2001:db8::{at}")
+        self.assertIsNone(self.connect("2001:db8::9"))
+        self.connected("2001:db8:0:1::1")
+        self.assertEqual(self.site.counters["too many connections"], 1)
+
+    def asking(self, host: str) -> Any:
+        """Return a connection whose request is being answered."""
+        self.hello.body = NOT_DONE_YET
+        transport = self.connected(host)
+        transport.channel.dataReceived(b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n")
+        return transport
+
+    def test_more_that_ask_than_allowed_in_all_are_counted(self) -> None:
         for at in range(5):
-            self.connected(f"10.0.0.{at}")
+            self.asking(f"10.0.0.{at}")
         self.assertIsNone(self.connect("10.0.1.1"))
         self.assertEqual(self.site.counters["too many connections"], 1)
+
+    def test_who_asks_nothing_makes_room_the_oldest_first(self) -> None:
+        busy = self.asking("10.0.0.1")
+        silent = self.connected("10.0.0.2")
+        half = self.connected("10.0.0.3")
+        half.channel.dataReceived(b"GET /x HTTP/1.1\r\n")
+        busy_too = [self.asking(f"10.0.0.{at}") for at in (4, 5)]
+        self.connected("10.0.0.6")
+        self.assertTrue(silent.disconnecting)
+        self.connected("10.0.0.7")
+        self.assertTrue(half.disconnecting)
+        self.assertFalse(any(one.disconnecting for one in (busy, *busy_too)))
+        self.close(silent)
+        self.asking("10.0.0.6")
+        self.assertEqual(self.site.counters, {"made room": 3})
+
+    def test_one_local_user_leaves_room_for_the_others(self) -> None:
+        users = iter([1000, 1000, 0, 1000, 0, None, None])
+        self.site = Site(
+            self.clock,
+            self.hello,
+            most_connections=9,
+            most_per_user=2,
+            user_of=lambda *_: next(users),
+        )
+        for _ in range(3):
+            self.asking("127.0.0.1")
+        refused = self.connected("127.0.0.1")
+        self.assertTrue(refused.disconnected)
+        self.close(refused)
+        for _ in range(3):
+            self.assertFalse(self.asking("127.0.0.1").disconnected)
+        self.assertEqual(self.site.counters, {"too many connections": 1})
+
+    def test_of_one_user_with_too_many_who_asks_nothing_makes_room(self) -> None:
+        self.site = Site(
+            self.clock, self.hello, most_connections=9, most_per_user=2, user_of=lambda *_: 1000
+        )
+        first, second, third = (self.connected("127.0.0.1") for _ in range(3))
+        self.assertEqual(
+            [one.disconnecting for one in (first, second, third)], [True, False, False]
+        )
 
     def test_a_closed_connection_makes_room(self) -> None:
         transports = [self.connected(), self.connected()]
@@ -116,7 +198,8 @@ class SiteTests(SynchronousTestCase):
         self.connected("10.0.0.1")
         self.connected("10.0.0.1")
         self.assertIsNone(self.connect("10.0.0.1"))
-        self.assertEqual(set(self.site._connections), {"10.0.0.1"})
+        self.assertEqual(set(self.site._crowd._addresses), {"10.0.0.1"})
+        self.assertEqual(len(self.site._channels), 2)
 
     def test_an_idle_connection_is_cut_and_counted(self) -> None:
         for sent in (b"", b"GET /x HT", b"GET /x HTTP/1.1\r\nHost: h\r\n"):

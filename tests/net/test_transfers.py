@@ -17,13 +17,21 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.core.inventory import Content
-from flocon.core.release import MIRROR_HOLD, PEER_HOLD, TRICKLE_PERIOD, TRICKLE_STEP
+from flocon.core.release import (
+    KEEP_PATIENT_AFTER,
+    LAST_RESORT,
+    LONGEST_HOLD,
+    MIRROR_HOLD,
+    RESERVE,
+    TRICKLE_PERIOD,
+    TRICKLE_STEP,
+)
 from flocon.core.sources import Came, Origin, Source
 from flocon.errors import Broken, Contradicted, Refused, StoreError, Unreachable
 from flocon.net import descriptors, transfers
 from flocon.net import transfer as module
 from flocon.net.fetch import Attempt, Limits
-from flocon.net.transfer import GRACE, Reader, Subject, Transfer
+from flocon.net.transfer import GRACE, PREFIX, Reader, Subject, Transfer
 from flocon.net.transfers import Transfers
 from tests.net.fakes import FakeAgent, FakeResponse, FakeTools, Memory, Request
 
@@ -141,7 +149,7 @@ class FromOne(TransferTestCase):
         client = Client(transfer)
         response = self.asked(PEER_A).head(len(DATA))
         response.send(DATA[:-1])
-        self.clock.advance(PEER_HOLD - 0.1)
+        self.clock.advance(LAST_RESORT - 0.1)
         self.assertEqual((client.data, client.begun), (b"", False))
         response.send(DATA[-1:])
         response.end()
@@ -151,7 +159,7 @@ class FromOne(TransferTestCase):
         transfer = self.transfer(PEER_A)
         client = Client(transfer)
         self.asked(PEER_A).head(len(DATA)).send(DATA[:-1])
-        self.clock.advance(PEER_HOLD)
+        self.clock.advance(LAST_RESORT)
         self.assertEqual(client.data, DATA[:TRICKLE_STEP])
         self.clock.advance(TRICKLE_PERIOD)
         self.assertEqual(client.data, DATA[: 2 * TRICKLE_STEP])
@@ -160,20 +168,20 @@ class FromOne(TransferTestCase):
         transfer = self.transfer(PEER_A)
         client = Client(transfer, start=10_000)
         self.asked(PEER_A).head(len(DATA)).send(DATA[:-1])
-        self.clock.advance(PEER_HOLD)
+        self.clock.advance(LAST_RESORT)
         self.assertEqual(client.data, DATA[10_000 : 10_000 + TRICKLE_STEP])
 
-    def test_a_mirrors_file_goes_on_as_it_comes_after_a_moment_but_for_its_tail(self) -> None:
+    def test_a_mirrors_file_goes_on_as_it_comes_after_a_moment_but_for_a_reserve(self) -> None:
         transfer = self.transfer(MIRROR_A)
         client = Client(transfer)
         response = self.asked(MIRROR_A).head(len(DATA))
-        response.send(DATA[:1000])
+        response.send(DATA[: RESERVE + 1000])
         self.clock.advance(MIRROR_HOLD - 0.1)
         self.assertEqual(client.data, b"")
         self.clock.advance(0.1)
         self.assertEqual(client.data, DATA[:1000])
-        response.send(DATA[1000:])
-        self.assertEqual(client.data, DATA[:-1])
+        response.send(DATA[RESERVE + 1000 :])
+        self.assertEqual(client.data, DATA[:-RESERVE])
         response.end()
         self.assertEqual(client.data, DATA)
 
@@ -213,7 +221,7 @@ class FromOne(TransferTestCase):
         transfer = self.transfer(PEER_A)
         client = Client(transfer)
         self.asked(PEER_A).answer(200).send(DATA[:1000])
-        self.clock.advance(PEER_HOLD)
+        self.clock.advance(LAST_RESORT)
         self.assertEqual(transfer.size, len(DATA))
         self.assertEqual(client.data, DATA[:TRICKLE_STEP])
 
@@ -444,7 +452,7 @@ class Contradictions(TransferTestCase):
         client = Client(transfer)
         response = self.asked(PEER_A).head(len(DATA))
         response.send(wrong[:-1])
-        self.clock.advance(PEER_HOLD)
+        self.clock.advance(LAST_RESORT)
         self.assertEqual(client.data, wrong[:TRICKLE_STEP])
         response.send(wrong[-1:])
         response.end()
@@ -487,11 +495,12 @@ class Contradictions(TransferTestCase):
         transfer = self.transfer(MIRROR_A, MIRROR_B)
         client = Client(transfer)
         response = self.asked(MIRROR_A).head(len(DATA))
-        wrong = DATA[:500] + b"\xff" + DATA[501:]
-        response.send(wrong[:400])
+        wrong = DATA[:5000] + b"\xff" + DATA[5001:]
+        response.send(wrong[:4500])
         self.clock.advance(MIRROR_HOLD)
+        self.assertEqual(client.data, DATA[: 4500 - RESERVE])
         client.paused = True
-        response.send(wrong[400:])
+        response.send(wrong[4500:])
         response.end()
         self.asked(MIRROR_B).whole(DATA)
         client.resume()
@@ -510,6 +519,104 @@ class Contradictions(TransferTestCase):
         response.end()
         self.asked(MIRROR_B).whole(DATA)
         self.assertEqual([client.aborted for client in clients], [True, True])
+
+
+class KeptPatient(TransferTestCase):
+    """While peers bring a file, only a mirror's bytes go to pacman."""
+
+    def slow(self, first: bytes, *mirrors: Source) -> tuple[Transfer, Client]:
+        """Return a transfer whose peer sent ``first`` and then nothing for a while."""
+        subject = Subject(NAME, content(DATA))
+        transfer = Transfer(
+            self.tools, subject, self.chooser(PEER_A, PEER_B), lambda: list(mirrors)
+        )
+        self.addCleanup(transfer.cancel)
+        transfer.start()
+        client = Client(transfer)
+        self.asked(PEER_A).head(len(DATA)).send(first)
+        self.clock.advance(KEEP_PATIENT_AFTER)
+        return transfer, client
+
+    def test_a_mirror_is_asked_for_a_few_bytes_and_they_trickle(self) -> None:
+        transfer, client = self.slow(DATA[:-1], MIRROR_A)
+        request = self.asked(MIRROR_A)
+        self.assertEqual(request.header("Range"), f"bytes=0-{PREFIX - 1}")
+        place = f"bytes 0-{PREFIX - 1}/{len(DATA)}"
+        response = request.answer(206, Content_Range=place, Content_Length=str(PREFIX))
+        response.send(DATA[:PREFIX])
+        self.assertEqual(client.data, b"")
+        self.clock.advance(LONGEST_HOLD - KEEP_PATIENT_AFTER)
+        self.assertEqual(client.data, DATA[:TRICKLE_STEP])
+        self.clock.advance(TRICKLE_PERIOD)
+        self.assertEqual(client.data, DATA[: 2 * TRICKLE_STEP])
+        self.assertEqual(self.tools.took_from, [("m", PREFIX)])
+        self.assertOver(self.cancelled(transfer), client)
+
+    def cancelled(self, transfer: Transfer) -> Transfer:
+        transfer.cancel()
+        return transfer
+
+    def test_a_peer_that_differs_is_not_waited_for(self) -> None:
+        transfer, client = self.slow(b"\xff" + DATA[1:-1], MIRROR_A)
+        self.asked(MIRROR_A).answer(200, Content_Length=str(len(DATA))).send(DATA[:PREFIX])
+        self.assertNotIn("a", transfer._asking)
+        self.asked(PEER_B).whole(DATA)
+        self.assertEqual((client.data, client.aborted), (DATA, False))
+        self.assertEqual(self.tools.blamed, [(NAME, ["a"])])
+        self.assertOver(transfer, client)
+
+    def test_the_next_mirror_is_asked_beside_a_silent_one(self) -> None:
+        _, client = self.slow(DATA[:-1], MIRROR_A, MIRROR_B)
+        self.clock.advance(module.PREFIX_STAGGER)
+        self.asked(MIRROR_B).answer(200, Content_Length=str(len(DATA))).send(DATA[:PREFIX])
+        self.clock.advance(LONGEST_HOLD)
+        self.assertTrue(client.data)
+        self.assertEqual(client.data, DATA[: len(client.data)])
+
+    def test_where_no_mirror_answers_a_peers_bytes_are_the_last_resort(self) -> None:
+        _, client = self.slow(DATA[:-1], MIRROR_A)
+        self.clock.advance(LAST_RESORT - KEEP_PATIENT_AFTER - 0.1)
+        self.assertEqual(client.data, b"")
+        self.clock.advance(0.1)
+        self.assertEqual(client.data, DATA[:TRICKLE_STEP])
+
+    def test_one_that_resumes_is_kept_patient_from_where_it_stands(self) -> None:
+        subject = Subject(NAME, content(DATA))
+        transfer = Transfer(self.tools, subject, self.chooser(PEER_A), lambda: [MIRROR_A])
+        self.addCleanup(transfer.cancel)
+        transfer.start()
+        reader = Reader(transfer, 0)
+        reader.move(10_000)
+        self.asked(PEER_A).head(len(DATA)).send(DATA[:-1])
+        self.clock.advance(KEEP_PATIENT_AFTER)
+        self.assertEqual(self.asked(MIRROR_A).header("Range"), f"bytes=10000-{10_000 + PREFIX - 1}")
+        reader.close()
+
+
+class Widened(TransferTestCase):
+    """What was begun on narrower terms comes from all whom a new follower may ask."""
+
+    def test_a_holder_that_the_follower_knows_of_is_asked_at_once(self) -> None:
+        transfer = self.transfer(MIRROR_A)
+        self.asked(MIRROR_A).head(len(DATA))
+
+        def choose(tried: Sequence[Attempt]) -> Attempt | None:
+            asked = [attempt.source for attempt in tried]
+            left = [one for one in (PEER_A, MIRROR_A) if one not in asked]
+            return Attempt(left[0], LIMITS) if left else None
+
+        transfer.widen(choose, lambda: [MIRROR_A])
+        client = Client(transfer)
+        self.asked(PEER_A).whole(DATA)
+        self.assertEqual(client.data, DATA)
+
+    def test_it_does_not_fail_with_its_mirror(self) -> None:
+        transfer = self.transfer(MIRROR_A)
+        transfer.widen(self.chooser(MIRROR_A, PEER_A), lambda: [MIRROR_A])
+        client = Client(transfer)
+        self.asked(MIRROR_A).fail(error.ConnectionRefusedError())
+        self.asked(PEER_A).whole(DATA)
+        self.assertEqual(client.data, DATA)
 
 
 class LookedThrough(TransferTestCase):
@@ -533,7 +640,7 @@ class LookedThrough(TransferTestCase):
         client = Client(transfer)
         response = self.asked(PEER_A).head(len(DATA), Last_Modified="v1")
         response.send(DATA[:-1])
-        self.clock.advance(PEER_HOLD - 0.1)
+        self.clock.advance(LAST_RESORT - 0.1)
         self.assertEqual(client.data, b"")
         response.send(DATA[-1:])
         response.end()
@@ -543,7 +650,7 @@ class LookedThrough(TransferTestCase):
     def test_a_slow_one_trickles(self) -> None:
         client = Client(self.database(PEER_A))
         self.asked(PEER_A).head(len(DATA), Last_Modified="v1").send(DATA[:-1])
-        self.clock.advance(PEER_HOLD)
+        self.clock.advance(LAST_RESORT)
         self.assertEqual(client.data, DATA[:TRICKLE_STEP])
 
     def test_a_bad_one_is_replaced_unseen_and_its_peer_blamed(self) -> None:
@@ -560,7 +667,7 @@ class LookedThrough(TransferTestCase):
         client = Client(transfer)
         response = self.asked(PEER_A).head(len(DATA), Last_Modified="v9")
         response.send(bytes(len(DATA) - 1))
-        self.clock.advance(PEER_HOLD)
+        self.clock.advance(LAST_RESORT)
         self.assertEqual(client.data, bytes(TRICKLE_STEP))
         response.send(b"x")
         response.end()
@@ -780,7 +887,7 @@ class Disks(TransferTestCase):
             self.assertOver(transfer, client)
 
     def test_a_file_that_cannot_be_made_ends_it_with_a_clear_error(self) -> None:
-        def incoming(_: int | None) -> Memory:
+        def incoming(*_: object) -> Memory:
             raise StoreError("/store", os.strerror(errno.ENOSPC))
 
         self.patch(self.tools, "incoming", incoming)
@@ -788,6 +895,53 @@ class Disks(TransferTestCase):
         response = self.asked(MIRROR_A).head(len(DATA))
         self.assertTrue(response.left)
         self.failureResultOf(transfer.finished.wait(), StoreError)
+
+
+class Rooms(TransferTestCase):
+    """For whom a transfer takes room, and how it gives that back."""
+
+    def test_what_pacman_asked_for_is_its_own(self) -> None:
+        transfer = self.transfer(MIRROR_A)
+        self.assertTrue(transfer.own)
+
+    def test_what_a_peer_asked_for_is_a_strangers_until_pacman_follows(self) -> None:
+        transfer = self.transfer(MIRROR_A)
+        transfer.begun_by = "10.0.0.9"
+        Client(transfer, verifies=True)
+        self.assertFalse(transfer.own)
+        own = Client(transfer)
+        self.assertTrue(transfer.own)
+        own.reader.close()
+        self.assertFalse(transfer.own)
+
+    def test_what_only_a_peer_still_reads_is_a_strangers(self) -> None:
+        transfer = self.transfer(MIRROR_A)
+        own, peer = Client(transfer), Client(transfer, verifies=True)
+        self.asked(MIRROR_A).whole(DATA)
+        own.reader.close()
+        self.assertTrue(transfer.finished.known)
+        self.assertFalse(transfer.own)
+        peer.reader.close()
+
+    def test_cut_on_its_way_it_ends_and_gives_its_file_back(self) -> None:
+        transfer = self.transfer(MIRROR_A)
+        transfer.begun_by = "10.0.0.9"
+        client = Client(transfer, verifies=True)
+        response = self.asked(MIRROR_A).head(len(DATA))
+        response.send(DATA[:1_000])
+        transfer.cut()
+        self.assertTrue(response.left)
+        self.assertTrue(client.aborted)
+        client.reader.close()
+        self.assertOver(transfer, client)
+
+    def test_cut_when_it_is_whole_it_lets_go_of_who_still_reads(self) -> None:
+        transfer = self.transfer(MIRROR_A)
+        client = Client(transfer, verifies=True)
+        self.asked(MIRROR_A).whole(DATA)
+        transfer.cut()
+        self.assertTrue(client.aborted)
+        self.assertTrue(transfer.verified)
 
 
 class Ends(TransferTestCase):
@@ -818,8 +972,9 @@ class Ends(TransferTestCase):
         transfer = self.transfer(MIRROR_A)
         client = Client(transfer)
         response = self.asked(MIRROR_A).head(len(DATA))
-        response.send(DATA[:1000])
+        response.send(DATA[: RESERVE + 1000])
         self.clock.advance(MIRROR_HOLD)
+        self.assertEqual(len(client.data), 1000)
         response.break_off()
         self.assertTrue(client.aborted)
         self.assertOver(transfer, client)

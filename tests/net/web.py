@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,10 +32,9 @@ class Answer:
 class Exchange:
     """A connection with one request on it."""
 
-    def __init__(self, site: Site, client: str, data: bytes) -> None:
-        kind = IPv6Address if ":" in client else IPv4Address
-        self._address = kind("TCP", client, 40_000)
-        self.transport = StringTransport(peerAddress=self._address)
+    def __init__(self, site: Site, client: str, data: bytes, server: str) -> None:
+        self._address = _address(client)
+        self.transport = StringTransport(_address(server), self._address)
         self._channel: Any = site.buildProtocol(self._address)
         self._channel.makeConnection(self.transport)
         self._channel.dataReceived(data)
@@ -63,12 +63,23 @@ class Exchange:
         self._channel.connectionLost(Failure(ConnectionLost()))
 
 
-class Browser:
-    """Asks one resource from one address."""
+def _address(host: str) -> IPv4Address | IPv6Address:
+    return (IPv6Address if ":" in host else IPv4Address)("TCP", host, 40_000)
 
-    def __init__(self, reactor: Any, resource: Resource, client: str = "127.0.0.1") -> None:
+
+class Browser:
+    """Asks one resource from one address, at one of its machine's."""
+
+    def __init__(
+        self,
+        reactor: Any,
+        resource: Resource,
+        client: str = "127.0.0.1",
+        server: str = "127.0.0.1",
+    ) -> None:
         self.site = Site(reactor, resource, most_connections=1_000)
         self.client = client
+        self.server = server
         self._open: list[Exchange] = []
 
     def ask(
@@ -80,7 +91,7 @@ class Browser:
             fields["Host"] = host
         lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         data = method.encode() + b" " + raw + b" HTTP/1.1\r\n" + lines.encode() + b"\r\n"
-        self._open.append(Exchange(self.site, self.client, data))
+        self._open.append(Exchange(self.site, self.client, data, self.server))
         return self._open[-1]
 
     def get(self, path: str | bytes, **headers: str) -> Answer:
@@ -102,6 +113,11 @@ class OpenedBytes:
         self.size = len(data)
         self.modified = modified
         self.closed = 0
+        #: What cuts it off, where it is sent to a stranger.
+        self.cut: Callable[[], None] | None = None
+
+    def lend(self, cut: Callable[[], None]) -> None:
+        self.cut = cut
 
     def fileno(self) -> int:
         assert not self.closed

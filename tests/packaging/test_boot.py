@@ -47,14 +47,17 @@ mount -t tmpfs tmpfs tmp
 mount --bind "$TOP/shared" shared
 ip link set lo up
 
+IFS='
+'
 for prefix in $PREFIXES; do
   # A checkout or its python may lie in root's home.
   [ -e ".$prefix" ] || { mkdir -p ".$prefix"; mount --bind "$prefix" ".$prefix"; }
   path=".$prefix"
   while [ "$path" != . ]; do chmod a+x "$path"; path=${path%/*}; done
 done
+unset IFS
 for name in python twistd; do rm -f usr/bin/$name; done
-printf '#!/bin/sh\\nPYTHONPATH=/%s exec %s -P "$@"\\n' "$SITE" "$PYTHON" >usr/bin/python
+printf '#!/bin/sh\\nPYTHONPATH=/%s exec "%s" -P "$@"\\n' "$SITE" "$PYTHON" >usr/bin/python
 printf '#!/bin/sh\\nexec python -c "%s" "$@"\\n' \\
   "from twisted.scripts.twistd import run; run()" >usr/bin/twistd
 chmod 755 usr/bin/python usr/bin/twistd
@@ -118,7 +121,7 @@ for i in 1 2 3 4 5 6 7 8 9 10; do
   sleep 0.2
 done
 echo "$status $(said ActiveState)" >reloaded
-mv /etc/flocon.toml /etc/flocon.toml.good
+cp /etc/flocon.toml /etc/flocon.toml.good
 echo 'nonsense = 1' >/etc/flocon.toml
 systemctl reload flocon
 for i in 1 2 3 4 5 6 7 8 9 10; do
@@ -126,7 +129,7 @@ for i in 1 2 3 4 5 6 7 8 9 10; do
   grep -q nonsense warnings && break
   sleep 0.2
 done
-mv /etc/flocon.toml.good /etc/flocon.toml
+cp /etc/flocon.toml.good /etc/flocon.toml
 before=$(said MainPID)
 systemctl restart flocon
 echo "$? $(said ActiveState) $([ "$(said MainPID)" != "$before" ] && echo anew)" >restarted
@@ -139,6 +142,44 @@ for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do
 done
 said Result >stalled
 systemctl stop flocon
+# While it is down, another user tries to answer in its place; then pacman asks.
+setpriv --reuid=65534 --regid=65534 --clear-groups python probe-ports.py >squatted
+python -c 'from urllib.request import urlopen
+print(urlopen("http://127.0.0.1:19433/check").read().decode())' >woken
+echo "$(said ActiveState) $(systemctl is-enabled flocon.socket)" >>woken
+systemctl stop flocon.socket flocon
+setpriv --reuid=65534 --regid=65534 --clear-groups python probe-ports.py >given-back
+# A node that cannot start keeps nobody waiting for as long as pacman waits.
+sed -i /RestartSec/d /etc/systemd/system/flocon.service.d/drop-in.conf
+systemctl daemon-reload
+echo 'nonsense = 1' >/etc/flocon.toml
+systemctl start flocon.socket
+python -c 'import time, urllib.request
+began = time.monotonic()
+try: urllib.request.urlopen("http://127.0.0.1:19433/check", timeout=30)
+except OSError: print(time.monotonic() - began)' >waited
+sleep 1
+setpriv --reuid=65534 --regid=65534 --clear-groups python probe-ports.py >given-up
+mv /etc/flocon.toml.good /etc/flocon.toml
+systemctl reset-failed flocon flocon.socket
+systemctl start flocon
+said ActiveState >mended
+systemctl stop flocon.socket flocon
+# Ports of one's own, in both places; only on a terminal is anything edited.
+echo 'loopback = ["tcp:19533:interface=127.0.0.1"]' >/etc/flocon.toml
+cat >own.conf <<'END'
+[Socket]
+ListenStream=
+ListenStream=127.0.0.1:19533
+END
+export SYSTEMD_EDITOR='cp /shared/own.conf'
+cat >edit <<'END'
+systemctl edit flocon.socket
+END
+script --quiet --return --command 'sh edit' /dev/null
+systemctl start flocon.socket
+python -c 'from urllib.request import urlopen
+print(urlopen("http://127.0.0.1:19533/check").read().decode())' >moved
 journalctl -u flocon >log
 journalctl --quiet --unit=flocon --output=json >journal
 """
@@ -236,6 +277,24 @@ print(json.dumps(results))
 """
 
 
+# Whether a port can be listened on, by name.
+_PORTS = """
+import errno, socket
+
+for address, port in (("127.0.0.1", 19433), ("::1", 19433), ("::", 19432), ("0.0.0.0", 19432)):
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family) as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        try:
+            one.bind((address, port))
+            one.listen()
+            print("free")
+        except OSError as error:
+            print(errno.errorcode[error.errno])
+"""
+
+
 def _signature(shared: Path) -> None:
     home = folder()
     home.chmod(0o700)
@@ -275,6 +334,7 @@ def boot() -> Path:
     files = {
         "probe.service": probe + home,
         "probe.py": _PROBE,
+        "probe-ports.py": _PORTS,
         "try.target": _TARGET,
         "try.service": _TRY,
         "script": _SCRIPT,
@@ -304,13 +364,22 @@ def boot() -> Path:
 
 
 def _prefixes() -> str:
-    return " ".join({sys.prefix, sys.base_prefix})
+    return "\n".join({sys.prefix, sys.base_prefix})
 
 
 class Booted(SynchronousTestCase):
     def setUp(self) -> None:
         need_package()
-        need("/lib/systemd/systemd", "unshare", "pivot_root", "gpg", "gpgv", "ip", root=True)
+        need(
+            "/lib/systemd/systemd",
+            "script",
+            "unshare",
+            "pivot_root",
+            "gpg",
+            "gpgv",
+            "ip",
+            root=True,
+        )
         self.shared = boot()
 
     def said(self, name: str) -> str:
@@ -369,6 +438,22 @@ class Running(Booted):
     def test_the_watchdog_is_content_with_it_and_ends_a_stalled_one(self) -> None:
         self.assertEqual(self.said("beaten"), "active 0")
         self.assertEqual(self.said("stalled"), "watchdog")
+
+    def test_no_other_user_can_have_its_ports_while_it_is_down(self) -> None:
+        self.assertEqual(self.said("squatted").split(), ["EADDRINUSE"] * 4)
+        self.assertEqual(self.said("given-back").split(), ["free"] * 4)
+
+    def test_who_asks_while_it_is_down_is_answered(self) -> None:
+        self.assertEqual(self.said("woken").split(), ["OK", "active", "enabled"])
+
+    def test_one_that_cannot_start_gives_up_before_pacman_does(self) -> None:
+        self.assertLess(float(self.said("waited")), 8)
+        self.assertEqual(self.said("given-up").split(), ["free"] * 4)
+        self.assertEqual(self.said("mended"), "active")
+
+    def test_the_ports_are_changed_in_both_places(self) -> None:
+        self.assertEqual(self.said("moved"), "OK")
+        self.assertNotIn("no setting names", self.said("log"))
 
     def test_the_journal_has_levels_and_fields(self) -> None:
         entries: list[dict[str, Any]] = [

@@ -6,14 +6,21 @@ import functools
 import os
 import re
 import shutil
+import signal
+import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from unittest import SkipTest
+from urllib.request import urlopen
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon import __version__
 from tests.lan.lan import unavailable
-from tests.packaging.workshop import PROJECT, folder, need, succeed
+from tests.needs import leave_out
+from tests.packaging.workshop import PROJECT, folder, need, run, succeed
 
 
 @functools.cache
@@ -33,20 +40,120 @@ def clone() -> Path:
 class Making(SynchronousTestCase):
     """The environment of these very tests stands for the one that make sets up."""
 
-    def make(self, *arguments: str) -> str:
+    def command(self, *arguments: str) -> list[str]:
         need("make")
-        done = [f"VENV={sys.prefix}"]
-        for name in ("installed", "installed-dev"):
-            done += ["--old-file", f"{sys.prefix}/{name}"]
         if not Path(sys.prefix, "bin", "python").exists():
             self.skipTest("this Python is not called python")
-        return succeed("make", "--directory", str(clone()), *done, *arguments)
+        # make has no way to say a name with a blank in it, and needs none for its own `.venv`.
+        venv = clone() / "venv"
+        if not venv.exists():
+            venv.symlink_to(sys.prefix)
+        done = ["VENV=venv"]
+        for name in ("installed", "installed-dev"):
+            done += ["--old-file", f"venv/{name}"]
+        return ["make", "--no-print-directory", "--directory", str(clone()), *done, *arguments]
+
+    def make(self, *arguments: str) -> str:
+        return succeed(*self.command(*arguments))
 
     def test_the_demo_proves_what_it_shows(self) -> None:
         if not unavailable():
             self.assertIn("The demo proved all of it", self.make("demo"))
         else:
             self.assertIn("-m tests.lan.demo", self.make("--dry-run", "demo"))
+
+    def test_the_nodes_stay_up_until_enter(self) -> None:
+        if unavailable():
+            raise SkipTest(unavailable())
+        with self.demo("KEEP=1") as process:
+            said = self.read_until(process, "Enter ends")
+            pages = re.findall(r"http://\S+/", said.partition("stay up")[2])
+            self.assertEqual(len(pages), 2, said)
+            for page in pages:
+                with urlopen(page, timeout=10) as answer:
+                    self.assertIn(b"<html", answer.read())
+            rest, _ = process.communicate("\n", timeout=60)
+        self.assertIn("The demo proved all of it", rest)
+        self.assertEqual(process.returncode, 0)
+
+    def test_an_interrupt_ends_the_demo_in_one_sentence(self) -> None:
+        if unavailable():
+            raise SkipTest(unavailable())
+        with self.demo() as process:
+            self.read_until(process, "2. Two nodes")
+            os.killpg(process.pid, signal.SIGINT)
+            rest, _ = process.communicate(timeout=60)
+        self.assertIn("\nStopped, and nothing left behind.\n", rest)
+        self.assertNotIn("Traceback", rest)
+        self.assertNotEqual(process.returncode, 0)
+
+    @contextmanager
+    def demo(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+        """Run the demo in a group of its own, as a terminal has it."""
+        process = subprocess.Popen(
+            self.command("demo", *arguments),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGTERM)
+                process.communicate()
+
+    def read_until(self, process: subprocess.Popen[str], words: str) -> str:
+        assert process.stdout is not None
+        said = ""
+        for line in process.stdout:
+            said += line
+            if words in line:
+                return said
+        raise AssertionError(said)
+
+    def test_a_python_that_is_not_there_is_called_that(self) -> None:
+        said = self.fails("PYTHON=no-such-python", "VENV=other")
+        self.assertIn("there is no program called no-such-python", said)
+
+    def test_a_python_that_is_too_old_is_called_that(self) -> None:
+        old = folder() / "old"
+        old.write_text("#!/bin/sh\nexit 1\n")
+        old.chmod(0o755)
+        self.assertIn("is older than", self.fails(f"PYTHON={old}", "VENV=other"))
+
+    def test_without_an_index_the_last_sentence_is_ours(self) -> None:
+        venv = clone() / "empty"
+        succeed(sys.executable, "-m", "venv", str(venv))
+        said = self.fails(f"VENV={venv.name}", "PYTHON=python3", PIP_NO_INDEX="1")
+        ours = [line for line in said.splitlines() if not line.startswith("make")][-1]
+        self.assertIn("pip could not install what flocon needs", ours)
+        self.assertFalse((venv / "installed").exists())
+
+    def fails(self, *arguments: str, **environment: str) -> str:
+        need("make", modules=("ensurepip",))
+        command = ["make", "--no-print-directory", "--directory", str(clone()), "demo"]
+        done = run(*command, *arguments, **environment)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertNotIn("Traceback", done.stdout)
+        return done.stdout
+
+    def test_twistd_of_the_environment_knows_flocon_wherever_it_is_started(self) -> None:
+        made = Path(sys.prefix, "installed-dev")
+        if not made.exists() or made.stat().st_mtime < (PROJECT / "Makefile").stat().st_mtime:
+            leave_out("this environment is not one that this Makefile made")
+        variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        done = subprocess.run(
+            [str(Path(sys.prefix, "bin", "twistd")), "-n", "flocon", "--help"],
+            cwd=folder(),
+            env=variables,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        self.assertIn("--pacman-conf", done.stdout, done.stderr)
 
     def test_the_tests_are_all_tests(self) -> None:
         # What runs this is `make test` itself.
@@ -63,7 +170,7 @@ class Installing(SynchronousTestCase):
         places |= {"PIP_NO_BUILD_ISOLATION": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
         line = "python -m venv ~/flocon && ~/flocon/bin/pip install ."
         self.assertIn(line, (PROJECT / "README.rst").read_text())
-        python = f'python() {{ {sys.executable} "$@"; }}; cd {clone()}; '
+        python = f'python() {{ "{sys.executable}" "$@"; }}; cd "{clone()}"; '
         succeed("sh", "-c", python + line, **places)
         programs = home / "flocon/bin"
         version = succeed(str(programs / "flocon"), "--version", **places)

@@ -66,11 +66,9 @@ RUN_BY: dict[str, Run] = {
     "python -m venv ~/flocon && ~/flocon/bin/pip install .": checkout(
         "Installing.test_pip_installs_a_node_and_a_command_into_an_environment"
     ),
-    # makepkg refuses root, and only root installs: -s and -i are what first use does after it.
+    # Only root installs: what makepkg asks of it is looked at here, and done in first use.
     "cd packaging && makepkg -si": Run(
-        f"{_PACKAGING}test_package.Installed.test_pacman_finds_its_files_as_it_packed_them",
-        "tests.packaging.workshop.package",
-        "packaging makepkg",
+        f"{_PACKAGING}test_package.Building.test_it_has_root_install_the_package"
     ),
     # The package, from an empty root on
     "pacman -U": first_use(_INSTALLS),
@@ -121,6 +119,11 @@ RUN_BY: dict[str, Run] = {
     "twistd flocon --debug": first_use(_OPTIONS),
     # Under systemd
     "systemctl enable --now flocon": boot("it_is_started_with_the_system"),
+    "systemctl stop flocon.socket flocon": boot(
+        "no_other_user_can_have_its_ports_while_it_is_down"
+    ),
+    "systemctl reset-failed flocon": boot("one_that_cannot_start_gives_up_before_pacman_does"),
+    "systemctl edit flocon.socket": boot("the_ports_are_changed_in_both_places"),
     "systemctl reload flocon": boot("a_reload_or_restart_ends_ready"),
     "systemctl restart flocon": boot("a_reload_or_restart_ends_ready"),
     "journalctl -u flocon": boot("the_journal_has_levels_and_fields"),

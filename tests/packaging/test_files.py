@@ -13,7 +13,15 @@ from xml.etree import ElementTree as ET
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.options import DEFAULT_CONFIG, LAN_PORT, SYSTEM_STORE, keys, load
+from flocon.options import (
+    DEFAULT_CONFIG,
+    DEFAULT_LAN,
+    DEFAULT_LOOPBACK,
+    LAN_PORT,
+    SYSTEM_STORE,
+    keys,
+    load,
+)
 from tests.packaging.workshop import PACKAGING, folder, need, succeed
 
 #: What `systemd-analyze security` may say at most, in tenths.
@@ -73,11 +81,22 @@ class Unit(SynchronousTestCase):
         text = (PACKAGING / unit.name).read_text().replace(old, new)
         # A test's machine has no twistd in /usr/bin, and systemd looks whether it is there.
         unit.write_text(text.replace("/usr/bin/twistd", shutil.which("true") or ""))
-        return succeed("systemd-analyze", "verify", "--man=no", str(unit))
+        shutil.copy(PACKAGING / "flocon.socket", unit.parent)
+        socket = unit.with_suffix(".socket")
+        return succeed("systemd-analyze", "verify", "--man=no", str(unit), str(socket))
 
     def test_systemd_understands_every_line(self) -> None:
         self.assertEqual(self.verify("", ""), "")
         self.assertIn("ProtectClocks", self.verify("ProtectClock=", "ProtectClocks="))
+
+    def test_the_sockets_are_those_that_the_node_listens_on(self) -> None:
+        text = (PACKAGING / "flocon.socket").read_text()
+        held = re.findall(r"^ListenStream=\[?([^]\n]*?)\]?:([0-9]+)$", text, re.MULTILINE)
+        wanted = []
+        for endpoint in (*DEFAULT_LOOPBACK, DEFAULT_LAN):
+            port, _, interface = endpoint.partition(":")[2].partition(":interface=")
+            wanted.append((interface.replace("\\", ""), port))
+        self.assertEqual(held, wanted)
 
     def test_it_is_hardened(self) -> None:
         succeed(

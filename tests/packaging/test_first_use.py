@@ -79,14 +79,17 @@ mount -t overlay -o lowerdir=/usr,upperdir=.made,workdir=.work overlay usr
 mount --rbind /dev dev
 mount -t proc proc proc
 mount --bind "$OUT" out
+IFS='
+'
 for prefix in $PREFIXES; do
   # A checkout's python may lie in root's home.
   [ -e ".$prefix" ] || { mkdir -p ".$prefix"; mount --bind "$prefix" ".$prefix"; }
   path=".$prefix"
   while [ "$path" != . ]; do chmod a+x "$path"; path=${path%/*}; done
 done
+unset IFS
 rm -f usr/bin/python usr/bin/twistd
-printf '#!/bin/sh\\nPYTHONPATH=/%s exec %s -P "$@"\\n' "$SITE" "$PYTHON" >usr/bin/python
+printf '#!/bin/sh\\nPYTHONPATH=/%s exec "%s" -P "$@"\\n' "$SITE" "$PYTHON" >usr/bin/python
 printf '#!/bin/sh\\nexec python -c "%s" "$@"\\n' \\
   "from twisted.scripts.twistd import run; run()" >usr/bin/twistd
 chmod 755 usr/bin/python usr/bin/twistd
@@ -267,7 +270,7 @@ class FirstUse(LanTestCase):
             "OUT": out,
             "CONF": self.second.pacman_conf(node=False),
             "KEYRING": self.lan.keyring,
-            "PREFIXES": " ".join(sorted({sys.prefix, sys.base_prefix})),
+            "PREFIXES": "\n".join(sorted({sys.prefix, sys.base_prefix})),
             "PYTHON": sys.executable,
             "SITE": SITE,
         }

@@ -13,7 +13,10 @@ from flocon import __version__
 from tests.packaging.workshop import (
     PACKAGING,
     SITE,
+    as_nobody,
+    built,
     built_from,
+    files_of,
     folder,
     need,
     need_package,
@@ -61,10 +64,12 @@ class Installed(SynchronousTestCase):
                 "usr/bin/flocon",
                 "usr/lib/firewalld/services/flocon.xml",
                 "usr/lib/systemd/system/flocon.service",
+                "usr/lib/systemd/system/flocon.socket",
                 "usr/lib/sysusers.d/flocon.conf",
                 "usr/share/bash-completion/completions/flocon",
                 "usr/share/doc/flocon/NEWS.rst",
                 "usr/share/doc/flocon/README.rst",
+                "usr/share/doc/flocon/SECURITY.rst",
                 "usr/share/fish/vendor_completions.d/flocon.fish",
                 "usr/share/flocon/grafana.json",
                 "usr/share/flocon/nftables.conf",
@@ -138,6 +143,53 @@ class Installed(SynchronousTestCase):
         home, shell = line.split(":")[5:]
         self.assertEqual(home, "/var/cache/flocon")
         self.assertTrue(shell.endswith("/nologin"), shell)
+
+
+class Building(SynchronousTestCase):
+    """``cd packaging && makepkg -si`` in a clone, as an ordinary user."""
+
+    def setUp(self) -> None:
+        need("makepkg", "pacman", "fakeroot", "bsdtar", "zstd", "setpriv")
+        need(modules=("build", "docutils", "installer", "setuptools", "wheel"))
+
+    def test_it_leaves_in_the_clone_what_makepkg_does_and_git_ignores(self) -> None:
+        inside = ("packaging/src/", "packaging/pkg/")
+        new = {path for path in built().new if not path.startswith(inside)}
+        self.assertEqual(new, {"packaging/src", "packaging/pkg", f"packaging/{package().name}"})
+        ignored = (PACKAGING.parent / ".gitignore").read_text().splitlines()
+        for line in ("/packaging/src/", "/packaging/pkg/", "/packaging/*.pkg.tar*"):
+            self.assertIn(line, ignored)
+
+    def test_it_has_root_install_the_package(self) -> None:
+        self.assertTrue(built().line.startswith("cd packaging && makepkg -si "))
+        self.assertTrue(built().installed.startswith("/usr/bin/pacman "), built().installed)
+        self.assertTrue(built().installed.endswith(f" -U {package()}\n"), built().installed)
+
+    def test_a_second_run_is_as_good_as_the_first(self) -> None:
+        self.assert_tree_is_whole(self.prepare({}))
+
+    def test_elsewhere_it_has_all_that_its_tests_need(self) -> None:
+        place = folder() / "a place"
+        place.mkdir()
+        place.chmod(0o777)
+        self.assert_tree_is_whole(self.prepare({"BUILDDIR": str(place)}))
+
+    def prepare(self, places: dict[str, str]) -> Path:
+        """Have makepkg make its tree once more; return it."""
+        clone = built_from()
+        line = "cd packaging && makepkg --nodeps --noconfirm --nobuild --noprogressbar"
+        succeed(*as_nobody(clone), "sh", "-c", line, HOME=str(clone.parent / "home"), **places)
+        building = Path(places["BUILDDIR"], "flocon") if places else clone / "packaging"
+        return building / "src/flocon"
+
+    def assert_tree_is_whole(self, tree: Path) -> None:
+        """Claim that all that was there before is, apart from what is for nobody's build."""
+        others = (".", "packaging/src", "packaging/pkg")
+        before = files_of(built_from()) - built().new
+        wanted = {path for path in before if not path.startswith(others)}
+        there = files_of(tree)
+        self.assertEqual(wanted - there, set())
+        self.assertEqual(there - wanted, set())
 
 
 class Description(SynchronousTestCase):

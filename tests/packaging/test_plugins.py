@@ -23,11 +23,14 @@ mount -t overlay -o lowerdir=/usr,upperdir=layers/upper,workdir=layers/work over
 for link in bin sbin lib lib64; do ln -s usr/$link $link; done
 mount --rbind /dev dev
 mount --rbind /proc proc
+IFS='
+'
 for prefix in $PREFIXES; do
   [ -e "./$prefix" ] || { mkdir -p "./$prefix" && mount --bind "$prefix" "./$prefix"; }
 done
+unset IFS
 rm -f usr/bin/python
-printf '#!/bin/sh\\nPYTHONPATH=/%s exec %s "$@"\\n' "$SITE" "$PYTHON" >usr/bin/python
+printf '#!/bin/sh\\nPYTHONPATH=/%s exec "%s" "$@"\\n' "$SITE" "$PYTHON" >usr/bin/python
 chmod 755 usr/bin/python
 printf '[options]\\nArchitecture = auto\\nLocalFileSigLevel = Never\\n' >etc/pacman.conf
 mkdir -p "$SITE/twisted/plugins"
@@ -49,10 +52,28 @@ alpm -U "$PACKAGE"
 look installed
 rm "$SITE/twisted/plugins/dropin.cache"
 look before
+printf '[core]\nServer = http://127.0.0.1:1/$repo\n' >>etc/pacman.conf
+cp etc/pacman.conf tmp/before
+flocon() {
+  # It names the python that it was built with, on Arch the one there.
+  sed -i '1s,.*,#!/usr/bin/python,' usr/bin/flocon
+  chroot . flocon "$@"
+}
+flocon setup >/dev/null 2>&1
 alpm -U "$PACKAGE"
 look upgraded
+echo "== set up"
+grep localhost:19433 etc/pacman.conf
+flocon --version >/dev/null
 alpm -R flocon
 look removed
+echo "== undone"
+cmp tmp/before etc/pacman.conf && ls -A etc
+alpm -U "$PACKAGE" >/dev/null
+flocon --version >/dev/null
+sed -i 's,127.0.0.1:1/,localhost:19433/,' etc/pacman.conf
+echo "== by hand"
+alpm -R flocon
 """
 #: As twistd looks for its commands, with the log shown.
 _LOOK = """
@@ -73,7 +94,7 @@ def transactions() -> dict[str, str]:
         ROOT=str(folder()),
         SITE=SITE,
         PYTHON=sys.executable,
-        PREFIXES=" ".join({sys.prefix, sys.base_prefix}),
+        PREFIXES="\n".join({sys.prefix, sys.base_prefix}),
         PACKAGE=str(package()),
         NOBODY=str(NOBODY),
         LOOK=_LOOK,
@@ -105,6 +126,23 @@ class Transactions(SynchronousTestCase):
     def test_installing_tells_the_next_step(self) -> None:
         self.assertIn("flocon setup", self.said["pacman -U"])
         self.assertIn("systemctl enable --now flocon", self.said["pacman -U"])
+
+    def test_an_upgrade_leaves_pacman_led_to_the_node(self) -> None:
+        self.assertIn("Server = http://localhost:19433/", self.said["set up"])
+
+    def test_a_removal_leads_pacman_back_and_says_so(self) -> None:
+        self.assertIn("-Server = http://localhost:19433/", self.removal())
+        self.assertIn("pacman asks its mirrors again", self.removal())
+        self.assertEqual(self.said["undone"].split(), ["pacman.conf"])
+
+    def test_a_removal_tells_of_lines_by_hand(self) -> None:
+        self.assertNotIn("Lines written by hand", self.removal())
+        _, _, last = self.said["pacman -R"].partition("by hand still lead pacman to the node")
+        self.assertIn("/etc/pacman.conf\n", last)
+
+    def removal(self) -> str:
+        """Return what the first removal said."""
+        return self.said["pacman -R"].partition("are still in /var/cache/flocon")[0]
 
     def test_no_scriptlet_or_hook_fails(self) -> None:
         for name in ("pacman -U", "pacman -R"):

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.needs import leave_out
@@ -25,8 +26,13 @@ NOBODY = 65534
 PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
 #: Where wheels lie on a machine whose python is this one.
 SITE = f"usr/lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
-_BUILT = ("LICENSE", "README.rst", "NEWS.rst", "pyproject.toml", "setup.cfg")
-_FOLDERS = ("docs", "flocon", "packaging", "tests", "twisted")
+#: What git does not have, and what is git's own.
+_LEFT_OUT = (
+    *(".git", ".venv", "__pycache__", "*.egg-info", "build", "dist", "dropin.cache"),
+    *(".hypothesis", "_trial_temp*", ".*_cache", "src", "pkg", "*.pkg.tar*"),
+)
+#: Arch's names of what it depends on are not this machine's, and the tests are run elsewhere.
+_HURRY = "--nodeps --nocheck --noconfirm --nocolor"
 
 
 def need(*tools: str, modules: tuple[str, ...] = (), root: bool = False) -> None:
@@ -74,44 +80,89 @@ def need_package() -> None:
     need(modules=("build", "docutils", "installer", "setuptools", "wheel"))
 
 
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What README's own line came to: the clone with the package in it, and what was new there.
+
+    ``installed`` is what makepkg would have root do.
+    """
+
+    line: str
+    clone: Path
+    new: frozenset[str]
+    installed: str
+
+
+def copy_checkout(to: Path) -> None:
+    """Copy what git has of this checkout, and nothing that was made here since."""
+    left_out = shutil.ignore_patterns(*_LEFT_OUT)
+    shutil.copytree(PROJECT, to, ignore=left_out, symlinks=True)
+
+
+def files_of(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
 @functools.cache
-def package() -> Path:
-    """Build the package from a copy of this checkout; return the file."""
+def built() -> Built:
+    """Build the package in a copy of this checkout, by README's own line, as an ordinary user."""
     top = folder()
-    clone, work, tools = top / "clone", top / "work", top / "tools"
-    for path in (clone, work, tools):
+    # A blank in its path is no reason to fail.
+    clone, tools, home = top / "a clone", top / "tools", top / "home"
+    for path in (tools, home):
         path.mkdir()
-    for name in _BUILT:
-        shutil.copy(PROJECT / name, clone)
-    for name in _FOLDERS:
-        shutil.copytree(PROJECT / name, clone / name)
-    os.chown(work, NOBODY, NOBODY)
-    # The python of the tests has what the build needs, whatever it is called.
-    (tools / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
-    (tools / "python").chmod(0o755)
-    places = {name: str(work) for name in ("HOME", "BUILDDIR", "PKGDEST", "SRCDEST", "LOGDEST")}
-    # Reading is allowed everywhere: a checkout or its python may lie in root's home.
-    allowed = "+dac_read_search"
+    copy_checkout(clone)
+    # The python of the tests has what the build needs, whatever it is called. Only root installs.
+    scripts = {"python": f'exec "{sys.executable}" "$@"', "sudo": f'echo "$@" >>"{home}/sudo"'}
+    for name, script in scripts.items():
+        (tools / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tools / name).chmod(0o755)
+    before = files_of(clone)
+    line = readmes_line(_HURRY)
     succeed(
-        *("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"),
-        *(f"--inh-caps={allowed}", f"--ambient-caps={allowed}"),
-        *("env", f"--chdir={clone / 'packaging'}"),
-        *("makepkg", "--nodeps", "--nocheck", "--noconfirm", "--nocolor"),
-        **places,
+        *as_nobody(clone, home),
+        *("env", "--unset=BUILDDIR", "--unset=PKGDEST", "sh", "-c", line),
+        HOME=str(home),
         PATH=f"{tools}:{PATH}",
         PKGEXT=".pkg.tar.zst",
         PACKAGER="flocon's tests <nobody@localhost>",
     )
-    left = run("find", str(clone), "-user", str(NOBODY)).stdout
-    if left:
-        raise AssertionError(f"building left in the clone: {left}")
-    (built,) = work.glob("*.pkg.tar.zst")
-    return built
+    new = frozenset(files_of(clone) - before)
+    return Built(line, clone, new, (home / "sudo").read_text())
+
+
+def readmes_line(more: str) -> str:
+    """Return the line by which README has the package built, with more options to makepkg."""
+    line = "cd packaging && makepkg -si"
+    if f"{line}\n" not in (PROJECT / "README.rst").read_text():
+        raise AssertionError(f"README does not say {line!r} any more")
+    return f"{line} {more}"
+
+
+def as_nobody(clone: Path, *more: Path) -> list[str]:
+    """Return what runs a program in ``clone`` as an ordinary user, to whom these folders belong."""
+    user = ["env", f"--chdir={clone}"]
+    if os.geteuid():
+        return user
+    for path in (clone, *more):
+        succeed("chown", "--recursive", f"{NOBODY}:{NOBODY}", str(path))
+    # Reading is allowed everywhere: a checkout or its python may lie in root's home.
+    allowed = "+dac_read_search"
+    return [
+        *("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"),
+        *(f"--inh-caps={allowed}", f"--ambient-caps={allowed}", *user),
+    ]
+
+
+def package() -> Path:
+    """Return the package's file."""
+    (file,) = built_from().glob("packaging/*.pkg.tar.zst")
+    return file
 
 
 def built_from() -> Path:
     """Return the copy of the checkout that the package was built from."""
-    return package().parent.parent / "clone"
+    return built().clone
 
 
 def pacman(root: Path, *arguments: str) -> str:

@@ -1,0 +1,106 @@
+"""How a process's file descriptors are shared out among those who ask, and who is let in.
+
+Nobody's share can be taken by another: what peers may take leaves pacman its own, and what one
+local user takes leaves room for the next. No sockets, no clock.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+
+#: What a node needs for itself: about 25 at rest, two for each link, and what it fetches for peers.
+OWN = 96
+#: Descriptors for one of pacman's requests: its connection, the file, and its sources' connections.
+LOOPBACK_COST = 4
+#: For one of a peer's: its connection and the file.
+LAN_COST = 2
+#: Parts of what is left that pacman's face has.
+LOOPBACK_PART = 0.4
+MOST_LOOPBACK, LEAST_LOOPBACK = 512, 8
+MOST_LAN, LEAST_LAN = 1_024, 4
+#: Of one address: pacman's five files, as many for its node, and some more.
+MOST_PER_ADDRESS, LEAST_PER_ADDRESS = 32, 4
+#: Descriptors with which every bound is as high as it gets.
+ENOUGH = 8_192
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """Connections at a time: on the LAN face in all and of one address, and on pacman's own.
+
+    ``lan_per_network`` is for one IPv6 network of 64 bits, in which a host has as many addresses as
+    it likes.
+    """
+
+    lan: int
+    lan_per_address: int
+    lan_per_network: int
+    loopback: int
+    loopback_per_user: int
+
+
+def share_out(descriptors: int) -> Shares:
+    """Share out so many file descriptors."""
+    left = max(0, descriptors - OWN)
+    loopback = _between(LEAST_LOOPBACK, left * LOOPBACK_PART / LOOPBACK_COST, MOST_LOOPBACK)
+    lan = _between(LEAST_LAN, (left - loopback * LOOPBACK_COST) / LAN_COST, MOST_LAN)
+    return Shares(
+        lan=lan,
+        lan_per_address=_between(LEAST_PER_ADDRESS, lan / 4, MOST_PER_ADDRESS),
+        lan_per_network=max(LEAST_LAN, lan // 2),
+        loopback=loopback,
+        loopback_per_user=loopback // 2,
+    )
+
+
+def _between(least: int, value: float, most: int) -> int:
+    return max(least, min(int(value), most))
+
+
+class Crowd:
+    """Who is inside: ``most`` in all, and so many of one address and one network; 0: no bound."""
+
+    def __init__(self, most: int, most_per_address: int = 0, most_per_network: int = 0) -> None:
+        self.most = most
+        self._per_address = most_per_address
+        self._per_network = most_per_network
+        self._addresses: Counter[str] = Counter()
+        self._networks: Counter[str] = Counter()
+
+    @property
+    def full(self) -> bool:
+        return self._addresses.total() >= self.most
+
+    def has_room_for(self, address: str) -> bool:
+        """Whether one more of ``address`` would be within its own bounds, whoever else is there."""
+        if self._per_address and self._addresses[address] >= self._per_address:
+            return False
+        network = network_of(address)
+        return not (self._per_network and network and self._networks[network] >= self._per_network)
+
+    def enter(self, address: str) -> None:
+        self._addresses[address] += 1
+        self._networks[network_of(address)] += 1
+
+    def leave(self, address: str) -> None:
+        for counter, key in (
+            (self._addresses, address),
+            (self._networks, network_of(address)),
+        ):
+            counter[key] -= 1
+            if counter[key] <= 0:
+                del counter[key]
+
+
+def network_of(address: str) -> str:
+    """Return the network of 64 bits that an IPv6 address is of, with its zone; else nothing."""
+    host, _, zone = address.partition("%")
+    if ":" not in host:
+        return ""
+    try:
+        network = str(ip_network((ip_address(host), 64), strict=False))
+    except ValueError:
+        return ""
+    return f"{network}%{zone}" if zone else network
