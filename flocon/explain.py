@@ -332,7 +332,7 @@ class Explainer:
         links = await self._in_thread(look_at_links, settings.presence.interfaces)
         return {
             "node": self._identity.node,
-            "clashes": self._presence.counters["clash"],
+            "namesake": self._desk.status().get("namesake"),
             "unit": "INVOCATION_ID" in os.environ,
             "configuration": read if configuration.repositories or not settings.mirrors else None,
             "mirrors": mirrors,

@@ -410,16 +410,18 @@ def _is_cut_off(facts: Facts) -> bool:
 
 
 def check_identity(facts: Facts) -> Iterator[Finding]:
-    """Whether another machine says that it is this node: both take each other for themselves."""
-    if facts.node is None or not facts.node.get("clashes"):
+    """Whether another machine was met that had this node's id: both took each other for itself."""
+    other = facts.node.get("namesake") if facts.node else None
+    if not other:
         return
-    path = shlex.quote(str((facts.node.get("store") or {}).get("path", "")) + "/node")
+    path = shlex.quote(str((facts.node or {}).get("store", {}).get("path", "")) + "/node")
+    who = f"{other.get('name')} at {other.get('address')}"
     yield Finding(
         "identity",
-        Verdict.WRONG,
-        f"another machine has this node's id, {facts.node.get('node')}: were both made from one"
-        " image?",
-        f"on one of them: systemctl stop flocon; rm {path}; systemctl start flocon",
+        Verdict.WARNING,
+        f"{who} had this node's id, {other.get('node')}, as if both were made from one image; one of"
+        " the two has taken another",
+        f"leave {path} out of what machines are made from",
     )
 
 
@@ -474,7 +476,7 @@ def check_neighbours(facts: Facts) -> Iterator[Finding]:
         return
     peers = _rows(facts.node, "peers")
     # Whoever has this node's id is heard, and taken for itself.
-    if not peers and facts.node.get("clashes"):
+    if not peers and facts.node.get("namesake"):
         return
     if not peers:
         yield Finding(

@@ -47,7 +47,7 @@ def place(**other: Any) -> dict[str, Any]:
 def node(**other: Any) -> dict[str, Any]:
     return {
         "node": "0123456789abcdef",
-        "clashes": 0,
+        "namesake": None,
         "unit": True,
         "configuration": {"path": "/etc/pacman.conf", "problem": ""},
         "mirrors": [{"mirror": "mirror.example", "problem": ""}],
@@ -278,9 +278,11 @@ class NodeTests(DoctorTestCase):
         self.assertEqual(wrong, ["interface"])
 
     def test_another_machine_with_the_same_id(self) -> None:
-        told = {"clashes": 3, "peers": [], "knocks": []}
-        found = self.judge(doctor.check_identity, Verdict.WRONG, "0123456789abcdef", **told)
-        self.assertIn("rm /var/cache/flocon/node", found.remedy)
+        other = {"name": "twin", "address": "10.0.0.9", "node": "0123456789abcdef"}
+        told = {"namesake": other, "peers": [], "knocks": []}
+        check = doctor.check_identity
+        found = self.judge(check, Verdict.WARNING, "twin at 10.0.0.9 had this node's id", **told)
+        self.assertIn("/var/cache/flocon/node", found.remedy)
         # It is heard, and so no switch is to blame.
         self.assertEqual(self.findings(doctor.check_neighbours, node=node(**told)), [])
 
