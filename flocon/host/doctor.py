@@ -410,7 +410,7 @@ def _is_cut_off(facts: Facts) -> bool:
 
 
 def check_identity(facts: Facts) -> Iterator[Finding]:
-    """Whether another machine was met that had this node's id: both took each other for itself."""
+    """Whether another machine was met that had this node's id: each took the other for itself."""
     other = facts.node.get("namesake") if facts.node else None
     if not other:
         return
@@ -419,7 +419,7 @@ def check_identity(facts: Facts) -> Iterator[Finding]:
     yield Finding(
         "identity",
         Verdict.WARNING,
-        f"{who} had this node's id, {other.get('node')}, as if both were made from one image; one of"
+        f"{who} had this node's id, {other.get('node')}, as if both came from one image; one of"
         " the two has taken another",
         f"leave {path} out of what machines are made from",
     )

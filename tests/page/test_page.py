@@ -213,7 +213,7 @@ class Strangers(RenderedTestCase):
             tab.evaluate("document.querySelector('input').focus()")
             tab.type(HOSTILE[1])
             tab.press_enter()
-            tab.wait_for("document.body.innerText.includes('Nobody holds')")
+            tab.wait_for("document.body?.innerText.includes('Nobody holds')")
             self.assertEqual(tab.evaluate("document.querySelector('input').value"), HOSTILE[1])
             self.assertEqual(tab.evaluate("document.querySelectorAll('img').length"), 0)
 
