@@ -637,7 +637,7 @@ class Node(MultiService):
         """Write the list of peers to the log."""
         now = self._reactor.seconds()
         peers = sorted(self._presence.peers(), key=lambda peer: (peer.name, peer.node))
-        self._log.info("{count} peers", count=len(peers))
+        self._log.info("{count}", count=_counted(len(peers), "peer"))
         for peer in peers:
             self._log.info(
                 "{name} at {address} port {port}, {architectures}, {files} files,"

@@ -707,7 +707,8 @@ def _unreadable(path: Path) -> str:
         return error.strerror or str(error)
     # Folders that pacman downloads into are its own.
     closed = [one for one in names if os.path.isfile(one) and not os.access(one, os.R_OK)]  # noqa: PTH113
-    return f"{len(closed)} files cannot be read by the node" if closed else ""
+    files = "1 file" if len(closed) == 1 else f"{len(closed)} files"
+    return f"{files} cannot be read by the node" if closed else ""
 
 
 def _unwritable(path: Path) -> str:

@@ -119,7 +119,11 @@ class Prefetch(Service):
                 self._log.debug("{file}: {error}", file=entry.file_name, error=error)
             self.done += 1
             await task.deferLater(self._reactor, PAUSE)
-        self._log.info("{count} packages are ready for the next upgrade", count=self.fetched)
+        self._log.info(
+            "ready for the next upgrade: {fetched} of {total}",
+            fetched=self.fetched,
+            total=self.total,
+        )
 
     def stopService(self) -> None:
         super().stopService()

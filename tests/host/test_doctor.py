@@ -428,7 +428,7 @@ class FolderTests(SynchronousTestCase):
         (self.folder / "a.pkg.tar.zst").write_text("a")
         with mock.patch.object(os, "access", return_value=False):
             told = self.look()
-        self.assertIn("1 files cannot be read", told["caches"][0]["problem"])
+        self.assertIn("1 file cannot be read", told["caches"][0]["problem"])
         self.assertIn("cannot be written", told["store"]["problem"])
 
     def test_folders_that_are_not_there(self) -> None:
