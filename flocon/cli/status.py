@@ -49,16 +49,19 @@ def _print_status(status: dict[str, Any]) -> None:
     rows = [
         ("up", f"{time_text(status['uptime_seconds'])}, {counted(len(status['peers']), 'peer')}"),
         ("holds", f"{counted(inventory['files'], 'package')}, {size(inventory['bytes'])}"),
-        ("from peers", _parts(traffic, "from_peers_bytes", from_owners_bytes="fetched for us")),
-        ("from mirrors", _parts(traffic, "from_mirrors_bytes", for_peers_bytes="for peers")),
+        (
+            "from peers",
+            _parts(traffic, "from_peers_bytes", from_owners_bytes="more fetched for us"),
+        ),
+        ("from mirrors", _parts(traffic, "from_mirrors_bytes", for_peers_bytes="of it for peers")),
         ("to peers", size(traffic["to_peers_bytes"])),
         (
             "to pacman",
             _parts(
                 traffic,
                 "to_pacman_bytes",
-                held_here_bytes="held here",
-                ready_ahead_bytes="ready ahead",
+                held_here_bytes="of it held here",
+                ready_ahead_bytes="of it ready ahead",
             ),
         ),
         ("the LAN", _whole(status["lan"])),

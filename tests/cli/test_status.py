@@ -63,9 +63,9 @@ class StatusTests(NodeTestCase):
         )
         lines = (await self.show(status.show_status)).splitlines()
         for line in (
-            "  from peers    2.0 KiB, 1.0 KiB fetched for us",
-            "  from mirrors  0 B, 1.0 KiB for peers",
-            "  to pacman     3.0 MiB, 1.0 KiB held here, 1.0 KiB ready ahead",
+            "  from peers    2.0 KiB, 1.0 KiB more fetched for us",
+            "  from mirrors  0 B, 1.0 KiB of it for peers",
+            "  to pacman     3.0 MiB, 1.0 KiB of it held here, 1.0 KiB of it ready ahead",
             "  the LAN       5.0 GiB saved, 1.0 GiB from mirrors in 30 days, as 3 nodes tell",
         ):
             self.assertIn(line, lines)
