@@ -2,7 +2,7 @@
 #              with KEEP=1 they stay up until Enter, with pages to look at
 # make test    all tests; those on a LAN of namespaces need root and pacman, and say so;
 #              TESTS="tests.core tests.net" for some of them
-# make bench   what docs/performance.rst claims, measured here; needs root, pacman, nginx and wrk
+# make bench   what bench/performance.rst claims, measured here; needs root, pacman, nginx and wrk
 # make check   style, types and the import contract
 # make clean   take away what the others made
 #
@@ -57,11 +57,13 @@ $(BIN)/python:
 	"$(PYTHON)" -m venv $(VENV)
 
 $(VENV)/installed: Makefile setup.cfg pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . || { $(NO_PIP); }
+	@echo "pip install --editable ."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . || { $(NO_PIP); }
 	@$(BIN)/python -c '$(FIND_PLUGIN)'
 	@touch $@
 
 $(VENV)/installed-dev: Makefile setup.cfg pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' || { $(NO_PIP); }
+	@echo "pip install --editable '.[dev]'"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' || { $(NO_PIP); }
 	@$(BIN)/python -c '$(FIND_PLUGIN)'
 	@touch $@ $(VENV)/installed

@@ -37,6 +37,7 @@ from flocon.host.databases import (
     find_early_problem,
     find_problem,
     open_database,
+    stamp_of,
 )
 from flocon.host.keyring import Verdict, begins_plausibly, plausible
 from flocon.host.pacman import SignatureLevel
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from flocon.core.names import Asked
     from flocon.core.peers import Peer
     from flocon.core.standing import Standing
+    from flocon.host.databases import Stamp
     from flocon.host.keyring import Keyring
     from flocon.host.pacman import PacmanWatch
     from flocon.net.fetch import Head
@@ -82,7 +84,7 @@ PEER_LIMITS = Limits(first_byte=1.0, stall=1.0, step=8 << 10)
 PEER_SECONDS = 2.0
 PEER_SIGNATURE_LIMITS = Limits(first_byte=1.0, stall=0.5)
 #: Seconds for which a signature is waited for that pacman can do without.
-OPTIONAL_PATIENCE = 4.0
+OPTIONAL_PATIENCE = 2.5
 #: Databases of which it is remembered who gave them; a machine has a handful of repositories.
 MOST_GIVEN = 256
 #: Seconds that must be left of pacman's patience for a mirror to be asked, and to be asked again.
@@ -150,6 +152,8 @@ class DatabaseSources:
         self._remembered = remembered
         #: Who gave a database last, by its request: its signature comes from there too.
         self._answers: dict[tuple[str, str, str], _Answer] = {}
+        #: The digests of files that may be a peer's, as of their stamps: no more than pacman has.
+        self._looked_at: dict[str, tuple[Stamp, str]] = {}
 
     def transfer(self, asked: Asked, modified_since: str | None) -> Deferred[Transfer | bytes]:
         """Return the transfer that brings a database or its signature; or the signature itself."""
@@ -173,16 +177,17 @@ class DatabaseSources:
 
     def _check_ours(self, file_name: str, directory: Path) -> None:
         path = directory / file_name
-        try:
-            status = path.lstat()
-        except OSError as error:
-            raise StoreError(str(path), error.strerror or str(error)) from None
-        listed = self._pacman.listing.database(file_name.rpartition(".")[0])
-        from_peer = listed is not None and listed.from_peer and file_name.endswith(".db")
-        if from_peer or self._origins.may_be_peers(file_name, status.st_size):
-            raise StoreError(str(path), "a peer gave it")
-        if status.st_mtime > time.time():
+        stamp = stamp_of(path)
+        if stamp is None:
+            raise StoreError(str(path), "there is none")
+        if stamp.modified_ns / 1e9 > time.time():
             raise StoreError(str(path), "it is dated in the future")
+        # Only where it may be one is it read, and once for each file that lies there.
+        if self._origins.may_be_peers(file_name, stamp.size):
+            if self._looked_at.get(file_name, (None, ""))[0] != stamp:
+                self._looked_at[file_name] = stamp, _digest_at(path)
+            if self._origins.is_peers(self._looked_at[file_name][1]):
+                raise StoreError(str(path), "a peer gave it")
 
     async def _transfer(self, asked: Asked, modified_since: str | None) -> Transfer | bytes:
         began = self._reactor.seconds()
@@ -471,6 +476,14 @@ def _database_source(peer: Peer, file_name: str) -> Source:
     place = f"{literal_host(peer.address)}:{peer.port}"
     url = f"http://{place}/db/{escape(file_name)}"
     return Source(Origin.PEER, peer.address, peer.address, url, node=peer.node)
+
+
+def _digest_at(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return digest_of(file.fileno())
+    except OSError as error:
+        raise StoreError(str(path), error.strerror or str(error)) from None
 
 
 def _request_of(asked: Asked) -> tuple[str, str, str]:

@@ -49,7 +49,7 @@ from flocon.core.sources import (
 from flocon.database_sources import DATABASES_FILE, DatabaseSources, Ways
 from flocon.errors import Broken, Contradicted, Refused, SourceError, Stalled, Unreachable
 from flocon.host.keyring import Keyring, Verdict
-from flocon.host.pacman import PacmanWatch, servers_for
+from flocon.host.pacman import PacmanWatch, package_servers_for, servers_for
 from flocon.log import logger
 from flocon.net.fetch import (
     Attempt,
@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from twisted.internet.defer import Deferred
+    from twisted.python.threadpool import ThreadPool
 
     from flocon.core.database_origins import DatabaseOrigins
     from flocon.core.inventory import Content, Inventory
@@ -270,6 +271,10 @@ class Desk:
     def agent(self, source: Source) -> Any:
         return self.peer_agent if source.origin is Origin.PEER else self._mirror_agent
 
+    def threads(self, own: bool) -> ThreadPool:
+        pool: ThreadPool = self.reactor.getThreadPool() if own else self._cache.for_strangers
+        return pool
+
     def incoming(self, size: int | None, lessee: Lessee) -> Incoming:
         return self._cache.incoming(size, lessee)
 
@@ -302,8 +307,8 @@ class Desk:
         found = self._cache.find(file_name)
         return found if found and self.privacy.allows(file_name, found.content) else None
 
-    def open(self, found: Any, *, signature: bool) -> Any:
-        return self._cache.open(found, signature=signature)
+    def open(self, found: Any, *, signature: bool, own: bool = True) -> Deferred[Any]:
+        return self._cache.open(found, signature=signature, own=own)
 
     def signature_asked(self, file_name: str) -> None:
         """Learn that pacman has a package, wherever it was sent for it."""
@@ -484,7 +489,10 @@ class Desk:
     # Whom to ask
 
     def servers(self, asked: Asked, entry: Entry | None) -> tuple[str, ...]:
-        """Return the mirrors that may have a file, each complete but for the file's name."""
+        """Return the mirrors that may have a file, each complete but for the file's name.
+
+        pacman's CacheServers are asked first, as pacman does; for packages only.
+        """
         configuration = self._pacman.configuration
         repository = asked.repository or (entry.repository if entry else "")
         if asked.file.kind is Kind.NOTE:
@@ -494,9 +502,10 @@ class Desk:
             )
             roots = (mirror_root(server, name) for name, servers in places for server in servers)
             return tuple(dict.fromkeys(filter(None, roots)))
+        of = package_servers_for if asked.file.kind is Kind.PACKAGE else servers_for
         if repository:
-            return servers_for(configuration, repository, asked.architecture)
-        every = (servers_for(configuration, one.name, "") for one in configuration.repositories)
+            return of(configuration, repository, asked.architecture)
+        every = (of(configuration, one.name, "") for one in configuration.repositories)
         return tuple(dict.fromkeys(server for servers in every for server in servers))
 
     def _mirrors_of(self, name: str, servers: Sequence[str]) -> Mirrors:
@@ -559,12 +568,16 @@ class Desk:
     ) -> Iterator[Source]:
         """Yield whom to ask for a file, one after the other; mostly the first one does.
 
-        Peers only for what is listed: holders, then owners (where it may be had through them), then
-        the mirrors, then those holders that failed lately.
+        Peers only for what is listed: holders, then pacman's own caches, then owners (where it may
+        be had through them), then the mirrors, then those holders that failed lately.
         """
         now = self.reactor.seconds()
+        mirrors = self._mirrors(name, servers, now)
+        caches = [
+            one for one in mirrors if one.is_cache and not self._standing.demoted(one.key, now)
+        ]
         if peers_last:
-            yield from self._mirrors(name, servers, now)
+            yield from mirrors
         last: list[Source] = []
         if entry is not None:
             for source in self._holders(name, entry, now):
@@ -572,10 +585,12 @@ class Desk:
                     last.append(source)
                 else:
                     yield source
+            if not peers_last:
+                yield from caches
             if relays:
                 yield from self._owners(entry)
         if not peers_last:
-            yield from self._mirrors(name, servers, now)
+            yield from (one for one in mirrors if entry is None or one not in caches)
         yield from last
 
     def _holders(self, name: str, entry: Entry, now: float) -> Iterator[Source]:
@@ -611,7 +626,8 @@ class Desk:
     def _mirrors(self, name: str, servers: Sequence[str], now: float) -> list[Source]:
         keys = [network_location(server) for server in servers]
         ranked = rank_mirrors(servers, keys, self._standing, now)
-        return [_mirror_source(server, name) for server in ranked]
+        caches = self._pacman.configuration.caches
+        return [_mirror_source(server, name, is_cache=server in caches) for server in ranked]
 
     # Signatures, and what is kept
 
@@ -668,7 +684,7 @@ class Desk:
         name = entry.file_name
         now = self.reactor.seconds()
         mirrors = self._mirrors(
-            name, servers_for(self._pacman.configuration, entry.repository, ""), now
+            name, package_servers_for(self._pacman.configuration, entry.repository, ""), now
         )
         failures: list[SourceError] = []
 
@@ -797,10 +813,10 @@ def _asked_as(source: Source) -> tuple[str, bool, bool]:
     return source.key, source.relayed, source.only_if_cached
 
 
-def _mirror_source(server: str, file_name: str) -> Source:
+def _mirror_source(server: str, file_name: str, *, is_cache: bool) -> Source:
     place = network_location(server)
     url = f"{server.rstrip('/')}/{escape(file_name)}"
-    return Source(Origin.MIRROR, place, place, url)
+    return Source(Origin.MIRROR, place, place, url, is_cache=is_cache)
 
 
 def _architecture(file_name: str) -> str:

@@ -290,6 +290,7 @@ class Node(MultiService):
             self._upgrades,
             self._fetch_ahead,
             random.Random().uniform,  # noqa: S311
+            settings.store.max_size // 2,
         )
         self._control = Site(reactor, Control(self), most_connections=MOST_CONTROL_CONNECTIONS)
         self._control_port: Any = None
@@ -499,6 +500,8 @@ class Node(MultiService):
 
     async def _fetch_ahead(self, entry: Entry) -> None:
         file = parse_file_name(entry.file_name)
+        if not self._cache.can_keep(entry.size):
+            raise StoreError(entry.file_name, "there is no room to keep it")
         if file is not None:
             transfer = self.desk.package(Asked(entry.repository, "", file), entry, 0)
             self._ahead = transfer
@@ -719,6 +722,7 @@ class Node(MultiService):
                 "total": self._prefetch.total,
                 "bytes": self._prefetch.fetched_bytes + (self._ahead.arrived if self._ahead else 0),
                 "total_bytes": self._prefetch.total_bytes,
+                "left_out": self._prefetch.left_out,
             },
             "reactor": self._holds.status(),
             **self.ledger.describe(),

@@ -23,7 +23,6 @@ from flocon.core.patience import PACMAN
 from flocon.core.peers import Peer
 from flocon.core.sources import Origin, Source
 from flocon.core.standing import Standing
-from flocon.core.syncdb import Database, Listing
 from flocon.database_sources import DatabaseSources, Ways
 from flocon.errors import SourceError, StoreError
 from flocon.host.keyring import Verdict
@@ -80,7 +79,6 @@ class FakePacman:
     def __init__(self, directory: Path, level: SignatureLevel) -> None:
         repository = Repository("core", database_signature=level)
         self.configuration = PacmanConfiguration((repository,), database_path=directory)
-        self.listing = Listing()
         self.given: list[tuple[str, bytes]] = []
 
     def configured(self) -> Deferred[None]:
@@ -339,7 +337,7 @@ class Signatures(SourcesTestCase):
     def test_one_that_pacman_can_do_without_is_not_waited_for_long(self) -> None:
         self.bring(MIRROR_A)
         transfer = self.ask("core.db.sig")
-        self.clock.advance(4.1)
+        self.clock.advance(2.6)
         self.failureResultOf(transfer.finished.wait(), SourceError)
         self.assertEqual(self.count(MIRROR_B), 0)
 
@@ -613,9 +611,13 @@ class Sharing(FromPeersTestCase):
         self.assertTrue(self.shares("core.db"))
         self.assertEqual(remembered_at(self.remembered), {})
 
-    def test_one_that_is_listed_as_a_peers_is_not_handed_on(self) -> None:
+    def test_another_of_the_same_size_is(self) -> None:
+        self.take()
         self.put("core.db", DATABASE)
-        self.pacman.listing = Listing((Database("core", "0" * 16, 0.0, {}, from_peer=True),))
+        self.assertFalse(self.shares("core.db"))
+        self.put("core.db", DATABASE[:-1] + b"x")
+        self.assertTrue(self.shares("core.db"))
+        self.put("core.db", DATABASE, age=HOUR + 1)
         self.assertFalse(self.shares("core.db"))
 
     def test_one_of_tomorrow_is_not_handed_on(self) -> None:

@@ -11,6 +11,8 @@ from unittest import SkipTest
 from twisted.python.reflect import namedAny
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from bench.plot import PLOT, draw, read
+
 TOP = Path(__file__).parent.parent
 #: A test's dotted name, as it stands in SECURITY.rst.
 NAMED = re.compile(r"``(tests\.[\w.]+\.test_\w+)``")
@@ -58,6 +60,19 @@ class SecurityTests(SynchronousTestCase):
             self.assertFalse(is_test(name), name)
 
 
+class PlotTests(SynchronousTestCase):
+    """The plot of docs/performance.rst."""
+
+    def test_it_is_drawn_from_the_figures(self) -> None:
+        self.assertEqual(PLOT.read_text(), draw(read()), "run python -m bench.plot")
+
+    def test_the_figures_are_those_of_the_notes(self) -> None:
+        notes = (TOP / "bench/performance.rst").read_text()
+        for table in read().values():
+            for name, seconds in table.items():
+                self.assertRegex(notes, rf"(?<![0-9.]){seconds:.2g}[0-9]* s\b", name)
+
+
 class RenderingTests(SynchronousTestCase):
     """Every document is what docutils takes for one."""
 
@@ -66,7 +81,7 @@ class RenderingTests(SynchronousTestCase):
             raise SkipTest("docutils is not installed")
         from docutils.core import publish_string  # noqa: PLC0415 - may be missing
 
-        documents = [*TOP.glob("*.rst"), *TOP.glob("docs/*.rst")]
+        documents = [*TOP.glob("*.rst"), *TOP.glob("docs/*.rst"), *TOP.glob("bench/*.rst")]
         self.assertGreater(len(documents), 7)
         for document in documents:
             warnings = io.StringIO()

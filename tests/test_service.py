@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import os
 import resource
 import signal
@@ -151,6 +152,15 @@ class Refusing(NodeTestCase):
         self.configure()
         self.assertRefused(self.start(), "flocon:", str(self.folder / "store"))
 
+    def test_a_store_where_somebody_elses_things_lie_which_stay_as_they_are(self) -> None:
+        store = self.folder / "store"
+        for name in ("incoming/upload.tar", "packages/a-1-1-any.pkg.tar.zst.sig", "thesis.tex"):
+            (store / name).parent.mkdir(parents=True, exist_ok=True)
+            (store / name).write_bytes(b"somebody's")
+        before = sorted(store.rglob("*"))
+        self.assertRefused(self.start(), str(store), "'thesis.tex'", "--store")
+        self.assertEqual(sorted(store.rglob("*")), before)
+
     def test_an_option_nobody_knows(self) -> None:
         self.assertRefused(self.start("--shop"), "shop")
 
@@ -209,7 +219,7 @@ class BecomingADaemon(NodeTestCase):
 
     def test_a_store_that_another_node_uses(self) -> None:
         self.started()
-        self.port = _free_port()
+        self.port, self.lan_port = _free_port(), _free_port()
         self.configure()
         self.assert_refused(self.daemon(), str(self.folder / "store"), "another flocon is running")
 
@@ -223,7 +233,7 @@ class BecomingADaemon(NodeTestCase):
         if os.geteuid():
             raise SkipTest("only root can become somebody else")
         self.started()
-        self.port = _free_port()
+        self.port, self.lan_port = _free_port(), _free_port()
         self.configure()
         done = self.daemon(twistd=("--uid", "0"))
         self.assertEqual(done.returncode, 1)
@@ -236,6 +246,28 @@ class BecomingADaemon(NodeTestCase):
 
 
 class Life(NodeTestCase):
+    def test_whatever_lies_in_place_of_its_small_files_it_starts_and_answers(self) -> None:
+        store = self.folder / "store"
+        store.mkdir()
+        (store / "flocon-store").write_bytes(b"flocon store 1\n")
+        record = {"node": "a", "address": "10.0.0.1", "strikes": 1, "why": "x", "banned": False}
+        dates = '"since": 9e11, "until": 1e999'
+        row = json.dumps(record).removesuffix("}")
+        (store / "quarantine.json").write_text(f"[{row}, {dates}}}]")
+        (store / "savings.json").write_text('{"wan": [1e17, 1e-300], "days": {}}')
+        for name in ("node", "state.sqlite", "databases.json"):
+            os.mkfifo(store / name)
+        running = self.started()
+        for path in ("/status.json", "/metrics", "/"):
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+            connection.request("GET", path)
+            self.assertEqual(connection.getresponse().status, 200, path)
+            connection.close()
+        self.assertNotIn("Traceback", running.output)
+        for name in ("quarantine.json", "savings.json"):
+            self.assertIn(f"{store / name} is not used as it is", running.output)
+            self.assertTrue((store / f"{name}.set-aside").exists())
+
     def test_it_answers_and_stops_soon_without_a_traceback(self) -> None:
         running = self.started()
         began = time.monotonic()

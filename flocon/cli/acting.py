@@ -60,6 +60,8 @@ def _ready(state: dict[str, Any]) -> str:
         return f"{fetched} of {counted(total, 'package')} ready; {lacking} nobody could deliver"
     are = "is" if total == 1 else "are"
     ready = f"{counted(total, 'package')}, {size(state['bytes'])}, {are} ready"
+    if state["left_out"]:
+        return f"{ready}; {state['left_out']} more are too many for the store"
     return f"{ready}: all that pacman would upgrade is here now"
 
 

@@ -176,12 +176,14 @@ _SIGNS = re.compile(r"[^a-zA-Z0-9-]")
 
 
 def belongs_to(file_name: str, name: str, version: str, architecture: str = "") -> bool:
-    """Whether a package's file is named for this package, version and architecture ("": any).
+    """Whether this is a package's file, named for this package, version and architecture ("": any).
 
     One sign may stand for another: some hosts take no ':' or '+' in a name.
     """
     file = parse_file_name(file_name)
-    if file is None or not name or not version:
+    if file is None or file.kind is not Kind.PACKAGE or file.is_signature:
+        return False
+    if not name or not version:
         return False
     if (file.name, file.version) != (name, version):
         beginning = f"{name}-{version}-{file.architecture}.pkg.tar"

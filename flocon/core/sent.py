@@ -22,7 +22,7 @@ KEPT_FOR = 86_400.0
 #: How many are kept, of one repository and in all, and their bytes: Arch's three take 2 MiB.
 MOST_OF_ONE = 2
 MOST = 12
-MOST_BYTES = 8 << 20
+MOST_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)

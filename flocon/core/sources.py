@@ -56,7 +56,8 @@ class Source:
     network location), ``node`` is the id that a peer gives itself, ``label`` is what
     ``Flocon-Source`` says behind the kind, ``url`` is where the file is. ``relayed`` tells that the
     peer is asked as the file's owner: it does not hold the file, but fetches it; ``only_if_cached``
-    that it shall not begin to.
+    that it shall not begin to. ``is_cache`` tells that a mirror is one of pacman's CacheServers:
+    asked before the others, and its failure means nothing.
     """
 
     origin: Origin
@@ -66,6 +67,7 @@ class Source:
     relayed: bool = False
     only_if_cached: bool = False
     node: str = ""
+    is_cache: bool = False
 
     @property
     def kind(self) -> Kind:

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from flocon.core.inventory import DIGEST_SIZE, Content
-from flocon.core.names import belongs_to, is_package
+from flocon.core.names import belongs_to
 from flocon.errors import SyncDatabaseError
 
 if TYPE_CHECKING:
@@ -383,7 +383,7 @@ def _descriptions(reader: _Reader) -> Iterator[bytes]:
             while reader.some():
                 pass
             return
-        if _octal(header[_CHECKSUM]) != _checksum(header):
+        if not _has_its_checksum(header):
             raise SyncDatabaseError("tar", "a header with a wrong checksum")
         size = _octal(header[_SIZE])
         padded = size + -size % _BLOCK
@@ -404,13 +404,16 @@ def can_begin_tar(block: bytes) -> bool:
     if not any(block):
         return True
     try:
-        return len(block) == _BLOCK and _octal(block[_CHECKSUM]) == _checksum(block)
+        return len(block) == _BLOCK and _has_its_checksum(block)
     except SyncDatabaseError:
         return False
 
 
-def _checksum(header: bytes) -> int:
-    return sum(header) - sum(header[_CHECKSUM]) + 8 * ord(" ")
+def _has_its_checksum(header: bytes) -> bool:
+    said = _octal(header[_CHECKSUM])
+    right = sum(header) - sum(header[_CHECKSUM]) + 8 * ord(" ")
+    # Some have summed up signed characters, and libarchive takes that, too.
+    return said == right or said == right - 256 * sum(byte > 127 for byte in header)  # noqa: PLR2004
 
 
 def _octal(digits: bytes) -> int:
@@ -432,7 +435,7 @@ def _entry(repository: str, desc: bytes) -> Entry | str:
         return "name"
     if not file_name:
         return ""
-    if not is_package(file_name) or not belongs_to(file_name, name, version, architecture):
+    if not belongs_to(file_name, name, version, architecture):
         return "name"
     size = fields.get(b"CSIZE", b"")
     if not size.isdigit() or len(size) > len(str(LARGEST_PACKAGE)) or int(size) > LARGEST_PACKAGE:

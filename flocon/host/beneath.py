@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 _SAFE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-#: What is added to the name of a file that could not be used.
-ASIDE = ".unusable"
+#: What is added to the name of a file that could not be used: never the end of a temporary name.
+ASIDE = ".set-aside"
 
 
 def open_top(path: Path) -> int:

@@ -67,6 +67,8 @@ LONGEST_KEEPING_PAUSE = 0.5
 MOST_NAMES = 2_000
 #: Files made safe at once: they mostly wait for the disk, and it for several together.
 MOST_KEEPING = 4
+#: Files opened at once for strangers.
+MOST_OPENING = 2
 
 
 class Listed(Protocol):
@@ -116,15 +118,13 @@ class Held:
 class Opened:
     """An open, whole, regular file: its size in bytes and its mtime in seconds.
 
-    ``discard`` closes the descriptor. It is a ``Lessee``: it counts as opened for pacman until
-    ``lend`` says otherwise.
+    It is a ``Lessee``: it counts as opened for pacman until ``lend`` says otherwise.
     """
 
-    def __init__(
-        self, descriptor: int, stamp: Stamp, discard: Callable[[int], None] = os.close
-    ) -> None:
+    def __init__(self, descriptor: int, stamp: Stamp) -> None:
         self._descriptor = descriptor
-        self._discard = discard
+        #: What closes the descriptor.
+        self.discard: Callable[[int], None] = os.close
         self._cut: Callable[[], None] | None = None
         self.size = stamp.size
         self.modified = stamp.mtime_ns / 1e9
@@ -152,7 +152,7 @@ class Opened:
         """Give the descriptor back; again is no error."""
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
-            self._discard(descriptor)
+            self.discard(descriptor)
 
 
 class _File:
@@ -252,6 +252,9 @@ class Cache(Service):
         self._hashing = pool or PoliteThreadPool(0, 1, "hashing")
         self._looks = pool or ThreadPool(0, 1, "looking")
         self._keeps = pool or ThreadPool(0, MOST_KEEPING, "keeping")
+        self._opens = pool or ThreadPool(0, MOST_OPENING, "opening")
+        #: For hashing what comes in and only strangers wait for.
+        self.for_strangers = pool or ThreadPool(0, 1, "for strangers")
         self._index = Index(None)
         self._shelf = _Folder(self.store.packages, "store")
         self._folders: list[_Folder] = [self._shelf]
@@ -330,7 +333,8 @@ class Cache(Service):
 
     @property
     def _pools(self) -> list[ThreadPool]:
-        return list(dict.fromkeys((self._hashing, self._looks, self._keeps)))
+        pools = (self._hashing, self._looks, self._keeps, self._opens, self.for_strangers)
+        return list(dict.fromkeys(pools))
 
     def set_directories(self, directories: Iterable[Path]) -> None:
         """Take these as pacman's CacheDirs, the first one first."""
@@ -357,16 +361,20 @@ class Cache(Service):
         """Return the package of this name, if it is held; never touches the disk."""
         return self._held.get(file_name)
 
-    def open(self, held: Held, *, signature: bool = False) -> Opened:
+    def open(self, held: Held, *, signature: bool = False, own: bool = True) -> Deferred[Opened]:
         """Open a held package, or its signature.
 
         Where a sync database carries the signature of this very content, that one is given and not
         whatever lies beside the package: what is there may belong to something else. Otherwise it
         is given unseen; who takes it has to verify it anyway, and to do that here would be a read
-        of the whole package for each file.
+        of the whole package for each file. ``own`` if this machine's pacman asks: it does not wait
+        behind others.
 
-        Raises StoreError if that is not possible any more; then it is no longer offered.
+        Fails with StoreError if that is not possible any more; then it is no longer offered.
         """
+        return Deferred.fromCoroutine(self._open(held, signature, own))
+
+    async def _open(self, held: Held, signature: bool, own: bool) -> Opened:
         listed = self._listed_signature(held) if signature else None
         if listed is not None:
             return _in_memory(listed, held)
@@ -375,16 +383,29 @@ class Cache(Service):
             raise StoreError(str(held.directory / held.file_name), "has no signature beside it")
         name = held.file_name + ".sig" if signature else held.file_name
         try:
-            descriptor = disk.open_file(held.directory, name, expected)
+            opened = await self._open_file(held.directory, name, expected, own)
         except (OSError, StoreError) as error:
             self._lose(held)
             if isinstance(error, StoreError):
                 raise
             raise StoreError(str(held.directory / name), error.strerror or str(error)) from None
-        return self._lend(held, descriptor, expected)
+        self._count(held, opened)
+        return opened
 
-    def _lend(self, held: Held, descriptor: int, stamp: Stamp) -> Opened:
-        """Return an open file that is counted as long as it is open."""
+    async def _open_file(self, directory: Path, name: str, expected: Stamp, own: bool) -> Opened:
+        descriptor = disk.open_at_once(directory, name, expected)
+        if descriptor is not None:
+            return Opened(descriptor, expected)
+
+        def open_file() -> Opened:
+            # Closed with this object, should nobody wait for it any more.
+            return Opened(disk.open_file(directory, name, expected), expected)
+
+        pool = self._reactor.getThreadPool() if own else self._opens
+        return await self._in_thread(pool, open_file)
+
+    def _count(self, held: Held, opened: Opened) -> None:
+        """Count an open file as long as it is open, and have it closed in a thread."""
         loan: Loan | None = None
 
         def discard(descriptor: int) -> None:
@@ -393,11 +414,10 @@ class Cache(Service):
             if loan is not None:
                 self.store.end(loan)
 
-        opened = Opened(descriptor, stamp, discard)
+        opened.discard = discard
         if held.origin == "store":
             self._use(held.file_name)
             loan = self.store.lend(held.file_name, opened)
-        return opened
 
     def _listed_signature(self, held: Held) -> bytes | None:
         for one in self._listed(held.file_name):
@@ -425,6 +445,10 @@ class Cache(Service):
         if self.store.is_crowded:
             self._trim()
         return incoming
+
+    def can_keep(self, size: int) -> bool:
+        """Return whether a file of this size would be kept, with nobody cut off for it."""
+        return self.store.can_keep(size)
 
     def spare(self, size: int | None = None, lessee: Lessee = OWN) -> Incoming:
         """Return a new file that cannot be published, for when the store's disk is full."""

@@ -198,10 +198,9 @@ def _entries(repository: str, data: bytes) -> tuple[PackedEntries, int]:
             return _read_entries(repository, tar)
     except (SyncDatabaseError, OSError) as error:
         if kind := name_of(data):
-            raise SyncDatabaseError(
-                "compression",
-                f"is made with {kind}: {error}; have it made with gzip, xz or zstd",
-            ) from None
+            why = error.detail if isinstance(error, SyncDatabaseError) else str(error)
+            told = f"it is made with {kind}, and {why}; have it made with gzip, xz or zstd"
+            raise SyncDatabaseError("compression", told) from None
         raise problem from None
 
 

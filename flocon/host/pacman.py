@@ -68,8 +68,9 @@ LONGEST_FILE = 1 << 20
 #: Seconds after which what a mirror sent is read, if pacman here has not taken it by then. Who asks
 #: for a package has it read at once.
 SENT_PAUSE = 5.0
-#: Databases that were sent and wait for that.
+#: Databases that were sent and wait for that, and their bytes, which may lie in memory.
 MOST_WAITING = 8
+MOST_WAITING_BYTES = 64 << 20
 #: Looks at the databases in one go; what changes still more often is seen with the next event.
 _ROUNDS = 5
 
@@ -122,6 +123,13 @@ class PacmanConfiguration:
         """Where pacman keeps its sync databases."""
         return self.database_path / "sync"
 
+    @property
+    def caches(self) -> frozenset[str]:
+        """The servers that CacheServer lines name and no Server line does."""
+        servers = {one for repository in self.repositories for one in repository.servers}
+        named = {one for repository in self.repositories for one in repository.cache_servers}
+        return frozenset(named - servers)
+
     def repository(self, name: str) -> Repository | None:
         return next((each for each in self.repositories if each.name == name), None)
 
@@ -150,6 +158,16 @@ def servers_for(
     return tuple(
         _fill_in(server, repository, architecture) for server in configuration.general_servers
     )
+
+
+def package_servers_for(
+    configuration: PacmanConfiguration, repository: str, architecture: str
+) -> tuple[str, ...]:
+    """Return the servers to ask for a package or its signature: caches first, as pacman does."""
+    known = configuration.repository(repository)
+    caches = known.cache_servers if known is not None else ()
+    servers = servers_for(configuration, repository, architecture)
+    return tuple(dict.fromkeys((*caches, *servers)))
 
 
 def _fill_in(server: str, repository: str, architecture: str) -> str:
@@ -492,14 +510,22 @@ class PacmanWatch(Service):
         required = known is not None and known.database_signature is SignatureLevel.REQUIRED
         if not self.running or required or not is_repository(repository):
             return
-        self._waiting_sent.append((repository, os.dup(descriptor)))
-        if len(self._waiting_sent) > MOST_WAITING:
+        size = os.fstat(descriptor).st_size
+        if size > MOST_WAITING_BYTES:
+            return
+        while self._waiting_sent and not self._has_room(size):
             os.close(self._waiting_sent.pop(0)[1])
+        self._waiting_sent.append((repository, os.dup(descriptor)))
         if self._sent_due is None or not self._sent_due.active():
             self._sent_due = self._reactor.callLater(SENT_PAUSE, self._look)
 
     def _is_settled(self) -> bool:
         return not self._configuration_is_stale and not self._stale() and not self._waiting_sent
+
+    def _has_room(self, size: int) -> bool:
+        """Whether one more database may wait to be read."""
+        waiting = sum(os.fstat(descriptor).st_size for _, descriptor in self._waiting_sent)
+        return len(self._waiting_sent) < MOST_WAITING and waiting + size <= MOST_WAITING_BYTES
 
     def _sent_is_due(self) -> bool:
         """Whether what mirrors sent is to be read: someone waits, or pacman has not taken it."""

@@ -122,8 +122,12 @@ class Ports:
         held = self.find(interface, port)
         if held is None:
             return self._reactor.listenTCP(port, factory, backlog=backlog, interface=interface)
-        self._taken.add(held)
-        return self._reactor.adoptStreamPort(held.descriptor, held.family, factory)
+        return self.adoptStreamPort(held.descriptor, held.family, factory)
+
+    def adoptStreamPort(self, descriptor: int, family: int, factory: Any) -> Any:
+        """Take over a socket, also where an endpoint of the kind ``systemd:`` names it."""
+        self._taken |= {one for one in self._inherited if one.descriptor == descriptor}
+        return self._reactor.adoptStreamPort(descriptor, family, factory)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reactor, name)
@@ -132,7 +136,7 @@ class Ports:
         self, reactor: Any, endpoints: Sequence[Sequence[str]], factory: Any, option: str
     ) -> list[Any]:
         ports: list[Any] = []
-        problems: list[tuple[str, Exception]] = []
+        absent: list[tuple[str, Exception]] = []
         for alternatives in endpoints:
             for description in alternatives:
                 try:
@@ -141,13 +145,11 @@ class Ports:
                 except Exception as error:  # noqa: BLE001 - a parser of Twisted's raises anything
                     if not _absent(error):
                         raise _refusal(description, error, option) from None
-                    problems.append((description, error))
-        if not ports and problems:
-            raise _refusal(*problems[0], option)
-        for description, error in problems if reactor is self else []:
-            self._log.info(
-                "not listening on {endpoint}: {error}", endpoint=description, error=error
-            )
+                    absent.append((description, error))
+        if not ports and absent:
+            raise _refusal(*absent[0], option)
+        for place, why in absent if reactor is self else []:
+            self._log.info("not listening on {endpoint}: {error}", endpoint=place, error=why)
         return ports
 
 
@@ -207,6 +209,9 @@ def _refusal(description: str, error: Exception, option: str) -> ConfigurationEr
         if number in {errno.EACCES, errno.EPERM}:
             problem = f"port {port} may not be taken by this user"
             return ConfigurationError(where, problem, "choose one above 1023, or start it as root")
+    if kind == "unix" and number is not None:
+        problem = f"{description!r} cannot be listened on ({os.strerror(number)})"
+        return ConfigurationError(where, problem, "check that folder and its permissions")
     if kind == "systemd":
         problem = f"systemd has handed over no socket for {description!r}"
         remedy = "start this by a socket unit, or write an endpoint like tcp:19432"

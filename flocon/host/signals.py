@@ -1,4 +1,4 @@
-"""SIGUSR1 and SIGUSR2, installed when the node starts and put back when it stops.
+"""SIGUSR1, SIGUSR2 and SIGHUP, installed when the node starts and put back when it stops.
 
 A service and not a module-level call: twistd installs its own SIGUSR1 handler (log rotation)
 when it opens its log, which is before services start, so ours wins.
@@ -16,12 +16,16 @@ if TYPE_CHECKING:
 
 
 class Signals(Service):
-    """Calls ``handlers[signal]`` in the reactor for each signal that arrives."""
+    """Calls ``handlers[signal]`` in the reactor when a signal has arrived.
+
+    Those of one kind that arrive before the reactor comes to it are one, as with the system's own.
+    """
 
     def __init__(self, reactor: Any, handlers: Mapping[signal.Signals, Callable[[], None]]) -> None:
         self._reactor = reactor
         self._handlers = dict(handlers)
         self._previous: dict[signal.Signals, Any] = {}
+        self._waiting: set[int] = set()
 
     def startService(self) -> None:
         super().startService()
@@ -36,4 +40,10 @@ class Signals(Service):
 
     def _received(self, number: int, _frame: object) -> None:
         # Runs between two bytecodes of whatever the reactor does: hand it over.
-        self._reactor.callFromThread(self._handlers[signal.Signals(number)])
+        if number not in self._waiting:
+            self._waiting.add(number)
+            self._reactor.callFromThread(self._handle, number)
+
+    def _handle(self, number: int) -> None:
+        self._waiting.discard(number)
+        self._handlers[signal.Signals(number)]()

@@ -66,7 +66,7 @@ _STEP = 1 << 20
 #: What is put into ``incoming/``, by this version and (``tmp...``) by earlier ones.
 _OURS = re.compile(r"[0-9a-f]{16}\.(in|sig)|tmp[a-z0-9_]{8}")
 #: What a kill may leave of the small files beside the folders, while they are written.
-_HALF_WRITTEN = re.compile(r"(node|savings\.json|quarantine\.json)\.[a-z0-9_]{8}")
+_HALF_WRITTEN = re.compile(r"(node|(savings|quarantine|databases)\.json)\.[a-z0-9_]{8}")
 
 
 class Space(NamedTuple):
@@ -402,6 +402,13 @@ class Store:
         return os.open(
             name, flags, 0o644 if suffix == "sig" else 0o600, dir_fd=self._incoming
         ), name
+
+    def can_keep(self, size: int) -> bool:
+        """Return whether there is room for a file without anybody being cut off."""
+        free = self._space.free - self._arriving
+        return (
+            not self.problem and size + MARGIN <= free and self._immovable + size <= self.max_size
+        )
 
     def _has_room(self, size: int, lessee: Lessee) -> bool:
         """Return whether a file of this size can be kept: the disk has room, and the bound."""

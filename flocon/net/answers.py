@@ -16,7 +16,7 @@ from twisted.web.client import HTTPConnectionPool
 from twisted.web.http import _ChunkedTransferDecoder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
 
     from twisted.internet.defer import Deferred
     from twisted.web.iweb import IResponse
@@ -33,6 +33,8 @@ MOST_FRAMING = 16 << 10
 FRAMING_SHARE = 4
 #: Idle connections kept to one peer or mirror; pacman has five files at a time.
 PERSISTENT_CONNECTIONS = 6
+#: Idle connections kept to all of them: each is a descriptor, and whoever answers decides.
+MOST_IDLE = 48
 #: Seconds an idle connection is kept; below the 60 s after which our own faces close it.
 IDLE_SECONDS = 45
 
@@ -199,6 +201,19 @@ class _Pool(HTTPConnectionPool):
         # The pool would repeat a request on a new connection; our own failover does that better,
         # except for the case it is made for: a kept connection that was closed meanwhile.
         self.retryAutomatically = True
+
+    def _putConnection(self, key: Hashable, connection: Any) -> None:  # noqa: N802
+        """Keep a connection, and close the one that was idle longest where there are too many."""
+        super()._putConnection(key, connection)
+        if len(self._timeouts) > MOST_IDLE:
+            oldest = next(iter(self._timeouts))
+            self._timeouts.pop(oldest).cancel()
+            for kept in self._connections.values():
+                if oldest in kept:
+                    kept.remove(oldest)
+            oldest.transport.loseConnection()
+        for empty in [one for one, kept in self._connections.items() if not kept]:
+            del self._connections[empty]
 
     def _factory(self, quiescent: Callable[[Any], None], metadata: str) -> Any:  # type: ignore[override]  # a class there
         return _QuietFactory(self._connection, quiescent)

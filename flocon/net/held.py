@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from flocon.net.pace import Pacer
 
 CONTENT_TYPE = "application/octet-stream"
+#: Bytes of old versions of a text in memory; that of 20,000 files takes some 3 MB.
+MOST_OF_EDITIONS = 32 << 20
 
 
 class Opened(Protocol):
@@ -69,6 +71,39 @@ class InMemory:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+class Editions:
+    """Versions of one text that are still being sent: each is in memory until the last has read it.
+
+    Beyond ``most`` bytes of them together, those who read the oldest are cut off.
+    """
+
+    def __init__(self, most: int = MOST_OF_EDITIONS) -> None:
+        self._most = most
+        #: Each version's size, and what cuts off those who read it; the oldest first.
+        self._read: dict[InMemory, tuple[int, list[Callable[[], None]]]] = {}
+
+    @property
+    def bytes(self) -> int:
+        return sum(size for size, _ in self._read.values())
+
+    def begin(self, edition: InMemory, cut: Callable[[], None]) -> None:
+        """Note that somebody is being sent a version."""
+        self._read.setdefault(edition, (edition.size, []))[1].append(cut)
+        for other in list(self._read):
+            if self.bytes <= self._most or other is edition:
+                return
+            for one in list(self._read[other][1]):
+                one()
+
+    def end(self, edition: InMemory, cut: Callable[[], None]) -> None:
+        """Note that somebody has left; again is no error."""
+        _, readers = self._read.get(edition, (0, []))
+        if cut in readers:
+            readers.remove(cut)
+        if not readers:
+            self._read.pop(edition, None)
 
 
 async def send_opened(

@@ -26,7 +26,7 @@ from flocon.core.names import Kind, parse_content, parse_file_name, parse_parts
 from flocon.core.visitors import Names, lan_names
 from flocon.errors import FloconError, StoreError
 from flocon.net.growing import send_growing, tell_content
-from flocon.net.held import InMemory, send_extent, send_opened
+from flocon.net.held import Editions, InMemory, send_extent, send_opened
 from flocon.net.mirrors import LOOP_DETECTED, LOOP_HEADER
 from flocon.net.respond import (
     finish_text,
@@ -41,7 +41,7 @@ from flocon.net.transfer import Reader
 from flocon.net.waiting import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from twisted.internet.defer import Deferred
     from twisted.web.server import Request
@@ -90,7 +90,7 @@ class Shelf(Protocol):
     def privacy(self) -> Privacy:
         """Which repositories nothing is told of."""
 
-    def open(self, found: Found, *, signature: bool) -> Opened:
+    def open(self, found: Found, *, signature: bool, own: bool) -> Awaitable[Opened]:
         """Open it or its signature; raise StoreError if it is gone."""
 
     def open_database(self, file_name: str) -> Opened:
@@ -129,6 +129,7 @@ class Lan(Resource):
         self.counters: Counter[str] = Counter()
         # The last whole inventory that was written, with its generation; and its being written.
         self._written: tuple[int, InMemory] | None = None
+        self._editions = Editions()
         self._writing: Outcome[None] | None = None
         #: The last answer of what changed, and to which epoch, generation and ``since``.
         self._told: tuple[tuple[str, int, int | None], bytes] = (("", 0, None), b"")
@@ -195,7 +196,7 @@ class Lan(Resource):
         if sha256 not in {None, found.content.sha256}:
             return False
         try:
-            opened = self._shelf.open(found, signature=file.is_signature)
+            opened = await self._shelf.open(found, signature=file.is_signature, own=False)
         except StoreError:
             return False
         self.counters["files"] += 1
@@ -320,6 +321,12 @@ class Lan(Resource):
             return
         # A descriptor of its own: the next generation replaces the file.
         descriptor = os.dup(written.fileno())
+        cuts: list[Callable[[], None]] = []
+
+        def attach(_poke: Callable[[], None], cut: Callable[[], None]) -> None:
+            cuts.append(cut)
+            self._editions.begin(written, cut)
+
         try:
             await send_extent(
                 request,
@@ -327,9 +334,12 @@ class Lan(Resource):
                 fileno=lambda: descriptor,
                 limit=lambda _: written.size,
                 sent=lambda _: None,
+                attach=attach,
             )
         finally:
             os.close(descriptor)
+            for cut in cuts:
+                self._editions.end(written, cut)
 
     async def _whole(self) -> InMemory:
         """Return the whole inventory: written once for each generation, whoever asks."""

@@ -91,7 +91,7 @@ class Desk(Protocol):
     def held(self, file_name: str, content: Content | None) -> Found | None:
         """Return the file if it is held here (with this content, where given)."""
 
-    def open(self, found: Found, *, signature: bool) -> Opened:
+    def open(self, found: Found, *, signature: bool) -> Awaitable[Opened]:
         """Open it or its signature; raise StoreError if it is gone."""
 
     def package(self, asked: Asked, entry: Entry | None, start: int) -> Transfer:
@@ -387,7 +387,7 @@ class Loopback(Resource):
         if found is None:
             return False
         try:
-            opened = self._desk.open(found, signature=signature)
+            opened = await self._desk.open(found, signature=signature)
         except StoreError:
             return False
         self._say_source(request, found.origin)

@@ -1,7 +1,8 @@
 """Fetches what pacman will ask for at the next upgrade, one package after the other, unhurried.
 
 What is needed is found by ``find``; how a package comes is the ``fetch`` that pacman's own request
-would make, so owners, holders and mirrors are asked by the same rules.
+would make, so owners, holders and mirrors are asked by the same rules. Nobody waits for it, so it
+takes no more than a part of the store, and what cannot be kept is not fetched at all.
 """
 
 from __future__ import annotations
@@ -26,10 +27,15 @@ if TYPE_CHECKING:
 DELAY = 20.0
 #: Seconds between two packages.
 PAUSE = 0.5
+#: Packages fetched after one look; a whole Arch machine has fewer.
+MOST_PACKAGES = 5_000
 
 
 class Prefetch(Service):
-    """Warms the store when ``wake`` was called; ``find`` lists what is not held yet."""
+    """Warms the store when ``wake`` was called; ``find`` lists what is not held yet.
+
+    ``most`` is how many bytes may be fetched after one look; what is beyond them is left out.
+    """
 
     _log = logger()
 
@@ -39,11 +45,13 @@ class Prefetch(Service):
         find: Callable[[], Awaitable[Sequence[Entry]]],
         fetch: Callable[[Entry], Awaitable[None]],
         chance: Callable[[float, float], float],
+        most: int,
     ) -> None:
         self._reactor = reactor
         self._find = find
         self._fetch = fetch
         self._chance = chance
+        self._most = most
         self._call: IDelayedCall | None = None
         self._work: Deferred[None] | None = None
         #: Whether nobody asked for what is being fetched.
@@ -54,6 +62,8 @@ class Prefetch(Service):
         self.total = self.done = self.fetched = 0
         #: The bytes of all of them, and of those that are there.
         self.total_bytes = self.fetched_bytes = 0
+        #: How many more would be wanted than there is room for.
+        self.left_out = 0
 
     @property
     def fetching(self) -> bool:
@@ -88,7 +98,7 @@ class Prefetch(Service):
         return defer.Deferred.fromCoroutine(self._begin())
 
     async def _begin(self, *, unasked: bool = False) -> int:
-        entries = await self._find()
+        entries = self._within_bounds(await self._find())
         if unasked and self._rests:
             return 0
         if not entries and self._work is None:
@@ -102,6 +112,23 @@ class Prefetch(Service):
     def _count(self, entries: Sequence[Entry]) -> None:
         self.total, self.done, self.fetched = len(entries), 0, 0
         self.total_bytes, self.fetched_bytes = sum(entry.size for entry in entries), 0
+
+    def _within_bounds(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Return the first packages that have room together; an upgrade may have any size."""
+        left = self._most
+        chosen = []
+        for entry in entries[:MOST_PACKAGES]:
+            if entry.size <= left:
+                left -= entry.size
+                chosen.append(entry)
+        self.left_out = len(entries) - len(chosen)
+        if self.left_out:
+            self._log.info(
+                "{count} of {all} packages are fetched ahead: more are too many for the store",
+                count=len(chosen),
+                all=len(entries),
+            )
+        return chosen
 
     def _ended(self, result: Any) -> None:
         self._work = None

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from twisted.internet.interfaces import IDelayedCall
+    from twisted.python.threadpool import ThreadPool
     from twisted.web.iweb import IAgent
 
     from flocon.core.inventory import Content
@@ -130,6 +131,9 @@ class Tools(Protocol):
     def reporter(self) -> Reporter: ...
 
     def agent(self, source: Source) -> IAgent: ...
+
+    def threads(self, own: bool) -> ThreadPool:
+        """Return those for what this machine's pacman waits for (``own``), or only strangers."""
 
     def incoming(self, size: int | None, lessee: Lessee) -> Incoming: ...
 
@@ -308,11 +312,14 @@ class Transfer:
 
     @property
     def mirror_statuses(self) -> list[int | None]:
-        """What each mirror that failed had answered; None where it was no answer."""
+        """What each mirror that failed had answered; None where it was no answer.
+
+        Caches are left out: pacman asks them for what they may not have, and is silent about it.
+        """
         return [
             getattr(attempt.failure, "status", None)
             for attempt in self._tried
-            if attempt.source.origin is Origin.MIRROR
+            if attempt.source.origin is Origin.MIRROR and not attempt.source.is_cache
         ]
 
     def start(self) -> None:
@@ -845,8 +852,9 @@ class Transfer:
             hash_until(self._verifier, self.incoming.fileno(), end)
 
     def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
-        reactor = self._clock
-        return deferToThreadPool(reactor, reactor.getThreadPool(), function, *arguments)
+        # What strangers asked for is hashed beside what pacman waits for, and never before it.
+        pool = self._tools.threads(self.own)
+        return deferToThreadPool(self._clock, pool, function, *arguments)
 
     # Keeping pacman patient
 

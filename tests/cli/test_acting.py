@@ -13,7 +13,15 @@ MIB = 1 << 20
 
 class Ahead(NodeTestCase):
     async def fetched(self, said: str = "", **state: Any) -> str:
-        told = {"running": False, "done": 0, "fetched": 0, "total": 0, "bytes": 0, "total_bytes": 0}
+        told = {
+            "left_out": 0,
+            "running": False,
+            "done": 0,
+            "fetched": 0,
+            "total": 0,
+            "bytes": 0,
+            "total_bytes": 0,
+        }
         self.node.answers["/status.json"] = (200, {"prefetch": {**told, **state}})
 
         async def tell(*_: str) -> str:
@@ -28,6 +36,10 @@ class Ahead(NodeTestCase):
         said = await self.fetched("", **state)
         wanted = "3 packages, 5.0 MiB, are ready: all that pacman would upgrade is here now\n"
         self.assertEqual(said, wanted)
+
+    async def test_what_the_store_has_no_room_for_is_said(self) -> None:
+        said = await self.fetched(total=1, fetched=1, bytes=MIB, total_bytes=MIB, left_out=4)
+        self.assertEqual(said, "1 package, 1.0 MiB, is ready; 4 more are too many for the store\n")
 
     async def test_one_is_one(self) -> None:
         said = await self.fetched(total=1, fetched=1, bytes=MIB, total_bytes=MIB)

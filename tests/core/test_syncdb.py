@@ -160,6 +160,18 @@ class Reading(SynchronousTestCase):
         self.assertRefused("tar", b"<html>" + b"x" * 2000)
         self.assertRefused("tar", b"\0" + b"x" * 2000)
 
+    def test_a_checksum_of_signed_characters_is_one(self) -> None:
+        data = bytearray(tar(("é-1-1/desc", desc())))
+        entries, _ = read(bytes(data))
+        for start in range(0, len(data) - 512, 512):
+            header = data[start : start + 512]
+            if header[257:262] == b"ustar":
+                header[148:156] = b" " * 8
+                total = sum(byte - 256 * (byte > 127) for byte in header)
+                data[start + 148 : start + 156] = f"{total:06o}\0 ".encode()
+        self.assertEqual(read(bytes(data))[0], entries)
+        self.assertTrue(syncdb.can_begin_tar(bytes(data[:512])))
+
     def test_a_header_with_a_wrong_checksum_is_refused(self) -> None:
         data = bytearray(tar(("a-1-1/desc", desc())))
         data[0] ^= 1

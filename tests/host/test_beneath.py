@@ -85,7 +85,7 @@ class PuttingAside(BeneathCase):
     def test_any_thing_can_be_put_aside_and_a_link_itself_is(self) -> None:
         for path in self.strange_things()[:-1]:
             aside = put_aside(path)
-            self.assertEqual(aside, path.with_name(path.name + ".unusable"))
+            self.assertEqual(aside, path.with_name(path.name + ".set-aside"))
             self.assertFalse(path.is_symlink() or path.exists())
         self.assertEqual((self.folder / "target").read_bytes(), b"target")
 

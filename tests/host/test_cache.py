@@ -6,6 +6,7 @@ the last ones use the real reactor, real inotify, and a real ``kill -9``.
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import random
@@ -81,6 +82,14 @@ class Listed:
 
     def read_signature(self) -> bytes | None:
         return self.signature
+
+
+def result_of(done: Deferred[T]) -> T:
+    """Return the result of what needed no time."""
+    results: list[T] = []
+    done.addCallback(results.append)
+    (result,) = results
+    return result
 
 
 class Machine:
@@ -220,7 +229,7 @@ class Machine:
     def read(self, name: str, *, signature: bool = False) -> bytes:
         held = self.cache.find(name)
         assert held is not None
-        opened = self.cache.open(held, signature=signature)
+        opened = result_of(self.cache.open(held, signature=signature))
         try:
             return os.read(opened.fileno(), opened.size + 1)
         finally:
@@ -303,7 +312,7 @@ class OfferedTests(CacheCase):
         held = cache.find(A)
         assert held is not None
         self.assertFalse(held.signed)
-        self.assertRaises(StoreError, cache.open, held, signature=True)
+        self.failureResultOf(cache.open(held, signature=True), StoreError)
         self.assertEqual(cache.find(A), held)
 
     def test_it_leaves_when_its_signature_goes(self) -> None:
@@ -467,6 +476,43 @@ class OfferedTests(CacheCase):
         self.machine.settle()
         self.assertEqual(set(self.machine.held()), {A})
 
+    def test_another_folder_at_its_place_is_noticed_within_a_poll_without_an_event(self) -> None:
+        """As where something is mounted over it, unmounted, or a link leads elsewhere by now."""
+        self.lay(A, b"data")
+        self.start()
+        folder, away = self.machine.folder, self.machine.top / "away"
+        folder.rename(away)
+        folder.mkdir()
+        put(folder, B, b"data")
+        self.machine.reactor.advance(POLL)
+        self.machine.settle()
+        self.assertEqual(set(self.machine.held()), {B})
+        shutil.rmtree(folder)
+        folder.symlink_to(away)
+        self.machine.reactor.advance(POLL)
+        self.machine.settle()
+        self.assertEqual(set(self.machine.held()), {A})
+        folder.unlink()
+        self.machine.reactor.advance(POLL)
+        self.machine.settle()
+        self.assertEqual(self.machine.held(), {})
+
+    def test_a_folder_that_stays_is_not_read_again_each_minute(self) -> None:
+        self.lay(A, b"data")
+        self.start()
+        with mock.patch.object(disk, "scan") as scan:
+            self.machine.reactor.advance(POLL)
+            self.machine.settle()
+        self.assertFalse(scan.called)
+
+    def test_a_disk_that_does_not_answer_is_asked_once(self) -> None:
+        self.start()
+        self.machine.reactor.pool.hold("identities")
+        for _ in range(5):
+            self.machine.reactor.advance(POLL)
+        self.assertEqual(len(self.machine.reactor.pool._waiting), 1)
+        self.machine.resume()
+
     def test_hashes_are_remembered_across_restarts(self) -> None:
         self.lay(A, b"data")
         self.start()
@@ -571,7 +617,7 @@ class OpenTests(CacheCase):
         held = cache.find(A)
         assert held is not None
         (self.machine.folder / A).unlink()
-        self.assertRaises(StoreError, cache.open, held)
+        self.failureResultOf(cache.open(held), StoreError)
         self.assertEqual((cache.find(A), self.machine.held()), (None, {}))
 
     def test_what_is_private_is_held_and_not_told_of(self) -> None:
@@ -597,7 +643,7 @@ class OpenTests(CacheCase):
         assert held is not None
         (self.machine.folder / A).rename(self.machine.top / "elsewhere")
         (self.machine.folder / A).symlink_to(self.machine.top / "elsewhere")
-        self.assertRaises(StoreError, cache.open, held)
+        self.failureResultOf(cache.open(held), StoreError)
         self.machine.settle()
         self.assertEqual(self.machine.held(), {})
 
@@ -607,7 +653,7 @@ class OpenTests(CacheCase):
         held = cache.find(A)
         assert held is not None
         self.lay(A, b"tada")
-        self.assertRaises(StoreError, cache.open, held)
+        self.failureResultOf(cache.open(held), StoreError)
         self.machine.settle()
         self.assertEqual(self.machine.held(), {A: content_of(b"tada")})
 
@@ -617,7 +663,7 @@ class OpenTests(CacheCase):
         held = cache.find(A)
         assert held is not None
         (self.machine.folder / (A + ".sig")).unlink()
-        self.assertRaises(StoreError, cache.open, held, signature=True)
+        self.failureResultOf(cache.open(held, signature=True), StoreError)
         self.machine.settle()
         self.assertEqual(self.machine.held(), {})
 
@@ -637,12 +683,42 @@ class OpenTests(CacheCase):
         self.machine.relist(A, content_of(b"newer"))
         self.assertEqual(self.machine.read(A, signature=True), SIGNATURE)
 
+    def test_what_the_kernel_has_not_in_memory_is_opened_in_a_thread(self) -> None:
+        self.lay(A, b"data")
+        cache = self.start()
+        held = cache.find(A)
+        assert held is not None
+        self.patch(disk, "open_at_once", lambda *_: None)
+        self.machine.reactor.pool.hold("open_file")
+        opening = cache.open(held)
+        self.assertNoResult(opening)
+        self.machine.resume()
+        opened = self.successResultOf(opening)
+        self.assertEqual(os.read(opened.fileno(), 9), b"data")
+        opened.close()
+
+    def test_who_leaves_while_a_file_is_opened_leaves_no_descriptor_behind(self) -> None:
+        self.lay(A, b"data")
+        cache = self.start()
+        held = cache.find(A)
+        assert held is not None
+        self.patch(disk, "open_at_once", lambda *_: None)
+        gc.collect()
+        before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+        self.machine.reactor.pool.hold("open_file")
+        opening = cache.open(held)
+        opening.cancel()
+        self.machine.resume()
+        self.failureResultOf(opening, CancelledError)
+        gc.collect()
+        self.assertEqual(len(os.listdir("/proc/self/fd")), before)  # noqa: PTH208
+
     def test_an_opened_file_tells_size_and_time(self) -> None:
         self.lay(A, b"data")
         cache = self.start()
         held = cache.find(A)
         assert held is not None
-        opened = cache.open(held)
+        opened = self.successResultOf(cache.open(held))
         self.addCleanup(opened.close)
         self.assertEqual((opened.size, opened.modified), (4, OLD))
 
@@ -672,7 +748,7 @@ class SeveralFoldersTests(CacheCase):
         held = cache.find(A)
         assert held is not None
         (self.machine.directories[0] / A).unlink()
-        self.assertRaises(StoreError, cache.open, held)
+        self.failureResultOf(cache.open(held), StoreError)
         self.assertEqual(self.machine.read(A), b"data")
         self.assertEqual(len(self.machine.changes), 1)
 
@@ -847,7 +923,7 @@ class StoreTests(CacheCase):
         self.machine.publish(A, b"data" * 400)
         held = cache.find(A)
         assert held is not None
-        opened = cache.open(held)
+        opened = self.successResultOf(cache.open(held))
         self.addCleanup(opened.close)
         self.machine.publish(B, bytes(1500))
         self.assertEqual(set(self.machine.held()), {B})

@@ -140,3 +140,17 @@ class FolderTests(SynchronousTestCase):
             return False
 
         self.assertRaises(StoreError, folder.digest, self.folder, A, stamp, meddle)
+
+    def test_what_the_kernel_knows_is_opened_at_once_and_only_if_it_is_the_same(self) -> None:
+        path = self.put(A)
+        (expected,) = (found.stamp for found in self.scan().values())
+        descriptor = folder.open_at_once(self.folder, A, expected)
+        if descriptor is not None:  # else an older kernel, and all is opened in threads
+            self.addCleanup(os.close, descriptor)
+            self.assertEqual(os.read(descriptor, 9), b"data")
+            path.write_bytes(b"other")
+            self.assertRaises(StoreError, folder.open_at_once, self.folder, A, expected)
+        path.unlink()
+        path.symlink_to("/etc/passwd")
+        self.assertIsNone(folder.open_at_once(self.folder, A, expected))
+        self.assertIsNone(folder.open_at_once(self.folder, B, expected))

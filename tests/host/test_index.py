@@ -129,4 +129,4 @@ class IndexTests(SynchronousTestCase):
         index = self.index()
         index.save({(CACHE, "a"): KNOWN})
         self.assertEqual(index.files(CACHE), {"a": KNOWN})
-        self.assertEqual(self.path.with_name(self.path.name + ".unusable").stat().st_size, 1 << 40)
+        self.assertEqual(self.path.with_name(self.path.name + ".set-aside").stat().st_size, 1 << 40)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import hashlib
+import io
 import lzma
 import os
 import shutil
@@ -127,9 +128,23 @@ class Problems(SynchronousTestCase):
             self.assertTrue(self.problem(data), data[:40])
 
     @settings(max_examples=200, deadline=None)
-    @given(st.binary(max_size=2_000))
-    def test_nothing_raises(self, data: bytes) -> None:
+    @given(st.binary(max_size=2_000), st.integers(0, 60))
+    def test_nothing_raises(self, data: bytes, kept: int) -> None:
         self.problem(data)
+        for compress in (gzip.compress, lzma.compress, bz2.compress, zstd.compress):
+            whole = compress(tar(("a-1-1/desc", desc())))
+            self.problem(whole[:kept] + data)
+            self.problem(whole + data)
+
+    @settings(max_examples=100, deadline=None)
+    @given(st.lists(st.binary(max_size=3_000), min_size=1, max_size=5), st.integers(0, 40))
+    def test_frames_are_read_as_what_was_put_into_them(
+        self, pieces: list[bytes], zeros: int
+    ) -> None:
+        for compress in (gzip.compress, lzma.compress, bz2.compress, zstd.compress):
+            data = b"".join(compress(piece) + bytes(zeros) for piece in pieces)
+            with compression.without_compression(io.BytesIO(data)) as file:
+                self.assertEqual(file.read(), b"".join(pieces), compress)
 
     def test_what_only_libarchive_reads_has_one_and_no_program_is_run(self) -> None:
         plain = tar(("a-1-1/desc", desc()))
@@ -501,7 +516,7 @@ class Databases(OnDisk):
         problem = load("core", self.sync / "core.db").problem
         self.assertEqual(
             problem,
-            "compression: is made with lz4: bsdtar: bsdtar, which could read it, is not installed;"
+            "compression: it is made with lz4, and bsdtar, which could read it, is not installed;"
             " have it made with gzip, xz or zstd",
         )
 
@@ -761,6 +776,17 @@ class Watching(OnDisk):
         await self.watch.stopService()
         # Each of the two that list has its vault.
         self.assertLessEqual(descriptors(), before + 2)
+
+    async def test_what_waits_is_bounded_in_bytes(self) -> None:
+        self.patch(pacman, "MOST_WAITING_BYTES", 3 * len(self.database()))
+        await self.start("core")
+        for size in range(5):
+            self.send(self.database(CSIZE=str(size)))
+        self.assertLessEqual(len(self.watch._waiting_sent), 3)
+        self.send(bytes(4 * len(self.database())))
+        self.assertLessEqual(len(self.watch._waiting_sent), 3)
+        await self.watch.settled(30)
+        self.assertEqual([entry.size for entry in self.found()], [4, 3])
 
     async def test_a_peers_is_marked(self) -> None:
         self.watch._is_peers = lambda digest: digest == peers

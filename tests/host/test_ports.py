@@ -5,11 +5,18 @@ from __future__ import annotations
 import os
 import socket
 from contextlib import ExitStack
+from dataclasses import replace
 
-from twisted.internet.interfaces import IReactorSocket, IReactorTCP
+from twisted.internet.interfaces import (
+    IReactorSocket,
+    IReactorTCP,
+    IStreamServerEndpointStringParser,
+)
 from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactor
-from twisted.logger import globalLogPublisher
+from twisted.logger import capturedLogs
+from twisted.plugin import getPlugins
+from twisted.python.systemd import ListenFDs
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import verify
 
@@ -107,18 +114,26 @@ class TakingOver(PortsCase):
         Ports(None, [held]).rehearse(endpoint(held.port), "--lan")
 
     def test_one_that_no_endpoint_names_is_told_of(self) -> None:
-        said: list[str] = []
-
-        def observe(event: dict[str, object]) -> None:
-            said.append(str(event.get("place")))
-
-        globalLogPublisher.addObserver(observe)
-        self.addCleanup(globalLogPublisher.removeObserver, observe)
         used, unused = (self.inherited(self.listening()) for _ in range(2))
         ports = Ports(self.reactor, [used, unused])
         ports.listen(endpoint(used.port), Factory(), "--lan")
-        ports.tell_unused()
-        self.assertEqual(said, [str(unused)])
+        with capturedLogs() as events:
+            ports.tell_unused()
+        self.assertEqual([event["place"] for event in events], [str(unused)])
+
+    def test_one_that_an_endpoint_of_systemds_kind_names_is_none_of_these(self) -> None:
+        # The endpoint closes what it has taken over.
+        held = self.inherited(self.listening())
+        held = replace(held, descriptor=os.dup(held.descriptor))
+        parser = next(
+            one for one in getPlugins(IStreamServerEndpointStringParser) if one.prefix == "systemd"
+        )
+        self.patch(parser, "_sddaemon", ListenFDs([held.descriptor], ["lan"]))
+        ports = Ports(self.reactor, [held])
+        ports.listen([["systemd:domain=INET:name=lan"]], Factory(), "--lan")
+        with capturedLogs() as events:
+            ports.tell_unused()
+        self.assertEqual(events, [])
 
 
 class HandedOver(PortsCase):

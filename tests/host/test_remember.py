@@ -93,7 +93,7 @@ class Recalling(SynchronousTestCase):
         self.assertIsNone(recall(self.path))
 
     def aside(self) -> Path:
-        return self.path.with_name(self.path.name + ".unusable")
+        return self.path.with_name(self.path.name + ".set-aside")
 
     def test_numbers_that_are_none_are_not_recalled(self) -> None:
         for data in (b"[Infinity]", b"[-Infinity]", b"[NaN]", b"[1e999]", b'{"a": [-1e999]}'):

@@ -16,8 +16,8 @@ class Queue:
     def __init__(self) -> None:
         self.calls: list[Any] = []
 
-    def callFromThread(self, call: Any) -> None:  # noqa: N802
-        self.calls.append(call)
+    def callFromThread(self, call: Any, *arguments: Any) -> None:  # noqa: N802
+        self.calls.append(lambda: call(*arguments))
 
 
 class Handling(SynchronousTestCase):
@@ -42,6 +42,19 @@ class Handling(SynchronousTestCase):
         for call in self.reactor.calls:
             call()
         self.assertEqual(self.received, ["two", "one"])
+        self.signals.stopService()
+
+    def test_many_before_the_reactor_comes_to_them_are_one_of_each(self) -> None:
+        self.signals.startService()
+        for _ in range(100):
+            signal.raise_signal(signal.SIGUSR1)
+            signal.raise_signal(signal.SIGUSR2)
+        for call in self.reactor.calls:
+            call()
+        self.assertEqual(self.received, ["one", "two"])
+        signal.raise_signal(signal.SIGUSR1)
+        self.reactor.calls[-1]()
+        self.assertEqual(self.received, ["one", "two", "one"])
         self.signals.stopService()
 
     def test_what_was_installed_before_is_put_back(self) -> None:

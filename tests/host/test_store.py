@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.errors import StoreError
 from flocon.host import store as module
+from flocon.host.beneath import put_aside
 from flocon.host.store import Incoming, Store
 
 A = "a-1-1-any.pkg.tar.zst"
@@ -72,6 +73,14 @@ class StoreTests(SynchronousTestCase):
         self.open()
         self.assertEqual(self.names("incoming"), set())
         self.assertFalse((self.path / "quarantine.json.abcd_123").exists())
+
+    def test_what_was_put_aside_stays(self) -> None:
+        self.path.mkdir(parents=True)
+        (self.path / "quarantine.json").write_bytes(b"{")
+        aside = put_aside(self.path / "quarantine.json")
+        assert aside is not None
+        self.open()
+        self.assertTrue(aside.exists())
 
     def test_a_folder_that_cannot_be_made_is_a_problem_and_no_error(self) -> None:
         self.path.parent.mkdir(parents=True)
@@ -351,6 +360,15 @@ class RoomTests(SynchronousTestCase):
         self.assertFalse(incoming.keep)
         self.assertFalse(self.store.is_crowded)
         self.assertRaises(StoreError, self.for_stranger, 500 * MIB)
+
+    def test_whether_a_file_can_be_kept_is_told_without_cutting_anybody_off(self) -> None:
+        self.store.account(B, 400 * MIB)
+        self.assertTrue(self.store.can_keep(300 * MIB))
+        self.assertFalse(self.store.can_keep(401 * MIB))
+        stranger, _ = self.for_stranger(300 * MIB)
+        self.assertTrue(self.store.can_keep(100 * MIB))
+        self.assertFalse(self.store.can_keep(101 * MIB))
+        self.assertEqual(stranger.cuts, 0)
 
     def test_a_file_is_closed_in_its_time_by_somebody_else(self) -> None:
         waiting: list[Callable[[], None]] = []

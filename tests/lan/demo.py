@@ -71,6 +71,14 @@ def proves(fact: bool, claim: str) -> None:
     say(f"   [ok] {claim}")
 
 
+class _QuietServer(ThreadingHTTPServer):
+    """Says nothing of a client that went away: nodes do, when they have what they asked for."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
+
+
 class Mirror:
     """A web server over the repository; ``asked`` are the paths it was asked for."""
 
@@ -88,7 +96,7 @@ class Mirror:
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002
                 """Keep the terminal for the demo."""
 
-        self._server = ThreadingHTTPServer((HOST, 0), partial(Handler, directory=str(root)))
+        self._server = _QuietServer((HOST, 0), partial(Handler, directory=str(root)))
         self._server.daemon_threads = True
         self.address = f"http://{HOST}:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()

@@ -425,6 +425,12 @@ async def garbled(x: Exchange) -> None:
     await none(x)
 
 
+@fault
+async def another_date(x: Exchange) -> None:
+    """Answer rightly, with a date far ahead; a HEAD had told another."""
+    await x.send(x.head(len(x.body), Last_Modified="Tue, 19 Jan 2038 03:14:07 GMT") + x.body)
+
+
 #: Faults of the listening socket: nothing is ever answered.
 AT_THE_DOOR = ("refused", "blackholed")
 #: Faults of what a peer announces; its answers are honest, but for files it does not have.

@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -239,6 +240,52 @@ class DatabaseTests(SmallTestCase):
         self.assertEqual(_database(self.second), before)
         self.assertIn("/db/moving.db", self._lies.read_text())
 
+    def test_a_date_that_a_peer_changes_between_two_answers_is_not_taken(self) -> None:
+        """With it pacman would take no mirror's database until then."""
+        self._beside_a_liar("another-date")
+        new = self.publish(HOUR)
+        self.refresh(self.second)
+        self.assertEqual(_database(self.second), new)
+        self.assertIn("another-date /db/moving.db", self._lies.read_text())
+        self.assertLessEqual(_modified(self.second), time.time())
+
+    def test_what_a_peer_made_up_is_not_handed_on(self) -> None:
+        self.give(self.second, 3 * HOUR)
+        lie = self.publish(2 * HOUR)
+        root = self.third.folder / "root-of-lies"
+        root.mkdir()
+        shutil.copy2(self.moving.database, root / "moving.db")
+        self._meet_liar(root, "none")
+        self.refresh(self.second)
+        self.assertEqual(_database(self.second), lie)
+        asked = self.first.request("/db/moving.db", address=self.second.address, port=LAN_PORT)
+        self.assertEqual((asked.status, asked.body), (404, b""))
+        # The control: what a mirror has since is given away.
+        new = self.publish(HOUR)
+        self.refresh(self.second)
+        self.assertEqual(_database(self.second), new)
+        asked = self.first.request("/db/moving.db", address=self.second.address, port=LAN_PORT)
+        self.assertEqual((asked.status, asked.body), (200, new))
+
+    def test_a_liar_beside_signed_databases_is_found_out_before_pacman_has_a_byte(self) -> None:
+        self.small.lan.repositories = ["signed", "moving"]
+        self.publish_signed(3 * HOUR)
+        self.sync(self.second)
+        root = self.third.folder / "root-of-lies"
+        root.mkdir()
+        for suffix in ("", ".sig"):
+            shutil.copyfile(f"{self.small.signed.database}{suffix}", root / f"signed.db{suffix}")
+        new = self.publish_signed(HOUR)
+        # A right database with the signature of another one, both as of now.
+        shutil.copyfile(self.small.signed.database, root / "signed.db")
+        os.utime(root / "signed.db", times=(time.time() - 60,) * 2)
+        node = self._meet_liar(root, "none")
+        self.refresh(self.second)
+        self.assertIn("/db/signed.db.sig", self._lies.read_text())
+        self.assertEqual(_database(self.second, "signed"), new)
+        self.assertIn(("signed.db", 200), self.given_by_mirror)
+        self.assertEqual(len(node.status()["quarantine"]), 1)
+
     def _beside_a_liar(self, fault: str) -> Node:
         """Start a node on the second host; what runs on the third gives a broken database away.
 
@@ -249,6 +296,9 @@ class DatabaseTests(SmallTestCase):
         self.give(self.second, 3 * HOUR)
         shutil.copyfile(self.moving.database, root / "moving.db")
         os.utime(root / "moving.db", times=(time.time() - 2 * HOUR,) * 2)
+        return self._meet_liar(root, fault)
+
+    def _meet_liar(self, root: Path, fault: str) -> Node:
         self._lies = self.third.folder / "lies.log"
         role = f"peer@{self.third.address}={fault}@database"
         command = [sys.executable, "-m", "tests.lan.faults", "--root", str(root), role]

@@ -491,6 +491,8 @@ class StrangerTests(LanTestCase):
         self.hold(self.first, self.few_packages[1:])
         (self.first.cache / "secret").write_bytes(secret)
         (self.first.store / "secret").write_bytes(secret)
+        # A store of ours already: in a foreign folder no node starts.
+        (self.first.store / "flocon-store").write_bytes(b"flocon store 1\n")
         (self.first.cache / f"{stem}-9-9-x86_64.pkg.tar.zst.part").write_bytes(secret)
         links = (f"{stem}-9-9-x86_64.pkg.tar.zst", package.file_name)
         for folder, name in itertools.product((self.first.cache, self.first.store), links):

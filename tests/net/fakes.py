@@ -224,6 +224,8 @@ class FakeTools:
         self.room: int | None = None
         self.spare_room: int | None = None
         self.no_spare = False
+        #: The threads for what only strangers wait for.
+        self.for_strangers: Any = self.reactor.getThreadPool()
         self.began_with: list[Source] = []
         self.ended_with: list[tuple[str, int, SourceError | None]] = []
         self.blamed: list[tuple[str, list[str]]] = []
@@ -256,6 +258,9 @@ class FakeTools:
 
     def agent(self, source: Source) -> Any:
         return self.agents.setdefault(source.key, FakeAgent())
+
+    def threads(self, own: bool) -> Any:
+        return self.reactor.getThreadPool() if own else self.for_strangers
 
     def incoming(self, size: int | None, lessee: Lessee) -> Memory:
         self.files.append(Memory(self.room))

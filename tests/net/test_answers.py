@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet import protocol, reactor
 from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
@@ -19,8 +20,10 @@ from twisted.web.http_headers import Headers
 
 from flocon.errors import Broken, SourceError
 from flocon.net.answers import (
+    IDLE_SECONDS,
     MOST_FIELDS,
     MOST_HEAD_BYTES,
+    MOST_IDLE,
     MOST_INTERIM,
     ExcessError,
     MirrorPool,
@@ -155,6 +158,24 @@ class Lengths(AnswersTestCase):
         self.assertEqual(body, [b"abc"])
 
 
+class Keeping(SynchronousTestCase):
+    def test_idle_connections_to_all_have_one_bound(self) -> None:
+        clock = Clock()
+        pool = PeerPool(clock)
+        transports = []
+        for number in range(MOST_IDLE + 3):
+            connection: Any = pool._factory(lambda _: None, "").buildProtocol(None)
+            transports.append(StringTransport())
+            connection.makeConnection(transports[-1])
+            pool._putConnection(("http", f"h{number}", 80), connection)
+        closed = [transport.disconnecting for transport in transports]
+        self.assertEqual(closed, [True] * 3 + [False] * MOST_IDLE)
+        self.assertEqual(len(pool._connections), MOST_IDLE)
+        clock.advance(IDLE_SECONDS)
+        self.assertTrue(all(transport.disconnecting for transport in transports))
+        self.assertEqual(clock.getDelayedCalls(), [])
+
+
 class _Reader(protocol.Protocol):
     def __init__(self, pieces: list[bytes]) -> None:
         self.pieces = pieces
@@ -267,7 +288,9 @@ class Floods(TestCase):
         factory = FloodFactory(beginning, again)
         port: Any = reactor.listenTCP(0, factory, interface="127.0.0.1")
         self.addCleanup(port.stopListening)
-        agent, pool = (mirror_agent if mirror else peer_agent)(reactor, 1.0)
+        agent: Any
+        pool: Any
+        agent, pool = mirror_agent(reactor, 1.0, "") if mirror else peer_agent(reactor, 1.0)
         self.addCleanup(pool.closeCachedConnections)
         wanted = Wanted(f"http://127.0.0.1:{port.getHost().port}/x", "s")
         lines: list[object] = []

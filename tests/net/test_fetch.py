@@ -488,7 +488,12 @@ class RealConnections(TestCase):
         await deferLater(reactor, 0.01)
 
     def fetch(self, url: str, stall: float = 0.2) -> Deferred[Head]:
-        agent, pool = (mirror_agent if url.startswith("https") else peer_agent)(reactor, 1.0)
+        agent: Any
+        pool: Any
+        if url.startswith("https"):
+            agent, pool = mirror_agent(reactor, 1.0, "")
+        else:
+            agent, pool = peer_agent(reactor, 1.0)
         self.addCleanup(pool.closeCachedConnections)
         limits = Limits(first_byte=stall, stall=stall)
         return ensureDeferred(fetch(agent, reactor, Wanted(url, "s"), Kept(), limits))

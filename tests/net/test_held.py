@@ -7,10 +7,11 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from twisted.internet import defer, reactor
 from twisted.internet.defer import Deferred
-from twisted.trial.unittest import TestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.client import (
     Agent,
     HTTPConnectionPool,
@@ -23,7 +24,7 @@ from twisted.web.iweb import IResponse
 from twisted.web.resource import Resource
 from twisted.web.server import Request
 
-from flocon.net.held import send_opened
+from flocon.net.held import Editions, InMemory, send_opened
 from flocon.net.respond import respond
 from flocon.net.site import Site
 
@@ -150,3 +151,48 @@ class HeldTests(TestCase):
         for response in responses:
             await readBody(response)
         self.assertEqual(self.site.counters["too many connections"], 1)
+
+
+class EditionsTests(SynchronousTestCase):
+    """Old versions of a text, and who still reads them."""
+
+    def edition(self) -> InMemory:
+        edition = InMemory(bytes(100))
+        self.addCleanup(edition.close)
+        return edition
+
+    def test_who_reads_the_oldest_is_cut_off_when_there_are_too_many(self) -> None:
+        editions = Editions(most=250)
+        cut: list[int] = []
+
+        def begin(number: int) -> None:
+            edition = self.edition()
+
+            def reader() -> None:
+                cut.append(number)
+                editions.end(edition, reader)
+
+            editions.begin(edition, reader)
+
+        for number in range(5):
+            begin(number)
+            self.assertLessEqual(editions.bytes, 250)
+        self.assertEqual(cut, [0, 1, 2])
+
+    def test_any_number_may_read_the_newest(self) -> None:
+        editions = Editions(most=150)
+        edition = self.edition()
+        for _ in range(100):
+            editions.begin(edition, lambda: self.fail("cut off"))
+        self.assertEqual(editions.bytes, 100)
+
+    def test_what_nobody_reads_any_more_does_not_count(self) -> None:
+        editions = Editions(most=150)
+        for _ in range(3):
+            edition = self.edition()
+            reader = mock.Mock()
+            editions.begin(edition, reader)
+            editions.end(edition, reader)
+            editions.end(edition, reader)
+            self.assertFalse(reader.called)
+        self.assertEqual(editions.bytes, 0)

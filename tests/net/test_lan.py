@@ -83,7 +83,7 @@ class FakeShelf:
             return None
         return HeldFile(Content(len(data), hashlib.sha256(data).digest()))
 
-    def open(self, found: Found, *, signature: bool) -> OpenedBytes:
+    async def open(self, found: Found, *, signature: bool, own: bool) -> OpenedBytes:
         return self.opening(SIGNATURE if signature else DATA)
 
     def open_database(self, file_name: str) -> OpenedBytes:

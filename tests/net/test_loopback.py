@@ -104,7 +104,7 @@ class FakeDesk:
         found = self.here.get(file_name)
         return found if found and content in {None, found.content} else None
 
-    def open(self, found: Found, *, signature: bool) -> OpenedBytes:
+    async def open(self, found: Found, *, signature: bool) -> OpenedBytes:
         if self.gone:
             raise StoreError("/cache", "is gone")
         self.opened.append(OpenedBytes(SIGNATURE if signature else DATA))

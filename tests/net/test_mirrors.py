@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 from twisted.internet import protocol, reactor, ssl
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
-from twisted.internet.task import deferLater
+from twisted.internet.task import Clock, deferLater
+from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
-from twisted.trial.unittest import TestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
 
-from flocon.core.proxies import Proxies, Proxy, parse_proxy
+from flocon.core.proxies import ENVIRONMENT, Proxies, Proxy, parse_proxy
 from flocon.errors import Broken, FloconError, Refused, SourceError, Unreachable
 from flocon.net import mirrors as module
-from flocon.net.fetch import Head, Limits, Wanted, fetch_small
-from flocon.net.mirrors import LOOP_HEADER, LOOP_MARK, MOST_REDIRECTS, MirrorAgent
+from flocon.net.fetch import Limits, Wanted, fetch_small
+from flocon.net.mirrors import LOOP_HEADER, LOOP_MARK, MOST_REDIRECTS, MirrorAgent, mirror_agent
 from flocon.net.names import Names
 from tests.net.certificate import CERTIFICATE
 
@@ -120,14 +123,6 @@ class Server(protocol.ServerFactory):
     @property
     def targets(self) -> list[str]:
         return [asked.target for asked in self.asked]
-
-
-class Small:
-    def begin(self, head: Head) -> None:
-        pass
-
-    def write(self, position: int, data: bytes) -> None:
-        pass
 
 
 @implementer(IPolicyForHTTPS)
@@ -435,3 +430,29 @@ class ProxyTests(MirrorsTestCase):
         with self.assertRaises(Broken):
             await self.ask("http://mirror.example/x")
         self.assertEqual(len(proxy.asked), 1)
+
+
+class Environments(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.lines: list[Any] = []
+        keep: Any = self.lines.append
+        globalLogPublisher.addObserver(keep)
+        self.addCleanup(globalLogPublisher.removeObserver, keep)
+
+    def made(self, proxy: str = ENVIRONMENT, **environment: str) -> Proxies:
+        with mock.patch.dict(os.environ, environment, clear=True):
+            agent, same = mirror_agent(Clock(), 1.0, proxy)
+        self.assertIs(agent, same)
+        return same._proxies
+
+    def test_the_environment_names_the_proxy_unless_the_operator_does(self) -> None:
+        self.assertEqual(self.made(http_proxy="p:1").http, parse_proxy("p:1"))
+        self.assertEqual(self.made("http://q:2", http_proxy="p:1").http, parse_proxy("q:2"))
+        self.assertIsNone(self.made("", http_proxy="p:1").http)
+        self.assertEqual(self.lines, [])
+
+    def test_one_that_cannot_be_used_is_told_by_its_variable_alone(self) -> None:
+        self.assertEqual(self.made(all_proxy="socks5://u:secret@h:1"), Proxies())
+        [line] = self.lines
+        self.assertEqual(line["name"], "all_proxy")
+        self.assertNotIn("secret", str(line))

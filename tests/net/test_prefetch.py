@@ -8,11 +8,14 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.core.syncdb import Entry
 from flocon.errors import ToolError, Unreachable
+from flocon.net import prefetch as module
 from flocon.net.prefetch import DELAY, PAUSE, Prefetch
 
+MOST = 1_000
 
-def entry(name: str) -> Entry:
-    return Entry("core", f"{name}-1-1-any.pkg.tar.zst", name, "1-1", 1, bytes(32))
+
+def entry(name: str, size: int = 1) -> Entry:
+    return Entry("core", f"{name}-1-1-any.pkg.tar.zst", name, "1-1", size, bytes(32))
 
 
 class Fetching(SynchronousTestCase):
@@ -23,7 +26,7 @@ class Fetching(SynchronousTestCase):
         self.failure: Exception | None = None
         self.fetched: list[str] = []
         self.fetches: list[Deferred[None]] = []
-        self.prefetch = Prefetch(self.clock, self.find, self.fetch, lambda low, _: low)
+        self.prefetch = Prefetch(self.clock, self.find, self.fetch, lambda low, _: low, MOST)
         self.prefetch.startService()
         self.addCleanup(self.finish)
 
@@ -58,6 +61,18 @@ class Fetching(SynchronousTestCase):
         self.assertEqual(self.fetched, ["a"])
         self.clock.advance(PAUSE)
         self.assertEqual(self.fetched, ["a", "b"])
+
+    def test_no_more_is_fetched_than_there_is_room_for(self) -> None:
+        self.needed = [entry("a", 600), entry("huge", 1 << 40), entry("b", 500), entry("c", 400)]
+        self.assertEqual(self.successResultOf(self.prefetch.now()), 2)
+        self.fetches[0].callback(None)
+        self.clock.advance(PAUSE)
+        self.assertEqual(self.fetched, ["a", "c"])
+
+    def test_no_more_packages_are_fetched_than_a_machine_has(self) -> None:
+        self.patch(module, "MOST_PACKAGES", 3)
+        self.needed = [entry(name) for name in "abcdef"]
+        self.assertEqual(self.successResultOf(self.prefetch.now()), 3)
 
     def test_it_tells_how_far_it_is(self) -> None:
         self.prefetch.now()
@@ -117,7 +132,7 @@ class Fetching(SynchronousTestCase):
         async def late() -> list[Entry]:
             return await found
 
-        prefetch = Prefetch(self.clock, late, self.fetch, lambda low, _: low)
+        prefetch = Prefetch(self.clock, late, self.fetch, lambda low, _: low, MOST)
         prefetch.startService()
         prefetch.wake()
         self.clock.advance(DELAY)
@@ -161,7 +176,7 @@ class Fetching(SynchronousTestCase):
         async def late() -> list[Entry]:
             return await found
 
-        prefetch = Prefetch(self.clock, late, self.fetch, lambda low, _: low)
+        prefetch = Prefetch(self.clock, late, self.fetch, lambda low, _: low, MOST)
         prefetch.startService()
         prefetch.now()
         prefetch.stopService()

@@ -33,7 +33,7 @@ from flocon.net import transfer as module
 from flocon.net.fetch import Attempt, Limits
 from flocon.net.transfer import GRACE, PREFIX, Reader, Subject, Transfer
 from flocon.net.transfers import Transfers
-from tests.net.fakes import FakeAgent, FakeResponse, FakeTools, Memory, Request
+from tests.net.fakes import FakeAgent, FakeReactor, FakeResponse, FakeTools, Memory, Request
 
 NAME = "a-1-1-any.pkg.tar.zst"
 DATA = bytes(at % 251 for at in range(20_000))
@@ -922,6 +922,17 @@ class Rooms(TransferTestCase):
         self.assertTrue(transfer.finished.known)
         self.assertFalse(transfer.own)
         peer.reader.close()
+
+    def test_what_only_strangers_wait_for_is_hashed_beside_what_pacman_waits_for(self) -> None:
+        self.patch(module, "HASH_INLINE", 0)
+        for begun_by in ("10.0.0.9", ""):
+            self.tools.for_strangers = FakeReactor()
+            self.tools.for_strangers.held = True
+            transfer = self.transfer(MIRROR_A)
+            transfer.begun_by = begun_by
+            Client(transfer, verifies=bool(begun_by))
+            self.asked(MIRROR_A).whole(DATA)
+            self.assertEqual(transfer.finished.known, not begun_by)
 
     def test_cut_on_its_way_it_ends_and_gives_its_file_back(self) -> None:
         transfer = self.transfer(MIRROR_A)

@@ -17,7 +17,7 @@ TEXTS = ("README.rst", *(f"docs/{path.name}" for path in sorted(PROJECT.glob("do
 PROGRAMS = frozenset(
     {
         *("flocon", "twistd", "pacman", "pacman-conf", "systemctl", "journalctl"),
-        *("kill", "curl", "make", "cd", "python", "makepkg"),
+        *("kill", "curl", "make", "cd", "python", "makepkg", "sudo", "ufw", "firewall-cmd"),
     }
 )
 #: Examples, and what they are examples of.
@@ -82,6 +82,8 @@ def _parts(text: str) -> tuple[list[str], str]:
 
 
 def _general(command: str) -> str:
+    # As root, and out of an environment of its own: it is the same command.
+    command = re.sub(r"^(?:sudo )?(?:~/[\w./]*/bin/)?", "", command)
     for example, placeholder in _EXAMPLES.items():
         command = re.sub(example, placeholder, command)
     return command

@@ -59,12 +59,16 @@ _OPTIONS = "every_option_of_a_node_is_heeded"
 _MAIN = "tests.cli.test_main."
 _COMPLETION = "tests.cli.test_completion.Shells."
 
+_PLACE = "~/.local/share/flocon"
+_FIREWALLS = f"{_PACKAGING}test_files.Firewalls."
+
 RUN_BY: dict[str, Run] = {
     # In a clone
     "make demo": checkout("Making.test_the_demo_proves_what_it_shows"),
     "make test": checkout("Making.test_the_tests_are_all_tests"),
-    "python -m venv ~/flocon && ~/flocon/bin/pip install .": checkout(
-        "Installing.test_pip_installs_a_node_and_a_command_into_an_environment"
+    f"python -m venv {_PLACE} && {_PLACE}/bin/pip install .": checkout(
+        "Installing.test_pip_installs_a_node_and_a_command_into_an_environment",
+        as_run="python -m venv && bin/pip install .",
     ),
     # Only root installs: what makepkg asks of it is looked at here, and done in first use.
     "cd packaging && makepkg -si": Run(
@@ -117,7 +121,15 @@ RUN_BY: dict[str, Run] = {
     "twistd flocon --lan ENDPOINT": first_use(_OPTIONS),
     "twistd flocon --loopback ENDPOINT": first_use(_OPTIONS),
     "twistd flocon --debug": first_use(_OPTIONS),
+    "pacman -R flocon": first_use(_ALONE),
+    # Firewalls of which no test's machine has one: the file is read that they find by this name.
+    "ufw allow flocon": Run(f"{_FIREWALLS}test_ufw_opens_the_lan_port", as_run="ufw flocon"),
+    "firewall-cmd --permanent --add-service=flocon && sudo firewall-cmd --reload": Run(
+        f"{_FIREWALLS}test_firewalld_opens_the_lan_port", as_run="firewalld flocon"
+    ),
     # Under systemd
+    "systemctl kill -s USR1 flocon": boot("signals_reach_it_by_systemctl"),
+    "systemctl kill -s USR2 flocon": boot("signals_reach_it_by_systemctl"),
     "systemctl enable --now flocon": boot("it_is_started_with_the_system"),
     "systemctl stop flocon.socket flocon": boot(
         "no_other_user_can_have_its_ports_while_it_is_down"

@@ -107,11 +107,13 @@ class Unit(SynchronousTestCase):
 
 class Firewalls(SynchronousTestCase):
     def test_firewalld_opens_the_lan_port(self) -> None:
+        self.assertIn("firewalld/services/flocon.xml", (PACKAGING / "PKGBUILD").read_text())
         service = ET.parse(PACKAGING / "firewalld.xml").getroot()
         ports = {(port.get("protocol"), port.get("port")) for port in service.iter("port")}
         self.assertEqual(ports, {("tcp", str(LAN_PORT)), ("udp", str(LAN_PORT))})
 
     def test_ufw_opens_the_lan_port(self) -> None:
+        self.assertIn("ufw/applications.d/flocon", (PACKAGING / "PKGBUILD").read_text())
         profile = configparser.ConfigParser(interpolation=None)
         profile.read(PACKAGING / "ufw.profile")
         self.assertEqual(profile["flocon"]["ports"], f"{LAN_PORT}/tcp|{LAN_PORT}/udp")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gzip
 import re
 import sys
 from pathlib import Path
@@ -23,6 +24,17 @@ from tests.packaging.workshop import (
     package,
     pacman,
     succeed,
+)
+
+#: A path in a text, and what a document says lies beside it or in the clone.
+_PATHS = re.compile(r"(?<![\w.~$/:-])/(?:usr|etc)/[\w./+-]*\w")
+_DOCUMENTS = re.compile(
+    r"(?:``|image:: )((?:[\w.-]+/)*[\w-]+\.(?:rst|md|toml|png|svg))(?:``|$)", re.MULTILINE
+)
+#: What other packages bring, and what flocon setup writes.
+_OF_OTHERS = (
+    *("/etc/pacman", "/etc/nftables.conf", "/usr/bin/twistd", "/usr/bin/python", "/etc/passwd"),
+    "/usr/share/doc/flocon/flocon.toml",
 )
 
 
@@ -68,6 +80,8 @@ class Installed(SynchronousTestCase):
                 "usr/lib/sysusers.d/flocon.conf",
                 "usr/share/bash-completion/completions/flocon",
                 "usr/share/doc/flocon/NEWS.rst",
+                "usr/share/doc/flocon/performance.svg",
+                "usr/share/doc/flocon/status-page.png",
                 "usr/share/doc/flocon/README.rst",
                 "usr/share/doc/flocon/SECURITY.rst",
                 "usr/share/fish/vendor_completions.d/flocon.fish",
@@ -78,6 +92,25 @@ class Installed(SynchronousTestCase):
                 "usr/share/zsh/site-functions/_flocon",
             },
         )
+
+    def test_no_file_names_one_that_is_not_there(self) -> None:
+        folders = [self.root / name for name in ("etc", "usr/lib/systemd", "usr/share")]
+        named: dict[str, set[str]] = {}
+        for path in [path for top in folders for path in top.rglob("*") if path.is_file()]:
+            data = path.read_bytes()
+            text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode(errors="ignore")
+            for name in _PATHS.findall(text.replace("\\-", "-")):
+                named.setdefault(name.rstrip("./"), set()).add(path.name)
+            for name in _DOCUMENTS.findall(text) if path.parent.name == "flocon" else ():
+                named.setdefault(f"/usr/share/doc/flocon/{name}", set()).add(path.name)
+        self.assertIn("/etc/flocon.toml", named)
+        self.assertIn("/usr/share/doc/flocon/protocol.rst", named)
+        missing = {
+            name: files
+            for name, files in named.items()
+            if not (self.root / name[1:]).exists() and not name.startswith(_OF_OTHERS)
+        }
+        self.assertEqual(missing, {})
 
     def test_every_module_is_there_and_no_test(self) -> None:
         site = self.root / SITE

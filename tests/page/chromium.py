@@ -231,9 +231,11 @@ class Tab:
         for kind in ("keyDown", "keyUp"):
             self.send("Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter", text="\r")
 
-    def picture(self, path: Path) -> None:
-        """Write the whole page, also what one would have to scroll to, as PNG."""
+    def picture(self, path: Path, height: int | None = None) -> None:
+        """Write the whole page, also what one would have to scroll to, as PNG; or its top."""
         size = self.send("Page.getLayoutMetrics")["cssContentSize"]
+        if height is not None:
+            size["height"] = height
         shot = self.send(
             "Page.captureScreenshot", captureBeyondViewport=True, clip={**size, "scale": 1}
         )

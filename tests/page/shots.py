@@ -1,4 +1,7 @@
-"""``python -m tests.page.shots FOLDER``: pictures of the status page, for a person to look at."""
+"""``python -m tests.page.shots FOLDER``: pictures of the status page, for a person to look at.
+
+``python -m tests.page.shots --readme`` makes the one in ``docs/`` anew, which README shows.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,9 @@ from tests.page.content import hostile, told
 from tests.page.server import Server
 
 PHONE, DESKTOP = 390, 1280
+README = Path(__file__).parents[2] / "docs/status-page.png"
+#: The size of README's picture, in pixels: what matters, and little to fetch.
+WIDTH, HEIGHT = 880, 770
 
 
 def main(folder: Path) -> None:
@@ -35,5 +41,21 @@ def main(folder: Path) -> None:
         server.close()
 
 
+def for_readme() -> None:
+    server = Server()
+    browser = Chromium()
+    try:
+        server.tell(told(4))
+        with browser.tab(width=WIDTH) as tab:
+            tab.open(server.address)
+            tab.picture(README, HEIGHT)
+    finally:
+        browser.close()
+        server.close()
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    if sys.argv[1:] == ["--readme"]:
+        for_readme()
+    else:
+        main(Path(sys.argv[1]))

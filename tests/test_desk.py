@@ -1,0 +1,100 @@
+"""Whom the desk asks for what, and in which order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from flocon.core.database_origins import DatabaseOrigins
+from flocon.core.inventory import Content
+from flocon.core.names import parse_path
+from flocon.core.presence import Identity
+from flocon.core.sources import Source
+from flocon.core.standing import Standing
+from flocon.core.syncdb import Entry
+from flocon.core.traffic import Traffic
+from flocon.desk import Desk
+from flocon.errors import Refused, Unreachable
+from flocon.host.pacman import PacmanConfiguration, Repository, package_servers_for
+from flocon.net.fetch import Attempt, Limits
+from flocon.net.transfer import Subject, Transfer
+from flocon.options import Settings
+from tests.net.fakes import FakeReactor, FakeTools
+
+NAME = "a-1-1-any.pkg.tar.zst"
+ENTRY = Entry("core", NAME, "a", "1-1", 10, bytes(32))
+MIRROR, CACHE = "http://mirror/core", "http://nas:8090/core"
+CONFIGURATION = PacmanConfiguration(
+    (
+        Repository("core", (MIRROR,), (CACHE,)),
+        Repository("extra", ("http://mirror/extra",), ("http://mirror/extra",)),
+    )
+)
+
+
+class Caches(SynchronousTestCase):
+    """Other machines that CacheServer lines name stand where pacman has them."""
+
+    def setUp(self) -> None:
+        self.reactor = FakeReactor()
+        self.standing = Standing()
+        pacman, neighbourhood = mock.Mock(), mock.Mock()
+        pacman.configuration = CONFIGURATION
+        neighbourhood.holding.return_value = neighbourhood.able.return_value = []
+        self.desk = Desk(
+            self.reactor,
+            settings=Settings(store=mock.Mock(path=Path(self.mktemp()))),
+            identity=Identity("n", "e", "name"),
+            pacman=pacman,
+            cache=mock.Mock(),
+            neighbourhood=neighbourhood,
+            standing=self.standing,
+            traffic=Traffic(),
+            ledger=mock.Mock(),
+            offence=mock.Mock(),
+            origins=DatabaseOrigins(),
+        )
+
+    def order(self, name: str, entry: Entry | None) -> list[str]:
+        asked = parse_path(f"/core/os/x86_64/{name}".encode())
+        assert asked is not None
+        found = self.desk.order(name, self.desk.servers(asked, entry), entry)
+        self.assertEqual(len(found), len({one.url for one in found}))
+        return [one.url.removesuffix(f"/{name}") for one in found]
+
+    def test_they_are_asked_before_the_mirrors(self) -> None:
+        self.assertEqual(self.order(NAME, ENTRY), [CACHE, MIRROR])
+        self.assertEqual(self.order(NAME, None), [CACHE, MIRROR])
+        self.assertEqual(self.order(NAME + ".sig", None), [CACHE, MIRROR])
+
+    def test_they_are_not_asked_for_databases(self) -> None:
+        for name in ("core.db", "core.files", "core.db.sig"):
+            self.assertEqual(self.order(name, None), [MIRROR])
+
+    def test_one_that_failed_lately_comes_last(self) -> None:
+        self.standing.failed("nas:8090", self.reactor.seconds())
+        self.assertEqual(self.order(NAME, ENTRY), [MIRROR, CACHE])
+        self.assertEqual(self.order(NAME, None), [MIRROR, CACHE])
+
+    def test_what_a_server_line_names_as_well_is_a_mirror(self) -> None:
+        self.assertEqual(CONFIGURATION.caches, {CACHE})
+        self.assertEqual(package_servers_for(CONFIGURATION, "extra", ""), ("http://mirror/extra",))
+        self.assertEqual(package_servers_for(CONFIGURATION, "unknown", "x86_64"), ())
+
+    def test_their_silence_is_no_answer_of_a_mirror(self) -> None:
+        asked = parse_path(f"/core/os/x86_64/{NAME}".encode())
+        assert asked is not None
+        cache, mirror = self.desk.order(NAME, self.desk.servers(asked, None), None)
+        failures: dict[Source, Any] = {
+            cache: Unreachable("nas", "is off"),
+            mirror: Refused("mirror", 404),
+        }
+        limits = Limits(1.0, 1.0)
+        transfer = Transfer(
+            FakeTools(), Subject(NAME, Content(1, bytes(32))), lambda _: None, lambda: ()
+        )
+        transfer._tried = [Attempt(one, limits, failures[one]) for one in (cache, mirror)]
+        self.assertEqual(transfer.mirror_statuses, [404])

@@ -1,0 +1,48 @@
+"""A mirror's password is in nothing that anybody is told."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from unittest import mock
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from flocon.core.standing import Standing
+from flocon.desk import _mirror_source
+from flocon.explain import Explainer
+from flocon.host import doctor
+
+SERVER = "https://al%40ice:s3cret@mirror.example:8443/$repo/os/$arch"
+
+
+class Passwords(SynchronousTestCase):
+    def test_a_source_is_called_by_its_host_and_asked_with_the_password(self) -> None:
+        source = _mirror_source(SERVER, "core.db")
+        self.assertEqual((source.key, source.label), ("mirror.example:8443",) * 2)
+        self.assertEqual(str(source), "mirror mirror.example:8443")
+        self.assertIn("s3cret", source.url)
+
+    def test_why_tells_the_address_without_it(self) -> None:
+        anything: Any = mock.Mock()
+        explainer = Explainer(
+            Clock(),
+            identity=anything,
+            desk=anything,
+            pacman=anything,
+            neighbourhood=anything,
+            presence=anything,
+            multicast=anything,
+            standing=Standing(),
+            quarantine=anything,
+            recent=anything,
+            lan_port=int,
+        )
+        told = explainer._candidate(_mirror_source(SERVER, "core.db"), None)
+        self.assertEqual(told["url"], "https://mirror.example:8443/$repo/os/$arch/core.db")
+        self.assertNotIn("s3cret", json.dumps(told))
+
+    def test_doctor_names_the_host_alone(self) -> None:
+        self.assertEqual(doctor._host(SERVER), "mirror.example")
+        self.assertNotIn("s3cret", doctor._host("https://u:s3cret@[::1/x"))
