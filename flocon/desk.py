@@ -36,6 +36,7 @@ from flocon.core.privacy import Privacy
 from flocon.core.redirects import Redirects
 from flocon.core.relays import Relays
 from flocon.core.sources import (
+    Came,
     Holder,
     Origin,
     Source,
@@ -142,7 +143,7 @@ class Reporter:
 
     def began(self, source: Source) -> None:
         self._standing.began(source.key, self._reactor.seconds())
-        self._ledger.began(source.origin)
+        self._ledger.began(source.came)
 
     def ended(self, source: Source, size: int, seconds: float, failure: SourceError | None) -> None:
         self.left(source, size, seconds)
@@ -163,14 +164,11 @@ class Reporter:
     def left(self, source: Source, size: int, seconds: float) -> None:
         """Take note of what came of a source that nothing more was wanted of."""
         self._standing.ended(source.key)
-        self._ledger.ended(source.origin, size, seconds)
+        self._ledger.ended(source.came, size, seconds)
         self.took(source, size)
 
     def took(self, source: Source, size: int) -> None:
-        if source.origin is Origin.PEER:
-            self._traffic.from_peers_bytes += size
-        else:
-            self._traffic.from_mirrors_bytes += size
+        self._traffic.take(source.came, size)
 
     def slow(self, source: Source) -> None:
         """Have a source that another had to help asked after others for a while."""
@@ -463,7 +461,12 @@ class Desk:
             self._mirrors_of(name, servers),
         )
         self.relaying.begin(transfer, asker)
+        transfer.finished.wait().addBoth(lambda _: self._count_for_peers(transfer))
         return transfer
+
+    def _count_for_peers(self, transfer: Transfer) -> None:
+        """Count what crossed the WAN because a peer asked, however the transfer went."""
+        self.traffic.for_peers_bytes += transfer.shares.get(Came.MIRROR, 0)
 
     def from_mirrors(self, asked: Asked, modified_since: str | None) -> Transfer:
         name = asked.file.text
@@ -719,10 +722,7 @@ class Desk:
         except Refused as refused:
             self.reporter.refused(source, refused)
             raise
-        if source.origin is Origin.PEER:
-            self.traffic.from_peers_bytes += len(data)
-        else:
-            self.traffic.from_mirrors_bytes += len(data)
+        self.traffic.take(source.came, len(data))
         return data
 
     def _pacman_keyring(self) -> Keyring:

@@ -5,6 +5,10 @@
     FloconError
     ├── ConfigurationError      the operator's: a file, a key and what to do about it
     ├── StoreError              this machine's: a folder that cannot be read or written
+    ├── PeerError               the operator's: a word that means no one peer
+    │   ├── UnknownPeer         nobody is called so
+    │   ├── AmbiguousPeer       several are: they are carried
+    │   └── NotHeld             it is not in quarantine
     ├── ToolError               this machine's: pacman-conf or gpgv failed
     │   └── ToolMissing         it is not installed
     ├── ProtocolError           a stranger's: what was received is not the protocol
@@ -22,6 +26,11 @@ Errors carry data; ``str()`` of each is the sentence a user reads.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class FloconError(Exception):
@@ -51,6 +60,48 @@ class StoreError(FloconError):
 
     def __str__(self) -> str:
         return f"{self.path}: {self.reason}"
+
+
+class PeerError(FloconError):
+    """The operator's word for a peer does not mean one: the word."""
+
+    def __init__(self, word: str) -> None:
+        super().__init__(word)
+        self.word = word
+
+
+class UnknownPeer(PeerError):  # noqa: N818 - a fact about the word, read as one
+    """No peer has this id, address or name."""
+
+    def __str__(self) -> str:
+        return f"no peer is called {self.word}; 'flocon peers' lists them"
+
+
+class AmbiguousPeer(PeerError):  # noqa: N818
+    """Peers at several addresses have chosen this name: each with its address and id."""
+
+    #: Those that the sentence names: a stranger may call a thousand so.
+    MOST_TOLD = 8
+
+    def __init__(self, word: str, places: Sequence[str]) -> None:
+        super().__init__(word)
+        self.places = tuple(places)
+
+    def __str__(self) -> str:
+        told = ", ".join(self.places[: self.MOST_TOLD])
+        left = len(self.places) - self.MOST_TOLD
+        more = f" and {left} more" if left > 0 else ""
+        return (
+            f"{len(self.places)} peers are called {self.word}: {told}{more};"
+            " say which by its address or its id"
+        )
+
+
+class NotHeld(PeerError):  # noqa: N818
+    """There is nothing to pardon."""
+
+    def __str__(self) -> str:
+        return f"{self.word} was not in quarantine"
 
 
 class ToolError(FloconError):

@@ -8,6 +8,7 @@ nothing.
 from __future__ import annotations
 
 import json
+import os
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +17,18 @@ from twisted.internet.threads import deferToThreadPool
 
 from flocon.core.addresses import shown
 from flocon.core.names import Asked, FileName, Kind, parse_file_name
+from flocon.core.secrecy import without_any_passwords
 from flocon.core.sources import Origin, Source
 from flocon.core.versions import version_key
-from flocon.errors import SourceError
-from flocon.net.fetch import Limits, Wanted, fetch_small, literal_host
+from flocon.errors import Refused, SourceError
+from flocon.host.interfaces import look_at_links
+from flocon.net.fetch import Limits, Wanted, fetch_small, last_modified, literal_host
 from flocon.net.knock import clock_off, read_knock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+
+    from twisted.internet.defer import Deferred
 
     from flocon.core.inventory import Content
     from flocon.core.peers import Peer
@@ -45,6 +50,14 @@ SLICE = 20_000
 MOST_KNOCKS = 5
 KNOCK_LIMITS = Limits(first_byte=3.0, stall=1.0)
 LARGEST_KNOCK = 8 << 10
+#: How often it is looked whether an interface's datagrams come back, and the seconds between.
+LOOKS = 5
+LOOK_PAUSE = 0.5
+#: Mirrors looked for, and for how many seconds each.
+MOST_PROBED = 4
+PROBE_PATIENCE = 5.0
+#: What a proxy answers that lets nobody through without a password.
+PROXY_WANTED = 407
 
 
 class Explainer:
@@ -77,6 +90,9 @@ class Explainer:
         self._recent = recent
         self._lan_port = lan_port
         self._turn = defer.DeferredLock()
+        #: Each tells of problems it knows, for ``flocon doctor``: dicts of ``check``, ``reason``,
+        #: ``remedy`` and ``wrong`` (whether it is more than a warning).
+        self.tellers: list[Callable[[], Iterable[Mapping[str, Any]]]] = []
 
     @property
     def questions(self) -> dict[str, Callable[[Mapping[str, str]], Any]]:
@@ -266,9 +282,9 @@ class Explainer:
         return sorted(told, key=lambda one: str(one["name"]))[:MOST_FILES]
 
     def _why_not(self, peer: Peer, entry: Entry | None, held: Content | None) -> str:
-        record = self._held_off(peer)
+        record = self._in_quarantine(peer)
         if record is not None:
-            return f"{'banned' if record.banned else 'in quarantine'}: {record.why}"
+            return f"in quarantine {record.described(time.time())}"
         if entry is None:
             return "peers are asked only for what the sync databases list"
         if held is not None and held != entry.content:
@@ -279,7 +295,11 @@ class Explainer:
             return "does not hold it, and failed lately"
         return "does not hold it, and comes behind this node as the one to fetch it"
 
-    def _held_off(self, peer: Peer) -> Record | None:
+    def _term(self, peer: Peer) -> str | None:
+        record = self._in_quarantine(peer)
+        return record.described(time.time()) if record else None
+
+    def _in_quarantine(self, peer: Peer) -> Record | None:
         return self._quarantine.record(peer.node, peer.address, time.time())
 
     # How this node stands
@@ -298,17 +318,26 @@ class Explainer:
 
         configuration = self._pacman.configuration
         peers = sorted(self._presence.peers(), key=lambda peer: peer.first_heard)
-        knocks = await defer.gatherResults(
-            [defer.Deferred.fromCoroutine(self._knock(peer)) for peer in peers[:MOST_KNOCKS]]
+        settings = self._desk.settings
+        knocks, mirrors = await defer.gatherResults(
+            [
+                self._all(self._knock(peer) for peer in peers[:MOST_KNOCKS]),
+                self._all(self._probe(source) for source in self._probed()),
+            ]
         )
-        folders = await deferToThreadPool(
-            self._reactor,
-            self._reactor.getThreadPool(),
-            doctor.look_at_folders,
-            configuration.cache_directories,
-            self._desk.settings.store.path,
+        folders = await self._in_thread(
+            doctor.look_at_folders, configuration.cache_directories, settings.store.path
         )
+        read = await self._in_thread(doctor.look_at_configuration, settings.pacman_conf)
+        links = await self._in_thread(look_at_links, settings.presence.interfaces)
         return {
+            "node": self.identity.node,
+            "namesake": self._desk.status().get("namesake"),
+            "unit": "INVOCATION_ID" in os.environ,
+            "configuration": read if configuration.repositories or not settings.mirrors else None,
+            "mirrors": mirrors,
+            "links": links,
+            "problems": [problem for tell in self.tellers for problem in tell()],
             "lan_port": self._lan_port(),
             "time": round(time.time(), 3),
             "architectures": list(configuration.architectures),
@@ -317,16 +346,55 @@ class Explainer:
                     "name": peer.name,
                     "address": peer.address,
                     "architectures": list(peer.architectures),
-                    "held_off": record.why if (record := self._held_off(peer)) else None,
+                    "quarantine": self._term(peer),
                 }
                 for peer in peers
             ],
-            "places": self._multicast.places(),
+            "places": await self._places(),
             "knocks": knocks,
             "databases": self.database_times(),
-            "max_size": self._desk.settings.store.max_size,
+            "max_size": settings.store.max_size,
             **folders,
         }
+
+    def _all(self, coroutines: Iterable[Coroutine[Any, Any, Any]]) -> Deferred[list[Any]]:
+        return defer.gatherResults([defer.Deferred.fromCoroutine(one) for one in coroutines])
+
+    async def _places(self) -> list[dict[str, Any]]:
+        """Return where the group is joined; what has just come up gets the time to be heard."""
+        for _ in range(LOOKS):
+            if all(one["own_heard"] for one in self._multicast.places()):
+                break
+            await task.deferLater(self._reactor, LOOK_PAUSE)
+        return self._multicast.places()
+
+    async def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        threads = self._reactor.getThreadPool()
+        return await deferToThreadPool(self._reactor, threads, function, *arguments)
+
+    def _probed(self) -> list[Source]:
+        """Return mirrors to look for, each with a database that it should have, in their order."""
+        found: dict[str, Source] = {}
+        for repository in self._pacman.configuration.repositories:
+            file = parse_file_name(f"{repository.name}.db")
+            if file is not None:
+                asked = Asked(repository.name, "", file)
+                for source in self._desk.order(file.text, self._desk.servers(asked, None), None):
+                    found.setdefault(source.label, source)
+        return list(found.values())[:MOST_PROBED]
+
+    async def _probe(self, source: Source) -> dict[str, str]:
+        """Ask a mirror for the head of a database; whatever it answers, it is there."""
+        told = {"mirror": source.label, "problem": ""}
+        wanted = Wanted(source.url, source.label)
+        try:
+            await last_modified(self._desk.agent(source), self._reactor, wanted, PROBE_PATIENCE)
+        except Refused as error:
+            if error.status == PROXY_WANTED:
+                told["problem"] = "a proxy wants a name and a password (407)"
+        except SourceError as error:
+            told["problem"] = without_any_passwords(error.detail)[:200]
+        return told
 
     def database_times(self) -> dict[str, float]:
         """Return when each sync database was last changed, in seconds since 1970."""

@@ -7,7 +7,8 @@ place on disk and its line in the log. Nothing ticks while nothing happens.
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
@@ -16,7 +17,7 @@ from flocon.core.figures import Figures
 from flocon.core.names import Kind, parse_file_name
 from flocon.core.receipts import Receipts
 from flocon.core.recent import Recent
-from flocon.core.savings import is_sound, load
+from flocon.core.savings import Day, is_sound, load
 from flocon.core.spans import Spans
 from flocon.host.remember import Notebook, recall
 from flocon.log import logger
@@ -29,12 +30,16 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall
 
     from flocon.core.recent import Answered
-    from flocon.core.sources import Origin
+    from flocon.core.sources import Came
 
 #: Seconds between two times that the savings are written down.
 WRITE_AGAIN = 60.0
-#: Days on the page and in ``/status.json``.
+#: Days on the page and in ``/status.json``, and of which peers are told.
 SHOWN_DAYS = 30
+#: Files remembered as fetched ahead; an upgrade has some hundred.
+MOST_AHEAD = 4_096
+#: What a file that is here is called by what answers pacman.
+HERE = frozenset({"cache", "store"})
 LOOK_UP_BOUNDS = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
 TRANSFER_BOUNDS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 #: Each peer's ``state`` is one of these.
@@ -60,13 +65,21 @@ class Ledger(Service):
         self._reactor = reactor
         self.recent = Recent()
         self.receipts = Receipts()
-        self.savings = load(recall(file, is_sound))
+        remembered = recall(file, is_sound)
+        self.savings = load(remembered)
         self._notes = Notebook(reactor, file)
+        #: Files fetched ahead that pacman has not asked for yet, the oldest first.
+        self._ahead = OrderedDict.fromkeys(_names(remembered))
+        self._used: set[str] = set()
+        #: Bytes given to pacman, by what brought them.
+        self.given: Counter[str] = Counter()
+        #: Called when what the LAN saved has changed.
+        self.changed: Callable[[], None] = lambda: None
         self.busy: Callable[[], int] = int
         #: Answers by kind of file, source and result.
         self.requests: Counter[tuple[str, str, str]] = Counter()
         self.look_ups = Spans(LOOK_UP_BOUNDS)
-        self.transfers: dict[Origin, Spans] = {}
+        self.transfers: dict[Came, Spans] = {}
         self._closing: IDelayedCall | None = None
         self._writing: IDelayedCall | None = None
 
@@ -74,13 +87,17 @@ class Ledger(Service):
 
     def add(self, answered: Answered) -> None:
         """Take note of an answer to pacman that has just ended."""
-        self.recent.add(answered)
         file = parse_file_name(answered.file_name)
+        subject = file.subject if file else answered.file_name
+        if answered.source in HERE and subject in self._ahead:
+            answered = replace(answered, ahead=True)
+            self._used.add(subject)
+        self.recent.add(answered)
+        self.given.update(answered.by_kind())
         kind = "package" if file is None or file.kind is Kind.PACKAGE else "database"
         if file is not None and file.is_signature:
             kind = "signature"
-        source = answered.source.partition(" ")[0] or "none"
-        self.requests[kind, source, RESULTS.get(answered.status, "refused")] += 1
+        self.requests[kind, answered.kind, RESULTS.get(answered.status, "refused")] += 1
         self._log.debug(
             "{file}: {status} from {source}, {size} bytes in {seconds:.3f} s",
             file=answered.file_name,
@@ -93,17 +110,29 @@ class Ledger(Service):
         if self._closing is None and self.running:
             self._close_in(self.receipts.wait(self._reactor.seconds()))
 
-    def began(self, origin: Origin) -> None:
+    def began(self, came: Came) -> None:
         """Count a transfer as running."""
-        self.savings.began(origin, self._reactor.seconds())
+        self.savings.began(came, self._reactor.seconds())
 
-    def ended(self, origin: Origin, size: int, seconds: float) -> None:
+    def ended(self, came: Came, size: int, seconds: float) -> None:
         """Count a transfer as over that brought ``size`` bytes in ``seconds``."""
-        self.savings.ended(origin, size, self._reactor.seconds(), _today())
+        self.savings.ended(came, size, self._reactor.seconds(), _today())
         if size:
-            self.transfers.setdefault(origin, Spans(TRANSFER_BOUNDS)).add(seconds)
-            if self._writing is None and self.running:
-                self._writing = self._reactor.callLater(WRITE_AGAIN, self._write)
+            self.transfers.setdefault(came, Spans(TRANSFER_BOUNDS)).add(seconds)
+            self._write_soon()
+            self.changed()
+
+    def fetched_ahead(self, file_name: str) -> None:
+        """Remember that a file is here because it was fetched before pacman asked."""
+        self._ahead[file_name] = None
+        while len(self._ahead) > MOST_AHEAD:
+            self._ahead.popitem(last=False)
+        self._write_soon()
+
+    def month(self) -> tuple[int, int]:
+        """Return the bytes of 30 days that peers held, and those that crossed the WAN to here."""
+        days = [self.savings.days.get(_today(back), Day()) for back in range(SHOWN_DAYS)]
+        return sum(day.lan_bytes for day in days), sum(day.wan_bytes for day in days)
 
     # Receipts
 
@@ -122,12 +151,20 @@ class Ledger(Service):
         receipt = self.receipts.close(self.savings.seconds_saved)
         if receipt is not None:
             self._log.info("{receipt}", receipt=receipt)
+        # What pacman has had is held here from now on, as all else.
+        for file_name in self._used:
+            self._ahead.pop(file_name, None)
+        self._used.clear()
 
     # Remembering
 
+    def _write_soon(self) -> None:
+        if self._writing is None and self.running:
+            self._writing = self._reactor.callLater(WRITE_AGAIN, self._write)
+
     def _write(self) -> Deferred[Any]:
         self._writing = None
-        return self._notes.write(self.savings.dump())
+        return self._notes.write(self.savings.dump() | {"ahead": list(self._ahead)})
 
     def stopService(self) -> Deferred[Any] | None:
         super().stopService()
@@ -147,6 +184,7 @@ class Ledger(Service):
         return {
             "savings": {
                 "wan_bytes_per_second": round(self.savings.wan_rate),
+                "since": min(self.savings.days, default=_today()),
                 "days": self._days(),
             },
             "receipts": [receipt.describe() for receipt in reversed(list(self.receipts))],
@@ -174,7 +212,7 @@ class Ledger(Service):
             seconds_saved=self.savings.seconds_saved,
             wan_bytes_per_second=self.savings.wan_rate,
             look_up_seconds=self.look_ups,
-            transfer_seconds={origin.value: spans for origin, spans in self.transfers.items()},
+            transfer_seconds={came.value: spans for came, spans in self.transfers.items()},
         )
 
     def _days(self) -> list[dict[str, Any]]:
@@ -188,10 +226,18 @@ class Ledger(Service):
                     "day": name,
                     "lan_bytes": day.lan_bytes if day else 0,
                     "wan_bytes": day.wan_bytes if day else 0,
+                    "owner_bytes": day.owner_bytes if day else 0,
                     "seconds_saved": round(day.seconds_saved, 1) if day else 0.0,
                 }
             )
         return days
+
+
+def _names(remembered: object) -> list[str]:
+    """Return the files fetched ahead, from a file that may be damaged."""
+    names = remembered.get("ahead") if isinstance(remembered, dict) else None
+    rows = names[-MOST_AHEAD:] if isinstance(names, list) else []
+    return [one for one in rows if isinstance(one, str) and parse_file_name(one)]
 
 
 def _today(back: int = 0) -> str:

@@ -14,6 +14,7 @@ import secrets
 import signal
 import socket
 import time
+from collections import Counter
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -26,6 +27,7 @@ from twisted.internet.endpoints import quoteStringArgument
 from twisted.internet.threads import deferToThreadPool
 
 from flocon import __version__
+from flocon.core import whom
 from flocon.core.database_origins import DatabaseOrigins
 from flocon.core.database_origins import load as load_origins
 from flocon.core.names import Asked, parse_file_name
@@ -33,19 +35,22 @@ from flocon.core.presence import Identity, Presence
 from flocon.core.quarantine import Quarantine, is_sound
 from flocon.core.quarantine import load as load_records
 from flocon.core.shares import ENOUGH, Shares, share_out
+from flocon.core.sources import FOR_US
 from flocon.core.standing import Standing
 from flocon.core.traffic import Traffic
+from flocon.core.units import time_text
 from flocon.core.visitors import Admission, lan_names, loopback_names
 from flocon.database_sources import DATABASES_FILE
 from flocon.desk import PEER_CONNECT, Desk
-from flocon.errors import ConfigurationError, StoreError
+from flocon.errors import ConfigurationError, NotHeld, StoreError, UnknownPeer
 from flocon.explain import Explainer
+from flocon.health import Health
 from flocon.host import journal
 from flocon.host.cache import Cache
 from flocon.host.claim import foreign
 from flocon.host.clock import steady_clock
 from flocon.host.identity import new_identity, node_identity
-from flocon.host.interfaces import InterfaceWatch, impossible
+from flocon.host.interfaces import InterfaceWatch, impossible, look_at_links
 from flocon.host.limits import open_files, raise_open_files
 from flocon.host.memory import share_memory
 from flocon.host.metered import MeteredWatch
@@ -57,7 +62,7 @@ from flocon.host.store import Store
 from flocon.host.systemd import Supervision
 from flocon.host.upgrades import pending_upgrades
 from flocon.host.users import Users
-from flocon.ledger import Ledger
+from flocon.ledger import HERE, Ledger
 from flocon.log import logger, show_debug
 from flocon.net.accepting import Accepting
 from flocon.net.control import Control
@@ -75,7 +80,7 @@ from flocon.net.page import Pages
 from flocon.net.prefetch import Prefetch
 from flocon.net.replicate import InventoryClient
 from flocon.net.site import Site
-from flocon.options import DEFAULT_LAN, LAN_PORT, Options, default_control, load
+from flocon.options import DEFAULT_LAN, LAN_PORT, LOOPBACK_PORT, Options, default_control, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -126,6 +131,8 @@ class Node(MultiService):
     #: When this node took another id, and who had the old one.
     _renamed_at = float("-inf")
     _namesake: dict[str, Any] | None = None
+    #: What is being fetched ahead now.
+    _ahead: Transfer | None = None
 
     def __init__(
         self,
@@ -212,6 +219,7 @@ class Node(MultiService):
             origins=origins,
         )
         self.desk.status = self.status
+        self.ledger.changed = self._account
         self._multicast = Multicast(
             reactor,
             self._presence,
@@ -240,6 +248,12 @@ class Node(MultiService):
             recent=self.ledger.recent,
             lan_port=self._lan_port,
         )
+        self._health = Health(
+            reactor,
+            self._explainer.examine,
+            port=next(iter(_ports_of(settings.loopback)), LOOPBACK_PORT),
+            pacman_conf=settings.pacman_conf,
+        )
         self._loopback = self._make_loopback(shares)
         self._prefetch = Prefetch(
             reactor,
@@ -253,13 +267,17 @@ class Node(MultiService):
         self._control_path = Path(settings.control or default_control(settings.store.path))
         self._metered = MeteredWatch(reactor, self._metered_changed)
         self._cache.ready.addCallback(_settle_memory)
+        self._supervision = Supervision(reactor, self._status_line)
+        self._holds = Holds(reactor)
+        self._attach()
+
+    def _attach(self) -> None:
+        """Make the parts children, in the order in which they start."""
         handlers = {
             signal.SIGUSR1: self.log_peers,
             signal.SIGUSR2: self.rejoin,
             signal.SIGHUP: self.reload,
         }
-        self._supervision = Supervision(reactor, self._status_line)
-        self._holds = Holds(reactor)
         # Stopped from the last to the first: the bye goes out before anything else ends.
         parts: list[Service] = [
             self._holds,
@@ -267,7 +285,7 @@ class Node(MultiService):
             self._pacman,
             self._cache,
             self._prefetch,
-            Signals(reactor, handlers),
+            Signals(self._reactor, handlers),
             self._multicast,
             self._metered,
             self._interfaces,
@@ -367,10 +385,17 @@ class Node(MultiService):
         if not self._ports:
             self.privilegedStartService()
         self._presence.update(self._started, port=self._lan_port())
+        self._account()
         try:
             super().startService()
         except StoreError as error:
             raise _cannot_start(error) from None
+        for name in look_at_links(self._settings.presence.interfaces)["missing"]:
+            self._log.warn(
+                "there is no interface {name} now; the node waits for it, and is not heard"
+                " meanwhile: 'ip address' shows what there is",
+                name=name,
+            )
         self.neighbourhood.start()
         self._listen_for_control()
         self._log.info(
@@ -498,6 +523,7 @@ class Node(MultiService):
         self._lan_face.close()
         self._users.close()
         self.neighbourhood.stop()
+        self._health.stop()
         await self.desk.stop()
         await self._inventory_pool.closeCachedConnections()
         await defer.maybeDeferred(super().stopService)
@@ -540,7 +566,12 @@ class Node(MultiService):
             raise StoreError(entry.file_name, "there is no room to keep it")
         if file is not None:
             transfer = self.desk.package(Asked(entry.repository, "", file), entry, 0)
-            await transfer.finished.wait()
+            self._ahead = transfer
+            try:
+                await transfer.finished.wait()
+            finally:
+                self._ahead = None
+            self.ledger.fetched_ahead(entry.file_name)
 
     def prefetch(self) -> Deferred[int]:
         """Fetch now what pacman would upgrade."""
@@ -567,8 +598,11 @@ class Node(MultiService):
 
     def _status_line(self) -> str:
         files, peers = len(self._cache.inventory), len(self._presence.peers())
-        lan, wan = self.traffic.from_peers_bytes >> 20, self.traffic.from_mirrors_bytes >> 20
-        return f"{peers} peers, {files} packages held; {lan} MiB from the LAN, {wan} from mirrors"
+        traffic = self.traffic
+        lan, wan = traffic.from_peers_bytes >> 20, traffic.from_mirrors_bytes >> 20
+        rest = f", {owners} by peers for us" if (owners := traffic.from_owners_bytes >> 20) else ""
+        counts = f"{_counted(peers, 'peer')}, {_counted(files, 'package')} held"
+        return f"{counts}; {lan} MiB from the LAN, {wan} from mirrors{rest}"
 
     def reload(self) -> None:
         """Read flocon.toml anew, at most once a second, however often that is asked for.
@@ -625,9 +659,9 @@ class Node(MultiService):
     def _offence(self, source: Source, why: str) -> None:
         record = self.quarantine.offence(source.node, source.label, time.time(), why)
         self._log.warn(
-            "{address} is in quarantine for {minutes:.0f} minutes: {why}",
+            "{address} is in quarantine for {term}: {why}",
             address=source.label,
-            minutes=(record.until - record.since) / 60,
+            term=time_text(record.until - record.since),
             why=why,
         )
         self._remember_quarantine()
@@ -635,25 +669,43 @@ class Node(MultiService):
     def _remember_quarantine(self) -> None:
         self._quarantine_notes.write(self.quarantine.dump())
 
-    def ban(self, peer: str) -> bool:
-        """Never ask ``peer`` (node id, address or name) again; return whether it is known."""
-        known = self._find_peers(peer)
+    def ban(self, peer: str) -> str:
+        """Never ask ``peer`` (node id, address or name) again; return whom that hit.
+
+        Raises UnknownPeer or AmbiguousPeer where the word means no one peer. A ban is of ids and
+        addresses: a peer that changes its name stays banned.
+        """
+        known = whom.meant(self._presence.peers(), peer)
         for one in known:
             self.quarantine.ban(one.node, one.address, time.time(), "banned by hand")
         self._remember_quarantine()
-        return bool(known)
+        return self._said_of(known, f"{_is_or_are(known)} in quarantine for good")
 
-    def pardon(self, peer: str) -> bool:
-        """Ask ``peer`` (node id, address or name) again; return whether it was held off."""
-        words = {peer}.union(*({one.node, one.address} for one in self._find_peers(peer)))
-        pardoned = [self.quarantine.pardon(word) for word in words]
+    def pardon(self, peer: str) -> str:
+        """Ask ``peer`` (node id, address or name) again; return whom that hit.
+
+        One that is not heard now has no name; its id or address will do. Raises UnknownPeer or
+        AmbiguousPeer where the word means no one peer, NotHeld where it was not in quarantine.
+        """
+        try:
+            known = whom.meant(self._presence.peers(), peer)
+        except UnknownPeer:
+            known = []
+            if not whom.is_certain(peer):
+                raise
+        words = [peer] if whom.is_certain(peer) else []
+        words += [word for one in known for word in (one.node, one.address)]
+        pardoned = [self.quarantine.pardon(word) for word in dict.fromkeys(words)]
+        if not any(pardoned):
+            raise NotHeld(peer)
         self._remember_quarantine()
-        return any(pardoned)
+        return self._said_of(known, "may be asked again", peer)
 
-    def _find_peers(self, word: str) -> list[Peer]:
-        return [
-            peer for peer in self._presence.peers() if word in {peer.node, peer.address, peer.name}
-        ]
+    def _said_of(self, peers: Sequence[Peer], what: str, otherwise: str = "") -> str:
+        count = f"{len(peers)} peers: " if len(peers) > 1 else ""
+        sentence = f"{count}{whom.described(peers) or otherwise} {what}"
+        self._log.info("by hand: {sentence}", sentence=sentence)
+        return sentence
 
     # What the operator asks
 
@@ -661,7 +713,7 @@ class Node(MultiService):
         """Write the list of peers to the log."""
         now = self._reactor.seconds()
         peers = sorted(self._presence.peers(), key=lambda peer: (peer.name, peer.node))
-        self._log.info("{count} peers", count=len(peers))
+        self._log.info("{count}", count=_counted(len(peers), "peer"))
         for peer in peers:
             self._log.info(
                 "{name} at {address} port {port}, {architectures}, {files} files,"
@@ -675,12 +727,10 @@ class Node(MultiService):
             )
         for record in self.quarantine.all(time.time()):
             self._log.info(
-                "{address} ({node}) is {state} since {since}: {why}",
+                "{address} ({node}) is in quarantine {term}",
                 address=record.address,
                 node=record.node,
-                state="banned" if record.banned else "in quarantine",
-                since=_date(record.since),
-                why=record.why,
+                term=record.described(time.time()),
             )
 
     def rejoin(self) -> None:
@@ -707,10 +757,14 @@ class Node(MultiService):
                 "generation": inventory.generation,
             },
             "traffic": {
-                "from_peers_bytes": traffic.from_peers_bytes,
-                "from_mirrors_bytes": traffic.from_mirrors_bytes,
-                "to_peers_bytes": traffic.to_peers_bytes,
-                "to_pacman_bytes": traffic.to_pacman_bytes,
+                **traffic.describe(),
+                "held_here_bytes": sum(self.ledger.given[kind] for kind in HERE),
+                "ready_ahead_bytes": self.ledger.given["ahead"],
+            },
+            "lan": self._lan_status(),
+            "store": {
+                "bytes": self._cache.store.size,
+                "max_size": self._settings.store.max_size,
             },
             "quarantine": [
                 {
@@ -718,6 +772,7 @@ class Node(MultiService):
                     "address": record.address,
                     "since": _date(record.since),
                     "until": None if record.banned else _date(record.until),
+                    "text": record.described(time.time()),
                     "strikes": record.strikes,
                     "why": record.why,
                 }
@@ -730,24 +785,63 @@ class Node(MultiService):
             },
             "answers": dict(traffic.answers),
             "transfers": len(list(self.desk.transfers)),
-            "moving": [_moving(transfer) for transfer in islice(self.desk.transfers, MOST_MOVING)],
+            "moving": [
+                _moving(transfer, now) for transfer in islice(self.desk.transfers, MOST_MOVING)
+            ],
             "dropped_datagrams": dict(self._presence.counters),
             "prefetch": {
                 "running": self._prefetch.fetching,
                 "done": self._prefetch.done,
                 "fetched": self._prefetch.fetched,
                 "total": self._prefetch.total,
+                "bytes": self._prefetch.fetched_bytes + (self._ahead.arrived if self._ahead else 0),
+                "total_bytes": self._prefetch.total_bytes,
+                "left_out": self._prefetch.left_out,
             },
             "reactor": self._holds.status(),
             **self.ledger.describe(),
         }
 
-    def _page(self) -> dict[str, Any]:
-        recent = [
-            one.describe() | {"time": time.strftime("%H:%M:%S", time.localtime(one.at))}
-            for one in reversed(list(self.ledger.recent))
+    def _lan_status(self) -> dict[str, int]:
+        """Return what the LAN as a whole saved in 30 days: this node, and peers as they say it."""
+        saved, crossed = self.ledger.month()
+        told = [
+            peer.savings
+            for peer in self._presence.peers()
+            if any(peer.savings) and not self._held_off(peer)
         ]
-        return self.status() | {"recent": recent}
+        return {
+            "nodes": 1 + len(told),
+            "saved_bytes": saved + sum(one[0] << 20 for one in told),
+            "crossed_bytes": crossed + sum(one[1] << 20 for one in told),
+        }
+
+    def _account(self) -> None:
+        saved, crossed = self.ledger.month()
+        self._presence.account(saved >> 20, crossed >> 20)
+
+    def _page(self) -> dict[str, Any]:
+        """Return the status as a person reads it: names for addresses, and how this node is."""
+        status, names = self.status(), self._names()
+        recent = [
+            one.describe() | {"time": _clock(one.at), "whence": _whence(one.source, names)}
+            for one in reversed(list(self.ledger.recent))
+            if not one.file_name.endswith(".sig")
+        ]
+        moving = [one | {"whence": _whence(one["source"], names)} for one in status["moving"]]
+        receipts = [one | {"time": _clock(one["at"], day=True)} for one in status["receipts"]]
+        more = {"recent": recent, "moving": moving, "receipts": receipts}
+        return status | more | {"health": self._health.describe()}
+
+    def _names(self) -> dict[str, str]:
+        """Return the name of each address that has one to itself: names are chosen by strangers."""
+        peers = self._presence.peers()
+        places = {(peer.name, peer.address) for peer in peers}
+        bearers = Counter(name for name, _ in places)
+        named = Counter(address for _, address in places)
+        return {
+            address: name for name, address in places if bearers[name] == 1 and named[address] == 1
+        }
 
     def _figures(self) -> Figures:
         """Return what ``/metrics`` says."""
@@ -770,7 +864,7 @@ class Node(MultiService):
             "files_known": replica.files if replica else 0,
             "last_heard_seconds": round(self._presence.silence(now, peer), 1),
             "state": "quarantine" if record else "failing" if demoted else "good",
-            "held_off": record.why if record else None,
+            "quarantine": record.described(time.time()) if record else None,
         }
 
 
@@ -831,14 +925,35 @@ def _demand_own(store: Path) -> None:
         raise SystemExit(f"flocon: {refusal}")
 
 
-def _moving(transfer: Transfer) -> dict[str, Any]:
-    """Return what ``/status.json`` says of a file on its way."""
+def _moving(transfer: Transfer, now: float) -> dict[str, Any]:
+    """Return what ``/status.json`` says of a file on its way; its rate is that since it began."""
+    seconds = now - transfer.since
+    rate = transfer.arrived / seconds if seconds > 0 else 0.0
+    left = None
+    if transfer.size is not None and rate > 0:
+        left = round((transfer.size - transfer.arrived) / rate, 1)
     return {
         "file": transfer.subject.file_name,
         "bytes": transfer.arrived,
         "size": transfer.size,
+        "bytes_per_second": round(rate),
+        "seconds_left": left,
         "source": str(transfer.source) if transfer.source else "",
     }
+
+
+def _clock(seconds: float, *, day: bool = False) -> str:
+    form = "%Y-%m-%d %H:%M" if day else "%H:%M:%S"
+    return time.strftime(form, time.localtime(seconds))
+
+
+def _whence(source: str, names: Mapping[str, str]) -> str:
+    """Return a source with the peer's name in the place of its address."""
+    kind, _, place = source.partition(" ")
+    if kind != "peer":
+        return source
+    address = place.removesuffix(FOR_US)
+    return place.replace(address, names.get(address, address), 1)
 
 
 def _set_debug(shown: bool) -> None:
@@ -878,6 +993,14 @@ def _settle_memory(_: None) -> None:
     A round of its own beforehand would take as long; little of what it finds is garbage.
     """
     gc.freeze()
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def _is_or_are(peers: Sequence[Peer]) -> str:
+    return "is" if len(peers) == 1 else "are"
 
 
 def _date(seconds: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
@@ -11,8 +12,9 @@ from zope.interface import implementer
 
 from flocon.core.receipts import QUIET
 from flocon.core.recent import Answered
-from flocon.core.sources import Origin
-from flocon.ledger import WRITE_AGAIN, Ledger
+from flocon.core.savings import Day
+from flocon.core.sources import Came
+from flocon.ledger import MOST_AHEAD, WRITE_AGAIN, Ledger
 from tests.net.fakes import FakeReactor
 
 MIB = 1 << 20
@@ -45,8 +47,8 @@ class TheLedger(SynchronousTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def fetch(self, size: int = MIB) -> None:
-        self.ledger.began(Origin.PEER)
-        self.ledger.ended(Origin.PEER, size, 0.1)
+        self.ledger.began(Came.PEER)
+        self.ledger.ended(Came.PEER, size, 0.1)
 
     def test_a_quiet_while_after_the_last_answer_a_line_is_written(self) -> None:
         self.ledger.add(answered())
@@ -101,7 +103,7 @@ class TheLedger(SynchronousTestCase):
         self.fetch(0)
         self.assertEqual(self.ledger.transfers, {})
         self.fetch(1)
-        self.assertEqual(self.ledger.transfers[Origin.PEER].cumulative()[-1][1], 1)
+        self.assertEqual(self.ledger.transfers[Came.PEER].cumulative()[-1][1], 1)
 
     def test_answers_are_counted_by_kind_source_and_result(self) -> None:
         self.ledger.add(answered())
@@ -115,6 +117,52 @@ class TheLedger(SynchronousTestCase):
                 ("database", "none", "not_found"): 1,
             },
         )
+
+    def test_what_was_fetched_ahead_is_told_so_once_and_then_is_held_as_all_else(self) -> None:
+        name = "zlib-1.3-1-x86_64.pkg.tar.zst"
+        self.ledger.fetched_ahead(name)
+        for wanted in ("1.0 MiB ready ahead", "1.0 MiB held here"):
+            self.ledger.add(replace(answered(name), source="store"))
+            self.ledger.add(replace(answered(f"{name}.sig"), source="store", bytes=0))
+            self.clock.advance(QUIET)
+            self.assertIn(wanted, self.said[-1])
+        self.assertEqual((self.ledger.given["ahead"], self.ledger.given["store"]), (MIB, MIB))
+        self.assertEqual(self.ledger.requests["package", "ahead", "sent"], 1)
+
+    def test_what_was_fetched_ahead_is_remembered_by_the_next_start(self) -> None:
+        self.ledger.fetched_ahead("zlib-1.3-1-x86_64.pkg.tar.zst")
+        self.ledger.stopService()
+        again = Ledger(self.clock, self.file)
+        again.add(replace(answered(), source="store"))
+        self.assertEqual(again.given["ahead"], MIB)
+
+    def test_a_damaged_memory_of_it_is_none(self) -> None:
+        damaged: list[object] = [{"ahead": 1}, {"ahead": [1, None, "../x", {}]}, ["ahead"], 7]
+        for value in damaged:
+            self.file.parent.mkdir(exist_ok=True)
+            self.file.write_text(json.dumps(value))
+            again = Ledger(self.clock, self.file)
+            again.add(replace(answered(), source="store"))
+            self.assertEqual(again.given["ahead"], 0)
+
+    def test_what_is_remembered_of_it_is_bounded(self) -> None:
+        for number in range(MOST_AHEAD + 9):
+            self.ledger.fetched_ahead(f"a-{number}-1-any.pkg.tar.zst")
+        self.ledger.stopService()
+        names = json.loads(self.file.read_text())["ahead"]
+        self.assertEqual((len(names), names[0]), (MOST_AHEAD, "a-9-1-any.pkg.tar.zst"))
+
+    def test_what_peers_are_told_is_of_thirty_days(self) -> None:
+        changes = []
+        self.ledger.changed = lambda: changes.append(self.ledger.month())
+        self.fetch(3)
+        self.ledger.began(Came.OWNER)
+        self.ledger.ended(Came.OWNER, 100, 0.1)
+        self.ledger.began(Came.MIRROR)
+        self.ledger.ended(Came.MIRROR, 7, 0.1)
+        self.ledger.savings.days["2001-01-01"] = Day(1000, 1000)
+        self.assertEqual(changes[-1], (3, 7))
+        self.assertEqual(self.ledger.month(), (3, 7))
 
     def test_tells_of_thirty_days_today_last(self) -> None:
         self.fetch()

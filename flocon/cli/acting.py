@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet import task
 
 from flocon.cli.asking import Node
-from flocon.cli.printing import progress, say, say_json
+from flocon.cli.printing import counted, progress, say, say_json, size
 
 if TYPE_CHECKING:
     import argparse
@@ -49,16 +49,29 @@ async def prefetch(reactor: Any, options: argparse.Namespace) -> None:
     elif options.no_wait or not state["total"]:
         say(said)
     else:
-        say(f"{state['fetched']} of {state['total']} packages are ready for the next upgrade")
+        say(_ready(state))
+
+
+def _ready(state: dict[str, Any]) -> str:
+    """Return what was fetched, and whether that is all of it."""
+    total, fetched = state["total"], state["fetched"]
+    if fetched < total:
+        lacking = counted(total - fetched, "package")
+        return f"{fetched} of {counted(total, 'package')} ready; {lacking} nobody could deliver"
+    are = "is" if total == 1 else "are"
+    ready = f"{counted(total, 'package')}, {size(state['bytes'])}, {are} ready"
+    if state["left_out"]:
+        return f"{ready}; {state['left_out']} more are too many for the store"
+    return f"{ready}: all that pacman would upgrade is here now"
 
 
 async def _follow(node: Node) -> dict[str, Any]:
     """Wait until everything is fetched; return the node's own account of it."""
     state: dict[str, Any] = (await node.ask("/status.json"))["prefetch"]
-    bar = progress("fetching ahead", state["total"], in_bytes=False)
+    bar = progress("fetching ahead", state["total_bytes"])
     try:
         while state["running"]:
-            bar.move(state["done"])
+            bar.move(state["bytes"])
             await task.deferLater(node.reactor, _LOOK)
             state = (await node.ask("/status.json"))["prefetch"]
     finally:

@@ -12,8 +12,9 @@ from urllib.parse import quote, urlencode
 
 import treq
 from treq.client import HTTPClient
+from twisted.internet import defer
 from twisted.internet.endpoints import UNIXClientEndpoint
-from twisted.internet.error import ConnectError
+from twisted.internet.error import ConnectError, ConnectingCancelledError
 from twisted.web.client import Agent
 from twisted.web.iweb import IAgentEndpointFactory
 from zope.interface import implementer
@@ -28,10 +29,22 @@ PATIENCE = 5
 #: Seconds for an answer that takes peers or pacman to find out.
 LONG_PATIENCE = 40
 OK = 200
+#: As long as a file's name can be.
+LONGEST_NAME = 255
 
 
 class NodeError(FloconError):
     """The node could not be asked, or refused."""
+
+
+def package_name(text: str) -> str:
+    """Return what was given as a package's name or a file's, if it can be one."""
+    name = text.strip()
+    if not name:
+        raise NodeError("an empty name is no package's; say which one")
+    if len(name.encode("utf-8", "replace")) > LONGEST_NAME:
+        raise NodeError(f"no package has a name of more than {LONGEST_NAME} bytes")
+    return name
 
 
 class Node:
@@ -65,11 +78,12 @@ class Node:
         except ValueError:
             raise NodeError(f"what answers on port {self.port} is not a node") from None
 
-    def silent(self, error: Exception) -> NodeError:
+    def silent(self, error: Exception) -> Exception:
         """Return what to say where no node answered."""
-        return NodeError(
+        return _unless_ended(
+            error,
             f"no node answers on port {self.port} ({type(error).__name__}); start one with"
-            " 'systemctl start flocon' or 'twistd flocon', or name its port with --port"
+            " 'systemctl start flocon' or 'twistd flocon', or name its port with --port",
         )
 
     async def tell(self, *words: str) -> str:
@@ -87,7 +101,7 @@ class Node:
         except ConnectError as error:
             raise _closed(path, error) from None
         except Exception as error:  # noqa: BLE001 - as above
-            raise NodeError(f"{path}: no answer ({type(error).__name__})") from None
+            raise _unless_ended(error, f"{path}: no answer ({type(error).__name__})") from None
         if response.code != OK:
             raise NodeError(text or f"the node refuses ({response.code})")
         return text
@@ -103,6 +117,14 @@ class _Socket:
 
     def endpointForURI(self, uri: Any) -> Any:
         return UNIXClientEndpoint(self._reactor, self._path, timeout=PATIENCE)
+
+
+def _unless_ended(error: Exception, sentence: str) -> Exception:
+    """Return an error with this sentence; CancelledError where the command itself is ended."""
+    reasons = [reason.value for reason in getattr(error, "reasons", ())]
+    ends = (defer.CancelledError, ConnectingCancelledError)
+    ended = any(isinstance(one, ends) for one in (error, *reasons))
+    return defer.CancelledError() if ended else NodeError(sentence)
 
 
 def _closed(path: str, error: ConnectError) -> NodeError:

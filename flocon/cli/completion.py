@@ -11,11 +11,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flocon.cli.parser import make_parser
+from flocon.cli.printing import put
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_PEERS = 'flocon peers --json 2>/dev/null | sed -n \'s/^ *"name": "\\([A-Za-z0-9._-]*\\)",$/\\1/p\''
+#: Prints names of peers, one a line. Peers choose them: one that begins with a dash would be taken
+#: for an option, and any sign that a shell reads is offered by no one.
+_PEERS = (
+    "flocon peers --json 2>/dev/null | sed -n "
+    '\'s/^ *"name": "\\([A-Za-z0-9][A-Za-z0-9._-]*\\)",$/\\1/p\''
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,7 @@ class Command:
 
 
 def show(options: argparse.Namespace) -> None:
-    print(script(options.shell), end="")
+    put(script(options.shell))
 
 
 def script(shell: str) -> str:

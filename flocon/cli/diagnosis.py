@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flocon.cli.asking import LONG_PATIENCE, Node, NodeError
-from flocon.cli.printing import say, say_json
+from flocon.cli.printing import Word, counted, say, say_json
 from flocon.errors import ConfigurationError
 from flocon.host import doctor, setup
 from flocon.host.doctor import Facts, Finding, Verdict
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from flocon.core.pacman_conf import Configuration
 
-_WIDTH = 12
+_WIDTH = 13
 
 
 async def examine(reactor: Any, options: argparse.Namespace) -> None:
@@ -35,6 +36,7 @@ async def examine(reactor: Any, options: argparse.Namespace) -> None:
         version=_version(),
         environment=os.environ,
         now=time.time(),
+        there=_there(node),
     )
     findings = doctor.examine(facts)
     healthy = doctor.healthy(findings)
@@ -51,6 +53,12 @@ def _configuration(options: argparse.Namespace) -> Configuration | Configuration
         return setup.read(options.pacman_conf)
     except ConfigurationError as error:
         return error
+
+
+def _there(node: dict[str, Any] | None) -> frozenset[str]:
+    """Return the caches that this command finds, which runs in no unit's sandbox."""
+    paths = [str(one.get("path", "")) for one in (node or {}).get("caches") or ()]
+    return frozenset(path for path in paths if Path(path).is_dir())
 
 
 def _version() -> tuple[int, int] | None:
@@ -71,9 +79,10 @@ def _values(finding: Finding) -> dict[str, str]:
 
 def _print(findings: Sequence[Finding], *, healthy: bool) -> None:
     for finding in findings:
-        say(f"{finding.verdict.value:8} {finding.check:{_WIDTH}} {finding.reason}")
+        verdict = Word(finding.verdict.value)
+        say(verdict, " " * (7 - len(verdict)), f"{finding.check:{_WIDTH}}", finding.reason)
         if finding.remedy:
             say(f"mend it: {finding.remedy}", indent=9 + _WIDTH + 1)
     wrong = sum(finding.verdict is Verdict.WRONG for finding in findings)
     say()
-    say("all is well" if healthy else f"{wrong} of {len(findings)} findings are wrong")
+    say("all is well" if healthy else f"wrong: {wrong} of {counted(len(findings), 'finding')}")

@@ -18,10 +18,10 @@ from twisted.internet import defer
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.web.client import ResponseDone
 
-from flocon.cli.asking import OK, Node, NodeError
+from flocon.cli.asking import OK, Node, NodeError, package_name
+from flocon.cli.looking import newest
 from flocon.cli.printing import progress, say, say_json, size
 from flocon.core.names import Kind, escape, parse_file_name
-from flocon.core.versions import version_key
 from flocon.net.loopback import SOURCE_HEADER
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Received:
 
 async def get(reactor: Any, options: argparse.Namespace) -> None:
     node = Node(reactor, options.port)
-    expected = await _expected(node, options.name)
+    expected = await _expected(node, package_name(options.name))
     path = Path(expected.file_name)
     began = time.monotonic()
     if _is_there(path, expected):
@@ -69,7 +69,10 @@ async def get(reactor: Any, options: argparse.Namespace) -> None:
             say(f"{path.name} is here already")
         return
     received = await _fetch(node, expected, path)
-    signed = await _fetch_signature(node, path)
+    try:
+        signed = await _fetch_signature(node, path)
+    except NodeError as error:
+        raise NodeError(f"{path.name} is here, but its signature is not: {error}") from None
     seconds = time.monotonic() - began
     if options.json:
         say_json(
@@ -97,38 +100,19 @@ async def _expected(node: Node, name: str) -> Expected:
     """Find out what is meant by a file's name or a package's."""
     file = parse_file_name(name)
     if file is None:
-        file_name = await _newest(node, name)
-    elif file.kind is Kind.PACKAGE and not file.is_signature:
-        file_name = name
+        file_name = await newest(node, name)
+    elif file.kind is not Kind.PACKAGE:
+        raise NodeError(f"{name} is no package but what 'pacman -Sy' fetches; get is for packages")
+    elif file.is_signature:
+        raise NodeError(f"{name} comes with its package: flocon get {file.subject}")
     else:
-        raise NodeError(f"{name} is not a package; its signature comes with a package")
+        file_name = name
     told = await node.ask("/why.json", {"file": file_name})
     if told["listed"]:
         first = told["listed"][0]
         return Expected(file_name, first["size"], first["sha256"])
     here = told["here"]
     return Expected(file_name, None, here["sha256"] if here else None)
-
-
-async def _newest(node: Node, name: str) -> str:
-    """Return the file that pacman would install for a package: the first repository's."""
-    found = await node.ask("/search.json", {"name": name})
-    if found["listed"]:
-        return _checked(found["listed"][0]["file"])
-    if found["files"]:
-        versions = sorted({one["version"] for one in found["files"]}, key=version_key)
-        raise NodeError(
-            f"{name} is not in the sync databases; the LAN has {', '.join(versions)}: name the file"
-            " ('flocon has' shows them)"
-        )
-    raise NodeError(f"no sync database has a package called {name}, and nobody on the LAN does")
-
-
-def _checked(file_name: str) -> str:
-    """Return a name that may be written to disk."""
-    if parse_file_name(file_name) is None:
-        raise NodeError(f"the node names no package: {file_name}")
-    return file_name
 
 
 def _is_there(path: Path, expected: Expected) -> bool:
@@ -225,9 +209,14 @@ class _NewFile:
         """Do without links, which some file systems lack."""
         try:
             os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-            Path(self._part).rename(self._path)
         except OSError as error:
             raise NodeError(f"{self._path}: {error.strerror}") from None
+        try:
+            Path(self._part).rename(self._path)
+        except OSError as error:
+            # Its own name was taken for it, and nobody else can have written into that.
+            self._path.unlink(missing_ok=True)
+            raise NodeError(f"{self._path}: {error.strerror}; nothing is kept") from None
 
     def __exit__(self, *_: object) -> None:
         os.close(self._fd)

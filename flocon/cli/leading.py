@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
+from flocon.cli.printing import complain, counted, put
 from flocon.core.pacman_conf import Method
+from flocon.core.secrecy import without_passwords
 from flocon.host import setup
 
 if TYPE_CHECKING:
     import argparse
 
+    from flocon.host.setup import Report
+
 
 def set_up(options: argparse.Namespace) -> None:
+    """Show the change as a diff on standard output, and say beside it what was done and is next."""
     path, dry_run = options.pacman_conf, options.dry_run
     if options.undo:
         report = setup.undo(path, dry_run=dry_run)
@@ -25,18 +29,39 @@ def set_up(options: argparse.Namespace) -> None:
         report = setup.set_up(
             path, port=options.port, method=method, databases=options.databases, dry_run=dry_run
         )
-    # Comments in any language are shown on a terminal of any encoding.
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    print(report.diff.encode(encoding, "replace").decode(encoding), end="", flush=True)
+    put(without_passwords(report.diff))
     for note in report.notes:
-        print(f"flocon: {note}", file=sys.stderr)
-    if not report.changed:
-        print(f"{path}: nothing to change")
+        complain(note)
+    if report.changed:
+        _say_done(report, options)
+    else:
+        put(f"{path}: nothing to change\n")
+        if not options.undo:
+            complain(_next(options.port))
+
+
+def _say_done(report: Report, options: argparse.Namespace) -> None:
+    files = ", ".join(map(str, report.changed))
+    if options.dry_run:
+        complain(f"nothing is written; without --dry-run this would be, in {files}")
+        return
+    changes = [
+        line
+        for line in report.diff.splitlines()
+        if line[:1] in {"+", "-"} and line[:3] not in {"+++", "---"}
+    ]
+    complain(f"{counted(len(changes), 'line')} changed in {files}")
+    if options.undo:
+        complain("pacman asks its mirrors itself again")
+    else:
+        complain(f"{_next(options.port)}; 'flocon setup --undo' takes it back")
+
+
+def _next(port: int) -> str:
+    if setup.node_answers(port):
+        return "the node answers: pacman asks it from now on, and 'flocon doctor' looks at the rest"
+    return "next: 'systemctl enable --now flocon' starts the node, then 'flocon doctor'"
 
 
 def run_pacman(options: argparse.Namespace) -> None:
-    setup.borrow(
-        options.arguments,
-        port=options.port,
-        tell=lambda sentence: print(f"flocon: {sentence}", file=sys.stderr, flush=True),
-    )
+    setup.borrow(options.arguments, port=options.port, tell=complain)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flocon.cli.asking import Node, NodeError
+from flocon.cli.asking import Node, NodeError, package_name
 from flocon.cli.printing import clock, say, say_json, say_rows, size
 from flocon.core.names import parse_file_name
+from flocon.core.versions import version_key
 
 if TYPE_CHECKING:
     import argparse
@@ -15,14 +16,14 @@ if TYPE_CHECKING:
 
 async def show_holders(reactor: Any, options: argparse.Namespace) -> None:
     """Print each version of a package that is somewhere on the LAN; exits 1 where none is."""
-    field = "part" if options.contains else "name"
-    found = await Node(reactor, options.port).ask("/search.json", {field: options.name})
+    field, name = "part" if options.contains else "name", package_name(options.name)
+    found = await Node(reactor, options.port).ask("/search.json", {field: name})
     if options.json:
         say_json(found)
     elif found["files"]:
         _print_holders(found)
     else:
-        say(f"nobody on the LAN holds {options.name}")
+        say(f"nobody on the LAN holds {name}")
         if found["listed"]:
             versions = ", ".join(
                 f"{one['version']} [{one['repository']}]" for one in found["listed"]
@@ -46,15 +47,35 @@ def _print_holders(found: Mapping[str, Any]) -> None:
 
 
 async def show_reasons(reactor: Any, options: argparse.Namespace) -> None:
-    if parse_file_name(options.file) is None:
-        raise NodeError(
-            f"{options.file} is no file that pacman would ask for; 'flocon has' finds them"
-        )
-    told = await Node(reactor, options.port).ask("/why.json", {"file": options.file})
+    node, name = Node(reactor, options.port), package_name(options.name)
+    if parse_file_name(name) is None:
+        name = await newest(node, name)
+    told = await node.ask("/why.json", {"file": name})
     if options.json:
         say_json(told)
     else:
         _print_reasons(told)
+
+
+async def newest(node: Node, name: str) -> str:
+    """Return the file that pacman would install for a package: the first repository's."""
+    found = await node.ask("/search.json", {"name": name})
+    if found["listed"]:
+        return _checked(found["listed"][0]["file"])
+    if found["files"]:
+        versions = sorted({one["version"] for one in found["files"]}, key=version_key)
+        raise NodeError(
+            f"{name} is not in the sync databases; the LAN has {', '.join(versions)}: name the file"
+            " ('flocon has' shows them)"
+        )
+    raise NodeError(f"no sync database has a package called {name}, and nobody on the LAN does")
+
+
+def _checked(file_name: str) -> str:
+    """Return a name that may be written to disk."""
+    if parse_file_name(file_name) is None:
+        raise NodeError(f"the node names no package: {file_name}")
+    return file_name
 
 
 def _print_reasons(told: Mapping[str, Any]) -> None:

@@ -6,28 +6,79 @@ The completions of every shell are made from it (``completion``): what stands he
 from __future__ import annotations
 
 import argparse
+import difflib
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from flocon import __version__
-from flocon.options import DEFAULT_PACMAN_CONF, LOOPBACK_PORT
+from flocon.cli.printing import put
+from flocon.options import DEFAULT_CONFIG, DEFAULT_PACMAN_CONF, LOOPBACK_PORT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 SHELLS = ("bash", "zsh", "fish")
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what was perhaps meant by a word that it does not know."""
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        choices = list(action.choices or ())
+        if choices and value not in choices:
+            what = "command" if action.dest == "command" else str(action.metavar).lower()
+            self.error(f"there is no {what} {value!r}{_meant(str(value), map(str, choices))}")
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        options, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            known = [*self._option_string_actions]
+            for action in self._actions:
+                if isinstance(action, argparse._SubParsersAction) and options.command:  # noqa: SLF001
+                    known += action.choices[options.command]._option_string_actions  # noqa: SLF001
+            word = unknown[0]
+            kind = "option" if word.startswith("-") else "argument"
+            taker = options.command or "flocon"
+            self.error(f"{taker} takes no {kind} {word!r}{_meant(word, known)}")
+        return options
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if file is not None and file is sys.stderr:
+            super()._print_message(message, file)
+        else:
+            put(message)
+
+
+def _meant(word: str, known: Iterable[str]) -> str:
+    """Return a question after the word that comes closest, if one does."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
 def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="flocon",
         description="Ask this machine's node, tell it something, and lead pacman to it.",
         allow_abbrev=False,  # what follows the command `pacman` is pacman's
     )
-    parser.add_argument("--version", action="version", version=f"flocon {__version__}")
+    parser.add_argument("-V", "--version", action="version", version=f"flocon {__version__}")
     parser.add_argument(
         "--port", type=_port, default=LOOPBACK_PORT, help="the node's loopback port [%(default)s]"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     _add_reading(commands)
     _add_changing(commands)
+    settings = commands.add_parser(
+        "config", help="print and check the settings, without a node", allow_abbrev=False
+    )
+    settings.add_argument(
+        "--json", action="store_true", default=argparse.SUPPRESS, help="print JSON"
+    )
+    settings.add_argument(
+        "--config", metavar="FILE", type=Path, help=f"the file to check [{DEFAULT_CONFIG}]"
+    )
     _add_setup(commands.add_parser("setup", help="lead pacman to this machine's node"))
     # No argument of pacman's is one of ours, whatever it begins with.
     once = commands.add_parser(
@@ -40,7 +91,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str
+    commands: argparse._SubParsersAction[_Parser], name: str, text: str
 ) -> argparse.ArgumentParser:
     """Add a command that asks a node: the options for that may stand on either side of its name."""
     parser = commands.add_parser(name, help=text, description=text)
@@ -58,9 +109,10 @@ def _add_port(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_reading(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_reading(commands: argparse._SubParsersAction[_Parser]) -> None:
     _command(commands, "status", "this node: inventory and traffic")
     _command(commands, "peers", "who is there")
+    _command(commands, "watch", "what the node does, as it does it")
     has = _command(commands, "has", "who on the LAN has a package, in which versions")
     has.add_argument("name", metavar="NAME", help="a package's name")
     has.add_argument(
@@ -69,7 +121,9 @@ def _add_reading(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     get = _command(commands, "get", "fetch a package into the current folder, verified")
     get.add_argument("name", metavar="FILE|NAME", help="a package's file name, or its name")
     why = _command(commands, "why", "how a request for a file is answered, or was lately")
-    why.add_argument("file", metavar="FILE", help="a package's file name, or a database's")
+    why.add_argument(
+        "name", metavar="FILE|NAME", help="a package's file name or its name, or a database's"
+    )
     doctor = _command(commands, "doctor", "find out what is wrong, and how it is mended")
     doctor.add_argument(
         "--pacman-conf",
@@ -80,10 +134,10 @@ def _add_reading(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
 
 
-def _add_changing(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_changing(commands: argparse._SubParsersAction[_Parser]) -> None:
     for name, text in (
-        ("ban", "never ask a peer again"),
-        ("pardon", "ask a peer again that is banned or in quarantine"),
+        ("ban", "put a peer into quarantine for good"),
+        ("pardon", "let a peer out of quarantine"),
     ):
         judge = _command(commands, name, text)
         judge.add_argument("peer", metavar="PEER", help="a name, address or id that 'peers' shows")

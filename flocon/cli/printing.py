@@ -1,34 +1,63 @@
 """How things look: sizes, times, tables, progress. The same on a terminal and in a pipe.
 
-Names and sentences may be a stranger's, so every text goes through ``printable``.
+Names and sentences may be a stranger's, so every text goes through ``printable``. Whatever is
+printed goes through ``put``, which says in one sentence that it could not be: a full disk or
+a closed output is no traceback.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
+from flocon.core.secrecy import without_passwords
+from flocon.core.units import size_text as size
+from flocon.errors import FloconError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+__all__ = ["clock", "complain", "counted", "printable", "progress", "put", "say", "size"]
+
 #: Seconds between two lines of plain progress.
 _STEP = 0.2
+#: How a word of the node's own looks, where the terminal has colours: SGR parameters.
+_COLOURS = {
+    "good": "32",
+    "failing": "33",
+    "quarantine": "1;31",
+    "warning": "33",
+    "wrong": "1;31",
+    "unknown": "36",
+}
+
+
+class OutputError(FloconError):
+    """What there is to say could not be written; ``silent`` where the reader has gone."""
+
+    def __init__(self, reason: str, *, silent: bool = False) -> None:
+        super().__init__(reason)
+        self.silent = silent
+
+
+class Word(str):
+    """A word that the node has for a state: it may have a colour."""
+
+    __slots__ = ()
 
 
 def printable(text: object) -> str:
-    """Return ``text`` with every control character escaped, line ends too."""
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in str(text))
+    """Return ``text`` with every control character escaped, line ends too, and no password."""
+    shown = without_passwords(str(text))
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in shown)
 
 
-def size(count: float) -> str:
-    for unit in _UNITS[:-1]:
-        if count < 1024:  # noqa: PLR2004
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} {_UNITS[-1]}"
+def counted(count: int, what: str) -> str:
+    """Return a number of things, in the singular where it is one."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def clock(seconds: float) -> str:
@@ -36,24 +65,87 @@ def clock(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
 
 
-def say(*texts: object, indent: int = 0) -> None:
-    """Print a line, whatever the encoding of the terminal."""
-    line = " " * indent + " ".join(printable(text) for text in texts)
+def put(text: str) -> None:
+    """Write to standard output, whatever its encoding; raise OutputError where that fails."""
+    if sys.stdout is None:
+        raise OutputError("standard output is closed")
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    print(line.rstrip().encode(encoding, "replace").decode(encoding))
+    try:
+        sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
+    except (OSError, ValueError) as error:
+        raise _unwritten(error) from None
+
+
+def flush() -> None:
+    """Have all that was put written, or raise OutputError and forget it."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError) as error:
+        # Python would try once more at its end, and complain in its own way.
+        sys.stdout = None
+        raise _unwritten(error) from None
+
+
+def _unwritten(error: OSError | ValueError) -> OutputError:
+    reason = getattr(error, "strerror", None) or str(error)
+    sentence = f"standard output cannot be written to ({reason})"
+    return OutputError(sentence, silent=isinstance(error, BrokenPipeError))
+
+
+def complain(sentence: object) -> None:
+    """Say on standard error what went wrong, if there is one."""
+    if sys.stderr is not None:
+        encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
+        line = f"flocon: {printable(sentence)}"
+        try:
+            print(line.encode(encoding, "replace").decode(encoding), file=sys.stderr, flush=True)
+        except (OSError, ValueError):
+            sys.stderr = None
+
+
+def say(*texts: object, indent: int = 0) -> None:
+    """Print a line."""
+    put((" " * indent + " ".join(_shown(text) for text in texts)).rstrip() + "\n")
 
 
 def say_rows(rows: Sequence[Sequence[object]], indent: int = 0) -> None:
     """Print rows as columns, each as wide as its widest text; the last one may be any length."""
     texts = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
-    for row in texts:
-        padded = [text.ljust(width) for text, width in zip(row[:-1], widths, strict=False)]
-        say("  ".join([*padded, row[-1]]), indent=indent)
+    for row, cells in zip(texts, rows, strict=True):
+        wide = [text.ljust(width) for text, width in zip(row[:-1], widths, strict=False)]
+        shown = [_coloured(text, cell) for text, cell in zip([*wide, row[-1]], cells, strict=True)]
+        put((" " * indent + "  ".join(shown)).rstrip() + "\n")
+
+
+def _shown(text: object) -> str:
+    return _coloured(printable(text), text)
+
+
+def _coloured(shown: str, cell: object) -> str:
+    colour = _COLOURS.get(str(cell)) if isinstance(cell, Word) else None
+    return f"\x1b[{colour}m{shown}\x1b[0m" if colour and has_colours() else shown
+
+
+def has_colours() -> bool:
+    """Whether standard output is a terminal that has colours and is wanted to (no-color.org)."""
+    terminal = sys.stdout is not None and sys.stdout.isatty()
+    return terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def say_json(value: Any) -> None:
-    print(json.dumps(value, indent=1))
+    put(json.dumps(_discreet(value), indent=1) + "\n")
+
+
+def _discreet(value: Any) -> Any:
+    """Return JSON's values without a password in any text."""
+    if isinstance(value, str):
+        return without_passwords(value)
+    if isinstance(value, dict):
+        return {name: _discreet(one) for name, one in value.items()}
+    return [_discreet(one) for one in value] if isinstance(value, list) else value
 
 
 class Progress(Protocol):
@@ -68,7 +160,7 @@ class Progress(Protocol):
 
 def progress(what: str, total: int | None, *, in_bytes: bool = True) -> Progress:
     """Return a bar on a terminal (rich's, where it is installed), and nothing in a pipe."""
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():
         return _Silent()
     try:
         return _Rich(printable(what), total, in_bytes=in_bytes)

@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flocon.cli.asking import Node
-from flocon.cli.printing import clock, printable, say, say_json, say_rows, size
+from flocon.cli.printing import (
+    Word,
+    clock,
+    counted,
+    printable,
+    say,
+    say_json,
+    say_rows,
+    size,
+)
+from flocon.core.units import time_text
 
 if TYPE_CHECKING:
     import argparse
@@ -37,31 +47,52 @@ def _print_status(status: dict[str, Any]) -> None:
     inventory, traffic = status["inventory"], status["traffic"]
     say(f"flocon {status['version']}, node {status['node']} as {status['name']}")
     rows = [
-        ("up", f"{status['uptime_seconds']:.0f} s, {len(status['peers'])} peers"),
-        ("holds", f"{inventory['files']} packages, {size(inventory['bytes'])}"),
-        ("from peers", size(traffic["from_peers_bytes"])),
-        ("from mirrors", size(traffic["from_mirrors_bytes"])),
+        ("up", f"{time_text(status['uptime_seconds'])}, {counted(len(status['peers']), 'peer')}"),
+        ("holds", f"{counted(inventory['files'], 'package')}, {size(inventory['bytes'])}"),
+        (
+            "from peers",
+            _parts(traffic, "from_peers_bytes", from_owners_bytes="more fetched for us"),
+        ),
+        ("from mirrors", _parts(traffic, "from_mirrors_bytes", for_peers_bytes="of it for peers")),
         ("to peers", size(traffic["to_peers_bytes"])),
-        ("to pacman", size(traffic["to_pacman_bytes"])),
+        (
+            "to pacman",
+            _parts(
+                traffic,
+                "to_pacman_bytes",
+                held_here_bytes="of it held here",
+                ready_ahead_bytes="of it ready ahead",
+            ),
+        ),
+        ("the LAN", _whole(status["lan"])),
     ]
-    rows += [
-        ("held off", f"{one['address']} {_until(one)}: {one['why']}")
-        for one in status["quarantine"]
-    ]
+    rows += [("quarantine", f"{one['address']} {one['text']}") for one in status["quarantine"]]
     rows += [
         ("receipt", f"{clock(one['at'])}  {one['text']}") for one in status["receipts"][:_RECEIPTS]
     ]
     say_rows(rows, indent=2)
 
 
-def _until(record: dict[str, Any]) -> str:
-    return f"until {record['until']}" if record["until"] else "for good"
+def _parts(traffic: dict[str, int], whole: str, **parts: str) -> str:
+    """Return a number of bytes, and what else is told of them where there is any."""
+    told = [f"{size(traffic[name])} {what}" for name, what in parts.items() if traffic[name]]
+    return ", ".join([size(traffic[whole]), *told])
+
+
+def _whole(lan: dict[str, int]) -> str:
+    """Return what the nodes of the LAN say together of the last 30 days."""
+    saved, crossed = size(lan["saved_bytes"]), size(lan["crossed_bytes"])
+    nodes = counted(lan["nodes"], "node")
+    return f"{saved} saved, {crossed} from mirrors in 30 days, as {nodes} tell" + (
+        "s" if lan["nodes"] == 1 else ""
+    )
 
 
 def _print_peers(peers: list[dict[str, Any]]) -> None:
     rows = []
     for peer in sorted(peers, key=lambda one: (one["name"], one["node"])):
         place = f"{printable(peer['address'])} port {peer['port']}"
-        heard = f"heard {peer['last_heard_seconds']:.0f} s ago"
-        rows.append((peer["name"], place, f"{peer['files']} files", heard, peer["state"]))
+        heard = f"heard {time_text(peer['last_heard_seconds'])} ago"
+        row = (peer["name"], place, counted(peer["files"], "file"), heard, Word(peer["state"]))
+        rows.append(row)
     say_rows(rows)

@@ -19,6 +19,7 @@ key   field                                value
 ``a`` architectures                        a list of at most 8 words; may be left out when empty
 ``d`` databases                            an object, repository to 11 characters of base64
 ``r`` abilities                            a list of at most 8 words
+``t`` savings                              ``[saved, crossed]``, MiB of 30 days; may be left out
 ``c`` changes                              a list of ``[name, size, base64]`` for a file that
                                            came, ``[name, size, base64, 0]`` for one that left
 ===== ==================================== =====================================================
@@ -60,6 +61,8 @@ LARGEST_NUMBER = (1 << 53) - 1
 DATABASE_DIGEST_SIZE = 8
 #: No datagram has room for more, the shortest change being some 70 bytes.
 _MOST_CHANGES = 32
+#: MiB that one node may claim for 30 days: what 50 Mbit/s bring without a pause.
+MOST_CLAIMED = 1 << 24
 
 _ANY_VERSION = re.compile(rb"flocon [0-9]{1,9}\n")
 _NODE = re.compile(r"[0-9a-f]{16}")
@@ -83,7 +86,8 @@ class Announcement:
 
     ``beat`` is in seconds, to the millisecond. ``databases`` pairs a repository with the first 8
     bytes of its database's SHA-256 in hexadecimal. ``changes`` are the newest of the inventory,
-    oldest first; the last of them made ``generation``.
+    oldest first; the last of them made ``generation``. ``savings`` are MiB of the last 30 days that
+    came from other nodes' holdings, and that crossed the WAN to this node.
     """
 
     kind: Kind
@@ -100,6 +104,7 @@ class Announcement:
     databases: tuple[tuple[str, str], ...] = ()
     abilities: frozenset[str] = frozenset()
     changes: tuple[Change, ...] = ()
+    savings: tuple[int, int] = (0, 0)
 
 
 def encode(announcement: Announcement) -> bytes:
@@ -136,7 +141,7 @@ def room_for(announcement: Announcement, changes: Iterable[Change]) -> int:
 
 
 def _parts(announcement: Announcement) -> tuple[bytes, list[bytes], list[bytes], list[bytes]]:
-    document = {
+    document: dict[str, Any] = {
         "k": announcement.kind.value,
         "n": announcement.node,
         "e": announcement.epoch,
@@ -149,6 +154,8 @@ def _parts(announcement: Announcement) -> tuple[bytes, list[bytes], list[bytes],
         "f": announcement.files,
         "r": sorted(announcement.abilities),
     }
+    if any(announcement.savings):
+        document["t"] = list(announcement.savings)
     return (
         MAGIC + _json(document)[:-1],
         [_json(one) for one in announcement.architectures],
@@ -219,6 +226,7 @@ def check(announcement: Announcement) -> None:
         _guard(field, reader, value.value if isinstance(value, Kind) else value)
     _guard("architectures", _architectures, list(announcement.architectures))
     _guard("abilities", _abilities, list(announcement.abilities))
+    _guard("savings", _savings, list(announcement.savings))
     databases = dict(announcement.databases)
     if len(databases) != len(announcement.databases) or len(databases) > MOST_DATABASES:
         raise DatagramError("field", "databases")
@@ -324,6 +332,12 @@ def _abilities(value: Any) -> frozenset[str]:
     return frozenset(_words(_items(value, MOST_ABILITIES), _ABILITY.fullmatch))
 
 
+def _savings(value: Any) -> tuple[int, int]:
+    saved, crossed = _items(value, 2)
+    read = _integer(0, MOST_CLAIMED)
+    return read(saved), read(crossed)
+
+
 def _databases(value: Any) -> tuple[tuple[str, str], ...]:
     if not isinstance(value, dict) or len(value) > MOST_DATABASES:
         raise ValueError
@@ -375,8 +389,9 @@ _FIELDS: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
     ("databases", "d", _databases),
     ("abilities", "r", _abilities),
     ("changes", "c", _changes),
+    ("savings", "t", _savings),
 )
 #: The fields before this one are kept as JSON gives them.
 _PLAIN = 10
 #: What a key that may be left out stands for then.
-_DEFAULTS: dict[str, Any] = {"a": (), "d": (), "r": frozenset(), "c": ()}
+_DEFAULTS: dict[str, Any] = {"a": (), "d": (), "r": frozenset(), "c": (), "t": (0, 0)}

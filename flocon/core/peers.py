@@ -74,6 +74,7 @@ class Peer:
     able_since: float
     last_heard: float
     beat: float
+    savings: tuple[int, int] = (0, 0)
     proved: bool = False
 
 
@@ -652,5 +653,6 @@ def _made(known: _Known) -> Peer:
         able_since=known.able_since,
         last_heard=known.last_heard,
         beat=said.beat,
+        savings=said.savings,
         proved=known.proved,
     )

@@ -26,6 +26,7 @@ from flocon.core.buckets import Bucket, BucketTable
 from flocon.core.inventory import MOST_HOLDERS
 from flocon.core.messages import (
     LONGEST_BEAT,
+    MOST_CLAIMED,
     SHORTEST_BEAT,
     Announcement,
     Kind,
@@ -359,6 +360,11 @@ class Presence:
         if own != self._own:
             self._own = own
             self._tell(now)
+
+    def account(self, saved: int, crossed: int) -> None:
+        """Say from now on what the LAN saved this node, in MiB; nothing is sent because of it."""
+        savings = min(saved, MOST_CLAIMED), min(crossed, MOST_CLAIMED)
+        self._own = replace(self._own, savings=savings)
 
     def inventory_changed(
         self, now: float, generation: int, files: int, changes: Iterable[Change]

@@ -11,6 +11,8 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from flocon.core.units import time_text
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -41,6 +43,11 @@ class Record:
 
     def holds(self, now: float) -> bool:
         return self.banned or now < self.until
+
+    def described(self, now: float) -> str:
+        """Return for how long it still holds, and why, as a person reads it."""
+        term = "for good" if self.banned else f"for another {time_text(self.until - now)}"
+        return f"{term}: {self.why}"
 
 
 class Quarantine:

@@ -2,12 +2,16 @@
 
 pacman says neither that it begins nor that it is done. A transaction is over once nothing was
 asked for some seconds and no answer is still being given; what it was is added up meanwhile.
+
+Where bytes came from is told apart: a peer held them (the LAN had them, and the WAN was spared),
+a peer fetched them for this node (they crossed the WAN, only not here), this node fetched them from
+a mirror, they were here, or they had been fetched ahead.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flocon.core.names import is_about_packages
@@ -25,38 +29,65 @@ MOST_RECEIPTS = 20
 #: Packages of one transaction that are told apart; an installation has some thousand.
 MOST_PACKAGES = 16_384
 _SENT = frozenset({200, 206, 307})
+#: Kinds of bytes, and how a receipt calls them; anything else was here.
+_SAID = {
+    "peer": "from the LAN",
+    "mirror": "from the WAN",
+    "owner": "from the WAN by a peer for us",
+    "held": "held here",
+    "ahead": "ready ahead",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """A transaction: ``at`` is when its last request came, in seconds since 1970.
 
-    ``held_bytes`` were on this machine already. ``seconds_saved`` is as ``savings`` reckons it.
+    ``lan_bytes`` were held by peers, ``owner_bytes`` were fetched for us by peers, ``wan_bytes``
+    came from mirrors, ``held_bytes`` were on this machine already, ``ahead_bytes`` because they had
+    been fetched ahead. ``seconds_saved`` is as ``savings`` reckons it.
     """
 
     at: float
     packages: int
     lan_bytes: int
+    owner_bytes: int
     wan_bytes: int
     held_bytes: int
+    ahead_bytes: int
     seconds_saved: float
 
     def describe(self) -> dict[str, Any]:
         """Return it as plain values."""
-        return asdict(self) | {
+        return {
             "at": round(self.at, 3),
+            "packages": self.packages,
+            "lan_bytes": self.lan_bytes,
+            "owner_bytes": self.owner_bytes,
+            "wan_bytes": self.wan_bytes,
+            "held_bytes": self.held_bytes,
+            "ahead_bytes": self.ahead_bytes,
             "seconds_saved": round(self.seconds_saved, 1),
             "text": str(self),
         }
 
     def __str__(self) -> str:
         packages = "1 package" if self.packages == 1 else f"{self.packages} packages"
-        held = f", {size_text(self.held_bytes)} held here" if self.held_bytes else ""
+        counts = {
+            "peer": self.lan_bytes,
+            "mirror": self.wan_bytes,
+            "owner": self.owner_bytes,
+            "held": self.held_bytes,
+            "ahead": self.ahead_bytes,
+        }
+        # The first two are what everybody asks for.
+        said = [
+            f"{size_text(count)} {_SAID[kind]}"
+            for kind, count in counts.items()
+            if count or kind in {"peer", "mirror"}
+        ]
         saved = f"; {time_text(self.seconds_saved)} saved" if self.seconds_saved >= 1 else ""
-        return (
-            f"{packages}: {size_text(self.lan_bytes)} from the LAN,"
-            f" {size_text(self.wan_bytes)} from the WAN{held}{saved}"
-        )
+        return f"{packages}: {', '.join(said)}{saved}"
 
 
 class Receipts:
@@ -71,7 +102,7 @@ class Receipts:
 
     def _begin(self, saved: float) -> None:
         self._packages: set[str] = set()
-        self._bytes = {"peer": 0, "mirror": 0, "held": 0}
+        self._bytes = dict.fromkeys(_SAID, 0)
         self._at = 0.0
         self._last: float | None = None
         self._saved_before = saved
@@ -80,8 +111,8 @@ class Receipts:
         """Take note of an answer that has just ended."""
         self._last = now
         self._at = answered.at
-        kind = answered.source.partition(" ")[0]
-        self._bytes[kind if kind in self._bytes else "held"] += answered.bytes
+        for kind, count in answered.by_kind().items():
+            self._bytes[kind if kind in self._bytes else "held"] += count
         if (
             answered.status in _SENT
             and not is_about_packages(answered.file_name)
@@ -101,12 +132,14 @@ class Receipts:
         receipt = None
         if self._packages:
             receipt = Receipt(
-                self._at,
-                len(self._packages),
-                self._bytes["peer"],
-                self._bytes["mirror"],
-                self._bytes["held"],
-                max(0.0, saved - self._saved_before),
+                at=self._at,
+                packages=len(self._packages),
+                lan_bytes=self._bytes["peer"],
+                owner_bytes=self._bytes["owner"],
+                wan_bytes=self._bytes["mirror"],
+                held_bytes=self._bytes["held"],
+                ahead_bytes=self._bytes["ahead"],
+                seconds_saved=max(0.0, saved - self._saved_before),
             )
             self._written.append(receipt)
         self._begin(saved)

@@ -9,6 +9,9 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from flocon.core.secrecy import without_any_passwords, without_passwords
+from flocon.core.sources import FOR_US, Came
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -27,7 +30,8 @@ class Answered:
     ``at`` is when it came, in seconds since 1970; ``seconds`` how long its answer took. ``source``
     is what ``Flocon-Source`` said, empty where there was none; ``tried`` are the sources that
     failed before, each with what happened. ``bytes`` are those sent, and the size of a file that
-    pacman was sent to a holder for (307).
+    pacman was sent to a holder for (307). ``shares`` are what each kind of source (``Came``)
+    brought of the file, where several did. ``ahead`` tells that it had been fetched ahead.
     """
 
     file_name: str
@@ -38,6 +42,26 @@ class Answered:
     source: str
     bytes: int
     tried: tuple[tuple[str, str], ...] = ()
+    shares: tuple[tuple[str, int], ...] = ()
+    ahead: bool = False
+
+    @property
+    def kind(self) -> str:
+        """What brought it: "peer", "owner", "mirror", where it was here, "ahead", or "none"."""
+        if self.ahead:
+            return "ahead"
+        return kind_of(self.source)
+
+    def by_kind(self) -> dict[str, int]:
+        """Return the bytes sent by what brought them, as the whole file's were."""
+        whole = sum(count for _, count in self.shares)
+        if self.ahead or not whole:
+            return {self.kind: self.bytes}
+        told = {kind: self.bytes * count // whole for kind, count in self.shares}
+        # What is lost by rounding belongs to the largest.
+        most = max(told, key=lambda kind: told[kind])
+        told[most] += self.bytes - sum(told.values())
+        return told
 
     def describe(self) -> dict[str, Any]:
         """Return it as plain values."""
@@ -47,10 +71,23 @@ class Answered:
             "at": round(self.at, 3),
             "seconds": round(self.seconds, 4),
             "status": self.status,
-            "source": self.source,
+            "source": without_passwords(self.source),
+            "kind": self.kind,
             "bytes": self.bytes,
-            "tried": [{"source": source, "failure": failure} for source, failure in self.tried],
+            "tried": [
+                {
+                    "source": without_any_passwords(source),
+                    "failure": without_any_passwords(failure),
+                }
+                for source, failure in self.tried
+            ],
         }
+
+
+def kind_of(source: str) -> str:
+    """Return the kind of what ``Flocon-Source`` says; "none" where it says nothing."""
+    word = source.partition(" ")[0] or "none"
+    return Came.OWNER.value if word == "peer" and source.endswith(FOR_US) else word
 
 
 class Recent:

@@ -1,4 +1,7 @@
-"""What the LAN saved: bytes from it and from the WAN, and the seconds that were not waited for.
+"""What the LAN saved: bytes that it had and bytes from the WAN, and the seconds not waited for.
+
+Only what a peer held did not cross the WAN. What a peer fetched for this node crossed it all the
+same, and is counted apart.
 
 Time is that of the link and not of one transfer: while any transfer from mirrors runs, the WAN is
 busy, however many run beside each other. What a day saved is what its bytes from the LAN would have
@@ -13,7 +16,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from flocon.core.sources import Origin
+from flocon.core.sources import Came
 
 #: Days remembered; the oldest goes first.
 MOST_DAYS = 400
@@ -30,16 +33,17 @@ _FASTEST = 1e12
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """Bytes that came from peers and from mirrors, and the seconds saved."""
+    """Bytes that peers held, that came from mirrors, and that peers fetched; the seconds saved."""
 
     lan_bytes: int = 0
     wan_bytes: int = 0
     seconds_saved: float = 0.0
+    owner_bytes: int = 0
 
 
 @dataclass(slots=True)
 class _Link:
-    """The transfers of one origin that run, and what came since the first of them began."""
+    """The transfers of one kind that run, and what came since the first of them began."""
 
     running: int = 0
     since: float = 0.0
@@ -53,7 +57,7 @@ class Savings:
         self.days: dict[str, Day] = {}
         #: Since this node started.
         self.seconds_saved = 0.0
-        self._links = {origin: _Link() for origin in Origin}
+        self._links = {came: _Link() for came in Came}
         self._measured_bytes = 0.0
         self._measured_seconds = 0.0
 
@@ -62,27 +66,27 @@ class Savings:
         """Bytes per second of the WAN, 0 where nothing was measured."""
         return self._measured_bytes / self._measured_seconds if self._measured_seconds else 0.0
 
-    def began(self, origin: Origin, now: float) -> None:
+    def began(self, came: Came, now: float) -> None:
         """Count a transfer from a peer or a mirror as running."""
-        link = self._links[origin]
+        link = self._links[came]
         if not link.running:
             link.since, link.bytes = now, 0
         link.running += 1
 
-    def ended(self, origin: Origin, size: int, now: float, today: str) -> None:
+    def ended(self, came: Came, size: int, now: float, today: str) -> None:
         """Count a transfer as over that brought ``size`` bytes, however it went."""
-        link = self._links[origin]
+        link = self._links[came]
         link.running = max(0, link.running - 1)
         link.bytes += size
         seconds = max(0.0, now - link.since)
         saved = 0.0
-        if not link.running and origin is Origin.MIRROR:
+        if not link.running and came is Came.MIRROR:
             self._measure(link.bytes, seconds)
-        elif not link.running and self.wan_rate and link.bytes:
+        elif not link.running and came is Came.PEER and self.wan_rate and link.bytes:
             # A LAN slower than the WAN has saved no time, and is not to take any away.
             saved = max(0.0, link.bytes / self.wan_rate - seconds)
         if size or saved:
-            self._add(origin, size, saved, today)
+            self._add(came, size, saved, today)
 
     def _measure(self, size: int, seconds: float) -> None:
         if size < LEAST_MEASURED or seconds <= 0:
@@ -93,10 +97,14 @@ class Savings:
         self._measured_bytes += size
         self._measured_seconds += seconds
 
-    def _add(self, origin: Origin, size: int, saved: float, today: str) -> None:
+    def _add(self, came: Came, size: int, saved: float, today: str) -> None:
         day = self.days.get(today, Day())
-        lan, wan = (size, 0) if origin is Origin.PEER else (0, size)
-        self.days[today] = Day(day.lan_bytes + lan, day.wan_bytes + wan, day.seconds_saved + saved)
+        self.days[today] = Day(
+            day.lan_bytes + (size if came is Came.PEER else 0),
+            day.wan_bytes + (size if came is Came.MIRROR else 0),
+            day.seconds_saved + saved,
+            day.owner_bytes + (size if came is Came.OWNER else 0),
+        )
         self.seconds_saved += saved
         while len(self.days) > MOST_DAYS:
             del self.days[min(self.days)]
@@ -106,7 +114,7 @@ class Savings:
         return {
             "wan": [self._measured_bytes, self._measured_seconds],
             "days": {
-                name: [day.lan_bytes, day.wan_bytes, day.seconds_saved]
+                name: [day.lan_bytes, day.wan_bytes, day.seconds_saved, day.owner_bytes]
                 for name, day in self.days.items()
             },
         }
@@ -148,10 +156,10 @@ def _measure_of(value: object) -> list[float]:
 
 
 def _day(name: str, row: object) -> Day | None:
-    numbers = _numbers(row, 3)
+    numbers = _numbers(row, 4) or _numbers(row, 3)
     if not numbers or not _is_day(name):
         return None
-    return Day(int(numbers[0]), int(numbers[1]), numbers[2])
+    return Day(int(numbers[0]), int(numbers[1]), numbers[2], int(*numbers[3:]))
 
 
 def _is_day(name: str) -> bool:

@@ -36,6 +36,18 @@ class Origin(Enum):
     MIRROR = "mirror"
 
 
+class Came(Enum):
+    """How bytes came here: held by a peer, fetched for us by a peer, or by this node itself."""
+
+    PEER = "peer"
+    OWNER = "owner"
+    MIRROR = "mirror"
+
+
+#: What ``Flocon-Source`` says behind a peer's address that fetched the file for us.
+FOR_US = " for us"
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """One place to ask for one file.
@@ -64,7 +76,14 @@ class Source:
         return Kind.OWNER if self.relayed else Kind.HOLDER
 
     def __str__(self) -> str:
-        return f"{self.origin.value} {self.label}"
+        return f"{self.origin.value} {self.label}{FOR_US if self.relayed else ''}"
+
+    @property
+    def came(self) -> Came:
+        """How what it sends came."""
+        if self.origin is Origin.MIRROR:
+            return Came.MIRROR
+        return Came.OWNER if self.relayed else Came.PEER
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ in pacman's configuration, and the environment. Nothing is asked here and nothin
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from dataclasses import dataclass
 from enum import Enum
@@ -16,6 +17,7 @@ from urllib.parse import urlsplit
 
 from flocon.core import pacman_conf
 from flocon.core.addresses import network_location
+from flocon.core.names import parse_path
 from flocon.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -30,12 +32,17 @@ LEAST_FREE = 256 << 20
 MOST_CLOCK_ERROR = 60.0
 #: Seconds by which databases may be older than a peer's: one runs pacman daily, one weekly.
 STALE_AFTER = 86_400.0
+#: Seconds that a database may be ahead of this clock: mirrors' clocks differ, too.
+FUTURE = 3_600.0
+#: Findings taken from the node's own parts.
+MOST_TOLD = 32
 #: Package files whose rights are looked at in each cache.
 MOST_LOOKED_AT = 200
 _FIREWALL = (
     "open 19432/tcp and 19432/udp: 'firewall-cmd --permanent --add-service=flocon && firewall-cmd"
     " --reload', 'ufw allow flocon', or see /usr/share/flocon/nftables.conf"
 )
+_INCLUDED = re.compile(r"includes (\S+), which cannot be read")
 _METACHARACTERS = frozenset("|&;<>`")
 
 
@@ -64,7 +71,8 @@ class Facts:
 
     ``node`` is what the node answered at ``/doctor.json``, None where none answers on ``port``.
     ``configuration`` is pacman's, or why it cannot be read; ``version`` is pacman's, where known.
-    ``now`` is in seconds since 1970.
+    ``now`` is in seconds since 1970. ``there`` are those of the node's caches that whoever asks
+    finds, though the node may not.
     """
 
     port: int
@@ -73,6 +81,7 @@ class Facts:
     version: tuple[int, int] | None
     environment: Mapping[str, str]
     now: float
+    there: frozenset[str] = frozenset()
 
 
 def examine(facts: Facts) -> list[Finding]:
@@ -130,6 +139,15 @@ def check_pacman(facts: Facts) -> Iterator[Finding]:
 def _reach(repository: Repository, port: int, version: tuple[int, int] | None) -> Finding | None:
     """Return what keeps a repository's requests from reaching the node first, if anything."""
     name = repository.name
+    for one in repository.servers:
+        if pacman_conf.is_node(one.value, {port}) and not _is_path(one.value, name):
+            line = f"{one.key} = {pacman_conf.node_url(port)}"
+            return Finding(
+                "pacman",
+                Verdict.WRONG,
+                f"the node does not know the path of the line at {one.place}: {one.value}",
+                f"write there: {line}",
+            )
     own = [one for one in repository.servers if pacman_conf.is_node(one.value, {port})]
     mirrors = [one for one in repository.servers if one.key == "Server" and _is_mirror(one, own)]
     if not mirrors:
@@ -156,6 +174,13 @@ def _reach(repository: Repository, port: int, version: tuple[int, int] | None) -
             f"remove the line at {servers[0].place}, then run flocon setup",
         )
     return None
+
+
+def _is_path(url: str, repository: str) -> bool:
+    """Whether a node knows what pacman asks for with such a line, for a repository."""
+    path = urlsplit(url).path.replace("$repo", repository).replace("$arch", "x86_64")
+    asked = parse_path(f"{path.rstrip('/')}/{repository}.db".encode("ascii", "replace"))
+    return asked is not None and asked.repository == repository
 
 
 def _is_mirror(statement: Statement, own: list[Statement]) -> bool:
@@ -238,6 +263,58 @@ def _judge_program(statement: Statement) -> Finding:
     )
 
 
+def check_configuration(facts: Facts) -> Iterator[Finding]:
+    """Whether the node can read what pacman, as root, reads."""
+    told = facts.node.get("configuration") if facts.node else None
+    if not told:
+        return
+    path = shlex.quote(str(told.get("path", "")))
+    if told.get("problem"):
+        yield Finding(
+            "configuration",
+            Verdict.WRONG,
+            f"the node cannot read pacman's configuration, and so knows no mirror of it:"
+            f" {told['problem']}",
+            f"chmod a+r {path}",
+        )
+    else:
+        yield Finding("configuration", Verdict.GOOD, f"the node reads {told.get('path')}")
+
+
+def check_mirrors(facts: Facts) -> Iterator[Finding]:
+    """Whether what nobody on the LAN holds can be fetched."""
+    if facts.node is None or "mirrors" not in facts.node:
+        return
+    mirrors = _rows(facts.node, "mirrors")
+    away = [one for one in mirrors if one.get("problem")]
+    told = "; ".join(f"{one.get('mirror')}: {one['problem']}" for one in away)
+    if not mirrors:
+        yield Finding(
+            "mirrors",
+            Verdict.WARNING,
+            "the node knows no http or https mirror, so it has only what the LAN holds",
+            "take one into /etc/pacman.d/mirrorlist, or into mirrors in /etc/flocon.toml",
+        )
+    elif len(away) == len(mirrors):
+        yield Finding(
+            "mirrors",
+            Verdict.WRONG,
+            f"every mirror is out of reach: {told}",
+            "look whether this machine has a way out; behind a proxy, write"
+            ' proxy = "http://HOST:PORT" into /etc/flocon.toml and restart the node',
+        )
+    elif away:
+        yield Finding(
+            "mirrors",
+            Verdict.WARNING,
+            f"{len(away)} of {len(mirrors)} mirrors out of reach: {told}",
+            "take them out of the mirrorlist, or rank the mirrors anew",
+        )
+    else:
+        names = ", ".join(str(one.get("mirror")) for one in mirrors)
+        yield Finding("mirrors", Verdict.GOOD, f"the node reaches {names}")
+
+
 def check_caches(facts: Facts) -> Iterator[Finding]:
     if facts.node is None:
         return
@@ -245,17 +322,32 @@ def check_caches(facts: Facts) -> Iterator[Finding]:
     problems = [one for one in caches if one.get("problem")]
     for one in problems:
         path = str(one.get("path", ""))
-        yield Finding(
-            "cache",
-            Verdict.WRONG,
-            f"{path}: {one['problem']}",
-            f"install -d {shlex.quote(path)}; chmod a+rX -R {shlex.quote(path)}",
-        )
+        remedy = f"install -d {shlex.quote(path)}; chmod a+rX -R {shlex.quote(path)}"
+        reason = f"{path}: {one['problem']}"
+        if facts.node.get("unit") and path in facts.there and (hider := _hider(path)):
+            setting, value = hider
+            reason = f"{path}: the node's own unit hides it ({setting})"
+            remedy = (
+                f"systemctl edit flocon, write [Service] and below it {setting}={value};"
+                " then systemctl restart flocon"
+            )
+        yield Finding("cache", Verdict.WRONG, reason, remedy)
     if not caches:
         yield Finding("cache", Verdict.UNKNOWN, "the node knows no cache of pacman's")
     elif not problems:
         paths = ", ".join(str(one.get("path", "")) for one in caches)
         yield Finding("cache", Verdict.GOOD, f"the node reads {paths}")
+
+
+def _hider(path: str) -> tuple[str, str] | None:
+    """Return the setting of a unit that hides a path, and the value that does not."""
+    for setting, value, places in (
+        ("PrivateTmp", "no", ("/tmp", "/var/tmp")),  # noqa: S108 - names, not files
+        ("ProtectHome", "read-only", ("/home", "/root", "/run/user")),
+    ):
+        if any(path == place or path.startswith(f"{place}/") for place in places):
+            return setting, value
+    return None
 
 
 def check_store(facts: Facts) -> Iterator[Finding]:
@@ -284,9 +376,69 @@ def check_store(facts: Facts) -> Iterator[Finding]:
 # The LAN
 
 
+def check_links(facts: Facts) -> Iterator[Finding]:
+    """Whether the interfaces are there, and connected to anything."""
+    links = facts.node.get("links") if facts.node else None
+    if not links:
+        return
+    running, silent = list(links.get("running") or ()), list(links.get("silent") or ())
+    for name in links.get("missing") or ():
+        there = f" ({', '.join(running)} is)" if running else ""
+        yield Finding(
+            "interface",
+            Verdict.WRONG,
+            f"there is no interface {name}, on which the node is to be present",
+            f"name one that 'ip address' shows{there} with --interface, or in"
+            " presence.interfaces of /etc/flocon.toml",
+        )
+    if running and not links.get("missing"):
+        others = f" ({', '.join(silent)} not)" if silent else ""
+        yield Finding("interface", Verdict.GOOD, f"{', '.join(running)} connected{others}")
+    elif not running and silent:
+        yield Finding(
+            "interface",
+            Verdict.WRONG,
+            f"no carrier: {', '.join(silent)} is switched off, or connected to nothing",
+            "plug the cable in, or join the Wi-Fi; 'ip link' shows the state",
+        )
+
+
+def _is_cut_off(facts: Facts) -> bool:
+    """Whether no interface is connected: then nothing else of the LAN tells anything."""
+    links = (facts.node or {}).get("links") or {}
+    return not links.get("running") and bool(links.get("silent") or links.get("missing"))
+
+
+def check_identity(facts: Facts) -> Iterator[Finding]:
+    """Whether another machine was met that had this node's id: each took the other for itself."""
+    other = facts.node.get("namesake") if facts.node else None
+    if not other:
+        return
+    path = shlex.quote(str((facts.node or {}).get("store", {}).get("path", "")) + "/node")
+    who = f"{other.get('name')} at {other.get('address')}"
+    yield Finding(
+        "identity",
+        Verdict.WARNING,
+        f"{who} had this node's id, {other.get('node')}, as if both came from one image; one of"
+        " the two has taken another",
+        f"leave {path} out of what machines are made from",
+    )
+
+
+def check_told(facts: Facts) -> Iterator[Finding]:
+    """Pass on what the node's parts have found out for themselves."""
+    for one in _rows(facts.node or {}, "problems")[:MOST_TOLD]:
+        yield Finding(
+            str(one.get("check", "node")),
+            Verdict.WRONG if one.get("wrong") else Verdict.WARNING,
+            str(one.get("reason", "")),
+            str(one.get("remedy", "")),
+        )
+
+
 def check_multicast(facts: Facts) -> Iterator[Finding]:
     """Whether the group is joined on each link and this node's own datagrams come back."""
-    if facts.node is None:
+    if facts.node is None or _is_cut_off(facts):
         return
     places = _rows(facts.node, "places")
     if not places:
@@ -320,9 +472,12 @@ def _deaf_places(places: Iterable[Mapping[str, Any]]) -> Iterator[Finding]:
 
 def check_neighbours(facts: Facts) -> Iterator[Finding]:
     """Whether anybody is heard, and hears this node."""
-    if facts.node is None:
+    if facts.node is None or _is_cut_off(facts):
         return
     peers = _rows(facts.node, "peers")
+    # Whoever has this node's id is heard, and taken for itself.
+    if not peers and facts.node.get("namesake"):
+        return
     if not peers:
         yield Finding(
             "peers",
@@ -429,6 +584,17 @@ def check_databases(facts: Facts) -> Iterator[Finding]:
             "pacman -Sy",
         )
         return
+    ahead = {name: when - facts.now for name, when in own.items() if when > facts.now + FUTURE}
+    if ahead and not _is_clock_wrong(facts):
+        names = ", ".join(sorted(ahead))
+        yield Finding(
+            "databases",
+            Verdict.WRONG,
+            f"the databases of {names} are dated {_duration(max(ahead.values()))} in the future, so"
+            " pacman takes no newer one",
+            "pacman -Syyu",
+        )
+        return
     late: dict[str, float] = {}
     for knock in _rows(facts.node, "knocks"):
         for name, modified in _times(knock.get("databases")).items():
@@ -447,15 +613,20 @@ def check_databases(facts: Facts) -> Iterator[Finding]:
         yield Finding("databases", Verdict.GOOD, "the sync databases are as new as the peers'")
 
 
+def _is_clock_wrong(facts: Facts) -> bool:
+    return any(one.verdict is Verdict.WRONG for one in check_clock(facts))
+
+
 def check_quarantine(facts: Facts) -> Iterator[Finding]:
     if facts.node is None:
         return
     for peer in _rows(facts.node, "peers"):
-        if peer.get("held_off"):
+        if peer.get("quarantine"):
             yield Finding(
                 "quarantine",
                 Verdict.WARNING,
-                f"{peer.get('name')} at {peer.get('address')} is not asked: {peer['held_off']}",
+                f"{peer.get('name')} at {peer.get('address')} is in quarantine"
+                f" {peer['quarantine']}",
                 f"flocon pardon {shlex.quote(str(peer.get('address')))}",
             )
 
@@ -465,9 +636,14 @@ CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
     check_pacman,
     check_proxy,
     check_external_program,
+    check_configuration,
+    check_mirrors,
     check_caches,
     check_store,
     check_databases,
+    check_told,
+    check_links,
+    check_identity,
     check_multicast,
     check_neighbours,
     check_door,
@@ -507,6 +683,22 @@ def look_at_folders(caches: Iterable[Path], store: Path) -> dict[str, Any]:
     }
 
 
+def look_at_configuration(path: Path) -> dict[str, str]:
+    """Tell whether pacman's configuration can be read, with all it includes; for a thread."""
+    from flocon.host import setup  # noqa: PLC0415 - seldom asked for, and much code
+
+    try:
+        setup.read(path)
+    except ConfigurationError as error:
+        # What cannot be read is often included: that is the file to be opened.
+        included = _INCLUDED.search(error.problem)
+        return {
+            "path": included[1] if included else str(path),
+            "problem": f"{error.where}: {error.problem}",
+        }
+    return {"path": str(path), "problem": ""}
+
+
 def _unreadable(path: Path) -> str:
     try:
         with os.scandir(path) as entries:
@@ -515,7 +707,8 @@ def _unreadable(path: Path) -> str:
         return error.strerror or str(error)
     # Folders that pacman downloads into are its own.
     closed = [one for one in names if os.path.isfile(one) and not os.access(one, os.R_OK)]  # noqa: PTH113
-    return f"{len(closed)} files cannot be read by the node" if closed else ""
+    files = "1 file" if len(closed) == 1 else f"{len(closed)} files"
+    return f"{files} cannot be read by the node" if closed else ""
 
 
 def _unwritable(path: Path) -> str:

@@ -86,6 +86,31 @@ def list_links(wanted: Sequence[str] = ()) -> list[Link]:
     return sorted(links, key=lambda link: link.index)
 
 
+def look_at_links(wanted: Sequence[str] = ()) -> dict[str, list[str]]:
+    """Tell which of ``wanted`` are ``missing``, and which interfaces have a carrier or none.
+
+    ``running`` and ``silent`` are names of the wanted interfaces; without ``wanted``, of all that
+    carry multicast and are not loopback. One that is switched off is silent, too.
+    """
+    told: dict[str, list[str]] = {"missing": [], "running": [], "silent": []}
+    found = set()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        for adapter in ifaddr.get_adapters(include_unconfigured=True):
+            flags = _flags(asking, adapter.name)
+            own = {adapter.name, *(str(_interface(one).ip) for one in adapter.ips)}
+            chosen = {text for text in wanted if text in own or _same_address(text, own)}
+            found |= chosen
+            if chosen if wanted else flags & IFF_MULTICAST and not flags & IFF_LOOPBACK:
+                running = flags & IFF_UP and flags & IFF_RUNNING
+                told["running" if running else "silent"].append(adapter.name)
+    told["missing"] = [text for text in wanted if text not in found]
+    return told
+
+
+def _same_address(text: str, own: set[str]) -> bool:
+    return _is_address(text) and str(_address(text)) in own
+
+
 def _is_address(text: str) -> bool:
     try:
         _address(text)

@@ -27,6 +27,8 @@ from twisted.logger import (
 )
 from zope.interface import implementer
 
+from flocon.core.secrecy import without_any_passwords
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import TextIO
@@ -94,7 +96,7 @@ def fields_of(event: LogEvent) -> dict[str, str]:
     if "log_failure" in event:
         text = eventAsText(event, includeTimestamp=False, includeSystem=False)
     fields = {
-        "MESSAGE": text[-_LONGEST_MESSAGE:],
+        "MESSAGE": without_any_passwords(text)[-_LONGEST_MESSAGE:],
         "PRIORITY": str(_PRIORITIES.get(event.get("log_level", LogLevel.info), 6)),
         "SYSLOG_IDENTIFIER": "flocon",
         "LOGGER": str(event.get("log_namespace") or "-"),
@@ -102,8 +104,13 @@ def fields_of(event: LogEvent) -> dict[str, str]:
     for name, value in event.items():
         plain = isinstance(value, (str, int, float, os.PathLike))
         if plain and _FIELD.fullmatch(name) and not _INTERNAL.match(name):
-            fields[f"FLOCON_{name.upper()}"] = str(value)[:_LONGEST_VALUE]
+            fields[f"FLOCON_{name.upper()}"] = without_any_passwords(str(value))[:_LONGEST_VALUE]
     return fields
+
+
+def _line_of(event: LogEvent) -> str | None:
+    line = formatEventAsClassicLogText(event)
+    return without_any_passwords(line) if line else line
 
 
 def _encode(fields: Mapping[str, str]) -> Iterator[bytes]:
@@ -134,7 +141,7 @@ def observer() -> FilteringLogObserver:
     """Return the observer that fits where this process runs: what ``twistd --logger`` calls."""
     # Twisted replaces sys.stdout by its log; the process's own one is meant here.
     stream = sys.__stdout__ or sys.stdout
-    chosen: ILogObserver = FileLogObserver(stream, formatEventAsClassicLogText)
+    chosen: ILogObserver = FileLogObserver(stream, _line_of)
     if journal_reads(stream, os.environ) and Path(JOURNAL_SOCKET).is_socket():
         chosen = JournalObserver()
     return FilteringLogObserver(chosen, [_threshold])

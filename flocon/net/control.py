@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.web import http
 from twisted.web.resource import Resource
 
-from flocon.errors import FloconError
+from flocon.errors import AmbiguousPeer, FloconError, PeerError
 from flocon.net.respond import refuse, respond
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ class Operator(Protocol):
 
     def rejoin(self) -> None: ...
 
-    def ban(self, peer: str) -> bool: ...
+    def ban(self, peer: str) -> str: ...
 
-    def pardon(self, peer: str) -> bool: ...
+    def pardon(self, peer: str) -> str: ...
 
     def prefetch(self) -> Deferred[int]: ...
 
@@ -70,20 +70,27 @@ class Control(Resource):
         except FloconError as error:
             _say(request, str(error), http.SERVICE_UNAVAILABLE)
         else:
-            _say(request, f"{count} packages are fetched in the background")
+            _say(request, _fetched(count))
 
     def _judge(self, request: Request, verb: str, peer: str) -> None:
-        if verb == "ban":
-            done = self._operator.ban(peer)
-            sentence = f"{peer} is asked no more" if done else f"no peer is called {peer}"
-        else:
-            done = self._operator.pardon(peer)
-            sentence = f"{peer} may be asked again" if done else f"{peer} was not held off"
-        _say(request, sentence, http.OK if done else http.NOT_FOUND)
+        act = self._operator.ban if verb == "ban" else self._operator.pardon
+        try:
+            _say(request, act(peer))
+        except AmbiguousPeer as error:
+            _say(request, str(error), http.CONFLICT)
+        except PeerError as error:
+            _say(request, str(error), http.NOT_FOUND)
+
+
+def _fetched(count: int) -> str:
+    if not count:
+        return "nothing to fetch: all that pacman would upgrade is here"
+    packages = "1 package is" if count == 1 else f"{count} packages are"
+    return f"{packages} fetched in the background"
 
 
 def _say(request: Request, sentence: str, status: int = http.OK) -> None:
-    body = (sentence + "\n").encode()
+    body = (sentence + "\n").encode("utf-8", "backslashreplace")
     request.setResponseCode(status)
     request.setHeader("Content-Type", "text/plain; charset=utf-8")
     request.setHeader("Content-Length", str(len(body)))

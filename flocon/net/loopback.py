@@ -21,7 +21,8 @@ from twisted.web.resource import Resource
 from flocon.core.extents import parse_open_range
 from flocon.core.names import Asked, Kind, parse_path
 from flocon.core.patience import PACMAN
-from flocon.core.recent import LONGEST_TEXT, MOST_ATTEMPTS, Answered, Recent
+from flocon.core.recent import LONGEST_TEXT, MOST_ATTEMPTS, Answered, Recent, kind_of
+from flocon.core.secrecy import without_any_passwords
 from flocon.core.visitors import Admission, Names, host_name, loopback_names
 from flocon.errors import FloconError, StoreError
 from flocon.net.fetch import NOT_MODIFIED
@@ -159,9 +160,14 @@ class _Note:
     def tried(self) -> tuple[tuple[str, str], ...]:
         attempts = self.transfer.tried if self.transfer else ()
         return tuple(
-            (str(attempt.source)[:LONGEST_TEXT], str(attempt.failure)[:LONGEST_TEXT])
+            (_discreet(str(attempt.source)), _discreet(str(attempt.failure)))
             for attempt in attempts[-MOST_ATTEMPTS:]
         )
+
+    def shares(self) -> tuple[tuple[str, int], ...]:
+        """Return what each kind of source brought of the file that was followed."""
+        shares = self.transfer.shares if self.transfer else {}
+        return tuple((came.value, count) for came, count in shares.items() if count)
 
 
 class Loopback(Resource):
@@ -280,6 +286,7 @@ class Loopback(Resource):
                     source,
                     note.bytes,
                     note.tried(),
+                    note.shares(),
                 )
             )
 
@@ -335,7 +342,7 @@ class Loopback(Resource):
         refuse(request, status)
 
     def _say_source(self, request: Request, source: str) -> None:
-        self._traffic.answers[source.partition(" ")[0]] += 1
+        self._traffic.answers[kind_of(source)] += 1
         request.setHeader(SOURCE_HEADER, source)
 
     # Packages
@@ -490,6 +497,11 @@ class Loopback(Resource):
     async def _relay(self, request: Request, asked: Asked) -> None:
         transfer = self._desk.from_mirrors(asked, request.getHeader("If-Modified-Since"))
         await self._follow(request, transfer)
+
+
+def _discreet(text: str) -> str:
+    """Return what may be remembered of a text: no password, and not much of it."""
+    return without_any_passwords(text)[:LONGEST_TEXT]
 
 
 def _content(entry: Entry | None) -> Content | None:

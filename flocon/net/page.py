@@ -43,6 +43,7 @@ MOST_ROWS = 200
 #: The chart's size in its own units: as wide as 30 days of 10, and a line of words below.
 CHART_HEIGHT = 100
 DAY_WIDTH = 10
+LEAST_DAYS = 14
 
 
 class Pages:
@@ -96,7 +97,8 @@ class Pages:
         text: str = self._template.render(
             status=status,
             peers=sorted(status["peers"], key=_by_trouble)[:MOST_ROWS],
-            chart=chart(status["savings"]["days"]),
+            chart=chart(status["savings"]["days"], status["savings"]["since"]),
+            wrong=sum(one["verdict"] == "wrong" for one in status["health"]["findings"]),
             wanted=wanted,
             found=found,
             most=MOST_ROWS,
@@ -163,35 +165,46 @@ def _by_trouble(peer: Mapping[str, Any]) -> tuple[bool, str, str]:
     return (peer["state"] == "good", str(peer["name"]), str(peer["node"]))
 
 
-def chart(days: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the bars of the days' bytes, in the chart's units, and what they say in words."""
-    most = max((day["lan_bytes"] + day["wan_bytes"] for day in days), default=0)
+def chart(days: list[dict[str, Any]], since: str) -> dict[str, Any]:
+    """Return the bars of the days' bytes, in the chart's units, and what they say in words.
+
+    It begins on the day ``since`` on which the node did; few days leave room on the right.
+    """
+    days = [day for day in days if day["day"] >= since] or days[-1:]
+    names = ("lan_bytes", "wan_bytes", "owner_bytes")
+    sums = {name: sum(day[name] for day in days) for name in names}
+    most = max((sum(day[name] for name in names) for day in days), default=0)
     bars = []
     for at, day in enumerate(days):
-        lan, wan = (
-            CHART_HEIGHT * day[name] / most if most else 0.0 for name in ("lan_bytes", "wan_bytes")
+        lan, wan, owner = (
+            round(CHART_HEIGHT * day[name] / most, 2) if most else 0.0 for name in names
         )
         bars.append(
             {
                 "day": day["day"],
                 "x": at * DAY_WIDTH + 1,
-                "lan": round(lan, 2),
-                "wan": round(wan, 2),
-                "text": f"{day['day']}: {size_text(day['lan_bytes'])} from the LAN,"
-                f" {size_text(day['wan_bytes'])} from the WAN,"
-                f" {time_text(day['seconds_saved'])} saved",
+                "lan": lan,
+                "wan": wan,
+                "owner": owner,
+                "text": _day_text(day),
             }
         )
-    lan_bytes = sum(day["lan_bytes"] for day in days)
-    wan_bytes = sum(day["wan_bytes"] for day in days)
-    seconds = sum(day["seconds_saved"] for day in days)
+    whole = sums["lan_bytes"] + sums["wan_bytes"] + sums["owner_bytes"]
     return {
         "bars": bars,
         "height": CHART_HEIGHT,
-        "width": DAY_WIDTH * len(days),
+        "width": DAY_WIDTH * max(len(days), LEAST_DAYS),
         "most": most,
-        "lan_bytes": lan_bytes,
-        "wan_bytes": wan_bytes,
-        "seconds_saved": seconds,
-        "share": round(100 * lan_bytes / (lan_bytes + wan_bytes)) if lan_bytes else 0,
+        **sums,
+        "seconds_saved": sum(day["seconds_saved"] for day in days),
+        "share": round(100 * sums["lan_bytes"] / whole) if whole else 0,
     }
+
+
+def _day_text(day: Mapping[str, Any]) -> str:
+    owner = f", {size_text(day['owner_bytes'])} from the WAN by peers" if day["owner_bytes"] else ""
+    return (
+        f"{day['day']}: {size_text(day['lan_bytes'])} from the LAN,"
+        f" {size_text(day['wan_bytes'])} from the WAN{owner},"
+        f" {time_text(day['seconds_saved'])} saved"
+    )

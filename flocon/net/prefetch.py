@@ -60,6 +60,10 @@ class Prefetch(Service):
         #: Of the packages being fetched, or fetched last: how many there are, how many were looked
         #: after, and how many of those are there now.
         self.total = self.done = self.fetched = 0
+        #: The bytes of all of them, and of those that are there.
+        self.total_bytes = self.fetched_bytes = 0
+        #: How many more would be wanted than there is room for.
+        self.left_out = 0
 
     @property
     def fetching(self) -> bool:
@@ -98,12 +102,16 @@ class Prefetch(Service):
         if unasked and self._rests:
             return 0
         if not entries and self._work is None:
-            self.total = self.done = self.fetched = 0
+            self._count(entries)
         if entries and self._work is None and self.running:
             self._unasked = unasked
             self._work = defer.Deferred.fromCoroutine(self._fetch_all(entries))
             self._work.addBoth(self._ended)
         return len(entries)
+
+    def _count(self, entries: Sequence[Entry]) -> None:
+        self.total, self.done, self.fetched = len(entries), 0, 0
+        self.total_bytes, self.fetched_bytes = sum(entry.size for entry in entries), 0
 
     def _within_bounds(self, entries: Sequence[Entry]) -> list[Entry]:
         """Return the first packages that have room together; an upgrade may have any size."""
@@ -113,7 +121,8 @@ class Prefetch(Service):
             if entry.size <= left:
                 left -= entry.size
                 chosen.append(entry)
-        if len(chosen) < len(entries):
+        self.left_out = len(entries) - len(chosen)
+        if self.left_out:
             self._log.info(
                 "{count} of {all} packages are fetched ahead: more are too many for the store",
                 count=len(chosen),
@@ -127,16 +136,21 @@ class Prefetch(Service):
             self._log.failure("prefetching failed", result)
 
     async def _fetch_all(self, entries: Sequence[Entry]) -> None:
-        self.total, self.done, self.fetched = len(entries), 0, 0
+        self._count(entries)
         for entry in entries:
             try:
                 await self._fetch(entry)
                 self.fetched += 1
+                self.fetched_bytes += entry.size
             except FloconError as error:
                 self._log.debug("{file}: {error}", file=entry.file_name, error=error)
             self.done += 1
             await task.deferLater(self._reactor, PAUSE)
-        self._log.info("{count} packages are ready for the next upgrade", count=self.fetched)
+        self._log.info(
+            "ready for the next upgrade: {fetched} of {total}",
+            fetched=self.fetched,
+            total=self.total,
+        )
 
     def stopService(self) -> None:
         super().stopService()

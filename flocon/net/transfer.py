@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from flocon.core.inventory import Content
     from flocon.core.patience import Pace
     from flocon.core.room import Lessee
-    from flocon.core.sources import Source
+    from flocon.core.sources import Came, Source
 
 #: Hashing starts in a thread once so many bytes wait for it; the rest of a small file is hashed
 #: at once, in less time than a thread takes to start.
@@ -204,6 +204,8 @@ class Transfer:
     ) -> None:
         self._tools = tools
         self._clock = tools.reactor
+        #: When it began.
+        self.since: float = self._clock.seconds()
         self.subject = subject
         self._choose = choose
         self._mirrors = mirrors
@@ -294,6 +296,14 @@ class Transfer:
     @property
     def not_modified(self) -> bool:
         return self.head is not None and self.head.status == NOT_MODIFIED
+
+    @property
+    def shares(self) -> dict[Came, int]:
+        """How many of its bytes came in which way."""
+        told: dict[Came, int] = {}
+        for source, extents in self._written.items():
+            told[source.came] = told.get(source.came, 0) + len(extents)
+        return told
 
     @property
     def tried(self) -> Sequence[Attempt]:

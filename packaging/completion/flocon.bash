@@ -19,17 +19,19 @@ _flocon() {
         return
     fi
     case $command in
-        "") words="status peers has get why doctor ban pardon rejoin prefetch setup pacman completion --help --version --port --json" ;;
+        "") words="status peers watch has get why doctor ban pardon rejoin prefetch config setup pacman completion --help --version --port --json" ;;
         status) words="--help --json --port" ;;
         peers) words="--help --json --port" ;;
+        watch) words="--help --json --port" ;;
         has) words="--help --json --port --contains" ;;
         get) words="--help --json --port" ;;
         why) words="--help --json --port" ;;
         doctor) words="--help --json --port --pacman-conf" ;;
-        ban) words="--help --json --port"; words+=" $(flocon peers --json 2>/dev/null | sed -n 's/^ *"name": "\([A-Za-z0-9._-]*\)",$/\1/p')" ;;
-        pardon) words="--help --json --port"; words+=" $(flocon peers --json 2>/dev/null | sed -n 's/^ *"name": "\([A-Za-z0-9._-]*\)",$/\1/p')" ;;
+        ban) words="--help --json --port"; words+=" $(flocon peers --json 2>/dev/null | sed -n 's/^ *"name": "\([A-Za-z0-9][A-Za-z0-9._-]*\)",$/\1/p')" ;;
+        pardon) words="--help --json --port"; words+=" $(flocon peers --json 2>/dev/null | sed -n 's/^ *"name": "\([A-Za-z0-9][A-Za-z0-9._-]*\)",$/\1/p')" ;;
         rejoin) words="--help --json --port" ;;
         prefetch) words="--help --json --port --no-wait" ;;
+        config) words="--help --json --config" ;;
         setup) words="--help --undo --dry-run --databases --server --cache-server --pacman-conf --port" ;;
         completion) words="--help bash zsh fish" ;;
     esac

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -35,11 +38,19 @@ def flocon(*arguments: str) -> str:
 
 
 class Shells(SynchronousTestCase):
+    environment: Mapping[str, str] | None = None
+
     def read(self, shell: str, *arguments: str, text: str) -> str:
         """Have a shell read ``text``; return what it printed."""
         need(shell)
         done = subprocess.run(
-            [shell, *arguments], input=text, capture_output=True, text=True, timeout=30, check=False
+            [shell, *arguments],
+            input=text,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
         )
         self.assertEqual((done.returncode, done.stderr), (0, ""), shell)
         return done.stdout
@@ -55,6 +66,35 @@ class Shells(SynchronousTestCase):
         self.assertEqual(self.complete("flocon", "--port", "5", "re"), ["rejoin"])
         self.assertEqual(self.complete("flocon", "setup", "--un"), ["--undo"])
         self.assertEqual(self.complete("flocon", "completion", "z"), ["zsh"])
+
+    def peers(self, *names: str) -> None:
+        """Have the command be one that tells of peers with these names."""
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        told = [{"node": "0" * 16, "name": name, "port": 1} for name in names]
+        (folder / "peers").write_text(json.dumps(told, indent=1))
+        (folder / "flocon").write_text(f"#!/bin/sh\ncat {folder}/peers\n")
+        (folder / "flocon").chmod(0o755)
+        self.environment = os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"}
+
+    def test_bash_offers_no_name_that_is_an_option_or_that_a_shell_would_read(self) -> None:
+        need("bash")
+        text = flocon("completion", "bash")
+        hostile = ["--undo", "-x", "a b", "$(id)", "`id`", "a\x1b[2J", "a\nb", "*", ""]
+        self.peers("ada", *hostile, "desk-2.lan")
+        words = ("bash", "-c", _COMPLETE, "bash", "flocon", "ban", "")
+        offered = set(self.read(*words, text=text).split())
+        options = {"--help", "--json", "--port"}
+        self.assertEqual(offered, {"ada", "desk-2.lan"} | options)
+
+    def test_fish_offers_no_name_that_is_an_option(self) -> None:
+        need("fish")
+        text = flocon("completion", "fish")
+        self.peers("ada", "--undo", "a\x1b[2J")
+        script = "source -; complete --do-complete 'flocon ban '"
+        found = self.read("fish", "--no-config", "-c", script, text=text).split()
+        self.assertEqual([one for one in found if not one.startswith("-")][:1], ["ada"])
+        self.assertNotIn("--undo", found)
 
     def test_zsh_reads_it(self) -> None:
         text = flocon("completion", "zsh")

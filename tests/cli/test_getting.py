@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from pathlib import Path
 from typing import Any
 
 from flocon.cli import getting
@@ -83,6 +84,11 @@ class GettingTests(NodeTestCase):
         del self.node.answers[f"/{NAME}.sig"]
         self.assertIn(f"{NAME}.sig is nowhere to be had", await self.get())
 
+    async def test_a_signature_that_could_not_be_had_is_told_from_the_package(self) -> None:
+        self.node.answers[f"/{NAME}.sig"] = (503, b"")
+        self.assertIn(f"{NAME} is here, but its signature is not: ", await self.refused())
+        self.assertEqual(self.files(), {NAME: DATA})
+
     async def test_the_same_file_is_left_and_not_asked_for(self) -> None:
         (self.folder / NAME).write_bytes(DATA)
         self.assertIn("is here already", await self.get())
@@ -104,6 +110,24 @@ class GettingTests(NodeTestCase):
         self.patch(os, "link", no_links)
         await self.get()
         self.assertEqual(self.files(), {NAME: DATA, f"{NAME}.sig": b"signature"})
+
+    async def test_where_neither_link_nor_rename_is_possible_nothing_is_left(self) -> None:
+        def refuse(*_: object) -> None:
+            raise PermissionError(1, "Operation not permitted")
+
+        self.patch(os, "link", refuse)
+        self.patch(Path, "rename", refuse)
+        self.assertIn("nothing is kept", await self.refused())
+        self.assertEqual(self.files(), {})
+
+    async def test_what_is_no_package_is_said_with_what_brings_it(self) -> None:
+        for name, words in (
+            ("core.db", "'pacman -Sy' fetches"),
+            (f"{NAME}.sig", f"flocon get {NAME}"),
+            (" ", "an empty name"),
+            ("x" * 256, "no package has a name of more than 255"),
+        ):
+            self.assertIn(words, await self.refused(name))
 
     async def test_a_name_is_never_a_path(self) -> None:
         self.search["listed"][0]["file"] = "../../etc/passwd"

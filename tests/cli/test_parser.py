@@ -25,7 +25,7 @@ class Parsing(SynchronousTestCase):
 
     def test_a_wrong_command_line_ends_with_2(self) -> None:
         self.patch(sys, "stderr", io.StringIO())
-        for words in ([], ["ban"], ["peers", "--port", "0"], ["completion", "tcsh"], ["per"]):
+        for words in (["ban"], ["peers", "--port", "0"], ["completion", "tcsh"], ["per"]):
             with self.assertRaises(SystemExit) as caught:
                 make_parser().parse_args(words)
             self.assertEqual(caught.exception.code, 2, words)

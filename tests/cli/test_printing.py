@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from unittest import mock
 
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.cli.printing import printable, progress, say, say_rows, size
+from flocon.cli.printing import Word, counted, printable, progress, say, say_rows, size
 
 
 class Terminal(io.StringIO):
@@ -73,3 +74,37 @@ class Progressing(SynchronousTestCase):
         except ImportError:
             self.skipTest("rich is not installed")
         self.assertIn("1.0", self.run_through(Terminal()))
+
+
+class Colours(SynchronousTestCase):
+    def shown(self, stream: io.StringIO, **environment: str) -> str:
+        self.patch(sys, "stdout", stream)
+        with mock.patch.dict(os.environ, environment):
+            for name in ("NO_COLOR", "TERM"):
+                if name not in environment:
+                    os.environ.pop(name, None)
+            say_rows([("ada", Word("quarantine")), ("wrong", Word("good")), ("\x1b[31m", "x")])
+        return stream.getvalue()
+
+    def test_a_terminal_gets_them_for_the_nodes_own_words_alone(self) -> None:
+        lines = self.shown(Terminal()).splitlines()
+        self.assertEqual(lines[0], "ada       \x1b[1;31mquarantine\x1b[0m")
+        self.assertEqual(lines[1], "wrong     \x1b[32mgood\x1b[0m")
+        self.assertEqual(lines[2], "\\x1b[31m  x")
+
+    def test_a_pipe_and_whoever_wants_none_get_none(self) -> None:
+        for stream, environment in (
+            (io.StringIO(), {}),
+            (Terminal(), {"NO_COLOR": "1"}),
+            (Terminal(), {"TERM": "dumb"}),
+        ):
+            shown = self.shown(stream, **environment)
+            self.assertEqual(shown.splitlines()[1], "wrong     good")
+            self.assertNotIn("\x1b", shown)
+
+
+class Counting(SynchronousTestCase):
+    def test_one_is_one(self) -> None:
+        self.assertEqual(
+            [counted(one, "peer") for one in (0, 1, 2)], ["0 peers", "1 peer", "2 peers"]
+        )

@@ -20,7 +20,9 @@ PEER = {
 
 
 def told(**other: Any) -> dict[str, Any]:
-    traffic = {"from_peers": 2048, "from_mirrors": 0, "to_peers": 1, "to_pacman": 3 << 20}
+    names = ("from_owners", "for_peers", "held_here", "ready_ahead", "from_mirrors")
+    traffic = dict.fromkeys(names, 0)
+    traffic |= {"from_peers": 2048, "to_peers": 1, "to_pacman": 3 << 20}
     known = {
         "version": "1.0",
         "node": "0123456789abcdef",
@@ -29,6 +31,7 @@ def told(**other: Any) -> dict[str, Any]:
         "peers": [PEER],
         "inventory": {"files": 2, "bytes": 1536},
         "traffic": {f"{name}_bytes": count for name, count in traffic.items()},
+        "lan": {"nodes": 1, "saved_bytes": 2048, "crossed_bytes": 0},
         "quarantine": [],
         "receipts": [],
     }
@@ -47,16 +50,31 @@ class StatusTests(NodeTestCase):
         self.answer()
         lines = (await self.show(status.show_status)).splitlines()
         self.assertEqual(lines[0], "flocon 1.0, node 0123456789abcdef as ada")
-        self.assertIn("  up            62 s, 1 peers", lines)
+        self.assertIn("  up            1 min 2 s, 1 peer", lines)
         self.assertIn("  holds         2 packages, 1.5 KiB", lines)
         self.assertIn("  from peers    2.0 KiB", lines)
 
-    async def test_who_is_held_off_and_how_long(self) -> None:
-        record = {"address": "10.0.0.2", "until": None, "why": "banned by hand"}
-        self.answer(quarantine=[record, {**record, "until": "2026-11-21 12:00"}])
+    async def test_what_came_in_each_way_is_told_apart(self) -> None:
+        traffic = told()["traffic"]
+        more = dict.fromkeys(("from_owners", "for_peers", "held_here", "ready_ahead"), 1024)
+        traffic |= {f"{name}_bytes": count for name, count in more.items()}
+        self.answer(
+            traffic=traffic, lan={"nodes": 3, "saved_bytes": 5 << 30, "crossed_bytes": 1 << 30}
+        )
+        lines = (await self.show(status.show_status)).splitlines()
+        for line in (
+            "  from peers    2.0 KiB, 1.0 KiB more fetched for us",
+            "  from mirrors  0 B, 1.0 KiB of it for peers",
+            "  to pacman     3.0 MiB, 1.0 KiB of it held here, 1.0 KiB of it ready ahead",
+            "  the LAN       5.0 GiB saved, 1.0 GiB from mirrors in 30 days, as 3 nodes tell",
+        ):
+            self.assertIn(line, lines)
+
+    async def test_who_is_in_quarantine_how_long_and_why(self) -> None:
+        text = "for good: banned by hand\x1b[2J"
+        self.answer(quarantine=[{"address": "10.0.0.2", "text": text}])
         said = await self.show(status.show_status)
-        self.assertIn("10.0.0.2 for good: banned by hand", said)
-        self.assertIn("10.0.0.2 until 2026-11-21 12:00: banned", said)
+        self.assertIn("  quarantine    10.0.0.2 for good: banned by hand\\x1b[2J\n", said)
 
     async def test_the_last_three_receipts_the_newest_first(self) -> None:
         self.answer(receipts=[{"at": 9.0 - one, "text": f"{one} packages"} for one in range(5)])

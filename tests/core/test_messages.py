@@ -16,6 +16,7 @@ from flocon.core.messages import (
     LARGEST_DATAGRAM,
     LARGEST_NUMBER,
     MAGIC,
+    MOST_CLAIMED,
     Announcement,
     Kind,
     decode,
@@ -79,6 +80,7 @@ announcements = st.builds(
     ).map(lambda pairs: tuple(pairs.items())),
     abilities=st.frozensets(words, max_size=8),
     changes=st.lists(changes, max_size=12).map(tuple),
+    savings=st.tuples(*[st.integers(0, MOST_CLAIMED)] * 2),
 )
 
 
@@ -228,6 +230,13 @@ class DecodeTests(SynchronousTestCase):
             ("d", {f"r{number}": "ASNFZ4mrze8" for number in range(33)}),
             ("r", ["Relay"]),
             ("r", [{}]),
+            ("t", {}),
+            ("t", [1]),
+            ("t", [1, 2, 3]),
+            ("t", [1, -1]),
+            ("t", [1, 1.5]),
+            ("t", [True, 1]),
+            ("t", [1, MOST_CLAIMED + 1]),
             ("c", {}),
             ("c", [row] * 33),
             ("c", [[*row, 1]]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -32,6 +33,34 @@ class Transactions(SynchronousTestCase):
             " 1 min 30 s saved",
         )
         self.assertEqual(receipt.describe()["text"], str(receipt))
+
+    def test_what_a_peer_fetched_for_us_is_not_from_the_lan(self) -> None:
+        self.receipts.add(answered("a.pkg.tar.zst", "peer 10.0.0.7 for us", 3 * MIB), 0)
+        receipt = self.receipts.close(0)
+        wanted = (
+            "1 package: 0 B from the LAN, 0 B from the WAN, 3.0 MiB from the WAN by a peer for us"
+        )
+        self.assertEqual(str(receipt), wanted)
+
+    def test_what_was_fetched_ahead_is_not_merely_held(self) -> None:
+        ahead = replace(answered("a.pkg.tar.zst", "store", 3 * MIB), ahead=True)
+        self.receipts.add(ahead, 0)
+        self.receipts.add(answered("b.pkg.tar.zst", "cache", MIB), 0)
+        receipt = self.receipts.close(0)
+        assert receipt is not None
+        self.assertEqual((receipt.ahead_bytes, receipt.held_bytes), (3 * MIB, MIB))
+        self.assertIn("1.0 MiB held here, 3.0 MiB ready ahead", str(receipt))
+
+    def test_a_file_that_came_in_two_ways_is_counted_in_both(self) -> None:
+        shares = (("peer", 2 * MIB), ("mirror", MIB))
+        mixed = replace(answered("a.pkg.tar.zst", "peer 10.0.0.7", 3 * MIB), shares=shares)
+        self.receipts.add(mixed, 0)
+        # pacman had two thirds of this one already.
+        self.receipts.add(replace(mixed, bytes=MIB), 0)
+        receipt = self.receipts.close(0)
+        assert receipt is not None
+        self.assertEqual(receipt.lan_bytes + receipt.wan_bytes, 4 * MIB)
+        self.assertEqual(receipt.lan_bytes, 2 * MIB + MIB - MIB // 3)
 
     def test_one_is_over_some_seconds_after_its_last_request(self) -> None:
         self.receipts.add(answered("a.pkg.tar.zst"), 5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.core.recent import MOST_REQUESTS, Answered, Recent
+from flocon.core.recent import MOST_REQUESTS, Answered, Recent, kind_of
 
 
 def answered(name: str) -> Answered:
@@ -29,6 +29,23 @@ class Remembering(SynchronousTestCase):
             recent.add(answered(str(at)))
         names = [one.file_name for one in recent]
         self.assertEqual(names, [str(at) for at in range(1, MOST_REQUESTS + 1)])
+
+    def test_no_password_is_remembered_in_what_is_told(self) -> None:
+        secret = "mirror http://alice:s3cret@m"
+        one = Answered(
+            "a", "core", 1.0, 0.25, 200, secret, 7, ((secret, "invalid hostname: alice:s3cret@m"),)
+        )
+        self.assertNotIn("s3cret", str(one.describe()))
+
+    def test_each_kind_of_source_has_its_word(self) -> None:
+        for source, kind in (
+            ("peer 10.0.0.2", "peer"),
+            ("peer 10.0.0.2 for us", "owner"),
+            ("mirror for us", "mirror"),
+            ("cache", "cache"),
+            ("", "none"),
+        ):
+            self.assertEqual(kind_of(source), kind)
 
     def test_it_is_told_as_plain_values(self) -> None:
         told = answered("a").describe()

@@ -9,18 +9,18 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.core.savings import MOST_DAYS, Day, Savings, is_sound, load
-from flocon.core.sources import Origin
+from flocon.core.sources import Came
 
 MIB = 1 << 20
-LAN, WAN = Origin.PEER, Origin.MIRROR
+LAN, WAN = Came.PEER, Came.MIRROR
 TODAY = "2026-11-21"
 
 
 def fetch(
-    savings: Savings, origin: Origin, size: int, since: float, until: float, *, day: str = TODAY
+    savings: Savings, came: Came, size: int, since: float, until: float, *, day: str = TODAY
 ) -> None:
-    savings.began(origin, since)
-    savings.ended(origin, size, until, day)
+    savings.began(came, since)
+    savings.ended(came, size, until, day)
 
 
 class Saving(SynchronousTestCase):
@@ -39,6 +39,12 @@ class Saving(SynchronousTestCase):
         fetch(self.savings, LAN, 60 * MIB, 20, 22)
         self.assertEqual(self.savings.days[TODAY].seconds_saved, 58)
         self.assertEqual(self.savings.seconds_saved, 58)
+
+    def test_what_a_peer_fetched_for_us_saves_nothing_and_is_counted_apart(self) -> None:
+        fetch(self.savings, WAN, 10 * MIB, 0, 10)
+        fetch(self.savings, Came.OWNER, 60 * MIB, 20, 22)
+        self.assertEqual(self.savings.days[TODAY], Day(0, 10 * MIB, 0.0, 60 * MIB))
+        self.assertEqual((self.savings.seconds_saved, self.savings.wan_rate), (0, MIB))
 
     def test_transfers_beside_each_other_share_the_wan(self) -> None:
         for _ in range(5):
@@ -103,6 +109,7 @@ class Remembering(SynchronousTestCase):
     def test_what_is_no_day_is_left_out(self) -> None:
         rows = {
             TODAY: [1, 2, 3.5],
+            "2026-11-15": [1, 2, 3.5, 4],
             "yesterday": [1, 2, 3],
             "2026-11-20": [1, 2],
             "2026-11-19": [1, -2, 3],
@@ -111,10 +118,11 @@ class Remembering(SynchronousTestCase):
             "2026-11-16": [True, 1, 1],
             "2026-13-01": [1, 2, 3],
         }
-        self.assertEqual(load({"days": rows}).days, {TODAY: Day(1, 2, 3.5)})
+        whole = {TODAY: Day(1, 2, 3.5), "2026-11-15": Day(1, 2, 3.5, 4)}
+        self.assertEqual(load({"days": rows}).days, whole)
         for name, row in rows.items():
             value: object = {"wan": [0, 0], "days": {name: row}}
-            self.assertEqual(is_sound(value), name == TODAY, name)
+            self.assertEqual(is_sound(value), name in whole, name)
 
     def test_a_rate_that_no_link_has_is_left_out(self) -> None:
         for wan in ([1e17, 1e-300], [1e17, 0], [float("inf"), 1], [1, float("nan")], ["1", 1], 1):

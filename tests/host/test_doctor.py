@@ -29,7 +29,7 @@ def configuration(*lines: str, options: str = "") -> Configuration:
 
 
 def peer(**other: Any) -> dict[str, Any]:
-    known = {"name": "ada", "address": "10.0.0.2", "architectures": ["x86_64"], "held_off": None}
+    known = {"name": "ada", "address": "10.0.0.2", "architectures": ["x86_64"], "quarantine": None}
     return {**known, **other}
 
 
@@ -46,6 +46,13 @@ def place(**other: Any) -> dict[str, Any]:
 
 def node(**other: Any) -> dict[str, Any]:
     return {
+        "node": "0123456789abcdef",
+        "namesake": None,
+        "unit": True,
+        "configuration": {"path": "/etc/pacman.conf", "problem": ""},
+        "mirrors": [{"mirror": "mirror.example", "problem": ""}],
+        "links": {"missing": [], "running": ["eth0"], "silent": []},
+        "problems": [],
         "lan_port": 19432,
         "architectures": ["x86_64"],
         "peers": [peer()],
@@ -141,6 +148,29 @@ class PacmanTests(DoctorTestCase):
         self.assertEqual(self.findings(doctor.check_external_program, configuration=broken), [])
 
 
+class PathTests(DoctorTestCase):
+    def judge(self, verdict: Verdict, words: str, *lines: str) -> Finding:
+        return self.find(doctor.check_pacman, verdict, words, configuration=configuration(*lines))
+
+    def test_a_line_with_another_tools_path_and_what_to_write_instead(self) -> None:
+        path = "http://localhost:19433/repo/archlinux/$repo/os/$arch"
+        for key in ("Server", "CacheServer"):
+            found = self.judge(
+                Verdict.WRONG, "/repo/archlinux/", f"{key} = {path}", f"Server = {MIRROR}"
+            )
+            self.assertIn("line 4", found.reason)
+            self.assertEqual(found.remedy, f"write there: {key} = {NODE}")
+
+    def test_a_line_of_another_repository(self) -> None:
+        path = "http://localhost:19433/extra/os/$arch"
+        self.judge(Verdict.WRONG, "/extra/os", f"Server = {path}", f"Server = {MIRROR}")
+
+    def test_every_way_to_write_the_nodes_own(self) -> None:
+        for path in ("$repo/os/$arch", "$repo/os/$arch/", "core/os/x86_64", ""):
+            line = f"Server = http://127.0.0.1:19433/{path}"
+            self.judge(Verdict.GOOD, "core", line, f"Server = {MIRROR}")
+
+
 class EnvironmentTests(DoctorTestCase):
     def test_a_proxy_stands_between(self) -> None:
         for name in ("http_proxy", "all_proxy", "ALL_PROXY"):
@@ -185,6 +215,99 @@ class NodeTests(DoctorTestCase):
         found = self.judge(doctor.check_caches, Verdict.WRONG, "/a b: Perm", caches=caches)
         self.assertIn("'/a b'", found.remedy)
         self.judge(doctor.check_caches, Verdict.UNKNOWN, "no cache", caches=[])
+
+    def test_a_cache_that_the_nodes_own_unit_hides(self) -> None:
+        for path, setting in (
+            ("/tmp/pkg", "PrivateTmp=no"),
+            ("/var/tmp/pkg", "PrivateTmp=no"),
+            ("/home/ada/pkg", "ProtectHome=read-only"),
+            ("/root/pkg", "ProtectHome=read-only"),
+        ):
+            told = node(caches=[{"path": path, "problem": "No such file or directory"}])
+            check = doctor.check_caches
+            words = f"hides it ({setting.partition('=')[0]})"
+            found = self.find(check, Verdict.WRONG, words, node=told, there=frozenset({path}))
+            self.assertIn(
+                f"systemctl edit flocon, write [Service] and below it {setting}", found.remedy
+            )
+
+    def test_a_unit_is_not_blamed_for_what_is_nowhere_or_elsewhere_or_not_its(self) -> None:
+        path, problem = "/home/ada/pkg", "No such file or directory"
+        for there, told in (
+            (frozenset(), node(caches=[{"path": path, "problem": problem}])),
+            (frozenset({path}), node(caches=[{"path": path, "problem": problem}], unit=False)),
+            (frozenset({"/srv/p"}), node(caches=[{"path": "/srv/p", "problem": problem}])),
+        ):
+            check = doctor.check_caches
+            found = self.find(check, Verdict.WRONG, problem, node=told, there=there)
+            self.assertIn("install -d", found.remedy)
+
+    def test_a_configuration_that_only_root_can_read(self) -> None:
+        told = {"path": "/etc/pacman.d/mirrorlist", "problem": "x: cannot be read"}
+        check = doctor.check_configuration
+        found = self.judge(check, Verdict.WRONG, "knows no mirror", configuration=told)
+        self.assertEqual(found.remedy, "chmod a+r /etc/pacman.d/mirrorlist")
+        self.assertEqual(self.findings(check, node=node(configuration=None)), [])
+
+    def test_mirrors_that_are_out_of_reach(self) -> None:
+        check = doctor.check_mirrors
+        away = {"mirror": "a.example", "problem": "TimeoutError"}
+        good = {"mirror": "b.example", "problem": ""}
+        found = self.judge(check, Verdict.WRONG, "a.example: TimeoutError", mirrors=[away] * 2)
+        self.assertIn("proxy", found.remedy)
+        self.judge(check, Verdict.WARNING, "1 of 2 mirrors out of reach", mirrors=[good, away])
+        self.judge(check, Verdict.WARNING, "no http or https mirror", mirrors=[])
+
+    def test_an_interface_that_is_not_there_is_the_one_thing_to_mend(self) -> None:
+        links = {"missing": ["eth9"], "running": [], "silent": []}
+        told = {"links": links, "places": [], "peers": [], "knocks": []}
+        found = self.judge(doctor.check_links, Verdict.WRONG, "no interface eth9", **told)
+        self.assertIn("--interface", found.remedy)
+        for check in (doctor.check_multicast, doctor.check_neighbours):
+            self.assertEqual(self.findings(check, node=node(**told)), [])
+
+    def test_no_carrier_is_the_one_thing_to_mend(self) -> None:
+        links = {"missing": [], "running": [], "silent": ["eth0", "wlan0"]}
+        told = {"links": links, "places": [], "peers": [], "knocks": []}
+        self.judge(doctor.check_links, Verdict.WRONG, "no carrier: eth0, wlan0", **told)
+        wrong = [
+            one.check
+            for one in doctor.examine(replace(HEALTHY, node=node(**told)))
+            if one.verdict is Verdict.WRONG
+        ]
+        self.assertEqual(wrong, ["interface"])
+
+    def test_another_machine_with_the_same_id(self) -> None:
+        other = {"name": "twin", "address": "10.0.0.9", "node": "0123456789abcdef"}
+        told = {"namesake": other, "peers": [], "knocks": []}
+        check = doctor.check_identity
+        found = self.judge(check, Verdict.WARNING, "twin at 10.0.0.9 had this node's id", **told)
+        self.assertIn("/var/cache/flocon/node", found.remedy)
+        # It is heard, and so no switch is to blame.
+        self.assertEqual(self.findings(doctor.check_neighbours, node=node(**told)), [])
+
+    def test_databases_dated_in_the_future(self) -> None:
+        check = doctor.check_databases
+        told = {"core": NOW + 30 * 86_400, "extra": NOW}
+        found = self.judge(check, Verdict.WRONG, "core are dated 30 days in the", databases=told)
+        self.assertEqual(found.remedy, "pacman -Syyu")
+        self.judge(check, Verdict.GOOD, "as new", databases={"core": NOW + 600})
+
+    def test_a_wrong_clock_is_not_the_databases_fault(self) -> None:
+        behind = [knock(clock_ahead_seconds=30 * 86_400.0, databases={})]
+        told = {"databases": {"core": NOW + 30 * 86_400}, "knocks": behind}
+        self.assertEqual(
+            [one.verdict for one in self.findings(doctor.check_databases, node=node(**told))],
+            [Verdict.GOOD],
+        )
+
+    def test_what_the_nodes_parts_have_found_out(self) -> None:
+        one = {"check": "databases", "reason": "core.db is lz5", "remedy": "ask", "wrong": True}
+        check = doctor.check_told
+        self.judge(check, Verdict.WRONG, "core.db is lz5", problems=[one])
+        self.judge(check, Verdict.WARNING, "lz5", problems=[{**one, "wrong": False}])
+        many = self.findings(check, node=node(problems=[one] * 1_000))
+        self.assertEqual(len(many), doctor.MOST_TOLD)
 
     def test_a_store_that_is_closed_or_full(self) -> None:
         store = {"path": "/s", "problem": "cannot be written", "free_bytes": 1 << 40}
@@ -243,10 +366,46 @@ class NodeTests(DoctorTestCase):
         self.judge(check, Verdict.GOOD, "as new", databases={"extra": NOW - 9e6})
 
     def test_a_peer_in_quarantine(self) -> None:
-        peers = [peer(held_off="wrong bytes")]
+        peers = [peer(quarantine="for good: wrong bytes")]
         check = doctor.check_quarantine
-        found = self.judge(check, Verdict.WARNING, "not asked: wrong bytes", peers=peers)
+        found = self.judge(
+            check, Verdict.WARNING, "in quarantine for good: wrong bytes", peers=peers
+        )
         self.assertEqual(found.remedy, "flocon pardon 10.0.0.2")
+
+
+class ConfigurationTests(SynchronousTestCase):
+    """What the node reads of pacman's configuration, as its own user."""
+
+    def setUp(self) -> None:
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        self.path, self.list = folder / "pacman.conf", folder / "mirrorlist"
+        self.path.write_text(f"[options]\n[core]\nInclude = {self.list}\n")
+        self.list.write_text("Server = http://h/\n")
+
+    def test_one_that_can_be_read_has_no_problem(self) -> None:
+        told = doctor.look_at_configuration(self.path)
+        self.assertEqual(told, {"path": str(self.path), "problem": ""})
+
+    def test_the_file_that_cannot_be_read_is_named(self) -> None:
+        read = Path.read_bytes
+
+        def refuse(path: Path) -> bytes:
+            if path == self.list:
+                raise PermissionError(13, "Permission denied")
+            return read(path)
+
+        self.patch(Path, "read_bytes", refuse)
+        told = doctor.look_at_configuration(self.path)
+        self.assertEqual(told["path"], str(self.list))
+        self.assertIn("cannot be read (Permission denied)", told["problem"])
+
+    def test_so_is_one_that_is_not_there(self) -> None:
+        self.path.unlink()
+        told = doctor.look_at_configuration(self.path)
+        self.assertEqual(told["path"], str(self.path))
+        self.assertIn("cannot be read", told["problem"])
 
 
 class FolderTests(SynchronousTestCase):
@@ -269,7 +428,7 @@ class FolderTests(SynchronousTestCase):
         (self.folder / "a.pkg.tar.zst").write_text("a")
         with mock.patch.object(os, "access", return_value=False):
             told = self.look()
-        self.assertIn("1 files cannot be read", told["caches"][0]["problem"])
+        self.assertIn("1 file cannot be read", told["caches"][0]["problem"])
         self.assertIn("cannot be written", told["store"]["problem"])
 
     def test_folders_that_are_not_there(self) -> None:

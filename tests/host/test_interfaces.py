@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.core.links import Link
 from flocon.host import interfaces as module
-from flocon.host.interfaces import InterfaceWatch, impossible, list_links
+from flocon.host.interfaces import InterfaceWatch, impossible, list_links, look_at_links
 
 LO = Link("lo", 1, (ip_interface("127.0.0.1/8"),))
 UP = module.IFF_UP | module.IFF_RUNNING
@@ -34,6 +34,39 @@ LOOPBACK = ifaddr.Adapter(
     "lo", "lo", [ifaddr.IP("127.0.0.1", 8, "lo"), ifaddr.IP(("::1", 0, 0), 128, "lo")], index=1
 )
 TUNNEL = ifaddr.Adapter("tun0", "tun0", [ifaddr.IP("10.8.0.2", 32, "tun0")], index=9)
+
+
+class LookTests(SynchronousTestCase):
+    """Which interfaces are there, and which are connected."""
+
+    def look(self, *wanted: str, **flags: int) -> dict[str, list[str]]:
+        known = {
+            "eth0": UP | module.IFF_MULTICAST,
+            "lo": UP | module.IFF_LOOPBACK,
+            "tun0": UP,
+            **flags,
+        }
+        every = [CABLE, LOOPBACK, TUNNEL]
+        with (
+            patch.object(ifaddr, "get_adapters", lambda **_: every),
+            patch.object(module, "_flags", lambda _, name: known[name]),
+        ):
+            return look_at_links(wanted)
+
+    def test_a_cable_that_is_in_and_one_that_is_not(self) -> None:
+        self.assertEqual(self.look(), {"missing": [], "running": ["eth0"], "silent": []})
+        unplugged = module.IFF_UP | module.IFF_MULTICAST
+        self.assertEqual(self.look(eth0=unplugged)["silent"], ["eth0"])
+        self.assertEqual(self.look(eth0=unplugged)["running"], [])
+
+    def test_what_is_wanted_is_found_by_name_and_by_address(self) -> None:
+        for word in ("eth0", "10.0.0.5", "fd00:0::5"):
+            self.assertEqual(self.look(word)["running"], ["eth0"], word)
+        self.assertEqual(self.look("127.0.0.1")["running"], ["lo"])
+
+    def test_what_is_not_there_is_missing(self) -> None:
+        told = self.look("eth9", "10.0.0.9", "lo")
+        self.assertEqual(told, {"missing": ["eth9", "10.0.0.9"], "running": ["lo"], "silent": []})
 
 
 class ListTests(SynchronousTestCase):

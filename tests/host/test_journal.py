@@ -13,6 +13,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.logger import Logger, LogLevel
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.host.journal import (
@@ -56,6 +57,26 @@ class JournalTestCase(SynchronousTestCase):
 
     def received(self) -> dict[str, str]:
         return entry(self.journald.recv(1 << 20))
+
+
+class Passwords(JournalTestCase):
+    SECRET = "http://alice:s3cret@mirror.example/core.db"
+
+    def test_none_is_logged(self) -> None:
+        self.log.warn("{file}: {failure}", file=self.SECRET, failure=ValueError(self.SECRET))
+        self.assertNotIn("s3cret", "".join(self.received().values()))
+        self.log.failure("failed", Failure(ValueError(self.SECRET)))
+        told = self.received()
+        self.assertIn("***@mirror.example", told["MESSAGE"])
+        self.assertNotIn("s3cret", "".join(told.values()))
+
+    def test_none_is_written_where_there_is_no_journal(self) -> None:
+        stream = io.StringIO()
+        self.patch(sys, "__stdout__", stream)
+        log = Logger(namespace="flocon.test", observer=observer())
+        log.warn("{failure}", failure=self.SECRET)
+        self.assertIn("***@mirror.example", stream.getvalue())
+        self.assertNotIn("s3cret", stream.getvalue())
 
 
 class Entries(JournalTestCase):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import json
 import signal
 import socket
 import time
@@ -113,6 +114,34 @@ class HeldByAPeerTests(LanTestCase):
 
 class HeldByNobodyTests(LanTestCase):
     """The node fetches from the mirror what no peer has."""
+
+    def test_what_a_peer_fetched_for_us_is_not_said_to_be_saved(self) -> None:
+        packages = self.all_packages
+        self.sync(self.first, self.second)
+        first, second = self.start_nodes(self.first, self.second)
+        self.meet(first, second)
+        self.assert_clean(self.download(self.second, packages))
+        whole = sum(package.size for package in packages)
+        traffic = second.status()["traffic"]
+        self.assertEqual(traffic["from_peers_bytes"], 0)
+        self.assertGreater(traffic["from_owners_bytes"], 0)
+        came = traffic["from_owners_bytes"] + traffic["from_mirrors_bytes"]
+        self.assertGreaterEqual(came, whole)
+        day = second.status()["savings"]["days"][-1]
+        self.assertEqual((day["lan_bytes"], day["seconds_saved"]), (0, 0))
+        # A moment after its last byte has left, the owner knows for whom it was.
+        wanted = sum(self.owned_sizes(second))
+        self.wait_for_traffic(first, "for_peers_bytes", wanted)
+
+    def wait_for_traffic(self, node: Node, name: str, least: int) -> None:
+        wait_until(lambda: node.status()["traffic"][name] >= least, 10, f"{name} are counted")
+
+    def owned_sizes(self, node: Node) -> list[int]:
+        """Return the bytes of each package that a peer fetched for a node."""
+        recent = json.loads(node.host.request("/recent.json").body)
+        return [
+            one["bytes"] for one in recent if one["kind"] == "owner" and ".sig" not in one["file"]
+        ]
 
     def test_everything_comes_through_the_node_and_the_mirror_sees_each_file_once(self) -> None:
         packages = self.all_packages

@@ -38,18 +38,30 @@ def peer(number: int, **changed: Any) -> dict[str, Any]:
         "files_known": 100 * number,
         "last_heard_seconds": 3.0,
         "state": "good",
-        "held_off": None,
+        "quarantine": None,
         **changed,
     }
 
 
-def day(number: int, lan: int = 0, wan: int = 0, saved: float = 0.0) -> dict[str, Any]:
+def day(
+    number: int, lan: int = 0, wan: int = 0, saved: float = 0.0, owner: int = 0
+) -> dict[str, Any]:
     return {
         "day": f"2026-11-{number:02d}",
         "lan_bytes": lan,
         "wan_bytes": wan,
+        "owner_bytes": owner,
         "seconds_saved": saved,
     }
+
+
+def savings(days: list[dict[str, Any]], **changed: Any) -> dict[str, Any]:
+    return {"wan_bytes_per_second": 0, "since": "2026-11-01", "days": days, **changed}
+
+
+def moving(**changed: Any) -> dict[str, Any]:
+    one = {"bytes_per_second": 0, "seconds_left": None, "source": "peer 10.0.0.7", "whence": "ada"}
+    return {"file": "a.pkg.tar.zst", "bytes": 25, "size": 100, **one, **changed}
 
 
 def status(**changed: Any) -> dict[str, Any]:
@@ -60,14 +72,35 @@ def status(**changed: Any) -> dict[str, Any]:
         "uptime_seconds": 4_000.0,
         "peers": [],
         "inventory": {"files": 12, "bytes": 3 << 20, "generation": 4},
-        "traffic": {"to_peers_bytes": 5 << 20, "to_pacman_bytes": 0},
+        "traffic": {
+            "to_peers_bytes": 5 << 20,
+            "for_peers_bytes": 0,
+            "to_pacman_bytes": 0,
+            "ready_ahead_bytes": 0,
+        },
+        "store": {"bytes": 1 << 30, "max_size": 4 << 30},
+        "lan": {"nodes": 3, "saved_bytes": 7 << 30, "crossed_bytes": 2 << 30},
+        "health": {"looked_seconds_ago": 30.0, "findings": []},
         "quarantine": [],
         "moving": [],
-        "savings": {"wan_bytes_per_second": 0, "days": [day(one) for one in range(1, 31)]},
+        "savings": savings([day(one) for one in range(1, 31)]),
         "receipts": [],
         "recent": [],
         **changed,
     }
+
+
+RECEIPT = {
+    "time": "2026-11-30 12:00",
+    "packages": 7,
+    "lan_bytes": 3 << 20,
+    "wan_bytes": 0,
+    "owner_bytes": 0,
+    "held_bytes": 0,
+    "ahead_bytes": 2 << 20,
+    "seconds_saved": 62.0,
+    "text": "7 packages",
+}
 
 
 def figures(**changed: Any) -> Figures:
@@ -159,7 +192,7 @@ class ThePage(PageTestCase):
             self.assertIn(words, text)
 
     def test_tells_of_each_peer_and_why_one_is_not_asked(self) -> None:
-        bad = peer(2, state="quarantine", held_off="wrong bytes for zlib")
+        bad = peer(2, state="quarantine", quarantine="wrong bytes for zlib")
         self.status["peers"] = [peer(1), bad]
         page = self.page()
         self.assertEqual(next(row["id"] for row in page.all("tr") if "id" in row), f"peer-{2:016x}")
@@ -177,22 +210,28 @@ class ThePage(PageTestCase):
 
     def test_shows_how_far_each_transfer_is(self) -> None:
         self.status["moving"] = [
-            {"file": "a.pkg.tar.zst", "bytes": 25, "size": 100, "source": "peer 10.0.0.7"},
-            {"file": "b.pkg.tar.zst", "bytes": 0, "size": None, "source": ""},
+            moving(bytes_per_second=2048, seconds_left=75.0),
+            moving(bytes=0, size=None, source=""),
         ]
         page = self.page()
-        known, unknown = page.all("progress")
+        known, unknown = page.all("progress")[1:]
         self.assertEqual((known["value"], known["max"]), ("25", "100"))
         self.assertNotIn("value", unknown)
-        for words in ("25 %", "from peer 10.0.0.7", "looking for a source"):
+        for words in ("25 %, 2.0 KiB/s, 1 min 15 s left", "from ada", "looking for a source"):
             self.assertIn(words, page.text)
 
     def test_tells_recent_requests_with_their_sources(self) -> None:
         one = {"file": "a.pkg.tar.zst", "bytes": 9, "seconds": 0.5, "time": "12:00:00"}
         tried = [{"source": "peer x", "failure": "gone"}]
         self.status["recent"] = [
-            {**one, "status": 200, "source": "mirror m.example", "tried": tried},
-            {**one, "status": 404, "source": "", "tried": []},
+            {
+                **one,
+                "status": 200,
+                "source": "mirror m",
+                "whence": "mirror m.example",
+                "tried": tried,
+            },
+            {**one, "status": 404, "source": "", "whence": "", "tried": []},
         ]
         text = self.page().text
         for words in ("mirror m.example", "after 1 other", "404", "12:00:00"):
@@ -200,7 +239,7 @@ class ThePage(PageTestCase):
 
     def test_the_chart_says_in_words_what_it_draws(self) -> None:
         days = [day(one) for one in range(1, 30)] + [day(30, 3 << 20, 1 << 20, 61.0)]
-        self.status["savings"] = {"wan_bytes_per_second": 1 << 20, "days": days}
+        self.status["savings"] = savings(days, wan_bytes_per_second=1 << 20)
         page = self.page()
         drawn = [
             one for one in page.all("rect") if one["class"] == "lan" and one["height"] != "0.0"
@@ -210,6 +249,39 @@ class ThePage(PageTestCase):
             "2026-11-30: 3.0 MiB from the LAN, 1.0 MiB from the WAN, 1 min 1 s", page.text
         )
         self.assertIn("75 %", page.text)
+
+    def test_says_first_how_the_node_is_and_what_mends_it(self) -> None:
+        self.assertIn("All is well", self.page().text)
+        finding = {"verdict": "wrong", "check": "port", "reason": "it is shut", "remedy": "open it"}
+        for findings, words in (
+            ([finding], "1 thing wrong"),
+            ([finding, finding], "2 things wrong"),
+            ([{**finding, "verdict": "warning"}], "Well, but for 1 warning"),
+        ):
+            self.status["health"] = {"looked_seconds_ago": 75.0, "findings": findings}
+            text = self.page().text
+            for word in (words, "it is shut", "open it", "1 min 15 s ago"):
+                self.assertIn(word, text)
+        self.status["health"] = {"looked_seconds_ago": None, "findings": []}
+        self.assertIn("Looking how it is", self.page().text)
+
+    def test_has_a_row_for_each_transaction(self) -> None:
+        self.status["receipts"] = [RECEIPT, {**RECEIPT, "packages": 5}]
+        text = self.page().text
+        for words in ("2026-11-30 12:00", "3.0 MiB", "2.0 MiB ready ahead", "1 min 2 s"):
+            self.assertIn(words, text)
+
+    def test_shows_the_store_as_a_bar_and_the_lan_as_a_whole(self) -> None:
+        page = self.page()
+        [bar] = [one for one in page.all("progress") if one["aria-label"] == "Store"]
+        self.assertEqual((bar["value"], bar["max"]), (str(1 << 30), str(4 << 30)))
+        self.assertIn("1.0 GiB of 4.0 GiB", page.text)
+        self.status["savings"] = savings([day(30, 1)])
+        self.assertIn("as 3 nodes tell: 7.0 GiB saved, 2.0 GiB", self.page().text)
+
+    def test_what_is_stale_is_told_to_who_cannot_see_it(self) -> None:
+        [stale] = [one for one in self.page().all("p") if one.get("id") == "stale"]
+        self.assertEqual(stale["role"], "status")
 
     def test_searches_only_when_asked_to(self) -> None:
         self.page()
@@ -262,15 +334,17 @@ class Safety(PageTestCase):
 
     def test_a_hostile_name_stays_text_wherever_it_stands(self) -> None:
         expected = len(self.page("?part=x").all("img"))
-        one = {"file": HOSTILE, "bytes": 1, "size": 2, "source": HOSTILE, "time": "12:00:00"}
+        one = moving(file=HOSTILE, source=HOSTILE, whence=HOSTILE) | {"time": "12:00:00"}
+        finding = {"verdict": "wrong", "check": "x", "reason": HOSTILE, "remedy": HOSTILE}
         self.status = status(
             name=HOSTILE,
             node=HOSTILE,
-            peers=[peer(1, name=HOSTILE, address=HOSTILE, node=HOSTILE, held_off=HOSTILE)],
-            quarantine=[{"address": HOSTILE, "until": None, "why": HOSTILE}],
+            peers=[peer(1, name=HOSTILE, address=HOSTILE, node=HOSTILE, quarantine=HOSTILE)],
+            quarantine=[{"address": HOSTILE, "text": HOSTILE}],
             moving=[one],
             recent=[{**one, "status": 200, "seconds": 1.0, "tried": []}],
-            receipts=[{"text": HOSTILE}],
+            receipts=[RECEIPT],
+            health={"looked_seconds_ago": 1.0, "findings": [finding]},
         )
         row = dict.fromkeys(("name", "version", "architecture", "here"), HOSTILE)
         holder = {"node": HOSTILE, "name": HOSTILE}
@@ -314,11 +388,23 @@ class Safety(PageTestCase):
 
 class TheChart(SynchronousTestCase):
     def test_the_highest_day_reaches_the_top(self) -> None:
-        bars = chart([day(1, 10, 30), day(2, 20, 0)])["bars"]
-        self.assertEqual([(bar["lan"], bar["wan"]) for bar in bars], [(25, 75), (50, 0)])
+        bars = chart([day(1, 10, 30), day(2, 20, 0, owner=10)], "2026-11-01")["bars"]
+        drawn = [(bar["lan"], bar["wan"], bar["owner"]) for bar in bars]
+        self.assertEqual(drawn, [(25, 75, 0), (50, 0, 25)])
+
+    def test_it_begins_when_the_node_did_and_leaves_room_for_what_comes(self) -> None:
+        drawn = chart([day(one, 1) for one in range(1, 31)], "2026-11-29")
+        self.assertEqual([bar["day"] for bar in drawn["bars"]], ["2026-11-29", "2026-11-30"])
+        self.assertEqual((drawn["lan_bytes"], drawn["width"]), (2, 140))
+        self.assertEqual(len(chart([day(1), day(2)], "2027-01-01")["bars"]), 1)
+
+    def test_what_peers_fetched_for_us_is_no_share_of_the_lans(self) -> None:
+        drawn = chart([day(1, 10, 10, owner=20)], "2026-11-01")
+        self.assertEqual(drawn["share"], 25)
+        self.assertIn("20 B from the WAN by peers", drawn["bars"][0]["text"])
 
     def test_days_without_bytes_have_no_bars(self) -> None:
-        drawn = chart([day(1), day(2)])
+        drawn = chart([day(1), day(2)], "2026-11-01")
         self.assertEqual((drawn["most"], drawn["share"], drawn["bars"][0]["lan"]), (0, 0, 0))
 
 

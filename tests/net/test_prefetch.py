@@ -90,6 +90,12 @@ class Fetching(SynchronousTestCase):
         self.clock.advance(PAUSE)
         self.assertEqual(self.fetched, ["a", "b"])
 
+    def test_bytes_are_counted_as_packages_are(self) -> None:
+        self.prefetch.now()
+        self.assertEqual((self.prefetch.fetched_bytes, self.prefetch.total_bytes), (0, 2))
+        self.fetches[0].callback(None)
+        self.assertEqual((self.prefetch.fetched_bytes, self.prefetch.total_bytes), (1, 2))
+
     def test_it_is_not_done_twice_at_once(self) -> None:
         self.prefetch.now()
         self.prefetch.now()

@@ -26,7 +26,7 @@ from flocon.core.release import (
     TRICKLE_PERIOD,
     TRICKLE_STEP,
 )
-from flocon.core.sources import Origin, Source
+from flocon.core.sources import Came, Origin, Source
 from flocon.errors import Broken, Contradicted, Refused, StoreError, Unreachable
 from flocon.net import descriptors, transfers
 from flocon.net import transfer as module
@@ -298,6 +298,18 @@ class Failover(TransferTestCase):
             [(key, size) for key, size, _ in self.tools.ended_with],
             [("a", 7_000), ("m", len(DATA) - 7_000)],
         )
+
+    def test_what_came_in_each_way_is_told_apart(self) -> None:
+        owner = Source(Origin.PEER, "o", "10.0.0.9", f"http://o/relay/{NAME}", relayed=True)
+        transfer = self.transfer(PEER_A, owner, MIRROR_A)
+        for source, end in ((PEER_A, 3_000), (owner, 7_000)):
+            response = self.asked(source).head(len(DATA))
+            response.send(DATA[self.asked(source).start : end])
+            response.break_off()
+        self.asked(MIRROR_A).whole(DATA)
+        wanted = {Came.PEER: 3_000, Came.OWNER: 4_000, Came.MIRROR: len(DATA) - 7_000}
+        self.assertEqual(transfer.shares, wanted)
+        self.assertEqual(str(owner), "peer 10.0.0.9 for us")
 
     def test_no_byte_is_doubled_by_one_that_knows_no_ranges(self) -> None:
         transfer = self.transfer(MIRROR_A, MIRROR_B)

@@ -23,7 +23,7 @@ PROGRAMS = frozenset(
 #: Examples, and what they are examples of.
 _EXAMPLES = {
     r"linux-6\S+": "FILE",
-    r"(?<=has |get )linux\b": "NAME",
+    r"(?<=has |get |why )linux\b": "NAME",
     r"(?<=--contains )firefox\b": "NAME",
 }
 #: What stands before a line's text, the mark of a list's item too.

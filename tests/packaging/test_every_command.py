@@ -56,6 +56,7 @@ _AHEAD = "an_upgrade_was_fetched_ahead"
 _ONCE = "pacman_is_led_to_the_node_once_and_nothing_is_changed"
 _ALONE = "without_the_node_pacman_goes_on_and_flocon_says_so"
 _OPTIONS = "every_option_of_a_node_is_heeded"
+_MAIN = "tests.cli.test_main."
 _COMPLETION = "tests.cli.test_completion.Shells."
 
 _PLACE = "~/.local/share/flocon"
@@ -95,6 +96,8 @@ RUN_BY: dict[str, Run] = {
     "flocon has NAME": first_use(_TAKES),
     "flocon has --contains NAME": first_use(_TAKES),
     "flocon why FILE": first_use(_TAKES),
+    "flocon why NAME": first_use(_TAKES),
+    "flocon watch": first_use(_TAKES),
     "pacman -Sy": first_use(_TAKES),
     "pacman -Syu": first_use(_TAKES),
     "flocon prefetch": first_use(_AHEAD),
@@ -136,6 +139,15 @@ RUN_BY: dict[str, Run] = {
     "systemctl reload flocon": boot("a_reload_or_restart_ends_ready"),
     "systemctl restart flocon": boot("a_reload_or_restart_ends_ready"),
     "journalctl -u flocon": boot("the_journal_has_levels_and_fields"),
+    # As processes, where neither package nor node is needed
+    "flocon -V": Run(f"{_MAIN}Words.test_the_version_is_told_by_both_names"),
+    "flocon config": Run(f"{_MAIN}Settings.test_they_are_printed_and_checked_without_a_node"),
+    "flocon config --json": Run(
+        f"{_MAIN}Settings.test_they_are_printed_and_checked_without_a_node"
+    ),
+    "flocon config --config FILE": Run(
+        f"{_MAIN}Settings.test_they_are_printed_and_checked_without_a_node"
+    ),
     # In each shell
     "flocon completion bash": Run(
         f"{_COMPLETION}test_bash_completes_commands_options_and_choices", "complete"

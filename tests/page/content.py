@@ -51,15 +51,21 @@ def told(peers: int, *, part: float = 0.3, empty: bool = False, text: Text = str
         },
         "traffic": {
             "to_peers_bytes": 0 if empty else 41_234 * _MIB,
+            "for_peers_bytes": 0 if empty else 1_234 * _MIB,
             "to_pacman_bytes": 0 if empty else 3_210 * _MIB,
+            "ready_ahead_bytes": 0 if empty else 210 * _MIB,
         },
+        "store": {"bytes": 0 if empty else 7_654 * _MIB, "max_size": 10_240 * _MIB},
+        "lan": {"nodes": peers + 1, "saved_bytes": 77_777 * _MIB, "crossed_bytes": 9_999 * _MIB},
+        "health": _health(peers, text, empty=empty),
         "quarantine": [_quarantined(text)] if peers > 1 else [],
         "moving": [] if empty else _moving(part, text),
         "savings": {
             "wan_bytes_per_second": 0 if empty else 6 * _MIB,
+            "since": "2026-11-30" if empty else "2026-11-01",
             "days": [_day(number, empty=empty) for number in range(30)],
         },
-        "receipts": [] if empty else [{"text": text(_RECEIPT)}],
+        "receipts": [] if empty else [_receipt(number) for number in range(5)],
         "recent": [] if empty else [_answered(number, text) for number in range(40)],
     }
     return {"status": status, "files": [] if empty else _files(all_peers, text)}
@@ -70,7 +76,35 @@ def hostile(word: str) -> str:
     return HOSTILE[0] + word + "".join(HOSTILE[1:])
 
 
-_RECEIPT = "7 packages: 312.4 MiB from the LAN, 20.1 MiB from the WAN; 52 s saved"
+def _receipt(number: int) -> dict[str, Any]:
+    return {
+        "time": f"2026-11-{30 - 7 * number:02d} 12:03" if number < 5 else "",
+        "packages": 7 + 31 * number,
+        "lan_bytes": 312 * _MIB,
+        "wan_bytes": number * 20 * _MIB,
+        "owner_bytes": number % 2 * 55 * _MIB,
+        "held_bytes": 3 * _MIB,
+        "ahead_bytes": number % 3 * 40 * _MIB,
+        "seconds_saved": 52.0 * number,
+        "text": "7 packages",
+    }
+
+
+def _health(peers: int, text: Text, *, empty: bool) -> dict[str, Any]:
+    wrong = {
+        "verdict": "wrong",
+        "check": "port",
+        "reason": text("port 19432 is closed as seen from attic"),
+        "remedy": "ufw allow flocon",
+    }
+    warning = {
+        "verdict": "warning",
+        "check": "mirrors",
+        "reason": text("1 of 3 mirrors out of reach: mirror.example"),
+        "remedy": text("take them out of the mirrorlist, or rank the mirrors anew"),
+    }
+    findings = [wrong, warning] if peers > 1 else []
+    return {"looked_seconds_ago": None if empty else 75.0, "findings": findings}
 
 
 def _peer(number: int, text: Text) -> dict[str, Any]:
@@ -86,7 +120,7 @@ def _peer(number: int, text: Text) -> dict[str, Any]:
         "files_known": 97 * number % 4_001,
         "last_heard_seconds": number * 1.7 % 90,
         "state": "quarantine" if bad else "failing" if slow else "good",
-        "held_off": text(f"wrong bytes for {_PACKAGES[0]}") if bad else None,
+        "quarantine": text(f"for another 9 min: wrong bytes for {_PACKAGES[0]}") if bad else None,
     }
 
 
@@ -94,17 +128,18 @@ def _quarantined(text: Text) -> dict[str, Any]:
     return {
         "node": text("000000000000000e"),
         "address": text("10.0.0.13"),
-        "until": "2026-11-22T12:00:00+00:00",
-        "why": text(f"wrong bytes for {_PACKAGES[0]}"),
+        "text": text(f"for another 9 min: wrong bytes for {_PACKAGES[0]}"),
     }
 
 
 def _moving(part: float, text: Text) -> list[dict[str, Any]]:
     size = 141 * _MIB
     first = {"bytes": int(part * size), "size": size, "source": text("peer 10.0.0.7")}
+    more = {"bytes_per_second": 11 * _MIB, "seconds_left": 9.0, "whence": text("attic")}
+    none = {"bytes_per_second": 0, "seconds_left": None, "whence": ""}
     return [
-        {"file": text(_PACKAGES[0]), **first},
-        {"file": text(_PACKAGES[4]), "bytes": 0, "size": None, "source": ""},
+        {"file": text(_PACKAGES[0]), **first, **more},
+        {"file": text(_PACKAGES[4]), "bytes": 0, "size": None, "source": "", **none},
     ]
 
 
@@ -114,6 +149,7 @@ def _day(number: int, *, empty: bool) -> dict[str, Any]:
         "day": f"2026-11-{number + 1:02d}",
         "lan_bytes": lan * _MIB,
         "wan_bytes": wan * _MIB,
+        "owner_bytes": wan * _MIB // 3,
         "seconds_saved": lan / 6.0,
     }
 
@@ -125,6 +161,7 @@ def _answered(number: int, text: Text) -> dict[str, Any]:
         "file": text(_PACKAGES[number % len(_PACKAGES)]),
         "status": 404 if failed else 200,
         "source": "" if failed else text(source),
+        "whence": "" if failed else text(source.replace("peer 10.0.0.7", "attic")),
         "bytes": 0 if failed else number * 977_777,
         "seconds": number * 0.37 % 20,
         "time": f"12:{59 - number:02d}:07",

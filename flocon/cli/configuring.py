@@ -1,0 +1,101 @@
+"""``flocon config``: the settings that a node would start with, checked as it would check them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import MISSING, fields, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flocon.cli.printing import complain, put, say_json, size
+from flocon.core.secrecy import without_passwords
+from flocon.errors import ConfigurationError
+from flocon.host.interfaces import impossible, look_at_links
+from flocon.options import DEFAULT_CONFIG, Settings, load
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+#: In bytes: what a person reads stands beside it.
+_SIZES = frozenset({"max_size", "bandwidth"})
+
+
+def show(options: argparse.Namespace) -> None:
+    """Print every setting as TOML; raises ConfigurationError for one that cannot be used."""
+    given = options.config
+    settings = load({"config": Path(given).absolute()} if given else {})
+    problems = list(_problems(settings))
+    if options.json:
+        say_json({"config": _plain(settings.config), **dict(_values(settings))})
+    else:
+        _print(settings)
+    for problem in problems:
+        complain(problem)
+
+
+def _problems(settings: Settings) -> Iterator[str]:
+    """Yield what a node would start in spite of; raise what it would not start with."""
+    wanted = settings.presence.interfaces
+    if nowhere := impossible(wanted):
+        raise ConfigurationError(
+            f"{settings.config}: presence.interfaces",
+            f"{nowhere[0]!r} can be neither an interface nor an address",
+            "write a name or an address that 'ip address' shows",
+        )
+    yield from (
+        f"presence.interfaces: there is no {name} now; 'ip address' shows what there is"
+        for name in look_at_links(wanted)["missing"]
+    )
+    if not settings.pacman_conf.is_file() and not settings.mirrors:
+        yield (
+            f"pacman_conf: {settings.pacman_conf} is not there, and no mirrors are named: there"
+            " will be nobody to fetch from"
+        )
+
+
+def _print(settings: Settings) -> None:
+    whence = settings.config or f"no {DEFAULT_CONFIG}, so all is as it comes"
+    put(f"# {whence}\n")
+    defaults = dict(_defaults(Settings))
+    for name, value in _values(settings):
+        if not isinstance(value, dict):
+            put(_line(name, value, defaults[name]))
+    for name, value in _values(settings):
+        if isinstance(value, dict):
+            put(f"\n[{name}]\n")
+            for key, inner in value.items():
+                put(_line(key, inner, defaults[name][key]))
+
+
+def _line(name: str, value: Any, default: Any) -> str:
+    """Return a line of TOML: what JSON writes of these values, TOML reads."""
+    remarks = [size(value)] if name in _SIZES and value else []
+    remarks += ["default"] if value == default else []
+    # What is empty is left out of the file, too.
+    out = "#" if value == "" else ""
+    line = f"{out}{name} = {json.dumps(value, ensure_ascii=False)}"
+    return f"{line}  # {', '.join(remarks)}\n" if remarks else f"{line}\n"
+
+
+def _values(settings: Any) -> Iterator[tuple[str, Any]]:
+    for one in fields(settings):
+        value = getattr(settings, one.name)
+        if one.name != "config":
+            yield one.name, dict(_values(value)) if is_dataclass(value) else _plain(value)
+
+
+def _defaults(settings: type) -> Iterator[tuple[str, Any]]:
+    for one in fields(settings):
+        if one.default is not MISSING:
+            yield one.name, _plain(one.default)
+        elif one.default_factory is not MISSING:
+            yield one.name, dict(_values(one.default_factory()))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    if isinstance(value, Path):
+        return str(value)
+    return without_passwords(value) if isinstance(value, str) else value

@@ -1,0 +1,53 @@
+"""``flocon prefetch``: what it says once the node is done."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flocon.cli import acting
+from flocon.cli.asking import Node
+from tests.cli.node import NodeTestCase
+
+MIB = 1 << 20
+
+
+class Ahead(NodeTestCase):
+    async def fetched(self, said: str = "", **state: Any) -> str:
+        told = {
+            "left_out": 0,
+            "running": False,
+            "done": 0,
+            "fetched": 0,
+            "total": 0,
+            "bytes": 0,
+            "total_bytes": 0,
+        }
+        self.node.answers["/status.json"] = (200, {"prefetch": {**told, **state}})
+
+        async def tell(*_: str) -> str:
+            return said
+
+        self.patch(Node, "tell", tell)
+        await self.run_command(acting.prefetch, no_wait=False)
+        return self.out.getvalue()
+
+    async def test_all_of_it_is_said_with_its_bytes(self) -> None:
+        state: dict[str, Any] = {"total": 3, "fetched": 3, "bytes": 5 * MIB, "total_bytes": 5 * MIB}
+        said = await self.fetched("", **state)
+        wanted = "3 packages, 5.0 MiB, are ready: all that pacman would upgrade is here now\n"
+        self.assertEqual(said, wanted)
+
+    async def test_what_the_store_has_no_room_for_is_said(self) -> None:
+        said = await self.fetched(total=1, fetched=1, bytes=MIB, total_bytes=MIB, left_out=4)
+        self.assertEqual(said, "1 package, 1.0 MiB, is ready; 4 more are too many for the store\n")
+
+    async def test_one_is_one(self) -> None:
+        said = await self.fetched(total=1, fetched=1, bytes=MIB, total_bytes=MIB)
+        self.assertTrue(said.startswith("1 package, 1.0 MiB, is ready"), said)
+
+    async def test_what_nobody_could_deliver_is_counted(self) -> None:
+        said = await self.fetched(total=3, fetched=1, bytes=MIB, total_bytes=3 * MIB)
+        self.assertEqual(said, "1 of 3 packages ready; 2 packages nobody could deliver\n")
+
+    async def test_where_there_is_nothing_the_nodes_own_sentence_stands(self) -> None:
+        self.assertEqual(await self.fetched("nothing to fetch"), "nothing to fetch\n")

@@ -1,0 +1,76 @@
+"""``flocon config``: it prints what a node would take, and refuses what a node would refuse."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from flocon.cli import configuring
+from flocon.cli.parser import make_parser
+from flocon.errors import ConfigurationError
+from flocon.options import load
+
+
+class Settings(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.folder = Path(self.mktemp()).absolute()
+        self.folder.mkdir()
+        self.file = self.folder / "flocon.toml"
+
+    def show(self, text: str, *words: str) -> tuple[str, str]:
+        """Show what is in a file; return what is printed, and what is complained of."""
+        self.file.write_text(text)
+        out, errors = io.StringIO(), io.StringIO()
+        self.patch(sys, "stdout", out)
+        self.patch(sys, "stderr", errors)
+        configuring.show(make_parser().parse_args(["config", "--config", str(self.file), *words]))
+        return out.getvalue(), errors.getvalue()
+
+    def test_what_is_printed_is_read_as_the_same_settings(self) -> None:
+        text = (
+            'name = "ada \\"x\\""\nmirrors = ["https://h/$repo"]\nprefetch = true\n'
+            '[store]\nmax_size = "3G"\n[presence]\nbeat = 2.5\ninterfaces = ["lo"]\n'
+        )
+        shown, _ = self.show(text)
+        before = load({"config": self.file})
+        self.file.write_text(shown)
+        self.assertEqual(load({"config": self.file}), before)
+
+    def test_what_was_not_changed_is_marked(self) -> None:
+        shown, _ = self.show("relay = false\n")
+        self.assertIn("\nrelay = false\n", shown)
+        self.assertIn("\nprefetch = false  # default\n", shown)
+        self.assertIn("max_size = 10737418240  # 10.0 GiB, default\n", shown)
+        self.assertTrue(shown.startswith(f"# {self.file}\n"))
+
+    def test_json_has_the_same(self) -> None:
+        told = json.loads(self.show("[peers]\nrelays = 3\n", "--json")[0])
+        self.assertEqual((told["peers"]["relays"], told["relay"]), (3, True))
+        self.assertEqual(told["config"], str(self.file))
+
+    def test_what_a_node_would_refuse_is_refused(self) -> None:
+        for text in ("shop = 1\n", "relay = 1\n", "relay\n", 'presence = {interfaces = ["a b"]}\n'):
+            with self.assertRaises(ConfigurationError) as caught:
+                self.show(text)
+            self.assertIn(str(self.file), str(caught.exception))
+
+    def test_an_interface_that_is_not_there_is_said(self) -> None:
+        _, errors = self.show('[presence]\ninterfaces = ["eth99", "lo"]\n')
+        self.assertIn("there is no eth99 now", errors)
+        self.assertNotIn("no lo ", errors)
+
+    def test_nobody_to_fetch_from_is_said(self) -> None:
+        missing = f'pacman_conf = "{self.folder}/none"\n'
+        self.assertIn("nobody to fetch from", self.show(missing)[1])
+        self.assertEqual(self.show(missing + 'mirrors = ["http://h/$repo"]\n')[1], "")
+
+    def test_no_password_of_a_mirror_is_shown(self) -> None:
+        text = 'mirrors = ["https://alice:s3cret@h/$repo"]\n'
+        for words in ((), ("--json",)):
+            shown, _ = self.show(text, *words)
+            self.assertIn("https://***@h/$repo", shown)
+            self.assertNotIn("s3cret", shown)

@@ -1,0 +1,64 @@
+"""``flocon setup``: the change on standard output, and beside it what was done and what is next."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from flocon.cli import leading
+from flocon.cli.parser import make_parser
+from flocon.host import setup
+
+MIRROR = "http://alice:s3cret@mirror.example/$repo/os/$arch"
+
+
+class SettingUp(SynchronousTestCase):
+    def setUp(self) -> None:
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        self.conf = folder / "pacman.conf"
+        self.conf.write_text(f"[options]\nArchitecture = x86_64\n[core]\nServer = {MIRROR}\n")
+        self.answers = False
+        self.patch(setup, "node_answers", lambda _: self.answers)
+
+    def set_up(self, *words: str) -> tuple[str, str]:
+        out, errors = io.StringIO(), io.StringIO()
+        self.patch(sys, "stdout", out)
+        self.patch(sys, "stderr", errors)
+        options = make_parser().parse_args(["setup", "--pacman-conf", str(self.conf), *words])
+        leading.set_up(options)
+        return out.getvalue(), errors.getvalue()
+
+    def test_says_what_it_wrote_and_that_the_node_is_to_be_started(self) -> None:
+        out, errors = self.set_up("--cache-server")
+        self.assertIn("+CacheServer = http://localhost:19433/", out)
+        self.assertIn(f"flocon: 1 line changed in {self.conf}\n", errors)
+        self.assertIn("next: 'systemctl enable --now flocon'", errors)
+        self.assertIn("'flocon setup --undo' takes it back", errors)
+
+    def test_says_that_the_node_answers_where_it_does(self) -> None:
+        self.answers = True
+        _, errors = self.set_up("--cache-server")
+        self.assertIn("the node answers", errors)
+        self.assertNotIn("systemctl", errors)
+
+    def test_a_dry_run_says_that_nothing_is_written(self) -> None:
+        before = self.conf.read_bytes()
+        out, errors = self.set_up("--cache-server", "--dry-run")
+        self.assertIn("+CacheServer", out)
+        self.assertIn("nothing is written", errors)
+        self.assertEqual(self.conf.read_bytes(), before)
+
+    def test_undoing_says_who_is_asked_now(self) -> None:
+        self.set_up("--cache-server")
+        _, errors = self.set_up("--undo")
+        self.assertIn("pacman asks its mirrors itself again", errors)
+
+    def test_no_password_of_a_mirror_is_shown(self) -> None:
+        out, errors = self.set_up("--cache-server")
+        self.assertIn(" Server = http://***@mirror.example/", out)
+        self.assertNotIn("s3cret", out + errors)
+        self.assertIn("s3cret", self.conf.read_text())

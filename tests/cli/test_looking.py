@@ -1,0 +1,75 @@
+"""``flocon has`` and ``flocon why``: what may be asked for, and how it is shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flocon.cli import looking
+from flocon.cli.asking import NodeError
+from tests.cli.node import NodeTestCase
+
+FILE = "tool-1-1-any.pkg.tar.zst"
+
+
+class LookingTests(NodeTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.told: dict[str, Any] = {
+            "file": FILE,
+            "answer": "nobody holds it",
+            "listed": [],
+            "order": [],
+            "left_out": [],
+            "recent": [],
+        }
+        listed = {"repository": "core", "file": FILE, "version": "1-1"}
+        self.found: dict[str, Any] = {"listed": [listed], "files": [], "truncated": False}
+        self.node.answers = {"/why.json": (200, self.told), "/search.json": (200, self.found)}
+
+    async def why(self, name: str) -> str:
+        await self.run_command(looking.show_reasons, name=name)
+        return self.out.getvalue()
+
+    async def refused(self, command: Any, **options: Any) -> str:
+        with self.assertRaises(NodeError) as caught:
+            await self.run_command(command, **options)
+        return str(caught.exception)
+
+    async def test_a_packages_name_stands_for_the_file_that_pacman_would_install(self) -> None:
+        self.assertIn(f"{FILE}\n", await self.why("tool"))
+        self.assertEqual(self.node.asked[-1], f"GET /why.json?file={FILE}")
+
+    async def test_a_files_name_is_asked_for_as_it_is(self) -> None:
+        await self.why("core.db")
+        self.assertEqual(self.node.asked, ["GET /why.json?file=core.db"])
+
+    async def test_a_name_that_nobody_has_is_a_sentence(self) -> None:
+        self.found["listed"] = []
+        said = await self.refused(looking.show_reasons, name="tol")
+        self.assertIn("no sync database has a package called tol", said)
+
+    async def test_an_empty_name_asks_nobody(self) -> None:
+        for contains in (True, False):
+            said = await self.refused(looking.show_holders, name="", contains=contains)
+            self.assertIn("an empty name", said)
+        self.assertEqual(self.node.asked, [])
+
+    async def test_no_password_is_shown(self) -> None:
+        secret = "http://alice:s3cret@mirror.example/x"
+        self.told["answer"] = f"from {secret}"
+        self.told["recent"] = [
+            {
+                "file": FILE,
+                "at": 0.0,
+                "status": 503,
+                "source": secret,
+                "bytes": 0,
+                "seconds": 1.0,
+                "tried": [{"source": secret, "failure": f"cannot ask '{secret}'"}],
+            }
+        ]
+        for wanted in (False, True):
+            await self.run_command(looking.show_reasons, name=FILE, json=wanted)
+            shown = self.out.getvalue()
+            self.assertIn("***@mirror.example", shown)
+            self.assertNotIn("s3cret", shown)

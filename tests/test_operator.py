@@ -1,0 +1,163 @@
+"""What a person changes of a node, put together as it runs but with no socket open."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import IPv4Interface
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from flocon.core.links import Link
+from flocon.core.messages import MOST_CLAIMED, Announcement, Kind, decode, encode
+from flocon.core.recent import Answered
+from flocon.core.savings import Day
+from flocon.core.sources import Came
+from flocon.errors import AmbiguousPeer, DatagramError, NotHeld, UnknownPeer
+from flocon.ledger import _today
+from flocon.options import load
+from flocon.service import Node
+from tests.net.fakes import FakeReactor
+
+HONEST = "0123456789abcdef"
+LIAR = "f" * 16
+
+
+class OperatorTestCase(SynchronousTestCase):
+    """A node, and an honest peer that it has heard."""
+
+    def setUp(self) -> None:
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        self.config, store = folder / "flocon.toml", folder / "store"
+        self.config.write_text('name = "own"\n')
+        self.clock = FakeReactor()
+        self.node = Node(self.clock, load({"config": self.config, "store": store}))
+        self.node._presence.start(0.0)
+        link = Link("eth0", 2, (IPv4Interface("10.0.0.1/24"),))
+        self.node._presence.networks_changed(0.0, [link])
+        self.said = Announcement(
+            Kind.HELLO, HONEST, "0" * 8, 1, "ada", 19432, "arch", (), 30.0, 0, 0
+        )
+        self.hear("10.0.0.2")
+
+    def hear(self, address: str, **changed: object) -> None:
+        said = replace(self.said, **changed)  # type: ignore[arg-type]  # as the test says
+        self.node._presence.receive(self.clock.seconds(), address, encode(said))
+
+    def states(self) -> dict[str, str]:
+        return {peer["address"]: peer["state"] for peer in self.node.status()["peers"]}
+
+
+class Counting(OperatorTestCase):
+    def test_the_lan_as_a_whole_is_summed_over_those_who_tell(self) -> None:
+        self.node.ledger.savings.days[_today()] = Day(3 << 20, 1 << 20, 0.0, 9 << 20)
+        self.assertEqual(
+            self.node.status()["lan"],
+            {"nodes": 1, "saved_bytes": 3 << 20, "crossed_bytes": 1 << 20},
+        )
+        self.hear("10.0.0.2", sequence=2, savings=(100, 20))
+        self.assertEqual(
+            self.node.status()["lan"],
+            {"nodes": 2, "saved_bytes": 103 << 20, "crossed_bytes": 21 << 20},
+        )
+
+    def test_a_liar_is_bounded_and_counts_no_more_once_it_is_in_quarantine(self) -> None:
+        self.hear("10.0.0.2", sequence=2, savings=(MOST_CLAIMED, MOST_CLAIMED))
+        with self.assertRaises(DatagramError):
+            self.hear("10.0.0.2", sequence=3, savings=(MOST_CLAIMED + 1, 0))
+        self.assertEqual(self.node.status()["lan"]["saved_bytes"], MOST_CLAIMED << 20)
+        self.node.ban("ada")
+        self.assertEqual(self.node.status()["lan"]["nodes"], 1)
+
+    def test_what_this_node_saved_goes_out_with_its_next_datagram(self) -> None:
+        self.node._presence.take_datagrams()
+        for came, size in ((Came.PEER, 5 << 20), (Came.MIRROR, 2 << 20), (Came.OWNER, 9 << 20)):
+            self.node.ledger.began(came)
+            self.node.ledger.ended(came, size, 1.0)
+        self.assertEqual(self.node._presence.take_datagrams(), [])
+        self.node._presence.rejoin(5.0)
+        [datagram, *_] = self.node._presence.take_datagrams()
+        self.assertEqual(decode(datagram).savings, (5, 2))
+
+
+class Judging(OperatorTestCase):
+    def test_a_ban_says_whom_it_hit_and_is_in_the_status(self) -> None:
+        said = self.node.ban("ada")
+        self.assertEqual(said, f"ada at 10.0.0.2 ({HONEST}) is in quarantine for good")
+        self.assertEqual(self.states(), {"10.0.0.2": "quarantine"})
+        [row] = self.node.status()["quarantine"]
+        self.assertEqual(row["text"], "for good: banned by hand")
+
+    def test_a_ban_outlasts_a_change_of_name_and_a_new_start(self) -> None:
+        self.node.ban("ada")
+        self.hear("10.0.0.2", sequence=2, name="eve")
+        self.assertEqual(self.states(), {"10.0.0.2": "quarantine"})
+        self.hear("10.0.0.2", epoch="1" * 8, name="bob")
+        self.assertEqual(self.states(), {"10.0.0.2": "quarantine"})
+
+    def test_a_name_that_somebody_else_took_hits_nobody(self) -> None:
+        self.hear("10.0.0.66", node=LIAR)
+        for act in (self.node.ban, self.node.pardon):
+            with self.assertRaises(AmbiguousPeer):
+                act("ada")
+        self.assertEqual(set(self.states().values()), {"good"})
+        self.assertIn(LIAR, self.node.ban("10.0.0.66"))
+        self.assertEqual(self.states(), {"10.0.0.2": "good", "10.0.0.66": "quarantine"})
+
+    def test_a_banned_peer_is_not_let_out_under_the_name_of_another(self) -> None:
+        self.node.ban("ada")
+        self.hear("10.0.0.66", node=LIAR)
+        with self.assertRaises(AmbiguousPeer):
+            self.node.pardon("ada")
+        with self.assertRaises(NotHeld):
+            self.node.pardon("10.0.0.66")
+        self.assertEqual(self.states()["10.0.0.2"], "quarantine")
+
+    def test_who_is_gone_is_pardoned_by_address_or_id_alone(self) -> None:
+        for word in (HONEST, "10.0.0.2"):
+            self.node.quarantine.ban(HONEST, "10.0.0.2", 0.0, "banned by hand")
+            self.hear("10.0.0.2", kind=Kind.BYE, sequence=9)
+            with self.assertRaises(UnknownPeer):
+                self.node.pardon("ada")
+            self.assertEqual(self.node.pardon(word), f"{word} may be asked again")
+
+    def test_all_ids_of_an_address_are_hit_and_counted(self) -> None:
+        self.hear("10.0.0.2", node=LIAR, port=19433)
+        self.assertTrue(self.node.ban("10.0.0.2").startswith("2 peers: ada at 10.0.0.2 ("))
+        self.assertTrue(self.node.pardon("10.0.0.2").endswith(" may be asked again"))
+        self.assertEqual(self.node.status()["quarantine"], [])
+
+
+class Reading(OperatorTestCase):
+    """What the page makes of the status."""
+
+    def recent(self, *sources: str) -> list[str]:
+        for source in sources:
+            self.node.ledger.recent.add(
+                Answered("a-1-1-any.pkg.tar.zst", "core", 0.0, 1.0, 200, source, 7)
+            )
+        rows = self.node._page()["recent"]
+        return [row["whence"] for row in reversed(rows)]
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.patch(self.node._health, "_examine", self.nothing)
+
+    async def nothing(self, _: object) -> dict[str, object]:
+        return {}
+
+    def test_names_stand_for_addresses(self) -> None:
+        shown = self.recent("peer 10.0.0.2", "peer 10.0.0.2 for us", "mirror m", "store")
+        self.assertEqual(shown, ["ada", "ada for us", "mirror m", "store"])
+
+    def test_a_name_that_somebody_else_took_stands_for_nobody(self) -> None:
+        self.hear("10.0.0.66", node=LIAR)
+        shown = self.recent("peer 10.0.0.2", "peer 10.0.0.66 for us", "peer 10.0.0.7")
+        self.assertEqual(shown, ["10.0.0.2", "10.0.0.66 for us", "10.0.0.7"])
+
+    def test_signatures_are_not_listed(self) -> None:
+        self.node.ledger.recent.add(
+            Answered("a-1-1-any.pkg.tar.zst.sig", "core", 0.0, 1.0, 200, "store", 7)
+        )
+        self.assertEqual(self.recent("store"), ["store"])
