@@ -314,6 +314,10 @@ class Peers:
         if said.sequence == newest or (said.sequence < newest and overtaken):
             return Verdict.COPY
         before, known.said, known.said_at = known.said, said, now
+        if said.port != before.port:
+            # Nobody was at the other port; that tells nothing of this one.
+            for one in known.addresses.values():
+                one.failed_at = None
         if (said.databases, said.abilities) != (before.databases, before.abilities):
             known.able_since = now
         return Verdict.NEWS

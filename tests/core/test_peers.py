@@ -298,6 +298,14 @@ class SpoofedTests(PeersTestCase):
         self.assertEqual([peer.node for peer in self.peers.all()], [said(node=8).node])
         self.assertEqual([peer.node for peer in self.peers.take_pushed_out()], [NODE])
 
+    def test_a_port_made_up_while_it_was_away_is_not_held_against_its_address(self) -> None:
+        self.peers.remove(NODE)
+        self.hear(10, CABLE, said(20, port=9100))
+        self.peers.unanswered(10, CABLE, 9100)
+        self.hear(11, LOCAL, said(21))
+        self.hear(11, CABLE, said(21))
+        self.assertEqual((self.peer().address, self.peer().port), (CABLE, REST.port))
+
     def test_its_epoch_under_another_id_is_forged(self) -> None:
         self.assertEqual(self.hear(1, CABLE, said(6, node=8)), "forged")
 

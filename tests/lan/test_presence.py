@@ -94,8 +94,8 @@ class MovedTests(LanTestCase):
         packages = self.few_packages
         self.sync(self.first, self.second)
         self.hold(self.second, packages)
-        first, _ = self.start_nodes(self.first, self.second, beat=NO_BEAT)
-        self.wait_for_files(first, len(packages))
+        first, second = self.start_nodes(self.first, self.second, beat=NO_BEAT)
+        self.wait_for_files(second, len(packages))
         self.addCleanup(self.second.unplug)
         self.second.ip("addr", "add", "10.77.0.22/24", "dev", "eth0")
         self.second.ip("addr", "del", "10.77.0.2/24", "dev", "eth0")
