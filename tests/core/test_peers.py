@@ -349,6 +349,15 @@ class MovedTests(PeersTestCase):
         known = self.peers.get(said(node=8).node)
         self.assertEqual(known and known.address, RADIO)
 
+    def test_also_once_the_best_cannot_be_connected_to(self) -> None:
+        self.peers.answered(0, LOCAL, REST.port, EPOCH)
+        self.hear(10, RADIO, said(2))
+        self.hear(10, LOCAL, said(2))
+        self.peers.unanswered(11, CABLE, REST.port)
+        self.assertEqual(self.peers.take_promising(), [(RADIO, REST.port)])
+        self.peers.answered(11, RADIO, REST.port, EPOCH)
+        self.assertEqual(self.peer().address, RADIO)
+
     def test_also_if_that_was_heard_before_the_other_answered(self) -> None:
         self.hear(0, OTHER_LOCAL, said(1, node=8))
         self.hear(0, RADIO, said(1, node=8))
