@@ -315,6 +315,10 @@ class Peers:
         if said.sequence == newest or (said.sequence < newest and overtaken):
             return Verdict.COPY
         before, known.said, known.said_at = known.said, said, now
+        if said.port != before.port:
+            # Nobody was at the other port; that tells nothing of this one.
+            for one in known.addresses.values():
+                one.failed_at = None
         if (said.databases, said.abilities) != (before.databases, before.abilities):
             known.able_since = now
         return Verdict.NEWS
@@ -503,7 +507,8 @@ class Peers:
         self._look_for_better(known)
 
     def _look_for_better(self, known: _Known) -> None:
-        best = min(one.rank for one in known.addresses.values() if one.proved)
+        good = [one for one in known.addresses.values() if one.failed_at is None]
+        best = min((one.rank for one in good if one.proved), default=3)
         for address, entry in known.addresses.items():
             if entry.rank < best and entry.failed_at is None:
                 self._promising.append((address, known.said.port))
@@ -520,6 +525,8 @@ class Peers:
         for known in list(self._at_place(address, port)):
             known.addresses[address].failed_at = now
             known.view = None
+            if known.proved:
+                self._look_for_better(known)
             if known.failed:
                 beat = min(known.said.beat, LONGEST_UNPROVED_BEAT)
                 known.expires = min(known.expires, now + BEATS_TO_LIVE * beat)

@@ -613,6 +613,7 @@ class Presence:
     def unanswered(self, now: float, address: str, port: int) -> None:
         """Note that nobody could be connected to at ``address`` and ``port``."""
         self._peers.unanswered(self._advance(now), address, port)
+        self._tell_of_others()
 
     def is_missed(self, node: str) -> bool:
         """Whether the newest of a peer's datagrams did not come from its address."""

@@ -353,7 +353,9 @@ class Neighbourhood:
         now = self._reactor.seconds()
         place = reading.address, reading.port
         self._namesakes.pop(place, None)
-        if not isinstance(error, Unreachable):
+        # A connection that was kept is silent where the machine has moved.
+        moved = any(self._presence.is_missed(one.node) for one in self._presence.at(*place))
+        if not isinstance(error, Unreachable) and not moved:
             self._readings.ended(now, *place, Ending.BROKEN)
             return
         self._readings.ended(now, *place, Ending.GONE)

@@ -298,6 +298,14 @@ class SpoofedTests(PeersTestCase):
         self.assertEqual([peer.node for peer in self.peers.all()], [said(node=8).node])
         self.assertEqual([peer.node for peer in self.peers.take_pushed_out()], [NODE])
 
+    def test_a_port_made_up_while_it_was_away_is_not_held_against_its_address(self) -> None:
+        self.peers.remove(NODE)
+        self.hear(10, CABLE, said(20, port=9100))
+        self.peers.unanswered(10, CABLE, 9100)
+        self.hear(11, LOCAL, said(21))
+        self.hear(11, CABLE, said(21))
+        self.assertEqual((self.peer().address, self.peer().port), (CABLE, REST.port))
+
     def test_its_epoch_under_another_id_is_forged(self) -> None:
         self.assertEqual(self.hear(1, CABLE, said(6, node=8)), "forged")
 
@@ -340,6 +348,15 @@ class MovedTests(PeersTestCase):
         self.peers.answered(0, RADIO, REST.port, EPOCH)
         known = self.peers.get(said(node=8).node)
         self.assertEqual(known and known.address, RADIO)
+
+    def test_also_once_the_best_cannot_be_connected_to(self) -> None:
+        self.peers.answered(0, LOCAL, REST.port, EPOCH)
+        self.hear(10, RADIO, said(2))
+        self.hear(10, LOCAL, said(2))
+        self.peers.unanswered(11, CABLE, REST.port)
+        self.assertEqual(self.peers.take_promising(), [(RADIO, REST.port)])
+        self.peers.answered(11, RADIO, REST.port, EPOCH)
+        self.assertEqual(self.peer().address, RADIO)
 
     def test_also_if_that_was_heard_before_the_other_answered(self) -> None:
         self.hear(0, OTHER_LOCAL, said(1, node=8))

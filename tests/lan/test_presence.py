@@ -88,24 +88,7 @@ class NetworksTests(LanTestCase):
 
 
 class MovedTests(LanTestCase):
-    """A machine gets another address, or has another one's id."""
-
-    def test_who_has_another_address_is_asked_there_within_three_seconds(self) -> None:
-        packages = self.few_packages
-        self.sync(self.first, self.second)
-        self.hold(self.second, packages)
-        first, _ = self.start_nodes(self.first, self.second, beat=NO_BEAT)
-        self.wait_for_files(first, len(packages))
-        self.addCleanup(self.second.unplug)
-        self.second.ip("addr", "add", "10.77.0.22/24", "dev", "eth0")
-        self.second.ip("addr", "del", "10.77.0.2/24", "dev", "eth0")
-
-        def is_there() -> bool:
-            return bool(first.peers().get("second", {}).get("address") == "10.77.0.22")
-
-        wait_until(is_there, 3, "it is asked at its new address")
-        self.assert_clean(self.download(self.first, packages))
-        self.assert_mirror_gave_no_packages()
+    """A machine has another one's id."""
 
     def test_of_two_with_one_id_one_takes_another(self) -> None:
         for host in (self.first, self.second):
