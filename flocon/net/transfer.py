@@ -539,6 +539,9 @@ class Transfer:
         if content is not None:
             if head.size not in {None, content.size}:
                 raise Broken(source.label, f"has {head.size} bytes instead of {content.size}")
+            if head.size is None and self._is_peers:
+                # As likely the page of some network; nothing of that is put among right bytes.
+                raise Broken(source.label, "does not say how long it is")
             return
         if self.subject.most is not None and (head.size or 0) > self.subject.most:
             raise Broken(source.label, f"has {head.size} bytes, more than it may")
