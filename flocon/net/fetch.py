@@ -347,7 +347,7 @@ class _Body(TwistedProtocol):
         if wanted.end is not None and head.status != OK and head.size is not None:
             self._end = min(wanted.end, head.size)
         self._failure: FloconError | None = None
-        self._cancelled = False
+        self._cancelled = self._enough = False
         self._last = clock.seconds()
         self._watch: IDelayedCall | None = None
         self.done: Deferred[None] = defer.Deferred(self._cancel)
@@ -384,7 +384,7 @@ class _Body(TwistedProtocol):
         _leave(self.transport)
 
     def dataReceived(self, data: bytes) -> None:
-        if self._failure is not None or self._cancelled:
+        if self._failure is not None or self._cancelled or self._enough:
             return
         end = self._position + len(data)
         if end >= self._next_step:
@@ -396,8 +396,11 @@ class _Body(TwistedProtocol):
         try:
             self._sink.write(self._position, data)
         except Enough:
+            # More may lie ready behind it: nobody asked for that, and it is nobody's fault.
+            self._enough = True
             self._end = self._position = end
             self._end_connection()
+            return
         except FloconError as failure:
             self._fail(failure)
             return

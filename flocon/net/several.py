@@ -48,6 +48,9 @@ FIRST_OF_MIRROR = 1 << 20
 FIRST_BESIDE_OWNER = 128 << 10
 #: Seconds of silence after which another source is asked for what must come from one alone.
 SILENCE = 2.5
+#: Bytes of one that brings it alone that break its silence: less in that time is a drip, of which
+#: the beginning of a database would not come in pacman's time. The slowest modem sends it at once.
+BREAKS_SILENCE = 256
 
 
 class Receiver(Protocol):
@@ -115,6 +118,9 @@ class Several:
         self._dropped: list[Attempt] = []
         now = clock.seconds()
         self._began = self._joined = self._heard = now
+        #: When the silence of one that brings it alone was broken last, and at which byte.
+        self._broken = now
+        self._broken_at = 0
         self._counted = now
         self._lacked = 0 if plan.size is None else plan.size - len(receiver.extents)
         #: How it came: moments and bytes, over the last seconds.
@@ -222,6 +228,7 @@ class Several:
         if self._parts is None and self._chosen is not attempt:
             # Set first: the others end at once.
             self._chosen = attempt
+            self._broken, self._broken_at = self._clock.seconds(), head.start
             for other, worker in self._active():
                 if other is not attempt:
                     worker.cancel()
@@ -236,6 +243,8 @@ class Several:
         if attempt.source.kind is Kind.MIRROR and len(self._receiver.extents) > before:
             self._counted = self._heard
         if self._parts is None:
+            if end - self._broken_at >= BREAKS_SILENCE:
+                self._broken, self._broken_at = self._heard, end
             return
         key = attempt.source.key
         if not self._parts.moved(key, end, self._heard):
@@ -393,7 +402,11 @@ class Several:
             return bool(now - self._joined >= self._plan.stagger)
         if now - max(self._heard, self._joined) >= SILENCE:
             return True
-        # A peer that drips: nothing of it goes to pacman before it is whole.
+        # Whoever drips is bettered once: where all do, the last one is left running.
+        dripping = now - max(self._broken, self._joined) >= SILENCE
+        if dripping and self._chosen.source.key not in self._slow:
+            return True
+        # A peer that is slow: nothing of it goes to pacman before it is whole.
         expected = floor(Kind.HOLDER, USUAL_RATE) * (now - self._began - SILENCE)
         return self._chosen.source.kind is not Kind.MIRROR and (
             len(self._receiver.extents) < expected

@@ -20,6 +20,7 @@ import queue
 import random
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 import threading
@@ -55,6 +56,8 @@ CROWD = 16
 MOST_DELAY = 3.0
 #: What two busy cores add to any of the times that are compared.
 NOISE = 0.7
+#: Seconds after which pacman is not waited for any longer.
+LONGEST = 90.0
 #: Faults that do not tell of themselves.
 SILENT = (*faults.AT_THE_DOOR, "a-million-files", "false-hash", "lacks-all", "gone")
 SIZES = (2, 5, 30, 60, 200, 300, 1_500, 2_500)
@@ -241,6 +244,8 @@ class Lane:
         for folder in (self.asker.cache, self.asker.store):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
+        # A pacman that was not waited for any longer leaves its lock behind.
+        (self.asker.database_path / "db.lck").unlink(missing_ok=True)
         for path in self._databases.iterdir():
             shutil.copy2(path, self.asker.database_path / "sync")
         for path in self.asker.folder.glob("node-*"):
@@ -261,7 +266,11 @@ class Lane:
 
     def download(self, *options: str) -> PacmanRun:
         names = [package.name for package in self.goods.packages]
-        return self.asker.pacman(*(options or ("-Sw",)), *names, timeout=180)
+        try:
+            return self.asker.pacman(*(options or ("-Sw",)), *names, timeout=LONGEST)
+        except subprocess.TimeoutExpired as error:
+            said = (error.output or b"").decode(errors="replace")
+            return PacmanRun(-1, f"{said}error: still not done after {LONGEST:g} s\n", LONGEST)
 
     def run(self, cell: Cell) -> Result:
         """Run one cell and check all that is expected of it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import socket
 import stat
 import subprocess
@@ -12,7 +13,6 @@ from collections import Counter
 from pathlib import Path
 from urllib.parse import quote
 
-from flocon.host.cache import POLL
 from tests.lan.case import LanTestCase
 from tests.lan.lan import LAN_PORT, Host, Node, wait_until
 from tests.lan.repository import MIB, Package
@@ -148,24 +148,52 @@ class SmallDisks(DiskCase):
         return sum(on_disk.values()), sum(in_memory.values())
 
 
+#: Runs twistd with a node that looks for other folders in the old ones' places so often.
+POLL = 2.0
+POLLING = f"""
+from flocon.host import cache
+from twisted.scripts.twistd import run
+cache.POLL = {POLL}
+run()
+"""
+
+
 class MountedLate(DiskCase):
+    """Mounted where the node sees it: what runs in a host has a table of mounts of its own."""
+
     def test_a_disk_mounted_over_pacmans_cache_is_noticed_and_so_is_its_end(self) -> None:
         packages = self.few_packages
         self.hold(self.first, packages[:3])
         self.sync(self.first)
-        node = self.first.node()
+        node = self.first.node(program=[sys.executable, "-c", POLLING])
         self.wait_for_files(node, 3)
-        subprocess.run(["mount", "-t", "tmpfs", "late", self.first.cache], check=True)
-        self.addCleanup(self.unmount)
-        self.hold(self.first, packages[3:5])
-        wait_until(
-            lambda: node.status()["inventory"]["files"] == 2, POLL + 10, "what is mounted is held"
-        )
-        self.unmount()
-        wait_until(
-            lambda: node.status()["inventory"]["files"] == 3, POLL + 10, "what was hidden is back"
-        )
+        late = self.first.folder / "late"
+        late.mkdir()
+        for package in packages[3:5]:
+            shutil.copy2(package.path, late)
+            shutil.copy2(package.signature, late)
+        cache = str(self.first.cache)
+        self.beside(node, "mount", "-t", "tmpfs", "late", cache)
+        self.beside(node, "cp", "-a", f"{late}/.", cache)
+        self.wait_for_offer(node, packages[3:5])
+        self.beside(node, "umount", cache)
+        self.wait_for_offer(node, packages[:3])
 
-    def unmount(self) -> None:
-        if self.first.cache.is_mount():
-            subprocess.run(["umount", "-l", self.first.cache], check=True)
+    def beside(self, node: Node, *command: str) -> None:
+        """Run a command that sees the folders as a node does."""
+        subprocess.run(["nsenter", f"--target={node.pid}", "--mount", *command], check=True)
+
+    def wait_for_offer(self, node: Node, packages: list[Package]) -> None:
+        expected = {package.file_name for package in packages}
+
+        def offered() -> bool:
+            names = {package.file_name for package in self.few_packages}
+            return expected == {name for name in names if self.is_offered(name)}
+
+        wait_until(offered, POLL + 10, f"{sorted(expected)} are offered")
+        self.assertEqual(node.status()["inventory"]["files"], len(expected))
+
+    def is_offered(self, name: str) -> bool:
+        path = f"/pkg/{quote(name)}"
+        answer = self.second.request(path, method="HEAD", address=self.first.address, port=LAN_PORT)
+        return answer.status == 200

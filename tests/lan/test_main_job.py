@@ -479,6 +479,8 @@ class StrangerTests(LanTestCase):
                 self.second.connect(address, LOOPBACK_PORT)
 
     def test_no_path_reaches_a_file_outside(self) -> None:
+        # A store of this node's own making: a foreign folder with files in it is none.
+        self.first.node().stop()
         secret = b"not for the LAN"
         outside = self.first.folder / "outside"
         outside.mkdir()
@@ -491,11 +493,10 @@ class StrangerTests(LanTestCase):
         self.hold(self.first, self.few_packages[1:])
         (self.first.cache / "secret").write_bytes(secret)
         (self.first.store / "secret").write_bytes(secret)
-        # A store of ours already: in a foreign folder no node starts.
-        (self.first.store / "flocon-store").write_bytes(b"flocon store 1\n")
         (self.first.cache / f"{stem}-9-9-x86_64.pkg.tar.zst.part").write_bytes(secret)
         links = (f"{stem}-9-9-x86_64.pkg.tar.zst", package.file_name)
-        for folder, name in itertools.product((self.first.cache, self.first.store), links):
+        folders = (self.first.cache, self.first.store, self.first.store / "packages")
+        for folder, name in itertools.product(folders, links):
             for linked in (name, f"{name}.sig"):
                 (folder / linked).symlink_to(outside / linked)
         (self.first.cache / "folder").symlink_to(outside, target_is_directory=True)

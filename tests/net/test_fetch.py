@@ -20,6 +20,7 @@ from flocon.errors import Broken, Refused, SourceError, Stalled, StoreError, Unr
 from flocon.net import fetch as module
 from flocon.net import mirrors
 from flocon.net.fetch import (
+    Enough,
     Head,
     Limits,
     Wanted,
@@ -59,6 +60,14 @@ class Kept:
     @property
     def data(self) -> bytes:
         return b"".join(data for _, data in self.writes)
+
+
+class Sated(Kept):
+    """A sink that has enough with the first bytes."""
+
+    def write(self, position: int, data: bytes) -> None:
+        super().write(position, data)
+        raise Enough
 
 
 class FetchTestCase(SynchronousTestCase):
@@ -487,7 +496,7 @@ class RealConnections(TestCase):
                 connection.transport.abortConnection()  # type: ignore[attr-defined]
         await deferLater(reactor, 0.01)
 
-    def fetch(self, url: str, stall: float = 0.2) -> Deferred[Head]:
+    def fetch(self, url: str, stall: float = 0.2, *, sink: Kept | None = None) -> Deferred[Head]:
         agent: Any
         pool: Any
         if url.startswith("https"):
@@ -496,7 +505,7 @@ class RealConnections(TestCase):
             agent, pool = peer_agent(reactor, 1.0)
         self.addCleanup(pool.closeCachedConnections)
         limits = Limits(first_byte=stall, stall=stall)
-        return ensureDeferred(fetch(agent, reactor, Wanted(url, "s"), Kept(), limits))
+        return ensureDeferred(fetch(agent, reactor, Wanted(url, "s"), sink or Kept(), limits))
 
     async def test_no_answer_in_time_is_a_stall(self) -> None:
         port = self.serve(b"")
@@ -522,6 +531,14 @@ class RealConnections(TestCase):
             connection.transport.pauseProducing()  # type: ignore[attr-defined]
         with self.assertRaises(Stalled):
             await coming.addTimeout(3, reactor)
+
+    async def test_what_lies_ready_when_there_is_enough_is_nobodys_fault(self) -> None:
+        sink = Sated()
+        size = 60_000
+        port = self.serve(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (size, bytes(size)))
+        head = await self.fetch(f"http://127.0.0.1:{port}/x", sink=sink)
+        self.assertEqual((head.size, len(sink.writes)), (size, 1))
+        self.assertLess(len(sink.data), size)
 
     async def test_a_refused_connection_is_unreachable(self) -> None:
         port: Any = reactor.listenTCP(0, protocol.ServerFactory(), interface="127.0.0.1")

@@ -434,6 +434,25 @@ class Alone(SeveralTestCase):
         self.assertArrived()
         self.assertEqual(self.peers["n"].sent, MB - 10_000)
 
+    def test_one_that_drips_is_as_good_as_silent(self) -> None:
+        for stream in (0, 10_000):
+            dripping = mirror(MB, stops_after=stream)
+            self.begin(MB, {"m": dripping, "n": mirror(MB)}, known=False)
+            for _ in range(9):
+                self.go(0.5)
+                # A byte or so at a time.
+                dripping.stops_after += 1
+            self.go(10)
+            self.assertArrived()
+            self.assertGreaterEqual(self.peers["n"].sent, MB - 10_010)
+
+    def test_where_all_drip_each_is_bettered_once(self) -> None:
+        self.begin(20_000, {"m": mirror(100), "n": mirror(100)}, known=False)
+        self.go(60)
+        self.assertEqual([one.asked for one in self.peers.values()], [2, 1])
+        self.assertEqual(len(self.receiver.fetches), 1)
+        self.assertGreater(len(self.receiver.extents), 5_000)
+
     def test_one_that_fails_is_followed_by_the_next(self) -> None:
         failing = mirror(MB, stops_after=1000, failure=Broken("m", "x"))
         self.begin(MB, {"m": failing, "n": mirror(MB)}, known=False)
