@@ -13,7 +13,7 @@ from flocon.core.traffic import Traffic
 from flocon.desk import Reporter
 from flocon.errors import SourceError, Stalled, Unreachable
 
-PEER = Source(Origin.PEER, "node", "10.0.0.7", "http://10.0.0.7:19432/pkg/x")
+PEER = Source(Origin.PEER, "10.0.0.7", "10.0.0.7", "http://10.0.0.7:19432/pkg/x", node="node")
 MIRROR = Source(Origin.MIRROR, "mirror:80", "mirror:80", "http://mirror/x")
 
 
@@ -29,7 +29,7 @@ class Unreached(SynchronousTestCase):
         self.told: list[tuple[str, str, bool]] = []
         self.reporter = Reporter(Clock(), standing, Traffic(), ledger, lambda *_: None)
         self.reporter.unreachable = lambda node, address: self.told.append(
-            (node, address, standing.demoted(node, 0.0))
+            (node, address, standing.demoted(address, 0.0))
         )
 
     def end(self, source: Source, failure: SourceError | None) -> None:

@@ -43,7 +43,7 @@ _FIREWALL = (
     "open 19432/tcp and 19432/udp: 'firewall-cmd --permanent --add-service=flocon && firewall-cmd"
     " --reload', 'ufw allow flocon', or see /usr/share/flocon/nftables.conf"
 )
-_INCLUDED = re.compile(r"includes (\S+), which cannot be read")
+_INCLUDED = re.compile(r"includes (.+), which cannot be read")
 _METACHARACTERS = frozenset("|&;<>`")
 
 

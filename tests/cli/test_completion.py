@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -73,7 +74,7 @@ class Shells(SynchronousTestCase):
         folder.mkdir()
         told = [{"node": "0" * 16, "name": name, "port": 1} for name in names]
         (folder / "peers").write_text(json.dumps(told, indent=1))
-        (folder / "flocon").write_text(f"#!/bin/sh\ncat {folder}/peers\n")
+        (folder / "flocon").write_text(f"#!/bin/sh\ncat {shlex.quote(str(folder / 'peers'))}\n")
         (folder / "flocon").chmod(0o755)
         self.environment = os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"}
 

@@ -388,7 +388,8 @@ class ConfigurationTests(SynchronousTestCase):
     def setUp(self) -> None:
         folder = Path(self.mktemp()).absolute()
         folder.mkdir()
-        self.path, self.list = folder / "pacman.conf", folder / "mirrorlist"
+        # A blank is a part of a path there: the value is the whole line.
+        self.path, self.list = folder / "pacman.conf", folder / "mirror list"
         self.path.write_text(f"[options]\n[core]\nInclude = {self.list}\n")
         self.list.write_text("Server = http://h/\n")
 
