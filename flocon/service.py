@@ -12,7 +12,6 @@ import platform
 import random
 import secrets
 import signal
-import socket
 import time
 from collections import Counter
 from dataclasses import fields, replace
@@ -80,7 +79,15 @@ from flocon.net.page import Pages
 from flocon.net.prefetch import Prefetch
 from flocon.net.replicate import InventoryClient
 from flocon.net.site import Site
-from flocon.options import DEFAULT_LAN, LAN_PORT, LOOPBACK_PORT, Options, default_control, load
+from flocon.options import (
+    DEFAULT_LAN,
+    LAN_PORT,
+    LOOPBACK_PORT,
+    Options,
+    default_control,
+    host_name,
+    load,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -307,7 +314,7 @@ class Node(MultiService):
                 databases=self._database_times,
                 default_port=LAN_PORT,
             ),
-            lan_names(settings.name, (*settings.names, socket.gethostname())),
+            lan_names(settings.name, (*settings.names, host_name())),
         )
         self._admission = Admission(settings.peers.networks)
         return Site(
@@ -622,7 +629,9 @@ class Node(MultiService):
             self._apply(self._reread())
         except ConfigurationError as error:
             self._log.warn("the settings stay as they are: {error}", error=error)
-        self._supervision.reloaded()
+        finally:
+            # Whatever went wrong: systemd ends a unit that stays at reloading.
+            self._supervision.reloaded()
 
     def _apply(self, settings: Settings) -> None:
         """Take what can be changed while running, and name what cannot."""
