@@ -9,6 +9,8 @@ from __future__ import annotations
 import time
 from collections import Counter, OrderedDict
 from dataclasses import replace
+from datetime import date, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
@@ -243,5 +245,9 @@ def _names(remembered: object) -> list[str]:
 def _today(back: int = 0) -> str:
     """Return the name of a day on this machine's calendar, so many days ago."""
     now = time.localtime()
-    noon = time.mktime((now.tm_year, now.tm_mon, now.tm_mday - back, 12, 0, 0, 0, 0, -1))
-    return time.strftime("%Y-%m-%d", time.localtime(noon))
+    return _day_before((now.tm_year, now.tm_mon, now.tm_mday), back)
+
+
+@lru_cache(maxsize=2 * SHOWN_DAYS)
+def _day_before(day: tuple[int, int, int], back: int) -> str:
+    return (date(*day) - timedelta(days=back)).isoformat()

@@ -29,11 +29,13 @@ MOST_PEERS = 8
 #: Bytes per second that a mirror is taken to give while nothing was measured.
 USUAL_RATE = float(1 << 20)
 #: Seconds for which a measurement tells of the WAN.
-MEASURED_FOR = 300.0
+MEASURED_FOR = 120.0
 #: Weight of the newest measurement in the moving average.
 WEIGHT = 0.3
 #: Bytes that must have come to tell a rate from the time of one round trip.
 LEAST_MEASURED = 64 << 10
+#: How many times as fast as an owner a mirror must be to be asked for more beside it.
+WORTH = 2.0
 #: Seconds that a first look at a mirror's speed may take, while others wait for its outcome.
 PROBE_SECONDS = 1.0
 #: Seconds between two mirrors that are asked for the same, and in which all of them are asked.
@@ -64,7 +66,7 @@ class _Terms:
 
 
 _TERMS = {
-    Kind.HOLDER: _Terms(first=1.0, further=0.5, floor=1 / 4, due=1.0),
+    Kind.HOLDER: _Terms(first=1.0, further=0.5, floor=1 / 2, due=1.0),
     Kind.OWNER: _Terms(first=1.5, further=1.0, floor=1 / 16, due=4.0),
     Kind.MIRROR: _Terms(first=STAGGER, further=1.0, floor=1 / 16, due=4.0),
 }
@@ -108,6 +110,14 @@ def floor(kind: Kind, reference: float) -> float:
 def stagger(mirrors: int) -> float:
     """Return the seconds between two mirrors, so that all are asked while pacman waits."""
     return min(STAGGER, ALL_ASKED / max(1, mirrors))
+
+
+def is_worth_it(mirror: float, owner: float) -> bool:
+    """Return whether a mirror beside an owner goes on, by their bytes per second.
+
+    Both cross the WAN: where it is only busy, asking twice makes it busier.
+    """
+    return mirror >= WORTH * owner
 
 
 def peers_come_last(waited: float, contradictions: int, taken: float) -> bool:

@@ -516,11 +516,14 @@ class Cache(Service):
         if received is None:
             return False
         await self._placing.acquire()
+        taken = False
         try:
-            return await self._place(incoming, file_name, content, received, signature)
+            taken = await self._place(incoming, file_name, content, received, signature)
         finally:
             self._placing.release()
-            self._some_time(lambda: self.store.dismiss(received, incoming.name))
+            if not taken:
+                self._some_time(lambda: self.store.dismiss(received, incoming.name))
+        return taken or self._holds(file_name, content)
 
     async def _place(
         self,
@@ -530,14 +533,17 @@ class Cache(Service):
         received: Received,
         signature: bytes | None,
     ) -> bool:
-        """Make room, then let the package have its name; in the meantime nothing is offered."""
+        """Make room, then let the package have its name; in the meantime nothing is offered.
+
+        Return whether ``received`` was taken.
+        """
         held = self._held.get(file_name)
         if held and held.content == content and held.verified and (held.signed or not signature):
-            return True
+            return False
         needed = content.size + len(signature or b"")
         victims = self.store.victims(needed, file_name, incoming)
         if self._stopped.is_set() or not incoming.keep or victims is None:
-            return self._holds(file_name, content)
+            return False
         self._forget(victims)
         turn = self.store.use(file_name)
         confirmed = content in self._contents(file_name)

@@ -27,6 +27,7 @@ import fcntl
 import os
 import re
 import secrets
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -53,6 +54,9 @@ if TYPE_CHECKING:
 MOST_RESERVE = 1 << 30
 #: Room beyond a file's own size before it is begun on disk.
 MARGIN = 4 << 20
+#: Seconds after which the disk's room is looked at again where files begin; each that is kept does
+#: so too.
+MEASURE_AGAIN = 1.0
 #: What a file of unknown size is taken for: most are smaller.
 UNKNOWN_SIZE = 256 << 20
 #: Files of up to so many bytes lie in memory until they are kept: no disk is waited for meanwhile.
@@ -129,7 +133,10 @@ class Incoming:
     def release(self) -> None:
         self._users -= 1
         if not self._users:
-            self._store.discard(self._fd, self.name)
+            if self.share.memory and self.name is None:
+                os.close(self._fd)
+            else:
+                self._store.discard(self._fd, self.name)
             self._fd, self.name = -1, None
             self._store.returned(self)
 
@@ -181,6 +188,7 @@ class Store:
         self._lock = -1
         self._space = Space(0, 0)
         self._measuring = False
+        self._measured = float("-inf")
         self._open: set[Incoming] = set()
         self._prepared: list[tuple[int, str | None]] = []
         #: Whether a file can be begun without a name, so that a kill leaves nothing of it.
@@ -412,8 +420,9 @@ class Store:
 
     def _has_room(self, size: int, lessee: Lessee) -> bool:
         """Return whether a file of this size can be kept: the disk has room, and the bound."""
-        if not self._measuring:
-            self._measuring = True
+        now = time.monotonic()
+        if not self._measuring and now - self._measured >= MEASURE_AGAIN:
+            self._measuring, self._measured = True, now
             self._later(self.measure)
         if size > self.max_size or not self._fits(size, lessee):
             return False

@@ -454,18 +454,23 @@ async def fetch_small(
     return sink.data
 
 
-async def last_modified(agent: IAgent, clock: IReactorTime, wanted: Wanted, seconds: float) -> str:
-    """Return what a HEAD says of ``Last-Modified``; raises a SourceError."""
+async def ask_head(agent: IAgent, clock: IReactorTime, wanted: Wanted, seconds: float) -> IResponse:
+    """Return the answer to a HEAD, whatever its status; raises Unreachable where there is none."""
     try:
         asked: Deferred[IResponse] = agent.request(
             b"HEAD", wanted.url.encode("ascii"), wanted.headers()
         )
         asked.addTimeout(seconds, clock)
-        response = await asked
+        return await asked
     except defer.CancelledError:
         raise
     except Exception as reason:  # noqa: BLE001 - as in _ask
         raise Unreachable(wanted.source, f"{type(reason).__name__}: {_words(reason)}") from None
+
+
+async def last_modified(agent: IAgent, clock: IReactorTime, wanted: Wanted, seconds: float) -> str:
+    """Return what a HEAD says of ``Last-Modified``; raises a SourceError."""
+    response = await ask_head(agent, clock, wanted, seconds)
     modified = _header(wanted, response, "Last-Modified")
     if response.code != OK or modified is None:
         raise Refused(wanted.source, response.code)

@@ -9,15 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet import defer
 from twisted.web import http
 
-from flocon.net.fetch import NOT_MODIFIED, Wanted
+from flocon.errors import SourceError
+from flocon.net.fetch import NOT_MODIFIED, Wanted, ask_head
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from twisted.internet.defer import Deferred
     from twisted.web.iweb import IAgent, IResponse
 
     from flocon.core.sources import Source
@@ -67,14 +66,8 @@ async def _ask(
 ) -> Told:
     wanted = Wanted(source.url, source.label, modified_since=modified_since)
     try:
-        asked: Deferred[IResponse] = agent.request(
-            b"HEAD", wanted.url.encode("ascii"), wanted.headers()
-        )
-        asked.addTimeout(seconds, clock)
-        response = await asked
-    except defer.CancelledError:
-        raise
-    except Exception:  # noqa: BLE001 - whatever it is, this mirror does not answer
+        response = await ask_head(agent, clock, wanted, seconds)
+    except SourceError:
         return Told(http.SERVICE_UNAVAILABLE)
     return Told(response.code, source, tuple(_fields(response)))
 

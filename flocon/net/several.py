@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from twisted.internet import defer, task
 
 from flocon.core.parts import Parts, part_size
-from flocon.core.patience import PEERS, USUAL_RATE, Course, Kind, floor, is_slow
+from flocon.core.patience import PEERS, USUAL_RATE, Course, Kind, floor, is_slow, is_worth_it
 from flocon.errors import Broken, SourceError, Unreachable
 from flocon.net.fetch import Enough
 
@@ -194,6 +194,21 @@ class Several:
                 parts.done(key)
             if self._receiver.extents.missing(part.start, part.end):
                 raise Broken(attempt.source.label, "did not send all of it")
+            if not self._is_worth_it(attempt):
+                return
+
+    def _is_worth_it(self, attempt: Attempt) -> bool:
+        """Whether a mirror beside an owner brings so much more that it is to go on."""
+        if attempt.source.kind is not Kind.MIRROR or self._parts is None:
+            return True
+        now = self._clock.seconds()
+        parts = [
+            self._parts.part(one.source.key)
+            for one, _ in self._active()
+            if one.source.kind is Kind.OWNER
+        ]
+        owners = max((part.average(now) for part in parts if part is not None), default=0.0)
+        return is_worth_it(self._rates[attempt.source.key], owners)
 
     def _first_part(self, attempt: Attempt) -> int:
         """Return the most bytes to ask of a source that is not known yet."""

@@ -539,6 +539,9 @@ class Transfer:
         if content is not None:
             if head.size not in {None, content.size}:
                 raise Broken(source.label, f"has {head.size} bytes instead of {content.size}")
+            if head.size is None and self._is_peers:
+                # As likely the page of some network; nothing of that is put among right bytes.
+                raise Broken(source.label, "does not say how long it is")
             return
         if self.subject.most is not None and (head.size or 0) > self.subject.most:
             raise Broken(source.label, f"has {head.size} bytes, more than it may")
@@ -953,7 +956,8 @@ class _Prefix:
         self.data = bytearray()
 
     def begin(self, head: Head) -> None:
-        if head.size not in {None, self._content.size}:
+        # A page that some network puts in a mirror's place mostly has no length at all.
+        if head.size != self._content.size:
             raise Broken(self._source.label, f"has {head.size} bytes")
 
     def write(self, position: int, data: bytes) -> None:

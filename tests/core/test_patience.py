@@ -47,12 +47,12 @@ class Slow(SynchronousTestCase):
     def test_one_as_fast_as_a_mirror_is_waited_for_until_a_mirror_would_have_been_done(
         self,
     ) -> None:
-        steady = replace(SILENT, recent=USUAL_RATE / 2)
+        steady = replace(SILENT, recent=USUAL_RATE * 0.6)
         self.assertFalse(is_slow(replace(steady, elapsed=4.9, taken=4.9), USUAL_RATE))
         self.assertTrue(is_slow(replace(steady, elapsed=5.0, taken=5.0), USUAL_RATE))
 
     def test_a_holder_that_is_a_little_slow_costs_no_wan_on_a_fast_one_at_once(self) -> None:
-        self.assertFalse(is_slow(replace(SILENT, recent=USUAL_RATE / 2, size=64 * MB), 30.0 * MB))
+        self.assertFalse(is_slow(replace(SILENT, recent=USUAL_RATE * 0.6, size=64 * MB), 30.0 * MB))
 
     def test_an_owner_on_a_busy_wan_is_not_slow(self) -> None:
         owner = replace(
@@ -61,7 +61,7 @@ class Slow(SynchronousTestCase):
         self.assertFalse(is_slow(owner, 62_000.0))
 
     def test_a_slow_wan_makes_nobody_slow_who_is_as_slow(self) -> None:
-        self.assertFalse(is_slow(replace(SILENT, recent=3_000.0), 10_000.0))
+        self.assertFalse(is_slow(replace(SILENT, recent=6_000.0), 10_000.0))
 
     def test_more_mirrors_are_asked_sooner_one_after_the_other(self) -> None:
         mirror = replace(SILENT, kind=Kind.MIRROR)

@@ -69,6 +69,9 @@ class FakeDesk:
         self.redirects = False
         self.holder: Deferred[Source | None] = succeed(None)
         self.signs: list[Deferred[bytes | None]] = []
+        self.unsigned = False
+        #: Repositories with servers that only pacman can ask.
+        self.others: set[str] = set()
         self.arrived: list[str] = []
         #: What mirrors were asked without wanting it, and what they say.
         self.heads: list[tuple[str, str | None]] = []
@@ -110,6 +113,9 @@ class FakeDesk:
         self.opened.append(OpenedBytes(SIGNATURE if signature else DATA))
         return self.opened[-1]
 
+    def has_others(self, repository: str) -> bool:
+        return repository in self.others
+
     def package(self, asked: Asked, entry: Entry | None, start: int) -> Transfer:
         self.starts.append(start)
         choose = self.chooser(*self.sources)
@@ -119,6 +125,9 @@ class FakeDesk:
 
     def signature_asked(self, file_name: str) -> None:
         self.arrived.append(file_name)
+
+    def is_unsigned(self, entry: Entry) -> bool:
+        return self.unsigned
 
     def signature(self, file_name: str) -> tuple[Transfer, Deferred[bytes | None]] | None:
         return self.transfers.signature(file_name)
@@ -631,6 +640,14 @@ class Signatures(LoopbackTestCase):
         self.asked(MIRROR_A).whole(b"theirs")
         self.assertEqual(exchange.answer.body, b"theirs")
 
+    def test_mirrors_that_have_just_said_that_there_is_none_are_not_asked_again(self) -> None:
+        self.fetched()
+        self.desk.signs[0].callback(None)
+        self.desk.unsigned = True
+        before = len(self.desk.tools.agent(MIRROR_A).requests)
+        self.assertRefused(self.get(PATH + ".sig"), 404)
+        self.assertEqual(len(self.desk.tools.agent(MIRROR_A).requests), before)
+
     def test_that_of_another_content_is_not_given(self) -> None:
         other = Content(3, hashlib.sha256(b"abc").digest())
         self.desk.transfers.join(Subject(NAME, other), self.desk.chooser(MIRROR_A))
@@ -677,6 +694,22 @@ class Databases(LoopbackTestCase):
         response.break_off()
         self.assertTrue(exchange.cut)
         self.assertFalse(exchange.answer.body.endswith(b"0\r\n\r\n"))
+
+    def test_an_error_is_not_answered_where_pacman_has_a_local_server_left(self) -> None:
+        """It would take that one's unchanged database for failed."""
+        self.desk.others.add("core")
+        for status in (404, 503):
+            for path in (DB, "/core/os/x86_64/core.files"):
+                exchange = self.browser.ask(path)
+                self.asked(MIRROR_A).answer(status)
+                self.asked(MIRROR_B).answer(status)
+                self.assertEqual(exchange.raw, b"")
+                self.assertTrue(exchange.cut)
+        for path in (DB + ".sig", PATH, DB.replace("core", "extra")):
+            exchange = self.browser.ask(path)
+            self.asked(MIRROR_A).answer(404)
+            self.asked(MIRROR_B).answer(404)
+            self.assertRefused(exchange.answer, 404)
 
     def test_every_path_of_a_mirror_is_relayed(self) -> None:
         for path in (

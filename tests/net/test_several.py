@@ -371,7 +371,9 @@ class Helping(SeveralTestCase):
     def test_a_mirror_beside_a_busy_owner_takes_little_and_finds_out_for_all(self) -> None:
         pace = Pace()
         self.begin(4 * MB, {"o": Peer(60_000, relayed=True), "m": mirror(60_000)}, pace=pace)
-        self.go(60)
+        self.go(90)
+        self.assertWhole()
+        self.assertLess(self.peers["m"].sent, 0.05 * self.size)
         self.assertTrue(pace.is_known(self.clock.seconds()))
         self.begin(4 * MB, {"o": Peer(60_000, relayed=True), "m": mirror(60_000)}, pace=pace)
         self.go(20)

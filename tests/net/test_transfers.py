@@ -565,6 +565,28 @@ class KeptPatient(TransferTestCase):
         self.assertEqual(self.tools.blamed, [(NAME, ["a"])])
         self.assertOver(transfer, client)
 
+    def test_what_does_not_say_its_length_is_not_put_among_a_peers_bytes(self) -> None:
+        transfer = self.transfer(PEER_A, MIRROR_A)
+        client = Client(transfer)
+        response = self.asked(PEER_A).head(len(DATA))
+        response.send(DATA[:-1])
+        self.clock.advance(2.0)
+        self.asked(MIRROR_A).answer(200).send(b"<html>" * 1000)
+        response.send(DATA[-1:])
+        response.end()
+        self.assertEqual(client.data, DATA)
+        self.assertOver(transfer, client)
+
+    def test_what_is_not_as_long_as_the_file_is_not_taken_for_its_beginning(self) -> None:
+        for length in ({}, {"Content_Length": "5000"}):
+            transfer, client = self.slow(DATA[:-1], MIRROR_A, MIRROR_B)
+            self.asked(MIRROR_A).answer(200, **length).send(b"<html>" * 1000)
+            self.assertIn("a", transfer._asking)
+            self.asked(MIRROR_B).answer(200, Content_Length=str(len(DATA))).send(DATA[:PREFIX])
+            self.clock.advance(LONGEST_HOLD)
+            self.assertTrue(client.data)
+            self.assertEqual(client.data, DATA[: len(client.data)])
+
     def test_the_next_mirror_is_asked_beside_a_silent_one(self) -> None:
         _, client = self.slow(DATA[:-1], MIRROR_A, MIRROR_B)
         self.clock.advance(module.PREFIX_STAGGER)
