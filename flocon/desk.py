@@ -379,7 +379,9 @@ class Desk:
             if self._redirects.may_be_sent(source.key, now)
         )
         for source in islice(trusted, MOST_GREETED):
-            if self._redirects.is_alive(source.key, now) or await self._greet(source):
+            alive = self._redirects.is_alive(source.key, now) or await self._greet(source)
+            # Others may have been sent there while it was greeted.
+            if alive and self._redirects.may_be_sent(source.key, now):
                 self._redirects.sent(name, source.key, now)
                 return source
         return None
