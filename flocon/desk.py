@@ -767,6 +767,10 @@ class Desk:
     async def stop(self) -> None:
         self.transfers.stop()
         self.relaying.stop()
+        await self.close_idle()
+
+    async def close_idle(self) -> None:
+        """Close the connections that are kept for later."""
         await self._peer_pool.closeCachedConnections()
         await self._mirror_pool.closeCachedConnections()
 

@@ -208,7 +208,6 @@ class Node(MultiService):
             reactor,
             self._presence,
             client,
-            self._standing,
             held_off=self._held_off,
             listed=self._is_listed,
         )
@@ -456,9 +455,19 @@ class Node(MultiService):
         self._multicast.wake()
 
     def _links_changed(self, links: list[Link]) -> None:
+        gone = _addresses(self._admission.links) - _addresses(links)
         self._admission.links = tuple(links)
+        if gone:
+            # What is kept open from there is silent: nobody's answers arrive any more.
+            defer.Deferred.fromCoroutine(self._close_idle()).addErrback(
+                lambda reason: self._log.failure("closing connections failed", reason)
+            )
         self._multicast.set_links(links)
         self._metered.link_changed()
+
+    async def _close_idle(self) -> None:
+        await self._inventory_pool.closeCachedConnections()
+        await self.desk.close_idle()
 
     def _metered_changed(self, metered: bool) -> None:
         """Fetch nothing for others, and nothing unasked, while the link costs by the byte."""
@@ -708,6 +717,8 @@ class Node(MultiService):
         if not any(pardoned):
             raise NotHeld(peer)
         self._remember_quarantine()
+        for one in known:
+            self._standing.pardon(one.address)
         return self._said_of(known, "may be asked again", peer)
 
     def _said_of(self, peers: Sequence[Peer], what: str, otherwise: str = "") -> str:
@@ -893,6 +904,10 @@ def makeService(options: Options) -> Node:
     # As another user, only that user can say.
     node.rehearse(store=daemon and twistd["uid"] is None)
     return node
+
+
+def _addresses(links: Sequence[Link]) -> set[str]:
+    return {str(one.ip) for link in links for one in link.addresses}
 
 
 def _try_files(twistd: Mapping[str, Any]) -> None:
