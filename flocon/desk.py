@@ -46,6 +46,7 @@ from flocon.core.sources import (
     rank_mirrors,
     rank_owners,
 )
+from flocon.core.strangers import PROVING_RATE, Strangers
 from flocon.database_sources import DATABASES_FILE, DatabaseSources, Ways
 from flocon.errors import Broken, Contradicted, Refused, SourceError, Stalled, Unreachable
 from flocon.host.keyring import Keyring, Verdict
@@ -138,6 +139,7 @@ class Reporter:
         self._traffic = traffic
         self._offence = offence
         self._doubts = Doubts()
+        self.strangers = Strangers()
         #: Told of each peer, and its address, that could not be connected to.
         self.unreachable: Callable[[str, str], None] = lambda *_: None
 
@@ -149,10 +151,13 @@ class Reporter:
         self.left(source, size, seconds)
         if failure is None:
             self._standing.succeeded(source.key, size, seconds)
+            if source.origin is Origin.PEER and not source.relayed:
+                # An owner is as fast as a WAN that all share.
+                self.strangers.gave(size, seconds, self._reactor.seconds())
         elif isinstance(failure, Refused):
             self.refused(source, failure)
         elif _is_at_fault(source, size, failure):
-            self._standing.failed(source.key, self._reactor.seconds())
+            self._failed(source)
         if isinstance(failure, Unreachable) and source.origin is Origin.PEER:
             self.unreachable(source.node, source.label)
 
@@ -172,7 +177,13 @@ class Reporter:
 
     def slow(self, source: Source) -> None:
         """Have a source that another had to help asked after others for a while."""
-        self._standing.failed(source.key, self._reactor.seconds())
+        self._failed(source)
+
+    def _failed(self, source: Source) -> None:
+        now = self._reactor.seconds()
+        self._standing.failed(source.key, now)
+        if source.origin is Origin.PEER:
+            self.strangers.disappointed(now)
 
     def contradicted(self, file_name: str, contributors: Sequence[Source]) -> None:
         self._log.warn(
@@ -182,7 +193,7 @@ class Reporter:
         )
         now = self._reactor.seconds()
         for source in contributors:
-            self._standing.failed(source.key, now)
+            self._failed(source)
         peers = [source for source in contributors if source.origin is Origin.PEER]
         for peer in peers:
             # Of several it cannot be told which one it was; and an owner passes on what a mirror
@@ -569,7 +580,8 @@ class Desk:
         """Yield whom to ask for a file, one after the other; mostly the first one does.
 
         Peers only for what is listed: holders, then pacman's own caches, then owners (where it may
-        be had through them), then the mirrors, then those holders that failed lately.
+        be had through them), then the mirrors, then those holders that failed lately. Where peers
+        disappointed too often (``core.strangers``), those that have proved nothing come last too.
         """
         now = self.reactor.seconds()
         mirrors = self._mirrors(name, servers, now)
@@ -580,8 +592,10 @@ class Desk:
             yield from mirrors
         last: list[Source] = []
         if entry is not None:
+            first = self.reporter.strangers.come_first(now)
             for source in self._holders(name, entry, now):
-                if self._standing.demoted(source.key, now):
+                demoted = self._standing.demoted(source.key, now)
+                if demoted or not (first or self._has_proved(source.key)):
                     last.append(source)
                 else:
                     yield source
@@ -592,6 +606,10 @@ class Desk:
         if not peers_last:
             yield from (one for one in mirrors if entry is None or one not in caches)
         yield from last
+
+    def _has_proved(self, key: str) -> bool:
+        """Whether a peer has given something at a fair rate."""
+        return self._standing.throughput(key) >= PROVING_RATE
 
     def _holders(self, name: str, entry: Entry, now: float) -> Iterator[Source]:
         peers = {
@@ -605,10 +623,12 @@ class Desk:
         """Return the peers to ask to fetch a file that nobody holds, before the mirrors."""
         now = self.reactor.seconds()
         own = self.node
+        first = self.reporter.strangers.come_first(now)
         able = {
             peer.node: peer
             for peer in self._neighbourhood.able(entry.repository)
             if not self._standing.demoted(peer.address, now)
+            and (first or self._standing.throughput(peer.address) > 0)
         }
         nodes = [*able, own] if self.relays else list(able)
         ranked = rank_owners(nodes, entry.file_name)

@@ -12,8 +12,9 @@ from flocon.core.database_origins import DatabaseOrigins
 from flocon.core.inventory import Content
 from flocon.core.names import parse_path
 from flocon.core.presence import Identity
-from flocon.core.sources import Source
+from flocon.core.sources import Origin, Source
 from flocon.core.standing import Standing
+from flocon.core.strangers import MOST
 from flocon.core.syncdb import Entry
 from flocon.core.traffic import Traffic
 from flocon.desk import Desk
@@ -35,14 +36,13 @@ CONFIGURATION = PacmanConfiguration(
 )
 
 
-class Caches(SynchronousTestCase):
-    """Other machines that CacheServer lines name stand where pacman has them."""
-
+class DeskTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.reactor = FakeReactor()
         self.standing = Standing()
         pacman, neighbourhood = mock.Mock(), mock.Mock()
         pacman.configuration = CONFIGURATION
+        self.neighbourhood = neighbourhood
         neighbourhood.holding.return_value = neighbourhood.able.return_value = []
         self.desk = Desk(
             self.reactor,
@@ -64,6 +64,10 @@ class Caches(SynchronousTestCase):
         found = self.desk.order(name, self.desk.servers(asked, entry), entry)
         self.assertEqual(len(found), len({one.url for one in found}))
         return [one.url.removesuffix(f"/{name}") for one in found]
+
+
+class Caches(DeskTestCase):
+    """Other machines that CacheServer lines name stand where pacman has them."""
 
     def test_they_are_asked_before_the_mirrors(self) -> None:
         self.assertEqual(self.order(NAME, ENTRY), [CACHE, MIRROR])
@@ -98,3 +102,35 @@ class Caches(SynchronousTestCase):
         )
         transfer._tried = [Attempt(one, limits, failures[one]) for one in (cache, mirror)]
         self.assertEqual(transfer.mirror_statuses, [404])
+
+
+class Crowds(DeskTestCase):
+    """Many addresses that prove nothing do not stand before the mirrors for long."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.holders = [f"10.0.0.{number}" for number in range(2, 40)]
+        self.neighbourhood.holding.return_value = [
+            mock.Mock(node=f"n{address}", address=address, port=1) for address in self.holders
+        ]
+
+    def before_the_mirror(self) -> int:
+        return self.order(NAME, ENTRY).index(MIRROR)
+
+    def disappoint(self, count: int) -> None:
+        for address in self.holders[:count]:
+            self.desk.reporter.slow(Source(Origin.PEER, address, address, f"http://{address}/x"))
+
+    def test_a_few_that_are_slow_leave_the_others_where_they_are(self) -> None:
+        self.disappoint(MOST - 1)
+        self.assertEqual(self.before_the_mirror(), len(self.holders) - MOST + 2)
+
+    def test_once_many_were_slow_the_others_come_behind_the_mirrors(self) -> None:
+        self.disappoint(MOST)
+        self.assertEqual(self.before_the_mirror(), 1)
+
+    def test_who_has_proved_itself_stays_before_them(self) -> None:
+        self.disappoint(MOST)
+        self.standing.succeeded(self.holders[-1], 8 << 20, 1.0)
+        self.assertIn(self.holders[-1], self.order(NAME, ENTRY)[0])
+        self.assertEqual(self.before_the_mirror(), 2)
