@@ -46,7 +46,7 @@ from flocon.core.sources import (
     rank_mirrors,
     rank_owners,
 )
-from flocon.core.strangers import PROVING_RATE, Strangers
+from flocon.core.strangers import MOST_OF_PROVED, PROVING_RATE, Strangers
 from flocon.database_sources import DATABASES_FILE, DatabaseSources, Ways
 from flocon.errors import Broken, Contradicted, Refused, SourceError, Stalled, Unreachable
 from flocon.host.keyring import Keyring, Verdict
@@ -139,7 +139,8 @@ class Reporter:
         self._traffic = traffic
         self._offence = offence
         self._doubts = Doubts()
-        self.strangers = Strangers()
+        self._strangers = Strangers()
+        self._proved = Strangers(MOST_OF_PROVED)
         #: Told of each peer, and its address, that could not be connected to.
         self.unreachable: Callable[[str, str], None] = lambda *_: None
 
@@ -153,7 +154,7 @@ class Reporter:
             self._standing.succeeded(source.key, size, seconds)
             if source.origin is Origin.PEER and not source.relayed:
                 # An owner is as fast as a WAN that all share.
-                self.strangers.gave(size, seconds, self._reactor.seconds())
+                self._strangers.gave(size, seconds, self._reactor.seconds())
         elif isinstance(failure, Refused):
             self.refused(source, failure)
         elif _is_at_fault(source, size, failure):
@@ -183,7 +184,20 @@ class Reporter:
         now = self._reactor.seconds()
         self._standing.failed(source.key, now)
         if source.origin is Origin.PEER:
-            self.strangers.disappointed(now)
+            self._strangers.disappointed(now)
+            if self._has_proved(source.key):
+                self._proved.disappointed(now)
+
+    def _has_proved(self, key: str) -> bool:
+        """Whether a peer has given something at a fair rate."""
+        return self._standing.throughput(key) >= PROVING_RATE
+
+    def strangers_come_first(self, now: float) -> bool:
+        return self._strangers.come_first(now)
+
+    def comes_first(self, key: str, now: float) -> bool:
+        """Whether a peer is asked before the mirrors, as far as it is for all together."""
+        return (self._proved if self._has_proved(key) else self._strangers).come_first(now)
 
     def contradicted(self, file_name: str, contributors: Sequence[Source]) -> None:
         self._log.warn(
@@ -592,10 +606,9 @@ class Desk:
             yield from mirrors
         last: list[Source] = []
         if entry is not None:
-            first = self.reporter.strangers.come_first(now)
             for source in self._holders(name, entry, now):
                 demoted = self._standing.demoted(source.key, now)
-                if demoted or not (first or self._has_proved(source.key)):
+                if demoted or not self.reporter.comes_first(source.key, now):
                     last.append(source)
                 else:
                     yield source
@@ -606,10 +619,6 @@ class Desk:
         if not peers_last:
             yield from (one for one in mirrors if entry is None or one not in caches)
         yield from last
-
-    def _has_proved(self, key: str) -> bool:
-        """Whether a peer has given something at a fair rate."""
-        return self._standing.throughput(key) >= PROVING_RATE
 
     def _holders(self, name: str, entry: Entry, now: float) -> Iterator[Source]:
         peers = {
@@ -623,7 +632,7 @@ class Desk:
         """Return the peers to ask to fetch a file that nobody holds, before the mirrors."""
         now = self.reactor.seconds()
         own = self.node
-        first = self.reporter.strangers.come_first(now)
+        first = self.reporter.strangers_come_first(now)
         able = {
             peer.node: peer
             for peer in self._neighbourhood.able(entry.repository)

@@ -14,7 +14,7 @@ from flocon.core.names import parse_path
 from flocon.core.presence import Identity
 from flocon.core.sources import Origin, Source
 from flocon.core.standing import Standing
-from flocon.core.strangers import MOST
+from flocon.core.strangers import MOST, MOST_OF_PROVED
 from flocon.core.syncdb import Entry
 from flocon.core.traffic import Traffic
 from flocon.desk import Desk
@@ -134,3 +134,11 @@ class Crowds(DeskTestCase):
         self.standing.succeeded(self.holders[-1], 8 << 20, 1.0)
         self.assertIn(self.holders[-1], self.order(NAME, ENTRY)[0])
         self.assertEqual(self.before_the_mirror(), 2)
+
+    def test_many_that_proved_themselves_in_order_to_be_asked_come_last_too(self) -> None:
+        for address in self.holders:
+            self.standing.succeeded(address, 8 << 20, 1.0)
+        self.disappoint(MOST_OF_PROVED - 1)
+        self.assertEqual(self.before_the_mirror(), len(self.holders) - MOST_OF_PROVED + 2)
+        self.disappoint(MOST_OF_PROVED)
+        self.assertEqual(self.before_the_mirror(), 1)

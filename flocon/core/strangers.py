@@ -3,8 +3,9 @@
 Whoever has many addresses has as many first chances, and each costs pacman a moment: a second of
 silence, or a file that comes just fast enough. One address pays for what it did by its standing;
 all together pay here. Once they have disappointed too often, who has given nothing at a fair rate
-yet is asked after the mirrors, but for a try now and then, so that honest newcomers get theirs. No
-I/O; ``now`` is in seconds.
+yet is asked after the mirrors, but for a try now and then, so that honest newcomers get theirs. Who
+has may have done so in order to be asked: those have a measure of their own, as theirs is seldom
+needed. No I/O; ``now`` is in seconds.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from flocon.core.patience import USUAL_RATE
 
 #: Disappointments that are borne at once, and seconds until a further one is.
 MOST = 4
+MOST_OF_PROVED = 8
 EVERY = 10.0
 #: Bytes per second that a peer has given that has proved something.
 PROVING_RATE = USUAL_RATE
@@ -21,14 +23,14 @@ LONG = 0.5
 
 
 class Strangers:
-    """Whether peers that have proved nothing are asked before the mirrors."""
+    """Whether peers that have proved nothing, or those that have, come before the mirrors."""
 
-    def __init__(self) -> None:
-        self._borne = float(MOST)
+    def __init__(self, most: int = MOST) -> None:
+        self._most = self._borne = float(most)
         self._at = 0.0
 
     def _pass(self, now: float) -> None:
-        self._borne = min(float(MOST), self._borne + max(0.0, now - self._at) / EVERY)
+        self._borne = min(self._most, self._borne + max(0.0, now - self._at) / EVERY)
         self._at = now
 
     def disappointed(self, now: float) -> None:
@@ -42,6 +44,6 @@ class Strangers:
             self.disappointed(now)
 
     def come_first(self, now: float) -> bool:
-        """Whether one that has proved nothing may be asked before the mirrors."""
+        """Whether one of them may be asked before the mirrors."""
         self._pass(now)
         return self._borne >= 1.0
