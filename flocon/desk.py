@@ -46,6 +46,7 @@ from flocon.core.sources import (
     rank_mirrors,
     rank_owners,
 )
+from flocon.core.strangers import MOST_OF_PROVED, PROVING_RATE, Strangers
 from flocon.database_sources import DATABASES_FILE, DatabaseSources, Ways
 from flocon.errors import Broken, Contradicted, Refused, SourceError, Stalled, Unreachable
 from flocon.host.keyring import Keyring, Verdict
@@ -142,6 +143,8 @@ class Reporter:
         self._traffic = traffic
         self._offence = offence
         self._doubts = Doubts()
+        self._strangers = Strangers()
+        self._proved = Strangers(MOST_OF_PROVED)
         #: Told of each peer, and its address, that could not be connected to.
         self.unreachable: Callable[[str, str], None] = lambda *_: None
 
@@ -153,10 +156,13 @@ class Reporter:
         self.left(source, size, seconds)
         if failure is None:
             self._standing.succeeded(source.key, size, seconds)
+            if source.origin is Origin.PEER and not source.relayed:
+                # An owner is as fast as a WAN that all share.
+                self._strangers.gave(size, seconds, self._reactor.seconds())
         elif isinstance(failure, Refused):
             self.refused(source, failure)
         elif _is_at_fault(source, size, failure):
-            self._standing.failed(source.key, self._reactor.seconds())
+            self._failed(source)
         if isinstance(failure, Unreachable) and source.origin is Origin.PEER:
             self.unreachable(source.node, source.label)
 
@@ -176,7 +182,26 @@ class Reporter:
 
     def slow(self, source: Source) -> None:
         """Have a source that another had to help asked after others for a while."""
-        self._standing.failed(source.key, self._reactor.seconds())
+        self._failed(source)
+
+    def _failed(self, source: Source) -> None:
+        now = self._reactor.seconds()
+        self._standing.failed(source.key, now)
+        if source.origin is Origin.PEER:
+            self._strangers.disappointed(now)
+            if self._has_proved(source.key):
+                self._proved.disappointed(now)
+
+    def _has_proved(self, key: str) -> bool:
+        """Whether a peer has given something at a fair rate."""
+        return self._standing.throughput(key) >= PROVING_RATE
+
+    def strangers_come_first(self, now: float) -> bool:
+        return self._strangers.come_first(now)
+
+    def comes_first(self, key: str, now: float) -> bool:
+        """Whether a peer is asked before the mirrors, as far as it is for all together."""
+        return (self._proved if self._has_proved(key) else self._strangers).come_first(now)
 
     def contradicted(self, file_name: str, contributors: Sequence[Source]) -> None:
         self._log.warn(
@@ -186,7 +211,7 @@ class Reporter:
         )
         now = self._reactor.seconds()
         for source in contributors:
-            self._standing.failed(source.key, now)
+            self._failed(source)
         peers = [source for source in contributors if source.origin is Origin.PEER]
         for peer in peers:
             # Of several it cannot be told which one it was; and an owner passes on what a mirror
@@ -587,7 +612,8 @@ class Desk:
         """Yield whom to ask for a file, one after the other; mostly the first one does.
 
         Peers only for what is listed: holders, then pacman's own caches, then owners (where it may
-        be had through them), then the mirrors, then those holders that failed lately.
+        be had through them), then the mirrors, then those holders that failed lately. Where peers
+        disappointed too often (``core.strangers``), those that have proved nothing come last too.
         """
         now = self.reactor.seconds()
         mirrors = self._mirrors(name, servers, now)
@@ -599,7 +625,8 @@ class Desk:
         last: list[Source] = []
         if entry is not None:
             for source in self._holders(name, entry, now):
-                if self._standing.demoted(source.key, now):
+                demoted = self._standing.demoted(source.key, now)
+                if demoted or not self.reporter.comes_first(source.key, now):
                     last.append(source)
                 else:
                     yield source
@@ -623,10 +650,12 @@ class Desk:
         """Return the peers to ask to fetch a file that nobody holds, before the mirrors."""
         now = self.reactor.seconds()
         own = self.node
+        first = self.reporter.strangers_come_first(now)
         able = {
             peer.node: peer
             for peer in self._neighbourhood.able(entry.repository)
             if not self._standing.demoted(peer.address, now)
+            and (first or self._standing.throughput(peer.address) > 0)
         }
         nodes = [*able, own] if self.relays else list(able)
         ranked = rank_owners(nodes, entry.file_name)

@@ -13,8 +13,9 @@ from flocon.core.database_origins import DatabaseOrigins
 from flocon.core.inventory import Content
 from flocon.core.names import parse_path
 from flocon.core.presence import Identity
-from flocon.core.sources import Source
+from flocon.core.sources import Origin, Source
 from flocon.core.standing import Standing
+from flocon.core.strangers import MOST, MOST_OF_PROVED
 from flocon.core.syncdb import Entry
 from flocon.core.traffic import Traffic
 from flocon.desk import MOST_UNSIGNED, UNSIGNED, Desk
@@ -43,6 +44,7 @@ class DeskTestCase(SynchronousTestCase):
         self.standing = Standing()
         pacman, neighbourhood = mock.Mock(), mock.Mock()
         pacman.configuration = CONFIGURATION
+        self.neighbourhood = neighbourhood
         neighbourhood.holding.return_value = neighbourhood.able.return_value = []
         self.desk = Desk(
             self.reactor,
@@ -58,16 +60,16 @@ class DeskTestCase(SynchronousTestCase):
             origins=DatabaseOrigins(),
         )
 
-
-class Caches(DeskTestCase):
-    """Other machines that CacheServer lines name stand where pacman has them."""
-
     def order(self, name: str, entry: Entry | None) -> list[str]:
         asked = parse_path(f"/core/os/x86_64/{name}".encode())
         assert asked is not None
         found = self.desk.order(name, self.desk.servers(asked, entry), entry)
         self.assertEqual(len(found), len({one.url for one in found}))
         return [one.url.removesuffix(f"/{name}") for one in found]
+
+
+class Caches(DeskTestCase):
+    """Other machines that CacheServer lines name stand where pacman has them."""
 
     def test_they_are_asked_before_the_mirrors(self) -> None:
         self.assertEqual(self.order(NAME, ENTRY), [CACHE, MIRROR])
@@ -142,3 +144,43 @@ class Unsigned(DeskTestCase):
         for number in range(MOST_UNSIGNED + 1):
             self.desk._remember_unsigned(Entry("core", f"a{number}", "a", "1-1", 10, bytes(32)))
         self.assertEqual(len(self.desk._unsigned), MOST_UNSIGNED)
+
+
+class Crowds(DeskTestCase):
+    """Many addresses that prove nothing do not stand before the mirrors for long."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.holders = [f"10.0.0.{number}" for number in range(2, 40)]
+        self.neighbourhood.holding.return_value = [
+            mock.Mock(node=f"n{address}", address=address, port=1) for address in self.holders
+        ]
+
+    def before_the_mirror(self) -> int:
+        return self.order(NAME, ENTRY).index(MIRROR)
+
+    def disappoint(self, count: int) -> None:
+        for address in self.holders[:count]:
+            self.desk.reporter.slow(Source(Origin.PEER, address, address, f"http://{address}/x"))
+
+    def test_a_few_that_are_slow_leave_the_others_where_they_are(self) -> None:
+        self.disappoint(MOST - 1)
+        self.assertEqual(self.before_the_mirror(), len(self.holders) - MOST + 2)
+
+    def test_once_many_were_slow_the_others_come_behind_the_mirrors(self) -> None:
+        self.disappoint(MOST)
+        self.assertEqual(self.before_the_mirror(), 1)
+
+    def test_who_has_proved_itself_stays_before_them(self) -> None:
+        self.disappoint(MOST)
+        self.standing.succeeded(self.holders[-1], 8 << 20, 1.0)
+        self.assertIn(self.holders[-1], self.order(NAME, ENTRY)[0])
+        self.assertEqual(self.before_the_mirror(), 2)
+
+    def test_many_that_proved_themselves_in_order_to_be_asked_come_last_too(self) -> None:
+        for address in self.holders:
+            self.standing.succeeded(address, 8 << 20, 1.0)
+        self.disappoint(MOST_OF_PROVED - 1)
+        self.assertEqual(self.before_the_mirror(), len(self.holders) - MOST_OF_PROVED + 2)
+        self.disappoint(MOST_OF_PROVED)
+        self.assertEqual(self.before_the_mirror(), 1)

@@ -62,6 +62,15 @@ class Extents:
             return self._ends[at]
         return position
 
+    def within(self, start: int, end: int) -> list[Extent]:
+        """Return what is there between ``start`` and ``end``, in order."""
+        found = []
+        for at in range(bisect_right(self._ends, start), len(self._starts)):
+            if self._starts[at] >= end:
+                break
+            found.append(Extent(max(start, self._starts[at]), min(end, self._ends[at])))
+        return found
+
     def missing(self, start: int, end: int) -> list[Extent]:
         """Return what lacks between ``start`` and ``end``, in order."""
         gaps = []

@@ -38,6 +38,9 @@ LEAST_MEASURED = 64 << 10
 WORTH = 2.0
 #: Seconds that a first look at a mirror's speed may take, while others wait for its outcome.
 PROBE_SECONDS = 1.0
+#: Bytes per second of holders, and seconds that they would still need, for such a look.
+PROBED_BELOW = float(12 << 20)
+PROBED_ABOVE = 2.0
 #: Seconds between two mirrors that are asked for the same, and in which all of them are asked.
 STAGGER = 2.0
 ALL_ASKED = 6.0
@@ -130,6 +133,16 @@ def peers_come_last(waited: float, contradictions: int, taken: float) -> bool:
         or contradictions >= MOST_CONTRADICTIONS
         or (contradictions > 0 and taken >= PEERS)
     )
+
+
+def is_worth_probing(course: Course, left: int) -> bool:
+    """Return whether a mirror's speed is to be found out, since holders may be slower than it.
+
+    ``left`` is the bytes that lack yet. Only where nothing is known of the WAN.
+    """
+    if course.kind is not Kind.HOLDER or course.elapsed < _TERMS[Kind.HOLDER].first:
+        return False
+    return course.recent < PROBED_BELOW and left > course.recent * PROBED_ABOVE
 
 
 class Pace:

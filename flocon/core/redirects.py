@@ -4,8 +4,9 @@ Where the operator chose ``transfer = "redirect"``, pacman fetches a package fro
 and nobody but pacman verifies it, or ends a holder that drips or sends it on elsewhere. So a file
 is given away like that once: a pacman that soon asks for it again had no luck with the holder, and
 gets it from this node, verified. pacman asks for a signature when the package is there: then the
-holder has kept its word. Until it has, it is sent pacman for two files at most, and one that failed
-is sent none for a while. A holder is known by its address. No I/O; ``now`` is in seconds.
+holder has kept its word. Until it has, it is sent pacman for two files at most, all such holders
+together for four, and one that failed is sent none for a while. A holder is known by its address.
+No I/O; ``now`` is in seconds.
 """
 
 from __future__ import annotations
@@ -25,16 +26,23 @@ ALIVE = 5.0
 MOST_UNPROVEN = 2
 #: Seconds for which a holder that failed is sent nobody.
 MISTRUSTED = 600.0
+#: Files that pacman may be sent for at a time to all that have not: each may cost it its patience,
+#: whatever the number of addresses.
+MOST_UNPROVEN_TOGETHER = 4
 #: Files and holders remembered.
 MOST = 1_024
 
 
 @dataclass(slots=True)
 class _Holder:
-    """``open`` are the files that pacman was sent for and that nothing has been heard of since."""
+    """``open`` are the files that pacman was sent for and that nothing has been heard of since.
+
+    ``kept`` tells that pacman had one of it.
+    """
 
     answered: float = float("-inf")
     failed: float = float("-inf")
+    kept: bool = False
     open: dict[str, float] = field(default_factory=dict)
 
 
@@ -44,11 +52,18 @@ class Redirects:
     def __init__(self) -> None:
         self._files: OrderedDict[str, tuple[str, float]] = OrderedDict()
         self._holders: OrderedDict[str, _Holder] = OrderedDict()
+        #: Files of holders that have never kept their word: of whom, and when pacman was sent.
+        self._unproven: dict[str, tuple[str, float]] = {}
 
     def sent(self, file_name: str, address: str, now: float) -> None:
         """Note that pacman was sent to the holder at ``address`` for this file."""
         _keep(self._files, file_name, (address, now))
-        self._holder(address).open[file_name] = now
+        holder = self._holder(address)
+        holder.open[file_name] = now
+        if not holder.kept:
+            self._unproven[file_name] = address, now
+            while len(self._unproven) > MOST:
+                del self._unproven[next(iter(self._unproven))]
 
     def is_again(self, file_name: str, now: float) -> bool:
         """Whether pacman was sent away for this file lately: then its holder has failed."""
@@ -58,6 +73,7 @@ class Redirects:
         holder = self._holder(address)
         if file_name in holder.open:
             holder.failed = now
+            holder.kept = False
             holder.open.clear()
         return True
 
@@ -68,11 +84,19 @@ class Redirects:
         if holder is not None and file_name in holder.open:
             # What else it was sent for meanwhile is on its way still.
             del holder.open[file_name]
+            holder.kept = True
+            waiting = self._unproven.items()
+            self._unproven = {name: sent for name, sent in waiting if sent[0] != address}
 
     def may_be_sent(self, address: str, now: float) -> bool:
         """Whether a holder may be sent pacman for one more file."""
         holder = self._holder(address)
         holder.open = {name: then for name, then in holder.open.items() if now - then < AGAIN}
+        if not holder.kept:
+            recent = {one: sent for one, sent in self._unproven.items() if now - sent[1] < AGAIN}
+            self._unproven = recent
+            if len(recent) >= MOST_UNPROVEN_TOGETHER:
+                return False
         return now - holder.failed >= MISTRUSTED and len(holder.open) < MOST_UNPROVEN
 
     def answered(self, address: str, now: float) -> None:

@@ -14,7 +14,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 from twisted.internet import defer, task
 
 from flocon.core.parts import Parts, part_size
-from flocon.core.patience import PEERS, USUAL_RATE, Course, Kind, floor, is_slow, is_worth_it
+from flocon.core.patience import (
+    MOST_PEERS,
+    PEERS,
+    USUAL_RATE,
+    Course,
+    Kind,
+    floor,
+    is_slow,
+    is_worth_it,
+    is_worth_probing,
+)
 from flocon.errors import Broken, SourceError, Unreachable
 from flocon.net.fetch import Enough
 
@@ -41,8 +51,9 @@ IDLE_LOOK = 0.1
 WINDOW = 0.75
 #: What a further holder must bring altogether; less, and this node's own link is the limit.
 WORTH_MORE = 1.15
-#: Sources at once.
+#: Sources at once, and peers among them before a mirror helps rather than a further peer.
 MOST_SOURCES = 6
+MOST_PEERS_BEFORE = 2
 #: Bytes that a mirror is asked for at first, beside a holder or beside an owner.
 FIRST_OF_MIRROR = 1 << 20
 FIRST_BESIDE_OWNER = 128 << 10
@@ -116,6 +127,8 @@ class Several:
         self._look: IDelayedCall | None = None
         self._slow: set[str] = set()
         self._dropped: list[Attempt] = []
+        #: The mirror whose speed is being found out, which then leaves.
+        self._probing: Attempt | None = None
         now = clock.seconds()
         self._began = self._joined = self._heard = now
         #: When the silence of one that brings it alone was broken last, and at which byte.
@@ -198,6 +211,10 @@ class Several:
                 parts.done(key)
             if self._receiver.extents.missing(part.start, part.end):
                 raise Broken(attempt.source.label, "did not send all of it")
+            if attempt is self._probing:
+                self._probing = None
+                if len(self._workers) > 1:
+                    return
             if not self._is_worth_it(attempt):
                 return
 
@@ -342,6 +359,8 @@ class Several:
             if self._spreads and self._spread(now, recent):
                 return
             needs = self._needs_help(now, recent)
+            if not needs:
+                self._probe(now, recent)
         if needs:
             self._help(now)
         self._schedule(LOOK_AGAIN)
@@ -378,27 +397,38 @@ class Several:
         self._schedule(LOOK_AFTER)
         return True
 
-    def _needs_help(self, now: float, recent: float) -> bool:
+    def _course(self, now: float, recent: float) -> Course | None:
         kinds = [one.source.kind for one, _ in self._active()]
-        reference = self._plan.pace.reference(now)
         for kind in (Kind.MIRROR, Kind.OWNER, Kind.HOLDER):
             if kind in kinds:
-                course = Course(
-                    kind,
-                    len(kinds),
-                    now - self._joined,
-                    now - self._began,
-                    recent,
-                    self._lacked,
-                )
-                break
-        else:
+                since, began = now - self._joined, now - self._began
+                return Course(kind, len(kinds), since, began, recent, self._lacked)
+        return None
+
+    def _needs_help(self, now: float, recent: float) -> bool:
+        course = self._course(now, recent)
+        if course is None:
             return False
-        if recent >= floor(kind, reference):
+        reference = self._plan.pace.reference(now)
+        if recent >= floor(course.kind, reference):
             self._counted = now
-        if Kind.MIRROR not in kinds and now - self._counted >= PEERS:
+        if course.kind is not Kind.MIRROR and now - self._counted >= PEERS:
             return True
         return is_slow(course, reference, self._plan.stagger)
+
+    def _probe(self, now: float, recent: float) -> None:
+        """Find out what a mirror gives, where holders may be slower than that."""
+        pace, course = self._plan.pace, self._course(now, recent)
+        left = self._lacked - len(self._receiver.extents)
+        if course is None or pace.is_known(now) or not is_worth_probing(course, left):
+            return
+        mirror = self._next_mirror()
+        if mirror is None or not pace.probe(now):
+            return
+        if len(self._workers) >= MOST_SOURCES:
+            self._drop_slowest(now, any_of=True)
+        self._probing = mirror
+        self._begin(mirror)
 
     def _needs_another(self, now: float) -> bool:
         """Whether another source is to be asked for what must come from one alone."""
@@ -418,14 +448,16 @@ class Several:
 
     def _help(self, now: float) -> None:
         """Ask the next source beside those that are slow."""
-        attempt = self._next()
+        attempt = self._helper()
         if attempt is None:
             # Nobody can better those that are asked: they are left running.
             return
         if attempt.source.kind is Kind.MIRROR and not self._may_ask_mirror(now):
             return
         self._tell_slow(now)
-        if len(self._workers) >= MOST_SOURCES and not self._drop_slowest(now):
+        # Peers, however many and however just fast enough, do not keep a mirror out.
+        crowded = attempt.source.kind is Kind.MIRROR and not self._has_mirror()
+        if len(self._workers) >= MOST_SOURCES and not self._drop_slowest(now, any_of=crowded):
             return
         self._begin(attempt)
 
@@ -443,20 +475,42 @@ class Several:
                 self._slow.add(source.key)
                 self._receiver.slow(attempt)
 
-    def _drop_slowest(self, now: float) -> bool:
-        """End the slowest of those that are no help; return whether there was one."""
+    def _drop_slowest(self, now: float, *, any_of: bool) -> bool:
+        """End the slowest of those that are no help, or of all; return whether there was one."""
 
         def rate(one: tuple[Attempt, Deferred[None]]) -> float:
             part = self._parts.part(one[0].source.key) if self._parts else None
             return part.rate(now) if part else 0.0
 
-        candidates = [one for one in self._active() if one[0].source.key in self._slow]
+        candidates = [one for one in self._active() if any_of or one[0].source.key in self._slow]
         slowest = min(candidates, key=rate, default=None)
         if slowest is None:
             return False
         self._dropped.append(slowest[0])
         slowest[1].cancel()
         return True
+
+    def _has_mirror(self) -> bool:
+        return any(one.source.kind is Kind.MIRROR for one, _ in self._active())
+
+    def _helper(self) -> Attempt | None:
+        """Return who is to help: a mirror, once some peers together were too slow."""
+        peers = len(self._workers)
+        if self._parts is None or peers < MOST_PEERS_BEFORE or self._has_mirror():
+            return self._next()
+        return self._next_mirror() or self._next()
+
+    def _next_mirror(self) -> Attempt | None:
+        """Return the next best mirror, whichever peers come before it."""
+        passed = [*(one for one, _ in self._active()), *self._dropped]
+        for _ in range(MOST_PEERS + 1):
+            attempt = self._more(passed)
+            if attempt is None or attempt.source.key in self._workers:
+                return None
+            if attempt.source.kind is Kind.MIRROR:
+                return attempt
+            passed.append(attempt)
+        return None
 
     def _next(self) -> Attempt | None:
         attempt = self._more([*(one for one, _ in self._active()), *self._dropped])

@@ -228,9 +228,13 @@ class Transfer:
         self._superseded: Incoming | None = None
         self._arrived = Extents()
         self._from_mirrors = Extents()
-        #: What each source wrote, and, after wrong bytes, what each had written of those.
+        #: What each source wrote.
         self._written: dict[Source, Extents] = {}
-        self._suspects: dict[Source, Extents] = {}
+        #: After wrong bytes: what each peer had written, which lies in the file until it is
+        #: replaced; what was replaced by other bytes, and who had written any of that.
+        self._doubted: dict[Source, Extents] = {}
+        self._spoilt = Extents()
+        self._liars: set[Source] = set()
         #: The version that readers were told of, once it had to be begun anew.
         self._told: tuple[int | None, str | None] | None = None
         self._verifier = Verifier()
@@ -568,25 +572,44 @@ class Transfer:
             raise Broken(source.label, f"sent more than {most} bytes")
         self._check_time(source)
         self._check_beginning(source, position, data)
-        known = self._arrived.reach(position)
-        if known >= end:
+        # What is there stays: it may be a mirror's, and pacman may have it.
+        gaps = self._arrived.missing(position, end)
+        if not gaps:
             return
-        if known > position:
-            data = data[known - position :]
-            position = known
-        self._store(position, data)
-        self._arrived.add(position, end)
+        for gap in gaps:
+            self._fill(source, gap.start, data[gap.start - position : gap.end - position])
         now = self._clock.seconds()
-        self._uncounted += end - position
         if source.origin is Origin.MIRROR or self._uncounted >= COUNTING:
             self._heard, self._uncounted = now, 0
+        if source.origin is Origin.MIRROR and source is not self._mirror:
+            self._mirror, self._mirror_began = source, now
+        self._hash_ahead()
+        self._poke()
+
+    def _fill(self, source: Source, position: int, data: bytes) -> None:
+        """Put bytes where none are."""
+        end = position + len(data)
+        self._compare_doubted(position, data)
+        self._store(position, data)
+        self._arrived.add(position, end)
+        self._uncounted += len(data)
         self._written[source].add(position, end)
         if source.origin is Origin.MIRROR:
             self._from_mirrors.add(position, end)
-            if source is not self._mirror:
-                self._mirror, self._mirror_began = source, now
-        self._hash_ahead()
-        self._poke()
+
+    def _compare_doubted(self, position: int, data: bytes) -> None:
+        """Note who had written something else where these bytes are to be."""
+        if not self._doubted:
+            return
+        end = position + len(data)
+        old = os.pread(self.incoming.fileno(), len(data), position)
+        for source, extents in self._doubted.items():
+            for extent in extents.within(position, end):
+                first, last = extent.start - position, extent.end - position
+                same = _alike(old[first:last], data[first:last])
+                if first + same < last:
+                    self._spoilt.add(extent.start + same, extent.end)
+                    self._liars.add(source)
 
     def _check_time(self, source: Source) -> None:
         """Raise Stalled where a peer takes longer than all of a file that nobody listed may."""
@@ -691,18 +714,59 @@ class Transfer:
         await self._hash_all()
         if self._verifier.matches(content):
             return
-        written = self._written
-        several = len(written) > 1 and not self._suspects
-        if several:
-            # Which of them it was will show once the right bytes are here.
-            self._suspects = written
+        written = list(self._written)
+        self._tell_of_wrong_bytes(written)
+        if self._is_peers:
+            self._drop_peers()
         else:
-            self._tools.reporter.contradicted(self.subject.file_name, list(written))
-        self._restart(keep=several)
+            self._restart()
         names = ", ".join(source.label for source in written)
         failure = Contradicted(names, "the bytes are not those promised")
-        self._distrust(list(written), failure)
+        self._distrust(written, failure)
         raise failure
+
+    def _tell_of_wrong_bytes(self, written: Sequence[Source]) -> None:
+        """Report who sent them, as far as it can be told now."""
+        liars, self._liars = self._liars, set()
+        peers = [source for source in written if source.origin is Origin.PEER]
+        if not peers or len(written) == 1:
+            self._tools.reporter.contradicted(self.subject.file_name, written)
+        elif liars:
+            # What replaced their bytes may have been what was wrong.
+            everybody = list(dict.fromkeys([*peers, *liars]))
+            self._tools.reporter.contradicted(self.subject.file_name, everybody)
+        # Else who of them it was shows once the right bytes are here.
+
+    def _drop_peers(self) -> None:
+        """Have what peers sent brought anew; what a mirror sent stays, and may be with pacman."""
+        for source, extents in list(self._written.items()):
+            if source.origin is Origin.PEER:
+                doubted = self._doubted.setdefault(source, Extents())
+                for extent in extents:
+                    doubted.add(extent.start, extent.end)
+                del self._written[source]
+        for reader in self._readers:
+            if self._from_mirrors.reach(reader.start) < reader.position:
+                reader.doubtful_until = reader.position
+        self._arrived = Extents()
+        for extent in self._from_mirrors:
+            self._arrived.add(extent.start, extent.end)
+        self._verifier = Verifier()
+
+    def withholds(self, reader: Reader) -> bool:
+        """Whether a reader is to be given nothing before all was verified.
+
+        That is where it was given bytes that are doubted still, or were found to be wrong; and
+        another peer's are not even a last resort then.
+        """
+        if self.verified or not self._doubted:
+            return False
+        replaced = self._arrived.reach(reader.start) >= reader.doubtful_until
+        more = self._from_mirrors.reach(reader.position) > reader.position
+        return not (replaced and more) or self._was_spoilt(reader)
+
+    def _was_spoilt(self, reader: Reader) -> bool:
+        return bool(self._spoilt.within(reader.start, reader.doubtful_until))
 
     def _distrust(self, contributors: Sequence[Source], failure: SourceError) -> None:
         """Ask none of these again, but for the mirrors where peers may have spoilt it."""
@@ -777,6 +841,11 @@ class Transfer:
         elif self._file is not None:
             self._file.close()
             self._file = None
+        for reader in list(self._readers):
+            if self._was_spoilt(reader):
+                reader.abort()
+        self._doubted = {}
+        self._spoilt = Extents()
         self._arrived = Extents()
         self._from_mirrors = Extents()
         self._written = {}
@@ -787,6 +856,11 @@ class Transfer:
 
     async def _compare_released(self) -> None:
         """Let go of every reader whose bytes, sent before they proved wrong, were wrong."""
+        for source in self._liars:
+            self._tools.reporter.contradicted(self.subject.file_name, [source])
+        for reader in list(self._readers):
+            if self._was_spoilt(reader):
+                reader.abort()
         old = self._superseded
         if old is None or self._file is None:
             return
@@ -800,19 +874,8 @@ class Transfer:
             for reader in readers:
                 if reader.position > same:
                     reader.abort()
-        await self._find_culprits(old.fileno(), self._file.fileno())
         old.close()
         self._superseded = None
-
-    async def _find_culprits(self, old: int, new: int) -> None:
-        """Tell which of several sources had sent what differs from the right bytes."""
-        suspects, self._suspects = self._suspects, {}
-        for source, extents in suspects.items():
-            for extent in extents:
-                end = extent.end
-                if await self._in_thread(first_difference, old, new, extent.start, end) < end:
-                    self._tools.reporter.contradicted(self.subject.file_name, [source])
-                    break
 
     @property
     def holds_all(self) -> bool:
@@ -935,8 +998,7 @@ class Transfer:
         """Drop what peers brought, since a mirror has other bytes at ``position``."""
         written = self._written
         wrong = [one for one, extents in written.items() if extents.reach(position) > position]
-        self._suspects = self._suspects or written
-        self._restart(keep=True)
+        self._drop_peers()
         self._distrust(wrong, Contradicted("a mirror", "has other bytes there"))
         if self._crew is not None:
             self._anew = True
@@ -955,6 +1017,18 @@ class Transfer:
             last_resort=reader.last_resort,
             mirror_waited=self._clock.seconds() - self._mirror_began,
         )
+
+
+def _alike(one: bytes, other: bytes) -> int:
+    """Return how many bytes two of the same length begin with that are the same."""
+    least, most = 0, len(one)
+    while least < most:
+        middle = (least + most + 1) // 2
+        if one[least:middle] == other[least:middle]:
+            least = middle
+        else:
+            most = middle - 1
+    return least
 
 
 class _Prefix:
@@ -1050,6 +1124,8 @@ class Reader:
         self._since = self._clock.seconds() if since is None else since
         self._moved = self._since
         self.last_resort = False
+        #: Up to where it was given a peer's bytes before some were found to be wrong.
+        self.doubtful_until = 0
         self._closed = False
         self._timer: IDelayedCall | None = None
         self._poked: Callable[[], None] | None = None
@@ -1062,7 +1138,7 @@ class Reader:
         transfer = self.transfer
         if transfer.finished.known and not transfer.verified:
             return position
-        if transfer.holds_all:
+        if transfer.holds_all or transfer.withholds(self):
             return position
         progress = transfer.progress(self, position)
         if self.verifies:

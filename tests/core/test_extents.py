@@ -63,6 +63,15 @@ class ExtentsAgainstASet(SynchronousTestCase):
         for left, right in pairwise(gaps):
             self.assertLess(left.end, right.start)
 
+    @settings(max_examples=300, deadline=None)
+    @given(st.lists(spans, max_size=12), positions, positions)
+    def test_within_is_what_is_there_in_order(
+        self, added: list[tuple[int, int]], start: int, end: int
+    ) -> None:
+        extents, model = build(added)
+        listed = [at for one in extents.within(start, end) for at in range(one.start, one.end)]
+        self.assertEqual(listed, [at for at in range(start, end) if at in model])
+
     def test_an_extent_counts_its_bytes(self) -> None:
         self.assertEqual(len(Extent(3, 10)), 7)
 

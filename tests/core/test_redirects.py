@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.core.redirects import AGAIN, ALIVE, MISTRUSTED, MOST, MOST_UNPROVEN, Redirects
+from flocon.core.redirects import (
+    AGAIN,
+    ALIVE,
+    MISTRUSTED,
+    MOST,
+    MOST_UNPROVEN,
+    MOST_UNPROVEN_TOGETHER,
+    Redirects,
+)
 
 
 class RedirectsTests(SynchronousTestCase):
@@ -44,6 +52,19 @@ class RedirectsTests(SynchronousTestCase):
         self.redirects.sent("x", "n", 1.0)
         self.assertFalse(self.redirects.may_be_sent("n", 1.0))
         self.assertTrue(self.redirects.may_be_sent("m", 1.0))
+
+    def test_so_are_all_together_that_have_never_kept_their_word(self) -> None:
+        for number in range(MOST_UNPROVEN_TOGETHER):
+            self.assertTrue(self.redirects.may_be_sent(f"n{number}", 1.0))
+            self.redirects.sent(str(number), f"n{number}", 1.0)
+        self.assertFalse(self.redirects.may_be_sent("m", 1.0))
+        self.redirects.arrived("0")
+        self.assertTrue(self.redirects.may_be_sent("m", 1.0))
+        self.redirects.sent("x", "m", 1.0)
+        self.assertFalse(self.redirects.may_be_sent("another", 1.0))
+        # Who has kept its word is not held up by them.
+        self.assertTrue(self.redirects.may_be_sent("n0", 1.0))
+        self.assertTrue(self.redirects.may_be_sent("another", 1.0 + AGAIN))
 
     def test_each_that_arrives_makes_room_for_another(self) -> None:
         self.send(MOST_UNPROVEN)

@@ -111,6 +111,19 @@ def drips_from(per_mille: int, step: int, milliseconds: int) -> Misbehaviour:
 
 
 @sized
+def wrong_drips(step: int, milliseconds: int) -> Misbehaviour:
+    """Wrong bytes of the right length, so many each so often."""
+
+    async def answer(x: Exchange) -> None:
+        await x.send(x.head(len(x.body)))
+        for start in range(0, len(x.body), step):
+            await x.send(bytes(byte ^ 0x55 for byte in x.body[start : start + step]))
+            await asyncio.sleep(milliseconds / 1_000)
+
+    return answer
+
+
+@sized
 def silent(per_mille: int) -> Misbehaviour:
     """Nothing at all at 0, or right bytes up to a place and then nothing more."""
 

@@ -335,6 +335,59 @@ class SilentTests(HostileTestCase):
         self.assert_unharmed(attack, packages)
 
 
+class SpoilingTests(HostileTestCase):
+    """Whoever is helped out by a mirror cannot have the mirror's bytes fetched in vain."""
+
+    def test_wrong_bytes_beside_a_mirrors_cost_neither_its_bytes_nor_their_time(self) -> None:
+        packages = [self.large]
+
+        def slow_down() -> None:
+            self.mirror.host.limit("60mbit")
+
+        calm = self.in_peace(packages, then=slow_down)
+        node = self.prepare(packages, holder=False)
+        log = self.play(node, packages, f"peer@{self.third.address}=wrong-drips:8192:100")
+        slow_down()
+        before = carried(self.mirror.host)
+        run = self.download_in_time(packages)
+        self.assertIn(self.large.file_name, log.read_text())
+        self.assert_clean(run)
+        self.assert_cached(self.first, packages)
+        self.assert_in_time(run.seconds, calm)
+        self.assertLessEqual(carried(self.mirror.host) - before, 1.1 * self.large.size)
+
+
+class CrowdTests(HostileTestCase):
+    """Whoever has many addresses gets no more patience than one that has few."""
+
+    def test_eight_addresses_that_are_each_just_fast_enough(self) -> None:
+        self._crowd([self.large], 8, "drips-by:33000:100")
+
+    def test_a_hundred_addresses_that_are_silent(self) -> None:
+        self._crowd(self.many_packages, 100, "silent:0")
+
+    def test_a_hundred_addresses_that_take_a_second_for_each_file(self) -> None:
+        self._crowd(self.many_packages, 100, "drips-by:33000:100")
+
+    def test_sixty_addresses_that_are_silent_owners(self) -> None:
+        self._crowd(self.many_packages, 60, "owner:silent:0")
+
+    def _crowd(self, packages: Sequence[Package], count: int, fault: str) -> None:
+        calm = self.in_peace(packages)
+        node = self.prepare(packages, holder=False)
+        addresses = [f"10.77.0.{100 + number}" for number in range(count)]
+        for address in addresses:
+            self.third.ip("address", "add", f"{address}/24", "dev", "eth0")
+            self.addCleanup(self.third.ip, "address", "del", f"{address}/24", "dev", "eth0")
+        roles = [f"peer@{address}={fault}" for address in addresses]
+        self.play(node, packages, *roles, met="/inventory")
+        wait_until(lambda: len(node.peers()) == count, 20, f"{count} peers are known")
+        run = self.download_in_time(packages)
+        self.assert_clean(run)
+        self.assert_cached(self.first, packages)
+        self.assert_in_time(run.seconds, calm)
+
+
 class AskingTests(HostileTestCase):
     """Whoever asks for a file does not decide where it comes from."""
 

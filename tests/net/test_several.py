@@ -386,6 +386,23 @@ class Helping(SeveralTestCase):
         self.assertLess(self.go(20), 2.5)
         self.assertWhole()
 
+    def test_however_many_are_just_fast_enough_they_do_not_keep_a_mirror_out(self) -> None:
+        peers = {f"p{at}": Peer(300_000) for at in range(8)}
+        self.begin(48 * MB, {**peers, "m": mirror(20 * MB)})
+        self.assertLess(self.go(60), 48 / 20 + 4.0)
+        self.assertWhole()
+
+    def test_one_that_is_just_fast_enough_is_found_out_though_nothing_is_known_yet(self) -> None:
+        self.begin(48 * MB, {"a": Peer(300_000), "m": mirror(20 * MB)})
+        self.assertLess(self.go(60), 48 / 20 + 4.0)
+        self.assertWhole()
+
+    def test_a_mirror_that_is_no_better_leaves_once_its_speed_is_known(self) -> None:
+        self.begin(64 * MB, {"a": Peer(4 * MB), "m": mirror(MB)})
+        self.go(60)
+        self.assertWhole()
+        self.assertEqual(self.peers["m"].sent, MB)
+
     def test_the_last_one_is_left_running(self) -> None:
         self.begin(MB, {"m": mirror(100_000, silent=6.0)})
         self.assertLess(self.go(30), 6.0 + 10.6)

@@ -24,6 +24,7 @@ from flocon.core.release import (
     LONGEST_HOLD,
     MIRROR_HOLD,
     RESERVE,
+    TRICKLE_AFTER,
     TRICKLE_PERIOD,
     TRICKLE_STEP,
 )
@@ -437,6 +438,36 @@ class Contradictions(TransferTestCase):
         self.assertEqual(self.tools.blamed, [(NAME, ["b"])])
         self.successResultOf(transfer.finished.wait())
 
+    def test_a_mirrors_bytes_stay_where_a_peers_beside_them_were_wrong(self) -> None:
+        transfer = self.transfer(MIRROR_A, PEER_A, MIRROR_B)
+        client = Client(transfer)
+        response = self.asked(MIRROR_A).head(len(DATA))
+        response.send(DATA[:7_000])
+        self.clock.advance(MIRROR_HOLD)
+        self.assertEqual(client.data, DATA[: 7_000 - RESERVE])
+        response.break_off()
+        self.asked(PEER_A).whole(WRONG)
+        # Only the peer's are brought anew, and pacman is given the mirror's meanwhile.
+        self.assertEqual(self.asked(MIRROR_B).start, 7_000)
+        self.clock.advance(TRICKLE_AFTER)
+        self.assertEqual(client.data, DATA[: 7_000 - RESERVE + TRICKLE_STEP])
+        self.asked(MIRROR_B).whole(DATA)
+        self.assertEqual((client.data, client.aborted), (DATA, False))
+        self.assertEqual(self.tools.blamed, [(NAME, ["a"])])
+        self.assertOver(transfer, client)
+
+    def test_a_wrong_mirror_beside_an_honest_peer_is_not_the_peers_fault(self) -> None:
+        transfer = self.transfer(MIRROR_A, PEER_A, *(MIRROR_B,) * 3)
+        response = self.asked(MIRROR_A).head(len(DATA))
+        response.send(b"\xff" + DATA[1:7_000])
+        response.break_off()
+        self.asked(PEER_A).whole(DATA)
+        self.asked(MIRROR_B).whole(DATA)
+        self.assertEqual(self.asked(MIRROR_B).start, 0)
+        self.asked(MIRROR_B).whole(DATA)
+        self.successResultOf(transfer.finished.wait())
+        self.assertEqual([keys for _, keys in self.tools.blamed], [["m", "n"]])
+
     def test_wrong_bytes_from_everyone_end_in_an_error(self) -> None:
         transfer = self.transfer(PEER_A, MIRROR_A)
         client = Client(transfer)
@@ -587,6 +618,21 @@ class KeptPatient(TransferTestCase):
             self.clock.advance(LONGEST_HOLD)
             self.assertTrue(client.data)
             self.assertEqual(client.data, DATA[: len(client.data)])
+
+    def test_a_peer_that_comes_to_a_mirrors_bytes_does_not_overwrite_them(self) -> None:
+        subject = Subject(NAME, content(DATA))
+        transfer = Transfer(self.tools, subject, self.chooser(PEER_A), lambda: [MIRROR_A])
+        self.addCleanup(transfer.cancel)
+        transfer.start()
+        response = self.asked(PEER_A).head(len(DATA))
+        response.send(DATA[:100])
+        # For a reader that resumes there.
+        transfer.keep_patient(5_000)
+        answer = self.asked(MIRROR_A).answer(200, Content_Length=str(len(DATA)))
+        answer.send(DATA[: 5_000 + PREFIX])
+        response.send(bytes(9_000))
+        found = os.pread(transfer.incoming.fileno(), PREFIX, 5_000)
+        self.assertEqual(found, DATA[5_000 : 5_000 + PREFIX])
 
     def test_the_next_mirror_is_asked_beside_a_silent_one(self) -> None:
         _, client = self.slow(DATA[:-1], MIRROR_A, MIRROR_B)
