@@ -326,7 +326,7 @@ class Desk:
     def is_unsigned(self, entry: Entry) -> bool:
         """Whether the mirrors have just said that they have no signature of a package."""
         then = self._unsigned.get((entry.file_name, entry.sha256), float("-inf"))
-        return self.reactor.seconds() - then < UNSIGNED
+        return bool(self.reactor.seconds() - then < UNSIGNED)
 
     def package(self, asked: Asked, entry: Entry | None, start: int) -> Transfer:
         """Return the transfer that brings a package.
@@ -379,7 +379,9 @@ class Desk:
             if self._redirects.may_be_sent(source.key, now)
         )
         for source in islice(trusted, MOST_GREETED):
-            if self._redirects.is_alive(source.key, now) or await self._greet(source):
+            alive = self._redirects.is_alive(source.key, now) or await self._greet(source)
+            # Others may have been sent there while it was greeted.
+            if alive and self._redirects.may_be_sent(source.key, now):
                 self._redirects.sent(name, source.key, now)
                 return source
         return None
@@ -765,6 +767,10 @@ class Desk:
     async def stop(self) -> None:
         self.transfers.stop()
         self.relaying.stop()
+        await self.close_idle()
+
+    async def close_idle(self) -> None:
+        """Close the connections that are kept for later."""
         await self._peer_pool.closeCachedConnections()
         await self._mirror_pool.closeCachedConnections()
 

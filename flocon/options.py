@@ -23,9 +23,12 @@ from twisted.python import usage
 from flocon.core.names import is_repository
 from flocon.core.proxies import ENVIRONMENT, parse_proxy
 from flocon.errors import ConfigurationError
+from flocon.reading import read_plain
 
 LAN_PORT = 19432
 LOOPBACK_PORT = 19433
+#: Bytes of flocon.toml; nobody writes so many.
+LARGEST_FILE = 1 << 20
 DEFAULT_CONFIG = Path("/etc/flocon.toml")
 DEFAULT_PACMAN_CONF = Path("/etc/pacman.conf")
 SYSTEM_STORE = Path("/var/cache/flocon")
@@ -184,21 +187,37 @@ def load(command_line: Mapping[str, Any]) -> Settings:
     if command_line.get("interface"):
         presence["interfaces"] = tuple(command_line["interface"])
     store.setdefault("path", default_store())
-    values.setdefault("name", socket.gethostname())
+    values.setdefault("name", host_name())
     values["store"] = Store(**store)
     values["presence"] = Presence(**presence)
     values["peers"] = Peers(**values.get("peers", {}))
     return Settings(**values)
 
 
+def host_name() -> str:
+    """Return this machine's name as others can read it: a kernel takes any bytes for one."""
+    return "".join(one if one.isprintable() else "?" for one in socket.gethostname()) or "?"
+
+
 def default_store() -> Path:
-    """Return systemd's cache folder, the system's own where it can be written, or the user's."""
+    """Return systemd's cache folder, the system's own where it can be written, or the user's.
+
+    Raises ConfigurationError where there is none of them.
+    """
     if directory := os.environ.get("CACHE_DIRECTORY"):
         return Path(directory.split(":")[0])
     nearest = SYSTEM_STORE if SYSTEM_STORE.exists() else SYSTEM_STORE.parent
     if os.access(nearest, os.W_OK):
         return SYSTEM_STORE
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "flocon"
+    if directory := os.environ.get("XDG_CACHE_HOME"):
+        return Path(directory) / "flocon"
+    try:
+        return Path.home() / ".cache" / "flocon"
+    except RuntimeError:
+        problem = f"this user can write neither {nearest} nor a home, having none"
+        raise ConfigurationError(
+            "flocon: --store", problem, "name a folder that it can write"
+        ) from None
 
 
 def default_control(store: Path) -> Path:
@@ -210,12 +229,11 @@ def default_control(store: Path) -> Path:
 
 def _read_file(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            table = tomllib.load(file)
+        table = tomllib.loads(read_plain(path, LARGEST_FILE).decode())
     except OSError as error:
         problem = f"cannot be read ({error.strerror})"
         raise ConfigurationError(str(path), problem, "check the path and its permissions") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigurationError(str(path), f"is not TOML: {error}", "mend that place") from None
     return _table(table, _KEYS, str(path), "")
 
@@ -357,8 +375,8 @@ def _bare(text: str) -> str:
 
 
 def _proxy(value: Any, where: str, key: str) -> str:
-    if value in {"", ENVIRONMENT}:
-        return str(value)
+    if isinstance(value, str) and value in {"", ENVIRONMENT}:
+        return value
     text = _text(value, where, key)
     try:
         parse_proxy(text)

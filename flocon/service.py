@@ -12,7 +12,6 @@ import platform
 import random
 import secrets
 import signal
-import socket
 import time
 from collections import Counter
 from dataclasses import fields, replace
@@ -80,7 +79,15 @@ from flocon.net.page import Pages
 from flocon.net.prefetch import Prefetch
 from flocon.net.replicate import InventoryClient
 from flocon.net.site import Site
-from flocon.options import DEFAULT_LAN, LAN_PORT, LOOPBACK_PORT, Options, default_control, load
+from flocon.options import (
+    DEFAULT_LAN,
+    LAN_PORT,
+    LOOPBACK_PORT,
+    Options,
+    default_control,
+    host_name,
+    load,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -201,7 +208,6 @@ class Node(MultiService):
             reactor,
             self._presence,
             client,
-            self._standing,
             held_off=self._held_off,
             listed=self._is_listed,
         )
@@ -307,7 +313,7 @@ class Node(MultiService):
                 databases=self._database_times,
                 default_port=LAN_PORT,
             ),
-            lan_names(settings.name, (*settings.names, socket.gethostname())),
+            lan_names(settings.name, (*settings.names, host_name())),
         )
         self._admission = Admission(settings.peers.networks)
         return Site(
@@ -449,9 +455,19 @@ class Node(MultiService):
         self._multicast.wake()
 
     def _links_changed(self, links: list[Link]) -> None:
+        gone = _addresses(self._admission.links) - _addresses(links)
         self._admission.links = tuple(links)
+        if gone:
+            # What is kept open from there is silent: nobody's answers arrive any more.
+            defer.Deferred.fromCoroutine(self._close_idle()).addErrback(
+                lambda reason: self._log.failure("closing connections failed", reason)
+            )
         self._multicast.set_links(links)
         self._metered.link_changed()
+
+    async def _close_idle(self) -> None:
+        await self._inventory_pool.closeCachedConnections()
+        await self.desk.close_idle()
 
     def _metered_changed(self, metered: bool) -> None:
         """Fetch nothing for others, and nothing unasked, while the link costs by the byte."""
@@ -622,7 +638,9 @@ class Node(MultiService):
             self._apply(self._reread())
         except ConfigurationError as error:
             self._log.warn("the settings stay as they are: {error}", error=error)
-        self._supervision.reloaded()
+        finally:
+            # Whatever went wrong: systemd ends a unit that stays at reloading.
+            self._supervision.reloaded()
 
     def _apply(self, settings: Settings) -> None:
         """Take what can be changed while running, and name what cannot."""
@@ -699,6 +717,8 @@ class Node(MultiService):
         if not any(pardoned):
             raise NotHeld(peer)
         self._remember_quarantine()
+        for one in known:
+            self._standing.pardon(one.address)
         return self._said_of(known, "may be asked again", peer)
 
     def _said_of(self, peers: Sequence[Peer], what: str, otherwise: str = "") -> str:
@@ -884,6 +904,10 @@ def makeService(options: Options) -> Node:
     # As another user, only that user can say.
     node.rehearse(store=daemon and twistd["uid"] is None)
     return node
+
+
+def _addresses(links: Sequence[Link]) -> set[str]:
+    return {str(one.ip) for link in links for one in link.addresses}
 
 
 def _try_files(twistd: Mapping[str, Any]) -> None:

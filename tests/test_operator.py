@@ -96,6 +96,20 @@ class Judging(OperatorTestCase):
         self.hear("10.0.0.2", epoch="1" * 8, name="bob")
         self.assertEqual(self.states(), {"10.0.0.2": "quarantine"})
 
+    def test_whom_datagrams_bring_back_has_not_failed_the_less(self) -> None:
+        self.node._standing.failed("10.0.0.2", self.clock.seconds())
+        self.assertEqual(self.states(), {"10.0.0.2": "failing"})
+        self.hear("10.0.0.2", kind=Kind.BYE, sequence=2)
+        self.hear("10.0.0.2", kind=Kind.HELLO, sequence=3)
+        self.node._multicast.wake()
+        self.assertEqual(self.states(), {"10.0.0.2": "failing"})
+
+    def test_a_pardon_by_hand_forgets_failures_too(self) -> None:
+        self.node.ban("ada")
+        self.node._standing.failed("10.0.0.2", self.clock.seconds())
+        self.node.pardon("ada")
+        self.assertEqual(self.states(), {"10.0.0.2": "good"})
+
     def test_a_name_that_somebody_else_took_hits_nobody(self) -> None:
         self.hear("10.0.0.66", node=LIAR)
         for act in (self.node.ban, self.node.pardon):

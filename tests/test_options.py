@@ -184,6 +184,8 @@ class Refusing(OptionsTestCase):
             'mirrors = ["http://host/a b"]': "mirrors",
             'proxy = "socks5://host:1"': "proxy",
             "proxy = 3128": "proxy",
+            "proxy = []": "proxy",
+            "proxy = {a = 1}": "proxy",
             'mirrors = ["http://h\N{LATIN SMALL LETTER O WITH DIAERESIS}st/"]': "mirrors",
             'databases = "peers"': "databases",
             "databases = [1]": "databases",
@@ -226,13 +228,33 @@ class Refusing(OptionsTestCase):
         with self.assertRaises(ConfigurationError):
             load({"config": self.config})
 
+    def test_a_number_of_thousands_of_digits_is_refused(self) -> None:
+        self.assertRefused(f"[peers]\nrelays = {'9' * 5_000}", str(self.config))
+
+    def test_neither_a_fifo_nor_a_device_nor_a_huge_file_is_read(self) -> None:
+        fifo, huge = Path(self.mktemp()), Path(self.mktemp())
+        os.mkfifo(fifo)
+        with huge.open("wb") as file:
+            file.truncate(1 << 40)
+        for path in (fifo, Path("/dev/zero"), huge):
+            with self.assertRaises(ConfigurationError) as caught:
+                load({"config": path})
+            self.assertIn(str(path), str(caught.exception))
+
     def test_a_folder_is_no_file(self) -> None:
         self.config.mkdir()
         with self.assertRaises(ConfigurationError):
             load({"config": self.config})
 
     @settings(max_examples=100, deadline=None)
-    @given(st.sampled_from(keys()), st.text() | st.integers() | st.floats() | st.booleans())
+    @given(
+        st.sampled_from(keys()),
+        st.recursive(
+            st.text() | st.integers() | st.floats() | st.booleans() | st.dates() | st.times(),
+            lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+            max_leaves=5,
+        ),
+    )
     def test_no_value_ends_in_anything_but_settings_or_a_clear_error(
         self, key: str, value: object
     ) -> None:
@@ -243,7 +265,7 @@ class Refusing(OptionsTestCase):
         except ConfigurationError as error:
             self.assertIn(key, str(error))
         else:
-            self.assertTrue(checked)
+            self.assertIn(table or name, checked)
 
 
 class Sizes(OptionsTestCase):
@@ -274,12 +296,29 @@ class DefaultStore(SynchronousTestCase):
         ):
             self.assertEqual(default_store(), Path("/home/u/.cache/flocon"))
 
+    def test_a_user_without_a_home_is_told_what_to_do(self) -> None:
+        with (
+            mock.patch.dict(os.environ, clear=True),
+            mock.patch.object(os, "access", return_value=False),
+            mock.patch.object(Path, "home", side_effect=RuntimeError),
+            self.assertRaises(ConfigurationError) as caught,
+        ):
+            default_store()
+        self.assertIn("--store", str(caught.exception))
+
     def test_who_may_write_the_systems_folder_uses_it(self) -> None:
         with (
             mock.patch.dict(os.environ, clear=True),
             mock.patch.object(os, "access", return_value=True),
         ):
             self.assertEqual(default_store(), module.SYSTEM_STORE)
+
+
+class HostName(OptionsTestCase):
+    def test_one_that_is_no_text_is_made_one(self) -> None:
+        for bad, name in {"h\udcff\n<b>": "h??<b>", "": "?", "nas": "nas"}.items():
+            with mock.patch.object(socket, "gethostname", return_value=bad):
+                self.assertEqual(self.load("").name, name)
 
 
 class CommandLine(OptionsTestCase):

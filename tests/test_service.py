@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from unittest import SkipTest
 
@@ -338,6 +339,17 @@ def _free_port() -> int:
 
 
 class Reloading(NodeTestCase):
+    def test_a_value_that_cannot_be_is_said_and_the_node_goes_on(self) -> None:
+        running = self.started()
+        sentence = "the settings stay as they are"
+        for count, value in enumerate(("[]", "9" * 5_000), 1):
+            self.configure(proxy=value)
+            running.process.send_signal(signal.SIGHUP)
+            said = partial(lambda count: running.output.count(sentence) == count, count)
+            self.wait_until(said, running)
+        self.assertNotIn("Traceback", running.output)
+        self.assertEqual(self.check(), b"OK")
+
     def test_two_thousand_hangups_are_a_few(self) -> None:
         running = self.started()
         for _ in range(2_000):

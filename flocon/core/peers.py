@@ -230,12 +230,26 @@ class Peers:
         return promising
 
     def is_missed(self, node: str) -> bool:
-        """Whether the newest of a peer's datagrams did not come from its address."""
+        """Whether the newest of a peer's datagrams has not come from its address (yet)."""
+        known = self._known.get(node)
+        return known is not None and _misses(known, _best(known))
+
+    def elsewhere(self, node: str) -> list[str]:
+        """Return from where the newest of a peer's datagrams came, besides its address."""
         known = self._known.get(node)
         if known is None:
+            return []
+        best = _best(known)
+        carried = [one for one in known.addresses if one != best and not _misses(known, one)]
+        return sorted(carried, key=rank)
+
+    def has_moved(self, node: str) -> bool:
+        """Whether a peer that is missed at its address answers where it was heard instead."""
+        known = self._known.get(node)
+        if known is None or not _misses(known, _best(known)):
             return False
-        entry = known.addresses[_view(known).address]
-        return entry.last_heard < known.last_heard - OVERTAKEN / 2
+        others = (known.addresses[one] for one in self.elsewhere(node))
+        return any(one.proved and one.failed_at is None for one in others)
 
     # Hearing
 
@@ -309,12 +323,12 @@ class Peers:
             return Verdict.CROWDED
         overtaken = now < known.said_at + OVERTAKEN
         self._note(known, now, address, said)
-        if entry is None and known.proved:
-            self._doubted.append(said.node)
-            self._look_for_better(known)
+        self._look_where_heard(known, address, is_new=entry is None)
         if said.sequence == newest or (said.sequence < newest and overtaken):
+            self._doubt(known, address)
             return Verdict.COPY
         before, known.said, known.said_at = known.said, said, now
+        self._doubt(known, address)
         if said.port != before.port:
             # Nobody was at the other port; that tells nothing of this one.
             for one in known.addresses.values():
@@ -322,6 +336,19 @@ class Peers:
         if (said.databases, said.abilities) != (before.databases, before.abilities):
             known.able_since = now
         return Verdict.NEWS
+
+    def _look_where_heard(self, known: _Known, address: str, *, is_new: bool) -> None:
+        entry = known.addresses[address]
+        if is_new and known.proved:
+            self._look_for_better(known)
+        elif entry.failed_at is not None and entry.rank < rank(_best(known)):
+            # It may be back where it was.
+            self._promising.append((address, known.said.port))
+
+    def _doubt(self, known: _Known, address: str) -> None:
+        """Wonder whether a peer has moved to ``address``: nothing came from its own with this."""
+        if known.proved and (best := _best(known)) != address and _misses(known, best):
+            self._doubted.append(known.said.node)
 
     def _another_epoch(
         self, known: _Known, now: float, address: str, said: Announcement
@@ -397,9 +424,16 @@ class Peers:
 
     def _drop_silent(self, known: _Known, now: float) -> None:
         """Forget the addresses that a peer stopped using while it was heard on others."""
+        proved = known.proved
         for address, entry in list(known.addresses.items()):
             if entry.expires < now and len(known.addresses) > 1:
                 self._drop_address(known, address)
+        self._prove_again(known, proved)
+
+    def _prove_again(self, known: _Known, proved: bool) -> None:
+        """Have one looked at who answered only where it is not known any more."""
+        if proved and not known.proved:
+            self._promising.append((_best(known), known.said.port))
 
     def _drop_address(self, known: _Known, address: str) -> None:
         was_alone = known.by_ipv6_alone
@@ -600,8 +634,10 @@ class Peers:
         for known in self._known.values():
             near = [address for address in known.addresses if reaches(address)]
             if near and len(near) < len(known.addresses):
+                proved = known.proved
                 for address in set(known.addresses).difference(near):
                     self._drop_address(known, address)
+                self._prove_again(known, proved)
 
 
 def rank(address: str) -> int:
@@ -632,6 +668,16 @@ def _leaps(known: _Known, now: float, said: Announcement) -> bool:
     return said.sequence > known.said.sequence + LEAP + LEAP_RATE * max(0.0, now - known.said_at)
 
 
+def _best(known: _Known) -> str:
+    addresses = known.addresses
+    return min(addresses, key=lambda one: _goodness(addresses[one], known.last_heard))
+
+
+def _misses(known: _Known, address: str) -> bool:
+    """Whether the peer's newest datagram has not come from ``address``."""
+    return known.addresses[address].sequence != known.said.sequence
+
+
 def _view(known: _Known) -> Peer:
     if known.view is None:
         known.view = _made(known)
@@ -640,10 +686,7 @@ def _view(known: _Known) -> Peer:
 
 def _made(known: _Known) -> Peer:
     said = known.said
-    address = min(
-        known.addresses,
-        key=lambda one: _goodness(known.addresses[one], known.last_heard),
-    )
+    address = _best(known)
     return Peer(
         node=said.node,
         epoch=said.epoch,

@@ -319,13 +319,20 @@ class Presence:
             self._hello(now)
 
     def networks_changed(self, now: float, links: Sequence[Link]) -> None:
-        """Take the links that there are now; a new network is greeted with a hello."""
+        """Take the links that there are now.
+
+        A new network is greeted with a hello; where one is gone, or an address, a beat tells those
+        who have heard this node there by which way it is to be reached now.
+        """
         now = self._advance(now)
         before, self._links = _places(self._links), tuple(links)
         self._reached.clear()
         self._peers.networks_changed(self._reaches)
+        self._tell_of_others()
         if self._running and _places(self._links) - before:
             self._hello(now)
+        elif before - _places(self._links):
+            self._tell(now)
 
     def update(
         self,
@@ -622,8 +629,16 @@ class Presence:
         self._tell_of_others()
 
     def is_missed(self, node: str) -> bool:
-        """Whether the newest of a peer's datagrams did not come from its address."""
+        """Whether the newest of a peer's datagrams has not come from its address (yet)."""
         return self._peers.is_missed(node)
+
+    def elsewhere(self, node: str) -> list[str]:
+        """Return from where the newest of a peer's datagrams came, besides its address."""
+        return self._peers.elsewhere(node)
+
+    def has_moved(self, node: str) -> bool:
+        """Whether a peer that is missed at its address answers where it was heard instead."""
+        return self._peers.has_moved(node)
 
     def at(self, address: str, port: int) -> list[Peer]:
         """Return those that were heard from ``address`` and announce ``port``."""

@@ -1,8 +1,9 @@
 """How well each source did lately: failures that push it back for a while, speed, and load.
 
-A source is a peer's node id or a mirror's ``HOST:PORT``. What a peer did wrong on purpose is not
-kept here but in ``quarantine``; being slow or gone is no offence. Nor is asking for a pause, as a
-mirror does by ``Retry-After``: it rests, and is asked last and seldom meanwhile.
+A source is a peer's address or a mirror's ``HOST:PORT``, which it cannot choose. What a peer did
+wrong on purpose is not kept here but in ``quarantine``; being slow or gone is no offence. Nor is
+asking for a pause, as a mirror does by ``Retry-After``: it rests, and is asked last and seldom
+meanwhile.
 """
 
 from __future__ import annotations
@@ -100,7 +101,10 @@ class Standing:
         return now - self._records[source].asked >= RESTING_PACE
 
     def pardon(self, source: str) -> None:
-        """Forget the failures of ``source``: it was heard from, or asked for by hand."""
+        """Forget the failures of ``source``, since a person says so.
+
+        Nothing that is heard does: whoever failed could have itself heard as often as it likes.
+        """
         if source in self._records:
             record = self._records[source]
             record.failures = 0

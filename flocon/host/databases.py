@@ -27,6 +27,7 @@ from flocon.host.compression import (
     without_compression,
 )
 from flocon.host.vault import FileVault
+from flocon.reading import open_plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -161,7 +162,7 @@ def _tars_problem(beginning: bytes, *, whole: bool) -> str | None:
 
 def _read(path: Path) -> tuple[bytes, Stamp]:
     """Return all of one file, and its stamp: through one descriptor, so never of two files."""
-    with path.open("rb") as file:
+    with os.fdopen(open_plain(path), "rb") as file:
         for _ in range(_TRIES):
             file.seek(0)
             stamp = _stamp(os.fstat(file.fileno()))

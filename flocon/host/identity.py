@@ -44,4 +44,5 @@ def new_identity(folder: Path, name: str) -> str:
 
 
 def _identity(token: str, name: str) -> str:
-    return blake2b(f"{token}\n{name}".encode(), digest_size=8).hexdigest()
+    text = f"{token}\n{name}".encode("utf-8", "backslashreplace")
+    return blake2b(text, digest_size=8).hexdigest()

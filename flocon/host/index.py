@@ -7,6 +7,7 @@ Every method blocks and belongs in a thread; any thread, for one lock guards the
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import stat
 from collections.abc import Mapping
@@ -98,7 +99,7 @@ class Index:
                 database.execute(
                     "SELECT name, inode, size, mtime_ns, ctime_ns, sha256, confirmed FROM files"
                     " WHERE directory = ?",
-                    (str(directory),),
+                    (_told(directory),),
                 )
             )
         )
@@ -125,7 +126,7 @@ class Index:
             with database:
                 database.executemany(
                     "DELETE FROM files WHERE directory = ? AND name = ?",
-                    [(str(at), name) for (at, name), known in files.items() if known is None],
+                    [(_told(at), name) for (at, name), known in files.items() if known is None],
                 )
                 database.executemany(
                     "REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -264,7 +265,12 @@ def _open(path: Path | None) -> sqlite3.Connection:
     return database
 
 
+def _told(directory: Path) -> str:
+    """Return a folder's name as sqlite can keep it; its bytes need not be text."""
+    return os.fsencode(directory).decode("utf-8", "backslashreplace")
+
+
 def _row(directory: Path, name: str, known: Remembered) -> tuple[object, ...]:
     inode, size, mtime, ctime = known.stamp
     signed = inode - _WRAP if inode >= _HALF else inode
-    return (str(directory), name, signed, size, mtime, ctime, known.sha256, known.confirmed)
+    return (_told(directory), name, signed, size, mtime, ctime, known.sha256, known.confirmed)

@@ -35,6 +35,7 @@ from flocon.host.databases import Loaded, Stamp, digest_of, load, load_sent, sta
 from flocon.host.memory import give_back
 from flocon.host.process import run
 from flocon.host.watch import FolderWatch
+from flocon.reading import open_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -365,7 +366,8 @@ class _Scanner:
             return
         self.stamps.setdefault(path, stamp_of(path))
         try:
-            with path.open(encoding="utf-8", errors="surrogateescape") as file:
+            file = os.fdopen(open_plain(path), encoding="utf-8", errors="surrogateescape")
+            with file:
                 text = file.read(LONGEST_FILE)
         except OSError:
             return  # pacman-conf says so, in better words

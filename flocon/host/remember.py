@@ -37,6 +37,8 @@ def recall(path: Path, is_sound: Callable[[Any], bool] = lambda _: True) -> Any:
         value = json.loads(
             read_small(path, LARGEST), parse_float=_finite, parse_constant=_refuse_constant
         )
+        # Half a character is no text that a page or a log could show: that is a ValueError, too.
+        json.dumps(value, ensure_ascii=False).encode()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except PermissionError as error:

@@ -38,6 +38,7 @@ from flocon.core import pacman_conf
 from flocon.core.pacman_conf import Configuration, Method, OwnLine, Plan
 from flocon.errors import ConfigurationError, FloconError, ToolError, ToolMissing
 from flocon.options import DEFAULT_PACMAN_CONF
+from flocon.reading import read_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -46,6 +47,8 @@ BACKUP = ".flocon-backup"
 RECORD = ".flocon-setup"
 #: What becomes a file once it is whole.
 UNFINISHED = ".flocon-new"
+#: Bytes of one file of pacman's; a list of all mirrors has a hundredth of that.
+LARGEST_FILE = 4 << 20
 #: Seconds for pacman and pacman-conf to say what they are asked.
 PATIENCE = 10
 #: Seconds for a node on this machine to say that it is there.
@@ -259,7 +262,7 @@ def _read_into(state: _State, name: str, where: str, what: str = "") -> None:
     if name in state.now:
         return
     try:
-        text = b"" if Path(name).is_dir() else Path(name).read_bytes()
+        text = b"" if Path(name).is_dir() else read_plain(name, LARGEST_FILE)
     except OSError as error:
         problem = f"{what}cannot be read ({error.strerror})"
         remedy = "check the path and its permissions"
@@ -422,7 +425,7 @@ def _put_back(name: str, text: bytes | None) -> None:
 
 def _content(name: str) -> bytes | None:
     try:
-        return Path(name).read_bytes()
+        return read_plain(name, LARGEST_FILE)
     except OSError:
         return None
 
@@ -437,7 +440,7 @@ def _check_writable(name: str, text: bytes) -> None:
     if path.stat().st_nlink > 1:
         problem = "has another hard link, which would keep the old text"
         raise ConfigurationError(where, problem, "make it a file of its own")
-    if path.read_bytes() != text:
+    if _content(name) != text:
         raise ConfigurationError(where, "was changed just now", "run this again")
 
 

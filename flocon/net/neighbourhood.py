@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from flocon.core.messages import Announcement
     from flocon.core.peers import Peer
     from flocon.core.presence import Event, Presence
-    from flocon.core.standing import Standing
     from flocon.net.replicate import InventoryClient
 
 #: Changes of a replica applied between two turns of the reactor; each is looked up in the sync
@@ -57,6 +56,8 @@ READING = 1.5
 FAREWELL = 5.0
 #: Seconds in which a datagram comes on all ways, if it comes.
 ALL_WAYS = 0.3
+#: Seconds in which one that is still there answers, where it also answers elsewhere.
+SILENCE = 1.0
 #: Peers of whom that is being waited for.
 MOST_DOUBTED = 256
 #: Seconds between two looks at who may be read.
@@ -92,7 +93,6 @@ class Neighbourhood:
         reactor: Any,
         presence: Presence,
         client: InventoryClient,
-        standing: Standing,
         *,
         held_off: Callable[[Peer], bool],
         listed: Callable[[str, Content], bool],
@@ -101,7 +101,6 @@ class Neighbourhood:
         self._reactor = reactor
         self._presence = presence
         self._client = client
-        self._standing = standing
         self._held_off = held_off
         self.holders = Holders(listed=listed)
         #: Called after presence was told what was seen; ``service`` has it pump.
@@ -152,7 +151,6 @@ class Neighbourhood:
             case PeerCame(peer):
                 self._came(peer)
             case PeerRestarted(peer):
-                self._standing.pardon(peer.node)
                 self._forget(peer.node)
             case PeerLeft(peer, reason):
                 self._left(peer, reason)
@@ -169,7 +167,6 @@ class Neighbourhood:
                 self._want(address, announcement.port, announcement.generation)
 
     def _came(self, peer: Peer) -> None:
-        self._standing.pardon(peer.node)
         epoch, call = self._parting.pop(peer.node, ("", None))
         if call is not None:
             call.cancel()
@@ -229,8 +226,25 @@ class Neighbourhood:
     def _is_missed(self, node: str) -> None:
         del self._doubting[node]
         peer = self._presence.peer(node)
-        if peer is not None and self._presence.is_missed(node):
-            self._look_at(peer.address, peer.port)
+        if peer is None or not self._presence.is_missed(node):
+            return
+        # Both at once: who has moved is silent at the old address, and refuses nothing.
+        for address in (peer.address, *self._presence.elsewhere(node)):
+            self._look_at(address, peer.port)
+        call = self._reactor.callLater(SILENCE, self._is_silent, node, peer.address, peer.port)
+        self._doubting[node] = call
+
+    def _is_silent(self, node: str, address: str, port: int) -> None:
+        """Give an address up where a peer does not answer any more, if it does elsewhere."""
+        del self._doubting[node]
+        peer = self._presence.peer(node)
+        mending = self._mending.get((address, port))
+        asked = mending is not None and not mending.answered
+        there = peer is not None and peer.address == address
+        if asked and there and self._presence.has_moved(node):
+            self._presence.unanswered(self._reactor.seconds(), address, port)
+            self._end(address, port)
+            self.wake()
 
     def unreachable(self, node: str, address: str) -> None:
         """Nobody could be connected to where ``node`` was asked: it has other addresses, maybe."""
@@ -243,7 +257,6 @@ class Neighbourhood:
     def _try_elsewhere(self, node: str, address: str) -> None:
         peer = self._presence.peer(node)
         if peer is not None and peer.address != address:
-            self._standing.pardon(node)
             self._look_at(peer.address, peer.port)
 
     def _tell(self, line: str, **fields: str) -> None:
@@ -355,10 +368,10 @@ class Neighbourhood:
         self._namesakes.pop(place, None)
         # A connection that was kept is silent where the machine has moved.
         moved = any(self._presence.is_missed(one.node) for one in self._presence.at(*place))
-        if not isinstance(error, Unreachable) and not moved:
-            self._readings.ended(now, *place, Ending.BROKEN)
+        unreachable = isinstance(error, Unreachable)
+        self._readings.ended(now, *place, Ending.GONE if unreachable else Ending.BROKEN)
+        if not unreachable and not moved:
             return
-        self._readings.ended(now, *place, Ending.GONE)
         there = [one.node for one in self._presence.at(*place)]
         self._presence.unanswered(now, *place)
         self.wake()

@@ -188,9 +188,13 @@ class Several:
             assert part is not None  # noqa: S101 - it was just taken
             try:
                 await self._receiver.fetch(attempt, extent.start, end, _Sink(self, attempt))
+                self._rates[key] = part.average(self._clock.seconds())
+            except SourceError:
+                # Asked once more it may do better; at this rate it would be given nothing.
+                self._rates.pop(key, None)
+                raise
             finally:
                 self._measure(attempt, part.position - part.start, part.since)
-                self._rates[key] = part.average(self._clock.seconds())
                 parts.done(key)
             if self._receiver.extents.missing(part.start, part.end):
                 raise Broken(attempt.source.label, "did not send all of it")

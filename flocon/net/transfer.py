@@ -910,7 +910,19 @@ class Transfer:
         self._written.setdefault(source, Extents())
         self._write(source, position, data)
         self._from_mirrors.add(position, position + len(data))
+        self._forgive(source)
         self._poke()
+
+    def _forgive(self, mirror: Source) -> None:
+        """Let a mirror that works be asked anew for the rest, whatever it did before.
+
+        Else a peer that drips would have pacman for as long as the mirror keeps it patient.
+        """
+        self._tried = [
+            one
+            for one in self._tried
+            if one.source != mirror or not isinstance(one.failure, (Stalled, Broken))
+        ]
 
     def _differs(self, position: int, data: bytes) -> bool:
         """Return whether what arrived there already is something else."""

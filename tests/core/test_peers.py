@@ -331,11 +331,74 @@ class MovedTests(PeersTestCase):
     def test_the_old_address_is_doubted_once_the_new_one_is_heard(self) -> None:
         self.hear(10, LOCAL, said(2))
         self.hear(10, RADIO, said(2))
-        self.assertEqual(self.peers.take_doubted(), [NODE])
+        self.assertEqual(set(self.peers.take_doubted()), {NODE})
         self.assertTrue(self.peers.is_missed(NODE))
+        self.assertEqual(self.peers.elsewhere(NODE), [RADIO, LOCAL])
         self.peers.unanswered(11, CABLE, REST.port)
         self.assertEqual(self.peer().address, RADIO)
         self.assertFalse(self.peers.is_missed(NODE))
+
+    def test_also_right_after_it_was_heard_at_the_old_one(self) -> None:
+        for address in (CABLE, LOCAL):
+            self.hear(10, address, said(2))
+        self.hear(10.1, LOCAL, said(3))
+        self.assertEqual(self.peers.take_doubted(), [NODE])
+        self.assertTrue(self.peers.is_missed(NODE))
+        self.hear(10.2, RADIO, said(4))
+        self.assertEqual(self.peers.take_doubted(), [NODE])
+        self.hear(10.3, RADIO, said(5))
+        self.assertEqual(self.peers.take_doubted(), [NODE], "one look may be too early")
+
+    def test_it_has_moved_once_it_answers_where_it_was_heard(self) -> None:
+        self.hear(10, RADIO, said(2))
+        self.assertFalse(self.peers.has_moved(NODE))
+        self.peers.answered(10, RADIO, REST.port, EPOCH)
+        self.assertTrue(self.peers.has_moved(NODE))
+        self.assertEqual(self.peer().address, CABLE, "it may be at both")
+        self.peers.unanswered(11, CABLE, REST.port)
+        self.assertEqual(self.peer().address, RADIO)
+        self.assertFalse(self.peers.has_moved(NODE))
+
+    def test_it_has_not_where_it_is_heard_at_its_address_again(self) -> None:
+        self.hear(10, RADIO, said(2))
+        self.peers.answered(10, RADIO, REST.port, EPOCH)
+        self.hear(11, CABLE, said(3))
+        self.assertFalse(self.peers.has_moved(NODE))
+        self.assertEqual(self.peer().address, CABLE)
+
+    def test_nor_where_nobody_answers_in_its_name(self) -> None:
+        self.hear(10, RADIO, said(2))
+        self.peers.unanswered(10, RADIO, REST.port)
+        self.assertFalse(self.peers.has_moved(NODE))
+
+    def test_back_at_its_first_address_it_is_found_there_again(self) -> None:
+        self.hear(10, RADIO, said(2))
+        self.peers.answered(10, RADIO, REST.port, EPOCH)
+        self.peers.unanswered(11, CABLE, REST.port)
+        self.peers.take_doubted()
+        self.hear(20, CABLE, said(3))
+        self.assertEqual(self.peers.take_doubted(), [NODE])
+        self.assertEqual(self.peers.elsewhere(NODE), [CABLE])
+        self.peers.answered(20, CABLE, REST.port, EPOCH)
+        self.peers.unanswered(21, RADIO, REST.port)
+        self.assertEqual(self.peer().address, CABLE)
+
+    def test_where_it_could_not_be_connected_to_is_looked_at_when_it_is_heard_there(self) -> None:
+        self.peers.unanswered(11, CABLE, REST.port)
+        self.hear(12, LOCAL, said(2))
+        self.peers.take_promising()
+        self.hear(20, CABLE, said(3))
+        self.assertEqual(self.peers.take_promising(), [(CABLE, REST.port)])
+
+    def test_it_is_looked_at_where_it_never_answered_once_the_other_is_out_of_reach(self) -> None:
+        self.peers.networks_changed(lambda address: address == LOCAL)
+        self.assertEqual(self.peers.take_promising(), [(LOCAL, REST.port)])
+        self.assertEqual(self.peer().address, LOCAL)
+
+    def test_also_once_the_other_was_silent_for_long(self) -> None:
+        for now in range(30, 150, 30):
+            self.hear(now, LOCAL, said(now))
+        self.assertIn((LOCAL, REST.port), self.peers.take_promising())
 
     def test_a_better_address_than_the_one_that_answered_is_to_be_looked_at(self) -> None:
         self.hear(0, OTHER_LOCAL, said(1, node=8))

@@ -378,10 +378,10 @@ class HelloTests(SynchronousTestCase):
         presence.networks_changed(0.01, [LINK])
         self.assertEqual([decode(one).kind for one in presence.take_datagrams()], [Kind.HELLO])
 
-    def test_a_network_that_went_is_not(self) -> None:
+    def test_a_network_that_went_is_told_of_without_a_greeting(self) -> None:
         self.kinds(1.2)
-        self.presence.networks_changed(10, [])
-        self.presence.networks_changed(11, [])
+        self.presence.networks_changed(10, [replace(LINK, addresses=LINK.addresses[1:])])
+        self.assertEqual(self.kinds(10.2), ["beat"])
         self.assertEqual(self.kinds(12), [])
 
     def test_nothing_is_said_before_the_start_or_after_the_stop(self) -> None:

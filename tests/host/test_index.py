@@ -123,6 +123,14 @@ class IndexTests(SynchronousTestCase):
                 self.assertFalse(other.exists())
         self.assertTrue(self.path.is_file())
 
+    def test_a_folders_name_that_is_no_text_is_remembered(self) -> None:
+        odd = Path(os.fsdecode(b"/srv/p\xe4kke"))
+        index = self.index()
+        index.save({(odd, "a"): KNOWN})
+        self.assertEqual(index.files(odd), {"a": KNOWN})
+        index.save({(odd, "a"): None})
+        self.assertEqual(index.files(odd), {})
+
     def test_a_file_without_end_is_put_aside(self) -> None:
         with self.path.open("wb") as file:
             file.truncate(1 << 40)

@@ -361,6 +361,15 @@ class Configuration(OnDisk):
         scan = pacman._scan(self.conf)
         self.assertEqual(list(scan.stamps), [self.conf])
 
+    def test_neither_a_fifo_nor_a_device_is_waited_for(self) -> None:
+        fifo = self.top / "mirrorlist"
+        os.mkfifo(fifo)
+        self.write(f"[core]\nInclude = {fifo}\nInclude = /dev/zero\n")
+        self.assertIn(fifo, pacman._scan(self.conf).stamps)
+        self.conf.unlink()
+        os.mkfifo(self.conf)
+        self.assertIn(self.conf, pacman._scan(self.conf).stamps)
+
     async def test_an_error_comes_in_pacman_confs_own_words(self) -> None:
         with self.assertRaises(ToolError) as caught:
             await self.read("SigLevel = Bogus\n")
@@ -549,6 +558,11 @@ class Databases(OnDisk):
     def test_a_file_larger_than_pacman_takes_is_a_problem(self) -> None:
         self.patch(databases, "LARGEST_FILE", 100)
         self.assertEqual(self.problem(bytes(101)), "large")
+
+    def test_a_fifo_in_its_place_is_a_problem_and_not_waited_for(self) -> None:
+        self.sync.mkdir(parents=True, exist_ok=True)
+        os.mkfifo(self.sync / "core.db")
+        self.assertIn("is not a regular file", load("core", self.sync / "core.db").problem)
 
     def test_a_file_that_is_not_there_is_none(self) -> None:
         self.assertEqual(load("core", self.sync / "core.db"), databases.Loaded())

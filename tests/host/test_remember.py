@@ -100,6 +100,11 @@ class Recalling(SynchronousTestCase):
             self.path.write_bytes(data)
             self.assertIsNone(recall(self.path), data)
 
+    def test_half_a_character_is_no_text(self) -> None:
+        for data in (b'["\\ud800"]', b'{"\\udfff": 1}'):
+            self.path.write_bytes(data)
+            self.assertIsNone(recall(self.path), data)
+
     def test_what_cannot_be_used_is_put_aside_and_said_in_one_sentence(self) -> None:
         warnings = Warnings(self)
         self.path.write_bytes(b"[Infinity]")

@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon import cli
+from flocon import cli, reading
 from flocon.core.pacman_conf import Method
 from flocon.errors import ConfigurationError, ToolMissing
 from flocon.host import setup
@@ -329,6 +329,14 @@ class Setting(Case):
             self.assertIn("mirrorlist: cannot be written (no permission for", said)
             self.assertIn("run this as root", said)
 
+    def test_neither_a_fifo_nor_a_device_is_read(self) -> None:
+        path = self.write(stock(CORE))
+        mirrorlist = self.etc / "pacman.d/mirrorlist"
+        for put in (os.mkfifo, lambda one: one.symlink_to("/dev/zero")):
+            mirrorlist.unlink()
+            put(mirrorlist)
+            self.assertIn("is not a regular file", self.refusal(lambda: change(path)))
+
     def test_a_file_with_another_hard_link_is_refused(self) -> None:
         path = self.write(stock(CORE))
         os.link(self.etc / "pacman.d/mirrorlist", self.base / "other")
@@ -507,15 +515,15 @@ class Undoing(Case):
     def test_what_cannot_be_read_is_not_taken_for_gone(self) -> None:
         path = self.write(stock(CORE))
         change(path)
-        read = Path.read_bytes
+        read = reading.read_plain
 
-        def refuse(one: Path) -> bytes:
-            if one.name == "mirrorlist":
+        def refuse(one: str, most: int) -> bytes:
+            if one.endswith("mirrorlist"):
                 raise PermissionError(13, "Permission denied")
-            return read(one)
+            return read(one, most)
 
         before = contents(self.etc)
-        with mock.patch.object(Path, "read_bytes", refuse):
+        with mock.patch.object(setup, "read_plain", refuse):
             self.assertRaises(ConfigurationError, setup.undo, path, dry_run=False)
         self.assertEqual(before, contents(self.etc))
 

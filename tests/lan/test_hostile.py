@@ -6,7 +6,9 @@ same download in peace first. To run one of them, as root:
     python -m twisted.trial tests.lan.test_hostile.SlowTests.test_a_holder_that_drips
 
 The classes whose names end in 7 do the same with pacman 7, which FLOCON_PACMAN_7 has to name (see
-``.ci/pacman-7``).
+``.ci/pacman-7``). By default one or two of each kind are run with each pacman; all of them by
+
+    FLOCON_TESTS=all python -m twisted.trial tests.lan.test_hostile
 """
 
 from __future__ import annotations
@@ -28,9 +30,12 @@ from tests.lan.case import LanTestCase
 from tests.lan.faults import GROUP
 from tests.lan.hostile import forge, forging_socket, listening_socket
 from tests.lan.lan import LAN_PORT, Host, Node, PacmanRun, in_namespace, twistd, wait_until
+from tests.lan.on_request import suite_of
 from tests.lan.repository import MIB
 
 if TYPE_CHECKING:
+    import unittest
+
     from tests.lan.repository import Package
 
 #: How long an attack may hold pacman up: so many times the time in peace, and so many seconds.
@@ -51,6 +56,45 @@ done; exec "$0" "$@"' "$0" "$@"
 SETTLING = 4.0
 #: As many peers as a node knows at one address.
 CROWD = 16
+#: What is run on request: variants of what is run by default, by the same cause.
+ON_REQUEST = (
+    "WrongTests.test_a_holder_whose_last_part_comes_late",
+    "WrongTests.test_the_same_again_under_another_name",
+    "WrongTests.test_sixteen_of_them",
+    "WrongTests.test_right_bytes_up_to_the_middle",
+    "Wrong7.test_a_holder_that_is_just_fast_enough",
+    "Wrong7.test_the_same_again_under_another_name",
+    "Wrong7.test_an_owner_of_wrong_bytes_is_soon_not_asked_any_more",
+    "Wrong7.test_sixteen_of_them",
+    "Wrong7.test_a_holder_whose_last_part_comes_late",
+    "SlowTests.test_a_holder_that_drips",
+    "SlowTests.test_a_holder_that_drips_from_the_middle_on",
+    "SlowTests.test_sixteen_holders_that_drip",
+    "Slow7.test_a_holder_that_drips",
+    "Slow7.test_sixteen_holders_that_drip",
+    "Slow7.test_owners_that_drip",
+    "Slow7.test_sixteen_that_drip_beside_a_good_holder",
+    "SilentTests.test_sixteen_holders_that_are_silent_for_many_files",
+    "SilentTests.test_sixteen_owners_that_are_silent",
+    "SilentTests.test_sixteen_holders_that_are_silent_before_the_last_byte",
+    "Silent7.test_sixteen_holders_that_are_silent",
+    "Silent7.test_sixteen_owners_that_are_silent",
+    "Silent7.test_sixteen_holders_that_are_silent_before_the_last_byte",
+    "AskingTests.test_a_file_that_a_stranger_asked_for_while_the_mirror_refuses",
+    "AskingTests.test_a_file_that_a_stranger_asked_for_while_the_mirror_is_gone",
+    "Asking7.test_a_file_that_a_stranger_asked_for_while_the_mirror_refuses",
+    "Asking7.test_a_file_that_a_stranger_asked_for_while_the_mirror_is_slow",
+    # All of these at once is run by default.
+    "AnsweringTests.test_an_inventory_behind_endless_interim_answers",
+    "AnsweringTests.test_an_inventory_behind_endless_headers",
+    "AnsweringTests.test_an_endless_inventory_in_chunks_of_a_byte",
+    # test_disk sips beside it, test_presence speaks beside it, test_askers leaves beside it.
+    "SippingTests.test_a_store_with_a_roomy_disk_behind_it",
+    "SpeakingTests.test_a_third_machine_is_not_connected_to_time_and_again",
+    "SpeakingTests.test_a_peer_whose_id_another_speaks_with_is_there_all_the_same",
+    "SpeakingTests.test_so_it_is_where_a_beat_is_forged",
+    "LeavingTests.test_heads_for_files_that_nobody_waits_for",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,6 +365,8 @@ class AskingTests(HostileTestCase):
 class AnsweringTests(HostileTestCase):
     """What is answered to a node is bounded as what is asked of it is."""
 
+    _further = 0
+
     def test_an_inventory_behind_endless_interim_answers(self) -> None:
         self._answers("interim:100:0")
 
@@ -330,7 +376,10 @@ class AnsweringTests(HostileTestCase):
     def test_an_endless_inventory_in_chunks_of_a_byte(self) -> None:
         self._answers("chunks:1:0")
 
-    def _answers(self, fault: str) -> None:
+    def test_inventories_that_never_end_in_any_of_these_ways(self) -> None:
+        self._answers("interim:100:0", "headers:100:0", "chunks:1:0")
+
+    def _answers(self, *faults: str) -> None:
         packages = self.few_packages
         calm_node = self.prepare(packages, holder=False)
         calm = self.download(self.first, packages)
@@ -339,10 +388,14 @@ class AnsweringTests(HostileTestCase):
         self.mirror.start()
         node = self.prepare(packages, holder=False)
         lines = len(node.log_text.splitlines())
-        self.play(
-            node, packages, f"peer@{self.third.address}*4={fault}@inventory", met="/inventory"
-        )
+        # What one address does is no other's fault.
+        addresses = [self.third.address, *(self._further_address() for _ in faults[1:])]
+        each = zip(addresses, faults, strict=True)
+        roles = [f"peer@{address}*4={fault}@inventory" for address, fault in each]
+        log = self.play(node, packages, *roles, met="/inventory")
         time.sleep(ANSWERING)
+        for address in addresses:
+            self.assertTrue(any(f"@{address}" in line for line in _lines(log)[1:]), address)
         run = self.download_in_time(packages)
         self.assert_clean(run)
         self.assert_cached(self.first, packages)
@@ -350,6 +403,14 @@ class AnsweringTests(HostileTestCase):
         self.assertLessEqual(node.status()["reactor"]["longest_hold_ms"], 100)
         self.assertLess(len(node.log_text.splitlines()) - lines, 100)
         self.assertLessEqual((resident(node) - memory) / 1e6, 10)
+
+    def _further_address(self) -> str:
+        """Give the stranger one more address."""
+        self._further += 1
+        address = f"10.77.0.{40 + self._further}/24"
+        self.third.ip("addr", "add", address, "dev", "eth0")
+        self.addCleanup(self.third.ip, "addr", "del", address, "dev", "eth0")
+        return address.partition("/")[0]
 
 
 class SippingTests(HostileTestCase):
@@ -507,6 +568,11 @@ class Silent7(SilentTests):
 
 class Asking7(AskingTests):
     uses_pacman_7 = True
+
+
+def test_suite() -> unittest.TestSuite:
+    """Return what is run by default."""
+    return suite_of(__name__, ON_REQUEST)
 
 
 def ask_to_relay(

@@ -2,6 +2,10 @@
 
 pacman 7 as it is shipped downloads as another user, in a folder of that user's below CacheDir, and
 shuts itself in; what is asked for moves into CacheDir when all of it is there.
+
+What does not depend on pacman's kind is run with this one on request:
+
+    FLOCON_TESTS=all python -m twisted.trial tests.lan.test_pacman_7
 """
 
 from __future__ import annotations
@@ -12,11 +16,34 @@ from typing import TYPE_CHECKING
 from tests.lan import test_main_job
 from tests.lan.case import LanTestCase
 from tests.lan.lan import LAN_PORT, NOBODY, wait_until
+from tests.lan.on_request import suite_of
 
 if TYPE_CHECKING:
+    import unittest
     from pathlib import Path
 
     from tests.lan.repository import Package
+
+
+#: Run on request: pacman asks in them what it asks in the others, too.
+ON_REQUEST = (
+    "HeldByAPeer7.test_a_package_that_pacman_just_downloaded_is_there_for_the_next_host",
+    "HeldByAPeer7.test_the_answer_says_where_a_file_came_from",
+    "HeldByNobody7.test_what_a_peer_fetched_for_us_is_not_said_to_be_saved",
+    "HalfHeld7.test_a_holder_that_dies_in_the_middle_costs_pacman_nothing",
+    "HalfHeld7.test_a_package_that_just_left_the_holders_disk_is_still_delivered",
+    "HalfHeld7.test_held_files_come_from_the_peer_and_the_others_from_the_mirror",
+    "AsWithoutFlocon7.test_a_mirror_out_of_reach_holds_up_nothing_that_a_peer_holds",
+    "AsWithoutFlocon7.test_a_package_that_the_mirror_lost_fails_as_it_would",
+    "AsWithoutFlocon7.test_no_mirror_is_needed_for_what_a_peer_holds",
+    "AsWithoutFlocon7.test_with_neither_mirror_nor_peer_pacman_fails_as_it_would",
+    "Databases7.test_a_forced_look_transfers_every_database",
+)
+
+
+def test_suite() -> unittest.TestSuite:
+    """Return what is run by default."""
+    return suite_of(__name__, ON_REQUEST)
 
 
 class HeldByAPeer7(test_main_job.HeldByAPeerTests):

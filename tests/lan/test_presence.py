@@ -6,6 +6,7 @@ import contextlib
 import random
 import socket
 import struct
+import threading
 import time
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from flocon.core.messages import LARGEST_NUMBER, Announcement, Kind, decode, enc
 from tests.lan.case import LanTestCase
 from tests.lan.faults import GROUP
 from tests.lan.lan import LAN_PORT, Host, Node, in_namespace, wait_until
+from tests.lan.repository import Package
 
 #: Longer than any test runs: what happens within it, a beat did not do.
 NO_BEAT = 600.0
@@ -88,6 +90,124 @@ class NetworksTests(LanTestCase):
 
 
 class MovedTests(LanTestCase):
+    """A machine gets another address, as DHCP gives it, or has another one's id."""
+
+    #: Seconds within which a peer is asked where it is now.
+    FOUND = 3.0
+
+    def setUp(self) -> None:
+        super().setUp()
+        # Another machine has had these addresses, in another test.
+        self.first.ip("neigh", "flush", "all")
+        # Only the peer has them: what it does not give, nobody does.
+        self.packages = self.few_packages
+        self.sync(self.first, self.second)
+        self.hold(self.second, self.packages)
+        self.nodes = self.start_nodes(self.first, self.second, beat=NO_BEAT)
+        self.addCleanup(self.second.unplug)
+        self.mirror.stop()
+
+    def move(self, address: str, before: str = "10.77.0.2") -> None:
+        # The old one first: the kernel takes those of its network with it.
+        self.second.ip("addr", "del", f"{before}/24", "dev", "eth0")
+        self.second.ip("addr", "add", f"{address}/24", "dev", "eth0")
+
+    def wait_at(self, address: str) -> None:
+        def is_there() -> bool:
+            return bool(self.nodes[0].peers().get("second", {}).get("address") == address)
+
+        wait_until(is_there, self.FOUND, f"it is asked at {address}")
+
+    def assert_given(self, packages: list[Package], within: float) -> None:
+        run = self.download(self.first, packages)
+        self.assert_clean(run)
+        self.assertLess(run.seconds, within)
+
+    def test_who_has_another_address_is_asked_there_within_three_seconds(self) -> None:
+        self.move("10.77.0.22")
+        self.wait_at("10.77.0.22")
+        self.assert_given(self.packages, self.FOUND)
+
+    def test_what_it_alone_holds_comes_at_once(self) -> None:
+        for package in self.packages[:2]:
+            # So that a connection to its old address is kept.
+            usual = self.download(self.first, [package])
+            self.assert_clean(usual)
+        self.move("10.77.0.22")
+        self.assert_given(self.packages[2:], usual.seconds + self.FOUND)
+
+    def test_there_and_back_it_is_found_each_time(self) -> None:
+        self.move("10.77.0.22")
+        self.wait_at("10.77.0.22")
+        self.move("10.77.0.2", before="10.77.0.22")
+        self.assert_given(self.packages[:3], 2 * self.FOUND)
+        self.wait_at("10.77.0.2")
+        self.assert_given(self.packages[3:], self.FOUND)
+
+    def test_there_and_back_while_nobody_looks(self) -> None:
+        self.move("10.77.0.22")
+        time.sleep(0.5)
+        self.move("10.77.0.2", before="10.77.0.22")
+        self.wait_at("10.77.0.2")
+        self.assert_given(self.packages, self.FOUND)
+
+    def test_one_that_keeps_its_link_local_address_alone_is_asked_there(self) -> None:
+        self.second.ip("-4", "addr", "flush", "dev", "eth0")
+        self.wait_at(f"{_link_local(self.second)}%eth0")
+        self.assert_given(self.packages, self.FOUND)
+
+    def test_so_is_one_that_never_had_another(self) -> None:
+        for host in (self.first, self.second):
+            host.ip("-4", "addr", "flush", "dev", "eth0")
+        self.addCleanup(self.first.unplug)
+        old = _link_local(self.second)
+        self.wait_at(f"{old}%eth0")
+        self.second.ip("addr", "del", f"{old}/64", "dev", "eth0")
+        self.second.ip("addr", "add", "fe80::22/64", "dev", "eth0", "nodad")
+        self.wait_at("fe80::22%eth0")
+        self.assert_given(self.packages, self.FOUND)
+
+    def test_one_whose_link_comes_back_with_another_address(self) -> None:
+        self.second.link("down")
+        time.sleep(1)
+        self.move("10.77.0.22")
+        self.second.link("up")
+        self.wait_at("10.77.0.22")
+        self.assert_given(self.packages, self.FOUND)
+
+    def test_what_it_was_sending_when_it_moved_is_finished(self) -> None:
+        large = max(self.packages, key=lambda one: one.size)
+        self.second.limit("2mbit")
+        moving = threading.Timer(1.0, self.move, ["10.77.0.22"])
+        moving.start()
+        self.addCleanup(moving.join)
+        usual = large.size / 0.25e6
+        self.assert_given([large], usual + 2 * self.FOUND)
+        self.wait_at("10.77.0.22")
+
+    def test_it_gets_what_others_hold_as_soon(self) -> None:
+        self.hold(self.first, self.packages)
+        for package in self.packages:
+            (self.second.cache / package.file_name).unlink()
+            (self.second.cache / package.signature.name).unlink()
+        self.meet_again(len(self.packages))
+        first_one, *others = self.packages
+        usual = self.download(self.second, [first_one])
+        self.assert_clean(usual)
+        self.move("10.77.0.22")
+        time.sleep(1)
+        run = self.download(self.second, others)
+        self.assert_clean(run)
+        self.assertLess(run.seconds, usual.seconds + self.FOUND)
+
+    def meet_again(self, count: int) -> None:
+        def knows() -> bool:
+            return bool(self.nodes[1].peers().get("first", {}).get("files_known") == count)
+
+        wait_until(knows, 10, "what the first one holds is known")
+
+
+class TwinTests(LanTestCase):
     """A machine has another one's id."""
 
     def test_of_two_with_one_id_one_takes_another(self) -> None:

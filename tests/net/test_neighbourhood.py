@@ -24,7 +24,6 @@ from flocon.core.presence import (
     PeerRestarted,
 )
 from flocon.core.readings import FIRST_WAIT
-from flocon.core.standing import Standing
 from flocon.errors import Unreachable
 from flocon.net import neighbourhood as module
 from flocon.net.neighbourhood import (
@@ -34,6 +33,7 @@ from flocon.net.neighbourhood import (
     HEARING,
     READING,
     RELAY,
+    SILENCE,
     Neighbourhood,
 )
 
@@ -75,7 +75,8 @@ class FakePresence:
         self.answers: list[tuple[str, int, str]] = []
         self.silent: list[tuple[str, int]] = []
         #: Where a peer is found, once its address turned out to be none.
-        self.elsewhere: dict[str, str] = {}
+        self.next: dict[str, str] = {}
+        self.moved: set[str] = set()
 
     def peer(self, node: str) -> Peer | None:
         return self.here.get(node)
@@ -93,11 +94,17 @@ class FakePresence:
     def unanswered(self, now: float, address: str, port: int) -> None:
         self.silent.append((address, port))
         for node, one in self.here.items():
-            if one.address == address and node in self.elsewhere:
-                self.here[node] = replace(one, address=self.elsewhere[node])
+            if one.address == address and node in self.next:
+                self.here[node] = replace(one, address=self.next[node])
 
     def is_missed(self, node: str) -> bool:
         return node in self.missed
+
+    def elsewhere(self, node: str) -> list[str]:
+        return [self.next[node]] if node in self.next else []
+
+    def has_moved(self, node: str) -> bool:
+        return node in self.moved
 
 
 class FakeClient:
@@ -128,7 +135,6 @@ class NeighbourhoodTestCase(SynchronousTestCase):
         self.clock = Clock()
         self.presence = FakePresence()
         self.client = FakeClient()
-        self.standing = Standing()
         self.held_off: set[str] = set()
         presence: Any = self.presence
         client: Any = self.client
@@ -136,7 +142,6 @@ class NeighbourhoodTestCase(SynchronousTestCase):
             self.clock,
             presence,
             client,
-            self.standing,
             held_off=lambda one: one.node in self.held_off,
             listed=lambda *_: False,
         )
@@ -441,14 +446,12 @@ class Leaving(NeighbourhoodTestCase):
         self.assertEqual(self.client.cancelled, 1)
         self.assertEqual(self.flushLoggedErrors(), [])
 
-    def test_who_restarts_is_read_anew_and_its_failures_are_forgotten(self) -> None:
+    def test_who_restarts_is_read_anew(self) -> None:
         a = peer("a")
         self.known(a, 5, change(1))
-        self.standing.failed("a", 0.0)
         again = replace(a, epoch="1" * 8)
         self.tell(PeerRestarted(again))
         self.assertHolding(change(1))
-        self.assertFalse(self.standing.demoted("a", 0.0))
         self.hear(again, 1, 1)
         self.client.answer(1, change(2), whole=True, epoch=again.epoch)
         self.settle()
@@ -593,11 +596,49 @@ class Looking(NeighbourhoodTestCase):
         self.clock.advance(ALL_WAYS)
         self.clock.advance(0)
         self.assertEqual(self.client.asked[-1], (a.address, 5))
-        self.presence.elsewhere["a"] = "10.0.9.9"
+        self.presence.next["a"] = "10.0.9.9"
         self.client.answers[-1].errback(Unreachable("a", "no route"))
         self.clock.advance(0)
         self.assertEqual(self.presence.silent, [(a.address, a.port)])
         self.assertEqual(self.client.asked[-1], ("10.0.9.9", 5))
+
+    def doubt(self) -> Peer:
+        """Have a peer missed at its address, and asked there and where it was heard instead."""
+        a = peer("a")
+        self.known(a, 5, change(1))
+        self.tell(Doubted(a))
+        self.presence.missed.add("a")
+        self.presence.next["a"] = "10.0.9.9"
+        self.clock.advance(ALL_WAYS)
+        self.clock.advance(0)
+        asked = [address for address, _ in self.client.asked[1:]]
+        self.assertCountEqual(asked, [a.address, "10.0.9.9"])
+        return a
+
+    def test_one_that_is_silent_there_is_found_where_it_answers(self) -> None:
+        a = self.doubt()
+        self.presence.moved.add("a")
+        self.clock.advance(SILENCE)
+        self.assertEqual(self.presence.silent, [(a.address, a.port)])
+        self.assertEqual(self.client.cancelled, 1)
+        found = self.neighbourhood.holding(change(1).file_name, change(1).content)
+        self.assertEqual([one.address for one in found], ["10.0.9.9"])
+
+    def test_one_that_answers_there_stays_there_whoever_claims_its_name(self) -> None:
+        self.doubt()
+        self.presence.moved.add("a")
+        place = [address for address, _ in self.client.asked].index("10.0.0.97", 1)
+        reader = InventoryReader()
+        for line in format_inventory(EPOCH, 5, (), whole=False):
+            reader.feed(line)
+        self.client.answers[place].callback(reader)
+        self.clock.advance(SILENCE)
+        self.assertEqual(self.presence.silent, [])
+
+    def test_so_does_one_that_answers_nowhere_yet(self) -> None:
+        self.doubt()
+        self.clock.advance(SILENCE)
+        self.assertEqual(self.presence.silent, [])
 
     def test_one_that_is_heard_there_as_well_is_not(self) -> None:
         a = peer("a")
@@ -610,19 +651,20 @@ class Looking(NeighbourhoodTestCase):
     def test_one_that_could_not_be_connected_to_is_asked_at_its_next_address(self) -> None:
         a = peer("a")
         self.known(a, 5, change(1))
-        self.standing.failed("a", 0.0)
-        self.presence.elsewhere["a"] = "10.0.9.9"
+        self.presence.next["a"] = "10.0.9.9"
         self.neighbourhood.unreachable("a", a.address)
         found = self.neighbourhood.holding(change(1).file_name, change(1).content)
         self.assertEqual([one.address for one in found], ["10.0.9.9"])
-        self.assertFalse(self.standing.demoted("a", 0.0))
+        self.clock.advance(0)
+        self.assertEqual(self.client.asked[-1], ("10.0.9.9", 5))
 
     def test_one_that_has_no_other_stays_where_it_is(self) -> None:
         a = peer("a")
         self.known(a, 5, change(1))
-        self.standing.failed("a", 0.0)
         self.neighbourhood.unreachable("a", a.address)
-        self.assertTrue(self.standing.demoted("a", 0.0))
+        self.clock.advance(0)
+        self.assertEqual(len(self.client.asked), 1)
+        self.assertHolding(change(1), "a")
 
     def test_another_machine_with_this_nodes_id_is_believed_once_it_answers_so(self) -> None:
         told: list[str] = []

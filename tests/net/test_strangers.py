@@ -23,7 +23,6 @@ from flocon.core.inventory import Change, Content, Inventory, InventoryReader, f
 from flocon.core.links import Link
 from flocon.core.messages import LARGEST_NUMBER, Announcement, Kind, encode
 from flocon.core.presence import Identity, Presence
-from flocon.core.standing import Standing
 from flocon.errors import Stalled, Unreachable
 from flocon.net.neighbourhood import Neighbourhood
 
@@ -92,7 +91,6 @@ class World:
             self.clock,
             self.presence,
             client,
-            Standing(),
             held_off=lambda _: False,
             listed=lambda *_: False,
         )

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from twisted.internet import error
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.client import ResponseFailed
 
 from flocon.core.inventory import Content
 from flocon.core.release import (
@@ -594,6 +595,32 @@ class KeptPatient(TransferTestCase):
         self.clock.advance(LONGEST_HOLD)
         self.assertTrue(client.data)
         self.assertEqual(client.data, DATA[: len(client.data)])
+
+    def test_a_mirror_that_had_failed_and_answers_now_brings_the_rest(self) -> None:
+        def choose(tried: Sequence[Attempt]) -> Attempt | None:
+            asked = [attempt.source for attempt in tried]
+            left = [one for one in (MIRROR_A, PEER_A) if one not in asked]
+            return Attempt(left[0], LIMITS) if left else None
+
+        subject = Subject(NAME, content(DATA))
+        transfer = Transfer(self.tools, subject, choose, lambda: [MIRROR_A])
+        self.addCleanup(transfer.cancel)
+        transfer.start()
+        client = Client(transfer)
+        self.asked(MIRROR_A).fail(ResponseFailed([]))
+        self.asked(PEER_A).head(len(DATA)).send(DATA[:1])
+        self.clock.advance(KEEP_PATIENT_AFTER)
+        self.asked(MIRROR_A).answer(200, Content_Length=str(len(DATA))).send(DATA[:PREFIX])
+        # Its own rate so far was none: it is taken to be as fast as mirrors are.
+        for _ in range(8):
+            self.clock.advance(0.25)
+        response = self.asked(MIRROR_A).answer(
+            206, Content_Range=f"bytes 1-{len(DATA) - 1}/{len(DATA)}"
+        )
+        response.send(DATA[1:])
+        response.end()
+        self.assertEqual(client.data, DATA)
+        self.assertOver(transfer, client)
 
     def test_where_no_mirror_answers_a_peers_bytes_are_the_last_resort(self) -> None:
         _, client = self.slow(DATA[:-1], MIRROR_A)
