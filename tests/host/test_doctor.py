@@ -15,6 +15,7 @@ from flocon.core.pacman_conf import Configuration
 from flocon.errors import ConfigurationError
 from flocon.host import doctor, setup
 from flocon.host.doctor import Facts, Finding, Verdict
+from flocon.reading import read_plain
 
 NODE = "http://localhost:19433/$repo/os/$arch"
 MIRROR = "https://mirror.example/$repo/os/$arch"
@@ -398,7 +399,7 @@ class ConfigurationTests(SynchronousTestCase):
         self.assertEqual(told, {"path": str(self.path), "problem": ""})
 
     def test_the_file_that_cannot_be_read_is_named(self) -> None:
-        read = setup.read_plain
+        read = read_plain
 
         def refuse(path: str, most: int) -> bytes:
             if path == str(self.list):
