@@ -136,7 +136,7 @@ class Options(usage.Options):
         self.given["pacman_conf"] = Path(value).absolute()
 
     def opt_store(self, value: str) -> None:
-        """DIR  where packages are kept for the LAN [/var/cache/flocon]"""  # noqa: D400, D415
+        """DIR  where packages are kept [/var/cache/flocon, or ~/.cache/flocon where closed]"""  # noqa: D400, D415
         # twistd changes its folder when it becomes a daemon.
         self.given["store"] = Path(value).absolute()
 

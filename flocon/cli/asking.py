@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 import treq
 from treq.client import HTTPClient
 from twisted.internet import defer
+from twisted.internet import error as failing
 from twisted.internet.endpoints import UNIXClientEndpoint
-from twisted.internet.error import ConnectError, ConnectingCancelledError
-from twisted.web.client import Agent
+from twisted.internet.error import (
+    ConnectError,
+    ConnectingCancelledError,
+)
+from twisted.web.client import Agent, ResponseNeverReceived
 from twisted.web.iweb import IAgentEndpointFactory
 from zope.interface import implementer
 
@@ -82,7 +87,7 @@ class Node:
         """Return what to say where no node answered."""
         return _unless_ended(
             error,
-            f"no node answers on port {self.port} ({type(error).__name__}); start one with"
+            f"no node answers on port {self.port} ({_reason(error)}); start one with"
             " 'systemctl start flocon' or 'twistd flocon', or name its port with --port",
         )
 
@@ -101,7 +106,7 @@ class Node:
         except ConnectError as error:
             raise _closed(path, error) from None
         except Exception as error:  # noqa: BLE001 - as above
-            raise _unless_ended(error, f"{path}: no answer ({type(error).__name__})") from None
+            raise _unless_ended(error, f"{path}: no answer ({_reason(error)})") from None
         if response.code != OK:
             raise NodeError(text or f"the node refuses ({response.code})")
         return text
@@ -125,6 +130,17 @@ def _unless_ended(error: Exception, sentence: str) -> Exception:
     ends = (defer.CancelledError, ConnectingCancelledError)
     ended = any(isinstance(one, ends) for one in (error, *reasons))
     return defer.CancelledError() if ended else NodeError(sentence)
+
+
+def _reason(error: Exception) -> str:
+    """Return in words why nobody answered."""
+    if isinstance(error, failing.ConnectionRefusedError):
+        return "nobody listens there"
+    if isinstance(error, (failing.TimeoutError, ResponseNeverReceived)):
+        return "whoever listens there is silent"
+    if isinstance(error, ConnectError) and error.osError:
+        return os.strerror(error.osError)
+    return "the connection ended early"
 
 
 def _closed(path: str, error: ConnectError) -> NodeError:

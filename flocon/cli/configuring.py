@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 #: In bytes: what a person reads stands beside it.
-_SIZES = frozenset({"max_size", "bandwidth"})
+_SIZES = frozenset({"max_size", "bandwidth", "relayed_per_day"})
 
 
 def show(options: argparse.Namespace) -> None:
@@ -55,7 +55,7 @@ def _problems(settings: Settings) -> Iterator[str]:
 
 
 def _print(settings: Settings) -> None:
-    whence = settings.config or f"no {DEFAULT_CONFIG}, so all is as it comes"
+    whence = settings.config or f"no {DEFAULT_CONFIG}, so every setting has its default"
     put(f"# {whence}\n")
     defaults = dict(_defaults(Settings))
     for name, value in _values(settings):

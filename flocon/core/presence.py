@@ -211,6 +211,9 @@ class Presence:
         self._length = _USUAL_LENGTH
         # What was not told yet: the changes after the generation of ``_own``, and the files then.
         self._pending: deque[Change] = deque()
+        #: Whether the next datagram tells of a generation without the changes that led to it:
+        #: those that come until then would mend nobody's gap.
+        self._in_gap = False
         self._files = 0
 
         # The clock: what is added to ``now`` because it once went back, and the latest time.
@@ -379,7 +382,8 @@ class Presence:
         """Tell the others of ``changes``, oldest first, that led to ``generation``."""
         now = self._advance(now)
         told = self._own.generation + len(self._pending)
-        self._pending.extend(changes)
+        if not self._in_gap:
+            self._pending.extend(changes)
         self._files = files
         following = generation == self._own.generation + len(self._pending)
         if not self._running or not following or len(self._pending) > MOST_PENDING:
@@ -389,6 +393,7 @@ class Presence:
 
     def _skip_pending(self, generation: int) -> None:
         self._pending.clear()
+        self._in_gap = True
         self._own = replace(self._own, generation=generation, files=self._files)
 
     def _tell(self, now: float) -> None:
@@ -483,6 +488,7 @@ class Presence:
                 self._last_answer = now
             self._answer_at = None
             said = self._with_changes(now, said)
+        self._in_gap = False
         datagram = encode(said)
         if not said.changes:
             self._length = len(datagram)
@@ -496,11 +502,11 @@ class Presence:
         self._changes_at = None
         if not self._pending:
             return said
-        # Digits that the generation may grow by are allowed for.
+        # Digits that the generation and the number of files may grow by are allowed for: there can
+        # be more in between than before and afterwards.
         last = self._own.generation + len(self._pending)
-        room = room_for(
-            replace(said, generation=last, files=max(self._files, said.files)), self._pending
-        )
+        most = max(self._files, said.files + len(self._pending))
+        room = room_for(replace(said, generation=last, files=most), self._pending)
         if not room:
             self._skip_pending(last)
             return replace(said, generation=last, files=self._files)

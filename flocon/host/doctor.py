@@ -313,7 +313,7 @@ def check_mirrors(facts: Facts) -> Iterator[Finding]:
             "mirrors",
             Verdict.WARNING,
             "the node knows no http or https mirror, so it has only what the LAN holds",
-            "take one into /etc/pacman.d/mirrorlist, or into mirrors in /etc/flocon.toml",
+            "write one into /etc/pacman.d/mirrorlist, or into mirrors in /etc/flocon.toml",
         )
     elif len(away) == len(mirrors):
         yield Finding(

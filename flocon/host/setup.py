@@ -663,7 +663,8 @@ def _named_configuration(arguments: Sequence[str]) -> tuple[Path, list[str]]:
 def _borrowed_text(path: Path, arguments: Sequence[str], port: int) -> bytes | None:
     """Return a configuration led to the node, None where the system's does that already."""
     if not node_answers(port):
-        problem, remedy = f"no node answers on port {port}", "start one with 'twistd flocon'"
+        problem = f"no node answers on port {port}"
+        remedy = "start one with 'systemctl start flocon' or 'twistd flocon'"
         raise ConfigurationError("pacman", problem, remedy)
     if any(one.partition("=")[0] == "--sysroot" for one in arguments):
         problem = "its configuration lies in another root"

@@ -45,6 +45,7 @@ class Settings(SynchronousTestCase):
         self.assertIn("\nrelay = false\n", shown)
         self.assertIn("\nprefetch = false  # default\n", shown)
         self.assertIn("max_size = 10737418240  # 10.0 GiB, default\n", shown)
+        self.assertIn("relayed_per_day = 17179869184  # 16.0 GiB, default\n", shown)
         self.assertTrue(shown.startswith(f"# {self.file}\n"))
 
     def test_json_has_the_same(self) -> None:

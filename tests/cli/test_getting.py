@@ -141,4 +141,6 @@ class GettingTests(NodeTestCase):
     async def test_without_a_node_one_sentence_says_so(self) -> None:
         with self.assertRaises(NodeError) as caught:
             await self.run_command(getting.get, name=NAME, port=1)
-        self.assertIn("no node answers on port 1 ", str(caught.exception))
+        self.assertIn(
+            "no node answers on port 1 (nobody listens there); start one", str(caught.exception)
+        )

@@ -527,6 +527,33 @@ class ChangesTests(SynchronousTestCase):
             [one.file_name for one in heard.changes], [change(n).file_name for n in range(1, 6)]
         )
 
+    def test_none_is_left_out_where_there_are_more_files_in_between(self) -> None:
+        # Nine files, then ten and more, then nine: at some length a digit too many does not fit.
+        changes = [change(number, held=number <= 16) for number in range(1, 24)]
+        for length in range(1, 120):
+            presence = make()
+            presence.start(0)
+            long = replace(changes[0], file_name=f"{'a' * length}-1-1-any.pkg.tar.zst")
+            presence.inventory_changed(0, len(changes), 9, [long, *changes[1:]])
+            told = 0
+            while (due := presence.deadline()) is not None and due < 3:
+                presence.tick(due)
+                for heard in map(decode, presence.take_datagrams()):
+                    told += len(heard.changes)
+                    self.assertEqual(heard.generation, told, length)
+            self.assertEqual(told, len(changes))
+
+    def test_what_follows_a_gap_before_it_is_told_is_a_part_of_it(self) -> None:
+        changes = [change(number) for number in range(1, 311)]
+        self.presence.inventory_changed(5, 300, 300, changes[:300])
+        self.presence.inventory_changed(5.01, 310, 310, changes[300:])
+        (_, heard), *more = self.run_until(10)
+        self.assertEqual((heard.generation, heard.files, heard.changes), (310, 310, ()))
+        self.assertEqual(more, [])
+        self.presence.inventory_changed(10, 311, 311, [change(311)])
+        ((_, heard),) = self.run_until(12)
+        self.assertEqual((heard.generation, len(heard.changes)), (311, 1))
+
     def test_more_than_fit_go_in_several_in_order(self) -> None:
         changes = [change(number, held=number % 3 != 0) for number in range(1, 41)]
         files = 100 + sum(1 if one.held else -1 for one in changes)

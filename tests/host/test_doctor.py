@@ -13,8 +13,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.core.pacman_conf import Configuration
 from flocon.errors import ConfigurationError
-from flocon.host import doctor
+from flocon.host import doctor, setup
 from flocon.host.doctor import Facts, Finding, Verdict
+from flocon.reading import read_plain
 
 NODE = "http://localhost:19433/$repo/os/$arch"
 MIRROR = "https://mirror.example/$repo/os/$arch"
@@ -398,14 +399,14 @@ class ConfigurationTests(SynchronousTestCase):
         self.assertEqual(told, {"path": str(self.path), "problem": ""})
 
     def test_the_file_that_cannot_be_read_is_named(self) -> None:
-        read = Path.read_bytes
+        read = read_plain
 
-        def refuse(path: Path) -> bytes:
-            if path == self.list:
+        def refuse(path: str, most: int) -> bytes:
+            if path == str(self.list):
                 raise PermissionError(13, "Permission denied")
-            return read(path)
+            return read(path, most)
 
-        self.patch(Path, "read_bytes", refuse)
+        self.patch(setup, "read_plain", refuse)
         told = doctor.look_at_configuration(self.path)
         self.assertEqual(told["path"], str(self.list))
         self.assertIn("cannot be read (Permission denied)", told["problem"])

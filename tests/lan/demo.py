@@ -14,6 +14,7 @@ import http.client
 import json
 import os
 import random
+import shlex
 import shutil
 import signal
 import socket
@@ -493,7 +494,7 @@ class Demo:
         command = Path(sys.prefix, "bin", "flocon")
         for machine in self.machines:
             say(f"   node {machine.name}: http://{HOST}:{machine.loopback_port}/")
-        say(f"   on a terminal: {command} --port {self.two.loopback_port} status")
+        say(f"   on a terminal: {shlex.quote(str(command))} --port {self.two.loopback_port} status")
         say("   Enter ends them.")
         with suppress(EOFError, KeyboardInterrupt):
             input()

@@ -279,6 +279,12 @@ class ThePage(PageTestCase):
         self.status["savings"] = savings([day(30, 1)])
         self.assertIn("as 3 nodes tell: 7.0 GiB saved, 2.0 GiB", self.page().text)
 
+    def test_the_first_day_is_called_today(self) -> None:
+        self.status["savings"] = savings([day(30, 1)], since="2026-11-30")
+        self.assertIn("Saved today", self.page().text)
+        self.status["savings"] = savings([day(29, 1), day(30, 1)], since="2026-11-29")
+        self.assertIn("Saved in 2 days", self.page().text)
+
     def test_what_is_stale_is_told_to_who_cannot_see_it(self) -> None:
         [stale] = [one for one in self.page().all("p") if one.get("id") == "stale"]
         self.assertEqual(stale["role"], "status")

@@ -181,6 +181,14 @@ cat >edit <<'END'
 systemctl edit flocon.socket
 END
 script --quiet --return --command 'sh edit' /dev/null
+# A proxy for the mirrors, as its environment.
+printf '[Service]\nEnvironment=https_proxy=http://proxy.example:3128\n' >proxy.conf
+cat >edit <<'END'
+export SYSTEMD_EDITOR='cp /shared/proxy.conf'
+systemctl edit flocon
+END
+script --quiet --return --command 'sh edit' /dev/null
+systemctl show --property=Environment flocon >environment
 systemctl start flocon.socket flocon
 python -c 'from urllib.request import urlopen
 print(urlopen("http://127.0.0.1:19533/check").read().decode())' >moved
@@ -462,6 +470,9 @@ class Running(Booted):
     def test_the_ports_are_changed_in_both_places(self) -> None:
         self.assertEqual(self.said("moved"), "OK")
         self.assertNotIn("no setting names", self.said("log"))
+
+    def test_a_proxy_is_set_in_its_environment(self) -> None:
+        self.assertIn("https_proxy=http://proxy.example:3128", self.said("environment"))
 
     def test_the_journal_has_levels_and_fields(self) -> None:
         entries: list[dict[str, Any]] = [

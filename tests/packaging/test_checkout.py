@@ -92,7 +92,8 @@ class Making(SynchronousTestCase):
     def demo(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
         """Run the demo in a group of its own, as a terminal has it."""
         process = subprocess.Popen(
-            self.command("demo", *arguments),
+            # Whoever runs these tests in the background of a script ignores what a terminal sends.
+            ["env", "--default-signal=INT", *self.command("demo", *arguments)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
