@@ -110,6 +110,10 @@ RELAY_PAUSE = 0.1
 MOST_FETCHED_AGAIN = 1 << 20
 #: How often one mirror is asked for one file, once bytes of it came.
 MOST_TRIES = 3
+#: Seconds for which mirrors are not asked again for a signature that they have just said they lack,
+#: and how many such packages are remembered: pacman asks as soon as it has the package.
+UNSIGNED = 60.0
+MOST_UNSIGNED = 512
 #: A signature is a few hundred bytes; pacman takes 16 KiB.
 LARGEST_SIGNATURE = 16 << 10
 #: Seconds pacman's request waits for a sync database that was replaced a moment ago.
@@ -246,6 +250,8 @@ class Desk:
             reactor, MIRROR_CONNECT, settings.proxy
         )
         self.transfers = Transfers(self, sign=self._sign, publish=self._publish)
+        #: When the mirrors said that they have no signature of a package, by its name and SHA-256.
+        self._unsigned: dict[tuple[str, bytes], float] = {}
         self.privacy = Privacy(lambda: pacman.listing, settings.peers.private)
         self.relaying = Relaying(
             reactor, Relays(settings.peers.relayed_per_day), lambda: ledger.savings.wan_rate
@@ -316,6 +322,11 @@ class Desk:
 
     def signature(self, file_name: str) -> Any:
         return self.transfers.signature(file_name)
+
+    def is_unsigned(self, entry: Entry) -> bool:
+        """Whether the mirrors have just said that they have no signature of a package."""
+        then = self._unsigned.get((entry.file_name, entry.sha256), float("-inf"))
+        return bool(self.reactor.seconds() - then < UNSIGNED)
 
     def package(self, asked: Asked, entry: Entry | None, start: int) -> Transfer:
         """Return the transfer that brings a package.
@@ -710,8 +721,16 @@ class Desk:
             )
         except SourceError as failure:
             if mirrors and len(failures) == len(tries) and all(map(_is_missing, failures)):
+                self._remember_unsigned(entry)
                 return None
             raise next((one for one in failures if not _is_missing(one)), failure) from None
+
+    def _remember_unsigned(self, entry: Entry) -> None:
+        key = entry.file_name, entry.sha256
+        self._unsigned.pop(key, None)
+        self._unsigned[key] = self.reactor.seconds()
+        if len(self._unsigned) > MOST_UNSIGNED:
+            del self._unsigned[next(iter(self._unsigned))]
 
     async def _small(self, source: Source, limits: Limits) -> bytes:
         wanted = Wanted(source.url + ".sig", source.label)

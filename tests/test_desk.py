@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.core.database_origins import DatabaseOrigins
@@ -16,8 +17,9 @@ from flocon.core.sources import Source
 from flocon.core.standing import Standing
 from flocon.core.syncdb import Entry
 from flocon.core.traffic import Traffic
-from flocon.desk import Desk
-from flocon.errors import Refused, Unreachable
+from flocon.desk import MOST_UNSIGNED, UNSIGNED, Desk
+from flocon.errors import FloconError, Refused, Unreachable
+from flocon.host.keyring import Verdict
 from flocon.host.pacman import PacmanConfiguration, Repository, package_servers_for
 from flocon.net.fetch import Attempt, Limits
 from flocon.net.transfer import Subject, Transfer
@@ -35,9 +37,7 @@ CONFIGURATION = PacmanConfiguration(
 )
 
 
-class Caches(SynchronousTestCase):
-    """Other machines that CacheServer lines name stand where pacman has them."""
-
+class DeskTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.reactor = FakeReactor()
         self.standing = Standing()
@@ -57,6 +57,10 @@ class Caches(SynchronousTestCase):
             offence=mock.Mock(),
             origins=DatabaseOrigins(),
         )
+
+
+class Caches(DeskTestCase):
+    """Other machines that CacheServer lines name stand where pacman has them."""
 
     def order(self, name: str, entry: Entry | None) -> list[str]:
         asked = parse_path(f"/core/os/x86_64/{name}".encode())
@@ -98,3 +102,43 @@ class Caches(SynchronousTestCase):
         )
         transfer._tried = [Attempt(one, limits, failures[one]) for one in (cache, mirror)]
         self.assertEqual(transfer.mirror_statuses, [404])
+
+
+class Unsigned(DeskTestCase):
+    """A repository that signs nothing is asked once for each signature that it lacks."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.desk._pacman.configuration = PacmanConfiguration((Repository("core", (MIRROR,)),))
+
+    def look(self, answer: Exception | bytes, entry: Entry = ENTRY) -> None:
+        asking: Any = fail(answer) if isinstance(answer, Exception) else succeed(answer)
+        self.patch(self.desk, "_small", lambda *_: asking)
+        self.desk._keyring = (self.desk._pacman.configuration.gpg_directory, mock.Mock())
+        self.desk._keyring[1].verify = lambda *_, **__: succeed(Verdict.GOOD)
+        looking = Deferred.fromCoroutine(self.desk._mirrors_signature(mock.Mock(), entry))
+        looking.addErrback(lambda failure: failure.trap(FloconError) and None)
+        self.reactor.advance(UNSIGNED / 2)
+        self.successResultOf(looking)
+
+    def test_what_the_mirrors_lack_is_remembered_for_a_while(self) -> None:
+        self.assertFalse(self.desk.is_unsigned(ENTRY))
+        self.look(Refused("mirror", 404))
+        self.assertTrue(self.desk.is_unsigned(ENTRY))
+        self.reactor.advance(UNSIGNED)
+        self.assertFalse(self.desk.is_unsigned(ENTRY))
+
+    def test_of_this_content_alone(self) -> None:
+        self.look(Refused("mirror", 404))
+        other = Entry("core", NAME, "a", "1-1", 10, bytes([1]) * 32)
+        self.assertFalse(self.desk.is_unsigned(other))
+
+    def test_a_mirror_that_did_not_say_so_is_asked_again(self) -> None:
+        for answer in (Unreachable("mirror", "is off"), Refused("mirror", 503), b"a signature"):
+            self.look(answer)
+            self.assertFalse(self.desk.is_unsigned(ENTRY), answer)
+
+    def test_no_more_than_so_many_are_remembered(self) -> None:
+        for number in range(MOST_UNSIGNED + 1):
+            self.desk._remember_unsigned(Entry("core", f"a{number}", "a", "1-1", 10, bytes(32)))
+        self.assertEqual(len(self.desk._unsigned), MOST_UNSIGNED)

@@ -107,6 +107,9 @@ class Desk(Protocol):
     def signature_asked(self, file_name: str) -> None:
         """Learn that pacman asks for the signature of a package, which it has then."""
 
+    def is_unsigned(self, entry: Entry) -> bool:
+        """Whether the mirrors have just said that they have no signature of a package."""
+
     def signature(self, file_name: str) -> tuple[Transfer, Deferred[bytes | None]] | None:
         """Return the signature of a package that came lately, or is coming."""
 
@@ -455,6 +458,9 @@ class Loopback(Resource):
                 self._say_source(request, str(transfer.source))
                 self._send_bytes(request, signature)
                 return
+        if entry is not None and self._desk.is_unsigned(entry):
+            self._refuse(request, http.NOT_FOUND)
+            return
         await self._relay(request, asked)
 
     def _send_bytes(self, request: Request, data: bytes) -> None:

@@ -43,7 +43,7 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 #: Statuses for a name that is not there; object stores that list nothing say the second.
 MISSING = frozenset({404, 403})
 FOUND = frozenset({200, 206, 304})
-#: Mirrors of which it is remembered that they know the other spelling.
+#: Mirrors of which it is remembered that they know the other spelling, and folders that do not.
 MOST_SPELLINGS = 64
 #: Bytes of an unread body that is let pass, to keep the connection, and the seconds it may take.
 SMALL_BODY = 16 << 10
@@ -97,6 +97,8 @@ class MirrorAgent:
         self._others = Agent.usingEndpointFactory(reactor, others, self._pools[1])
         self._proxied = _Proxied(reactor, named, self._pools[2])
         self._spelled: dict[tuple[str, int], None] = {}
+        #: Folders that know names as pacman spells them.
+        self._plain: dict[str, None] = {}
 
     def request(
         self,
@@ -111,7 +113,11 @@ class MirrorAgent:
         return Deferred.fromCoroutine(asking)
 
     async def _spell(self, method: bytes, address: Address, headers: Headers) -> IResponse:
-        """Ask for a name as pacman spells it and, where that is not there, in the other way."""
+        """Ask for a name as pacman spells it and, where that is not there, in the other way.
+
+        Most packages that lack a signature lack it at every mirror: where the folder's spelling is
+        known, it is not looked for twice.
+        """
         escaped = other_spelling(address.url)
         if escaped is None:
             return await self._follow(method, address, headers)
@@ -121,6 +127,10 @@ class MirrorAgent:
         first, second = (_at(address, url) for url in spellings)
         response = await self._follow(method, first, headers)
         if response.code not in MISSING:
+            if response.code in FOUND:
+                self._remember_spelling(first, escaped=first.url == escaped)
+            return response
+        if first.url.endswith(".sig") and _folder(first) in self._plain:
             return response
         try:
             again = await self._follow(method, second, headers)
@@ -133,15 +143,16 @@ class MirrorAgent:
             self._pass(again)
             return response
         self._pass(response)
-        self._remember_spelling(address, escaped=second.url == escaped)
+        self._remember_spelling(second, escaped=second.url == escaped)
         return again
 
-    def _remember_spelling(self, address: Address, *, escaped: bool) -> None:
-        self._spelled.pop(address.place, None)
+    def _remember_spelling(self, found: Address, *, escaped: bool) -> None:
+        self._spelled.pop(found.place, None)
+        self._plain.pop(_folder(found), None)
         if escaped:
-            self._spelled[address.place] = None
-            if len(self._spelled) > MOST_SPELLINGS:
-                del self._spelled[next(iter(self._spelled))]
+            _add(self._spelled, found.place)
+        else:
+            _add(self._plain, _folder(found))
 
     async def _follow(self, method: bytes, named: Address, headers: Headers) -> IResponse:
         """Ask ``named``, and whoever it sends to."""
@@ -191,6 +202,16 @@ class MirrorAgent:
 
 def _at(address: Address, url: str) -> Address:
     return Address(url, address.scheme, address.host, address.port, address.credentials)
+
+
+def _folder(address: Address) -> str:
+    return address.url.rpartition("/")[0]
+
+
+def _add(places: dict[Any, None], place: Any) -> None:
+    places[place] = None
+    if len(places) > MOST_SPELLINGS:
+        del places[next(iter(places))]
 
 
 def _not_followed(why: str) -> ResponseFailed:

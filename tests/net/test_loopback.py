@@ -69,6 +69,7 @@ class FakeDesk:
         self.redirects = False
         self.holder: Deferred[Source | None] = succeed(None)
         self.signs: list[Deferred[bytes | None]] = []
+        self.unsigned = False
         self.arrived: list[str] = []
         #: What mirrors were asked without wanting it, and what they say.
         self.heads: list[tuple[str, str | None]] = []
@@ -119,6 +120,9 @@ class FakeDesk:
 
     def signature_asked(self, file_name: str) -> None:
         self.arrived.append(file_name)
+
+    def is_unsigned(self, entry: Entry) -> bool:
+        return self.unsigned
 
     def signature(self, file_name: str) -> tuple[Transfer, Deferred[bytes | None]] | None:
         return self.transfers.signature(file_name)
@@ -630,6 +634,14 @@ class Signatures(LoopbackTestCase):
         exchange = self.browser.ask(PATH + ".sig")
         self.asked(MIRROR_A).whole(b"theirs")
         self.assertEqual(exchange.answer.body, b"theirs")
+
+    def test_mirrors_that_have_just_said_that_there_is_none_are_not_asked_again(self) -> None:
+        self.fetched()
+        self.desk.signs[0].callback(None)
+        self.desk.unsigned = True
+        before = len(self.desk.tools.agent(MIRROR_A).requests)
+        self.assertRefused(self.get(PATH + ".sig"), 404)
+        self.assertEqual(len(self.desk.tools.agent(MIRROR_A).requests), before)
 
     def test_that_of_another_content_is_not_given(self) -> None:
         other = Content(3, hashlib.sha256(b"abc").digest())

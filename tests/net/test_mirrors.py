@@ -351,6 +351,24 @@ class Spellings(MirrorsTestCase):
         self.assertEqual(caught.exception.status, 404)
         self.assertEqual(len(server.asked), 2)
 
+    async def test_a_signature_is_looked_for_once_where_packages_are_spelled_as_pacman_does(
+        self,
+    ) -> None:
+        server = self.store("/a/x+", "/b/y%2B", "/b/y%2B.sig")
+        await self.ask(f"http://m:{server.port}/a/x+")
+        with self.assertRaises(Refused):
+            await self.ask(f"http://m:{server.port}/a/x+.sig")
+        self.assertEqual(server.targets, ["/a/x+", "/a/x+.sig"])
+        # Another folder of the same mirror may be another store.
+        await self.ask(f"http://m:{server.port}/b/y+.sig")
+        self.assertEqual(server.targets[2:], ["/b/y+.sig", "/b/y%2B.sig"])
+
+    async def test_a_folder_that_is_spelled_otherwise_by_now_is_noticed(self) -> None:
+        server = self.store("/x+", "/y%2B", "/z%2B.sig")
+        for name in ("x+", "y+", "z+.sig"):
+            await self.ask(f"http://m:{server.port}/{name}")
+        self.assertEqual(server.targets, ["/x+", "/y+", "/y%2B", "/z%2B.sig"])
+
     async def test_a_name_without_such_letters_is_asked_for_once(self) -> None:
         server = self.store()
         with self.assertRaises(Refused):
