@@ -487,6 +487,11 @@ class Desk:
             subject, self._chooser(name, servers, None), self._mirrors_of(name, servers)
         )
 
+    def has_others(self, repository: str) -> bool:
+        """Whether pacman has servers for a repository that only pacman can ask."""
+        known = self._pacman.configuration.repository(repository)
+        return known is not None and known.has_others
+
     def database(self, asked: Asked, modified_since: str | None) -> Deferred[Transfer | bytes]:
         return self._databases.transfer(asked, modified_since)
 

@@ -97,6 +97,8 @@ class Repository:
     name: str
     servers: tuple[str, ...] = ()
     cache_servers: tuple[str, ...] = ()
+    #: Whether pacman has servers for it that only pacman can ask: ``file://``, mostly.
+    has_others: bool = False
     package_signature: SignatureLevel = SignatureLevel.OPTIONAL
     database_signature: SignatureLevel = SignatureLevel.OPTIONAL
 
@@ -241,7 +243,8 @@ def _configuration(
         unusable.update(dict.fromkeys(left_out + left_out_too))
         levels = section.get("SigLevel", options.get("SigLevel", []))
         package, database = _level("Package", levels), _level("Database", levels)
-        repositories.append(Repository(name, servers, cache_servers, package, database))
+        others = bool(left_out)
+        repositories.append(Repository(name, servers, cache_servers, others, package, database))
     default = PacmanConfiguration()
     return PacmanConfiguration(
         repositories=tuple(repositories),

@@ -305,6 +305,8 @@ class Configuration(OnDisk):
         levels = [(one.package_signature, one.database_signature) for one in (core, extra, own)]
         self.assertEqual(levels, [(required, optional), (optional, never), (never, never)])
         self.assertEqual((own.servers, found.unusable), ((), ("file:///srv",)))
+        others = [one.has_others for one in found.repositories]
+        self.assertEqual(others, [False, False, True])
 
     async def test_several_architectures_and_auto_come_resolved(self) -> None:
         text = f"[options]\nArchitecture = auto\nArchitecture = x86_64_v3\nDBPath = {self.top}\n"

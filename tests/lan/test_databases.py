@@ -254,6 +254,19 @@ class MisbehavingMirrors(SynchronousTestCase):
         self.start(*silent, self.mirror())
         self.assert_clean("-Syy", within=10)
 
+    def test_a_local_server_behind_the_node_is_good_for_pacman(self) -> None:
+        """After another's error pacman takes its unchanged database for failed."""
+        mirror = self.mirror(lambda _: 503)
+        self.start(mirror)
+        path = self.top / "pacman.conf"
+        path.write_text(path.read_text() + f"Server = file://{self.repository}\n")
+        # The node reads that by and by.
+        wait_until(lambda: self.pacman("-Syy") and not self.pacman("-Sy")[0], 10, "pacman is well")
+        for _ in range(2):
+            status, said, _ = self.pacman("-Sy")
+            self.assertEqual(status, 0, said)
+        self.assertIn("core.db", mirror.asked)
+
     def test_a_date_to_come(self) -> None:
         tomorrow = time.time() + 24 * HOUR
         mirror = self.mirror(lambda _: tomorrow)

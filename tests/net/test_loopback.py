@@ -70,6 +70,8 @@ class FakeDesk:
         self.holder: Deferred[Source | None] = succeed(None)
         self.signs: list[Deferred[bytes | None]] = []
         self.unsigned = False
+        #: Repositories with servers that only pacman can ask.
+        self.others: set[str] = set()
         self.arrived: list[str] = []
         #: What mirrors were asked without wanting it, and what they say.
         self.heads: list[tuple[str, str | None]] = []
@@ -110,6 +112,9 @@ class FakeDesk:
             raise StoreError("/cache", "is gone")
         self.opened.append(OpenedBytes(SIGNATURE if signature else DATA))
         return self.opened[-1]
+
+    def has_others(self, repository: str) -> bool:
+        return repository in self.others
 
     def package(self, asked: Asked, entry: Entry | None, start: int) -> Transfer:
         self.starts.append(start)
@@ -689,6 +694,22 @@ class Databases(LoopbackTestCase):
         response.break_off()
         self.assertTrue(exchange.cut)
         self.assertFalse(exchange.answer.body.endswith(b"0\r\n\r\n"))
+
+    def test_an_error_is_not_answered_where_pacman_has_a_local_server_left(self) -> None:
+        """It would take that one's unchanged database for failed."""
+        self.desk.others.add("core")
+        for status in (404, 503):
+            for path in (DB, "/core/os/x86_64/core.files"):
+                exchange = self.browser.ask(path)
+                self.asked(MIRROR_A).answer(status)
+                self.asked(MIRROR_B).answer(status)
+                self.assertEqual(exchange.raw, b"")
+                self.assertTrue(exchange.cut)
+        for path in (DB + ".sig", PATH, DB.replace("core", "extra")):
+            exchange = self.browser.ask(path)
+            self.asked(MIRROR_A).answer(404)
+            self.asked(MIRROR_B).answer(404)
+            self.assertRefused(exchange.answer, 404)
 
     def test_every_path_of_a_mirror_is_relayed(self) -> None:
         for path in (
