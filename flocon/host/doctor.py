@@ -7,6 +7,7 @@ in pacman's configuration, and the environment. Nothing is asked here and nothin
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shlex
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from flocon.core import pacman_conf
-from flocon.core.addresses import network_location
+from flocon.core.addresses import network_location, shown
 from flocon.core.names import parse_path
 from flocon.errors import ConfigurationError
 
@@ -151,7 +152,7 @@ def _reach(repository: Repository, port: int, version: tuple[int, int] | None) -
     own = [one for one in repository.servers if pacman_conf.is_node(one.value, {port})]
     mirrors = [one for one in repository.servers if one.key == "Server" and _is_mirror(one, own)]
     if not mirrors:
-        return None
+        return _reach_for_nothing(repository, own)
     caches = [one for one in own if one.key == "CacheServer"]
     servers = [one for one in own if one.key == "Server"]
     known = version is None or version >= pacman_conf.CACHE_SERVER_SINCE
@@ -174,6 +175,25 @@ def _reach(repository: Repository, port: int, version: tuple[int, int] | None) -
             f"remove the line at {servers[0].place}, then run flocon setup",
         )
     return None
+
+
+def _reach_for_nothing(repository: Repository, own: list[Statement]) -> Finding | None:
+    """Tell of a node that is asked first for what only pacman can fetch: it has an error line."""
+    others = [one for one in repository.servers if one.key == "Server" and one not in own]
+    asked = [one for one in own if one.key == "Server"]
+    if not others or not asked or _comes_before(others[0], asked[0], repository):
+        return None
+    return Finding(
+        "pacman",
+        Verdict.WARNING,
+        f"the node can get nothing for [{repository.name}], which has no http mirror"
+        f" ({shown(others[0].value)}), and is asked first",
+        f"remove the line at {asked[0].place}",
+    )
+
+
+def _comes_before(one: Statement, other: Statement, repository: Repository) -> bool:
+    return repository.servers.index(one) < repository.servers.index(other)
 
 
 def _is_path(url: str, repository: str) -> bool:
@@ -275,7 +295,7 @@ def check_configuration(facts: Facts) -> Iterator[Finding]:
             Verdict.WRONG,
             f"the node cannot read pacman's configuration, and so knows no mirror of it:"
             f" {told['problem']}",
-            f"chmod a+r {path}",
+            str(told.get("remedy") or f"chmod a+r {path}"),
         )
     else:
         yield Finding("configuration", Verdict.GOOD, f"the node reads {told.get('path')}")
@@ -695,6 +715,8 @@ def look_at_configuration(path: Path) -> dict[str, str]:
         return {
             "path": included[1] if included else str(path),
             "problem": f"{error.where}: {error.problem}",
+            # Rights are the one thing that the node lacks and pacman, as root, does not.
+            "remedy": "" if os.strerror(errno.EACCES) in error.problem else error.remedy,
         }
     return {"path": str(path), "problem": ""}
 

@@ -128,6 +128,14 @@ class PacmanTests(DoctorTestCase):
         lines = ("Server = file:///srv/repo", f"Server = {NODE}", f"Server = {MIRROR}")
         self.judge(Verdict.GOOD, "core", *lines)
 
+    def test_a_node_that_is_asked_first_for_what_only_pacman_can_fetch(self) -> None:
+        lines = (f"Server = {NODE}", "Server = file:///srv/repo")
+        found = self.judge(Verdict.WARNING, "nothing for [core]", *lines)
+        self.assertIn("file:///srv/repo", found.reason)
+        self.assertIn("line 4", found.remedy)
+        for good in (lines[::-1], (f"CacheServer = {NODE}", lines[1]), lines[:1]):
+            self.judge(Verdict.GOOD, "core", *good)
+
     def test_a_cache_server_wherever_it_stands(self) -> None:
         self.judge(Verdict.GOOD, "core", f"Server = {MIRROR}", f"CacheServer = {NODE}")
 
@@ -400,12 +408,21 @@ class ConfigurationTests(SynchronousTestCase):
         told = doctor.look_at_configuration(self.path)
         self.assertEqual(told["path"], str(self.list))
         self.assertIn("cannot be read (Permission denied)", told["problem"])
+        self.assertEqual(told["remedy"], "")
 
     def test_so_is_one_that_is_not_there(self) -> None:
         self.path.unlink()
         told = doctor.look_at_configuration(self.path)
         self.assertEqual(told["path"], str(self.path))
         self.assertIn("cannot be read", told["problem"])
+
+    def test_to_open_a_file_that_is_not_there_is_not_advised(self) -> None:
+        self.list.unlink()
+        told = doctor.look_at_configuration(self.path)
+        self.assertEqual(told["remedy"], "check the path and its permissions")
+        facts = replace(HEALTHY, node=node(configuration=told))
+        found = list(doctor.check_configuration(facts))
+        self.assertEqual([one.remedy for one in found], [told["remedy"]])
 
 
 class FolderTests(SynchronousTestCase):
