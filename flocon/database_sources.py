@@ -90,6 +90,8 @@ MOST_GIVEN = 256
 #: Seconds that must be left of pacman's patience for a mirror to be asked, and to be asked again.
 LEAST_LEFT = 0.3
 LEAST_AGAIN = 1.0
+#: Seconds by which the date that a file gets may miss the moment at which it came.
+BLURRED = 2.0
 #: How often one mirror is asked for one file.
 MOST_TRIES = 3
 #: A signature is a few hundred bytes; pacman takes 16 KiB.
@@ -109,12 +111,48 @@ class Ways:
     keyring: Callable[[], Keyring]
 
 
+@dataclass(frozen=True, slots=True)
+class _Undated:
+    """A database with a date to come, of which pacman was told none, from a mirror's ``key``.
+
+    pacman then dates it by the moment at which it came, ``began`` to ``ended`` by the time of day.
+    Asked for what is newer than that, the mirror would send all of it again.
+    """
+
+    key: str
+    date: str
+    size: int
+    began: float
+    ended: float
+
+    def unchanged(self, since: float | None) -> tuple[str, str, int] | None:
+        """Return what ``Subject.unchanged`` is, if it is this one that pacman has."""
+        came = since is not None and self.began - BLURRED <= since <= self.ended + BLURRED
+        return (self.key, self.date, self.size) if came else None
+
+
 @dataclass(slots=True)
 class _Answer:
-    """Who brings a database, and the signature that was found to be right of it."""
+    """Who brings a database, and the signature that was found to be right of it.
 
+    ``undated`` is what pacman has without its date; ``began`` is the time of day in seconds.
+    """
+
+    began: float = 0.0
     transfer: Transfer | None = None
     signature: bytes | None = None
+    undated: _Undated | None = None
+
+    def arrived(self, source: Source) -> None:
+        """Take note of a database that is whole."""
+        self.undated = None
+        head = self.transfer.head if self.transfer is not None else None
+        later = seconds_of(head.modified) if head is not None else None
+        if head is None or head.modified is None or not head.size or later is None:
+            return
+        now = time.time()
+        if source.origin is Origin.MIRROR and later > now:
+            self.undated = _Undated(source.key, head.modified, head.size, self.began, now)
 
 
 class DatabaseSources:
@@ -201,15 +239,19 @@ class DatabaseSources:
         )
         if asked.file.is_signature:
             return self._signature(asked, subject, began)
-        answer = _Answer()
+        before = self._answers.get(_request_of(asked))
+        since = seconds_of(subject.modified_since)
+        undated = before.undated if before is not None else None
+        answer = _Answer(now, undated=undated)
         dated = await self._peers_databases(asked) if self._shared() else []
-        checks = _Checks(self, asked, dated, seconds_of(subject.modified_since), answer)
+        checks = _Checks(self, asked, dated, since, answer)
         subject = replace(
             subject,
             find_problem=find_problem if dated else None,
             most=LARGEST_FILE,
             peers_within=PEER_SECONDS,
             checks=checks,
+            unchanged=undated.unchanged(since) if undated is not None else None,
         )
         chooser = _Chooser(self._reactor, self._ways, asked, began, checks.order)
         answer.transfer = self._transfers.alone(subject, chooser, chooser.mirrors)
@@ -450,6 +492,7 @@ class _Checks:
         return await self._sources.examine(self._asked, source, descriptor, self._answer)
 
     def done(self, source: Source, descriptor: int) -> None:
+        self._answer.arrived(source)
         self._sources.arrived(self._asked, source, descriptor)
 
 

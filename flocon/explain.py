@@ -57,7 +57,7 @@ LOOK_PAUSE = 0.5
 MOST_PROBED = 4
 PROBE_PATIENCE = 5.0
 #: What a proxy answers that lets nobody through without a password.
-PROXY_WANTED = 407
+PASSWORD_WANTED, PROXY_WANTED = 401, 407
 
 
 class Explainer:
@@ -384,7 +384,9 @@ class Explainer:
         return list(found.values())[:MOST_PROBED]
 
     async def _probe(self, source: Source) -> dict[str, str]:
-        """Ask a mirror for the head of a database; whatever it answers, it is there."""
+        """Ask a mirror for the head of a database; whatever else it answers, it is there."""
+        from flocon.host import doctor  # noqa: PLC0415
+
         told = {"mirror": source.label, "problem": ""}
         wanted = Wanted(source.url, source.label)
         try:
@@ -392,6 +394,8 @@ class Explainer:
         except Refused as error:
             if error.status == PROXY_WANTED:
                 told["problem"] = "a proxy wants a name and a password (407)"
+            elif error.status == PASSWORD_WANTED:
+                told["problem"] = doctor.SHUT
         except SourceError as error:
             told["problem"] = without_any_passwords(error.detail)[:200]
         return told

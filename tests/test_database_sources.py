@@ -51,8 +51,16 @@ MIRROR_LIMITS = Limits(first_byte=PACMAN, stall=PACMAN)
 PEER = "10.0.0.112"
 
 
+#: One for all: two dates that a test makes of the same age are the same.
+STARTED = time.time()
+
+
 def ago(seconds: float) -> str:
-    return formatdate(time.time() - seconds, usegmt=True)
+    return formatdate(STARTED - seconds, usegmt=True)
+
+
+def this_moment() -> str:
+    return formatdate(time.time(), usegmt=True)
 
 
 class PeersAgent(FakeAgent):
@@ -198,6 +206,47 @@ class FromMirrors(SourcesTestCase):
         self.successResultOf(transfer.finished.wait())
         self.assertTrue(transfer.not_modified)
         self.assertEqual(self.pacman.given, [])
+
+    def give_one_of_tomorrow(self, tomorrow: str) -> None:
+        transfer = self.ask()
+        self.asked(MIRROR_A).whole(DATABASE, Last_Modified=tomorrow)
+        self.assertEqual(self.data(transfer), DATABASE)
+
+    def test_one_with_a_date_to_come_is_not_sent_again_while_it_stays_the_same(self) -> None:
+        """A machine's clock may be an hour behind: pacman alone would be told of no change."""
+        tomorrow = ago(-24 * HOUR)
+        self.give_one_of_tomorrow(tomorrow)
+        for _ in range(2):
+            transfer = self.ask(since=this_moment())
+            response = self.asked(MIRROR_A).head(len(DATABASE), Last_Modified=tomorrow)
+            self.successResultOf(transfer.finished.wait())
+            self.assertTrue(transfer.not_modified)
+            self.assertTrue(response.left)
+
+    def test_another_one_with_a_date_to_come_is(self) -> None:
+        tomorrow = ago(-24 * HOUR)
+        for sent, date in ((DATABASE, ago(-25 * HOUR)), (gzip.compress(b"x" * 600), tomorrow)):
+            self.setUp()
+            self.give_one_of_tomorrow(tomorrow)
+            transfer = self.ask(since=this_moment())
+            self.asked(MIRROR_A).whole(sent, Last_Modified=date)
+            self.assertFalse(transfer.not_modified)
+
+    def test_so_it_is_to_a_pacman_that_has_another(self) -> None:
+        tomorrow = ago(-24 * HOUR)
+        self.give_one_of_tomorrow(tomorrow)
+        for since in (None, ago(HOUR), ago(-HOUR)):
+            transfer = self.ask(since=since)
+            self.asked(MIRROR_A).whole(DATABASE, Last_Modified=tomorrow)
+            self.assertEqual(self.data(transfer), DATABASE)
+
+    def test_another_mirrors_of_that_date_is_another(self) -> None:
+        tomorrow = ago(-24 * HOUR)
+        self.give_one_of_tomorrow(tomorrow)
+        transfer = self.ask(since=this_moment())
+        self.asked(MIRROR_A).answer(500)
+        self.asked(MIRROR_B).whole(DATABASE, Last_Modified=tomorrow)
+        self.assertEqual(self.data(transfer), DATABASE)
 
     def test_a_page_is_not_taken_for_a_database(self) -> None:
         for page in (

@@ -43,6 +43,8 @@ _FIREWALL = (
     "open 19432/tcp and 19432/udp: 'firewall-cmd --permanent --add-service=flocon && firewall-cmd"
     " --reload', 'ufw allow flocon', or see /usr/share/flocon/nftables.conf"
 )
+#: Why a mirror gives nothing, whatever it is asked for.
+SHUT = "wants a name and a password, or others than its Server line has (401)"
 _INCLUDED = re.compile(r"includes (.+), which cannot be read")
 _METACHARACTERS = frozenset("|&;<>`")
 
@@ -306,6 +308,17 @@ def check_mirrors(facts: Facts) -> Iterator[Finding]:
     if facts.node is None or "mirrors" not in facts.node:
         return
     mirrors = _rows(facts.node, "mirrors")
+    shut = [str(one.get("mirror")) for one in mirrors if one.get("problem") == SHUT]
+    if shut:
+        yield Finding(
+            "mirrors",
+            Verdict.WRONG,
+            f"{', '.join(shut)}: {SHUT}",
+            "write http://NAME:PASSWORD@HOST/... there, with @ in them as %40; .netrc is not read",
+        )
+    mirrors = [one for one in mirrors if one.get("problem") != SHUT]
+    if shut and not mirrors:
+        return
     away = [one for one in mirrors if one.get("problem")]
     told = "; ".join(f"{one.get('mirror')}: {one['problem']}" for one in away)
     if not mirrors:

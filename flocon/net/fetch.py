@@ -114,8 +114,9 @@ class Wanted:
     """What to ask for: bytes of ``url`` from ``start`` up to ``end`` (None: all the rest).
 
     ``modified_since`` makes it conditional (a 304 reaches the sink as a head), ``if_range`` ties
-    a range to the version that began it. ``if_match`` is the SHA-256 in hex that a peer must mean;
-    ``only_if_cached`` asks it not to fetch what it has not (RFC 9111, 5.2.1.7).
+    a range to the version that began it. ``unchanged``, a date and a length, is what the asker has
+    already: an answer with both is taken as a 304. ``if_match`` is the SHA-256 in hex that a peer
+    must mean; ``only_if_cached`` asks it not to fetch what it has not (RFC 9111, 5.2.1.7).
     """
 
     url: str
@@ -126,6 +127,7 @@ class Wanted:
     if_range: str | None = None
     if_match: str | None = None
     only_if_cached: bool = False
+    unchanged: tuple[str, int] | None = None
 
     def headers(self) -> Headers:
         headers = Headers({"User-Agent": [USER_AGENT], "Accept": ["*/*"]})
@@ -181,6 +183,8 @@ async def fetch(
         _abandon(response)
         raise
     if head.status == NOT_MODIFIED:
+        if response.code != NOT_MODIFIED:
+            _abandon(response)
         return head
     body = _Body(clock, wanted, head, sink, limits)
     response.deliverBody(body)
@@ -275,6 +279,8 @@ def _head(wanted: Wanted, response: IResponse) -> Head:
     if status == NOT_MODIFIED and wanted.modified_since:
         return Head(status, 0, None, modified, etag)
     length = _length(wanted, response)
+    if status == OK and wanted.unchanged and wanted.unchanged == (modified, length):
+        return Head(NOT_MODIFIED, 0, None, modified, etag)
     if status == OK:
         # A source that knows no ranges sends all: the sink throws away what it has already.
         return Head(status, 0, length, modified, etag)

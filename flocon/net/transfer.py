@@ -172,6 +172,7 @@ class Subject:
     called, or nothing: for files whose content nobody listed. ``most`` is what such a file may have
     in bytes, and ``peers_within`` how many seconds a peer may take for it. ``checks`` looks closer.
     ``undated`` keeps its date from who asked: its own is later, and it would take none that is not.
+    ``unchanged`` says of which source's file pacman has what bears that date and has that length.
     """
 
     file_name: str
@@ -183,6 +184,7 @@ class Subject:
     peers_within: float | None = None
     checks: Checks | None = None
     undated: bool = False
+    unchanged: tuple[str, str, int] | None = None
 
     @property
     def verifiable(self) -> bool:
@@ -505,7 +507,13 @@ class Transfer:
             if source.relayed and self.subject.content
             else None,
             only_if_cached=source.only_if_cached,
+            unchanged=self._unchanged(source) if start == 0 else None,
         )
+
+    def _unchanged(self, source: Source) -> tuple[str, int] | None:
+        key, date, size = self.subject.unchanged or ("", "", 0)
+        is_its = source.origin is Origin.MIRROR and source.key == key
+        return (date, size) if is_its else None
 
     def _begin(self, source: Source, head: Head) -> None:
         """Take a source's head; raise Broken where it cannot be the file that is coming."""

@@ -267,6 +267,15 @@ class NodeTests(DoctorTestCase):
         self.judge(check, Verdict.WARNING, "1 of 2 mirrors out of reach", mirrors=[good, away])
         self.judge(check, Verdict.WARNING, "no http or https mirror", mirrors=[])
 
+    def test_a_mirror_that_wants_another_password(self) -> None:
+        check = doctor.check_mirrors
+        shut = {"mirror": "a.example", "problem": doctor.SHUT}
+        found = self.judge(check, Verdict.WRONG, "a.example: wants a name", mirrors=[shut])
+        self.assertIn("NAME:PASSWORD@", found.remedy)
+        good = {"mirror": "b.example", "problem": ""}
+        told = self.findings(check, node=node(mirrors=[shut, good]))
+        self.assertEqual([one.verdict for one in told], [Verdict.WRONG, Verdict.GOOD])
+
     def test_an_interface_that_is_not_there_is_the_one_thing_to_mend(self) -> None:
         links = {"missing": ["eth9"], "running": [], "silent": []}
         told = {"links": links, "places": [], "peers": [], "knocks": []}

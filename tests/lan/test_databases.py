@@ -273,6 +273,10 @@ class MisbehavingMirrors(SynchronousTestCase):
         self.start(mirror)
         self.assert_clean("-Sy")
         self.assertLessEqual(self.database.stat().st_mtime, time.time())
+        # It is not sent again for want of that date, which pacman alone would have asked with.
+        given = self.database.stat().st_ino
+        self.assert_clean("-Sy")
+        self.assertEqual(self.database.stat().st_ino, given)
         mirror.rule = lambda _: None
         # One that lies there already, from whomever: pacman alone takes nothing for a day.
         os.utime(self.database, (tomorrow, tomorrow))

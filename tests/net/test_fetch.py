@@ -166,6 +166,16 @@ class Answers(FetchTestCase):
         self.assertEqual(self.successResultOf(coming), Head(304, 0, None, "then", None))
         self.assertQuiet()
 
+    def test_what_the_asker_has_already_is_taken_as_a_304_and_not_read(self) -> None:
+        coming = self.fetch(unchanged=("then", 10))
+        response = self.agent.last.head(10, Last_Modified="then")
+        self.assertEqual(self.successResultOf(coming), Head(304, 0, None, "then", None))
+        self.assertTrue(response.left)
+        for length, date in ((10, "later"), (11, "then")):
+            self.fetch(unchanged=("then", 10))
+            self.agent.last.head(length, Last_Modified=date)
+            self.assertEqual(self.sink.heads[-1].status, 200)
+
     def test_without_a_length_the_end_of_the_answer_is_the_end(self) -> None:
         coming = self.fetch()
         response = self.agent.last.answer(200)
