@@ -326,7 +326,7 @@ class Desk:
     def is_unsigned(self, entry: Entry) -> bool:
         """Whether the mirrors have just said that they have no signature of a package."""
         then = self._unsigned.get((entry.file_name, entry.sha256), float("-inf"))
-        return self.reactor.seconds() - then < UNSIGNED
+        return float(self.reactor.seconds()) - then < UNSIGNED
 
     def package(self, asked: Asked, entry: Entry | None, start: int) -> Transfer:
         """Return the transfer that brings a package.

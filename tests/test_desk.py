@@ -115,7 +115,7 @@ class Unsigned(DeskTestCase):
         asking: Any = fail(answer) if isinstance(answer, Exception) else succeed(answer)
         self.patch(self.desk, "_small", lambda *_: asking)
         self.desk._keyring = (self.desk._pacman.configuration.gpg_directory, mock.Mock())
-        self.desk._keyring[1].verify = lambda *_, **__: succeed(Verdict.GOOD)  # type: ignore[method-assign]
+        self.desk._keyring[1].verify = lambda *_, **__: succeed(Verdict.GOOD)
         looking = Deferred.fromCoroutine(self.desk._mirrors_signature(mock.Mock(), entry))
         looking.addErrback(lambda failure: failure.trap(FloconError) and None)
         self.reactor.advance(UNSIGNED / 2)

@@ -255,7 +255,7 @@ class MisbehavingMirrors(SynchronousTestCase):
         self.assert_clean("-Syy", within=10)
 
     def test_a_local_server_behind_the_node_is_good_for_pacman(self) -> None:
-        """Once a server answered an error, pacman takes that one's unchanged database for failed."""
+        """Once a server gave an error, pacman takes its unchanged database for failed."""
         mirror = self.mirror(lambda _: 503)
         self.start(mirror)
         path = self.top / "pacman.conf"
