@@ -60,10 +60,6 @@ class DeskTestCase(SynchronousTestCase):
             origins=DatabaseOrigins(),
         )
 
-
-class Caches(DeskTestCase):
-    """Other machines that CacheServer lines name stand where pacman has them."""
-
     def order(self, name: str, entry: Entry | None) -> list[str]:
         asked = parse_path(f"/core/os/x86_64/{name}".encode())
         assert asked is not None
