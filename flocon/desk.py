@@ -122,6 +122,8 @@ SETTLING_PATIENCE = 3.0
 #: Seconds in which a holder says that it is there, before pacman is sent to it; how many are asked.
 GREETING_PATIENCE = 0.5
 MOST_GREETED = 2
+#: Owners that may disappoint at once before those that have given nothing are left out.
+MOST_OWNERS_BORNE = 16
 
 
 class Reporter:
@@ -145,6 +147,8 @@ class Reporter:
         self._doubts = Doubts()
         self._strangers = Strangers()
         self._proved = Strangers(MOST_OF_PROVED)
+        #: Owners, which may be slow as the WAN is: without them it is crossed more than once.
+        self._owners = Strangers(MOST_OWNERS_BORNE)
         #: Told of each peer, and its address, that could not be connected to.
         self.unreachable: Callable[[str, str], None] = lambda *_: None
 
@@ -187,7 +191,9 @@ class Reporter:
     def _failed(self, source: Source) -> None:
         now = self._reactor.seconds()
         self._standing.failed(source.key, now)
-        if source.origin is Origin.PEER:
+        if source.relayed:
+            self._owners.disappointed(now)
+        elif source.origin is Origin.PEER:
             self._strangers.disappointed(now)
             if self._has_proved(source.key):
                 self._proved.disappointed(now)
@@ -196,8 +202,9 @@ class Reporter:
         """Whether a peer has given something at a fair rate."""
         return self._standing.throughput(key) >= PROVING_RATE
 
-    def strangers_come_first(self, now: float) -> bool:
-        return self._strangers.come_first(now)
+    def owners_come_first(self, now: float) -> bool:
+        """Whether owners that have proved nothing are asked at all."""
+        return self._owners.come_first(now)
 
     def comes_first(self, key: str, now: float) -> bool:
         """Whether a peer is asked before the mirrors, as far as it is for all together."""
@@ -650,7 +657,7 @@ class Desk:
         """Return the peers to ask to fetch a file that nobody holds, before the mirrors."""
         now = self.reactor.seconds()
         own = self.node
-        first = self.reporter.strangers_come_first(now)
+        first = self.reporter.owners_come_first(now)
         able = {
             peer.node: peer
             for peer in self._neighbourhood.able(entry.repository)
