@@ -189,6 +189,9 @@ class Several:
             rate = self._rates.get(key)
             first = part_size(rate) if rate else self._first_part(attempt)
             expected = self._plan.pace.reference(now) if rate is None else rate
+            if key in self._slow:
+                # It takes nothing back from who helps it out and has not answered yet.
+                expected = 0.0
             extent = parts.take(key, self._receiver.extents, expected, now, first)
             if extent is None:
                 if not self._receiver.extents.missing(0, size):
@@ -203,7 +206,7 @@ class Several:
                 await self._receiver.fetch(attempt, extent.start, end, _Sink(self, attempt))
                 self._rates[key] = part.average(self._clock.seconds())
             except SourceError:
-                # Asked once more it may do better; at this rate it would be given nothing.
+                # Asked once more it may do better.
                 self._rates.pop(key, None)
                 raise
             finally:
@@ -217,6 +220,10 @@ class Several:
                     return
             if not self._is_worth_it(attempt):
                 return
+            if not self._rates[key]:
+                # Others had brought it all when it answered; at that rate it would get no part.
+                del self._rates[key]
+                await task.deferLater(self._clock, IDLE_LOOK)
 
     def _is_worth_it(self, attempt: Attempt) -> bool:
         """Whether a mirror beside an owner brings so much more that it is to go on."""

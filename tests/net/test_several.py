@@ -403,6 +403,14 @@ class Helping(SeveralTestCase):
         self.assertWhole()
         self.assertEqual(self.peers["m"].sent, MB)
 
+    def test_who_lost_its_part_before_it_answered_is_given_another(self) -> None:
+        drip = Peer(20 * MB, stops_after=MB - 100_000)
+        self.begin(MB, {"a": drip, "m": mirror(MB, silent=1.5)})
+        for _ in range(40):
+            self.go(0.25)
+            drip.stops_after += 1
+        self.assertWhole()
+
     def test_the_last_one_is_left_running(self) -> None:
         self.begin(MB, {"m": mirror(100_000, silent=6.0)})
         self.assertLess(self.go(30), 6.0 + 10.6)
