@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
     from twisted.internet.interfaces import IDelayedCall
 
-    from flocon.core.extents import Extents
+    from flocon.core.extents import Extent, Extents
     from flocon.core.patience import Pace
     from flocon.net.fetch import Attempt, Head
 
@@ -180,50 +180,59 @@ class Several:
         await self._receiver.fetch(attempt, self._receiver.begins_at(), None, sink)
 
     async def _bring_parts(self, attempt: Attempt) -> None:
-        key = attempt.source.key
         parts, size = self._parts, self._plan.size
         assert parts is not None  # noqa: S101 - only called where there are
         assert size is not None  # noqa: S101
         while True:
-            now = self._clock.seconds()
-            rate = self._rates.get(key)
-            first = part_size(rate) if rate else self._first_part(attempt)
-            expected = self._plan.pace.reference(now) if rate is None else rate
-            if key in self._slow:
-                # It takes nothing back from who helps it out and has not answered yet.
-                expected = 0.0
-            extent = parts.take(key, self._receiver.extents, expected, now, first)
-            if extent is None:
-                if not self._receiver.extents.missing(0, size):
+            if self._take(attempt, parts) is not None:
+                if not await self._bring_part(attempt, parts, size):
                     return
+            elif self._receiver.extents.missing(0, size):
                 # All is being brought; one that turns slow is helped out.
                 await task.deferLater(self._clock, IDLE_LOOK)
-                continue
-            end = None if extent.end == size else extent.end
-            part = parts.part(key)
-            assert part is not None  # noqa: S101 - it was just taken
-            try:
-                await self._receiver.fetch(attempt, extent.start, end, _Sink(self, attempt))
-                self._rates[key] = part.average(self._clock.seconds())
-            except SourceError:
-                # Asked once more it may do better.
-                self._rates.pop(key, None)
-                raise
-            finally:
-                self._measure(attempt, part.position - part.start, part.since)
-                parts.done(key)
-            if self._receiver.extents.missing(part.start, part.end):
-                raise Broken(attempt.source.label, "did not send all of it")
-            if attempt is self._probing:
-                self._probing = None
-                if len(self._workers) > 1:
-                    return
-            if not self._is_worth_it(attempt):
+            else:
                 return
-            if not self._rates[key]:
-                # Others had brought it all when it answered; at that rate it would get no part.
-                del self._rates[key]
-                await task.deferLater(self._clock, IDLE_LOOK)
+
+    def _take(self, attempt: Attempt, parts: Parts) -> Extent | None:
+        """Give a source its next part, as large as what is known of it allows."""
+        key, now = attempt.source.key, self._clock.seconds()
+        rate = self._rates.get(key)
+        first = part_size(rate) if rate else self._first_part(attempt)
+        expected = self._plan.pace.reference(now) if rate is None else rate
+        if key in self._slow:
+            # It takes nothing back from who helps it out and has not answered yet.
+            expected = 0.0
+        return parts.take(key, self._receiver.extents, expected, now, first)
+
+    async def _bring_part(self, attempt: Attempt, parts: Parts, size: int) -> bool:
+        """Bring the part that a source has just got; return whether it is to go on."""
+        key = attempt.source.key
+        part = parts.part(key)
+        assert part is not None  # noqa: S101 - it was just taken
+        end = None if part.end == size else part.end
+        try:
+            await self._receiver.fetch(attempt, part.start, end, _Sink(self, attempt))
+            self._rates[key] = part.average(self._clock.seconds())
+        except SourceError:
+            # Asked once more it may do better.
+            self._rates.pop(key, None)
+            raise
+        finally:
+            self._measure(attempt, part.position - part.start, part.since)
+            parts.done(key)
+        if self._receiver.extents.missing(part.start, part.end):
+            raise Broken(attempt.source.label, "did not send all of it")
+        if attempt is self._probing:
+            self._probing = None
+            if len(self._workers) > 1:
+                return False
+        if not self._is_worth_it(attempt):
+            return False
+        if not self._rates[key]:
+            # Others had brought it all when it answered; at that rate it would get no part.
+            del self._rates[key]
+            await task.deferLater(self._clock, IDLE_LOOK)
+        return True
 
     def _is_worth_it(self, attempt: Attempt) -> bool:
         """Whether a mirror beside an owner brings so much more that it is to go on."""
