@@ -213,6 +213,7 @@ class Transfer:
         self._mirrors = mirrors
         self._crew: Several | None = None
         self._slow: set[str] = set()
+        self._helped: list[Attempt] = []
         self._tried: list[Attempt] = []
         #: When bytes came last that count, and how many came since that do not yet.
         self._heard = 0.0
@@ -313,8 +314,8 @@ class Transfer:
 
     @property
     def tried(self) -> Sequence[Attempt]:
-        """The attempts that failed, oldest first."""
-        return self._tried
+        """The attempts that failed, or were so slow that others helped; oldest first."""
+        return [*self._helped, *self._tried]
 
     @property
     def mirror_statuses(self) -> list[int | None]:
@@ -1097,8 +1098,11 @@ class _Parted:
         self._transfer._write(attempt.source, position, data)  # noqa: SLF001
 
     def slow(self, attempt: Attempt) -> None:
-        self._transfer._slow.add(attempt.source.key)  # noqa: SLF001
-        self._transfer._tools.reporter.slow(attempt.source)  # noqa: SLF001
+        transfer = self._transfer
+        transfer._slow.add(attempt.source.key)  # noqa: SLF001
+        slow = Stalled(attempt.source.label, "was so slow that another was asked too")
+        transfer._helped.append(replace(attempt, failure=slow))  # noqa: SLF001
+        transfer._tools.reporter.slow(attempt.source)  # noqa: SLF001
 
     def fetch(self, attempt: Attempt, start: int, end: int | None, sink: Sink) -> Deferred[None]:
         return Deferred.fromCoroutine(

@@ -287,6 +287,17 @@ class Failover(TransferTestCase):
         self.assertEqual(transfer.mirror_statuses, [404])
         self.assertOver(transfer, client)
 
+    def test_one_that_was_helped_out_is_told_of(self) -> None:
+        transfer = self.transfer(PEER_A, MIRROR_A)
+        self.asked(PEER_A)
+        self.clock.advance(2.0)
+        self.asked(MIRROR_A).whole(DATA)
+        self.successResultOf(transfer.finished.wait())
+        [attempt] = transfer.tried
+        self.assertEqual(attempt.source, PEER_A)
+        self.assertIn("so slow", str(attempt.failure))
+        self.assertEqual(self.tools.slow_ones, ["a"])
+
     def test_the_next_goes_on_where_the_last_ended(self) -> None:
         transfer = self.transfer(PEER_A, MIRROR_A)
         client = Client(transfer)
