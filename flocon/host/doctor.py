@@ -700,7 +700,8 @@ def _names(rows: Iterable[Mapping[str, Any]]) -> str:
 
 def _duration(seconds: float) -> str:
     for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
-        if seconds >= 2 * length:
+        # Clocks are told to the minute: two hours may be a little less.
+        if seconds >= 1.95 * length:
             return f"{seconds / length:.0f} {unit}"
     return f"{seconds:.0f} s"
 

@@ -125,7 +125,7 @@ class LookingTests(CommandTestCase):
         self.assertRegex(text, rf"200  from peer {re.escape(self.first.address)}, ")
         self.assertIn("(its signature)", text)
         self.assertIn("mirrors", self.say(self.second, "why", "core.db"))
-        self.assertIn("no file that pacman", self.refuse(self.second, "why", "../etc/passwd"))
+        self.assertIn("names no package", self.refuse(self.second, "why", "../etc/passwd"))
 
     def test_why_names_failures_and_who_is_left_out(self) -> None:
         first, _ = self.two_nodes()
@@ -170,7 +170,7 @@ class GettingTests(CommandTestCase):
     def test_nothing_is_overwritten_and_what_fails_leaves_nothing_behind(self) -> None:
         self.two_nodes()
         self.assertIn("no sync database", self.refuse(self.second, "get", "no-such-package"))
-        self.assertIn("is not a package", self.refuse(self.second, "get", "core.db"))
+        self.assertIn("is no package", self.refuse(self.second, "get", "core.db"))
         missing = "none-1-1-any.pkg.tar.zst"
         self.assertIn("has it", self.refuse(self.second, "get", missing))
         self.assertEqual(list(self.here.iterdir()), [])
