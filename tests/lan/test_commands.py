@@ -125,7 +125,7 @@ class LookingTests(CommandTestCase):
         self.assertRegex(text, rf"200  from peer {re.escape(self.first.address)}, ")
         self.assertIn("(its signature)", text)
         self.assertIn("mirrors", self.say(self.second, "why", "core.db"))
-        self.assertIn("names no package", self.refuse(self.second, "why", "../etc/passwd"))
+        self.assertIn("no sync database has", self.refuse(self.second, "why", "../etc/passwd"))
 
     def test_why_names_failures_and_who_is_left_out(self) -> None:
         first, _ = self.two_nodes()
