@@ -141,7 +141,7 @@ class LookingTests(CommandTestCase):
         told = self.say_json(self.second, "why", package.file_name)
         self.assertEqual(
             [(one["name"], one["why"]) for one in told["left_out"]],
-            [("first", "banned: banned by hand")],
+            [("first", "in quarantine for good: banned by hand")],
         )
 
     def test_without_a_node_one_sentence_says_so(self) -> None:

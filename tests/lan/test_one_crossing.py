@@ -339,7 +339,9 @@ class AbilityTests(CrossingTestCase):
         self.assertEqual(self.mirror.packages(), [])
         rush = self.rush(hosts, self.packages)
         self.assert_all_got(hosts, rush, self.packages)
-        self.assertEqual(self.sent(selfish), 0)
+        # It fetches nothing itself, but for a few bytes that keep its pacman patient.
+        own = [one.sent for one in self.mirror.packages() if one.client == selfish.address]
+        self.assertLessEqual(max(own, default=0), PREFIX)
         self.assert_crossed(self.packages, ONCE)
 
 

@@ -112,6 +112,10 @@ class MovedTests(LanTestCase):
         self.second.ip("addr", "del", f"{before}/24", "dev", "eth0")
         self.second.ip("addr", "add", f"{address}/24", "dev", "eth0")
 
+    def link_local(self) -> str:
+        """Return the peer's link-local address, once the kernel has found it to be its own."""
+        return wait_until(lambda: _link_local(self.second), 10, "it has a link-local address")
+
     def wait_at(self, address: str) -> None:
         def is_there() -> bool:
             return bool(self.nodes[0].peers().get("second", {}).get("address") == address)
@@ -153,14 +157,14 @@ class MovedTests(LanTestCase):
 
     def test_one_that_keeps_its_link_local_address_alone_is_asked_there(self) -> None:
         self.second.ip("-4", "addr", "flush", "dev", "eth0")
-        self.wait_at(f"{_link_local(self.second)}%eth0")
+        self.wait_at(f"{self.link_local()}%eth0")
         self.assert_given(self.packages, self.FOUND)
 
     def test_so_is_one_that_never_had_another(self) -> None:
         for host in (self.first, self.second):
             host.ip("-4", "addr", "flush", "dev", "eth0")
         self.addCleanup(self.first.unplug)
-        old = _link_local(self.second)
+        old = self.link_local()
         self.wait_at(f"{old}%eth0")
         self.second.ip("addr", "del", f"{old}/64", "dev", "eth0")
         self.second.ip("addr", "add", "fe80::22/64", "dev", "eth0", "nodad")
