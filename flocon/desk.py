@@ -123,7 +123,7 @@ SETTLING_PATIENCE = 3.0
 GREETING_PATIENCE = 0.5
 MOST_GREETED = 2
 #: Owners that may disappoint at once before those that have given nothing are left out.
-MOST_OWNERS_BORNE = 16
+MOST_OWNERS_BORNE = 9
 
 
 class Reporter:
