@@ -94,12 +94,10 @@ if TYPE_CHECKING:
 PEER_CONNECT = 0.8
 MIRROR_CONNECT = 8.0
 #: Who is slow gets company long before (``core.patience``): these end what nobody can better.
-PEER_LIMITS = Limits(first_byte=PACMAN, stall=PACMAN)
-MIRROR_LIMITS = Limits(first_byte=PACMAN, stall=PACMAN)
+LIMITS = Limits(first_byte=PACMAN, stall=PACMAN)
 #: An owner that is asked for what it fetches already says at once whether it does.
 LOOK_LIMITS = Limits(first_byte=0.6, stall=PACMAN)
-#: Small files are asked of a few, each some time after the one before; in seconds.
-SMALL_LIMITS = Limits(first_byte=PACMAN, stall=PACMAN)
+#: Signatures are asked of a few peers, each some time after the one before; in seconds.
 PEERS_STAGGER = 0.5
 SIGNATURE_PATIENCE = PACMAN - PEERS
 #: Owners asked, one after the other, before this node turns to the mirrors itself.
@@ -298,7 +296,7 @@ class Desk:
             standing=standing,
             peer_agent=self.peer_agent,
             transfers=self.transfers,
-            ways=Ways(self._databases_mirrors, MIRROR_LIMITS, self._pacman_keyring),
+            ways=Ways(self._databases_mirrors, LIMITS, self._pacman_keyring),
             origins=origins,
             remembered=settings.store.path / DATABASES_FILE,
         )
@@ -714,7 +712,7 @@ class Desk:
         ]
 
         async def ask(holder: Source) -> bytes:
-            signature = await self._small(holder, SMALL_LIMITS)
+            signature = await self._small(holder, LIMITS)
             verdict = await self._pacman_keyring().verify(
                 transfer.incoming.fileno(), signature, peer=holder.label
             )
@@ -744,7 +742,7 @@ class Desk:
 
         async def ask(mirror: Source) -> bytes:
             try:
-                signature = await self._small(mirror, SMALL_LIMITS)
+                signature = await self._small(mirror, LIMITS)
                 verdict = await self._pacman_keyring().verify(transfer.incoming.fileno(), signature)
                 if verdict is Verdict.BAD:
                     raise Contradicted(mirror.label, f"has a wrong signature of {name}")
@@ -858,8 +856,7 @@ def _limits(source: Source, waited: float) -> Limits:
     """Return how long a source may take that nobody can better; ``waited`` is pacman's already."""
     if source.only_if_cached:
         return LOOK_LIMITS
-    limits = PEER_LIMITS if source.origin is Origin.PEER else MIRROR_LIMITS
-    return replace(limits, first_byte=max(1.0, limits.first_byte - waited))
+    return replace(LIMITS, first_byte=max(1.0, LIMITS.first_byte - waited))
 
 
 def _left(order: Iterator[Source], tried: Sequence[Attempt]) -> Iterator[Source]:
