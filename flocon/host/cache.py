@@ -405,12 +405,15 @@ class Cache(Service):
         return await self._in_thread(pool, open_file)
 
     def _count(self, held: Held, opened: Opened) -> None:
-        """Count an open file as long as it is open, and have it closed in a thread."""
+        """Count an open file as long as it is open; where that takes a disk, close it in a thread."""
         loan: Loan | None = None
 
         def discard(descriptor: int) -> None:
             # Whoever was the last to have a deleted file open waits for the disk to free it.
-            self.store.discard(descriptor, None)
+            if os.fstat(descriptor).st_nlink:
+                os.close(descriptor)
+            else:
+                self.store.discard(descriptor, None)
             if loan is not None:
                 self.store.end(loan)
 
