@@ -90,7 +90,7 @@ from flocon.options import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from twisted.internet.defer import Deferred
 
@@ -138,6 +138,8 @@ class Node(MultiService):
     #: When this node took another id, and who had the old one.
     _renamed_at = float("-inf")
     _namesake: dict[str, Any] | None = None
+    #: Why there is no control socket, and why the settings that were read last are not used.
+    _uncontrolled = _unsettled = ""
     #: What is being fetched ahead now.
     _ahead: Transfer | None = None
 
@@ -279,6 +281,7 @@ class Node(MultiService):
 
     def _attach(self) -> None:
         """Make the parts children, in the order in which they start."""
+        self._explainer.tellers.append(self._problems)
         handlers = {
             signal.SIGUSR1: self.log_peers,
             signal.SIGUSR2: self.rejoin,
@@ -498,9 +501,12 @@ class Node(MultiService):
                 [[description]], self._control, "control"
             )
         except (ConfigurationError, OSError) as error:
+            system = isinstance(error, OSError)
+            why = f"{path.parent}: {error.strerror}" if system else str(error)
+            self._uncontrolled = why
             self._log.warn(
                 "no control socket: {error}; flocon ban, pardon, rejoin and prefetch need one",
-                error=error,
+                error=why,
             )
 
     def _announced(self, address: str) -> list[int]:
@@ -620,6 +626,22 @@ class Node(MultiService):
         counts = f"{_counted(peers, 'peer')}, {_counted(files, 'package')} held"
         return f"{counts}; {lan} MiB from the LAN, {wan} from mirrors{rest}"
 
+    def _problems(self) -> Iterator[dict[str, Any]]:
+        """Tell of what this node lives with and has said in its log, for ``flocon doctor``."""
+        told = []
+        if self._uncontrolled:
+            reason = "flocon ban, pardon, rejoin and prefetch have no socket to come by"
+            remedy = "name another place for it: control in /etc/flocon.toml"
+            told.append(("control", f"{reason}: {self._uncontrolled}", remedy))
+        if self._unsettled:
+            reason = f"the settings before are in use: {self._unsettled}"
+            told.append(("settings", reason, "mend that, then systemctl reload flocon"))
+        for place in self._listening.unused():
+            reason = f"flocon.socket holds {place}, which no setting names: nobody answers there"
+            told.append(("socket", reason, "systemctl edit flocon.socket: change ListenStream"))
+        for check, reason, remedy in told:
+            yield {"check": check, "reason": reason, "remedy": remedy, "wrong": False}
+
     def reload(self) -> None:
         """Read flocon.toml anew, at most once a second, however often that is asked for.
 
@@ -635,8 +657,10 @@ class Node(MultiService):
         self._reloaded_at = self._reactor.seconds()
         self._supervision.reloading()
         try:
+            self._unsettled = ""
             self._apply(self._reread())
         except ConfigurationError as error:
+            self._unsettled = str(error)
             self._log.warn("the settings stay as they are: {error}", error=error)
         finally:
             # Whatever went wrong: systemd ends a unit that stays at reloading.

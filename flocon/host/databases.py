@@ -90,7 +90,9 @@ def load(repository: str, path: Path, known: Loaded | None = None) -> Loaded:
     try:
         data, stamp = _read(path)
         database = _parse(repository, data, stamp, known.database if known else None)
-    except (OSError, SyncDatabaseError) as error:
+    except OSError as error:
+        return Loaded(stamp, None, error.strerror or str(error))
+    except SyncDatabaseError as error:
         return Loaded(stamp, None, str(error))
     return Loaded(stamp, database)
 

@@ -609,6 +609,9 @@ def check_databases(facts: Facts) -> Iterator[Finding]:
     if facts.node is None:
         return
     own = _times(facts.node.get("databases"))
+    unread = any(one.get("check") == "databases" for one in _rows(facts.node, "problems"))
+    if not own and unread:
+        return  # there are some, and check_told says what is wrong with them
     if not own:
         yield Finding(
             "databases",

@@ -99,13 +99,16 @@ class Ports:
 
     def tell_unused(self) -> None:
         """Name the sockets of systemd's that no endpoint is for: who asks there waits in vain."""
-        for one in self._inherited:
-            if one not in self._taken:
-                self._log.warn(
-                    "flocon.socket holds {place}, which no setting names: "
-                    "change ListenStream by 'systemctl edit flocon.socket'",
-                    place=str(one),
-                )
+        for one in self.unused():
+            self._log.warn(
+                "flocon.socket holds {place}, which no setting names: "
+                "change ListenStream by 'systemctl edit flocon.socket'",
+                place=str(one),
+            )
+
+    def unused(self) -> list[Inherited]:
+        """Return the sockets of systemd's that no endpoint is for."""
+        return [one for one in self._inherited if one not in self._taken]
 
     def find(self, address: str, port: int) -> Inherited | None:
         """Return the socket of systemd's that is there, if there is one."""

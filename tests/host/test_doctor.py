@@ -383,6 +383,11 @@ class NodeTests(DoctorTestCase):
         self.judge(check, Verdict.GOOD, "as new", databases={"core": NOW - 3_600})
         self.judge(check, Verdict.GOOD, "as new", databases={"extra": NOW - 9e6})
 
+    def test_databases_that_cannot_be_read_are_not_called_missing(self) -> None:
+        one = {"check": "databases", "reason": "core.db is lz5", "remedy": "ask", "wrong": True}
+        facts = node(databases={}, problems=[one])
+        self.assertEqual(self.findings(doctor.check_databases, node=facts), [])
+
     def test_a_peer_in_quarantine(self) -> None:
         peers = [peer(quarantine="for good: wrong bytes")]
         check = doctor.check_quarantine
