@@ -54,7 +54,7 @@ from flocon.host.limits import open_files, raise_open_files
 from flocon.host.memory import share_memory
 from flocon.host.metered import MeteredWatch
 from flocon.host.pacman import PacmanWatch
-from flocon.host.ports import Ports, inherited_sockets
+from flocon.host.ports import Ports, close, inherited_sockets
 from flocon.host.remember import Notebook, recall
 from flocon.host.signals import Signals
 from flocon.host.store import Store
@@ -540,7 +540,7 @@ class Node(MultiService):
             self._ports.append(self._control_port)
             self._control_port = None
         for port in self._ports:
-            await defer.maybeDeferred(port.stopListening)
+            await close(port)
         self._ports.clear()
         self._lan_face.close()
         self._users.close()

@@ -11,11 +11,15 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from twisted.internet import tcp
+from twisted.internet.defer import maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
+from twisted.internet.protocol import connectionDone
 
 from flocon.errors import ConfigurationError
 from flocon.log import logger
@@ -73,6 +77,18 @@ def _examine(descriptor: int) -> Inherited | None:
     except OSError:
         return None
     return Inherited(descriptor, socket.AddressFamily(family), str(address), int(port))
+
+
+async def close(port: Any) -> None:
+    """Stop listening; nothing is left of a Unix socket whose file somebody has taken away."""
+    try:
+        await maybeDeferred(port.stopListening)
+    except OSError:
+        # Twisted comes no further than to the file that is not there.
+        if port.lockFile is not None:
+            with suppress(OSError):
+                port.lockFile.unlock()
+        tcp.Port.connectionLost(port, connectionDone)
 
 
 class Ports:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
+import tempfile
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 
+from twisted.internet import reactor
 from twisted.internet.interfaces import (
     IReactorSocket,
     IReactorTCP,
@@ -17,11 +21,11 @@ from twisted.internet.testing import MemoryReactor
 from twisted.logger import capturedLogs
 from twisted.plugin import getPlugins
 from twisted.python.systemd import ListenFDs
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface import verify
 
 from flocon.errors import ConfigurationError
-from flocon.host.ports import Inherited, Ports, inherited_sockets
+from flocon.host.ports import Inherited, Ports, close, inherited_sockets
 
 HERE = "127.0.0.1"
 
@@ -134,6 +138,36 @@ class TakingOver(PortsCase):
         with capturedLogs() as events:
             ports.tell_unused()
         self.assertEqual(events, [])
+
+
+class Closing(TestCase):
+    """``close``, of real sockets."""
+
+    async def closed(self, *gone: str) -> list[str]:
+        """Return what is left of a Unix socket some of whose files somebody took away."""
+        # Such a path has 108 bytes at most.
+        folder = Path(tempfile.mkdtemp(dir="/tmp"))
+        self.addCleanup(shutil.rmtree, folder)
+        [port] = Ports(reactor).listen([[f"unix:{folder}/control"]], Factory(), "control")
+        for name in gone:
+            (folder / name).unlink()
+        await close(port)
+        self.assertFalse(port.connected)
+        return sorted(one.name for one in folder.iterdir())
+
+    async def test_nothing_is_left_of_a_unix_socket(self) -> None:
+        self.assertEqual(await self.closed(), [])
+
+    async def test_nor_where_its_file_or_its_lock_was_taken_away(self) -> None:
+        for gone in (["control"], ["control.lock"], ["control", "control.lock"]):
+            self.assertEqual(await self.closed(*gone), [], gone)
+
+    async def test_a_port_of_tcp_is_free_again(self) -> None:
+        [port] = Ports(reactor).listen(endpoint(0), Factory(), "--lan")
+        number = port.getHost().port
+        await close(port)
+        with socket.create_server((HERE, number)):
+            pass
 
 
 class HandedOver(PortsCase):
