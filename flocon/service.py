@@ -140,6 +140,8 @@ class Node(MultiService):
     _namesake: dict[str, Any] | None = None
     #: Why there is no control socket, and why the settings that were read last are not used.
     _uncontrolled = _unsettled = ""
+    #: Whether there is no terminal any more, so that only the log takes whole sentences.
+    is_daemon = False
     #: What is being fetched ahead now.
     _ahead: Transfer | None = None
 
@@ -158,15 +160,12 @@ class Node(MultiService):
         self._listening = Ports(reactor, inherited)
         self._reread = reread or (lambda: settings)
         _set_debug(settings.debug)
-        if nowhere := impossible(settings.presence.interfaces):
-            problem = f"{nowhere[0]!r} can be neither an interface nor an address"
-            remedy = "write a name or an address that 'ip address' shows"
-            raise CannotStart(str(ConfigurationError("flocon: --interface", problem, remedy)))
+        _demand_interfaces(settings)
         self._reactor = reactor
         self._settings = settings
         self._started = 0.0
         self._ports: list[Any] = []
-        _demand_own(settings.store.path)
+        _demand_own(settings)
         self._identity = Identity(
             node_identity(settings.store.path, settings.name), secrets.token_hex(4), settings.name
         )
@@ -364,30 +363,34 @@ class Node(MultiService):
             self._listening.rehearse(*self._loopback_endpoints())
             if store:
                 _try_store(self._settings)
-        except (ConfigurationError, StoreError) as error:
+        except ConfigurationError as error:
             raise _cannot_start(error) from None
+        except StoreError as error:
+            raise _cannot_store(self._settings, error) from None
 
     def privilegedStartService(self) -> None:
         """Take the ports, before twistd gives up root's rights; end at once where one is taken."""
         try:
-            for (endpoints, option), site in (
+            for (endpoints, where), site in (
                 (self._lan_endpoints(), self._lan),
                 (self._loopback_endpoints(), self._loopback),
             ):
-                ports = self._listening.listen(endpoints, site, option)
+                ports = self._listening.listen(endpoints, site, where)
                 for port in ports:
                     Accepting(self._reactor, site.counters).watch(port)
                 self._ports += ports
         except ConfigurationError as error:
-            raise _cannot_start(error) from None
+            raise self._logged(_cannot_start(error)) from None
         self._listening.tell_unused()
         super().privilegedStartService()
 
     def _lan_endpoints(self) -> tuple[list[list[str]], str]:
-        return [_alternatives(self._settings.lan)], "--lan"
+        where = self._settings.place("lan", "--lan")
+        return [_alternatives(self._settings.lan)], where
 
     def _loopback_endpoints(self) -> tuple[list[list[str]], str]:
-        return [[endpoint] for endpoint in self._settings.loopback], "--loopback"
+        where = self._settings.place("loopback", "--loopback")
+        return [[endpoint] for endpoint in self._settings.loopback], where
 
     def startService(self) -> None:
         self._started = self._reactor.seconds()
@@ -398,7 +401,7 @@ class Node(MultiService):
         try:
             super().startService()
         except StoreError as error:
-            raise _cannot_start(error) from None
+            raise self._logged(_cannot_store(self._settings, error)) from None
         for name in look_at_links(self._settings.presence.interfaces)["missing"]:
             self._log.warn(
                 "there is no interface {name} now; the node waits for it, and is not heard"
@@ -414,6 +417,12 @@ class Node(MultiService):
             name=self._identity.name,
             store=self._settings.store.path,
         )
+
+    def _logged(self, end: CannotStart) -> CannotStart:
+        """Have the log tell why a daemon ends: of that twistd hands 100 bytes to the terminal."""
+        if self.is_daemon:
+            self._log.error("{sentence}", sentence=str(end))
+        return end
 
     def _abilities(self, relays: bool) -> frozenset[str]:
         abilities = {"store"}
@@ -498,7 +507,7 @@ class Node(MultiService):
             path.parent.mkdir(parents=True, exist_ok=True)
             description = f"unix:{quoteStringArgument(str(path))}:mode=660"
             (self._control_port,) = self._listening.listen(
-                [[description]], self._control, "control"
+                [[description]], self._control, self._settings.place("control", "control")
             )
         except (ConfigurationError, OSError) as error:
             system = isinstance(error, OSError)
@@ -924,6 +933,7 @@ def makeService(options: Options) -> Node:
     twistd: Mapping[str, Any] = options.parent if options.parent is not None else {}
     daemon = "nodaemon" in twistd and not (twistd["nodaemon"] or twistd["debug"])
     if daemon:
+        node.is_daemon = True
         _try_files(twistd)
     # As another user, only that user can say.
     node.rehearse(store=daemon and twistd["uid"] is None)
@@ -960,17 +970,30 @@ def _try_store(settings: Settings) -> None:
         raise StoreError(place, f"{reason}; name a folder that this user can write with --store")
 
 
-def _cannot_start(error: FloconError) -> CannotStart:
+def _cannot_start(error: FloconError | str) -> CannotStart:
     sentence = str(error)
     named = sentence.startswith(("flocon", "twistd"))
     return CannotStart(sentence if named else f"flocon: {sentence}")
 
 
-def _demand_own(store: Path) -> None:
+def _cannot_store(settings: Settings, problem: object) -> CannotStart:
+    return _cannot_start(f"{settings.place('store.path', '--store')}: {problem}")
+
+
+def _demand_interfaces(settings: Settings) -> None:
+    """End where what is to be present on can be neither an interface nor an address."""
+    if nowhere := impossible(settings.presence.interfaces):
+        problem = f"{nowhere[0]!r} can be neither an interface nor an address"
+        remedy = "write a name or an address that 'ip address' shows"
+        where = settings.place("presence.interfaces", "--interface")
+        raise _cannot_start(ConfigurationError(where, problem, remedy))
+
+
+def _demand_own(settings: Settings) -> None:
     """End, before anything is written, where somebody else's things lie at the store's place."""
-    refusal = foreign(store)
+    refusal = foreign(settings.store.path)
     if refusal is not None:
-        raise SystemExit(f"flocon: {refusal}")
+        raise _cannot_store(settings, refusal)
 
 
 def _moving(transfer: Transfer, now: float) -> dict[str, Any]:

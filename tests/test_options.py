@@ -175,6 +175,13 @@ class Refusing(OptionsTestCase):
             'lan = "19432"': "lan",
             'lan = "tcp:"': "lan",
             'lan = ":1"': "lan",
+            'lan = "nosuch:1"': "lan",
+            'lan = "tcp:65536"': "lan",
+            'lan = "tcp:port=ssh"': "lan",
+            'lan = "tcp:1:interfaces=eth0"': "lan",
+            "loopback = []": "loopback",
+            'control = "run/control"': "control",
+            'control = ""': "control",
             'mirrors = ["mirror.example"]': "mirrors",
             'mirrors = ["ftp://mirror.example/"]': "mirrors",
             'mirrors = ["https:///x"]': "mirrors",
@@ -219,6 +226,16 @@ class Refusing(OptionsTestCase):
             "[presence]\ninterfaces = [5]": "presence.interfaces",
         }.items():
             self.assertRefused(text, key)
+
+    def test_a_node_that_pacman_could_never_ask(self) -> None:
+        self.assertRefused("loopback = []", "loopback", "neither pacman nor", "leave it out")
+
+    def test_an_empty_text_is_called_empty(self) -> None:
+        self.assertRefused('name = ""', "name", "is empty")
+
+    def test_what_systemd_hands_over_need_not_be_there_to_be_named(self) -> None:
+        found = self.load('lan = "systemd:domain=INET:index=7"')
+        self.assertEqual(found.lan, "systemd:domain=INET:index=7")
 
     def test_what_is_not_toml_is_told_by_line(self) -> None:
         self.assertRefused("name = \n", "line 1")
@@ -266,6 +283,23 @@ class Refusing(OptionsTestCase):
             self.assertIn(key, str(error))
         else:
             self.assertIn(table or name, checked)
+
+
+class Places(OptionsTestCase):
+    """Where a setting that cannot be used stands."""
+
+    def test_a_file_and_its_key(self) -> None:
+        found = self.load('lan = "tcp:1"\nloopback = ["tcp:2"]\n[store]\npath = "/s"\n')
+        for key in ("lan", "loopback", "store.path"):
+            self.assertEqual(found.place(key, "--x"), f"{self.config}: {key}")
+
+    def test_an_option_that_won(self) -> None:
+        found = self.load('lan = "tcp:1"\n[store]\npath = "/s"\n', lan="tcp:2", store=Path("/t"))
+        self.assertEqual(found.place("lan", "--lan"), "flocon: --lan")
+        self.assertEqual(found.place("store.path", "--store"), "flocon: --store")
+
+    def test_what_is_set_nowhere_is_called_by_the_option_that_can(self) -> None:
+        self.assertEqual(self.load("").place("loopback", "--loopback"), "flocon: --loopback")
 
 
 class Sizes(OptionsTestCase):

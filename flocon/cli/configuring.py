@@ -39,7 +39,7 @@ def _problems(settings: Settings) -> Iterator[str]:
     wanted = settings.presence.interfaces
     if nowhere := impossible(wanted):
         raise ConfigurationError(
-            f"{settings.config}: presence.interfaces",
+            settings.place("presence.interfaces", "--interface"),
             f"{nowhere[0]!r} can be neither an interface nor an address",
             "write a name or an address that 'ip address' shows",
         )
@@ -81,12 +81,14 @@ def _line(name: str, value: Any, default: Any) -> str:
 def _values(settings: Any) -> Iterator[tuple[str, Any]]:
     for one in fields(settings):
         value = getattr(settings, one.name)
-        if one.name != "config":
+        if one.name not in {"config", "places"}:
             yield one.name, dict(_values(value)) if is_dataclass(value) else _plain(value)
 
 
 def _defaults(settings: type) -> Iterator[tuple[str, Any]]:
     for one in fields(settings):
+        if one.name == "places":
+            continue
         if one.default is not MISSING:
             yield one.name, _plain(one.default)
         elif one.default_factory is not MISSING:
