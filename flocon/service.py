@@ -814,6 +814,8 @@ class Node(MultiService):
                 "held_here_bytes": sum(self.ledger.given[kind] for kind in HERE),
                 "ready_ahead_bytes": self.ledger.given["ahead"],
             },
+            "takers": self._takers(),
+            "takers_others_bytes": traffic.takers.others_bytes,
             "lan": self._lan_status(),
             "store": {
                 "bytes": self._cache.store.size,
@@ -869,6 +871,32 @@ class Node(MultiService):
             "crossed_bytes": crossed + sum(one[1] << 20 for one in told),
         }
 
+    def _takers(self) -> list[dict[str, Any]]:
+        """Return what each address took from this node, with its peer's name if nobody else has."""
+        peers = self._presence.peers()
+        bearers = Counter(peer.name for peer in peers)
+        names: dict[str, set[str]] = {}
+        for peer in peers:
+            for address in self._addresses_of(peer):
+                names.setdefault(address.partition("%")[0], set()).add(peer.name)
+        certain = {
+            address: told
+            for address, told in names.items()
+            if len(told) == 1 and all(bearers[name] == 1 for name in told)
+        }
+        return [
+            {
+                "address": address,
+                "name": "".join(certain.get(address, ())),
+                "peer": address in names,
+                "bytes": count,
+            }
+            for address, count in self.traffic.takers.most_first()
+        ]
+
+    def _addresses_of(self, peer: Peer) -> list[str]:
+        return [peer.address, *self._presence.elsewhere(peer.node)]
+
     def _account(self) -> None:
         saved, crossed = self.ledger.month()
         self._presence.account(saved >> 20, crossed >> 20)
@@ -915,6 +943,7 @@ class Node(MultiService):
             "architectures": list(peer.architectures),
             "files": peer.files,
             "files_known": replica.files if replica else 0,
+            "taken_bytes": sum(map(self.traffic.takers.of, self._addresses_of(peer))),
             "last_heard_seconds": round(self._presence.silence(now, peer), 1),
             "state": "quarantine" if record else "failing" if demoted else "good",
             "quarantine": record.described(time.time()) if record else None,

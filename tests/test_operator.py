@@ -85,6 +85,22 @@ class Counting(OperatorTestCase):
         [datagram, *_] = self.node._presence.take_datagrams()
         self.assertEqual(decode(datagram).savings, (5, 2))
 
+    def took(self) -> list[tuple[str, str, bool]]:
+        rows = self.node.status()["takers"]
+        return [(one["address"], one["name"], one["peer"]) for one in rows]
+
+    def test_who_took_what_is_told_by_address_and_by_the_peer_there(self) -> None:
+        self.node.traffic.to_peer("10.0.0.2", 5)
+        self.node.traffic.to_peer("10.0.0.9", 3)
+        self.assertEqual(self.took(), [("10.0.0.2", "ada", True), ("10.0.0.9", "", False)])
+        [row] = self.node.status()["peers"]
+        self.assertEqual(row["taken_bytes"], 5)
+
+    def test_a_name_that_somebody_else_took_is_not_told_of_who_took_what(self) -> None:
+        self.node.traffic.to_peer("10.0.0.2", 5)
+        self.hear("10.0.0.66", node=LIAR)
+        self.assertEqual(self.took(), [("10.0.0.2", "", True)])
+
 
 class Judging(OperatorTestCase):
     def test_a_ban_says_whom_it_hit_and_is_in_the_status(self) -> None:
