@@ -337,6 +337,7 @@ class Explainer:
             "namesake": self._desk.status().get("namesake"),
             "unit": "INVOCATION_ID" in os.environ,
             "configuration": read if configuration.repositories or not settings.mirrors else None,
+            "repositories": [one.name for one in configuration.repositories],
             "mirrors": mirrors,
             "links": links,
             "problems": [problem for tell in self.tellers for problem in tell()],

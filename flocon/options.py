@@ -48,6 +48,7 @@ _OPTIONS = {
     "loopback": "loopback",
     "store": "store.path",
     "interface": "presence.interfaces",
+    "pacman_conf": "pacman_conf",
 }
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
@@ -170,11 +171,14 @@ class Options(usage.Options):
         self.given["debug"] = True
 
     def postOptions(self) -> None:
-        """Check everything before anything starts: twistd prints a UsageError and ends."""
+        """Check everything before anything starts, and end with one sentence.
+
+        Before a UsageError twistd would print all its help, which is no help with a setting.
+        """
         try:
             self.settings = load(self.given)
         except ConfigurationError as error:
-            raise usage.UsageError(str(error)) from None
+            raise SystemExit(str(error)) from None
 
 
 def load(command_line: Mapping[str, Any]) -> Settings:
@@ -202,14 +206,23 @@ def load(command_line: Mapping[str, Any]) -> Settings:
         presence["interfaces"] = tuple(command_line["interface"])
     for option, key in _OPTIONS.items():
         if command_line.get(option):
-            places[key] = f"flocon: --{option}"
+            places[key] = f"flocon: --{option.replace('_', '-')}"
     values["places"] = places
     store.setdefault("path", default_store())
     values.setdefault("name", host_name())
     values["store"] = Store(**store)
     values["presence"] = Presence(**presence)
     values["peers"] = Peers(**values.get("peers", {}))
-    return Settings(**values)
+    return _checked(Settings(**values))
+
+
+def _checked(settings: Settings) -> Settings:
+    if settings.pacman_conf.is_dir():
+        # To pacman-conf a folder is an empty file.
+        where = settings.place("pacman_conf", "--pacman-conf")
+        remedy = f"name the file, like {settings.pacman_conf / 'pacman.conf'}"
+        raise ConfigurationError(where, f"{settings.pacman_conf} is a folder, and no file", remedy)
+    return settings
 
 
 def _dotted(values: Mapping[str, Any]) -> Iterator[str]:

@@ -11,7 +11,6 @@ from unittest import mock
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon import options as module
@@ -230,6 +229,14 @@ class Refusing(OptionsTestCase):
     def test_a_node_that_pacman_could_never_ask(self) -> None:
         self.assertRefused("loopback = []", "loopback", "neither pacman nor", "leave it out")
 
+    def test_a_folder_in_the_place_of_pacmans_configuration(self) -> None:
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        self.assertRefused(f'pacman_conf = "{folder}"', "pacman_conf", "is a folder, and no file")
+        with self.assertRaises(ConfigurationError) as caught:
+            self.load("", pacman_conf=folder)
+        self.assertEqual(caught.exception.where, "flocon: --pacman-conf")
+
     def test_an_empty_text_is_called_empty(self) -> None:
         self.assertRefused('name = ""', "name", "is empty")
 
@@ -379,13 +386,13 @@ class CommandLine(OptionsTestCase):
             (found.store.path, found.pacman_conf), (Path.cwd() / "s", Path.cwd() / "p.conf")
         )
 
-    def test_a_wrong_setting_is_a_usage_error(self) -> None:
-        with self.assertRaises(usage.UsageError) as caught:
+    def test_a_wrong_setting_ends_it_with_a_sentence(self) -> None:
+        with self.assertRaises(SystemExit) as caught:
             self.parse("--config", str(self.write("nmae = 1")))
         self.assertIn("nmae", str(caught.exception))
 
     def test_a_wrong_endpoint_names_its_option(self) -> None:
-        with self.assertRaises(usage.UsageError) as caught:
+        with self.assertRaises(SystemExit) as caught:
             self.parse("--loopback", "19433")
         self.assertIn("--loopback", str(caught.exception))
 

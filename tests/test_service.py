@@ -119,7 +119,10 @@ class Refusing(NodeTestCase):
 
     def test_an_unknown_key(self) -> None:
         self.configure(shop='"x"')
-        self.assertRefused(self.start(), "flocon.toml: shop", "is not a key flocon knows")
+        running = self.start()
+        self.assertRefused(running, "flocon.toml: shop", "is not a key flocon knows")
+        # What can stand on the command line is no help with it.
+        self.assertEqual(len(running.output.splitlines()), 1, running.output)
 
     def test_a_file_that_is_not_there(self) -> None:
         self.config.unlink()

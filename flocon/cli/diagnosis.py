@@ -37,6 +37,7 @@ async def examine(reactor: Any, options: argparse.Namespace) -> None:
         environment=os.environ,
         now=time.time(),
         there=_there(node),
+        named=options.pacman_conf,
     )
     findings = doctor.examine(facts)
     healthy = doctor.healthy(findings)

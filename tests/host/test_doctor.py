@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -51,6 +52,7 @@ def node(**other: Any) -> dict[str, Any]:
         "namesake": None,
         "unit": True,
         "configuration": {"path": "/etc/pacman.conf", "problem": ""},
+        "repositories": ["core"],
         "mirrors": [{"mirror": "mirror.example", "problem": ""}],
         "links": {"missing": [], "running": ["eth0"], "silent": []},
         "problems": [],
@@ -155,6 +157,47 @@ class PacmanTests(DoctorTestCase):
         broken = Configuration("/p", {"/p": b"Server = x\n"}, {})
         self.find(doctor.check_pacman, Verdict.WRONG, "first [section]", configuration=broken)
         self.assertEqual(self.findings(doctor.check_external_program, configuration=broken), [])
+
+    def test_the_command_that_mends_it_is_for_this_file_and_this_port(self) -> None:
+        found = self.find(
+            doctor.check_pacman,
+            Verdict.WRONG,
+            "does not ask the node",
+            configuration=configuration(f"Server = {MIRROR}"),
+            named=Path("/my root/pacman.conf"),
+            port=19_500,
+        )
+        remedy = "flocon setup --pacman-conf '/my root/pacman.conf' --port 19500"
+        self.assertEqual(found.remedy, remedy)
+
+
+class NothingListedTests(DoctorTestCase):
+    """A configuration without a repository: that is the one thing to be told."""
+
+    EMPTY = Configuration("/etc/pacman.conf", {"/etc/pacman.conf": b"[options]\n"}, {})
+
+    def findings_of(self, node: dict[str, Any], **facts: Any) -> list[tuple[str, str]]:
+        findings = doctor.examine(replace(HEALTHY, node=node, **facts))
+        bad = {Verdict.WRONG, Verdict.WARNING}
+        return [(one.check, one.reason) for one in findings if one.verdict in bad]
+
+    def test_it_is_named_and_nothing_else_is_blamed(self) -> None:
+        empty = node(repositories=[], databases={}, mirrors=[])
+        [(check, reason)] = self.findings_of(empty, configuration=self.EMPTY)
+        self.assertEqual(check, "pacman")
+        self.assertIn("/etc/pacman.conf has no repository", reason)
+
+    def test_it_is_the_nodes_where_the_node_has_another_one(self) -> None:
+        told = {"path": "/srv/pacman.conf", "problem": ""}
+        empty = node(repositories=[], databases={}, mirrors=[], configuration=told)
+        [(check, reason)] = self.findings_of(empty)
+        self.assertEqual(check, "configuration")
+        self.assertIn("/srv/pacman.conf has no repository", reason)
+
+    def test_a_store_without_pacman_has_mirrors_of_its_own_and_is_well(self) -> None:
+        nas = node(repositories=[], databases={}, configuration=None)
+        error = ConfigurationError("/etc/pacman.conf", "cannot be read", "check the path")
+        self.assertEqual(self.findings_of(nas, configuration=error), [])
 
 
 class PathTests(DoctorTestCase):
@@ -425,6 +468,17 @@ class ConfigurationTests(SynchronousTestCase):
         self.assertEqual(told["path"], str(self.list))
         self.assertIn("cannot be read (Permission denied)", told["problem"])
         self.assertEqual(told["remedy"], "")
+
+    def test_a_folder_is_named_as_what_it_is(self) -> None:
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        told = doctor.look_at_configuration(folder)
+        self.assertIn("is a folder, and no file", told["problem"])
+        self.assertIn(f"{folder}/pacman.conf", told["remedy"])
+        for change in (setup.undo, partial(setup.set_up, port=1, method=None, databases=False)):
+            with self.assertRaises(ConfigurationError) as caught:
+                change(folder, dry_run=True)
+            self.assertIn("is a folder", caught.exception.problem)
 
     def test_so_is_one_that_is_not_there(self) -> None:
         self.path.unlink()
