@@ -336,6 +336,7 @@ class Explainer:
             "node": self.identity.node,
             "namesake": self._desk.status().get("namesake"),
             "unit": "INVOCATION_ID" in os.environ,
+            "pacman_conf": str(settings.pacman_conf),
             "configuration": read if configuration.repositories or not settings.mirrors else None,
             "repositories": [one.name for one in configuration.repositories],
             "mirrors": mirrors,

@@ -129,8 +129,7 @@ def _add_reading(commands: argparse._SubParsersAction[_Parser]) -> None:
         "--pacman-conf",
         metavar="FILE",
         type=Path,
-        default=DEFAULT_PACMAN_CONF,
-        help="pacman's configuration [%(default)s]",
+        help=f"pacman's configuration [the node's, or {DEFAULT_PACMAN_CONF}]",
     )
 
 
