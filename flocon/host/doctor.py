@@ -23,7 +23,7 @@ from flocon.errors import ConfigurationError
 from flocon.options import DEFAULT_PACMAN_CONF, LOOPBACK_PORT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from flocon.core.pacman_conf import Configuration, Repository, Statement
@@ -135,8 +135,20 @@ def check_pacman(facts: Facts) -> Iterator[Finding]:
     elif findings:
         yield from findings
     else:
-        names = ", ".join(repository.name for repository in repositories)
-        yield Finding("pacman", Verdict.GOOD, f"pacman asks the node first: {names}")
+        yield _reached(repositories, facts.port)
+
+
+def _reached(repositories: Sequence[Repository], port: int) -> Finding:
+    """Tell for which repositories the node is asked; those that only pacman can fetch need not."""
+    led, alone = [], []
+    for one in repositories:
+        asked = any(pacman_conf.is_node(server.value, {port}) for server in one.servers)
+        (led if asked else alone).append(one.name)
+    if not led:
+        reason = f"no http mirror, so nothing to ask a node for: {', '.join(alone)}"
+        return Finding("pacman", Verdict.UNKNOWN, reason)
+    without = f"; not for {', '.join(alone)}, without an http mirror" if alone else ""
+    return Finding("pacman", Verdict.GOOD, f"pacman asks the node first: {', '.join(led)}{without}")
 
 
 def _unread(facts: Facts, error: ConfigurationError) -> Finding:

@@ -200,6 +200,26 @@ class NothingListedTests(DoctorTestCase):
         self.assertEqual(self.findings_of(nas, configuration=error), [])
 
 
+class AloneTests(DoctorTestCase):
+    """Repositories that only pacman can fetch."""
+
+    OWN = "[own]\nServer = file:///srv/own"
+
+    def test_they_are_not_said_to_be_led_to_the_node(self) -> None:
+        found = self.find(
+            doctor.check_pacman,
+            Verdict.GOOD,
+            "the node first: core; not for own,",
+            configuration=configuration(f"Server = {NODE}", f"Server = {MIRROR}", self.OWN),
+        )
+        self.assertEqual(found.remedy, "")
+
+    def test_where_there_are_no_others_nothing_is_said_to_be_asked(self) -> None:
+        text = configuration("Server = file:///srv/core", self.OWN)
+        said = "nothing to ask a node for: core, own"
+        self.find(doctor.check_pacman, Verdict.UNKNOWN, said, configuration=text)
+
+
 class PathTests(DoctorTestCase):
     def judge(self, verdict: Verdict, words: str, *lines: str) -> Finding:
         return self.find(doctor.check_pacman, verdict, words, configuration=configuration(*lines))
