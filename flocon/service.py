@@ -31,6 +31,7 @@ from flocon.core.database_origins import DatabaseOrigins
 from flocon.core.database_origins import load as load_origins
 from flocon.core.names import Asked, parse_file_name
 from flocon.core.presence import Identity, Presence
+from flocon.core.proxies import read_proxies
 from flocon.core.quarantine import Quarantine, is_sound
 from flocon.core.quarantine import load as load_records
 from flocon.core.shares import ENOUGH, Shares, share_out
@@ -645,6 +646,10 @@ class Node(MultiService):
         if self._unsettled:
             reason = f"the settings before are in use: {self._unsettled}"
             told.append(("settings", reason, "mend that, then systemctl reload flocon"))
+        for name in read_proxies(os.environ, self._settings.proxy)[1]:
+            reason = f"{name} in the node's environment is not used: it names no http proxy"
+            remedy = f'mend {name}, or write proxy = "http://HOST:PORT" into /etc/flocon.toml'
+            told.append(("proxy", reason, remedy))
         for place in self._listening.unused():
             reason = f"flocon.socket holds {place}, which no setting names: nobody answers there"
             told.append(("socket", reason, "systemctl edit flocon.socket: change ListenStream"))

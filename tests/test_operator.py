@@ -207,6 +207,12 @@ class Telling(OperatorTestCase):
         self.node._reload()
         self.assertEqual(self.told(), [])
 
+    def test_a_proxy_that_is_none(self) -> None:
+        self.patch(os, "environ", {"https_proxy": "socks5://10.0.0.1:1080"})
+        [(check, reason, _)] = self.told()
+        self.assertEqual(check, "proxy")
+        self.assertIn("https_proxy in the node's environment is not used", reason)
+
     def test_no_socket_to_be_changed_by(self) -> None:
         self.node._control_path = self.config / "control"
         self.node._listen_for_control()

@@ -129,7 +129,7 @@ def _add_reading(commands: argparse._SubParsersAction[_Parser]) -> None:
         "--pacman-conf",
         metavar="FILE",
         type=_file,
-        help=f"pacman's configuration [the node's, or {DEFAULT_PACMAN_CONF}]",
+        help=f"pacman's configuration [what the node reads, or {DEFAULT_PACMAN_CONF}]",
     )
 
 
