@@ -425,7 +425,10 @@ def _proxy(value: Any, where: str, key: str) -> str:
     try:
         parse_proxy(text)
     except ValueError:
-        remedy = 'write "http://[USER:PASSWORD@]HOST:PORT", "" for none, or "environment"'
+        remedy = (
+            'write "http://HOST:PORT", with USER:PASSWORD@ before HOST where it wants them, "" for'
+            ' none, or "environment"'
+        )
         raise _refuse(where, key, f"{_bare(text)!r} is no http proxy", remedy) from None
     return text
 
@@ -444,9 +447,18 @@ def _endpoint(value: Any, where: str, key: str) -> str:
         try:
             serverFromString(None, text)
         except Exception as error:  # noqa: BLE001 - a parser of Twisted's raises anything
-            problem = f"{text!r} is not an endpoint ({str(error) or type(error).__name__})"
+            problem = f"{text!r} is not an endpoint ({_parsers_word(error)})"
             raise _refuse(where, key, problem, remedy) from None
     return text
+
+
+def _parsers_word(error: Exception) -> str:
+    """Return what a parser of Twisted's means: it calls a function with whatever stands there."""
+    if unknown := re.search(r"unexpected keyword argument '(.*)'", str(error)):
+        return f"it takes no {unknown[1]}="
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}"
+    return str(error) or type(error).__name__
 
 
 def _is_port(number: str) -> bool:
@@ -459,6 +471,9 @@ def _loopback(value: Any, where: str, key: str) -> tuple[str, ...]:
         problem = "is empty, so neither pacman nor 'flocon status' could ask the node"
         remedy = "leave it out for port 19433 of 127.0.0.1 and ::1, or write an endpoint"
         raise _refuse(where, key, problem, remedy)
+    for one in endpoints:
+        if endpoints.count(one) > 1:
+            raise _refuse(where, key, f"names {one!r} twice", "leave one of them out")
     return endpoints
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon import options as module
+from flocon.core.secrecy import without_passwords
 from flocon.errors import ConfigurationError
 from flocon.options import Options, Settings, default_store, keys, load
 
@@ -236,6 +237,16 @@ class Refusing(OptionsTestCase):
         with self.assertRaises(ConfigurationError) as caught:
             self.load("", pacman_conf=folder)
         self.assertEqual(caught.exception.where, "flocon: --pacman-conf")
+
+    def test_an_endpoint_is_refused_in_words_and_not_in_a_parsers(self) -> None:
+        self.assertRefused('lan = "tcp:1:interfac=eth0"', "(it takes no interfac=)")
+        self.assertRefused('lan = "ssl:443:privateKey=/none"', "(/none: No such file or directory)")
+        self.assertRefused('loopback = ["tcp:1", "tcp:1"]', "names 'tcp:1' twice")
+
+    def test_no_remedy_looks_as_if_it_had_a_password_in_it(self) -> None:
+        with self.assertRaises(ConfigurationError) as caught:
+            self.load('proxy = "ftp://x"')
+        self.assertEqual(without_passwords(str(caught.exception)), str(caught.exception))
 
     def test_an_empty_text_is_called_empty(self) -> None:
         self.assertRefused('name = ""', "name", "is empty")

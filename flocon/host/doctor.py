@@ -374,7 +374,7 @@ def check_mirrors(facts: Facts) -> Iterator[Finding]:
             "mirrors",
             Verdict.WRONG,
             f"{', '.join(shut)}: {SHUT}",
-            "write http://NAME:PASSWORD@HOST/... there, with @ in them as %40; .netrc is not read",
+            "write NAME:PASSWORD@ before the host there, with @ in them as %40; .netrc is not read",
         )
     mirrors = [one for one in mirrors if one.get("problem") != SHUT]
     if shut and not mirrors:

@@ -13,6 +13,7 @@ from unittest import mock
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.core.pacman_conf import Configuration
+from flocon.core.secrecy import without_passwords
 from flocon.errors import ConfigurationError
 from flocon.host import doctor, setup
 from flocon.host.doctor import Facts, Finding, Verdict
@@ -335,6 +336,8 @@ class NodeTests(DoctorTestCase):
         shut = {"mirror": "a.example", "problem": doctor.SHUT}
         found = self.judge(check, Verdict.WRONG, "a.example: wants a name", mirrors=[shut])
         self.assertIn("NAME:PASSWORD@", found.remedy)
+        # What is shown has no password in it; this looks like none.
+        self.assertEqual(without_passwords(found.remedy), found.remedy)
         good = {"mirror": "b.example", "problem": ""}
         told = self.findings(check, node=node(mirrors=[shut, good]))
         self.assertEqual([one.verdict for one in told], [Verdict.WRONG, Verdict.GOOD])
