@@ -5,6 +5,11 @@ for a terminal and a pipe; each other module is a few commands. Reading needs no
 changes the node goes through its unix socket.
 """
 
-from flocon.cli.main import main
+from flocon.host.limits import COMMANDS_MEMORY, demand_memory
+
+# Before what takes so much is imported.
+demand_memory(COMMANDS_MEMORY)
+
+from flocon.cli.main import main  # noqa: E402
 
 __all__ = ["main"]

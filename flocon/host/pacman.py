@@ -483,6 +483,14 @@ class PacmanWatch(Service):
         known = self.configuration.repository(repository)
         return known is None or known.package_signature is not SignatureLevel.NEVER
 
+    def unusable(self) -> list[tuple[str, Path, str]]:
+        """Return each repository whose database's file is there and lists nothing: file and why."""
+        return [
+            (name, path, problem)
+            for name, path in self._databases()
+            if (problem := self._loaded.get(name, Loaded()).problem)
+        ]
+
     def settled(self, timeout: float | None = PATIENCE) -> Deferred[None]:
         """Fire when the listing is that of the databases on disk, or after ``timeout`` seconds.
 
@@ -668,7 +676,13 @@ class PacmanWatch(Service):
             self._loaded[name] = loaded
             if loaded.problem:
                 problem = loaded.problem
-                self.log.warn("{path} cannot be used: {problem}", path=path, problem=problem)
+                self.log.warn(
+                    "{path} cannot be used, so nothing of [{name}] is shared with the LAN or taken"
+                    " from it: {problem}",
+                    path=path,
+                    name=name,
+                    problem=problem,
+                )
         del results, loaded
         self._publish()
         # Now that the listing before is gone.

@@ -249,6 +249,10 @@ def _look(path: Path, *, follow: bool = True) -> _State:
     state = _State(root, {}, {}, {}, record)
     # Where the lines are to go, what is gone has none; what cannot be read may have.
     if follow or not record or Path(root).exists():
+        if Path(root).is_dir():
+            # An included folder is as an empty file to pacman; this is what somebody named.
+            remedy = f"name the file, like {_printable(str(path / 'pacman.conf'))}"
+            raise ConfigurationError(_printable(str(path)), "is a folder, and no file", remedy)
         _read_into(state, root, str(path))
     for name in record:
         if Path(name).exists():

@@ -58,6 +58,8 @@ class Words(ProcessTestCase):
             ("peers ada", "peers takes no argument 'ada'\n"),
             ("completion fsh", "no shell 'fsh'; did you mean 'fish'?"),
             ("qqqqqq", "no command 'qqqqqq'\n"),
+            ("setup --pacman-conf ''", "an empty name is no file's\n"),
+            ("config --config ''", "an empty name is no file's\n"),
         ):
             status, errors = self.run_in_shell(f'"$@" {words}')
             self.assertEqual(status, 2, errors)
