@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.host.politeness import KEEPING_PAUSE, LONGEST_KEEPING_PAUSE, LONGEST_PAUSE, PAUSE
+from flocon.host.politeness import (
+    KEEPING_PAUSE,
+    LONGEST_KEEPING_PAUSE,
+    LONGEST_PAUSE,
+    PAUSE,
+    Politeness,
+)
 from tests.host.machine import (
     SIGNATURE,
     A,
@@ -12,6 +20,47 @@ from tests.host.machine import (
     content_of,
     put,
 )
+
+
+class PolitenessTests(SynchronousTestCase):
+    """Alone, in virtual time."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.politeness = Politeness(self.clock)
+
+    def lull(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self.politeness.lull())
+
+    def test_it_is_quiet_while_nothing_comes(self) -> None:
+        self.successResultOf(self.politeness.quiet())
+        self.successResultOf(self.lull())
+
+    def test_it_is_quiet_some_time_after_the_last_that_came(self) -> None:
+        self.politeness.hold_back()
+        quiet = self.politeness.quiet()
+        self.clock.advance(PAUSE / 2)
+        self.politeness.hold_back()
+        self.clock.advance(PAUSE / 2)
+        self.assertNoResult(quiet)
+        self.clock.advance(PAUSE / 2)
+        self.successResultOf(quiet)
+
+    def test_a_lull_is_shorter(self) -> None:
+        self.politeness.hold_back()
+        quiet, lull = self.politeness.quiet(), self.lull()
+        self.clock.advance(KEEPING_PAUSE)
+        self.successResultOf(lull)
+        self.assertNoResult(quiet)
+        self.politeness.stop()
+
+    def test_who_waits_goes_on_when_it_stops_and_nobody_waits_after(self) -> None:
+        self.politeness.hold_back()
+        waiting = [self.politeness.quiet(), self.lull()]
+        self.politeness.stop()
+        for one in (*waiting, self.politeness.quiet(), self.lull()):
+            self.successResultOf(one)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
 
 class PauseTests(HoldingsCase):
