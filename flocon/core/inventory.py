@@ -4,7 +4,7 @@
 and a bounded log of the newest changes. ``Holders`` is everyone else's, kept as one table from
 content to a bit mask of peers. The text of ``GET /inventory`` is written and read here too.
 
-No file is opened here and no peer is asked; ``host.cache`` feeds the first, ``service`` the second.
+No file is opened here and no peer is asked: ``host.offering`` feeds the first, ``service`` that.
 """
 
 from __future__ import annotations
