@@ -52,10 +52,18 @@ def plan(seed: int) -> Plan:
 
 
 def run_seed(lane: Lane, seed: int) -> list[str]:
-    """Run one seed; return what went wrong."""
+    """Run one seed; return what went wrong. What was late alone must be so twice."""
     if not lane.baseline:
         lane.measure()
-    chosen = plan(seed)
+    wrong, late = _run_once(lane, plan(seed))
+    if late and not wrong:
+        # The machine may have been busy with something else; the plan is the same.
+        wrong, late = _run_once(lane, plan(seed))
+    return [*wrong, *late]
+
+
+def _run_once(lane: Lane, chosen: Plan) -> tuple[list[str], list[str]]:
+    """Return what went wrong, and what took too long."""
     lane.clear()
     lane.lan.mirrors = [MIRROR_ADDRESS]
     node = lane.asker.start_node()
@@ -66,17 +74,19 @@ def run_seed(lane: Lane, seed: int) -> list[str]:
     time.sleep(chosen.pause)
     if chosen.real:
         run = lane.download()
-        problems = lane.problems(run, node)
         # Five files at a time, each held up for as long as peers may.
         rounds = math.ceil(len(lane.goods.packages) / CONNECTIONS)
-        if run.seconds > 1.5 * lane.baseline + MOST_DELAY * rounds:
-            problems.append(f"pacman took {run.seconds:.1f} s")
-        return problems
-    client = PacmanLike(lane.asker, random.Random(seed))
+        is_late = run.seconds > 1.5 * lane.baseline + MOST_DELAY * rounds
+        late = [f"pacman took {run.seconds:.1f} s"] if is_late else []
+        return lane.problems(run, node), late
+    client = PacmanLike(lane.asker, random.Random(chosen.seed))
     client.download(lane.goods.repositories)
-    late = {name: took for name, took in client.seconds.items() if took > MOST_DELAY + NOISE}
-    slow = [f"{name} took {took:.1f} s" for name, took in late.items()]
-    return [*client.complaints, *slow, *lane.node_problems(node), *wrong_in_store(lane)]
+    late = [
+        f"{name} took {took:.1f} s"
+        for name, took in client.seconds.items()
+        if took > MOST_DELAY + NOISE
+    ]
+    return [*client.complaints, *lane.node_problems(node), *wrong_in_store(lane)], late
 
 
 SEEDS = Seeds("hostile_seeds", 2, run_seed, lambda seed: plan(seed).roles)
