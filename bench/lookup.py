@@ -64,8 +64,8 @@ class Decider:
             reactor, Settings(name="bench", pacman_conf=conf, store=Store(folder / "store"))
         )
         # Its parts are its own; nothing but a benchmark looks at them one by one.
-        self._node._pacman.listing = Listed((packed,))  # noqa: SLF001
-        presence = self._node._presence  # noqa: SLF001
+        self._node.parts.pacman.listing = Listed((packed,))
+        presence = self._node.parts.presence
         dice = random.Random(2)
         presence.start(0.0)
         presence.networks_changed(0.0, [Link("eth0", 2, (IPv4Interface("10.0.0.254/24"),))])
@@ -90,16 +90,16 @@ class Decider:
             presence.receive(float(number), f"10.0.0.{1 + number % 100}", encode(said))
             chosen = dice.sample(entries, FILES)
             changes = [Change(entry.file_name, entry.content) for entry in chosen]
-            self._node.neighbourhood.holders.replace(node, FILES, changes)
+            self._node.parts.neighbourhood.holders.replace(node, FILES, changes)
             self.unheld -= {entry.file_name for entry in chosen}
             if number < DEAD:
-                self._node._standing.failed(node, time.monotonic())  # noqa: SLF001
+                self._node.parts.standing.failed(node, time.monotonic())
         if len(presence.peers()) != PEERS:
             raise RuntimeError(f"{len(presence.peers())} peers are known")
 
     def decide(self, path: bytes) -> float:
         """Return the seconds from a request's path to whom to ask."""
-        desk = self._node.desk
+        desk = self._node.parts.desk
         began = time.perf_counter()
         asked = parse_path(path)
         assert asked is not None

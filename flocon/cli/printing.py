@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from flocon.core.secrecy import without_passwords
+from flocon.core.units import counted
 from flocon.core.units import size_text as size
 from flocon.errors import FloconError
 
@@ -53,11 +54,6 @@ def printable(text: object) -> str:
     """Return ``text`` with every control character escaped, line ends too, and no password."""
     shown = without_passwords(str(text))
     return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in shown)
-
-
-def counted(count: int, what: str) -> str:
-    """Return a number of things, in the singular where it is one."""
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def clock(seconds: float) -> str:

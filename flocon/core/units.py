@@ -1,4 +1,4 @@
-"""Sizes and times as a person reads them."""
+"""Sizes, times and numbers of things as a person reads them."""
 
 from __future__ import annotations
 
@@ -29,3 +29,8 @@ def time_text(seconds: float) -> str:
     if hours < _DAY_HOURS:
         return f"{hours} h {minutes_left} min" if minutes_left else f"{hours} h"
     return f"{hours // 24} days"
+
+
+def counted(count: int, what: str) -> str:
+    """Return a number of things, in the singular where it is one."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"

@@ -1,0 +1,335 @@
+"""The parts of a node, handed to each other: here, and with ``desk``, the rooms meet.
+
+``core`` decides, ``net`` talks, ``host`` touches the machine. Nothing is open and nothing runs yet.
+"""
+
+from __future__ import annotations
+
+import gc
+import platform
+import random
+from typing import TYPE_CHECKING, Any
+
+from flocon.ahead import Ahead
+from flocon.announcing import Announcer
+from flocon.core.database_origins import DatabaseOrigins
+from flocon.core.database_origins import load as load_origins
+from flocon.core.endpoints import hosts_of, ports_of
+from flocon.core.presence import Presence
+from flocon.core.shares import Shares, share_out
+from flocon.core.standing import Standing
+from flocon.core.traffic import Traffic
+from flocon.core.visitors import Admission, lan_names, loopback_names
+from flocon.database_sources import DATABASES_FILE
+from flocon.desk import PEER_CONNECT, Desk
+from flocon.doors import Doors
+from flocon.explain import Explainer
+from flocon.following import Following, abilities_of
+from flocon.health import Health
+from flocon.host.holdings import Holdings
+from flocon.host.interfaces import InterfaceWatch
+from flocon.host.limits import open_files
+from flocon.host.metered import MeteredWatch
+from flocon.host.pacman import PacmanWatch
+from flocon.host.remember import recall
+from flocon.host.systemd import Supervision
+from flocon.host.users import Users
+from flocon.ledger import Ledger
+from flocon.namesakes import Namesakes
+from flocon.net.control import Control
+from flocon.net.fetch import peer_agent
+from flocon.net.holds import Holds
+from flocon.net.knock import Knocker
+from flocon.net.lan import Lan
+from flocon.net.loopback import Loopback
+from flocon.net.multicast import Multicast
+from flocon.net.neighbourhood import Neighbourhood
+from flocon.net.pace import Pacer
+from flocon.net.page import Pages
+from flocon.net.replicate import InventoryClient
+from flocon.net.site import Site
+from flocon.offenders import Offenders
+from flocon.operator import Operator
+from flocon.options import LAN_PORT, LOOPBACK_PORT, host_name
+from flocon.problems import Problems
+from flocon.reloading import Reloading
+from flocon.status import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from flocon.core.inventory import Content
+    from flocon.core.syncdb import Entry
+    from flocon.host.ports import Inherited
+    from flocon.options import Settings
+
+
+MOST_CONTROL_CONNECTIONS = 16
+
+
+class Parts:
+    """All parts of one node; ``reread`` gives the settings as they are now."""
+
+    def __init__(
+        self,
+        reactor: Any,
+        settings: Settings,
+        reread: Callable[[], Settings],
+        inherited: Sequence[Inherited],
+    ) -> None:
+        self._reactor = reactor
+        self._settings = settings
+        self.following = Following(reactor, settings, self)
+        self.doors = Doors(reactor, settings, inherited)
+        self.namesakes = Namesakes(reactor, settings.store.path, settings.name)
+        self.traffic = Traffic()
+        self.ledger = Ledger(reactor, settings.store.path / "savings.json")
+        self.standing = Standing()
+        self.offenders = Offenders(reactor, settings.store.path / "quarantine.json")
+        self.metered = MeteredWatch(reactor, self.following.metered_changed)
+        self.holds = Holds(reactor)
+        self._make_holdings([*ports_of(settings.loopback), *(one.port for one in inherited)])
+        self._make_presence()
+        self._make_desk()
+        shares = share_out(open_files())
+        self.lan = self._make_lan(shares)
+        self._make_advice()
+        self.loopback = self._make_loopback(shares)
+        self._make_operator()
+        self.supervision = Supervision(reactor, self.status.line)
+        self.reloading = Reloading(
+            reactor, settings, reread, self.following.settings_changed, self.supervision
+        )
+        self.explainer.tellers.append(Problems(self.doors, self.reloading).tell)
+
+    def _make_holdings(self, own_ports: Sequence[int]) -> None:
+        """Make what reads this machine: pacman's files, and the packages that are here."""
+        reactor, settings = self._reactor, self._settings
+        remembered = recall(settings.store.path / DATABASES_FILE)
+        self._origins = DatabaseOrigins(load_origins(remembered))
+        self.pacman = PacmanWatch(
+            reactor,
+            settings.pacman_conf,
+            self.following.configuration_changed,
+            self.following.listing_changed,
+            own_ports=frozenset(own_ports),
+            mirrors=settings.mirrors,
+            is_peers=self._origins.is_peers,
+        )
+        self.holdings = Holdings(
+            reactor,
+            store=settings.store.path,
+            max_size=settings.store.max_size,
+            listed=self._listed,
+            signature_needed=self.pacman.signature_needed,
+            changed=self.following.inventory_changed,
+            offered=self._may_offer,
+        )
+        self.holdings.looking.ready.addCallback(_settle_memory)
+
+    def _make_presence(self) -> None:
+        """Make what hears who is there, and learns what they hold."""
+        reactor, presence = self._reactor, self._settings.presence
+        self.presence = Presence(
+            self.namesakes.identity,
+            chance=random.Random(),  # noqa: S311 - spreads datagrams, guards nothing
+            beat=presence.beat,
+            port=LAN_PORT,
+            system=_system(),
+            abilities=abilities_of(self._settings, relays=self._settings.relay),
+        )
+        agent, self.inventory_pool = peer_agent(reactor, PEER_CONNECT)
+        self.neighbourhood = Neighbourhood(
+            reactor,
+            self.presence,
+            InventoryClient(reactor, agent),
+            held_off=self.offenders.holds_off,
+            listed=self._is_listed,
+        )
+        self.multicast = Multicast(
+            reactor,
+            self.presence,
+            group=presence.group,
+            group6=presence.group6,
+            port=presence.port,
+            on_event=self.neighbourhood.event,
+        )
+        self.neighbourhood.wake = self.multicast.wake
+        self.neighbourhood.namesake = self.namesakes.met
+        self.namesakes.renamed = self.following.renamed
+        self.interfaces = InterfaceWatch(reactor, presence.interfaces, self.following.links_changed)
+
+    def _make_desk(self) -> None:
+        """Make what finds out whom to ask."""
+        self.desk = Desk(
+            self._reactor,
+            settings=self._settings,
+            identity=self.namesakes.identity,
+            pacman=self.pacman,
+            offering=self.holdings.offering,
+            opening=self.holdings.opening,
+            keeping=self.holdings.keeping,
+            arrivals=self.holdings.arrivals,
+            for_strangers=self.holdings.threads.for_strangers,
+            neighbourhood=self.neighbourhood,
+            standing=self.standing,
+            traffic=self.traffic,
+            ledger=self.ledger,
+            offence=self.offenders.offence,
+            origins=self._origins,
+        )
+        self.announcer = Announcer(self._reactor, self.presence, self.multicast, self.desk.privacy)
+        self.ledger.changed = self.following.account
+        self.ahead = Ahead(
+            self._reactor,
+            pacman=self.pacman,
+            pacman_conf=self._settings.pacman_conf,
+            arrivals=self.holdings.arrivals,
+            desk=self.desk,
+            ledger=self.ledger,
+            most=self._settings.store.max_size // 2,
+        )
+
+    def _make_lan(self, shares: Shares) -> Site:
+        """Return the face for peers."""
+        reactor, settings = self._reactor, self._settings
+        bandwidth = settings.peers.bandwidth
+        self.lan_face = Lan(
+            self.desk,
+            Pacer(reactor, bandwidth) if bandwidth else None,
+            Knocker(
+                reactor,
+                announced=self._announced,
+                databases=self._database_times,
+                default_port=LAN_PORT,
+            ),
+            lan_names(settings.name, (*settings.names, host_name())),
+        )
+        self.admission = Admission(settings.peers.networks)
+        return Site(
+            reactor,
+            self.lan_face,
+            most_connections=shares.lan,
+            most_per_address=shares.lan_per_address,
+            most_per_network=shares.lan_per_network,
+            admits=self.admission.admits,
+        )
+
+    def _make_advice(self) -> None:
+        """Make what answers a person, and what says how this node is."""
+        self.explainer = Explainer(
+            self._reactor,
+            identity=self.namesakes.identity,
+            desk=self.desk,
+            pacman=self.pacman,
+            neighbourhood=self.neighbourhood,
+            presence=self.presence,
+            multicast=self.multicast,
+            standing=self.standing,
+            quarantine=self.offenders.quarantine,
+            recent=self.ledger.recent,
+            lan_port=lambda: self.doors.lan_port,
+        )
+        self.health = Health(
+            self._reactor,
+            self.explainer.examine,
+            port=next(iter(ports_of(self._settings.loopback)), LOOPBACK_PORT),
+            pacman_conf=self._settings.pacman_conf,
+        )
+        self.status = Status(
+            self._reactor,
+            namesakes=self.namesakes,
+            doors=self.doors,
+            presence=self.presence,
+            neighbourhood=self.neighbourhood,
+            standing=self.standing,
+            offenders=self.offenders,
+            offering=self.holdings.offering,
+            accounts=self.holdings.accounts,
+            max_size=self._settings.store.max_size,
+            desk=self.desk,
+            ahead=self.ahead,
+            traffic=self.traffic,
+            ledger=self.ledger,
+            health=self.health,
+            holds=self.holds,
+            counters=lambda: (
+                self.lan_face.counters + self.lan.counters + self.desk.relaying.relays.counters
+            ),
+        )
+        self.desk.status = self.status.describe
+
+    def _make_loopback(self, shares: Shares) -> Site:
+        """Return the face for pacman."""
+        settings = self._settings
+        pages = Pages(
+            self._reactor,
+            describe=self.status.page,
+            search=self.explainer.search,
+            figures=self.status.figures,
+        )
+        loopback = Loopback(
+            self.desk,
+            self.explainer.questions,
+            self.ledger,
+            pages,
+            names=loopback_names((*settings.names, *hosts_of(settings.loopback))),
+            admission=Admission(settings.loopback_clients),
+        )
+        self.ledger.busy = lambda: loopback.running
+        self.users = Users()
+        return Site(
+            self._reactor,
+            loopback,
+            most_connections=shares.loopback,
+            most_per_user=shares.loopback_per_user,
+            user_of=self.users.user_of,
+        )
+
+    def _make_operator(self) -> None:
+        self.operator = Operator(
+            self._reactor,
+            presence=self.presence,
+            multicast=self.multicast,
+            offenders=self.offenders,
+            standing=self.standing,
+            ahead=self.ahead,
+        )
+        self.control = Site(
+            self._reactor, Control(self.operator), most_connections=MOST_CONTROL_CONNECTIONS
+        )
+
+    def _announced(self, address: str) -> list[int]:
+        """Return the ports that peers at an address announce; a zone has two spellings."""
+        host = address.partition("%")[0]
+        return [
+            peer.port for peer in self.presence.peers() if peer.address.partition("%")[0] == host
+        ]
+
+    def _database_times(self) -> dict[str, float]:
+        times = self.explainer.database_times()
+        return {name: time for name, time in times.items() if not self.desk.privacy.keeps(name)}
+
+    def _listed(self, file_name: str) -> Sequence[Entry]:
+        return self.pacman.listing.find(file_name)
+
+    def _may_offer(self, file_name: str, content: Content) -> bool:
+        return self.desk.privacy.allows(file_name, content)
+
+    def _is_listed(self, file_name: str, content: Content) -> bool:
+        return any(entry.content == content for entry in self._listed(file_name))
+
+
+def _settle_memory(_: None) -> None:
+    """Keep what will stay out of the garbage collector's rounds: one took 60 ms.
+
+    A round of its own beforehand would take as long; little of what it finds is garbage.
+    """
+    gc.freeze()
+
+
+def _system() -> str:
+    try:
+        return platform.freedesktop_os_release().get("ID", "linux")
+    except OSError:
+        return "linux"
