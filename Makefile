@@ -28,7 +28,7 @@ NO_PIP := echo "flocon: pip could not install what flocon needs, for the reason 
 	the package index of its configuration, which needs a network; $(MAKE) clean, and begin again." \
 	>&2; exit 1
 
-.PHONY: demo test bench check clean
+.PHONY: demo test test-two-at-a-time test-one-by-one bench check clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -40,6 +40,13 @@ ifneq ($(strip $(TESTS)),)
 else
 	$(TRIAL) --jobs=2 $(TWO_AT_A_TIME); status=$$?; $(TRIAL) $(ONE_BY_ONE) && exit $$status
 endif
+
+# Its two halves, for who has them run at the same time.
+test-two-at-a-time: $(VENV)/installed-dev
+	$(TRIAL) --jobs=2 $(TWO_AT_A_TIME)
+
+test-one-by-one: $(VENV)/installed-dev
+	$(TRIAL) $(ONE_BY_ONE)
 
 bench: $(VENV)/installed
 	$(BIN)/python -m bench.all

@@ -17,7 +17,7 @@ from tests.lan.lan import PacmanRun, unavailable, working_folder
 from tests.lan.matrix import FEW, Goods, Lane, cells, line, run_cells
 from tests.needs import leave_out
 
-LANES = 2
+LANES = 3
 
 
 @functools.cache
