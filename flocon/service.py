@@ -511,8 +511,9 @@ class Node(MultiService):
                 [[description]], self._control, self._settings.place("control", "control")
             )
         except (ConfigurationError, OSError) as error:
-            system = isinstance(error, OSError)
-            why = f"{path.parent}: {error.strerror}" if system else str(error)
+            why = str(error)
+            if isinstance(error, OSError):
+                why = f"{path.parent}: {error.strerror}"
             self._uncontrolled = why
             self._log.warn(
                 "no control socket: {error}; flocon ban, pardon, rejoin and prefetch need one",

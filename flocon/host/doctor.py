@@ -140,7 +140,8 @@ def check_pacman(facts: Facts) -> Iterator[Finding]:
 
 def _reached(repositories: Sequence[Repository], port: int) -> Finding:
     """Tell for which repositories the node is asked; those that only pacman can fetch need not."""
-    led, alone = [], []
+    led: list[str] = []
+    alone: list[str] = []
     for one in repositories:
         asked = any(pacman_conf.is_node(server.value, {port}) for server in one.servers)
         (led if asked else alone).append(one.name)
