@@ -10,16 +10,18 @@ import ipaddress
 import os
 import re
 import socket
+import sys
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from twisted.internet.endpoints import quoteStringArgument, serverFromString
 from twisted.python import usage
 
+from flocon import __version__
 from flocon.core.names import is_repository
 from flocon.core.proxies import ENVIRONMENT, parse_proxy
 from flocon.errors import ConfigurationError
@@ -165,6 +167,11 @@ class Options(usage.Options):
     def opt_loopback(self, value: str) -> None:
         """ENDPOINT  where pacman asks; may be repeated [127.0.0.1 and ::1, port 19433]"""  # noqa: D400, D415
         self.given["loopback"].append(value)
+
+    def opt_version(self) -> NoReturn:
+        """Tell flocon's version."""
+        sys.stdout.write(f"flocon {__version__}\n")
+        raise SystemExit(0)
 
     def opt_debug(self) -> None:
         """Tell of every request and every peer."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import socket
+import sys
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from flocon import __version__
 from flocon import options as module
 from flocon.core.secrecy import without_passwords
 from flocon.errors import ConfigurationError
@@ -406,6 +409,13 @@ class CommandLine(OptionsTestCase):
         with self.assertRaises(SystemExit) as caught:
             self.parse("--loopback", "19433")
         self.assertIn("--loopback", str(caught.exception))
+
+    def test_the_version_is_this_programs(self) -> None:
+        out = io.StringIO()
+        self.patch(sys, "stdout", out)
+        with self.assertRaises(SystemExit) as caught:
+            self.parse("--version")
+        self.assertEqual((caught.exception.code, out.getvalue()), (0, f"flocon {__version__}\n"))
 
     def test_help_lists_every_option(self) -> None:
         text = str(Options())

@@ -148,6 +148,13 @@ class Interrupted(ProcessTestCase):
         for words in (("status",), ("doctor",), ("has", "x"), ("get", "tool-1-1-any.pkg.tar.zst")):
             self.assertEqual(self.end(signal.SIGINT, *words), (130, "", "flocon: interrupted\n"))
 
+    def test_so_it_is_before_all_is_imported(self) -> None:
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        (folder / "treq.py").write_text("raise KeyboardInterrupt\n")
+        line = f'PYTHONPATH={folder}:. exec "$@" status'
+        self.assertEqual(self.run_in_shell(line), (130, "flocon: interrupted\n"))
+
     def test_being_ended_is_one_too(self) -> None:
         self.assertEqual(self.end(signal.SIGTERM, "ban", "ada"), (143, "", "flocon: ended\n"))
         self.assertEqual(list(Path(self.folder.name).iterdir()), [])
