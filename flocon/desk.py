@@ -87,7 +87,8 @@ if TYPE_CHECKING:
     from flocon.ledger import Ledger
     from flocon.net.heads import Told
     from flocon.net.neighbourhood import Neighbourhood
-    from flocon.net.transfer import Choose, Incoming, Mirrors, Transfer
+    from flocon.net.transfer import Choose, Mirrors, Transfer
+    from flocon.net.writing import Incoming
     from flocon.options import Settings
 
 #: A peer answers within its LAN's round trip.

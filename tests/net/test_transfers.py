@@ -30,7 +30,7 @@ from flocon.core.release import (
 )
 from flocon.core.sources import Came, Origin, Source
 from flocon.errors import Broken, Contradicted, Refused, StoreError, Unreachable
-from flocon.net import descriptors, transfers
+from flocon.net import descriptors, transfers, writing
 from flocon.net import transfer as module
 from flocon.net.fetch import Attempt, Limits
 from flocon.net.transfer import GRACE, PREFIX, Reader, Subject, Transfer
@@ -959,7 +959,7 @@ class Disks(TransferTestCase):
         now = self.clock.seconds
         looks = itertools.count()
         # Each step of copying takes a while.
-        self.patch(self.clock, "seconds", lambda: now() + next(looks) * module.MOVE_SECONDS / 3)
+        self.patch(self.clock, "seconds", lambda: now() + next(looks) * writing.MOVE_SECONDS / 3)
         response.send(DATA[5_000:15_000])
         self.assertTrue(response.left)
         self.assertIsInstance(client.failure, StoreError)
