@@ -67,6 +67,7 @@ from flocon.net.relaying import Relaying
 from flocon.net.staggered import first_good
 from flocon.net.transfer import Subject
 from flocon.net.transfers import Transfers
+from flocon.net.writing import Backlog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -270,6 +271,7 @@ class Desk:
         self.able_since = reactor.seconds()
         self.traffic = traffic
         self.pace = Pace()
+        self.backlog = Backlog()
         self.reporter = Reporter(reactor, standing, traffic, ledger, offence)
         self._pacman = pacman
         self._cache = cache

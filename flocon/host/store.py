@@ -118,9 +118,13 @@ class Incoming:
     def fileno(self) -> int:
         return self._fd
 
+    def grow(self, size: int) -> None:
+        """Count that it is about to reach ``size``; raises OSError where there is no room."""
+        self._store.grow(self, size)
+
     def write(self, position: int, data: bytes) -> None:
         """Write ``data`` at ``position``; raises OSError where there is no room for it."""
-        self._store.grow(self, position + len(data))
+        self.grow(position + len(data))
         view = memoryview(data)
         while view:
             count = os.pwrite(self._fd, view, position)

@@ -49,7 +49,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from twisted.internet.interfaces import IDelayedCall
-    from twisted.python.threadpool import ThreadPool
     from twisted.web.iweb import IAgent
 
     from flocon.core.inventory import Content
@@ -112,9 +111,6 @@ class Tools(Files, Protocol):
     def reporter(self) -> Reporter: ...
 
     def agent(self, source: Source) -> IAgent: ...
-
-    def threads(self, own: bool) -> ThreadPool:
-        """Return those for what this machine's pacman waits for (``own``), or only strangers."""
 
 
 class Checks(Protocol):
@@ -368,6 +364,8 @@ class Transfer:
             if self._anew:
                 self._anew = False
                 continue
+            if self._file is not None:
+                await self._file.settled()
             if not self.not_modified and not self._is_whole():
                 raise self._verdict()
             try:
@@ -449,7 +447,7 @@ class Transfer:
         source = attempt.source
         began = self._clock.seconds()
         failure: SourceError | None = None
-        counted = _Counted(sink)
+        counted = _Counted(sink, self._room)
         self._tools.reporter.began(source)
         self._asking[source.key] = source
         left = True
@@ -510,7 +508,7 @@ class Transfer:
         self._check_head(source, head)
         size = self.subject.content.size if self.subject.content else head.size
         if self._file is None:
-            self._file = GrowingFile(self._tools, self.subject.file_name, size, self)
+            self._file = self._new_file(size)
         if self.head is None or not self._arrived:
             self.head = head
         self.size = size
@@ -573,8 +571,36 @@ class Transfer:
             self._heard, self._uncounted = now, 0
         if source.origin is Origin.MIRROR and source is not self._mirror:
             self._mirror, self._mirror_began = source, now
-        self._hash_ahead()
-        self._poke()
+        if self._growing.is_settled:
+            self.wrote()
+
+    def wrote(self) -> None:
+        """Learn that more of its file can be read back."""
+        if not self.finished.known:
+            self._hash_ahead()
+            self._poke()
+
+    def lost(self, failure: StoreError) -> None:
+        """Learn that there is no room for what came: waiting for its file raises ``failure``."""
+        self._log.debug("{file}: {failure}", file=self.subject.file_name, failure=failure)
+        if self._crew is not None:
+            self._crew.stop()
+
+    def _room(self) -> Deferred[None] | None:
+        return None if self._file is None else self._file.room()
+
+    @property
+    def held_up(self) -> bool:
+        """Whether it waits for this machine's disk, and for nobody who brings it."""
+        return self._file is not None and self._file.is_full
+
+    def _reach(self, extents: Extents, position: int) -> int:
+        """Return how far bytes of those extents can be read back, from ``position`` on."""
+        end = extents.reach(position)
+        return end if self._file is None else self._file.written(position, end)
+
+    def _new_file(self, size: int | None) -> GrowingFile:
+        return GrowingFile(self._tools, self.subject.file_name, size, self)
 
     def _fill(self, source: Source, position: int, data: bytes) -> None:
         """Put bytes where none are."""
@@ -707,8 +733,8 @@ class Transfer:
         """
         if self.verified or not self._doubted:
             return False
-        replaced = self._arrived.reach(reader.start) >= reader.doubtful_until
-        more = self._from_mirrors.reach(reader.position) > reader.position
+        replaced = self._reach(self._arrived, reader.start) >= reader.doubtful_until
+        more = self._reach(self._from_mirrors, reader.position) > reader.position
         return not (replaced and more) or self._was_spoilt(reader)
 
     def _was_spoilt(self, reader: Reader) -> bool:
@@ -783,6 +809,8 @@ class Transfer:
         if self.begun.known and self.head is not None and self._told is None:
             self._told = self.size, self.head.modified
         if self._superseded is None and keep:
+            if self._file is not None:
+                self._file.stop()
             self._superseded, self._file = self._file, None
         elif self._file is not None:
             self._file.close()
@@ -834,8 +862,9 @@ class Transfer:
     def _hash_ahead(self) -> None:
         if self.subject.content is None or self._hashing is not None:
             return
-        if self._arrived.reach(0) - self._verifier.position >= HASH_AHEAD:
-            self._hash_in_thread(self._arrived.reach(0))
+        end = self._reach(self._arrived, 0)
+        if end - self._verifier.position >= HASH_AHEAD:
+            self._hash_in_thread(end)
 
     def _hash_in_thread(self, end: int) -> None:
         hashing: Outcome[None] = Outcome()
@@ -914,7 +943,7 @@ class Transfer:
                 return
             self._suspect(position)
         if self._file is None:
-            self._file = GrowingFile(self._tools, self.subject.file_name, self.size, self)
+            self._file = self._new_file(self.size)
         self.source = self.source or source
         self._written.setdefault(source, Extents())
         self._write(source, position, data)
@@ -956,8 +985,8 @@ class Transfer:
             size=self.size,
             verifiable=self.subject.verifiable,
             verified=self.verified,
-            arrived=self._arrived.reach(position),
-            from_mirrors=self._from_mirrors.reach(position),
+            arrived=self._reach(self._arrived, position),
+            from_mirrors=self._reach(self._from_mirrors, position),
             waited=reader.waited,
             idle=reader.idle,
             last_resort=reader.last_resort,
@@ -1001,18 +1030,20 @@ class _Prefix:
 
 
 class _Counted:
-    """A sink that counts what comes through it."""
+    """A sink that counts what comes through it, and says when there is ``room`` for more."""
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: Sink, room: Callable[[], Deferred[None] | None]) -> None:
         self._sink = sink
+        self._room = room
         self.bytes = 0
 
     def begin(self, head: Head) -> None:
         self._sink.begin(head)
 
-    def write(self, position: int, data: bytes) -> None:
+    def write(self, position: int, data: bytes) -> Deferred[None] | None:
         self.bytes += len(data)
         self._sink.write(position, data)
+        return self._room()
 
 
 class _Parted:
@@ -1040,6 +1071,10 @@ class _Parted:
         slow = Stalled(attempt.source.label, "was so slow that another was asked too")
         transfer._helped.append(replace(attempt, failure=slow))  # noqa: SLF001
         transfer._tools.reporter.slow(attempt.source)  # noqa: SLF001
+
+    @property
+    def held_up(self) -> bool:
+        return self._transfer.held_up
 
     def fetch(self, attempt: Attempt, start: int, end: int | None, sink: Sink) -> Deferred[None]:
         return Deferred.fromCoroutine(

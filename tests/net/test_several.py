@@ -60,6 +60,7 @@ class FakeReceiver:
         self.refuse: Exception | None = None
         self.heads: list[str] = []
         self.slow_ones: list[str] = []
+        self.held_up = False
         self.size = 0
         self._clock = clock
         self._peers = peers
