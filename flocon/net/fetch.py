@@ -416,7 +416,9 @@ class _Body(TwistedProtocol):
             self._fail(failure)
             return
         self._position = end
-        if more is not None and not self._paused:
+        if more is not None:
+            # Again where it was paused already: Twisted resumes it as it hands over what came with
+            # the head.
             self._pause()
             more.addCallback(self._resume)
 

@@ -35,8 +35,8 @@ MOVE_SECONDS = 0.04
 #: Bytes that came and wait for a disk: of one file, of all, and of all before strangers wait. Each
 #: of a file's sources may add one read to that, since it is asked to wait only after one.
 MOST_OF_ONE = 2 << 20
-MOST_OF_ALL = 16 << 20
-MOST_BEFORE_STRANGERS_WAIT = 8 << 20
+MOST_OF_ALL = 8 << 20
+MOST_BEFORE_STRANGERS_WAIT = 4 << 20
 
 
 class Incoming(Protocol):
