@@ -23,9 +23,10 @@ from flocon.log import logger
 from flocon.net.descriptors import copy, steps
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
+    from twisted.internet.interfaces import IDelayedCall
     from twisted.python.threadpool import ThreadPool
 
     from flocon.core.room import Lessee
@@ -37,6 +38,11 @@ MOVE_SECONDS = 0.04
 MOST_OF_ONE = 2 << 20
 MOST_OF_ALL = 8 << 20
 MOST_BEFORE_STRANGERS_WAIT = 4 << 20
+#: A file of so many bytes is written so many at a time, or what came in so many seconds: handing
+#: each read of a fast network to a thread takes more time than writing it.
+LARGE = 8 << 20
+AT_ONCE = 1 << 20
+GATHERING = 0.005
 
 
 class Incoming(Protocol):
@@ -120,6 +126,8 @@ class GrowingFile:
         self._counted = 0
         #: Whether a thread is writing.
         self._busy = False
+        #: Has what came written though it is little.
+        self._timer: IDelayedCall | None = None
         self._failure: StoreError | None = None
         self._stopped = False
         self._wanting_room: list[Deferred[None]] = []
@@ -159,7 +167,7 @@ class GrowingFile:
         """Take ``data`` to be written; raises StoreError where there is no room for it anywhere."""
         if self._failure is None:
             self._pieces.add(Piece(position, data))
-            self._go_on()
+            self._go_on(self._write)
         if self._failure is not None:
             raise self._failure
 
@@ -175,12 +183,14 @@ class GrowingFile:
         """Fire once all that came is written; fails with StoreError where that cannot be."""
         settled: Deferred[None] = Deferred(self._wanting_all.remove)
         self._wanting_all.append(settled)
+        self._hurry()
         self._tell()
         return settled
 
     def stop(self) -> None:
         """Write nothing more of what came: it is of no use."""
         self._stopped = True
+        self._end_gathering()
         self._pieces.drop()
         self._count()
         self._tell()
@@ -189,29 +199,57 @@ class GrowingFile:
         self.stop()
         self._incoming.close()
 
-    def _go_on(self) -> None:
+    def _go_on(self, write: Callable[[], None]) -> None:
         """Write what waits, or have it written; where there is no room, go elsewhere for it."""
         try:
-            self._write()
+            write()
         except OSError:
             self._go_elsewhere()
         self._count()
 
     def _write(self) -> None:
         """Raise OSError where there is no room."""
-        if self._busy or self._stopped:
-            return
+        if self._incoming.in_memory:
+            self._write_now()
+        elif not (self._busy or self._stopped or self._gathers()):
+            self._begin()
+
+    def _gathers(self) -> bool:
+        """Whether more is waited for, so that it is worth a thread's while."""
+        if (self._size or 0) < LARGE or self._pieces.cost >= AT_ONCE or self._wanting_all:
+            return False
+        if self._timer is None and self._pieces:
+            self._timer = self._files.reactor.callLater(GATHERING, self._due)
+        return True
+
+    def _due(self) -> None:
+        self._hurry()
+        if not self._busy:
+            # It could not be begun, and lies elsewhere or nowhere.
+            self._report()
+
+    def _hurry(self) -> None:
+        """Have written what there is."""
+        self._end_gathering()
+        if self._pieces and not (self._busy or self._stopped):
+            self._go_on(self._begin)
+
+    def _end_gathering(self) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None
+
+    def _write_now(self) -> None:
         pieces = self._pieces.take()
-        if not self._incoming.in_memory:
-            self._begin(pieces)
-            return
         while pieces:
             for piece in pieces:
                 self._incoming.write(piece.position, piece.data)
             self._done(pieces)
             pieces = self._pieces.take()
 
-    def _begin(self, pieces: Sequence[Piece]) -> None:
+    def _begin(self) -> None:
+        self._end_gathering()
+        pieces = self._pieces.take()
         if not pieces:
             return
         incoming = self._incoming
@@ -229,7 +267,7 @@ class GrowingFile:
         given_up = self._stopped
         if not isinstance(result, Failure):
             self._done(pieces)
-            self._go_on()
+            self._go_on(self._write)
         elif given_up:
             self._pieces.done()
         elif result.check(OSError):
@@ -238,9 +276,13 @@ class GrowingFile:
             self._log.failure("writing {file}", result, file=self._name)
             self._fail(StoreError(self._name, "it cannot be written"))
         self._count()
-        self._tell()
         if given_up:
-            return
+            self._tell()
+        else:
+            self._report()
+
+    def _report(self) -> None:
+        self._tell()
         if self._failure is not None:
             self._follower.lost(self._failure)
         else:

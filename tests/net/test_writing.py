@@ -12,7 +12,7 @@ from flocon.core.pieces import PIECE
 from flocon.core.room import Own
 from flocon.errors import StoreError
 from flocon.net import writing
-from flocon.net.writing import GrowingFile, write_pieces
+from flocon.net.writing import GATHERING, GrowingFile, write_pieces
 from tests.net.fakes import FakeTools, Memory
 
 NAME = "a-1-1-any.pkg.tar.zst"
@@ -154,6 +154,85 @@ class Disks(WritingTestCase):
         for own in (False, True):
             self.fill(self.file(Follower(own=own)), 1)
         self.assertEqual(pools, [False, True])
+
+
+class Gathering(WritingTestCase):
+    """A large file, of which each read of the network is not worth a thread's while."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.patch(writing, "LARGE", 50_000)
+        self.patch(writing, "AT_ONCE", 3 * COST)
+        self.reactor.held = False
+
+    def test_a_little_waits_for_more_but_not_for_long(self) -> None:
+        file = self.file()
+        self.fill(file, 2)
+        self.reactor.advance(GATHERING / 2)
+        self.assertEqual(self.calls, [])
+        self.reactor.advance(GATHERING / 2)
+        self.assertEqual(self.calls, [(0, 2 * len(CHUNK))])
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_much_is_written_without_delay(self) -> None:
+        file = self.file()
+        self.fill(file, 3)
+        self.assertEqual(self.calls, [(0, 3 * len(CHUNK))])
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_the_last_is_written_without_delay(self) -> None:
+        file = self.file()
+        self.fill(file, 1)
+        self.successResultOf(file.settled())
+        self.assertEqual(self.on_disk(file, len(CHUNK)), CHUNK)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_a_little_that_came_while_much_was_written_waits_for_more_too(self) -> None:
+        self.reactor.held = True
+        file = self.file()
+        self.fill(file, 3)
+        self.fill(file, 1, 10_000)
+        self.reactor.work()
+        self.assertEqual(self.calls, [(0, 3 * len(CHUNK))])
+        self.reactor.advance(GATHERING)
+        self.reactor.work()
+        self.assertEqual(self.calls[1:], [(10_000, len(CHUNK))])
+
+    def test_what_was_given_up_is_waited_for_no_longer(self) -> None:
+        file = self.file()
+        self.fill(file, 1)
+        file.close()
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_a_full_disk_is_found_out_behind_the_senders_back(self) -> None:
+        self.tools.room, self.tools.no_spare = 0, True
+        self.reactor.held = True
+        file = self.file()
+        self.fill(file, 1)
+        self.reactor.advance(GATHERING)
+        self.reactor.work()
+        self.assertEqual(len(self.follower.losses), 1)
+        self.assertRaises(StoreError, file.write, 0, b"more")
+
+    def test_what_may_have_no_more_room_is_told_behind_the_senders_back(self) -> None:
+        def grow(memory: Memory, size: int) -> None:
+            if memory.keep and size:
+                raise OSError("no more for strangers")
+
+        self.patch(Memory, "grow", grow)
+        for self.tools.no_spare in (True, False):
+            self.tools.spare_in_memory = True
+            follower = Follower()
+            file = self.file(follower)
+            self.fill(file, 1)
+            self.reactor.advance(GATHERING)
+            if self.tools.no_spare:
+                self.assertEqual((len(follower.losses), follower.written), (1, 0))
+                self.assertRaises(StoreError, file.write, 0, b"more")
+            else:
+                self.assertEqual((len(follower.losses), follower.written), (0, 1))
+                self.assertEqual(self.on_disk(file, len(CHUNK)), CHUNK)
+            self.assertEqual(self.reactor.getDelayedCalls(), [])
 
 
 class Bounds(WritingTestCase):
