@@ -63,8 +63,9 @@ UNKNOWN_SIZE = 256 << 20
 LARGEST_IN_MEMORY = 1 << 20
 #: Bytes of packages that may be deleted while somebody reads them, beyond the bound.
 MOST_NAMELESS = SLACK // 2
-#: Empty files made beforehand, so that a large one can begin without waiting for the disk.
-MOST_PREPARED = 2
+#: Empty files made beforehand, so that large ones can begin without waiting for the disk: as many
+#: as pacman asks for at once, mostly.
+MOST_PREPARED = 5
 #: Bytes copied at once.
 _STEP = 1 << 20
 #: What is put into ``incoming/``, by this version and (``tmp...``) by earlier ones.

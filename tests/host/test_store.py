@@ -53,6 +53,22 @@ class StoreTests(SynchronousTestCase):
         ]
         self.assertEqual(modes, [0o755, 0o755, 0o700])
 
+    def test_as_many_large_files_as_pacman_asks_for_begin_without_a_wait_for_the_disk(self) -> None:
+        store = Store(self.path, 1 << 30, lambda _: None)
+        store.open()
+        self.addCleanup(store.close)
+        store.prepare()
+        opened: list[object] = []
+
+        def open_now(*arguments: object, **named: object) -> int:
+            opened.append((arguments, named))
+            raise OSError
+
+        with mock.patch.object(os, "open", open_now):
+            large = [self.incoming(store, 2 * module.LARGEST_IN_MEMORY) for _ in range(5)]
+        self.assertEqual(opened, [])
+        self.assertTrue(all(one.keep and not one.in_memory for one in large))
+
     def test_a_second_node_is_told_the_folder_and_the_remedy(self) -> None:
         first = self.open()
         with self.assertRaises(StoreError) as caught:
