@@ -1069,6 +1069,29 @@ class SlowDisks(TransferTestCase):
         self.clock.work()
         self.assertFalse(self.tools.files[0].is_open)
 
+    def test_right_bytes_that_wait_are_compared_with_a_mirrors_as_if_they_were_written(
+        self,
+    ) -> None:
+        subject = Subject(NAME, content(DATA))
+        transfer = Transfer(self.tools, subject, self.chooser(PEER_A), lambda: [MIRROR_A])
+        transfer.start()
+        client = Client(transfer)
+        response = self.asked(PEER_A).head(len(DATA))
+        response.send(DATA[:1_000])
+        response.send(DATA[1_000:5_000])
+        self.clock.advance(KEEP_PATIENT_AFTER + 0.1)
+        begin = self.asked(MIRROR_A)
+        begin.answer(
+            206, Content_Range=f"bytes 0-{PREFIX - 1}/{len(DATA)}", Content_Length=str(PREFIX)
+        ).send(DATA[:PREFIX])
+        self.assertFalse(response.left)
+        response.send(DATA[5_000:])
+        response.end()
+        self.clock.work()
+        self.successResultOf(transfer.finished.wait())
+        self.assertEqual((client.data, self.tools.blamed), (DATA, []))
+        self.assertOver(transfer, client)
+
     def test_what_waits_when_a_mirror_has_other_bytes_is_replaced_too(self) -> None:
         transfer = Transfer(
             self.tools,
