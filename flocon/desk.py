@@ -67,6 +67,7 @@ from flocon.net.relaying import Relaying
 from flocon.net.staggered import first_good
 from flocon.net.transfer import Subject
 from flocon.net.transfers import Transfers
+from flocon.net.writing import Backlog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -90,7 +91,8 @@ if TYPE_CHECKING:
     from flocon.ledger import Ledger
     from flocon.net.heads import Told
     from flocon.net.neighbourhood import Neighbourhood
-    from flocon.net.transfer import Choose, Incoming, Mirrors, Transfer
+    from flocon.net.transfer import Choose, Mirrors, Transfer
+    from flocon.net.writing import Incoming
     from flocon.options import Settings
 
 #: A peer answers within its LAN's round trip.
@@ -276,6 +278,7 @@ class Desk:
         self.able_since = reactor.seconds()
         self.traffic = traffic
         self.pace = Pace()
+        self.backlog = Backlog()
         self.reporter = Reporter(reactor, standing, traffic, ledger, offence)
         self._pacman = pacman
         self._offering = offering

@@ -37,8 +37,9 @@ MEASURE_AGAIN = 1.0
 UNKNOWN_SIZE = 256 << 20
 #: Files of up to so many bytes lie in memory until they are kept: no disk is waited for meanwhile.
 LARGEST_IN_MEMORY = 1 << 20
-#: Empty files made beforehand, so that a large one can begin without waiting for the disk.
-MOST_PREPARED = 2
+#: Empty files made beforehand, so that large ones can begin without waiting for the disk: as many
+#: as pacman asks for at once, mostly.
+MOST_PREPARED = 5
 #: Bytes copied at once.
 _STEP = 1 << 20
 
@@ -81,10 +82,14 @@ class Incoming:
     def fileno(self) -> int:
         return self._fd
 
+    def grow(self, size: int) -> None:
+        """Count that it is about to reach ``size``; raises OSError where there is no room."""
+        if not self._arrivals.accounts.grow(self.share, size):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
     def write(self, position: int, data: bytes) -> None:
         """Write ``data`` at ``position``; raises OSError where there is no room for it."""
-        if not self._arrivals.accounts.grow(self.share, position + len(data)):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.grow(position + len(data))
         view = memoryview(data)
         while view:
             count = os.pwrite(self._fd, view, position)

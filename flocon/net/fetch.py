@@ -106,7 +106,8 @@ class Sink(Protocol):
 
     def begin(self, head: Head) -> None: ...
 
-    def write(self, position: int, data: bytes) -> None: ...
+    def write(self, position: int, data: bytes) -> Deferred[None] | None:
+        """Take bytes; return what fires once more are to come, None for at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,6 +355,8 @@ class _Body(TwistedProtocol):
             self._end = min(wanted.end, head.size)
         self._failure: FloconError | None = None
         self._cancelled = self._enough = False
+        #: Whether the sink can take no more now.
+        self._paused = False
         self._last = clock.seconds()
         self._watch: IDelayedCall | None = None
         self.done: Deferred[None] = defer.Deferred(self._cancel)
@@ -368,6 +371,8 @@ class _Body(TwistedProtocol):
 
     def _look(self) -> None:
         """See whether a step was made since; one timer an answer, however many chunks."""
+        if self._paused:
+            self._last = self._clock.seconds()
         idle = self._clock.seconds() - self._last
         if idle >= self._stall:
             self._watch = None
@@ -400,7 +405,7 @@ class _Body(TwistedProtocol):
             self._fail(Broken(self._wanted.source, "sent more than it promised"))
             return
         try:
-            self._sink.write(self._position, data)
+            more = self._sink.write(self._position, data)
         except Enough:
             # More may lie ready behind it: nobody asked for that, and it is nobody's fault.
             self._enough = True
@@ -411,6 +416,24 @@ class _Body(TwistedProtocol):
             self._fail(failure)
             return
         self._position = end
+        if more is not None:
+            # Again where it was paused already: Twisted resumes it as it hands over what came with
+            # the head.
+            self._pause()
+            more.addCallback(self._resume)
+
+    def _pause(self) -> None:
+        self._paused = True
+        transport: Any = self.transport
+        transport.pauseProducing()
+
+    def _resume(self, _: object) -> None:
+        self._paused = False
+        # What was waited for was no silence of the source's.
+        self._last = self._clock.seconds()
+        # Of an answer that has ended it reaches nobody.
+        transport: Any = self.transport
+        transport.resumeProducing()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         if self._watch is not None:

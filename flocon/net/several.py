@@ -84,6 +84,10 @@ class Receiver(Protocol):
     def slow(self, attempt: Attempt) -> None:
         """Learn that a source was so slow that another helps."""
 
+    @property
+    def held_up(self) -> bool:
+        """Whether it can take no more now: then nobody is slow."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -368,6 +372,11 @@ class Several:
     def _look_around(self) -> None:
         self._look = None
         now = self._clock.seconds()
+        if self._receiver.held_up:
+            self._heard = self._broken = self._counted = now
+            self._samples = [(now, len(self._receiver.extents))]
+            self._schedule(LOOK_AGAIN)
+            return
         if self._parts is None:
             needs = self._needs_another(now)
         else:

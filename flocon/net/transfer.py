@@ -3,12 +3,11 @@
 A Transfer is one file on its way into this node. It asks its ``choose`` for sources until the file
 is whole and, where its hash is known, right; how they share the work is ``several``'s. Readers
 follow it from any position; ``core.release`` says how far. Whom to ask is decided elsewhere, and
-where the bytes lie is the business of the ``Incoming`` that was handed in.
+where the bytes lie is the business of ``writing``.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 from dataclasses import dataclass, replace
 from functools import partial
@@ -34,30 +33,28 @@ from flocon.errors import (
 )
 from flocon.log import logger
 from flocon.net.descriptors import (
-    copy,
     first_difference,
     hash_and_close,
     hash_until,
-    steps,
     with_descriptor,
 )
 from flocon.net.fetch import NOT_MODIFIED, Attempt, Enough, Head, Limits, Sink, Wanted, fetch
 from flocon.net.several import Plan, Several
 from flocon.net.staggered import first_good
 from flocon.net.waiting import Outcome
+from flocon.net.writing import Files, GrowingFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
     from twisted.internet.interfaces import IDelayedCall
-    from twisted.python.threadpool import ThreadPool
     from twisted.web.iweb import IAgent
 
     from flocon.core.inventory import Content
     from flocon.core.patience import Pace
-    from flocon.core.room import Lessee
     from flocon.core.sources import Came, Source
+    from flocon.net.writing import Incoming
 
 #: Hashing starts in a thread once so many bytes wait for it; the rest of a small file is hashed
 #: at once, in less time than a thread takes to start.
@@ -65,8 +62,6 @@ HASH_AHEAD = 2 << 20
 HASH_INLINE = 256 << 10
 #: A file's beginning that is looked at has at most so many bytes.
 LONGEST_BEGINNING = 64 << 10
-#: Seconds that moving a file to another disk may take, in the reactor's thread.
-MOVE_SECONDS = 0.04
 #: Seconds a transfer goes on when nobody follows it any more: pacman may come back.
 GRACE = 15.0
 #: The same for one that was begun for a peer, so that asking and leaving cannot keep the WAN busy.
@@ -79,20 +74,6 @@ PREFIX_PATIENCE = release.LAST_RESORT - release.KEEP_PATIENT_AFTER
 PREFIX_LIMITS = Limits(first_byte=PREFIX_PATIENCE, stall=PREFIX_PATIENCE)
 #: Of a source that was asked already and is not asked again.
 NO_LIMITS = Limits(first_byte=0.0, stall=0.0)
-
-
-class Incoming(Protocol):
-    """A file being written: ``host.incoming`` makes it, on disk or in memory."""
-
-    @property
-    def keep(self) -> bool: ...
-
-    def fileno(self) -> int: ...
-
-    def write(self, position: int, data: bytes) -> None:
-        """Write all of ``data``; raises OSError where there is no room for it."""
-
-    def close(self) -> None: ...
 
 
 class Reporter(Protocol):
@@ -121,23 +102,15 @@ Choose: TypeAlias = "Callable[[Sequence[Attempt]], Attempt | None]"
 Mirrors: TypeAlias = "Callable[[], Sequence[Source]]"
 
 
-class Tools(Protocol):
+class Tools(Files, Protocol):
     """What every transfer of a node shares."""
 
-    reactor: Any
     pace: Pace
 
     @property
     def reporter(self) -> Reporter: ...
 
     def agent(self, source: Source) -> IAgent: ...
-
-    def threads(self, own: bool) -> ThreadPool:
-        """Return those for what this machine's pacman waits for (``own``), or only strangers."""
-
-    def incoming(self, size: int | None, lessee: Lessee) -> Incoming: ...
-
-    def spare(self, size: int | None, lessee: Lessee) -> Incoming: ...
 
 
 class Checks(Protocol):
@@ -227,8 +200,8 @@ class Transfer:
         self._readers: set[Reader] = set()
         self._grace: IDelayedCall | None = None
         self._running: Deferred[None] | None = None
-        self._file: Incoming | None = None
-        self._superseded: Incoming | None = None
+        self._file: GrowingFile | None = None
+        self._superseded: GrowingFile | None = None
         self._arrived = Extents()
         self._from_mirrors = Extents()
         #: What each source wrote.
@@ -267,6 +240,10 @@ class Transfer:
 
     @property
     def incoming(self) -> Incoming:
+        return self._growing.incoming
+
+    @property
+    def _growing(self) -> GrowingFile:
         if self._file is None:
             raise StoreError(self.subject.file_name, "nothing has arrived")
         return self._file
@@ -387,6 +364,8 @@ class Transfer:
             if self._anew:
                 self._anew = False
                 continue
+            if self._file is not None:
+                await self._file.settled()
             if not self.not_modified and not self._is_whole():
                 raise self._verdict()
             try:
@@ -468,7 +447,7 @@ class Transfer:
         source = attempt.source
         began = self._clock.seconds()
         failure: SourceError | None = None
-        counted = _Counted(sink)
+        counted = _Counted(sink, self._room)
         self._tools.reporter.began(source)
         self._asking[source.key] = source
         left = True
@@ -529,7 +508,7 @@ class Transfer:
         self._check_head(source, head)
         size = self.subject.content.size if self.subject.content else head.size
         if self._file is None:
-            self._file = self._tools.incoming(size, self)
+            self._file = self._new_file(size)
         if self.head is None or not self._arrived:
             self.head = head
         self.size = size
@@ -592,14 +571,42 @@ class Transfer:
             self._heard, self._uncounted = now, 0
         if source.origin is Origin.MIRROR and source is not self._mirror:
             self._mirror, self._mirror_began = source, now
-        self._hash_ahead()
-        self._poke()
+        if self._growing.is_settled:
+            self.wrote()
+
+    def wrote(self) -> None:
+        """Learn that more of its file can be read back."""
+        if not self.finished.known:
+            self._hash_ahead()
+            self._poke()
+
+    def lost(self, failure: StoreError) -> None:
+        """Learn that there is no room for what came: waiting for its file raises ``failure``."""
+        self._log.debug("{file}: {failure}", file=self.subject.file_name, failure=failure)
+        if self._crew is not None:
+            self._crew.stop()
+
+    def _room(self) -> Deferred[None] | None:
+        return None if self._file is None else self._file.room()
+
+    @property
+    def held_up(self) -> bool:
+        """Whether it waits for this machine's disk, and for nobody who brings it."""
+        return self._file is not None and self._file.is_full
+
+    def _reach(self, extents: Extents, position: int) -> int:
+        """Return how far bytes of those extents can be read back, from ``position`` on."""
+        end = extents.reach(position)
+        return end if self._file is None else self._file.written(position, end)
+
+    def _new_file(self, size: int | None) -> GrowingFile:
+        return GrowingFile(self._tools, self.subject.file_name, size, self)
 
     def _fill(self, source: Source, position: int, data: bytes) -> None:
         """Put bytes where none are."""
         end = position + len(data)
         self._compare_doubted(position, data)
-        self._store(position, data)
+        self._growing.write(position, data)
         self._arrived.add(position, end)
         self._uncounted += len(data)
         self._written[source].add(position, end)
@@ -611,7 +618,7 @@ class Transfer:
         if not self._doubted:
             return
         end = position + len(data)
-        old = os.pread(self.incoming.fileno(), len(data), position)
+        old = self._growing.read(position, len(data))
         for source, extents in self._doubted.items():
             for extent in extents.within(position, end):
                 first, last = extent.start - position, extent.end - position
@@ -637,7 +644,7 @@ class Transfer:
         """
         if self.subject.checks is None or self._begins_well or self._arrived.reach(0) < position:
             return
-        before = os.pread(self.incoming.fileno(), min(position, LONGEST_BEGINNING), 0)
+        before = self._growing.read(0, min(position, LONGEST_BEGINNING))
         self._judge_beginning(source, before + data, whole=False)
 
     def _judge_beginning(self, source: Source, beginning: bytes, *, whole: bool) -> None:
@@ -649,50 +656,6 @@ class Transfer:
             self._restart()
             raise Contradicted(source.label, problem)
         self._begins_well = problem is not None
-
-    def _store(self, position: int, data: bytes) -> None:
-        try:
-            self.incoming.write(position, data)
-        except OSError:
-            # The disk is full, or worse: the transfer goes on without being kept. What was
-            # written of these bytes stays behind, so all of them are written again.
-            self._move_to_spare()
-            try:
-                self.incoming.write(position, data)
-            except OSError as error:
-                raise self._no_room(error) from None
-
-    def _no_room(self, error: OSError) -> StoreError:
-        return StoreError(self.subject.file_name, error.strerror or str(error))
-
-    def _move_to_spare(self) -> None:
-        """Go on in a file elsewhere; raise StoreError where there is no room, or no time.
-
-        Copied here and now, since nothing may be written, read or hashed between two files. What
-        takes longer than a moment (in memory, some hundred megabytes) is given up: its readers are
-        cut off, and pacman asks its next server for the rest. Copying in a thread would save those
-        few, at the price of a transfer that lies in two places; and a disk is seldom full in the
-        middle of a file, since there was room for all of it when it was begun.
-        """
-        old = self.incoming
-        if not old.keep:
-            raise StoreError(self.subject.file_name, "there is no room for it, not even in memory")
-        new = self._tools.spare(self.size, self)
-        try:
-            self._copy_to(new.fileno(), self._clock.seconds() + MOVE_SECONDS)
-        except OSError as error:
-            new.close()
-            raise self._no_room(error) from None
-        self._file = new
-        old.close()
-
-    def _copy_to(self, new: int, until: float) -> None:
-        """Copy what has arrived; raise OSError where it cannot be had, or takes too long."""
-        for extent in self._arrived:
-            for step in steps(extent):
-                if self._clock.seconds() > until:
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-                copy(self.incoming.fileno(), new, step)
 
     def _poke(self) -> None:
         if not self.begun.known and self._releasable():
@@ -770,8 +733,8 @@ class Transfer:
         """
         if self.verified or not self._doubted:
             return False
-        replaced = self._arrived.reach(reader.start) >= reader.doubtful_until
-        more = self._from_mirrors.reach(reader.position) > reader.position
+        replaced = self._reach(self._arrived, reader.start) >= reader.doubtful_until
+        more = self._reach(self._from_mirrors, reader.position) > reader.position
         return not (replaced and more) or self._was_spoilt(reader)
 
     def _was_spoilt(self, reader: Reader) -> bool:
@@ -803,7 +766,7 @@ class Transfer:
     async def _have_checked(self, checks: Checks, source: Source) -> None:
         try:
             if not self._begins_well:
-                beginning = os.pread(self.incoming.fileno(), LONGEST_BEGINNING, 0)
+                beginning = self._growing.read(0, LONGEST_BEGINNING)
                 self._judge_beginning(source, beginning, whole=True)
             await self._look_through_a_peers()
             if source.origin is Origin.PEER:
@@ -846,6 +809,8 @@ class Transfer:
         if self.begun.known and self.head is not None and self._told is None:
             self._told = self.size, self.head.modified
         if self._superseded is None and keep:
+            if self._file is not None:
+                self._file.stop()
             self._superseded, self._file = self._file, None
         elif self._file is not None:
             self._file.close()
@@ -897,8 +862,9 @@ class Transfer:
     def _hash_ahead(self) -> None:
         if self.subject.content is None or self._hashing is not None:
             return
-        if self._arrived.reach(0) - self._verifier.position >= HASH_AHEAD:
-            self._hash_in_thread(self._arrived.reach(0))
+        end = self._reach(self._arrived, 0)
+        if end - self._verifier.position >= HASH_AHEAD:
+            self._hash_in_thread(end)
 
     def _hash_in_thread(self, end: int) -> None:
         hashing: Outcome[None] = Outcome()
@@ -977,7 +943,7 @@ class Transfer:
                 return
             self._suspect(position)
         if self._file is None:
-            self._file = self._tools.incoming(self.size, self)
+            self._file = self._new_file(self.size)
         self.source = self.source or source
         self._written.setdefault(source, Extents())
         self._write(source, position, data)
@@ -1001,7 +967,7 @@ class Transfer:
         if self._file is None:
             return False
         known = min(self._arrived.reach(position) - position, len(data))
-        return os.pread(self._file.fileno(), known, position) != data[:known]
+        return self._file.read(position, known) != data[:known]
 
     def _suspect(self, position: int) -> None:
         """Drop what peers brought, since a mirror has other bytes at ``position``."""
@@ -1019,8 +985,8 @@ class Transfer:
             size=self.size,
             verifiable=self.subject.verifiable,
             verified=self.verified,
-            arrived=self._arrived.reach(position),
-            from_mirrors=self._from_mirrors.reach(position),
+            arrived=self._reach(self._arrived, position),
+            from_mirrors=self._reach(self._from_mirrors, position),
             waited=reader.waited,
             idle=reader.idle,
             last_resort=reader.last_resort,
@@ -1064,18 +1030,20 @@ class _Prefix:
 
 
 class _Counted:
-    """A sink that counts what comes through it."""
+    """A sink that counts what comes through it, and says when there is ``room`` for more."""
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: Sink, room: Callable[[], Deferred[None] | None]) -> None:
         self._sink = sink
+        self._room = room
         self.bytes = 0
 
     def begin(self, head: Head) -> None:
         self._sink.begin(head)
 
-    def write(self, position: int, data: bytes) -> None:
+    def write(self, position: int, data: bytes) -> Deferred[None] | None:
         self.bytes += len(data)
         self._sink.write(position, data)
+        return self._room()
 
 
 class _Parted:
@@ -1103,6 +1071,10 @@ class _Parted:
         slow = Stalled(attempt.source.label, "was so slow that another was asked too")
         transfer._helped.append(replace(attempt, failure=slow))  # noqa: SLF001
         transfer._tools.reporter.slow(attempt.source)  # noqa: SLF001
+
+    @property
+    def held_up(self) -> bool:
+        return self._transfer.held_up
 
     def fetch(self, attempt: Attempt, start: int, end: int | None, sink: Sink) -> Deferred[None]:
         return Deferred.fromCoroutine(

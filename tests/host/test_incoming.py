@@ -40,6 +40,22 @@ class ArrivalTests(SynchronousTestCase):
     def names(self, folder: str = "packages") -> set[str]:
         return {path.name for path in (self.path / folder).iterdir()}
 
+    def test_as_many_large_files_as_pacman_asks_for_begin_without_a_wait_for_the_disk(self) -> None:
+        store = Store(self.path, 1 << 30, lambda _: None)
+        store.open()
+        self.addCleanup(store.close)
+        store.arrivals.prepare()
+        opened: list[object] = []
+
+        def open_now(*arguments: object, **named: object) -> int:
+            opened.append((arguments, named))
+            raise OSError
+
+        with mock.patch.object(os, "open", open_now):
+            large = [self.incoming(store, 2 * module.LARGEST_IN_MEMORY) for _ in range(5)]
+        self.assertEqual(opened, [])
+        self.assertTrue(all(one.keep and not one.in_memory for one in large))
+
     def test_an_incoming_file_can_be_kept_where_there_is_room(self) -> None:
         store = self.open()
         self.assertTrue(self.incoming(store, 1000).keep)

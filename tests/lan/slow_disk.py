@@ -31,6 +31,7 @@ BY_DESCRIPTOR = (
     "close",
     "write",
     "pwrite",
+    "pwritev",
     "fsync",
     "ftruncate",
     "fchmod",

@@ -63,6 +63,23 @@ class SlowDisks(DiskCase):
         self.wait_for_files(node, len(packages))
         self.assertLess(node.status()["reactor"]["longest_hold_ms"], 100)
 
+    def test_a_large_package_comes_without_a_wait_for_the_disk(self) -> None:
+        package = max(self.lab.core.packages.values(), key=lambda package: package.size)
+        self.assertGreater(package.size, 49 * MIB)
+        self.sync(self.first)
+        node = self.start_slow(self.first, 0.03, 0.03)
+        self.report(self.first).write_bytes(b"")
+        began = time.monotonic()
+        run = self.download(self.first, [package])
+        seconds = time.monotonic() - began
+        self.assert_clean(run)
+        self.assert_cached(self.first, [package])
+        self.assertEqual(self.waited(self.first), Counter())
+        self.wait_for_files(node, 1)
+        self.assertLess(node.status()["reactor"]["longest_hold_ms"], 100)
+        # It is written in few calls: one for each read of the network would take twice as long.
+        self.assertLess(seconds, 5)
+
     def test_a_slow_sync_of_what_peers_asked_for_does_not_hold_up_pacman(self) -> None:
         packages = self.small_packages()
         # More than there are threads in which files are hashed.

@@ -23,6 +23,7 @@ from flocon.core.room import Lessee
 from flocon.core.sources import Source
 from flocon.errors import SourceError, StoreError
 from flocon.net.descriptors import write_all
+from flocon.net.writing import Backlog
 
 
 class FakeReactor(Clock):
@@ -67,13 +68,22 @@ class FakeReactor(Clock):
 
 
 class _Transport:
-    def __init__(self, lost: Callable[[], None]) -> None:
+    def __init__(self, lost: Callable[[], None], resumed: Callable[[], None]) -> None:
         self.disconnecting = False
+        self.paused = False
         self._lost = lost
+        self._resumed = resumed
 
     def loseConnection(self) -> None:  # noqa: N802
         self.disconnecting = True
         self._lost()
+
+    def pauseProducing(self) -> None:
+        self.paused = True
+
+    def resumeProducing(self) -> None:
+        self.paused = False
+        self._resumed()
 
 
 class FakeResponse:
@@ -83,7 +93,7 @@ class FakeResponse:
         self.code = code
         self.length: object = UNKNOWN_LENGTH if length is None else length
         self.headers = headers
-        self.transport = _Transport(self.break_off)
+        self.transport = _Transport(self._be_left, self._deliver)
         self._protocol: IProtocol | None = None
         self._before: list[bytes] = []
         self._reason: Failure | None = None
@@ -96,21 +106,34 @@ class FakeResponse:
     def deliverBody(self, protocol: IProtocol) -> None:  # noqa: N802
         self._protocol = protocol
         protocol.makeConnection(self.transport)  # type: ignore[arg-type]  # enough of one
-        for data in self._before:
-            protocol.dataReceived(data)
-        if self._reason is not None:
+        self._deliver()
+
+    @property
+    def paused(self) -> bool:
+        """Whether the client reads no more for now."""
+        return self.transport.paused
+
+    def _deliver(self) -> None:
+        """Hand over what was sent, as far as the client reads it."""
+        while self._before and self._protocol is not None and not self.paused:
+            self._protocol.dataReceived(self._before.pop(0))
+        if self._reason is not None and not self._before:
             self._lose(self._reason)
 
     def send(self, data: bytes) -> None:
-        if self._protocol is None:
+        if not self.left:
             self._before.append(data)
-        elif not self.left:
-            self._protocol.dataReceived(data)
+            self._deliver()
 
     def end(self) -> None:
-        self._lose(Failure(ResponseDone()))
+        self._reason = Failure(ResponseDone())
+        self._deliver()
 
     def break_off(self) -> None:
+        self._reason = Failure(ResponseFailed([Failure(ConnectionDone())]))
+        self._deliver()
+
+    def _be_left(self) -> None:
         self._lose(Failure(ResponseFailed([Failure(ConnectionDone())])))
 
     def _lose(self, reason: Failure) -> None:
@@ -193,9 +216,14 @@ class FakeAgent:
 class Memory:
     """A file in memory; ``room`` is how many bytes the disk has for it, None for plenty."""
 
-    def __init__(self, room: int | None = None, *, keep: bool = True) -> None:
+    def __init__(
+        self, room: int | None = None, *, keep: bool = True, in_memory: bool = False
+    ) -> None:
         self.keep = keep
+        #: Whether it is to be taken for one: it lies there in any case.
+        self.in_memory = in_memory
         self.closed = 0
+        self._users = 1
         self._fd = os.memfd_create("test", os.MFD_ALLOW_SEALING)
         if room is not None:
             os.ftruncate(self._fd, room)
@@ -208,10 +236,25 @@ class Memory:
     def write(self, position: int, data: bytes) -> None:
         write_all(self.fileno(), position, data)
 
+    def grow(self, size: int) -> None:
+        """There is no bound on memory."""
+
+    def retain(self) -> None:
+        self._users += 1
+
+    def release(self) -> None:
+        self._users -= 1
+        if not self._users:
+            os.close(self._fd)
+
+    @property
+    def is_open(self) -> bool:
+        return self._users > 0
+
     def close(self) -> None:
         self.closed += 1
         if self.closed == 1:
-            os.close(self._fd)
+            self.release()
 
 
 class FakeTools:
@@ -224,6 +267,8 @@ class FakeTools:
         self.room: int | None = None
         self.spare_room: int | None = None
         self.no_spare = False
+        self.in_memory = False
+        self.spare_in_memory = False
         #: The threads for what only strangers wait for.
         self.for_strangers: Any = self.reactor.getThreadPool()
         self.began_with: list[Source] = []
@@ -233,6 +278,7 @@ class FakeTools:
         self.took_from: list[tuple[str, int]] = []
         self.slow_ones: list[str] = []
         self.pace = Pace()
+        self.backlog = Backlog()
 
     @property
     def reporter(self) -> FakeTools:
@@ -263,11 +309,11 @@ class FakeTools:
         return self.reactor.getThreadPool() if own else self.for_strangers
 
     def incoming(self, size: int | None, lessee: Lessee) -> Memory:
-        self.files.append(Memory(self.room))
+        self.files.append(Memory(self.room, in_memory=self.in_memory))
         return self.files[-1]
 
     def spare(self, size: int | None, lessee: Lessee) -> Memory:
         if self.no_spare:
             raise StoreError("/store", "no room for a file")
-        self.files.append(Memory(self.spare_room, keep=False))
+        self.files.append(Memory(self.spare_room, keep=False, in_memory=self.spare_in_memory))
         return self.files[-1]

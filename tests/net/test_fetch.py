@@ -62,6 +62,19 @@ class Kept:
         return b"".join(data for _, data in self.writes)
 
 
+class Slow(Kept):
+    """A sink that wants no more, each time, until the test lets it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rooms: list[Deferred[None]] = []
+
+    def write(self, position: int, data: bytes) -> Deferred[None]:  # type: ignore[override]  # or None
+        super().write(position, data)
+        self.rooms.append(Deferred())
+        return self.rooms[-1]
+
+
 class Sated(Kept):
     """A sink that has enough with the first bytes."""
 
@@ -485,6 +498,59 @@ class _Anything:
 HALF = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc"
 
 
+class Waiting(FetchTestCase):
+    """A sink that can take no more for now."""
+
+    sink: Slow
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.sink = Slow()
+
+    def test_nothing_more_is_read_until_there_is_room(self) -> None:
+        coming = self.fetch()
+        response = self.agent.last.answer(200, Content_Length="5")
+        response.send(b"abc")
+        response.send(b"de")
+        response.end()
+        self.assertTrue(response.paused)
+        self.assertEqual(self.sink.data, b"abc")
+        self.sink.rooms[0].callback(None)
+        self.assertEqual(self.sink.data, b"abcde")
+        self.sink.rooms[1].callback(None)
+        self.successResultOf(coming)
+        self.assertQuiet()
+
+    def test_what_is_not_read_is_no_stall(self) -> None:
+        coming = self.fetch()
+        response = self.agent.last.answer(200, Content_Length="5")
+        response.send(b"abc")
+        self.clock.pump([LIMITS.stall] * 5)
+        self.assertNoResult(coming)
+        self.sink.rooms[0].callback(None)
+        self.clock.advance(LIMITS.stall - 0.1)
+        self.assertNoResult(coming)
+        self.clock.advance(0.2)
+        self.failureResultOf(coming, Stalled)
+        self.assertQuiet()
+
+    def test_room_that_comes_after_the_end_is_no_matter(self) -> None:
+        for end in (Deferred.cancel, None):
+            coming = self.fetch()
+            response = self.agent.last.answer(200, Content_Length="3")
+            response.send(b"abc")
+            if end is None:
+                response.break_off()
+                self.sink.rooms[-1].callback(None)
+                self.successResultOf(coming)
+            else:
+                end(coming)
+                self.failureResultOf(coming, CancelledError)
+                self.assertTrue(response.left)
+                self.sink.rooms[-1].callback(None)
+            self.assertQuiet()
+
+
 class RealConnections(TestCase):
     """With the real Agent, whose own ways of ending a request differ from a fake's."""
 
@@ -521,6 +587,35 @@ class RealConnections(TestCase):
         port = self.serve(b"")
         with self.assertRaises(Stalled):
             await self.fetch(f"http://127.0.0.1:{port}/x")
+
+    async def test_a_kept_connection_is_read_again_whoever_had_no_room_for_its_last_answer(
+        self,
+    ) -> None:
+        port = self.serve(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc")
+        agent, pool = peer_agent(reactor, 1.0)
+        self.addCleanup(pool.closeCachedConnections)
+        wanted, limits = Wanted(f"http://127.0.0.1:{port}/x", "s"), Limits(2.0, 2.0)
+        sinks = [Slow() for _ in range(3)]
+        for sink in sinks:
+            await fetch(agent, reactor, wanted, sink, limits)
+        self.assertEqual([sink.data for sink in sinks], [b"abc"] * 3)
+        self.assertEqual(len(self.factory.connections), 1)
+        for sink in sinks:
+            sink.rooms[0].callback(None)
+
+    async def test_a_real_body_waits_for_room(self) -> None:
+        port = self.serve(b"HTTP/1.1 200 OK\r\nContent-Length: 2000000\r\n\r\n" + bytes(2_000_000))
+        sink = Slow()
+        coming = self.fetch(f"http://127.0.0.1:{port}/x", sink=sink)
+        await deferLater(reactor, 0.5)
+        # What came with the head, and one read.
+        self.assertLessEqual(len(sink.rooms), 2)
+        while not coming.called:
+            if not sink.rooms[-1].called:
+                sink.rooms[-1].callback(None)
+            await deferLater(reactor, 0)
+        await coming
+        self.assertEqual(len(sink.data), 2_000_000)
 
     async def test_a_cancelled_request_is_not_the_sources_fault(self) -> None:
         port = self.serve(b"")

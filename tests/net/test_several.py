@@ -60,6 +60,7 @@ class FakeReceiver:
         self.refuse: Exception | None = None
         self.heads: list[str] = []
         self.slow_ones: list[str] = []
+        self.held_up = False
         self.size = 0
         self._clock = clock
         self._peers = peers
@@ -253,6 +254,15 @@ class Failing(SeveralTestCase):
     def test_one_that_stalls_is_helped_out(self) -> None:
         self.begin(128 * MB, {"a": Peer(50 * MB), "b": Peer(50 * MB, 5 * MB)})
         self.go(10)
+        self.assertWhole()
+
+    def test_nobody_is_slow_while_this_machine_takes_no_more(self) -> None:
+        self.begin(128 * MB, {"a": Peer(50 * MB, 5 * MB), "b": Peer(50 * MB)})
+        self.receiver.held_up = True
+        self.go(PEERS * 2)
+        self.assertEqual((self.asked(), self.receiver.slow_ones), (["a"], []))
+        self.receiver.held_up = False
+        self.go(PEERS + 10)
         self.assertWhole()
 
     def test_a_silent_first_is_helped_out(self) -> None:
@@ -452,6 +462,16 @@ class Alone(SeveralTestCase):
         self.assertLess(self.go(10), 4.2)
         self.assertArrived()
         self.assertEqual(self.receiver.heads, ["m"])
+
+    def test_nobody_is_silent_while_this_machine_takes_no_more(self) -> None:
+        self.begin(MB, {"m": mirror(MB, stops_after=10_000), "n": mirror(MB)}, known=False)
+        self.go(1)
+        self.receiver.held_up = True
+        self.go(SILENCE * 3)
+        self.assertEqual(self.asked(), ["m"])
+        self.receiver.held_up = False
+        self.go(SILENCE + 2)
+        self.assertArrived()
 
     def test_one_that_falls_silent_is_replaced_by_who_goes_on(self) -> None:
         self.begin(MB, {"m": mirror(MB, stops_after=10_000), "n": mirror(MB)}, known=False)
