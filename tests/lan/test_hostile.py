@@ -553,9 +553,8 @@ class ConnectingTests(HostileTestCase):
 
     def test_forty_addresses_that_read_nothing_of_what_they_ask_for(self) -> None:
         path = f"/pkg/{self.few_packages[-1].file_name}"
-        self._connect(
-            f"GET {path} HTTP/1.1\r\nHost: {self.first.address}\r\n\r\n".encode(), holds=True
-        )
+        request = f"GET {path} HTTP/1.1\r\nHost: {self.first.address}\r\n\r\n"
+        self._connect(request.encode(), holds=True)
 
     def _connect(self, request: bytes, *, holds: bool) -> None:
         """Download while a node that may have 1,024 files open is connected to 1,280 times."""
@@ -589,7 +588,8 @@ class ConnectingTests(HostileTestCase):
         sockets = in_namespace(
             self.third.namespace, lambda: connections(addresses, self.first.address, request)
         )
-        self.addCleanup(lambda: [one.close() for one in sockets])
+        for sock in sockets:
+            self.addCleanup(sock.close)
         self.assertGreater(len(sockets), ADDRESSES)
         run = self.download_in_time(wanted)
         most = len(list(Path(f"/proc/{node.pid}/fd").iterdir()))
