@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 #: Changes of a replica applied between two turns of the reactor; each may be looked up in the sync
 #: databases.
-SLICE = 300
+SLICE = 150
 #: Changes of which so much memory is made that what is free again should be given back.
 MANY = 5_000
 #: Lines for who comes and goes: per second in the long run, and at once (a LAN that starts).
