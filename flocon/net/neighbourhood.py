@@ -27,7 +27,6 @@ from flocon.core.presence import (
 from flocon.core.readings import Outcome as Ending
 from flocon.core.readings import Reading, Readings
 from flocon.core.replication import Apply, Read, next_step
-from flocon.core.shares import network_of
 from flocon.errors import SourceError, Unreachable
 from flocon.log import logger
 from flocon.net.waiting import Outcome
@@ -395,8 +394,8 @@ class Neighbourhood:
     async def _take(self, peer: Peer, since: int | None, answer: InventoryReader) -> None:
         """Take what ``peer`` answered to the question what changed after ``since``."""
         if answer.whole:
-            account = network_of(peer.address) or peer.address
-            self.holders.replace(peer.node, 0, (), account=account)
+            # Not an IPv6 network: on some LANs all peers are in one.
+            self.holders.replace(peer.node, 0, (), account=peer.address)
             self._sweep_soon()
             if self.holders.replica(peer.node) is None:
                 # More peers than are kept: it is not read again at each of its beats.
