@@ -100,6 +100,8 @@ ON_REQUEST = (
     "SpeakingTests.test_a_third_machine_is_not_connected_to_time_and_again",
     "SpeakingTests.test_a_peer_whose_id_another_speaks_with_is_there_all_the_same",
     "SpeakingTests.test_so_it_is_where_a_beat_is_forged",
+    "ConnectingTests.test_forty_addresses_that_ask_nothing",
+    "SteadyTests.test_sixteen_steady_sippers_on_a_fast_link",
     "LeavingTests.test_heads_for_files_that_nobody_waits_for",
 )
 
