@@ -995,9 +995,9 @@ class Transfer:
         """
         if self.finished.known or self.verified or not self._differs(position, data):
             return
-        alone = all(said != (position, data) for said in self._contested.values())
+        others = [said for one, said in self._contested.items() if one != source]
         self._contested[source] = position, data
-        if alone:
+        if (position, data) not in others:
             raise Broken(source.label, "has other bytes than a peer")
 
     def _take_prefix(self, source: Source, position: int, data: bytes) -> None:

@@ -640,6 +640,14 @@ class KeptPatient(TransferTestCase):
         self.assertEqual(self.tools.blamed, [(NAME, ["a"])])
         self.assertOver(transfer, client)
 
+    def test_one_that_says_it_twice_is_no_second(self) -> None:
+        transfer, _ = self.slow(DATA[:-1], MIRROR_A, MIRROR_B)
+        wrong = b"\xff" * PREFIX
+        for _ in range(2):
+            with self.assertRaises(Broken):
+                transfer._have_witnessed(MIRROR_A, 0, wrong)
+        transfer._have_witnessed(MIRROR_B, 0, wrong)
+
     def test_one_is_so_too_where_the_other_is_silent(self) -> None:
         transfer, client = self.slow(b"\xff" + DATA[1:-1], MIRROR_A, MIRROR_B)
         self.few(MIRROR_A, DATA)
