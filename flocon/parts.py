@@ -29,6 +29,7 @@ from flocon.health import Health
 from flocon.host.holdings import Holdings
 from flocon.host.interfaces import InterfaceWatch
 from flocon.host.limits import open_files
+from flocon.host.memory import give_back
 from flocon.host.metered import MeteredWatch
 from flocon.host.pacman import PacmanWatch
 from flocon.host.remember import recall
@@ -145,6 +146,7 @@ class Parts:
             InventoryClient(reactor, agent),
             held_off=self.offenders.holds_off,
             listed=self._is_listed,
+            relieve=lambda: reactor.callInThread(give_back),
         )
         self.multicast = Multicast(
             reactor,
