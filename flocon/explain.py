@@ -23,6 +23,7 @@ from flocon.core.secrecy import without_any_passwords
 from flocon.core.sources import Origin, Source
 from flocon.core.versions import version_key
 from flocon.errors import Refused, SourceError
+from flocon.host.facts import SHUT
 from flocon.host.interfaces import look_at_links
 from flocon.net.fetch import Limits, Wanted, fetch_small, last_modified, literal_host
 from flocon.net.knock import clock_off, read_knock
@@ -316,7 +317,7 @@ class Explainer:
 
     async def _examine(self) -> dict[str, Any]:
         # Seldom asked for, and much code.
-        from flocon.host import doctor  # noqa: PLC0415
+        from flocon.host import gathering  # noqa: PLC0415
 
         configuration = self._pacman.configuration
         peers = sorted(self._presence.peers(), key=lambda peer: peer.first_heard)
@@ -328,9 +329,9 @@ class Explainer:
             ]
         )
         folders = await self._in_thread(
-            doctor.look_at_folders, configuration.cache_directories, settings.store.path
+            gathering.look_at_folders, configuration.cache_directories, settings.store.path
         )
-        read = await self._in_thread(doctor.look_at_configuration, settings.pacman_conf)
+        read = await self._in_thread(gathering.look_at_configuration, settings.pacman_conf)
         links = await self._in_thread(look_at_links, settings.presence.interfaces)
         return {
             "node": self.identity.node,
@@ -404,8 +405,6 @@ class Explainer:
 
     async def _probe(self, source: Source) -> dict[str, str]:
         """Ask a mirror for the head of a database; whatever else it answers, it is there."""
-        from flocon.host import doctor  # noqa: PLC0415
-
         told = {"mirror": source.label, "problem": ""}
         wanted = Wanted(source.url, source.label)
         try:
@@ -414,7 +413,7 @@ class Explainer:
             if error.status == PROXY_WANTED:
                 told["problem"] = "a proxy wants a name and a password (407)"
             elif error.status == PASSWORD_WANTED:
-                told["problem"] = doctor.SHUT
+                told["problem"] = SHUT
         except SourceError as error:
             told["problem"] = without_any_passwords(error.detail)[:200]
         return told

@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet import defer
 from twisted.internet.threads import deferToThreadPool
 
-from flocon.errors import ConfigurationError
 from flocon.log import logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
     from pathlib import Path
 
-    from flocon.core.pacman_conf import Configuration
-    from flocon.host.doctor import Finding
+    from flocon.host.findings import Finding
 
 #: Seconds after which it is looked anew, if somebody looks at the page then.
 AGAIN = 300.0
@@ -56,15 +54,7 @@ class Health:
             self._looking.addBoth(self._ended)
         return {
             "looked_seconds_ago": None if self._looked is None else round(now - self._looked, 1),
-            "findings": [
-                {
-                    "check": one.check,
-                    "verdict": one.verdict.value,
-                    "reason": one.reason,
-                    "remedy": one.remedy,
-                }
-                for one in self._findings
-            ],
+            "findings": [one.describe() for one in self._findings],
         }
 
     async def _look(self) -> None:
@@ -76,29 +66,21 @@ class Health:
     def _judge(self, told: Mapping[str, Any]) -> list[Finding]:
         """Return what is not well; in a thread, since files are read."""
         # Seldom asked for, and much code.
-        from flocon.host import doctor, setup  # noqa: PLC0415
+        from flocon.host import doctor, facts, gathering  # noqa: PLC0415
+        from flocon.host.findings import Verdict  # noqa: PLC0415
 
-        configuration: Configuration | ConfigurationError
-        try:
-            configuration = setup.read(self._pacman_conf)
-        except ConfigurationError as error:
-            configuration = error
-        try:
-            version = setup.pacman_version()
-        except ConfigurationError:
-            version = None
         # The environment is pacman's, and not this node's.
-        facts = doctor.Facts(
+        known = facts.Facts(
             port=self._port,
             node=told,
-            configuration=configuration,
-            version=version,
+            configuration=gathering.configuration_at(self._pacman_conf),
+            version=gathering.version_of_pacman(),
             environment={},
             now=time.time(),
             named=self._pacman_conf,
         )
-        worth = {doctor.Verdict.WRONG, doctor.Verdict.WARNING}
-        return [one for one in doctor.examine(facts) if one.verdict in worth]
+        worth = {Verdict.WRONG, Verdict.WARNING}
+        return [one for one in doctor.examine(known) if one.verdict in worth]
 
     def _failed(self, failure: Any) -> None:
         if not failure.check(defer.CancelledError):

@@ -11,7 +11,7 @@ from twisted.web.http_headers import Headers
 
 from flocon.core.sources import Origin, Source
 from flocon.explain import Explainer
-from flocon.host import doctor
+from flocon.host import facts
 from tests.net.fakes import FakeAgent, FakeReactor
 
 MIRROR = Source(Origin.MIRROR, "m", "m", "http://m/core.db")
@@ -47,5 +47,5 @@ class Mirrors(SynchronousTestCase):
             self.assertEqual(self.problem(status), "")
 
     def test_one_that_wants_a_password_gives_nothing(self) -> None:
-        self.assertEqual(self.problem(401), doctor.SHUT)
+        self.assertEqual(self.problem(401), facts.SHUT)
         self.assertIn("(407)", self.problem(407))

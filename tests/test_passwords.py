@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from flocon.core.standing import Standing
 from flocon.desk import _mirror_source
 from flocon.explain import Explainer
-from flocon.host import doctor
+from flocon.host import pacman_checks
 
 SERVER = "https://al%40ice:s3cret@mirror.example:8443/$repo/os/$arch"
 
@@ -44,5 +44,5 @@ class Passwords(SynchronousTestCase):
         self.assertNotIn("s3cret", json.dumps(told))
 
     def test_doctor_names_the_host_alone(self) -> None:
-        self.assertEqual(doctor._host(SERVER), "mirror.example")
-        self.assertNotIn("s3cret", doctor._host("https://u:s3cret@[::1/x"))
+        self.assertEqual(pacman_checks._host(SERVER), "mirror.example")
+        self.assertNotIn("s3cret", pacman_checks._host("https://u:s3cret@[::1/x"))

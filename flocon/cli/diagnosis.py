@@ -1,4 +1,4 @@
-"""``flocon doctor``: gathers the facts, has ``host.doctor`` judge them, and prints the findings."""
+"""``flocon doctor``: has facts gathered, has the doctor judge them, and prints the findings."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from flocon.cli.asking import LONG_PATIENCE, Node, NodeError
 from flocon.cli.printing import Word, counted, say, say_json
-from flocon.errors import ConfigurationError
-from flocon.host import doctor, setup
-from flocon.host.doctor import Facts, Finding, Verdict
+from flocon.host import doctor
+from flocon.host.facts import Facts
+from flocon.host.findings import Verdict
+from flocon.host.gathering import configuration_at, version_of_pacman
 from flocon.options import DEFAULT_PACMAN_CONF
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from flocon.core.pacman_conf import Configuration
+    from flocon.host.findings import Finding
 
 _WIDTH = 13
 
@@ -36,8 +37,8 @@ async def examine(reactor: Any, options: argparse.Namespace) -> None:
     facts = Facts(
         port=options.port,
         node=node,
-        configuration=_configuration(named),
-        version=_version(),
+        configuration=configuration_at(named),
+        version=version_of_pacman(),
         environment=os.environ,
         now=time.time(),
         there=_there(node),
@@ -46,40 +47,17 @@ async def examine(reactor: Any, options: argparse.Namespace) -> None:
     findings = doctor.examine(facts)
     healthy = doctor.healthy(findings)
     if options.json:
-        say_json({"healthy": healthy, "findings": [_values(one) for one in findings]})
+        say_json({"healthy": healthy, "findings": [one.describe() for one in findings]})
     else:
         _print(findings, healthy=healthy)
     if not healthy:
         raise SystemExit(1)
 
 
-def _configuration(path: Path) -> Configuration | ConfigurationError:
-    try:
-        return setup.read(path)
-    except ConfigurationError as error:
-        return error
-
-
 def _there(node: dict[str, Any] | None) -> frozenset[str]:
     """Return the caches that this command finds, which runs in no unit's sandbox."""
     paths = [str(one.get("path", "")) for one in (node or {}).get("caches") or ()]
     return frozenset(path for path in paths if Path(path).is_dir())
-
-
-def _version() -> tuple[int, int] | None:
-    try:
-        return setup.pacman_version()
-    except ConfigurationError:
-        return None
-
-
-def _values(finding: Finding) -> dict[str, str]:
-    return {
-        "check": finding.check,
-        "verdict": finding.verdict.value,
-        "reason": finding.reason,
-        "remedy": finding.remedy,
-    }
 
 
 def _print(findings: Sequence[Finding], *, healthy: bool) -> None:
