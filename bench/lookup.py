@@ -38,8 +38,8 @@ from flocon.core.messages import Announcement, Kind, encode
 from flocon.core.names import parse_path
 from flocon.core.syncdb import Database, PackedEntries, read_entries
 from flocon.core.syncdb import Listing as Listed
-from flocon.options import Settings, Store
 from flocon.service import Node
+from flocon.settings import Settings, Store
 from tests.lan.lan import wait_until
 from tests.lan.repository import Recipe
 

@@ -93,7 +93,7 @@ if TYPE_CHECKING:
     from flocon.net.neighbourhood import Neighbourhood
     from flocon.net.transfer import Choose, Mirrors, Transfer
     from flocon.net.writing import Incoming
-    from flocon.options import Settings
+    from flocon.settings import Settings
 
 #: A peer answers within its LAN's round trip.
 PEER_CONNECT = 0.8

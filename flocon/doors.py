@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.endpoints import quoteStringArgument
 
+from flocon.defaults import default_control
 from flocon.errors import ConfigurationError
 from flocon.host.ports import Ports, close
 from flocon.log import logger
 from flocon.net.accepting import Accepting
-from flocon.options import DEFAULT_LAN, LAN_PORT, default_control
+from flocon.settings import DEFAULT_LAN, LAN_PORT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flocon.host.ports import Inherited
     from flocon.net.site import Site
-    from flocon.options import Settings
+    from flocon.settings import Settings
 
 
 class Doors:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from flocon.core.presence import Identity
     from flocon.core.syncdb import Listing
     from flocon.host.pacman import PacmanConfiguration
-    from flocon.options import Settings
     from flocon.parts import Parts
+    from flocon.settings import Settings
 
 
 class Following:

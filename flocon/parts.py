@@ -21,6 +21,7 @@ from flocon.core.standing import Standing
 from flocon.core.traffic import Traffic
 from flocon.core.visitors import Admission, lan_names, loopback_names
 from flocon.database_sources import DATABASES_FILE
+from flocon.defaults import host_name
 from flocon.desk import PEER_CONNECT, Desk
 from flocon.doors import Doors
 from flocon.explain import Explainer
@@ -51,9 +52,9 @@ from flocon.net.replicate import InventoryClient
 from flocon.net.site import Site
 from flocon.offenders import Offenders
 from flocon.operator import Operator
-from flocon.options import LAN_PORT, LOOPBACK_PORT, host_name
 from flocon.problems import Problems
 from flocon.reloading import Reloading
+from flocon.settings import LAN_PORT, LOOPBACK_PORT
 from flocon.status import Status
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ if TYPE_CHECKING:
     from flocon.core.inventory import Content
     from flocon.core.syncdb import Entry
     from flocon.host.ports import Inherited
-    from flocon.options import Settings
+    from flocon.settings import Settings
 
 
 MOST_CONTROL_CONNECTIONS = 16

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flocon.host.systemd import Supervision
-    from flocon.options import Settings
+    from flocon.settings import Settings
 
 #: Settings that SIGHUP changes; the others need a restart.
 LIVE = ("debug", "relay", "prefetch", "databases", "transfer", "peers")

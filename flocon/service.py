@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
     from flocon.host.ports import Inherited
-    from flocon.options import Settings
+    from flocon.settings import Settings
 
 __all__ = ["Node", "Options", "makeService"]
 

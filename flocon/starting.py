@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from flocon.errors import FloconError
-    from flocon.options import Settings
+    from flocon.settings import Settings
 
 
 class CannotStart(SystemExit, Exception):  # noqa: N818 - what happened

@@ -24,7 +24,7 @@ from flocon.host.keyring import Verdict
 from flocon.host.pacman import PacmanConfiguration, Repository, package_servers_for
 from flocon.net.fetch import Attempt, Limits
 from flocon.net.transfer import Subject, Transfer
-from flocon.options import Settings
+from flocon.settings import Settings
 from tests.net.fakes import FakeReactor, FakeTools
 
 NAME = "a-1-1-any.pkg.tar.zst"

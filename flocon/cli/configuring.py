@@ -12,7 +12,8 @@ from flocon.core.secrecy import without_passwords
 from flocon.errors import ConfigurationError, FloconError
 from flocon.host.claim import foreign
 from flocon.host.interfaces import impossible, look_at_links
-from flocon.options import DEFAULT_CONFIG, Settings, load
+from flocon.options import DEFAULT_CONFIG, load
+from flocon.settings import Settings
 
 if TYPE_CHECKING:
     import argparse

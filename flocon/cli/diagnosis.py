@@ -13,7 +13,7 @@ from flocon.host import doctor
 from flocon.host.facts import Facts
 from flocon.host.findings import Verdict
 from flocon.host.gathering import configuration_at, version_of_pacman
-from flocon.options import DEFAULT_PACMAN_CONF
+from flocon.settings import DEFAULT_PACMAN_CONF
 
 if TYPE_CHECKING:
     import argparse

@@ -10,7 +10,7 @@ from flocon.core.pacman_conf import Method
 from flocon.core.secrecy import without_passwords
 from flocon.errors import ConfigurationError
 from flocon.host import setup
-from flocon.options import DEFAULT_PACMAN_CONF, LOOPBACK_PORT
+from flocon.settings import DEFAULT_PACMAN_CONF, LOOPBACK_PORT
 
 if TYPE_CHECKING:
     import argparse

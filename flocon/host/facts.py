@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from flocon.options import DEFAULT_PACMAN_CONF
+from flocon.settings import DEFAULT_PACMAN_CONF
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

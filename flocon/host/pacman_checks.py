@@ -14,7 +14,7 @@ from flocon.core.addresses import network_location, shown
 from flocon.core.names import parse_path
 from flocon.errors import ConfigurationError
 from flocon.host.findings import Finding, Verdict, nothing_listed
-from flocon.options import DEFAULT_PACMAN_CONF, LOOPBACK_PORT
+from flocon.settings import DEFAULT_PACMAN_CONF, LOOPBACK_PORT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

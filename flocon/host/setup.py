@@ -37,8 +37,8 @@ from typing import TYPE_CHECKING, Self
 from flocon.core import pacman_conf
 from flocon.core.pacman_conf import Configuration, Method, OwnLine, Plan
 from flocon.errors import ConfigurationError, FloconError, ToolError, ToolMissing
-from flocon.options import DEFAULT_PACMAN_CONF
 from flocon.reading import read_plain
+from flocon.settings import DEFAULT_PACMAN_CONF
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -13,15 +13,9 @@ from xml.etree import ElementTree as ET
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.options import (
-    DEFAULT_CONFIG,
-    DEFAULT_LAN,
-    DEFAULT_LOOPBACK,
-    LAN_PORT,
-    SYSTEM_STORE,
-    keys,
-    load,
-)
+from flocon.keys import keys
+from flocon.options import DEFAULT_CONFIG, load
+from flocon.settings import DEFAULT_LAN, DEFAULT_LOOPBACK, LAN_PORT, SYSTEM_STORE
 from tests.packaging.workshop import PACKAGING, folder, need, succeed
 
 #: What `systemd-analyze security` may say at most, in tenths.

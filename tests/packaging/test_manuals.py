@@ -14,7 +14,8 @@ from flocon.cli.completion import commands, script
 from flocon.cli.parser import SHELLS, make_parser
 from flocon.explain import Explainer
 from flocon.host.doctor import CHECKS
-from flocon.options import Options, keys
+from flocon.keys import keys
+from flocon.options import Options
 
 PROJECT = Path(__file__).resolve().parents[2]
 DOCS = PROJECT / "docs"
