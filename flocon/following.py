@@ -100,7 +100,6 @@ class Following:
         self._parts.announcer.abilities(abilities_of(self.settings, relays=relays))
 
     def renamed(self, identity: Identity) -> None:
-        self._parts.explainer.identity = identity
         self._parts.desk.node, self._parts.desk.epoch = identity.node, identity.epoch
         self._parts.presence.rename(self._reactor.seconds(), identity)
         self._parts.multicast.wake()

@@ -1,6 +1,6 @@
 """How this node is, for its own page: what ``flocon doctor`` would find, looked for now and then.
 
-Part of the front door, as ``explain`` is. Nothing is looked for while nobody looks at the page, and
+Part of the front door, as ``why`` is. Nothing is looked for while nobody looks at the page, and
 the page never waits for it: it shows what was found last, and how long ago.
 """
 

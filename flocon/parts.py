@@ -24,7 +24,7 @@ from flocon.database_sources import DATABASES_FILE
 from flocon.defaults import host_name
 from flocon.desk import PEER_CONNECT, Desk
 from flocon.doors import Doors
-from flocon.explain import Explainer
+from flocon.examination import Examination
 from flocon.following import Following, abilities_of
 from flocon.health import Health
 from flocon.host.holdings import Holdings
@@ -53,9 +53,12 @@ from flocon.net.site import Site
 from flocon.offenders import Offenders
 from flocon.operator import Operator
 from flocon.problems import Problems
+from flocon.questions import questions
 from flocon.reloading import Reloading
+from flocon.search import Search
 from flocon.settings import LAN_PORT, LOOPBACK_PORT
 from flocon.status import Status
+from flocon.why import Why
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -102,7 +105,7 @@ class Parts:
         self.reloading = Reloading(
             reactor, settings, reread, self.following.settings_changed, self.supervision
         )
-        self.explainer.tellers.append(Problems(self.doors, self.reloading).tell)
+        self.examination.tellers.append(Problems(self.doors, self.reloading).tell)
 
     def _make_holdings(self, own_ports: Sequence[int]) -> None:
         """Make what reads this machine: pacman's files, and the packages that are here."""
@@ -220,22 +223,38 @@ class Parts:
 
     def _make_advice(self) -> None:
         """Make what answers a person, and what says how this node is."""
-        self.explainer = Explainer(
+        self.search = Search(
             self._reactor,
-            identity=self.namesakes.identity,
+            node=self._node,
             desk=self.desk,
             pacman=self.pacman,
             neighbourhood=self.neighbourhood,
             presence=self.presence,
-            multicast=self.multicast,
+        )
+        self.why = Why(
+            self._reactor,
+            desk=self.desk,
+            pacman=self.pacman,
+            neighbourhood=self.neighbourhood,
+            presence=self.presence,
             standing=self.standing,
             quarantine=self.offenders.quarantine,
             recent=self.ledger.recent,
+            holders=self.search.holders,
+        )
+        self.examination = Examination(
+            self._reactor,
+            node=self._node,
+            desk=self.desk,
+            pacman=self.pacman,
+            presence=self.presence,
+            multicast=self.multicast,
+            quarantine=self.offenders.quarantine,
             lan_port=lambda: self.doors.lan_port,
         )
         self.health = Health(
             self._reactor,
-            self.explainer.examine,
+            self.examination.examine,
             port=next(iter(ports_of(self._settings.loopback)), LOOPBACK_PORT),
             pacman_conf=self._settings.pacman_conf,
         )
@@ -268,12 +287,12 @@ class Parts:
         pages = Pages(
             self._reactor,
             describe=self.status.page,
-            search=self.explainer.search,
+            search=self.search.search,
             figures=self.status.figures,
         )
         loopback = Loopback(
             self.desk,
-            self.explainer.questions,
+            questions(self.search, self.why, self.examination),
             self.ledger,
             pages,
             names=loopback_names((*settings.names, *hosts_of(settings.loopback))),
@@ -302,6 +321,9 @@ class Parts:
             self._reactor, Control(self.operator), most_connections=MOST_CONTROL_CONNECTIONS
         )
 
+    def _node(self) -> str:
+        return self.namesakes.identity.node
+
     def _announced(self, address: str) -> list[int]:
         """Return the ports that peers at an address announce; a zone has two spellings."""
         host = address.partition("%")[0]
@@ -310,7 +332,7 @@ class Parts:
         ]
 
     def _database_times(self) -> dict[str, float]:
-        times = self.explainer.database_times()
+        times = self.examination.database_times()
         return {name: time for name, time in times.items() if not self.desk.privacy.keeps(name)}
 
     def _listed(self, file_name: str) -> Sequence[Entry]:

@@ -171,7 +171,7 @@ class Telling(OperatorTestCase):
     """What the doctor hears of what the node lives with."""
 
     def told(self) -> list[tuple[str, str, str]]:
-        problems = [one for tell in self.parts.explainer.tellers for one in tell()]
+        problems = [one for tell in self.parts.examination.tellers for one in tell()]
         return [(one["check"], one["reason"], one["remedy"]) for one in problems]
 
     def found_unusable(self, problem: str) -> None:

@@ -11,8 +11,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.core.standing import Standing
 from flocon.desk import _mirror_source
-from flocon.explain import Explainer
 from flocon.host import pacman_checks
+from flocon.why import Why
 
 SERVER = "https://al%40ice:s3cret@mirror.example:8443/$repo/os/$arch"
 
@@ -26,18 +26,16 @@ class Passwords(SynchronousTestCase):
 
     def test_why_tells_the_address_without_it(self) -> None:
         anything: Any = mock.Mock()
-        explainer = Explainer(
+        explainer = Why(
             Clock(),
-            identity=anything,
             desk=anything,
             pacman=anything,
             neighbourhood=anything,
             presence=anything,
-            multicast=anything,
             standing=Standing(),
             quarantine=anything,
             recent=anything,
-            lan_port=int,
+            holders=anything,
         )
         told = explainer._candidate(_mirror_source(SERVER, "core.db"), None)
         self.assertEqual(told["url"], "https://mirror.example:8443/$repo/os/$arch/core.db")

@@ -12,10 +12,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.cli.completion import commands, script
 from flocon.cli.parser import SHELLS, make_parser
-from flocon.explain import Explainer
+from flocon.examination import Examination
 from flocon.host.doctor import CHECKS
 from flocon.keys import keys
 from flocon.options import Options
+from flocon.questions import questions
+from flocon.search import Search
+from flocon.why import Why
 
 PROJECT = Path(__file__).resolve().parents[2]
 DOCS = PROJECT / "docs"
@@ -70,8 +73,8 @@ class Manuals(SynchronousTestCase):
 
     def test_every_question_of_the_loopback_face_is_in_flocon_8(self) -> None:
         text = manual("flocon.8.rst")
-        questions = Explainer.__new__(Explainer).questions  # of no node
-        for path in (*questions, "/status.json", "/check"):
+        asked = questions(*(one.__new__(one) for one in (Search, Why, Examination)))  # of no node
+        for path in (*asked, "/status.json", "/check"):
             self.assertRegex(text, rf"(?m)^GET {re.escape(path)}\b")
 
     def test_every_check_of_the_doctor_is_in_flocon_1(self) -> None:

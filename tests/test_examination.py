@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers
 
 from flocon.core.sources import Origin, Source
-from flocon.explain import Explainer
+from flocon.examination import Examination
 from flocon.host import facts
 from tests.net.fakes import FakeAgent, FakeReactor
 
@@ -34,7 +34,7 @@ class HeadsAgent(FakeAgent):
 class Mirrors(SynchronousTestCase):
     def problem(self, status: int) -> str:
         agent = HeadsAgent()
-        explainer = object.__new__(Explainer)
+        explainer = object.__new__(Examination)
         explainer._desk = mock.Mock(agent=lambda _: agent)
         explainer._reactor = FakeReactor()
         probing = Deferred.fromCoroutine(explainer._probe(MIRROR))

@@ -1,0 +1,168 @@
+"""Why it comes from there: how a file would be answered now, whom this node would ask, whom not.
+
+Nothing is decided here: the order of sources is the desk's own, asked for, and ``reasons`` puts it
+into words.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from flocon.core.addresses import shown
+from flocon.core.names import Asked, FileName, Kind, parse_file_name
+from flocon.core.reasons import answer, database_answer, reason, why_not
+from flocon.core.sources import Origin, Source
+from flocon.search import MOST_FILES, entry_values
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from flocon.core.inventory import Content
+    from flocon.core.peers import Peer
+    from flocon.core.presence import Presence
+    from flocon.core.quarantine import Quarantine
+    from flocon.core.recent import Recent
+    from flocon.core.standing import Standing
+    from flocon.core.syncdb import Entry
+    from flocon.desk import Desk
+    from flocon.host.pacman import PacmanWatch
+    from flocon.net.neighbourhood import Neighbourhood
+
+
+class Why:
+    """Answers ``/why.json`` and ``/recent.json``; ``holders`` gives who holds files of a name."""
+
+    def __init__(
+        self,
+        reactor: Any,
+        *,
+        desk: Desk,
+        pacman: PacmanWatch,
+        neighbourhood: Neighbourhood,
+        presence: Presence,
+        standing: Standing,
+        quarantine: Quarantine,
+        recent: Recent,
+        holders: Callable[[str], Awaitable[Mapping[tuple[str, Content], Sequence[str]]]],
+    ) -> None:
+        self._reactor = reactor
+        self._desk = desk
+        self._pacman = pacman
+        self._neighbourhood = neighbourhood
+        self._presence = presence
+        self._standing = standing
+        self._quarantine = quarantine
+        self._recent = recent
+        self._holders = holders
+
+    async def recent(self, _: Mapping[str, str]) -> list[dict[str, Any]]:
+        """Return what pacman asked lately, the newest first."""
+        return [one.describe() for one in reversed(list(self._recent))]
+
+    async def why(self, fields: Mapping[str, str]) -> dict[str, Any] | None:
+        """Tell how ``file`` (of ``repository``, or of any) would be answered now, or was lately."""
+        file = parse_file_name(fields.get("file", ""))
+        if file is None:
+            return None
+        if file.kind is Kind.DATABASE:
+            return self._why_database(file)
+        asked = Asked(fields.get("repository", ""), "", file)
+        await self._desk.settled()
+        name = file.subject
+        entry = self._pacman_entry(asked)
+        content = entry.content if entry else None
+        here = self._desk.held(name, content)
+        running = self._desk.transfers.find(name, content) if content else None
+        order = self._desk.order(name, self._desk.servers(asked, entry), entry)
+        others = await self._holders(name)
+        told: dict[str, Any] = {
+            "file": name,
+            "listed": [entry_values(one) for one in self._pacman.listing.find(name)],
+            "here": {"origin": here.origin, "sha256": here.content.sha256.hex()} if here else None,
+            "arriving": None,
+            "order": [self._candidate(source, entry) for source in order],
+            "left_out": self._left_out(name, entry, order, others),
+            "recent": [one.describe() for one in self._recent.of(name, name + ".sig")],
+        }
+        if running is not None:
+            told["arriving"] = {
+                "source": str(running.source) if running.source else "",
+                "bytes": running.arrived,
+                "size": running.size,
+                "whole": running.verified,
+            }
+        told["answer"] = answer(told)
+        return told
+
+    def _pacman_entry(self, asked: Asked) -> Entry | None:
+        found = self._pacman.listing.find(asked.file.subject, asked.repository)
+        return found[0] if found else None
+
+    def _why_database(self, file: FileName) -> dict[str, Any]:
+        asked = Asked(file.name, "", file)
+        order = self._desk.order(file.text, self._desk.servers(asked, None), None)
+        told: dict[str, Any] = {
+            "file": file.text,
+            "listed": [],
+            "here": None,
+            "arriving": None,
+            "order": [self._candidate(source, None) for source in order],
+            "left_out": [],
+            "recent": [one.describe() for one in self._recent.of(file.text)],
+        }
+        told["answer"] = database_answer(file.name, self._desk.settings.databases, order)
+        return told
+
+    def _candidate(self, source: Source, entry: Entry | None) -> dict[str, Any]:
+        now = self._reactor.seconds()
+        failing = self._standing.demoted(source.key, now)
+        peer = self._presence.peer(source.node) if source.origin is Origin.PEER else None
+        role = "mirror"
+        if source.origin is Origin.PEER:
+            role = "owner" if source.relayed else "holder"
+            role = "earlier owner" if source.only_if_cached else role
+        return {
+            "role": role,
+            "name": peer.name if peer else "",
+            "address": source.label,
+            "url": shown(source.url),
+            "failing": failing,
+            "bytes_per_second": round(self._standing.throughput(source.key)),
+            "active": self._standing.active(source.key),
+            "why": reason(role, failing=failing),
+        }
+
+    def _left_out(
+        self,
+        name: str,
+        entry: Entry | None,
+        order: Sequence[Source],
+        others: Mapping[tuple[str, Content], Sequence[str]],
+    ) -> list[dict[str, Any]]:
+        """Tell of each peer that could have been meant, and why it is not asked."""
+        asked = {source.node for source in order}
+        holding = {
+            node: content
+            for (file, content), nodes in others.items()
+            if file == name
+            for node in nodes
+        }
+        told = []
+        for peer in self._presence.peers():
+            if peer.node not in asked:
+                why = self._why_not(peer, entry, holding.get(peer.node))
+                told.append({"name": peer.name, "address": peer.address, "why": why})
+        return sorted(told, key=lambda one: str(one["name"]))[:MOST_FILES]
+
+    def _why_not(self, peer: Peer, entry: Entry | None, held: Content | None) -> str:
+        now = time.time()
+        record = self._quarantine.record(peer.node, peer.address, now)
+        able = self._neighbourhood.able(entry.repository) if entry is not None else []
+        return why_not(
+            entry,
+            held,
+            term=record.described(now) if record else None,
+            able=any(one.node == peer.node for one in able),
+            failing=self._standing.demoted(peer.address, self._reactor.seconds()),
+        )
