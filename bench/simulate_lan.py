@@ -31,10 +31,13 @@ from unittest.mock import patch
 
 from bench.common import Row, plain, show
 from flocon.core import presence as presence_module
-from flocon.core.inventory import Change, Content, Holders, Inventory, format_inventory
+from flocon.core.content import Content
+from flocon.core.inventory import Change, Inventory
+from flocon.core.inventory_text import format_inventory
 from flocon.core.links import Link
 from flocon.core.messages import Kind, decode, encode
 from flocon.core.presence import HEADERS, Heard, Identity, Presence
+from flocon.core.replicas import Holders
 from flocon.core.replication import Apply, Nothing, next_step
 from flocon.core.sources import rank_owners
 

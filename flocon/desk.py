@@ -75,13 +75,14 @@ if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
     from twisted.python.threadpool import ThreadPool
 
+    from flocon.core.content import Content
     from flocon.core.database_origins import DatabaseOrigins
-    from flocon.core.inventory import Content, Inventory
+    from flocon.core.entries import Entry
+    from flocon.core.inventory import Inventory
     from flocon.core.peers import Peer
     from flocon.core.presence import Identity
     from flocon.core.room import Lessee
     from flocon.core.standing import Standing
-    from flocon.core.syncdb import Entry
     from flocon.core.traffic import Traffic
     from flocon.host.cache import Cache
     from flocon.ledger import Ledger

@@ -94,13 +94,15 @@ if TYPE_CHECKING:
 
     from twisted.internet.defer import Deferred
 
+    from flocon.core.content import Content
+    from flocon.core.entries import Entry
     from flocon.core.figures import Figures
-    from flocon.core.inventory import Change, Content
+    from flocon.core.inventory import Change
     from flocon.core.links import Link
+    from flocon.core.listing import Listing
     from flocon.core.messages import Announcement
     from flocon.core.peers import Peer
     from flocon.core.sources import Source
-    from flocon.core.syncdb import Entry, Listing
     from flocon.errors import FloconError
     from flocon.host.pacman import PacmanConfiguration
     from flocon.host.ports import Inherited

@@ -29,11 +29,14 @@ from pathlib import Path
 
 from flocon import options
 from flocon.core import pacman_conf
-from flocon.core.inventory import Change, Content, Holders, InventoryReader, format_inventory
+from flocon.core.content import Content
+from flocon.core.inventory import Change
+from flocon.core.inventory_text import InventoryReader, format_inventory
 from flocon.core.links import Link
 from flocon.core.messages import Announcement, Kind, decode, encode
 from flocon.core.names import parse_file_name, parse_path
 from flocon.core.presence import Identity, Presence
+from flocon.core.replicas import Holders
 from flocon.errors import ConfigurationError, DatagramError, InventoryError
 from flocon.host import databases, pacman
 

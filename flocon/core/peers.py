@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from flocon.core.messages import Announcement
 
-#: One more than any LAN flocon is meant for; also the width of ``inventory.Holders``.
+#: One more than any LAN flocon is meant for; also the width of ``replicas.Holders``.
 MOST_PEERS = 1_024
 #: Several nodes on one machine are for tests and containers; a flood invents thousands.
 MOST_PEERS_OF_AN_ADDRESS = 16

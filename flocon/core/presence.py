@@ -23,7 +23,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from flocon.core.buckets import Bucket, BucketTable
-from flocon.core.inventory import MOST_HOLDERS
 from flocon.core.messages import (
     LONGEST_BEAT,
     MOST_CLAIMED,
@@ -36,6 +35,7 @@ from flocon.core.messages import (
     room_for,
 )
 from flocon.core.peers import ACCEPTED, DROPPED, OVERTAKEN, Peer, Peers, Verdict
+from flocon.core.replicas import MOST_HOLDERS
 from flocon.errors import DatagramError
 
 if TYPE_CHECKING:

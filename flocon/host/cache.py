@@ -24,7 +24,8 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
 
-from flocon.core.inventory import Content, Inventory
+from flocon.core.content import Content
+from flocon.core.inventory import Inventory
 from flocon.core.names import is_package
 from flocon.core.room import OWN
 from flocon.errors import StoreError

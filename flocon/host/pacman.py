@@ -27,9 +27,9 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
 from flocon.core.addresses import shown
+from flocon.core.listing import Listing
 from flocon.core.names import is_architecture, is_repository
 from flocon.core.sent import SentDatabases
-from flocon.core.syncdb import Listing
 from flocon.errors import SyncDatabaseError, ToolError, ToolMissing
 from flocon.host.databases import Loaded, Stamp, digest_of, load, load_sent, stamp_of
 from flocon.host.memory import give_back
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall, IReactorThreads
     from twisted.python.failure import Failure
 
-    from flocon.core.syncdb import Database
+    from flocon.core.listing import Database
     from flocon.host.process import ProcessReactor
 
     T = TypeVar("T")

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet import defer, task
 
 from flocon.core.buckets import Bucket
-from flocon.core.inventory import Holders
 from flocon.core.presence import (
     Claimed,
     Doubted,
@@ -26,6 +25,7 @@ from flocon.core.presence import (
 )
 from flocon.core.readings import Outcome as Ending
 from flocon.core.readings import Reading, Readings
+from flocon.core.replicas import Holders
 from flocon.core.replication import Apply, Read, next_step
 from flocon.errors import SourceError, Unreachable
 from flocon.log import logger
@@ -37,7 +37,9 @@ if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
     from twisted.internet.interfaces import IDelayedCall
 
-    from flocon.core.inventory import Change, Content, InventoryReader
+    from flocon.core.content import Content
+    from flocon.core.inventory import Change
+    from flocon.core.inventory_text import InventoryReader
     from flocon.core.messages import Announcement
     from flocon.core.peers import Peer
     from flocon.core.presence import Event, Presence

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from twisted.python.threadpool import ThreadPool
     from twisted.web.iweb import IAgent
 
-    from flocon.core.inventory import Content
+    from flocon.core.content import Content
     from flocon.core.patience import Pace
     from flocon.core.room import Lessee
     from flocon.core.sources import Came, Source

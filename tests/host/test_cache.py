@@ -33,7 +33,8 @@ from twisted.logger import ILogObserver, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface import implementer
 
-from flocon.core.inventory import Change, Content
+from flocon.core.content import Content
+from flocon.core.inventory import Change
 from flocon.errors import StoreError
 from flocon.host import folder as disk
 from flocon.host.cache import (

@@ -25,7 +25,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from flocon.core.syncdb import Listing
+from flocon.core.listing import Listing
 from flocon.errors import ToolError, ToolMissing
 from flocon.host import compression, databases, pacman
 from flocon.host.compression import Patience

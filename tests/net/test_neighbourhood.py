@@ -10,7 +10,9 @@ from twisted.internet.task import Clock
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.core.inventory import Change, Content, Holders, InventoryReader, format_inventory
+from flocon.core.content import Content
+from flocon.core.inventory import Change
+from flocon.core.inventory_text import InventoryReader, format_inventory
 from flocon.core.messages import Announcement, Kind
 from flocon.core.peers import Peer
 from flocon.core.presence import (
@@ -24,6 +26,7 @@ from flocon.core.presence import (
     PeerRestarted,
 )
 from flocon.core.readings import FIRST_WAIT
+from flocon.core.replicas import Holders
 from flocon.errors import Unreachable
 from flocon.net import neighbourhood as module
 from flocon.net.neighbourhood import (

@@ -6,7 +6,9 @@ from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.core import turns
-from flocon.core.inventory import Change, Content, InventoryReader, format_inventory
+from flocon.core.content import Content
+from flocon.core.inventory import Change
+from flocon.core.inventory_text import InventoryReader, format_inventory
 from flocon.core.turns import AT_ONCE, HASTE, MOST
 from flocon.errors import Broken, Refused, Stalled
 from flocon.net import replicate as module

@@ -19,7 +19,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.core.inventory import Change, Content, Inventory, InventoryReader, format_inventory
+from flocon.core.content import Content
+from flocon.core.inventory import Change, Inventory
+from flocon.core.inventory_text import InventoryReader, format_inventory
 from flocon.core.links import Link
 from flocon.core.messages import LARGEST_NUMBER, Announcement, Kind, encode
 from flocon.core.presence import Identity, Presence
