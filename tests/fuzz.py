@@ -28,7 +28,7 @@ from ipaddress import ip_interface
 from pathlib import Path
 
 from flocon import options
-from flocon.core import pacman_conf
+from flocon.core import node_lines, pacman_conf, set_up_plan
 from flocon.core.content import Content
 from flocon.core.inventory import Change
 from flocon.core.inventory_text import InventoryReader, format_inventory
@@ -257,7 +257,7 @@ def _configurations(dice: random.Random, folder: Path) -> Step:
         )
         for read in (
             lambda: list(pacman_conf.statements(configuration)),
-            lambda: pacman_conf.plan(configuration, dice.choice(list(pacman_conf.Method)), 19433),
+            lambda: set_up_plan.plan(configuration, dice.choice(list(node_lines.Method)), 19433),
             lambda: pacman_conf.flattened(configuration),
         ):
             with suppress(ConfigurationError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flocon.cli.printing import complain, counted, put
-from flocon.core.pacman_conf import Method
+from flocon.core.node_lines import Method
 from flocon.core.secrecy import without_passwords
 from flocon.host import setup
 

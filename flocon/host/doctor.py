@@ -16,7 +16,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from flocon.core import pacman_conf
+from flocon.core import node_lines, pacman_conf
 from flocon.core.addresses import network_location, shown
 from flocon.core.names import parse_path
 from flocon.errors import ConfigurationError
@@ -143,21 +143,21 @@ def _reach(repository: Repository, port: int, version: tuple[int, int] | None) -
     """Return what keeps a repository's requests from reaching the node first, if anything."""
     name = repository.name
     for one in repository.servers:
-        if pacman_conf.is_node(one.value, {port}) and not _is_path(one.value, name):
-            line = f"{one.key} = {pacman_conf.node_url(port)}"
+        if node_lines.is_node(one.value, {port}) and not _is_path(one.value, name):
+            line = f"{one.key} = {node_lines.node_url(port)}"
             return Finding(
                 "pacman",
                 Verdict.WRONG,
                 f"the node does not know the path of the line at {one.place}: {one.value}",
                 f"write there: {line}",
             )
-    own = [one for one in repository.servers if pacman_conf.is_node(one.value, {port})]
+    own = [one for one in repository.servers if node_lines.is_node(one.value, {port})]
     mirrors = [one for one in repository.servers if one.key == "Server" and _is_mirror(one, own)]
     if not mirrors:
         return _reach_for_nothing(repository, own)
     caches = [one for one in own if one.key == "CacheServer"]
     servers = [one for one in own if one.key == "Server"]
-    known = version is None or version >= pacman_conf.CACHE_SERVER_SINCE
+    known = version is None or version >= node_lines.CACHE_SERVER_SINCE
     if caches and known:
         return None
     if not servers:

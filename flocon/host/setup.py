@@ -34,14 +34,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from flocon.core import pacman_conf
-from flocon.core.pacman_conf import Configuration, Method, OwnLine, Plan
+from flocon.core import node_lines, pacman_conf, set_up_plan
+from flocon.core.node_lines import Method, OwnLine
+from flocon.core.pacman_conf import Configuration
 from flocon.errors import ConfigurationError, FloconError, ToolError, ToolMissing
 from flocon.options import DEFAULT_PACMAN_CONF
 from flocon.reading import read_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from flocon.core.set_up_plan import Plan
 
 BACKUP = ".flocon-backup"
 RECORD = ".flocon-setup"
@@ -117,12 +120,12 @@ def _set_up(
 ) -> Report:
     state = _look(path)
     configuration = Configuration(state.root, state.bare, state.included)
-    chosen = method or pacman_conf.method_for(pacman_version(), databases=databases)
-    outcome = pacman_conf.plan(configuration, chosen, port)
+    chosen = method or node_lines.method_for(pacman_version(), databases=databases)
+    outcome = set_up_plan.plan(configuration, chosen, port)
     wanted = dict(state.bare)
     for name in {one.place.path for one in outcome.insertions}:
         mine = [one for one in outcome.insertions if one.place.path == name]
-        wanted[name] = pacman_conf.put_in(state.bare[name], mine)
+        wanted[name] = node_lines.put_in(state.bare[name], mine)
     changed = [name for name in wanted if wanted[name] != state.now[name]]
     report = _report(state.now, wanted, changed, outcome.notes)
     record = _new_record(state, wanted, outcome)
@@ -131,7 +134,7 @@ def _set_up(
     # Files as they should be and another record: a run was killed when only that was missing.
     if dry_run or (not changed and _same(record, state.record)):
         return report
-    ports = {port} | pacman_conf.own_ports(_lines(state.record.values()))
+    ports = {port} | node_lines.own_ports(_lines(state.record.values()))
     verify = _verifier(state.root, outcome, chosen, port, ports, forced=method is not None)
     _change(state, wanted, changed, record, verify)
     return report
@@ -217,7 +220,7 @@ def pacman_version() -> tuple[int, int]:
     except ToolError as error:
         problem = f"the version of pacman is not known ({error.reason})"
     else:
-        if version := pacman_conf.parse_version(output):
+        if version := node_lines.parse_version(output):
             return version
         problem = "the version of pacman is not in what 'pacman --version' prints"
     remedy = "name the line with --server or --cache-server"
@@ -269,7 +272,7 @@ def _read_into(state: _State, name: str, where: str, what: str = "") -> None:
         raise ConfigurationError(_printable(where), problem, remedy) from None
     state.now[name] = text
     written = state.record.get(name)
-    bare, lost = pacman_conf.take_out(text, written.lines if written else ())
+    bare, lost = node_lines.take_out(text, written.lines if written else ())
     state.bare[name] = bare
     if lost:
         state.lost[name] = lost
@@ -626,7 +629,7 @@ def _verifier(
         elif _UNKNOWN in errors and not forced:
             wrong = "pacman does not know CacheServer"
         else:
-            wrong = pacman_conf.contradiction(
+            wrong = set_up_plan.contradiction(
                 before, after, outcome, method, port=port, ports=ports
             )
         if wrong:
@@ -674,9 +677,9 @@ def _borrowed_text(path: Path, arguments: Sequence[str], port: int) -> bytes | N
     _follow(state, relative=True)
     text = pacman_conf.flattened(Configuration(state.root, state.now, state.included))
     flat = Configuration(state.root, {state.root: text}, {})
-    method = pacman_conf.method_for(pacman_version(), databases=False)
-    insertions = pacman_conf.plan(flat, method, port).insertions
-    return pacman_conf.put_in(text, insertions) if insertions else None
+    method = node_lines.method_for(pacman_version(), databases=False)
+    insertions = set_up_plan.plan(flat, method, port).insertions
+    return node_lines.put_in(text, insertions) if insertions else None
 
 
 def _nameless_file(text: bytes) -> str:

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon import cli, reading
-from flocon.core.pacman_conf import Method
+from flocon.core.node_lines import Method
 from flocon.errors import ConfigurationError, ToolMissing
 from flocon.host import setup
 from tests.host.pacman_shapes import CORE, EXTRA, HAND, MIRRORLIST, REFUSED, SHAPES, Shape, stock

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from flocon.core.pacman_conf import CACHE_SERVER_SINCE
+from flocon.core.node_lines import CACHE_SERVER_SINCE
 from flocon.host.setup import pacman_version
 from tests.lan.case import LanTestCase, sha256
 from tests.lan.lan import NOBODY, Host, Node, environment, wait_until
