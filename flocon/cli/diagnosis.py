@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from flocon.cli.asking import LONG_PATIENCE, Node, NodeError
 from flocon.cli.printing import Word, counted, say, say_json
 from flocon.errors import ConfigurationError
-from flocon.host import doctor, setup
+from flocon.host import doctor, pacman_files, pacman_programs
 from flocon.host.doctor import Facts, Finding, Verdict
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ async def examine(reactor: Any, options: argparse.Namespace) -> None:
 
 def _configuration(options: argparse.Namespace) -> Configuration | ConfigurationError:
     try:
-        return setup.read(options.pacman_conf)
+        return pacman_files.read(options.pacman_conf)
     except ConfigurationError as error:
         return error
 
@@ -63,7 +63,7 @@ def _there(node: dict[str, Any] | None) -> frozenset[str]:
 
 def _version() -> tuple[int, int] | None:
     try:
-        return setup.pacman_version()
+        return pacman_programs.pacman_version()
     except ConfigurationError:
         return None
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from flocon.cli.printing import complain, counted, put
 from flocon.core.node_lines import Method
 from flocon.core.secrecy import without_passwords
-from flocon.host import setup
+from flocon.host import borrow, setup
 
 if TYPE_CHECKING:
     import argparse
@@ -58,10 +58,10 @@ def _say_done(report: Report, options: argparse.Namespace) -> None:
 
 
 def _next(port: int) -> str:
-    if setup.node_answers(port):
+    if borrow.node_answers(port):
         return "the node answers: pacman asks it from now on, and 'flocon doctor' looks at the rest"
     return "next: 'systemctl enable --now flocon' starts the node, then 'flocon doctor'"
 
 
 def run_pacman(options: argparse.Namespace) -> None:
-    setup.borrow(options.arguments, port=options.port, tell=complain)
+    borrow.borrow(options.arguments, port=options.port, tell=complain)

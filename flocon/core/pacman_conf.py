@@ -1,6 +1,6 @@
 r"""pacman.conf and what it includes, as text: the statements it makes, in pacman's order.
 
-Finding and reading the files is ``host.setup``'s.
+Finding and reading the files is ``host.pacman_files``'s.
 
 The grammar is pacman's, as measured with 6.0.2: a line ends at ``\n``, its blanks at both ends are
 dropped, and so is what follows a NUL; ``#`` begins a comment only as the first character; a section

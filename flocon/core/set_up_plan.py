@@ -1,6 +1,6 @@
 """Where the node's lines belong in a pacman.conf, and whether pacman then reads what was meant.
 
-Finding and reading the files, writing them and running pacman-conf is ``host.setup``'s.
+Finding and reading the files is ``host.pacman_files``'s, writing them ``host.setup``'s.
 """
 
 from __future__ import annotations

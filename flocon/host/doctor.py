@@ -719,10 +719,10 @@ def look_at_folders(caches: Iterable[Path], store: Path) -> dict[str, Any]:
 
 def look_at_configuration(path: Path) -> dict[str, str]:
     """Tell whether pacman's configuration can be read, with all it includes; for a thread."""
-    from flocon.host import setup  # noqa: PLC0415 - seldom asked for, and much code
+    from flocon.host import pacman_files  # noqa: PLC0415 - seldom asked for, and much code
 
     try:
-        setup.read(path)
+        pacman_files.read(path)
     except ConfigurationError as error:
         # What cannot be read is often included: that is the file to be opened.
         included = _INCLUDED.search(error.problem)
