@@ -40,7 +40,7 @@ from flocon.host.databases import (
     stamp_of,
 )
 from flocon.host.keyring import Verdict, begins_plausibly, plausible
-from flocon.host.pacman import SignatureLevel
+from flocon.host.pacman_configuration import SignatureLevel
 from flocon.host.remember import remember
 from flocon.log import logger
 from flocon.net.fetch import (

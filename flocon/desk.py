@@ -50,7 +50,7 @@ from flocon.core.strangers import MOST_OF_PROVED, PROVING_RATE, Strangers
 from flocon.database_sources import DATABASES_FILE, DatabaseSources, Ways
 from flocon.errors import Broken, Contradicted, Refused, SourceError, Stalled, Unreachable
 from flocon.host.keyring import Keyring, Verdict
-from flocon.host.pacman import PacmanWatch, package_servers_for, servers_for
+from flocon.host.pacman_configuration import package_servers_for, servers_for
 from flocon.log import logger
 from flocon.net.fetch import (
     Attempt,
@@ -85,6 +85,7 @@ if TYPE_CHECKING:
     from flocon.core.standing import Standing
     from flocon.core.traffic import Traffic
     from flocon.host.cache import Cache
+    from flocon.host.pacman import PacmanWatch
     from flocon.ledger import Ledger
     from flocon.net.heads import Told
     from flocon.net.neighbourhood import Neighbourhood

@@ -104,7 +104,7 @@ if TYPE_CHECKING:
     from flocon.core.peers import Peer
     from flocon.core.sources import Source
     from flocon.errors import FloconError
-    from flocon.host.pacman import PacmanConfiguration
+    from flocon.host.pacman_configuration import PacmanConfiguration
     from flocon.host.ports import Inherited
     from flocon.net.transfer import Transfer
     from flocon.options import Settings

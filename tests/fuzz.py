@@ -38,7 +38,7 @@ from flocon.core.names import parse_file_name, parse_path
 from flocon.core.presence import Identity, Presence
 from flocon.core.replicas import Holders
 from flocon.errors import ConfigurationError, DatagramError, InventoryError
-from flocon.host import databases, pacman
+from flocon.host import databases, pacman_answers, pacman_includes
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -264,12 +264,12 @@ def _configurations(dice: random.Random, folder: Path) -> Step:
                 read()
         conf.write_bytes(text)
         listed.write_bytes(mirrors)
-        scanner = pacman._Scanner()
+        scanner = pacman_includes.Scanner()
         scanner.read(conf)
         servers = {section: tuple(values) for section, values in scanner.servers.items()}
-        scan = pacman._Scan(conf, scanner.stamps, tuple(scanner.patterns), servers)
-        sections = pacman._sections(text.decode("utf-8", "surrogateescape"))
-        pacman._configuration(sections, scan, {19433})
+        scan = pacman_includes.Scan(conf, scanner.stamps, tuple(scanner.patterns), servers)
+        sections = pacman_answers.sections_of(text.decode("utf-8", "surrogateescape"))
+        pacman_answers.configuration_of(sections, scan, {19433})
 
     return step
 

@@ -26,7 +26,7 @@ from flocon.core.standing import Standing
 from flocon.database_sources import DatabaseSources, Ways
 from flocon.errors import SourceError, StoreError
 from flocon.host.keyring import Verdict
-from flocon.host.pacman import PacmanConfiguration, Repository, SignatureLevel
+from flocon.host.pacman_configuration import PacmanConfiguration, Repository, SignatureLevel
 from flocon.host.remember import recall
 from flocon.net.fetch import Limits
 from flocon.net.transfer import Reader, Transfer

@@ -21,7 +21,7 @@ from flocon.core.traffic import Traffic
 from flocon.desk import MOST_UNSIGNED, UNSIGNED, Desk
 from flocon.errors import FloconError, Refused, Unreachable
 from flocon.host.keyring import Verdict
-from flocon.host.pacman import PacmanConfiguration, Repository, package_servers_for
+from flocon.host.pacman_configuration import PacmanConfiguration, Repository, package_servers_for
 from flocon.net.fetch import Attempt, Limits
 from flocon.net.transfer import Subject, Transfer
 from flocon.options import Settings
