@@ -62,7 +62,7 @@ if TYPE_CHECKING:
 
     from flocon.core.database_origins import DatabaseOrigins
     from flocon.core.names import Asked
-    from flocon.core.peers import Peer
+    from flocon.core.peer import Peer
     from flocon.core.standing import Standing
     from flocon.host.databases import Stamp
     from flocon.host.keyring import Keyring

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from flocon.core.content import Content
     from flocon.core.entries import Entry
-    from flocon.core.peers import Peer
+    from flocon.core.peer import Peer
     from flocon.core.presence import Identity, Presence
     from flocon.core.quarantine import Quarantine, Record
     from flocon.core.recent import Recent

@@ -101,7 +101,7 @@ if TYPE_CHECKING:
     from flocon.core.links import Link
     from flocon.core.listing import Listing
     from flocon.core.messages import Announcement
-    from flocon.core.peers import Peer
+    from flocon.core.peer import Peer
     from flocon.core.sources import Source
     from flocon.errors import FloconError
     from flocon.host.pacman_configuration import PacmanConfiguration

@@ -20,7 +20,7 @@ from twisted.web.http_headers import Headers
 from flocon.core.database_origins import DatabaseOrigins, Given, load
 from flocon.core.names import parse_path
 from flocon.core.patience import PACMAN
-from flocon.core.peers import Peer
+from flocon.core.peer import Peer
 from flocon.core.sources import Origin, Source
 from flocon.core.standing import Standing
 from flocon.database_sources import DatabaseSources, Ways

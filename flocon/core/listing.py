@@ -1,6 +1,6 @@
 """What this machine's sync databases list, and where an entry is found: by file name or package.
 
-Databases are values here: ``host.pacman_databases`` reads them, and makes a listing anew of what is there.
+Databases are values here: ``host.pacman_databases`` has them read, and makes a listing of them.
 """
 
 from __future__ import annotations

@@ -34,7 +34,8 @@ from flocon.core.messages import (
     encode,
     room_for,
 )
-from flocon.core.peers import ACCEPTED, DROPPED, OVERTAKEN, Peer, Peers, Verdict
+from flocon.core.peer import OVERTAKEN, Peer
+from flocon.core.peers import ACCEPTED, DROPPED, Peers, Verdict
 from flocon.core.replicas import MOST_HOLDERS
 from flocon.errors import DatagramError
 

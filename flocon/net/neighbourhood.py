@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from flocon.core.inventory import Change
     from flocon.core.inventory_text import InventoryReader
     from flocon.core.messages import Announcement
-    from flocon.core.peers import Peer
+    from flocon.core.peer import Peer
     from flocon.core.presence import Event, Presence
     from flocon.net.replicate import InventoryClient
 

@@ -14,7 +14,7 @@ from flocon.core.content import Content
 from flocon.core.inventory import Change
 from flocon.core.inventory_text import InventoryReader, format_inventory
 from flocon.core.messages import Announcement, Kind
-from flocon.core.peers import Peer
+from flocon.core.peer import Peer
 from flocon.core.presence import (
     Claimed,
     Doubted,
