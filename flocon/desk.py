@@ -79,8 +79,8 @@ if TYPE_CHECKING:
     from flocon.core.database_origins import DatabaseOrigins
     from flocon.core.entries import Entry
     from flocon.core.inventory import Inventory
+    from flocon.core.own_announcement import Identity
     from flocon.core.peer import Peer
-    from flocon.core.presence import Identity
     from flocon.core.room import Lessee
     from flocon.core.standing import Standing
     from flocon.core.traffic import Traffic

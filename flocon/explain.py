@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 
     from flocon.core.content import Content
     from flocon.core.entries import Entry
+    from flocon.core.own_announcement import Identity
     from flocon.core.peer import Peer
-    from flocon.core.presence import Identity, Presence
+    from flocon.core.presence import Presence
     from flocon.core.quarantine import Quarantine, Record
     from flocon.core.recent import Recent
     from flocon.core.standing import Standing

@@ -30,7 +30,8 @@ from flocon.core import whom
 from flocon.core.database_origins import DatabaseOrigins
 from flocon.core.database_origins import load as load_origins
 from flocon.core.names import Asked, parse_file_name
-from flocon.core.presence import Identity, Presence
+from flocon.core.own_announcement import Identity
+from flocon.core.presence import Presence
 from flocon.core.quarantine import Quarantine, is_sound
 from flocon.core.quarantine import load as load_records
 from flocon.core.shares import ENOUGH, Shares, share_out

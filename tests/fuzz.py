@@ -35,7 +35,8 @@ from flocon.core.inventory_text import InventoryReader, format_inventory
 from flocon.core.links import Link
 from flocon.core.messages import Announcement, Kind, decode, encode
 from flocon.core.names import parse_file_name, parse_path
-from flocon.core.presence import Identity, Presence
+from flocon.core.own_announcement import Identity
+from flocon.core.presence import Presence
 from flocon.core.replicas import Holders
 from flocon.errors import ConfigurationError, DatagramError, InventoryError
 from flocon.host import databases, pacman_answers, pacman_includes

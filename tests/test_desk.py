@@ -13,7 +13,7 @@ from flocon.core.content import Content
 from flocon.core.database_origins import DatabaseOrigins
 from flocon.core.entries import Entry
 from flocon.core.names import parse_path
-from flocon.core.presence import Identity
+from flocon.core.own_announcement import Identity
 from flocon.core.sources import Origin, Source
 from flocon.core.standing import Standing
 from flocon.core.strangers import MOST, MOST_OF_PROVED

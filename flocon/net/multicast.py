@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from flocon.core.links import Link
     from flocon.core.membership import Leave
-    from flocon.core.presence import Event, Presence
+    from flocon.core.presence import Presence
+    from flocon.core.presence_events import Event
 
 #: Datagrams read in one turn, on all links: a flood must not hold the reactor (about 50 us each).
 _MOST_AT_ONCE = 128

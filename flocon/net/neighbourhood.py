@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet import defer, task
 
 from flocon.core.buckets import Bucket
-from flocon.core.presence import (
+from flocon.core.presence_events import (
     Claimed,
     Doubted,
     Heard,
@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from flocon.core.inventory_text import InventoryReader
     from flocon.core.messages import Announcement
     from flocon.core.peer import Peer
-    from flocon.core.presence import Event, Presence
+    from flocon.core.presence import Presence
+    from flocon.core.presence_events import Event
     from flocon.net.replicate import InventoryClient
 
 #: Changes of a replica applied between two turns of the reactor; each is looked up in the sync

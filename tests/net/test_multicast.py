@@ -21,7 +21,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from flocon.core.links import Link
 from flocon.core.membership import Place
 from flocon.core.messages import Kind, decode
-from flocon.core.presence import Event, Heard, Identity, PeerCame, PeerLeft, Presence
+from flocon.core.own_announcement import Identity
+from flocon.core.presence import Presence
+from flocon.core.presence_events import Event, Heard, PeerCame, PeerLeft
 from flocon.net import multicast as module
 from flocon.net.group import GroupProtocol
 from flocon.net.multicast import Multicast
@@ -140,13 +142,13 @@ class MeetingTests(MulticastTestCase):
         self.patch(node, "_join_at", join_at)
         self.patch(node, "_take_steps", one_turn)
         node.set_links([LO, *(replace(LO, index=1_000 + number) for number in range(100))])
-        sent = node._presence._sequence
+        sent = node._presence._speaker.sequence
         self.assertLess(len(joined), 100)
         self.run_for(1)
         self.assertEqual(len(set(joined)), 100 * len(LO.addresses))
         self.assertLessEqual(max(turns), 32)
         self.run_for(2)
-        self.assertGreater(node._presence._sequence, sent)
+        self.assertGreater(node._presence._speaker.sequence, sent)
 
     def test_what_presence_was_told_goes_out_after_a_wake(self) -> None:
         self.make(1)

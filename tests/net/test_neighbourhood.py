@@ -15,7 +15,7 @@ from flocon.core.inventory import Change
 from flocon.core.inventory_text import InventoryReader, format_inventory
 from flocon.core.messages import Announcement, Kind
 from flocon.core.peer import Peer
-from flocon.core.presence import (
+from flocon.core.presence_events import (
     Claimed,
     Doubted,
     Event,
