@@ -52,7 +52,7 @@ from flocon.host.clock import steady_clock
 from flocon.host.identity import new_identity, node_identity
 from flocon.host.interfaces import InterfaceWatch, impossible, look_at_links
 from flocon.host.limits import open_files, raise_open_files
-from flocon.host.memory import share_memory
+from flocon.host.memory import give_back, share_memory
 from flocon.host.metered import MeteredWatch
 from flocon.host.pacman import PacmanWatch
 from flocon.host.ports import Ports, inherited_sockets
@@ -213,6 +213,7 @@ class Node(MultiService):
             client,
             held_off=self._held_off,
             listed=self._is_listed,
+            relieve=lambda: reactor.callInThread(give_back),
         )
         self.desk = Desk(
             reactor,

@@ -172,7 +172,7 @@ def _inventories(dice: random.Random, _: Path) -> Step:
                 size = dice.randrange(1, 2_000)
                 reader.feed(data[:size])
                 data = data[size:]
-        holders.replace(peer, reader.generation, reader.changes)
+        holders.replace(peer, reader.generation, reader.take())
         if dice.random() < 0.3:
             holders.forget(peer)
             holders.sweep()

@@ -61,22 +61,28 @@ class Quarantine:
             self._keep(record)
 
     def offence(self, node: str, address: str, now: float, why: str) -> Record:
-        """Note wrong bytes of a peer; return its record with the new term."""
+        """Note wrong bytes of a peer; return its record with its term.
+
+        What comes from an address while its term runs was asked for before: one bad disk spoils
+        several files at a time, and all of them are one offence.
+        """
         known = self._known(node, address)
+        banned = any(one.banned for one in known)
+        running = [one for one in known if one.address == address and now < one.until]
+        if running:
+            same = max(running, key=lambda one: one.until)
+            return self._keep(replace(same, node=node, banned=banned))
         recent = [one.strikes for one in known if now - one.since < FORGOTTEN_AFTER]
         strikes = max(recent, default=0) + 1
         term = TERMS[min(strikes, len(TERMS)) - 1]
-        banned = any(one.banned for one in known)
         record = Record(node, address, strikes, now, now + term, why[:LONGEST_WHY], banned)
-        self._keep(record)
-        return record
+        return self._keep(record)
 
     def ban(self, node: str, address: str, now: float, why: str) -> Record:
         """Never ask this peer again, until it is pardoned."""
         old = self._records.get(node) or Record(node, address, 0, now, now, "")
         record = replace(old, address=address, since=now, why=why[:LONGEST_WHY], banned=True)
-        self._keep(record)
-        return record
+        return self._keep(record)
 
     def pardon(self, peer: str) -> bool:
         """Let a peer off, by node id or address; return whether it was held."""
@@ -100,7 +106,7 @@ class Quarantine:
             return []
         return [one for one in self._records.values() if one.node == node or one.address == address]
 
-    def _keep(self, record: Record) -> None:
+    def _keep(self, record: Record) -> Record:
         if record.node in self._records:
             self._forget(record.node)
         self._records[record.node] = record
@@ -108,8 +114,9 @@ class Quarantine:
         while len(self._records) > MOST_RECORDS:
             loose = [one for one in self._records.values() if not one.banned]
             if not loose:
-                return
+                break
             self._forget(min(loose, key=lambda one: one.until).node)
+        return record
 
     def _forget(self, node: str) -> None:
         address = self._records.pop(node).address

@@ -30,6 +30,8 @@ LEAST_AT_ONCE = 1 << 20
 PART, PART_OF_ALL = 0.01, 0.015
 #: Seconds of the link that leaving costs beside what had arrived: what was on its way.
 LEAVING = 0.05
+#: Bytes that an asker's machine takes by itself, whether anybody reads them or not.
+BUFFERED = 96 << 10
 #: Who takes less than one of so many bytes that arrive meanwhile only sips.
 SIP = 8
 #: All askers together have as much as so many of them in a day.
@@ -64,6 +66,11 @@ class Relay:
     def lead(self) -> int:
         """Bytes that arrived and nobody took."""
         return max(0, self.arrived - self.taken)
+
+    @property
+    def unread(self) -> int:
+        """Bytes that arrived and of which nobody can tell that they were read."""
+        return self.arrived - max(0, self.taken - BUFFERED)
 
 
 class Debts:
@@ -175,13 +182,13 @@ class Relays:
         rate = rate or USUAL_RATE
         sipped = sorted(
             (one for one in self._running if one.sips and one.fetching and not one.shared),
-            key=lambda relay: -relay.lead,
+            key=lambda relay: -relay.unread,
         )
         ended: list[Relay] = []
         for account in dict.fromkeys(relay.account for relay in sipped):
             own = [relay for relay in sipped if relay.account == account]
             ended += _largest(own, self._excess(now, account, rate))
-        spared = sum(relay.lead for relay in ended)
+        spared = sum(relay.unread for relay in ended)
         left = [relay for relay in sipped if relay not in ended]
         ended += _largest(left, self._excess_of_all(now, rate) - spared)
         for relay in ended:
@@ -194,7 +201,7 @@ class Relays:
         if self._running.pop(relay, None) is None:
             return
         rate = rate or USUAL_RATE
-        wasted = 0 if relay.shared else relay.lead
+        wasted = 0 if relay.shared else relay.unread if relay.sips else relay.lead
         self.wasted_bytes += wasted
         cost = wasted + (LEAVING * rate if relay.left else 0)
         self._wasted.add(relay.account, cost, now, rate * PART)
@@ -206,14 +213,14 @@ class Relays:
 
     def _excess(self, now: float, account: str, rate: float) -> float:
         """Return an account's bytes for nobody beyond what it may have; below 0: it has room."""
-        leads = sum(one.lead for one in self._running if one.account == account and one.sips)
+        unread = sum(one.unread for one in self._running if one.account == account and one.sips)
         allowed = max(LEAST_AT_ONCE, rate * AT_ONCE)
-        return self._wasted.level(account, now, rate * PART) + leads - allowed
+        return self._wasted.level(account, now, rate * PART) + unread - allowed
 
     def _excess_of_all(self, now: float, rate: float) -> float:
-        leads = sum(one.lead for one in self._running if one.sips)
+        unread = sum(one.unread for one in self._running if one.sips)
         allowed = max(LEAST_AT_ONCE, rate * AT_ONCE_OF_ALL)
-        return self._wasted_by_all.level("", now, rate * PART_OF_ALL) + leads - allowed
+        return self._wasted_by_all.level("", now, rate * PART_OF_ALL) + unread - allowed
 
     def _is_spent(self, now: float, account: str) -> bool:
         rate = self._a_second
@@ -236,5 +243,5 @@ def _largest(relays: Iterable[Relay], excess: float) -> list[Relay]:
         if excess <= 0:
             break
         chosen.append(relay)
-        excess -= relay.lead
+        excess -= relay.unread
     return chosen

@@ -15,8 +15,8 @@ AT_ONCE = 4
 HASTE = 0.5
 #: Readings in all, with the slow ones.
 MOST = 8
-#: Bytes that all of them may have in memory: an inventory has 32 MiB at most.
-MOST_BYTES = 40 << 20
+#: Bytes that all of them may have in memory: an inventory has 7 MiB at most.
+MOST_BYTES = 16 << 20
 #: Seconds for which an address that failed comes last, and how many such are remembered.
 PENANCE = 60.0
 MOST_FAILED = 1_024

@@ -166,7 +166,7 @@ class InventoryReadings:
             self._failed(reading, error)
             return
         now = self._reactor.seconds()
-        self._readings.ended(now, *place, Ending.READ, LINE * (1 + len(answer.changes)))
+        self._readings.ended(now, *place, Ending.READ, LINE * (1 + answer.count))
         mending.answered = True
         await self._taken(reading, answer)
 

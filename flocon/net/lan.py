@@ -36,6 +36,7 @@ from flocon.net.respond import (
     refuse,
     respond,
 )
+from flocon.net.sendfile import little_unsent
 from flocon.net.site import host_of
 from flocon.net.transfer import Reader
 from flocon.net.waiting import Outcome
@@ -265,14 +266,16 @@ class Lan(Resource):
         reader = Reader(transfer, 0, verifies=True)
         try:
             # The head goes out before the first byte is there: the asker learns that it is served.
-            await send_growing(
-                request,
-                transfer,
-                reader,
-                size=transfer.size,
-                count=self._shelf.traffic.to_peer,
-                pacer=self._pacer,
-            )
+            # What was sent is to be what was taken, or it cannot be told who only sips.
+            with little_unsent(request):
+                await send_growing(
+                    request,
+                    transfer,
+                    reader,
+                    size=transfer.size,
+                    count=self._shelf.traffic.to_peer,
+                    pacer=self._pacer,
+                )
         finally:
             reader.close()
 

@@ -45,9 +45,11 @@ if TYPE_CHECKING:
     from flocon.core.readings import Reading
     from flocon.net.replicate import InventoryClient
 
-#: Changes of a replica applied between two turns of the reactor; each is looked up in the sync
-#: databases once the table is full.
-SLICE, SLICE_WHEN_FULL = 5_000, 300
+#: Changes of a replica applied between two turns of the reactor; each may be looked up in the sync
+#: databases.
+SLICE = 150
+#: Changes of which so much memory is made that what is free again should be given back.
+MANY = 5_000
 #: Seconds for which what a peer held is kept after its bye: anybody can send one in its name.
 FAREWELL = 5.0
 #: The ability to fetch for others, as it is announced.
@@ -67,11 +69,16 @@ class Neighbourhood:
         *,
         held_off: Callable[[Peer], bool],
         listed: Callable[[str, Content], bool],
+        relieve: Callable[[], None] = lambda: None,
     ) -> None:
-        """Begin alone; ``held_off`` tells who is left alone, ``listed`` is for ``Holders``."""
+        """Begin alone; ``held_off`` tells who is left alone, ``listed`` is for ``Holders``.
+
+        ``relieve`` is called when much memory is free again.
+        """
         self._reactor = reactor
         self._presence = presence
         self._held_off = held_off
+        self._relieve = relieve
         self.holders = Holders(listed=listed)
         #: Called after presence was told what was seen; ``service`` has it pump.
         self.wake: Callable[[], None] = lambda: None
@@ -100,6 +107,7 @@ class Neighbourhood:
         #: Those for whose files there is no room.
         self._surplus: set[str] = set()
         self._sweep: IDelayedCall | None = None
+        self._swept = 0
 
     def start(self) -> None:
         """Begin to get acquainted: what is asked in the first moments is held by nobody yet."""
@@ -211,8 +219,13 @@ class Neighbourhood:
 
     def _sweep_on(self) -> None:
         """Clear a slice of what peers that left have held, and the next one a moment later."""
+        before = len(self.holders)
         more = self.holders.sweep()
+        self._swept += before - len(self.holders)
         self._sweep = self._reactor.callLater(0.01, self._sweep_on) if more else None
+        if not more and self._swept >= MANY:
+            self._swept = 0
+            self._relieve()
 
     # What was read
 
@@ -242,7 +255,8 @@ class Neighbourhood:
     async def _take(self, peer: Peer, since: int | None, answer: InventoryReader) -> None:
         """Take what ``peer`` answered to the question what changed after ``since``."""
         if answer.whole:
-            self.holders.replace(peer.node, 0, ())
+            # Not an IPv6 network: on some LANs all peers are in one.
+            self.holders.replace(peer.node, 0, (), account=peer.address)
             self._sweep_soon()
             if self.holders.replica(peer.node) is None:
                 # More peers than are kept: it is not read again at each of its beats.
@@ -252,11 +266,13 @@ class Neighbourhood:
             # It is another node than was asked, or something came in between.
             return
         generation = 0 if answer.whole else since or 0
-        changes = iter(answer.changes)
-        while piece := list(islice(changes, SLICE_WHEN_FULL if self.holders.full else SLICE)):
+        changes = answer.take()
+        while piece := list(islice(changes, SLICE)):
             self.holders.apply(peer.node, generation, piece)
             await task.deferLater(self._reactor, 0)
         self.holders.apply(peer.node, answer.generation, (), read=True)
+        if answer.count >= MANY:
+            self._relieve()
 
     # Who may be asked
 

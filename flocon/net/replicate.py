@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet import defer, task
 
+from flocon.core.condensed import Condensed
 from flocon.core.inventory_text import INVENTORY_MAGIC, InventoryReader
 from flocon.core.turns import Turn, Turns
 from flocon.errors import Broken, InventoryError, SourceError, Stalled
@@ -27,34 +28,39 @@ if TYPE_CHECKING:
 LIMITS = Limits(first_byte=3.0, stall=3.0, step=8 << 10)
 #: Seconds for a whole inventory, however it drips: 3,000 files are 400 kB.
 PATIENCE = 20.0
-#: Bytes of an inventory: twice what 100,000 files take.
-LARGEST = 32 << 20
-#: Bytes read in one turn of the reactor, in some 5 ms.
-SLICE = 32 << 10
+#: Bytes of an inventory, of which 100,000 files take some 12 million; and of what it takes here,
+#: condensed, until all of it has come.
+LARGEST, MOST_CONDENSED = 32 << 20, 7 << 20
 
 
 class _Arriving:
-    """A sink that keeps an inventory as it comes, within a bound; ``grew`` is told of each piece.
+    """A sink that keeps an inventory as it comes, within a bound.
 
-    In one buffer: a peer can send byte by byte, and each as an object of its own takes forty.
+    ``grew`` is told how many bytes of memory it takes more, or less, with each piece.
     """
 
     def __init__(self, source: str, grew: Callable[[int], None]) -> None:
         self._source = source
         self._grew = grew
-        self.data = bytearray()
+        self._begin = b""
+        self._received = 0
+        self.text = Condensed()
 
     def begin(self, head: Head) -> None:
         if head.size is not None and head.size > LARGEST:
             raise self._too_large()
 
     def write(self, position: int, data: bytes) -> None:
-        self.data += data
-        if not self.data.startswith(INVENTORY_MAGIC[: len(self.data)]):
-            raise Broken(self._source, "sent no inventory")
-        if len(self.data) > LARGEST:
+        self._received += len(data)
+        if len(self._begin) < len(INVENTORY_MAGIC):
+            self._begin += data[: len(INVENTORY_MAGIC) - len(self._begin)]
+            if not INVENTORY_MAGIC.startswith(self._begin):
+                raise Broken(self._source, "sent no inventory")
+        before = self.text.size
+        self.text.add(data)
+        if self._received > LARGEST or self.text.size > MOST_CONDENSED:
             raise self._too_large()
-        self._grew(len(data))
+        self._grew(self.text.size - before)
 
     def _too_large(self) -> Broken:
         return Broken(self._source, f"sent an inventory of more than {LARGEST} bytes")
@@ -154,20 +160,20 @@ class InventoryClient:
             raise
         reading.turn.safe = True
         try:
-            reader = await self._parse(coming.data)
+            reader = await self._parse(coming.text)
         except InventoryError as error:
             raise Broken(address, f"sent no inventory ({error})") from None
         if not reader.ended:
             raise Broken(address, "the inventory ended early")
         return reader
 
-    async def _parse(self, data: bytearray) -> InventoryReader:
+    async def _parse(self, text: Condensed) -> InventoryReader:
         """Read one at a time and in slices: several may come in one turn of the reactor."""
         reader = InventoryReader()
         await self._parsing.acquire()
         try:
-            for start in range(0, len(data), SLICE):
-                reader.feed(bytes(data[start : start + SLICE]))
+            for piece in text.take():
+                reader.feed(piece)
                 await task.deferLater(self._reactor, 0)
         finally:
             self._parsing.release()

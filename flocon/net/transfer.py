@@ -75,7 +75,8 @@ GRACE_FOR_PEERS = 0.0
 #: two mirrors that are asked for them, and in which one of them must have answered.
 PREFIX = release.RESERVE
 PREFIX_STAGGER = 1.0
-PREFIX_PATIENCE = release.LAST_RESORT - release.KEEP_PATIENT_AFTER
+#: A mirror's come before a peer's as a last resort.
+PREFIX_PATIENCE = release.LAST_RESORT - release.KEEP_PATIENT_AFTER - 0.5
 PREFIX_LIMITS = Limits(first_byte=PREFIX_PATIENCE, stall=PREFIX_PATIENCE)
 #: Of a source that was asked already and is not asked again.
 NO_LIMITS = Limits(first_byte=0.0, stall=0.0)
@@ -236,6 +237,8 @@ class Transfer:
         #: After wrong bytes: what each peer had written, which lies in the file until it is
         #: replaced; what was replaced by other bytes, and who had written any of that.
         self._doubted: dict[Source, Extents] = {}
+        #: What mirrors said stands at a place where peers had something else.
+        self._contested: dict[Source, tuple[int, bytes]] = {}
         self._spoilt = Extents()
         self._liars: set[Source] = set()
         #: The version that readers were told of, once it had to be begun anew.
@@ -725,7 +728,7 @@ class Transfer:
             return
         written = list(self._written)
         self._tell_of_wrong_bytes(written)
-        if self._is_peers:
+        if self._is_peers and not self._is_disputed:
             self._drop_peers()
         else:
             self._restart()
@@ -736,6 +739,8 @@ class Transfer:
 
     def _tell_of_wrong_bytes(self, written: Sequence[Source]) -> None:
         """Report who sent them, as far as it can be told now."""
+        if self._is_disputed and len(written) > 1:
+            return
         liars, self._liars = self._liars, set()
         peers = [source for source in written if source.origin is Origin.PEER]
         if not peers or len(written) == 1:
@@ -785,6 +790,11 @@ class Transfer:
             # A mirror may be asked again after it broke off, but not after this.
             if source.origin is Origin.MIRROR or source.key not in tried:
                 self._note(Attempt(source, NO_LIMITS), failure)
+
+    @property
+    def _is_disputed(self) -> bool:
+        """Whether a mirror wrote of it what peers had otherwise."""
+        return any(source in self._contested for source in self._written)
 
     @property
     def _is_peers(self) -> bool:
@@ -865,6 +875,11 @@ class Transfer:
 
     async def _compare_released(self) -> None:
         """Let go of every reader whose bytes, sent before they proved wrong, were wrong."""
+        for mirror, (position, data) in self._contested.items():
+            if self._differs(position, data):
+                self._tools.reporter.contradicted(self.subject.file_name, [mirror])
+                # It was by its bytes that they differed.
+                self._liars.clear()
         for source in self._liars:
             self._tools.reporter.contradicted(self.subject.file_name, [source])
         for reader in list(self._readers):
@@ -954,6 +969,10 @@ class Transfer:
 
     def _prefix_ended(self, result: Any) -> None:
         self._patient = None
+        if isinstance(result, Failure) and result.check(SourceError) and self._contested:
+            # No other mirror has said anything: this one is believed before any peer.
+            source, (position, data) = next(iter(self._contested.items()))
+            self._take_prefix(source, position, data)
         if isinstance(result, Failure) and not result.check(SourceError, CancelledError):
             self._log.failure("the beginning of {file}", result, file=self.subject.file_name)
 
@@ -965,7 +984,21 @@ class Transfer:
         wanted = replace(self._wanted(source, position, end), if_range=None)
         await fetch(self._tools.agent(source), self._clock, wanted, sink, PREFIX_LIMITS)
         self._tools.reporter.took(source, len(sink.data))
-        self._take_prefix(source, position, bytes(sink.data))
+        data = bytes(sink.data)
+        self._have_witnessed(source, position, data)
+        self._take_prefix(source, position, data)
+
+    def _have_witnessed(self, source: Source, position: int, data: bytes) -> None:
+        """Raise Broken where peers have other bytes there, and no second mirror has these yet.
+
+        One of them has wrong ones, and what has gone to pacman cannot be taken back.
+        """
+        if self.finished.known or self.verified or not self._differs(position, data):
+            return
+        alone = all(said != (position, data) for said in self._contested.values())
+        self._contested[source] = position, data
+        if alone:
+            raise Broken(source.label, "has other bytes than a peer")
 
     def _take_prefix(self, source: Source, position: int, data: bytes) -> None:
         """Put a mirror's bytes in the place of a peer's; all of a peer's go if they differ."""

@@ -46,7 +46,7 @@ class Reading(SynchronousTestCase):
     ) -> None:
         data = b"".join(format_inventory("0a1b2c3d", generation, written, whole=whole))
         reader = read(data, cuts)
-        self.assertEqual(reader.changes, written)
+        self.assertEqual(list(reader.take()), written)
         self.assertEqual(
             (reader.epoch, reader.generation, reader.whole, reader.ended),
             ("0a1b2c3d", generation, whole, True),
@@ -76,7 +76,7 @@ class Reading(SynchronousTestCase):
             reader = read(data, cuts)
         except InventoryError:
             return
-        for change in reader.changes:
+        for change in reader.take():
             check_change(change)
         if reader.ended:
             self.assertTrue(data.startswith(b"flocon-inventory 1 "))

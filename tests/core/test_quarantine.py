@@ -63,10 +63,42 @@ class Terms(SynchronousTestCase):
 
     def test_each_further_offence_has_the_next_term_and_the_last_one_stays(self) -> None:
         terms = []
-        for at in range(len(TERMS) + 2):
-            record = self.quarantine.offence("a", "10.0.0.1", NOW + at, "wrong bytes")
+        now = NOW
+        for _ in range(len(TERMS) + 2):
+            record = self.quarantine.offence("a", "10.0.0.1", now, "wrong bytes")
             terms.append(record.until - record.since)
+            now = record.until
         self.assertEqual(terms, [*TERMS, TERMS[-1], TERMS[-1]])
+
+    def test_several_wrong_files_at_once_are_one_offence_by_whatever_id(self) -> None:
+        first = self.quarantine.offence("a", "10.0.0.1", NOW, "wrong bytes for a file")
+        for node, at in (("a", 1.0), ("b", 2.0), ("a", TERMS[0] - 1)):
+            again = self.quarantine.offence(node, "10.0.0.1", NOW + at, "wrong bytes for another")
+            self.assertEqual((again.strikes, again.since, again.until), (1, NOW, first.until))
+        self.assertFalse(self.held("a", "10.0.0.1", first.until))
+        self.assertFalse(self.held("b", "10.0.0.1", first.until))
+
+    def test_nor_does_who_goes_on_afterwards_gain_by_it(self) -> None:
+        now = NOW
+        for strikes in range(1, len(TERMS) + 1):
+            for _ in range(5):
+                record = self.quarantine.offence("a", "10.0.0.1", now, "wrong bytes")
+            self.assertEqual((record.strikes, record.until - now), (strikes, TERMS[strikes - 1]))
+            now = record.until
+
+    def test_the_same_id_elsewhere_commits_an_offence_of_its_own(self) -> None:
+        self.quarantine.offence("a", "10.0.0.1", NOW, "wrong bytes")
+        again = self.quarantine.offence("a", "10.0.0.2", NOW, "wrong bytes")
+        self.assertEqual(again.strikes, 2)
+
+    def test_a_ban_beside_it_stays_one(self) -> None:
+        self.quarantine.ban("a", "10.0.0.1", NOW, "by hand")
+        self.quarantine.offence("b", "10.0.0.1", NOW, "wrong bytes")
+        self.quarantine.pardon("b")
+        self.quarantine.ban("a", "10.0.0.1", NOW, "by hand")
+        self.quarantine.offence("other", "10.0.0.1", NOW, "wrong bytes")
+        self.quarantine.offence("a", "10.0.0.1", NOW, "wrong bytes")
+        self.assertTrue(self.held("a", "10.0.0.1", NOW + 100 * TERMS[-1]))
 
     def test_an_offence_long_ago_is_forgotten(self) -> None:
         self.quarantine.offence("a", "10.0.0.1", NOW, "wrong bytes")
@@ -76,7 +108,7 @@ class Terms(SynchronousTestCase):
     def test_a_new_id_does_not_let_an_address_off(self) -> None:
         self.quarantine.offence("a", "10.0.0.1", NOW, "wrong bytes")
         self.assertTrue(self.held("b", "10.0.0.1"))
-        again = self.quarantine.offence("b", "10.0.0.1", NOW, "wrong bytes")
+        again = self.quarantine.offence("b", "10.0.0.1", NOW + TERMS[0], "wrong bytes")
         self.assertEqual(again.strikes, 2)
 
     def test_a_new_address_does_not_let_an_id_off(self) -> None:
@@ -89,7 +121,7 @@ class Terms(SynchronousTestCase):
         later = NOW + TERMS[0] + 1
         self.quarantine.offence("b", "10.0.0.1", later, "wrong bytes")
         self.assertTrue(self.held("a", "10.0.0.1", later))
-        again = self.quarantine.offence("a", "10.0.0.1", later, "wrong bytes")
+        again = self.quarantine.offence("a", "10.0.0.1", later + TERMS[1], "wrong bytes")
         self.assertEqual(again.strikes, 3)
 
     def test_what_is_held_is_listed_with_its_reason(self) -> None:

@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.core.relays import (
     ASKERS_A_DAY,
+    BUFFERED,
     DAY,
     LEAVING,
     MOST_ASKERS,
@@ -164,6 +165,21 @@ class Sipping(SynchronousTestCase):
             self.relays.judge(relay)
             self.relays.judge(relay)
         self.assertEqual(self.relays.excessive(1.0, LINK), relays[-1:-3:-1])
+
+    def test_what_its_machine_took_by_itself_is_not_taken_by_who_then_sips(self) -> None:
+        """Sixteen at 10 Mbit/s: at first each takes all that comes, and nobody reads it."""
+        link = 1_250_000.0
+        relays = [self.relays.begin(f"10.0.0.{at % 2}") for at in range(16)]
+        now = arrived = 0.0
+        while not (ended := self.relays.excessive(now, link)):
+            now += 0.25
+            arrived += link * 0.25 / len(relays)
+            for relay in relays:
+                self.relays.look(now, relay, int(arrived), min(int(arrived), BUFFERED))
+                self.relays.judge(relay)
+        self.assertGreater(len(ended), 1)
+        # What has come by then is a thirtieth of a minute.
+        self.assertLessEqual(now, MINUTE / 30)
 
     def test_who_pauses_for_a_moment_is_left_alone(self) -> None:
         relay = self.relays.begin("10.0.0.9")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
+import tracemalloc
 from collections import defaultdict
 from itertools import chain
 
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from twisted.trial.unittest import SynchronousTestCase
@@ -13,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from flocon.core import replicas as module
 from flocon.core.content import LARGEST_FILE, Content
 from flocon.core.inventory import Change
+from flocon.core.inventory_text import InventoryReader, format_inventory
 from flocon.core.replicas import Holders, Replica
 from tests.core.changes import CONTENTS, NAMES, changes
 
@@ -152,9 +155,84 @@ class HoldersTests(SynchronousTestCase):
         holders = Holders(most_files=2)
         holders.replace("a", 1, [Change(name, CONTENTS[0]) for name in NAMES])
         self.assertEqual(len(holders), 2)
-        self.assertEqual(holders.overflowed, len(NAMES) - 2)
         holders.replace("b", 1, [Change(NAMES[0], CONTENTS[0])])
         self.assertEqual(set(holders.holding(NAMES[0], CONTENTS[0])), {"a", "b"})
+
+    def test_in_bytes_too(self) -> None:
+        self.patch(module, "MOST_BYTES", 2 * module.ROW)
+        holders = Holders()
+        for at, name in enumerate(NAMES):
+            holders.replace(f"n{at}", 1, [Change(name, CONTENTS[0])], account=f"10.0.0.{at}")
+        self.assertEqual((len(holders), holders.full), (2, True))
+        holders.forget("n0")
+        holders.sweep_all()
+        self.assertFalse(holders.full)
+
+    def test_so_is_what_one_address_takes_by_however_many_names(self) -> None:
+        self.patch(module, "MOST_BYTES_OF_AN_ADDRESS", 2 * module.ROW)
+        holders = Holders()
+        for at, name in enumerate(NAMES):
+            holders.replace(f"n{at}", 1, [Change(name, CONTENTS[0])], account="10.0.0.1")
+        self.assertEqual(len(holders), 2)
+        holders.replace("other", 1, [Change(NAMES[-1], CONTENTS[0])], account="10.0.0.2")
+        self.assertEqual(len(holders), 3)
+        for at in range(len(NAMES)):
+            holders.forget(f"n{at}")
+        holders.sweep_all()
+        holders.replace("n0", 1, [Change(NAMES[0], CONTENTS[0])], account="10.0.0.1")
+        self.assertEqual(len(holders), 2)
+
+    @settings(max_examples=150, deadline=None)
+    @given(st.lists(changes), st.lists(changes), st.sets(st.sampled_from(NAMES)))
+    def test_what_has_no_row_any_more_is_found_by_name_and_content(
+        self, first: list[Change], then: list[Change], listed: set[str]
+    ) -> None:
+        self.patch(module, "MOST_BYTES_OF_AN_ADDRESS", 1)
+        holders = Holders(listed=lambda name, _: name in listed)
+        holders.replace("a", 1, first)
+        holders.apply("a", 2, then)
+        held: set[tuple[str, Content]] = set()
+        for step in [*first, *then]:
+            file = step.file_name, step.content
+            (held.add if step.held else held.discard)(file)
+        for name in NAMES:
+            for content in CONTENTS:
+                expected = ["a"] if (name, content) in held else []
+                self.assertEqual(holders.holding(name, content), expected)
+        replica = holders.replica("a")
+        assert replica is not None
+        self.assertEqual(replica.files, len(held))
+        self.assertLessEqual(len(holders), 1 + len(listed) * len(CONTENTS))
+        holders.forget("a")
+        self.assertEqual(holders.holding(NAMES[0], CONTENTS[0]), [])
+
+    def test_what_has_no_row_is_bounded_for_one_address_and_for_all(self) -> None:
+        self.patch(module, "MOST_BYTES_OF_AN_ADDRESS", 0)
+        self.patch(module, "MOST_FILES_OF_A_PEER", 3)
+        self.patch(module, "MOST_MARKS", 5)
+        holders = Holders()
+        files = [Change(name, CONTENTS[0]) for name in NAMES]
+        known = []
+        for at, address in enumerate(["10.0.0.1", "10.0.0.1", "10.0.0.2"]):
+            holders.replace(f"n{at}", 1, files, account=address)
+            replica = holders.replica(f"n{at}")
+            known.append(replica.files if replica else None)
+        self.assertEqual(known, [3, 0, 2])
+        self.assertEqual(holders.overflowed, 3 * len(NAMES) - 5)
+
+    def test_a_large_inventory_takes_little_until_it_is_taken(self) -> None:
+        names = (f"package{at}-1-1-any.pkg.tar.zst" for at in range(20_000))
+        dice = random.Random(1)
+        made = (Change(name, Content(5, dice.randbytes(32))) for name in names)
+        text = b"".join(format_inventory("e", 7, made, whole=True))
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        reader = InventoryReader()
+        for start in range(0, len(text), 1 << 16):
+            reader.feed(text[start : start + (1 << 16)])
+        # 20,000 changes take 6 MB.
+        self.assertLess(tracemalloc.get_traced_memory()[0], 0.6 * len(text))
+        self.assertEqual((reader.count, reader.ended), (20_000, True))
 
     def test_made_up_files_keep_out_no_file_that_is_listed_here(self) -> None:
         wanted = NAMES[-1], CONTENTS[0]
@@ -163,7 +241,6 @@ class HoldersTests(SynchronousTestCase):
         holders.replace("a", 1, [Change(name, CONTENTS[0]) for name in NAMES])
         holders.apply("a", 2, [Change(NAMES[-1], CONTENTS[1])])
         self.assertEqual(holders.holding(*wanted), ["a"])
-        self.assertEqual(holders.holding(NAMES[-1], CONTENTS[1]), [])
         self.assertEqual(len(holders), 2)
 
     def test_one_peer_is_bounded(self) -> None:

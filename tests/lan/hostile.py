@@ -191,6 +191,21 @@ def chunks(size: int, milliseconds: int) -> Misbehaviour:
     return answer
 
 
+@sized
+def long_names(count: int) -> Misbehaviour:
+    """Answer with an inventory of so many files whose names are as long as can be."""
+
+    async def answer(x: Exchange) -> None:
+        lines = [x.body.partition(b"\n")[0]]
+        for number in range(count):
+            digest = x.dice.randbytes(32).hex()
+            lines.append(f"+ 1048576 {digest} {number:0226}-1-1-any.pkg.tar.zst".encode())
+        body = b"\n".join([*lines, b"end", b""])
+        await x.send(x.head(len(body)) + body)
+
+    return answer
+
+
 async def odd_header(x: Exchange) -> None:
     """Send a right answer whose header is no ASCII."""
     head = x.head(len(x.body)).replace(b"Last-Modified: ", b"Last-Modified: \xff")

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flocon.core.messages import LARGEST_NUMBER, Announcement, Kind, decode, encode
+from flocon.host.limits import raise_open_files
 from tests.lan.case import LanTestCase
 from tests.lan.faults import GROUP
 from tests.lan.hostile import forge, forging_socket, listening_socket
@@ -46,6 +47,12 @@ PATIENCE = 40.0
 ANSWERING, SIPPING = 10.0, 15.0
 #: A store's bound in MiB, and how many sip from it.
 SMALL_STORE, SIPPERS = 160, 12
+#: Many addresses, and the connections of each.
+ADDRESSES, EACH = 40, 32
+#: Starts a node that may have as many files open as a shell gives it, and no more.
+_FEW_FILES = 'ulimit -n 1024; exec "$0" "$@"'
+#: As many files as are fetched for peers at a time.
+SIPPED = 16
 #: Starts a node that finds no room for files but in its store.
 _NO_OTHER_ROOM = """
 exec unshare --mount sh -c 'for folder in /tmp /var/tmp; do
@@ -93,6 +100,8 @@ ON_REQUEST = (
     "SpeakingTests.test_a_third_machine_is_not_connected_to_time_and_again",
     "SpeakingTests.test_a_peer_whose_id_another_speaks_with_is_there_all_the_same",
     "SpeakingTests.test_so_it_is_where_a_beat_is_forged",
+    "ConnectingTests.test_forty_addresses_that_ask_nothing",
+    "SteadyTests.test_sixteen_steady_sippers_on_a_fast_link",
     "LeavingTests.test_heads_for_files_that_nobody_waits_for",
 )
 
@@ -432,7 +441,10 @@ class AnsweringTests(HostileTestCase):
     def test_inventories_that_never_end_in_any_of_these_ways(self) -> None:
         self._answers("interim:100:0", "headers:100:0", "chunks:1:0")
 
-    def _answers(self, *faults: str) -> None:
+    def test_an_inventory_of_thirty_megabytes(self) -> None:
+        self._answers("long-names:90000", ids=1)
+
+    def _answers(self, *faults: str, ids: int = 4) -> None:
         packages = self.few_packages
         calm_node = self.prepare(packages, holder=False)
         calm = self.download(self.first, packages)
@@ -444,7 +456,7 @@ class AnsweringTests(HostileTestCase):
         # What one address does is no other's fault.
         addresses = [self.third.address, *(self._further_address() for _ in faults[1:])]
         each = zip(addresses, faults, strict=True)
-        roles = [f"peer@{address}*4={fault}@inventory" for address, fault in each]
+        roles = [f"peer@{address}*{ids}={fault}@inventory" for address, fault in each]
         log = self.play(node, packages, *roles, met="/inventory")
         time.sleep(ANSWERING)
         for address in addresses:
@@ -453,9 +465,11 @@ class AnsweringTests(HostileTestCase):
         self.assert_clean(run)
         self.assert_cached(self.first, packages)
         self.assert_in_time(run.seconds, calm.seconds)
-        self.assertLessEqual(node.status()["reactor"]["longest_hold_ms"], 100)
+        held, more = node.status()["reactor"]["longest_hold_ms"], (resident(node) - memory) / 1e6
+        print(f"{self.id()}: turns of {held:.0f} ms, {more:.1f} MB of memory")
+        self.assertLessEqual(held, 100)
         self.assertLess(len(node.log_text.splitlines()) - lines, 100)
-        self.assertLessEqual((resident(node) - memory) / 1e6, 10)
+        self.assertLessEqual(more, 10)
 
     def _further_address(self) -> str:
         """Give the stranger one more address."""
@@ -533,6 +547,97 @@ class LeavingTests(HostileTestCase):
         print(f"{self.id()}: {wasted / 1e6:.0f} MB for nobody")
         # Of what the link can carry in a minute.
         self.assertLessEqual(wasted * 8 / (200e6 * 60), 0.05)
+
+
+class ConnectingTests(HostileTestCase):
+    """Whoever connects from many addresses takes no descriptor that pacman's face needs."""
+
+    def test_forty_addresses_that_ask_nothing(self) -> None:
+        self._connect(b"", holds=False)
+
+    def test_forty_addresses_that_read_nothing_of_what_they_ask_for(self) -> None:
+        path = f"/pkg/{self.few_packages[-1].file_name}"
+        request = f"GET {path} HTTP/1.1\r\nHost: {self.first.address}\r\n\r\n"
+        self._connect(request.encode(), holds=True)
+
+    def _connect(self, request: bytes, *, holds: bool) -> None:
+        """Download while a node that may have 1,024 files open is connected to 1,280 times."""
+        raise_open_files(4_096)
+        wanted = self.many_packages
+        held = [self.few_packages[-1]] if holds else []
+        wanted = [one for one in wanted if one not in held]
+
+        def start() -> Node:
+            self.sync(self.first, self.second)
+            self.hold(self.second, wanted[::2])
+            self.hold(self.first, held)
+            node = self.first.start_node(program=["sh", "-c", _FEW_FILES, twistd()])
+            other = self.second.start_node()
+            node.wait_ready()
+            other.wait_ready()
+            self.meet(node, other)
+            return node
+
+        start()
+        calm = self.download(self.first, wanted)
+        self.assert_clean(calm)
+        self.lan.reset()
+        self.held.clear()
+        self.mirror.start()
+        node = start()
+        addresses = [f"10.77.0.{100 + number}" for number in range(ADDRESSES)]
+        for address in addresses:
+            self.third.ip("address", "add", f"{address}/24", "dev", "eth0")
+            self.addCleanup(self.third.ip, "address", "del", f"{address}/24", "dev", "eth0")
+        sockets = in_namespace(
+            self.third.namespace, lambda: connections(addresses, self.first.address, request)
+        )
+        for sock in sockets:
+            self.addCleanup(sock.close)
+        self.assertGreater(len(sockets), ADDRESSES)
+        run = self.download_in_time(wanted)
+        most = len(list(Path(f"/proc/{node.pid}/fd").iterdir()))
+        print(f"{self.id()}: {len(sockets)} connections, {most} files open")
+        self.assert_clean(run)
+        self.assert_cached(self.first, [*wanted, *held])
+        self.assert_in_time(run.seconds, calm.seconds)
+
+
+class SteadyTests(HostileTestCase):
+    """Whoever has files fetched, and reads next to nothing of them for as long as it may."""
+
+    def test_sixteen_steady_sippers_on_a_fast_link(self) -> None:
+        self._sip("200mbit", 25_000_000, 2_048)
+
+    def test_sixteen_steady_sippers_on_a_slow_link(self) -> None:
+        self._sip("10mbit", 1_250_000, 256)
+
+    def _sip(self, link: str, rate: int, sip: int) -> None:
+        """Have as many files fetched as may be, and read a sip of each every now and then."""
+        self.sync(self.first)
+        node = self.first.node()
+        self.mirror.host.limit(link)
+        # What the link is like is learned.
+        self.assert_clean(self.download_in_time([self.few_packages[0]]))
+        before = carried(self.mirror.host)
+        packages = sorted(self.all_packages, key=lambda one: -one.size)[:SIPPED]
+        taken = 0
+        until = time.monotonic() + SIPPING
+        sockets: list[socket.socket] = []
+        while time.monotonic() < until:
+            while len(sockets) < SIPPED:
+                asker = (self.second, self.third)[len(sockets) % 2]
+                sockets.append(ask_to_relay(asker, self.first, packages[len(sockets)]))
+                self.addCleanup(sockets[-1].close)
+                sockets[-1].setblocking(False)
+            for sock in sockets:
+                with contextlib.suppress(OSError):
+                    taken += len(sock.recv(sip))
+            time.sleep(0.05)
+        wasted = carried(self.mirror.host) - before - taken
+        spent = node.status()["relays"]
+        print(f"{self.id()}: {wasted / 1e6:.1f} MB for nobody, {taken / 1e6:.1f} taken; {spent}")
+        self.assertLessEqual(wasted / (rate * 60), 0.05)
 
 
 class SpeakingTests(HostileTestCase):
@@ -637,6 +742,18 @@ def ask_to_relay(
     path = f"/relay/{repository}/x86_64/{package.file_name}"
     sock.sendall(f"{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
     return sock
+
+
+def connections(addresses: Iterable[str], to: str, request: bytes) -> list[socket.socket]:
+    """Return thirty-two connections of each of these addresses that were made; each has asked."""
+    made: list[socket.socket] = []
+    for address in addresses:
+        for _ in range(EACH):
+            with contextlib.suppress(OSError):
+                sock = socket.create_connection((to, LAN_PORT), 2, (address, 0))
+                made.append(sock)
+                sock.sendall(request)
+    return made
 
 
 def announcement(node: str, epoch: str, sequence: int, port: int) -> Announcement:

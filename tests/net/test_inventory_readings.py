@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from flocon.core import replicas
+from flocon.core.presence_events import PeerLeft
 from flocon.core.readings import FIRST_WAIT
 from flocon.errors import Unreachable
 from flocon.net import neighbourhood as module
@@ -83,6 +87,35 @@ class Reading(NeighbourhoodTestCase):
         self.settle()
         replica = self.neighbourhood.holders.replica("a")
         self.assertEqual((replica.generation, replica.files) if replica else None, (5, 5))
+
+    def test_all_names_of_one_address_have_the_room_of_one(self) -> None:
+        self.patch(replicas, "MOST_BYTES_OF_AN_ADDRESS", 1)
+        for node in "ab":
+            one = replace(peer(node), address="10.0.0.9", port=19432 + ord(node))
+            self.come(one)
+            self.hear(one, 1, 1)
+            self.client.answer(1, change(ord(node)), whole=True)
+            self.settle()
+            self.assertHolding(change(ord(node)), node)
+        self.assertEqual(len(self.neighbourhood.holders), 1)
+
+    def test_what_a_large_one_left_free_is_given_back(self) -> None:
+        self.patch(module, "MANY", 2)
+        given_back: list[None] = []
+        self.neighbourhood._relieve = lambda: given_back.append(None)
+        a = peer("a")
+        self.come(a)
+        self.hear(a, 1, 1)
+        self.client.answer(1, change(1), whole=True)
+        self.settle()
+        self.assertEqual(len(given_back), 0)
+        self.hear(a, 7, 3)
+        self.client.answer(7, *map(change, range(3)), whole=True)
+        self.settle()
+        self.assertEqual(len(given_back), 1)
+        self.neighbourhood.event(PeerLeft(a, "expired"))
+        self.clock.pump([0, 0.01, 0.01, 0.01])
+        self.assertEqual(len(given_back), 2)
 
     def test_what_was_announced_meanwhile_is_read_at_once(self) -> None:
         a = peer("a")

@@ -6,6 +6,7 @@ from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.core import turns
+from flocon.core.condensed import PIECE
 from flocon.core.content import Content
 from flocon.core.inventory import Change
 from flocon.core.inventory_text import InventoryReader, format_inventory
@@ -36,7 +37,7 @@ class ReplicateTests(SynchronousTestCase):
         self.agent.last.whole(WHOLE)
         self.clock.advance(0)
         reader = self.successResultOf(reading)
-        self.assertEqual((reader.whole, reader.generation, reader.changes), (True, 7, CHANGES))
+        self.assertEqual((reader.whole, reader.generation, list(reader.take())), (True, 7, CHANGES))
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_what_changed_since_is_asked_for_by_generation(self) -> None:
@@ -88,8 +89,8 @@ class ReplicateTests(SynchronousTestCase):
             call.called = 1
             call.func(*call.args, **call.kw)
             turns += 1
-        self.assertEqual(turns, len(text) // module.SLICE + 1)
-        self.assertEqual(self.successResultOf(reading).changes, changes)
+        self.assertEqual(turns, len(text) // PIECE + 1)
+        self.assertEqual(list(self.successResultOf(reading).take()), changes)
 
     def test_a_peer_without_one_refuses(self) -> None:
         reading = self.read()

@@ -297,8 +297,33 @@ class Sending:
         self.test.assertTrue(client.body.endswith(b"\r\n\r\nok"))
 
 
+class Watched(Growing):
+    """Of whose readers it is watched what they take."""
+
+    async def answer(self, request: Request) -> None:
+        with sendfile.little_unsent(request):
+            await super().answer(request)
+
+
 class ByTheKernel(Sending, TestCase):
     sender = sendfile._KernelSender
+
+    async def test_what_a_watched_client_does_not_take_is_hardly_counted_as_sent(self) -> None:
+        self.files.__class__ = Watched
+        self.files.limit = 0
+        client = await self.connect()
+        await self.files.begun
+        self.transport.pauseProducing()
+        sent = -1
+        self.files.grow(SIZE)
+        while sent != self.files.sent:
+            sent = self.files.sent
+            await self.turns()
+        # What its machine takes, and what is on the way to it; else it is some megabytes.
+        self.assertLess(sent, 256 << 10)
+        self.transport.resumeProducing()
+        await client.has(SIZE)
+        self.assertTrue(client.body == DATA)
 
 
 class ByCopying(Sending, TestCase):

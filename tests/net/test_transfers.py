@@ -576,7 +576,8 @@ class KeptPatient(TransferTestCase):
         self.addCleanup(transfer.cancel)
         transfer.start()
         client = Client(transfer)
-        self.asked(PEER_A).head(len(DATA)).send(first)
+        self.response = self.asked(PEER_A).head(len(DATA))
+        self.response.send(first)
         self.clock.advance(KEEP_PATIENT_AFTER)
         return transfer, client
 
@@ -606,6 +607,66 @@ class KeptPatient(TransferTestCase):
         self.asked(PEER_B).whole(DATA)
         self.assertEqual((client.data, client.aborted), (DATA, False))
         self.assertEqual(self.tools.blamed, [(NAME, ["a"])])
+        self.assertOver(transfer, client)
+
+    def few(self, mirror: Source, data: bytes) -> None:
+        """Have a mirror give the few bytes that it was asked for."""
+        place = f"bytes 0-{PREFIX - 1}/{len(DATA)}"
+        answer = self.asked(mirror).answer(206, Content_Range=place, Content_Length=str(PREFIX))
+        answer.send(data[:PREFIX])
+
+    def test_nothing_goes_on_of_a_mirror_that_differs_where_another_bears_the_peer_out(
+        self,
+    ) -> None:
+        transfer, client = self.slow(DATA[:-1], MIRROR_A, MIRROR_B)
+        self.few(MIRROR_A, b"\xff" * PREFIX)
+        self.assertIn("a", transfer._asking)
+        self.few(MIRROR_B, DATA)
+        self.clock.advance(LONGEST_HOLD - KEEP_PATIENT_AFTER)
+        self.assertEqual(client.data, DATA[:TRICKLE_STEP])
+        self.response.send(DATA[-1:])
+        self.response.end()
+        self.assertEqual((client.data, client.aborted), (DATA, False))
+        self.assertEqual(self.tools.blamed, [(NAME, ["m"])])
+        self.assertOver(transfer, client)
+
+    def test_two_mirrors_that_agree_are_believed_before_a_peer(self) -> None:
+        transfer, client = self.slow(b"\xff" + DATA[1:-1], MIRROR_A, MIRROR_B)
+        self.few(MIRROR_A, DATA)
+        self.few(MIRROR_B, DATA)
+        self.assertNotIn("a", transfer._asking)
+        self.asked(PEER_B).whole(DATA)
+        self.assertEqual((client.data, client.aborted), (DATA, False))
+        self.assertEqual(self.tools.blamed, [(NAME, ["a"])])
+        self.assertOver(transfer, client)
+
+    def test_one_is_so_too_where_the_other_is_silent(self) -> None:
+        transfer, client = self.slow(b"\xff" + DATA[1:-1], MIRROR_A, MIRROR_B)
+        self.few(MIRROR_A, DATA)
+        self.assertIn("a", transfer._asking)
+        self.clock.advance(module.PREFIX_PATIENCE)
+        self.assertNotIn("a", transfer._asking)
+        self.asked(PEER_B).whole(DATA)
+        self.assertEqual((client.data, client.aborted), (DATA, False))
+        self.assertEqual(self.tools.blamed, [(NAME, ["a"])])
+        self.assertOver(transfer, client)
+
+    def test_the_only_mirror_that_differs_is_told_of_once_the_right_bytes_are_here(self) -> None:
+        """It is believed first; what it gives when it is asked for all may be right."""
+        subject = Subject(NAME, content(DATA))
+        choose = self.chooser(PEER_A, PEER_B, MIRROR_A)
+        transfer = Transfer(self.tools, subject, choose, lambda: [MIRROR_A])
+        self.addCleanup(transfer.cancel)
+        transfer.start()
+        client = Client(transfer)
+        self.asked(PEER_A).head(len(DATA)).send(DATA[:-1])
+        self.clock.advance(KEEP_PATIENT_AFTER)
+        self.few(MIRROR_A, b"\xff" * PREFIX)
+        self.assertNotIn("a", transfer._asking)
+        self.asked(PEER_B).whole(DATA)
+        self.asked(MIRROR_A).whole(DATA)
+        self.assertEqual((client.data, client.aborted), (DATA, False))
+        self.assertEqual(self.tools.blamed, [(NAME, ["m"])])
         self.assertOver(transfer, client)
 
     def test_what_does_not_say_its_length_is_not_put_among_a_peers_bytes(self) -> None:
