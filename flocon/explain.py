@@ -7,8 +7,10 @@ nothing.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shlex
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +28,7 @@ from flocon.net.fetch import Limits, Wanted, fetch_small, last_modified, literal
 from flocon.net.knock import clock_off, read_knock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 
     from twisted.internet.defer import Deferred
 
@@ -93,7 +95,7 @@ class Explainer:
         self._turn = defer.DeferredLock()
         #: Each tells of problems it knows, for ``flocon doctor``: dicts of ``check``, ``reason``,
         #: ``remedy`` and ``wrong`` (whether it is more than a warning).
-        self.tellers: list[Callable[[], Iterable[Mapping[str, Any]]]] = []
+        self.tellers: list[Callable[[], Iterable[Mapping[str, Any]]]] = [self._tell_of_databases]
 
     @property
     def questions(self) -> dict[str, Callable[[Mapping[str, str]], Any]]:
@@ -335,7 +337,9 @@ class Explainer:
             "node": self.identity.node,
             "namesake": self._desk.status().get("namesake"),
             "unit": "INVOCATION_ID" in os.environ,
+            "pacman_conf": str(settings.pacman_conf),
             "configuration": read if configuration.repositories or not settings.mirrors else None,
+            "repositories": [one.name for one in configuration.repositories],
             "mirrors": mirrors,
             "links": links,
             "problems": [problem for tell in self.tellers for problem in tell()],
@@ -357,6 +361,21 @@ class Explainer:
             "max_size": settings.store.max_size,
             **folders,
         }
+
+    def _tell_of_databases(self) -> Iterator[dict[str, Any]]:
+        """Tell of databases that pacman has and this node cannot read."""
+        for repository, path, problem in self._pacman.unusable():
+            why, _, remedy = problem.partition("; ")
+            if not remedy:
+                closed = os.strerror(errno.EACCES) in why
+                remedy = f"chmod a+r {shlex.quote(str(path))}" if closed else "pacman -Syy"
+            yield {
+                "check": "databases",
+                "wrong": True,
+                "reason": f"{path} cannot be read ({why}), so nothing of [{repository}] is shared"
+                " with the LAN or taken from it",
+                "remedy": remedy,
+            }
 
     def _all(self, coroutines: Iterable[Coroutine[Any, Any, Any]]) -> Deferred[list[Any]]:
         return defer.gatherResults([defer.Deferred.fromCoroutine(one) for one in coroutines])

@@ -95,6 +95,7 @@ class Health:
             version=version,
             environment={},
             now=time.time(),
+            named=self._pacman_conf,
         )
         worth = {doctor.Verdict.WRONG, doctor.Verdict.WARNING}
         return [one for one in doctor.examine(facts) if one.verdict in worth]

@@ -10,16 +10,18 @@ import ipaddress
 import os
 import re
 import socket
+import sys
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-from twisted.internet.endpoints import quoteStringArgument
+from twisted.internet.endpoints import quoteStringArgument, serverFromString
 from twisted.python import usage
 
+from flocon import __version__
 from flocon.core.names import is_repository
 from flocon.core.proxies import ENVIRONMENT, parse_proxy
 from flocon.errors import ConfigurationError
@@ -42,6 +44,14 @@ DEFAULT_LOOPBACK = (
 LINK_LOCAL = 2
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_-]+)*")
+#: Which key of flocon.toml an option of the command line stands for.
+_OPTIONS = {
+    "lan": "lan",
+    "loopback": "loopback",
+    "store": "store.path",
+    "interface": "presence.interfaces",
+    "pacman_conf": "pacman_conf",
+}
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -88,6 +98,8 @@ class Settings:
     """Everything that can be set, with its default."""
 
     config: Path | None = None
+    #: Where each key was set that was: an option's name, or a file's and the key's.
+    places: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     name: str = ""
     pacman_conf: Path = DEFAULT_PACMAN_CONF
     lan: str = DEFAULT_LAN
@@ -114,6 +126,10 @@ class Settings:
     store: Store = field(default_factory=Store)
     presence: Presence = field(default_factory=Presence)
     peers: Peers = field(default_factory=Peers)
+
+    def place(self, key: str, option: str) -> str:
+        """Return where a dotted ``key`` was set, or the ``option`` by which it can be."""
+        return self.places.get(key, f"flocon: {option}")
 
 
 class Options(usage.Options):
@@ -152,16 +168,24 @@ class Options(usage.Options):
         """ENDPOINT  where pacman asks; may be repeated [127.0.0.1 and ::1, port 19433]"""  # noqa: D400, D415
         self.given["loopback"].append(value)
 
+    def opt_version(self) -> NoReturn:
+        """Tell flocon's version."""
+        sys.stdout.write(f"flocon {__version__}\n")
+        raise SystemExit(0)
+
     def opt_debug(self) -> None:
         """Tell of every request and every peer."""
         self.given["debug"] = True
 
     def postOptions(self) -> None:
-        """Check everything before anything starts: twistd prints a UsageError and ends."""
+        """Check everything before anything starts, and end with one sentence.
+
+        Before a UsageError twistd would print all its help, which is no help with a setting.
+        """
         try:
             self.settings = load(self.given)
         except ConfigurationError as error:
-            raise usage.UsageError(str(error)) from None
+            raise SystemExit(str(error)) from None
 
 
 def load(command_line: Mapping[str, Any]) -> Settings:
@@ -169,6 +193,7 @@ def load(command_line: Mapping[str, Any]) -> Settings:
     explicit = command_line.get("config")
     config = explicit or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None)
     values = _read_file(config) if config else {}
+    places = {key: f"{config}: {key}" for key in _dotted(values)}
     if config:
         values["config"] = config
     store = values.setdefault("store", {})
@@ -177,21 +202,43 @@ def load(command_line: Mapping[str, Any]) -> Settings:
         if key in command_line:
             values[key] = command_line[key]
     if "lan" in command_line:
-        values["lan"] = _endpoint(command_line["lan"], "--lan", "")
+        values["lan"] = _endpoint(command_line["lan"], "flocon: --lan", "")
     if command_line.get("loopback"):
         values["loopback"] = tuple(
-            _endpoint(value, "--loopback", "") for value in command_line["loopback"]
+            _endpoint(value, "flocon: --loopback", "") for value in command_line["loopback"]
         )
     if "store" in command_line:
         store["path"] = command_line["store"]
     if command_line.get("interface"):
         presence["interfaces"] = tuple(command_line["interface"])
+    for option, key in _OPTIONS.items():
+        if command_line.get(option):
+            places[key] = f"flocon: --{option.replace('_', '-')}"
+    values["places"] = places
     store.setdefault("path", default_store())
     values.setdefault("name", host_name())
     values["store"] = Store(**store)
     values["presence"] = Presence(**presence)
     values["peers"] = Peers(**values.get("peers", {}))
-    return Settings(**values)
+    return _checked(Settings(**values))
+
+
+def _checked(settings: Settings) -> Settings:
+    if settings.pacman_conf.is_dir():
+        # To pacman-conf a folder is an empty file.
+        where = settings.place("pacman_conf", "--pacman-conf")
+        remedy = f"name the file, like {settings.pacman_conf / 'pacman.conf'}"
+        raise ConfigurationError(where, f"{settings.pacman_conf} is a folder, and no file", remedy)
+    return settings
+
+
+def _dotted(values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield each key that a file sets, those of a table behind its name."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from (f"{key}.{inner}" for inner in value)
+        else:
+            yield key
 
 
 def host_name() -> str:
@@ -266,8 +313,12 @@ def _table(
 
 
 def _text(value: Any, where: str, key: str) -> str:
-    if not isinstance(value, str) or not value or not value.isprintable():
+    if not isinstance(value, str):
         raise _refuse(where, key, "is not a text", "write it in quotation marks")
+    if not value:
+        raise _refuse(where, key, "is empty", "write something, or leave it out for its default")
+    if not value.isprintable():
+        raise _refuse(where, key, f"{value!r} has signs that do not show", "leave them out")
     return value
 
 
@@ -381,18 +432,60 @@ def _proxy(value: Any, where: str, key: str) -> str:
     try:
         parse_proxy(text)
     except ValueError:
-        remedy = 'write "http://[USER:PASSWORD@]HOST:PORT", "" for none, or "environment"'
+        remedy = (
+            'write "http://HOST:PORT", with USER:PASSWORD@ before HOST where it wants them, "" for'
+            ' none, or "environment"'
+        )
         raise _refuse(where, key, f"{_bare(text)!r} is no http proxy", remedy) from None
     return text
 
 
 def _endpoint(value: Any, where: str, key: str) -> str:
     text = _text(value, where, key)
+    remedy = "write a Twisted endpoint, like tcp:19432 or unix:/run/flocon/lan"
     kind, _, rest = text.partition(":")
     if not kind.isalnum() or not rest:
-        remedy = "write a Twisted endpoint, like tcp:19432 or unix:/run/flocon/lan"
         raise _refuse(where, key, f"{text!r} is not an endpoint", remedy)
+    number = rest.partition(":")[0].removeprefix("port=")
+    if kind.startswith("tcp") and not _is_port(number):
+        raise _refuse(where, key, f"{text!r} has no port from 0 to 65535", remedy)
+    # What systemd hands over is there when a node starts, and not when its settings are looked at.
+    if kind != "systemd":
+        try:
+            serverFromString(None, text)
+        except Exception as error:  # noqa: BLE001 - a parser of Twisted's raises anything
+            problem = f"{text!r} is not an endpoint ({_parsers_word(error)})"
+            raise _refuse(where, key, problem, remedy) from None
     return text
+
+
+def _parsers_word(error: Exception) -> str:
+    """Return what a parser of Twisted's means: it calls a function with whatever stands there."""
+    if unknown := re.search(r"unexpected keyword argument '(.*)'", str(error)):
+        return f"it takes no {unknown[1]}="
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}"
+    return str(error) or type(error).__name__
+
+
+def _is_port(number: str) -> bool:
+    return number.isascii() and number.isdecimal() and int(number[:6]) < 1 << 16
+
+
+def _loopback(value: Any, where: str, key: str) -> tuple[str, ...]:
+    endpoints: tuple[str, ...] = _list(_endpoint)(value, where, key)
+    if not endpoints:
+        problem = "is empty, so neither pacman nor 'flocon status' could ask the node"
+        remedy = "leave it out for port 19433 of 127.0.0.1 and ::1, or write an endpoint"
+        raise _refuse(where, key, problem, remedy)
+    for one in endpoints:
+        if endpoints.count(one) > 1:
+            raise _refuse(where, key, f"names {one!r} twice", "leave one of them out")
+    return endpoints
+
+
+def _absolute_text(value: Any, where: str, key: str) -> str:
+    return str(_absolute(value, where, key))
 
 
 def _one_of(*words: str) -> type_check:
@@ -419,7 +512,7 @@ _KEYS: Mapping[str, Any] = {
     "name": _host_name,
     "pacman_conf": _absolute,
     "lan": _endpoint,
-    "loopback": _list(_endpoint),
+    "loopback": _loopback,
     "loopback_clients": _list(_network),
     "names": _list(_asked_name),
     "mirrors": _list(_mirror),
@@ -429,7 +522,7 @@ _KEYS: Mapping[str, Any] = {
     "prefetch": _flag,
     "databases": _one_of("mirror", "lan"),
     "transfer": _one_of("relay", "redirect"),
-    "control": _text,
+    "control": _absolute_text,
     "peers": {
         "relays": _number(0, 1024, int),
         "bandwidth": _size,
@@ -456,4 +549,4 @@ def keys() -> list[str]:
     return names
 
 
-assert {entry.name for entry in fields(Settings)} - {"config"} == set(_KEYS)  # noqa: S101
+assert {entry.name for entry in fields(Settings)} - {"config", "places"} == set(_KEYS)  # noqa: S101

@@ -32,6 +32,7 @@ from flocon.core.database_origins import load as load_origins
 from flocon.core.names import Asked, parse_file_name
 from flocon.core.own_announcement import Identity
 from flocon.core.presence import Presence
+from flocon.core.proxies import read_proxies
 from flocon.core.quarantine import Quarantine, is_sound
 from flocon.core.quarantine import load as load_records
 from flocon.core.shares import ENOUGH, Shares, share_out
@@ -55,7 +56,7 @@ from flocon.host.limits import open_files, raise_open_files
 from flocon.host.memory import give_back, share_memory
 from flocon.host.metered import MeteredWatch
 from flocon.host.pacman import PacmanWatch
-from flocon.host.ports import Ports, inherited_sockets
+from flocon.host.ports import Ports, close, inherited_sockets
 from flocon.host.remember import Notebook, recall
 from flocon.host.signals import Signals
 from flocon.host.store import Store
@@ -91,7 +92,7 @@ from flocon.options import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from twisted.internet.defer import Deferred
 
@@ -141,6 +142,10 @@ class Node(MultiService):
     #: When this node took another id, and who had the old one.
     _renamed_at = float("-inf")
     _namesake: dict[str, Any] | None = None
+    #: Why there is no control socket, and why the settings that were read last are not used.
+    _uncontrolled = _unsettled = ""
+    #: Whether there is no terminal any more, so that only the log takes whole sentences.
+    is_daemon = False
     #: What is being fetched ahead now.
     _ahead: Transfer | None = None
 
@@ -159,15 +164,12 @@ class Node(MultiService):
         self._listening = Ports(reactor, inherited)
         self._reread = reread or (lambda: settings)
         _set_debug(settings.debug)
-        if nowhere := impossible(settings.presence.interfaces):
-            problem = f"{nowhere[0]!r} can be neither an interface nor an address"
-            remedy = "write a name or an address that 'ip address' shows"
-            raise CannotStart(str(ConfigurationError("flocon: --interface", problem, remedy)))
+        _demand_interfaces(settings)
         self._reactor = reactor
         self._settings = settings
         self._started = 0.0
         self._ports: list[Any] = []
-        _demand_own(settings.store.path)
+        _demand_own(settings)
         self._identity = Identity(
             node_identity(settings.store.path, settings.name), secrets.token_hex(4), settings.name
         )
@@ -283,6 +285,7 @@ class Node(MultiService):
 
     def _attach(self) -> None:
         """Make the parts children, in the order in which they start."""
+        self._explainer.tellers.append(self._problems)
         handlers = {
             signal.SIGUSR1: self.log_peers,
             signal.SIGUSR2: self.rejoin,
@@ -365,30 +368,34 @@ class Node(MultiService):
             self._listening.rehearse(*self._loopback_endpoints())
             if store:
                 _try_store(self._settings)
-        except (ConfigurationError, StoreError) as error:
+        except ConfigurationError as error:
             raise _cannot_start(error) from None
+        except StoreError as error:
+            raise _cannot_store(self._settings, error) from None
 
     def privilegedStartService(self) -> None:
         """Take the ports, before twistd gives up root's rights; end at once where one is taken."""
         try:
-            for (endpoints, option), site in (
+            for (endpoints, where), site in (
                 (self._lan_endpoints(), self._lan),
                 (self._loopback_endpoints(), self._loopback),
             ):
-                ports = self._listening.listen(endpoints, site, option)
+                ports = self._listening.listen(endpoints, site, where)
                 for port in ports:
                     Accepting(self._reactor, site.counters).watch(port)
                 self._ports += ports
         except ConfigurationError as error:
-            raise _cannot_start(error) from None
+            raise self._logged(_cannot_start(error)) from None
         self._listening.tell_unused()
         super().privilegedStartService()
 
     def _lan_endpoints(self) -> tuple[list[list[str]], str]:
-        return [_alternatives(self._settings.lan)], "--lan"
+        where = self._settings.place("lan", "--lan")
+        return [_alternatives(self._settings.lan)], where
 
     def _loopback_endpoints(self) -> tuple[list[list[str]], str]:
-        return [[endpoint] for endpoint in self._settings.loopback], "--loopback"
+        where = self._settings.place("loopback", "--loopback")
+        return [[endpoint] for endpoint in self._settings.loopback], where
 
     def startService(self) -> None:
         self._started = self._reactor.seconds()
@@ -399,7 +406,7 @@ class Node(MultiService):
         try:
             super().startService()
         except StoreError as error:
-            raise _cannot_start(error) from None
+            raise self._logged(_cannot_store(self._settings, error)) from None
         for name in look_at_links(self._settings.presence.interfaces)["missing"]:
             self._log.warn(
                 "there is no interface {name} now; the node waits for it, and is not heard"
@@ -415,6 +422,12 @@ class Node(MultiService):
             name=self._identity.name,
             store=self._settings.store.path,
         )
+
+    def _logged(self, end: CannotStart) -> CannotStart:
+        """Have the log tell why a daemon ends: of that twistd hands 100 bytes to the terminal."""
+        if self.is_daemon:
+            self._log.error("{sentence}", sentence=str(end))
+        return end
 
     def _abilities(self, relays: bool) -> frozenset[str]:
         abilities = {"store"}
@@ -499,12 +512,16 @@ class Node(MultiService):
             path.parent.mkdir(parents=True, exist_ok=True)
             description = f"unix:{quoteStringArgument(str(path))}:mode=660"
             (self._control_port,) = self._listening.listen(
-                [[description]], self._control, "control"
+                [[description]], self._control, self._settings.place("control", "control")
             )
         except (ConfigurationError, OSError) as error:
+            why = str(error)
+            if isinstance(error, OSError):
+                why = f"{path.parent}: {error.strerror}"
+            self._uncontrolled = why
             self._log.warn(
                 "no control socket: {error}; flocon ban, pardon, rejoin and prefetch need one",
-                error=error,
+                error=why,
             )
 
     def _announced(self, address: str) -> list[int]:
@@ -538,7 +555,7 @@ class Node(MultiService):
             self._ports.append(self._control_port)
             self._control_port = None
         for port in self._ports:
-            await defer.maybeDeferred(port.stopListening)
+            await close(port)
         self._ports.clear()
         self._lan_face.close()
         self._users.close()
@@ -624,6 +641,26 @@ class Node(MultiService):
         counts = f"{_counted(peers, 'peer')}, {_counted(files, 'package')} held"
         return f"{counts}; {lan} MiB from the LAN, {wan} from mirrors{rest}"
 
+    def _problems(self) -> Iterator[dict[str, Any]]:
+        """Tell of what this node lives with and has said in its log, for ``flocon doctor``."""
+        told = []
+        if self._uncontrolled:
+            reason = "flocon ban, pardon, rejoin and prefetch have no socket to come by"
+            remedy = "name another place for it: control in /etc/flocon.toml"
+            told.append(("control", f"{reason}: {self._uncontrolled}", remedy))
+        if self._unsettled:
+            reason = f"the settings before are in use: {self._unsettled}"
+            told.append(("settings", reason, "mend that, then systemctl reload flocon"))
+        for name in read_proxies(os.environ, self._settings.proxy)[1]:
+            reason = f"{name} in the node's environment is not used: it names no http proxy"
+            remedy = f'mend {name}, or write proxy = "http://HOST:PORT" into /etc/flocon.toml'
+            told.append(("proxy", reason, remedy))
+        for place in self._listening.unused():
+            reason = f"flocon.socket holds {place}, which no setting names: nobody answers there"
+            told.append(("socket", reason, "systemctl edit flocon.socket: change ListenStream"))
+        for check, reason, remedy in told:
+            yield {"check": check, "reason": reason, "remedy": remedy, "wrong": False}
+
     def reload(self) -> None:
         """Read flocon.toml anew, at most once a second, however often that is asked for.
 
@@ -639,8 +676,10 @@ class Node(MultiService):
         self._reloaded_at = self._reactor.seconds()
         self._supervision.reloading()
         try:
+            self._unsettled = ""
             self._apply(self._reread())
         except ConfigurationError as error:
+            self._unsettled = str(error)
             self._log.warn("the settings stay as they are: {error}", error=error)
         finally:
             # Whatever went wrong: systemd ends a unit that stays at reloading.
@@ -785,6 +824,8 @@ class Node(MultiService):
                 "held_here_bytes": sum(self.ledger.given[kind] for kind in HERE),
                 "ready_ahead_bytes": self.ledger.given["ahead"],
             },
+            "takers": self._takers(),
+            "takers_others_bytes": traffic.takers.others_bytes,
             "lan": self._lan_status(),
             "store": {
                 "bytes": self._cache.store.size,
@@ -840,6 +881,32 @@ class Node(MultiService):
             "crossed_bytes": crossed + sum(one[1] << 20 for one in told),
         }
 
+    def _takers(self) -> list[dict[str, Any]]:
+        """Return what each address took from this node, with its peer's name if nobody else has."""
+        peers = self._presence.peers()
+        bearers = Counter(peer.name for peer in peers)
+        names: dict[str, set[str]] = {}
+        for peer in peers:
+            for address in self._addresses_of(peer):
+                names.setdefault(address.partition("%")[0], set()).add(peer.name)
+        certain = {
+            address: told
+            for address, told in names.items()
+            if len(told) == 1 and all(bearers[name] == 1 for name in told)
+        }
+        return [
+            {
+                "address": address,
+                "name": "".join(certain.get(address, ())),
+                "peer": address in names,
+                "bytes": count,
+            }
+            for address, count in self.traffic.takers.most_first()
+        ]
+
+    def _addresses_of(self, peer: Peer) -> list[str]:
+        return [peer.address, *self._presence.elsewhere(peer.node)]
+
     def _account(self) -> None:
         saved, crossed = self.ledger.month()
         self._presence.account(saved >> 20, crossed >> 20)
@@ -886,6 +953,7 @@ class Node(MultiService):
             "architectures": list(peer.architectures),
             "files": peer.files,
             "files_known": replica.files if replica else 0,
+            "taken_bytes": sum(map(self.traffic.takers.of, self._addresses_of(peer))),
             "last_heard_seconds": round(self._presence.silence(now, peer), 1),
             "state": "quarantine" if record else "failing" if demoted else "good",
             "quarantine": record.described(time.time()) if record else None,
@@ -904,6 +972,7 @@ def makeService(options: Options) -> Node:
     twistd: Mapping[str, Any] = options.parent if options.parent is not None else {}
     daemon = "nodaemon" in twistd and not (twistd["nodaemon"] or twistd["debug"])
     if daemon:
+        node.is_daemon = True
         _try_files(twistd)
     # As another user, only that user can say.
     node.rehearse(store=daemon and twistd["uid"] is None)
@@ -940,17 +1009,30 @@ def _try_store(settings: Settings) -> None:
         raise StoreError(place, f"{reason}; name a folder that this user can write with --store")
 
 
-def _cannot_start(error: FloconError) -> CannotStart:
+def _cannot_start(error: FloconError | str) -> CannotStart:
     sentence = str(error)
     named = sentence.startswith(("flocon", "twistd"))
     return CannotStart(sentence if named else f"flocon: {sentence}")
 
 
-def _demand_own(store: Path) -> None:
+def _cannot_store(settings: Settings, problem: object) -> CannotStart:
+    return _cannot_start(f"{settings.place('store.path', '--store')}: {problem}")
+
+
+def _demand_interfaces(settings: Settings) -> None:
+    """End where what is to be present on can be neither an interface nor an address."""
+    if nowhere := impossible(settings.presence.interfaces):
+        problem = f"{nowhere[0]!r} can be neither an interface nor an address"
+        remedy = "write a name or an address that 'ip address' shows"
+        where = settings.place("presence.interfaces", "--interface")
+        raise _cannot_start(ConfigurationError(where, problem, remedy))
+
+
+def _demand_own(settings: Settings) -> None:
     """End, before anything is written, where somebody else's things lie at the store's place."""
-    refusal = foreign(store)
+    refusal = foreign(settings.store.path)
     if refusal is not None:
-        raise SystemExit(f"flocon: {refusal}")
+        raise _cannot_store(settings, refusal)
 
 
 def _moving(transfer: Transfer, now: float) -> dict[str, Any]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import replace
+from functools import partial
 from ipaddress import IPv4Interface
 from pathlib import Path
 
@@ -14,6 +17,8 @@ from flocon.core.recent import Answered
 from flocon.core.savings import Day
 from flocon.core.sources import Came
 from flocon.errors import AmbiguousPeer, DatagramError, NotHeld, UnknownPeer
+from flocon.host.databases import Loaded, Stamp
+from flocon.host.pacman_configuration import PacmanConfiguration, Repository
 from flocon.ledger import _today
 from flocon.options import load
 from flocon.service import Node
@@ -80,6 +85,22 @@ class Counting(OperatorTestCase):
         [datagram, *_] = self.node._presence.take_datagrams()
         self.assertEqual(decode(datagram).savings, (5, 2))
 
+    def took(self) -> list[tuple[str, str, bool]]:
+        rows = self.node.status()["takers"]
+        return [(one["address"], one["name"], one["peer"]) for one in rows]
+
+    def test_who_took_what_is_told_by_address_and_by_the_peer_there(self) -> None:
+        self.node.traffic.to_peer("10.0.0.2", 5)
+        self.node.traffic.to_peer("10.0.0.9", 3)
+        self.assertEqual(self.took(), [("10.0.0.2", "ada", True), ("10.0.0.9", "", False)])
+        [row] = self.node.status()["peers"]
+        self.assertEqual(row["taken_bytes"], 5)
+
+    def test_a_name_that_somebody_else_took_is_not_told_of_who_took_what(self) -> None:
+        self.node.traffic.to_peer("10.0.0.2", 5)
+        self.hear("10.0.0.66", node=LIAR)
+        self.assertEqual(self.took(), [("10.0.0.2", "", True)])
+
 
 class Judging(OperatorTestCase):
     def test_a_ban_says_whom_it_hit_and_is_in_the_status(self) -> None:
@@ -141,6 +162,63 @@ class Judging(OperatorTestCase):
         self.assertTrue(self.node.ban("10.0.0.2").startswith("2 peers: ada at 10.0.0.2 ("))
         self.assertTrue(self.node.pardon("10.0.0.2").endswith(" may be asked again"))
         self.assertEqual(self.node.status()["quarantine"], [])
+
+
+class Telling(OperatorTestCase):
+    """What the doctor hears of what the node lives with."""
+
+    def told(self) -> list[tuple[str, str, str]]:
+        problems = [one for tell in self.node._explainer.tellers for one in tell()]
+        return [(one["check"], one["reason"], one["remedy"]) for one in problems]
+
+    def found_unusable(self, problem: str) -> None:
+        pacman = self.node._pacman
+        pacman.configuration = PacmanConfiguration(
+            (Repository("own"),), database_path=Path("/db"), files=(Path("/etc/pacman.conf"),)
+        )
+        pacman._databases._loaded = {"own": Loaded(Stamp(1, 2, 3, 4), None, problem)}
+
+    def test_nothing_where_there_is_nothing(self) -> None:
+        self.assertEqual(self.told(), [])
+
+    def test_a_database_that_is_compressed_in_a_way_that_nothing_here_reads(self) -> None:
+        self.found_unusable("compression: it is made with lz5; have it made with gzip")
+        [(check, reason, remedy)] = self.told()
+        self.assertEqual((check, remedy), ("databases", "have it made with gzip"))
+        self.assertIn("/db/sync/own.db cannot be read (compression: it is made with lz5)", reason)
+        self.assertIn("nothing of [own] is shared", reason)
+
+    def test_a_database_that_is_damaged_or_closed(self) -> None:
+        for problem, remedy in (
+            ("compression: it ends too early", "pacman -Syy"),
+            (os.strerror(errno.EACCES), "chmod a+r /db/sync/own.db"),
+        ):
+            self.found_unusable(problem)
+            self.assertEqual([one[2] for one in self.told()], [remedy])
+
+    def test_settings_that_were_read_anew_and_cannot_be(self) -> None:
+        self.config.write_text("shop = 1\n")
+        self.node._reread = partial(load, {"config": self.config})
+        self.node._reload()
+        [(check, reason, _)] = self.told()
+        self.assertEqual(check, "settings")
+        self.assertIn("flocon.toml: shop: is not a key flocon knows", reason)
+        self.config.write_text("")
+        self.node._reload()
+        self.assertEqual(self.told(), [])
+
+    def test_a_proxy_that_is_none(self) -> None:
+        self.patch(os, "environ", {"https_proxy": "socks5://10.0.0.1:1080"})
+        [(check, reason, _)] = self.told()
+        self.assertEqual(check, "proxy")
+        self.assertIn("https_proxy in the node's environment is not used", reason)
+
+    def test_no_socket_to_be_changed_by(self) -> None:
+        self.node._control_path = self.config / "control"
+        self.node._listen_for_control()
+        [(check, reason, _)] = self.told()
+        self.assertEqual(check, "control")
+        self.assertIn(f"come by: {self.config}: {os.strerror(errno.EEXIST)}", reason)
 
 
 class Reading(OperatorTestCase):

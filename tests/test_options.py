@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import socket
+import sys
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,11 @@ from unittest import mock
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
+from flocon import __version__
 from flocon import options as module
+from flocon.core.secrecy import without_passwords
 from flocon.errors import ConfigurationError
 from flocon.options import Options, Settings, default_store, keys, load
 
@@ -175,6 +178,13 @@ class Refusing(OptionsTestCase):
             'lan = "19432"': "lan",
             'lan = "tcp:"': "lan",
             'lan = ":1"': "lan",
+            'lan = "nosuch:1"': "lan",
+            'lan = "tcp:65536"': "lan",
+            'lan = "tcp:port=ssh"': "lan",
+            'lan = "tcp:1:interfaces=eth0"': "lan",
+            "loopback = []": "loopback",
+            'control = "run/control"': "control",
+            'control = ""': "control",
             'mirrors = ["mirror.example"]': "mirrors",
             'mirrors = ["ftp://mirror.example/"]': "mirrors",
             'mirrors = ["https:///x"]': "mirrors",
@@ -219,6 +229,34 @@ class Refusing(OptionsTestCase):
             "[presence]\ninterfaces = [5]": "presence.interfaces",
         }.items():
             self.assertRefused(text, key)
+
+    def test_a_node_that_pacman_could_never_ask(self) -> None:
+        self.assertRefused("loopback = []", "loopback", "neither pacman nor", "leave it out")
+
+    def test_a_folder_in_the_place_of_pacmans_configuration(self) -> None:
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        self.assertRefused(f'pacman_conf = "{folder}"', "pacman_conf", "is a folder, and no file")
+        with self.assertRaises(ConfigurationError) as caught:
+            self.load("", pacman_conf=folder)
+        self.assertEqual(caught.exception.where, "flocon: --pacman-conf")
+
+    def test_an_endpoint_is_refused_in_words_and_not_in_a_parsers(self) -> None:
+        self.assertRefused('lan = "tcp:1:interfac=eth0"', "(it takes no interfac=)")
+        self.assertRefused('lan = "ssl:443:privateKey=/none"', "(/none: No such file or directory)")
+        self.assertRefused('loopback = ["tcp:1", "tcp:1"]', "names 'tcp:1' twice")
+
+    def test_no_remedy_looks_as_if_it_had_a_password_in_it(self) -> None:
+        with self.assertRaises(ConfigurationError) as caught:
+            self.load('proxy = "ftp://x"')
+        self.assertEqual(without_passwords(str(caught.exception)), str(caught.exception))
+
+    def test_an_empty_text_is_called_empty(self) -> None:
+        self.assertRefused('name = ""', "name", "is empty")
+
+    def test_what_systemd_hands_over_need_not_be_there_to_be_named(self) -> None:
+        found = self.load('lan = "systemd:domain=INET:index=7"')
+        self.assertEqual(found.lan, "systemd:domain=INET:index=7")
 
     def test_what_is_not_toml_is_told_by_line(self) -> None:
         self.assertRefused("name = \n", "line 1")
@@ -266,6 +304,23 @@ class Refusing(OptionsTestCase):
             self.assertIn(key, str(error))
         else:
             self.assertIn(table or name, checked)
+
+
+class Places(OptionsTestCase):
+    """Where a setting that cannot be used stands."""
+
+    def test_a_file_and_its_key(self) -> None:
+        found = self.load('lan = "tcp:1"\nloopback = ["tcp:2"]\n[store]\npath = "/s"\n')
+        for key in ("lan", "loopback", "store.path"):
+            self.assertEqual(found.place(key, "--x"), f"{self.config}: {key}")
+
+    def test_an_option_that_won(self) -> None:
+        found = self.load('lan = "tcp:1"\n[store]\npath = "/s"\n', lan="tcp:2", store=Path("/t"))
+        self.assertEqual(found.place("lan", "--lan"), "flocon: --lan")
+        self.assertEqual(found.place("store.path", "--store"), "flocon: --store")
+
+    def test_what_is_set_nowhere_is_called_by_the_option_that_can(self) -> None:
+        self.assertEqual(self.load("").place("loopback", "--loopback"), "flocon: --loopback")
 
 
 class Sizes(OptionsTestCase):
@@ -345,15 +400,22 @@ class CommandLine(OptionsTestCase):
             (found.store.path, found.pacman_conf), (Path.cwd() / "s", Path.cwd() / "p.conf")
         )
 
-    def test_a_wrong_setting_is_a_usage_error(self) -> None:
-        with self.assertRaises(usage.UsageError) as caught:
+    def test_a_wrong_setting_ends_it_with_a_sentence(self) -> None:
+        with self.assertRaises(SystemExit) as caught:
             self.parse("--config", str(self.write("nmae = 1")))
         self.assertIn("nmae", str(caught.exception))
 
     def test_a_wrong_endpoint_names_its_option(self) -> None:
-        with self.assertRaises(usage.UsageError) as caught:
+        with self.assertRaises(SystemExit) as caught:
             self.parse("--loopback", "19433")
         self.assertIn("--loopback", str(caught.exception))
+
+    def test_the_version_is_this_programs(self) -> None:
+        out = io.StringIO()
+        self.patch(sys, "stdout", out)
+        with self.assertRaises(SystemExit) as caught:
+            self.parse("--version")
+        self.assertEqual((caught.exception.code, out.getvalue()), (0, f"flocon {__version__}\n"))
 
     def test_help_lists_every_option(self) -> None:
         text = str(Options())

@@ -119,7 +119,10 @@ class Refusing(NodeTestCase):
 
     def test_an_unknown_key(self) -> None:
         self.configure(shop='"x"')
-        self.assertRefused(self.start(), "flocon.toml: shop", "is not a key flocon knows")
+        running = self.start()
+        self.assertRefused(running, "flocon.toml: shop", "is not a key flocon knows")
+        # What can stand on the command line is no help with it.
+        self.assertEqual(len(running.output.splitlines()), 1, running.output)
 
     def test_a_file_that_is_not_there(self) -> None:
         self.config.unlink()
@@ -134,12 +137,20 @@ class Refusing(NodeTestCase):
         self.assertRefused(self.start(), "store.max_size", "'much' is not a size", "10G")
 
     def test_an_interface_that_cannot_be(self) -> None:
-        self.assertRefused(self.start("--interface", "a b"), "'a b'", "--interface")
+        self.assertRefused(self.start("--interface", "a b"), "'a b'", "flocon: --interface")
+        self.configure(presence='{interfaces = ["a b"]}')
+        self.assertRefused(self.start(), "'a b'", f"{self.config}: presence.interfaces")
+
+    def test_a_node_that_pacman_could_never_ask(self) -> None:
+        self.configure(loopback="[]")
+        self.assertRefused(self.start(), f"{self.config}: loopback: is empty")
 
     def test_a_port_that_is_taken(self) -> None:
         with socket.create_server(("127.0.0.1", self.port)):
             sentence = f"port {self.port} is taken; is another flocon running?"
-            self.assertRefused(self.start(), "--loopback", sentence)
+            self.assertRefused(self.start(), f"{self.config}: loopback: {sentence}")
+            given = "--loopback", f"tcp:{self.port}:interface=127.0.0.1"
+            self.assertRefused(self.start(*given), f"flocon: --loopback: {sentence}")
 
     def test_systemds_socket_where_systemd_has_handed_over_none(self) -> None:
         for endpoint in ("systemd:domain=INET:index=0", "systemd:domain=INET:name=lan"):
@@ -152,7 +163,9 @@ class Refusing(NodeTestCase):
         self.started()
         self.port = _free_port()
         self.configure()
-        self.assertRefused(self.start(), "flocon:", str(self.folder / "store"))
+        self.assertRefused(
+            self.start(), f"{self.config}: store.path: {self.folder}/store: another flocon"
+        )
 
     def test_a_store_where_somebody_elses_things_lie_which_stay_as_they_are(self) -> None:
         store = self.folder / "store"
@@ -239,7 +252,9 @@ class BecomingADaemon(NodeTestCase):
         self.configure()
         done = self.daemon(twistd=("--uid", "0"))
         self.assertEqual(done.returncode, 1)
-        self.assertIn("another flocon is running", done.stderr + self.log())
+        # twistd hands so few bytes to the terminal that the sentence may be cut there.
+        self.assertIn(f"{self.config}: store.path: ", self.log())
+        self.assertIn("another flocon is running", self.log())
         self.assertNotIn("Traceback", done.stderr)
         self.assertFalse((self.place / "twistd.pid").exists())
 

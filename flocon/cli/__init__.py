@@ -5,6 +5,18 @@ for a terminal and a pipe; each other module is a few commands. Reading needs no
 changes the node goes through its unix socket.
 """
 
-from flocon.cli.main import main
+import sys
+
+from flocon.host.limits import COMMANDS_MEMORY, demand_memory
+
+# Before what takes so much is imported.
+demand_memory(COMMANDS_MEMORY)
+
+try:
+    from flocon.cli.main import main
+except KeyboardInterrupt:
+    # On a slow machine that takes a while; main would say the same.
+    print("flocon: interrupted", file=sys.stderr)
+    raise SystemExit(130) from None
 
 __all__ = ["main"]

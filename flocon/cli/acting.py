@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet import task
 
-from flocon.cli.asking import Node
+from flocon.cli.asking import Node, NodeError
 from flocon.cli.printing import counted, progress, say, say_json, size
+from flocon.net.control import LONGEST_PEER
 
 if TYPE_CHECKING:
     import argparse
@@ -17,11 +18,22 @@ _LOOK = 0.25
 
 
 async def ban(reactor: Any, options: argparse.Namespace) -> None:
-    await _do(reactor, options, "ban", options.peer)
+    await _do(reactor, options, "ban", _peer(options.peer))
 
 
 async def pardon(reactor: Any, options: argparse.Namespace) -> None:
-    await _do(reactor, options, "pardon", options.peer)
+    await _do(reactor, options, "pardon", _peer(options.peer))
+
+
+def _peer(text: str) -> str:
+    """Return what was given as a peer's id, address or name, if it can be one."""
+    word = text.strip()
+    if not word:
+        raise NodeError("an empty word means no peer; 'flocon peers' lists them")
+    if len(word) > LONGEST_PEER:
+        problem = f"no peer has a name of more than {LONGEST_PEER} characters"
+        raise NodeError(f"{problem}; 'flocon peers' lists them")
+    return word
 
 
 async def rejoin(reactor: Any, options: argparse.Namespace) -> None:

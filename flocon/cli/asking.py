@@ -76,12 +76,15 @@ class Node:
             raise self.silent(error) from None
         if response.code != OK:
             raise NodeError(
-                f"the node on port {self.port} does not answer {path} ({response.code})"
+                f"what answers on port {self.port} does not know {path} ({response.code}): it is no"
+                " node's loopback port, or a node of another version; name the port with --port"
             )
         try:
             return json.loads(body)
         except ValueError:
-            raise NodeError(f"what answers on port {self.port} is not a node") from None
+            raise NodeError(
+                f"what answers on port {self.port} is not a node; name its port with --port"
+            ) from None
 
     def silent(self, error: Exception) -> Exception:
         """Return what to say where no node answered."""

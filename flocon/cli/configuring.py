@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from flocon.cli.printing import complain, put, say_json, size
 from flocon.core.secrecy import without_passwords
-from flocon.errors import ConfigurationError
+from flocon.errors import ConfigurationError, FloconError
+from flocon.host.claim import foreign
 from flocon.host.interfaces import impossible, look_at_links
 from flocon.options import DEFAULT_CONFIG, Settings, load
 
@@ -39,9 +40,18 @@ def _problems(settings: Settings) -> Iterator[str]:
     wanted = settings.presence.interfaces
     if nowhere := impossible(wanted):
         raise ConfigurationError(
-            f"{settings.config}: presence.interfaces",
+            settings.place("presence.interfaces", "--interface"),
             f"{nowhere[0]!r} can be neither an interface nor an address",
             "write a name or an address that 'ip address' shows",
+        )
+    store = settings.store.path
+    if refusal := foreign(store):
+        raise FloconError(f"{settings.place('store.path', '--store')}: {refusal}")
+    if store.exists() and not store.is_dir():
+        raise ConfigurationError(
+            settings.place("store.path", "--store"),
+            f"{store} is a file, and no folder",
+            "name a folder of its own",
         )
     yield from (
         f"presence.interfaces: there is no {name} now; 'ip address' shows what there is"
@@ -81,12 +91,14 @@ def _line(name: str, value: Any, default: Any) -> str:
 def _values(settings: Any) -> Iterator[tuple[str, Any]]:
     for one in fields(settings):
         value = getattr(settings, one.name)
-        if one.name != "config":
+        if one.name not in {"config", "places"}:
             yield one.name, dict(_values(value)) if is_dataclass(value) else _plain(value)
 
 
 def _defaults(settings: type) -> Iterator[tuple[str, Any]]:
     for one in fields(settings):
+        if one.name == "places":
+            continue
         if one.default is not MISSING:
             yield one.name, _plain(one.default)
         elif one.default_factory is not MISSING:

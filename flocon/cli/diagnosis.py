@@ -12,6 +12,7 @@ from flocon.cli.printing import Word, counted, say, say_json
 from flocon.errors import ConfigurationError
 from flocon.host import doctor, pacman_files, pacman_programs
 from flocon.host.doctor import Facts, Finding, Verdict
+from flocon.options import DEFAULT_PACMAN_CONF
 
 if TYPE_CHECKING:
     import argparse
@@ -29,14 +30,18 @@ async def examine(reactor: Any, options: argparse.Namespace) -> None:
         node = await Node(reactor, options.port).ask("/doctor.json", patience=LONG_PATIENCE)
     except NodeError:
         node = None
+    # A node that was led to another root's configuration stands for that one.
+    told = (node or {}).get("pacman_conf")
+    named = options.pacman_conf or Path(told or DEFAULT_PACMAN_CONF)
     facts = Facts(
         port=options.port,
         node=node,
-        configuration=_configuration(options),
+        configuration=_configuration(named),
         version=_version(),
         environment=os.environ,
         now=time.time(),
         there=_there(node),
+        named=named,
     )
     findings = doctor.examine(facts)
     healthy = doctor.healthy(findings)
@@ -48,9 +53,9 @@ async def examine(reactor: Any, options: argparse.Namespace) -> None:
         raise SystemExit(1)
 
 
-def _configuration(options: argparse.Namespace) -> Configuration | ConfigurationError:
+def _configuration(path: Path) -> Configuration | ConfigurationError:
     try:
-        return pacman_files.read(options.pacman_conf)
+        return pacman_files.read(path)
     except ConfigurationError as error:
         return error
 

@@ -66,7 +66,7 @@ async def get(reactor: Any, options: argparse.Namespace) -> None:
         if options.json:
             say_json({"file": path.name, "path": str(path.absolute()), "fetched": False})
         else:
-            say(f"{path.name} is here already")
+            say(f"{path.absolute()} is here already")
         return
     received = await _fetch(node, expected, path)
     try:
@@ -91,7 +91,8 @@ async def get(reactor: Any, options: argparse.Namespace) -> None:
         return
     speed = f"{size(received.bytes / max(seconds, 1e-3))}/s"
     state = "verified" if expected.sha256 else "not listed, so check its signature: pacman -U does"
-    say(f"{path.name}  {size(received.bytes)} from {received.source}, {speed}, {state}")
+    state += ", with its signature beside it" if signed else ""
+    say(f"{path.absolute()}  {size(received.bytes)} from {received.source}, {speed}, {state}")
     if not signed:
         say(f"{path.name}.sig is nowhere to be had")
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from flocon.cli.printing import complain, counted, put
 from flocon.core.node_lines import Method
 from flocon.core.secrecy import without_passwords
+from flocon.errors import ConfigurationError
 from flocon.host import borrow, setup
+from flocon.options import DEFAULT_PACMAN_CONF, LOOPBACK_PORT
 
 if TYPE_CHECKING:
     import argparse
+    from pathlib import Path
 
     from flocon.host.setup import Report
 
@@ -19,6 +23,12 @@ def set_up(options: argparse.Namespace) -> None:
     """Show the change as a diff on standard output, and say beside it what was done and is next."""
     path, dry_run = options.pacman_conf, options.dry_run
     if options.undo:
+        if options.server or options.cache_server or options.databases:
+            raise ConfigurationError(
+                "flocon setup --undo",
+                "takes out whatever lines of the node's there are",
+                "leave out --server, --cache-server and --databases",
+            )
         report = setup.undo(path, dry_run=dry_run)
     else:
         method = None
@@ -37,7 +47,7 @@ def set_up(options: argparse.Namespace) -> None:
     else:
         put(f"{path}: nothing to change\n")
         if not options.undo:
-            complain(_next(options.port))
+            complain(_next(options))
 
 
 def _say_done(report: Report, options: argparse.Namespace) -> None:
@@ -54,13 +64,25 @@ def _say_done(report: Report, options: argparse.Namespace) -> None:
     if options.undo:
         complain("pacman asks its mirrors itself again")
     else:
-        complain(f"{_next(options.port)}; 'flocon setup --undo' takes it back")
+        undo = _command("setup --undo", pacman_conf=options.pacman_conf)
+        complain(f"{_next(options)}; '{undo}' takes it back")
 
 
-def _next(port: int) -> str:
-    if borrow.node_answers(port):
-        return "the node answers: pacman asks it from now on, and 'flocon doctor' looks at the rest"
-    return "next: 'systemctl enable --now flocon' starts the node, then 'flocon doctor'"
+def _next(options: argparse.Namespace) -> str:
+    doctor = _command("doctor", pacman_conf=options.pacman_conf, port=options.port)
+    if borrow.node_answers(options.port):
+        return f"the node answers: pacman asks it from now on, and '{doctor}' looks at the rest"
+    return f"next: 'systemctl enable --now flocon' starts the node, then '{doctor}'"
+
+
+def _command(name: str, *, pacman_conf: Path, port: int = LOOPBACK_PORT) -> str:
+    """Return a command that is about the same files, and the same node."""
+    words = [f"flocon {name}"]
+    if pacman_conf != DEFAULT_PACMAN_CONF:
+        words.append(f"--pacman-conf {shlex.quote(str(pacman_conf))}")
+    if port != LOOPBACK_PORT:
+        words.append(f"--port {port}")
+    return " ".join(words)
 
 
 def run_pacman(options: argparse.Namespace) -> None:

@@ -83,6 +83,25 @@ def _print_reasons(told: Mapping[str, Any]) -> None:
     say(f"answered now: {told['answer']}", indent=2)
     for one in told["listed"]:
         say(f"listed in [{one['repository']}]: {size(one['size'])}, {one['sha256']}", indent=2)
+    if told["here"] or (told["arriving"] or {}).get("whole"):
+        # Nobody is asked, so there is nobody who is not.
+        _print_other_holders(told["order"])
+    else:
+        _print_order(told)
+    if told["recent"]:
+        say("asked for lately:", indent=2)
+        for one in told["recent"]:
+            _print_request(one, told["file"])
+
+
+def _print_other_holders(order: Sequence[Mapping[str, Any]]) -> None:
+    rows = [(one["name"], one["address"]) for one in order if one["role"] == "holder"]
+    if rows:
+        say("who holds it, too:", indent=2)
+        say_rows(rows, indent=4)
+
+
+def _print_order(told: Mapping[str, Any]) -> None:
     if told["order"]:
         say("who is asked, one after the other until the bytes are right:", indent=2)
         say_rows([_candidate_row(at, one) for at, one in enumerate(told["order"], 1)], indent=4)
@@ -90,10 +109,6 @@ def _print_reasons(told: Mapping[str, Any]) -> None:
         say("who is not asked:", indent=2)
         rows = [(one["name"], one["address"], one["why"]) for one in told["left_out"]]
         say_rows(rows, indent=4)
-    if told["recent"]:
-        say("asked for lately:", indent=2)
-        for one in told["recent"]:
-            _print_request(one, told["file"])
 
 
 def _candidate_row(at: int, one: Mapping[str, Any]) -> Sequence[object]:

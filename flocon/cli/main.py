@@ -97,6 +97,8 @@ def _guarded(do: Callable[[], int | None]) -> int:
             complain(error)
     except FloconError as error:
         complain(error)
+    except MemoryError:
+        complain("there is too little memory for it here: see 'ulimit -v'")
     except KeyboardInterrupt:
         return _guarded(lambda: _raise(_EndedError(signal.SIGINT)))
     return _WRONG

@@ -77,7 +77,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--json", action="store_true", default=argparse.SUPPRESS, help="print JSON"
     )
     settings.add_argument(
-        "--config", metavar="FILE", type=Path, help=f"the file to check [{DEFAULT_CONFIG}]"
+        "--config", metavar="FILE", type=_file, help=f"the file to check [{DEFAULT_CONFIG}]"
     )
     _add_setup(commands.add_parser("setup", help="lead pacman to this machine's node"))
     # No argument of pacman's is one of ours, whatever it begins with.
@@ -128,9 +128,8 @@ def _add_reading(commands: argparse._SubParsersAction[_Parser]) -> None:
     doctor.add_argument(
         "--pacman-conf",
         metavar="FILE",
-        type=Path,
-        default=DEFAULT_PACMAN_CONF,
-        help="pacman's configuration [%(default)s]",
+        type=_file,
+        help=f"pacman's configuration [what the node reads, or {DEFAULT_PACMAN_CONF}]",
     )
 
 
@@ -158,11 +157,18 @@ def _add_setup(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--pacman-conf",
         metavar="FILE",
-        type=Path,
+        type=_file,
         default=DEFAULT_PACMAN_CONF,
         help="the file to change [%(default)s]",
     )
     _add_port(parser)
+
+
+def _file(text: str) -> Path:
+    # Path would take nothing for the folder that it is run in.
+    if not text:
+        raise argparse.ArgumentTypeError("an empty name is no file's")
+    return Path(text)
 
 
 def _port(text: str) -> int:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Receipts shown; the page and ``--json`` have more.
 _RECEIPTS = 3
+#: Those who took most are named.
+_TAKERS = 5
 
 
 async def show_status(reactor: Any, options: argparse.Namespace) -> None:
@@ -54,7 +56,7 @@ def _print_status(status: dict[str, Any]) -> None:
             _parts(traffic, "from_peers_bytes", from_owners_bytes="more fetched for us"),
         ),
         ("from mirrors", _parts(traffic, "from_mirrors_bytes", for_peers_bytes="of it for peers")),
-        ("to peers", size(traffic["to_peers_bytes"])),
+        ("to peers", size(traffic["to_peers_bytes"]) + _by_takers(status)),
         (
             "to pacman",
             _parts(
@@ -71,6 +73,15 @@ def _print_status(status: dict[str, Any]) -> None:
         ("receipt", f"{clock(one['at'])}  {one['text']}") for one in status["receipts"][:_RECEIPTS]
     ]
     say_rows(rows, indent=2)
+
+
+def _by_takers(status: dict[str, Any]) -> str:
+    """Return who took most, and what all others did, where anybody took anything."""
+    rows = [one for one in status["takers"] if one["bytes"]]
+    told = [f"{one['name'] or one['address']} {size(one['bytes'])}" for one in rows[:_TAKERS]]
+    rest = status["takers_others_bytes"] + sum(one["bytes"] for one in rows[_TAKERS:])
+    told += [f"others {size(rest)}"] if rest else []
+    return f": {', '.join(told)}" if told else ""
 
 
 def _parts(traffic: dict[str, int], whole: str, **parts: str) -> str:
@@ -93,6 +104,7 @@ def _print_peers(peers: list[dict[str, Any]]) -> None:
     for peer in sorted(peers, key=lambda one: (one["name"], one["node"])):
         place = f"{printable(peer['address'])} port {peer['port']}"
         heard = f"heard {time_text(peer['last_heard_seconds'])} ago"
-        row = (peer["name"], place, counted(peer["files"], "file"), heard, Word(peer["state"]))
+        files, took = counted(peer["files"], "file"), f"took {size(peer['taken_bytes'])}"
+        row = (peer["name"], place, files, took, heard, Word(peer["state"]))
         rows.append(row)
     say_rows(rows)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from flocon.core.sources import Came
+from flocon.core.takers import Takers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Traffic:
-    """Bytes by direction, and answers to pacman by where they came from.
+    """Bytes by direction and by who took them, and answers to pacman by where they came from.
 
     What came here is told apart: ``from_peers_bytes`` were held by peers, ``from_owners_bytes``
     were fetched for this node by peers, ``from_mirrors_bytes`` crossed the WAN to this node; of
@@ -28,12 +29,15 @@ class Traffic:
     to_peers_bytes: int = 0
     to_pacman_bytes: int = 0
     answers: Counter[str] = field(default_factory=Counter)
+    takers: Takers = field(default_factory=Takers)
 
     def to_pacman(self, count: int) -> None:
         self.to_pacman_bytes += count
 
-    def to_peer(self, count: int) -> None:
+    def to_peer(self, address: str, count: int) -> None:
+        """Count what whoever asks from ``address`` was sent on the LAN."""
         self.to_peers_bytes += count
+        self.takers.take(address, count)
 
     def take(self, came: Came, count: int) -> None:
         """Count what came here."""

@@ -92,7 +92,11 @@ def load(repository: str, path: Path, known: Loaded | None = None) -> Loaded:
     try:
         data, stamp = _read(path)
         database = _parse(repository, data, stamp, known.database if known else None)
-    except (OSError, SyncDatabaseError) as error:
+    except OSError as error:
+        return Loaded(stamp, None, error.strerror or str(error))
+    except MemoryError:
+        return Loaded(stamp, None, "there is too little memory for it; raise 'ulimit -v'")
+    except SyncDatabaseError as error:
         return Loaded(stamp, None, str(error))
     return Loaded(stamp, database)
 
@@ -168,7 +172,8 @@ def _read(path: Path) -> tuple[bytes, Stamp]:
         for _ in range(_TRIES):
             file.seek(0)
             stamp = _stamp(os.fstat(file.fileno()))
-            data = file.read(LARGEST_FILE + 1)
+            # For as many as are asked for memory is taken at once.
+            data = file.read(min(stamp.size, LARGEST_FILE) + 1)
             if len(data) > LARGEST_FILE:
                 raise SyncDatabaseError("large", f"more than {LARGEST_FILE} bytes")
             if _stamp(os.fstat(file.fileno())) == stamp:

@@ -20,9 +20,10 @@ from flocon.core import node_lines, pacman_conf
 from flocon.core.addresses import network_location, shown
 from flocon.core.names import parse_path
 from flocon.errors import ConfigurationError
+from flocon.options import DEFAULT_PACMAN_CONF, LOOPBACK_PORT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from flocon.core.pacman_conf import Configuration, Repository, Statement
@@ -75,7 +76,7 @@ class Facts:
     ``node`` is what the node answered at ``/doctor.json``, None where none answers on ``port``.
     ``configuration`` is pacman's, or why it cannot be read; ``version`` is pacman's, where known.
     ``now`` is in seconds since 1970. ``there`` are those of the node's caches that whoever asks
-    finds, though the node may not.
+    finds, though the node may not; ``named`` is the file that was looked at as pacman.conf.
     """
 
     port: int
@@ -85,6 +86,7 @@ class Facts:
     environment: Mapping[str, str]
     now: float
     there: frozenset[str] = frozenset()
+    named: Path = DEFAULT_PACMAN_CONF
 
 
 def examine(facts: Facts) -> list[Finding]:
@@ -118,30 +120,72 @@ def check_pacman(facts: Facts) -> Iterator[Finding]:
     """Whether each repository's requests reach the node, and before any mirror."""
     configuration = facts.configuration
     if isinstance(configuration, ConfigurationError):
-        yield Finding("pacman", Verdict.WRONG, str(configuration), configuration.remedy)
+        yield _unread(facts, configuration)
         return
     try:
         repositories = pacman_conf.repositories(configuration)
     except ConfigurationError as error:
-        yield Finding("pacman", Verdict.WRONG, str(error), error.remedy)
+        yield _unread(facts, error)
         return
     findings = [
-        finding
-        for repository in repositories
-        if (finding := _reach(repository, facts.port, facts.version)) is not None
+        finding for repository in repositories if (finding := _reach(repository, facts)) is not None
     ]
     if not repositories:
-        yield Finding("pacman", Verdict.UNKNOWN, f"{configuration.root} has no repository")
+        yield _nothing_listed("pacman", configuration.root)
     elif findings:
         yield from findings
     else:
-        names = ", ".join(repository.name for repository in repositories)
-        yield Finding("pacman", Verdict.GOOD, f"pacman asks the node first: {names}")
+        yield _reached(repositories, facts.port)
 
 
-def _reach(repository: Repository, port: int, version: tuple[int, int] | None) -> Finding | None:
+def _reached(repositories: Sequence[Repository], port: int) -> Finding:
+    """Tell for which repositories the node is asked; those that only pacman can fetch need not."""
+    led: list[str] = []
+    alone: list[str] = []
+    for one in repositories:
+        asked = any(node_lines.is_node(server.value, {port}) for server in one.servers)
+        (led if asked else alone).append(one.name)
+    if not led:
+        reason = f"no http mirror, so nothing to ask a node for: {', '.join(alone)}"
+        return Finding("pacman", Verdict.UNKNOWN, reason)
+    without = f"; not for {', '.join(alone)}, without an http mirror" if alone else ""
+    return Finding("pacman", Verdict.GOOD, f"pacman asks the node first: {', '.join(led)}{without}")
+
+
+def _unread(facts: Facts, error: ConfigurationError) -> Finding:
+    """Return what a configuration that cannot be read means, on this machine."""
+    reason = f"{error.where}: {error.problem}"
+    if _has_no_pacman(facts):
+        return Finding(
+            "pacman", Verdict.UNKNOWN, f"no pacman here to be led to the node ({reason})"
+        )
+    return Finding("pacman", Verdict.WRONG, reason, error.remedy)
+
+
+def _has_no_pacman(facts: Facts) -> bool:
+    """Whether the node has no configuration of pacman's, but mirrors of its own, as on a NAS."""
+    told: Mapping[str, Any] = facts.node or {"configuration": {}}
+    return told.get("configuration", {}) is None
+
+
+def _lists_nothing(facts: Facts) -> bool:
+    """Whether there is no repository in what the node reads, so that nothing else can be right."""
+    return facts.node is not None and facts.node.get("repositories") == []
+
+
+def _nothing_listed(check: str, path: object) -> Finding:
+    return Finding(
+        check,
+        Verdict.WRONG,
+        f"{path} has no repository, so there is nothing to fetch",
+        "write one there, as [core] and below it Include = /etc/pacman.d/mirrorlist; or, if"
+        " pacman's configuration is another file, name that with --pacman-conf",
+    )
+
+
+def _reach(repository: Repository, facts: Facts) -> Finding | None:
     """Return what keeps a repository's requests from reaching the node first, if anything."""
-    name = repository.name
+    name, port, version = repository.name, facts.port, facts.version
     for one in repository.servers:
         if node_lines.is_node(one.value, {port}) and not _is_path(one.value, name):
             line = f"{one.key} = {node_lines.node_url(port)}"
@@ -166,7 +210,7 @@ def _reach(repository: Repository, port: int, version: tuple[int, int] | None) -
             reason = (
                 f"this pacman does not know the CacheServer line of [{name}] ({caches[0].place})"
             )
-        return Finding("pacman", Verdict.WRONG, reason, "flocon setup")
+        return Finding("pacman", Verdict.WRONG, reason, _set_up(facts))
     order = repository.servers
     if order.index(servers[0]) > order.index(mirrors[0]):
         return Finding(
@@ -174,9 +218,18 @@ def _reach(repository: Repository, port: int, version: tuple[int, int] | None) -
             Verdict.WRONG,
             f"pacman asks {_host(mirrors[0].value)} before the node for [{name}]"
             f" ({servers[0].place})",
-            f"remove the line at {servers[0].place}, then run flocon setup",
+            f"remove the line at {servers[0].place}, then run {_set_up(facts)}",
         )
     return None
+
+
+def _set_up(facts: Facts) -> str:
+    """Return the command that leads this very configuration to this very node."""
+    words = ["flocon setup"]
+    if facts.named != DEFAULT_PACMAN_CONF:
+        words += ["--pacman-conf", shlex.quote(str(facts.named))]
+    words += ["--port", str(facts.port)] if facts.port != LOOPBACK_PORT else []
+    return " ".join(words)
 
 
 def _reach_for_nothing(repository: Repository, own: list[Statement]) -> Finding | None:
@@ -290,6 +343,12 @@ def check_configuration(facts: Facts) -> Iterator[Finding]:
     told = facts.node.get("configuration") if facts.node else None
     if not told:
         return
+    same = str(facts.named) == told.get("path")
+    if _lists_nothing(facts) and not told.get("problem"):
+        # Of the same file check_pacman tells.
+        if not same:
+            yield _nothing_listed("configuration", told.get("path"))
+        return
     path = shlex.quote(str(told.get("path", "")))
     if told.get("problem"):
         yield Finding(
@@ -308,13 +367,15 @@ def check_mirrors(facts: Facts) -> Iterator[Finding]:
     if facts.node is None or "mirrors" not in facts.node:
         return
     mirrors = _rows(facts.node, "mirrors")
+    if not mirrors and _lists_nothing(facts):
+        return
     shut = [str(one.get("mirror")) for one in mirrors if one.get("problem") == SHUT]
     if shut:
         yield Finding(
             "mirrors",
             Verdict.WRONG,
             f"{', '.join(shut)}: {SHUT}",
-            "write http://NAME:PASSWORD@HOST/... there, with @ in them as %40; .netrc is not read",
+            "write NAME:PASSWORD@ before the host there, with @ in them as %40; .netrc is not read",
         )
     mirrors = [one for one in mirrors if one.get("problem") != SHUT]
     if shut and not mirrors:
@@ -609,6 +670,9 @@ def check_databases(facts: Facts) -> Iterator[Finding]:
     if facts.node is None:
         return
     own = _times(facts.node.get("databases"))
+    unread = any(one.get("check") == "databases" for one in _rows(facts.node, "problems"))
+    if not own and (unread or _lists_nothing(facts) or _has_no_pacman(facts)):
+        return  # there are none to be, or check_told says what is wrong with them
     if not own:
         yield Finding(
             "databases",

@@ -1,9 +1,27 @@
-"""How many files this process may have open."""
+"""How many files this process may have open, and how much memory it may have.
+
+Imported before anything large is: where there is too little memory for that, this can say so.
+"""
 
 from __future__ import annotations
 
 import resource
 from contextlib import suppress
+
+#: Bytes of address space without which no node runs, and no command: measured, and a fifth more.
+#: Most of a node's is never touched, but belongs to its threads' stacks.
+NODES_MEMORY = 128 << 20
+COMMANDS_MEMORY = 88 << 20
+
+
+def demand_memory(least: int) -> None:
+    """End with a sentence where this process may have less than ``least`` bytes of memory."""
+    most = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if most != resource.RLIM_INFINITY and most < least:
+        raise SystemExit(
+            f"flocon: it may have {most >> 20} MiB of memory here, and needs {least >> 20}; raise"
+            " that limit: 'ulimit -v', or LimitAS= of its unit"
+        )
 
 
 def open_files() -> int:

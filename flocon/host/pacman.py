@@ -138,6 +138,10 @@ class PacmanWatch(Service):
         known = self.configuration.repository(repository)
         return known is None or known.package_signature is not SignatureLevel.NEVER
 
+    def unusable(self) -> list[tuple[str, Path, str]]:
+        """Return each repository whose database's file is there and lists nothing: file and why."""
+        return self._databases.unusable()
+
     def settled(self, timeout: float | None = PATIENCE) -> Deferred[None]:
         """Fire when the listing is that of the databases on disk, or after ``timeout`` seconds.
 

@@ -110,6 +110,14 @@ class PacmanDatabases:
             if stamp_of(path) != self._loaded.get(name, nothing).stamp
         ]
 
+    def unusable(self) -> list[tuple[str, Path, str]]:
+        """Return each repository whose database's file is there and lists nothing: file and why."""
+        return [
+            (name, path, problem)
+            for name, path in self._paths
+            if (problem := self._loaded.get(name, Loaded()).problem)
+        ]
+
     async def load(self, databases: Sequence[tuple[str, Path]]) -> None:
         """Read these, and tell what they list."""
         results = await in_thread(self._reactor, _load_all, databases, dict(self._loaded))
@@ -117,7 +125,13 @@ class PacmanDatabases:
             self._loaded[name] = loaded
             if loaded.problem:
                 problem = loaded.problem
-                self.log.warn("{path} cannot be used: {problem}", path=path, problem=problem)
+                self.log.warn(
+                    "{path} cannot be used, so nothing of [{name}] is shared with the LAN or taken"
+                    " from it: {problem}",
+                    path=path,
+                    name=name,
+                    problem=problem,
+                )
         del results, loaded
         self.publish()
         # Now that the listing before is gone.

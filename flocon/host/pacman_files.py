@@ -110,6 +110,10 @@ def look(path: Path, *, follow: bool = True) -> Look:
     state = Look(root, record)
     # Where the lines are to go, what is gone has none; what cannot be read may have.
     if follow or not record or Path(root).exists():
+        if Path(root).is_dir():
+            # An included folder is as an empty file to pacman; this is what somebody named.
+            remedy = f"name the file, like {printable(str(path / 'pacman.conf'))}"
+            raise ConfigurationError(printable(str(path)), "is a folder, and no file", remedy)
         state.read(root, str(path))
     for name in record:
         if Path(name).exists():

@@ -11,11 +11,15 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from twisted.internet import tcp
+from twisted.internet.defer import maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
+from twisted.internet.protocol import connectionDone
 
 from flocon.errors import ConfigurationError
 from flocon.log import logger
@@ -75,6 +79,18 @@ def _examine(descriptor: int) -> Inherited | None:
     return Inherited(descriptor, socket.AddressFamily(family), str(address), int(port))
 
 
+async def close(port: Any) -> None:
+    """Stop listening; nothing is left of a Unix socket whose file somebody has taken away."""
+    try:
+        await maybeDeferred(port.stopListening)
+    except OSError:
+        # Twisted comes no further than to the file that is not there.
+        if port.lockFile is not None:
+            with suppress(OSError):
+                port.lockFile.unlock()
+        tcp.Port.connectionLost(port, connectionDone)
+
+
 class Ports:
     """Listens on endpoints, by a socket of ``inherited`` where one is at their address."""
 
@@ -85,27 +101,31 @@ class Ports:
         self._inherited = tuple(inherited)
         self._taken: set[Inherited] = set()
 
-    def listen(self, endpoints: Sequence[Sequence[str]], factory: Any, option: str) -> list[Any]:
+    def listen(self, endpoints: Sequence[Sequence[str]], factory: Any, where: str) -> list[Any]:
         """Return the ports of all endpoints that this machine has an address for.
 
-        Each endpoint is a description with others for where that cannot be; ``option`` is how the
-        operator names them. Raises ConfigurationError where one is taken, and where there is none.
+        Each endpoint is a description with others for where that cannot be; ``where`` is
+        where the operator set them. Raises ConfigurationError where one is taken, and where there
+        is none.
         """
-        return self._listen(self, endpoints, factory, option)
+        return self._listen(self, endpoints, factory, where)
 
-    def rehearse(self, endpoints: Sequence[Sequence[str]], option: str) -> None:
+    def rehearse(self, endpoints: Sequence[Sequence[str]], where: str) -> None:
         """Raise what ``listen`` would raise, and keep no port."""
-        self._listen(_Rehearsal(self), endpoints, None, option)
+        self._listen(_Rehearsal(self), endpoints, None, where)
 
     def tell_unused(self) -> None:
         """Name the sockets of systemd's that no endpoint is for: who asks there waits in vain."""
-        for one in self._inherited:
-            if one not in self._taken:
-                self._log.warn(
-                    "flocon.socket holds {place}, which no setting names: "
-                    "change ListenStream by 'systemctl edit flocon.socket'",
-                    place=str(one),
-                )
+        for one in self.unused():
+            self._log.warn(
+                "flocon.socket holds {place}, which no setting names: "
+                "change ListenStream by 'systemctl edit flocon.socket'",
+                place=str(one),
+            )
+
+    def unused(self) -> list[Inherited]:
+        """Return the sockets of systemd's that no endpoint is for."""
+        return [one for one in self._inherited if one not in self._taken]
 
     def find(self, address: str, port: int) -> Inherited | None:
         """Return the socket of systemd's that is there, if there is one."""
@@ -133,7 +153,7 @@ class Ports:
         return getattr(self._reactor, name)
 
     def _listen(
-        self, reactor: Any, endpoints: Sequence[Sequence[str]], factory: Any, option: str
+        self, reactor: Any, endpoints: Sequence[Sequence[str]], factory: Any, where: str
     ) -> list[Any]:
         ports: list[Any] = []
         absent: list[tuple[str, Exception]] = []
@@ -144,10 +164,10 @@ class Ports:
                     break
                 except Exception as error:  # noqa: BLE001 - a parser of Twisted's raises anything
                     if not _absent(error):
-                        raise _refusal(description, error, option) from None
+                        raise _refusal(description, error, where) from None
                     absent.append((description, error))
         if not ports and absent:
-            raise _refusal(*absent[0], option)
+            raise _refusal(*absent[0], where)
         for place, why in absent if reactor is self else []:
             self._log.info("not listening on {endpoint}: {error}", endpoint=place, error=why)
         return ports
@@ -196,9 +216,8 @@ def _absent(error: Exception) -> bool:
     return _number(error) in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EINVAL, errno.ENODEV}
 
 
-def _refusal(description: str, error: Exception, option: str) -> ConfigurationError:
+def _refusal(description: str, error: Exception, where: str) -> ConfigurationError:
     """Return the sentence for an endpoint that cannot be listened on."""
-    where = f"flocon: {option}"
     kind, *words = description.split(":")
     number = _number(error)
     if kind.startswith("tcp"):

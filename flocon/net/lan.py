@@ -12,6 +12,7 @@ import json
 import os
 from collections import Counter
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote_to_bytes
@@ -179,6 +180,10 @@ class Lan(Resource):
         self.counters[f"refused {status}"] += 1
         refuse(request, status)
 
+    def _counts(self, request: Request) -> Callable[[int], None]:
+        """Return what takes note of the bytes that an asker is sent."""
+        return partial(self._shelf.traffic.to_peer, host_of(request.client))
+
     async def _package(self, request: Request, name: str) -> None:
         file = parse_file_name(name)
         if file is None or file.kind is not Kind.PACKAGE or not await self._held(request, file):
@@ -204,7 +209,7 @@ class Lan(Resource):
         self.counters["files"] += 1
         digest = None if file.is_signature else found.content.sha256
         await send_opened(
-            request, opened, digest, self._shelf.traffic.to_peer, self._pacer, to_stranger=True
+            request, opened, digest, self._counts(request), self._pacer, to_stranger=True
         )
         return True
 
@@ -221,7 +226,7 @@ class Lan(Resource):
             self._refuse(request, http.NOT_FOUND)
             return
         self.counters["databases"] += 1
-        await send_opened(request, opened, None, self._shelf.traffic.to_peer, self._pacer)
+        await send_opened(request, opened, None, self._counts(request), self._pacer)
 
     async def _knock(self, request: Request, knocker: Knocker) -> None:
         """Tell the asker whether its own port is open as seen from here."""
@@ -273,7 +278,7 @@ class Lan(Resource):
                     transfer,
                     reader,
                     size=transfer.size,
-                    count=self._shelf.traffic.to_peer,
+                    count=self._counts(request),
                     pacer=self._pacer,
                 )
         finally:
@@ -291,7 +296,7 @@ class Lan(Resource):
             return
         request.setHeader("Content-Length", str(len(signature)))
         request.write(b"" if request.method == b"HEAD" else signature)
-        self._shelf.traffic.to_peer(len(signature))
+        self._counts(request)(len(signature))
         request.finish()
 
     async def _inventory(self, request: Request) -> None:

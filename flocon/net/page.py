@@ -97,6 +97,7 @@ class Pages:
         text: str = self._template.render(
             status=status,
             peers=sorted(status["peers"], key=_by_trouble)[:MOST_ROWS],
+            guests=[one for one in status["takers"] if one["bytes"] and not one["peer"]],
             chart=chart(status["savings"]["days"], status["savings"]["since"]),
             wrong=sum(one["verdict"] == "wrong" for one in status["health"]["findings"]),
             wanted=wanted,

@@ -49,7 +49,7 @@ complete -c flocon -n '__fish_seen_subcommand_from why' -l port -x -d 'the node\
 complete -c flocon -n '__fish_seen_subcommand_from doctor' -s h -l help -d 'show this help message and exit'
 complete -c flocon -n '__fish_seen_subcommand_from doctor' -l json -d 'print JSON'
 complete -c flocon -n '__fish_seen_subcommand_from doctor' -l port -x -d 'the node\'s loopback port [19433]'
-complete -c flocon -n '__fish_seen_subcommand_from doctor' -l pacman-conf -r -F -d 'pacman\'s configuration [/etc/pacman.conf]'
+complete -c flocon -n '__fish_seen_subcommand_from doctor' -l pacman-conf -r -F -d 'pacman\'s configuration [what the node reads, or /etc/pacman.conf]'
 complete -c flocon -n '__fish_seen_subcommand_from ban' -s h -l help -d 'show this help message and exit'
 complete -c flocon -n '__fish_seen_subcommand_from ban' -l json -d 'print JSON'
 complete -c flocon -n '__fish_seen_subcommand_from ban' -l port -x -d 'the node\'s loopback port [19433]'

@@ -1,11 +1,11 @@
-"""``flocon prefetch``: what it says once the node is done."""
+"""``flocon prefetch``: what it says once the node is done; and whom ``flocon ban`` can mean."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from flocon.cli import acting
-from flocon.cli.asking import Node
+from flocon.cli.asking import Node, NodeError
 from tests.cli.node import NodeTestCase
 
 MIB = 1 << 20
@@ -51,3 +51,13 @@ class Ahead(NodeTestCase):
 
     async def test_where_there_is_nothing_the_nodes_own_sentence_stands(self) -> None:
         self.assertEqual(await self.fetched("nothing to fetch"), "nothing to fetch\n")
+
+
+class Judging(NodeTestCase):
+    async def test_what_can_mean_no_peer_asks_nobody(self) -> None:
+        for command in (acting.ban, acting.pardon):
+            for word, said in ((" ", "an empty word"), ("x" * 129, "more than 128 characters")):
+                with self.assertRaises(NodeError) as caught:
+                    await self.run_command(command, peer=word)
+                self.assertIn(said, str(caught.exception))
+        self.assertEqual(self.node.asked, [])

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.cli import configuring
 from flocon.cli.parser import make_parser
-from flocon.errors import ConfigurationError
+from flocon.errors import ConfigurationError, FloconError
 from flocon.options import load
 
 
@@ -58,6 +58,16 @@ class Settings(SynchronousTestCase):
             with self.assertRaises(ConfigurationError) as caught:
                 self.show(text)
             self.assertIn(str(self.file), str(caught.exception))
+
+    def test_a_store_that_a_node_would_refuse_is_refused(self) -> None:
+        other = self.folder / "others"
+        other.mkdir()
+        (other / "thesis.tex").touch()
+        for path, said in ((other, "'thesis.tex'"), (other / "thesis.tex", "is a file")):
+            with self.assertRaises(FloconError) as caught:
+                self.show(f'[store]\npath = "{path}"\n')
+            self.assertIn(f"{self.file}: store.path: {path}", str(caught.exception))
+            self.assertIn(said, str(caught.exception))
 
     def test_an_interface_that_is_not_there_is_said(self) -> None:
         _, errors = self.show('[presence]\ninterfaces = ["eth99", "lo"]\n')

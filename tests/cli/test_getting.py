@@ -45,6 +45,8 @@ class GettingTests(NodeTestCase):
     async def test_file_and_signature_are_there_with_usual_rights(self) -> None:
         said = await self.get()
         self.assertIn("from peer 10.0.0.2", said)
+        self.assertTrue(said.startswith(f"{self.folder / NAME}  "), said)
+        self.assertIn("with its signature beside it", said)
         self.assertEqual(self.files(), {NAME: DATA, f"{NAME}.sig": b"signature"})
         umask = os.umask(0)
         os.umask(umask)
@@ -91,7 +93,7 @@ class GettingTests(NodeTestCase):
 
     async def test_the_same_file_is_left_and_not_asked_for(self) -> None:
         (self.folder / NAME).write_bytes(DATA)
-        self.assertIn("is here already", await self.get())
+        self.assertIn(f"{self.folder / NAME} is here already", await self.get())
         self.assertEqual([one for one in self.node.asked if NAME in one.split("?")[0]], [])
 
     async def test_another_signature_is_not_overwritten(self) -> None:

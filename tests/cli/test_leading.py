@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.cli import leading
 from flocon.cli.parser import make_parser
+from flocon.errors import ConfigurationError
 from flocon.host import borrow
 
 MIRROR = "http://alice:s3cret@mirror.example/$repo/os/$arch"
@@ -37,7 +38,22 @@ class SettingUp(SynchronousTestCase):
         self.assertIn("+CacheServer = http://localhost:19433/", out)
         self.assertIn(f"flocon: 1 line changed in {self.conf}\n", errors)
         self.assertIn("next: 'systemctl enable --now flocon'", errors)
-        self.assertIn("'flocon setup --undo' takes it back", errors)
+        self.assertIn(f"'flocon setup --undo --pacman-conf {self.conf}' takes it back", errors)
+
+    def test_the_commands_that_it_names_are_about_the_same_files_and_node(self) -> None:
+        _, errors = self.set_up("--cache-server", "--port", "19500")
+        self.assertIn(f"'flocon doctor --pacman-conf {self.conf} --port 19500'", errors)
+        self.patch(leading, "DEFAULT_PACMAN_CONF", self.conf)
+        _, errors = self.set_up("--cache-server")
+        self.assertIn("then 'flocon doctor'; 'flocon setup --undo' takes it back", errors)
+
+    def test_to_undo_but_one_kind_of_line_is_refused(self) -> None:
+        self.set_up("--cache-server")
+        before = self.conf.read_bytes()
+        for word in ("--server", "--cache-server", "--databases"):
+            with self.assertRaises(ConfigurationError):
+                self.set_up("--undo", word)
+        self.assertEqual(self.conf.read_bytes(), before)
 
     def test_says_that_the_node_answers_where_it_does(self) -> None:
         self.answers = True

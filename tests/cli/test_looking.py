@@ -18,6 +18,8 @@ class LookingTests(NodeTestCase):
             "file": FILE,
             "answer": "nobody holds it",
             "listed": [],
+            "here": None,
+            "arriving": None,
             "order": [],
             "left_out": [],
             "recent": [],
@@ -38,6 +40,41 @@ class LookingTests(NodeTestCase):
     async def test_a_packages_name_stands_for_the_file_that_pacman_would_install(self) -> None:
         self.assertIn(f"{FILE}\n", await self.why("tool"))
         self.assertEqual(self.node.asked[-1], f"GET /why.json?file={FILE}")
+
+    def known(self, *roles: str) -> None:
+        """Have one peer of each role be known, and one that is left out."""
+        self.told["order"] = [
+            {
+                "role": role,
+                "name": f"the {role}",
+                "address": "10.0.0.2",
+                "bytes_per_second": 0,
+                "active": 0,
+                "why": "is there",
+            }
+            for role in roles
+        ]
+        self.told["left_out"] = [{"name": "bob", "address": "10.0.0.3", "why": "lacks it"}]
+
+    async def test_of_what_is_not_here_it_tells_who_is_asked_and_who_is_not(self) -> None:
+        self.known("holder", "mirror")
+        said = await self.why(FILE)
+        for words in ("who is asked", "1.  holder", "2.  mirror", "who is not asked", "lacks it"):
+            self.assertIn(words, said)
+
+    async def test_of_what_is_here_nobody_is_asked(self) -> None:
+        for here, arriving in (
+            ({"origin": "cache", "sha256": ""}, None),
+            (None, {"source": "", "bytes": 1, "size": 1, "whole": True}),
+        ):
+            self.told |= {"here": here, "arriving": arriving}
+            self.known("holder", "owner", "mirror")
+            self.out.truncate(0)
+            said = await self.why(FILE)
+            self.assertNotIn("asked,", said)
+            self.assertNotIn("not asked", said)
+            self.assertNotIn("mirror", said)
+            self.assertIn("who holds it, too:\n    the holder  10.0.0.2\n", said)
 
     async def test_a_files_name_is_asked_for_as_it_is(self) -> None:
         await self.why("core.db")

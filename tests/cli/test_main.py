@@ -58,6 +58,8 @@ class Words(ProcessTestCase):
             ("peers ada", "peers takes no argument 'ada'\n"),
             ("completion fsh", "no shell 'fsh'; did you mean 'fish'?"),
             ("qqqqqq", "no command 'qqqqqq'\n"),
+            ("setup --pacman-conf ''", "an empty name is no file's\n"),
+            ("config --config ''", "an empty name is no file's\n"),
         ):
             status, errors = self.run_in_shell(f'"$@" {words}')
             self.assertEqual(status, 2, errors)
@@ -145,6 +147,13 @@ class Interrupted(ProcessTestCase):
     def test_ctrl_c_is_one_sentence_and_130(self) -> None:
         for words in (("status",), ("doctor",), ("has", "x"), ("get", "tool-1-1-any.pkg.tar.zst")):
             self.assertEqual(self.end(signal.SIGINT, *words), (130, "", "flocon: interrupted\n"))
+
+    def test_so_it_is_before_all_is_imported(self) -> None:
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        (folder / "treq.py").write_text("raise KeyboardInterrupt\n")
+        line = f'PYTHONPATH={folder}:. exec "$@" status'
+        self.assertEqual(self.run_in_shell(line), (130, "flocon: interrupted\n"))
 
     def test_being_ended_is_one_too(self) -> None:
         self.assertEqual(self.end(signal.SIGTERM, "ban", "ada"), (143, "", "flocon: ended\n"))

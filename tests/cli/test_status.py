@@ -14,6 +14,7 @@ PEER = {
     "address": "10.0.0.2",
     "port": 19432,
     "files": 7,
+    "taken_bytes": 3 << 20,
     "last_heard_seconds": 2.4,
     "state": "good",
 }
@@ -31,6 +32,8 @@ def told(**other: Any) -> dict[str, Any]:
         "peers": [PEER],
         "inventory": {"files": 2, "bytes": 1536},
         "traffic": {f"{name}_bytes": count for name, count in traffic.items()},
+        "takers": [],
+        "takers_others_bytes": 0,
         "lan": {"nodes": 1, "saved_bytes": 2048, "crossed_bytes": 0},
         "quarantine": [],
         "receipts": [],
@@ -70,6 +73,18 @@ class StatusTests(NodeTestCase):
         ):
             self.assertIn(line, lines)
 
+    async def test_who_took_most_is_named(self) -> None:
+        takers = [
+            {"address": f"10.0.0.{one}", "name": "ada\x1b" if one == 2 else "", "bytes": 9 - one}
+            for one in range(2, 9)
+        ]
+        self.answer(takers=takers, takers_others_bytes=1024)
+        said = await self.show(status.show_status)
+        told = (
+            "ada\\x1b 7 B, 10.0.0.3 6 B, 10.0.0.4 5 B, 10.0.0.5 4 B, 10.0.0.6 3 B, others 1.0 KiB"
+        )
+        self.assertIn(f"  to peers      1 B: {told}\n", said)
+
     async def test_who_is_in_quarantine_how_long_and_why(self) -> None:
         text = "for good: banned by hand\x1b[2J"
         self.answer(quarantine=[{"address": "10.0.0.2", "text": text}])
@@ -85,7 +100,7 @@ class StatusTests(NodeTestCase):
     async def test_peers_have_a_line_each_whatever_their_names(self) -> None:
         self.answer()
         said = await self.show(status.show_peers)
-        wanted = "evil\\x1b[2J  10.0.0.2 port 19432  7 files  heard 2 s ago  good\n"
+        wanted = "evil\\x1b[2J  10.0.0.2 port 19432  7 files  took 3.0 MiB  heard 2 s ago  good\n"
         self.assertEqual(said, wanted)
 
     async def test_without_peers_a_sentence_says_what_to_do(self) -> None:

@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -314,6 +315,20 @@ class Databases(OnDisk):
     def test_a_file_larger_than_pacman_takes_is_a_problem(self) -> None:
         self.patch(databases, "LARGEST_FILE", 100)
         self.assertEqual(self.problem(bytes(101)), "large")
+
+    def test_no_more_memory_is_taken_than_for_what_it_has(self) -> None:
+        plain = tar(("a-1-1/desc", desc()))
+        self.put("core", gzip.compress(plain))
+        load("core", self.sync / "core.db")
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        self.assertEqual(load("core", self.sync / "core.db").problem, "")
+        self.assertLess(tracemalloc.get_traced_memory()[1], 16 << 20)
+
+    def test_where_there_is_no_memory_for_it_that_is_a_problem(self) -> None:
+        self.put("core", gzip.compress(tar(("a-1-1/desc", desc()))))
+        self.patch(databases, "_read", mock.Mock(side_effect=MemoryError))
+        self.assertIn("too little memory", load("core", self.sync / "core.db").problem)
 
     def test_a_fifo_in_its_place_is_a_problem_and_not_waited_for(self) -> None:
         self.sync.mkdir(parents=True, exist_ok=True)

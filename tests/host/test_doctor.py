@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -12,8 +13,9 @@ from unittest import mock
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.core.pacman_conf import Configuration
+from flocon.core.secrecy import without_passwords
 from flocon.errors import ConfigurationError
-from flocon.host import doctor, pacman_files
+from flocon.host import doctor, pacman_files, setup
 from flocon.host.doctor import Facts, Finding, Verdict
 from flocon.reading import read_plain
 
@@ -51,6 +53,7 @@ def node(**other: Any) -> dict[str, Any]:
         "namesake": None,
         "unit": True,
         "configuration": {"path": "/etc/pacman.conf", "problem": ""},
+        "repositories": ["core"],
         "mirrors": [{"mirror": "mirror.example", "problem": ""}],
         "links": {"missing": [], "running": ["eth0"], "silent": []},
         "problems": [],
@@ -155,6 +158,67 @@ class PacmanTests(DoctorTestCase):
         broken = Configuration("/p", {"/p": b"Server = x\n"}, {})
         self.find(doctor.check_pacman, Verdict.WRONG, "first [section]", configuration=broken)
         self.assertEqual(self.findings(doctor.check_external_program, configuration=broken), [])
+
+    def test_the_command_that_mends_it_is_for_this_file_and_this_port(self) -> None:
+        found = self.find(
+            doctor.check_pacman,
+            Verdict.WRONG,
+            "does not ask the node",
+            configuration=configuration(f"Server = {MIRROR}"),
+            named=Path("/my root/pacman.conf"),
+            port=19_500,
+        )
+        remedy = "flocon setup --pacman-conf '/my root/pacman.conf' --port 19500"
+        self.assertEqual(found.remedy, remedy)
+
+
+class NothingListedTests(DoctorTestCase):
+    """A configuration without a repository: that is the one thing to be told."""
+
+    EMPTY = Configuration("/etc/pacman.conf", {"/etc/pacman.conf": b"[options]\n"}, {})
+
+    def findings_of(self, node: dict[str, Any], **facts: Any) -> list[tuple[str, str]]:
+        findings = doctor.examine(replace(HEALTHY, node=node, **facts))
+        bad = {Verdict.WRONG, Verdict.WARNING}
+        return [(one.check, one.reason) for one in findings if one.verdict in bad]
+
+    def test_it_is_named_and_nothing_else_is_blamed(self) -> None:
+        empty = node(repositories=[], databases={}, mirrors=[])
+        [(check, reason)] = self.findings_of(empty, configuration=self.EMPTY)
+        self.assertEqual(check, "pacman")
+        self.assertIn("/etc/pacman.conf has no repository", reason)
+
+    def test_it_is_the_nodes_where_the_node_has_another_one(self) -> None:
+        told = {"path": "/srv/pacman.conf", "problem": ""}
+        empty = node(repositories=[], databases={}, mirrors=[], configuration=told)
+        [(check, reason)] = self.findings_of(empty)
+        self.assertEqual(check, "configuration")
+        self.assertIn("/srv/pacman.conf has no repository", reason)
+
+    def test_a_store_without_pacman_has_mirrors_of_its_own_and_is_well(self) -> None:
+        nas = node(repositories=[], databases={}, configuration=None)
+        error = ConfigurationError("/etc/pacman.conf", "cannot be read", "check the path")
+        self.assertEqual(self.findings_of(nas, configuration=error), [])
+
+
+class AloneTests(DoctorTestCase):
+    """Repositories that only pacman can fetch."""
+
+    OWN = "[own]\nServer = file:///srv/own"
+
+    def test_they_are_not_said_to_be_led_to_the_node(self) -> None:
+        found = self.find(
+            doctor.check_pacman,
+            Verdict.GOOD,
+            "the node first: core; not for own,",
+            configuration=configuration(f"Server = {NODE}", f"Server = {MIRROR}", self.OWN),
+        )
+        self.assertEqual(found.remedy, "")
+
+    def test_where_there_are_no_others_nothing_is_said_to_be_asked(self) -> None:
+        text = configuration("Server = file:///srv/core", self.OWN)
+        said = "nothing to ask a node for: core, own"
+        self.find(doctor.check_pacman, Verdict.UNKNOWN, said, configuration=text)
 
 
 class PathTests(DoctorTestCase):
@@ -272,6 +336,8 @@ class NodeTests(DoctorTestCase):
         shut = {"mirror": "a.example", "problem": doctor.SHUT}
         found = self.judge(check, Verdict.WRONG, "a.example: wants a name", mirrors=[shut])
         self.assertIn("NAME:PASSWORD@", found.remedy)
+        # What is shown has no password in it; this looks like none.
+        self.assertEqual(without_passwords(found.remedy), found.remedy)
         good = {"mirror": "b.example", "problem": ""}
         told = self.findings(check, node=node(mirrors=[shut, good]))
         self.assertEqual([one.verdict for one in told], [Verdict.WRONG, Verdict.GOOD])
@@ -383,6 +449,11 @@ class NodeTests(DoctorTestCase):
         self.judge(check, Verdict.GOOD, "as new", databases={"core": NOW - 3_600})
         self.judge(check, Verdict.GOOD, "as new", databases={"extra": NOW - 9e6})
 
+    def test_databases_that_cannot_be_read_are_not_called_missing(self) -> None:
+        one = {"check": "databases", "reason": "core.db is lz5", "remedy": "ask", "wrong": True}
+        facts = node(databases={}, problems=[one])
+        self.assertEqual(self.findings(doctor.check_databases, node=facts), [])
+
     def test_a_peer_in_quarantine(self) -> None:
         peers = [peer(quarantine="for good: wrong bytes")]
         check = doctor.check_quarantine
@@ -420,6 +491,17 @@ class ConfigurationTests(SynchronousTestCase):
         self.assertEqual(told["path"], str(self.list))
         self.assertIn("cannot be read (Permission denied)", told["problem"])
         self.assertEqual(told["remedy"], "")
+
+    def test_a_folder_is_named_as_what_it_is(self) -> None:
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        told = doctor.look_at_configuration(folder)
+        self.assertIn("is a folder, and no file", told["problem"])
+        self.assertIn(f"{folder}/pacman.conf", told["remedy"])
+        for change in (setup.undo, partial(setup.set_up, port=1, method=None, databases=False)):
+            with self.assertRaises(ConfigurationError) as caught:
+                change(folder, dry_run=True)
+            self.assertIn("is a folder", caught.exception.problem)
 
     def test_so_is_one_that_is_not_there(self) -> None:
         self.path.unlink()

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
+import tempfile
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 
+from twisted.internet import reactor
 from twisted.internet.interfaces import (
     IReactorSocket,
     IReactorTCP,
@@ -17,11 +21,11 @@ from twisted.internet.testing import MemoryReactor
 from twisted.logger import capturedLogs
 from twisted.plugin import getPlugins
 from twisted.python.systemd import ListenFDs
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface import verify
 
 from flocon.errors import ConfigurationError
-from flocon.host.ports import Inherited, Ports, inherited_sockets
+from flocon.host.ports import Inherited, Ports, close, inherited_sockets
 
 HERE = "127.0.0.1"
 
@@ -44,7 +48,7 @@ class PortsCase(SynchronousTestCase):
         address, port = one.getsockname()[:2]
         return Inherited(one.fileno(), one.family, address, port)
 
-    def refusal(self, endpoints: list[list[str]], option: str = "--lan") -> str:
+    def refusal(self, endpoints: list[list[str]], option: str = "flocon: --lan") -> str:
         return str(self.assertRaises(ConfigurationError, Ports(None).rehearse, endpoints, option))
 
 
@@ -66,8 +70,8 @@ class Refusing(PortsCase):
         self.assertIn("is taken", self.refusal([[*endpoint(port)[0], *endpoint(0)[0]]]))
 
     def test_an_address_that_is_not_here_is_made_good_by_another(self) -> None:
-        Ports(None).rehearse([*endpoint(0, "192.0.2.1"), *endpoint(0)], "--lan")
-        Ports(None).rehearse([[*endpoint(0, "192.0.2.1")[0], *endpoint(0)[0]]], "--lan")
+        Ports(None).rehearse([*endpoint(0, "192.0.2.1"), *endpoint(0)], "flocon: --lan")
+        Ports(None).rehearse([[*endpoint(0, "192.0.2.1")[0], *endpoint(0)[0]]], "flocon: --lan")
 
     def test_an_address_that_is_not_here_is_named_where_there_is_no_other(self) -> None:
         self.assertIn("Cannot assign requested address", self.refusal(endpoint(0, "192.0.2.1")))
@@ -90,7 +94,7 @@ class Refusing(PortsCase):
         with socket.create_server((HERE, 0)) as one:
             port = one.getsockname()[1]
         for _ in range(2):
-            Ports(None).rehearse(endpoint(port), "--lan")
+            Ports(None).rehearse(endpoint(port), "flocon: --lan")
 
 
 class TakingOver(PortsCase):
@@ -99,24 +103,24 @@ class TakingOver(PortsCase):
         verify.verifyObject(IReactorSocket, self.reactor)
         held = self.inherited(self.listening())
         factory = Factory()
-        Ports(self.reactor, [held]).listen(endpoint(held.port), factory, "--lan")
+        Ports(self.reactor, [held]).listen(endpoint(held.port), factory, "flocon: --lan")
         self.assertEqual(self.reactor.tcpServers, [])
         self.assertEqual(self.reactor.adoptedPorts, [(held.descriptor, held.family, factory)])
 
     def test_any_other_is_bound(self) -> None:
         held = self.inherited(self.listening())
-        Ports(self.reactor, [held]).listen(endpoint(held.port + 1), Factory(), "--lan")
+        Ports(self.reactor, [held]).listen(endpoint(held.port + 1), Factory(), "flocon: --lan")
         ((port, _, _, address),) = self.reactor.tcpServers
         self.assertEqual((port, address), (held.port + 1, HERE))
 
     def test_what_systemd_holds_is_no_port_that_is_taken(self) -> None:
         held = self.inherited(self.listening())
-        Ports(None, [held]).rehearse(endpoint(held.port), "--lan")
+        Ports(None, [held]).rehearse(endpoint(held.port), "flocon: --lan")
 
     def test_one_that_no_endpoint_names_is_told_of(self) -> None:
         used, unused = (self.inherited(self.listening()) for _ in range(2))
         ports = Ports(self.reactor, [used, unused])
-        ports.listen(endpoint(used.port), Factory(), "--lan")
+        ports.listen(endpoint(used.port), Factory(), "flocon: --lan")
         with capturedLogs() as events:
             ports.tell_unused()
         self.assertEqual([event["place"] for event in events], [str(unused)])
@@ -130,10 +134,40 @@ class TakingOver(PortsCase):
         )
         self.patch(parser, "_sddaemon", ListenFDs([held.descriptor], ["lan"]))
         ports = Ports(self.reactor, [held])
-        ports.listen([["systemd:domain=INET:name=lan"]], Factory(), "--lan")
+        ports.listen([["systemd:domain=INET:name=lan"]], Factory(), "flocon: --lan")
         with capturedLogs() as events:
             ports.tell_unused()
         self.assertEqual(events, [])
+
+
+class Closing(TestCase):
+    """``close``, of real sockets."""
+
+    async def closed(self, *gone: str) -> list[str]:
+        """Return what is left of a Unix socket some of whose files somebody took away."""
+        # Such a path has 108 bytes at most.
+        folder = Path(tempfile.mkdtemp(dir="/tmp"))
+        self.addCleanup(shutil.rmtree, folder)
+        [port] = Ports(reactor).listen([[f"unix:{folder}/control"]], Factory(), "control")
+        for name in gone:
+            (folder / name).unlink()
+        await close(port)
+        self.assertFalse(port.connected)
+        return sorted(one.name for one in folder.iterdir())
+
+    async def test_nothing_is_left_of_a_unix_socket(self) -> None:
+        self.assertEqual(await self.closed(), [])
+
+    async def test_nor_where_its_file_or_its_lock_was_taken_away(self) -> None:
+        for gone in (["control"], ["control.lock"], ["control", "control.lock"]):
+            self.assertEqual(await self.closed(*gone), [], gone)
+
+    async def test_a_port_of_tcp_is_free_again(self) -> None:
+        [port] = Ports(reactor).listen(endpoint(0), Factory(), "flocon: --lan")
+        number = port.getHost().port
+        await close(port)
+        with socket.create_server((HERE, number)):
+            pass
 
 
 class HandedOver(PortsCase):

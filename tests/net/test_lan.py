@@ -166,6 +166,7 @@ class Packages(LanTestCase):
             self.assertIn("repr-digest", found.headers)
         self.assertEqual(self.lan.counters["files"], 2)
         self.assertEqual(self.shelf.traffic.to_peers_bytes, 2 * len(DATA))
+        self.assertEqual(self.shelf.traffic.takers.most_first(), [("10.0.0.9", 2 * len(DATA))])
 
     def test_a_range_of_it(self) -> None:
         found = self.get(f"/pkg/{NAME}", Range="bytes=10-19")

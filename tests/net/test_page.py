@@ -36,6 +36,7 @@ def peer(number: int, **changed: Any) -> dict[str, Any]:
         "architectures": ["x86_64"],
         "files": 100 * number,
         "files_known": 100 * number,
+        "taken_bytes": number << 20,
         "last_heard_seconds": 3.0,
         "state": "good",
         "quarantine": None,
@@ -79,6 +80,8 @@ def status(**changed: Any) -> dict[str, Any]:
             "ready_ahead_bytes": 0,
         },
         "store": {"bytes": 1 << 30, "max_size": 4 << 30},
+        "takers": [],
+        "takers_others_bytes": 0,
         "lan": {"nodes": 3, "saved_bytes": 7 << 30, "crossed_bytes": 2 << 30},
         "health": {"looked_seconds_ago": 30.0, "findings": []},
         "quarantine": [],
@@ -198,6 +201,16 @@ class ThePage(PageTestCase):
         self.assertEqual(next(row["id"] for row in page.all("tr") if "id" in row), f"peer-{2:016x}")
         for words in ("peer-1", "10.0.0.2", "wrong bytes for zlib"):
             self.assertIn(words, page.text)
+
+    def test_tells_what_each_peer_took_and_who_else_did(self) -> None:
+        self.status["peers"] = [peer(3)]
+        self.status["takers"] = [
+            {"address": "10.0.0.3", "name": "peer-3", "peer": True, "bytes": 3 << 20},
+            {"address": "10.0.0.77", "name": "", "peer": False, "bytes": 2 << 20},
+        ]
+        page = self.page()
+        self.assertIn("3.0 MiB", page.text[page.text.index("peer-3") :])
+        self.assertIn("are none of these: 10.0.0.77 2.0 MiB.", page.text)
 
     def test_has_so_many_rows_and_says_how_many_are_left_out(self) -> None:
         self.status["peers"] = [peer(one) for one in range(MOST_ROWS + 7)]

@@ -1,7 +1,20 @@
 """Makes ``twistd flocon`` and ``twist flocon`` known."""
 
+from typing import Any
+
 from twisted.application.service import ServiceMaker
 
-flocon = ServiceMaker(
+
+class _Maker(ServiceMaker):
+    @property
+    def options(self) -> Any:
+        """What is taken on the command line; a node needs more memory than twistd to know it."""
+        from flocon.host.limits import NODES_MEMORY, demand_memory  # noqa: PLC0415 - when chosen
+
+        demand_memory(NODES_MEMORY)
+        return super().options
+
+
+flocon = _Maker(
     "flocon", "flocon.service", "A peer node for Arch Linux: the LAN is the mirror", "flocon"
 )

@@ -1,0 +1,41 @@
+"""``flocon doctor``: which files it looks at, and how it ends."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from flocon.cli import diagnosis
+from tests.cli.node import NodeTestCase
+
+
+class Examining(NodeTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.own = self.folder / "own.conf"
+        self.node.answers = {"/doctor.json": (200, {"pacman_conf": str(self.own)})}
+
+    async def found(self, named: Path | None = None) -> list[dict[str, Any]]:
+        """Return what is found of pacman; the node tells nothing else."""
+        self.out.truncate(0)
+        self.out.seek(0)
+        with self.assertRaises(SystemExit):
+            await self.run_command(diagnosis.examine, pacman_conf=named, json=True)
+        findings = json.loads(self.out.getvalue())["findings"]
+        return [one for one in findings if one["check"] == "pacman"]
+
+    async def test_what_the_node_reads_is_looked_at(self) -> None:
+        self.own.write_text("[options]\n")
+        [one] = await self.found()
+        self.assertIn(f"{self.own} has no repository", one["reason"])
+
+    async def test_what_is_named_comes_first(self) -> None:
+        self.own.write_text("[options]\n")
+        [one] = await self.found(self.folder / "named.conf")
+        self.assertIn("named.conf: cannot be read", one["reason"])
+
+    async def test_a_folder_is_named_as_what_it_is(self) -> None:
+        [one] = await self.found(self.folder)
+        self.assertIn("is a folder, and no file", one["reason"])
+        self.assertIn(f"{self.folder}/pacman.conf", one["remedy"])
