@@ -1,7 +1,8 @@
 # make demo    two nodes on this machine, one gets packages that the other holds;
 #              with KEEP=1 they stay up until Enter, with pages to look at
-# make test    all tests; those on a LAN of namespaces need root and pacman, and say so;
-#              TESTS="tests.core tests.net" for some of them
+# make test    all tests, in two runs: two at a time those that do not look at the clock, and then
+#              one after the other those on a LAN of namespaces, which need root and pacman, and
+#              say so; TESTS="tests.core tests.net" for some of them
 # make bench   what bench/performance.rst claims, measured here; needs root, pacman, nginx and wrk
 # make check   style, types and the import contract
 # make clean   take away what the others made
@@ -14,7 +15,12 @@ PYTHON := $(shell for python in $(CANDIDATES); do \
 	"$$python" -c '$(FITS)' 2>/dev/null && { echo "$$python"; break; }; done)
 VENV := .venv
 BIN := $(VENV)/bin
-TESTS := tests
+TESTS :=
+# Real nodes and pacmans, and how long they take: nothing else is to run beside one.
+ONE_BY_ONE := tests.lan tests.packaging
+FOLDERS := $(subst /,.,$(patsubst %/__init__.py,%,$(sort $(wildcard tests/*/__init__.py))))
+TWO_AT_A_TIME := $(filter-out $(ONE_BY_ONE),$(FOLDERS)) $(sort $(wildcard tests/test_*.py))
+TRIAL := $(BIN)/python -m twisted.trial
 # An editable installation leads Python to flocon, and Twisted not to its plugin: this does.
 FIND_PLUGIN := import os, pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), \
 	"flocon-clone.pth").write_text(os.getcwd() + "\n")
@@ -29,7 +35,11 @@ demo: $(VENV)/installed
 	@$(BIN)/python -m tests.lan.demo $(if $(KEEP),--keep)
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -m twisted.trial $(TESTS)
+ifneq ($(strip $(TESTS)),)
+	$(TRIAL) $(TESTS)
+else
+	$(TRIAL) --jobs=2 $(TWO_AT_A_TIME); status=$$?; $(TRIAL) $(ONE_BY_ONE) && exit $$status
+endif
 
 bench: $(VENV)/installed
 	$(BIN)/python -m bench.all

@@ -84,7 +84,10 @@ if TYPE_CHECKING:
     from flocon.core.room import Lessee
     from flocon.core.standing import Standing
     from flocon.core.traffic import Traffic
-    from flocon.host.cache import Cache
+    from flocon.host.incoming import Arrivals
+    from flocon.host.keeping import Keeping
+    from flocon.host.offering import Offering
+    from flocon.host.opening import Opening
     from flocon.host.pacman import PacmanWatch
     from flocon.ledger import Ledger
     from flocon.net.heads import Told
@@ -252,7 +255,11 @@ class Desk:
         settings: Settings,
         identity: Identity,
         pacman: PacmanWatch,
-        cache: Cache,
+        offering: Offering,
+        opening: Opening,
+        keeping: Keeping,
+        arrivals: Arrivals,
+        for_strangers: ThreadPool,
         neighbourhood: Neighbourhood,
         standing: Standing,
         traffic: Traffic,
@@ -273,7 +280,12 @@ class Desk:
         self.pace = Pace()
         self.reporter = Reporter(reactor, standing, traffic, ledger, offence)
         self._pacman = pacman
-        self._cache = cache
+        self._offering = offering
+        self._opening = opening
+        self._keeping = keeping
+        self._arrivals = arrivals
+        #: The threads in which that is hashed for which only strangers wait.
+        self._for_strangers = for_strangers
         self._neighbourhood = neighbourhood
         self.reporter.unreachable = neighbourhood.unreachable
         self._standing = standing
@@ -310,20 +322,20 @@ class Desk:
         return self.peer_agent if source.origin is Origin.PEER else self._mirror_agent
 
     def threads(self, own: bool) -> ThreadPool:
-        pool: ThreadPool = self.reactor.getThreadPool() if own else self._cache.for_strangers
+        pool: ThreadPool = self.reactor.getThreadPool() if own else self._for_strangers
         return pool
 
     def incoming(self, size: int | None, lessee: Lessee) -> Incoming:
-        return self._cache.incoming(size, lessee)
+        return self._keeping.incoming(size, lessee)
 
     def spare(self, size: int | None, lessee: Lessee) -> Incoming:
-        return self._cache.spare(size, lessee)
+        return self._arrivals.spare(size, lessee)
 
     # What the faces need
 
     @property
     def inventory(self) -> Inventory:
-        return self._cache.inventory
+        return self._offering.inventory
 
     def settled(self) -> Deferred[None]:
         """Fire when it is known what is listed and, after the start, who is there."""
@@ -337,16 +349,16 @@ class Desk:
         return found[0] if found else None
 
     def held(self, file_name: str, content: Content | None) -> Any:
-        found = self._cache.find(file_name)
+        found = self._offering.find(file_name)
         return found if found and content in {None, found.content} else None
 
     def offered(self, file_name: str) -> Any:
         """Return a file that is held here and that others may have."""
-        found = self._cache.find(file_name)
+        found = self._offering.find(file_name)
         return found if found and self.privacy.allows(file_name, found.content) else None
 
     def open(self, found: Any, *, signature: bool, own: bool = True) -> Deferred[Any]:
-        return self._cache.open(found, signature=signature, own=own)
+        return self._opening.open(found, signature=signature, own=own)
 
     def signature_asked(self, file_name: str) -> None:
         """Learn that pacman has a package, wherever it was sent for it."""
@@ -796,7 +808,7 @@ class Desk:
     async def _publish(self, transfer: Transfer, signature: bytes | None) -> bool:
         subject = transfer.subject
         assert subject.content is not None  # noqa: S101 - only listed files come here
-        return await self._cache.publish(
+        return await self._keeping.publish(
             transfer.incoming, subject.file_name, subject.content, signature
         )
 

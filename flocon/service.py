@@ -47,9 +47,9 @@ from flocon.errors import ConfigurationError, NotHeld, StoreError, UnknownPeer
 from flocon.explain import Explainer
 from flocon.health import Health
 from flocon.host import journal
-from flocon.host.cache import Cache
 from flocon.host.claim import foreign
 from flocon.host.clock import steady_clock
+from flocon.host.holdings import Holdings
 from flocon.host.identity import new_identity, node_identity
 from flocon.host.interfaces import InterfaceWatch, impossible, look_at_links
 from flocon.host.limits import open_files, raise_open_files
@@ -190,7 +190,7 @@ class Node(MultiService):
             mirrors=settings.mirrors,
             is_peers=origins.is_peers,
         )
-        self._cache = Cache(
+        self._holdings = Holdings(
             reactor,
             store=settings.store.path,
             max_size=settings.store.max_size,
@@ -222,7 +222,11 @@ class Node(MultiService):
             settings=settings,
             identity=self._identity,
             pacman=self._pacman,
-            cache=self._cache,
+            offering=self._holdings.offering,
+            opening=self._holdings.opening,
+            keeping=self._holdings.keeping,
+            arrivals=self._holdings.arrivals,
+            for_strangers=self._holdings.threads.for_strangers,
             neighbourhood=self.neighbourhood,
             standing=self._standing,
             traffic=self.traffic,
@@ -278,7 +282,7 @@ class Node(MultiService):
         self._control_port: Any = None
         self._control_path = Path(settings.control or default_control(settings.store.path))
         self._metered = MeteredWatch(reactor, self._metered_changed)
-        self._cache.ready.addCallback(_settle_memory)
+        self._holdings.looking.ready.addCallback(_settle_memory)
         self._supervision = Supervision(reactor, self._status_line)
         self._holds = Holds(reactor)
         self._attach()
@@ -296,7 +300,7 @@ class Node(MultiService):
             self._holds,
             self.ledger,
             self._pacman,
-            self._cache,
+            self._holdings,
             self._prefetch,
             Signals(self._reactor, handlers),
             self._multicast,
@@ -569,14 +573,14 @@ class Node(MultiService):
     # What the machine tells
 
     def _configuration_changed(self, configuration: PacmanConfiguration) -> None:
-        self._cache.set_directories(configuration.cache_directories)
+        self._holdings.looking.set_directories(configuration.cache_directories)
         self._presence.update(
             self._reactor.seconds(), architectures=tuple(configuration.architectures[:8])
         )
         self._multicast.wake()
 
     def _listing_changed(self, listing: Listing) -> None:
-        self._cache.listing_changed()
+        self._holdings.looking.listing_changed()
         self.desk.able_since = self._reactor.seconds()
         self._announce(listing)
         self._prefetch_or_rest()
@@ -599,7 +603,7 @@ class Node(MultiService):
 
     async def _fetch_ahead(self, entry: Entry) -> None:
         file = parse_file_name(entry.file_name)
-        if not self._cache.can_keep(entry.size):
+        if not self._holdings.arrivals.can_keep(entry.size):
             raise StoreError(entry.file_name, "there is no room to keep it")
         if file is not None:
             transfer = self.desk.package(Asked(entry.repository, "", file), entry, 0)
@@ -627,14 +631,14 @@ class Node(MultiService):
         return self._pacman.signature_needed(file_name)
 
     def _inventory_changed(self, changes: list[Change]) -> None:
-        inventory = self._cache.inventory
+        inventory = self._holdings.offering.inventory
         self._presence.inventory_changed(
             self._reactor.seconds(), inventory.generation, len(inventory), changes
         )
         self._multicast.wake()
 
     def _status_line(self) -> str:
-        files, peers = len(self._cache.inventory), len(self._presence.peers())
+        files, peers = len(self._holdings.offering.inventory), len(self._presence.peers())
         traffic = self.traffic
         lan, wan = traffic.from_peers_bytes >> 20, traffic.from_mirrors_bytes >> 20
         rest = f", {owners} by peers for us" if (owners := traffic.from_owners_bytes >> 20) else ""
@@ -695,7 +699,7 @@ class Node(MultiService):
         self._admission.networks = settings.peers.networks
         if settings.peers.private != old.peers.private:
             self.desk.privacy.repositories = frozenset(settings.peers.private)
-            self._cache.listing_changed()
+            self._holdings.looking.listing_changed()
             self._announce(self._pacman.listing)
         self.desk.relaying.relays.a_day = settings.peers.relayed_per_day
         _set_debug(settings.debug)
@@ -804,7 +808,7 @@ class Node(MultiService):
     def status(self) -> dict[str, Any]:
         """Return what ``/status.json`` says."""
         now = self._reactor.seconds()
-        inventory = self._cache.inventory
+        inventory = self._holdings.offering.inventory
         traffic = self.traffic
         return {
             "version": __version__,
@@ -828,7 +832,7 @@ class Node(MultiService):
             "takers_others_bytes": traffic.takers.others_bytes,
             "lan": self._lan_status(),
             "store": {
-                "bytes": self._cache.store.size,
+                "bytes": self._holdings.accounts.size,
                 "max_size": self._settings.store.max_size,
             },
             "quarantine": [
@@ -1000,7 +1004,7 @@ def _try_files(twistd: Mapping[str, Any]) -> None:
 
 def _try_store(settings: Settings) -> None:
     """Raise StoreError where the store cannot be written, or another node has it."""
-    store = Store(settings.store.path, settings.store.max_size)
+    store = Store(settings.store.path)
     store.open()
     problem = store.problem
     store.close()

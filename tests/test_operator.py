@@ -176,6 +176,7 @@ class Telling(OperatorTestCase):
         pacman.configuration = PacmanConfiguration(
             (Repository("own"),), database_path=Path("/db"), files=(Path("/etc/pacman.conf"),)
         )
+        pacman._databases.configure(pacman.configuration)
         pacman._databases._loaded = {"own": Loaded(Stamp(1, 2, 3, 4), None, problem)}
 
     def test_nothing_where_there_is_nothing(self) -> None:

@@ -1,7 +1,7 @@
 """What this node holds: its own list, and what changed in it.
 
 ``Inventory`` has a generation number that grows by one with each change and a bounded log of the
-newest changes. No file is opened here; ``host.cache`` feeds it.
+newest changes. No file is opened here; ``host.offering`` feeds it.
 """
 
 from __future__ import annotations

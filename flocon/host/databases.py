@@ -17,7 +17,6 @@ from flocon.core.listing import Database
 from flocon.core.syncdb import can_begin_tar, read_entries
 from flocon.errors import StoreError, SyncDatabaseError
 from flocon.host import folder
-from flocon.host.cache import Opened
 from flocon.host.compression import (
     STRANGERS,
     begins_compressed,
@@ -228,10 +227,10 @@ def _pack(repository: str, entries: Iterable[Entry]) -> PackedEntries:
     return packed
 
 
-def open_database(directory: Path, file_name: str) -> Opened:
+def open_database(directory: Path, file_name: str) -> folder.Opened:
     """Open a database in pacman's folder for others to read; raises StoreError."""
     try:
         stamp = folder.stamp_of(os.lstat(directory / file_name))
-        return Opened(folder.open_file(directory, file_name, stamp), stamp)
+        return folder.Opened(folder.open_file(directory, file_name, stamp), stamp)
     except OSError as error:
         raise StoreError(str(directory / file_name), error.strerror or str(error)) from None

@@ -212,3 +212,43 @@ def digest(
     finally:
         os.close(descriptor)
     return sha256.digest()
+
+
+class Opened:
+    """An open, whole, regular file: its size in bytes and its mtime in seconds.
+
+    It is a ``Lessee``: it counts as opened for pacman until ``lend`` says otherwise.
+    """
+
+    def __init__(self, descriptor: int, stamp: Stamp) -> None:
+        self._descriptor = descriptor
+        #: What closes the descriptor.
+        self.discard: Callable[[int], None] = os.close
+        self._cut: Callable[[], None] | None = None
+        self.size = stamp.size
+        self.modified = stamp.mtime_ns / 1e9
+
+    def __del__(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+
+    @property
+    def own(self) -> bool:
+        return self._cut is None
+
+    def lend(self, cut: Callable[[], None]) -> None:
+        """Have ``cut`` called where the room is needed for this machine's own pacman."""
+        self._cut = cut
+
+    def cut(self) -> None:
+        if self._cut is not None:
+            self._cut()
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def close(self) -> None:
+        """Give the descriptor back; again is no error."""
+        if self._descriptor >= 0:
+            descriptor, self._descriptor = self._descriptor, -1
+            self.discard(descriptor)

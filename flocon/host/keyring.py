@@ -11,7 +11,6 @@ from __future__ import annotations
 import base64
 import os
 import re
-from collections import Counter
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from twisted.logger import Logger
 
 from flocon.core.syncdb import LARGEST_SIGNATURE
 from flocon.errors import ToolError
+from flocon.host.line import Line
 from flocon.host.process import Bounds, run
 
 if TYPE_CHECKING:
@@ -33,13 +33,14 @@ TIMEOUT = 2.0
 BYTES_A_SECOND = 100 << 20
 #: Bytes of addresses that gpgv may have; it needs some MiB, and its libraries are mapped into them.
 MEMORY = 256 << 20
-#: gpgv at a time, for what mirrors sent and for what peers sent: each keeps one core busy, and no
-#: peer keeps a mirror's signature waiting.
+#: gpgv at a time for what mirrors sent. What peers sent has another one, so that no peer keeps a
+#: mirror's signature waiting: each keeps one core busy.
 MOST_AT_ONCE = 2
-MOST_OF_PEERS_AT_ONCE = 1
-#: Peers' signatures that wait or are judged, in all and of one address. What is more is not judged.
-MOST_OF_PEERS = 16
-MOST_OF_ONE = 4
+#: Peers' signatures that wait or are judged, in all and of one address: pacman asks for as many
+#: packages at once as its operator likes, and one peer may hold all of them. What is more is not
+#: judged.
+MOST_OF_PEERS = 128
+MOST_OF_ONE = 32
 #: Signatures in one file: who signs a package are one or two.
 MOST_PACKETS = 8
 
@@ -148,9 +149,7 @@ class Keyring:
         self._reactor = reactor
         self._gpg_directory = gpg_directory
         self._turn = DeferredSemaphore(MOST_AT_ONCE)
-        self._peers_turn = DeferredSemaphore(MOST_OF_PEERS_AT_ONCE)
-        #: Signatures of peers that wait or are being judged, by address.
-        self._of_peers: Counter[str] = Counter()
+        self._of_peers = Line(MOST_OF_PEERS, MOST_OF_ONE)
 
     async def verify(
         self, package: Path | int, signature: bytes, seconds: float = TIMEOUT, *, peer: str = ""
@@ -160,35 +159,24 @@ class Keyring:
         A descriptor may be of a memfd or of a file without a name; where it stands does not
         matter, and it must stay open until the verdict. ``seconds`` is what gpgv itself may take,
         and more for a large package. ``peer`` is the address of the peer that sent the signature:
-        such wait in a line of their own, of which nobody can fill more than a part; what finds no
-        place in it is UNKNOWN.
+        such wait in a line of their own, where the addresses take turns; what finds no place in
+        it is UNKNOWN.
         """
         binary = packets(signature)
         if not binary:
             return Verdict.BAD
-        if not peer:
-            return await self._in_turn(self._turn, package, binary, seconds)
-        if self._of_peers.total() >= MOST_OF_PEERS or self._of_peers[peer] >= MOST_OF_ONE:
+        line = self._of_peers if peer else self._turn
+        turn = self._of_peers.acquire(peer) if peer else self._turn.acquire()
+        if turn is None:
             return Verdict.UNKNOWN
-        self._of_peers[peer] += 1
+        await turn
         try:
-            return await self._in_turn(self._peers_turn, package, binary, seconds)
-        finally:
-            self._of_peers[peer] -= 1
-            if not self._of_peers[peer]:
-                del self._of_peers[peer]
-
-    async def _in_turn(
-        self, turn: DeferredSemaphore, package: Path | int, signature: bytes, seconds: float
-    ) -> Verdict:
-        await turn.acquire()
-        try:
-            return await self._judge(package, signature, seconds)
+            return await self._judge(package, binary, seconds)
         except (ToolError, OSError) as error:
             self.log.debug("no verdict on a signature: {error}", error=error)
             return Verdict.UNKNOWN
         finally:
-            turn.release()
+            line.release()
 
     async def _judge(self, package: Path | int, signature: bytes, seconds: float) -> Verdict:
         keyrings = self._keyrings()

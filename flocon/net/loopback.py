@@ -68,7 +68,7 @@ MOST_ABSENT = 1_024
 
 
 class Found(Protocol):
-    """A file of this machine, as ``host.cache`` knows it."""
+    """A file of this machine, as ``host.offering`` knows it."""
 
     @property
     def content(self) -> Content: ...

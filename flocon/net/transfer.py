@@ -83,7 +83,7 @@ NO_LIMITS = Limits(first_byte=0.0, stall=0.0)
 
 
 class Incoming(Protocol):
-    """A file being written: ``host.store`` makes it, on disk or in memory."""
+    """A file being written: ``host.incoming`` makes it, on disk or in memory."""
 
     @property
     def keep(self) -> bool: ...

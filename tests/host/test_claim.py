@@ -12,7 +12,7 @@ from flocon.errors import StoreError
 from flocon.host.claim import MARK, claim, foreign
 from flocon.host.folder import Stamp
 from flocon.host.index import Index, Remembered
-from flocon.host.store import Store
+from tests.host.stores import Store
 
 PACKAGE = "a-1-1-any.pkg.tar.zst"
 

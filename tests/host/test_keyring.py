@@ -21,7 +21,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from flocon.core.syncdb import LARGEST_SIGNATURE
 from flocon.errors import ToolMissing
 from flocon.host import keyring as keyring_module
-from flocon.host.keyring import Keyring, Verdict, packets, plausible, read_status
+from flocon.host.keyring import MOST_OF_ONE, Keyring, Verdict, packets, plausible, read_status
 from tests.host.pgp import Signer
 
 
@@ -178,14 +178,18 @@ class Judging(WithKeys):
 
     def test_one_address_takes_a_part_of_the_line_alone(self) -> None:
         self.hang()
-        of_one, of_another = self.waiting(6, "a"), self.waiting(1, "b")
-        self.assertEqual([one.called for one in of_one], 4 * [False] + 2 * [True])
+        of_one, of_another = self.waiting(MOST_OF_ONE + 2, "a"), self.waiting(1, "b")
+        self.assertEqual([one.called for one in of_one], MOST_OF_ONE * [False] + 2 * [True])
         self.assertIs(self.successResultOf(of_one[-1]), Verdict.UNKNOWN)
         self.assertFalse(of_another[0].called)
         self.leave([*of_one, *of_another])
-        again = self.waiting(4, "a")
-        self.assertEqual([one.called for one in again], 4 * [False])
+        again = self.waiting(MOST_OF_ONE, "a")
+        self.assertEqual([one.called for one in again], MOST_OF_ONE * [False])
         self.leave(again)
+
+    def test_as_many_as_pacman_asks_for_at_once_are_judged_of_one_peer(self) -> Deferred[Any]:
+        judged = defer.gatherResults(self.waiting(20, "a"))
+        return judged.addCallback(self.assertEqual, 20 * [Verdict.GOOD])
 
     def test_a_key_that_is_not_in_the_keyring_is_unknown(self) -> Deferred[Any]:
         other = Signer()

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from flocon.host import remember as module
 from flocon.host.remember import Notebook, recall, remember
 from tests.host.inline import InlineReactor
-from tests.host.test_cache import Warnings
+from tests.host.machine import Warnings
 
 values = st.recursive(
     st.none()

@@ -11,17 +11,16 @@ fails is told with the line that replays it.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import random
-import shutil
 import sys
 import time
 from dataclasses import dataclass
 
 from tests.lan.client import PacmanLike
-from tests.lan.lan import MIRROR_ADDRESS, wait_until, working_folder
-from tests.lan.matrix import FAULTY, MORE, Goods, Lane, on_lanes
+from tests.lan.lan import MIRROR_ADDRESS, wait_until
+from tests.lan.lanes import Seeds
+from tests.lan.matrix import FAULTY, MORE, Lane
 
 #: One seed in so many is downloaded by pacman itself.
 SAMPLE = 10
@@ -80,56 +79,8 @@ def wrong_in_store(lane: Lane) -> list[str]:
     ]
 
 
-def run_seeds(goods: Goods, seeds: range, lanes: int, minutes: float = 0.0) -> dict[int, list[str]]:
-    """Run seeds on several lanes, no longer than ``minutes`` (0: all); return what went wrong."""
-    deadline = time.monotonic() + minutes * 60 if minutes else float("inf")
-    results: dict[int, list[str]] = {}
-
-    def one(lane: Lane, seed: int) -> None:
-        if time.monotonic() > deadline:
-            return
-        try:
-            results[seed] = run_seed(lane, seed)
-        except Exception as error:  # noqa: BLE001 - a seed that breaks has failed
-            results[seed] = [f"{type(error).__name__}: {error}"]
-        _tell(lane, seed, results)
-
-    on_lanes(goods, seeds, lanes, one)
-    return results
-
-
-def _tell(lane: Lane, seed: int, results: dict[int, list[str]]) -> None:
-    if len(results) % 50 == 0:
-        print(f"{len(results)} seeds so far", flush=True)
-    for problem in results[seed]:
-        print(f"seed {seed}: {problem}", flush=True)
-    if results[seed]:
-        print(f"  again: python -m tests.lan.schedules --first {seed} --seeds 1")
-        print(f"  faults: {lane.replay(plan(seed).roles)}", flush=True)
-
-
-def main(arguments: list[str]) -> int:
-    """Run seeds and tell how many failed."""
-    parser = argparse.ArgumentParser(prog="python -m tests.lan.schedules", description=__doc__)
-    parser.add_argument("--lanes", type=int, default=3)
-    parser.add_argument("--seeds", type=int, default=500)
-    parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("--minutes", type=float, default=0.0)
-    given = parser.parse_args(arguments)
-    folder = working_folder()
-    began = time.monotonic()
-    goods = Goods(folder)
-    try:
-        seeds = range(given.first, given.first + given.seeds)
-        results = run_seeds(goods, seeds, given.lanes, given.minutes)
-    finally:
-        goods.close()
-        shutil.rmtree(folder, ignore_errors=True)
-    failed = sorted(seed for seed, problems in results.items() if problems)
-    seconds = time.monotonic() - began
-    print(f"{len(results)} seeds, {len(failed)} failed {failed}, {seconds:.0f} s")
-    return 1 if failed else 0
+SEEDS = Seeds("schedules", 3, run_seed, lambda seed: plan(seed).roles)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(SEEDS.main(sys.argv[1:], __doc__))

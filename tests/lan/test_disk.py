@@ -151,9 +151,9 @@ class SmallDisks(DiskCase):
 #: Runs twistd with a node that looks for other folders in the old ones' places so often.
 POLL = 2.0
 POLLING = f"""
-from flocon.host import cache
+from flocon.host import looking
 from twisted.scripts.twistd import run
-cache.POLL = {POLL}
+looking.POLL = {POLL}
 run()
 """
 

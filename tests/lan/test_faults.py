@@ -68,7 +68,7 @@ class Schedules(FaultTestCase):
     timeout = 600
 
     def test_random_faults_over_time_reach_nobody_while_one_mirror_works(self) -> None:
-        results = schedules.run_seeds(self.goods, range(1_000, 1_010), LANES)
+        results = schedules.SEEDS.run(self.goods, range(1_000, 1_010), LANES)
         self.assertEqual(results, {seed: [] for seed in range(1_000, 1_010)})
 
     def test_a_seed_stands_for_one_plan(self) -> None:
@@ -80,7 +80,7 @@ class HostileSeeds(FaultTestCase):
     timeout = 600
 
     def test_a_random_hostile_peer_harms_nobody(self) -> None:
-        results = hostile_seeds.run_seeds(self.goods, range(2_000, 2_015), LANES)
+        results = hostile_seeds.SEEDS.run(self.goods, range(2_000, 2_015), LANES)
         self.assertEqual(results, {seed: [] for seed in range(2_000, 2_015)})
 
     def test_a_seed_stands_for_one_plan(self) -> None:
