@@ -2,7 +2,7 @@
 
 A sender's address is easily made up: what a datagram says is believed as far as anybody could say
 it. The table of those who are there is ``peer_table``'s. What is sent in return, and when, is
-decided in ``presence``; how many datagrams are read at all in ``admission``.
+decided in ``presence``; how many datagrams are read at all in ``earshot``.
 """
 
 from __future__ import annotations

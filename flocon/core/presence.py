@@ -13,7 +13,7 @@ that came of it and asks for the next deadline::
 ``now`` is in seconds. It should be monotonic; where it leaps forward this node has slept, and
 where it goes back the lost time is made up for here.
 
-What this node says is ``speaker``'s, which datagrams are read at all ``admission``'s, what is
+What this node says is ``speaker``'s, which datagrams are read at all ``earshot``'s, what is
 believed of them ``peers``'s, and what is told of them stands in ``presence_events``. The format is
 in ``messages``.
 """
@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Unpack
 
-from flocon.core.admission import Admission
+from flocon.core.earshot import Earshot
 from flocon.core.messages import Kind, decode
 from flocon.core.own_announcement import Identity, OwnAnnouncement, Profile
 from flocon.core.peers import ACCEPTED, DROPPED, Peers, Verdict
@@ -93,7 +93,7 @@ class Presence:
         )
         self._peers = Peers(most=most_peers)
         self._speaker = Speaker(self._own, self._peers, beat=beat, chance=chance)
-        self._admission = Admission()
+        self._earshot = Earshot()
         self._clock = SteadyClock()
         self._links: tuple[Link, ...] = ()
         self._running = False
@@ -180,8 +180,8 @@ class Presence:
         now = self._advance(now)
         before, self._links = _places(self._links), tuple(links)
         self._speaker.heard = bool(links)
-        self._admission.set_links(links)
-        self._peers.networks_changed(self._admission.reaches)
+        self._earshot.set_links(links)
+        self._peers.networks_changed(self._earshot.reaches)
         self._tell_of_others()
         if self._running and _places(self._links) - before:
             self._speaker.hello(now)
@@ -247,9 +247,9 @@ class Presence:
             return
         if self._speaker.has_sent(data):
             self.counters["own"] += 1
-        elif not self._admission.reaches(address):
+        elif not self._earshot.reaches(address):
             self.counters["off_link"] += 1
-        elif not self._admission.admits(now, address, is_peers=self._peers.has_address(address)):
+        elif not self._earshot.admits(now, address, is_peers=self._peers.has_address(address)):
             self.counters["rate"] += 1
         else:
             try:

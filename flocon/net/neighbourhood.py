@@ -25,7 +25,7 @@ from flocon.core.replicas import Holders
 from flocon.core.replication import Apply, Read, next_step
 from flocon.errors import SourceError, Unreachable
 from flocon.net.acquaintance import Acquaintance
-from flocon.net.arrivals import Arrivals
+from flocon.net.coming_and_going import ComingAndGoing
 from flocon.net.inventory_readings import InventoryReadings
 from flocon.net.moved_peers import MovedPeers
 
@@ -100,7 +100,7 @@ class Neighbourhood:
             gone=self._give_up,
         )
         self._acquaintance = Acquaintance(reactor, lambda: self._readings.busy)
-        self._arrivals = Arrivals(reactor)
+        self._coming_and_going = ComingAndGoing(reactor)
         self._namesakes: dict[tuple[str, int], Announcement] = {}
         #: Those who said bye, and the calls that then forget what they held.
         self._parting: dict[str, tuple[str, IDelayedCall]] = {}
@@ -151,7 +151,7 @@ class Neighbourhood:
                 self._forget(peer.node)
         if not peer.proved:
             self._look_at(peer.address, peer.port)
-        self._arrivals.came(peer)
+        self._coming_and_going.came(peer)
 
     def _left(self, peer: Peer, reason: str) -> None:
         self._readings.drop(peer.address, peer.port)
@@ -163,7 +163,7 @@ class Neighbourhood:
             self._parting[peer.node] = peer.epoch, call
         else:
             self._forget(peer.node)
-        self._arrivals.left(peer, reason)
+        self._coming_and_going.left(peer, reason)
 
     def _part(self, node: str) -> None:
         self._parting.pop(node, None)

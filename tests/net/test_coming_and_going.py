@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.logger import formatEvent
 
-from flocon.net import arrivals
+from flocon.net import coming_and_going
 from tests.net.neighbours import NeighbourhoodTestCase, peer
 
 
@@ -15,10 +15,11 @@ class Arriving(NeighbourhoodTestCase):
             who = peer(f"a{at}")
             self.come(who)
             self.leave(who)
-        self.assertEqual(len(lines), arrivals.LINE_BURST)
-        self.clock.advance(2 / arrivals.LINE_RATE)
+        self.assertEqual(len(lines), coming_and_going.LINE_BURST)
+        self.clock.advance(2 / coming_and_going.LINE_RATE)
         self.come(peer("b"))
         self.assertEqual(
-            formatEvent(lines[-2]), f"{10_000 - arrivals.LINE_BURST} more peers came or left"
+            formatEvent(lines[-2]),
+            f"{10_000 - coming_and_going.LINE_BURST} more peers came or left",
         )
         self.assertEqual(formatEvent(lines[-1]), "name-b at 10.0.0.98 is here")

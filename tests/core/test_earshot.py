@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipaddress import ip_interface
 
-from flocon.core import admission
+from flocon.core import earshot
 from flocon.core.links import Link
 from tests.core.virtual_lan import CABLE, DropTestCase, said
 
@@ -26,7 +26,7 @@ class RateTests(DropTestCase):
     def test_one_source_is_read_so_often_only(self) -> None:
         for sequence in range(1, 1001):
             self.presence.receive(0, CABLE, said(sequence))
-        self.assert_counted(rate=1000 - int(admission.SOURCE_BURST))
+        self.assert_counted(rate=1000 - int(earshot.SOURCE_BURST))
         self.presence.receive(10, CABLE, said(2000))
         self.assertEqual(self.presence.counters["rate"], 800)
 
@@ -43,6 +43,6 @@ class RateTests(DropTestCase):
         for number in range(8_000):
             address = f"10.0.{number // 250}.{number % 250}"
             self.presence.receive(number / 100, address, said(node=number + 100))
-        self.assertLessEqual(len(self.presence._admission._sources), admission.MOST_SOURCES)
-        self.assertLessEqual(len(self.presence._admission._reached), admission.MOST_REACHED)
+        self.assertLessEqual(len(self.presence._earshot._sources), earshot.MOST_SOURCES)
+        self.assertLessEqual(len(self.presence._earshot._reached), earshot.MOST_REACHED)
         self.assertEqual(len(self.presence.peers()), 1024)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 LINE_RATE, LINE_BURST = 0.2, 200
 
 
-class Arrivals:
+class ComingAndGoing:
     """Writes a line for each, unless somebody makes up peers by the hundred."""
 
     _log = logger()

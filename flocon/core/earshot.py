@@ -23,7 +23,7 @@ PEERS_RATE, PEERS_BURST = 2_000.0, 4_000.0
 MOST_REACHED = 4_096
 
 
-class Admission:
+class Earshot:
     """Counts what comes of each address, and knows which are on a link."""
 
     def __init__(self) -> None:
