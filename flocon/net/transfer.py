@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall
     from twisted.web.iweb import IAgent
 
-    from flocon.core.inventory import Content
+    from flocon.core.content import Content
     from flocon.core.patience import Pace
     from flocon.core.sources import Came, Source
     from flocon.net.writing import Incoming
