@@ -66,7 +66,7 @@ class Decider:
             reactor, Settings(name="bench", pacman_conf=conf, store=Store(folder / "store"))
         )
         # Its parts are its own; nothing but a benchmark looks at them one by one.
-        self._node.parts.pacman.listing = Listed((packed,))
+        self._node.parts.pacman._databases.listing = Listed((packed,))  # noqa: SLF001
         presence = self._node.parts.presence
         dice = random.Random(2)
         presence.start(0.0)
