@@ -32,12 +32,14 @@ from bench.common import (
     plain,
     write_database,
 )
+from flocon.core.entries import PackedEntries
 from flocon.core.inventory import Change
 from flocon.core.links import Link
+from flocon.core.listing import Database
+from flocon.core.listing import Listing as Listed
 from flocon.core.messages import Announcement, Kind, encode
 from flocon.core.names import parse_path
-from flocon.core.syncdb import Database, PackedEntries, read_entries
-from flocon.core.syncdb import Listing as Listed
+from flocon.core.syncdb import read_entries
 from flocon.service import Node
 from flocon.settings import Settings, Store
 from tests.lan.lan import wait_until
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from flocon.core.syncdb import Entry
+    from flocon.core.entries import Entry
 
 LOOKUPS = 20_000
 PACKAGES = 40
@@ -64,7 +66,7 @@ class Decider:
             reactor, Settings(name="bench", pacman_conf=conf, store=Store(folder / "store"))
         )
         # Its parts are its own; nothing but a benchmark looks at them one by one.
-        self._node.parts.pacman.listing = Listed((packed,))
+        self._node.parts.pacman._databases.listing = Listed((packed,))  # noqa: SLF001
         presence = self._node.parts.presence
         dice = random.Random(2)
         presence.start(0.0)
@@ -99,13 +101,14 @@ class Decider:
 
     def decide(self, path: bytes) -> float:
         """Return the seconds from a request's path to whom to ask."""
-        desk = self._node.parts.desk
+        desk, offering = self._node.parts.desk, self._node.parts.holdings.offering
         began = time.perf_counter()
         asked = parse_path(path)
         assert asked is not None
-        entry = desk.entry(asked)
-        held = desk.held(asked.file.subject, entry.content)
-        source = next(desk.candidates(asked.file.text, ("http://mirror/bench/os/x86_64",), entry))
+        entry = desk.listed.entry(asked)
+        held = offering.find(asked.file.subject)
+        candidates = desk.candidates.all(asked.file.text, ("http://mirror/bench/os/x86_64",), entry)
+        source = next(candidates)
         seconds = time.perf_counter() - began
         assert held is None
         assert source

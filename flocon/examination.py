@@ -29,13 +29,15 @@ if TYPE_CHECKING:
 
     from twisted.internet.defer import Deferred
 
-    from flocon.core.peers import Peer
+    from flocon.core.peer import Peer
     from flocon.core.presence import Presence
     from flocon.core.quarantine import Quarantine
     from flocon.core.sources import Source
-    from flocon.desk import Desk
     from flocon.host.pacman import PacmanWatch
     from flocon.net.multicast import Multicast
+    from flocon.settings import Settings
+    from flocon.sources.candidates import Candidates
+    from flocon.sources.means import Agents
 
 #: Peers asked to knock, and what their answer may be.
 MOST_KNOCKS = 5
@@ -59,7 +61,10 @@ class Examination:
         reactor: Any,
         *,
         node: Callable[[], str],
-        desk: Desk,
+        settings: Callable[[], Settings],
+        namesake: Callable[[], Mapping[str, Any] | None],
+        candidates: Candidates,
+        agents: Agents,
         pacman: PacmanWatch,
         presence: Presence,
         multicast: Multicast,
@@ -68,7 +73,10 @@ class Examination:
     ) -> None:
         self._reactor = reactor
         self._node = node
-        self._desk = desk
+        self._settings = settings
+        self._namesake = namesake
+        self._candidates = candidates
+        self._agents = agents
         self._pacman = pacman
         self._presence = presence
         self._multicast = multicast
@@ -93,7 +101,7 @@ class Examination:
 
         configuration = self._pacman.configuration
         peers = sorted(self._presence.peers(), key=lambda peer: peer.first_heard)
-        settings = self._desk.settings
+        settings = self._settings()
         knocks, mirrors = await defer.gatherResults(
             [
                 self._all(self._knock(peer) for peer in peers[:MOST_KNOCKS]),
@@ -107,7 +115,7 @@ class Examination:
         links = await self._in_thread(look_at_links, settings.presence.interfaces)
         return {
             "node": self._node(),
-            "namesake": self._desk.status().get("namesake"),
+            "namesake": self._namesake(),
             "unit": "INVOCATION_ID" in os.environ,
             "pacman_conf": str(settings.pacman_conf),
             "configuration": read if configuration.repositories or not settings.mirrors else None,
@@ -175,7 +183,9 @@ class Examination:
             file = parse_file_name(f"{repository.name}.db")
             if file is not None:
                 asked = Asked(repository.name, "", file)
-                for source in self._desk.order(file.text, self._desk.servers(asked, None), None):
+                for source in self._candidates.order(
+                    file.text, self._candidates.servers(asked, None), None
+                ):
                     found.setdefault(source.label, source)
         return list(found.values())[:MOST_PROBED]
 
@@ -184,7 +194,7 @@ class Examination:
         told = {"mirror": source.label, "problem": ""}
         wanted = Wanted(source.url, source.label)
         try:
-            await last_modified(self._desk.agent(source), self._reactor, wanted, PROBE_PATIENCE)
+            await last_modified(self._agents.of(source), self._reactor, wanted, PROBE_PATIENCE)
         except Refused as error:
             if error.status == PROXY_WANTED:
                 told["problem"] = "a proxy wants a name and a password (407)"
@@ -205,7 +215,7 @@ class Examination:
         began = time.time()
         try:
             data = await fetch_small(
-                self._desk.peer_agent,
+                self._agents.peers,
                 self._reactor,
                 Wanted(url, peer.address),
                 KNOCK_LIMITS,

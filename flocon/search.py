@@ -16,10 +16,10 @@ from flocon.core.versions import version_key
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from flocon.core.inventory import Content
+    from flocon.core.content import Content
+    from flocon.core.entries import Entry
     from flocon.core.presence import Presence
-    from flocon.core.syncdb import Entry
-    from flocon.desk import Desk
+    from flocon.host.offering import Held, Offering
     from flocon.host.pacman import PacmanWatch
     from flocon.net.neighbourhood import Neighbourhood
 
@@ -37,14 +37,14 @@ class Search:
         reactor: Any,
         *,
         node: Callable[[], str],
-        desk: Desk,
+        offering: Offering,
         pacman: PacmanWatch,
         neighbourhood: Neighbourhood,
         presence: Presence,
     ) -> None:
         self._reactor = reactor
         self._node = node
-        self._desk = desk
+        self._offering = offering
         self._pacman = pacman
         self._neighbourhood = neighbourhood
         self._presence = presence
@@ -81,7 +81,7 @@ class Search:
             if len(found) > MOST_FILES:
                 break
             await task.deferLater(self._reactor, 0)
-        inventory = self._desk.inventory
+        inventory = self._offering.inventory
         own = list(inventory.names())
         for start in range(0, len(own), SLICE):
             for file in own[start : start + SLICE]:
@@ -97,7 +97,7 @@ class Search:
         file = parse_file_name(file_name)
         entries = self._pacman.listing.find(file_name)
         own = self._node()
-        here = self._desk.held(file_name, content) if own in nodes else None
+        here = held_with(self._offering, file_name, content) if own in nodes else None
         return {
             "file": file_name,
             "name": file.name if file else file_name,
@@ -115,6 +115,12 @@ class Search:
         if peer is None:
             return {"node": node, "name": "", "address": ""}
         return {"node": node, "name": peer.name, "address": peer.address}
+
+
+def held_with(offering: Offering, file_name: str, content: Content | None) -> Held | None:
+    """Return the file if it is held here, with this content where given."""
+    found = offering.find(file_name)
+    return found if found and content in {None, found.content} else None
 
 
 def _is_called(file_name: str, name: str) -> bool:

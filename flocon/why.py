@@ -1,7 +1,7 @@
 """Why it comes from there: how a file would be answered now, whom this node would ask, whom not.
 
-Nothing is decided here: the order of sources is the desk's own, asked for, and ``reasons`` puts it
-into words.
+Nothing is decided here: the order of sources is that of ``sources``, asked for, and ``reasons``
+puts it into words.
 """
 
 from __future__ import annotations
@@ -13,21 +13,25 @@ from flocon.core.addresses import shown
 from flocon.core.names import Asked, FileName, Kind, parse_file_name
 from flocon.core.reasons import answer, database_answer, reason, why_not
 from flocon.core.sources import Origin, Source
-from flocon.search import MOST_FILES, entry_values
+from flocon.search import MOST_FILES, entry_values, held_with
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from flocon.core.inventory import Content
-    from flocon.core.peers import Peer
+    from flocon.core.content import Content
+    from flocon.core.entries import Entry
+    from flocon.core.peer import Peer
     from flocon.core.presence import Presence
     from flocon.core.quarantine import Quarantine
     from flocon.core.recent import Recent
     from flocon.core.standing import Standing
-    from flocon.core.syncdb import Entry
-    from flocon.desk import Desk
+    from flocon.host.offering import Offering
     from flocon.host.pacman import PacmanWatch
     from flocon.net.neighbourhood import Neighbourhood
+    from flocon.net.transfers import Transfers
+    from flocon.settings import Settings
+    from flocon.sources.candidates import Candidates
+    from flocon.sources.listed import Listed
 
 
 class Why:
@@ -37,7 +41,11 @@ class Why:
         self,
         reactor: Any,
         *,
-        desk: Desk,
+        settings: Callable[[], Settings],
+        offering: Offering,
+        listed: Listed,
+        candidates: Candidates,
+        transfers: Transfers,
         pacman: PacmanWatch,
         neighbourhood: Neighbourhood,
         presence: Presence,
@@ -47,7 +55,11 @@ class Why:
         holders: Callable[[str], Awaitable[Mapping[tuple[str, Content], Sequence[str]]]],
     ) -> None:
         self._reactor = reactor
-        self._desk = desk
+        self._settings = settings
+        self._offering = offering
+        self._listed = listed
+        self._candidates = candidates
+        self._transfers = transfers
         self._pacman = pacman
         self._neighbourhood = neighbourhood
         self._presence = presence
@@ -68,13 +80,13 @@ class Why:
         if file.kind is Kind.DATABASE:
             return self._why_database(file)
         asked = Asked(fields.get("repository", ""), "", file)
-        await self._desk.settled()
+        await self._listed.settled()
         name = file.subject
-        entry = self._pacman_entry(asked)
+        entry = self._listed.entry(asked)
         content = entry.content if entry else None
-        here = self._desk.held(name, content)
-        running = self._desk.transfers.find(name, content) if content else None
-        order = self._desk.order(name, self._desk.servers(asked, entry), entry)
+        here = held_with(self._offering, name, content)
+        running = self._transfers.find(name, content) if content else None
+        order = self._candidates.order(name, self._candidates.servers(asked, entry), entry)
         others = await self._holders(name)
         told: dict[str, Any] = {
             "file": name,
@@ -95,13 +107,9 @@ class Why:
         told["answer"] = answer(told)
         return told
 
-    def _pacman_entry(self, asked: Asked) -> Entry | None:
-        found = self._pacman.listing.find(asked.file.subject, asked.repository)
-        return found[0] if found else None
-
     def _why_database(self, file: FileName) -> dict[str, Any]:
         asked = Asked(file.name, "", file)
-        order = self._desk.order(file.text, self._desk.servers(asked, None), None)
+        order = self._candidates.order(file.text, self._candidates.servers(asked, None), None)
         told: dict[str, Any] = {
             "file": file.text,
             "listed": [],
@@ -111,7 +119,7 @@ class Why:
             "left_out": [],
             "recent": [one.describe() for one in self._recent.of(file.text)],
         }
-        told["answer"] = database_answer(file.name, self._desk.settings.databases, order)
+        told["answer"] = database_answer(file.name, self._settings().databases, order)
         return told
 
     def _candidate(self, source: Source, entry: Entry | None) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from flocon.core.inventory import Content
+    from flocon.core.content import Content
+    from flocon.core.entries import Entry
     from flocon.core.sources import Source
-    from flocon.core.syncdb import Entry
 
 
 def reason(role: str, *, failing: bool) -> str:

@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from flocon.errors import ConfigurationError
-from flocon.host import setup
+from flocon.host import pacman_files, pacman_programs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,7 +28,7 @@ _INCLUDED = re.compile(r"includes (.+), which cannot be read")
 def configuration_at(path: Path) -> Configuration | ConfigurationError:
     """Return pacman's configuration, or why it cannot be read."""
     try:
-        return setup.read(path)
+        return pacman_files.read(path)
     except ConfigurationError as error:
         return error
 
@@ -36,7 +36,7 @@ def configuration_at(path: Path) -> Configuration | ConfigurationError:
 def version_of_pacman() -> tuple[int, int] | None:
     """Return pacman's version, where there is one that tells it."""
     try:
-        return setup.pacman_version()
+        return pacman_programs.pacman_version()
     except ConfigurationError:
         return None
 
@@ -52,7 +52,7 @@ def look_at_folders(caches: Iterable[Path], store: Path) -> dict[str, Any]:
 def look_at_configuration(path: Path) -> dict[str, str]:
     """Tell whether pacman's configuration can be read, with all it includes; for a thread."""
     try:
-        setup.read(path)
+        pacman_files.read(path)
     except ConfigurationError as error:
         # What cannot be read is often included: that is the file to be opened.
         included = _INCLUDED.search(error.problem)

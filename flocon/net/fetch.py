@@ -30,8 +30,8 @@ from twisted.web.iweb import UNKNOWN_LENGTH, IAgent, IAgentEndpointFactory
 from zope.interface import implementer
 
 from flocon import __version__
+from flocon.core.content import LARGEST_FILE
 from flocon.core.extents import parse_content_range
-from flocon.core.inventory import LARGEST_FILE
 from flocon.core.standing import read_retry_after
 from flocon.errors import Broken, FloconError, Refused, SourceError, Stalled, Unreachable
 from flocon.net.answers import PeerPool

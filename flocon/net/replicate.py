@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet import defer, task
 
 from flocon.core.condensed import Condensed
-from flocon.core.inventory import INVENTORY_MAGIC, InventoryReader
+from flocon.core.inventory_text import INVENTORY_MAGIC, InventoryReader
 from flocon.core.turns import Turn, Turns
 from flocon.errors import Broken, InventoryError, SourceError, Stalled
 from flocon.net.fetch import Limits, Wanted, fetch, literal_host

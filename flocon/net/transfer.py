@@ -32,6 +32,7 @@ from flocon.errors import (
     Unreachable,
 )
 from flocon.log import logger
+from flocon.net.crew import Plan
 from flocon.net.descriptors import (
     first_difference,
     hash_and_close,
@@ -39,7 +40,7 @@ from flocon.net.descriptors import (
     with_descriptor,
 )
 from flocon.net.fetch import NOT_MODIFIED, Attempt, Enough, Head, Limits, Sink, Wanted, fetch
-from flocon.net.several import Plan, Several
+from flocon.net.several import Several
 from flocon.net.staggered import first_good
 from flocon.net.waiting import Outcome
 from flocon.net.writing import Files, GrowingFile
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall
     from twisted.web.iweb import IAgent
 
-    from flocon.core.inventory import Content
+    from flocon.core.content import Content
     from flocon.core.patience import Pace
     from flocon.core.sources import Came, Source
     from flocon.net.writing import Incoming

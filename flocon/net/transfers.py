@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
     from typing import Any
 
-    from flocon.core.inventory import Content
+    from flocon.core.content import Content
     from flocon.net.transfer import Choose, Mirrors
 
 #: Signatures kept for the question that follows each package.

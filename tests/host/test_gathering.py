@@ -12,7 +12,7 @@ from unittest import mock
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.errors import ConfigurationError
-from flocon.host import gathering, node_checks, setup
+from flocon.host import gathering, node_checks, pacman_files, setup
 from flocon.reading import read_plain
 from tests.host.doctoring import HEALTHY, node
 
@@ -40,7 +40,7 @@ class ConfigurationTests(SynchronousTestCase):
                 raise PermissionError(13, "Permission denied")
             return read(path, most)
 
-        self.patch(setup, "read_plain", refuse)
+        self.patch(pacman_files, "read_plain", refuse)
         told = gathering.look_at_configuration(self.path)
         self.assertEqual(told["path"], str(self.list))
         self.assertIn("cannot be read (Permission denied)", told["problem"])

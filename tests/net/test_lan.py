@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
@@ -12,19 +13,21 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.core import inventory as core_inventory
-from flocon.core.inventory import Change, Content, Inventory, InventoryReader
+from flocon.core import inventory_text
+from flocon.core.content import Content
+from flocon.core.inventory import Change, Inventory
+from flocon.core.inventory_text import InventoryReader
+from flocon.core.listing import Listing
 from flocon.core.names import Asked
 from flocon.core.privacy import Privacy
 from flocon.core.sources import Origin, Source
-from flocon.core.syncdb import Listing
 from flocon.core.traffic import Traffic
 from flocon.errors import StoreError, Unreachable
 from flocon.net import lan
+from flocon.net.answering import Found, Shelf
 from flocon.net.fetch import Attempt, Limits
 from flocon.net.held import InMemory
 from flocon.net.lan import Lan
-from flocon.net.loopback import Found
 from flocon.net.mirrors import LOOP_HEADER
 from flocon.net.transfer import Subject, Transfer
 from flocon.net.transfers import Transfers
@@ -63,7 +66,7 @@ class FakeShelf:
         self.transfers = Transfers(self.tools, sign=self.sign, publish=self.publish)
         self.relayed: list[tuple[Asked, str | None]] = []
         self.looked_up: list[tuple[Asked, str | None]] = []
-        self.private: list[str] = []
+        self.privacy = Privacy(Listing)
         self.lists = True
 
     def sign(self, _: Transfer) -> Deferred[bytes | None]:
@@ -72,18 +75,29 @@ class FakeShelf:
     def publish(self, _: Transfer, __: bytes | None) -> Deferred[bool]:
         return succeed(True)
 
-    @property
-    def privacy(self) -> Privacy:
-        return Privacy(Listing, self.private)
+    def parts(self) -> Shelf:
+        """Return it as the face is given it."""
+        databases: Any = SimpleNamespace(open=self.open_database)
+        return Shelf(
+            self.reactor,
+            traffic=self.traffic,
+            own=self,
+            offering=self,
+            opening=self,
+            privacy=self.privacy,
+            databases=databases,
+            for_peers=self,
+            transfers=self.transfers,
+        )
 
-    def offered(self, file_name: str) -> HeldFile | None:
+    def find(self, file_name: str) -> HeldFile | None:
         self.asked.append(file_name)
         data = self.files.get(file_name)
         if data is None:
             return None
         return HeldFile(Content(len(data), hashlib.sha256(data).digest()))
 
-    async def open(self, found: Found, *, signature: bool, own: bool) -> OpenedBytes:
+    async def open(self, held: Found, *, signature: bool = False, own: bool = True) -> OpenedBytes:
         return self.opening(SIGNATURE if signature else DATA)
 
     def open_database(self, file_name: str) -> OpenedBytes:
@@ -123,14 +137,11 @@ class FakeShelf:
 
         return choose
 
-    def signature(self, file_name: str) -> tuple[Transfer, Deferred[bytes | None]] | None:
-        return self.transfers.signature(file_name)
-
 
 class LanTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.shelf = FakeShelf()
-        self.lan = Lan(self.shelf)
+        self.lan = Lan(self.shelf.parts())
         self.browser = Browser(self.shelf.tools.reactor, self.lan, "10.0.0.9")
         self.addCleanup(self.finish)
 
@@ -356,7 +367,7 @@ class Contents(LanTestCase):
 
 class Private(LanTestCase):
     def test_nothing_of_it_is_given(self) -> None:
-        self.shelf.private = ["core", "extra"]
+        self.shelf.privacy.repositories = frozenset({"core", "extra"})
         self.assertRefused(self.get("/db/core.db"), 404)
         self.browser.ask(Relays.PATH)
         self.shelf.tools.agent(MIRROR).last.whole(DATA)
@@ -440,7 +451,7 @@ class Inventories(LanTestCase):
             written.append(generation)
             return formatted(epoch, generation, some, whole=whole)
 
-        formatted = core_inventory.format_inventory
+        formatted = inventory_text.format_inventory
         self.patch(lan, "format_inventory", format_inventory)
         bodies = {self.get("/inventory?since=1").body for _ in range(5)}
         self.assertEqual((len(bodies), len(written)), (1, 1))

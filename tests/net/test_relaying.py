@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.core.inventory import Content
+from flocon.core.content import Content
 from flocon.core.relays import Relays
 from flocon.core.sources import Origin, Source
 from flocon.errors import Broken

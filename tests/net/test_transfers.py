@@ -17,7 +17,7 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import ResponseFailed
 
-from flocon.core.inventory import Content
+from flocon.core.content import Content
 from flocon.core.release import (
     KEEP_PATIENT_AFTER,
     LAST_RESORT,
