@@ -22,7 +22,7 @@ from flocon.cli.asking import OK, Node, NodeError, package_name
 from flocon.cli.looking import newest
 from flocon.cli.printing import progress, say, say_json, size
 from flocon.core.names import Kind, escape, parse_file_name
-from flocon.net.loopback import SOURCE_HEADER
+from flocon.net.pacman_request import SOURCE_HEADER
 
 if TYPE_CHECKING:
     import argparse
