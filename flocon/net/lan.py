@@ -9,25 +9,21 @@ the Internet has it ask. What is refused is counted, not logged.
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from contextlib import suppress
 from functools import partial
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
-from twisted.internet.task import deferLater
 from twisted.web import http
 from twisted.web.resource import Resource
 
-from flocon.core.extents import Extent
-from flocon.core.inventory_text import format_inventory
 from flocon.core.names import Kind, parse_content, parse_file_name, parse_parts
 from flocon.core.visitors import Names, lan_names
 from flocon.errors import FloconError, StoreError
 from flocon.net.growing import send_growing, tell_content
-from flocon.net.held import Editions, InMemory, send_extent, send_opened
+from flocon.net.held import send_opened
+from flocon.net.lan_inventory import InventoryAnswers
 from flocon.net.mirrors import LOOP_DETECTED, LOOP_HEADER
 from flocon.net.respond import (
     finish_text,
@@ -40,14 +36,12 @@ from flocon.net.respond import (
 from flocon.net.sendfile import little_unsent
 from flocon.net.site import host_of
 from flocon.net.transfer import Reader
-from flocon.net.waiting import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from twisted.web.server import Request
 
-    from flocon.core.inventory import Change
     from flocon.core.names import Asked, FileName
     from flocon.net.answering import Shelf
     from flocon.net.knock import Knocker
@@ -62,11 +56,6 @@ SENTENCE = (
     b"This is flocon: it gives pacman's packages to the other machines of this network. There is"
     b" nothing to see here; its status page is http://localhost:19433/ on the machine itself.\n"
 )
-#: Lines of an inventory written between two turns of the reactor.
-SLICE = 2_000
-#: Changes told by themselves, in some 4 ms, written once for all who missed the same; whoever
-#: missed more reads all.
-MOST_CHANGES = 4_096
 
 
 class Lan(Resource):
@@ -87,12 +76,7 @@ class Lan(Resource):
         self._pacer = pacer
         self._knocker = knocker
         self.counters: Counter[str] = Counter()
-        # The last whole inventory that was written, with its generation; and its being written.
-        self._written: tuple[tuple[str, int], InMemory] | None = None
-        self._editions = Editions()
-        self._writing: Outcome[None] | None = None
-        #: The last answer of what changed, and to which epoch, generation and ``since``.
-        self._told: tuple[tuple[str, int, int | None], bytes] = (("", 0, None), b"")
+        self._inventory = InventoryAnswers(shelf)
 
     def render(self, request: Request) -> int:
         return respond(request, self._answer(request))
@@ -115,7 +99,8 @@ class Lan(Resource):
             case ["content", sha256, name]:
                 await self._content(request, sha256, name)
             case ["inventory"]:
-                await self._inventory(request)
+                self.counters["inventories"] += 1
+                await self._inventory.send(request, _number(request, b"since"))
             case ["db", name]:
                 await self._database(request, name)
             case ["knock"] if self._knocker is not None:
@@ -258,90 +243,9 @@ class Lan(Resource):
         self._counts(request)(len(signature))
         request.finish()
 
-    async def _inventory(self, request: Request) -> None:
-        since = _number(request, b"since")
-        changes = None if since is None else self._shelf.offering.inventory.since(since)
-        self.counters["inventories"] += 1
-        request.setHeader("Content-Type", "text/plain; charset=us-ascii")
-        if changes is None or len(changes) > MOST_CHANGES:
-            await self._send_whole(request)
-            return
-        body = self._lines(since, changes)
-        request.setHeader("Content-Length", str(len(body)))
-        request.write(b"" if request.method == b"HEAD" else body)
-        request.finish()
-
-    def _lines(self, since: int | None, changes: Iterable[Change]) -> bytes:
-        """Return what changed since, from the last answer where that was the same question."""
-        generation = self._shelf.offering.inventory.generation
-        asked = self._shelf.own.epoch, generation, since
-        if self._told[0] != asked:
-            lines = format_inventory(self._shelf.own.epoch, generation, changes, whole=False)
-            self._told = asked, b"".join(lines)
-        return self._told[1]
-
-    async def _send_whole(self, request: Request) -> None:
-        """Send the whole inventory, which may be many megabytes, as its reader takes it."""
-        written = await self._whole()
-        request.setHeader("Content-Length", str(written.size))
-        if request.method == b"HEAD":
-            request.finish()
-            return
-        # A descriptor of its own: the next generation replaces the file.
-        descriptor = os.dup(written.fileno())
-        cuts: list[Callable[[], None]] = []
-
-        def attach(_poke: Callable[[], None], cut: Callable[[], None]) -> None:
-            cuts.append(cut)
-            self._editions.begin(written, cut)
-
-        try:
-            await send_extent(
-                request,
-                Extent(0, written.size),
-                fileno=lambda: descriptor,
-                limit=lambda _: written.size,
-                sent=lambda _: None,
-                attach=attach,
-            )
-        finally:
-            os.close(descriptor)
-            for cut in cuts:
-                self._editions.end(written, cut)
-
-    async def _whole(self) -> InMemory:
-        """Return the whole inventory: written once for each generation, whoever asks."""
-        while self._writing is not None:
-            await self._writing.wait()
-        generation = self._shelf.offering.inventory.generation
-        if self._written is None or self._written[0] != (self._shelf.own.epoch, generation):
-            writing = self._writing = Outcome()
-            try:
-                generation, text = await self._write_whole()
-                self.close()
-                self._written = (self._shelf.own.epoch, generation), InMemory(text)
-            finally:
-                self._writing = None
-                writing.succeed(None)
-        return self._written[1]
-
-    async def _write_whole(self) -> tuple[int, bytes]:
-        """Write in slices, so that a large inventory does not hold the reactor."""
-        inventory = self._shelf.offering.inventory
-        generation = inventory.generation
-        lines = format_inventory(self._shelf.own.epoch, generation, inventory.whole(), whole=True)
-        pieces = []
-        while piece := b"".join(islice(lines, SLICE)):
-            pieces.append(piece)
-            if len(pieces) > 1:
-                await deferLater(self._shelf.reactor, 0)
-        return generation, b"".join(pieces)
-
     def close(self) -> None:
         """Give the written inventory's memory back; who is being sent it has it still."""
-        if self._written is not None:
-            self._written[1].close()
-            self._written = None
+        self._inventory.close()
 
 
 def _segments(path: bytes) -> list[str]:
