@@ -1,6 +1,6 @@
 """The parts of a node, handed to each other: here the rooms meet.
 
-``core`` decides, ``net`` talks, ``host`` touches the machine. Nothing is open and nothing runs yet.
+What one must be told by another is handed over as a callable. Nothing is open and nothing runs yet.
 """
 
 from __future__ import annotations
