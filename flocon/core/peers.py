@@ -175,7 +175,7 @@ class Peers(PeerTable):
         entry = known.addresses[address]
         if is_new and known.proved:
             self._look_for_better(known)
-        elif entry.failed_at is not None and entry.rank < rank(known.best()):
+        elif entry.failed_at is not None and entry.rank <= rank(known.best()):
             # It may be back where it was.
             self._promising.append((address, known.said.port))
 

@@ -275,6 +275,17 @@ class MovedTests(PeersTestCase):
         self.hear(20, CABLE, said(3))
         self.assertEqual(self.peers.take_promising(), [(CABLE, REST.port)])
 
+    def test_also_where_another_as_good_has_answered_since_and_is_heard_as_well(self) -> None:
+        self.hear(10, RADIO, said(2))
+        self.peers.answered(10, RADIO, REST.port, EPOCH)
+        self.peers.unanswered(11, CABLE, REST.port)
+        self.peers.take_promising()
+        self.hear(20, RADIO, said(3))
+        self.hear(20, CABLE, said(3))
+        self.assertEqual(self.peers.take_promising(), [(CABLE, REST.port)])
+        self.peers.answered(20, CABLE, REST.port, EPOCH)
+        self.assertEqual(self.peer().address, CABLE)
+
     def test_it_is_looked_at_where_it_never_answered_once_the_other_is_out_of_reach(self) -> None:
         self.peers.networks_changed(lambda address: address == LOCAL)
         self.assertEqual(self.peers.take_promising(), [(LOCAL, REST.port)])
