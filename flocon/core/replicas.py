@@ -43,13 +43,14 @@ class Replica:
     """How well one peer's inventory is known here: its generation, how many files and bytes.
 
     ``read`` is the generation that the peer itself gave when it was last asked; what is later was
-    told by datagrams.
+    told by datagrams. ``account`` is the address that was asked.
     """
 
     generation: int
     files: int
     bytes: int
     read: int = field(default=0, compare=False)
+    account: str = field(default="", compare=False)
 
 
 @dataclass(slots=True)
@@ -125,7 +126,7 @@ class Holders:
         known = self._peers.get(peer)
         if known is None:
             return None
-        return Replica(known.generation, known.files, known.bytes, known.read)
+        return Replica(known.generation, known.files, known.bytes, known.read, known.place)
 
     def replace(
         self, peer: str, generation: int, changes: Iterable[Change], *, account: str = ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from ipaddress import ip_interface
 from typing import Any
 
@@ -35,6 +35,10 @@ OBSERVER, STRANGER = "10.0.0.1", "10.0.0.66"
 #: Machines that have nothing to do with it all; one of them prints.
 OTHERS = ("10.0.0.90", "10.0.0.91", "fe80::90%eth0")
 MOST_PEERS = 24
+#: Files that nobody has, and so many of them that they are not taken in one go.
+MADE_UP, MANY = 1 << 20, 500
+#: The largest generation that an inventory can tell.
+LARGEST_TOLD = 10**15 - 1
 
 
 def package(number: int) -> Change:
@@ -79,6 +83,16 @@ def make_presence(number: int) -> Presence:
     )
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What the stranger answers whoever asks for its inventory."""
+
+    epoch: str
+    generation: int
+    files: list[Change]
+    whole: bool
+
+
 class World:
     """One node that is looked at, honest machines, and what a stranger sends."""
 
@@ -88,7 +102,7 @@ class World:
         self.presence = make_presence(1)
         #: Connections that were tried, by address.
         self.tried: Counter[str] = Counter()
-        self.stranger_says = ""
+        self.stranger_says: Answer | None = None
         client: Any = self
         self.neighbourhood = Neighbourhood(
             self.clock,
@@ -120,8 +134,11 @@ class World:
                 whole = machine.inventory.whole()
                 generation = machine.inventory.generation
                 return answer(machine.own.epoch, generation, changes, whole)
-        if address == STRANGER and self.stranger_says:
-            return answer(self.stranger_says, 5, None, [])
+        if address == STRANGER and self.stranger_says is not None:
+            told = self.stranger_says
+            return answer(
+                told.epoch, told.generation, None if told.whole else told.files, told.files
+            )
         if address == STRANGER:
             await deferLater(self.clock, 20)
             raise Stalled(address, "drips")
@@ -210,11 +227,28 @@ class Strangers(RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         self.world.pass_by(seconds)
 
-    @rule(whose=st.integers(0, 4), known=st.booleans())
-    def answer_as(self, whose: int, known: bool) -> None:
-        """Have the stranger answer in a machine's name, or drip."""
+    @rule()
+    def drip(self) -> None:
+        """Have the stranger drip whoever asks it."""
+        self.world.stranger_says = None
+
+    @rule(
+        whose=st.integers(0, 4),
+        generation=st.sampled_from([0, 1, 5, 50, LARGEST_TOLD]),
+        files=st.sampled_from([0, 1, MANY]),
+        gone=st.booleans(),
+        whole=st.booleans(),
+    )
+    def answer_as(
+        self, *, whose: int, generation: int, files: int, gone: bool, whole: bool
+    ) -> None:
+        """Have the stranger answer in a machine's name, telling of its files or of others."""
         machines = self.world.machines
-        self.world.stranger_says = machines[whose % len(machines)].own.epoch if known else ""
+        machine = machines[whose % len(machines)]
+        told = [package(MADE_UP + number) for number in range(files)]
+        if gone and not whole:
+            told += [replace(change, held=False) for change in machine.inventory.whole()]
+        self.world.stranger_says = Answer(machine.own.epoch, generation, told, whole)
 
     @rule(
         whose=st.integers(0, 4),
@@ -308,6 +342,35 @@ SETTINGS = settings(max_examples=40, stateful_step_count=12, deadline=None)
 
 
 class Tests(SynchronousTestCase):
+    def test_what_another_address_answers_in_its_name_changes_nothing_of_what_a_peer_holds(
+        self,
+    ) -> None:
+        for files in (0, 1, MANY):
+            for generation in (0, 1, 5, LARGEST_TOLD):
+                with self.subTest(files=files, generation=generation):
+                    self._forge_once(files, generation)
+
+    def _forge_once(self, files: int, generation: int) -> None:
+        strangers = Strangers()
+        strangers.answer_as(whose=0, generation=generation, files=files, gone=False, whole=True)
+        strangers.forge(
+            whose=0,
+            source="stranger",
+            kind=Kind.HELLO,
+            node="its",
+            epoch="its",
+            ahead=1,
+            port=PORT,
+            beat=0.2,
+            generation=0,
+            times=1,
+            heard=False,
+            dice=0,
+        )
+        self.assertTrue(strangers.world.tried[STRANGER])
+        strangers.honest_machines_are_known_where_they_are()
+        strangers.teardown()
+
     def test_whatever_a_stranger_sends_honest_peers_stay_known_and_asked_where_they_are(
         self,
     ) -> None:
