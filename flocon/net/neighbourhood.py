@@ -178,7 +178,13 @@ class Neighbourhood:
             return
         # It may have been heard at a better address since.
         peer = self._presence.peer(peer.node) or peer
-        step = next_step(self._replica(peer), generation, files, changes)
+        step = next_step(
+            self._replica(peer),
+            generation,
+            files,
+            changes,
+            reflects=lambda: self.holders.reflects(peer.node, changes),
+        )
         if isinstance(step, Apply):
             self.holders.apply(peer.node, generation, step.changes)
         elif isinstance(step, Read) and not self._readings.runs(peer.address, peer.port):
@@ -193,7 +199,7 @@ class Neighbourhood:
     def _look_at(self, address: str, port: int) -> None:
         """Ask what listens at a place which node it is; what changed since is a short answer."""
         replicas = [self.holders.replica(one.node) for one in self._presence.at(address, port)]
-        self._readings.want(address, port, next((one.generation for one in replicas if one), None))
+        self._readings.want(address, port, next((one.read for one in replicas if one), None))
 
     def _give_up(self, address: str, port: int) -> None:
         """Go elsewhere for a peer that has moved away from a place."""
@@ -279,13 +285,13 @@ class Neighbourhood:
                 # More peers than are kept: it is not read again at each of its beats.
                 self._surplus.add(peer.node)
                 return
-        elif (replica := self._replica(peer)) is None or replica.generation != since:
+        elif (replica := self._replica(peer)) is None or replica.read != since:
             # It is another node or address than was asked, or something came in between.
             return
         generation = 0 if answer.whole else since or 0
         changes = answer.take()
         while piece := list(islice(changes, SLICE)):
-            self.holders.apply(peer.node, generation, piece)
+            self.holders.apply(peer.node, generation, piece, read=True)
             await task.deferLater(self._reactor, 0)
             replica = self.holders.replica(peer.node)
             if replica is None or replica.account != reading.address:

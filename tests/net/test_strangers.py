@@ -2,7 +2,7 @@
 
 The stranger makes up datagrams with any sender's address, any id, epoch, number, port and beat,
 and answers at its own address what it likes. It cannot answer at others'. What it cannot be kept
-from is in SECURITY.rst: it tells of files in the name of another; its datagrams tell of none here.
+from is in SECURITY.rst: it tells of files in the name of another that this one has not.
 """
 
 from __future__ import annotations
@@ -162,6 +162,11 @@ class World:
         for machine in self.machines:
             machine.presence.take_events()
 
+    def finds(self, change: Change, machine: Machine) -> bool:
+        """Whether a machine is known to hold a file."""
+        found = self.neighbourhood.holding(change.file_name, change.content)
+        return self.presence.peer(machine.own.node) in found
+
     def say(self, address: str, datagram: bytes, *, heard: bool = True) -> None:
         """Have a datagram heard, by the node that is looked at alone if not ``heard`` by all."""
         self.presence.receive(self.now, address, datagram)
@@ -203,6 +208,7 @@ class Strangers(RuleBasedStateMachine):
         super().__init__()
         self.world = World()
         self.files = 0
+        self.found: set[tuple[int, str]] = set()
         for _ in range(2):
             self.world.join()
         self.hold(0)
@@ -259,7 +265,8 @@ class Strangers(RuleBasedStateMachine):
         ahead=st.sampled_from([1, 2, 60, -3, LARGEST_NUMBER]),
         port=st.sampled_from([PORT, 9100]),
         beat=st.sampled_from([0.2, 30.0, 3_600.0]),
-        generation=st.sampled_from([0, 1, 50, LARGEST_NUMBER]),
+        generation=st.sampled_from([0, 1, 50, LARGEST_NUMBER, "next", "next", "as many"]),
+        changes=st.sampled_from(["none", "none", "gone", "gone and more", "made up"]),
         times=st.sampled_from([1, 5, 40]),
         heard=st.booleans(),
         dice=st.integers(0, 1 << 30),
@@ -275,10 +282,11 @@ class Strangers(RuleBasedStateMachine):
         ahead: int,
         port: int,
         beat: float,
-        generation: int,
+        generation: int | str,
         times: int,
         heard: bool,
         dice: int,
+        changes: str = "none",
     ) -> None:
         """Have the stranger send some datagrams."""
         machine = self.world.machines[whose % len(self.world.machines)]
@@ -288,6 +296,9 @@ class Strangers(RuleBasedStateMachine):
             "stranger": STRANGER,
         }.get(source, source)
         chance = random.Random(dice)
+        told = self._made_up(machine, changes)
+        now = machine.inventory.generation
+        told_generation = {"next": now + 1, "as many": now + len(told)}.get(str(generation))
         for count in range(times):
             sequence = machine.presence._speaker.sequence + ahead + count
             said = replace(
@@ -296,18 +307,37 @@ class Strangers(RuleBasedStateMachine):
                 sequence=max(1, min(sequence, LARGEST_NUMBER)),
                 port=port,
                 beat=beat,
-                generation=generation,
+                generation=int(generation) if told_generation is None else told_generation,
+                changes=told,
             )
             if node == "new":
                 said = replace(said, node=f"{chance.getrandbits(64):016x}")
             if epoch == "new":
                 said = replace(said, epoch=f"{chance.getrandbits(32):08x}")
             self.world.say(address, encode(said), heard=heard)
+        if kind is not Kind.BYE:
+            # Nor for the moment until it speaks itself.
+            self.what_was_found_once_stays_found()
         if heard:
             self.world.pass_by(2.5)
         else:
             # It does not know of it, and speaks next at its beat.
             self.world.pass_by(36)
+
+    def _made_up(self, machine: Machine, changes: str) -> tuple[Change, ...]:
+        """Return what the stranger tells of a machine's files."""
+        gone = tuple(replace(one, held=False) for one in machine.inventory.whole()[:3])
+        more = (package(MADE_UP),)
+        return {"none": (), "gone": gone, "gone and more": gone + more, "made up": more}[changes]
+
+    @invariant()
+    def what_was_found_once_stays_found(self) -> None:
+        for machine in self.world.machines[:2]:
+            for change in machine.inventory.whole():
+                if self.world.finds(change, machine):
+                    self.found.add((machine.number, change.file_name))
+                else:
+                    assert (machine.number, change.file_name) not in self.found, change.file_name
 
     @invariant()
     def honest_machines_are_known_where_they_are(self) -> None:
@@ -333,8 +363,7 @@ class Strangers(RuleBasedStateMachine):
             assert peer is not None, machine.number
             assert (peer.address, peer.port) == (machine.addresses[0], PORT)
             for change in machine.inventory.whole():
-                found = self.world.neighbourhood.holding(change.file_name, change.content)
-                assert peer in found, change.file_name
+                assert self.world.finds(change, machine), change.file_name
         self.world.neighbourhood.stop()
 
 
