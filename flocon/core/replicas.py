@@ -40,6 +40,9 @@ SPARE_BITS = 512
 SEARCH_SLICE = 20_000
 
 
+_Key = bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Replica:
     """How well one peer's inventory is known here: its generation, how many files and bytes.
@@ -79,7 +82,8 @@ class _Peer:
     read: int = 0
     rows: int = 0
     marks: Marks = field(default_factory=Marks)
-    doubts: dict[bytes, int] = field(default_factory=dict)
+    #: What a datagram alone says is gone: keys of the table, and sizes.
+    doubts: dict[_Key, int] = field(default_factory=dict)
 
 
 class Holders:
