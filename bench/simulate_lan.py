@@ -331,7 +331,13 @@ class Simulation:
     def _hear(self, number: int, observer: Observer, event: Heard) -> None:
         node, said = event.peer.node, event.announcement
         replica = observer.holders.replica(node)
-        step = next_step(replica, said.generation, said.files, said.changes)
+        step = next_step(
+            replica,
+            said.generation,
+            said.files,
+            said.changes,
+            reflects=lambda: observer.holders.reflects(node, said.changes),
+        )
         if isinstance(step, Apply):
             observer.holders.apply(node, said.generation, step.changes)
             self._learn(observer, node, step.changes)
@@ -345,12 +351,12 @@ class Simulation:
         observer.reading.discard(station.node)
         replica = observer.holders.replica(station.node)
         changes = station.inventory.since(since)
-        if replica is None or replica.generation != since or changes is None:
+        if replica is None or replica.read != since or changes is None:
             return
         generation = station.inventory.generation
         text = format_inventory("0123abcd", generation, changes, whole=False)
         observer.reads["bytes"] += sum(map(len, text))
-        observer.holders.apply(station.node, generation, changes)
+        observer.holders.apply(station.node, generation, changes, read=True)
         self._learn(observer, station.node, changes)
 
     def _learn(self, observer: Observer, node: str, changes: Sequence[Change]) -> None:

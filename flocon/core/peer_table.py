@@ -148,7 +148,8 @@ class PeerTable:
         entry = known.addresses[address]
         entry.proved, entry.failed_at = True, None
         known.changed()
-        known.promise(now, known.said.beat)
+        # Who answers without a word of its own is not missed the later for it.
+        known.promise(known.last_heard, known.said.beat)
         self._look_for_better(known)
 
     def _look_for_better(self, known: Known) -> None:

@@ -150,9 +150,9 @@ class Peers(PeerTable):
         if known.is_old(entry, now, said.sequence):
             return Verdict.REPLAYED
         if known.leaps(now, said):
-            return Verdict.LEAPT
+            return self._contradicted(known, now, address, said, Verdict.LEAPT)
         if said.port != known.said.port and known.proved:
-            return Verdict.FORGED
+            return self._contradicted(known, now, address, said, Verdict.FORGED)
         if entry is None and not self._has_room(known, now, address):
             return Verdict.CROWDED
         overtaken = now < known.said_at + OVERTAKEN
@@ -175,7 +175,7 @@ class Peers(PeerTable):
         entry = known.addresses[address]
         if is_new and known.proved:
             self._look_for_better(known)
-        elif entry.failed_at is not None and entry.rank < rank(known.best()):
+        elif entry.failed_at is not None and entry.rank <= rank(known.best()):
             # It may be back where it was.
             self._promising.append((address, known.said.port))
 
@@ -191,13 +191,26 @@ class Peers(PeerTable):
         if address not in known.addresses:
             if not known.failed:
                 self._doubted.append(said.node)
-                return Verdict.ELSEWHERE
-            self._push_out(said.node)
-            return self._newcomer(now, address, said)
+            return self._contradicted(known, now, address, said, Verdict.ELSEWHERE)
         if known.proved or any(one is not known for one in self._places.at(address, said.port)):
             return self._claim(address, said)
         self._restart(known, now, address, said)
         return Verdict.RESTARTED
+
+    def _contradicted(
+        self, known: Known, now: float, address: str, said: Announcement, verdict: Verdict
+    ) -> Verdict:
+        """Drop what another address says in a peer's name, unless nobody is at its own any more.
+
+        Somebody may have been there in that name before it came, and have left.
+        """
+        if address in known.addresses:
+            return verdict
+        if known.failed:
+            self._push_out(said.node)
+            return self._newcomer(now, address, said)
+        self._promising.append((known.best(), known.said.port))
+        return verdict
 
     def _claim(self, address: str, said: Announcement) -> Verdict:
         """Keep what ``address`` says until it is known whether what listens there agrees."""

@@ -13,7 +13,7 @@ from flocon.core.content import DIGEST_SIZE, Content
 from flocon.core.marks import Marks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from flocon.core.inventory import Change
 
@@ -28,6 +28,8 @@ MOST_BYTES = 64 << 20
 MOST_BYTES_OF_AN_ADDRESS = 3 << 20
 #: Files of all peers together that are only marked.
 MOST_MARKS = 1_000_000
+#: Files that a datagram alone says are gone, of one peer and of all.
+MOST_DOUBTS_OF_A_PEER, MOST_DOUBTS = 1_000, 20_000
 #: What a row takes beside its name and digest: of the table, and as objects.
 ROW = 160
 #: Peers whose files are kept.
@@ -38,18 +40,24 @@ SPARE_BITS = 512
 SEARCH_SLICE = 20_000
 
 
+_Key = bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Replica:
     """How well one peer's inventory is known here: its generation, how many files and bytes.
 
     ``read`` is the generation that the peer itself gave when it was last asked; what is later was
-    told by datagrams.
+    told by datagrams. ``account`` is the address that was asked. ``doubts`` of its files are gone
+    by what a datagram alone says; they count no more.
     """
 
     generation: int
     files: int
     bytes: int
     read: int = field(default=0, compare=False)
+    account: str = field(default="", compare=False)
+    doubts: int = field(default=0, compare=False)
 
 
 @dataclass(slots=True)
@@ -74,6 +82,8 @@ class _Peer:
     read: int = 0
     rows: int = 0
     marks: Marks = field(default_factory=Marks)
+    #: What a datagram alone says is gone: keys of the table, and sizes.
+    doubts: dict[_Key, int] = field(default_factory=dict)
 
 
 class Holders:
@@ -103,6 +113,7 @@ class Holders:
         #: Peers of whose files some are only marked, and how many such there are of all.
         self._marked: dict[str, _Peer] = {}
         self._marks = 0
+        self._doubts = 0
         #: What all rows take; they go later than the peers that had them.
         self._rows = 0
         self._live = 0
@@ -125,7 +136,15 @@ class Holders:
         known = self._peers.get(peer)
         if known is None:
             return None
-        return Replica(known.generation, known.files, known.bytes, known.read)
+        doubts = len(known.doubts)
+        return Replica(
+            known.generation,
+            known.files - doubts,
+            max(0, known.bytes - sum(known.doubts.values())),
+            known.read,
+            known.place,
+            doubts,
+        )
 
     def replace(
         self, peer: str, generation: int, changes: Iterable[Change], *, account: str = ""
@@ -155,7 +174,9 @@ class Holders:
     ) -> None:
         """Take ``changes`` that bring ``peer``'s replica to ``generation``.
 
-        ``read``: they are its own answer to a question, and not from a datagram.
+        ``read``: they are its own answer to the question what changed since it was read, and not
+        from a datagram. By that alone nothing is taken from it: what is gone by a datagram is still
+        found where nobody else has it.
         """
         known = self._peers.get(peer)
         if known is None:
@@ -163,14 +184,47 @@ class Holders:
         for change in changes:
             key = change.file_name.encode("ascii") + change.content.sha256
             if change.held:
+                self._believe(known, key)
                 self._add(known, key, change)
-            else:
+            elif read:
                 self._drop(known, key, change)
+            else:
+                self._doubt(known, key, change)
         if known.marks:
             self._marked[peer] = known
         known.generation = generation
         if read:
             known.read = generation
+            self._forget_doubts(known)
+
+    def reflects(self, peer: str, changes: Sequence[Change]) -> bool:
+        """Whether what is known of ``peer`` is what it is after these changes, its newest."""
+        known = self._peers[peer]
+        last = {one.file_name.encode("ascii") + one.content.sha256: one.held for one in changes}
+        return all(
+            held == (self._has(known, key) and key not in known.doubts)
+            for key, held in last.items()
+        )
+
+    def _has(self, known: _Peer, key: bytes) -> bool:
+        return bool(self._masks.get(key, 0) & 1 << known.bit) or key in known.marks
+
+    def _doubt(self, known: _Peer, key: bytes, change: Change) -> None:
+        if key in known.doubts or not self._has(known, key):
+            return
+        if len(known.doubts) >= MOST_DOUBTS_OF_A_PEER or self._doubts >= MOST_DOUBTS:
+            self.overflowed += 1
+            return
+        known.doubts[key] = self._sizes.get(key, change.content.size)
+        self._doubts += 1
+
+    def _forget_doubts(self, known: _Peer) -> None:
+        self._doubts -= len(known.doubts)
+        known.doubts.clear()
+
+    def _believe(self, known: _Peer, key: bytes) -> None:
+        if known.doubts.pop(key, None) is not None:
+            self._doubts -= 1
 
     def _add(self, known: _Peer, key: bytes, change: Change) -> None:
         mask = self._masks.get(key)
@@ -244,6 +298,7 @@ class Holders:
             self._stale |= 1 << known.bit
             self._marked.pop(peer, None)
             self._marks -= len(known.marks)
+            self._forget_doubts(known)
             known.account.marks -= len(known.marks)
             known.account.rows -= known.rows
             known.account.peers -= 1
@@ -285,11 +340,15 @@ class Holders:
         self._free_bits.extend(bit for bit in _bits(stale) if bit not in self._by_bit)
 
     def holding(self, file_name: str, content: Content) -> list[str]:
-        """Return the peers that announced this very content under this name."""
+        """Return the peers that announced this very content under this name.
+
+        Those are left out that have it no more by what a datagram says, where others have it.
+        """
         key = file_name.encode("ascii") + content.sha256
         mask = self._masks.get(key, 0) & self._live
         found = [self._by_bit[bit] for bit in _bits(mask)]
-        return found + [peer for peer, known in self._marked.items() if key in known.marks]
+        found += [peer for peer, known in self._marked.items() if key in known.marks]
+        return [peer for peer in found if key not in self._peers[peer].doubts] or found
 
     def search(
         self, fragment: str, entries: int = SEARCH_SLICE
@@ -310,7 +369,9 @@ class Holders:
         if not mask:
             return None
         content = Content(self._sizes[key], key[-DIGEST_SIZE:])
-        return key[:-DIGEST_SIZE].decode("ascii"), content, [self._by_bit[b] for b in _bits(mask)]
+        peers = [self._by_bit[bit] for bit in _bits(mask)]
+        peers = [peer for peer in peers if key not in self._peers[peer].doubts]
+        return (key[:-DIGEST_SIZE].decode("ascii"), content, peers) if peers else None
 
 
 def _bits(mask: int) -> Iterator[int]:

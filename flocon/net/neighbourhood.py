@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from flocon.core.presence import Presence
     from flocon.core.presence_events import Event
     from flocon.core.readings import Reading
+    from flocon.core.replicas import Replica
     from flocon.net.replicate import InventoryClient
 
 #: Changes of a replica applied between two turns of the reactor; each may be looked up in the sync
@@ -177,17 +178,28 @@ class Neighbourhood:
             return
         # It may have been heard at a better address since.
         peer = self._presence.peer(peer.node) or peer
-        step = next_step(self.holders.replica(peer.node), generation, files, changes)
+        step = next_step(
+            self._replica(peer),
+            generation,
+            files,
+            changes,
+            reflects=lambda: self.holders.reflects(peer.node, changes),
+        )
         if isinstance(step, Apply):
             self.holders.apply(peer.node, generation, step.changes)
         elif isinstance(step, Read) and not self._readings.runs(peer.address, peer.port):
             # What is being read now is looked at again when it is here.
             self._readings.want(peer.address, peer.port, step.since)
 
+    def _replica(self, peer: Peer) -> Replica | None:
+        """Return what is known of a peer's files by what its own address has told."""
+        replica = self.holders.replica(peer.node)
+        return replica if replica is not None and replica.account == peer.address else None
+
     def _look_at(self, address: str, port: int) -> None:
         """Ask what listens at a place which node it is; what changed since is a short answer."""
         replicas = [self.holders.replica(one.node) for one in self._presence.at(address, port)]
-        self._readings.want(address, port, next((one.generation for one in replicas if one), None))
+        self._readings.want(address, port, next((one.read for one in replicas if one), None))
 
     def _give_up(self, address: str, port: int) -> None:
         """Go elsewhere for a peer that has moved away from a place."""
@@ -236,8 +248,18 @@ class Neighbourhood:
             self.namesake(reading.address, namesake)
         peer = self._presence.answered(self._reactor.seconds(), *place, answer.epoch)
         self.wake()
-        if peer is not None:
-            await self._take(peer, reading.since, answer)
+        if peer is None:
+            return
+        if reading.address == peer.address or self.holders.replica(peer.node) is None:
+            await self._take(peer, reading, answer)
+        # Whoever answers in its name elsewhere may be another machine: that tells nothing of it.
+        self._read_where_it_is(peer)
+
+    def _read_where_it_is(self, peer: Peer) -> None:
+        """Have a peer's own address asked where only another one has told what it holds."""
+        peer = self._presence.peer(peer.node) or peer
+        if peer.node not in self._surplus and self._replica(peer) is None:
+            self._readings.want(peer.address, peer.port, None)
 
     def _failed(self, reading: Reading, error: SourceError) -> None:
         place = reading.address, reading.port
@@ -252,24 +274,29 @@ class Neighbourhood:
         for node in there:
             self._try_elsewhere(node, reading.address)
 
-    async def _take(self, peer: Peer, since: int | None, answer: InventoryReader) -> None:
-        """Take what ``peer`` answered to the question what changed after ``since``."""
+    async def _take(self, peer: Peer, reading: Reading, answer: InventoryReader) -> None:
+        """Take what ``peer`` answered to the question what changed after ``reading.since``."""
+        since = reading.since
         if answer.whole:
             # Not an IPv6 network: on some LANs all peers are in one.
-            self.holders.replace(peer.node, 0, (), account=peer.address)
+            self.holders.replace(peer.node, 0, (), account=reading.address)
             self._sweep_soon()
             if self.holders.replica(peer.node) is None:
                 # More peers than are kept: it is not read again at each of its beats.
                 self._surplus.add(peer.node)
                 return
-        elif (replica := self.holders.replica(peer.node)) is None or replica.generation != since:
-            # It is another node than was asked, or something came in between.
+        elif (replica := self._replica(peer)) is None or replica.read != since:
+            # It is another node or address than was asked, or something came in between.
             return
         generation = 0 if answer.whole else since or 0
         changes = answer.take()
         while piece := list(islice(changes, SLICE)):
-            self.holders.apply(peer.node, generation, piece)
+            self.holders.apply(peer.node, generation, piece, read=True)
             await task.deferLater(self._reactor, 0)
+            replica = self.holders.replica(peer.node)
+            if replica is None or replica.account != reading.address:
+                # It is gone, or its own address has been read meanwhile.
+                return
         self.holders.apply(peer.node, answer.generation, (), read=True)
         if answer.count >= MANY:
             self._relieve()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from flocon.core.messages import Kind
+from flocon.core.messages import Announcement, Kind
 from tests.core.heard import CABLE, EPOCH, LOCAL, NODE, OTHER_LOCAL, RADIO, PeersTestCase, said
 from tests.core.test_messages import REST
 
@@ -114,6 +114,42 @@ class ByeTests(PeersTestCase):
 
     def test_of_nobody_known_is_dropped(self) -> None:
         self.assertEqual(self.bye(CABLE, 1), "unknown")
+
+
+class UsurpedTests(PeersTestCase):
+    """Somebody was there in a peer's name, and answered so, before the peer came."""
+
+    def usurp(self, sequence: int, *, epoch: int = 1, port: int = REST.port) -> None:
+        one = said(sequence, epoch=epoch, port=port, beat=3_600.0)
+        self.hear(0, RADIO, one)
+        self.peers.answered(0, RADIO, port, one.epoch)
+        self.place = RADIO, port
+
+    def assert_looked_at_and_gone(self, verdict: str, announcement: Announcement) -> None:
+        self.assertEqual(self.hear(10, CABLE, announcement), verdict)
+        self.assertEqual(self.peers.take_promising(), [self.place])
+        self.peers.unanswered(11, *self.place)
+        later = replace(announcement, sequence=announcement.sequence + 1)
+        self.assertEqual(self.hear(12, CABLE, later), "came")
+        self.assertEqual((self.peer().address, self.peer().port), (CABLE, REST.port))
+
+    def test_by_another_port_it_is_known_once_nobody_is_there(self) -> None:
+        self.usurp(5, port=9_100)
+        self.assert_looked_at_and_gone("forged", said(8))
+
+    def test_by_another_epoch_too(self) -> None:
+        self.usurp(5, epoch=9)
+        self.assert_looked_at_and_gone("elsewhere", said(8))
+
+    def test_one_that_answers_and_says_nothing_more_is_missed_all_the_same(self) -> None:
+        self.hear(0, RADIO, said(5))
+        for now in range(0, 90, 10):
+            self.peers.answered(now, RADIO, REST.port, EPOCH)
+        self.assertEqual([one.node for one in self.peers.expire(90)], [NODE])
+
+    def test_by_a_small_number_too(self) -> None:
+        self.usurp(5)
+        self.assert_looked_at_and_gone("leapt", said(100_000))
 
 
 class SpoofedTests(PeersTestCase):
@@ -274,6 +310,17 @@ class MovedTests(PeersTestCase):
         self.peers.take_promising()
         self.hear(20, CABLE, said(3))
         self.assertEqual(self.peers.take_promising(), [(CABLE, REST.port)])
+
+    def test_also_where_another_as_good_has_answered_since_and_is_heard_as_well(self) -> None:
+        self.hear(10, RADIO, said(2))
+        self.peers.answered(10, RADIO, REST.port, EPOCH)
+        self.peers.unanswered(11, CABLE, REST.port)
+        self.peers.take_promising()
+        self.hear(20, RADIO, said(3))
+        self.hear(20, CABLE, said(3))
+        self.assertEqual(self.peers.take_promising(), [(CABLE, REST.port)])
+        self.peers.answered(20, CABLE, REST.port, EPOCH)
+        self.assertEqual(self.peer().address, CABLE)
 
     def test_it_is_looked_at_where_it_never_answered_once_the_other_is_out_of_reach(self) -> None:
         self.peers.networks_changed(lambda address: address == LOCAL)

@@ -31,35 +31,51 @@ class HoldersMachine(RuleBasedStateMachine):
         super().__init__()
         self.holders = Holders(most_holders=self.most_holders)
         self.model: dict[str, set[tuple[str, Content]]] = {}
+        #: What datagrams alone say is gone.
+        self.doubts: dict[str, set[tuple[str, Content]]] = defaultdict(set)
         self.generations: dict[str, int] = {}
 
-    def play(self, peer: str, steps: list[Change]) -> None:
+    def play(self, peer: str, steps: list[Change], *, read: bool) -> None:
+        held, doubts = self.model[peer], self.doubts[peer]
         for step in steps:
+            file = step.file_name, step.content
             if step.held:
-                self.model[peer].add((step.file_name, step.content))
-            else:
-                self.model[peer].discard((step.file_name, step.content))
+                held.add(file)
+                doubts.discard(file)
+            elif read:
+                held.discard(file)
+            elif file in held:
+                doubts.add(file)
+        if read:
+            doubts.clear()
 
     @rule(peer=st.sampled_from(PEERS), generation=st.integers(0, 9), steps=st.lists(changes))
     def replace(self, peer: str, generation: int, steps: list[Change]) -> None:
         self.holders.replace(peer, generation, iter(steps))
         self.model.pop(peer, None)
+        self.doubts.pop(peer, None)
         if len(self.model) < self.most_holders:
             self.model[peer] = set()
             self.generations[peer] = generation
-            self.play(peer, steps)
+            self.play(peer, steps, read=True)
 
-    @rule(peer=st.sampled_from(PEERS), generation=st.integers(0, 9), steps=st.lists(changes))
-    def apply(self, peer: str, generation: int, steps: list[Change]) -> None:
-        self.holders.apply(peer, generation, steps)
+    @rule(
+        peer=st.sampled_from(PEERS),
+        generation=st.integers(0, 9),
+        steps=st.lists(changes),
+        read=st.booleans(),
+    )
+    def apply(self, peer: str, generation: int, steps: list[Change], read: bool) -> None:
+        self.holders.apply(peer, generation, steps, read=read)
         if peer in self.model:
             self.generations[peer] = generation
-            self.play(peer, steps)
+            self.play(peer, steps, read=read)
 
     @rule(peer=st.sampled_from(PEERS))
     def forget(self, peer: str) -> None:
         self.holders.forget(peer)
         self.model.pop(peer, None)
+        self.doubts.pop(peer, None)
 
     @rule(entries=st.integers(1, 4))
     def sweep(self, entries: int) -> None:
@@ -74,14 +90,16 @@ class HoldersMachine(RuleBasedStateMachine):
     @invariant()
     def everyone_holds_what_the_model_says(self) -> None:
         expected: dict[tuple[str, Content], set[str]] = defaultdict(set)
+        doubted: dict[tuple[str, Content], set[str]] = defaultdict(set)
         for peer, files in self.model.items():
             for file in files:
-                expected[file].add(peer)
+                (doubted if file in self.doubts[peer] else expected)[file].add(peer)
         for name in NAMES:
             for content in CONTENTS:
                 found = self.holders.holding(name, content)
                 assert len(found) == len(set(found))
-                assert set(found) == expected.get((name, content), set())
+                file = name, content
+                assert set(found) == expected.get(file, doubted.get(file, set()))
         everything = chain.from_iterable(self.holders.search("", entries=2))
         for name, content, who in everything:
             assert set(who) == expected.pop((name, content))
@@ -93,6 +111,7 @@ class HoldersMachine(RuleBasedStateMachine):
             files = self.model.get(peer)
             expected = None
             if files is not None:
+                files = files - self.doubts[peer]
                 size = sum(content.size for _, content in files)
                 expected = Replica(self.generations[peer], len(files), size)
             assert self.holders.replica(peer) == expected
@@ -190,7 +209,7 @@ class HoldersTests(SynchronousTestCase):
         self.patch(module, "MOST_BYTES_OF_AN_ADDRESS", 1)
         holders = Holders(listed=lambda name, _: name in listed)
         holders.replace("a", 1, first)
-        holders.apply("a", 2, then)
+        holders.apply("a", 2, then, read=True)
         held: set[tuple[str, Content]] = set()
         for step in [*first, *then]:
             file = step.file_name, step.content

@@ -34,7 +34,13 @@ class Neighbour:
         self.read: list[int | None] = []
 
     def hear(self, generation: int, files: int, changes: list[Change]) -> None:
-        step = next_step(self.holders.replica("p"), generation, files, changes)
+        step = next_step(
+            self.holders.replica("p"),
+            generation,
+            files,
+            changes,
+            reflects=lambda: self.holders.reflects("p", changes),
+        )
         if isinstance(step, Apply):
             self.holders.apply("p", generation, step.changes)
         elif isinstance(step, Read):
@@ -47,7 +53,7 @@ class Neighbour:
         if changes is None:
             self.holders.replace("p", self.inventory.generation, self.inventory.whole())
         else:
-            self.holders.apply("p", self.inventory.generation, changes)
+            self.holders.apply("p", self.inventory.generation, changes, read=True)
 
 
 class Converging(SynchronousTestCase):
@@ -66,7 +72,9 @@ class Converging(SynchronousTestCase):
             log += inventory.remove(name) if content is None else inventory.put(name, content)
             if not lost:
                 neighbour.hear(inventory.generation, len(inventory), log[-carried:])
-        neighbour.hear(inventory.generation, len(inventory), log[-carried:])
+        # What is gone by a datagram is asked for at the next.
+        for _ in range(2):
+            neighbour.hear(inventory.generation, len(inventory), log[-carried:])
         held = {
             (name, content)
             for name in NAMES
@@ -100,11 +108,20 @@ class Rules(SynchronousTestCase):
     def test_only_changes_not_yet_known_are_applied(self) -> None:
         self.assertEqual(next_step(Replica(3, 3, 0), 5, 5, STEPS), Apply(tuple(STEPS[3:])))
 
-    def test_a_gap_is_read_from_where_it_begins(self) -> None:
-        self.assertEqual(next_step(Replica(3, 3, 0), 9, 9, STEPS), Read(3))
+    def test_a_gap_is_read_from_what_it_told_itself_last_on(self) -> None:
+        self.assertEqual(next_step(Replica(5, 3, 0, read=3), 9, 9, STEPS[:2]), Read(3))
 
     def test_more_files_than_the_peer_has_is_read_whole(self) -> None:
         self.assertEqual(next_step(Replica(3, 4, 0), 3, 3, []), Read(None))
+
+    def test_what_of_its_files_is_gone_by_datagrams_is_asked(self) -> None:
+        replica = Replica(5, 3, 0, read=3, doubts=1)
+        self.assertEqual(next_step(replica, 5, 3, []), Read(3))
+
+    def test_so_is_what_does_not_reflect_its_newest_changes(self) -> None:
+        for read, step in ((3, Read(3)), (5, Nothing())):
+            replica = Replica(5, 3, 0, read=read)
+            self.assertEqual(next_step(replica, 5, 3, STEPS, reflects=lambda: False), step)
 
     def test_fewer_files_than_the_peer_has_may_be_a_bound_and_is_left(self) -> None:
         self.assertEqual(next_step(Replica(3, 2, 0), 3, 3, []), Nothing())

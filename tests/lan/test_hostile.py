@@ -19,11 +19,12 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from flocon.core.messages import LARGEST_NUMBER, Announcement, Kind, decode, encode
 from flocon.host.limits import raise_open_files
@@ -677,6 +678,32 @@ class SpeakingTests(HostileTestCase):
     def test_so_it_is_where_a_beat_is_forged(self) -> None:
         self._spoken_for(self.second.address, Kind.BEAT)
 
+    def test_a_peer_in_whose_name_another_speaks_and_answers_gives_its_files(self) -> None:
+        """The stranger does all that it can at once, and goes on until pacman has ended."""
+        packages = self.few_packages
+        calm = self.in_peace(packages, holder=True)
+        hearing = in_namespace(self.third.namespace, lambda: listening_socket(self.third.address))
+        self.addCleanup(hearing.close)
+        self.sync(self.first, self.second)
+        self.hold(self.second, packages)
+        node, _ = self.start_nodes(self.first, self.second)
+        said = self._heard(hearing, self.second.address)
+        self.mirror.reset()
+        listener = in_namespace(
+            self.third.namespace, lambda: socket.create_server((self.third.address, LAN_PORT))
+        )
+        sock = in_namespace(self.third.namespace, lambda: forging_socket(self.third.address))
+        with Impostor(said, self.second.address, self.third.address, listener, sock) as impostor:
+            for _ in range(2):
+                time.sleep(SETTLING)
+                self.assertIn(self.second.name, node.peers())
+            run = self.download_in_time(packages)
+        self.assertGreater(impostor.answered, 0)
+        self.assert_clean(run)
+        self.assert_in_time(run.seconds, calm)
+        self.assert_cached(self.first, packages)
+        self.assert_mirror_gave_no_packages()
+
     def _spoken_for(self, source: str, kind: Kind) -> None:
         packages = self.few_packages
         hearing = in_namespace(self.third.namespace, lambda: listening_socket(self.third.address))
@@ -726,6 +753,82 @@ class Silent7(SilentTests):
 
 class Asking7(AskingTests):
     uses_pacman_7 = True
+
+
+class Impostor:
+    """Speaks in a peer's name from its address and from another, and answers there in its name.
+
+    What it tells is that the peer holds nothing of what it holds. It runs in a thread of its own.
+    """
+
+    #: Seconds between two rounds.
+    PAUSE = 0.2
+
+    def __init__(
+        self,
+        said: Announcement,
+        its: str,
+        own: str,
+        listener: socket.socket,
+        sock: socket.socket,
+    ) -> None:
+        self._said = said
+        self._addresses = its, own
+        self._listener, self._sock = listener, sock
+        self._ended = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._speak),
+            threading.Thread(target=self._answer),
+        ]
+        #: How many asked it for an inventory, and were answered in that peer's name.
+        self.answered = 0
+
+    def __enter__(self) -> Self:
+        self._listener.settimeout(self.PAUSE)
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        for thread in self._threads:
+            thread.join()
+        self._listener.close()
+        self._sock.close()
+
+    def _speak(self) -> None:
+        ahead = self._said.sequence
+        gone = tuple(replace(one, held=False) for one in self._said.changes)
+        while not self._ended.wait(self.PAUSE):
+            ahead += 1
+            generation = self._said.generation
+            for one in (
+                replace(self._said, sequence=ahead, beat=0.2, generation=0, changes=()),
+                replace(self._said, sequence=ahead + 1, beat=3_600.0, files=0, changes=gone),
+                replace(
+                    self._said, sequence=ahead + 2, generation=generation + len(gone), changes=gone
+                ),
+                replace(self._said, sequence=LARGEST_NUMBER, generation=LARGEST_NUMBER),
+                replace(self._said, sequence=ahead + 3, epoch="0" * 8),
+                replace(self._said, sequence=ahead + 4, port=9_100),
+                replace(self._said, sequence=ahead + 5, node=f"{ahead:016x}"),
+                replace(self._said, sequence=ahead + 6, node=f"{ahead + 1:016x}", epoch="1" * 8),
+            ):
+                for address in self._addresses:
+                    self._sock.sendto(forge(address, LAN_PORT, encode(one)), (GROUP, 0))
+
+    def _answer(self) -> None:
+        text = f"flocon-inventory 1 {self._said.epoch} 900 whole\nend\n".encode()
+        head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(text)}\r\nConnection: close\r\n\r\n"
+        while not self._ended.is_set():
+            with contextlib.suppress(OSError):
+                connection, _ = self._listener.accept()
+                with connection:
+                    connection.settimeout(1)
+                    asked = connection.recv(4_096)
+                    if b"/inventory" in asked:
+                        self.answered += 1
+                    connection.sendall(head.encode() + text)
 
 
 def test_suite() -> unittest.TestSuite:

@@ -60,6 +60,8 @@ class FakePresence:
         self.missed: set[str] = set()
         self.answers: list[tuple[str, int, str]] = []
         self.silent: list[tuple[str, int]] = []
+        #: Addresses that answer in a peer's name besides its own.
+        self.also: dict[str, str] = {}
         #: Where a peer is found, once its address turned out to be none.
         self.next: dict[str, str] = {}
         self.moved: set[str] = set()
@@ -75,7 +77,11 @@ class FakePresence:
         return next((one for one in self.at(address, port) if one.epoch == epoch), None)
 
     def at(self, address: str, port: int) -> list[Peer]:
-        return [one for one in self.here.values() if (one.address, one.port) == (address, port)]
+        return [
+            one
+            for node, one in self.here.items()
+            if one.port == port and address in {one.address, self.also.get(node)}
+        ]
 
     def unanswered(self, now: float, address: str, port: int) -> None:
         self.silent.append((address, port))

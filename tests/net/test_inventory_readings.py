@@ -25,13 +25,56 @@ class Reading(NeighbourhoodTestCase):
         self.hear(a, 2, 2)
         self.assertEqual(len(self.client.asked), 1)
 
-    def test_changes_that_are_told_are_taken_without_asking(self) -> None:
+    def test_files_that_are_told_are_taken_without_asking(self) -> None:
         a = peer("a")
         self.known(a, 1, change(1))
-        self.hear(a, 3, 1, change(1, held=False), change(2))
+        for generation in (3, 3):
+            self.hear(a, generation, 3, change(2), change(3))
+            for number in (1, 2, 3):
+                self.assertHolding(change(number), "a")
+        self.assertEqual(len(self.client.asked), 1)
+
+    def test_those_that_are_gone_stay_until_it_says_so_itself(self) -> None:
+        a = peer("a")
+        self.known(a, 1, change(1))
+        for generation in (3, 3):
+            self.hear(a, generation, 1, change(1, held=False), change(2))
+            self.assertHolding(change(1), "a")
+            self.assertHolding(change(2), "a")
+        self.assertEqual(self.client.asked[1:], [(a.address, 1)])
+        self.client.answer(3, change(1, held=False), change(2), whole=False)
+        self.settle()
         self.assertHolding(change(1))
         self.assertHolding(change(2), "a")
-        self.assertEqual(len(self.client.asked), 1)
+
+    def test_who_has_it_still_is_asked_before_who_has_it_no_more_by_a_datagram(self) -> None:
+        a = peer("a")
+        self.known(a, 1, change(1))
+        self.known(peer("b"), 1, change(1))
+        self.hear(a, 2, 0, change(1, held=False))
+        self.assertHolding(change(1), "b")
+
+    def test_what_it_denies_to_be_gone_is_held(self) -> None:
+        a = peer("a")
+        self.known(a, 1, change(1))
+        self.known(peer("b"), 1, change(1))
+        self.hear(a, 2, 0, change(1, held=False))
+        self.hear(a, 2, 0, change(1, held=False))
+        self.client.answer(1, whole=False)
+        self.settle()
+        self.assertHolding(change(1), "a", "b")
+
+    def test_where_others_told_of_its_generation_first_it_is_asked(self) -> None:
+        a = peer("a")
+        self.known(a, 1, change(1))
+        self.hear(a, 2, 2, change(66))
+        self.hear(a, 2, 2, change(2))
+        self.assertEqual(self.client.asked[1:], [(a.address, 1)])
+        self.client.answer(2, change(2), whole=False)
+        self.settle()
+        self.assertHolding(change(2), "a")
+        self.hear(a, 2, 3, change(2))
+        self.assertEqual(len(self.client.asked), 2)
 
     def test_a_gap_is_mended_by_what_changed_since(self) -> None:
         a = peer("a")
@@ -53,15 +96,25 @@ class Reading(NeighbourhoodTestCase):
         self.assertHolding(change(1))
         self.assertHolding(change(2), "a")
 
-    def test_changes_since_another_generation_than_known_are_discarded(self) -> None:
+    def test_what_is_told_while_it_is_read_is_taken_as_well(self) -> None:
         a = peer("a")
         self.known(a, 1, change(1))
         self.hear(a, 4, 3)
         self.hear(a, 2, 2, change(9))
+        self.client.answer(4, change(9), change(2), whole=False)
+        self.settle()
+        self.assertHolding(change(2), "a")
+        self.assertHolding(change(9), "a")
+
+    def test_changes_since_another_generation_than_was_read_are_discarded(self) -> None:
+        a = peer("a")
+        self.known(a, 1, change(1))
+        self.hear(a, 4, 3)
+        self.neighbourhood.holders.replace("a", 3, [change(3)], account=a.address)
         self.client.answer(4, change(2), whole=False)
         self.settle()
         self.assertHolding(change(2))
-        self.assertHolding(change(9), "a")
+        self.assertHolding(change(3), "a")
 
     def test_an_inventory_of_another_start_is_discarded(self) -> None:
         a = peer("a")

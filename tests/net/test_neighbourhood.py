@@ -11,9 +11,9 @@ from flocon.core.presence_events import (
     Namesake,
     PeerRestarted,
 )
-from flocon.core.replicas import Holders
+from flocon.core.replicas import Holders, Replica
 from flocon.errors import Unreachable
-from flocon.net.neighbourhood import DATABASES, FAREWELL, RELAY
+from flocon.net.neighbourhood import DATABASES, FAREWELL, RELAY, SLICE
 from tests.net.neighbours import NeighbourhoodTestCase, change, peer
 
 
@@ -169,6 +169,84 @@ class Asking(NeighbourhoodTestCase):
         self.come(peer("b", databases=(("core", "0"),), abilities=frozenset({RELAY})))
         self.come(peer("c", databases=(("extra", "0"),), abilities=sharing))
         self.assertEqual(self.nodes(self.neighbourhood.sharing("core")), ["a"])
+
+
+class Elsewhere(NeighbourhoodTestCase):
+    """Whoever answers in a peer's name at another address may be another machine."""
+
+    ELSEWHERE = "10.0.0.66"
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.one = peer("a")
+        self.presence.also["a"] = self.ELSEWHERE
+
+    def ask_elsewhere(self) -> None:
+        self.tell(Claimed(self.ELSEWHERE, self.one.port))
+        self.clock.advance(0)
+        self.assertEqual(self.client.asked[-1][0], self.ELSEWHERE)
+
+    def test_a_whole_inventory_from_there_changes_nothing_of_what_it_holds(self) -> None:
+        self.known(self.one, 5, change(1))
+        self.ask_elsewhere()
+        self.client.answer(900, change(2), whole=True)
+        self.settle()
+        self.assertHolding(change(1), "a")
+        self.assertHolding(change(2))
+        self.hear(self.one, 6, 2, change(3))
+        self.assertHolding(change(3), "a")
+
+    def test_changes_from_there_change_nothing_of_what_it_holds(self) -> None:
+        self.known(self.one, 5, change(1))
+        self.ask_elsewhere()
+        self.client.answer(5, change(1, held=False), change(2), whole=False)
+        self.settle()
+        self.assertHolding(change(1), "a")
+        self.assertHolding(change(2))
+
+    def test_what_it_was_heard_to_hold_there_first_is_asked_of_its_own_address(self) -> None:
+        self.come(self.one)
+        self.ask_elsewhere()
+        self.client.answer(900, change(2), whole=True)
+        self.settle()
+        self.assertEqual(self.client.asked[-1], (self.one.address, None))
+        self.client.answer(1, change(1), whole=True)
+        self.settle()
+        self.assertHolding(change(1), "a")
+        self.assertHolding(change(2))
+
+    def test_what_still_comes_from_there_is_dropped_once_its_own_address_was_read(self) -> None:
+        self.come(self.one)
+        self.ask_elsewhere()
+        self.hear(self.one, 1, 1)
+        own, elsewhere = self.client.answers[0], self.client.answers[-1]
+        if self.client.asked[0][0] == self.ELSEWHERE:
+            own, elsewhere = elsewhere, own
+        made_up = [change(number) for number in range(100, 100 + 3 * SLICE)]
+        self.client.answers = [elsewhere]
+        self.client.answer(900, *made_up, whole=True)
+        self.client.answers = [own]
+        self.client.answer(1, change(1), whole=True)
+        self.settle()
+        self.assertHolding(change(1), "a")
+        self.assertHolding(made_up[-1])
+        replica = self.neighbourhood.holders.replica("a")
+        self.assertEqual(replica, Replica(1, 1, 1))
+
+    def test_one_that_is_found_at_its_next_address_is_read_there_as_a_whole(self) -> None:
+        self.presence.also.clear()
+        self.known(self.one, 5, change(1))
+        self.presence.next["a"] = self.ELSEWHERE
+        self.neighbourhood.unreachable("a", self.one.address)
+        self.clock.advance(0)
+        self.client.answer(5, whole=False)
+        self.settle()
+        self.assertEqual(self.client.asked[-1], (self.ELSEWHERE, None))
+        self.assertHolding(change(1), "a")
+        self.client.answer(5, change(2), whole=True)
+        self.settle()
+        self.assertHolding(change(1))
+        self.assertHolding(change(2), "a")
 
 
 class Looking(NeighbourhoodTestCase):

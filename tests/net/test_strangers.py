@@ -2,14 +2,14 @@
 
 The stranger makes up datagrams with any sender's address, any id, epoch, number, port and beat,
 and answers at its own address what it likes. It cannot answer at others'. What it cannot be kept
-from is in SECURITY.rst: it tells of files in the name of another; its datagrams tell of none here.
+from is in SECURITY.rst: it tells of files in the name of another that this one has not.
 """
 
 from __future__ import annotations
 
 import random
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from ipaddress import ip_interface
 from typing import Any
 
@@ -35,6 +35,10 @@ OBSERVER, STRANGER = "10.0.0.1", "10.0.0.66"
 #: Machines that have nothing to do with it all; one of them prints.
 OTHERS = ("10.0.0.90", "10.0.0.91", "fe80::90%eth0")
 MOST_PEERS = 24
+#: Files that nobody has, and so many of them that they are not taken in one go.
+MADE_UP, MANY = 1 << 20, 500
+#: The largest generation that an inventory can tell.
+LARGEST_TOLD = 10**15 - 1
 
 
 def package(number: int) -> Change:
@@ -79,6 +83,16 @@ def make_presence(number: int) -> Presence:
     )
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What the stranger answers whoever asks for its inventory."""
+
+    epoch: str
+    generation: int
+    files: list[Change]
+    whole: bool
+
+
 class World:
     """One node that is looked at, honest machines, and what a stranger sends."""
 
@@ -88,7 +102,7 @@ class World:
         self.presence = make_presence(1)
         #: Connections that were tried, by address.
         self.tried: Counter[str] = Counter()
-        self.stranger_says = ""
+        self.stranger_says: Answer | None = None
         client: Any = self
         self.neighbourhood = Neighbourhood(
             self.clock,
@@ -120,8 +134,11 @@ class World:
                 whole = machine.inventory.whole()
                 generation = machine.inventory.generation
                 return answer(machine.own.epoch, generation, changes, whole)
-        if address == STRANGER and self.stranger_says:
-            return answer(self.stranger_says, 5, None, [])
+        if address == STRANGER and self.stranger_says is not None:
+            told = self.stranger_says
+            return answer(
+                told.epoch, told.generation, None if told.whole else told.files, told.files
+            )
         if address == STRANGER:
             await deferLater(self.clock, 20)
             raise Stalled(address, "drips")
@@ -144,6 +161,11 @@ class World:
                 self.say(address, datagram)
         for machine in self.machines:
             machine.presence.take_events()
+
+    def finds(self, change: Change, machine: Machine) -> bool:
+        """Whether a machine is known to hold a file."""
+        found = self.neighbourhood.holding(change.file_name, change.content)
+        return self.presence.peer(machine.own.node) in found
 
     def say(self, address: str, datagram: bytes, *, heard: bool = True) -> None:
         """Have a datagram heard, by the node that is looked at alone if not ``heard`` by all."""
@@ -186,6 +208,7 @@ class Strangers(RuleBasedStateMachine):
         super().__init__()
         self.world = World()
         self.files = 0
+        self.found: set[tuple[int, str]] = set()
         for _ in range(2):
             self.world.join()
         self.hold(0)
@@ -210,11 +233,28 @@ class Strangers(RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         self.world.pass_by(seconds)
 
-    @rule(whose=st.integers(0, 4), known=st.booleans())
-    def answer_as(self, whose: int, known: bool) -> None:
-        """Have the stranger answer in a machine's name, or drip."""
+    @rule()
+    def drip(self) -> None:
+        """Have the stranger drip whoever asks it."""
+        self.world.stranger_says = None
+
+    @rule(
+        whose=st.integers(0, 4),
+        generation=st.sampled_from([0, 1, 5, 50, LARGEST_TOLD]),
+        files=st.sampled_from([0, 1, MANY]),
+        gone=st.booleans(),
+        whole=st.booleans(),
+    )
+    def answer_as(
+        self, *, whose: int, generation: int, files: int, gone: bool, whole: bool
+    ) -> None:
+        """Have the stranger answer in a machine's name, telling of its files or of others."""
         machines = self.world.machines
-        self.world.stranger_says = machines[whose % len(machines)].own.epoch if known else ""
+        machine = machines[whose % len(machines)]
+        told = [package(MADE_UP + number) for number in range(files)]
+        if gone and not whole:
+            told += [replace(change, held=False) for change in machine.inventory.whole()]
+        self.world.stranger_says = Answer(machine.own.epoch, generation, told, whole)
 
     @rule(
         whose=st.integers(0, 4),
@@ -225,7 +265,8 @@ class Strangers(RuleBasedStateMachine):
         ahead=st.sampled_from([1, 2, 60, -3, LARGEST_NUMBER]),
         port=st.sampled_from([PORT, 9100]),
         beat=st.sampled_from([0.2, 30.0, 3_600.0]),
-        generation=st.sampled_from([0, 1, 50, LARGEST_NUMBER]),
+        generation=st.sampled_from([0, 1, 50, LARGEST_NUMBER, "next", "next", "as many"]),
+        changes=st.sampled_from(["none", "none", "gone", "gone and more", "made up"]),
         times=st.sampled_from([1, 5, 40]),
         heard=st.booleans(),
         dice=st.integers(0, 1 << 30),
@@ -241,10 +282,11 @@ class Strangers(RuleBasedStateMachine):
         ahead: int,
         port: int,
         beat: float,
-        generation: int,
+        generation: int | str,
         times: int,
         heard: bool,
         dice: int,
+        changes: str = "none",
     ) -> None:
         """Have the stranger send some datagrams."""
         machine = self.world.machines[whose % len(self.world.machines)]
@@ -254,6 +296,9 @@ class Strangers(RuleBasedStateMachine):
             "stranger": STRANGER,
         }.get(source, source)
         chance = random.Random(dice)
+        told = self._made_up(machine, changes)
+        now = machine.inventory.generation
+        told_generation = {"next": now + 1, "as many": now + len(told)}.get(str(generation))
         for count in range(times):
             sequence = machine.presence._speaker.sequence + ahead + count
             said = replace(
@@ -262,18 +307,37 @@ class Strangers(RuleBasedStateMachine):
                 sequence=max(1, min(sequence, LARGEST_NUMBER)),
                 port=port,
                 beat=beat,
-                generation=generation,
+                generation=int(generation) if told_generation is None else told_generation,
+                changes=told,
             )
             if node == "new":
                 said = replace(said, node=f"{chance.getrandbits(64):016x}")
             if epoch == "new":
                 said = replace(said, epoch=f"{chance.getrandbits(32):08x}")
             self.world.say(address, encode(said), heard=heard)
+        if kind is not Kind.BYE:
+            # Nor for the moment until it speaks itself.
+            self.what_was_found_once_stays_found()
         if heard:
             self.world.pass_by(2.5)
         else:
             # It does not know of it, and speaks next at its beat.
             self.world.pass_by(36)
+
+    def _made_up(self, machine: Machine, changes: str) -> tuple[Change, ...]:
+        """Return what the stranger tells of a machine's files."""
+        gone = tuple(replace(one, held=False) for one in machine.inventory.whole()[:3])
+        more = (package(MADE_UP),)
+        return {"none": (), "gone": gone, "gone and more": gone + more, "made up": more}[changes]
+
+    @invariant()
+    def what_was_found_once_stays_found(self) -> None:
+        for machine in self.world.machines[:2]:
+            for change in machine.inventory.whole():
+                if self.world.finds(change, machine):
+                    self.found.add((machine.number, change.file_name))
+                else:
+                    assert (machine.number, change.file_name) not in self.found, change.file_name
 
     @invariant()
     def honest_machines_are_known_where_they_are(self) -> None:
@@ -299,8 +363,7 @@ class Strangers(RuleBasedStateMachine):
             assert peer is not None, machine.number
             assert (peer.address, peer.port) == (machine.addresses[0], PORT)
             for change in machine.inventory.whole():
-                found = self.world.neighbourhood.holding(change.file_name, change.content)
-                assert peer in found, change.file_name
+                assert self.world.finds(change, machine), change.file_name
         self.world.neighbourhood.stop()
 
 
@@ -308,6 +371,35 @@ SETTINGS = settings(max_examples=40, stateful_step_count=12, deadline=None)
 
 
 class Tests(SynchronousTestCase):
+    def test_what_another_address_answers_in_its_name_changes_nothing_of_what_a_peer_holds(
+        self,
+    ) -> None:
+        for files in (0, 1, MANY):
+            for generation in (0, 1, 5, LARGEST_TOLD):
+                with self.subTest(files=files, generation=generation):
+                    self._forge_once(files, generation)
+
+    def _forge_once(self, files: int, generation: int) -> None:
+        strangers = Strangers()
+        strangers.answer_as(whose=0, generation=generation, files=files, gone=False, whole=True)
+        strangers.forge(
+            whose=0,
+            source="stranger",
+            kind=Kind.HELLO,
+            node="its",
+            epoch="its",
+            ahead=1,
+            port=PORT,
+            beat=0.2,
+            generation=0,
+            times=1,
+            heard=False,
+            dice=0,
+        )
+        self.assertTrue(strangers.world.tried[STRANGER])
+        strangers.honest_machines_are_known_where_they_are()
+        strangers.teardown()
+
     def test_whatever_a_stranger_sends_honest_peers_stay_known_and_asked_where_they_are(
         self,
     ) -> None:
