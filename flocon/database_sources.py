@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet import defer
 from twisted.internet.threads import deferToThreadPool
 
+from flocon.core.attempts import Attempt, Limits
 from flocon.core.database_origins import Given
 from flocon.core.dates import past, seconds_of
+from flocon.core.heads import NOT_MODIFIED
 from flocon.core.names import escape
 from flocon.core.patience import PACMAN
 from flocon.core.sources import (
@@ -30,6 +32,7 @@ from flocon.core.sources import (
     sample_databases,
     without_delay,
 )
+from flocon.core.subjects import Subject
 from flocon.errors import Broken, Refused, Stalled, StoreError
 from flocon.host.databases import (
     LARGEST_FILE,
@@ -43,16 +46,9 @@ from flocon.host.keyring import Verdict, begins_plausibly, plausible
 from flocon.host.pacman import SignatureLevel
 from flocon.host.remember import remember
 from flocon.log import logger
-from flocon.net.fetch import (
-    NOT_MODIFIED,
-    Attempt,
-    Limits,
-    Wanted,
-    fetch_small,
-    last_modified,
-    literal_host,
-)
-from flocon.net.transfer import Subject
+from flocon.net.agents import literal_host
+from flocon.net.fetch import Wanted
+from flocon.net.small import fetch_small, last_modified
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -61,13 +57,13 @@ if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
     from flocon.core.database_origins import DatabaseOrigins
+    from flocon.core.heads import Head
     from flocon.core.names import Asked
     from flocon.core.peers import Peer
     from flocon.core.standing import Standing
     from flocon.host.databases import Stamp
     from flocon.host.keyring import Keyring
     from flocon.host.pacman import PacmanWatch
-    from flocon.net.fetch import Head
     from flocon.net.neighbourhood import Neighbourhood
     from flocon.net.transfer import Transfer
     from flocon.net.transfers import Transfers

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet import defer, task
 
 from flocon.core.addresses import network_location
+from flocon.core.attempts import Attempt, Limits
 from flocon.core.doubts import Doubts
 from flocon.core.names import (
     Asked,
@@ -47,25 +48,19 @@ from flocon.core.sources import (
     rank_owners,
 )
 from flocon.core.strangers import MOST_OF_PROVED, PROVING_RATE, Strangers
+from flocon.core.subjects import Subject
 from flocon.database_sources import DATABASES_FILE, DatabaseSources, Ways
 from flocon.errors import Broken, Contradicted, Refused, SourceError, Stalled, Unreachable
 from flocon.host.keyring import Keyring, Verdict
 from flocon.host.pacman import PacmanWatch, package_servers_for, servers_for
 from flocon.log import logger
-from flocon.net.fetch import (
-    Attempt,
-    Limits,
-    Wanted,
-    fetch_small,
-    last_modified,
-    literal_host,
-    peer_agent,
-)
+from flocon.net.agents import literal_host, peer_agent
+from flocon.net.fetch import Wanted
 from flocon.net.heads import ask_heads
 from flocon.net.mirrors import mirror_agent
 from flocon.net.relaying import Relaying
+from flocon.net.small import fetch_small, last_modified
 from flocon.net.staggered import first_good
-from flocon.net.transfer import Subject
 from flocon.net.transfers import Transfers
 from flocon.net.writing import Backlog
 
@@ -76,6 +71,7 @@ if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
     from twisted.python.threadpool import ThreadPool
 
+    from flocon.core.attempts import Choose, Mirrors
     from flocon.core.database_origins import DatabaseOrigins
     from flocon.core.inventory import Content, Inventory
     from flocon.core.peers import Peer
@@ -91,7 +87,7 @@ if TYPE_CHECKING:
     from flocon.ledger import Ledger
     from flocon.net.heads import Told
     from flocon.net.neighbourhood import Neighbourhood
-    from flocon.net.transfer import Choose, Mirrors, Transfer
+    from flocon.net.transfer import Transfer
     from flocon.net.writing import Incoming
     from flocon.options import Settings
 

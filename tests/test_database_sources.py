@@ -17,6 +17,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers
 
+from flocon.core.attempts import Limits
 from flocon.core.database_origins import DatabaseOrigins, Given, load
 from flocon.core.names import parse_path
 from flocon.core.patience import PACMAN
@@ -28,8 +29,8 @@ from flocon.errors import SourceError, StoreError
 from flocon.host.keyring import Verdict
 from flocon.host.pacman import PacmanConfiguration, Repository, SignatureLevel
 from flocon.host.remember import recall
-from flocon.net.fetch import Limits
-from flocon.net.transfer import Reader, Transfer
+from flocon.net.reader import Reader
+from flocon.net.transfer import Transfer
 from flocon.net.transfers import Transfers
 from tests.core.test_syncdb import desc, tar
 from tests.net.fakes import FakeAgent, FakeTools, Request

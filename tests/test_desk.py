@@ -9,6 +9,7 @@ from unittest import mock
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
+from flocon.core.attempts import Attempt, Limits
 from flocon.core.database_origins import DatabaseOrigins
 from flocon.core.inventory import Content
 from flocon.core.names import parse_path
@@ -16,14 +17,14 @@ from flocon.core.presence import Identity
 from flocon.core.sources import Origin, Source
 from flocon.core.standing import Standing
 from flocon.core.strangers import MOST, MOST_OF_PROVED
+from flocon.core.subjects import Subject
 from flocon.core.syncdb import Entry
 from flocon.core.traffic import Traffic
 from flocon.desk import MOST_UNSIGNED, UNSIGNED, Desk
 from flocon.errors import FloconError, Refused, Unreachable
 from flocon.host.keyring import Verdict
 from flocon.host.pacman import PacmanConfiguration, Repository, package_servers_for
-from flocon.net.fetch import Attempt, Limits
-from flocon.net.transfer import Subject, Transfer
+from flocon.net.transfer import Transfer
 from flocon.options import Settings
 from tests.net.fakes import FakeReactor, FakeTools
 
@@ -106,7 +107,9 @@ class Caches(DeskTestCase):
         transfer = Transfer(
             FakeTools(), Subject(NAME, Content(1, bytes(32))), lambda _: None, lambda: ()
         )
-        transfer._tried = [Attempt(one, limits, failures[one]) for one in (cache, mirror)]
+        transfer._asking.attempts.tried = [
+            Attempt(one, limits, failures[one]) for one in (cache, mirror)
+        ]
         self.assertEqual(transfer.mirror_statuses, [404])
 
 

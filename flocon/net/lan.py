@@ -29,6 +29,7 @@ from flocon.errors import FloconError, StoreError
 from flocon.net.growing import send_growing, tell_content
 from flocon.net.held import Editions, InMemory, send_extent, send_opened
 from flocon.net.mirrors import LOOP_DETECTED, LOOP_HEADER
+from flocon.net.reader import Reader
 from flocon.net.respond import (
     finish_text,
     is_for,
@@ -39,7 +40,6 @@ from flocon.net.respond import (
 )
 from flocon.net.sendfile import little_unsent
 from flocon.net.site import host_of
-from flocon.net.transfer import Reader
 from flocon.net.waiting import Outcome
 
 if TYPE_CHECKING:

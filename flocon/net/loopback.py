@@ -19,16 +19,17 @@ from twisted.web import http
 from twisted.web.resource import Resource
 
 from flocon.core.extents import parse_open_range
+from flocon.core.heads import NOT_MODIFIED
 from flocon.core.names import Asked, Kind, parse_path
 from flocon.core.patience import PACMAN
 from flocon.core.recent import LONGEST_TEXT, MOST_ATTEMPTS, Answered, Recent, kind_of
 from flocon.core.secrecy import without_any_passwords
 from flocon.core.visitors import Admission, Names, host_name, loopback_names
 from flocon.errors import FloconError, StoreError
-from flocon.net.fetch import NOT_MODIFIED
 from flocon.net.growing import send_growing, set_head, tell_content
 from flocon.net.held import CONTENT_TYPE, send_opened, set_extent
 from flocon.net.mirrors import LOOP_DETECTED, LOOP_HEADER, LOOP_MARK
+from flocon.net.reader import Reader
 from flocon.net.respond import (
     cut,
     finish_text,
@@ -39,7 +40,6 @@ from flocon.net.respond import (
     respond,
 )
 from flocon.net.site import host_of
-from flocon.net.transfer import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

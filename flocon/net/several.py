@@ -26,7 +26,7 @@ from flocon.core.patience import (
     is_worth_probing,
 )
 from flocon.errors import Broken, SourceError, Unreachable
-from flocon.net.fetch import Enough
+from flocon.net.bodies import Enough
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,9 +34,10 @@ if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
     from twisted.internet.interfaces import IDelayedCall
 
+    from flocon.core.attempts import Attempt
     from flocon.core.extents import Extent, Extents
+    from flocon.core.heads import Head
     from flocon.core.patience import Pace
-    from flocon.net.fetch import Attempt, Head
 
 #: Bytes that must lack for a second holder to be worth its while, and for a further one.
 LEAST_FILE = 8 << 20

@@ -13,20 +13,21 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.core import inventory as core_inventory
+from flocon.core.attempts import Attempt, Limits
 from flocon.core.inventory import Change, Content, Inventory, InventoryReader
 from flocon.core.names import Asked
 from flocon.core.privacy import Privacy
 from flocon.core.sources import Origin, Source
+from flocon.core.subjects import Subject
 from flocon.core.syncdb import Listing
 from flocon.core.traffic import Traffic
 from flocon.errors import StoreError, Unreachable
 from flocon.net import lan
-from flocon.net.fetch import Attempt, Limits
 from flocon.net.held import InMemory
 from flocon.net.lan import Lan
 from flocon.net.loopback import Found
 from flocon.net.mirrors import LOOP_HEADER
-from flocon.net.transfer import Subject, Transfer
+from flocon.net.transfer import Transfer
 from flocon.net.transfers import Transfers
 from tests.net.fakes import FakeTools
 from tests.net.web import Answer, Browser, OpenedBytes

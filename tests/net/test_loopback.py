@@ -12,22 +12,23 @@ from twisted.internet import error
 from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
+from flocon.core.attempts import Attempt, Limits
 from flocon.core.inventory import Content
 from flocon.core.names import Asked
 from flocon.core.patience import PACMAN
 from flocon.core.recent import LONGEST_TEXT, Recent
 from flocon.core.release import LAST_RESORT, MIRROR_HOLD, TRICKLE_STEP
 from flocon.core.sources import Origin, Source
+from flocon.core.subjects import Subject
 from flocon.core.syncdb import Entry
 from flocon.core.traffic import Traffic
 from flocon.core.visitors import Admission, loopback_names
 from flocon.errors import StoreError
 from flocon.net import loopback as module
-from flocon.net.fetch import Attempt, Limits
 from flocon.net.heads import Told
 from flocon.net.loopback import Found, Loopback
 from flocon.net.mirrors import LOOP_HEADER, LOOP_MARK
-from flocon.net.transfer import Subject, Transfer
+from flocon.net.transfer import Transfer
 from flocon.net.transfers import Transfers
 from tests.net.fakes import FakeTools, Request
 from tests.net.web import Answer, Browser, OpenedBytes
