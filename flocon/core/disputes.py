@@ -14,7 +14,7 @@ from flocon.core.extents import Extents
 from flocon.core.sources import Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from flocon.core.sources import Source
 
@@ -87,14 +87,11 @@ class Disputes:
         # What replaced the liars' bytes may have been what was wrong.
         return list(dict.fromkeys([*peers, *liars])) if liars else []
 
-    def wrong_mirror(self) -> None:
-        """Take it that peers differed from a mirror that was wrong: by its bytes alone."""
-        self._liars.clear()
-
-    @property
-    def liars(self) -> set[Source]:
-        """Who had brought what was replaced, and is to be blamed once that proved right."""
-        return self._liars
+    def to_blame_at_last(self, differs: Callable[[int, bytes], bool]) -> list[Source]:
+        """Return who was wrong, now that the right bytes are here: ``differs`` tells from what."""
+        mirrors = [one for one, (at, data) in self.contested.items() if differs(at, data)]
+        # It was by a wrong mirror's bytes that peers differed.
+        return mirrors or list(self._liars)
 
 
 def alike(one: bytes, other: bytes) -> int:

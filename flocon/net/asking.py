@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
     from flocon.core.attempts import Attempt, Choose, Limits, Mirrors
-    from flocon.core.heads import Announced, Head
+    from flocon.core.heads import Head
+    from flocon.core.promised import Promised
     from flocon.core.sources import Source
     from flocon.core.subjects import Subject
     from flocon.net.bodies import Sink
@@ -40,7 +41,7 @@ class Asking:
         self,
         tools: Tools,
         subject: Subject,
-        announced: Announced,
+        promised: Promised,
         *,
         room: Callable[[], Deferred[None] | None],
         choose: Choose,
@@ -48,7 +49,7 @@ class Asking:
     ) -> None:
         self._tools = tools
         self._subject = subject
-        self._announced = announced
+        self._promised = promised
         self._room = room
         self.choose = choose
         self.mirrors = mirrors
@@ -144,7 +145,7 @@ class Asking:
             start,
             end,
             modified_since=subject.modified_since if start == 0 else None,
-            if_range=self._announced.version if is_rest else None,
+            if_range=self._promised.version if is_rest else None,
             if_match=subject.content.sha256.hex() if source.relayed and subject.content else None,
             only_if_cached=source.only_if_cached,
             unchanged=self._unchanged(source) if start == 0 else None,

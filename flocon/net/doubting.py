@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from flocon.core.heads import Announced
+    from flocon.core.promised import Promised
     from flocon.net.asking import Asking
     from flocon.net.draft import Draft
     from flocon.net.readers import Readers
@@ -29,13 +29,13 @@ class Doubting:
         draft: Draft,
         readers: Readers,
         verifying: Verifying,
-        announced: Announced,
+        promised: Promised,
         begun: Outcome[None],
     ) -> None:
         self._draft = draft
         self._readers = readers
         self._verifying = verifying
-        self._announced = announced
+        self._promised = promised
         self._begun = begun
 
     def drop_peers(self) -> None:
@@ -52,7 +52,7 @@ class Doubting:
         self._readers.abort_spoilt(self._draft.disputes)
         self._draft.clear()
         self._verifying.begin_anew()
-        self._announced.begin_anew(begun=begun)
+        self._promised.begin_anew(begun=begun)
 
     async def settle(self, asking: Asking, in_thread: InThread) -> None:
         """Let go of every reader whose bytes, sent before they proved wrong, were wrong.
@@ -60,11 +60,7 @@ class Doubting:
         Now that the right ones are here it also shows who sent those, which is reported.
         """
         draft, disputes = self._draft, self._draft.disputes
-        for mirror, (position, data) in disputes.contested.items():
-            if draft.differs(position, data):
-                asking.blame([mirror])
-                disputes.wrong_mirror()
-        for source in disputes.liars:
+        for source in disputes.to_blame_at_last(draft.differs):
             asking.blame([source])
         self._readers.abort_spoilt(disputes)
         if not (draft.is_superseding and draft.exists):

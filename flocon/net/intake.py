@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
 
-from flocon.core.heads import NOT_MODIFIED, Here
+from flocon.core.heads import NOT_MODIFIED
 from flocon.core.patience import stagger
+from flocon.core.promised import Here
 from flocon.errors import Broken, SourceError
 from flocon.net.several import Plan, Several
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
     from flocon.core.attempts import Attempt, Choose, Mirrors
     from flocon.core.extents import Extents
-    from flocon.core.heads import Announced, Head
+    from flocon.core.heads import Head
+    from flocon.core.promised import Promised
     from flocon.core.sources import Source
     from flocon.core.subjects import Subject
     from flocon.net.asking import Asking
@@ -45,7 +47,7 @@ class Intake:
         subject: Subject,
         *,
         draft: Draft,
-        announced: Announced,
+        promised: Promised,
         asking: Asking,
         judging: Judging,
         doubting: Doubting,
@@ -55,7 +57,7 @@ class Intake:
         self._tools = tools
         self._subject = subject
         self._draft = draft
-        self._announced = announced
+        self._promised = promised
         self._asking = asking
         self._judging = judging
         self._doubting = doubting
@@ -73,7 +75,7 @@ class Intake:
             await self._bring()
 
     async def _bring(self) -> None:
-        content, announced = self._subject.content, self._announced
+        content, promised = self._subject.content, self._promised
         size = content.size if content and content.size else None
         plan = Plan(size, self._tools.pace, stagger(len(self._asking.mirrors())))
         self._crew = Several(self._tools.reactor, self, plan, self._asking.next)
@@ -84,9 +86,9 @@ class Intake:
             return
         finally:
             self._crew = None
-        if announced.size is None and not announced.not_modified:
+        if promised.size is None and not promised.not_modified:
             # No length was announced: the end of the answer is the end of the file.
-            announced.size = self.extents.reach(self._subject.start)
+            promised.size = self.extents.reach(self._subject.start)
 
     @property
     def is_open(self) -> bool:
@@ -133,21 +135,21 @@ class Intake:
 
     def begin(self, attempt: Attempt, head: Head) -> None:
         """Take a source's head; raise a SourceError where it cannot be that of what is coming."""
-        source, announced, contributions = (
+        source, promised, contributions = (
             attempt.source,
-            self._announced,
+            self._promised,
             self._draft.contributions,
         )
         if head.status == NOT_MODIFIED:
-            announced.take_unchanged(source, head, self._here())
+            promised.take_unchanged(source, head, self._here())
             return
         if contributions.of and source not in contributions.of and self._is_begun_by_a_peer:
             # It was to be looked through as a whole.
             self._doubting.begin_anew()
-        if announced.begins_anew(source, head, self._here()):
+        if promised.begins_anew(source, head, self._here()):
             self._doubting.begin_anew()
-        self._draft.make(announced.size_of(head))
-        announced.take(source, head, first=not contributions.arrived)
+        self._draft.make(promised.size_of(head))
+        promised.take(source, head, first=not contributions.arrived)
         contributions.expect(source)
 
     def _here(self) -> Here:

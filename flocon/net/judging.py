@@ -17,8 +17,8 @@ from flocon.net.descriptors import with_descriptor
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from flocon.core.heads import Announced
     from flocon.core.inventory import Content
+    from flocon.core.promised import Promised
     from flocon.core.sources import Source
     from flocon.core.subjects import Checks, Subject
     from flocon.net.asking import Asking
@@ -39,7 +39,7 @@ class Judging:
         subject: Subject,
         *,
         draft: Draft,
-        announced: Announced,
+        promised: Promised,
         asking: Asking,
         verifying: Verifying,
         doubting: Doubting,
@@ -47,7 +47,7 @@ class Judging:
     ) -> None:
         self._subject = subject
         self._draft = draft
-        self._announced = announced
+        self._promised = promised
         self._asking = asking
         self._verifying = verifying
         self._doubting = doubting
@@ -98,11 +98,11 @@ class Judging:
         content, checks, source = (
             self._subject.content,
             self._subject.checks,
-            self._announced.source,
+            self._promised.source,
         )
         if content is not None:
             await self._judge_by_hash(content)
-        elif checks is not None and source is not None and not self._announced.not_modified:
+        elif checks is not None and source is not None and not self._promised.not_modified:
             await self._have_checked(checks, source)
             checks.done(source, self._draft.incoming.fileno())
         else:

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
     from twisted.internet.defer import Deferred
 
-    from flocon.core.heads import Announced, Head
+    from flocon.core.heads import Head
     from flocon.core.inventory import Content
+    from flocon.core.promised import Promised
     from flocon.core.sources import Source
     from flocon.core.subjects import Subject
     from flocon.net.asking import Asking
@@ -59,7 +60,7 @@ class KeepingPatient:
         subject: Subject,
         *,
         draft: Draft,
-        announced: Announced,
+        promised: Promised,
         asking: Asking,
         doubting: Doubting,
         intake: Intake,
@@ -69,7 +70,7 @@ class KeepingPatient:
         self._tools = tools
         self._subject = subject
         self._draft = draft
-        self._announced = announced
+        self._promised = promised
         self._asking = asking
         self._doubting = doubting
         self._intake = intake
@@ -137,9 +138,9 @@ class KeepingPatient:
                 # It is being hashed: what is wrong will show.
                 return
             self._suspect(position)
-        announced, contributions = self._announced, self._draft.contributions
-        self._draft.make(announced.size)
-        announced.source = announced.source or source
+        promised, contributions = self._promised, self._draft.contributions
+        self._draft.make(promised.size)
+        promised.source = promised.source or source
         contributions.expect(source)
         self._intake.take(source, position, data)
         contributions.from_mirrors.add(position, position + len(data))

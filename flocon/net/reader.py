@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from twisted.internet.interfaces import IDelayedCall
 
-    from flocon.core.heads import Announced
+    from flocon.core.promised import Promised
     from flocon.core.subjects import Subject
     from flocon.net.draft import Draft
     from flocon.net.waiting import Outcome
@@ -154,13 +154,13 @@ class Releasing:
         clock: Any,
         subject: Subject,
         draft: Draft,
-        announced: Announced,
+        promised: Promised,
         finished: Outcome[None],
     ) -> None:
         self._clock = clock
         self._subject = subject
         self._draft = draft
-        self._announced = announced
+        self._promised = promised
         self._finished = finished
 
     def limit(self, reader: Reader, position: int) -> int:
@@ -200,7 +200,7 @@ class Releasing:
         """Describe how the file stands for a reader that is at ``position``."""
         contributions = self._draft.contributions
         return release.Progress(
-            size=self._announced.size,
+            size=self._promised.size,
             verifiable=self._subject.verifiable,
             verified=self._draft.verified,
             arrived=self._draft.reach(contributions.arrived, position),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 from twisted.internet.threads import deferToThreadPool
 
-from flocon.core.heads import Announced
+from flocon.core.promised import Promised
 from flocon.errors import Broken, FloconError, SourceError
 from flocon.log import logger
 from flocon.net.asking import Asking
@@ -77,17 +77,17 @@ class Transfer:
         self._running: Deferred[None] | None = None
         self._retired = False
         self._readers = readers = Readers(self.clock)
-        self._announced = announced = Announced(subject)
+        self._promised = promised = Promised(subject)
         self._draft = draft = Draft(tools, subject.file_name, self)
         self._asking = asking = Asking(
-            tools, subject, announced, room=draft.room, choose=choose, mirrors=mirrors
+            tools, subject, promised, room=draft.room, choose=choose, mirrors=mirrors
         )
         self._verifying = verifying = Verifying(draft, self._in_thread, self.finished)
-        self._doubting = doubting = Doubting(draft, readers, verifying, announced, self.begun)
+        self._doubting = doubting = Doubting(draft, readers, verifying, promised, self.begun)
         self._judging = judging = Judging(
             subject,
             draft=draft,
-            announced=announced,
+            promised=promised,
             asking=asking,
             verifying=verifying,
             doubting=doubting,
@@ -97,7 +97,7 @@ class Transfer:
             tools,
             subject,
             draft=draft,
-            announced=announced,
+            promised=promised,
             asking=asking,
             judging=judging,
             doubting=doubting,
@@ -108,14 +108,14 @@ class Transfer:
             tools,
             subject,
             draft=draft,
-            announced=announced,
+            promised=promised,
             asking=asking,
             doubting=doubting,
             intake=intake,
             finished=self.finished,
             poke=self.poke,
         )
-        self.releasing = Releasing(self.clock, subject, draft, announced, self.finished)
+        self.releasing = Releasing(self.clock, subject, draft, promised, self.finished)
 
     # What others see
 
@@ -125,20 +125,20 @@ class Transfer:
 
     @property
     def size(self) -> int | None:
-        return self._announced.size
+        return self._promised.size
 
     @property
     def head(self) -> Head | None:
-        return self._announced.head
+        return self._promised.head
 
     @property
     def source(self) -> Source | None:
         """Who brings it: the one that answered last."""
-        return self._announced.source
+        return self._promised.source
 
     @property
     def not_modified(self) -> bool:
-        return self._announced.not_modified
+        return self._promised.not_modified
 
     @property
     def verified(self) -> bool:
