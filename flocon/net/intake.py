@@ -135,11 +135,8 @@ class Intake:
 
     def begin(self, attempt: Attempt, head: Head) -> None:
         """Take a source's head; raise a SourceError where it cannot be that of what is coming."""
-        source, promised, contributions = (
-            attempt.source,
-            self._promised,
-            self._draft.contributions,
-        )
+        source, promised = attempt.source, self._promised
+        contributions = self._draft.contributions
         if head.status == NOT_MODIFIED:
             promised.take_unchanged(source, head, self._here())
             return

@@ -95,11 +95,8 @@ class Judging:
 
     async def judge(self) -> None:
         """Raise a SourceError where what came is not right: it is dropped, and may come anew."""
-        content, checks, source = (
-            self._subject.content,
-            self._subject.checks,
-            self._promised.source,
-        )
+        content, checks = self._subject.content, self._subject.checks
+        source = self._promised.source
         if content is not None:
             await self._judge_by_hash(content)
         elif checks is not None and source is not None and not self._promised.not_modified:
