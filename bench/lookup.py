@@ -32,12 +32,14 @@ from bench.common import (
     plain,
     write_database,
 )
+from flocon.core.entries import PackedEntries
 from flocon.core.inventory import Change
 from flocon.core.links import Link
+from flocon.core.listing import Database
+from flocon.core.listing import Listing as Listed
 from flocon.core.messages import Announcement, Kind, encode
 from flocon.core.names import parse_path
-from flocon.core.syncdb import Database, PackedEntries, read_entries
-from flocon.core.syncdb import Listing as Listed
+from flocon.core.syncdb import read_entries
 from flocon.options import Settings, Store
 from flocon.service import Node
 from tests.lan.lan import wait_until
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from flocon.core.syncdb import Entry
+    from flocon.core.entries import Entry
 
 LOOKUPS = 20_000
 PACKAGES = 40

@@ -31,12 +31,18 @@ from unittest.mock import patch
 
 from bench.common import Row, plain, show
 from flocon.core import presence as presence_module
-from flocon.core.inventory import Change, Content, Holders, Inventory, format_inventory
+from flocon.core.content import Content
+from flocon.core.inventory import Change, Inventory
+from flocon.core.inventory_text import format_inventory
 from flocon.core.links import Link
 from flocon.core.messages import Kind, decode, encode
-from flocon.core.presence import HEADERS, Heard, Identity, Presence
+from flocon.core.own_announcement import Identity
+from flocon.core.presence import Presence
+from flocon.core.presence_events import Heard
+from flocon.core.replicas import Holders
 from flocon.core.replication import Apply, Nothing, next_step
 from flocon.core.sources import rank_owners
+from flocon.core.speaker import HEADERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -394,7 +400,7 @@ def presence_memory(stations: Sequence[Station], files: int) -> int:
     shape = Shape(files=files)
     newcomer = Station(len(stations), shape)
     beats = [
-        encode(replace(station.presence._own, sequence=2**40, beat=600.0))  # noqa: SLF001
+        encode(replace(station.presence._own.said, sequence=2**40, beat=600.0))  # noqa: SLF001
         for station in stations
     ]
     newcomer.presence.start(0)

@@ -18,7 +18,7 @@ from flocon.net.prefetch import Prefetch
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from flocon.core.syncdb import Entry
+    from flocon.core.entries import Entry
     from flocon.desk import Desk
     from flocon.host.incoming import Arrivals
     from flocon.host.pacman import PacmanWatch

@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from flocon.core.inventory import Change, Inventory
+    from flocon.core.listing import Listing
     from flocon.core.presence import Presence
     from flocon.core.privacy import Privacy
-    from flocon.core.syncdb import Listing
     from flocon.ledger import Ledger
     from flocon.net.multicast import Multicast
 

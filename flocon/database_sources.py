@@ -43,7 +43,7 @@ from flocon.host.databases import (
     stamp_of,
 )
 from flocon.host.keyring import Verdict, begins_plausibly, plausible
-from flocon.host.pacman import SignatureLevel
+from flocon.host.pacman_configuration import SignatureLevel
 from flocon.host.remember import remember
 from flocon.log import logger
 from flocon.net.agents import literal_host
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from flocon.core.database_origins import DatabaseOrigins
     from flocon.core.heads import Head
     from flocon.core.names import Asked
-    from flocon.core.peers import Peer
+    from flocon.core.peer import Peer
     from flocon.core.standing import Standing
     from flocon.host.databases import Stamp
     from flocon.host.keyring import Keyring

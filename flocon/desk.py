@@ -52,7 +52,7 @@ from flocon.core.subjects import Subject
 from flocon.database_sources import DATABASES_FILE, DatabaseSources, Ways
 from flocon.errors import Broken, Contradicted, Refused, SourceError, Stalled, Unreachable
 from flocon.host.keyring import Keyring, Verdict
-from flocon.host.pacman import PacmanWatch, package_servers_for, servers_for
+from flocon.host.pacman_configuration import package_servers_for, servers_for
 from flocon.log import logger
 from flocon.net.agents import literal_host, peer_agent
 from flocon.net.fetch import Wanted
@@ -72,18 +72,20 @@ if TYPE_CHECKING:
     from twisted.python.threadpool import ThreadPool
 
     from flocon.core.attempts import Choose, Mirrors
+    from flocon.core.content import Content
     from flocon.core.database_origins import DatabaseOrigins
-    from flocon.core.inventory import Content, Inventory
-    from flocon.core.peers import Peer
-    from flocon.core.presence import Identity
+    from flocon.core.entries import Entry
+    from flocon.core.inventory import Inventory
+    from flocon.core.own_announcement import Identity
+    from flocon.core.peer import Peer
     from flocon.core.room import Lessee
     from flocon.core.standing import Standing
-    from flocon.core.syncdb import Entry
     from flocon.core.traffic import Traffic
     from flocon.host.incoming import Arrivals
     from flocon.host.keeping import Keeping
     from flocon.host.offering import Offering
     from flocon.host.opening import Opening
+    from flocon.host.pacman import PacmanWatch
     from flocon.ledger import Ledger
     from flocon.net.heads import Told
     from flocon.net.neighbourhood import Neighbourhood

@@ -35,13 +35,14 @@ if TYPE_CHECKING:
 
     from twisted.internet.defer import Deferred
 
-    from flocon.core.inventory import Content
-    from flocon.core.peers import Peer
-    from flocon.core.presence import Identity, Presence
+    from flocon.core.content import Content
+    from flocon.core.entries import Entry
+    from flocon.core.own_announcement import Identity
+    from flocon.core.peer import Peer
+    from flocon.core.presence import Presence
     from flocon.core.quarantine import Quarantine, Record
     from flocon.core.recent import Recent
     from flocon.core.standing import Standing
-    from flocon.core.syncdb import Entry
     from flocon.desk import Desk
     from flocon.host.pacman import PacmanWatch
     from flocon.net.multicast import Multicast

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from flocon.core.inventory import Change
     from flocon.core.links import Link
-    from flocon.core.presence import Identity
-    from flocon.core.syncdb import Listing
-    from flocon.host.pacman import PacmanConfiguration
+    from flocon.core.listing import Listing
+    from flocon.core.own_announcement import Identity
+    from flocon.host.pacman_configuration import PacmanConfiguration
     from flocon.options import Settings
     from flocon.parts import Parts
 

@@ -76,15 +76,15 @@ class Health:
     def _judge(self, told: Mapping[str, Any]) -> list[Finding]:
         """Return what is not well; in a thread, since files are read."""
         # Seldom asked for, and much code.
-        from flocon.host import doctor, setup  # noqa: PLC0415
+        from flocon.host import doctor, pacman_files, pacman_programs  # noqa: PLC0415
 
         configuration: Configuration | ConfigurationError
         try:
-            configuration = setup.read(self._pacman_conf)
+            configuration = pacman_files.read(self._pacman_conf)
         except ConfigurationError as error:
             configuration = error
         try:
-            version = setup.pacman_version()
+            version = pacman_programs.pacman_version()
         except ConfigurationError:
             version = None
         # The environment is pacman's, and not this node's.

@@ -19,7 +19,7 @@ from flocon.core.figures import Figures
 from flocon.core.names import Kind, parse_file_name
 from flocon.core.receipts import Receipts
 from flocon.core.recent import Recent
-from flocon.core.savings import Day, is_sound, load
+from flocon.core.savings import is_sound, load
 from flocon.core.spans import Spans
 from flocon.host.remember import Notebook, recall
 from flocon.log import logger
@@ -133,7 +133,8 @@ class Ledger(Service):
 
     def month(self) -> tuple[int, int]:
         """Return the bytes of 30 days that peers held, and those that crossed the WAN to here."""
-        days = [self.savings.days.get(_today(back), Day()) for back in range(SHOWN_DAYS)]
+        known = self.savings.days
+        days = [known[name] for name in _last_days(SHOWN_DAYS) if name in known]
         return sum(day.lan_bytes for day in days), sum(day.wan_bytes for day in days)
 
     # Receipts
@@ -220,8 +221,7 @@ class Ledger(Service):
     def _days(self) -> list[dict[str, Any]]:
         """Return the last 30 days, today last, those without traffic too."""
         days = []
-        for back in range(SHOWN_DAYS - 1, -1, -1):
-            name = _today(back)
+        for name in reversed(_last_days(SHOWN_DAYS)):
             day = self.savings.days.get(name)
             days.append(
                 {
@@ -242,10 +242,16 @@ def _names(remembered: object) -> list[str]:
     return [one for one in rows if isinstance(one, str) and parse_file_name(one)]
 
 
-def _today(back: int = 0) -> str:
-    """Return the name of a day on this machine's calendar, so many days ago."""
+def _today() -> str:
+    """Return the name of this day on this machine's calendar."""
+    return _last_days(1)[0]
+
+
+def _last_days(count: int) -> list[str]:
+    """Return the names of the last days, today first."""
     now = time.localtime()
-    return _day_before((now.tm_year, now.tm_mon, now.tm_mday), back)
+    today = now.tm_year, now.tm_mon, now.tm_mday
+    return [_day_before(today, back) for back in range(count)]
 
 
 @lru_cache(maxsize=2 * SHOWN_DAYS)

@@ -10,7 +10,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from flocon.core.presence import Identity
+from flocon.core.own_announcement import Identity
 from flocon.host.identity import new_identity, node_identity
 from flocon.log import logger
 

@@ -14,7 +14,7 @@ from flocon.log import logger
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from flocon.core.peers import Peer
+    from flocon.core.peer import Peer
     from flocon.core.quarantine import Record
     from flocon.core.sources import Source
 

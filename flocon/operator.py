@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
     from flocon.ahead import Ahead
-    from flocon.core.peers import Peer
+    from flocon.core.peer import Peer
     from flocon.core.presence import Presence
     from flocon.core.standing import Standing
     from flocon.net.multicast import Multicast

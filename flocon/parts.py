@@ -59,8 +59,8 @@ from flocon.status import Status
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from flocon.core.inventory import Content
-    from flocon.core.syncdb import Entry
+    from flocon.core.content import Content
+    from flocon.core.entries import Entry
     from flocon.host.ports import Inherited
     from flocon.options import Settings
 

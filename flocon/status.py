@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from flocon.ahead import Ahead
     from flocon.core.accounts import Accounts
     from flocon.core.figures import Figures
-    from flocon.core.peers import Peer
+    from flocon.core.peer import Peer
     from flocon.core.presence import Presence
     from flocon.core.standing import Standing
     from flocon.core.traffic import Traffic

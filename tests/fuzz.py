@@ -28,14 +28,18 @@ from ipaddress import ip_interface
 from pathlib import Path
 
 from flocon import options
-from flocon.core import pacman_conf
-from flocon.core.inventory import Change, Content, Holders, InventoryReader, format_inventory
+from flocon.core import node_lines, pacman_conf, set_up_plan
+from flocon.core.content import Content
+from flocon.core.inventory import Change
+from flocon.core.inventory_text import InventoryReader, format_inventory
 from flocon.core.links import Link
 from flocon.core.messages import Announcement, Kind, decode, encode
 from flocon.core.names import parse_file_name, parse_path
-from flocon.core.presence import Identity, Presence
+from flocon.core.own_announcement import Identity
+from flocon.core.presence import Presence
+from flocon.core.replicas import Holders
 from flocon.errors import ConfigurationError, DatagramError, InventoryError
-from flocon.host import databases, pacman
+from flocon.host import databases, pacman_answers, pacman_includes
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -254,19 +258,19 @@ def _configurations(dice: random.Random, folder: Path) -> Step:
         )
         for read in (
             lambda: list(pacman_conf.statements(configuration)),
-            lambda: pacman_conf.plan(configuration, dice.choice(list(pacman_conf.Method)), 19433),
+            lambda: set_up_plan.plan(configuration, dice.choice(list(node_lines.Method)), 19433),
             lambda: pacman_conf.flattened(configuration),
         ):
             with suppress(ConfigurationError):
                 read()
         conf.write_bytes(text)
         listed.write_bytes(mirrors)
-        scanner = pacman._Scanner()
+        scanner = pacman_includes.Scanner()
         scanner.read(conf)
         servers = {section: tuple(values) for section, values in scanner.servers.items()}
-        scan = pacman._Scan(conf, scanner.stamps, tuple(scanner.patterns), servers)
-        sections = pacman._sections(text.decode("utf-8", "surrogateescape"))
-        pacman._configuration(sections, scan, {19433})
+        scan = pacman_includes.Scan(conf, scanner.stamps, tuple(scanner.patterns), servers)
+        sections = pacman_answers.sections_of(text.decode("utf-8", "surrogateescape"))
+        pacman_answers.configuration_of(sections, scan, {19433})
 
     return step
 

@@ -21,13 +21,13 @@ from flocon.core.attempts import Limits
 from flocon.core.database_origins import DatabaseOrigins, Given, load
 from flocon.core.names import parse_path
 from flocon.core.patience import PACMAN
-from flocon.core.peers import Peer
+from flocon.core.peer import Peer
 from flocon.core.sources import Origin, Source
 from flocon.core.standing import Standing
 from flocon.database_sources import DatabaseSources, Ways
 from flocon.errors import SourceError, StoreError
 from flocon.host.keyring import Verdict
-from flocon.host.pacman import PacmanConfiguration, Repository, SignatureLevel
+from flocon.host.pacman_configuration import PacmanConfiguration, Repository, SignatureLevel
 from flocon.host.remember import recall
 from flocon.net.reader import Reader
 from flocon.net.transfer import Transfer

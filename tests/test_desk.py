@@ -10,20 +10,20 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.core.attempts import Attempt, Limits
+from flocon.core.content import Content
 from flocon.core.database_origins import DatabaseOrigins
-from flocon.core.inventory import Content
+from flocon.core.entries import Entry
 from flocon.core.names import parse_path
-from flocon.core.presence import Identity
+from flocon.core.own_announcement import Identity
 from flocon.core.sources import Origin, Source
 from flocon.core.standing import Standing
 from flocon.core.strangers import MOST, MOST_OF_PROVED
 from flocon.core.subjects import Subject
-from flocon.core.syncdb import Entry
 from flocon.core.traffic import Traffic
 from flocon.desk import MOST_UNSIGNED, UNSIGNED, Desk
 from flocon.errors import FloconError, Refused, Unreachable
 from flocon.host.keyring import Verdict
-from flocon.host.pacman import PacmanConfiguration, Repository, package_servers_for
+from flocon.host.pacman_configuration import PacmanConfiguration, Repository, package_servers_for
 from flocon.net.transfer import Transfer
 from flocon.options import Settings
 from tests.net.fakes import FakeReactor, FakeTools

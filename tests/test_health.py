@@ -10,14 +10,14 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.health import AGAIN, Health
-from flocon.host import setup
+from flocon.host import pacman_programs
 from tests.net.fakes import FakeReactor
 
 
 class Looking(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = FakeReactor()
-        self.patch(setup, "pacman_version", lambda: (7, 0))
+        self.patch(pacman_programs, "pacman_version", lambda: (7, 0))
         conf = Path(self.mktemp()).absolute()
         conf.write_text("[options]\n[core]\nServer = https://mirror.example/$repo\n")
         self.answers: list[Deferred[dict[str, Any]]] = []

@@ -18,7 +18,7 @@ from flocon.core.savings import Day
 from flocon.core.sources import Came
 from flocon.errors import AmbiguousPeer, DatagramError, NotHeld, UnknownPeer
 from flocon.host.databases import Loaded, Stamp
-from flocon.host.pacman import PacmanConfiguration, Repository
+from flocon.host.pacman_configuration import PacmanConfiguration, Repository
 from flocon.ledger import _today
 from flocon.options import load
 from flocon.service import Node
@@ -179,7 +179,8 @@ class Telling(OperatorTestCase):
         pacman.configuration = PacmanConfiguration(
             (Repository("own"),), database_path=Path("/db"), files=(Path("/etc/pacman.conf"),)
         )
-        pacman._loaded = {"own": Loaded(Stamp(1, 2, 3, 4), None, problem)}
+        pacman._databases.configure(pacman.configuration)
+        pacman._databases._loaded = {"own": Loaded(Stamp(1, 2, 3, 4), None, problem)}
 
     def test_nothing_where_there_is_nothing(self) -> None:
         self.assertEqual(self.told(), [])

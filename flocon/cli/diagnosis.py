@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from flocon.cli.asking import LONG_PATIENCE, Node, NodeError
 from flocon.cli.printing import Word, counted, say, say_json
 from flocon.errors import ConfigurationError
-from flocon.host import doctor, setup
+from flocon.host import doctor, pacman_files, pacman_programs
 from flocon.host.doctor import Facts, Finding, Verdict
 from flocon.options import DEFAULT_PACMAN_CONF
 
@@ -55,7 +55,7 @@ async def examine(reactor: Any, options: argparse.Namespace) -> None:
 
 def _configuration(path: Path) -> Configuration | ConfigurationError:
     try:
-        return setup.read(path)
+        return pacman_files.read(path)
     except ConfigurationError as error:
         return error
 
@@ -68,7 +68,7 @@ def _there(node: dict[str, Any] | None) -> frozenset[str]:
 
 def _version() -> tuple[int, int] | None:
     try:
-        return setup.pacman_version()
+        return pacman_programs.pacman_version()
     except ConfigurationError:
         return None
 

@@ -6,10 +6,10 @@ import shlex
 from typing import TYPE_CHECKING
 
 from flocon.cli.printing import complain, counted, put
-from flocon.core.pacman_conf import Method
+from flocon.core.node_lines import Method
 from flocon.core.secrecy import without_passwords
 from flocon.errors import ConfigurationError
-from flocon.host import setup
+from flocon.host import borrow, setup
 from flocon.options import DEFAULT_PACMAN_CONF, LOOPBACK_PORT
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _say_done(report: Report, options: argparse.Namespace) -> None:
 
 def _next(options: argparse.Namespace) -> str:
     doctor = _command("doctor", pacman_conf=options.pacman_conf, port=options.port)
-    if setup.node_answers(options.port):
+    if borrow.node_answers(options.port):
         return f"the node answers: pacman asks it from now on, and '{doctor}' looks at the rest"
     return f"next: 'systemctl enable --now flocon' starts the node, then '{doctor}'"
 
@@ -86,4 +86,4 @@ def _command(name: str, *, pacman_conf: Path, port: int = LOOPBACK_PORT) -> str:
 
 
 def run_pacman(options: argparse.Namespace) -> None:
-    setup.borrow(options.arguments, port=options.port, tell=complain)
+    borrow.borrow(options.arguments, port=options.port, tell=complain)

@@ -64,6 +64,7 @@ class Accounts:
         self.size = 0
         self.room = Room()
         self._space = space
+        #: Files on their way in that lie on disk; how many lie in memory is no matter here.
         self._arrivals: set[Arrival] = set()
         #: What each package takes with its signature, and who has it open.
         self._kept: dict[str, Share] = {}
@@ -84,9 +85,7 @@ class Accounts:
         """Return whether a file of this size can be kept: the disk has room, and the bound."""
         if size > self.max_size or not self.fits(size, lessee):
             return False
-        promised = sum(
-            one.share.size for one in self._arrivals if one.keep and not one.share.memory
-        )
+        promised = sum(one.share.size for one in self._arrivals if one.keep)
         return self._space().free >= promised + size + MARGIN
 
     def fits(self, size: int, lessee: Lessee) -> bool:
@@ -101,7 +100,8 @@ class Accounts:
     def admit(self, arrival: Arrival) -> None:
         """Count a file that comes in, until ``release``."""
         self.room.take(arrival.share)
-        self._arrivals.add(arrival)
+        if not arrival.share.memory:
+            self._arrivals.add(arrival)
 
     def grow(self, share: Share, size: int) -> bool:
         """Count a file that becomes larger than it was begun with; return whether it may."""
@@ -131,23 +131,18 @@ class Accounts:
     @property
     def _immovable(self) -> int:
         """How many bytes of disk are taken by what is open, and cannot just be deleted."""
-        return self._arriving + max(0, self._nameless + self._lent_bytes - MOST_NAMELESS)
+        return self._arriving + max(0, self.room.nameless + self._lent_bytes - MOST_NAMELESS)
 
     @property
     def _beside(self) -> int:
         """How many bytes of disk are taken beside the packages, and leave them less."""
-        return self._arriving + max(0, self._nameless - MOST_NAMELESS)
+        return self._arriving + max(0, self.room.nameless - MOST_NAMELESS)
 
     @property
     def _arriving(self) -> int:
         """How many bytes come in, save what only passes through on its way to pacman."""
         passing = sum(one.share.size for one in self._arrivals if one.is_passing)
-        return self.room.disk - self._nameless - passing
-
-    @property
-    def _nameless(self) -> int:
-        """How many bytes were deleted that somebody still reads."""
-        return sum(share.size for share in self.room if share.nameless)
+        return self.room.disk - self.room.nameless - passing
 
     @property
     def _lent_bytes(self) -> int:
@@ -247,8 +242,9 @@ class Accounts:
         if replacing in self._kept:
             going.append(replacing)
             left -= self._kept[replacing].size
-        nameless = self._nameless
-        for name in self._by_turn():
+        nameless = self.room.nameless
+        # Mostly there is room: the order of all packages is worked out only where there is none.
+        for name in self._by_turn() if left + needed > bound else ():
             if left + needed <= bound:
                 break
             share = self._kept[name]

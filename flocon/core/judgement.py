@@ -11,7 +11,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from flocon.core.inventory import Content
+from flocon.core.content import Content
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -39,7 +39,8 @@ from enum import Enum
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from flocon.core.inventory import DIGEST_SIZE, Change, Content, check_change
+from flocon.core.content import DIGEST_SIZE, Content
+from flocon.core.inventory import Change, check_change
 from flocon.core.names import is_architecture, is_repository
 from flocon.errors import DatagramError, InventoryError
 

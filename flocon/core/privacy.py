@@ -13,8 +13,8 @@ from flocon.core.names import parse_file_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from flocon.core.inventory import Content
-    from flocon.core.syncdb import Listing
+    from flocon.core.content import Content
+    from flocon.core.listing import Listing
 
 
 class Privacy:

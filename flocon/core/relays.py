@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 USUAL_RATE = 1_000_000.0
 #: For nobody, at once, in seconds of the whole link: of one asker, and of all. Together with the
 #: parts below, and with what is seen a moment too late, this is less than 5 % of a minute.
-AT_ONCE, AT_ONCE_OF_ALL = 0.5, 0.8
+AT_ONCE, AT_ONCE_OF_ALL = 0.3, 0.4
 #: But a fast LAN's askers may always let so many bytes go to waste.
-LEAST_AT_ONCE = 1 << 20
+LEAST_AT_ONCE = 256 << 10
 #: Parts of the link that may carry bytes for nobody in the long run: of one asker, and of all.
-PART, PART_OF_ALL = 0.01, 0.015
+PART, PART_OF_ALL = 0.0075, 0.01
 #: Seconds of the link that leaving costs beside what had arrived: what was on its way.
 LEAVING = 0.05
 #: Bytes that an asker's machine takes by itself, whether anybody reads them or not.

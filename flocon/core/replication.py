@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from flocon.core.inventory import Change, Replica
+    from flocon.core.inventory import Change
+    from flocon.core.replicas import Replica
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,11 +59,15 @@ class Share:
 
 
 class Room:
-    """The shares that are taken; ``disk`` and ``memory`` are their sums in bytes."""
+    """The shares that are taken; ``disk`` and ``memory`` are their sums in bytes.
+
+    ``nameless`` is what is part of ``disk`` and was deleted.
+    """
 
     def __init__(self) -> None:
         self.disk = 0
         self.memory = 0
+        self.nameless = 0
         self._shares: dict[Share, None] = {}
 
     def __iter__(self) -> Iterator[Share]:
@@ -120,3 +124,5 @@ class Room:
             self.memory += size
         else:
             self.disk += size
+            if share.nameless:
+                self.nameless += size

@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flocon.core.syncdb import PackedEntries
+from flocon.core.entries import PackedEntries
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from flocon.core.syncdb import Database
+    from flocon.core.listing import Database
 
 #: Seconds for which one lists.
 KEPT_FOR = 86_400.0

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from flocon.core.content import Content
     from flocon.core.heads import Head
-    from flocon.core.inventory import Content
     from flocon.core.sources import Source
 
 

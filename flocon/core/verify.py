@@ -10,7 +10,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from flocon.core.inventory import Content
+    from flocon.core.content import Content
 
 
 class Verifier:

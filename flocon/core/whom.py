@@ -16,7 +16,7 @@ from flocon.errors import AmbiguousPeer, UnknownPeer
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from flocon.core.peers import Peer
+    from flocon.core.peer import Peer
 
 #: Peers of one name that a sentence tells apart; a stranger may call a thousand so.
 MOST_TOLD = 8

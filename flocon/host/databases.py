@@ -12,7 +12,9 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from flocon.core.syncdb import Database, PackedEntries, can_begin_tar, read_entries
+from flocon.core.entries import PackedEntries
+from flocon.core.listing import Database
+from flocon.core.syncdb import can_begin_tar, read_entries
 from flocon.errors import StoreError, SyncDatabaseError
 from flocon.host import folder
 from flocon.host.compression import (
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from flocon.core.syncdb import Entry
+    from flocon.core.entries import Entry
 
 #: pacman takes no larger database (``dload.c``).
 LARGEST_FILE = 128 << 20

@@ -16,7 +16,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from flocon.core import pacman_conf
+from flocon.core import node_lines, pacman_conf
 from flocon.core.addresses import network_location, shown
 from flocon.core.names import parse_path
 from flocon.errors import ConfigurationError
@@ -143,7 +143,7 @@ def _reached(repositories: Sequence[Repository], port: int) -> Finding:
     led: list[str] = []
     alone: list[str] = []
     for one in repositories:
-        asked = any(pacman_conf.is_node(server.value, {port}) for server in one.servers)
+        asked = any(node_lines.is_node(server.value, {port}) for server in one.servers)
         (led if asked else alone).append(one.name)
     if not led:
         reason = f"no http mirror, so nothing to ask a node for: {', '.join(alone)}"
@@ -187,21 +187,21 @@ def _reach(repository: Repository, facts: Facts) -> Finding | None:
     """Return what keeps a repository's requests from reaching the node first, if anything."""
     name, port, version = repository.name, facts.port, facts.version
     for one in repository.servers:
-        if pacman_conf.is_node(one.value, {port}) and not _is_path(one.value, name):
-            line = f"{one.key} = {pacman_conf.node_url(port)}"
+        if node_lines.is_node(one.value, {port}) and not _is_path(one.value, name):
+            line = f"{one.key} = {node_lines.node_url(port)}"
             return Finding(
                 "pacman",
                 Verdict.WRONG,
                 f"the node does not know the path of the line at {one.place}: {one.value}",
                 f"write there: {line}",
             )
-    own = [one for one in repository.servers if pacman_conf.is_node(one.value, {port})]
+    own = [one for one in repository.servers if node_lines.is_node(one.value, {port})]
     mirrors = [one for one in repository.servers if one.key == "Server" and _is_mirror(one, own)]
     if not mirrors:
         return _reach_for_nothing(repository, own)
     caches = [one for one in own if one.key == "CacheServer"]
     servers = [one for one in own if one.key == "Server"]
-    known = version is None or version >= pacman_conf.CACHE_SERVER_SINCE
+    known = version is None or version >= node_lines.CACHE_SERVER_SINCE
     if caches and known:
         return None
     if not servers:
@@ -783,10 +783,10 @@ def look_at_folders(caches: Iterable[Path], store: Path) -> dict[str, Any]:
 
 def look_at_configuration(path: Path) -> dict[str, str]:
     """Tell whether pacman's configuration can be read, with all it includes; for a thread."""
-    from flocon.host import setup  # noqa: PLC0415 - seldom asked for, and much code
+    from flocon.host import pacman_files  # noqa: PLC0415 - seldom asked for, and much code
 
     try:
-        setup.read(path)
+        pacman_files.read(path)
     except ConfigurationError as error:
         # What cannot be read is often included: that is the file to be opened.
         included = _INCLUDED.search(error.problem)

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
     from twisted.python.threadpool import ThreadPool
 
-    from flocon.core.inventory import Change, Content
+    from flocon.core.content import Content
+    from flocon.core.inventory import Change
     from flocon.host.looking import Watch
     from flocon.host.offering import Listed
 

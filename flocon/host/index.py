@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from twisted.logger import Logger
 
-from flocon.core.inventory import DIGEST_SIZE
+from flocon.core.content import DIGEST_SIZE
 from flocon.host.beneath import put_aside
 from flocon.host.folder import Stamp
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flocon.core.accounts import Accounts
-    from flocon.core.inventory import Content
+    from flocon.core.content import Content
     from flocon.core.room import Lessee
     from flocon.host.clearing import Clearing
     from flocon.host.folder import Found

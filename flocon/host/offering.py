@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from twisted.logger import Logger
 
-from flocon.core.inventory import Content, Inventory
+from flocon.core.content import Content
+from flocon.core.inventory import Inventory
 from flocon.core.judgement import Next, judge, rank
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 
-from flocon.core.inventory import Content
+from flocon.core.content import Content
 from flocon.errors import StoreError
 from flocon.host import folder as disk
 from flocon.host.folder import Opened

@@ -20,9 +20,9 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH
 
 from flocon import __version__
+from flocon.core.content import LARGEST_FILE
 from flocon.core.extents import parse_content_range
 from flocon.core.heads import NOT_MODIFIED, OK, PARTIAL_CONTENT, Head
-from flocon.core.inventory import LARGEST_FILE
 from flocon.core.standing import read_retry_after
 from flocon.errors import Broken, FloconError, Refused, SourceError, Stalled, Unreachable
 from flocon.net.bodies import Body, abandon

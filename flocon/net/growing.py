@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from twisted.web.server import Request
 
-    from flocon.core.inventory import Content
+    from flocon.core.content import Content
     from flocon.net.pace import Pacer
     from flocon.net.reader import Reader
     from flocon.net.transfer import Transfer

@@ -17,7 +17,7 @@ from flocon.net.descriptors import with_descriptor
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from flocon.core.inventory import Content
+    from flocon.core.content import Content
     from flocon.core.promised import Promised
     from flocon.core.sources import Source
     from flocon.core.subjects import Checks, Subject

@@ -22,7 +22,7 @@ from twisted.web import http
 from twisted.web.resource import Resource
 
 from flocon.core.extents import Extent
-from flocon.core.inventory import format_inventory
+from flocon.core.inventory_text import format_inventory
 from flocon.core.names import Kind, parse_content, parse_file_name, parse_parts
 from flocon.core.visitors import Names, lan_names
 from flocon.errors import FloconError, StoreError
@@ -48,7 +48,8 @@ if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
     from twisted.web.server import Request
 
-    from flocon.core.inventory import Change, Content, Inventory
+    from flocon.core.content import Content
+    from flocon.core.inventory import Change, Inventory
     from flocon.core.names import Asked, FileName
     from flocon.core.privacy import Privacy
     from flocon.core.traffic import Traffic

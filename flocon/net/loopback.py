@@ -47,9 +47,9 @@ if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
     from twisted.web.server import Request
 
-    from flocon.core.inventory import Content
+    from flocon.core.content import Content
+    from flocon.core.entries import Entry
     from flocon.core.sources import Source
-    from flocon.core.syncdb import Entry
     from flocon.core.traffic import Traffic
     from flocon.net.heads import Told
     from flocon.net.held import Opened

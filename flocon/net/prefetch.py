@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
     from twisted.internet.interfaces import IDelayedCall
 
-    from flocon.core.syncdb import Entry
+    from flocon.core.entries import Entry
 
 #: Seconds after a change of the sync databases: pacman -Syu itself goes on at once.
 DELAY = 20.0

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from twisted.internet.defer import Deferred
 
+    from flocon.core.content import Content
     from flocon.core.heads import Head
-    from flocon.core.inventory import Content
     from flocon.core.promised import Promised
     from flocon.core.sources import Source
     from flocon.core.subjects import Subject

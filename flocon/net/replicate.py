@@ -11,7 +11,7 @@ from twisted.internet import defer, task
 
 from flocon.core.attempts import Limits
 from flocon.core.condensed import Condensed
-from flocon.core.inventory import INVENTORY_MAGIC, InventoryReader
+from flocon.core.inventory_text import INVENTORY_MAGIC, InventoryReader
 from flocon.core.turns import Turn, Turns
 from flocon.errors import Broken, InventoryError, SourceError, Stalled
 from flocon.net.agents import literal_host

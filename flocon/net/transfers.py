@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from flocon.core.attempts import Choose, Mirrors
-    from flocon.core.inventory import Content
+    from flocon.core.content import Content
     from flocon.core.subjects import Subject
     from flocon.net.tools import Tools
 

@@ -15,7 +15,7 @@ from flocon.net.waiting import Outcome
 if TYPE_CHECKING:
     from typing import Any
 
-    from flocon.core.inventory import Content
+    from flocon.core.content import Content
     from flocon.net.draft import Draft
     from flocon.net.tools import InThread
 

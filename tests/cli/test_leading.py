@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from flocon.cli import leading
 from flocon.cli.parser import make_parser
 from flocon.errors import ConfigurationError
-from flocon.host import setup
+from flocon.host import borrow
 
 MIRROR = "http://alice:s3cret@mirror.example/$repo/os/$arch"
 
@@ -23,7 +23,7 @@ class SettingUp(SynchronousTestCase):
         self.conf = folder / "pacman.conf"
         self.conf.write_text(f"[options]\nArchitecture = x86_64\n[core]\nServer = {MIRROR}\n")
         self.answers = False
-        self.patch(setup, "node_answers", lambda _: self.answers)
+        self.patch(borrow, "node_answers", lambda _: self.answers)
 
     def set_up(self, *words: str) -> tuple[str, str]:
         out, errors = io.StringIO(), io.StringIO()

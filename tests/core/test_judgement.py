@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.core.inventory import Content
+from flocon.core.content import Content
 from flocon.core.judgement import SETTLING, Next, Verdict, is_superfluous, judge, rank
 
 NOW = 1_700_000_000.0

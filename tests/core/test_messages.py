@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.core.inventory import Change, Content
+from flocon.core.content import Content
+from flocon.core.inventory import Change
 from flocon.core.messages import (
     LARGEST_DATAGRAM,
     LARGEST_NUMBER,

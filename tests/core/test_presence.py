@@ -6,7 +6,6 @@ import random
 from dataclasses import replace
 from ipaddress import ip_interface
 from itertools import pairwise
-from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,128 +13,30 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.core import presence as module
 from flocon.core.links import Link
-from flocon.core.messages import MAGIC, Announcement, Kind, decode, encode
-from flocon.core.presence import (
+from flocon.core.messages import MAGIC, Kind, decode, encode
+from flocon.core.own_announcement import Identity
+from flocon.core.presence import Presence
+from flocon.core.presence_events import (
     Claimed,
-    Doubted,
     Event,
     Heard,
-    Identity,
     Namesake,
     PeerCame,
     PeerLeft,
     PeerRestarted,
-    Presence,
 )
-from flocon.errors import DatagramError
 from tests.core.test_messages import REST, change
-
-REST_EPOCH = f"{1:08x}"
-LINK = Link("eth0", 2, (ip_interface("10.0.0.1/16"), ip_interface("fe80::1/64")))
-OTHER_LINK = Link("wlan0", 3, (ip_interface("10.7.0.1/16"),))
-CABLE = "10.0.0.7"
-
-
-def make(number: int = 1, *, epoch: int = 1, beat: float = 30.0, **fields: Any) -> Presence:
-    presence = Presence(
-        Identity(f"{number:016x}", f"{epoch:08x}", f"host-{number}"),
-        chance=random.Random(number),
-        beat=beat,
-        port=19432,
-        system="arch",
-        architectures=("x86_64",),
-        **fields,
-    )
-    presence.networks_changed(0, [LINK])
-    return presence
-
-
-def said(sequence: int = 1, *, node: int = 7, epoch: int = 1, **fields: Any) -> bytes:
-    return encode(
-        replace(REST, node=f"{node:016x}", epoch=f"{epoch:08x}", sequence=sequence, **fields)
-    )
-
-
-class Lan:
-    """Nodes that hear each other without delay, in virtual time; ``sent`` has (time, length).
-
-    Who has to be connected to, is: a node answers where it is, and nobody does elsewhere.
-    """
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.nodes: dict[str, Presence] = {}
-        self.events: dict[str, list[tuple[float, Event]]] = {}
-        self.sent: list[tuple[float, int]] = []
-        self.said: list[tuple[float, str, Announcement]] = []
-
-    def add(self, address: str, presence: Presence) -> None:
-        self.nodes[address] = presence
-        self.events[address] = []
-
-    def deliver(self) -> None:
-        busy = True
-        while busy:
-            busy = False
-            for sender, presence in list(self.nodes.items()):
-                for datagram in presence.take_datagrams():
-                    busy = True
-                    self.sent.append((self.now, len(datagram)))
-                    self.said.append((self.now, sender, decode(datagram)))
-                    for receiver in self.nodes.values():
-                        receiver.receive(self.now, sender, datagram)
-        for address, presence in self.nodes.items():
-            while events := presence.take_events():
-                self.events[address].extend((self.now, event) for event in events)
-                for event in events:
-                    self.connect(presence, event)
-
-    def connect(self, presence: Presence, event: Event) -> None:
-        match event:
-            case PeerCame(peer) | PeerRestarted(peer) | Doubted(peer):
-                address, port = peer.address, peer.port
-            case Claimed(address, port):
-                pass
-            case _:
-                return
-        there = self.nodes.get(address)
-        if there is None:
-            presence.unanswered(self.now, address, port)
-        else:
-            presence.answered(self.now, address, port, there._own.epoch)
-
-    def run_until(self, end: float) -> None:
-        self.deliver()
-        while True:
-            dues = [due for one in self.nodes.values() if (due := one.deadline()) is not None]
-            due = min(dues, default=end)
-            if due >= end:
-                break
-            self.now = max(due, self.now)
-            for presence in self.nodes.values():
-                when = presence.deadline()
-                if when is not None and when <= self.now:
-                    presence.tick(self.now)
-            self.deliver()
-        self.now = end
-
-
-class LanTestCase(SynchronousTestCase):
-    def setUp(self) -> None:
-        self.lan = Lan()
-
-    def lan_of(self, count: int, **fields: Any) -> list[Presence]:
-        nodes = [make(number + 1, **fields) for number in range(count)]
-        for number, node in enumerate(nodes):
-            self.lan.add(f"10.0.{number // 250}.{number % 250 + 1}", node)
-        return nodes
-
-    def left(self, address: str) -> list[tuple[float, str]]:
-        return [
-            (when, event.reason)
-            for when, event in self.lan.events[address]
-            if isinstance(event, PeerLeft)
-        ]
+from tests.core.virtual_lan import (
+    CABLE,
+    LINK,
+    OTHER_LINK,
+    REST_EPOCH,
+    DropTestCase,
+    Lan,
+    LanTestCase,
+    make,
+    said,
+)
 
 
 class MeetingTests(LanTestCase):
@@ -236,174 +137,7 @@ class MeetingTests(LanTestCase):
             self.assertLessEqual(after - before, beat + 1e-6)
 
 
-class BudgetTests(LanTestCase):
-    def test_forty_nodes_at_rest_stay_within_their_budget(self) -> None:
-        nodes = self.lan_of(40, beat=1.0)
-        for number, node in enumerate(nodes):
-            self.lan.run_until(number / 50)
-            node.start(number / 50)
-        self.lan.run_until(400)
-        self.assertEqual({len(node.peers()) for node in nodes}, {39})
-        at_rest = [length for when, length in self.lan.sent if when >= 100]
-        bits = sum(8 * (2 * length + module.HEADERS) for length in at_rest)
-        self.assertLess(bits / 300, 10_000)
-        self.assertGreater(bits / 300, 6_000)
-
-    def test_one_of_a_thousand_takes_a_thousandth_of_the_budget(self) -> None:
-        presence = make()
-        presence.start(0)
-        for number in range(2, 1001):
-            address = f"10.0.{number // 250}.{number % 250 + 1}"
-            presence.receive(number / 100, address, said(node=number, beat=3600.0))
-            presence.answered(number / 100, address, REST.port, REST_EPOCH)
-        self.assertEqual(len(presence.peers()), 999)
-        presence.take_datagrams()
-        bits = 0
-        while (due := presence.deadline()) is not None and due < 10_000:
-            presence.tick(due)
-            bits += sum(8 * (2 * len(one) + module.HEADERS) for one in presence.take_datagrams())
-        self.assertLess(bits / 10_000, 10.5)
-
-    def test_a_thousand_that_started_together_do_not_beat_together(self) -> None:
-        beats = []
-        for number in range(1, 31):
-            presence = make(number)
-            presence.start(0)
-            for other in range(200, 600):
-                address = f"10.0.{other // 250}.{other % 250}"
-                presence._peers.hear(0, address, decode(said(node=other, beat=999.0)))
-                presence.answered(0, address, REST.port, REST_EPOCH)
-            presence.receive(1, CABLE, said(node=150, kind=Kind.HELLO, beat=999.0))
-            presence.take_datagrams()
-            while True:
-                due = presence.deadline()
-                assert due is not None
-                presence.tick(due)
-                (datagram,) = presence.take_datagrams()
-                if decode(datagram).kind is Kind.BEAT and due > 12:
-                    beats.append(due)
-                    break
-        interval = 400 * 4.5 / 9
-        in_first_half = sum(1 for due in beats if due < interval / 2)
-        self.assertGreater(in_first_half, 5)
-        self.assertGreater(max(beats) - min(beats), interval / 2)
-
-
-class AnswerTests(SynchronousTestCase):
-    def setUp(self) -> None:
-        self.presence = make()
-        self.presence.start(0)
-        self.settle(5)
-
-    def settle(self, end: float) -> list[float]:
-        times = []
-        while (due := self.presence.deadline()) is not None and due < end:
-            self.presence.tick(due)
-            times += [due] * len(self.presence.take_datagrams())
-        return times
-
-    def test_a_hello_is_answered_after_a_short_pause(self) -> None:
-        self.presence.receive(5, CABLE, said(kind=Kind.HELLO))
-        (when,) = self.settle(10)
-        self.assertTrue(5 <= when <= 5.3, when)
-
-    def test_a_beat_is_not_answered(self) -> None:
-        self.presence.receive(5, CABLE, said())
-        self.assertEqual(self.settle(10), [])
-
-    def test_many_hellos_are_answered_once_a_second(self) -> None:
-        times = []
-        for number in range(300):
-            now = 5 + number / 50
-            times += self.settle(now)
-            address = f"10.0.{number % 200}.9"
-            self.presence.receive(now, address, said(node=100 + number, kind=Kind.HELLO))
-        self.assertLessEqual(len(times), 7)
-        self.assertGreaterEqual(len(times), 2)
-        gaps = [later - earlier for earlier, later in pairwise(times)]
-        self.assertTrue(all(gap >= 0.999 for gap in gaps), gaps)
-
-    def test_whatever_is_said_meanwhile_is_the_answer(self) -> None:
-        self.presence.receive(5, CABLE, said(kind=Kind.HELLO))
-        self.presence.rejoin(5)
-        self.presence.take_datagrams()
-        self.assertEqual(len(self.settle(20)), 1)  # the second hello only
-
-    def test_a_replayed_hello_is_not_answered(self) -> None:
-        self.presence.receive(5, CABLE, said(kind=Kind.HELLO))
-        self.settle(8)
-        self.presence.receive(8, CABLE, said(kind=Kind.HELLO))
-        self.assertEqual(self.settle(12), [])
-
-
-class HelloTests(SynchronousTestCase):
-    def setUp(self) -> None:
-        self.presence = make()
-        self.presence.start(0)
-
-    def kinds(self, now: float) -> list[str]:
-        self.presence.tick(now)
-        return [decode(one).kind.value for one in self.presence.take_datagrams()]
-
-    def test_is_said_at_once_and_again_after_a_second(self) -> None:
-        self.assertEqual(self.kinds(0), ["hello"])
-        self.assertEqual(self.kinds(0.8), [])
-        self.assertEqual(self.kinds(1.2), ["hello"])
-        self.assertEqual(self.kinds(5), [])
-
-    def test_rejoin_says_it_again(self) -> None:
-        self.kinds(1.2)
-        self.presence.rejoin(10)
-        self.assertEqual(self.kinds(10), ["hello"])
-        self.assertEqual(self.kinds(11.2), ["hello"])
-
-    def test_is_not_said_more_than_once_a_second(self) -> None:
-        self.kinds(0)
-        for number in range(1, 8):
-            self.presence.rejoin(number / 10)
-        self.assertEqual(self.kinds(0.8), [])
-        self.assertEqual(self.kinds(1), ["hello"])
-        self.assertEqual(self.kinds(2.2), ["hello"])
-
-    def test_a_new_network_is_greeted(self) -> None:
-        self.kinds(1.2)
-        self.presence.networks_changed(10, [LINK, OTHER_LINK])
-        self.assertEqual(self.kinds(10), ["hello"])
-
-    def test_the_first_network_is_greeted_without_delay(self) -> None:
-        presence = make(2)
-        presence.networks_changed(0, [])
-        presence.start(0)
-        presence.take_datagrams()
-        presence.networks_changed(0.01, [LINK])
-        self.assertEqual([decode(one).kind for one in presence.take_datagrams()], [Kind.HELLO])
-
-    def test_a_network_that_went_is_told_of_without_a_greeting(self) -> None:
-        self.kinds(1.2)
-        self.presence.networks_changed(10, [replace(LINK, addresses=LINK.addresses[1:])])
-        self.assertEqual(self.kinds(10.2), ["beat"])
-        self.assertEqual(self.kinds(12), [])
-
-    def test_nothing_is_said_before_the_start_or_after_the_stop(self) -> None:
-        idle = make(2)
-        idle.rejoin(0)
-        idle.tick(0)
-        idle.inventory_changed(0, 1, 1, [change(1)])
-        idle.receive(0, CABLE, said(kind=Kind.HELLO))
-        idle.stop(0)
-        self.assertEqual((idle.take_datagrams(), idle.take_events()), ([], []))
-        self.assertIsNone(idle.deadline())
-
-
-class DropTests(SynchronousTestCase):
-    def setUp(self) -> None:
-        self.presence = make()
-        self.presence.start(0)
-        self.presence.take_datagrams()
-
-    def assert_counted(self, **counts: int) -> None:
-        self.assertEqual(dict(self.presence.counters), counts)
-
+class DropTests(DropTestCase):
     def test_what_is_not_the_protocol_is_counted_by_its_reason(self) -> None:
         for data in (
             b"x",
@@ -415,19 +149,6 @@ class DropTests(SynchronousTestCase):
             self.presence.receive(0, CABLE, data)
         self.assert_counted(foreign=1, version=1, malformed=1, field=1, oversized=1)
         self.assertEqual(self.presence.take_events(), [])
-
-    def test_a_source_off_every_link_is_dropped(self) -> None:
-        for address in ("8.8.8.8", "127.0.0.1", "fe80::9%wlan0", "fe80::9", "::1", "junk"):
-            self.presence.receive(0, address, said())
-        self.assert_counted(off_link=6)
-
-    def test_loopback_is_a_link_like_another_once_it_was_chosen(self) -> None:
-        lo = Link("lo", 1, (ip_interface("127.0.0.1/8"), ip_interface("::1/128")))
-        self.presence.networks_changed(0, [lo])
-        self.presence.receive(0, "127.0.0.1", said())
-        self.presence.receive(0, "::1", said())
-        self.assert_counted()
-        self.assertEqual(self.presence.peers()[0].address, "127.0.0.1")
 
     def test_its_own_datagrams_come_back_to_nothing(self) -> None:
         self.presence.receive(0, "10.0.0.1", said(node=1, epoch=1))
@@ -454,22 +175,6 @@ class DropTests(SynchronousTestCase):
         self.assert_counted(unknown=1)
         self.assertEqual(len(self.presence.peers()), 1)
 
-    def test_one_source_is_read_so_often_only(self) -> None:
-        for sequence in range(1, 1001):
-            self.presence.receive(0, CABLE, said(sequence))
-        self.assert_counted(rate=1000 - int(module.SOURCE_BURST))
-        self.presence.receive(10, CABLE, said(2000))
-        self.assertEqual(self.presence.counters["rate"], 800)
-
-    def test_strangers_together_do_not_drown_a_peer(self) -> None:
-        self.presence.receive(0, CABLE, said(1))
-        for number in range(5000):
-            self.presence.receive(0, f"10.0.{number // 250}.{number % 250}", b"noise")
-        self.assertGreater(self.presence.counters["rate"], 2900)
-        self.presence.take_events()
-        self.presence.receive(0, CABLE, said(2))
-        self.assertEqual(len(self.presence.take_events()), 1)
-
     def test_a_full_table_is_counted(self) -> None:
         presence = make(most_peers=1)
         presence.start(0)
@@ -477,14 +182,6 @@ class DropTests(SynchronousTestCase):
         presence.answered(0, CABLE, REST.port, REST_EPOCH)
         presence.receive(0, "10.0.0.8", said(node=8))
         self.assertEqual(dict(presence.counters), {"full": 1})
-
-    def test_a_flood_of_addresses_leaves_every_table_bounded(self) -> None:
-        for number in range(8_000):
-            address = f"10.0.{number // 250}.{number % 250}"
-            self.presence.receive(number / 100, address, said(node=number + 100))
-        self.assertLessEqual(len(self.presence._sources), module.MOST_SOURCES)
-        self.assertLessEqual(len(self.presence._reached), module.MOST_REACHED)
-        self.assertEqual(len(self.presence.peers()), 1024)
 
 
 class EventTests(SynchronousTestCase):
@@ -502,184 +199,6 @@ class EventTests(SynchronousTestCase):
         )
         self.assertEqual(presence.peer(came.peer.node), came.peer)
         self.assertEqual(presence.silence(8, came.peer), 5)
-
-
-class ChangesTests(SynchronousTestCase):
-    def setUp(self) -> None:
-        self.presence = make()
-        self.presence.start(0)
-        self.run_until(5)
-
-    def run_until(self, end: float) -> list[tuple[float, Announcement]]:
-        heard = []
-        while (due := self.presence.deadline()) is not None and due < end:
-            self.presence.tick(due)
-            heard += [(due, decode(one)) for one in self.presence.take_datagrams()]
-        return heard
-
-    def test_changes_of_a_moment_go_in_one_datagram(self) -> None:
-        for number in range(1, 6):
-            self.presence.inventory_changed(5 + number / 200, number, number, [change(number)])
-        ((when, heard),) = self.run_until(10)
-        self.assertAlmostEqual(when, 5.055)
-        self.assertEqual((heard.generation, heard.files), (5, 5))
-        self.assertEqual(
-            [one.file_name for one in heard.changes], [change(n).file_name for n in range(1, 6)]
-        )
-
-    def test_none_is_left_out_where_there_are_more_files_in_between(self) -> None:
-        # Nine files, then ten and more, then nine: at some length a digit too many does not fit.
-        changes = [change(number, held=number <= 16) for number in range(1, 24)]
-        for length in range(1, 120):
-            presence = make()
-            presence.start(0)
-            long = replace(changes[0], file_name=f"{'a' * length}-1-1-any.pkg.tar.zst")
-            presence.inventory_changed(0, len(changes), 9, [long, *changes[1:]])
-            told = 0
-            while (due := presence.deadline()) is not None and due < 3:
-                presence.tick(due)
-                for heard in map(decode, presence.take_datagrams()):
-                    told += len(heard.changes)
-                    self.assertEqual(heard.generation, told, length)
-            self.assertEqual(told, len(changes))
-
-    def test_what_follows_a_gap_before_it_is_told_is_a_part_of_it(self) -> None:
-        changes = [change(number) for number in range(1, 311)]
-        self.presence.inventory_changed(5, 300, 300, changes[:300])
-        self.presence.inventory_changed(5.01, 310, 310, changes[300:])
-        (_, heard), *more = self.run_until(10)
-        self.assertEqual((heard.generation, heard.files, heard.changes), (310, 310, ()))
-        self.assertEqual(more, [])
-        self.presence.inventory_changed(10, 311, 311, [change(311)])
-        ((_, heard),) = self.run_until(12)
-        self.assertEqual((heard.generation, len(heard.changes)), (311, 1))
-
-    def test_more_than_fit_go_in_several_in_order(self) -> None:
-        changes = [change(number, held=number % 3 != 0) for number in range(1, 41)]
-        files = 100 + sum(1 if one.held else -1 for one in changes)
-        self.presence.update(5, generation=60, files=100)
-        self.run_until(6)
-        self.presence.inventory_changed(6, 100, files, changes)
-        heard = self.run_until(10)
-        told: list[Any] = []
-        generation, held = 60, 100
-        for _, one in heard:
-            told.extend(one.changes)
-            generation += len(one.changes)
-            held += sum(1 if each.held else -1 for each in one.changes)
-            self.assertEqual((one.generation, one.files), (generation, held))
-        self.assertEqual(told, changes)
-        self.assertLess(len(heard), 8)
-        times = [when for when, _ in heard]
-        gaps = [later - earlier for earlier, later in pairwise(times)]
-        self.assertTrue(all(0.024 < gap < 0.06 for gap in gaps), gaps)
-
-    def test_however_many_come_at_once_all_are_told_soon(self) -> None:
-        for count in (50, 200, 256, 500, 3_000):
-            presence = make(2)
-            presence.start(0)
-            presence.inventory_changed(5, count, count, [change(one) for one in range(count)])
-            while True:
-                due = presence.deadline()
-                assert due is not None
-                presence.tick(due)
-                datagrams = [decode(one) for one in presence.take_datagrams()]
-                if datagrams and datagrams[-1].generation == count:
-                    break
-            self.assertLess(due - 5, 0.65, count)
-
-    def test_under_load_datagrams_keep_their_distance(self) -> None:
-        heard = []
-        for number in range(1, 201):
-            now = 5 + number / 100
-            heard += self.run_until(now)
-            self.presence.inventory_changed(now, number, number, [change(number)])
-        heard += self.run_until(20)
-        times = [when for when, _ in heard]
-        gaps = [later - earlier for earlier, later in pairwise(times)]
-        self.assertGreater(min(gaps), 0.099)
-        self.assertEqual(sum(len(one.changes) for _, one in heard), 200)
-        self.assertEqual(heard[-1][1].generation, 200)
-
-    def test_a_beat_meanwhile_announces_no_more_than_was_told(self) -> None:
-        self.presence.inventory_changed(5, 40, 40, [change(number) for number in range(1, 41)])
-        self.presence.receive(5, CABLE, said(kind=Kind.HELLO))
-        generation = 0
-        for _, heard in self.run_until(10):
-            self.assertEqual(heard.generation, generation + len(heard.changes))
-            generation = heard.generation
-        self.assertEqual(generation, 40)
-
-    def test_very_many_are_told_as_a_generation_only(self) -> None:
-        self.presence.inventory_changed(5, 3000, 3000, [change(n) for n in range(3000)])
-        ((_, heard),) = self.run_until(10)
-        self.assertEqual((heard.generation, heard.files, heard.changes), (3000, 3000, ()))
-
-    def test_a_gap_is_told_as_a_generation_only(self) -> None:
-        self.presence.inventory_changed(5, 1, 1, [change(1)])
-        self.presence.inventory_changed(5, 9, 2, [change(2)])
-        ((_, heard),) = self.run_until(10)
-        self.assertEqual((heard.generation, heard.files, heard.changes), (9, 2, ()))
-
-    def test_no_change_is_no_datagram(self) -> None:
-        self.presence.inventory_changed(5, 0, 0, [])
-        self.assertEqual(self.run_until(10), [])
-
-    def test_what_changed_before_the_start_is_not_told_in_parts(self) -> None:
-        presence = make(2)
-        presence.inventory_changed(0, 3, 3, [change(1), change(2), change(3)])
-        presence.start(0)
-        heard = decode(presence.take_datagrams()[0])
-        self.assertEqual((heard.generation, heard.files, heard.changes), (3, 3, ()))
-
-    def test_a_profile_without_room_for_changes_still_tells_the_generation(self) -> None:
-        databases = tuple((f"repository-{'x' * 40}-{number}", "00" * 8) for number in range(32))
-        self.presence.update(5, databases=databases)
-        self.run_until(6)
-        self.presence.inventory_changed(6, 5, 5, [change(number) for number in range(5)])
-        ((_, heard),) = self.run_until(10)
-        self.assertEqual((heard.generation, heard.files, heard.changes), (5, 5, ()))
-
-    def test_a_new_profile_is_told_soon(self) -> None:
-        self.presence.update(5, databases=(("core", "ab" * 8),), abilities=frozenset({"store"}))
-        ((when, heard),) = self.run_until(10)
-        self.assertAlmostEqual(when, 5.05)
-        self.assertEqual(heard.databases, (("core", "ab" * 8),))
-        self.presence.update(10, abilities=frozenset({"store"}))
-        self.assertEqual(self.run_until(12), [])
-
-    def test_a_profile_that_cannot_be_announced_is_refused(self) -> None:
-        self.assertRaises(DatagramError, self.presence.update, 5, port=0)
-        self.assertRaises(DatagramError, make, abilities=frozenset({"Not a word"}))
-
-    @settings(max_examples=60, deadline=None)
-    @given(
-        st.lists(
-            st.tuples(st.integers(0, 30), st.sampled_from([0.0, 0.02, 0.3, 40.0])), max_size=25
-        )
-    )
-    def test_a_listener_that_follows_ends_at_the_same_generation(
-        self, bursts: list[tuple[int, float]]
-    ) -> None:
-        presence = make()
-        presence.start(0)
-        now, generation, replica, files = 0.0, 0, 0, 0
-        for count, pause in [*bursts, (0, 100.0)]:
-            changes = [change(generation + n, held=bool(n % 4)) for n in range(count)]
-            generation += count
-            files += sum(1 if one.held else -1 for one in changes)
-            presence.inventory_changed(now, generation, max(files, 0), changes)
-            end = now + pause
-            while (due := presence.deadline()) is not None and due < end:
-                presence.tick(due)
-                for heard in map(decode, presence.take_datagrams()):
-                    # In step, or a gap that has no changes to mend it with.
-                    if heard.generation != replica + len(heard.changes):
-                        self.assertEqual(heard.changes, ())
-                    self.assertGreaterEqual(heard.generation, replica)
-                    replica = heard.generation
-            now = end
-        self.assertEqual(replica, generation)
 
 
 class ClockTests(LanTestCase):
@@ -758,9 +277,9 @@ class SpoofedTests(LanTestCase):
 
     def forge(self, kind: Kind = Kind.BEAT, *, ahead: int = 1, heard: bool = True) -> None:
         """Send as the victim; ``heard`` by itself too, as what goes to the group is."""
-        own = self.victim._own
+        own = self.victim._own.said
         datagram = encode(
-            replace(own, kind=kind, sequence=self.victim._sequence + ahead, beat=30.0)
+            replace(own, kind=kind, sequence=self.victim._speaker.sequence + ahead, beat=30.0)
         )
         for node in (self.victim, self.other) if heard else (self.other,):
             node.receive(self.lan.now, "10.0.0.1", datagram)
@@ -778,7 +297,7 @@ class SpoofedTests(LanTestCase):
         self.assertEqual(len(self.other.peers()), 1)
 
     def test_a_bye_with_the_last_number_of_all_makes_nobody_gone(self) -> None:
-        self.forge(Kind.BYE, ahead=(1 << 53) - 1 - self.victim._sequence)
+        self.forge(Kind.BYE, ahead=(1 << 53) - 1 - self.victim._speaker.sequence)
         self.assertEqual(self.left("10.0.0.2"), [])
         self.lan.run_until(1_000)
         self.assertEqual(self.left("10.0.0.2"), [])
@@ -827,12 +346,12 @@ class SpoofedTests(LanTestCase):
         self.assertGreater(self.victim.counters["own"], 3)
 
     def test_an_epoch_that_its_address_denies_changes_nothing(self) -> None:
-        other_epoch = encode(replace(self.victim._own, epoch="feedbeef", sequence=1))
+        other_epoch = encode(replace(self.victim._own.said, epoch="feedbeef", sequence=1))
         for node in (self.victim, self.other):
             node.receive(self.lan.now, "10.0.0.1", other_epoch)
         self.lan.run_until(300)
         (peer,) = self.other.peers()
-        self.assertEqual(peer.epoch, self.victim._own.epoch)
+        self.assertEqual(peer.epoch, self.victim._own.said.epoch)
         self.assertEqual(self.left("10.0.0.2"), [])
         restarts = [one for _, one in self.lan.events["10.0.0.2"] if isinstance(one, PeerRestarted)]
         self.assertEqual(restarts, [])

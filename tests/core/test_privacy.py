@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.core.inventory import Content
+from flocon.core.content import Content
+from flocon.core.entries import Entry
+from flocon.core.listing import Database, Listing
 from flocon.core.privacy import Privacy
-from flocon.core.syncdb import Database, Entry, Listing
 
 THEIRS = Content(1, bytes(32))
 OURS = Content(2, b"\x01" * 32)

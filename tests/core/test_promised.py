@@ -6,8 +6,8 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from flocon.core.content import Content
 from flocon.core.heads import NOT_MODIFIED, OK, Head
-from flocon.core.inventory import Content
 from flocon.core.promised import Here, Promised
 from flocon.core.sources import Origin, Source
 from flocon.core.subjects import Subject

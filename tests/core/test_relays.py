@@ -84,11 +84,11 @@ class Admitting(SynchronousTestCase):
         self.assertEqual(self.relays.fetched_bytes, 1_000 * (100 << 20))
 
     def test_who_leaves_is_in_debt_and_nobody_else_is(self) -> None:
-        self.fetch("10.0.0.9", 0.0, 14_000_000, 0, whole=False)
+        self.fetch("10.0.0.9", 0.0, 8_500_000, 0, whole=False)
         self.assertFalse(self.admits("10.0.0.9"))
         self.assertTrue(self.admits("10.0.0.8"))
         self.assertTrue(self.admits("10.0.0.9", now=MINUTE))
-        self.assertEqual(self.relays.wasted_bytes, 14_000_000)
+        self.assertEqual(self.relays.wasted_bytes, 8_500_000)
 
     def test_addresses_by_the_hundred_are_in_debt_together(self) -> None:
         for at in range(3):
@@ -96,7 +96,7 @@ class Admitting(SynchronousTestCase):
         self.assertFalse(self.admits("10.0.1.1"))
 
     def test_an_ipv6_network_has_one_account(self) -> None:
-        self.fetch("2001:db8::1", 0.0, 14_000_000, 0)
+        self.fetch("2001:db8::1", 0.0, 8_500_000, 0)
         self.assertFalse(self.admits("2001:db8::2"))
         self.assertTrue(self.admits("2001:db8:0:1::2"))
 
@@ -161,7 +161,7 @@ class Sipping(SynchronousTestCase):
     def test_many_that_sip_are_ended_as_far_as_needed_the_largest_first(self) -> None:
         relays = [self.relays.begin(f"10.0.0.{at}") for at in range(6)]
         for at, relay in enumerate(relays):
-            self.relays.look(1.0, relay, (at + 1) * 2_000_000, 0)
+            self.relays.look(1.0, relay, (at + 1) * 1_000_000, 0)
             self.relays.judge(relay)
             self.relays.judge(relay)
         self.assertEqual(self.relays.excessive(1.0, LINK), relays[-1:-3:-1])

@@ -6,7 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.core.inventory import Change, Content, Holders, Inventory, Replica
+from flocon.core.content import Content
+from flocon.core.inventory import Change, Inventory
+from flocon.core.replicas import Holders, Replica
 from flocon.core.replication import Apply, Nothing, Read, next_step
 
 NAMES = [f"p{at}-1-1-any.pkg.tar.zst" for at in range(5)]

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.core import sent
+from flocon.core.entries import Entry, PackedEntries
+from flocon.core.listing import Database
 from flocon.core.sent import KEPT_FOR, MOST, MOST_OF_ONE, SentDatabases
-from flocon.core.syncdb import Database, Entry, PackedEntries
 
 
 def database(repository: str, digest: str, entries: int = 1) -> Database:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.core.inventory import Content
+from flocon.core.content import Content
 from flocon.core.verify import Verifier
 
 

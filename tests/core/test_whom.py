@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.core.peers import Peer
+from flocon.core.peer import Peer
 from flocon.core.whom import MOST_TOLD, described, meant
 from flocon.errors import AmbiguousPeer, UnknownPeer
 

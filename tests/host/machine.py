@@ -19,7 +19,8 @@ from twisted.logger import ILogObserver, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from flocon.core.inventory import Change, Content
+from flocon.core.content import Content
+from flocon.core.inventory import Change
 from flocon.host.holdings import Holdings
 from flocon.host.incoming import Incoming
 from flocon.host.politeness import PAUSE

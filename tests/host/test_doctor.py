@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from flocon.core.pacman_conf import Configuration
 from flocon.core.secrecy import without_passwords
 from flocon.errors import ConfigurationError
-from flocon.host import doctor, setup
+from flocon.host import doctor, pacman_files, setup
 from flocon.host.doctor import Facts, Finding, Verdict
 from flocon.reading import read_plain
 
@@ -486,7 +486,7 @@ class ConfigurationTests(SynchronousTestCase):
                 raise PermissionError(13, "Permission denied")
             return read(path, most)
 
-        self.patch(setup, "read_plain", refuse)
+        self.patch(pacman_files, "read_plain", refuse)
         told = doctor.look_at_configuration(self.path)
         self.assertEqual(told["path"], str(self.list))
         self.assertIn("cannot be read (Permission denied)", told["problem"])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from unittest import mock
 
-from flocon.core.inventory import Change, Content
+from flocon.core.content import Content
+from flocon.core.inventory import Change
 from flocon.errors import StoreError
 from tests.host.machine import (
     SIGNATURE,

@@ -1,17 +1,14 @@
-"""What setup does to real files and undoes again, as real pacman-conf reads it; and borrow."""
+"""What setup does to real files and undoes again, as real pacman-conf reads it."""
 
 from __future__ import annotations
 
 import fcntl
-import http.server
 import json
 import os
 import shutil
 import subprocess
-import sys
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import redirect_stdout
 from functools import partial
 from io import StringIO
 from pathlib import Path
@@ -20,27 +17,15 @@ from unittest import mock, skipUnless
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twisted.trial.unittest import SynchronousTestCase
 
-from flocon import cli, reading
-from flocon.core.pacman_conf import Method
-from flocon.errors import ConfigurationError, ToolMissing
+from flocon import cli
+from flocon.core.node_lines import Method
+from flocon.errors import ConfigurationError
 from flocon.host import setup
 from tests.host.pacman_shapes import CORE, EXTRA, HAND, MIRRORLIST, REFUSED, SHAPES, Shape, stock
+from tests.host.setup_case import HAS_PACMAN, NEEDS_PACMAN, NODE, PORT, Case, change, contents
 
-PORT = 19433
-NODE = "http://localhost:19433/"
-HAS_PACMAN = bool(shutil.which("pacman") and shutil.which("pacman-conf"))
-NEEDS_PACMAN = "pacman and pacman-conf are not installed"
-NEEDS_ROOT = "only root can become somebody else"
-MAIN = "from flocon.cli import main; main()"
 NOBODY = 65534
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """Return every file below ``folder``, by name; a link is not one."""
-    files = (one for one in sorted(folder.rglob("*")) if one.is_file() and not one.is_symlink())
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def ask_pacman_conf(path: Path, *arguments: str) -> list[str]:
@@ -48,41 +33,6 @@ def ask_pacman_conf(path: Path, *arguments: str) -> list[str]:
         ["pacman-conf", "--config", str(path), *arguments], capture_output=True, check=True
     )
     return os.fsdecode(done.stdout).splitlines()
-
-
-def change(path: Path, method: Method = Method.SERVER, port: int = PORT) -> setup.Report:
-    return setup.set_up(path, port=port, method=method, dry_run=False)
-
-
-@contextmanager
-def tools(folder: Path, **scripts: str) -> Iterator[None]:
-    """Have ``folder`` first in PATH, with these shell scripts in it."""
-    folder.mkdir(exist_ok=True)
-    for name, script in scripts.items():
-        path = folder / name.replace("_", "-")
-        path.write_text(f"#!/bin/sh\n{script}\n")
-        path.chmod(0o755)
-    with mock.patch.dict(os.environ, {"PATH": f"{folder}:{os.environ['PATH']}"}):
-        yield
-
-
-class Case(SynchronousTestCase):
-    def setUp(self) -> None:
-        folder = TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.base = Path(os.path.realpath(folder.name))
-        self.etc = self.base / "etc"
-        self.etc.mkdir()
-
-    def write(self, files: dict[str, bytes]) -> Path:
-        return Shape(files, ()).write(self.etc)
-
-    def refusal(self, call: Callable[[], object]) -> str:
-        """Return the sentence; whatever is refused leaves every file as it was."""
-        before = contents(self.etc)
-        error = self.assertRaises(ConfigurationError, call)
-        self.assertEqual(before, contents(self.etc))
-        return str(error)
 
 
 class Shapes(Case):
@@ -184,33 +134,6 @@ class Setting(Case):
         change(path)
         self.assertEqual(MIRRORLIST, (self.etc / "pacman.d/mirrorlist.flocon-backup").read_bytes())
 
-    def test_a_backup_is_hidden_where_an_include_would_read_it(self) -> None:
-        path = SHAPES["backups that an Include would read"].write(self.etc)
-        change(path)
-        self.assertIn("pacman.d/.mirrorlist.flocon-backup", contents(self.etc))
-        self.assertNotIn("pacman.d/mirrorlist.flocon-backup", contents(self.etc))
-
-    def test_mode_and_owner_stay(self) -> None:
-        path = self.write(stock(CORE))
-        mirrorlist = self.etc / "pacman.d/mirrorlist"
-        mirrorlist.chmod(0o640)
-        if os.geteuid() == 0:
-            os.chown(mirrorlist, 12, 34)
-        before = mirrorlist.stat()
-        change(path)
-        after = mirrorlist.stat()
-        self.assertNotEqual(before.st_ino, after.st_ino)
-        self.assertEqual(
-            (before.st_mode, before.st_uid, before.st_gid),
-            (after.st_mode, after.st_uid, after.st_gid),
-        )
-
-    def test_a_link_stays_a_link(self) -> None:
-        path = SHAPES["a symlinked mirrorlist and pacman.conf"].write(self.etc)
-        change(path)
-        self.assertTrue(path.is_symlink())
-        self.assertTrue((self.etc / "pacman.d/mirrorlist").is_symlink())
-
     def test_another_method_takes_the_place_of_the_first(self) -> None:
         path = self.write(stock(CORE + EXTRA))
         before = contents(self.etc)
@@ -253,105 +176,6 @@ class Setting(Case):
         self.assertEqual((mirrorlist,), change(path).changed)
         setup.undo(path, dry_run=False)
         self.assertEqual(ranked, mirrorlist.read_bytes())
-
-    def test_the_version_decides_where_nothing_is_said(self) -> None:
-        path = self.write(stock(CORE))
-        for version, databases, expected in (
-            ((6, 0), False, {"Server"}),
-            ((6, 1), False, {"CacheServer"}),
-            ((7, 1), True, {"CacheServer", "Server"}),
-        ):
-            with mock.patch.object(setup, "pacman_version", return_value=version):
-                report = setup.set_up(path, port=PORT, databases=databases, dry_run=True)
-            added = [line for line in report.diff.splitlines() if NODE in line]
-            self.assertEqual(expected, {line[1:].partition(" ")[0] for line in added})
-
-    def test_without_pacman_the_method_must_be_named(self) -> None:
-        path = self.write(stock(CORE))
-        with mock.patch.dict(os.environ, {"PATH": str(self.base)}):
-            said = self.refusal(lambda: setup.set_up(path, port=PORT, dry_run=False))
-            self.assertIn("--server or --cache-server", said)
-            self.assertTrue(change(path).changed)
-
-    def test_cache_server_is_put_back_where_pacman_does_not_know_it(self) -> None:
-        path = self.write(stock(CORE))
-        with (
-            mock.patch.object(setup, "pacman_version", return_value=(7, 0)),
-            tools(
-                self.base / "bin",
-                pacman_conf="grep -q ^CacheServer $2 &&"
-                " echo \"directive 'CacheServer' in section 'core' not recognized.\" >&2; cat $2",
-            ),
-        ):
-            said = self.refusal(lambda: setup.set_up(path, port=PORT, dry_run=False))
-        self.assertIn("pacman does not know CacheServer", said)
-
-    def test_what_pacman_reads_otherwise_than_meant_is_put_back(self) -> None:
-        path = self.write(stock(CORE))
-        mark = self.base / "asked"
-        with tools(self.base / "bin", pacman_conf=f"test -e {mark} && echo Color; : >{mark}"):
-            self.assertIn("everything was put back", self.refusal(lambda: change(path)))
-
-    def test_what_pacman_cannot_read_is_refused_before(self) -> None:
-        path = self.write(stock(CORE))
-        with tools(self.base / "bin", pacman_conf="echo 'error: line 3: no' >&2; exit 1"):
-            said = self.refusal(lambda: change(path))
-        self.assertIn("pacman itself cannot read it (error: line 3: no)", said)
-
-    def test_a_failure_halfway_puts_all_back(self) -> None:
-        path = self.write(SHAPES["endeavouros"].files)
-        write = setup._write
-        for failing in range(5):
-            count = iter(range(100))
-
-            def flaky(name: str, text: bytes, *, like: str) -> None:
-                if next(count) == failing:  # noqa: B023 - used within this turn
-                    raise ConfigurationError(name, "cannot be written", "try again")
-                write(name, text, like=like)
-
-            with mock.patch.object(setup, "_write", flaky):
-                self.assertIn("cannot be written", self.refusal(lambda: change(path)))
-
-    @skipUnless(os.geteuid() == 0, NEEDS_ROOT)
-    def test_a_file_or_folder_that_is_read_only_is_refused(self) -> None:
-        self.base.chmod(0o755)
-        path = self.write(stock(CORE))
-        self.etc.chmod(0o755)
-        folder = self.etc / "pacman.d"
-        for mode_of_file, mode_of_folder in ((0o644, 0o777), (0o666, 0o755)):
-            (folder / "mirrorlist").chmod(mode_of_file)
-            folder.chmod(mode_of_folder)
-            os.seteuid(NOBODY)
-            try:
-                said = self.refusal(lambda: change(path))
-            finally:
-                os.seteuid(0)
-            self.assertIn("mirrorlist: cannot be written (no permission for", said)
-            self.assertIn("run this as root", said)
-
-    def test_neither_a_fifo_nor_a_device_is_read(self) -> None:
-        path = self.write(stock(CORE))
-        mirrorlist = self.etc / "pacman.d/mirrorlist"
-        for put in (os.mkfifo, lambda one: one.symlink_to("/dev/zero")):
-            mirrorlist.unlink()
-            put(mirrorlist)
-            self.assertIn("is not a regular file", self.refusal(lambda: change(path)))
-
-    def test_a_file_with_another_hard_link_is_refused(self) -> None:
-        path = self.write(stock(CORE))
-        os.link(self.etc / "pacman.d/mirrorlist", self.base / "other")
-        self.assertIn("has another hard link", self.refusal(lambda: change(path)))
-
-    def test_a_strangers_backup_is_not_overwritten(self) -> None:
-        path = self.write(stock(CORE))
-        (self.etc / "pacman.d/mirrorlist.flocon-backup").write_bytes(b"precious")
-        self.assertIn("move it away", self.refusal(lambda: change(path)))
-
-    def test_a_record_of_a_stranger_is_refused(self) -> None:
-        path = self.write(stock(CORE))
-        for text in ("{", "[]", '{"version": 2, "files": []}', "[" * 5000):
-            (self.etc / "pacman.conf.flocon-setup").write_text(text)
-            self.assertIn("is not a record", self.refusal(lambda: change(path)))
 
 
 #: What changes something on the disk, one call each.
@@ -512,21 +336,6 @@ class Undoing(Case):
         self.assertIn("is gone", report.notes[0])
         self.assertEqual({"pacman.d/mirrorlist": MIRRORLIST}, contents(self.etc))
 
-    def test_what_cannot_be_read_is_not_taken_for_gone(self) -> None:
-        path = self.write(stock(CORE))
-        change(path)
-        read = reading.read_plain
-
-        def refuse(one: str, most: int) -> bytes:
-            if one.endswith("mirrorlist"):
-                raise PermissionError(13, "Permission denied")
-            return read(one, most)
-
-        before = contents(self.etc)
-        with mock.patch.object(setup, "read_plain", refuse):
-            self.assertRaises(ConfigurationError, setup.undo, path, dry_run=False)
-        self.assertEqual(before, contents(self.etc))
-
     @settings(max_examples=25, deadline=None)
     @given(
         st.lists(st.sampled_from(sorted(SHAPES))), st.binary(max_size=30), st.sampled_from(Method)
@@ -544,154 +353,6 @@ class Undoing(Case):
                 return
             setup.undo(path, dry_run=False)
             self.assertEqual(before, contents(Path(folder)))
-
-
-class Node(http.server.BaseHTTPRequestHandler):
-    """Answers ``/check`` as a node does, everything else with 404, and keeps the paths."""
-
-    asked: list[str]
-
-    def do_GET(self) -> None:
-        self.asked.append(self.path)
-        body = b"OK\n" if self.path == "/check" else b""
-        self.send_response(200 if body else 404)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Say nothing."""
-
-
-@contextmanager
-def node() -> Iterator[tuple[int, list[str]]]:
-    """Run something that answers as a node; yield its port and what it was asked."""
-    asked: list[str] = []
-    handler = type("Handler", (Node,), {"asked": asked})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        try:
-            yield server.server_address[1], asked
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-class Borrowing(Case):
-    #: Stands in for pacman: notes its arguments and configuration, and fails in its own way.
-    STUB = """
-if [ "$1" = --version ]; then echo " Pacman v$VERSION - libalpm"; exit 0; fi
-echo "$@" >"$OUT/arguments"; env >"$OUT/environment"
-[ "$1" = --config ] && cat "$2" >"$OUT/configuration"
-exit 7"""
-
-    def run_cli(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
-        with tools(self.base / "bin", pacman=self.STUB):
-            return subprocess.run(
-                [sys.executable, "-c", MAIN, *arguments],
-                env={**os.environ, "OUT": str(self.base), "VERSION": "7.0.0", **environment},
-                cwd=Path(setup.__file__).parents[2],
-                capture_output=True,
-                check=False,
-            )
-
-    def said(self, name: str) -> str:
-        return (self.base / name).read_text()
-
-    def test_pacman_runs_once_with_the_node_and_the_files_stay(self) -> None:
-        path = self.write(stock(CORE + EXTRA))
-        before = contents(self.etc)
-        with node() as (port, _):
-            done = self.run_cli("--port", str(port), "pacman", "-Syu", "--config", str(path), "a=b")
-        self.assertEqual((7, b""), (done.returncode, done.stderr))
-        self.assertRegex(self.said("arguments"), r"^--config /proc/self/fd/[0-9]+ -Syu a=b\n$")
-        line = f"CacheServer = http://localhost:{port}/$repo/os/$arch\n"
-        self.assertIn(f"[core]\n{line}Server = https://de2", self.said("configuration"))
-        self.assertEqual(before, contents(self.etc))
-
-    def test_an_older_pacman_gets_a_server(self) -> None:
-        path = self.write(stock(CORE))
-        with node() as (port, _):
-            self.run_cli(f"--port={port}", "pacman", f"--config={path}", "-Sy", VERSION="6.0.2")
-        line = f"\nServer = http://localhost:{port}/$repo/os/$arch\nServer = https://de2"
-        self.assertIn(line, self.said("configuration"))
-
-    def test_a_proxy_is_not_asked_for_the_node(self) -> None:
-        path = self.write(stock(CORE))
-        with node() as (port, _):
-            environment = {"http_proxy": "http://proxy.example:1", "no_proxy": "x.example"}
-            self.run_cli(f"--port={port}", "pacman", "--config", str(path), "-Sy", **environment)
-        self.assertIn("no_proxy=x.example,localhost\n", self.said("environment"))
-
-    def test_pacman_is_plain_and_says_so_where_no_node_answers(self) -> None:
-        path = self.write(stock(CORE))
-        with node() as (port, _):
-            pass
-        done = self.run_cli(f"--port={port}", "pacman", "--config", str(path), "--", "--config")
-        self.assertEqual(7, done.returncode)
-        self.assertIn(b"pacman goes on without the node", done.stderr)
-        self.assertEqual(f"--config {path} -- --config\n", self.said("arguments"))
-
-    def test_a_configuration_that_cannot_be_led_is_used_as_it_is(self) -> None:
-        path = self.write({"pacman.conf": b"[options]\n"})
-        with node() as (port, _):
-            done = self.run_cli(f"--port={port}", "pacman", "--config", str(path), "-Q")
-        self.assertEqual(7, done.returncode)
-        self.assertIn(b"nothing can be set up", done.stderr)
-        self.assertEqual(f"--config {path} -Q\n", self.said("arguments"))
-
-    def test_a_set_up_pacman_runs_as_it_is(self) -> None:
-        path = self.write(stock(CORE))
-        with node() as (port, _):
-            change(path, Method.CACHE_SERVER, port=port)
-            done = self.run_cli(f"--port={port}", "pacman", "--config", str(path), "-Sy")
-        self.assertEqual(b"", done.stderr)
-        self.assertEqual(f"--config {path} -Sy\n", self.said("arguments"))
-
-    def test_every_argument_is_pacmans(self) -> None:
-        with node() as (port, _):
-            pass
-        self.run_cli("--port", str(port), "pacman", "--help", "--json", "--port", "-h", "--undo")
-        self.assertEqual("--help --json --port -h --undo\n", self.said("arguments"))
-
-    def test_something_else_on_the_port_is_not_a_node(self) -> None:
-        def refuse(self: Node) -> None:
-            self.send_error(503)
-
-        with node() as (port, _):
-            self.assertTrue(setup.node_answers(port))
-            with mock.patch.object(Node, "do_GET", refuse):
-                self.assertFalse(setup.node_answers(port))
-
-    def test_without_pacman_there_is_nothing_to_run(self) -> None:
-        with mock.patch.dict(os.environ, {"PATH": str(self.base)}):
-            self.assertRaises(ToolMissing, setup.borrow, ["-Q"], port=1, tell=self.fail)
-
-    @skipUnless(HAS_PACMAN, NEEDS_PACMAN)
-    def test_a_real_pacman_asks_the_node_first(self) -> None:
-        folders = ("RootDir", "DBPath", "CacheDir", "GPGDir", "HookDir")
-        options = "[options]\nArchitecture = x86_64\nSigLevel = Never\n"
-        for name in folders:
-            (self.base / name).mkdir()
-            options += f"{name} = {self.base / name}\n"
-        options += f"LogFile = {self.base / 'log'}\n"
-        mirrorlist = b"Server = http://127.0.0.1:9/$repo\n"
-        path = self.write(stock(CORE, mirrorlist, options=options.encode()))
-        # Below folders of its own it needs no more than to believe that it is root.
-        root = ["fakeroot"] if os.geteuid() else []
-        if root and not shutil.which("fakeroot"):
-            self.skipTest("pacman needs root here, or fakeroot")
-        arguments = ("pacman", "-Sy", f"--config={path}")
-        with node() as (port, asked):
-            done = subprocess.run(
-                [*root, sys.executable, "-c", MAIN, f"--port={port}", *arguments],
-                cwd=Path(setup.__file__).parents[2],
-                capture_output=True,
-                check=False,
-            )
-        self.assertEqual(["/check", "/core/os/x86_64/core.db"], asked, done.stderr)
-        self.assertEqual(1, done.returncode)
 
 
 class Command(Case):

@@ -34,7 +34,9 @@ from dataclasses import dataclass, field
 from email.utils import formatdate
 from pathlib import Path
 
-from flocon.core.inventory import Change, Content, format_inventory
+from flocon.core.content import Content
+from flocon.core.inventory import Change
+from flocon.core.inventory_text import format_inventory
 from flocon.core.messages import Announcement, Kind, encode
 from flocon.core.names import is_package
 

@@ -12,14 +12,16 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.core import inventory as core_inventory
+from flocon.core import inventory_text
 from flocon.core.attempts import Attempt, Limits
-from flocon.core.inventory import Change, Content, Inventory, InventoryReader
+from flocon.core.content import Content
+from flocon.core.inventory import Change, Inventory
+from flocon.core.inventory_text import InventoryReader
+from flocon.core.listing import Listing
 from flocon.core.names import Asked
 from flocon.core.privacy import Privacy
 from flocon.core.sources import Origin, Source
 from flocon.core.subjects import Subject
-from flocon.core.syncdb import Listing
 from flocon.core.traffic import Traffic
 from flocon.errors import StoreError, Unreachable
 from flocon.net import lan
@@ -441,7 +443,7 @@ class Inventories(LanTestCase):
             written.append(generation)
             return formatted(epoch, generation, some, whole=whole)
 
-        formatted = core_inventory.format_inventory
+        formatted = inventory_text.format_inventory
         self.patch(lan, "format_inventory", format_inventory)
         bodies = {self.get("/inventory?since=1").body for _ in range(5)}
         self.assertEqual((len(bodies), len(written)), (1, 1))

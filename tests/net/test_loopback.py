@@ -13,14 +13,14 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.core.attempts import Attempt, Limits
-from flocon.core.inventory import Content
+from flocon.core.content import Content
+from flocon.core.entries import Entry
 from flocon.core.names import Asked
 from flocon.core.patience import PACMAN
 from flocon.core.recent import LONGEST_TEXT, Recent
 from flocon.core.release import LAST_RESORT, MIRROR_HOLD, TRICKLE_STEP
 from flocon.core.sources import Origin, Source
 from flocon.core.subjects import Subject
-from flocon.core.syncdb import Entry
 from flocon.core.traffic import Traffic
 from flocon.core.visitors import Admission, loopback_names
 from flocon.errors import StoreError

@@ -6,7 +6,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.core.syncdb import Entry
+from flocon.core.entries import Entry
 from flocon.errors import ToolError, Unreachable
 from flocon.net import prefetch as module
 from flocon.net.prefetch import DELAY, PAUSE, Prefetch

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.core.attempts import Attempt, Limits
-from flocon.core.inventory import Content
+from flocon.core.content import Content
 from flocon.core.relays import Relays
 from flocon.core.sources import Origin, Source
 from flocon.core.subjects import Subject

@@ -7,7 +7,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.core import turns
 from flocon.core.condensed import PIECE
-from flocon.core.inventory import Change, Content, InventoryReader, format_inventory
+from flocon.core.content import Content
+from flocon.core.inventory import Change
+from flocon.core.inventory_text import InventoryReader, format_inventory
 from flocon.core.turns import AT_ONCE, HASTE, MOST
 from flocon.errors import Broken, Refused, Stalled
 from flocon.net import replicate as module

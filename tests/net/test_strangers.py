@@ -19,10 +19,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.core.inventory import Change, Content, Inventory, InventoryReader, format_inventory
+from flocon.core.content import Content
+from flocon.core.inventory import Change, Inventory
+from flocon.core.inventory_text import InventoryReader, format_inventory
 from flocon.core.links import Link
 from flocon.core.messages import LARGEST_NUMBER, Announcement, Kind, encode
-from flocon.core.presence import Identity, Presence
+from flocon.core.own_announcement import Identity
+from flocon.core.presence import Presence
 from flocon.errors import Stalled, Unreachable
 from flocon.net.neighbourhood import Neighbourhood
 
@@ -51,7 +54,7 @@ class Machine:
 
     @property
     def own(self) -> Announcement:
-        return self.presence._own
+        return self.presence._own.said
 
     def hold(self, now: float, change: Change) -> None:
         changes = self.inventory.put(change.file_name, change.content)
@@ -252,7 +255,7 @@ class Strangers(RuleBasedStateMachine):
         }.get(source, source)
         chance = random.Random(dice)
         for count in range(times):
-            sequence = machine.presence._sequence + ahead + count
+            sequence = machine.presence._speaker.sequence + ahead + count
             said = replace(
                 machine.own,
                 kind=kind,

@@ -10,7 +10,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.core.attempts import Attempt, Limits
-from flocon.core.inventory import Content
+from flocon.core.content import Content
 from flocon.core.sources import Origin, Source
 from flocon.core.subjects import Subject
 from flocon.net.reader import Reader
