@@ -66,7 +66,7 @@ class Decider:
             reactor, Settings(name="bench", pacman_conf=conf, store=Store(folder / "store"))
         )
         # Its parts are its own; nothing but a benchmark looks at them one by one.
-        self._node.parts.pacman.listing = Listed((packed,))
+        self._node.parts.pacman._databases.listing = Listed((packed,))  # noqa: SLF001
         presence = self._node.parts.presence
         dice = random.Random(2)
         presence.start(0.0)
@@ -101,13 +101,14 @@ class Decider:
 
     def decide(self, path: bytes) -> float:
         """Return the seconds from a request's path to whom to ask."""
-        desk = self._node.parts.desk
+        desk, offering = self._node.parts.desk, self._node.parts.holdings.offering
         began = time.perf_counter()
         asked = parse_path(path)
         assert asked is not None
-        entry = desk.entry(asked)
-        held = desk.held(asked.file.subject, entry.content)
-        source = next(desk.candidates(asked.file.text, ("http://mirror/bench/os/x86_64",), entry))
+        entry = desk.listed.entry(asked)
+        held = offering.find(asked.file.subject)
+        candidates = desk.candidates.all(asked.file.text, ("http://mirror/bench/os/x86_64",), entry)
+        source = next(candidates)
         seconds = time.perf_counter() - began
         assert held is None
         assert source

@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flocon.core.entries import Entry
-    from flocon.desk import Desk
     from flocon.host.incoming import Arrivals
+    from flocon.host.offering import Offering
     from flocon.host.pacman import PacmanWatch
     from flocon.ledger import Ledger
     from flocon.net.transfer import Transfer
+    from flocon.sources.packages import Packages
 
 
 class Ahead:
@@ -36,7 +37,8 @@ class Ahead:
         pacman: PacmanWatch,
         pacman_conf: Path,
         arrivals: Arrivals,
-        desk: Desk,
+        offering: Offering,
+        packages: Packages,
         ledger: Ledger,
         most: int,
     ) -> None:
@@ -44,7 +46,8 @@ class Ahead:
         self._pacman = pacman
         self._pacman_conf = pacman_conf
         self._arrivals = arrivals
-        self._desk = desk
+        self._offering = offering
+        self._packages = packages
         self._ledger = ledger
         #: What is being fetched now.
         self._coming: Transfer | None = None
@@ -75,7 +78,7 @@ class Ahead:
             self._reactor, self._reactor.getThreadPool(), self._pacman.listing.versions, set(wanted)
         )
         return [
-            entry for entry in entries if self._desk.held(entry.file_name, entry.content) is None
+            entry for entry in entries if not self._offering.holds(entry.file_name, entry.content)
         ]
 
     async def _fetch(self, entry: Entry) -> None:
@@ -83,7 +86,7 @@ class Ahead:
         if not self._arrivals.can_keep(entry.size):
             raise StoreError(entry.file_name, "there is no room to keep it")
         if file is not None:
-            transfer = self._desk.package(Asked(entry.repository, "", file), entry, 0)
+            transfer = self._packages.transfer(Asked(entry.repository, "", file), entry, 0)
             self._coming = transfer
             try:
                 await transfer.finished.wait()

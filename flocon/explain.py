@@ -1,8 +1,7 @@
 """What a person can ask of a running node: who has what, why it comes from there, what is wrong.
 
-Part of the front door, as ``desk`` is. Nothing is decided here: the order of sources is the desk's
-own, asked for and put into words. Every answer is bounded, made of JSON's values, and changes
-nothing.
+Nothing is decided here: the order of sources is that of ``sources``, asked for and put into words.
+Every answer is bounded, made of JSON's values, and changes nothing.
 """
 
 from __future__ import annotations
@@ -43,10 +42,15 @@ if TYPE_CHECKING:
     from flocon.core.quarantine import Quarantine, Record
     from flocon.core.recent import Recent
     from flocon.core.standing import Standing
-    from flocon.desk import Desk
+    from flocon.host.offering import Held, Offering
     from flocon.host.pacman import PacmanWatch
     from flocon.net.multicast import Multicast
     from flocon.net.neighbourhood import Neighbourhood
+    from flocon.net.transfers import Transfers
+    from flocon.options import Settings
+    from flocon.sources.candidates import Candidates
+    from flocon.sources.listed import Listed
+    from flocon.sources.means import Agents
 
 #: Files in one answer.
 MOST_FILES = 500
@@ -74,7 +78,13 @@ class Explainer:
         reactor: Any,
         *,
         identity: Identity,
-        desk: Desk,
+        settings: Callable[[], Settings],
+        namesake: Callable[[], Mapping[str, Any] | None],
+        offering: Offering,
+        listed: Listed,
+        candidates: Candidates,
+        transfers: Transfers,
+        agents: Agents,
         pacman: PacmanWatch,
         neighbourhood: Neighbourhood,
         presence: Presence,
@@ -86,7 +96,13 @@ class Explainer:
     ) -> None:
         self._reactor = reactor
         self.identity = identity
-        self._desk = desk
+        self._settings = settings
+        self._namesake = namesake
+        self._offering = offering
+        self._listed = listed
+        self._candidates = candidates
+        self._transfers = transfers
+        self._agents = agents
         self._pacman = pacman
         self._neighbourhood = neighbourhood
         self._presence = presence
@@ -148,7 +164,7 @@ class Explainer:
             if len(found) > MOST_FILES:
                 break
             await task.deferLater(self._reactor, 0)
-        inventory = self._desk.inventory
+        inventory = self._offering.inventory
         own = list(inventory.names())
         for start in range(0, len(own), SLICE):
             for file in own[start : start + SLICE]:
@@ -164,7 +180,7 @@ class Explainer:
         file = parse_file_name(file_name)
         entries = self._pacman.listing.find(file_name)
         own = self.identity.node
-        here = self._desk.held(file_name, content) if own in nodes else None
+        here = self._held(file_name, content) if own in nodes else None
         return {
             "file": file_name,
             "name": file.name if file else file_name,
@@ -193,13 +209,13 @@ class Explainer:
         if file.kind is Kind.DATABASE:
             return self._why_database(file)
         asked = Asked(fields.get("repository", ""), "", file)
-        await self._desk.settled()
+        await self._listed.settled()
         name = file.subject
-        entry = self._pacman_entry(asked)
+        entry = self._listed.entry(asked)
         content = entry.content if entry else None
-        here = self._desk.held(name, content)
-        running = self._desk.transfers.find(name, content) if content else None
-        order = self._desk.order(name, self._desk.servers(asked, entry), entry)
+        here = self._held(name, content)
+        running = self._transfers.find(name, content) if content else None
+        order = self._candidates.order(name, self._candidates.servers(asked, entry), entry)
         others = await self._search(name)
         told: dict[str, Any] = {
             "file": name,
@@ -220,13 +236,13 @@ class Explainer:
         told["answer"] = _answer(told)
         return told
 
-    def _pacman_entry(self, asked: Asked) -> Entry | None:
-        found = self._pacman.listing.find(asked.file.subject, asked.repository)
-        return found[0] if found else None
+    def _held(self, file_name: str, content: Content | None) -> Held | None:
+        found = self._offering.find(file_name)
+        return found if found and content in {None, found.content} else None
 
     def _why_database(self, file: FileName) -> dict[str, Any]:
         asked = Asked(file.name, "", file)
-        order = self._desk.order(file.text, self._desk.servers(asked, None), None)
+        order = self._candidates.order(file.text, self._candidates.servers(asked, None), None)
         told: dict[str, Any] = {
             "file": file.text,
             "listed": [],
@@ -236,7 +252,7 @@ class Explainer:
             "left_out": [],
             "recent": [one.describe() for one in self._recent.of(file.text)],
         }
-        if self._desk.settings.databases == "lan":
+        if self._settings().databases == "lan":
             told["answer"] = (
                 "databases come from the newest of peers and mirrors, as flocon.toml says"
             )
@@ -324,7 +340,7 @@ class Explainer:
 
         configuration = self._pacman.configuration
         peers = sorted(self._presence.peers(), key=lambda peer: peer.first_heard)
-        settings = self._desk.settings
+        settings = self._settings()
         knocks, mirrors = await defer.gatherResults(
             [
                 self._all(self._knock(peer) for peer in peers[:MOST_KNOCKS]),
@@ -338,7 +354,7 @@ class Explainer:
         links = await self._in_thread(look_at_links, settings.presence.interfaces)
         return {
             "node": self.identity.node,
-            "namesake": self._desk.status().get("namesake"),
+            "namesake": self._namesake(),
             "unit": "INVOCATION_ID" in os.environ,
             "pacman_conf": str(settings.pacman_conf),
             "configuration": read if configuration.repositories or not settings.mirrors else None,
@@ -402,7 +418,9 @@ class Explainer:
             file = parse_file_name(f"{repository.name}.db")
             if file is not None:
                 asked = Asked(repository.name, "", file)
-                for source in self._desk.order(file.text, self._desk.servers(asked, None), None):
+                for source in self._candidates.order(
+                    file.text, self._candidates.servers(asked, None), None
+                ):
                     found.setdefault(source.label, source)
         return list(found.values())[:MOST_PROBED]
 
@@ -413,7 +431,7 @@ class Explainer:
         told = {"mirror": source.label, "problem": ""}
         wanted = Wanted(source.url, source.label)
         try:
-            await last_modified(self._desk.agent(source), self._reactor, wanted, PROBE_PATIENCE)
+            await last_modified(self._agents.of(source), self._reactor, wanted, PROBE_PATIENCE)
         except Refused as error:
             if error.status == PROXY_WANTED:
                 told["problem"] = "a proxy wants a name and a password (407)"
@@ -434,7 +452,7 @@ class Explainer:
         began = time.time()
         try:
             data = await fetch_small(
-                self._desk.peer_agent,
+                self._agents.peers,
                 self._reactor,
                 Wanted(url, peer.address),
                 KNOCK_LIMITS,

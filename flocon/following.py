@@ -36,7 +36,7 @@ class Following:
         self._parts = parts
 
     def settings_changed(self, old: Settings, settings: Settings) -> None:
-        self.settings = self._parts.desk.settings = settings
+        self.settings = settings
         self._parts.admission.networks = settings.peers.networks
         if settings.peers.private != old.peers.private:
             self._parts.desk.privacy.repositories = frozenset(settings.peers.private)
@@ -54,7 +54,7 @@ class Following:
 
     def listing_changed(self, listing: Listing) -> None:
         self._parts.holdings.looking.listing_changed()
-        self._parts.desk.able_since = self._reactor.seconds()
+        self._parts.desk.own.able_since = self._reactor.seconds()
         self._parts.announcer.databases(listing)
         self._prefetch_or_rest()
 
@@ -74,7 +74,7 @@ class Following:
 
     async def _close_idle(self) -> None:
         await self._parts.inventory_pool.closeCachedConnections()
-        await self._parts.desk.close_idle()
+        await self._parts.desk.agents.close_idle()
 
     def metered_changed(self, metered: bool) -> None:
         """Fetch nothing for others, and nothing unasked, while the link costs by the byte."""
@@ -95,13 +95,15 @@ class Following:
 
     def _set_relays(self) -> None:
         relays = self._may_relay()
-        if relays != self._parts.desk.relays:
-            self._parts.desk.relays, self._parts.desk.able_since = relays, self._reactor.seconds()
+        own = self._parts.desk.own
+        if relays != own.relays:
+            own.relays, own.able_since = relays, self._reactor.seconds()
         self._parts.announcer.abilities(abilities_of(self.settings, relays=relays))
 
     def renamed(self, identity: Identity) -> None:
         self._parts.explainer.identity = identity
-        self._parts.desk.node, self._parts.desk.epoch = identity.node, identity.epoch
+        own = self._parts.desk.own
+        own.node, own.epoch = identity.node, identity.epoch
         self._parts.presence.rename(self._reactor.seconds(), identity)
         self._parts.multicast.wake()
 

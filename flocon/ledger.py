@@ -1,6 +1,6 @@
 """The ledger: what pacman asked, what came from where, what it saved, and how long things took.
 
-Part of the front door, as ``desk`` is. What is added up is ``core``'s; here it gets its clock, its
+Part of the front door, as ``parts`` is. What is added up is ``core``'s; here it gets its clock, its
 place on disk and its line in the log. Nothing ticks while nothing happens.
 """
 

@@ -1,4 +1,4 @@
-"""The parts of a node, handed to each other: here, and with ``desk``, the rooms meet.
+"""The parts of a node, handed to each other: here the rooms meet.
 
 ``core`` decides, ``net`` talks, ``host`` touches the machine. Nothing is open and nothing runs yet.
 """
@@ -20,8 +20,6 @@ from flocon.core.shares import Shares, share_out
 from flocon.core.standing import Standing
 from flocon.core.traffic import Traffic
 from flocon.core.visitors import Admission, lan_names, loopback_names
-from flocon.database_sources import DATABASES_FILE
-from flocon.desk import PEER_CONNECT, Desk
 from flocon.doors import Doors
 from flocon.explain import Explainer
 from flocon.following import Following, abilities_of
@@ -38,6 +36,7 @@ from flocon.host.users import Users
 from flocon.ledger import Ledger
 from flocon.namesakes import Namesakes
 from flocon.net.agents import peer_agent
+from flocon.net.answering import ForPacman, Shelf
 from flocon.net.control import Control
 from flocon.net.holds import Holds
 from flocon.net.knock import Knocker
@@ -54,6 +53,9 @@ from flocon.operator import Operator
 from flocon.options import LAN_PORT, LOOPBACK_PORT, host_name
 from flocon.problems import Problems
 from flocon.reloading import Reloading
+from flocon.sources.desk import Desk
+from flocon.sources.means import PEER_CONNECT
+from flocon.sources.own_databases import DATABASES_FILE
 from flocon.status import Status
 
 if TYPE_CHECKING:
@@ -165,11 +167,9 @@ class Parts:
         """Make what finds out whom to ask."""
         self.desk = Desk(
             self._reactor,
-            settings=self._settings,
+            settings=lambda: self.following.settings,
             identity=self.namesakes.identity,
             pacman=self.pacman,
-            offering=self.holdings.offering,
-            opening=self.holdings.opening,
             keeping=self.holdings.keeping,
             arrivals=self.holdings.arrivals,
             for_strangers=self.holdings.threads.for_strangers,
@@ -187,7 +187,8 @@ class Parts:
             pacman=self.pacman,
             pacman_conf=self._settings.pacman_conf,
             arrivals=self.holdings.arrivals,
-            desk=self.desk,
+            offering=self.holdings.offering,
+            packages=self.desk.packages,
             ledger=self.ledger,
             most=self._settings.store.max_size // 2,
         )
@@ -197,7 +198,17 @@ class Parts:
         reactor, settings = self._reactor, self._settings
         bandwidth = settings.peers.bandwidth
         self.lan_face = Lan(
-            self.desk,
+            Shelf(
+                reactor,
+                traffic=self.traffic,
+                own=self.desk.own,
+                offering=self.holdings.offering,
+                opening=self.holdings.opening,
+                privacy=self.desk.privacy,
+                databases=self.desk.own_databases,
+                for_peers=self.desk.for_peers,
+                transfers=self.desk.transfers,
+            ),
             Pacer(reactor, bandwidth) if bandwidth else None,
             Knocker(
                 reactor,
@@ -222,7 +233,13 @@ class Parts:
         self.explainer = Explainer(
             self._reactor,
             identity=self.namesakes.identity,
-            desk=self.desk,
+            settings=lambda: self.following.settings,
+            namesake=lambda: self.namesakes.told,
+            offering=self.holdings.offering,
+            listed=self.desk.listed,
+            candidates=self.desk.candidates,
+            transfers=self.desk.transfers,
+            agents=self.desk.agents,
             pacman=self.pacman,
             neighbourhood=self.neighbourhood,
             presence=self.presence,
@@ -249,7 +266,8 @@ class Parts:
             offering=self.holdings.offering,
             accounts=self.holdings.accounts,
             max_size=self._settings.store.max_size,
-            desk=self.desk,
+            transfers=self.desk.transfers,
+            relays=self.desk.relaying.relays,
             ahead=self.ahead,
             traffic=self.traffic,
             ledger=self.ledger,
@@ -259,7 +277,6 @@ class Parts:
                 self.lan_face.counters + self.lan.counters + self.desk.relaying.relays.counters
             ),
         )
-        self.desk.status = self.status.describe
 
     def _make_loopback(self, shares: Shares) -> Site:
         """Return the face for pacman."""
@@ -271,7 +288,20 @@ class Parts:
             figures=self.status.figures,
         )
         loopback = Loopback(
-            self.desk,
+            ForPacman(
+                self._reactor,
+                traffic=self.traffic,
+                listed=self.desk.listed,
+                offering=self.holdings.offering,
+                opening=self.holdings.opening,
+                packages=self.desk.packages,
+                redirecting=self.desk.redirecting,
+                transfers=self.desk.transfers,
+                signatures=self.desk.signatures,
+                databases=self.desk.databases,
+                from_mirrors=self.desk.from_mirrors,
+                status=self.status.describe,
+            ),
             self.explainer.questions,
             self.ledger,
             pages,

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from flocon.core.figures import Figures
     from flocon.core.peer import Peer
     from flocon.core.presence import Presence
+    from flocon.core.relays import Relays
     from flocon.core.standing import Standing
     from flocon.core.traffic import Traffic
-    from flocon.desk import Desk
     from flocon.doors import Doors
     from flocon.health import Health
     from flocon.host.offering import Offering
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from flocon.net.holds import Holds
     from flocon.net.neighbourhood import Neighbourhood
     from flocon.net.transfer import Transfer
+    from flocon.net.transfers import Transfers
     from flocon.offenders import Offenders
 
 #: Transfers told of, one by one, in ``/status.json``.
@@ -57,7 +58,8 @@ class Status:
         offering: Offering,
         accounts: Accounts,
         max_size: int,
-        desk: Desk,
+        transfers: Transfers,
+        relays: Relays,
         ahead: Ahead,
         traffic: Traffic,
         ledger: Ledger,
@@ -76,7 +78,8 @@ class Status:
         self._offering = offering
         self._accounts = accounts
         self._max_size = max_size
-        self._desk = desk
+        self._transfers = transfers
+        self._relays = relays
         self._ahead = ahead
         self._traffic = traffic
         self._ledger = ledger
@@ -131,15 +134,13 @@ class Status:
                 for record in self._offenders.quarantine.all(time.time())
             ],
             "relays": {
-                "running": len(self._desk.relaying.relays),
-                "fetched_bytes": self._desk.relaying.relays.fetched_bytes,
-                "wasted_bytes": self._desk.relaying.relays.wasted_bytes,
+                "running": len(self._relays),
+                "fetched_bytes": self._relays.fetched_bytes,
+                "wasted_bytes": self._relays.wasted_bytes,
             },
             "answers": dict(traffic.answers),
-            "transfers": len(list(self._desk.transfers)),
-            "moving": [
-                _moving(transfer, now) for transfer in islice(self._desk.transfers, MOST_MOVING)
-            ],
+            "transfers": len(list(self._transfers)),
+            "moving": [_moving(transfer, now) for transfer in islice(self._transfers, MOST_MOVING)],
             "dropped_datagrams": dict(self._presence.counters),
             "prefetch": {
                 "running": self._ahead.prefetch.fetching,

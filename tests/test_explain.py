@@ -35,7 +35,7 @@ class Mirrors(SynchronousTestCase):
     def problem(self, status: int) -> str:
         agent = HeadsAgent()
         explainer = object.__new__(Explainer)
-        explainer._desk = mock.Mock(agent=lambda _: agent)
+        explainer._agents = mock.Mock(of=lambda _: agent)
         explainer._reactor = FakeReactor()
         probing = Deferred.fromCoroutine(explainer._probe(MIRROR))
         agent.last.answer(status)

@@ -10,16 +10,16 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.core.standing import Standing
-from flocon.desk import _mirror_source
 from flocon.explain import Explainer
 from flocon.host import doctor
+from flocon.sources.places import mirror_source
 
 SERVER = "https://al%40ice:s3cret@mirror.example:8443/$repo/os/$arch"
 
 
 class Passwords(SynchronousTestCase):
     def test_a_source_is_called_by_its_host_and_asked_with_the_password(self) -> None:
-        source = _mirror_source(SERVER, "core.db")
+        source = mirror_source(SERVER, "core.db")
         self.assertEqual((source.key, source.label), ("mirror.example:8443",) * 2)
         self.assertEqual(str(source), "mirror mirror.example:8443")
         self.assertIn("s3cret", source.url)
@@ -29,7 +29,13 @@ class Passwords(SynchronousTestCase):
         explainer = Explainer(
             Clock(),
             identity=anything,
-            desk=anything,
+            settings=anything,
+            namesake=anything,
+            offering=anything,
+            listed=anything,
+            candidates=anything,
+            transfers=anything,
+            agents=anything,
             pacman=anything,
             neighbourhood=anything,
             presence=anything,
@@ -39,7 +45,7 @@ class Passwords(SynchronousTestCase):
             recent=anything,
             lan_port=int,
         )
-        told = explainer._candidate(_mirror_source(SERVER, "core.db"), None)
+        told = explainer._candidate(mirror_source(SERVER, "core.db"), None)
         self.assertEqual(told["url"], "https://mirror.example:8443/$repo/os/$arch/core.db")
         self.assertNotIn("s3cret", json.dumps(told))
 

@@ -14,7 +14,8 @@ from flocon.core.heads import NOT_MODIFIED
 from flocon.core.patience import stagger
 from flocon.core.promised import Here
 from flocon.errors import Broken, SourceError
-from flocon.net.several import Plan, Several
+from flocon.net.crew import Plan
+from flocon.net.several import Several
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,7 @@ from collections import Counter
 from contextlib import suppress
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
 from twisted.internet.task import deferLater
@@ -43,21 +43,15 @@ from flocon.net.site import host_of
 from flocon.net.waiting import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Callable, Iterable
 
-    from twisted.internet.defer import Deferred
     from twisted.web.server import Request
 
-    from flocon.core.content import Content
-    from flocon.core.inventory import Change, Inventory
+    from flocon.core.inventory import Change
     from flocon.core.names import Asked, FileName
-    from flocon.core.privacy import Privacy
-    from flocon.core.traffic import Traffic
-    from flocon.net.held import Opened
+    from flocon.net.answering import Shelf
     from flocon.net.knock import Knocker
-    from flocon.net.loopback import Found
     from flocon.net.pace import Pacer
-    from flocon.net.transfer import Transfer
 
 #: RFC 6585; twisted.web has no name for it.
 TOO_MANY_REQUESTS = 429
@@ -73,43 +67,6 @@ SLICE = 2_000
 #: Changes told by themselves, in some 4 ms, written once for all who missed the same; whoever
 #: missed more reads all.
 MOST_CHANGES = 4_096
-
-
-class Shelf(Protocol):
-    """What this face may give away; ``service`` has it."""
-
-    traffic: Traffic
-    epoch: str
-    reactor: Any
-
-    @property
-    def inventory(self) -> Inventory:
-        """What this node holds."""
-
-    def offered(self, file_name: str) -> Found | None:
-        """Return the file if it is held and not private."""
-
-    @property
-    def privacy(self) -> Privacy:
-        """Which repositories nothing is told of."""
-
-    def open(self, found: Found, *, signature: bool, own: bool) -> Awaitable[Opened]:
-        """Open it or its signature; raise StoreError if it is gone."""
-
-    def open_database(self, file_name: str) -> Opened:
-        """Open a sync database; raise StoreError where there is none, or none is shared."""
-
-    def listed(self, asked: Asked, etag: str | None) -> tuple[Content, Transfer | None] | None:
-        """Return what a peer would be relayed, and what brings it now; None where nothing is."""
-
-    def relay(self, asked: Asked, etag: str | None, asker: str) -> Deferred[Transfer | None]:
-        """Return what brings a listed package from this node's mirrors; None refuses."""
-
-    def coming(self, asked: Asked, etag: str | None) -> Transfer | None:
-        """Return what this node is fetching itself already; None where it is not."""
-
-    def signature(self, file_name: str) -> tuple[Transfer, Deferred[bytes | None]] | None:
-        """Return the signature of a package that came lately, or is coming."""
 
 
 class Lan(Resource):
@@ -197,13 +154,15 @@ class Lan(Resource):
 
     async def _held(self, request: Request, file: FileName, sha256: bytes | None = None) -> bool:
         """Send a held file, or return False; an ``If-Match`` of another content is no match."""
-        found = self._shelf.offered(file.subject)
-        if found is None or not _matches(request, found.content.sha256):
+        found = self._shelf.offering.find(file.subject)
+        if found is None or not self._shelf.privacy.allows(file.subject, found.content):
+            return False
+        if not _matches(request, found.content.sha256):
             return False
         if sha256 not in {None, found.content.sha256}:
             return False
         try:
-            opened = await self._shelf.open(found, signature=file.is_signature, own=False)
+            opened = await self._shelf.opening.open(found, signature=file.is_signature, own=False)
         except StoreError:
             return False
         self.counters["files"] += 1
@@ -221,7 +180,7 @@ class Lan(Resource):
             self._refuse(request, http.NOT_FOUND)
             return
         try:
-            opened = self._shelf.open_database(file.text)
+            opened = self._shelf.databases.open(file.text)
         except StoreError:
             self._refuse(request, http.NOT_FOUND)
             return
@@ -253,16 +212,16 @@ class Lan(Resource):
     async def _coming(self, request: Request, asked: Asked) -> None:
         etag = request.getHeader("If-Match")
         if request.method == b"HEAD":
-            listed = self._shelf.listed(asked, etag)
+            listed = self._shelf.for_peers.listed(asked, etag)
             if listed is None:
                 self._refuse(request, http.SERVICE_UNAVAILABLE)
             else:
                 tell_content(request, *listed)
             return
         if request.getHeader("Cache-Control") == "only-if-cached":
-            transfer, otherwise = self._shelf.coming(asked, etag), http.GATEWAY_TIMEOUT
+            transfer, otherwise = self._shelf.for_peers.coming(asked, etag), http.GATEWAY_TIMEOUT
         else:
-            transfer = await self._shelf.relay(asked, etag, host_of(request.client))
+            transfer = await self._shelf.for_peers.relay(asked, etag, host_of(request.client))
             otherwise = http.SERVICE_UNAVAILABLE
         if transfer is None or transfer.size is None:
             self._refuse(request, otherwise)
@@ -286,7 +245,7 @@ class Lan(Resource):
 
     async def _coming_signature(self, request: Request, asked: Asked) -> None:
         private = self._shelf.privacy.keeps(asked.repository)
-        coming = None if private else self._shelf.signature(asked.file.subject)
+        coming = None if private else self._shelf.transfers.signature(asked.file.subject)
         signature = None
         if coming is not None:
             with suppress(FloconError):
@@ -301,7 +260,7 @@ class Lan(Resource):
 
     async def _inventory(self, request: Request) -> None:
         since = _number(request, b"since")
-        changes = None if since is None else self._shelf.inventory.since(since)
+        changes = None if since is None else self._shelf.offering.inventory.since(since)
         self.counters["inventories"] += 1
         request.setHeader("Content-Type", "text/plain; charset=us-ascii")
         if changes is None or len(changes) > MOST_CHANGES:
@@ -314,10 +273,10 @@ class Lan(Resource):
 
     def _lines(self, since: int | None, changes: Iterable[Change]) -> bytes:
         """Return what changed since, from the last answer where that was the same question."""
-        generation = self._shelf.inventory.generation
-        asked = self._shelf.epoch, generation, since
+        generation = self._shelf.offering.inventory.generation
+        asked = self._shelf.own.epoch, generation, since
         if self._told[0] != asked:
-            lines = format_inventory(self._shelf.epoch, generation, changes, whole=False)
+            lines = format_inventory(self._shelf.own.epoch, generation, changes, whole=False)
             self._told = asked, b"".join(lines)
         return self._told[1]
 
@@ -354,13 +313,13 @@ class Lan(Resource):
         """Return the whole inventory: written once for each generation, whoever asks."""
         while self._writing is not None:
             await self._writing.wait()
-        generation = self._shelf.inventory.generation
-        if self._written is None or self._written[0] != (self._shelf.epoch, generation):
+        generation = self._shelf.offering.inventory.generation
+        if self._written is None or self._written[0] != (self._shelf.own.epoch, generation):
             writing = self._writing = Outcome()
             try:
                 generation, text = await self._write_whole()
                 self.close()
-                self._written = (self._shelf.epoch, generation), InMemory(text)
+                self._written = (self._shelf.own.epoch, generation), InMemory(text)
             finally:
                 self._writing = None
                 writing.succeed(None)
@@ -368,9 +327,9 @@ class Lan(Resource):
 
     async def _write_whole(self) -> tuple[int, bytes]:
         """Write in slices, so that a large inventory does not hold the reactor."""
-        inventory = self._shelf.inventory
+        inventory = self._shelf.offering.inventory
         generation = inventory.generation
-        lines = format_inventory(self._shelf.epoch, generation, inventory.whole(), whole=True)
+        lines = format_inventory(self._shelf.own.epoch, generation, inventory.whole(), whole=True)
         pieces = []
         while piece := b"".join(islice(lines, SLICE)):
             pieces.append(piece)

@@ -3,7 +3,8 @@
 Only for this machine, and for networks that the operator names (its containers): another client's
 address is refused, and so is a foreign ``Host`` (a web
 page that rebinds its name to 127.0.0.1), and whatever another site's page asks for. Nothing here
-changes state. What to answer with is the ``Desk``'s to say; this module turns that into HTTP.
+changes state. What to answer with is said by the parts that it is given; this module turns
+that into HTTP.
 """
 
 from __future__ import annotations
@@ -49,10 +50,8 @@ if TYPE_CHECKING:
 
     from flocon.core.content import Content
     from flocon.core.entries import Entry
-    from flocon.core.sources import Source
     from flocon.core.traffic import Traffic
-    from flocon.net.heads import Told
-    from flocon.net.held import Opened
+    from flocon.net.answering import ForPacman
     from flocon.net.transfer import Transfer
 
 SOURCE_HEADER = "Flocon-Source"
@@ -65,72 +64,6 @@ SENTENCE = (
 LONGEST_FIELD = 255
 #: Names of ``.sig`` files that the mirrors lack, remembered until the database changes.
 MOST_ABSENT = 1_024
-
-
-class Found(Protocol):
-    """A file of this machine, as ``host.offering`` knows it."""
-
-    @property
-    def content(self) -> Content: ...
-
-    @property
-    def origin(self) -> str: ...
-
-
-class Desk(Protocol):
-    """What this face needs decided; ``service`` has the answers."""
-
-    traffic: Traffic
-    reactor: Any
-
-    def entry(self, asked: Asked) -> Entry | None:
-        """Return what the sync database says of a package, None where it is not listed."""
-
-    def settled(self) -> Deferred[None]:
-        """Wait, briefly, until the sync databases are read as they are on disk."""
-
-    def held(self, file_name: str, content: Content | None) -> Found | None:
-        """Return the file if it is held here (with this content, where given)."""
-
-    def open(self, found: Found, *, signature: bool) -> Awaitable[Opened]:
-        """Open it or its signature; raise StoreError if it is gone."""
-
-    def has_others(self, repository: str) -> bool:
-        """Whether pacman has servers for a repository that only pacman can ask."""
-
-    def package(self, asked: Asked, entry: Entry | None, start: int) -> Transfer:
-        """Return the transfer that brings a package."""
-
-    @property
-    def redirects(self) -> bool:
-        """Whether pacman may be sent to a holder."""
-
-    def elsewhere(self, entry: Entry) -> Deferred[Source | None]:
-        """Return the holder that pacman is to take a package from; None to bring it here."""
-
-    def signature_asked(self, file_name: str) -> None:
-        """Learn that pacman asks for the signature of a package, which it has then."""
-
-    def is_unsigned(self, entry: Entry) -> bool:
-        """Whether the mirrors have just said that they have no signature of a package."""
-
-    def signature(self, file_name: str) -> tuple[Transfer, Deferred[bytes | None]] | None:
-        """Return the signature of a package that came lately, or is coming."""
-
-    def from_mirrors(self, asked: Asked, modified_since: str | None) -> Transfer:
-        """Return a transfer of this very file from the mirrors, kept by nobody."""
-
-    def database(self, asked: Asked, modified_since: str | None) -> Deferred[Transfer | bytes]:
-        """Return the transfer that brings a database or its signature; or the signature itself."""
-
-    def coming_package(self, entry: Entry) -> Transfer | None:
-        """Return the transfer that brings a listed package already."""
-
-    def told(self, asked: Asked, modified_since: str | None) -> Deferred[Told]:
-        """Return what a mirror says of a file without sending it."""
-
-    def status(self) -> dict[str, Any]:
-        """Return what ``/status.json`` says."""
 
 
 #: Answers a question about the node, given its fields, as JSON's values; None where they make none.
@@ -187,7 +120,7 @@ class Loopback(Resource):
 
     def __init__(
         self,
-        desk: Desk,
+        parts: ForPacman,
         questions: Mapping[str, Question] | None = None,
         recent: Log | None = None,
         pages: Pages | None = None,
@@ -198,12 +131,12 @@ class Loopback(Resource):
         super().__init__()
         self._names = names or loopback_names()
         self._admission = admission or Admission()
-        self._desk = desk
+        self._parts = parts
         self._questions = {path.encode(): answer for path, answer in (questions or {}).items()}
         self._recent = Recent() if recent is None else recent
         self._pages = pages
         self._notes: dict[Request, _Note] = {}
-        self._traffic = desk.traffic
+        self._traffic = parts.traffic
         self._absent: OrderedDict[tuple[str, str, str], None] = OrderedDict()
 
     @property
@@ -226,7 +159,7 @@ class Loopback(Resource):
         elif request.path == b"/check":
             finish_text(request, b"OK\n", "text/plain; charset=utf-8")
         elif request.path == b"/status.json":
-            body = json.dumps(self._desk.status(), indent=1).encode() + b"\n"
+            body = json.dumps(self._parts.status(), indent=1).encode() + b"\n"
             finish_text(request, body, "application/json")
         elif request.path in self._questions:
             await self._question(request, self._questions[request.path])
@@ -276,7 +209,7 @@ class Loopback(Resource):
             # This node itself, sent here by a mirror: it would wait for its own answer.
             self._refuse(request, LOOP_DETECTED)
             return
-        now = self._desk.reactor.seconds
+        now = self._parts.reactor.seconds
         note = self._notes[request] = _Note(self._traffic, now())
         try:
             await self._answer_file(request, asked)
@@ -325,7 +258,8 @@ class Loopback(Resource):
                 return
             if entry is not None and not signature:
                 self._say_source(request, "database")
-                tell_content(request, entry.content, self._desk.coming_package(entry))
+                coming = self._parts.transfers.find(entry.file_name, entry.content)
+                tell_content(request, entry.content, coming)
                 return
             if entry is not None and (embedded := entry.read_signature()) is not None:
                 self._say_source(request, "database")
@@ -334,7 +268,7 @@ class Loopback(Resource):
         elif (asked.repository, asked.architecture, asked.file.text) in self._absent:
             self._refuse(request, http.NOT_FOUND)
             return
-        told = await self._desk.told(asked, request.getHeader("If-Modified-Since"))
+        told = await self._parts.from_mirrors.told(asked, request.getHeader("If-Modified-Since"))
         if told.source is None:
             self._refuse(request, told.status)
             return
@@ -357,7 +291,7 @@ class Loopback(Resource):
         """
         status = _failure_status(transfer)
         is_database = asked.file.kind is Kind.DATABASE and not asked.file.is_signature
-        if is_database and self._desk.has_others(asked.repository):
+        if is_database and self._parts.listed.has_others(asked.repository):
             self._traffic.answers[f"refused {status}"] += 1
             request.setResponseCode(status)
             cut(request)
@@ -378,7 +312,7 @@ class Loopback(Resource):
         if entry is not None and await self._send_away(request, entry):
             return
         start = parse_open_range(request.getHeader("Range"))
-        transfer = self._desk.package(asked, entry, start)
+        transfer = self._parts.packages.transfer(asked, entry, start)
         await self._follow(request, asked, transfer)
 
     async def _send_away(self, request: Request, entry: Entry) -> bool:
@@ -387,9 +321,9 @@ class Loopback(Resource):
         Only pacman: of other clients it is not known that they follow, nor that they verify.
         """
         client = request.getHeader("User-Agent") or ""
-        if not self._desk.redirects or not client.startswith("pacman/"):
+        if not self._parts.redirecting.wanted() or not client.startswith("pacman/"):
             return False
-        source = await self._desk.elsewhere(entry)
+        source = await self._parts.redirecting.elsewhere(entry)
         if source is None:
             return False
         self._say_source(request, str(source))
@@ -400,17 +334,17 @@ class Loopback(Resource):
 
     async def _listed(self, asked: Asked) -> Entry | None:
         """Look the package up; a database that was replaced a moment ago is waited for."""
-        await self._desk.settled()
-        return self._desk.entry(asked)
+        await self._parts.listed.settled()
+        return self._parts.listed.entry(asked)
 
     async def _send_held(
         self, request: Request, asked: Asked, content: Content | None, *, signature: bool
     ) -> bool:
-        found = self._desk.held(asked.file.subject, content)
-        if found is None:
+        found = self._parts.offering.find(asked.file.subject)
+        if found is None or content not in {None, found.content}:
             return False
         try:
-            opened = await self._desk.open(found, signature=signature)
+            opened = await self._parts.opening.open(found, signature=signature)
         except StoreError:
             return False
         self._say_source(request, found.origin)
@@ -445,7 +379,7 @@ class Loopback(Resource):
 
     def _in_time(self, request: Request, waited_for: Deferred[Any]) -> Deferred[Any]:
         """Return what is waited for, with a TimeoutError before pacman would give up."""
-        reactor = self._desk.reactor
+        reactor = self._parts.reactor
         spent = reactor.seconds() - self._notes[request].since
         return waited_for.addTimeout(max(0.1, PACMAN - spent), reactor)
 
@@ -458,7 +392,7 @@ class Loopback(Resource):
     # Signatures
 
     async def _signature(self, request: Request, asked: Asked) -> None:
-        self._desk.signature_asked(asked.file.subject)
+        self._parts.redirecting.arrived(asked.file.subject)
         entry = await self._listed(asked)
         if await self._send_held(request, asked, _content(entry), signature=True):
             return
@@ -467,7 +401,7 @@ class Loopback(Resource):
             self._say_source(request, "database")
             self._send_bytes(request, embedded)
             return
-        coming = self._desk.signature(asked.file.subject)
+        coming = self._parts.transfers.signature(asked.file.subject)
         if coming is not None:
             transfer, waiting = coming
             try:
@@ -478,7 +412,7 @@ class Loopback(Resource):
                 self._say_source(request, str(transfer.source))
                 self._send_bytes(request, signature)
                 return
-        if entry is not None and self._desk.is_unsigned(entry):
+        if entry is not None and self._parts.signatures.is_unsigned(entry):
             self._refuse(request, http.NOT_FOUND)
             return
         await self._relay(request, asked)
@@ -501,7 +435,7 @@ class Loopback(Resource):
             self._refuse(request, http.NOT_FOUND)
             return
         modified_since = request.getHeader("If-Modified-Since")
-        transfer = await self._desk.database(asked, modified_since)
+        transfer = await self._parts.databases.transfer(asked, modified_since)
         if isinstance(transfer, bytes):
             self._say_source(request, "peer")
             self._send_bytes(request, transfer)
@@ -521,7 +455,7 @@ class Loopback(Resource):
                 self._absent.popitem(last=False)
 
     async def _relay(self, request: Request, asked: Asked) -> None:
-        transfer = self._desk.from_mirrors(asked, request.getHeader("If-Modified-Since"))
+        transfer = self._parts.from_mirrors.transfer(asked, request.getHeader("If-Modified-Since"))
         await self._follow(request, asked, transfer)
 
 

@@ -90,7 +90,7 @@ class PartsTests(SynchronousTestCase):
 
     @settings(max_examples=60, deadline=None)
     @given(
-        # Less than that comes from one source alone: see net.several.
+        # Less than that comes from one source alone: see net.helping.
         st.integers(8 * MIB, 40 * MIB),
         st.lists(st.floats(50_000, 50e6), min_size=1, max_size=5),
     )

@@ -12,7 +12,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from flocon.desk import MOST_FETCHED_AGAIN
+from flocon.sources.packages import MOST_FETCHED_AGAIN
 from tests.lan.lan import LOOPBACK_PORT
 
 if TYPE_CHECKING:

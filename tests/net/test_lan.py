@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
@@ -25,9 +26,9 @@ from flocon.core.subjects import Subject
 from flocon.core.traffic import Traffic
 from flocon.errors import StoreError, Unreachable
 from flocon.net import lan
+from flocon.net.answering import Found, Shelf
 from flocon.net.held import InMemory
 from flocon.net.lan import Lan
-from flocon.net.loopback import Found
 from flocon.net.mirrors import LOOP_HEADER
 from flocon.net.transfer import Transfer
 from flocon.net.transfers import Transfers
@@ -66,7 +67,7 @@ class FakeShelf:
         self.transfers = Transfers(self.tools, sign=self.sign, publish=self.publish)
         self.relayed: list[tuple[Asked, str | None]] = []
         self.looked_up: list[tuple[Asked, str | None]] = []
-        self.private: list[str] = []
+        self.privacy = Privacy(Listing)
         self.lists = True
 
     def sign(self, _: Transfer) -> Deferred[bytes | None]:
@@ -75,18 +76,29 @@ class FakeShelf:
     def publish(self, _: Transfer, __: bytes | None) -> Deferred[bool]:
         return succeed(True)
 
-    @property
-    def privacy(self) -> Privacy:
-        return Privacy(Listing, self.private)
+    def parts(self) -> Shelf:
+        """Return it as the face is given it."""
+        databases: Any = SimpleNamespace(open=self.open_database)
+        return Shelf(
+            self.reactor,
+            traffic=self.traffic,
+            own=self,
+            offering=self,
+            opening=self,
+            privacy=self.privacy,
+            databases=databases,
+            for_peers=self,
+            transfers=self.transfers,
+        )
 
-    def offered(self, file_name: str) -> HeldFile | None:
+    def find(self, file_name: str) -> HeldFile | None:
         self.asked.append(file_name)
         data = self.files.get(file_name)
         if data is None:
             return None
         return HeldFile(Content(len(data), hashlib.sha256(data).digest()))
 
-    async def open(self, found: Found, *, signature: bool, own: bool) -> OpenedBytes:
+    async def open(self, held: Found, *, signature: bool = False, own: bool = True) -> OpenedBytes:
         return self.opening(SIGNATURE if signature else DATA)
 
     def open_database(self, file_name: str) -> OpenedBytes:
@@ -126,14 +138,11 @@ class FakeShelf:
 
         return choose
 
-    def signature(self, file_name: str) -> tuple[Transfer, Deferred[bytes | None]] | None:
-        return self.transfers.signature(file_name)
-
 
 class LanTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.shelf = FakeShelf()
-        self.lan = Lan(self.shelf)
+        self.lan = Lan(self.shelf.parts())
         self.browser = Browser(self.shelf.tools.reactor, self.lan, "10.0.0.9")
         self.addCleanup(self.finish)
 
@@ -359,7 +368,7 @@ class Contents(LanTestCase):
 
 class Private(LanTestCase):
     def test_nothing_of_it_is_given(self) -> None:
-        self.shelf.private = ["core", "extra"]
+        self.shelf.privacy.repositories = frozenset({"core", "extra"})
         self.assertRefused(self.get("/db/core.db"), 404)
         self.browser.ask(Relays.PATH)
         self.shelf.tools.agent(MIRROR).last.whole(DATA)

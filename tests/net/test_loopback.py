@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from ipaddress import ip_network
+from types import SimpleNamespace
 from typing import Any
 
 from twisted.internet import error
@@ -25,8 +26,9 @@ from flocon.core.traffic import Traffic
 from flocon.core.visitors import Admission, loopback_names
 from flocon.errors import StoreError
 from flocon.net import loopback as module
+from flocon.net.answering import ForPacman, Found
 from flocon.net.heads import Told
-from flocon.net.loopback import Found, Loopback
+from flocon.net.loopback import Loopback
 from flocon.net.mirrors import LOOP_HEADER, LOOP_MARK
 from flocon.net.transfer import Transfer
 from flocon.net.transfers import Transfers
@@ -73,7 +75,7 @@ class FakeDesk:
         self.unsigned = False
         #: Repositories with servers that only pacman can ask.
         self.others: set[str] = set()
-        self.arrived: list[str] = []
+        self.asked_for: list[str] = []
         #: What mirrors were asked without wanting it, and what they say.
         self.heads: list[tuple[str, str | None]] = []
         self.telling: Deferred[Told] = Deferred()
@@ -98,17 +100,41 @@ class FakeDesk:
         content = CONTENT.size, CONTENT.sha256
         return Entry("extra", NAME, "gtk++", "1:2.0-1", *content, self.embedded)
 
+    def parts(self) -> ForPacman:
+        """Return it as the face is given it."""
+        packages: Any = SimpleNamespace(transfer=self.package)
+        from_mirrors: Any = SimpleNamespace(transfer=self.from_mirrors, told=self.told)
+        # Asked for anew each time: a test may have it replaced.
+        databases: Any = SimpleNamespace(transfer=lambda *asked: self.database(*asked))  # noqa: PLW0108
+        anything: Any = self
+        return ForPacman(
+            self.reactor,
+            traffic=self.traffic,
+            listed=self,
+            offering=anything,
+            opening=self,
+            packages=packages,
+            redirecting=self,
+            transfers=self.transfers,
+            signatures=self,
+            databases=databases,
+            from_mirrors=from_mirrors,
+            status=self.status,
+        )
+
+    def wanted(self) -> bool:
+        return self.redirects
+
     def elsewhere(self, _: Entry) -> Deferred[Source | None]:
         return self.holder
 
     def settled(self) -> Deferred[None]:
         return self.settling or succeed(None)
 
-    def held(self, file_name: str, content: Content | None) -> HeldFile | None:
-        found = self.here.get(file_name)
-        return found if found and content in {None, found.content} else None
+    def find(self, file_name: str) -> HeldFile | None:
+        return self.here.get(file_name)
 
-    async def open(self, found: Found, *, signature: bool) -> OpenedBytes:
+    async def open(self, held: Found, *, signature: bool = False, own: bool = True) -> OpenedBytes:
         if self.gone:
             raise StoreError("/cache", "is gone")
         self.opened.append(OpenedBytes(SIGNATURE if signature else DATA))
@@ -124,14 +150,11 @@ class FakeDesk:
             return self.transfers.alone(Subject(asked.file.text), choose)
         return self.transfers.join(Subject(asked.file.text, entry.content), choose)
 
-    def signature_asked(self, file_name: str) -> None:
-        self.arrived.append(file_name)
+    def arrived(self, file_name: str) -> None:
+        self.asked_for.append(file_name)
 
     def is_unsigned(self, entry: Entry) -> bool:
         return self.unsigned
-
-    def signature(self, file_name: str) -> tuple[Transfer, Deferred[bytes | None]] | None:
-        return self.transfers.signature(file_name)
 
     def from_mirrors(self, asked: Asked, modified_since: str | None) -> Transfer:
         subject = Subject(asked.file.text, modified_since=modified_since)
@@ -139,9 +162,6 @@ class FakeDesk:
 
     def database(self, asked: Asked, modified_since: str | None) -> Deferred[Transfer | bytes]:
         return succeed(self.from_mirrors(asked, modified_since))
-
-    def coming_package(self, entry: Entry) -> Transfer | None:
-        return self.transfers.find(entry.file_name, entry.content)
 
     def told(self, asked: Asked, modified_since: str | None) -> Deferred[Told]:
         self.heads.append((asked.file.text, modified_since))
@@ -156,7 +176,7 @@ class LoopbackTestCase(SynchronousTestCase):
         self.desk = FakeDesk()
         self.clock = self.desk.reactor
         self.recent = Recent()
-        self.face = Loopback(self.desk, recent=self.recent)
+        self.face = Loopback(self.desk.parts(), recent=self.recent)
         self.browser = Browser(self.clock, self.face)
         self.addCleanup(self.finish)
 
@@ -277,7 +297,7 @@ class Visitors(LoopbackTestCase):
 
     def test_networks_that_the_operator_names_are_answered_and_nobody_else(self) -> None:
         face = Loopback(
-            self.desk,
+            self.desk.parts(),
             names=loopback_names(["host.docker.internal"]),
             admission=Admission([ip_network("172.17.0.0/16")]),
         )

@@ -18,7 +18,10 @@ from flocon.core.patience import PEERS, Pace
 from flocon.core.sources import Origin, Source
 from flocon.errors import Broken, SourceError, Stalled, StoreError, Unreachable
 from flocon.net.bodies import Enough
-from flocon.net.several import LOOK_AFTER, MOST_SOURCES, SILENCE, Plan, Several
+from flocon.net.crew import MOST_SOURCES, Plan
+from flocon.net.helping import LOOK_AFTER
+from flocon.net.race import SILENCE
+from flocon.net.several import Several
 
 MB = 1 << 20
 TICK = 0.01

@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 
 from flocon.core.figures import Figures
 from flocon.core.traffic import Traffic
+from flocon.net.answering import ForPacman
 from flocon.net.loopback import Loopback
 from flocon.net.page import Pages
 from flocon.net.site import Site
@@ -95,9 +96,23 @@ def serve(port: int) -> None:
     reactor: Any = installed
     told = _Told(reactor)
     pages = Pages(reactor, describe=told.status, search=told.search, figures=told.figures)
-    # Of a desk, only what the page needs.
-    desk: Any = told
-    site = Site(reactor, Loopback(desk, pages=pages), most_connections=64)
+    # Of the parts, only what the page needs.
+    none: Any = None
+    parts = ForPacman(
+        reactor,
+        traffic=told.traffic,
+        listed=none,
+        offering=none,
+        opening=none,
+        packages=none,
+        redirecting=none,
+        transfers=none,
+        signatures=none,
+        databases=none,
+        from_mirrors=none,
+        status=told.status,
+    )
+    site = Site(reactor, Loopback(parts, pages=pages), most_connections=64)
     listening = reactor.listenTCP(port, site, interface="127.0.0.1")
     StandardIO(told, reactor=reactor)
     print(listening.getHost().port, flush=True)

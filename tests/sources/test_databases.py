@@ -17,14 +17,12 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers
 
-from flocon.core.attempts import Limits
 from flocon.core.database_origins import DatabaseOrigins, Given, load
 from flocon.core.names import parse_path
 from flocon.core.patience import PACMAN
 from flocon.core.peer import Peer
 from flocon.core.sources import Origin, Source
 from flocon.core.standing import Standing
-from flocon.database_sources import DatabaseSources, Ways
 from flocon.errors import SourceError, StoreError
 from flocon.host.keyring import Verdict
 from flocon.host.pacman_configuration import PacmanConfiguration, Repository, SignatureLevel
@@ -32,6 +30,9 @@ from flocon.host.remember import recall
 from flocon.net.reader import Reader
 from flocon.net.transfer import Transfer
 from flocon.net.transfers import Transfers
+from flocon.sources.databases import Databases
+from flocon.sources.own_databases import OwnDatabases
+from flocon.sources.peers_databases import PeersDatabases
 from tests.core.test_syncdb import desc, tar
 from tests.net.fakes import FakeAgent, FakeTools, Request
 
@@ -47,7 +48,6 @@ def mirror(name: str) -> Source:
 
 
 MIRROR_A, MIRROR_B = mirror("mirror-a"), mirror("mirror-b")
-MIRROR_LIMITS = Limits(first_byte=PACMAN, stall=PACMAN)
 #: The address of the peer ``p``.
 PEER = "10.0.0.112"
 
@@ -135,17 +135,27 @@ class SourcesTestCase(SynchronousTestCase):
         self.mirrors = [MIRROR_A, MIRROR_B]
         self.origins = DatabaseOrigins()
         self.remembered = self.directory / "databases.json"
-        self.sources = DatabaseSources(
+        self.own = OwnDatabases(
             self.clock,
             shared=lambda: self.shared,
             pacman=self.pacman,  # type: ignore[arg-type]
-            neighbourhood=self,  # type: ignore[arg-type]  # enough of one
-            standing=Standing(),
-            peer_agent=self.peers_agent,
-            transfers=self.transfers,
-            ways=Ways(self.mirrors_of, MIRROR_LIMITS, lambda: self.keyring),
             origins=self.origins,
             remembered=self.remembered,
+        )
+        peers = PeersDatabases(
+            self.clock,
+            agent=self.peers_agent,
+            neighbourhood=self,  # type: ignore[arg-type]  # enough of one
+            standing=Standing(),
+            keyring=lambda: self.keyring,
+        )
+        self.sources = Databases(
+            self.clock,
+            pacman=self.pacman,  # type: ignore[arg-type]
+            transfers=self.transfers,
+            mirrors=self.mirrors_of,
+            own=self.own,
+            peers=peers,
         )
         self.readers: list[Reader] = []
         self.addCleanup(self.finish)
@@ -613,7 +623,7 @@ class Sharing(FromPeersTestCase):
 
     def shares(self, name: str) -> bool:
         try:
-            opened = self.sources.open(name)
+            opened = self.own.open(name)
         except StoreError:
             return False
         opened.close()
@@ -648,7 +658,7 @@ class Sharing(FromPeersTestCase):
         self.take()
         self.put("core.db", DATABASE)
         self.origins = DatabaseOrigins(remembered_at(self.remembered))
-        self.sources._origins = self.origins
+        self.own._origins = self.origins
         self.assertFalse(self.shares("core.db"))
 
     def test_once_a_mirror_gave_the_same_it_is(self) -> None:

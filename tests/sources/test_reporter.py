@@ -10,8 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from flocon.core.sources import Origin, Source
 from flocon.core.standing import Standing
 from flocon.core.traffic import Traffic
-from flocon.desk import Reporter
 from flocon.errors import SourceError, Stalled, Unreachable
+from flocon.sources.reporter import Reporter
 
 PEER = Source(Origin.PEER, "10.0.0.7", "10.0.0.7", "http://10.0.0.7:19432/pkg/x", node="node")
 MIRROR = Source(Origin.MIRROR, "mirror:80", "mirror:80", "http://mirror/x")

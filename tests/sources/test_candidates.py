@@ -1,31 +1,27 @@
-"""Whom the desk asks for what, and in which order."""
+"""Who may be asked for what, and in which order."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from twisted.internet.defer import Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.core.attempts import Attempt, Limits
 from flocon.core.content import Content
-from flocon.core.database_origins import DatabaseOrigins
 from flocon.core.entries import Entry
 from flocon.core.names import parse_path
-from flocon.core.own_announcement import Identity
 from flocon.core.sources import Origin, Source
 from flocon.core.standing import Standing
 from flocon.core.strangers import MOST, MOST_OF_PROVED
 from flocon.core.subjects import Subject
 from flocon.core.traffic import Traffic
-from flocon.desk import MOST_UNSIGNED, UNSIGNED, Desk
-from flocon.errors import FloconError, Refused, Unreachable
-from flocon.host.keyring import Verdict
+from flocon.errors import Refused, Unreachable
 from flocon.host.pacman_configuration import PacmanConfiguration, Repository, package_servers_for
 from flocon.net.transfer import Transfer
-from flocon.options import Settings
+from flocon.sources.candidates import Candidates
+from flocon.sources.own import OwnNode
+from flocon.sources.reporter import Reporter
 from tests.net.fakes import FakeReactor, FakeTools
 
 NAME = "a-1-1-any.pkg.tar.zst"
@@ -39,7 +35,7 @@ CONFIGURATION = PacmanConfiguration(
 )
 
 
-class DeskTestCase(SynchronousTestCase):
+class CandidatesTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.reactor = FakeReactor()
         self.standing = Standing()
@@ -47,33 +43,25 @@ class DeskTestCase(SynchronousTestCase):
         pacman.configuration = CONFIGURATION
         self.neighbourhood = neighbourhood
         neighbourhood.holding.return_value = neighbourhood.able.return_value = []
-        self.desk = Desk(
+        self.reporter = Reporter(self.reactor, self.standing, Traffic(), mock.Mock(), mock.Mock())
+        self.candidates = Candidates(
             self.reactor,
-            settings=Settings(store=mock.Mock(path=Path(self.mktemp()))),
-            identity=Identity("n", "e", "name"),
+            own=OwnNode("n", "e", relays=True, able_since=self.reactor.seconds()),
             pacman=pacman,
-            offering=mock.Mock(),
-            opening=mock.Mock(),
-            keeping=mock.Mock(),
-            arrivals=mock.Mock(),
-            for_strangers=mock.Mock(),
             neighbourhood=neighbourhood,
             standing=self.standing,
-            traffic=Traffic(),
-            ledger=mock.Mock(),
-            offence=mock.Mock(),
-            origins=DatabaseOrigins(),
+            reporter=self.reporter,
         )
 
     def order(self, name: str, entry: Entry | None) -> list[str]:
         asked = parse_path(f"/core/os/x86_64/{name}".encode())
         assert asked is not None
-        found = self.desk.order(name, self.desk.servers(asked, entry), entry)
+        found = self.candidates.order(name, self.candidates.servers(asked, entry), entry)
         self.assertEqual(len(found), len({one.url for one in found}))
         return [one.url.removesuffix(f"/{name}") for one in found]
 
 
-class Caches(DeskTestCase):
+class Caches(CandidatesTestCase):
     """Other machines that CacheServer lines name stand where pacman has them."""
 
     def test_they_are_asked_before_the_mirrors(self) -> None:
@@ -98,7 +86,7 @@ class Caches(DeskTestCase):
     def test_their_silence_is_no_answer_of_a_mirror(self) -> None:
         asked = parse_path(f"/core/os/x86_64/{NAME}".encode())
         assert asked is not None
-        cache, mirror = self.desk.order(NAME, self.desk.servers(asked, None), None)
+        cache, mirror = self.candidates.order(NAME, self.candidates.servers(asked, None), None)
         failures: dict[Source, Any] = {
             cache: Unreachable("nas", "is off"),
             mirror: Refused("mirror", 404),
@@ -113,47 +101,7 @@ class Caches(DeskTestCase):
         self.assertEqual(transfer.mirror_statuses, [404])
 
 
-class Unsigned(DeskTestCase):
-    """A repository that signs nothing is asked once for each signature that it lacks."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.desk._pacman.configuration = PacmanConfiguration((Repository("core", (MIRROR,)),))
-
-    def look(self, answer: Exception | bytes, entry: Entry = ENTRY) -> None:
-        asking: Any = fail(answer) if isinstance(answer, Exception) else succeed(answer)
-        self.patch(self.desk, "_small", lambda *_: asking)
-        self.desk._keyring = (self.desk._pacman.configuration.gpg_directory, mock.Mock())
-        self.desk._keyring[1].verify = lambda *_, **__: succeed(Verdict.GOOD)
-        looking = Deferred.fromCoroutine(self.desk._mirrors_signature(mock.Mock(), entry))
-        looking.addErrback(lambda failure: failure.trap(FloconError) and None)
-        self.reactor.advance(UNSIGNED / 2)
-        self.successResultOf(looking)
-
-    def test_what_the_mirrors_lack_is_remembered_for_a_while(self) -> None:
-        self.assertFalse(self.desk.is_unsigned(ENTRY))
-        self.look(Refused("mirror", 404))
-        self.assertTrue(self.desk.is_unsigned(ENTRY))
-        self.reactor.advance(UNSIGNED)
-        self.assertFalse(self.desk.is_unsigned(ENTRY))
-
-    def test_of_this_content_alone(self) -> None:
-        self.look(Refused("mirror", 404))
-        other = Entry("core", NAME, "a", "1-1", 10, bytes([1]) * 32)
-        self.assertFalse(self.desk.is_unsigned(other))
-
-    def test_a_mirror_that_did_not_say_so_is_asked_again(self) -> None:
-        for answer in (Unreachable("mirror", "is off"), Refused("mirror", 503), b"a signature"):
-            self.look(answer)
-            self.assertFalse(self.desk.is_unsigned(ENTRY), answer)
-
-    def test_no_more_than_so_many_are_remembered(self) -> None:
-        for number in range(MOST_UNSIGNED + 1):
-            self.desk._remember_unsigned(Entry("core", f"a{number}", "a", "1-1", 10, bytes(32)))
-        self.assertEqual(len(self.desk._unsigned), MOST_UNSIGNED)
-
-
-class Crowds(DeskTestCase):
+class Crowds(CandidatesTestCase):
     """Many addresses that prove nothing do not stand before the mirrors for long."""
 
     def setUp(self) -> None:
@@ -168,7 +116,7 @@ class Crowds(DeskTestCase):
 
     def disappoint(self, count: int) -> None:
         for address in self.holders[:count]:
-            self.desk.reporter.slow(Source(Origin.PEER, address, address, f"http://{address}/x"))
+            self.reporter.slow(Source(Origin.PEER, address, address, f"http://{address}/x"))
 
     def test_a_few_that_are_slow_leave_the_others_where_they_are(self) -> None:
         self.disappoint(MOST - 1)

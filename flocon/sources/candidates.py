@@ -1,0 +1,148 @@
+"""Everybody who may be asked for a file, in the order in which they are asked.
+
+Holders, owners and mirrors are ranked by ``core.sources``; here they come together from what is
+known of each. Nobody is asked here, and who was tried already is the chooser's affair.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from flocon.core.addresses import network_location
+from flocon.core.sources import (
+    Holder,
+    earlier_owners,
+    owners_before,
+    rank_holders,
+    rank_mirrors,
+    rank_owners,
+)
+from flocon.sources.places import holder_source, mirror_source, owner_source
+from flocon.sources.servers import servers_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from flocon.core.entries import Entry
+    from flocon.core.names import Asked
+    from flocon.core.sources import Source
+    from flocon.core.standing import Standing
+    from flocon.host.pacman import PacmanWatch
+    from flocon.net.neighbourhood import Neighbourhood
+    from flocon.sources.own import OwnNode
+    from flocon.sources.reporter import Reporter
+
+#: Owners asked, one after the other, before this node turns to the mirrors itself.
+MOST_OWNERS = 3
+
+
+class Candidates:
+    """Knows whom to ask for a file; ``servers`` are mirrors without the file's name."""
+
+    def __init__(
+        self,
+        clock: Any,
+        *,
+        own: OwnNode,
+        pacman: PacmanWatch,
+        neighbourhood: Neighbourhood,
+        standing: Standing,
+        reporter: Reporter,
+    ) -> None:
+        self._clock = clock
+        self._own = own
+        self._pacman = pacman
+        self._neighbourhood = neighbourhood
+        self._standing = standing
+        self._reporter = reporter
+
+    def servers(self, asked: Asked, entry: Entry | None) -> tuple[str, ...]:
+        """Return the mirrors that may have a file, each complete but for the file's name."""
+        return servers_of(self._pacman.configuration, asked, entry)
+
+    def order(self, name: str, servers: Sequence[str], entry: Entry | None) -> list[Source]:
+        """Return everybody who would be asked for a file now, the first one first."""
+        return list(self.all(name, servers, entry))
+
+    def all(
+        self,
+        name: str,
+        servers: Sequence[str],
+        entry: Entry | None,
+        *,
+        relays: bool = True,
+        peers_last: bool = False,
+    ) -> Iterator[Source]:
+        """Yield whom to ask for a file, one after the other; mostly the first one does.
+
+        Peers only for what is listed: holders, then pacman's own caches, then owners (where it may
+        be had through them), then the mirrors, then those holders that failed lately. Where peers
+        disappointed too often (``core.strangers``), those that have proved nothing come last too.
+        """
+        now = self._clock.seconds()
+        mirrors = self.mirrors(name, servers, now)
+        caches = [
+            one for one in mirrors if one.is_cache and not self._standing.demoted(one.key, now)
+        ]
+        if peers_last:
+            yield from mirrors
+        last: list[Source] = []
+        if entry is not None:
+            for source in self.holders(name, entry, now):
+                demoted = self._standing.demoted(source.key, now)
+                if demoted or not self._reporter.comes_first(source.key, now):
+                    last.append(source)
+                else:
+                    yield source
+            if not peers_last:
+                yield from caches
+            if relays:
+                yield from self._owners(entry)
+        if not peers_last:
+            yield from (one for one in mirrors if entry is None or one not in caches)
+        yield from last
+
+    def holders(self, name: str, entry: Entry, now: float) -> Iterator[Source]:
+        """Yield the peers that announced a package, the best one first."""
+        peers = {
+            peer.node: peer for peer in self._neighbourhood.holding(entry.file_name, entry.content)
+        }
+        holders = [Holder(node, near=True, key=peer.address) for node, peer in peers.items()]
+        for holder in rank_holders(holders, name, self._standing, now):
+            yield holder_source(peers[holder.node], name)
+
+    def _owners(self, entry: Entry) -> list[Source]:
+        """Return the peers to ask to fetch a file that nobody holds, before the mirrors."""
+        now = self._clock.seconds()
+        own = self._own.node
+        first = self._reporter.owners_come_first(now)
+        able = {
+            peer.node: peer
+            for peer in self._neighbourhood.able(entry.repository)
+            if not self._standing.demoted(peer.address, now)
+            and (first or self._standing.throughput(peer.address) > 0)
+        }
+        nodes = [*able, own] if self._own.relays else list(able)
+        ranked = rank_owners(nodes, entry.file_name)
+        since = {
+            node: able[node].able_since if node in able else self._own.able_since
+            for node in ranked[:MOST_OWNERS]
+        }
+        earlier = earlier_owners(ranked, own, since, now, MOST_OWNERS)
+        looked_at = [owner_source(able[node], entry) for node in earlier]
+        owners = [
+            owner_source(able[node], entry) for node in owners_before(ranked, own, MOST_OWNERS)
+        ]
+        return [*(replace(one, only_if_cached=True) for one in looked_at), *owners]
+
+    def mirrors(self, name: str, servers: Sequence[str], now: float) -> list[Source]:
+        """Return the mirrors and pacman's own caches, as far as they may be asked."""
+        keys = [network_location(server) for server in servers]
+        ranked = rank_mirrors(servers, keys, self._standing, now)
+        caches = self._pacman.configuration.caches
+        return [mirror_source(server, name, is_cache=server in caches) for server in ranked]
+
+    def mirrors_for(self, asked: Asked, entry: Entry | None = None) -> list[Source]:
+        """Return the mirrors that may have what was asked for, as far as they may be asked now."""
+        return self.mirrors(asked.file.text, self.servers(asked, entry), self._clock.seconds())

@@ -1,0 +1,114 @@
+"""Whom a transfer asks next, and how patiently, while pacman waits for it.
+
+The order is the candidates', what follows from those that were tried is ``tried``'s and
+``core.patience``'s; here both are asked, once for each source that is wanted.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from flocon.core.attempts import Attempt, Limits
+from flocon.core.patience import PACMAN, peers_come_last
+from flocon.core.sources import Origin
+from flocon.errors import Contradicted
+from flocon.sources.tried import is_lacking, once_more, untried
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from flocon.core.entries import Entry
+    from flocon.core.sources import Source
+    from flocon.core.standing import Standing
+    from flocon.ledger import Ledger
+    from flocon.sources.candidates import Candidates
+
+#: Who is slow gets company long before (``core.patience``): these end what nobody can better.
+LIMITS = Limits(first_byte=PACMAN, stall=PACMAN)
+#: An owner that is asked for what it fetches already says at once whether it does.
+LOOK_LIMITS = Limits(first_byte=0.6, stall=PACMAN)
+
+
+class Choosing:
+    """Makes choosers; ``ledger`` learns how long a look-up took."""
+
+    def __init__(
+        self, clock: Any, candidates: Candidates, standing: Standing, ledger: Ledger
+    ) -> None:
+        self.clock = clock
+        self.candidates = candidates
+        self.standing = standing
+        self.ledger = ledger
+
+    def chooser(
+        self, name: str, servers: Sequence[str], entry: Entry | None, *, relays: bool = True
+    ) -> Chooser:
+        """Return what says whom to ask for a file.
+
+        Mirrors alone without ``entry``, and no owners without ``relays``.
+        """
+        return Chooser(self, name, servers, entry, relays=relays)
+
+
+class Chooser:
+    """Says whom to ask next for one file, as a transfer wants to know it."""
+
+    def __init__(
+        self,
+        choosing: Choosing,
+        name: str,
+        servers: Sequence[str],
+        entry: Entry | None,
+        *,
+        relays: bool,
+    ) -> None:
+        self._choosing = choosing
+        self._name = name
+        self._servers = servers
+        self._entry = entry
+        self._relays = relays
+        self._began = choosing.clock.seconds()
+
+    def mirrors(self) -> list[Source]:
+        """Return the mirrors that may have the file, the best one first."""
+        choosing = self._choosing
+        return choosing.candidates.mirrors(self._name, self._servers, choosing.clock.seconds())
+
+    def __call__(self, tried: Sequence[Attempt]) -> Attempt | None:
+        # Once bytes came, pacman's patience is as it was when the last one did.
+        since = max([self._began, *(attempt.heard for attempt in tried)])
+        now = self._choosing.clock.seconds()
+        failed = [one for one in tried if isinstance(one.failure, Contradicted)]
+        contradictions = sum(one.source.origin is Origin.PEER for one in failed)
+        order = self._choosing.candidates.all(
+            self._name,
+            self._servers,
+            self._entry,
+            relays=self._relays,
+            peers_last=peers_come_last(now - since, contradictions, now - self._began),
+        )
+        return self._next(order, tried, now - since)
+
+    def _next(
+        self, order: Iterator[Source], tried: Sequence[Attempt], waited: float
+    ) -> Attempt | None:
+        began = time.perf_counter()
+        standing, now = self._choosing.standing, self._choosing.clock.seconds()
+        left = untried(order, tried)
+        if self._name.endswith(".sig") and is_lacking(tried):
+            # A signature that one mirror lacks is not waited for at another that may be dead.
+            left = (one for one in left if not standing.demoted(one.key, now))
+        source = next(left, None)
+        self._choosing.ledger.look_ups.add(time.perf_counter() - began)
+        if source is None:
+            source = once_more(self.mirrors(), tried, PACMAN - waited)
+        return None if source is None else Attempt(source, _limits(source, waited))
+
+
+def _limits(source: Source, waited: float) -> Limits:
+    """Return how long a source may take that nobody can better; ``waited`` is pacman's already."""
+    if source.only_if_cached:
+        return LOOK_LIMITS
+    return replace(LIMITS, first_byte=max(1.0, LIMITS.first_byte - waited))

@@ -1,0 +1,64 @@
+"""What only mirrors are asked for: files that nobody lists, and the heads of files.
+
+Nothing of it is kept, and no peer has a part in it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet import defer
+
+from flocon.core.subjects import Subject
+from flocon.net.heads import ask_heads
+
+if TYPE_CHECKING:
+    from twisted.internet.defer import Deferred
+
+    from flocon.core.names import Asked
+    from flocon.host.pacman import PacmanWatch
+    from flocon.net.heads import Told
+    from flocon.net.transfer import Transfer
+    from flocon.net.transfers import Transfers
+    from flocon.sources.candidates import Candidates
+    from flocon.sources.choosing import Choosing
+    from flocon.sources.listed import Listed
+
+
+class FromMirrors:
+    """Asks mirrors by ``agent``, or has transfers ask them."""
+
+    def __init__(
+        self,
+        reactor: Any,
+        *,
+        agent: Any,
+        pacman: PacmanWatch,
+        listed: Listed,
+        candidates: Candidates,
+        choosing: Choosing,
+        transfers: Transfers,
+    ) -> None:
+        self._reactor = reactor
+        self._agent = agent
+        self._pacman = pacman
+        self._listed = listed
+        self._candidates = candidates
+        self._choosing = choosing
+        self._transfers = transfers
+
+    def transfer(self, asked: Asked, modified_since: str | None) -> Transfer:
+        """Return a transfer of this very file from the mirrors, kept by nobody."""
+        name = asked.file.text
+        chooser = self._choosing.chooser(name, self._candidates.servers(asked, None), None)
+        subject = Subject(name, modified_since=modified_since)
+        return self._transfers.alone(subject, chooser, chooser.mirrors)
+
+    def told(self, asked: Asked, modified_since: str | None) -> Deferred[Told]:
+        """Return what a mirror says of a file without sending it."""
+        return defer.Deferred.fromCoroutine(self._told(asked, modified_since))
+
+    async def _told(self, asked: Asked, modified_since: str | None) -> Told:
+        await self._pacman.configured()
+        mirrors = self._candidates.mirrors_for(asked, self._listed.entry(asked))
+        return await ask_heads(self._agent, self._reactor, mirrors, modified_since)

@@ -1,0 +1,44 @@
+"""What is listed, once it is known: a package's entry in pacman's databases.
+
+Databases are read elsewhere; here they are waited for, briefly, where pacman has just changed them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from twisted.internet.defer import Deferred
+
+    from flocon.core.entries import Entry
+    from flocon.core.names import Asked
+    from flocon.host.pacman import PacmanWatch
+    from flocon.net.neighbourhood import Neighbourhood
+
+#: Seconds pacman's request waits for a sync database that was replaced a moment ago.
+SETTLING_PATIENCE = 3.0
+
+
+class Listed:
+    """What pacman's databases and configuration say of a file."""
+
+    def __init__(self, pacman: PacmanWatch, neighbourhood: Neighbourhood) -> None:
+        self._pacman = pacman
+        self._neighbourhood = neighbourhood
+
+    def settled(self) -> Deferred[None]:
+        """Fire when it is known what is listed and, after the start, who is there."""
+        settled = self._pacman.settled(SETTLING_PATIENCE)
+        if not self._neighbourhood.is_acquainted:
+            settled.addCallback(lambda _: self._neighbourhood.acquainted())
+        return settled
+
+    def entry(self, asked: Asked) -> Entry | None:
+        """Return what the sync database says of a package, None where it is not listed."""
+        found = self._pacman.listing.find(asked.file.subject, asked.repository)
+        return found[0] if found else None
+
+    def has_others(self, repository: str) -> bool:
+        """Whether pacman has servers for a repository that only pacman can ask."""
+        known = self._pacman.configuration.repository(repository)
+        return known is not None and known.has_others

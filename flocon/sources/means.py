@@ -1,0 +1,72 @@
+"""What every request and every transfer of this node shares: connections, threads, room.
+
+Nothing is decided here; whoever asks a source asks it by these means.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flocon.core.patience import Pace
+from flocon.core.sources import Origin
+from flocon.net.agents import peer_agent
+from flocon.net.mirrors import mirror_agent
+from flocon.net.writing import Backlog
+
+if TYPE_CHECKING:
+    from twisted.python.threadpool import ThreadPool
+
+    from flocon.core.sources import Source
+    from flocon.host.incoming import Arrivals
+    from flocon.host.keeping import Keeping
+    from flocon.sources.reporter import Reporter
+
+#: A peer answers within its LAN's round trip.
+PEER_CONNECT = 0.8
+MIRROR_CONNECT = 8.0
+
+
+class Agents:
+    """The connections to peers and to mirrors; those to mirrors go through ``proxy``, if any."""
+
+    def __init__(self, reactor: Any, proxy: str) -> None:
+        self.peers, self._peer_pool = peer_agent(reactor, PEER_CONNECT)
+        self.mirrors, self._mirror_pool = mirror_agent(reactor, MIRROR_CONNECT, proxy)
+
+    def of(self, source: Source) -> Any:
+        return self.peers if source.origin is Origin.PEER else self.mirrors
+
+    async def close_idle(self) -> None:
+        """Close the connections that are kept for later."""
+        await self._peer_pool.closeCachedConnections()
+        await self._mirror_pool.closeCachedConnections()
+
+
+class Means:
+    """What transfers are given, see ``net.tools``.
+
+    ``for_strangers`` are the threads in which that is hashed for which only strangers wait.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        *,
+        reporter: Reporter,
+        agents: Agents,
+        for_strangers: ThreadPool,
+        keeping: Keeping,
+        arrivals: Arrivals,
+    ) -> None:
+        self.reactor = reactor
+        self.pace = Pace()
+        self.backlog = Backlog()
+        self.reporter = reporter
+        self._for_strangers = for_strangers
+        self.agent = agents.of
+        self.incoming = keeping.incoming
+        self.spare = arrivals.spare
+
+    def threads(self, own: bool) -> ThreadPool:
+        pool: ThreadPool = self.reactor.getThreadPool() if own else self._for_strangers
+        return pool

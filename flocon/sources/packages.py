@@ -1,0 +1,66 @@
+"""How a package comes that pacman asked for: on its way already, through the LAN, or not.
+
+Whom its transfer asks is said by choosers; that pacman may be sent elsewhere is ``redirecting``'s.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flocon.core.subjects import Subject
+
+if TYPE_CHECKING:
+    from flocon.core.entries import Entry
+    from flocon.core.names import Asked
+    from flocon.net.neighbourhood import Neighbourhood
+    from flocon.net.transfer import Transfer
+    from flocon.net.transfers import Transfers
+    from flocon.sources.candidates import Candidates
+    from flocon.sources.choosing import Choosing
+
+#: Bytes that pacman has of a file already and that are fetched again, to verify all of it.
+MOST_FETCHED_AGAIN = 1 << 20
+
+
+class Packages:
+    """Begins what brings packages, or lets pacman join it."""
+
+    def __init__(
+        self,
+        candidates: Candidates,
+        choosing: Choosing,
+        transfers: Transfers,
+        neighbourhood: Neighbourhood,
+    ) -> None:
+        self._candidates = candidates
+        self._choosing = choosing
+        self._transfers = transfers
+        self._neighbourhood = neighbourhood
+
+    def transfer(self, asked: Asked, entry: Entry | None, start: int) -> Transfer:
+        """Return the transfer that brings a package.
+
+        The rest of a file that nobody on the LAN holds is taken from the mirrors as it is, once
+        much of it is there: fetching all again to verify it would cost more than it saves.
+        """
+        servers = self._candidates.servers(asked, entry)
+        name = asked.file.text
+        if entry is None:
+            mirrors = self._choosing.chooser(name, servers, None)
+            return self._transfers.alone(Subject(name), mirrors, mirrors.mirrors)
+        running = self._transfers.find(name, entry.content)
+        if (
+            start > MOST_FETCHED_AGAIN
+            and running is None
+            and not self._neighbourhood.holding(entry.file_name, entry.content)
+        ):
+            mirrors = self._choosing.chooser(name, servers, None)
+            return self._transfers.alone(Subject(name, start=start), mirrors, mirrors.mirrors)
+        # Others may follow what was begun for them: two owners must not wait for each other.
+        relays = not (running and running.begun_by)
+        everybody = self._choosing.chooser(name, servers, entry, relays=relays)
+        if running is None:
+            subject = Subject(name, entry.content)
+            return self._transfers.join(subject, everybody, everybody.mirrors)
+        running.widen(everybody, everybody.mirrors)
+        return running

@@ -1,0 +1,48 @@
+"""Where a file is at each kind of source: a holder, an owner, a peer's database, a mirror.
+
+Only addresses are made here; who is asked, and when, is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flocon.core.addresses import network_location
+from flocon.core.names import escape, parse_file_name
+from flocon.core.sources import Origin, Source
+from flocon.net.agents import literal_host
+
+if TYPE_CHECKING:
+    from flocon.core.entries import Entry
+    from flocon.core.peer import Peer
+
+
+def holder_source(peer: Peer, file_name: str) -> Source:
+    return _of_peer(peer, f"/pkg/{escape(file_name)}")
+
+
+def owner_source(peer: Peer, entry: Entry) -> Source:
+    # The architecture only matters to nodes whose mirrors are not resolved by pacman.conf.
+    architecture = _architecture(entry.file_name)
+    path = f"/relay/{entry.repository}/{architecture}/{escape(entry.file_name)}"
+    return _of_peer(peer, path, relayed=True)
+
+
+def database_source(peer: Peer, file_name: str) -> Source:
+    return _of_peer(peer, f"/db/{escape(file_name)}")
+
+
+def mirror_source(server: str, file_name: str, *, is_cache: bool = False) -> Source:
+    place = network_location(server)
+    url = f"{server.rstrip('/')}/{escape(file_name)}"
+    return Source(Origin.MIRROR, place, place, url, is_cache=is_cache)
+
+
+def _of_peer(peer: Peer, path: str, *, relayed: bool = False) -> Source:
+    url = f"http://{literal_host(peer.address)}:{peer.port}{path}"
+    return Source(Origin.PEER, peer.address, peer.address, url, relayed=relayed, node=peer.node)
+
+
+def _architecture(file_name: str) -> str:
+    file = parse_file_name(file_name)
+    return file.architecture if file else "any"

@@ -1,0 +1,141 @@
+"""What is noted of each source that was asked: its speed, its bytes, its failures, its lies.
+
+Who is asked next follows from it, but is not decided here: see ``core.standing``, ``core.doubts``
+and ``core.strangers``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flocon.core.doubts import Doubts
+from flocon.core.sources import Origin
+from flocon.core.strangers import MOST_OF_PROVED, PROVING_RATE, Strangers
+from flocon.errors import Broken, Refused, Unreachable
+from flocon.log import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from flocon.core.sources import Source
+    from flocon.core.standing import Standing
+    from flocon.core.traffic import Traffic
+    from flocon.errors import SourceError
+    from flocon.ledger import Ledger
+
+#: Owners that may disappoint at once before those that have given nothing are left out.
+MOST_OWNERS_BORNE = 9
+
+
+class Reporter:
+    """Takes note of how sources did."""
+
+    _log = logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        standing: Standing,
+        traffic: Traffic,
+        ledger: Ledger,
+        offence: Callable[[Source, str], None],
+    ) -> None:
+        self._reactor = reactor
+        self._ledger = ledger
+        self._standing = standing
+        self._traffic = traffic
+        self._offence = offence
+        self._doubts = Doubts()
+        self._strangers = Strangers()
+        self._proved = Strangers(MOST_OF_PROVED)
+        #: Owners, which may be slow as the WAN is: without them it is crossed more than once.
+        self._owners = Strangers(MOST_OWNERS_BORNE)
+        #: Told of each peer, and its address, that could not be connected to.
+        self.unreachable: Callable[[str, str], None] = lambda *_: None
+
+    def began(self, source: Source) -> None:
+        self._standing.began(source.key, self._reactor.seconds())
+        self._ledger.began(source.came)
+
+    def ended(self, source: Source, size: int, seconds: float, failure: SourceError | None) -> None:
+        self.left(source, size, seconds)
+        if failure is None:
+            self._standing.succeeded(source.key, size, seconds)
+            if source.origin is Origin.PEER and not source.relayed:
+                # An owner is as fast as a WAN that all share.
+                self._strangers.gave(size, seconds, self._reactor.seconds())
+        elif isinstance(failure, Refused):
+            self.refused(source, failure)
+        elif _is_at_fault(source, size, failure):
+            self._failed(source)
+        if isinstance(failure, Unreachable) and source.origin is Origin.PEER:
+            self.unreachable(source.node, source.label)
+
+    def refused(self, source: Source, failure: Refused) -> None:
+        """Leave a mirror alone that asked for it; a peer that is busy is asked less anyhow."""
+        if failure.retry_after is not None and source.origin is Origin.MIRROR:
+            self._standing.rest(source.key, failure.retry_after, self._reactor.seconds())
+
+    def left(self, source: Source, size: int, seconds: float) -> None:
+        """Take note of what came of a source that nothing more was wanted of."""
+        self._standing.ended(source.key)
+        self._ledger.ended(source.came, size, seconds)
+        self.took(source, size)
+
+    def took(self, source: Source, size: int) -> None:
+        self._traffic.take(source.came, size)
+
+    def slow(self, source: Source) -> None:
+        """Have a source that another had to help asked after others for a while."""
+        self._failed(source)
+
+    def _failed(self, source: Source) -> None:
+        now = self._reactor.seconds()
+        self._standing.failed(source.key, now)
+        if source.relayed:
+            self._owners.disappointed(now)
+        elif source.origin is Origin.PEER:
+            self._strangers.disappointed(now)
+            if self._has_proved(source.key):
+                self._proved.disappointed(now)
+
+    def _has_proved(self, key: str) -> bool:
+        """Whether a peer has given something at a fair rate."""
+        return self._standing.throughput(key) >= PROVING_RATE
+
+    def owners_come_first(self, now: float) -> bool:
+        """Whether owners that have proved nothing are asked at all."""
+        return self._owners.come_first(now)
+
+    def comes_first(self, key: str, now: float) -> bool:
+        """Whether a peer is asked before the mirrors, as far as it is for all together."""
+        return (self._proved if self._has_proved(key) else self._strangers).come_first(now)
+
+    def contradicted(self, file_name: str, contributors: Sequence[Source]) -> None:
+        self._log.warn(
+            "wrong bytes for {file} from {sources}; they are fetched elsewhere",
+            file=file_name,
+            sources=", ".join(map(str, contributors)),
+        )
+        now = self._reactor.seconds()
+        for source in contributors:
+            self._failed(source)
+        peers = [source for source in contributors if source.origin is Origin.PEER]
+        for peer in peers:
+            # Of several it cannot be told which one it was; and an owner passes on what a mirror
+            # sent. But not time and again.
+            beyond_doubt = len(contributors) == 1 and not peer.relayed
+            if beyond_doubt or self._doubts.note(peer.key, now):
+                self._offence(peer, f"wrong bytes for {file_name}")
+
+
+def _is_at_fault(source: Source, size: int, failure: SourceError) -> bool:
+    """Whether a failure tells of a source that is slow or gone, and not of one file only.
+
+    Who lacks a file, or is busy, is a good source all the same; so is an owner that ends before
+    the first byte, since no mirror of its own had the file. Were owners pushed back for that,
+    nodes would no longer agree on who owns what, and would fetch files twice.
+    """
+    if isinstance(failure, Refused):
+        return False
+    return not (source.relayed and size == 0 and isinstance(failure, Broken))

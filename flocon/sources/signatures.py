@@ -1,0 +1,181 @@
+"""Where a package's signature comes from: its database, a holder that proves it, or a mirror.
+
+Only packages that arrived here; a database's signature comes from where its database came from,
+see ``databases``. What is done with a signature is the transfers' affair.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from flocon.core.patience import PACMAN, PEERS, stagger
+from flocon.core.sources import Origin
+from flocon.core.syncdb import LARGEST_SIGNATURE
+from flocon.errors import Contradicted, Refused, SourceError
+from flocon.host.keyring import Keyring, Verdict
+from flocon.host.pacman_configuration import package_servers_for
+from flocon.net.fetch import Wanted
+from flocon.net.small import fetch_small
+from flocon.net.staggered import first_good
+from flocon.sources.choosing import LIMITS
+from flocon.sources.tried import is_missing
+from flocon.sources.unsigned import Unsigned
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from flocon.core.attempts import Limits
+    from flocon.core.entries import Entry
+    from flocon.core.sources import Source
+    from flocon.core.standing import Standing
+    from flocon.core.traffic import Traffic
+    from flocon.host.pacman import PacmanWatch
+    from flocon.net.transfer import Transfer
+    from flocon.sources.candidates import Candidates
+    from flocon.sources.means import Agents
+    from flocon.sources.reporter import Reporter
+
+#: Signatures are asked of a few peers, each some time after the one before; in seconds.
+PEERS_STAGGER = 0.5
+SIGNATURE_PATIENCE = PACMAN - PEERS
+
+
+class PacmanKeyring:
+    """Returns pacman's keyring: another one once pacman.conf names another folder."""
+
+    def __init__(self, reactor: Any, pacman: PacmanWatch) -> None:
+        self._reactor = reactor
+        self._pacman = pacman
+        self._made: tuple[Path, Keyring] | None = None
+
+    def __call__(self) -> Keyring:
+        directory = self._pacman.configuration.gpg_directory
+        if self._made is None or self._made[0] != directory:
+            self._made = (directory, Keyring(self._reactor, directory))
+        return self._made[1]
+
+
+class Signatures:
+    """Finds the signatures of packages that arrived; ``unsigned`` are those that have none."""
+
+    def __init__(
+        self,
+        reactor: Any,
+        *,
+        pacman: PacmanWatch,
+        keyring: Callable[[], Keyring],
+        candidates: Candidates,
+        agents: Agents,
+        standing: Standing,
+        reporter: Reporter,
+        traffic: Traffic,
+    ) -> None:
+        self._reactor = reactor
+        self._pacman = pacman
+        self._keyring = keyring
+        self._candidates = candidates
+        self._agents = agents
+        self._standing = standing
+        self._reporter = reporter
+        self._traffic = traffic
+        self.unsigned = Unsigned()
+
+    def is_unsigned(self, entry: Entry) -> bool:
+        """Whether the mirrors have just said that they have no signature of a package."""
+        return self.unsigned.knows(entry, self._reactor.seconds())
+
+    async def find(self, transfer: Transfer) -> bytes | None:
+        """Return the signature of a package that arrived; None where the mirrors have none."""
+        name, content = transfer.subject.file_name, transfer.subject.content
+        entries = [one for one in self._pacman.listing.find(name) if one.content == content]
+        if not entries:
+            return None
+        entry = entries[0]
+        embedded = entry.read_signature()
+        if embedded is not None:
+            return embedded
+        if not self._pacman.signature_wanted(entry.repository):
+            return None
+        source = transfer.source
+        if source is not None and source.origin is Origin.PEER:
+            signature = await self._peers_signature(transfer, entry, source)
+            if signature is not None:
+                return signature
+        return await self._mirrors_signature(transfer, entry)
+
+    async def _peers_signature(
+        self, transfer: Transfer, entry: Entry, source: Source
+    ) -> bytes | None:
+        """Return what a holder has for a signature, if pacman's keyring says that it is right."""
+        now = self._reactor.seconds()
+        holders = self._candidates.holders(entry.file_name, entry, now)
+        others = [one for one in holders if one.key != source.key]
+
+        async def ask(holder: Source) -> bytes:
+            signature = await self._small(holder, LIMITS)
+            verdict = await self._keyring().verify(
+                transfer.incoming.fileno(), signature, peer=holder.label
+            )
+            if verdict is Verdict.GOOD:
+                return signature
+            if verdict is Verdict.BAD:
+                self._reporter.contradicted(entry.file_name + ".sig", [holder])
+            raise Contradicted(holder.label, f"has no good signature of {entry.file_name}")
+
+        tries = [partial(ask, holder) for holder in (source, *others[:2])]
+        try:
+            return await first_good(self._reactor, tries, stagger=PEERS_STAGGER, patience=PEERS)
+        except SourceError:
+            return None
+
+    async def _mirrors_signature(self, transfer: Transfer, entry: Entry) -> bytes | None:
+        """Return what a mirror has that does not plainly belong to something else.
+
+        None where those that answer have none: one that may be dead is not waited for then.
+        """
+        name = entry.file_name
+        now = self._reactor.seconds()
+        mirrors = self._candidates.mirrors(
+            name, package_servers_for(self._pacman.configuration, entry.repository, ""), now
+        )
+        failures: list[SourceError] = []
+
+        async def ask(mirror: Source) -> bytes:
+            try:
+                signature = await self._small(mirror, LIMITS)
+                verdict = await self._keyring().verify(transfer.incoming.fileno(), signature)
+                if verdict is Verdict.BAD:
+                    raise Contradicted(mirror.label, f"has a wrong signature of {name}")
+            except SourceError as failure:
+                failures.append(failure)
+                raise
+            return signature
+
+        alive = [one for one in mirrors if not self._standing.demoted(one.key, now)]
+        tries = [partial(ask, mirror) for mirror in alive or mirrors]
+        try:
+            return await first_good(
+                self._reactor,
+                tries,
+                stagger=stagger(len(tries)),
+                patience=SIGNATURE_PATIENCE,
+            )
+        except SourceError as failure:
+            if mirrors and len(failures) == len(tries) and all(map(is_missing, failures)):
+                self.unsigned.note(entry, self._reactor.seconds())
+                return None
+            raise next((one for one in failures if not is_missing(one)), failure) from None
+
+    async def _small(self, source: Source, limits: Limits) -> bytes:
+        wanted = Wanted(source.url + ".sig", source.label)
+        try:
+            data = await fetch_small(
+                self._agents.of(source), self._reactor, wanted, limits, LARGEST_SIGNATURE
+            )
+        except Refused as refused:
+            self._reporter.refused(source, refused)
+            raise
+        self._traffic.take(source.came, len(data))
+        return data

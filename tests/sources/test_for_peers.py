@@ -1,0 +1,105 @@
+"""What is fetched because a peer asks for it, and what is refused."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from flocon.core.relays import Relays
+from flocon.net.relaying import Relaying
+from flocon.net.transfer import Transfer
+from flocon.sources.for_peers import RELAY_LOOKS, RELAY_PAUSE, ForPeers
+from flocon.sources.packages import Packages
+from tests.sources.room import ENTRY, MIRROR, Room, asked
+
+ASKER, OWNER, HOLDER = "10.0.0.9", "10.0.0.8", "10.0.0.7"
+ETAG = f'"{ENTRY.sha256.hex()}"'
+
+
+class Asked(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.room = room = Room()
+        self.most = 16
+        self.relaying = Relaying(room.clock, Relays(), lambda: 0.0)
+        self.for_peers = ForPeers(
+            room.clock,
+            own=room.own,
+            most=lambda: self.most,
+            listed=room.listed,
+            privacy=room.privacy,
+            candidates=room.candidates,
+            choosing=room.choosing,
+            transfers=room.transfers,
+            relaying=self.relaying,
+            traffic=room.traffic,
+        )
+        self.addCleanup(self.finish)
+
+    def finish(self) -> None:
+        self.relaying.stop()
+        self.room.stop()
+
+    def relay(self, etag: str | None = ETAG) -> Transfer | None:
+        found = self.successResultOf(self.for_peers.relay(asked(), etag, ASKER))
+        if found is not None:
+            for outcome in (found.begun, found.finished):
+                outcome.wait().addErrback(lambda _: None)
+        return found
+
+    def begin_own(self) -> Transfer:
+        """Begin what this machine's pacman asks for."""
+        room = self.room
+        packages = Packages(room.candidates, room.choosing, room.transfers, room.neighbourhood)
+        transfer = packages.transfer(asked(), ENTRY, 0)
+        for outcome in (transfer.begun, transfer.finished):
+            outcome.wait().addErrback(lambda _: None)
+        return transfer
+
+    def test_it_comes_from_a_mirror_and_through_no_other_peer(self) -> None:
+        self.room.holders(HOLDER)
+        self.room.owners(OWNER)
+        transfer = self.relay()
+        assert transfer is not None
+        self.assertEqual(transfer.begun_by, ASKER)
+        self.assertEqual(len(self.room.requests(MIRROR)), 1)
+        self.assertEqual(self.room.requests(HOLDER) + self.room.requests(OWNER), [])
+
+    def test_nothing_where_this_node_fetches_for_nobody(self) -> None:
+        self.room.own.relays = False
+        self.assertIsNone(self.relay())
+        self.assertIsNone(self.for_peers.listed(asked(), ETAG))
+
+    def test_nothing_of_another_content(self) -> None:
+        self.assertIsNone(self.relay('"0123"'))
+
+    def test_nothing_private(self) -> None:
+        self.room.privacy.repositories = frozenset({"core"})
+        self.assertIsNone(self.relay())
+        self.assertIsNone(self.for_peers.listed(asked(), ETAG))
+
+    def test_nothing_more_than_may_be_fetched_at_a_time(self) -> None:
+        self.most = 0
+        self.assertIsNone(self.relay())
+        self.assertEqual(self.room.requests(MIRROR), [])
+
+    def test_what_this_node_fetches_itself_is_followed(self) -> None:
+        own = self.begin_own()
+        self.assertIs(self.for_peers.coming(asked(), ETAG), own)
+        self.assertIs(self.relay(), own)
+        self.assertEqual(own.begun_by, "")
+
+    def test_what_comes_through_another_owner_is_followed_by_no_peer(self) -> None:
+        # Owned by somebody else, whoever the hash says.
+        self.room.own.relays = False
+        self.room.owners(OWNER)
+        self.begin_own()
+        self.assertEqual(len(self.room.requests(OWNER)), 1)
+        self.room.own.relays = True
+        self.assertIsNone(self.for_peers.coming(asked(), ETAG))
+        relay = self.for_peers.relay(asked(), ETAG, ASKER)
+        self.assertNoResult(relay)
+        self.room.clock.pump([RELAY_PAUSE] * RELAY_LOOKS)
+        self.assertIsNone(self.successResultOf(relay))
+
+    def test_what_is_listed_is_told_without_fetching_it(self) -> None:
+        self.assertEqual(self.for_peers.listed(asked(), ETAG), (ENTRY.content, None))
+        self.assertEqual(self.room.requests(MIRROR), [])

@@ -1,0 +1,56 @@
+"""How a package comes: joined, through the LAN, or from the mirrors alone."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from flocon.net.transfer import Transfer
+from flocon.sources.packages import MOST_FETCHED_AGAIN, Packages
+from tests.sources.room import ENTRY, MIRROR, Room, asked
+
+HOLDER = "10.0.0.7"
+
+
+class Coming(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.room = room = Room()
+        self.packages = Packages(room.candidates, room.choosing, room.transfers, room.neighbourhood)
+        self.addCleanup(room.stop)
+
+    def begin(self, *, listed: bool = True, start: int = 0) -> Transfer:
+        transfer = self.packages.transfer(asked(), ENTRY if listed else None, start)
+        for outcome in (transfer.begun, transfer.finished):
+            outcome.wait().addErrback(lambda _: None)
+        return transfer
+
+    def test_a_listed_one_comes_from_its_holder(self) -> None:
+        self.room.holders(HOLDER)
+        self.begin()
+        self.assertEqual(len(self.room.requests(HOLDER)), 1)
+        self.assertEqual(self.room.requests(MIRROR), [])
+
+    def test_who_asks_for_what_is_on_its_way_joins_it(self) -> None:
+        self.assertIs(self.begin(), self.begin())
+        self.assertEqual(len(self.room.requests(MIRROR)), 1)
+
+    def test_no_peer_is_asked_for_one_that_is_not_listed(self) -> None:
+        self.room.holders(HOLDER)
+        self.begin(listed=False)
+        self.assertEqual(self.room.requests(HOLDER), [])
+        self.assertEqual(len(self.room.requests(MIRROR)), 1)
+
+    def test_the_rest_of_much_that_nobody_holds_is_not_fetched_from_its_beginning(self) -> None:
+        self.begin(start=MOST_FETCHED_AGAIN + 1)
+        self.assertEqual(self.room.requests(MIRROR)[0].start, MOST_FETCHED_AGAIN + 1)
+
+    def test_the_rest_of_little_is(self) -> None:
+        self.begin(start=MOST_FETCHED_AGAIN)
+        self.assertEqual(self.room.requests(MIRROR)[0].start, 0)
+
+    def test_no_owner_is_asked_beside_what_was_begun_for_a_peer(self) -> None:
+        transfer = self.begin()
+        transfer.begun_by = HOLDER
+        self.room.owners("10.0.0.8")
+        self.begin()
+        self.room.requests(MIRROR)[0].answer(404)
+        self.assertEqual(self.room.requests("10.0.0.8"), [])

@@ -1,0 +1,86 @@
+"""Where a signature comes from, and what is remembered of those that are lacking."""
+
+from __future__ import annotations
+
+from typing import Any
+from unittest import mock
+
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.trial.unittest import SynchronousTestCase
+
+from flocon.core.entries import Entry
+from flocon.core.standing import Standing
+from flocon.core.traffic import Traffic
+from flocon.errors import FloconError, Refused, Unreachable
+from flocon.host.keyring import Verdict
+from flocon.host.pacman_configuration import PacmanConfiguration, Repository
+from flocon.sources.candidates import Candidates
+from flocon.sources.own import OwnNode
+from flocon.sources.reporter import Reporter
+from flocon.sources.signatures import Signatures
+from flocon.sources.unsigned import MOST_UNSIGNED, UNSIGNED
+from tests.net.fakes import FakeReactor
+
+NAME = "a-1-1-any.pkg.tar.zst"
+ENTRY = Entry("core", NAME, "a", "1-1", 10, bytes(32))
+MIRROR = "http://mirror/core"
+
+
+class Unsigned(SynchronousTestCase):
+    """A repository that signs nothing is asked once for each signature that it lacks."""
+
+    def setUp(self) -> None:
+        self.reactor = FakeReactor()
+        pacman, standing = mock.Mock(), Standing()
+        pacman.configuration = PacmanConfiguration((Repository("core", (MIRROR,)),))
+        reporter = Reporter(self.reactor, standing, Traffic(), mock.Mock(), mock.Mock())
+        candidates = Candidates(
+            self.reactor,
+            own=OwnNode("n", "e", relays=True, able_since=0.0),
+            pacman=pacman,
+            neighbourhood=mock.Mock(),
+            standing=standing,
+            reporter=reporter,
+        )
+        self.keyring = mock.Mock(verify=lambda *_, **__: succeed(Verdict.GOOD))
+        self.signatures = Signatures(
+            self.reactor,
+            pacman=pacman,
+            keyring=lambda: self.keyring,
+            candidates=candidates,
+            agents=mock.Mock(),
+            standing=standing,
+            reporter=reporter,
+            traffic=Traffic(),
+        )
+
+    def look(self, answer: Exception | bytes, entry: Entry = ENTRY) -> None:
+        asking: Any = fail(answer) if isinstance(answer, Exception) else succeed(answer)
+        self.patch(self.signatures, "_small", lambda *_: asking)
+        looking = Deferred.fromCoroutine(self.signatures._mirrors_signature(mock.Mock(), entry))
+        looking.addErrback(lambda failure: failure.trap(FloconError) and None)
+        self.reactor.advance(UNSIGNED / 2)
+        self.successResultOf(looking)
+
+    def test_what_the_mirrors_lack_is_remembered_for_a_while(self) -> None:
+        self.assertFalse(self.signatures.is_unsigned(ENTRY))
+        self.look(Refused("mirror", 404))
+        self.assertTrue(self.signatures.is_unsigned(ENTRY))
+        self.reactor.advance(UNSIGNED)
+        self.assertFalse(self.signatures.is_unsigned(ENTRY))
+
+    def test_of_this_content_alone(self) -> None:
+        self.look(Refused("mirror", 404))
+        other = Entry("core", NAME, "a", "1-1", 10, bytes([1]) * 32)
+        self.assertFalse(self.signatures.is_unsigned(other))
+
+    def test_a_mirror_that_did_not_say_so_is_asked_again(self) -> None:
+        for answer in (Unreachable("mirror", "is off"), Refused("mirror", 503), b"a signature"):
+            self.look(answer)
+            self.assertFalse(self.signatures.is_unsigned(ENTRY), answer)
+
+    def test_no_more_than_so_many_are_remembered(self) -> None:
+        for number in range(MOST_UNSIGNED + 1):
+            entry = Entry("core", f"a{number}", "a", "1-1", 10, bytes(32))
+            self.signatures.unsigned.note(entry, self.reactor.seconds())
+        self.assertEqual(len(self.signatures.unsigned), MOST_UNSIGNED)
