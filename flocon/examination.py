@@ -16,13 +16,16 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet import defer, task
 from twisted.internet.threads import deferToThreadPool
 
+from flocon.core.attempts import Limits
 from flocon.core.names import Asked, parse_file_name
 from flocon.core.secrecy import without_any_passwords
 from flocon.errors import Refused, SourceError
 from flocon.host.facts import SHUT
 from flocon.host.interfaces import look_at_links
-from flocon.net.fetch import Limits, Wanted, fetch_small, last_modified, literal_host
+from flocon.net.agents import literal_host
+from flocon.net.fetch import Wanted
 from flocon.net.knock import clock_off, read_knock
+from flocon.net.small import fetch_small, last_modified
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping

@@ -36,9 +36,9 @@ from flocon.host.systemd import Supervision
 from flocon.host.users import Users
 from flocon.ledger import Ledger
 from flocon.namesakes import Namesakes
+from flocon.net.agents import peer_agent
 from flocon.net.answering import ForPacman, Shelf
 from flocon.net.control import Control
-from flocon.net.fetch import peer_agent
 from flocon.net.holds import Holds
 from flocon.net.knock import Knocker
 from flocon.net.lan import Lan

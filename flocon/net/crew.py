@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
     from twisted.internet.defer import Deferred
 
+    from flocon.core.attempts import Attempt
     from flocon.core.extents import Extents
+    from flocon.core.heads import Head
     from flocon.core.patience import Pace
     from flocon.errors import SourceError
-    from flocon.net.fetch import Attempt, Head
 
 #: Sources at once.
 MOST_SOURCES = 6

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from flocon.core.content import Content
     from flocon.net.pace import Pacer
-    from flocon.net.transfer import Reader, Transfer
+    from flocon.net.reader import Reader
+    from flocon.net.transfer import Transfer
 
 #: Where a body ends of which nobody knows where it ends.
 NO_END = 1 << 62

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.web import http
 
+from flocon.core.heads import NOT_MODIFIED
 from flocon.errors import SourceError
-from flocon.net.fetch import NOT_MODIFIED, Wanted, ask_head
+from flocon.net.fetch import Wanted
+from flocon.net.small import ask_head
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

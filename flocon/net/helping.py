@@ -13,8 +13,8 @@ from flocon.net.parted import Parted
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from flocon.core.attempts import Attempt
     from flocon.net.crew import Crew, Plan, Receiver
-    from flocon.net.fetch import Attempt
     from flocon.net.progress import Progress
     from flocon.net.race import Race
 

@@ -25,6 +25,7 @@ from flocon.net.growing import send_growing, tell_content
 from flocon.net.held import send_opened
 from flocon.net.lan_inventory import InventoryAnswers
 from flocon.net.mirrors import LOOP_DETECTED, LOOP_HEADER
+from flocon.net.reader import Reader
 from flocon.net.respond import (
     finish_text,
     is_for,
@@ -35,7 +36,6 @@ from flocon.net.respond import (
 )
 from flocon.net.sendfile import little_unsent
 from flocon.net.site import host_of
-from flocon.net.transfer import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import TimeoutError  # noqa: A004 - Twisted's own
 from twisted.web import http
 
+from flocon.core.heads import NOT_MODIFIED
 from flocon.core.names import Asked, Kind
 from flocon.core.patience import PACMAN
 from flocon.core.recent import LONGEST_TEXT, MOST_ATTEMPTS, Answered, kind_of
 from flocon.core.secrecy import without_any_passwords
 from flocon.errors import FloconError, StoreError
-from flocon.net.fetch import NOT_MODIFIED
 from flocon.net.growing import send_growing, set_head
 from flocon.net.held import CONTENT_TYPE, send_opened, set_extent
+from flocon.net.reader import Reader
 from flocon.net.respond import cut, refuse
-from flocon.net.transfer import Reader
 
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred

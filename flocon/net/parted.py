@@ -12,14 +12,15 @@ from twisted.internet import task
 from flocon.core.parts import Parts, part_size
 from flocon.core.patience import Kind, is_worth_it
 from flocon.errors import Broken, SourceError
+from flocon.net.bodies import Enough
 from flocon.net.crew import Sink
-from flocon.net.fetch import Enough
 
 if TYPE_CHECKING:
+    from flocon.core.attempts import Attempt
     from flocon.core.extents import Extent
+    from flocon.core.heads import Head
     from flocon.core.patience import Pace
     from flocon.net.crew import Crew, Receiver
-    from flocon.net.fetch import Attempt, Head
     from flocon.net.progress import Progress
 
 #: Seconds between two looks of an idle source for a part to take over.

@@ -8,12 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flocon.core.patience import USUAL_RATE, Kind, floor
+from flocon.net.bodies import Enough
 from flocon.net.crew import Sink
-from flocon.net.fetch import Enough
 
 if TYPE_CHECKING:
+    from flocon.core.attempts import Attempt
+    from flocon.core.heads import Head
     from flocon.net.crew import Crew, Receiver
-    from flocon.net.fetch import Attempt, Head
     from flocon.net.progress import Progress
 
 #: Seconds of silence after which another source is asked for what must come from one alone.

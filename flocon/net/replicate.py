@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet import defer, task
 
+from flocon.core.attempts import Limits
 from flocon.core.condensed import Condensed
 from flocon.core.inventory_text import INVENTORY_MAGIC, InventoryReader
 from flocon.core.turns import Turn, Turns
 from flocon.errors import Broken, InventoryError, SourceError, Stalled
-from flocon.net.fetch import Limits, Wanted, fetch, literal_host
+from flocon.net.agents import literal_host
+from flocon.net.fetch import Wanted, fetch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall
     from twisted.web.iweb import IAgent
 
-    from flocon.net.fetch import Head
+    from flocon.core.heads import Head
 
 #: A step of 8 KiB is what the slowest Wi-Fi brings in that time.
 LIMITS = Limits(first_byte=3.0, stall=3.0, step=8 << 10)

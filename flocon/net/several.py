@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
     from twisted.internet.interfaces import IDelayedCall
 
+    from flocon.core.attempts import Attempt
     from flocon.net.crew import Plan, Receiver
-    from flocon.net.fetch import Attempt
 
 
 class Several:

@@ -12,14 +12,16 @@ from twisted.python.failure import Failure
 
 from flocon.errors import Broken, FloconError
 from flocon.log import logger
-from flocon.net.transfer import Subject, Tools, Transfer
+from flocon.net.transfer import Transfer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
     from typing import Any
 
+    from flocon.core.attempts import Choose, Mirrors
     from flocon.core.content import Content
-    from flocon.net.transfer import Choose, Mirrors
+    from flocon.core.subjects import Subject
+    from flocon.net.tools import Tools
 
 #: Signatures kept for the question that follows each package.
 MOST_SIGNATURES = 512

@@ -10,10 +10,10 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from flocon.core.attempts import Attempt, Limits
 from flocon.core.patience import PACMAN, peers_come_last
 from flocon.core.sources import Origin
 from flocon.errors import Contradicted
-from flocon.net.fetch import Attempt, Limits
 from flocon.sources.tried import is_lacking, once_more, untried
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What is looked at of a database and its signature while they come, see ``net.transfer``.
+"""What is looked at of a database and its signature while they come, see ``core.subjects``.
 
 A database is listed nowhere, so it can only be looked at: whether it begins as one does, whoever
 it is from, before pacman gets its first byte; and all of a peer's.
@@ -10,16 +10,16 @@ import time
 from typing import TYPE_CHECKING
 
 from flocon.core.dates import seconds_of
+from flocon.core.heads import NOT_MODIFIED
 from flocon.core.sources import Dated, Origin, Source, order_for_database, without_delay
 from flocon.core.syncdb import LARGEST_SIGNATURE
 from flocon.host.databases import find_early_problem
 from flocon.host.keyring import begins_plausibly, plausible
-from flocon.net.fetch import NOT_MODIFIED
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from flocon.net.fetch import Head
+    from flocon.core.heads import Head
 
 
 class DatabaseChecks:

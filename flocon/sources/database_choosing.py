@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from flocon.core.attempts import Attempt, Limits
 from flocon.core.patience import PACMAN
 from flocon.core.sources import Origin
-from flocon.net.fetch import Attempt, Limits
 from flocon.sources.choosing import LIMITS
 from flocon.sources.tried import once_more
 

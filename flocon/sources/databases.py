@@ -17,10 +17,10 @@ from twisted.internet import defer
 from flocon.core.dates import past, seconds_of
 from flocon.core.patience import PACMAN
 from flocon.core.sources import Origin, Source
+from flocon.core.subjects import Subject
 from flocon.core.syncdb import LARGEST_SIGNATURE
 from flocon.host.databases import LARGEST_FILE, find_problem
 from flocon.host.pacman_configuration import SignatureLevel
-from flocon.net.transfer import Subject
 from flocon.sources.database_answers import Answer, Answers
 from flocon.sources.database_checks import DatabaseChecks, SignatureChecks
 from flocon.sources.database_choosing import DatabaseChooser

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet import defer, task
 
 from flocon.core.sources import Came
-from flocon.net.transfer import Subject
+from flocon.core.subjects import Subject
 
 if TYPE_CHECKING:
     from collections.abc import Callable

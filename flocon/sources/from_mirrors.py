@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet import defer
 
+from flocon.core.subjects import Subject
 from flocon.net.heads import ask_heads
-from flocon.net.transfer import Subject
 
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred

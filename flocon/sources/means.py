@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from flocon.core.patience import Pace
 from flocon.core.sources import Origin
-from flocon.net.fetch import peer_agent
+from flocon.net.agents import peer_agent
 from flocon.net.mirrors import mirror_agent
 from flocon.net.writing import Backlog
 
@@ -43,7 +43,7 @@ class Agents:
 
 
 class Means:
-    """What transfers are given, see ``net.transfer``.
+    """What transfers are given, see ``net.tools``.
 
     ``for_strangers`` are the threads in which that is hashed for which only strangers wait.
     """

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flocon.net.transfer import Subject
+from flocon.core.subjects import Subject
 
 if TYPE_CHECKING:
     from flocon.core.entries import Entry

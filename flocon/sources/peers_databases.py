@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet import defer
 
+from flocon.core.attempts import Limits
 from flocon.core.dates import seconds_of
 from flocon.core.sources import Dated, sample_databases
 from flocon.core.syncdb import LARGEST_SIGNATURE
 from flocon.errors import Broken, Refused
 from flocon.host.keyring import Verdict
 from flocon.host.pacman_configuration import SignatureLevel
-from flocon.net.fetch import Limits, Wanted, fetch_small, last_modified
+from flocon.net.fetch import Wanted
+from flocon.net.small import fetch_small, last_modified
 from flocon.sources.places import database_source
 from flocon.sources.tried import is_missing
 

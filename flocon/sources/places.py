@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from flocon.core.addresses import network_location
 from flocon.core.names import escape, parse_file_name
 from flocon.core.sources import Origin, Source
-from flocon.net.fetch import literal_host
+from flocon.net.agents import literal_host
 
 if TYPE_CHECKING:
     from flocon.core.entries import Entry

@@ -15,7 +15,8 @@ from flocon.core.addresses import network_location
 from flocon.core.names import content_path
 from flocon.core.redirects import Redirects
 from flocon.errors import Refused, SourceError
-from flocon.net.fetch import Wanted, last_modified
+from flocon.net.fetch import Wanted
+from flocon.net.small import last_modified
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,7 +15,8 @@ from flocon.core.syncdb import LARGEST_SIGNATURE
 from flocon.errors import Contradicted, Refused, SourceError
 from flocon.host.keyring import Keyring, Verdict
 from flocon.host.pacman_configuration import package_servers_for
-from flocon.net.fetch import Limits, Wanted, fetch_small
+from flocon.net.fetch import Wanted
+from flocon.net.small import fetch_small
 from flocon.net.staggered import first_good
 from flocon.sources.choosing import LIMITS
 from flocon.sources.tried import is_missing
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from flocon.core.attempts import Limits
     from flocon.core.entries import Entry
     from flocon.core.sources import Source
     from flocon.core.standing import Standing

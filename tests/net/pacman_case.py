@@ -10,18 +10,19 @@ from typing import Any
 from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
+from flocon.core.attempts import Attempt, Limits
 from flocon.core.content import Content
 from flocon.core.entries import Entry
 from flocon.core.names import Asked
 from flocon.core.recent import Recent
 from flocon.core.sources import Origin, Source
+from flocon.core.subjects import Subject
 from flocon.core.traffic import Traffic
 from flocon.errors import StoreError
 from flocon.net.answering import ForPacman, Found
-from flocon.net.fetch import Attempt, Limits
 from flocon.net.heads import Told
 from flocon.net.loopback import Loopback
-from flocon.net.transfer import Subject, Transfer
+from flocon.net.transfer import Transfer
 from flocon.net.transfers import Transfers
 from tests.net.fakes import FakeTools, Request
 from tests.net.web import Answer, Browser, OpenedBytes

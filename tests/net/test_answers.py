@@ -18,7 +18,9 @@ from twisted.web._newclient import Request, ResponseFailed
 from twisted.web.client import ResponseDone, readBody
 from twisted.web.http_headers import Headers
 
+from flocon.core.attempts import Limits
 from flocon.errors import Broken, SourceError
+from flocon.net.agents import peer_agent
 from flocon.net.answers import (
     IDLE_SECONDS,
     MOST_FIELDS,
@@ -29,7 +31,7 @@ from flocon.net.answers import (
     MirrorPool,
     PeerPool,
 )
-from flocon.net.fetch import Limits, Wanted, fetch, peer_agent
+from flocon.net.fetch import Wanted, fetch
 from flocon.net.mirrors import mirror_agent
 
 OK = b"HTTP/1.1 200 OK\r\n"

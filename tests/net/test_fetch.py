@@ -9,92 +9,23 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
-from twisted.trial.unittest import SynchronousTestCase, TestCase
-from twisted.web.client import URI, Agent, ResponseFailed, ResponseNeverReceived
+from twisted.trial.unittest import TestCase
+from twisted.web.client import Agent, ResponseFailed, ResponseNeverReceived
 from twisted.web.error import SchemeNotSupported
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
 
+from flocon.core.attempts import Limits
+from flocon.core.heads import Head
 from flocon.errors import Broken, Refused, SourceError, Stalled, StoreError, Unreachable
-from flocon.net import fetch as module
 from flocon.net import mirrors
-from flocon.net.fetch import (
-    Enough,
-    Head,
-    Limits,
-    Wanted,
-    fetch,
-    fetch_small,
-    last_modified,
-    literal_host,
-    peer_agent,
-)
+from flocon.net.agents import peer_agent
+from flocon.net.fetch import Wanted, fetch
 from flocon.net.mirrors import mirror_agent
 from tests.net.certificate import CERTIFICATE
-from tests.net.fakes import FakeAgent, FakeReactor, FakeResponse
-
-LIMITS = Limits(first_byte=2.0, stall=4.0)
-URL = "http://h/x"
-
-
-class Kept:
-    """A sink that keeps everything, or refuses."""
-
-    def __init__(self) -> None:
-        self.heads: list[Head] = []
-        self.writes: list[tuple[int, bytes]] = []
-        self.refuse_head: Exception | None = None
-        self.refuse_data: Exception | None = None
-
-    def begin(self, head: Head) -> None:
-        self.heads.append(head)
-        if self.refuse_head:
-            raise self.refuse_head
-
-    def write(self, position: int, data: bytes) -> None:
-        if self.refuse_data:
-            raise self.refuse_data
-        self.writes.append((position, data))
-
-    @property
-    def data(self) -> bytes:
-        return b"".join(data for _, data in self.writes)
-
-
-class Slow(Kept):
-    """A sink that wants no more, each time, until the test lets it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.rooms: list[Deferred[None]] = []
-
-    def write(self, position: int, data: bytes) -> Deferred[None]:  # type: ignore[override]  # or None
-        super().write(position, data)
-        self.rooms.append(Deferred())
-        return self.rooms[-1]
-
-
-class Sated(Kept):
-    """A sink that has enough with the first bytes."""
-
-    def write(self, position: int, data: bytes) -> None:
-        super().write(position, data)
-        raise Enough
-
-
-class FetchTestCase(SynchronousTestCase):
-    def setUp(self) -> None:
-        self.clock = FakeReactor()
-        self.agent = FakeAgent()
-        self.sink = Kept()
-
-    def fetch(self, **wanted: object) -> Deferred[Head]:
-        what = Wanted(URL, "s", **wanted)  # type: ignore[arg-type]
-        return ensureDeferred(fetch(self.agent, self.clock, what, self.sink, LIMITS))  # type: ignore[arg-type]
-
-    def assertQuiet(self) -> None:
-        self.assertEqual(self.clock.getDelayedCalls(), [])
+from tests.net.fakes import FakeResponse
+from tests.net.fetch_case import LIMITS, URL, FetchTestCase, Kept, Sated, Slow
 
 
 class Asking(FetchTestCase):
@@ -300,30 +231,6 @@ class Failures(FetchTestCase):
             self.failureResultOf(coming, expected)
             self.assertQuiet()
 
-    def test_one_that_ends_early_is_broken(self) -> None:
-        coming = self.fetch()
-        response = self.agent.last.answer(200, Content_Length="5")
-        response.send(b"abc")
-        response.break_off()
-        self.failureResultOf(coming, Broken)
-        self.assertEqual(self.sink.data, b"abc")
-        self.assertQuiet()
-
-    def test_one_without_length_that_breaks_off_is_broken(self) -> None:
-        coming = self.fetch()
-        response = self.agent.last.answer(200)
-        response.send(b"abc")
-        response.break_off()
-        self.failureResultOf(coming, Broken)
-
-    def test_one_that_sends_too_much_is_broken_and_nothing_of_it_written(self) -> None:
-        coming = self.fetch()
-        response = self.agent.last.answer(200, Content_Length="5")
-        response.send(b"abcdef")
-        self.failureResultOf(coming, Broken)
-        self.assertEqual(self.sink.writes, [])
-        self.assertTrue(response.left)
-
     def test_a_sink_that_refuses_the_head_ends_it(self) -> None:
         for raised in (Broken("s", "other size"), StoreError("/x", "no room")):
             self.sink.refuse_head = raised
@@ -331,16 +238,6 @@ class Failures(FetchTestCase):
             response = self.agent.last.answer(200, Content_Length="5")
             self.assertIs(self.failureResultOf(coming).value, raised)
             self.assertTrue(response.left)
-
-    def test_a_sink_that_refuses_data_ends_it(self) -> None:
-        for raised in (Broken("s", "too much"), StoreError("/x", "no room")):
-            self.sink.refuse_data = raised
-            coming = self.fetch()
-            response = self.agent.last.answer(200, Content_Length="5")
-            response.send(b"abc")
-            self.assertIs(self.failureResultOf(coming).value, raised)
-            self.assertTrue(response.left)
-            self.assertQuiet()
 
 
 class Silence(FetchTestCase):
@@ -351,50 +248,6 @@ class Silence(FetchTestCase):
         self.clock.advance(0.2)
         self.failureResultOf(coming, Stalled)
         self.assertQuiet()
-
-    def test_a_body_that_stops_is_a_stall(self) -> None:
-        coming = self.fetch()
-        response = self.agent.last.answer(200, Content_Length="5")
-        self.clock.advance(LIMITS.stall - 0.1)
-        response.send(b"a")
-        self.clock.advance(LIMITS.stall - 0.1)
-        self.assertNoResult(coming)
-        self.clock.advance(0.2)
-        self.failureResultOf(coming, Stalled)
-        self.assertTrue(response.left)
-        self.assertQuiet()
-
-    def test_a_slow_body_is_none(self) -> None:
-        coming = self.fetch()
-        response = self.agent.last.answer(200, Content_Length="100")
-        for _ in range(100):
-            response.send(b"a")
-            self.clock.pump([0.5] * 7)
-        response.end()
-        self.successResultOf(coming)
-        self.assertQuiet()
-
-    def test_a_body_that_drips_less_than_a_step_is_a_stall(self) -> None:
-        limits = Limits(first_byte=2.0, stall=4.0, step=10)
-        wanted = Wanted(URL, "s")
-        coming = ensureDeferred(fetch(self.agent, self.clock, wanted, self.sink, limits))  # type: ignore[arg-type]
-        response = self.agent.last.answer(200, Content_Length="100")
-        for _ in range(3):
-            response.send(b"a" * 10)
-            self.clock.advance(3.9)
-        self.assertNoResult(coming)
-        for _ in range(4):
-            response.send(b"a")
-            self.clock.advance(1)
-        self.failureResultOf(coming, Stalled)
-        self.assertQuiet()
-
-    def test_one_timer_watches_however_many_chunks(self) -> None:
-        self.fetch()
-        response = self.agent.last.answer(200, Content_Length="100")
-        for _ in range(50):
-            response.send(b"a")
-        self.assertEqual(len(self.clock.getDelayedCalls()), 1)
 
 
 class Cancelling(FetchTestCase):
@@ -415,51 +268,6 @@ class Cancelling(FetchTestCase):
             coming.cancel()
             self.failureResultOf(coming, CancelledError)
             self.assertQuiet()
-
-    def test_amid_the_body(self) -> None:
-        coming = self.fetch()
-        response = self.agent.last.answer(200, Content_Length="5")
-        response.send(b"ab")
-        coming.cancel()
-        self.failureResultOf(coming, CancelledError)
-        self.assertTrue(response.left)
-        self.assertQuiet()
-
-
-class Small(FetchTestCase):
-    def small(self, most: int) -> Deferred[bytes]:
-        return ensureDeferred(
-            fetch_small(self.agent, self.clock, Wanted(URL, "s"), LIMITS, most)  # type: ignore[arg-type]
-        )
-
-    def test_a_few_bytes(self) -> None:
-        coming = self.small(3)
-        self.agent.last.whole(b"abc")
-        self.assertEqual(self.successResultOf(coming), b"abc")
-
-    def test_too_many_announced(self) -> None:
-        coming = self.small(3)
-        response = self.agent.last.answer(200, Content_Length="4")
-        self.failureResultOf(coming, Broken)
-        self.assertTrue(response.left)
-
-    def test_too_many_unannounced(self) -> None:
-        coming = self.small(3)
-        response = self.agent.last.answer(200)
-        response.send(b"ab")
-        response.send(b"cd")
-        self.failureResultOf(coming, Broken)
-
-
-class Addresses(SynchronousTestCase):
-    def test_an_ipv6_zone_is_escaped(self) -> None:
-        self.assertEqual(literal_host("10.0.0.1"), "10.0.0.1")
-        self.assertEqual(literal_host("fe80::1%eth0"), "[fe80::1%25eth0]")
-
-    def test_peers_are_connected_to_by_literal_address_and_zone(self) -> None:
-        endpoints = module._PeerEndpoints(self, 0.5)
-        found = endpoints.endpointForURI(URI.fromBytes(b"http://[fe80::1%25eth0]:19432/x"))
-        self.assertEqual((found._host, found._port), ("fe80::1%eth0", 19432))  # type: ignore[attr-defined]
 
 
 class Mute(protocol.Protocol):
@@ -496,59 +304,6 @@ class _Anything:
 
 
 HALF = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc"
-
-
-class Waiting(FetchTestCase):
-    """A sink that can take no more for now."""
-
-    sink: Slow
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.sink = Slow()
-
-    def test_nothing_more_is_read_until_there_is_room(self) -> None:
-        coming = self.fetch()
-        response = self.agent.last.answer(200, Content_Length="5")
-        response.send(b"abc")
-        response.send(b"de")
-        response.end()
-        self.assertTrue(response.paused)
-        self.assertEqual(self.sink.data, b"abc")
-        self.sink.rooms[0].callback(None)
-        self.assertEqual(self.sink.data, b"abcde")
-        self.sink.rooms[1].callback(None)
-        self.successResultOf(coming)
-        self.assertQuiet()
-
-    def test_what_is_not_read_is_no_stall(self) -> None:
-        coming = self.fetch()
-        response = self.agent.last.answer(200, Content_Length="5")
-        response.send(b"abc")
-        self.clock.pump([LIMITS.stall] * 5)
-        self.assertNoResult(coming)
-        self.sink.rooms[0].callback(None)
-        self.clock.advance(LIMITS.stall - 0.1)
-        self.assertNoResult(coming)
-        self.clock.advance(0.2)
-        self.failureResultOf(coming, Stalled)
-        self.assertQuiet()
-
-    def test_room_that_comes_after_the_end_is_no_matter(self) -> None:
-        for end in (Deferred.cancel, None):
-            coming = self.fetch()
-            response = self.agent.last.answer(200, Content_Length="3")
-            response.send(b"abc")
-            if end is None:
-                response.break_off()
-                self.sink.rooms[-1].callback(None)
-                self.successResultOf(coming)
-            else:
-                end(coming)
-                self.failureResultOf(coming, CancelledError)
-                self.assertTrue(response.left)
-                self.sink.rooms[-1].callback(None)
-            self.assertQuiet()
 
 
 class RealConnections(TestCase):
@@ -657,71 +412,3 @@ class RealConnections(TestCase):
         with self.assertRaises(SourceError) as caught:
             await self.fetch(f"http://127.0.0.1:{port}/x")
         self.assertIsInstance(caught.exception, Broken)
-
-
-class Dates(FetchTestCase):
-    """A HEAD for nothing but the date."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.methods: list[bytes] = []
-        self.asked: Deferred[object] = Deferred()
-
-    def request(self, method: bytes, url: bytes, _: object) -> Deferred[object]:
-        self.methods.append(method)
-        return self.asked
-
-    def last_modified(self) -> Deferred[str]:
-        return ensureDeferred(
-            last_modified(self, self.clock, Wanted(URL, "s"), 2.0)  # type: ignore[arg-type]
-        )
-
-    def answer(self, code: int, **headers: str) -> None:
-        fields = {name.replace("_", "-"): [value] for name, value in headers.items()}
-        self.asked.callback(FakeResponse(code, Headers(fields)))
-
-    def test_the_date_is_passed_on_as_it_came(self) -> None:
-        coming = self.last_modified()
-        self.answer(200, Last_Modified="then")
-        self.assertEqual(self.successResultOf(coming), "then")
-        self.assertEqual(self.methods, [b"HEAD"])
-        self.assertQuiet()
-
-    def test_no_date_or_another_status_is_refused(self) -> None:
-        for code, headers in ((200, {}), (404, {"Last_Modified": "then"})):
-            self.asked = Deferred()
-            coming = self.last_modified()
-            self.answer(code, **headers)
-            self.assertEqual(self.failureResultOf(coming, Refused).value.status, code)
-
-    def test_silence_is_waited_for_no_longer_than_allowed(self) -> None:
-        coming = self.last_modified()
-        self.clock.advance(1.9)
-        self.assertNoResult(coming)
-        self.clock.advance(0.1)
-        self.failureResultOf(coming, SourceError)
-        self.assertQuiet()
-
-    def test_whatever_the_agent_makes_of_it_is_the_sources_failure(self) -> None:
-        for reason in (error.ConnectionRefusedError(), ResponseFailed([]), ZeroDivisionError()):
-            self.asked = Deferred()
-            coming = self.last_modified()
-            self.asked.errback(reason)
-            self.failureResultOf(coming, Unreachable)
-
-    def test_an_address_that_cannot_be_asked_is_unreachable(self) -> None:
-        wanted = Wanted("http://h/a b", "s")
-        agent: Any = Agent(self.clock)
-        coming = ensureDeferred(last_modified(agent, self.clock, wanted, 2.0))
-        self.failureResultOf(coming, Unreachable)
-
-    def test_a_date_that_is_no_text_is_the_sources_failure(self) -> None:
-        coming = self.last_modified()
-        self.asked.callback(FakeResponse(200, Headers({b"Last-Modified": [b"\xff"]})))
-        self.failureResultOf(coming, Broken)
-
-    def test_cancelled_it_ends_as_cancelled(self) -> None:
-        coming = self.last_modified()
-        coming.cancel()
-        self.failureResultOf(coming, CancelledError)
-        self.assertQuiet()

@@ -18,12 +18,14 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
 
+from flocon.core.attempts import Limits
 from flocon.core.proxies import ENVIRONMENT, Proxies, Proxy, parse_proxy
 from flocon.errors import Broken, FloconError, Refused, SourceError, Unreachable
 from flocon.net import mirrors as module
-from flocon.net.fetch import Limits, Wanted, fetch_small
+from flocon.net.fetch import Wanted
 from flocon.net.mirrors import LOOP_HEADER, LOOP_MARK, MOST_REDIRECTS, MirrorAgent, mirror_agent
 from flocon.net.names import Names
+from flocon.net.small import fetch_small
 from tests.net.certificate import CERTIFICATE
 
 ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from flocon.core.content import Content
-from flocon.net.transfer import Subject
+from flocon.core.subjects import Subject
 from tests.net.pacman_case import DATA, MIRROR_A, MIRROR_B, NAME, PATH, SIGNATURE, LoopbackTestCase
 
 

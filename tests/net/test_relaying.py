@@ -8,13 +8,15 @@ from collections.abc import Sequence
 from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
+from flocon.core.attempts import Attempt, Limits
 from flocon.core.content import Content
 from flocon.core.relays import Relays
 from flocon.core.sources import Origin, Source
+from flocon.core.subjects import Subject
 from flocon.errors import Broken
-from flocon.net.fetch import Attempt, Limits
+from flocon.net.reader import Reader
 from flocon.net.relaying import LOOK, Relaying
-from flocon.net.transfer import Reader, Subject, Transfer
+from flocon.net.transfer import Transfer
 from flocon.net.transfers import Transfers
 from tests.net.fakes import FakeResponse, FakeTools, Request
 

@@ -11,12 +11,14 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from flocon.core.attempts import Attempt, Limits
 from flocon.core.extents import Extents
+from flocon.core.heads import Head
 from flocon.core.patience import PEERS, Pace
 from flocon.core.sources import Origin, Source
 from flocon.errors import Broken, SourceError, Stalled, StoreError, Unreachable
+from flocon.net.bodies import Enough
 from flocon.net.crew import MOST_SOURCES, Plan
-from flocon.net.fetch import Attempt, Enough, Head, Limits
 from flocon.net.helping import LOOK_AFTER
 from flocon.net.race import SILENCE
 from flocon.net.several import Several

@@ -7,17 +7,18 @@ from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from flocon.core.attempts import Attempt, Limits
 from flocon.core.content import Content
 from flocon.core.entries import Entry
 from flocon.core.names import parse_path
 from flocon.core.sources import Origin, Source
 from flocon.core.standing import Standing
 from flocon.core.strangers import MOST, MOST_OF_PROVED
+from flocon.core.subjects import Subject
 from flocon.core.traffic import Traffic
 from flocon.errors import Refused, Unreachable
 from flocon.host.pacman_configuration import PacmanConfiguration, Repository, package_servers_for
-from flocon.net.fetch import Attempt, Limits
-from flocon.net.transfer import Subject, Transfer
+from flocon.net.transfer import Transfer
 from flocon.sources.candidates import Candidates
 from flocon.sources.own import OwnNode
 from flocon.sources.reporter import Reporter
@@ -94,7 +95,9 @@ class Caches(CandidatesTestCase):
         transfer = Transfer(
             FakeTools(), Subject(NAME, Content(1, bytes(32))), lambda _: None, lambda: ()
         )
-        transfer._tried = [Attempt(one, limits, failures[one]) for one in (cache, mirror)]
+        transfer._asking.attempts.tried = [
+            Attempt(one, limits, failures[one]) for one in (cache, mirror)
+        ]
         self.assertEqual(transfer.mirror_statuses, [404])
 
 

@@ -27,7 +27,8 @@ from flocon.errors import SourceError, StoreError
 from flocon.host.keyring import Verdict
 from flocon.host.pacman_configuration import PacmanConfiguration, Repository, SignatureLevel
 from flocon.host.remember import recall
-from flocon.net.transfer import Reader, Transfer
+from flocon.net.reader import Reader
+from flocon.net.transfer import Transfer
 from flocon.net.transfers import Transfers
 from flocon.sources.databases import Databases
 from flocon.sources.own_databases import OwnDatabases

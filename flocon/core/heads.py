@@ -1,0 +1,22 @@
+"""What a source says of a file before its first byte, as a value. No I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+OK, PARTIAL_CONTENT, NOT_MODIFIED = 200, 206, 304
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a source said before its first byte.
+
+    ``start`` is the position of the first byte to come, ``size`` that of the whole file or None.
+    ``modified`` and ``etag`` are passed on as they came.
+    """
+
+    status: int
+    start: int
+    size: int | None
+    modified: str | None
+    etag: str | None
