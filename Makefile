@@ -2,7 +2,7 @@
 #              with KEEP=1 they stay up until Enter, with pages to look at
 # make test    all tests, in two runs: two at a time those that do not look at the clock, and then
 #              one after the other those on a LAN of namespaces, which need root and pacman, and
-#              say so; TESTS="tests.core tests.net" for some of them
+#              say so; TESTS="tests.faces tests.sources" for some of them
 # make bench   what bench/performance.rst claims, measured here; needs root, pacman, nginx and wrk
 # make check   style, types and the import contract
 # make clean   take away what the others made

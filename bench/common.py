@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from flocon.net.acquaintance import HEARING
+from flocon.neighbours.acquaintance import HEARING
 from tests.lan.lan import Host, Lan, Node, environment, unavailable, wait_until
 from tests.lan.repository import Recipe, Repository, SigningKey, recipes
 

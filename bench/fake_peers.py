@@ -18,14 +18,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flocon.core.inventory import Change
-from flocon.core.inventory_text import format_inventory
-from flocon.core.messages import LONGEST_BEAT, Announcement, Kind, encode
-from flocon.core.syncdb import read_entries
+from flocon.datagrams.messages import LONGEST_BEAT, Announcement, Kind, encode
+from flocon.holdings.inventory import Change
+from flocon.neighbours.inventory_text import format_inventory
+from flocon.pacman.syncdb import read_entries
 from tests.lan.lan import LAN_PORT
 
 if TYPE_CHECKING:
-    from flocon.core.entries import Entry
+    from flocon.pacman.entries import Entry
 
 GROUP = "228.0.2.35"
 FIRST_PORT = 20_000

@@ -32,16 +32,16 @@ from bench.common import (
     plain,
     write_database,
 )
-from flocon.core.entries import PackedEntries
-from flocon.core.inventory import Change
-from flocon.core.links import Link
-from flocon.core.listing import Database
-from flocon.core.listing import Listing as Listed
-from flocon.core.messages import Announcement, Kind, encode
-from flocon.core.names import parse_path
-from flocon.core.syncdb import read_entries
-from flocon.service import Node
-from flocon.settings import Settings, Store
+from flocon.datagrams.messages import Announcement, Kind, encode
+from flocon.files import parse_path
+from flocon.holdings.inventory import Change
+from flocon.machine.links import Link
+from flocon.node.service import Node
+from flocon.pacman.entries import PackedEntries
+from flocon.pacman.listing import Database
+from flocon.pacman.listing import Listing as Listed
+from flocon.pacman.syncdb import read_entries
+from flocon.settings.settings import Settings, Store
 from tests.lan.lan import wait_until
 from tests.lan.repository import Recipe
 
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from flocon.core.entries import Entry
+    from flocon.pacman.entries import Entry
 
 LOOKUPS = 20_000
 PACKAGES = 40

@@ -30,19 +30,19 @@ from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 from bench.common import Row, plain, show
-from flocon.core import presence as presence_module
-from flocon.core.content import Content
-from flocon.core.inventory import Change, Inventory
-from flocon.core.inventory_text import format_inventory
-from flocon.core.links import Link
-from flocon.core.messages import Kind, decode, encode
-from flocon.core.own_announcement import Identity
-from flocon.core.presence import Presence
-from flocon.core.presence_events import Heard
-from flocon.core.replicas import Holders
-from flocon.core.replication import Apply, Nothing, next_step
-from flocon.core.sources import rank_owners
-from flocon.core.speaker import HEADERS
+from flocon.datagrams.messages import Kind, decode, encode
+from flocon.files import Content
+from flocon.holdings.inventory import Change, Inventory
+from flocon.machine.links import Link
+from flocon.neighbours.inventory_text import format_inventory
+from flocon.neighbours.replicas import Holders
+from flocon.neighbours.replication import Apply, Nothing, next_step
+from flocon.presence import presence as presence_module
+from flocon.presence.own_announcement import Identity
+from flocon.presence.presence import Presence
+from flocon.presence.presence_events import Heard
+from flocon.presence.speaker import HEADERS
+from flocon.sources.ranking import rank_owners
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -149,7 +149,7 @@ class Station:
 
 
 class Observer:
-    """A node that hears everything and knows what all others hold, as ``service`` does it."""
+    """A node that hears everything and knows what all others hold, as ``node`` does it."""
 
     def __init__(self, station: Station, holders: Holders, loss: float) -> None:
         self.station = station

@@ -27,19 +27,18 @@ from dataclasses import dataclass
 from ipaddress import ip_interface
 from pathlib import Path
 
-from flocon import options
-from flocon.core import node_lines, pacman_conf, set_up_plan
-from flocon.core.content import Content
-from flocon.core.inventory import Change
-from flocon.core.inventory_text import InventoryReader, format_inventory
-from flocon.core.links import Link
-from flocon.core.messages import Announcement, Kind, decode, encode
-from flocon.core.names import parse_file_name, parse_path
-from flocon.core.own_announcement import Identity
-from flocon.core.presence import Presence
-from flocon.core.replicas import Holders
+from flocon.datagrams.messages import Announcement, Kind, decode, encode
 from flocon.errors import ConfigurationError, DatagramError, InventoryError
-from flocon.host import databases, pacman_answers, pacman_includes
+from flocon.files import Content, parse_file_name, parse_path
+from flocon.holdings.inventory import Change
+from flocon.leading import node_lines, pacman_conf, plan
+from flocon.machine.links import Link
+from flocon.neighbours.inventory_text import InventoryReader, format_inventory
+from flocon.neighbours.replicas import Holders
+from flocon.pacman import answers, database_files, includes
+from flocon.presence.own_announcement import Identity
+from flocon.presence.presence import Presence
+from flocon.settings import options
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -219,7 +218,7 @@ def _databases(dice: random.Random, folder: Path) -> Step:
         else:
             data = mutate(dice, dice.choice(packed))
         path.write_bytes(data)
-        databases.load("core", path)
+        database_files.load("core", path)
 
     return step
 
@@ -258,19 +257,19 @@ def _configurations(dice: random.Random, folder: Path) -> Step:
         )
         for read in (
             lambda: list(pacman_conf.statements(configuration)),
-            lambda: set_up_plan.plan(configuration, dice.choice(list(node_lines.Method)), 19433),
+            lambda: plan.plan(configuration, dice.choice(list(node_lines.Method)), 19433),
             lambda: pacman_conf.flattened(configuration),
         ):
             with suppress(ConfigurationError):
                 read()
         conf.write_bytes(text)
         listed.write_bytes(mirrors)
-        scanner = pacman_includes.Scanner()
+        scanner = includes.Scanner()
         scanner.read(conf)
         servers = {section: tuple(values) for section, values in scanner.servers.items()}
-        scan = pacman_includes.Scan(conf, scanner.stamps, tuple(scanner.patterns), servers)
-        sections = pacman_answers.sections_of(text.decode("utf-8", "surrogateescape"))
-        pacman_answers.configuration_of(sections, scan, {19433})
+        scan = includes.Scan(conf, scanner.stamps, tuple(scanner.patterns), servers)
+        sections = answers.sections_of(text.decode("utf-8", "surrogateescape"))
+        answers.configuration_of(sections, scan, {19433})
 
     return step
 

@@ -9,10 +9,10 @@ from unittest import mock
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.core.standing import Standing
-from flocon.host import pacman_checks
+from flocon.advice import pacman_checks
+from flocon.advice.why import Why
+from flocon.neighbours.standing import Standing
 from flocon.sources.places import mirror_source
-from flocon.why import Why
 
 SERVER = "https://al%40ice:s3cret@mirror.example:8443/$repo/os/$arch"
 

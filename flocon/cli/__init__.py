@@ -7,7 +7,7 @@ changes the node goes through its unix socket.
 
 import sys
 
-from flocon.host.limits import COMMANDS_MEMORY, demand_memory
+from flocon.machine.limits import COMMANDS_MEMORY, demand_memory
 
 # Before what takes so much is imported.
 demand_memory(COMMANDS_MEMORY)

@@ -8,7 +8,7 @@ from twisted.internet import task
 
 from flocon.cli.asking import Node, NodeError
 from flocon.cli.printing import counted, progress, say, say_json, size
-from flocon.net.control import LONGEST_PEER
+from flocon.faces.control import LONGEST_PEER
 
 if TYPE_CHECKING:
     import argparse

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flocon.cli.printing import complain, put, say_json, size
-from flocon.core.secrecy import without_passwords
 from flocon.errors import ConfigurationError, FloconError
-from flocon.host.claim import foreign
-from flocon.host.interfaces import impossible, look_at_links
-from flocon.options import DEFAULT_CONFIG, load
-from flocon.settings import Settings
+from flocon.machine.interfaces import impossible, look_at_links
+from flocon.secrecy import without_passwords
+from flocon.settings.options import DEFAULT_CONFIG, load
+from flocon.settings.settings import Settings
+from flocon.store.claim import foreign
 
 if TYPE_CHECKING:
     import argparse

@@ -7,19 +7,19 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flocon.advice import doctor
+from flocon.advice.facts import Facts
+from flocon.advice.findings import Verdict
+from flocon.advice.gathering import configuration_at, version_of_pacman
 from flocon.cli.asking import LONG_PATIENCE, Node, NodeError
 from flocon.cli.printing import Word, counted, say, say_json
-from flocon.host import doctor
-from flocon.host.facts import Facts
-from flocon.host.findings import Verdict
-from flocon.host.gathering import configuration_at, version_of_pacman
-from flocon.settings import DEFAULT_PACMAN_CONF
+from flocon.settings.settings import DEFAULT_PACMAN_CONF
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from flocon.host.findings import Finding
+    from flocon.advice.findings import Finding
 
 _WIDTH = 13
 

@@ -21,8 +21,8 @@ from twisted.web.client import ResponseDone
 from flocon.cli.asking import OK, Node, NodeError, package_name
 from flocon.cli.looking import newest
 from flocon.cli.printing import progress, say, say_json, size
-from flocon.core.names import Kind, escape, parse_file_name
-from flocon.net.pacman_request import SOURCE_HEADER
+from flocon.faces.pacman_request import SOURCE_HEADER
+from flocon.files import Kind, escape, parse_file_name
 
 if TYPE_CHECKING:
     import argparse

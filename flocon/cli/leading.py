@@ -6,17 +6,17 @@ import shlex
 from typing import TYPE_CHECKING
 
 from flocon.cli.printing import complain, counted, put
-from flocon.core.node_lines import Method
-from flocon.core.secrecy import without_passwords
 from flocon.errors import ConfigurationError
-from flocon.host import borrow, setup
-from flocon.settings import DEFAULT_PACMAN_CONF, LOOPBACK_PORT
+from flocon.leading import borrow, setup
+from flocon.leading.node_lines import Method
+from flocon.secrecy import without_passwords
+from flocon.settings.settings import DEFAULT_PACMAN_CONF, LOOPBACK_PORT
 
 if TYPE_CHECKING:
     import argparse
     from pathlib import Path
 
-    from flocon.host.setup import Report
+    from flocon.leading.setup import Report
 
 
 def set_up(options: argparse.Namespace) -> None:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from flocon.cli.asking import Node, NodeError, package_name
 from flocon.cli.printing import clock, say, say_json, say_rows, size
-from flocon.core.names import parse_file_name
-from flocon.core.versions import version_key
+from flocon.files import parse_file_name
+from flocon.pacman.versions import version_key
 
 if TYPE_CHECKING:
     import argparse

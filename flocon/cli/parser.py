@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from flocon import __version__
 from flocon.cli.printing import put
-from flocon.options import DEFAULT_CONFIG
-from flocon.settings import DEFAULT_PACMAN_CONF, LOOPBACK_PORT
+from flocon.settings.options import DEFAULT_CONFIG
+from flocon.settings.settings import DEFAULT_PACMAN_CONF, LOOPBACK_PORT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

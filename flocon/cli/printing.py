@@ -13,10 +13,10 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
-from flocon.core.secrecy import without_passwords
-from flocon.core.units import counted
-from flocon.core.units import size_text as size
+from flocon.books.units import counted
+from flocon.books.units import size_text as size
 from flocon.errors import FloconError
+from flocon.secrecy import without_passwords
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

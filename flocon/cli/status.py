@@ -4,18 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from flocon.books.units import time_text
 from flocon.cli.asking import Node
-from flocon.cli.printing import (
-    Word,
-    clock,
-    counted,
-    printable,
-    say,
-    say_json,
-    say_rows,
-    size,
-)
-from flocon.core.units import time_text
+from flocon.cli.printing import Word, clock, counted, printable, say, say_json, say_rows, size
 
 if TYPE_CHECKING:
     import argparse

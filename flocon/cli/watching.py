@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet import task
 
+from flocon.books.units import time_text
 from flocon.cli.asking import Node, NodeError
 from flocon.cli.printing import counted, flush, printable, put, size
-from flocon.core.units import time_text
 
 if TYPE_CHECKING:
     import argparse

@@ -1,6 +1,6 @@
 """Everybody who may be asked for a file, in the order in which they are asked.
 
-Holders, owners and mirrors are ranked by ``core.sources``; here they come together from what is
+Holders, owners and mirrors are ranked by ``ranking``; here they come together from what is
 known of each. Nobody is asked here, and who was tried already is the chooser's affair.
 """
 
@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from flocon.core.addresses import network_location
-from flocon.core.sources import (
+from flocon.asking.addresses import network_location
+from flocon.sources.places import holder_source, mirror_source, owner_source
+from flocon.sources.ranking import (
     Holder,
     earlier_owners,
     owners_before,
@@ -18,18 +19,17 @@ from flocon.core.sources import (
     rank_mirrors,
     rank_owners,
 )
-from flocon.sources.places import holder_source, mirror_source, owner_source
 from flocon.sources.servers import servers_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from flocon.core.entries import Entry
-    from flocon.core.names import Asked
-    from flocon.core.sources import Source
-    from flocon.core.standing import Standing
-    from flocon.host.pacman import PacmanWatch
-    from flocon.net.neighbourhood import Neighbourhood
+    from flocon.asking.source import Source
+    from flocon.files import Asked
+    from flocon.neighbours.neighbourhood import Neighbourhood
+    from flocon.neighbours.standing import Standing
+    from flocon.pacman.entries import Entry
+    from flocon.pacman.watch import PacmanWatch
     from flocon.sources.own import OwnNode
     from flocon.sources.reporter import Reporter
 
@@ -78,7 +78,7 @@ class Candidates:
 
         Peers only for what is listed: holders, then pacman's own caches, then owners (where it may
         be had through them), then the mirrors, then those holders that failed lately. Where peers
-        disappointed too often (``core.strangers``), those that have proved nothing come last too.
+        disappointed too often (``strangers``), those that have proved nothing come last too.
         """
         now = self._clock.seconds()
         mirrors = self.mirrors(name, servers, now)

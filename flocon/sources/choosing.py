@@ -1,7 +1,7 @@
 """Whom a transfer asks next, and how patiently, while pacman waits for it.
 
 The order is the candidates', what follows from those that were tried is ``tried``'s and
-``core.patience``'s; here both are asked, once for each source that is wanted.
+``asking.patience``'s; here both are asked, once for each source that is wanted.
 """
 
 from __future__ import annotations
@@ -10,22 +10,22 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from flocon.core.attempts import Attempt, Limits
-from flocon.core.patience import PACMAN, peers_come_last
-from flocon.core.sources import Origin
+from flocon.asking.attempts import Attempt, Limits
+from flocon.asking.patience import PACMAN, peers_come_last
+from flocon.asking.source import Origin
 from flocon.errors import Contradicted
 from flocon.sources.tried import is_lacking, once_more, untried
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from flocon.core.entries import Entry
-    from flocon.core.sources import Source
-    from flocon.core.standing import Standing
-    from flocon.ledger import Ledger
+    from flocon.asking.source import Source
+    from flocon.books.ledger import Ledger
+    from flocon.neighbours.standing import Standing
+    from flocon.pacman.entries import Entry
     from flocon.sources.candidates import Candidates
 
-#: Who is slow gets company long before (``core.patience``): these end what nobody can better.
+#: Who is slow gets company long before (``asking.patience``): these end what nobody can better.
 LIMITS = Limits(first_byte=PACMAN, stall=PACMAN)
 #: An owner that is asked for what it fetches already says at once whether it does.
 LOOK_LIMITS = Limits(first_byte=0.6, stall=PACMAN)

@@ -1,7 +1,7 @@
 """What this node fetches because a peer asks for it, as a file's owner: listed packages alone.
 
 From the mirrors, and never through another peer. How much anybody may have fetched is
-``core.relays``'s, and the account of it is kept by ``net.relaying``.
+``relays``'s, and the account of it is kept by ``relaying``.
 """
 
 from __future__ import annotations
@@ -10,26 +10,25 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet import defer, task
 
-from flocon.core.sources import Came
-from flocon.core.subjects import Subject
+from flocon.asking.source import Came
+from flocon.transfers.subjects import Subject
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from twisted.internet.defer import Deferred
 
-    from flocon.core.content import Content
-    from flocon.core.entries import Entry
-    from flocon.core.names import Asked
-    from flocon.core.privacy import Privacy
-    from flocon.core.traffic import Traffic
-    from flocon.net.relaying import Relaying
-    from flocon.net.transfer import Transfer
-    from flocon.net.transfers import Transfers
+    from flocon.books.traffic import Traffic
+    from flocon.files import Asked, Content
+    from flocon.pacman.entries import Entry
+    from flocon.pacman.privacy import Privacy
     from flocon.sources.candidates import Candidates
     from flocon.sources.choosing import Choosing
     from flocon.sources.listed import Listed
     from flocon.sources.own import OwnNode
+    from flocon.sources.relaying import Relaying
+    from flocon.transfers.transfer import Transfer
+    from flocon.transfers.transfers import Transfers
 
 #: An owner that follows another owner itself looks again so often, after so many seconds.
 RELAY_LOOKS = 5

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet import defer
 
-from flocon.core.subjects import Subject
-from flocon.net.heads import ask_heads
+from flocon.asking.heads import ask_heads
+from flocon.transfers.subjects import Subject
 
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
-    from flocon.core.names import Asked
-    from flocon.host.pacman import PacmanWatch
-    from flocon.net.heads import Told
-    from flocon.net.transfer import Transfer
-    from flocon.net.transfers import Transfers
+    from flocon.asking.heads import Told
+    from flocon.files import Asked
+    from flocon.pacman.watch import PacmanWatch
     from flocon.sources.candidates import Candidates
     from flocon.sources.choosing import Choosing
     from flocon.sources.listed import Listed
+    from flocon.transfers.transfer import Transfer
+    from flocon.transfers.transfers import Transfers
 
 
 class FromMirrors:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
-    from flocon.core.entries import Entry
-    from flocon.core.names import Asked
-    from flocon.host.pacman import PacmanWatch
-    from flocon.net.neighbourhood import Neighbourhood
+    from flocon.files import Asked
+    from flocon.neighbours.neighbourhood import Neighbourhood
+    from flocon.pacman.entries import Entry
+    from flocon.pacman.watch import PacmanWatch
 
 #: Seconds pacman's request waits for a sync database that was replaced a moment ago.
 SETTLING_PATIENCE = 3.0

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flocon.core.patience import Pace
-from flocon.core.sources import Origin
-from flocon.net.agents import peer_agent
-from flocon.net.mirrors import mirror_agent
-from flocon.net.writing import Backlog
+from flocon.asking.agents import peer_agent
+from flocon.asking.mirrors import mirror_agent
+from flocon.asking.patience import Pace
+from flocon.asking.source import Origin
+from flocon.transfers.writing import Backlog
 
 if TYPE_CHECKING:
     from twisted.python.threadpool import ThreadPool
 
-    from flocon.core.sources import Source
-    from flocon.host.incoming import Arrivals
-    from flocon.host.keeping import Keeping
+    from flocon.asking.source import Source
+    from flocon.holdings.keeping import Keeping
     from flocon.sources.reporter import Reporter
+    from flocon.store.incoming import Arrivals
 
 #: A peer answers within its LAN's round trip.
 PEER_CONNECT = 0.8
@@ -43,7 +43,7 @@ class Agents:
 
 
 class Means:
-    """What transfers are given, see ``net.tools``.
+    """What transfers are given, see ``transfers.tools``.
 
     ``for_strangers`` are the threads in which that is hashed for which only strangers wait.
     """

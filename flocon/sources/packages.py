@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flocon.core.subjects import Subject
+from flocon.transfers.subjects import Subject
 
 if TYPE_CHECKING:
-    from flocon.core.entries import Entry
-    from flocon.core.names import Asked
-    from flocon.net.neighbourhood import Neighbourhood
-    from flocon.net.transfer import Transfer
-    from flocon.net.transfers import Transfers
+    from flocon.files import Asked
+    from flocon.neighbours.neighbourhood import Neighbourhood
+    from flocon.pacman.entries import Entry
     from flocon.sources.candidates import Candidates
     from flocon.sources.choosing import Choosing
+    from flocon.transfers.transfer import Transfer
+    from flocon.transfers.transfers import Transfers
 
 #: Bytes that pacman has of a file already and that are fetched again, to verify all of it.
 MOST_FETCHED_AGAIN = 1 << 20

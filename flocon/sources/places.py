@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flocon.core.addresses import network_location
-from flocon.core.names import escape, parse_file_name
-from flocon.core.sources import Origin, Source
-from flocon.net.agents import literal_host
+from flocon.asking.addresses import network_location
+from flocon.asking.agents import literal_host
+from flocon.asking.source import Origin, Source
+from flocon.files import escape, parse_file_name
 
 if TYPE_CHECKING:
-    from flocon.core.entries import Entry
-    from flocon.core.peer import Peer
+    from flocon.pacman.entries import Entry
+    from flocon.presence.peer import Peer
 
 
 def holder_source(peer: Peer, file_name: str) -> Source:

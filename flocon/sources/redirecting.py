@@ -1,6 +1,6 @@
 """Sending pacman to a holder, where the operator wants that, rather than bringing a package here.
 
-Whether a holder may be trusted with that is ``core.redirects``'s; here it is greeted beforehand.
+Whether a holder may be trusted with that is ``redirects``'s; here it is greeted beforehand.
 """
 
 from __future__ import annotations
@@ -11,24 +11,24 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet import defer
 
-from flocon.core.addresses import network_location
-from flocon.core.names import content_path
-from flocon.core.redirects import Redirects
+from flocon.asking.addresses import network_location
+from flocon.asking.fetch import Wanted
+from flocon.asking.small import last_modified
 from flocon.errors import Refused, SourceError
-from flocon.net.fetch import Wanted
-from flocon.net.small import last_modified
+from flocon.files import content_path
+from flocon.sources.redirects import Redirects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from twisted.internet.defer import Deferred
 
-    from flocon.core.entries import Entry
-    from flocon.core.sources import Source
-    from flocon.core.standing import Standing
-    from flocon.host.pacman import PacmanWatch
-    from flocon.net.transfers import Transfers
+    from flocon.asking.source import Source
+    from flocon.neighbours.standing import Standing
+    from flocon.pacman.entries import Entry
+    from flocon.pacman.watch import PacmanWatch
     from flocon.sources.candidates import Candidates
+    from flocon.transfers.transfers import Transfers
 
 #: Seconds in which a holder says that it is there, before pacman is sent to it; how many are asked.
 GREETING_PATIENCE = 0.5

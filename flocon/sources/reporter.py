@@ -1,27 +1,27 @@
 """What is noted of each source that was asked: its speed, its bytes, its failures, its lies.
 
-Who is asked next follows from it, but is not decided here: see ``core.standing``, ``core.doubts``
-and ``core.strangers``.
+Who is asked next follows from it, but is not decided here: see ``neighbours.standing``,
+``neighbours.doubts`` and ``strangers``.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flocon.core.doubts import Doubts
-from flocon.core.sources import Origin
-from flocon.core.strangers import MOST_OF_PROVED, PROVING_RATE, Strangers
+from flocon.asking.source import Origin
 from flocon.errors import Broken, Refused, Unreachable
 from flocon.log import logger
+from flocon.neighbours.doubts import Doubts
+from flocon.sources.strangers import MOST_OF_PROVED, PROVING_RATE, Strangers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from flocon.core.sources import Source
-    from flocon.core.standing import Standing
-    from flocon.core.traffic import Traffic
+    from flocon.asking.source import Source
+    from flocon.books.ledger import Ledger
+    from flocon.books.traffic import Traffic
     from flocon.errors import SourceError
-    from flocon.ledger import Ledger
+    from flocon.neighbours.standing import Standing
 
 #: Owners that may disappoint at once before those that have given nothing are left out.
 MOST_OWNERS_BORNE = 9

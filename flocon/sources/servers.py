@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flocon.core.names import Kind, mirror_root
-from flocon.host.pacman_configuration import package_servers_for, servers_for
+from flocon.files import Kind, mirror_root
+from flocon.pacman.configuration import package_servers_for, servers_for
 
 if TYPE_CHECKING:
-    from flocon.core.entries import Entry
-    from flocon.core.names import Asked
-    from flocon.host.pacman_configuration import PacmanConfiguration
+    from flocon.files import Asked
+    from flocon.pacman.configuration import PacmanConfiguration
+    from flocon.pacman.entries import Entry
 
 
 def servers_of(

@@ -9,15 +9,15 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from flocon.core.patience import PACMAN, PEERS, stagger
-from flocon.core.sources import Origin
-from flocon.core.syncdb import LARGEST_SIGNATURE
+from flocon.asking.fetch import Wanted
+from flocon.asking.patience import PACMAN, PEERS, stagger
+from flocon.asking.small import fetch_small
+from flocon.asking.source import Origin
+from flocon.asking.staggered import first_good
 from flocon.errors import Contradicted, Refused, SourceError
-from flocon.host.keyring import Keyring, Verdict
-from flocon.host.pacman_configuration import package_servers_for
-from flocon.net.fetch import Wanted
-from flocon.net.small import fetch_small
-from flocon.net.staggered import first_good
+from flocon.pacman.configuration import package_servers_for
+from flocon.pacman.keyring import Keyring, Verdict
+from flocon.pacman.syncdb import LARGEST_SIGNATURE
 from flocon.sources.choosing import LIMITS
 from flocon.sources.tried import is_missing
 from flocon.sources.unsigned import Unsigned
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from flocon.core.attempts import Limits
-    from flocon.core.entries import Entry
-    from flocon.core.sources import Source
-    from flocon.core.standing import Standing
-    from flocon.core.traffic import Traffic
-    from flocon.host.pacman import PacmanWatch
-    from flocon.net.transfer import Transfer
+    from flocon.asking.attempts import Limits
+    from flocon.asking.source import Source
+    from flocon.books.traffic import Traffic
+    from flocon.neighbours.standing import Standing
+    from flocon.pacman.entries import Entry
+    from flocon.pacman.watch import PacmanWatch
     from flocon.sources.candidates import Candidates
     from flocon.sources.means import Agents
     from flocon.sources.reporter import Reporter
+    from flocon.transfers.transfer import Transfer
 
 #: Signatures are asked of a few peers, each some time after the one before; in seconds.
 PEERS_STAGGER = 0.5

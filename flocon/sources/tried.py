@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from flocon.core.patience import MOST_PEERS
-from flocon.core.sources import Origin
+from flocon.asking.patience import MOST_PEERS
+from flocon.asking.source import Origin
 from flocon.errors import Broken, Refused, Stalled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from flocon.core.sources import Source
+    from flocon.asking.source import Source
     from flocon.errors import SourceError
 
 #: How often one mirror is asked for one file, once bytes of it came.

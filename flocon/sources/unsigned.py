@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from flocon.core.entries import Entry
+    from flocon.pacman.entries import Entry
 
 #: Seconds for which mirrors are not asked again for a signature that they have just said they lack,
 #: and how many such packages are remembered: pacman asks as soon as it has the package.

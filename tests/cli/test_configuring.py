@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from flocon.cli import configuring
 from flocon.cli.parser import make_parser
 from flocon.errors import ConfigurationError, FloconError
-from flocon.options import load
+from flocon.settings.options import load
 
 
 class Settings(SynchronousTestCase):

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from flocon.cli import leading
 from flocon.cli.parser import make_parser
 from flocon.errors import ConfigurationError
-from flocon.host import borrow
+from flocon.leading import borrow
 
 MIRROR = "http://alice:s3cret@mirror.example/$repo/os/$arch"
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.net.prefix import PREFIX
+from flocon.transfers.prefix import PREFIX
 from tests.lan.lan import (
     PACMAN_7,
     Host,

@@ -34,11 +34,10 @@ from dataclasses import dataclass, field
 from email.utils import formatdate
 from pathlib import Path
 
-from flocon.core.content import Content
-from flocon.core.inventory import Change
-from flocon.core.inventory_text import format_inventory
-from flocon.core.messages import Announcement, Kind, encode
-from flocon.core.names import is_package
+from flocon.datagrams.messages import Announcement, Kind, encode
+from flocon.files import Content, is_package
+from flocon.holdings.inventory import Change
+from flocon.neighbours.inventory_text import format_inventory
 
 GROUP, LAN_PORT, MIRROR_PORT = "228.0.2.35", 19432, 80
 #: Of the second and further peers at one address.

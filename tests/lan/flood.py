@@ -18,7 +18,7 @@ import statistics
 import sys
 import time
 
-from flocon.core.messages import Announcement, Kind, encode
+from flocon.datagrams.messages import Announcement, Kind, encode
 from tests.fuzz import mutate
 from tests.lan.faults import GROUP
 from tests.lan.lan import LAN_PORT, working_folder

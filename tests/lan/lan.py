@@ -735,7 +735,7 @@ def _reading_rights(user: int) -> list[str]:
     """
     identity = ["--reuid", str(user), "--regid", str(user), "--clear-groups"]
     # By way of a shell: setpriv itself still has root's rights when it starts a program.
-    script = 'exec "$0" -c "import twisted, flocon.options"'
+    script = 'exec "$0" -c "import twisted, flocon.settings.options"'
     probe = ["setpriv", *identity, "sh", "-c", script, sys.executable]
     try:
         status = subprocess.run(

@@ -31,15 +31,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from tests.lan import faults
 from tests.lan.client import PacmanLike
-from tests.lan.lan import (
-    MIRROR_ADDRESS,
-    Lan,
-    Mirror,
-    Node,
-    PacmanRun,
-    wait_until,
-    working_folder,
-)
+from tests.lan.lan import MIRROR_ADDRESS, Lan, Mirror, Node, PacmanRun, wait_until, working_folder
 from tests.lan.repository import KIB, Package, Recipe, Repository, SigningKey
 
 if TYPE_CHECKING:

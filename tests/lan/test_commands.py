@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from flocon.core.node_lines import CACHE_SERVER_SINCE
-from flocon.host.pacman_programs import pacman_version
+from flocon.leading.node_lines import CACHE_SERVER_SINCE
+from flocon.leading.programs import pacman_version
 from tests.lan.case import LanTestCase, sha256
 from tests.lan.lan import NOBODY, Host, Node, environment, wait_until
 from tests.lan.repository import Package

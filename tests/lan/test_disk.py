@@ -168,7 +168,7 @@ class SmallDisks(DiskCase):
 #: Runs twistd with a node that looks for other folders in the old ones' places so often.
 POLL = 2.0
 POLLING = f"""
-from flocon.host import looking
+from flocon.holdings import looking
 from twisted.scripts.twistd import run
 looking.POLL = {POLL}
 run()

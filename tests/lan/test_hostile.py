@@ -26,8 +26,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from flocon.core.messages import LARGEST_NUMBER, Announcement, Kind, decode, encode
-from flocon.host.limits import raise_open_files
+from flocon.datagrams.messages import LARGEST_NUMBER, Announcement, Kind, decode, encode
+from flocon.machine.limits import raise_open_files
 from tests.lan.case import LanTestCase
 from tests.lan.faults import GROUP
 from tests.lan.hostile import forge, forging_socket, listening_socket

@@ -23,8 +23,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from flocon.core.sources import rank_owners
-from flocon.net.prefix import PREFIX
+from flocon.sources.ranking import rank_owners
+from flocon.transfers.prefix import PREFIX
 from tests.lan.case import LanTestCase, sha256
 from tests.lan.lan import LAN_PORT, Host, Lan, Node, PacmanRun, in_namespace, wait_until
 from tests.lan.repository import (

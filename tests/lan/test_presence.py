@@ -10,7 +10,7 @@ import threading
 import time
 from dataclasses import replace
 
-from flocon.core.messages import LARGEST_NUMBER, Announcement, Kind, decode, encode
+from flocon.datagrams.messages import LARGEST_NUMBER, Announcement, Kind, decode, encode
 from tests.lan.case import LanTestCase
 from tests.lan.faults import GROUP
 from tests.lan.lan import LAN_PORT, Host, Node, in_namespace, wait_until

@@ -481,7 +481,7 @@ class Running(Booted):
         self.assertIn("settings read anew", self.said("log"))
         self.assertIn("nonsense", self.said("warnings"))
         self.assertNotIn("settings read anew", self.said("warnings"))
-        own = [entry for entry in entries if entry.get("LOGGER") == "flocon.service.Node"]
+        own = [entry for entry in entries if entry.get("LOGGER") == "flocon.node.service.Node"]
         self.assertTrue(own)
         first = own[0]
         self.assertEqual((first["PRIORITY"], first["SYSLOG_IDENTIFIER"]), ("6", "flocon"))

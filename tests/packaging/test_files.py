@@ -13,9 +13,9 @@ from xml.etree import ElementTree as ET
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.keys import keys
-from flocon.options import DEFAULT_CONFIG, load
-from flocon.settings import DEFAULT_LAN, DEFAULT_LOOPBACK, LAN_PORT, SYSTEM_STORE
+from flocon.settings.keys import keys
+from flocon.settings.options import DEFAULT_CONFIG, load
+from flocon.settings.settings import DEFAULT_LAN, DEFAULT_LOOPBACK, LAN_PORT, SYSTEM_STORE
 from tests.packaging.workshop import PACKAGING, folder, need, succeed
 
 #: What `systemd-analyze security` may say at most, in tenths.
@@ -28,8 +28,8 @@ class ExampleSettings(SynchronousTestCase):
     def setUp(self) -> None:
         self.text = (PACKAGING / "flocon.toml").read_text()
         self.uncommented = re.sub(r"^#(?=[a-z])", "", self.text, flags=re.MULTILINE)
-        self.patch(sys.modules["flocon.options"], "DEFAULT_CONFIG", Path("/nonexistent"))
-        self.patch(sys.modules["flocon.options"], "default_store", lambda: SYSTEM_STORE)
+        self.patch(sys.modules["flocon.settings.options"], "DEFAULT_CONFIG", Path("/nonexistent"))
+        self.patch(sys.modules["flocon.settings.options"], "default_store", lambda: SYSTEM_STORE)
 
     def test_every_key_is_there_once_and_no_other(self) -> None:
         table = tomllib.loads(self.uncommented)

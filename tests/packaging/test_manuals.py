@@ -10,15 +10,15 @@ from unittest import SkipTest
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from flocon.advice.doctor import CHECKS
+from flocon.advice.examination import Examination
+from flocon.advice.questions import questions
+from flocon.advice.search import Search
+from flocon.advice.why import Why
 from flocon.cli.completion import commands, script
 from flocon.cli.parser import SHELLS, make_parser
-from flocon.examination import Examination
-from flocon.host.doctor import CHECKS
-from flocon.keys import keys
-from flocon.options import Options
-from flocon.questions import questions
-from flocon.search import Search
-from flocon.why import Why
+from flocon.settings.keys import keys
+from flocon.settings.options import Options
 
 PROJECT = Path(__file__).resolve().parents[2]
 DOCS = PROJECT / "docs"

@@ -79,9 +79,10 @@ class Installed(SynchronousTestCase):
                 "usr/lib/systemd/system/flocon.socket",
                 "usr/lib/sysusers.d/flocon.conf",
                 "usr/share/bash-completion/completions/flocon",
+                "usr/share/doc/flocon/CONTRIBUTING.rst",
                 "usr/share/doc/flocon/NEWS.rst",
                 "usr/share/doc/flocon/performance.svg",
-                "usr/share/doc/flocon/status-page.png",
+                "usr/share/doc/flocon/operator/status-page.png",
                 "usr/share/doc/flocon/README.rst",
                 "usr/share/doc/flocon/SECURITY.rst",
                 "usr/share/fish/vendor_completions.d/flocon.fish",
@@ -159,7 +160,7 @@ class Installed(SynchronousTestCase):
             sys.executable, "-P", str(self.root / "usr/bin/flocon"), "--version", PYTHONPATH=site
         )
         self.assertEqual(version, f"flocon {__version__}\n")
-        where = "import flocon.service, twisted.plugins.flocon_plugin as p; print(p.__file__)"
+        where = "import flocon.node.service, twisted.plugins.flocon_plugin as p; print(p.__file__)"
         self.assertIn(site, succeed(sys.executable, "-P", "-c", where, PYTHONPATH=site))
 
     def test_no_path_of_the_builder_is_left(self) -> None:

@@ -18,12 +18,12 @@ from twisted.internet.stdio import StandardIO
 from twisted.protocols.basic import LineOnlyReceiver
 from twisted.python.failure import Failure
 
-from flocon.core.figures import Figures
-from flocon.core.traffic import Traffic
-from flocon.net.answering import ForPacman
-from flocon.net.loopback import Loopback
-from flocon.net.page import Pages
-from flocon.net.site import Site
+from flocon.books.figures import Figures
+from flocon.books.traffic import Traffic
+from flocon.faces.loopback import Loopback
+from flocon.faces.needs import ForPacman
+from flocon.faces.page import Pages
+from flocon.faces.site import Site
 from tests.lan.lan import environment
 
 

@@ -7,20 +7,20 @@ from unittest import mock
 
 from twisted.internet.defer import Deferred, succeed
 
-from flocon.core.entries import Entry
-from flocon.core.names import Asked, parse_path
-from flocon.core.privacy import Privacy
-from flocon.core.standing import Standing
-from flocon.core.traffic import Traffic
-from flocon.host.pacman_configuration import PacmanConfiguration, Repository
-from flocon.net.transfer import Transfer
-from flocon.net.transfers import Transfers
+from flocon.books.traffic import Traffic
+from flocon.files import Asked, parse_path
+from flocon.neighbours.standing import Standing
+from flocon.pacman.configuration import PacmanConfiguration, Repository
+from flocon.pacman.entries import Entry
+from flocon.pacman.privacy import Privacy
 from flocon.sources.candidates import Candidates
 from flocon.sources.choosing import Choosing
 from flocon.sources.listed import Listed
 from flocon.sources.own import OwnNode
 from flocon.sources.reporter import Reporter
-from tests.net.fakes import FakeTools, Request
+from flocon.transfers.transfer import Transfer
+from flocon.transfers.transfers import Transfers
+from tests.fakes import FakeTools, Request
 
 NAME = "a-1-1-any.pkg.tar.zst"
 SIZE = 4 << 20

@@ -7,22 +7,21 @@ from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.core.attempts import Attempt, Limits
-from flocon.core.content import Content
-from flocon.core.entries import Entry
-from flocon.core.names import parse_path
-from flocon.core.sources import Origin, Source
-from flocon.core.standing import Standing
-from flocon.core.strangers import MOST, MOST_OF_PROVED
-from flocon.core.subjects import Subject
-from flocon.core.traffic import Traffic
+from flocon.asking.attempts import Attempt, Limits
+from flocon.asking.source import Origin, Source
+from flocon.books.traffic import Traffic
 from flocon.errors import Refused, Unreachable
-from flocon.host.pacman_configuration import PacmanConfiguration, Repository, package_servers_for
-from flocon.net.transfer import Transfer
+from flocon.files import Content, parse_path
+from flocon.neighbours.standing import Standing
+from flocon.pacman.configuration import PacmanConfiguration, Repository, package_servers_for
+from flocon.pacman.entries import Entry
 from flocon.sources.candidates import Candidates
 from flocon.sources.own import OwnNode
 from flocon.sources.reporter import Reporter
-from tests.net.fakes import FakeReactor, FakeTools
+from flocon.sources.strangers import MOST, MOST_OF_PROVED
+from flocon.transfers.subjects import Subject
+from flocon.transfers.transfer import Transfer
+from tests.fakes import FakeReactor, FakeTools
 
 NAME = "a-1-1-any.pkg.tar.zst"
 ENTRY = Entry("core", NAME, "a", "1-1", 10, bytes(32))

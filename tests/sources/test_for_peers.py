@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.core.relays import Relays
-from flocon.net.relaying import Relaying
-from flocon.net.transfer import Transfer
 from flocon.sources.for_peers import RELAY_LOOKS, RELAY_PAUSE, ForPeers
 from flocon.sources.packages import Packages
+from flocon.sources.relaying import Relaying
+from flocon.sources.relays import Relays
+from flocon.transfers.transfer import Transfer
 from tests.sources.room import ENTRY, MIRROR, Room, asked
 
 ASKER, OWNER, HOLDER = "10.0.0.9", "10.0.0.8", "10.0.0.7"

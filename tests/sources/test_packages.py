@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.net.transfer import Transfer
 from flocon.sources.packages import MOST_FETCHED_AGAIN, Packages
+from flocon.transfers.transfer import Transfer
 from tests.sources.room import ENTRY, MIRROR, Room, asked
 
 HOLDER = "10.0.0.7"

@@ -8,10 +8,10 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers
 
-from flocon.core.names import content_path
-from flocon.core.sources import Source
+from flocon.asking.source import Source
+from flocon.files import content_path
 from flocon.sources.redirecting import Redirecting
-from tests.net.fakes import FakeAgent
+from tests.fakes import FakeAgent
 from tests.sources.room import ENTRY, NAME, Room
 
 HOLDER = "10.0.0.7"

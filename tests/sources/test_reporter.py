@@ -7,10 +7,10 @@ from typing import Any
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.core.sources import Origin, Source
-from flocon.core.standing import Standing
-from flocon.core.traffic import Traffic
+from flocon.asking.source import Origin, Source
+from flocon.books.traffic import Traffic
 from flocon.errors import SourceError, Stalled, Unreachable
+from flocon.neighbours.standing import Standing
 from flocon.sources.reporter import Reporter
 
 PEER = Source(Origin.PEER, "10.0.0.7", "10.0.0.7", "http://10.0.0.7:19432/pkg/x", node="node")

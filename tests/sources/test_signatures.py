@@ -8,18 +8,18 @@ from unittest import mock
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.core.entries import Entry
-from flocon.core.standing import Standing
-from flocon.core.traffic import Traffic
+from flocon.books.traffic import Traffic
 from flocon.errors import FloconError, Refused, Unreachable
-from flocon.host.keyring import Verdict
-from flocon.host.pacman_configuration import PacmanConfiguration, Repository
+from flocon.neighbours.standing import Standing
+from flocon.pacman.configuration import PacmanConfiguration, Repository
+from flocon.pacman.entries import Entry
+from flocon.pacman.keyring import Verdict
 from flocon.sources.candidates import Candidates
 from flocon.sources.own import OwnNode
 from flocon.sources.reporter import Reporter
 from flocon.sources.signatures import Signatures
 from flocon.sources.unsigned import MOST_UNSIGNED, UNSIGNED
-from tests.net.fakes import FakeReactor
+from tests.fakes import FakeReactor
 
 NAME = "a-1-1-any.pkg.tar.zst"
 ENTRY = Entry("core", NAME, "a", "1-1", 10, bytes(32))

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.core.patience import MOST_PEERS
-from flocon.core.sources import Origin, Source
+from flocon.asking.patience import MOST_PEERS
+from flocon.asking.source import Origin, Source
 from flocon.errors import Broken, Refused, SourceError, Stalled, Unreachable
 from flocon.sources.tried import LEAST_AGAIN, MOST_TRIES, once_more, untried
 

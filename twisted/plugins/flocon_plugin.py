@@ -9,12 +9,12 @@ class _Maker(ServiceMaker):
     @property
     def options(self) -> Any:
         """What is taken on the command line; a node needs more memory than twistd to know it."""
-        from flocon.host.limits import NODES_MEMORY, demand_memory  # noqa: PLC0415 - when chosen
+        from flocon.machine.limits import NODES_MEMORY, demand_memory  # noqa: PLC0415 - when chosen
 
         demand_memory(NODES_MEMORY)
         return super().options
 
 
 flocon = _Maker(
-    "flocon", "flocon.service", "A peer node for Arch Linux: the LAN is the mirror", "flocon"
+    "flocon", "flocon.node.service", "A peer node for Arch Linux: the LAN is the mirror", "flocon"
 )

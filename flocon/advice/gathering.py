@@ -1,0 +1,91 @@
+"""Looks at what the doctor judges: folders, pacman's configuration and its version.
+
+The node looks as its own user, in a thread; ``flocon doctor`` as whoever runs it. Nothing is judged
+here.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from typing import TYPE_CHECKING, Any
+
+from flocon.errors import ConfigurationError
+from flocon.leading import look, programs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from flocon.leading.pacman_conf import Configuration
+
+#: Package files whose rights are looked at in each cache.
+MOST_LOOKED_AT = 200
+_INCLUDED = re.compile(r"includes (.+), which cannot be read")
+
+
+def configuration_at(path: Path) -> Configuration | ConfigurationError:
+    """Return pacman's configuration, or why it cannot be read."""
+    try:
+        return look.read(path)
+    except ConfigurationError as error:
+        return error
+
+
+def version_of_pacman() -> tuple[int, int] | None:
+    """Return pacman's version, where there is one that tells it."""
+    try:
+        return programs.pacman_version()
+    except ConfigurationError:
+        return None
+
+
+def look_at_folders(caches: Iterable[Path], store: Path) -> dict[str, Any]:
+    """Tell whether pacman's caches can be read and the store be written; for a thread."""
+    return {
+        "caches": [{"path": str(path), "problem": _unreadable(path)} for path in caches],
+        "store": {"path": str(store), "problem": _unwritable(store), "free_bytes": _free(store)},
+    }
+
+
+def look_at_configuration(path: Path) -> dict[str, str]:
+    """Tell whether pacman's configuration can be read, with all it includes; for a thread."""
+    try:
+        look.read(path)
+    except ConfigurationError as error:
+        # What cannot be read is often included: that is the file to be opened.
+        included = _INCLUDED.search(error.problem)
+        return {
+            "path": included[1] if included else str(path),
+            "problem": f"{error.where}: {error.problem}",
+            # Rights are the one thing that the node lacks and pacman, as root, does not.
+            "remedy": "" if os.strerror(errno.EACCES) in error.problem else error.remedy,
+        }
+    return {"path": str(path), "problem": ""}
+
+
+def _unreadable(path: Path) -> str:
+    try:
+        with os.scandir(path) as entries:
+            names = [one.path for one, _ in zip(entries, range(MOST_LOOKED_AT), strict=False)]
+    except OSError as error:
+        return error.strerror or str(error)
+    # Folders that pacman downloads into are its own.
+    closed = [one for one in names if os.path.isfile(one) and not os.access(one, os.R_OK)]  # noqa: PTH113
+    files = "1 file" if len(closed) == 1 else f"{len(closed)} files"
+    return f"{files} cannot be read by the node" if closed else ""
+
+
+def _unwritable(path: Path) -> str:
+    if not path.is_dir():
+        return "is not there"
+    return "" if os.access(path, os.W_OK | os.X_OK) else "cannot be written by the node"
+
+
+def _free(path: Path) -> int:
+    try:
+        room = os.statvfs(path)
+    except OSError:
+        return 0
+    return room.f_bavail * room.f_frsize

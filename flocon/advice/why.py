@@ -1,0 +1,176 @@
+"""Why it comes from there: how a file would be answered now, whom this node would ask, whom not.
+
+Nothing is decided here: the order of sources is that of ``sources``, asked for, and ``reasons``
+puts it into words.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from flocon.advice.reasons import answer, database_answer, reason, why_not
+from flocon.advice.search import MOST_FILES, entry_values, held_with
+from flocon.asking.addresses import shown
+from flocon.asking.source import Origin, Source
+from flocon.files import Asked, FileName, Kind, parse_file_name
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from flocon.books.recent import Recent
+    from flocon.files import Content
+    from flocon.holdings.offering import Offering
+    from flocon.neighbours.neighbourhood import Neighbourhood
+    from flocon.neighbours.quarantine import Quarantine
+    from flocon.neighbours.standing import Standing
+    from flocon.pacman.entries import Entry
+    from flocon.pacman.watch import PacmanWatch
+    from flocon.presence.peer import Peer
+    from flocon.presence.presence import Presence
+    from flocon.settings.settings import Settings
+    from flocon.sources.candidates import Candidates
+    from flocon.sources.listed import Listed
+    from flocon.transfers.transfers import Transfers
+
+
+class Why:
+    """Answers ``/why.json`` and ``/recent.json``; ``holders`` gives who holds files of a name."""
+
+    def __init__(
+        self,
+        reactor: Any,
+        *,
+        settings: Callable[[], Settings],
+        offering: Offering,
+        listed: Listed,
+        candidates: Candidates,
+        transfers: Transfers,
+        pacman: PacmanWatch,
+        neighbourhood: Neighbourhood,
+        presence: Presence,
+        standing: Standing,
+        quarantine: Quarantine,
+        recent: Recent,
+        holders: Callable[[str], Awaitable[Mapping[tuple[str, Content], Sequence[str]]]],
+    ) -> None:
+        self._reactor = reactor
+        self._settings = settings
+        self._offering = offering
+        self._listed = listed
+        self._candidates = candidates
+        self._transfers = transfers
+        self._pacman = pacman
+        self._neighbourhood = neighbourhood
+        self._presence = presence
+        self._standing = standing
+        self._quarantine = quarantine
+        self._recent = recent
+        self._holders = holders
+
+    async def recent(self, _: Mapping[str, str]) -> list[dict[str, Any]]:
+        """Return what pacman asked lately, the newest first."""
+        return [one.describe() for one in reversed(list(self._recent))]
+
+    async def why(self, fields: Mapping[str, str]) -> dict[str, Any] | None:
+        """Tell how ``file`` (of ``repository``, or of any) would be answered now, or was lately."""
+        file = parse_file_name(fields.get("file", ""))
+        if file is None:
+            return None
+        if file.kind is Kind.DATABASE:
+            return self._why_database(file)
+        asked = Asked(fields.get("repository", ""), "", file)
+        await self._listed.settled()
+        name = file.subject
+        entry = self._listed.entry(asked)
+        content = entry.content if entry else None
+        here = held_with(self._offering, name, content)
+        running = self._transfers.find(name, content) if content else None
+        order = self._candidates.order(name, self._candidates.servers(asked, entry), entry)
+        others = await self._holders(name)
+        told: dict[str, Any] = {
+            "file": name,
+            "listed": [entry_values(one) for one in self._pacman.listing.find(name)],
+            "here": {"origin": here.origin, "sha256": here.content.sha256.hex()} if here else None,
+            "arriving": None,
+            "order": [self._candidate(source, entry) for source in order],
+            "left_out": self._left_out(name, entry, order, others),
+            "recent": [one.describe() for one in self._recent.of(name, name + ".sig")],
+        }
+        if running is not None:
+            told["arriving"] = {
+                "source": str(running.source) if running.source else "",
+                "bytes": running.arrived,
+                "size": running.size,
+                "whole": running.verified,
+            }
+        told["answer"] = answer(told)
+        return told
+
+    def _why_database(self, file: FileName) -> dict[str, Any]:
+        asked = Asked(file.name, "", file)
+        order = self._candidates.order(file.text, self._candidates.servers(asked, None), None)
+        told: dict[str, Any] = {
+            "file": file.text,
+            "listed": [],
+            "here": None,
+            "arriving": None,
+            "order": [self._candidate(source, None) for source in order],
+            "left_out": [],
+            "recent": [one.describe() for one in self._recent.of(file.text)],
+        }
+        told["answer"] = database_answer(file.name, self._settings().databases, order)
+        return told
+
+    def _candidate(self, source: Source, entry: Entry | None) -> dict[str, Any]:
+        now = self._reactor.seconds()
+        failing = self._standing.demoted(source.key, now)
+        peer = self._presence.peer(source.node) if source.origin is Origin.PEER else None
+        role = "mirror"
+        if source.origin is Origin.PEER:
+            role = "owner" if source.relayed else "holder"
+            role = "earlier owner" if source.only_if_cached else role
+        return {
+            "role": role,
+            "name": peer.name if peer else "",
+            "address": source.label,
+            "url": shown(source.url),
+            "failing": failing,
+            "bytes_per_second": round(self._standing.throughput(source.key)),
+            "active": self._standing.active(source.key),
+            "why": reason(role, failing=failing),
+        }
+
+    def _left_out(
+        self,
+        name: str,
+        entry: Entry | None,
+        order: Sequence[Source],
+        others: Mapping[tuple[str, Content], Sequence[str]],
+    ) -> list[dict[str, Any]]:
+        """Tell of each peer that could have been meant, and why it is not asked."""
+        asked = {source.node for source in order}
+        holding = {
+            node: content
+            for (file, content), nodes in others.items()
+            if file == name
+            for node in nodes
+        }
+        told = []
+        for peer in self._presence.peers():
+            if peer.node not in asked:
+                why = self._why_not(peer, entry, holding.get(peer.node))
+                told.append({"name": peer.name, "address": peer.address, "why": why})
+        return sorted(told, key=lambda one: str(one["name"]))[:MOST_FILES]
+
+    def _why_not(self, peer: Peer, entry: Entry | None, held: Content | None) -> str:
+        now = time.time()
+        record = self._quarantine.record(peer.node, peer.address, now)
+        able = self._neighbourhood.able(entry.repository) if entry is not None else []
+        return why_not(
+            entry,
+            held,
+            term=record.described(now) if record else None,
+            able=any(one.node == peer.node for one in able),
+            failing=self._standing.demoted(peer.address, self._reactor.seconds()),
+        )

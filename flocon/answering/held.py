@@ -1,0 +1,227 @@
+"""Answers with a file that is whole and on this machine: ranges, conditions, sendfile."""
+
+from __future__ import annotations
+
+import os
+from base64 import b64encode
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Protocol
+
+from twisted.internet.error import ConnectionAborted
+from twisted.web import http
+
+from flocon.answering.respond import refuse
+from flocon.answering.sendfile import sender
+from flocon.asking.extents import Extent, Unsatisfiable, parse_range
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from twisted.web.server import Request
+
+    from flocon.answering.pace import Pacer
+
+CONTENT_TYPE = "application/octet-stream"
+#: Bytes of old versions of a text in memory; that of 20,000 files takes some 3 MB.
+MOST_OF_EDITIONS = 32 << 20
+
+
+class Opened(Protocol):
+    """An open, whole, regular file: its size in bytes and its mtime in seconds."""
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def modified(self) -> float: ...
+
+    def fileno(self) -> int: ...
+
+    def lend(self, cut: Callable[[], None]) -> None:
+        """Have ``cut`` called where pacman needs the room: it is sent to somebody else."""
+
+    def close(self) -> None: ...
+
+
+class InMemory:
+    """Bytes that are sent as a file is: the kernel has them once, however many read them slowly.
+
+    ``modified`` is in seconds since 1970. Raises OSError where the system gives no descriptor.
+    """
+
+    __slots__ = ("_descriptor", "modified", "size")
+
+    def __init__(self, data: bytes, modified: float = 0.0) -> None:
+        self._descriptor = os.memfd_create("flocon", os.MFD_CLOEXEC)
+        self.size = len(data)
+        self.modified = modified
+        try:
+            left = memoryview(data)
+            while left:
+                left = left[os.write(self._descriptor, left) :]
+        except OSError:
+            self.close()
+            raise
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def close(self) -> None:
+        """Give the descriptor back; again is no error."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+class Editions:
+    """Versions of one text that are still being sent: each is in memory until the last has read it.
+
+    Beyond ``most`` bytes of them together, those who read the oldest are cut off.
+    """
+
+    def __init__(self, most: int = MOST_OF_EDITIONS) -> None:
+        self._most = most
+        #: Each version's size, and what cuts off those who read it; the oldest first.
+        self._read: dict[InMemory, tuple[int, list[Callable[[], None]]]] = {}
+
+    @property
+    def bytes(self) -> int:
+        return sum(size for size, _ in self._read.values())
+
+    def begin(self, edition: InMemory, cut: Callable[[], None]) -> None:
+        """Note that somebody is being sent a version."""
+        self._read.setdefault(edition, (edition.size, []))[1].append(cut)
+        for other in list(self._read):
+            if self.bytes <= self._most or other is edition:
+                return
+            for one in list(self._read[other][1]):
+                one()
+
+    def end(self, edition: InMemory, cut: Callable[[], None]) -> None:
+        """Note that somebody has left; again is no error."""
+        _, readers = self._read.get(edition, (0, []))
+        if cut in readers:
+            readers.remove(cut)
+        if not readers:
+            self._read.pop(edition, None)
+
+
+async def send_opened(
+    request: Request,
+    opened: Opened,
+    sha256: bytes | None,
+    sent: Callable[[int], None],
+    pacer: Pacer | None = None,
+    *,
+    to_stranger: bool = False,
+) -> None:
+    """Send ``opened`` and close it; ``sha256`` gives ETag and Repr-Digest, where known.
+
+    What is sent ``to_stranger`` is cut off where the room is needed for pacman.
+    """
+
+    def attach(_poke: Callable[[], None], abort: Callable[[], None]) -> None:
+        if to_stranger:
+            opened.lend(abort)
+
+    try:
+        extent = _begin(request, opened, sha256)
+        if extent is None:
+            return
+        if request.method == b"HEAD":
+            request.finish()
+            return
+        end = extent.end
+        await send_extent(
+            request,
+            extent,
+            fileno=opened.fileno,
+            limit=lambda _: end,
+            sent=sent,
+            attach=attach,
+            pacer=pacer,
+        )
+    finally:
+        opened.close()
+
+
+async def send_extent(
+    request: Request,
+    extent: Extent,
+    *,
+    fileno: Callable[[], int],
+    limit: Callable[[int], int],
+    sent: Callable[[int], None],
+    attach: Callable[[Callable[[], None], Callable[[], None]], None] | None = None,
+    pacer: Pacer | None = None,
+) -> None:
+    """Send the body and finish, unless the client leaves first.
+
+    Where the file is still growing, ``attach`` is given what to call when ``limit`` rises and
+    when nothing right can follow any more. ``pacer`` bounds the bytes per second.
+    """
+
+    def paced_limit(position: int) -> int:
+        most = limit(position)
+        if pacer is None or most <= position:
+            return most
+        return min(most, position + pacer.allowance(body.poke))
+
+    def paced_sent(count: int) -> None:
+        if pacer is not None:
+            pacer.took(count)
+        sent(count)
+
+    body = sender(
+        request, extent.start, extent.end, fileno=fileno, limit=paced_limit, sent=paced_sent
+    )
+    body.start()
+    if attach is not None:
+        attach(body.poke, body.abort)
+    try:
+        await body.done
+    except ConnectionAborted:
+        return
+    finally:
+        if pacer is not None:
+            pacer.forget(body.poke)
+    request.finish()
+
+
+def _begin(request: Request, opened: Opened, sha256: bytes | None) -> Extent | None:
+    """Write the head; return what to send, or None where the answer is complete already."""
+    etag = f'"{sha256.hex()}"' if sha256 else None
+    modified = formatdate(opened.modified, usegmt=True)
+    request.setHeader("Content-Type", CONTENT_TYPE)
+    request.setHeader("Accept-Ranges", "bytes")
+    fresh = request.setLastModified(opened.modified) is http.CACHED
+    if etag and sha256:
+        fresh = request.setETag(etag.encode()) is http.CACHED or (
+            fresh and request.getHeader("If-None-Match") is None
+        )
+        request.setHeader("Repr-Digest", f"sha-256=:{b64encode(sha256).decode()}:")
+    if fresh:
+        request.setResponseCode(http.NOT_MODIFIED)
+        request.finish()
+        return None
+    request.setResponseCode(http.OK)
+    if_range = request.getHeader("If-Range")
+    wanted = request.getHeader("Range") if if_range in {None, etag, modified} else None
+    return set_extent(request, wanted, opened.size)
+
+
+def set_extent(request: Request, header: str | None, size: int) -> Extent | None:
+    """Set status and length for a Range ``header``; return the extent, None after a 416."""
+    try:
+        extent = parse_range(header, size)
+    except Unsatisfiable:
+        request.setHeader("Content-Range", f"bytes */{size}")
+        refuse(request, http.REQUESTED_RANGE_NOT_SATISFIABLE)
+        return None
+    if extent is None:
+        extent = Extent(0, size)
+    else:
+        request.setResponseCode(http.PARTIAL_CONTENT)
+        request.setHeader("Content-Range", f"bytes {extent.start}-{extent.end - 1}/{size}")
+    request.setHeader("Content-Length", str(len(extent)))
+    return extent

@@ -1,0 +1,95 @@
+"""A coroutine that answers a request: started, cancelled when the client leaves, never unanswered.
+
+Also the two kinds of short answers both faces give: an error without a body (pacman counts bytes
+of error bodies against its size caps) and a small text.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.web import http
+from twisted.web.server import NOT_DONE_YET
+
+from flocon.answering.visitors import is_browser, is_foreign_page
+from flocon.log import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from typing import Any
+
+    from twisted.python.failure import Failure
+    from twisted.web.server import Request
+
+    from flocon.answering.visitors import Names
+
+_log = logger(__name__)
+
+
+def respond(request: Request, answer: Coroutine[Deferred[Any], Any, None]) -> int:
+    """Run ``answer`` for ``request``; return what a render method returns."""
+    running = Deferred.fromCoroutine(answer)
+    gone = False
+
+    def left(_: Failure) -> None:
+        nonlocal gone
+        gone = True
+        running.cancel()
+
+    def failed(failure: Failure) -> None:
+        if gone and failure.check(CancelledError):
+            return
+        _log.failure("answering {path!r} failed", failure=failure, path=request.path[:200])
+        if not gone and not request.finished:
+            if request.startedWriting:
+                cut(request)
+            else:
+                refuse(request, http.INTERNAL_SERVER_ERROR)
+
+    request.notifyFinish().addErrback(left)
+    running.addErrback(failed)
+    return int(NOT_DONE_YET)
+
+
+def is_for(names: Names, request: Request) -> bool:
+    """Whether a request was sent to one of ``names``, or to none, as in HTTP/1.0."""
+    return all(names.know(host) for host in _values(request, "Host"))
+
+
+def is_from_foreign_page(request: Request) -> bool:
+    """Whether a page of another site had a browser ask."""
+    fields = ("Sec-Fetch-Site", "Origin", "Referer", "Host")
+    return is_foreign_page(*(_values(request, field) for field in fields))
+
+
+def is_from_browser(request: Request) -> bool:
+    """Whether a browser asks, for a page or for a person."""
+    return is_browser(_values(request, "User-Agent"))
+
+
+def _values(request: Request, field: str) -> list[str]:
+    return list(request.requestHeaders.getRawHeaders(field, []))
+
+
+def refuse(request: Request, status: int) -> None:
+    """Answer with ``status`` and no body."""
+    request.setResponseCode(status)
+    request.responseHeaders.removeHeader("Content-Type")
+    request.setHeader("Content-Length", "0")
+    request.finish()
+
+
+def finish_text(request: Request, body: bytes, content_type: str) -> None:
+    """Answer 200 with a small ``body``."""
+    request.setHeader("Content-Type", content_type)
+    request.setHeader("Content-Length", str(len(body)))
+    request.setHeader("Cache-Control", "no-store")
+    request.write(b"" if request.method == b"HEAD" else body)
+    request.finish()
+
+
+def cut(request: Request) -> None:
+    """End the connection in the middle of an answer, so that nobody takes it for whole."""
+    if request.channel is not None:
+        request.channel.forceAbortClient()

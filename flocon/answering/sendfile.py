@@ -1,0 +1,278 @@
+"""The body of an answer, from a file that may still be growing: what both faces send with.
+
+On a plain TCP or Unix connection the kernel copies (``os.sendfile``), straight from the
+transport's own moment of writing; elsewhere (TLS, transports in memory) bytes are read and
+written. How far may be sent is the caller's ``limit``; nothing is decided here.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from twisted.internet import tcp
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionAborted
+from twisted.internet.interfaces import IPullProducer, IPushProducer
+from zope.interface import implementer
+
+from flocon.answering.respond import cut
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from twisted.web.server import Request
+
+#: Bytes of one sendfile call: a slow disk's read of it stays below 50 ms, and less at a time costs
+#: throughput.
+SENDFILE_STEP = 1 << 20
+#: Bytes of an answer for which filled packets make up for the two calls they cost.
+LEAST_CORKED = 1 << 20
+#: Families with packets to fill.
+_INTERNET = {socket.AF_INET, socket.AF_INET6}
+#: Bytes that the kernel takes ahead of a client, where it is watched how much that takes; else they
+#: are some 100 to 400 KiB, and up to 4 MiB.
+LITTLE = 32 << 10
+#: Bytes of one read where the kernel cannot copy.
+READ_STEP = 1 << 16
+
+
+@contextmanager
+def little_unsent(request: Request) -> Iterator[None]:
+    """Have the kernel take little more of an answer than the client's machine does."""
+    connection = getattr(getattr(request.channel, "transport", None), "socket", None)
+
+    def set_most(size: int) -> None:
+        if connection is not None and connection.family in _INTERNET:
+            with suppress(OSError):
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, size)
+
+    set_most(LITTLE)
+    try:
+        yield
+    finally:
+        # As much as usual.
+        set_most(0)
+
+
+class Sender:
+    """What both ways of sending share: where it stands, and how it ends."""
+
+    def __init__(
+        self,
+        request: Request,
+        start: int,
+        end: int,
+        *,
+        fileno: Callable[[], int],
+        limit: Callable[[int], int],
+        sent: Callable[[int], None],
+    ) -> None:
+        self.request = request
+        self.position = start
+        self.end = end
+        self._fileno = fileno
+        self._limit = limit
+        self._sent = sent
+        self._over = False
+        self.done: Deferred[None] = Deferred(lambda _: self.abort())
+
+    def poke(self) -> None:
+        """Look again: the limit may have risen."""
+        raise NotImplementedError
+
+    def start(self) -> None:
+        raise NotImplementedError
+
+    def _available(self) -> int:
+        return min(self._limit(self.position), self.end) - self.position
+
+    def _took(self, count: int) -> None:
+        self.position += count
+        self._sent(count)
+
+    def _release_transport(self) -> None:
+        raise NotImplementedError
+
+    def _finish(self) -> None:
+        if not self._over:
+            self._over = True
+            self._release_transport()
+            self.done.callback(None)
+
+    def abort(self) -> None:
+        """Cut the connection: what was sent is not the whole, and must not look like it."""
+        if not self._over:
+            self._over = True
+            self._release_transport()
+            cut(self.request)
+            self._errback()
+
+    def stopProducing(self) -> None:
+        """Learn from the transport that the client has gone."""
+        if not self._over:
+            self._over = True
+            self._errback()
+
+    def _errback(self) -> None:
+        if not self.done.called:
+            self.done.errback(ConnectionAborted())
+
+
+@implementer(IPullProducer)
+class _KernelSender(Sender):
+    """Stands in for the HTTP channel as the transport's producer while the body is sent.
+
+    A pull producer is asked when the transport's own buffer is empty; that is when the socket
+    may be written to past it.
+    """
+
+    def __init__(self, request: Request, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(request, *arguments, **keywords)
+        self._channel: Any = request.channel
+        self._transport: Any = self._channel.transport
+        self._headers_pending = True
+        self._waiting = False
+        self._corked = False
+        self._corks = self.end - self.position >= LEAST_CORKED
+
+    def start(self) -> None:
+        self._cork(True)
+        self.request.write(b"")
+        self._transport.unregisterProducer()
+        self._transport.registerProducer(self, False)
+
+    def resumeProducing(self) -> None:
+        if self._headers_pending:
+            # Asked at registration, with the headers still in the transport's buffer; asked
+            # again once they are out.
+            self._headers_pending = False
+            return
+        self._send()
+
+    def _send(self) -> None:
+        if self._over:
+            return
+        available = self._available()
+        if available <= 0:
+            self._waiting = self.position < self.end
+            if self._waiting:
+                self._cork(False)
+            else:
+                self._finish()
+            return
+        try:
+            count = os.sendfile(
+                self._transport.fileno(),
+                self._fileno(),
+                self.position,
+                min(available, SENDFILE_STEP),
+            )
+        except BlockingIOError:
+            self._transport.startWriting()
+            return
+        except OSError:
+            self.abort()
+            return
+        if count == 0:
+            # The file is shorter than it was: nothing right can follow.
+            self.abort()
+            return
+        self._took(count)
+        if self.position >= self.end:
+            self._finish()
+        else:
+            self._transport.startWriting()
+
+    def poke(self) -> None:
+        if self._waiting and not self._over:
+            self._waiting = False
+            self._cork(True)
+            self._send()
+
+    def _cork(self, corked: bool) -> None:
+        """Let the kernel fill its packets, headers and all, or send at once what it has.
+
+        Without it each 64 KiB that sendfile hands over is pushed by itself, which takes the
+        kernel half as long again.
+        """
+        wanted = corked and self._corks
+        if wanted != self._corked and self._transport.socket.family in _INTERNET:
+            self._corked = wanted
+            self._transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, wanted)
+
+    def _release_transport(self) -> None:
+        if self._transport.connected:
+            self._cork(False)
+        if self._transport.producer is self:
+            self._transport.unregisterProducer()
+            self._transport.registerProducer(self._channel, True)
+
+
+@implementer(IPushProducer)
+class _CopySender(Sender):
+    """Reads and writes, as fast as the consumer takes it."""
+
+    def __init__(self, request: Request, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(request, *arguments, **keywords)
+        self._paused = False
+
+    def start(self) -> None:
+        self.request.registerProducer(self, True)
+        self.request.notifyFinish().addErrback(lambda _: self.stopProducing())
+        self.request.write(b"")
+        self.poke()
+
+    def pauseProducing(self) -> None:
+        self._paused = True
+
+    def resumeProducing(self) -> None:
+        self._paused = False
+        self.poke()
+
+    def poke(self) -> None:
+        while not self._over and not self._paused:
+            available = self._available()
+            if available <= 0:
+                if self.position >= self.end:
+                    self._finish()
+                return
+            try:
+                data = os.pread(self._fileno(), min(available, READ_STEP), self.position)
+            except OSError:
+                data = b""
+            if not data:
+                self.abort()
+                return
+            self._took(len(data))
+            self.request.write(data)
+
+    def _release_transport(self) -> None:
+        if self.request.channel is not None:
+            self.request.unregisterProducer()
+
+
+def sender(
+    request: Request,
+    start: int,
+    end: int,
+    *,
+    fileno: Callable[[], int],
+    limit: Callable[[int], int],
+    sent: Callable[[int], None],
+    framed: bool = False,
+) -> Sender:
+    """Return what sends bytes ``start`` to ``end`` of ``fileno()`` as the body of ``request``.
+
+    ``limit(position)`` is up to where bytes may go now; call ``poke`` when it rises. ``sent``
+    is told of every count. Once ``start`` was called, ``done`` fires when all is handed to the
+    kernel, or fails when the client has gone or ``abort`` was called; ``request.finish`` is the
+    caller's. ``framed`` tells that bytes may not go past HTTP's own writing.
+    """
+    transport = getattr(request.channel, "transport", None)
+    direct = isinstance(transport, tcp.Connection) and not transport.TLS and not framed
+    make = _KernelSender if direct else _CopySender
+    return make(request, start, end, fileno=fileno, limit=limit, sent=sent)

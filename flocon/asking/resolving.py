@@ -1,0 +1,230 @@
+"""Names of mirrors, looked up in a few threads of their own.
+
+A silent name server would else fill the pool that hashing works in: ``getaddrinfo`` cannot be ended
+and can take half a minute. So lookups of one name share a thread, who waits for one gives up much
+earlier than it does, and its threads end with the process.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections import deque
+from ipaddress import ip_address
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet import defer
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.interfaces import (
+    IHostnameResolver,
+    IHostResolution,
+    IReactorPluggableNameResolver,
+)
+from zope.interface import implementer
+
+from flocon.asking.addresses import names_this_machine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from twisted.internet.interfaces import IAddress, IResolutionReceiver
+
+    Lookup = Callable[[str], Sequence[str]]
+
+#: Threads that look names up, and names that wait for one.
+THREADS = 4
+MOST_WAITING = 64
+#: Seconds for which a name's addresses are waited for.
+PATIENCE = 2.5
+
+
+def look_up(host: str) -> list[str]:
+    """Return a name's addresses in the system's order; none where it has none."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return []
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+def is_own(address: str) -> bool:
+    """Whether a literal address is this machine's.
+
+    The kernel answers to its own addresses from the same ones; a UDP socket asks it without a
+    packet.
+    """
+    if names_this_machine(address):
+        return True
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as asking:
+            asking.connect((address, 9))
+            own = str(asking.getsockname()[0])
+    except OSError:
+        return False
+    return ip_address(own.partition("%")[0]) == ip_address(address.partition("%")[0])
+
+
+@implementer(IHostResolution)
+class _Resolution:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def cancel(self) -> None:
+        """Leave it to its end: nobody takes what comes of it."""
+
+
+class _Waiting:
+    """Who waits for one name."""
+
+    def __init__(self) -> None:
+        self.deferreds: list[defer.Deferred[list[str]]] = []
+
+    def add(self) -> defer.Deferred[list[str]]:
+        waiting: defer.Deferred[list[str]] = defer.Deferred(self._left)
+        self.deferreds.append(waiting)
+        return waiting
+
+    def _left(self, deferred: defer.Deferred[list[str]]) -> None:
+        self.deferreds.remove(deferred)
+
+    def tell(self, found: list[str]) -> None:
+        waiting, self.deferreds = self.deferreds, []
+        for one in waiting:
+            one.callback(list(found))
+
+
+@implementer(IHostnameResolver)
+class Names:
+    """Looks names up; literal addresses need no looking up."""
+
+    def __init__(self, reactor: Any, look_up: Lookup = look_up) -> None:
+        self._reactor = reactor
+        self._look_up = look_up
+        self._asked: dict[str, _Waiting] = {}
+        self._queue: deque[str] = deque()
+        self._busy = 0
+
+    def addresses(self, host: str) -> defer.Deferred[list[str]]:
+        """Return the addresses of a name; none where it has none, or they are not known in time."""
+        waiting = self._asked.get(host)
+        if waiting is None:
+            if len(self._queue) >= MOST_WAITING:
+                answer: defer.Deferred[list[str]] = defer.Deferred()
+                answer.callback([])
+                return answer
+            waiting = self._asked[host] = _Waiting()
+            self._queue.append(host)
+        answer = waiting.add()
+        answer.addTimeout(PATIENCE, self._reactor)
+        answer.addErrback(lambda reason: [] if reason.check(defer.TimeoutError) else reason)
+        self._work()
+        return answer
+
+    def _work(self) -> None:
+        while self._queue and self._busy < THREADS:
+            host = self._queue.popleft()
+            if not self._asked[host].deferreds:
+                # Whoever wanted it has given up.
+                del self._asked[host]
+                continue
+            self._busy += 1
+            Thread(target=self._run, args=(host,), name=f"name {host}"[:40], daemon=True).start()
+
+    def _run(self, host: str) -> None:
+        try:
+            found = list(self._look_up(host))
+        except Exception:  # noqa: BLE001 - a name that cannot be looked up has no address
+            found = []
+        self._reactor.callFromThread(self._ended, host, found)
+
+    def _ended(self, host: str, found: list[str]) -> None:
+        self._busy -= 1
+        self._asked.pop(host).tell(found)
+        self._work()
+
+    def resolveHostName(  # noqa: N802 - Twisted's
+        self,
+        resolutionReceiver: IResolutionReceiver,  # noqa: N803
+        hostName: str,  # noqa: N803
+        portNumber: int = 0,  # noqa: N803
+        addressTypes: Sequence[type[IAddress]] | None = None,  # noqa: N803
+        transportSemantics: str = "TCP",  # noqa: N803
+    ) -> IHostResolution:
+        resolution = _Resolution(hostName)
+        resolutionReceiver.resolutionBegan(resolution)
+
+        def tell(found: list[str]) -> None:
+            for address in found:
+                make = IPv6Address if ":" in address else IPv4Address
+                resolutionReceiver.addressResolved(make("TCP", address, portNumber))
+            resolutionReceiver.resolutionComplete()
+
+        if _is_literal(hostName):
+            tell([hostName])
+        else:
+            self.addresses(hostName).addCallback(tell)
+        return resolution
+
+
+@implementer(IHostnameResolver)
+class Elsewhere:
+    """The same names, without addresses of this machine."""
+
+    def __init__(self, names: Names, is_own: Callable[[str], bool] = is_own) -> None:
+        self._names = names
+        self._is_own = is_own
+
+    def resolveHostName(  # noqa: N802 - Twisted's
+        self,
+        resolutionReceiver: IResolutionReceiver,  # noqa: N803
+        hostName: str,  # noqa: N803
+        portNumber: int = 0,  # noqa: N803
+        addressTypes: Sequence[type[IAddress]] | None = None,  # noqa: N803
+        transportSemantics: str = "TCP",  # noqa: N803
+    ) -> IHostResolution:
+        receiver: Any = _Sieve(resolutionReceiver, self._is_own)
+        return self._names.resolveHostName(receiver, hostName, portNumber)
+
+
+class _Sieve:
+    """Lets the addresses of others through."""
+
+    def __init__(self, receiver: Any, is_own: Callable[[str], bool]) -> None:
+        self._receiver = receiver
+        self._is_own = is_own
+
+    def resolutionBegan(self, resolution: IHostResolution) -> None:  # noqa: N802
+        self._receiver.resolutionBegan(resolution)
+
+    def addressResolved(self, address: IPv4Address | IPv6Address) -> None:  # noqa: N802
+        if not self._is_own(address.host):
+            self._receiver.addressResolved(address)
+
+    def resolutionComplete(self) -> None:  # noqa: N802
+        self._receiver.resolutionComplete()
+
+
+@implementer(IReactorPluggableNameResolver)
+class Resolving:
+    """A reactor with another resolver, for endpoints alone."""
+
+    def __init__(self, reactor: Any, resolver: Any) -> None:
+        self._reactor = reactor
+        self.nameResolver = resolver
+
+    def installNameResolver(self, resolver: Any) -> Any:  # noqa: N802
+        """Take another resolver, and return the one before."""
+        old, self.nameResolver = self.nameResolver, resolver
+        return old
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reactor, name)
+
+
+def _is_literal(host: str) -> bool:
+    try:
+        ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,73 @@
+"""Small answers: a file of a few bytes, and what a HEAD says.
+
+What comes in large is ``fetch``'s, by which a small file comes too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twisted.internet import defer
+
+from flocon.asking.answer import OK
+from flocon.asking.fetch import fetch, field, words
+from flocon.errors import Broken, Refused, Unreachable
+
+if TYPE_CHECKING:
+    from twisted.internet.defer import Deferred
+    from twisted.internet.interfaces import IReactorTime
+    from twisted.web.iweb import IAgent, IResponse
+
+    from flocon.asking.answer import Head
+    from flocon.asking.attempts import Limits
+    from flocon.asking.fetch import Wanted
+
+
+class _Small:
+    """A sink for a few bytes."""
+
+    def __init__(self, source: str, most: int) -> None:
+        self._source = source
+        self._most = most
+        self.data = b""
+
+    def begin(self, head: Head) -> None:
+        if head.size is not None and head.size > self._most:
+            raise Broken(self._source, f"has {head.size} bytes where {self._most} are possible")
+
+    def write(self, position: int, data: bytes) -> None:
+        if position + len(data) > self._most:
+            raise Broken(self._source, f"sent more than {self._most} bytes")
+        self.data += data
+
+
+async def fetch_small(
+    agent: IAgent, clock: IReactorTime, wanted: Wanted, limits: Limits, most: int
+) -> bytes:
+    """Return a file of at most ``most`` bytes; raises a SourceError."""
+    sink = _Small(wanted.source, most)
+    await fetch(agent, clock, wanted, sink, limits)
+    return sink.data
+
+
+async def ask_head(agent: IAgent, clock: IReactorTime, wanted: Wanted, seconds: float) -> IResponse:
+    """Return the answer to a HEAD, whatever its status; raises Unreachable where there is none."""
+    try:
+        asked: Deferred[IResponse] = agent.request(
+            b"HEAD", wanted.url.encode("ascii"), wanted.headers()
+        )
+        asked.addTimeout(seconds, clock)
+        return await asked
+    except defer.CancelledError:
+        raise
+    except Exception as reason:  # noqa: BLE001 - as in fetch
+        raise Unreachable(wanted.source, f"{type(reason).__name__}: {words(reason)}") from None
+
+
+async def last_modified(agent: IAgent, clock: IReactorTime, wanted: Wanted, seconds: float) -> str:
+    """Return what a HEAD says of ``Last-Modified``; raises a SourceError."""
+    response = await ask_head(agent, clock, wanted, seconds)
+    modified = field(wanted, response, "Last-Modified")
+    if response.code != OK or modified is None:
+        raise Refused(wanted.source, response.code)
+    return modified

@@ -1,0 +1,74 @@
+"""One place to ask for one file, and how what it sends came.
+
+Whom to ask, and in which order, is decided in ``sources``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Origin(Enum):
+    """What kind of source bytes come from."""
+
+    PEER = "peer"
+    MIRROR = "mirror"
+
+
+class Came(Enum):
+    """How bytes came here: held by a peer, fetched for us by a peer, or by this node itself."""
+
+    PEER = "peer"
+    OWNER = "owner"
+    MIRROR = "mirror"
+
+
+#: What ``Flocon-Source`` says behind a peer's address that fetched the file for us.
+FOR_US = " for us"
+
+
+class Kind(Enum):
+    """What a source is to this file."""
+
+    HOLDER = "holder"
+    OWNER = "owner"
+    MIRROR = "mirror"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One place to ask for one file.
+
+    ``key`` names it in ``Standing`` by what it cannot choose (a peer's address, or a mirror's
+    network location), ``node`` is the id that a peer gives itself, ``label`` is what
+    ``Flocon-Source`` says behind the kind, ``url`` is where the file is. ``relayed`` tells that the
+    peer is asked as the file's owner: it does not hold the file, but fetches it; ``only_if_cached``
+    that it shall not begin to. ``is_cache`` tells that a mirror is one of pacman's CacheServers:
+    asked before the others, and its failure means nothing.
+    """
+
+    origin: Origin
+    key: str
+    label: str
+    url: str
+    relayed: bool = False
+    only_if_cached: bool = False
+    node: str = ""
+    is_cache: bool = False
+
+    @property
+    def kind(self) -> Kind:
+        if self.origin is Origin.MIRROR:
+            return Kind.MIRROR
+        return Kind.OWNER if self.relayed else Kind.HOLDER
+
+    def __str__(self) -> str:
+        return f"{self.origin.value} {self.label}{FOR_US if self.relayed else ''}"
+
+    @property
+    def came(self) -> Came:
+        """How what it sends came."""
+        if self.origin is Origin.MIRROR:
+            return Came.MIRROR
+        return Came.OWNER if self.relayed else Came.PEER

@@ -1,0 +1,107 @@
+"""The requests that pacman made lately and what came of them, bounded. No clock, no request object.
+
+``faces.loopback`` tells how each one ended; ``flocon why`` and the status page read it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from flocon.asking.source import FOR_US, Came
+from flocon.secrecy import without_any_passwords, without_passwords
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: Requests remembered: some upgrades, each package with its signature.
+MOST_REQUESTS = 256
+#: Failed attempts told of one request; it has a few sources, and each is tried a few times.
+MOST_ATTEMPTS = 16
+#: Longest text kept of a source or a failure, which may be a stranger's words.
+LONGEST_TEXT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """One request and its answer.
+
+    ``at`` is when it came, in seconds since 1970; ``seconds`` how long its answer took. ``source``
+    is what ``Flocon-Source`` said, empty where there was none; ``tried`` are the sources that
+    failed before, each with what happened. ``bytes`` are those sent, and the size of a file that
+    pacman was sent to a holder for (307). ``shares`` are what each kind of source (``Came``)
+    brought of the file, where several did. ``ahead`` tells that it had been fetched ahead.
+    """
+
+    file_name: str
+    repository: str
+    at: float
+    seconds: float
+    status: int
+    source: str
+    bytes: int
+    tried: tuple[tuple[str, str], ...] = ()
+    shares: tuple[tuple[str, int], ...] = ()
+    ahead: bool = False
+
+    @property
+    def kind(self) -> str:
+        """What brought it: "peer", "owner", "mirror", where it was here, "ahead", or "none"."""
+        if self.ahead:
+            return "ahead"
+        return kind_of(self.source)
+
+    def by_kind(self) -> dict[str, int]:
+        """Return the bytes sent by what brought them, as the whole file's were."""
+        whole = sum(count for _, count in self.shares)
+        if self.ahead or not whole:
+            return {self.kind: self.bytes}
+        told = {kind: self.bytes * count // whole for kind, count in self.shares}
+        # What is lost by rounding belongs to the largest.
+        most = max(told, key=lambda kind: told[kind])
+        told[most] += self.bytes - sum(told.values())
+        return told
+
+    def describe(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return {
+            "file": self.file_name,
+            "repository": self.repository,
+            "at": round(self.at, 3),
+            "seconds": round(self.seconds, 4),
+            "status": self.status,
+            "source": without_passwords(self.source),
+            "kind": self.kind,
+            "bytes": self.bytes,
+            "tried": [
+                {
+                    "source": without_any_passwords(source),
+                    "failure": without_any_passwords(failure),
+                }
+                for source, failure in self.tried
+            ],
+        }
+
+
+def kind_of(source: str) -> str:
+    """Return the kind of what ``Flocon-Source`` says; "none" where it says nothing."""
+    word = source.partition(" ")[0] or "none"
+    return Came.OWNER.value if word == "peer" and source.endswith(FOR_US) else word
+
+
+class Recent:
+    """The newest requests, oldest first."""
+
+    def __init__(self, most: int = MOST_REQUESTS) -> None:
+        self._answered: deque[Answered] = deque(maxlen=most)
+
+    def __iter__(self) -> Iterator[Answered]:
+        return iter(self._answered)
+
+    def add(self, answered: Answered) -> None:
+        self._answered.append(answered)
+
+    def of(self, *file_names: str) -> list[Answered]:
+        """Return those for any of these names, the newest first."""
+        return [one for one in reversed(self._answered) if one.file_name in file_names]

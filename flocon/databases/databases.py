@@ -1,0 +1,162 @@
+"""Where a database and its signature come from: mirrors, and peers where the operator lets them.
+
+The order is decided in ``sources.ranking``, when another mirror is asked beside a slow one in
+``asking.patience``. A database and its signature come from one place, as for a pacman that asks
+that mirror itself: of two mirrors one may have another.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet import defer
+
+from flocon.asking.dates import past, seconds_of
+from flocon.asking.patience import PACMAN
+from flocon.asking.source import Origin, Source
+from flocon.databases.answers import Answer, Answers
+from flocon.databases.checks import DatabaseChecks, SignatureChecks
+from flocon.databases.choosing import DatabaseChooser
+from flocon.pacman.configuration import SignatureLevel
+from flocon.pacman.database_files import LARGEST_FILE, find_problem
+from flocon.pacman.syncdb import LARGEST_SIGNATURE
+from flocon.transfers.subjects import Subject
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from twisted.internet.defer import Deferred
+
+    from flocon.databases.own import OwnDatabases
+    from flocon.databases.peers import PeersDatabases
+    from flocon.files import Asked
+    from flocon.pacman.watch import PacmanWatch
+    from flocon.transfers.transfer import Transfer
+    from flocon.transfers.transfers import Transfers
+
+#: Seconds that a peer has for its database, from its first byte to the last.
+PEER_SECONDS = 2.0
+#: Seconds for which a signature is waited for that pacman can do without.
+OPTIONAL_PATIENCE = 2.5
+
+
+class Databases:
+    """Brings databases and their signatures; peers have a part where ``own`` are shared.
+
+    ``mirrors`` are those that may have what is asked for, in the order to ask them; ``transfers``
+    begins what is decided here.
+    """
+
+    def __init__(
+        self,
+        clock: Any,
+        *,
+        pacman: PacmanWatch,
+        transfers: Transfers,
+        mirrors: Callable[[Asked], list[Source]],
+        own: OwnDatabases,
+        peers: PeersDatabases,
+    ) -> None:
+        self._clock = clock
+        self._pacman = pacman
+        self._transfers = transfers
+        self._mirrors = mirrors
+        self._own = own
+        self._peers = peers
+        #: Who gave a database last: its signature comes from there too.
+        self._answers = Answers()
+
+    def transfer(self, asked: Asked, modified_since: str | None) -> Deferred[Transfer | bytes]:
+        """Return the transfer that brings a database or its signature; or the signature itself."""
+        return defer.Deferred.fromCoroutine(self._transfer(asked, modified_since))
+
+    async def _transfer(self, asked: Asked, modified_since: str | None) -> Transfer | bytes:
+        began = self._clock.seconds()
+        # A node that has just started may not know its mirrors yet.
+        await self._pacman.configured()
+        now = time.time()
+        subject = Subject(
+            asked.file.text,
+            modified_since=past(modified_since, now),
+            undated=(seconds_of(modified_since) or now) > now,
+        )
+        if asked.file.is_signature:
+            return self._signature(asked, subject, began)
+        before = self._answers.find(asked)
+        since = seconds_of(subject.modified_since)
+        undated = before.undated if before is not None else None
+        answer = Answer(now, undated=undated)
+        dated = await self._peers.dated(asked) if self._own.shared() else []
+        checks = DatabaseChecks(
+            dated,
+            since,
+            examine=partial(self._examine, asked, answer),
+            arrived=partial(self._arrived, asked, answer),
+        )
+        subject = replace(
+            subject,
+            find_problem=find_problem if dated else None,
+            most=LARGEST_FILE,
+            peers_within=PEER_SECONDS,
+            checks=checks,
+            unchanged=undated.unchanged(since) if undated is not None else None,
+        )
+        chooser = DatabaseChooser(self._clock, self._mirrors(asked), began, checks.order)
+        answer.transfer = self._transfers.alone(subject, chooser, chooser.mirrors)
+        self._answers.remember(asked, answer)
+        return answer.transfer
+
+    def _signature(self, asked: Asked, subject: Subject, began: float) -> Transfer | bytes:
+        """Return a database's signature: from who gave the database, and from nobody else.
+
+        pacman can do without most of them, but not with one that belongs to another database.
+        """
+        answer = self._answers.find(asked) or Answer()
+        if answer.signature is not None:
+            return answer.signature
+        source = answer.transfer.source if answer.transfer is not None else None
+        order: list[Source] | None = None
+        if source is not None:
+            # What a peer had for one was looked at before its database was given.
+            is_mirror = source.origin is Origin.MIRROR
+            order = [replace(source, url=source.url + ".sig")] if is_mirror else []
+        subject = replace(subject, most=LARGEST_SIGNATURE, checks=SignatureChecks())
+        patience = PACMAN if self._level(asked) is SignatureLevel.REQUIRED else OPTIONAL_PATIENCE
+        chooser = DatabaseChooser(
+            self._clock,
+            self._mirrors(asked),
+            began,
+            lambda mirrors, _: mirrors if order is None else order,
+            patience=patience,
+        )
+        return self._transfers.alone(subject, chooser, chooser.mirrors)
+
+    def _level(self, asked: Asked) -> SignatureLevel:
+        known = self._pacman.configuration.repository(asked.file.name)
+        return known.database_signature if known is not None else SignatureLevel.OPTIONAL
+
+    async def _examine(self, asked: Asked, answer: Answer, source: Source, descriptor: int) -> str:
+        """Look at a peer's database beyond its form; return what the peer is to blame for.
+
+        Raises a SourceError where it cannot be taken for another reason.
+        """
+        answer.signature = None
+        signature, problem = await self._peers.good_signature(
+            source, descriptor, self._level(asked)
+        )
+        if not problem:
+            answer.signature = signature
+            await self._own.from_peer(asked.file.text, descriptor)
+        return problem
+
+    def _arrived(self, asked: Asked, answer: Answer, source: Source, descriptor: int) -> None:
+        """Take note of a database that is whole; what a mirror sent lists here, too."""
+        answer.arrived(source)
+        if source.origin is not Origin.MIRROR:
+            return
+        if asked.file.text.endswith(".db") and asked.repository == asked.file.name:
+            self._pacman.sent(asked.file.name, descriptor)
+        self._own.from_mirror(descriptor)

@@ -1,0 +1,98 @@
+"""Whatever changes the node's state, over a Unix socket that file permissions guard.
+
+The loopback face can be asked by every user and by every web page of this machine; nothing there
+changes anything. Here each action is a POST, answered with a sentence.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import unquote
+
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.web import http
+from twisted.web.resource import Resource
+
+from flocon.answering.respond import refuse, respond
+from flocon.errors import AmbiguousPeer, FloconError, PeerError
+
+if TYPE_CHECKING:
+    from twisted.web.server import Request
+
+#: A node id, an address with its zone, or a host name.
+LONGEST_PEER = 128
+
+
+class Operator(Protocol):
+    """What can be done to a node by hand."""
+
+    def rejoin(self) -> None: ...
+
+    def ban(self, peer: str) -> str: ...
+
+    def pardon(self, peer: str) -> str: ...
+
+    def prefetch(self) -> Deferred[int]: ...
+
+
+class Control(Resource):
+    """``POST /rejoin``, ``/prefetch``, ``/ban/PEER``, ``/pardon/PEER``."""
+
+    isLeaf = True
+
+    def __init__(self, operator: Operator) -> None:
+        super().__init__()
+        self._operator = operator
+
+    def render(self, request: Request) -> int:
+        return respond(request, self._answer(request))
+
+    async def _answer(self, request: Request) -> None:
+        if request.method != b"POST":
+            request.setHeader("Allow", "POST")
+            refuse(request, http.NOT_ALLOWED)
+            return
+        words = [unquote(part.decode("ascii", "replace")) for part in request.path.split(b"/")[1:]]
+        match words:
+            case ["rejoin"]:
+                self._operator.rejoin()
+                _say(request, "joining the group anew on every interface")
+            case ["prefetch"]:
+                await self._prefetch(request)
+            case ["ban" | "pardon" as verb, peer] if 0 < len(peer) <= LONGEST_PEER:
+                self._judge(request, verb, peer)
+            case _:
+                refuse(request, http.NOT_FOUND)
+
+    async def _prefetch(self, request: Request) -> None:
+        try:
+            count = await maybeDeferred(self._operator.prefetch)
+        except FloconError as error:
+            _say(request, str(error), http.SERVICE_UNAVAILABLE)
+        else:
+            _say(request, _fetched(count))
+
+    def _judge(self, request: Request, verb: str, peer: str) -> None:
+        act = self._operator.ban if verb == "ban" else self._operator.pardon
+        try:
+            _say(request, act(peer))
+        except AmbiguousPeer as error:
+            _say(request, str(error), http.CONFLICT)
+        except PeerError as error:
+            _say(request, str(error), http.NOT_FOUND)
+
+
+def _fetched(count: int) -> str:
+    if not count:
+        return "nothing to fetch: all that pacman would upgrade is here"
+    packages = "1 package is" if count == 1 else f"{count} packages are"
+    return f"{packages} fetched in the background"
+
+
+def _say(request: Request, sentence: str, status: int = http.OK) -> None:
+    body = (sentence + "\n").encode("utf-8", "backslashreplace")
+    request.setResponseCode(status)
+    request.setHeader("Content-Type", "text/plain; charset=utf-8")
+    request.setHeader("Content-Length", str(len(body)))
+    request.write(body)
+    request.finish()

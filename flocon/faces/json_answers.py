@@ -1,0 +1,46 @@
+"""Answers about the node as JSON, to questions whose fields are short and given once each.
+
+What is answered is each question's own to say.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from twisted.web import http
+
+from flocon.answering.respond import finish_text, refuse
+
+if TYPE_CHECKING:
+    from twisted.web.server import Request
+
+#: Bytes of one field of a question: a file name is the longest.
+LONGEST_FIELD = 255
+#: Answers a question about the node, given its fields, as JSON's values; None where they make none.
+Question: TypeAlias = Callable[[Mapping[str, str]], Awaitable[Any]]
+
+
+async def answer_question(request: Request, question: Question) -> None:
+    fields = _fields(request)
+    answer = None if fields is None else await question(fields)
+    if answer is None:
+        refuse(request, http.BAD_REQUEST)
+    else:
+        finish_json(request, answer)
+
+
+def finish_json(request: Request, answer: Any) -> None:
+    """Answer 200 with JSON's values."""
+    finish_text(request, json.dumps(answer, indent=1).encode() + b"\n", "application/json")
+
+
+def _fields(request: Request) -> dict[str, str] | None:
+    """Return the fields of a query, each given once and short; None where they are not."""
+    fields = {}
+    for name, values in (request.args or {}).items():
+        if len(values) != 1 or len(values[0]) > LONGEST_FIELD:
+            return None
+        fields[name.decode("ascii", "replace")] = values[0].decode("utf-8", "replace")
+    return fields

@@ -1,0 +1,270 @@
+"""The face peers use, on 19432: held packages and the inventory, nothing else of this machine.
+
+Whoever is on the LAN can ask, so a path is one of a few fixed shapes, a file is looked up by a
+checked name in memory before any disk is touched, and every answer is bounded. Browsers are told
+in a sentence what this is, and nothing else: on a LAN no browser says whether a person or a page of
+the Internet has it ask. What is refused is counted, not logged.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_to_bytes
+
+from twisted.web import http
+from twisted.web.resource import Resource
+
+from flocon.answering.growing import send_growing, tell_content
+from flocon.answering.held import send_opened
+from flocon.answering.respond import (
+    finish_text,
+    is_for,
+    is_from_browser,
+    is_from_foreign_page,
+    refuse,
+    respond,
+)
+from flocon.answering.sendfile import little_unsent
+from flocon.answering.visitors import Names, lan_names
+from flocon.asking.mirrors import LOOP_DETECTED, LOOP_HEADER
+from flocon.errors import FloconError, StoreError
+from flocon.faces.lan_inventory import InventoryAnswers
+from flocon.faces.site import host_of
+from flocon.files import Kind, parse_content, parse_file_name, parse_parts
+from flocon.transfers.reader import Reader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from twisted.web.server import Request
+
+    from flocon.answering.pace import Pacer
+    from flocon.faces.needs import Shelf
+    from flocon.files import Asked, FileName
+    from flocon.neighbours.knock import Knocker
+
+#: RFC 6585; twisted.web has no name for it.
+TOO_MANY_REQUESTS = 429
+#: Longest path that can name something here, escaped.
+LONGEST_PATH = 1_024
+#: What a person reads who opens this address in a browser. The same for everybody.
+SENTENCE = (
+    b"This is flocon: it gives pacman's packages to the other machines of this network. There is"
+    b" nothing to see here; its status page is http://localhost:19433/ on the machine itself.\n"
+)
+
+
+class Lan(Resource):
+    """The whole face is one resource; see docs/protocol.rst for its paths."""
+
+    isLeaf = True
+
+    def __init__(
+        self,
+        shelf: Shelf,
+        pacer: Pacer | None = None,
+        knocker: Knocker | None = None,
+        names: Names | None = None,
+    ) -> None:
+        super().__init__()
+        self._names = names or lan_names("")
+        self._shelf = shelf
+        self._pacer = pacer
+        self._knocker = knocker
+        self.counters: Counter[str] = Counter()
+        self._inventory = InventoryAnswers(shelf)
+
+    def render(self, request: Request) -> int:
+        return respond(request, self._answer(request))
+
+    async def _answer(self, request: Request) -> None:
+        request.responseHeaders.removeHeader("Server")
+        if request.method not in {b"GET", b"HEAD"}:
+            request.setHeader("Allow", "GET, HEAD")
+            self._refuse(request, http.NOT_ALLOWED)
+            return
+        if request.path == b"/":
+            finish_text(request, SENTENCE, "text/plain; charset=utf-8")
+            return
+        if not self._may_ask(request):
+            self._refuse(request, http.FORBIDDEN)
+            return
+        match _segments(request.path):
+            case ["pkg", name]:
+                await self._package(request, name)
+            case ["content", sha256, name]:
+                await self._content(request, sha256, name)
+            case ["inventory"]:
+                self.counters["inventories"] += 1
+                await self._inventory.send(request, _number(request, b"since"))
+            case ["db", name]:
+                await self._database(request, name)
+            case ["knock"] if self._knocker is not None:
+                await self._knock(request, self._knocker)
+            case ["relay", repository, architecture, name]:
+                await self._relay(request, parse_parts(repository, architecture, name))
+            case _:
+                self._refuse(request, http.NOT_FOUND)
+
+    def _may_ask(self, request: Request) -> bool:
+        """Whether it is no browser, and meant this machine: not a name that a page gave it."""
+        return not (
+            is_from_browser(request)
+            or is_from_foreign_page(request)
+            or not is_for(self._names, request)
+        )
+
+    def _refuse(self, request: Request, status: int) -> None:
+        self.counters[f"refused {status}"] += 1
+        refuse(request, status)
+
+    def _counts(self, request: Request) -> Callable[[int], None]:
+        """Return what takes note of the bytes that an asker is sent."""
+        return partial(self._shelf.traffic.to_peer, host_of(request.client))
+
+    async def _package(self, request: Request, name: str) -> None:
+        file = parse_file_name(name)
+        if file is None or file.kind is not Kind.PACKAGE or not await self._held(request, file):
+            self._refuse(request, http.NOT_FOUND)
+
+    async def _content(self, request: Request, sha256: str, name: str) -> None:
+        """Send a held package to another machine's pacman, which its node sent here for it."""
+        named = parse_content(sha256, name)
+        if named is None or not await self._held(request, *named):
+            self._refuse(request, http.NOT_FOUND)
+
+    async def _held(self, request: Request, file: FileName, sha256: bytes | None = None) -> bool:
+        """Send a held file, or return False; an ``If-Match`` of another content is no match."""
+        found = self._shelf.offering.find(file.subject)
+        if found is None or not self._shelf.privacy.allows(file.subject, found.content):
+            return False
+        if not _matches(request, found.content.sha256):
+            return False
+        if sha256 not in {None, found.content.sha256}:
+            return False
+        try:
+            opened = await self._shelf.opening.open(found, signature=file.is_signature, own=False)
+        except StoreError:
+            return False
+        self.counters["files"] += 1
+        digest = None if file.is_signature else found.content.sha256
+        await send_opened(
+            request, opened, digest, self._counts(request), self._pacer, to_stranger=True
+        )
+        return True
+
+    async def _database(self, request: Request, name: str) -> None:
+        """Send this machine's own sync database, where the operator shares them."""
+        file = parse_file_name(name)
+        private = file is not None and self._shelf.privacy.keeps(file.name)
+        if file is None or file.kind is not Kind.DATABASE or private:
+            self._refuse(request, http.NOT_FOUND)
+            return
+        try:
+            opened = self._shelf.databases.open(file.text)
+        except StoreError:
+            self._refuse(request, http.NOT_FOUND)
+            return
+        self.counters["databases"] += 1
+        await send_opened(request, opened, None, self._counts(request), self._pacer)
+
+    async def _knock(self, request: Request, knocker: Knocker) -> None:
+        """Tell the asker whether its own port is open as seen from here."""
+        answer = await knocker.knock(request.client, _number(request, b"port"))
+        if answer is None:
+            self._refuse(request, TOO_MANY_REQUESTS)
+            return
+        self.counters["knocks"] += 1
+        finish_text(request, json.dumps(answer).encode() + b"\n", "application/json")
+
+    async def _relay(self, request: Request, asked: Asked | None) -> None:
+        """Fetch for the LAN, as a file's owner: once, however many ask."""
+        if asked is None or asked.file.kind is not Kind.PACKAGE:
+            self._refuse(request, http.NOT_FOUND)
+        elif request.requestHeaders.hasHeader(LOOP_HEADER):
+            # A node that was sent here by its mirror: owners are asked by peers, of their own will.
+            self._refuse(request, LOOP_DETECTED)
+        elif not await self._held(request, asked.file):
+            if asked.file.is_signature:
+                await self._coming_signature(request, asked)
+            else:
+                await self._coming(request, asked)
+
+    async def _coming(self, request: Request, asked: Asked) -> None:
+        etag = request.getHeader("If-Match")
+        if request.method == b"HEAD":
+            listed = self._shelf.for_peers.listed(asked, etag)
+            if listed is None:
+                self._refuse(request, http.SERVICE_UNAVAILABLE)
+            else:
+                tell_content(request, *listed)
+            return
+        if request.getHeader("Cache-Control") == "only-if-cached":
+            transfer, otherwise = self._shelf.for_peers.coming(asked, etag), http.GATEWAY_TIMEOUT
+        else:
+            transfer = await self._shelf.for_peers.relay(asked, etag, host_of(request.client))
+            otherwise = http.SERVICE_UNAVAILABLE
+        if transfer is None or transfer.size is None:
+            self._refuse(request, otherwise)
+            return
+        self.counters["relayed"] += 1
+        reader = Reader(transfer, 0, verifies=True)
+        try:
+            # The head goes out before the first byte is there: the asker learns that it is served.
+            # What was sent is to be what was taken, or it cannot be told who only sips.
+            with little_unsent(request):
+                await send_growing(
+                    request,
+                    transfer,
+                    reader,
+                    size=transfer.size,
+                    count=self._counts(request),
+                    pacer=self._pacer,
+                )
+        finally:
+            reader.close()
+
+    async def _coming_signature(self, request: Request, asked: Asked) -> None:
+        private = self._shelf.privacy.keeps(asked.repository)
+        coming = None if private else self._shelf.transfers.signature(asked.file.subject)
+        signature = None
+        if coming is not None:
+            with suppress(FloconError):
+                signature = await coming[1]
+        if signature is None:
+            self._refuse(request, http.NOT_FOUND)
+            return
+        request.setHeader("Content-Length", str(len(signature)))
+        request.write(b"" if request.method == b"HEAD" else signature)
+        self._counts(request)(len(signature))
+        request.finish()
+
+    def close(self) -> None:
+        """Give the written inventory's memory back; who is being sent it has it still."""
+        self._inventory.close()
+
+
+def _segments(path: bytes) -> list[str]:
+    """Split a path and unescape each part once; empty where it cannot name anything."""
+    if len(path) > LONGEST_PATH or not path.startswith(b"/"):
+        return []
+    try:
+        return [unquote_to_bytes(part).decode("ascii") for part in path[1:].split(b"/")]
+    except UnicodeDecodeError:
+        return []
+
+
+def _matches(request: Request, sha256: bytes) -> bool:
+    wanted = request.getHeader("If-Match")
+    return wanted is None or wanted == f'"{sha256.hex()}"'
+
+
+def _number(request: Request, field: bytes) -> int | None:
+    values: list[Any] = (request.args or {}).get(field, [])
+    if len(values) == 1 and values[0].isdigit() and len(values[0]) <= 15:  # noqa: PLR2004
+        return int(values[0])
+    return None

@@ -1,0 +1,167 @@
+"""The face pacman uses, on 19433: whom it answers, and who answers which of its paths.
+
+Only for this machine, and for networks that the operator names (its containers): another client's
+address is refused, and so is a foreign ``Host`` (a web page that rebinds its name to 127.0.0.1),
+and whatever another site's page asks for. Nothing here changes state. How a file is answered stands
+in ``pacman_packages``, ``pacman_signatures`` and ``pacman_databases``.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Protocol
+
+from twisted.web import http
+from twisted.web.resource import Resource
+
+from flocon.answering.respond import (
+    finish_text,
+    is_from_browser,
+    is_from_foreign_page,
+    refuse,
+    respond,
+)
+from flocon.asking.mirrors import LOOP_DETECTED, LOOP_HEADER, LOOP_MARK
+from flocon.books.recent import LONGEST_TEXT, Answered, Recent
+from flocon.faces.absent import AbsentSignatures
+from flocon.faces.admitting import Admitting
+from flocon.faces.json_answers import answer_question, finish_json
+from flocon.faces.pacman_databases import answer_database, tell_database
+from flocon.faces.pacman_packages import answer_package, tell_package
+from flocon.faces.pacman_request import PacmanRequest
+from flocon.faces.pacman_signatures import answer_signature, tell_signature
+from flocon.files import Kind, parse_path
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Mapping
+
+    from twisted.web.server import Request
+
+    from flocon.answering.visitors import Admission, Names
+    from flocon.faces.json_answers import Question
+    from flocon.faces.needs import ForPacman
+
+#: What a person reads whom a page of another site sent here.
+SENTENCE = (
+    b"This is flocon's own page. It opens for who writes its address into the browser, or has it"
+    b" among the bookmarks; pages of other sites are not let in.\n"
+)
+
+
+class Pages(Protocol):
+    """What is there for a person's eyes, and for Prometheus."""
+
+    def answer(self, request: Request) -> Awaitable[bool]:
+        """Answer if the path is one of these; return whether it was."""
+
+
+class Log(Protocol):
+    """Takes note of how each request ended."""
+
+    def add(self, answered: Answered) -> None: ...
+
+
+class Loopback(Resource):
+    """The whole face is one resource: its paths are pacman's.
+
+    ``questions`` are what else can be asked, by path; what pacman asked goes into ``recent``.
+    """
+
+    isLeaf = True
+
+    def __init__(
+        self,
+        parts: ForPacman,
+        questions: Mapping[str, Question] | None = None,
+        recent: Log | None = None,
+        pages: Pages | None = None,
+        *,
+        names: Names | None = None,
+        admission: Admission | None = None,
+    ) -> None:
+        super().__init__()
+        self._admitting = Admitting(names, admission)
+        self._parts = parts
+        self._questions = {path.encode(): answer for path, answer in (questions or {}).items()}
+        self._recent = Recent() if recent is None else recent
+        self._pages = pages
+        self._running: set[PacmanRequest] = set()
+        self._traffic = parts.traffic
+        self._absent = AbsentSignatures()
+
+    @property
+    def running(self) -> int:
+        """How many of pacman's requests are being answered."""
+        return len(self._running)
+
+    def render(self, request: Request) -> int:
+        return respond(request, self._answer(request))
+
+    async def _answer(self, request: Request) -> None:
+        request.responseHeaders.removeHeader("Server")
+        if not self._admitting.admits(request):
+            self._refuse(request, http.FORBIDDEN)
+        elif is_from_foreign_page(request):
+            self._refuse_page(request)
+        elif request.method not in {b"GET", b"HEAD"}:
+            request.setHeader("Allow", "GET, HEAD")
+            refuse(request, http.NOT_ALLOWED)
+        elif request.path == b"/check":
+            finish_text(request, b"OK\n", "text/plain; charset=utf-8")
+        elif request.path == b"/status.json":
+            finish_json(request, self._parts.status())
+        elif request.path in self._questions:
+            await answer_question(request, self._questions[request.path])
+        elif self._pages is None or not await self._pages.answer(request):
+            await self._file(request)
+
+    def _refuse_page(self, request: Request) -> None:
+        """Answer a page of another site, or who followed its link, with no more than a sentence."""
+        self._traffic.answers[f"refused {http.FORBIDDEN}"] += 1
+        request.setResponseCode(http.FORBIDDEN)
+        body = SENTENCE if request.path == b"/" else b""
+        finish_text(request, body, "text/plain; charset=utf-8")
+
+    async def _file(self, request: Request) -> None:
+        asked = parse_path(request.path)
+        if asked is None:
+            self._refuse(request, http.NOT_FOUND)
+            self._remember_strange(request)
+            return
+        if is_from_browser(request) and request.getHeader("Sec-Fetch-Site") is None:
+            # One that does not say whose page had it ask: it could have packages fetched.
+            self._refuse(request, http.FORBIDDEN)
+            return
+        if request.getHeader(LOOP_HEADER) == LOOP_MARK:
+            # This node itself, sent here by a mirror: it would wait for its own answer.
+            self._refuse(request, LOOP_DETECTED)
+            return
+        one = PacmanRequest(request, asked, self._parts)
+        self._running.add(one)
+        try:
+            await self._answer_file(one)
+        finally:
+            self._running.discard(one)
+            self._recent.add(one.answered())
+
+    def _remember_strange(self, request: Request) -> None:
+        """Take note of a path that is none of pacman's: a ``Server`` line may be another tool's."""
+        if is_from_browser(request):
+            return  # which asks for icons and the like
+        path = request.path[:LONGEST_TEXT].decode("ascii", "backslashreplace")[:LONGEST_TEXT]
+        self._recent.add(Answered(path, "", time.time(), 0.0, request.code, "", 0))
+
+    async def _answer_file(self, one: PacmanRequest) -> None:
+        is_head, file = one.request.method == b"HEAD", one.asked.file
+        if file.kind is Kind.DATABASE:
+            await (tell_database if is_head else answer_database)(one, self._absent)
+        elif file.kind is Kind.NOTE:
+            await (one.tell_as_mirrors_do() if is_head else one.relay())
+        elif file.is_signature:
+            await (tell_signature if is_head else answer_signature)(one)
+        else:
+            await (tell_package if is_head else answer_package)(one)
+
+    def _refuse(self, request: Request, status: int) -> None:
+        self._traffic.answers[f"refused {status}"] += 1
+        refuse(request, status)

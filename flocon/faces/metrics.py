@@ -1,0 +1,120 @@
+"""``/metrics``: the node's figures in Prometheus's words, made when asked for and kept nowhere.
+
+Nothing is counted here. Each scrape reads the node's own counters through a collector in a registry
+of its own, so no process-wide state is touched. Only ``page`` imports this, once it is asked for:
+prometheus-client takes memory that a node at rest is better without.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
+from prometheus_client.registry import Collector
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from prometheus_client.core import Metric
+
+    from flocon.books.figures import Figures
+    from flocon.books.spans import Spans
+
+
+def exposition(figures: Figures) -> bytes:
+    """Return what a scrape is answered with."""
+    registry = CollectorRegistry()
+    registry.register(_Figures(figures))
+    return generate_latest(registry)
+
+
+class _Figures(Collector):
+    def __init__(self, figures: Figures) -> None:
+        self._figures = figures
+
+    def collect(self) -> Iterable[Metric]:
+        yield from self._counters()
+        yield from self._gauges()
+        yield from self._histograms()
+
+    def _counters(self) -> Iterator[Metric]:
+        one = self._figures
+        requests = CounterMetricFamily(
+            "flocon_requests",
+            "Answers to pacman, by kind of file, source and result.",
+            labels=("kind", "source", "result"),
+        )
+        for words, count in one.requests.items():
+            requests.add_metric(words, count)
+        yield requests
+        yield _counter("bytes", "Bytes by direction.", "direction", one.bytes)
+        yield _counter(
+            "dropped_datagrams", "Datagrams dropped, by reason.", "reason", one.dropped_datagrams
+        )
+        yield _counter("lan_answers", "Answers to peers, by kind.", "kind", one.lan_answers)
+        yield _counter(
+            "lan_refusals", "Requests and connections of peers refused.", "reason", one.lan_refusals
+        )
+        text = "Seconds that pacman did not wait for the WAN."
+        yield CounterMetricFamily("flocon_saved_seconds", text, value=one.seconds_saved)
+        if one.longest_hold_seconds is not None:
+            text = "Turns of the reactor that took more than 50 ms."
+            yield CounterMetricFamily("flocon_reactor_long_holds", text, value=one.long_holds)
+
+    def _gauges(self) -> Iterator[Metric]:
+        one = self._figures
+        version = GaugeMetricFamily("flocon_info", "The version that runs.", labels=("version",))
+        version.add_metric((one.version,), 1)
+        yield version
+        peers = GaugeMetricFamily("flocon_peers", "Peers heard, by state.", labels=("state",))
+        for state, count in one.peers.items():
+            peers.add_metric((state,), count)
+        yield peers
+        for name, text, value in (
+            ("uptime_seconds", "Seconds since this node started.", one.uptime_seconds),
+            ("transfers_running", "Files on their way into this node.", one.transfers),
+            ("quarantined_peers", "Peers that are not asked, for wrong bytes.", one.quarantined),
+            ("inventory_files", "Packages held.", one.files),
+            ("inventory_bytes", "Bytes of the packages held.", one.files_bytes),
+            ("wan_bytes_per_second", "The WAN's measured rate.", one.wan_bytes_per_second),
+            (
+                "reactor_longest_hold_seconds",
+                "The longest turn of the reactor.",
+                one.longest_hold_seconds,
+            ),
+        ):
+            if value is not None:
+                yield GaugeMetricFamily(f"flocon_{name}", text, value=value)
+
+    def _histograms(self) -> Iterator[Metric]:
+        one = self._figures
+        look_ups = HistogramMetricFamily(
+            "flocon_look_up_seconds", "Time to decide whom to ask for a file."
+        )
+        look_ups.add_metric((), _buckets(one.look_up_seconds), one.look_up_seconds.sum)
+        yield look_ups
+        transfers = HistogramMetricFamily(
+            "flocon_transfer_seconds", "Time to fetch a file from one source.", labels=("source",)
+        )
+        for source, spans in one.transfer_seconds.items():
+            transfers.add_metric((source,), _buckets(spans), spans.sum)
+        yield transfers
+
+
+def _counter(name: str, text: str, label: str, values: Mapping[str, int]) -> Metric:
+    family = CounterMetricFamily(f"flocon_{name}", text, labels=(label,))
+    for word, count in values.items():
+        family.add_metric((word,), count)
+    return family
+
+
+def _buckets(spans: Spans) -> list[tuple[str, float]]:
+    return [
+        ("+Inf" if bound == float("inf") else str(bound), count)
+        for bound, count in spans.cumulative()
+    ]

@@ -1,0 +1,46 @@
+"""How pacman gets a sync database or its signature: as it comes, or told absent.
+
+Whether a mirror or a peer has the newest is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from twisted.web import http
+
+from flocon.errors import FloconError
+from flocon.faces.pacman_request import failure_status
+
+if TYPE_CHECKING:
+    from flocon.faces.absent import AbsentSignatures
+    from flocon.faces.pacman_request import PacmanRequest
+
+
+async def answer_database(one: PacmanRequest, absent: AbsentSignatures) -> None:
+    if one.asked in absent:
+        one.refuse(http.NOT_FOUND)
+        return
+    modified_since = one.request.getHeader("If-Modified-Since")
+    transfer = await one.parts.databases.transfer(one.asked, modified_since)
+    if isinstance(transfer, bytes):
+        one.say_source("peer")
+        one.send_bytes(transfer)
+        return
+    await one.follow(transfer)
+    with suppress(FloconError):
+        # pacman can have the last byte before it is known to have been the last.
+        await transfer.finished.wait()
+    if transfer.verified and not transfer.not_modified:
+        absent.forget_beside(one.asked)
+    elif one.asked.file.is_signature and failure_status(transfer) == http.NOT_FOUND:
+        absent.add(one.asked)
+
+
+async def tell_database(one: PacmanRequest, absent: AbsentSignatures) -> None:
+    """Tell of a database what a mirror says: nobody wants its bytes."""
+    if one.asked in absent:
+        one.refuse(http.NOT_FOUND)
+    else:
+        await one.tell_as_mirrors_do()

@@ -1,0 +1,205 @@
+"""One file that pacman asks for, answered over HTTP: what is held, what comes, or an error.
+
+Which of them it is, is the business of who answers for packages, signatures and databases. Here is
+what they have in common: how pacman is told the source, how long it waits, what lets it go on to
+its next server, and what is remembered of the request.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import TimeoutError  # noqa: A004 - Twisted's own
+from twisted.web import http
+
+from flocon.answering.growing import send_growing, set_head
+from flocon.answering.held import CONTENT_TYPE, send_opened, set_extent
+from flocon.answering.respond import cut, refuse
+from flocon.asking.answer import NOT_MODIFIED
+from flocon.asking.patience import PACMAN
+from flocon.books.recent import LONGEST_TEXT, MOST_ATTEMPTS, Answered, kind_of
+from flocon.errors import FloconError, StoreError
+from flocon.files import Asked, Kind
+from flocon.secrecy import without_any_passwords
+from flocon.transfers.reader import Reader
+
+if TYPE_CHECKING:
+    from twisted.internet.defer import Deferred
+    from twisted.web.server import Request
+
+    from flocon.faces.needs import ForPacman
+    from flocon.files import Content
+    from flocon.pacman.entries import Entry
+    from flocon.transfers.transfer import Transfer
+
+SOURCE_HEADER = "Flocon-Source"
+
+
+class PacmanRequest:
+    """Counts what is sent for ``asked``, and knows since when pacman waits."""
+
+    def __init__(self, request: Request, asked: Asked, parts: ForPacman) -> None:
+        self.request = request
+        self.asked = asked
+        self.parts = parts
+        self._traffic = parts.traffic
+        self.since = parts.reactor.seconds()
+        self.at = time.time()
+        self.bytes = 0
+        self.transfer: Transfer | None = None
+
+    def count(self, number: int) -> None:
+        self.bytes += number
+        self._traffic.to_pacman(number)
+
+    def answered(self) -> Answered:
+        """Return what is remembered of it, once it is answered."""
+        return Answered(
+            self.asked.file.text,
+            self.asked.repository,
+            self.at,
+            self.parts.reactor.seconds() - self.since,
+            self.request.code,
+            self.request.responseHeaders.getRawHeaders(SOURCE_HEADER, [""])[0],
+            self.bytes,
+            self._tried(),
+            self._shares(),
+        )
+
+    def _tried(self) -> tuple[tuple[str, str], ...]:
+        attempts = self.transfer.tried if self.transfer else ()
+        return tuple(
+            (_discreet(str(attempt.source)), _discreet(str(attempt.failure)))
+            for attempt in attempts[-MOST_ATTEMPTS:]
+        )
+
+    def _shares(self) -> tuple[tuple[str, int], ...]:
+        """Return what each kind of source brought of the file that was followed."""
+        shares = self.transfer.shares if self.transfer else {}
+        return tuple((came.value, count) for came, count in shares.items() if count)
+
+    def refuse(self, status: int) -> None:
+        self._traffic.answers[f"refused {status}"] += 1
+        refuse(self.request, status)
+
+    def fail(self, transfer: Transfer) -> None:
+        """Let pacman go on to its next server.
+
+        One that then finds its database unchanged in a ``file://`` server takes it for failed if
+        an error was answered before (6.0.2 and 7.1, measured), and not if nothing was: then the
+        connection is closed instead.
+        """
+        status = failure_status(transfer)
+        is_database = self.asked.file.kind is Kind.DATABASE and not self.asked.file.is_signature
+        if is_database and self.parts.listed.has_others(self.asked.repository):
+            self._traffic.answers[f"refused {status}"] += 1
+            self.request.setResponseCode(status)
+            cut(self.request)
+        else:
+            self.refuse(status)
+
+    def say_source(self, source: str) -> None:
+        self._traffic.answers[kind_of(source)] += 1
+        self.request.setHeader(SOURCE_HEADER, source)
+
+    async def listed(self) -> Entry | None:
+        """Look the package up; a database that was replaced a moment ago is waited for."""
+        await self.parts.listed.settled()
+        return self.parts.listed.entry(self.asked)
+
+    async def send_held(self, content: Content | None, *, signature: bool) -> bool:
+        found = self.parts.offering.find(self.asked.file.subject)
+        if found is None or content not in {None, found.content}:
+            return False
+        try:
+            opened = await self.parts.opening.open(found, signature=signature)
+        except StoreError:
+            return False
+        self.say_source(found.origin)
+        digest = None if signature else found.content.sha256
+        await send_opened(self.request, opened, digest, self.count)
+        return True
+
+    async def follow(self, transfer: Transfer) -> None:
+        """Send what a transfer brings, from where pacman wants it."""
+        reader = Reader(transfer, transfer.subject.start, since=self.since)
+        self.transfer = transfer
+        try:
+            await self.in_time(transfer.begun.wait())
+            if transfer.not_modified:
+                self.not_modified(transfer)
+                return
+            self.say_source(str(transfer.source))
+            await send_growing(
+                self.request,
+                transfer,
+                reader,
+                size=transfer.size,
+                count=self.count,
+            )
+        except (FloconError, TimeoutError):
+            if self.request.startedWriting:
+                raise
+            self.fail(transfer)
+        finally:
+            reader.close()
+
+    def in_time(self, waited_for: Deferred[Any]) -> Deferred[Any]:
+        """Return what is waited for, with a TimeoutError before pacman would give up."""
+        reactor = self.parts.reactor
+        spent = reactor.seconds() - self.since
+        return waited_for.addTimeout(max(0.1, PACMAN - spent), reactor)
+
+    def not_modified(self, transfer: Transfer) -> None:
+        self.say_source(str(transfer.source))
+        set_head(self.request, transfer)
+        self.request.setResponseCode(NOT_MODIFIED)
+        self.request.finish()
+
+    def send_bytes(self, data: bytes) -> None:
+        extent = set_extent(self.request, self.request.getHeader("Range"), len(data))
+        if extent is None:
+            return
+        self.request.setHeader("Content-Type", CONTENT_TYPE)
+        body = b"" if self.request.method == b"HEAD" else data[extent.start : extent.end]
+        self.request.write(body)
+        self.count(len(body))
+        self.request.finish()
+
+    async def relay(self) -> None:
+        transfer = self.parts.from_mirrors.transfer(
+            self.asked, self.request.getHeader("If-Modified-Since")
+        )
+        await self.follow(transfer)
+
+    async def tell_as_mirrors_do(self) -> None:
+        """Tell of the file what a mirror says: nobody wants its bytes."""
+        told = await self.parts.from_mirrors.told(
+            self.asked, self.request.getHeader("If-Modified-Since")
+        )
+        if told.source is None:
+            self.refuse(told.status)
+            return
+        self.say_source(str(told.source))
+        self.request.setResponseCode(told.status)
+        for name, value in told.fields:
+            self.request.setHeader(name, value)
+        self.request.finish()
+
+
+def _discreet(text: str) -> str:
+    """Return what may be remembered of a text: no password, and not much of it."""
+    return without_any_passwords(text)[:LONGEST_TEXT]
+
+
+def content_of(entry: Entry | None) -> Content | None:
+    return None if entry is None else entry.content
+
+
+def failure_status(transfer: Transfer) -> int:
+    """Return 404 only where every mirror said so: pacman counts errors of its servers."""
+    statuses = transfer.mirror_statuses
+    if not transfer.verified and statuses and all(one == http.NOT_FOUND for one in statuses):
+        return int(http.NOT_FOUND)
+    return int(http.SERVICE_UNAVAILABLE)

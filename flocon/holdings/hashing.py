@@ -1,0 +1,124 @@
+"""Hashing the files that are known: one at a time, those first that a sync database lists."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twisted.logger import Logger
+
+from flocon.errors import StoreError
+from flocon.machine.worker import Worker
+from flocon.store import folder as disk
+
+if TYPE_CHECKING:
+    from twisted.internet.defer import Deferred
+
+    from flocon.holdings.known import KnownFile, KnownFolder, KnownFolders
+    from flocon.holdings.offering import Held, Offering
+    from flocon.holdings.politeness import Politeness
+    from flocon.holdings.recollection import Recollection
+    from flocon.machine.threads import Threads
+
+
+class Hashing:
+    """The files that wait for it; what comes of each is noted, remembered and judged."""
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        *,
+        threads: Threads,
+        politeness: Politeness,
+        folders: KnownFolders,
+        offering: Offering,
+        recollection: Recollection,
+    ) -> None:
+        self._threads = threads
+        self._politeness = politeness
+        self._folders = folders
+        self._offering = offering
+        self._recollection = recollection
+        self._urgent: dict[tuple[KnownFolder, str], None] = {}
+        self._later: dict[tuple[KnownFolder, str], None] = {}
+        self._worker = Worker(reactor, self._hash_on)
+        offering.hash = self.queue
+
+    def start(self) -> None:
+        self._worker.start()
+
+    def stop(self) -> Deferred[None]:
+        return self._worker.stop()
+
+    def queue(self, folder: KnownFolder, name: str, urgent: bool) -> None:
+        """Have a file hashed."""
+        key = (folder, name)
+        if urgent:
+            self._later.pop(key, None)
+            self._urgent[key] = None
+        elif key not in self._urgent:
+            self._later[key] = None
+        self._worker.wake()
+
+    async def check(self, file_name: str) -> Held | None:
+        """Hash every file of this name now; return what is held of it then."""
+        for folder in list(self._folders):
+            file = folder.files.get(file_name)
+            if file is not None:
+                await self._hash(folder, file_name, file)
+        return self._offering.find(file_name)
+
+    async def _hash_on(self) -> bool:
+        if not self._urgent and not self._later:
+            return False
+        await self._politeness.quiet()
+        queue = self._urgent or self._later
+        if not queue:
+            return False
+        folder, name = next(iter(queue))
+        del queue[folder, name]
+        file = folder.files.get(name)
+        if file and not folder.gone and file.sha256 is None and not file.faulty:
+            await self._hash(folder, name, file)
+        return True
+
+    async def _hash(self, folder: KnownFolder, name: str, file: KnownFile) -> None:
+        """Hash a file, and take note of the result if it is still the same file then."""
+        stamp = file.found.stamp
+        stopped = self._threads.stopped.is_set
+        sha256: bytes | None = None
+        unreadable: OSError | None = None
+        try:
+            sha256 = await self._threads.run(
+                self._threads.hashing, disk.digest, folder.path, name, stamp, stopped
+            )
+        except (StoreError, FileNotFoundError):
+            self._folders.look_again(folder, name)
+            return
+        except OSError as error:
+            unreadable = error
+        current = folder.files.get(name)
+        if stopped() or current is None or current.found.stamp != stamp:
+            return
+        if unreadable is not None:
+            current.faulty = True
+            self._log.warn(
+                "{path} cannot be read and is not offered: {reason}",
+                path=folder.path / name,
+                reason=unreadable.strerror,
+            )
+        elif sha256 is not None:
+            self._note(folder, name, current, sha256)
+        self._offering.update(name)
+        self._offering.tell()
+
+    def _note(self, folder: KnownFolder, name: str, file: KnownFile, sha256: bytes) -> None:
+        if file.sha256 in {None, sha256}:
+            file.sha256 = sha256
+            self._recollection.remember(folder.path, name, file)
+        else:
+            # Nobody wrote to it, and yet it is another one: the disk has lost bits of it.
+            folder.report_damage(name, file, file.sha256 or b"", sha256)
+            file.faulty = True
+            self._recollection.forget(folder.path, name)

@@ -1,0 +1,168 @@
+"""What this machine holds on disk, put together from its parts, started and stopped.
+
+A look-up is memory only (``offering``); disk is touched in threads. Whoever needs a part takes it
+from here: this is the only module that knows all of them.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from flocon.holdings.clearing import Clearing
+from flocon.holdings.hashing import Hashing
+from flocon.holdings.keeping import Keeping
+from flocon.holdings.known import KnownFolders
+from flocon.holdings.looking import Looking
+from flocon.holdings.offering import Offering
+from flocon.holdings.opening import Opening
+from flocon.holdings.politeness import PAUSE, Politeness
+from flocon.holdings.recollection import Recollection
+from flocon.machine.inotify import FolderWatch
+from flocon.machine.threads import Threads
+from flocon.store.accounts import Accounts
+from flocon.store.incoming import Arrivals
+from flocon.store.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    from twisted.python.threadpool import ThreadPool
+
+    from flocon.files import Content
+    from flocon.holdings.inventory import Change
+    from flocon.holdings.looking import Watch
+    from flocon.holdings.offering import Listed
+
+
+class Holdings(Service):
+    """The parts, by what they do; ``offering`` explains what it is asked and tells.
+
+    ``store`` is the store's folder, bounded by ``max_size`` bytes, and ``directories`` are pacman's
+    CacheDirs. For ``pause`` seconds after each package that comes in, what can wait leaves the
+    machine to those who wait. ``startService`` raises StoreError if another node uses the store.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        *,
+        store: Path,
+        max_size: int,
+        listed: Callable[[str], Sequence[Listed]],
+        signature_needed: Callable[[str], bool],
+        changed: Callable[[list[Change]], None],
+        directories: Iterable[Path] = (),
+        offered: Callable[[str, Content], bool] = lambda _, __: True,
+        watch: Callable[[Any, Callable[[Path, str], None]], Watch] = FolderWatch,
+        pool: ThreadPool | None = None,
+        wall: Callable[[], float] = time.time,
+        pause: float = PAUSE,
+    ) -> None:
+        self.threads = threads = Threads(reactor, pool)
+        self.politeness = politeness = Politeness(reactor, pause)
+        self.store = Store(store)
+        self.accounts = accounts = Accounts(max_size, lambda: self.store.space)
+        self.arrivals = Arrivals(self.store, accounts, threads.some_time)
+        self.recollection = recollection = Recollection(reactor, threads)
+        folders = KnownFolders(self.store.packages)
+        self.offering = offering = Offering(
+            folders,
+            accounts,
+            recollection,
+            listed=listed,
+            signature_needed=signature_needed,
+            changed=changed,
+            offered=offered,
+            wall=wall,
+        )
+        self.opening = Opening(
+            reactor,
+            threads=threads,
+            offering=offering,
+            accounts=accounts,
+            recollection=recollection,
+            listed=listed,
+        )
+        self.hashing = Hashing(
+            reactor,
+            threads=threads,
+            politeness=politeness,
+            folders=folders,
+            offering=offering,
+            recollection=recollection,
+        )
+        self.clearing = clearing = Clearing(
+            reactor,
+            threads=threads,
+            folders=folders,
+            store=self.store,
+            accounts=accounts,
+            offering=offering,
+            recollection=recollection,
+        )
+        self.looking = Looking(
+            reactor,
+            threads=threads,
+            politeness=politeness,
+            folders=folders,
+            store=self.store,
+            accounts=accounts,
+            offering=offering,
+            clearing=clearing,
+            recollection=recollection,
+            watch=watch,
+        )
+        self.keeping = Keeping(
+            threads=threads,
+            politeness=politeness,
+            store=self.store,
+            accounts=accounts,
+            arrivals=self.arrivals,
+            offering=offering,
+            clearing=clearing,
+            recollection=recollection,
+            store_read=self.looking.store_read,
+            signature_needed=signature_needed,
+        )
+        self.looking.set_directories(directories)
+
+    def startService(self) -> None:
+        self.store.open()
+        if self.store.problem:
+            self._log.warn(
+                "nothing is kept for the LAN: {problem}; make {store} a folder this user can write",
+                problem=self.store.problem,
+                store=self.store.path,
+            )
+        else:
+            self.recollection.open(self.store.path / "state.sqlite")
+        super().startService()
+        self.threads.start()
+        self.threads.some_time(self.arrivals.prepare)
+        for part in (self.looking, self.hashing, self.clearing, self.recollection):
+            part.start()
+
+    def stopService(self) -> Deferred[None]:
+        super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        self.threads.stopped.set()
+        self.politeness.stop()
+        parts = (self.looking, self.hashing, self.clearing, self.recollection)
+        for ended in [part.stop() for part in parts]:
+            await ended
+        await self.clearing.placing.acquire()
+        await self.recollection.close()
+        self.threads.stop()
+        self.arrivals.close()
+        self.store.close()
+        self.clearing.placing.release()

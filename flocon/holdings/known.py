@@ -1,0 +1,154 @@
+"""What is known of the files of each folder, and what of it has to be looked at again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from twisted.logger import Logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from flocon.store.folder import Found, Identity
+    from flocon.store.index import Remembered
+
+Origin = Literal["cache", "store"]
+#: More single names than this are looked at by scanning the folder.
+MOST_NAMES = 2_000
+
+
+class KnownFile:
+    """A package file of one folder, offered or not; it is a ``judgement.Known``."""
+
+    __slots__ = ("confirmed", "faulty", "found", "reported", "sha256")
+
+    def __init__(self, found: Found) -> None:
+        self.found = found
+        self.sha256: bytes | None = None
+        self.confirmed = False
+        self.faulty = False
+        self.reported = False
+
+    @property
+    def size(self) -> int:
+        return self.found.stamp.size
+
+    @property
+    def modified(self) -> float:
+        return self.found.stamp.mtime_ns / 1e9
+
+    @property
+    def signed(self) -> bool:
+        return self.found.signature is not None
+
+    def recall(self, known: Remembered) -> None:
+        if known.stamp == self.found.stamp:
+            self.sha256, self.confirmed = known.sha256, known.confirmed
+
+    def inherit(self, earlier: KnownFile) -> None:
+        """Take over what was known of the same file."""
+        if earlier.found.stamp == self.found.stamp:
+            self.sha256, self.confirmed = earlier.sha256, earlier.confirmed
+            self.faulty, self.reported = earlier.faulty, earlier.reported
+
+
+class KnownFolder:
+    """One folder and what is known of it."""
+
+    _log = Logger()
+
+    def __init__(self, path: Path, origin: Origin) -> None:
+        self.path = path
+        self.origin: Origin = origin
+        self.files: dict[str, KnownFile] = {}
+        #: What has to be looked at: everything, or some names.
+        self.rescan = True
+        self.names: set[str] = set()
+        #: Names that changed under our own hands since the last look began.
+        self.touched: set[str] = set()
+        self.read = False
+        self.watched = False
+        self.gone = False
+        self.problem = ""
+        #: Which folder it was when it was last read: it can be another one without an event, where
+        #: something was mounted over it.
+        self.identity: Identity | None = None
+
+    def note(self, name: str, found: Found | None, remembered: Remembered | None) -> None:
+        """Take note of what is on disk under ``name`` now."""
+        earlier = self.files.get(name)
+        if found is None:
+            self.files.pop(name, None)
+        elif earlier is None or earlier.found != found:
+            file = self.files[name] = KnownFile(found)
+            if earlier is not None:
+                file.inherit(earlier)
+            if remembered is not None:
+                file.recall(remembered)
+
+    def report_damage(self, name: str, file: KnownFile, expected: bytes, actual: bytes) -> None:
+        """Say of a file, once, that it is not what it should be."""
+        if not file.reported:
+            file.reported = True
+            self._log.warn(
+                "{path} is damaged and not offered: its SHA-256 should be {expected} and is"
+                " {actual}; remove it, pacman will fetch it again",
+                path=self.path / name,
+                expected=expected.hex(),
+                actual=actual.hex(),
+            )
+
+
+class KnownFolders:
+    """pacman's CacheDirs, the first one first, and then the store's packages."""
+
+    def __init__(self, store: Path) -> None:
+        self.store = KnownFolder(store, "store")
+        self._folders = [self.store]
+        #: Called when something has to be looked at.
+        self.wake: Callable[[], None] = lambda: None
+
+    def __iter__(self) -> Iterator[KnownFolder]:
+        return iter(self._folders)
+
+    def __reversed__(self) -> Iterator[KnownFolder]:
+        return reversed(self._folders)
+
+    def replace_caches(self, directories: Iterable[Path]) -> list[KnownFolder]:
+        """Take these as pacman's CacheDirs; return those that are none any more."""
+        wanted = [path for path in dict.fromkeys(directories) if path != self.store.path]
+        known = {folder.path: folder for folder in self._folders if folder is not self.store}
+        left = [known[path] for path in known if path not in wanted]
+        caches = [known.get(path) or KnownFolder(path, "cache") for path in wanted]
+        self._folders = [*caches, self.store]
+        for folder in left:
+            folder.gone = True
+        return left
+
+    def at(self, path: Path) -> KnownFolder | None:
+        return next((folder for folder in self._folders if folder.path == path), None)
+
+    def names(self) -> set[str]:
+        return set().union(*(folder.files for folder in self._folders))
+
+    def look_again(self, folder: KnownFolder, name: str) -> None:
+        """Have one file of a folder looked at."""
+        folder.names.add(name)
+        if len(folder.names) > MOST_NAMES:
+            folder.rescan = True
+        self.wake()
+
+    def look_at(self, folders: Iterable[KnownFolder]) -> None:
+        """Have all of these folders looked at."""
+        for folder in folders:
+            folder.rescan = True
+        self.wake()
+
+    def compare(self, identities: Mapping[Path, Identity | None]) -> None:
+        """Have those looked at that are other folders by now."""
+        self.look_at(
+            folder
+            for folder in self._folders
+            if folder.read and identities.get(folder.path) != folder.identity
+        )

@@ -1,0 +1,124 @@
+"""Opening what is held, for pacman and for others; what turns out to be gone is offered no more."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+
+from flocon.errors import StoreError
+from flocon.files import Content
+from flocon.store import folder as disk
+from flocon.store.folder import Opened
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from flocon.holdings.offering import Held, Listed, Offering
+    from flocon.holdings.recollection import Recollection
+    from flocon.machine.threads import Threads
+    from flocon.store.accounts import Accounts, Loan
+    from flocon.store.folder import Stamp
+
+
+class Opening:
+    """Opens packages and signatures; one of the store counts as used then."""
+
+    def __init__(
+        self,
+        reactor: Any,
+        *,
+        threads: Threads,
+        offering: Offering,
+        accounts: Accounts,
+        recollection: Recollection,
+        listed: Callable[[str], Sequence[Listed]],
+    ) -> None:
+        self._reactor = reactor
+        self._threads = threads
+        self._offering = offering
+        self._accounts = accounts
+        self._recollection = recollection
+        self._listed = listed
+
+    def open(self, held: Held, *, signature: bool = False, own: bool = True) -> Deferred[Opened]:
+        """Open a held package, or its signature.
+
+        Where a sync database carries the signature of this very content, that one is given and not
+        whatever lies beside the package: what is there may belong to something else. Otherwise it
+        is given unseen; who takes it has to verify it anyway, and to do that here would be a read
+        of the whole package for each file. ``own`` if this machine's pacman asks: it does not wait
+        behind others.
+
+        Fails with StoreError if that is not possible any more; then it is no longer offered.
+        """
+        return Deferred.fromCoroutine(self._open(held, signature, own))
+
+    async def _open(self, held: Held, signature: bool, own: bool) -> Opened:
+        listed = self._listed_signature(held) if signature else None
+        if listed is not None:
+            return _in_memory(listed, held)
+        expected = held.signature if signature else held.stamp
+        if expected is None:
+            raise StoreError(str(held.directory / held.file_name), "has no signature beside it")
+        name = held.file_name + ".sig" if signature else held.file_name
+        try:
+            opened = await self._open_file(held.directory, name, expected, own)
+        except (OSError, StoreError) as error:
+            self._offering.lose(held)
+            if isinstance(error, StoreError):
+                raise
+            raise StoreError(str(held.directory / name), error.strerror or str(error)) from None
+        self._count(held, opened)
+        return opened
+
+    async def _open_file(self, directory: Path, name: str, expected: Stamp, own: bool) -> Opened:
+        descriptor = disk.open_at_once(directory, name, expected)
+        if descriptor is not None:
+            return Opened(descriptor, expected)
+
+        def open_file() -> Opened:
+            # Closed with this object, should nobody wait for it any more.
+            return Opened(disk.open_file(directory, name, expected), expected)
+
+        pool = self._reactor.getThreadPool() if own else self._threads.opening
+        return await self._threads.run(pool, open_file)
+
+    def _count(self, held: Held, opened: Opened) -> None:
+        """Count an open file while it is open; where closing takes a disk, a thread does it."""
+        loan: Loan | None = None
+
+        def discard(descriptor: int) -> None:
+            # Whoever was the last to have a deleted file open waits for the disk to free it.
+            if os.fstat(descriptor).st_nlink:
+                os.close(descriptor)
+            else:
+                self._threads.some_time(partial(os.close, descriptor))
+            if loan is not None:
+                self._accounts.end(loan)
+
+        opened.discard = discard
+        if held.origin == "store":
+            turn = self._accounts.use(held.file_name)
+            self._recollection.remember_turn(held.file_name, turn)
+            loan = self._accounts.lend(held.file_name, opened)
+
+    def _listed_signature(self, held: Held) -> bytes | None:
+        for one in self._listed(held.file_name):
+            if Content(one.size, one.sha256) == held.content and (found := one.read_signature()):
+                return found
+        return None
+
+
+def _in_memory(signature: bytes, held: Held) -> Opened:
+    """Return an opened file of these bytes, as old as the package; raise StoreError."""
+    try:
+        descriptor = os.memfd_create("signature", os.MFD_CLOEXEC)
+    except OSError as error:
+        raise StoreError(held.file_name, error.strerror or str(error)) from None
+    opened = Opened(descriptor, held.stamp._replace(size=len(signature)))
+    os.pwrite(descriptor, signature, 0)
+    return opened

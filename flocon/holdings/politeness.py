@@ -1,0 +1,88 @@
+"""Leaving the machine to those who wait: while packages come in, what can wait waits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from flocon.machine.threads import Delay
+
+#: What can wait does so many seconds after each package, but for no longer than the second figure
+#: as long as they keep coming.
+PAUSE = 1.0
+LONGEST_PAUSE = 5.0
+#: The same for what was received itself: peers are told of it only once it has its name.
+KEEPING_PAUSE = 0.25
+LONGEST_KEEPING_PAUSE = 0.5
+
+
+class Politeness:
+    """Tells when it is quiet: ``pause`` seconds after each package that came in."""
+
+    def __init__(self, reactor: Any, pause: float = PAUSE) -> None:
+        self._reactor = reactor
+        self._pause = pause
+        #: When packages began to come in one after the other, and until when to leave them alone.
+        self._busy_since = self._busy_until = self._came = float("-inf")
+        self._patient: list[Deferred[None]] = []
+        self._keeping: list[Deferred[None]] = []
+        self._quiet = Delay(reactor, self._look_whether_quiet)
+        self._lulled = Delay(reactor, self._release_keeping)
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Let nobody wait any more."""
+        self._stopped = True
+        self._quiet.stop()
+        self._lulled.stop()
+        self._release_patient()
+        self._release_keeping()
+
+    def hold_back(self) -> None:
+        """Put off what can wait: a package is coming in, and others are likely to follow."""
+        now = self._came = self._reactor.seconds()
+        if now >= self._busy_until + self._pause:
+            self._busy_since = now
+        self._busy_until = min(now + self._pause, max(self._busy_since + LONGEST_PAUSE, now))
+
+    def quiet(self) -> Deferred[None]:
+        """Return what fires when nothing has come in for a moment, or when stopping."""
+        quiet: Deferred[None] = Deferred()
+        left = self._busy_until - self._reactor.seconds()
+        if left <= 0 or self._stopped:
+            quiet.callback(None)
+        else:
+            self._patient.append(quiet)
+            self._quiet.begin(left)
+        return quiet
+
+    def _look_whether_quiet(self) -> None:
+        left = self._busy_until - self._reactor.seconds()
+        if left > 0:
+            self._quiet.begin(left)
+        else:
+            self._release_patient()
+
+    def _release_patient(self) -> None:
+        patient, self._patient = self._patient, []
+        for one in patient:
+            one.callback(None)
+
+    async def lull(self) -> None:
+        """Wait a moment for what else comes in, and only a moment."""
+        pause = min(self._pause, KEEPING_PAUSE)
+        latest = self._reactor.seconds() + LONGEST_KEEPING_PAUSE
+        while not self._stopped:
+            left = min(self._came + pause, latest) - self._reactor.seconds()
+            if left <= 0:
+                return
+            turn: Deferred[None] = Deferred()
+            self._keeping.append(turn)
+            self._lulled.begin(left)
+            await turn
+
+    def _release_keeping(self) -> None:
+        keeping, self._keeping = self._keeping, []
+        for one in keeping:
+            one.callback(None)

@@ -1,1 +1,0 @@
-"""Touches this machine: files, processes, interfaces, signals. Never imports ``net``."""

@@ -1,0 +1,87 @@
+"""What pacman's own programs say to a command that waits for them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+
+from flocon.errors import ConfigurationError, ToolError, ToolMissing
+from flocon.leading import node_lines, plan
+from flocon.leading.printable import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flocon.leading.node_lines import Method
+    from flocon.leading.plan import Plan
+
+#: Seconds for pacman and pacman-conf to say what they are asked.
+PATIENCE = 10
+_UNKNOWN = "'CacheServer' in section"
+
+
+def pacman_version() -> tuple[int, int]:
+    """Ask pacman for its version; raise ConfigurationError where it cannot say."""
+    try:
+        _, output, _ = _run("pacman", "--version")
+    except ToolError as error:
+        problem = f"the version of pacman is not known ({error.reason})"
+    else:
+        if version := node_lines.parse_version(output):
+            return version
+        problem = "the version of pacman is not in what 'pacman --version' prints"
+    remedy = "name the line with --server or --cache-server"
+    raise ConfigurationError("pacman", problem, remedy)
+
+
+def _run(tool: str, *arguments: str) -> tuple[int, str, str]:
+    """Return status, output and errors; raise ToolError or ToolMissing."""
+    if shutil.which(tool) is None:
+        raise ToolMissing(tool)
+    try:
+        done = subprocess.run(  # noqa: S603 - a fixed name, and arguments that are paths
+            [tool, *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=PATIENCE,
+            env={**os.environ, "LC_ALL": "C"},
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ToolError(tool, str(error)) from None
+    return done.returncode, os.fsdecode(done.stdout), os.fsdecode(done.stderr)
+
+
+def verifier(
+    root: str, outcome: Plan, method: Method, port: int, ports: set[int], *, forced: bool
+) -> Callable[[], None]:
+    """Have pacman-conf read the configuration now; return what compares it with a later one.
+
+    Without pacman-conf nothing is compared. Raises ConfigurationError where it reads an error.
+    """
+    if shutil.which("pacman-conf") is None:
+        return lambda: None
+    status, before, errors = _run("pacman-conf", "--config", root)
+    if status != 0:
+        problem = f"pacman itself cannot read it ({_first_line(errors)})"
+        raise ConfigurationError(printable(root), problem, "mend that first")
+
+    def verify() -> None:
+        status, after, errors = _run("pacman-conf", "--config", root)
+        if status != 0:
+            wrong = f"pacman could not read the outcome ({_first_line(errors)})"
+        elif _UNKNOWN in errors and not forced:
+            wrong = "pacman does not know CacheServer"
+        else:
+            wrong = plan.contradiction(before, after, outcome, method, port=port, ports=ports)
+        if wrong:
+            remedy = "everything was put back; set it up by hand, and tell flocon's authors"
+            raise ConfigurationError(printable(root), wrong, remedy)
+
+    return verify
+
+
+def _first_line(text: str) -> str:
+    return printable(text.strip().partition("\n")[0]) or "it does not say why"

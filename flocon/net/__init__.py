@@ -1,1 +1,0 @@
-"""Talks. Twisted; gets its reactor handed in and decides nothing; never imports ``host``."""

@@ -1,0 +1,177 @@
+"""The parts that find out whom to ask, put together: this room's composition, and nothing else.
+
+No question is answered here: whoever has one is given the part that answers it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flocon.databases.databases import Databases
+from flocon.databases.own import DATABASES_FILE, OwnDatabases
+from flocon.databases.peers import PeersDatabases
+from flocon.pacman.privacy import Privacy
+from flocon.sources.candidates import Candidates
+from flocon.sources.choosing import Choosing
+from flocon.sources.for_peers import ForPeers
+from flocon.sources.from_mirrors import FromMirrors
+from flocon.sources.listed import Listed
+from flocon.sources.means import Agents, Means
+from flocon.sources.own import OwnNode
+from flocon.sources.packages import Packages
+from flocon.sources.redirecting import Redirecting
+from flocon.sources.relaying import Relaying
+from flocon.sources.relays import Relays
+from flocon.sources.reporter import Reporter
+from flocon.sources.signatures import PacmanKeyring, Signatures
+from flocon.transfers.transfers import Transfers
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from twisted.python.threadpool import ThreadPool
+
+    from flocon.asking.source import Source
+    from flocon.books.ledger import Ledger
+    from flocon.books.traffic import Traffic
+    from flocon.databases.origins import DatabaseOrigins
+    from flocon.holdings.keeping import Keeping
+    from flocon.neighbours.neighbourhood import Neighbourhood
+    from flocon.neighbours.standing import Standing
+    from flocon.pacman.watch import PacmanWatch
+    from flocon.presence.own_announcement import Identity
+    from flocon.settings.settings import Settings
+    from flocon.store.incoming import Arrivals
+    from flocon.transfers.transfer import Transfer
+
+
+class Desk:
+    """Has the parts; ``settings`` gives those in force, of which some change while running."""
+
+    def __init__(
+        self,
+        reactor: Any,
+        *,
+        settings: Callable[[], Settings],
+        identity: Identity,
+        pacman: PacmanWatch,
+        keeping: Keeping,
+        arrivals: Arrivals,
+        for_strangers: ThreadPool,
+        neighbourhood: Neighbourhood,
+        standing: Standing,
+        traffic: Traffic,
+        ledger: Ledger,
+        offence: Callable[[Source, str], None],
+        origins: DatabaseOrigins,
+    ) -> None:
+        now = settings()
+        self.own = OwnNode(identity.node, identity.epoch, now.relay, reactor.seconds())
+        self.privacy = Privacy(lambda: pacman.listing, now.peers.private)
+        self.reporter = Reporter(reactor, standing, traffic, ledger, offence)
+        self.reporter.unreachable = neighbourhood.unreachable
+        self.agents = Agents(reactor, now.proxy)
+        self.listed = Listed(pacman, neighbourhood)
+        self.candidates = Candidates(
+            reactor,
+            own=self.own,
+            pacman=pacman,
+            neighbourhood=neighbourhood,
+            standing=standing,
+            reporter=self.reporter,
+        )
+        choosing = Choosing(reactor, self.candidates, standing, ledger)
+        keyring = PacmanKeyring(reactor, pacman)
+        self.signatures = Signatures(
+            reactor,
+            pacman=pacman,
+            keyring=keyring,
+            candidates=self.candidates,
+            agents=self.agents,
+            standing=standing,
+            reporter=self.reporter,
+            traffic=traffic,
+        )
+        means = Means(
+            reactor,
+            reporter=self.reporter,
+            agents=self.agents,
+            for_strangers=for_strangers,
+            keeping=keeping,
+            arrivals=arrivals,
+        )
+        self.transfers = Transfers(means, sign=self.signatures.find, publish=_publish(keeping))
+        self.packages = Packages(self.candidates, choosing, self.transfers, neighbourhood)
+        self.from_mirrors = FromMirrors(
+            reactor,
+            agent=self.agents.mirrors,
+            pacman=pacman,
+            listed=self.listed,
+            candidates=self.candidates,
+            choosing=choosing,
+            transfers=self.transfers,
+        )
+        self.redirecting = Redirecting(
+            reactor,
+            wanted=lambda: settings().transfer == "redirect",
+            agent=self.agents.peers,
+            pacman=pacman,
+            candidates=self.candidates,
+            standing=standing,
+            transfers=self.transfers,
+        )
+        self.relaying = Relaying(
+            reactor, Relays(now.peers.relayed_per_day), lambda: ledger.savings.wan_rate
+        )
+        self.for_peers = ForPeers(
+            reactor,
+            own=self.own,
+            most=lambda: settings().peers.relays,
+            listed=self.listed,
+            privacy=self.privacy,
+            candidates=self.candidates,
+            choosing=choosing,
+            transfers=self.transfers,
+            relaying=self.relaying,
+            traffic=traffic,
+        )
+        self.own_databases = OwnDatabases(
+            reactor,
+            shared=lambda: settings().databases == "lan",
+            pacman=pacman,
+            origins=origins,
+            remembered=now.store.path / DATABASES_FILE,
+        )
+        peers = PeersDatabases(
+            reactor,
+            agent=self.agents.peers,
+            neighbourhood=neighbourhood,
+            standing=standing,
+            keyring=keyring,
+        )
+        self.databases = Databases(
+            reactor,
+            pacman=pacman,
+            transfers=self.transfers,
+            mirrors=self.candidates.mirrors_for,
+            own=self.own_databases,
+            peers=peers,
+        )
+
+    async def stop(self) -> None:
+        self.transfers.stop()
+        self.relaying.stop()
+        await self.agents.close_idle()
+
+
+def _publish(keeping: Keeping) -> Callable[[Transfer, bytes | None], Awaitable[bool]]:
+    """Return what has a package and its signature kept that arrived."""
+
+    async def publish(transfer: Transfer, signature: bytes | None) -> bool:
+        subject = transfer.subject
+        assert subject.content is not None  # noqa: S101 - only listed files come here
+        return await keeping.publish(
+            transfer.incoming, subject.file_name, subject.content, signature
+        )
+
+    return publish

@@ -1,0 +1,125 @@
+"""What follows when something changes: the settings, pacman's files, what is held, the links.
+
+Each change is told to those parts that have to know, and to no others.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet import defer
+
+from flocon.log import logger, show_debug
+from flocon.machine import journal
+from flocon.node.announcing import abilities
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flocon.holdings.inventory import Change
+    from flocon.machine.links import Link
+    from flocon.node.parts import Parts
+    from flocon.pacman.configuration import PacmanConfiguration
+    from flocon.pacman.listing import Listing
+    from flocon.presence.own_announcement import Identity
+    from flocon.settings.settings import Settings
+
+
+class Following:
+    """``settings`` are those in force; ``parts`` are complete once the first change comes."""
+
+    _log = logger()
+
+    def __init__(self, reactor: Any, settings: Settings, parts: Parts) -> None:
+        self._reactor = reactor
+        self.settings = settings
+        self._parts = parts
+
+    def settings_changed(self, old: Settings, settings: Settings) -> None:
+        self.settings = settings
+        self._parts.admission.networks = settings.peers.networks
+        if settings.peers.private != old.peers.private:
+            self._parts.desk.privacy.repositories = frozenset(settings.peers.private)
+            self._parts.holdings.looking.listing_changed()
+            self._parts.announcer.databases(self._parts.pacman.listing)
+        self._parts.desk.relaying.relays.a_day = settings.peers.relayed_per_day
+        set_debug(settings.debug)
+        self._set_relays()
+        if settings.prefetch != old.prefetch:
+            self._prefetch_or_rest()
+
+    def configuration_changed(self, configuration: PacmanConfiguration) -> None:
+        self._parts.holdings.looking.set_directories(configuration.cache_directories)
+        self._parts.announcer.architectures(configuration.architectures)
+
+    def listing_changed(self, listing: Listing) -> None:
+        self._parts.holdings.looking.listing_changed()
+        self._parts.desk.own.able_since = self._reactor.seconds()
+        self._parts.announcer.databases(listing)
+        self._prefetch_or_rest()
+
+    def inventory_changed(self, changes: list[Change]) -> None:
+        self._parts.announcer.inventory(self._parts.holdings.offering.inventory, changes)
+
+    def links_changed(self, links: list[Link]) -> None:
+        gone = _addresses(self._parts.admission.links) - _addresses(links)
+        self._parts.admission.links = tuple(links)
+        if gone:
+            # What is kept open from there is silent: nobody's answers arrive any more.
+            defer.Deferred.fromCoroutine(self._close_idle()).addErrback(
+                lambda reason: self._log.failure("closing connections failed", reason)
+            )
+        self._parts.multicast.set_links(links)
+        self._parts.metered.link_changed()
+
+    async def _close_idle(self) -> None:
+        await self._parts.inventory_pool.closeCachedConnections()
+        await self._parts.desk.agents.close_idle()
+
+    def metered_changed(self, metered: bool) -> None:
+        """Fetch nothing for others, and nothing unasked, while the link costs by the byte."""
+        self._log.info(
+            "the link is {state}; this node {does} for others",
+            state="metered" if metered else "not metered any more",
+            does="fetches" if self._may_relay() else "does not fetch",
+        )
+        self._set_relays()
+        self._prefetch_or_rest()
+
+    def _may_relay(self) -> bool:
+        return self.settings.relay and not self._parts.metered.metered
+
+    def _prefetch_or_rest(self) -> None:
+        prefetch = self.settings.prefetch
+        self._parts.ahead.wake_or_rest(allowed=prefetch and not self._parts.metered.metered)
+
+    def _set_relays(self) -> None:
+        relays = self._may_relay()
+        own = self._parts.desk.own
+        if relays != own.relays:
+            own.relays, own.able_since = relays, self._reactor.seconds()
+        self._parts.announcer.abilities(abilities_of(self.settings, relays=relays))
+
+    def renamed(self, identity: Identity) -> None:
+        own = self._parts.desk.own
+        own.node, own.epoch = identity.node, identity.epoch
+        self._parts.presence.rename(self._reactor.seconds(), identity)
+        self._parts.multicast.wake()
+
+    def account(self) -> None:
+        self._parts.announcer.savings(self._parts.ledger)
+
+
+def abilities_of(settings: Settings, *, relays: bool) -> frozenset[str]:
+    """Return what a node with these settings announces that it can do."""
+    return abilities(relays=relays, databases=settings.databases == "lan")
+
+
+def set_debug(shown: bool) -> None:
+    """Let debug lines through, in every log."""
+    show_debug(shown)
+    journal.show_debug(shown)
+
+
+def _addresses(links: Sequence[Link]) -> set[str]:
+    return {str(one.ip) for link in links for one in link.addresses}

@@ -1,0 +1,391 @@
+"""The parts of a node, handed to each other: here the rooms meet.
+
+What one must be told by another is handed over as a callable. Nothing is open and nothing runs yet.
+"""
+
+from __future__ import annotations
+
+import gc
+import platform
+import random
+from typing import TYPE_CHECKING, Any
+
+from flocon.advice.examination import Examination
+from flocon.advice.health import Health
+from flocon.advice.questions import questions
+from flocon.advice.search import Search
+from flocon.advice.why import Why
+from flocon.answering.pace import Pacer
+from flocon.answering.visitors import Admission, lan_names, loopback_names
+from flocon.asking.agents import peer_agent
+from flocon.books.ledger import Ledger
+from flocon.books.traffic import Traffic
+from flocon.databases.origins import DatabaseOrigins
+from flocon.databases.origins import load as load_origins
+from flocon.databases.own import DATABASES_FILE
+from flocon.faces.control import Control
+from flocon.faces.doors import Doors
+from flocon.faces.lan import Lan
+from flocon.faces.loopback import Loopback
+from flocon.faces.needs import ForPacman, Shelf
+from flocon.faces.page import Pages
+from flocon.faces.site import Site
+from flocon.holdings.holdings import Holdings
+from flocon.machine.endpoints import hosts_of, ports_of
+from flocon.machine.holds import Holds
+from flocon.machine.interfaces import InterfaceWatch
+from flocon.machine.limits import open_files
+from flocon.machine.memory import give_back
+from flocon.machine.metered import MeteredWatch
+from flocon.machine.remember import recall
+from flocon.machine.shares import Shares, share_out
+from flocon.machine.systemd import Supervision
+from flocon.machine.users import Users
+from flocon.neighbours.inventories import InventoryClient
+from flocon.neighbours.knock import Knocker
+from flocon.neighbours.neighbourhood import Neighbourhood
+from flocon.neighbours.offenders import Offenders
+from flocon.neighbours.standing import Standing
+from flocon.node.announcing import Announcer
+from flocon.node.desk import Desk
+from flocon.node.following import Following, abilities_of
+from flocon.operator.changing import Operator
+from flocon.operator.problems import Problems
+from flocon.operator.reloading import Reloading
+from flocon.operator.status import Status
+from flocon.pacman.watch import PacmanWatch
+from flocon.presence.multicast import Multicast
+from flocon.presence.namesakes import Namesakes
+from flocon.presence.presence import Presence
+from flocon.settings.defaults import host_name
+from flocon.settings.settings import LAN_PORT, LOOPBACK_PORT
+from flocon.sources.ahead import Ahead
+from flocon.sources.means import PEER_CONNECT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from flocon.files import Content
+    from flocon.machine.ports import Inherited
+    from flocon.pacman.entries import Entry
+    from flocon.settings.settings import Settings
+
+
+MOST_CONTROL_CONNECTIONS = 16
+
+
+class Parts:
+    """All parts of one node; ``reread`` gives the settings as they are now."""
+
+    def __init__(
+        self,
+        reactor: Any,
+        settings: Settings,
+        reread: Callable[[], Settings],
+        inherited: Sequence[Inherited],
+    ) -> None:
+        self._reactor = reactor
+        self._settings = settings
+        self.following = Following(reactor, settings, self)
+        self.doors = Doors(reactor, settings, inherited)
+        self.namesakes = Namesakes(reactor, settings.store.path, settings.name)
+        self.traffic = Traffic()
+        self.ledger = Ledger(reactor, settings.store.path / "savings.json")
+        self.standing = Standing()
+        self.offenders = Offenders(reactor, settings.store.path / "quarantine.json")
+        self.metered = MeteredWatch(reactor, self.following.metered_changed)
+        self.holds = Holds(reactor)
+        self._make_holdings([*ports_of(settings.loopback), *(one.port for one in inherited)])
+        self._make_presence()
+        self._make_desk()
+        shares = share_out(open_files())
+        self.lan = self._make_lan(shares)
+        self._make_advice()
+        self.loopback = self._make_loopback(shares)
+        self._make_operator()
+        self.supervision = Supervision(reactor, self.status.line)
+        self.reloading = Reloading(
+            reactor, settings, reread, self.following.settings_changed, self.supervision
+        )
+        self.examination.tellers.append(Problems(self.doors, self.reloading).tell)
+
+    def _make_holdings(self, own_ports: Sequence[int]) -> None:
+        """Make what reads this machine: pacman's files, and the packages that are here."""
+        reactor, settings = self._reactor, self._settings
+        remembered = recall(settings.store.path / DATABASES_FILE)
+        self._origins = DatabaseOrigins(load_origins(remembered))
+        self.pacman = PacmanWatch(
+            reactor,
+            settings.pacman_conf,
+            self.following.configuration_changed,
+            self.following.listing_changed,
+            own_ports=frozenset(own_ports),
+            mirrors=settings.mirrors,
+            is_peers=self._origins.is_peers,
+        )
+        self.holdings = Holdings(
+            reactor,
+            store=settings.store.path,
+            max_size=settings.store.max_size,
+            listed=self._listed,
+            signature_needed=self.pacman.signature_needed,
+            changed=self.following.inventory_changed,
+            offered=self._may_offer,
+        )
+        self.holdings.looking.ready.addCallback(_settle_memory)
+
+    def _make_presence(self) -> None:
+        """Make what hears who is there, and learns what they hold."""
+        reactor, presence = self._reactor, self._settings.presence
+        self.presence = Presence(
+            self.namesakes.identity,
+            chance=random.Random(),  # noqa: S311 - spreads datagrams, guards nothing
+            beat=presence.beat,
+            port=LAN_PORT,
+            system=_system(),
+            abilities=abilities_of(self._settings, relays=self._settings.relay),
+        )
+        agent, self.inventory_pool = peer_agent(reactor, PEER_CONNECT)
+        self.neighbourhood = Neighbourhood(
+            reactor,
+            self.presence,
+            InventoryClient(reactor, agent),
+            held_off=self.offenders.holds_off,
+            listed=self._is_listed,
+            relieve=lambda: reactor.callInThread(give_back),
+        )
+        self.multicast = Multicast(
+            reactor,
+            self.presence,
+            group=presence.group,
+            group6=presence.group6,
+            port=presence.port,
+            on_event=self.neighbourhood.event,
+        )
+        self.neighbourhood.wake = self.multicast.wake
+        self.neighbourhood.namesake = self.namesakes.met
+        self.namesakes.renamed = self.following.renamed
+        self.interfaces = InterfaceWatch(reactor, presence.interfaces, self.following.links_changed)
+
+    def _make_desk(self) -> None:
+        """Make what finds out whom to ask."""
+        self.desk = Desk(
+            self._reactor,
+            settings=lambda: self.following.settings,
+            identity=self.namesakes.identity,
+            pacman=self.pacman,
+            keeping=self.holdings.keeping,
+            arrivals=self.holdings.arrivals,
+            for_strangers=self.holdings.threads.for_strangers,
+            neighbourhood=self.neighbourhood,
+            standing=self.standing,
+            traffic=self.traffic,
+            ledger=self.ledger,
+            offence=self.offenders.offence,
+            origins=self._origins,
+        )
+        self.announcer = Announcer(self._reactor, self.presence, self.multicast, self.desk.privacy)
+        self.ledger.changed = self.following.account
+        self.ahead = Ahead(
+            self._reactor,
+            pacman=self.pacman,
+            pacman_conf=self._settings.pacman_conf,
+            arrivals=self.holdings.arrivals,
+            offering=self.holdings.offering,
+            packages=self.desk.packages,
+            ledger=self.ledger,
+            most=self._settings.store.max_size // 2,
+        )
+
+    def _make_lan(self, shares: Shares) -> Site:
+        """Return the face for peers."""
+        reactor, settings = self._reactor, self._settings
+        bandwidth = settings.peers.bandwidth
+        self.lan_face = Lan(
+            Shelf(
+                reactor,
+                traffic=self.traffic,
+                own=self.desk.own,
+                offering=self.holdings.offering,
+                opening=self.holdings.opening,
+                privacy=self.desk.privacy,
+                databases=self.desk.own_databases,
+                for_peers=self.desk.for_peers,
+                transfers=self.desk.transfers,
+            ),
+            Pacer(reactor, bandwidth) if bandwidth else None,
+            Knocker(
+                reactor,
+                announced=self._announced,
+                databases=self._database_times,
+                default_port=LAN_PORT,
+            ),
+            lan_names(settings.name, (*settings.names, host_name())),
+        )
+        self.admission = Admission(settings.peers.networks)
+        return Site(
+            reactor,
+            self.lan_face,
+            most_connections=shares.lan,
+            most_per_address=shares.lan_per_address,
+            most_per_network=shares.lan_per_network,
+            admits=self.admission.admits,
+        )
+
+    def _make_advice(self) -> None:
+        """Make what answers a person, and what says how this node is."""
+        self.search = Search(
+            self._reactor,
+            node=self._node,
+            offering=self.holdings.offering,
+            pacman=self.pacman,
+            neighbourhood=self.neighbourhood,
+            presence=self.presence,
+        )
+        self.why = Why(
+            self._reactor,
+            settings=lambda: self.following.settings,
+            offering=self.holdings.offering,
+            listed=self.desk.listed,
+            candidates=self.desk.candidates,
+            transfers=self.desk.transfers,
+            pacman=self.pacman,
+            neighbourhood=self.neighbourhood,
+            presence=self.presence,
+            standing=self.standing,
+            quarantine=self.offenders.quarantine,
+            recent=self.ledger.recent,
+            holders=self.search.holders,
+        )
+        self.examination = Examination(
+            self._reactor,
+            node=self._node,
+            settings=lambda: self.following.settings,
+            namesake=lambda: self.namesakes.told,
+            candidates=self.desk.candidates,
+            agents=self.desk.agents,
+            pacman=self.pacman,
+            presence=self.presence,
+            multicast=self.multicast,
+            quarantine=self.offenders.quarantine,
+            lan_port=lambda: self.doors.lan_port,
+        )
+        self.health = Health(
+            self._reactor,
+            self.examination.examine,
+            port=next(iter(ports_of(self._settings.loopback)), LOOPBACK_PORT),
+            pacman_conf=self._settings.pacman_conf,
+        )
+        self.status = Status(
+            self._reactor,
+            namesakes=self.namesakes,
+            doors=self.doors,
+            presence=self.presence,
+            neighbourhood=self.neighbourhood,
+            standing=self.standing,
+            offenders=self.offenders,
+            offering=self.holdings.offering,
+            accounts=self.holdings.accounts,
+            max_size=self._settings.store.max_size,
+            transfers=self.desk.transfers,
+            relays=self.desk.relaying.relays,
+            ahead=self.ahead,
+            traffic=self.traffic,
+            ledger=self.ledger,
+            health=self.health,
+            holds=self.holds,
+            counters=lambda: (
+                self.lan_face.counters + self.lan.counters + self.desk.relaying.relays.counters
+            ),
+        )
+
+    def _make_loopback(self, shares: Shares) -> Site:
+        """Return the face for pacman."""
+        settings = self._settings
+        pages = Pages(
+            self._reactor,
+            describe=self.status.page,
+            search=self.search.search,
+            figures=self.status.figures,
+        )
+        loopback = Loopback(
+            ForPacman(
+                self._reactor,
+                traffic=self.traffic,
+                listed=self.desk.listed,
+                offering=self.holdings.offering,
+                opening=self.holdings.opening,
+                packages=self.desk.packages,
+                redirecting=self.desk.redirecting,
+                transfers=self.desk.transfers,
+                signatures=self.desk.signatures,
+                databases=self.desk.databases,
+                from_mirrors=self.desk.from_mirrors,
+                status=self.status.describe,
+            ),
+            questions(self.search, self.why, self.examination),
+            self.ledger,
+            pages,
+            names=loopback_names((*settings.names, *hosts_of(settings.loopback))),
+            admission=Admission(settings.loopback_clients),
+        )
+        self.ledger.busy = lambda: loopback.running
+        self.users = Users()
+        return Site(
+            self._reactor,
+            loopback,
+            most_connections=shares.loopback,
+            most_per_user=shares.loopback_per_user,
+            user_of=self.users.user_of,
+        )
+
+    def _make_operator(self) -> None:
+        self.operator = Operator(
+            self._reactor,
+            presence=self.presence,
+            multicast=self.multicast,
+            offenders=self.offenders,
+            standing=self.standing,
+            ahead=self.ahead,
+        )
+        self.control = Site(
+            self._reactor, Control(self.operator), most_connections=MOST_CONTROL_CONNECTIONS
+        )
+
+    def _node(self) -> str:
+        return self.namesakes.identity.node
+
+    def _announced(self, address: str) -> list[int]:
+        """Return the ports that peers at an address announce; a zone has two spellings."""
+        host = address.partition("%")[0]
+        return [
+            peer.port for peer in self.presence.peers() if peer.address.partition("%")[0] == host
+        ]
+
+    def _database_times(self) -> dict[str, float]:
+        times = self.examination.database_times()
+        return {name: time for name, time in times.items() if not self.desk.privacy.keeps(name)}
+
+    def _listed(self, file_name: str) -> Sequence[Entry]:
+        return self.pacman.listing.find(file_name)
+
+    def _may_offer(self, file_name: str, content: Content) -> bool:
+        return self.desk.privacy.allows(file_name, content)
+
+    def _is_listed(self, file_name: str, content: Content) -> bool:
+        return any(entry.content == content for entry in self._listed(file_name))
+
+
+def _settle_memory(_: None) -> None:
+    """Keep what will stay out of the garbage collector's rounds: one took 60 ms.
+
+    A round of its own beforehand would take as long; little of what it finds is garbage.
+    """
+    gc.freeze()
+
+
+def _system() -> str:
+    try:
+        return platform.freedesktop_os_release().get("ID", "linux")
+    except OSError:
+        return "linux"

@@ -1,0 +1,90 @@
+"""Reads flocon.toml anew while the node runs, not more often than it has to."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any
+
+from flocon.errors import ConfigurationError
+from flocon.log import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flocon.machine.systemd import Supervision
+    from flocon.settings.settings import Settings
+
+#: Settings that SIGHUP changes; the others need a restart.
+LIVE = ("debug", "relay", "prefetch", "databases", "transfer", "peers")
+#: Seconds between two readings of flocon.toml.
+PAUSE = 1.0
+
+
+class Reloading:
+    """The settings in force: ``reread`` gives those of the file, ``changed`` learns of new ones.
+
+    ``reread`` raises ConfigurationError; then the settings stay as they are.
+    """
+
+    _log = logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        settings: Settings,
+        reread: Callable[[], Settings],
+        changed: Callable[[Settings, Settings], None],
+        supervision: Supervision,
+    ) -> None:
+        self._reactor = reactor
+        self.settings = settings
+        self._reread = reread
+        self._changed = changed
+        self._supervision = supervision
+        self._read_at = float("-inf")
+        self._call: Any = None
+        #: Why the settings that were read last are not used.
+        self.problem = ""
+
+    def ask(self) -> None:
+        """Read flocon.toml anew, at most once a second, however often that is asked for.
+
+        pacman's configuration is followed all the time.
+        """
+        if self._call is None:
+            now = self._reactor.seconds()
+            wait = max(0.0, self._read_at + PAUSE - now)
+            self._call = self._reactor.callLater(wait, self._read)
+
+    def stop(self) -> None:
+        if self._call is not None:
+            self._call.cancel()
+            self._call = None
+
+    def _read(self) -> None:
+        self._call = None
+        self._read_at = self._reactor.seconds()
+        self._supervision.reloading()
+        try:
+            self.problem = ""
+            self._apply(self._reread())
+        except ConfigurationError as error:
+            self.problem = str(error)
+            self._log.warn("the settings stay as they are: {error}", error=error)
+        finally:
+            # Whatever went wrong: systemd ends a unit that stays at reloading.
+            self._supervision.reloaded()
+
+    def _apply(self, settings: Settings) -> None:
+        """Take what can be changed while running, and name what cannot."""
+        old = self.settings
+        fixed = {field.name: getattr(old, field.name) for field in fields(old)} | {
+            name: getattr(settings, name) for name in LIVE
+        }
+        self.settings = replace(old, **fixed)
+        self._changed(old, self.settings)
+        waiting = [name for name in fixed if getattr(settings, name) != fixed[name]]
+        self._log.info(
+            "settings read anew{rest}",
+            rest=f"; a restart is needed for: {', '.join(waiting)}" if waiting else "",
+        )

@@ -1,0 +1,109 @@
+"""What this machine's sync databases list, and where an entry is found: by file name or package.
+
+Databases are values here: ``databases`` has them read, and makes a listing of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from flocon.pacman.entries import Entry, PackedEntries
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """One sync database as it was read.
+
+    ``digest`` is the first 16 hex digits of the SHA-256 of the file as it lies on disk,
+    ``modified`` its time of modification in seconds, ``entries`` are by file name, ``skipped``
+    counts the entries that could not be used. ``from_peer`` tells that a peer gave it: nothing is
+    to be fetched ahead because of what it lists, and nobody is to have it from here. Two are equal
+    whose files are: by their digests.
+    """
+
+    repository: str
+    digest: str
+    modified: float
+    entries: Mapping[str, Entry] = field(repr=False, compare=False)
+    skipped: int = 0
+    from_peer: bool = False
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What this machine's sync databases list, in the order of pacman.conf.
+
+    ``further`` are databases that mirrors sent through this node lately and that do not lie where
+    pacman has its own: for a pacman with a DBPath of its own. What they list is found, too, behind
+    the others; they are not told of, and nothing is fetched ahead because of them.
+    """
+
+    databases: tuple[Database, ...] = ()
+    further: tuple[Database, ...] = ()
+    _by_repository: Mapping[str, Database] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        by_repository = {database.repository: database for database in self.databases}
+        object.__setattr__(self, "_by_repository", by_repository)
+
+    def __len__(self) -> int:
+        """Return the number of entries of all databases together."""
+        return sum(map(len, self.databases))
+
+    def database(self, repository: str) -> Database | None:
+        return self._by_repository.get(repository)
+
+    def find(self, file_name: str, repository: str = "") -> tuple[Entry, ...]:
+        """Return the entries of this name: in ``repository`` only, or in every one if it is "".
+
+        One look-up for each database. Two entries may stand for the same content or not.
+        """
+        databases: Iterable[Database] = self.databases
+        if repository:
+            only = self._by_repository.get(repository)
+            databases = () if only is None else (only,)
+        if self.further:
+            more = (one for one in self.further if repository in {"", one.repository})
+            databases = (*databases, *more)
+        found = (database.entries.get(file_name) for database in databases)
+        return tuple(entry for entry in found if entry is not None)
+
+    def named(self, name: str) -> list[Entry]:
+        """Return the entries of a package, first those of the repository that comes first."""
+        return [
+            entry
+            for database in self.databases
+            for entry in _beginning(database.entries, f"{name}-")
+            if entry.name == name
+        ]
+
+    def versions(self, wanted: Collection[tuple[str, str]]) -> list[Entry]:
+        """Return the entries of these packages and versions; walks through everything.
+
+        What a peer's database lists is left out: they are wanted to be fetched ahead.
+        """
+        found: dict[str, Entry] = {}
+        for database in self.databases:
+            if database.from_peer:
+                continue
+            for entry in database.entries.values():
+                if (entry.name, entry.version) in wanted:
+                    found.setdefault(entry.name, entry)
+        return list(found.values())
+
+    def digests(self) -> tuple[tuple[str, str], ...]:
+        """Return repository and digest of each database."""
+        return tuple((database.repository, database.digest) for database in self.databases)
+
+
+def _beginning(entries: Mapping[str, Entry], prefix: str) -> Iterable[Entry]:
+    if isinstance(entries, PackedEntries):
+        return entries.beginning(prefix)
+    return (entry for name, entry in sorted(entries.items()) if name.startswith(prefix))

@@ -1,0 +1,304 @@
+"""What pacman says on this machine, kept as it is on disk now: its configuration and its listing.
+
+Here is when to look, and who is told. How the configuration is asked for is ``pacman_answers``'s,
+which databases are read ``pacman_databases``'s.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.logger import Logger
+
+from flocon.asking.addresses import shown
+from flocon.errors import ToolError, ToolMissing
+from flocon.files import is_repository
+from flocon.machine.inotify import FolderWatch
+from flocon.machine.reactor_threads import in_thread
+from flocon.pacman.answers import configuration_from_mirrors, resolve
+from flocon.pacman.configuration import PacmanConfiguration, SignatureLevel
+from flocon.pacman.databases import PacmanDatabases
+from flocon.pacman.includes import Scan, scan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+    from pathlib import Path
+    from typing import TypeVar
+
+    from twisted.internet.interfaces import IDelayedCall
+    from twisted.python.failure import Failure
+
+    from flocon.pacman.listing import Listing
+
+    T = TypeVar("T")
+    from flocon.pacman.answers import PacmanReactor
+
+#: Seconds from the first change on disk to looking at it: several come together.
+PAUSE = 0.1
+#: Seconds to wait for databases that are being read; pacman itself waits 10 for a first byte.
+PATIENCE = 3.0
+#: Seconds between two looks at the files without any sign: some file systems make no events.
+POLL = 60.0
+#: Looks at the databases in one go; what changes still more often is seen with the next event.
+_ROUNDS = 5
+#: Seconds after which what a mirror sent is read, if pacman here has not taken it by then. Who asks
+#: for a package has it read at once.
+SENT_PAUSE = 5.0
+
+
+class PacmanWatch(Service):
+    """Keeps ``configuration`` and ``listing`` as they are on disk, and tells when they change.
+
+    A machine without pacman has the configuration of ``mirrors``, and so has one whose pacman.conf
+    has never been right since the start; when it becomes so, that is noticed like every change.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        reactor: PacmanReactor,
+        pacman_conf: Path,
+        configuration_changed: Callable[[PacmanConfiguration], None],
+        listing_changed: Callable[[Listing], None],
+        *,
+        own_ports: Collection[int] = (),
+        mirrors: Sequence[str] = (),
+        is_peers: Callable[[str], bool] = lambda _: False,
+    ) -> None:
+        """``is_peers`` tells by its digest whether a database was given by a peer."""
+        self._reactor = reactor
+        #: When to read what mirrors sent.
+        self._sent_due: IDelayedCall | None = None
+        self._pacman_conf = pacman_conf
+        self._configuration_changed = configuration_changed
+        self._listing_changed = listing_changed
+        self._own_ports = own_ports
+        self.configuration = configuration_from_mirrors(mirrors, own_ports)
+        self._databases = PacmanDatabases(
+            reactor, lambda listing: self._tell(self._listing_changed, listing), is_peers
+        )
+        self._scan = Scan(pacman_conf, {pacman_conf: None}, (), {})
+        self._watch = FolderWatch(reactor, self._changed)
+        self._folders: set[Path] = set()
+        self._configuration_is_stale = True
+        self._said = ""
+        self._pause: IDelayedCall | None = None
+        self._poll: IDelayedCall | None = None
+        self._work: Deferred[None] | None = None
+        self._waiting: list[Deferred[None]] = []
+        self._configured = False
+        self._unconfigured: list[Deferred[None]] = []
+
+    @property
+    def listing(self) -> Listing:
+        """What the databases list."""
+        return self._databases.listing
+
+    def startService(self) -> None:
+        super().startService()
+        self._configuration_is_stale = True
+        self._look()
+        self._poll = self._reactor.callLater(POLL, self._look_around)
+
+    def stopService(self) -> Deferred[None]:
+        """Look no more; fire when nothing is under way."""
+        super().stopService()
+        stopped: Deferred[None] = succeed(None)
+        self._watch.close()
+        self._folders = set()
+        for call in (self._pause, self._poll, self._sent_due):
+            if call is not None and call.active():
+                call.cancel()
+        self._databases.sent_files.close()
+        if self._work is not None:
+            stopped = Deferred()
+            self._work.addBoth(lambda _: stopped.callback(None))
+            self._work.cancel()
+        return stopped
+
+    def signature_needed(self, file_name: str) -> bool:
+        """Whether pacman here refuses this package without its signature.
+
+        So it is where any repository that lists it says Required; of a package that none lists,
+        where any repository does.
+        """
+        repositories = {entry.repository for entry in self.listing.find(file_name)}
+        levels = {
+            repository.package_signature
+            for repository in self.configuration.repositories
+            if not repositories or repository.name in repositories
+        }
+        return not levels or SignatureLevel.REQUIRED in levels
+
+    def signature_wanted(self, repository: str) -> bool:
+        """Whether pacman here asks for signatures of ``repository``'s packages at all."""
+        known = self.configuration.repository(repository)
+        return known is None or known.package_signature is not SignatureLevel.NEVER
+
+    def unusable(self) -> list[tuple[str, Path, str]]:
+        """Return each repository whose database's file is there and lists nothing: file and why."""
+        return self._databases.unusable()
+
+    def settled(self, timeout: float | None = PATIENCE) -> Deferred[None]:
+        """Fire when the listing is that of the databases on disk, or after ``timeout`` seconds.
+
+        Costs a few stats where nothing has changed. Never fails. Before the first configuration
+        was read nothing is settled.
+        """
+        if not self.running or (self._work is None and self._is_settled()):
+            return succeed(None)
+        waiting: Deferred[None] = Deferred()
+        self._waiting.append(waiting)
+        if timeout is not None:
+            waiting.addTimeout(timeout, self._reactor, lambda *_: None)
+        self._look()
+        return waiting
+
+    def configured(self, timeout: float = PATIENCE) -> Deferred[None]:
+        """Fire once pacman's configuration was read, or after ``timeout`` seconds; never fails."""
+        if self._configured or not self.running:
+            return succeed(None)
+        waiting: Deferred[None] = Deferred(self._unconfigured.remove)
+        self._unconfigured.append(waiting)
+        return waiting.addTimeout(timeout, self._reactor, lambda *_: None)
+
+    def sent(self, repository: str, descriptor: int) -> None:
+        """Have a database list that a mirror has just sent; its open file stays the caller's.
+
+        Where pacman here is to check its signature nobody else's is taken for right.
+        """
+        known = self.configuration.repository(repository)
+        required = known is not None and known.database_signature is SignatureLevel.REQUIRED
+        if not self.running or required or not is_repository(repository):
+            return
+        waits = self._databases.sent_files.put(repository, descriptor)
+        if waits and (self._sent_due is None or not self._sent_due.active()):
+            self._sent_due = self._reactor.callLater(SENT_PAUSE, self._look)
+
+    def _is_settled(self) -> bool:
+        databases = self._databases
+        return (
+            not self._configuration_is_stale and not databases.stale() and not databases.sent_files
+        )
+
+    def _sent_is_due(self) -> bool:
+        """Whether what mirrors sent is to be read: someone waits, or pacman has not taken it."""
+        paused = self._sent_due is not None and self._sent_due.active()
+        return bool(self._databases.sent_files) and (bool(self._waiting) or not paused)
+
+    def _changed(self, folder: Path, name: str) -> None:
+        """Take a report of the watch: something about ``name`` (or anything) is different."""
+        of_sync = folder == self.configuration.sync_directory
+        if of_sync and (not name or name.endswith(".db")):
+            self._look_soon()
+        everything = not name and folder in self._scan.folders()
+        if everything or (name and self._scan.concerns(folder / name)):
+            self._configuration_is_stale = True
+            self._look_soon()
+
+    def _look_around(self) -> None:
+        self._poll = self._reactor.callLater(POLL, self._look_around)
+        watched = all(map(self._watch.watched, self._scan.folders()))
+        if not watched or not self._scan.is_current():
+            self._configuration_is_stale = True
+        if not self._is_settled():
+            self._look()
+        elif self._databases.any_sent:
+            self._databases.publish()
+
+    def _look_soon(self) -> None:
+        if self._pause is None or not self._pause.active():
+            self._pause = self._reactor.callLater(PAUSE, self._look)
+
+    def _look(self) -> None:
+        """Begin to bring everything up to date, unless that is under way."""
+        if self._work is None:
+            if self._pause is not None and self._pause.active():
+                self._pause.cancel()
+            work = self._work = Deferred.fromCoroutine(self._catch_up())
+            work.addErrback(self._failed)
+            work.addBoth(lambda _: self._release())
+
+    def _failed(self, failure: Failure) -> None:
+        if not failure.check(CancelledError):
+            self.log.failure("pacman's files were not read", failure)
+
+    def _release(self) -> None:
+        self._work = None
+        waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            each.callback(None)
+        if self.running and self._configuration_is_stale:
+            self._look_soon()
+
+    async def _catch_up(self) -> None:
+        for _ in range(_ROUNDS):
+            if self._configuration_is_stale:
+                await self._read_configuration()
+            elif stale := self._databases.stale():
+                await self._databases.load(stale)
+            elif self._sent_is_due():
+                await self._databases.load_sent()
+            else:
+                return
+
+    async def _read_configuration(self) -> None:
+        self._configuration_is_stale = False
+        self._follow()
+        self._scan = await in_thread(self._reactor, scan, self._pacman_conf)
+        self._follow()
+        try:
+            configuration = await resolve(self._reactor, self._scan, self._own_ports)
+        except ToolError as error:
+            self._complain(error)
+        else:
+            self._said = ""
+            if configuration != self.configuration:
+                self.configuration = configuration
+                self._databases.configure(configuration)
+                for server in configuration.unusable:
+                    self.log.debug("{server} cannot be asked: not http(s)", server=shown(server))
+                self._tell(self._configuration_changed, configuration)
+                self._databases.publish()
+            self._follow()
+        self._configured = True
+        waiting, self._unconfigured = self._unconfigured, []
+        for each in waiting:
+            each.callback(None)
+        # Between reading a file and following its folder it may have changed.
+        if not self._scan.is_current():
+            self._configuration_is_stale = True
+
+    def _complain(self, error: ToolError) -> None:
+        words = str(error)
+        if words == self._said:
+            return
+        self._said = words
+        if isinstance(error, ToolMissing):
+            self.log.info("no pacman here ({error})", error=error)
+        elif self.configuration.files:
+            self.log.warn(
+                "pacman's configuration is not taken over ({error}); the one before stays in use",
+                error=error,
+            )
+        else:
+            self.log.warn("pacman's configuration cannot be read ({error})", error=error)
+
+    def _follow(self) -> None:
+        folders = self._scan.folders()
+        if self.configuration.files:
+            folders.add(self.configuration.sync_directory)
+        for folder in self._folders - folders:
+            self._watch.forget(folder)
+        for folder in folders - self._folders:
+            self._watch.follow(folder)
+        self._folders = folders
+
+    def _tell(self, callback: Callable[[T], None], value: T) -> None:
+        try:
+            callback(value)
+        except Exception:  # noqa: BLE001 - the caller's fault must not end our looking
+            self.log.failure("a change of pacman's was not handled")

@@ -1,0 +1,177 @@
+"""One peer: what it last said, where it was heard, and what can be told from both.
+
+Whether a datagram is believed at all is ``peers``'s to say; the bounded table of all of them is
+``peer_table``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ipaddress import IPv6Address
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flocon.datagrams.messages import Announcement
+
+#: A peer that missed so many of its own beats is gone.
+BEATS_TO_LIVE = 3
+#: Beats as long as that are believed of whom nobody saw answer yet, and who cannot be connected to.
+LONGEST_UNPROVED_BEAT = 60.0
+#: Seconds in which a datagram can be overtaken by a later one, or come by another way. What is
+#: older than the newest after that is true all the same: somebody else has used up the numbers.
+OVERTAKEN = 2.0
+#: Datagrams that a node may have sent unheard: so many, and so many per second since it was heard.
+LEAP, LEAP_RATE = 64, 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Another node as it was when last heard.
+
+    ``address`` is the best of those it was heard from: one that can be connected to and still
+    carries its beats, one that answered for it before others, then IPv4 before IPv6, link-local
+    (with its ``%scope``) last. ``first_heard`` and ``last_heard`` are in
+    seconds of the clock that ``presence`` is given, as is ``able_since``: when its abilities or
+    databases last changed. ``beat`` is the silence it announced. ``proved``: some address of its
+    has answered in its name, so that it is not made up.
+    """
+
+    node: str
+    epoch: str
+    name: str
+    port: int
+    system: str
+    architectures: tuple[str, ...]
+    address: str
+    generation: int
+    files: int
+    databases: tuple[tuple[str, str], ...]
+    abilities: frozenset[str]
+    first_heard: float
+    able_since: float
+    last_heard: float
+    beat: float
+    savings: tuple[int, int] = (0, 0)
+    proved: bool = False
+
+
+@dataclass(slots=True)
+class KnownAddress:
+    """Where a peer was heard."""
+
+    sequence: int
+    last_heard: float
+    rank: int
+    #: When three of the beats that came from here are missed; a shorter one does not cut it short.
+    expires: float = 0.0
+    #: What listens there has answered in this peer's name.
+    proved: bool = False
+    #: When nobody could be connected to there.
+    failed_at: float | None = None
+
+
+@dataclass(slots=True)
+class Known:
+    """All that is known of a peer: what it said, and at which addresses it was heard."""
+
+    said: Announcement
+    #: When that came.
+    said_at: float
+    first_heard: float
+    able_since: float
+    last_heard: float
+    expires: float
+    #: The time of its one valid entry in the heap, never after ``expires``.
+    entry: float
+    addresses: dict[str, KnownAddress] = field(default_factory=dict)
+    #: What it said last before this epoch, and when that ended.
+    before: tuple[Announcement | None, float] = (None, 0.0)
+    #: What others see of it, made once for each change: every look-up asks for all peers.
+    seen: Peer | None = None
+
+    @property
+    def proved(self) -> bool:
+        return any(one.proved for one in self.addresses.values())
+
+    @property
+    def failed(self) -> bool:
+        """Whether it can be connected to nowhere."""
+        return all(one.failed_at is not None for one in self.addresses.values())
+
+    @property
+    def by_ipv6_alone(self) -> bool:
+        return all(one.rank for one in self.addresses.values())
+
+    def best(self) -> str:
+        """Return the address to connect to."""
+        return min(self.addresses, key=lambda one: self._goodness(self.addresses[one]))
+
+    def _goodness(self, entry: KnownAddress) -> tuple[bool, bool, bool, int]:
+        """Return how good an address is, the lowest first."""
+        # Half a beat of grace: an address that missed just now is not given up at once.
+        missed = self.last_heard - entry.last_heard > (entry.expires - entry.last_heard) / 2
+        return entry.failed_at is not None, missed, not entry.proved, entry.rank
+
+    def misses(self, address: str) -> bool:
+        """Whether the peer's newest datagram has not come from ``address``."""
+        return self.addresses[address].sequence != self.said.sequence
+
+    def is_old(self, entry: KnownAddress | None, now: float, sequence: int) -> bool:
+        """Whether a datagram was heard before, or came too late to tell anything."""
+        if entry is None:
+            return sequence < self.said.sequence and now < self.said_at + OVERTAKEN
+        if sequence == entry.sequence:
+            return True
+        return sequence < entry.sequence and now < entry.last_heard + OVERTAKEN
+
+    def leaps(self, now: float, said: Announcement) -> bool:
+        """Whether its number is one that the peer cannot have got to."""
+        most = self.said.sequence + LEAP + LEAP_RATE * max(0.0, now - self.said_at)
+        return said.sequence > most
+
+    def promise(self, now: float, beat: float) -> None:
+        """Let it live for three of its beats; one that was promised longer keeps that.
+
+        Anybody can announce a short beat in its name.
+        """
+        believed = beat if self.proved else min(beat, LONGEST_UNPROVED_BEAT)
+        self.expires = max(self.expires, now + BEATS_TO_LIVE * believed)
+
+    def view(self) -> Peer:
+        """Return what others see of it."""
+        if self.seen is None:
+            self.seen = self._made()
+        return self.seen
+
+    def changed(self) -> None:
+        """Have others see it anew."""
+        self.seen = None
+
+    def _made(self) -> Peer:
+        said = self.said
+        return Peer(
+            node=said.node,
+            epoch=said.epoch,
+            name=said.name,
+            port=said.port,
+            system=said.system,
+            architectures=said.architectures,
+            address=self.best(),
+            generation=said.generation,
+            files=said.files,
+            databases=said.databases,
+            abilities=said.abilities,
+            first_heard=self.first_heard,
+            able_since=self.able_since,
+            last_heard=self.last_heard,
+            beat=said.beat,
+            savings=said.savings,
+            proved=self.proved,
+        )
+
+
+def rank(address: str) -> int:
+    """Return how good an address is to connect to, the lowest first."""
+    if ":" not in address:
+        return 0
+    return 2 if IPv6Address(address).is_link_local else 1

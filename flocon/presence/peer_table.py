@@ -1,0 +1,230 @@
+"""The bounded table of who is there: each peer, where it was heard, and when it is missed.
+
+Everything a stranger can grow has its bound here, in ``claims`` or in ``departures``. What is
+believed of a datagram is ``peers``'s to say.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flocon.presence.buckets import Bucket
+from flocon.presence.departures import Departures
+from flocon.presence.expiries import Expiries
+from flocon.presence.peer import BEATS_TO_LIVE, Known, KnownAddress, rank
+from flocon.presence.places import Places
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flocon.datagrams.messages import Announcement
+    from flocon.presence.peer import Peer
+
+#: One more than any LAN flocon is meant for; also the width of ``replicas.Holders``.
+MOST_PEERS = 1_024
+#: Several nodes on one machine are for tests and containers; a flood invents thousands.
+MOST_PEERS_OF_AN_ADDRESS = 16
+#: One of so many may be known by IPv6 alone: one machine has as many addresses there as it likes.
+SHARE_BY_IPV6_ALONE = 4
+#: IPv4 and IPv6, by cable and by radio.
+MOST_ADDRESSES_OF_A_PEER = 4
+#: Newcomers per second and at once that may push others out of a full table.
+PUSHING_RATE, PUSHING_BURST = 20.0, 64.0
+#: Seconds after which an address that could not be connected to is as good as another, if heard.
+FAILED_FOR = 300.0
+
+
+class PeerTable:
+    """Who is there, by node; at most 1,024, and few of them at one address."""
+
+    def __init__(
+        self,
+        *,
+        most: int = MOST_PEERS,
+        most_of_an_address: int = MOST_PEERS_OF_AN_ADDRESS,
+    ) -> None:
+        self._most = most
+        self._most_of_an_address = most_of_an_address
+        self._known: dict[str, Known] = {}
+        self._places = Places()
+        self._expiries = Expiries(self._known)
+        self._departed = Departures()
+        self._pushing = Bucket(PUSHING_RATE, PUSHING_BURST)
+        self._pushed_out: list[Peer] = []
+        self._promising: list[tuple[str, int]] = []
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def get(self, node: str) -> Peer | None:
+        known = self._known.get(node)
+        return None if known is None else known.view()
+
+    def all(self) -> list[Peer]:
+        return [known.view() for known in self._known.values()]
+
+    def has_address(self, address: str) -> bool:
+        """Whether some peer is known at ``address``."""
+        return address in self._places
+
+    def at_place(self, address: str, port: int) -> list[Peer]:
+        """Return those that are known at ``address`` and announce ``port``."""
+        return [known.view() for known in self._places.at(address, port)]
+
+    def take_pushed_out(self) -> list[Peer]:
+        """Return those that had to make room for others, and forget it."""
+        out, self._pushed_out = self._pushed_out, []
+        return out
+
+    def take_promising(self) -> list[tuple[str, int]]:
+        """Return where a peer may be reached better than where it answered, and forget it."""
+        promising, self._promising = self._promising, []
+        return promising
+
+    # Coming, and being heard
+
+    def _admit(self, now: float, address: str, said: Announcement) -> None:
+        left = self._departed.pop(said.node)
+        known = self._known[said.node] = Known(said, now, now, now, now, now, now)
+        self._places.enter(known)
+        self._note(known, now, address, said)
+        if left is not None and left.had_answered(address, said):
+            self._prove(known, now, address)
+        self._expiries.enter(known)
+
+    def _restart(self, known: Known, now: float, address: str, said: Announcement) -> None:
+        for one in set(known.addresses) - {address}:
+            self._places.drop(known, one)
+        known.before = known.said, now
+        if address in known.addresses:
+            known.addresses[address] = KnownAddress(0, now, rank(address))
+        known.said, known.said_at = said, now
+        known.first_heard = known.able_since = now
+        self._note(known, now, address, said)
+
+    def _note(self, known: Known, now: float, address: str, said: Announcement) -> None:
+        known.changed()
+        entry = known.addresses.get(address)
+        if entry is None:
+            entry = KnownAddress(said.sequence, now, rank(address))
+            self._places.add(known, address, entry)
+        else:
+            entry.sequence = said.sequence
+            entry.last_heard = now
+            if entry.failed_at is not None and now >= entry.failed_at + FAILED_FOR:
+                entry.failed_at = None
+        entry.expires = max(entry.expires, now + BEATS_TO_LIVE * said.beat)
+        known.last_heard = now
+        known.promise(now, said.beat)
+        if len(known.addresses) > 1:
+            self._drop_silent(known, now)
+
+    def _has_room(self, known: Known, now: float, address: str) -> bool:
+        self._drop_silent(known, now)
+        return (
+            len(known.addresses) < MOST_ADDRESSES_OF_A_PEER
+            and self._places.count(address) < self._most_of_an_address
+        )
+
+    def _drop_silent(self, known: Known, now: float) -> None:
+        """Forget the addresses that a peer stopped using while it was heard on others."""
+        proved = known.proved
+        for address, entry in list(known.addresses.items()):
+            if entry.expires < now and len(known.addresses) > 1:
+                self._places.drop(known, address)
+        self._prove_again(known, proved)
+
+    def _prove_again(self, known: Known, proved: bool) -> None:
+        """Have one looked at who answered only where it is not known any more."""
+        if proved and not known.proved:
+            self._promising.append((known.best(), known.said.port))
+
+    def _prove(self, known: Known, now: float, address: str) -> None:
+        entry = known.addresses[address]
+        entry.proved, entry.failed_at = True, None
+        known.changed()
+        # Who answers without a word of its own is not missed the later for it.
+        known.promise(known.last_heard, known.said.beat)
+        self._look_for_better(known)
+
+    def _look_for_better(self, known: Known) -> None:
+        good = [one for one in known.addresses.values() if one.failed_at is None]
+        best = min((one.rank for one in good if one.proved), default=3)
+        for address, entry in known.addresses.items():
+            if entry.rank < best and entry.failed_at is None:
+                self._promising.append((address, known.said.port))
+
+    # Room
+
+    def _room_for_one(self, now: float, address: str) -> bool:
+        """Whether one from ``address`` may come in, if need be for another that goes.
+
+        Whom nobody saw answer goes first, those of the most crowded address before others, and
+        the longest silent one of them. Where all have answered, those that share an address go.
+        """
+        most_alone = max(1, self._most // SHARE_BY_IPV6_ALONE)
+        alone = rank(address) > 0 and self._places.by_ipv6_alone >= most_alone
+        if not alone and len(self._known) < self._most:
+            return True
+        if not self._pushing.take(now):
+            return False
+        share = self._places.count(address)
+
+        def crowd(known: Known) -> int:
+            return max(self._places.count(one) for one in known.addresses)
+
+        candidates = [
+            (not known.proved, crowd(known), -known.last_heard, node)
+            for node, known in self._known.items()
+            if (known.by_ipv6_alone or not alone) and crowd(known) > share + known.proved
+        ]
+        if not candidates:
+            return False
+        self._push_out(max(candidates)[-1])
+        return True
+
+    def _push_out(self, node: str) -> None:
+        gone = self.remove(node)
+        if gone is not None:
+            self._pushed_out.append(gone)
+
+    # Leaving
+
+    def remove(self, node: str) -> Peer | None:
+        """Forget ``node`` but for what tells its old datagrams; return what it last was."""
+        known = self._known.pop(node, None)
+        if known is None:
+            return None
+        peer = known.view()
+        self._departed.remember(known)
+        self._places.leave(known)
+        return peer
+
+    def next_expiry(self) -> float | None:
+        """Return when the next peer is missed if nothing is heard meanwhile."""
+        first = self._expiries.first()
+        return None if first is None else first[0]
+
+    def expire(self, now: float) -> list[Peer]:
+        """Remove and return the peers that were silent for three of their beats."""
+        gone = []
+        while (first := self._expiries.first()) is not None and first[0] <= now:
+            peer = self.remove(first[1])
+            if peer is not None:
+                gone.append(peer)
+        return gone
+
+    def spare_until(self, when: float) -> None:
+        """Let nobody expire before ``when``: it was this node that did not listen."""
+        for known in self._known.values():
+            known.expires = max(known.expires, when)
+
+    def networks_changed(self, reaches: Callable[[str], bool]) -> None:
+        """Forget the addresses out of reach of peers that are known at another one."""
+        for known in self._known.values():
+            near = [address for address in known.addresses if reaches(address)]
+            if near and len(near) < len(known.addresses):
+                proved = known.proved
+                for address in set(known.addresses).difference(near):
+                    self._places.drop(known, address)
+                self._prove_again(known, proved)

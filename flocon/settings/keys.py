@@ -1,0 +1,109 @@
+"""The file flocon.toml: its keys, each with its check, and how it is read.
+
+What stands on the command line, and what holds where nothing is set, is known elsewhere.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from flocon.errors import ConfigurationError
+from flocon.machine.reading import read_plain
+from flocon.settings import permitted, permitted_endpoints
+from flocon.settings.permitted import refusal
+from flocon.settings.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+#: Bytes of flocon.toml; nobody writes so many.
+LARGEST_FILE = 1 << 20
+
+
+#: Every key of flocon.toml and its check; a table is a mapping.
+_KEYS: Mapping[str, Any] = {
+    "name": permitted.host_name,
+    "pacman_conf": permitted.absolute,
+    "lan": permitted_endpoints.endpoint,
+    "loopback": permitted_endpoints.loopback,
+    "loopback_clients": permitted.list_of(permitted.network),
+    "names": permitted.list_of(permitted.asked_name),
+    "mirrors": permitted.list_of(permitted.mirror),
+    "proxy": permitted.proxy,
+    "debug": permitted.flag,
+    "relay": permitted.flag,
+    "prefetch": permitted.flag,
+    "databases": permitted.one_of("mirror", "lan"),
+    "transfer": permitted.one_of("relay", "redirect"),
+    "control": permitted.absolute_text,
+    "peers": {
+        "relays": permitted.number(0, 1024, int),
+        "bandwidth": permitted.size,
+        "networks": permitted.list_of(permitted.network),
+        "relayed_per_day": permitted.size,
+        "private": permitted.list_of(permitted.repository),
+    },
+    "store": {"path": permitted.absolute, "max_size": permitted.size},
+    "presence": {
+        "group": permitted.group(4),
+        "group6": permitted.group(6),
+        "port": permitted.number(1, 65535, int),
+        "beat": permitted.number(0.2, 3600),
+        "interfaces": permitted.list_of(permitted.text),
+    },
+}
+
+
+def keys() -> list[str]:
+    """Return every key of flocon.toml, dotted."""
+    names = []
+    for key, check in _KEYS.items():
+        names += [f"{key}.{inner}" for inner in check] if isinstance(check, Mapping) else [key]
+    return names
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """Return what a file sets, checked; raise ConfigurationError."""
+    try:
+        table = tomllib.loads(read_plain(path, LARGEST_FILE).decode())
+    except OSError as error:
+        problem = f"cannot be read ({error.strerror})"
+        raise ConfigurationError(str(path), problem, "check the path and its permissions") from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(str(path), f"is not TOML: {error}", "mend that place") from None
+    return _table(table, _KEYS, str(path), "")
+
+
+def _table(
+    table: Mapping[str, Any], keys: Mapping[str, Any], where: str, prefix: str
+) -> dict[str, Any]:
+    result = {}
+    for key, value in table.items():
+        name = prefix + key
+        check = keys.get(key)
+        if check is None:
+            known = ", ".join(sorted(prefix + one for one in keys))
+            raise refusal(where, name, "is not a key flocon knows", f"use one of: {known}")
+        if isinstance(check, Mapping):
+            if not isinstance(value, Mapping):
+                raise refusal(where, name, "is a table", f"write it as [{name}]")
+            result[key] = _table(value, check, where, name + ".")
+        else:
+            result[key] = check(value, where, name)
+    return result
+
+
+def dotted(values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield each key that a file sets, those of a table behind its name."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from (f"{key}.{inner}" for inner in value)
+        else:
+            yield key
+
+
+assert {entry.name for entry in fields(Settings)} - {"config", "places"} == set(_KEYS)  # noqa: S101

@@ -1,0 +1,105 @@
+"""Everything that can be set, with its default: values alone, checked before they get here.
+
+No file is read here, no command line and no machine: what is set nowhere has what stands here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flocon.asking.proxies import ENVIRONMENT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LAN_PORT = 19432
+LOOPBACK_PORT = 19433
+DEFAULT_PACMAN_CONF = Path("/etc/pacman.conf")
+SYSTEM_STORE = Path("/var/cache/flocon")
+#: Both families on one socket; service falls back to IPv4 where there is no IPv6.
+DEFAULT_LAN = rf"tcp6:{LAN_PORT}:interface=\:\:"
+DEFAULT_LOOPBACK = (
+    f"tcp:{LOOPBACK_PORT}:interface=127.0.0.1",
+    rf"tcp6:{LOOPBACK_PORT}:interface=\:\:1",
+)
+Network = IPv4Network | IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """Where and how often this node makes itself known."""
+
+    group: str = "228.0.2.35"
+    group6: str = "ff02::4be8"
+    port: int = LAN_PORT
+    #: Seconds between two beats of a small LAN; a large one beats more slowly.
+    beat: float = 30.0
+    #: Names or addresses; empty means every multicast-capable interface.
+    interfaces: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """flocon's own folder of packages; ``max_size`` in bytes."""
+
+    path: Path = SYSTEM_STORE
+    max_size: int = 10 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """What is done for peers.
+
+    ``relays`` files are fetched at once for them; ``bandwidth`` is in bytes per second to all of
+    them together, 0 for no bound. ``networks`` may ask beside those of this machine's own links.
+    Nothing is told of ``private`` repositories. ``relayed_per_day`` bytes are fetched for one of
+    them in a day, and four times as many for all; 0 for no bound.
+    """
+
+    relays: int = 16
+    bandwidth: int = 0
+    networks: tuple[Network, ...] = ()
+    relayed_per_day: int = 16 << 30
+    private: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that can be set, with its default."""
+
+    config: Path | None = None
+    #: Where each key was set that was: an option's name, or a file's and the key's.
+    places: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    name: str = ""
+    pacman_conf: Path = DEFAULT_PACMAN_CONF
+    lan: str = DEFAULT_LAN
+    loopback: tuple[str, ...] = DEFAULT_LOOPBACK
+    #: Networks that may ask on the loopback face as this machine does: containers, mostly.
+    loopback_clients: tuple[Network, ...] = ()
+    #: Further names by which this machine is asked for, on both faces.
+    names: tuple[str, ...] = ()
+    #: Mirrors of a machine without pacman, as ``Server`` values with $repo and $arch.
+    mirrors: tuple[str, ...] = ()
+    #: The proxy for mirrors; empty for none, or what ``asking.proxies`` calls ENVIRONMENT.
+    proxy: str = field(default=ENVIRONMENT, repr=False)
+    debug: bool = False
+    #: Whether this node fetches from its mirrors for others; not on a metered link.
+    relay: bool = True
+    #: Whether newer versions of installed packages are fetched before pacman asks.
+    prefetch: bool = False
+    #: Where databases come from: "mirror", or "lan" for the newest that a peer has.
+    databases: str = "mirror"
+    #: How pacman gets what a peer holds: by this node, verified ("relay"), or itself ("redirect").
+    transfer: str = "relay"
+    #: The Unix socket for whatever changes state; empty for the usual place.
+    control: str = ""
+    store: Store = field(default_factory=Store)
+    presence: Presence = field(default_factory=Presence)
+    peers: Peers = field(default_factory=Peers)
+
+    def place(self, key: str, option: str) -> str:
+        """Return where a dotted ``key`` was set, or the ``option`` by which it can be."""
+        return self.places.get(key, f"flocon: {option}")

@@ -1,0 +1,254 @@
+"""A folder of packages as it lies on disk: what is in it, and opening one file beneath it.
+
+Everything here blocks for as long as the disk does and belongs in a thread, save ``open_file``,
+which is a few local system calls. Nothing here writes, remembers, or decides what is offered.
+
+A package's ``.part``, ``download-*`` folders, links, and names outside pacman's grammar do not
+exist for this module, and no name leads out of its folder: files are opened by a descriptor of
+the folder, and links are not followed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from flocon.errors import StoreError
+from flocon.files import is_package
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+
+#: pacman itself takes no larger signature (``dload.c``).
+LARGEST_SIGNATURE = 16 << 10
+#: Read between two looks at whether to stop: under a millisecond of hashing.
+_CHUNK = 1 << 20
+_BENEATH = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+
+
+class _OpenHow(ctypes.Structure):
+    """struct open_how of linux/openat2.h."""
+
+    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
+
+
+_OPENAT2 = 437
+#: AT_FDCWD; what is given is an absolute path.
+_HERE = -100
+_CACHED = _OpenHow(flags=_BENEATH, mode=0, resolve=0x20)
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+class Stamp(NamedTuple):
+    """What changes when a file does; the system sets ``ctime_ns``, nobody can set it back."""
+
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+    def same_bytes(self, other: Stamp) -> bool:
+        """Whether only attributes differ (permissions, links)."""
+        return self[:3] == other[:3]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A package file, and its signature where one lies beside it."""
+
+    stamp: Stamp
+    signature: Stamp | None = None
+
+
+def stamp_of(info: os.stat_result) -> Stamp:
+    return Stamp(info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
+
+
+#: Device and inode of a folder.
+Identity = tuple[int, int]
+
+
+def identity(directory: Path) -> Identity | None:
+    """Return which folder can be seen at a path now; None where there is none."""
+    try:
+        info = directory.stat()
+    except OSError:
+        return None
+    return info.st_dev, info.st_ino
+
+
+def identities(directories: Iterable[Path]) -> dict[Path, Identity | None]:
+    return {directory: identity(directory) for directory in directories}
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """What a scan found to be new or different, and the names that are not there any more."""
+
+    different: dict[str, Found]
+    gone: list[str]
+
+
+def scan(directory: Path, known: Mapping[str, Found], stopped: Callable[[], bool]) -> Scanned:
+    """Compare the packages in ``directory`` with what is ``known`` of them.
+
+    Raises StoreError if it is unreadable. Incomplete once ``stopped`` returns True.
+    """
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            with os.scandir(descriptor) as entries:
+                names = [entry.name for entry in entries if is_package(entry.name)]
+            present = {}
+            for name in names:
+                if stopped():
+                    break
+                found = _find(descriptor, name)
+                before = known.get(name)
+                if found is not None:
+                    # Most are as they were: the objects of those are gone at once.
+                    present[name] = None if found == before else found
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise StoreError(str(directory), f"cannot be read ({error.strerror})") from None
+    different = {name: found for name, found in present.items() if found is not None}
+    return Scanned(different, [name for name in known if name not in present])
+
+
+def look(directory: Path, names: Iterable[str]) -> dict[str, Found]:
+    """Return those of the packages ``names`` that are in ``directory`` now."""
+    result = {}
+    try:
+        descriptor = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return {}
+    try:
+        for name in names:
+            if found := _find(descriptor, name):
+                result[name] = found
+    finally:
+        os.close(descriptor)
+    return result
+
+
+def _find(descriptor: int, name: str) -> Found | None:
+    package = _stamp(descriptor, name)
+    if package is None:
+        return None
+    signature = _stamp(descriptor, name + ".sig")
+    usable = signature is not None and 0 < signature.size <= LARGEST_SIGNATURE
+    return Found(package, signature if usable else None)
+
+
+def _stamp(descriptor: int, name: str) -> Stamp | None:
+    """Return the stamp of a regular file that this process may read."""
+    try:
+        info = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+    except OSError:
+        return None
+    if not stat.S_ISREG(info.st_mode):
+        return None
+    if not info.st_mode & stat.S_IROTH and not os.access(
+        name, os.R_OK, dir_fd=descriptor, effective_ids=True
+    ):
+        return None
+    return stamp_of(info)
+
+
+def open_file(directory: Path, name: str, expected: Stamp) -> int:
+    """Return a descriptor of the regular file ``name``, if it is the one of stamp ``expected``.
+
+    Raises OSError, and StoreError where another file has its name. Never blocks on a fifo.
+    """
+    folder = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        descriptor = os.open(name, _BENEATH, dir_fd=folder)
+    finally:
+        os.close(folder)
+    return _demand_same(descriptor, directory, name, expected)
+
+
+def open_at_once(directory: Path, name: str, expected: Stamp) -> int | None:
+    """Do what ``open_file`` does where no disk is needed for it; None where one may be.
+
+    openat2(2), Linux 5.12: the name is looked up in what the kernel has in memory, or not at all.
+    """
+    place = os.fsencode(directory / name)
+    descriptor = _LIBC.syscall(_OPENAT2, _HERE, place, ctypes.byref(_CACHED), len(bytes(_CACHED)))
+    return None if descriptor < 0 else _demand_same(descriptor, directory, name, expected)
+
+
+def _demand_same(descriptor: int, directory: Path, name: str, expected: Stamp) -> int:
+    info = os.fstat(descriptor)
+    if not stat.S_ISREG(info.st_mode) or not stamp_of(info).same_bytes(expected):
+        os.close(descriptor)
+        raise StoreError(str(directory / name), "is not the file it was")
+    return descriptor
+
+
+def digest(
+    directory: Path, name: str, expected: Stamp, stopped: Callable[[], bool]
+) -> bytes | None:
+    """Return the raw SHA-256 of a file, or None once ``stopped`` returns True.
+
+    Raises OSError where it cannot be read, StoreError where it is or becomes another file.
+    """
+    descriptor = open_file(directory, name, expected)
+    try:
+        sha256 = hashlib.sha256()
+        buffer = memoryview(bytearray(min(_CHUNK, expected.size + 1)))
+        while count := os.readv(descriptor, [buffer]):
+            if stopped():
+                return None
+            sha256.update(buffer[:count])
+        if not stamp_of(os.fstat(descriptor)).same_bytes(expected):
+            raise StoreError(str(directory / name), "changed while it was read")
+    finally:
+        os.close(descriptor)
+    return sha256.digest()
+
+
+class Opened:
+    """An open, whole, regular file: its size in bytes and its mtime in seconds.
+
+    It is a ``Lessee``: it counts as opened for pacman until ``lend`` says otherwise.
+    """
+
+    def __init__(self, descriptor: int, stamp: Stamp) -> None:
+        self._descriptor = descriptor
+        #: What closes the descriptor.
+        self.discard: Callable[[int], None] = os.close
+        self._cut: Callable[[], None] | None = None
+        self.size = stamp.size
+        self.modified = stamp.mtime_ns / 1e9
+
+    def __del__(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+
+    @property
+    def own(self) -> bool:
+        return self._cut is None
+
+    def lend(self, cut: Callable[[], None]) -> None:
+        """Have ``cut`` called where the room is needed for this machine's own pacman."""
+        self._cut = cut
+
+    def cut(self) -> None:
+        if self._cut is not None:
+            self._cut()
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def close(self) -> None:
+        """Give the descriptor back; again is no error."""
+        if self._descriptor >= 0:
+            descriptor, self._descriptor = self._descriptor, -1
+            self.discard(descriptor)

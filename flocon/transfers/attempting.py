@@ -1,0 +1,174 @@
+"""Who is asked for a file now: each source with what is wanted of it, and how it did is reported.
+
+Whom to ask next is chosen elsewhere; what failed and why is kept by ``asking.attempts``, and what
+becomes of the bytes is ``intake``'s.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flocon.asking.attempts import Attempts
+from flocon.asking.fetch import Wanted, fetch
+from flocon.asking.source import Origin
+from flocon.errors import SourceError
+from flocon.log import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from twisted.internet.defer import Deferred
+
+    from flocon.asking.answer import Head
+    from flocon.asking.attempts import Attempt, Choose, Limits, Mirrors
+    from flocon.asking.bodies import Sink
+    from flocon.asking.source import Source
+    from flocon.transfers.promised import Promised
+    from flocon.transfers.subjects import Subject
+    from flocon.transfers.tools import Tools
+
+
+class Asking:
+    """The sources of one file: those asked now, and those that may be asked yet.
+
+    ``choose`` names the next best one, ``mirrors`` all mirrors that may have it. ``room`` is asked
+    after each piece that came: what it returns fires once more may come, None for at once.
+    """
+
+    _log = logger()
+
+    def __init__(
+        self,
+        tools: Tools,
+        subject: Subject,
+        promised: Promised,
+        *,
+        room: Callable[[], Deferred[None] | None],
+        choose: Choose,
+        mirrors: Mirrors,
+    ) -> None:
+        self._tools = tools
+        self._subject = subject
+        self._promised = promised
+        self._room = room
+        self.choose = choose
+        self.mirrors = mirrors
+        self.attempts = Attempts()
+        self._now: dict[str, Source] = {}
+
+    def __contains__(self, key: str) -> bool:
+        """Whether the source of this key is asked now."""
+        return key in self._now
+
+    @property
+    def follows_a_relay(self) -> bool:
+        """Whether the bytes come from another owner's transfer alone.
+
+        One that follows only what has begun already fetches itself if that ends.
+        """
+        asking = self._now.values()
+        return bool(asking) and all(one.relayed and not one.only_if_cached for one in asking)
+
+    @property
+    def fetches_itself(self) -> bool:
+        """Whether bytes come from a mirror or a holder."""
+        return any(not one.relayed for one in self._now.values())
+
+    def next(self, active: Sequence[Attempt]) -> Attempt | None:
+        """Return whom to ask beside those."""
+        return self.choose(self.attempts.with_active(active))
+
+    async def fetch(self, attempt: Attempt, start: int, end: int | None, sink: Sink) -> None:
+        """Have a source send what is between into ``sink``; raises a SourceError, or the sink's."""
+        source, clock = attempt.source, self._tools.reactor
+        began = clock.seconds()
+        failure: SourceError | None = None
+        counted = _Counted(sink, self._room)
+        self._tools.reporter.began(source)
+        self._now[source.key] = source
+        left = True
+        try:
+            await fetch(
+                self._tools.agent(source),
+                clock,
+                self._wanted(source, start, end),
+                counted,
+                attempt.limits,
+            )
+            left = False
+        except SourceError as error:
+            failure = error
+            left = False
+            raise
+        finally:
+            self._now.pop(source.key, None)
+            seconds = clock.seconds() - began
+            if failure is None and (left or self.attempts.is_slow(source)):
+                self._tools.reporter.left(source, counted.bytes, seconds)
+            else:
+                self._tools.reporter.ended(source, counted.bytes, seconds, failure)
+
+    async def fetch_beside(
+        self, source: Source, start: int, end: int, sink: Sink, limits: Limits
+    ) -> None:
+        """Have a source send a few bytes, of which nothing is reported."""
+        wanted = self._wanted(source, start, end)
+        await fetch(self._tools.agent(source), self._tools.reactor, wanted, sink, limits)
+
+    def failed(self, attempt: Attempt, failure: SourceError) -> None:
+        self.attempts.failed(attempt, failure)
+        self._tell(failure)
+
+    def was_slow(self, attempt: Attempt) -> None:
+        self.attempts.was_slow(attempt)
+        self._tools.reporter.slow(attempt.source)
+
+    def distrust(self, contributors: Sequence[Source], failure: SourceError) -> None:
+        """Ask none of these again who brought what was wrong, but for what ``Attempts`` excepts."""
+        for _ in self.attempts.distrust(contributors, failure):
+            self._tell(failure)
+
+    def blame(self, contributors: Iterable[Source]) -> None:
+        """Report who brought bytes that were not those promised, if anybody."""
+        if blamed := list(contributors):
+            self._tools.reporter.contradicted(self._subject.file_name, blamed)
+
+    def _tell(self, failure: SourceError) -> None:
+        self._log.debug("{file}: {failure}", file=self._subject.file_name, failure=failure)
+
+    def _wanted(self, source: Source, start: int, end: int | None) -> Wanted:
+        subject = self._subject
+        is_rest = start > subject.start and subject.content is None
+        return Wanted(
+            source.url,
+            source.label,
+            start,
+            end,
+            modified_since=subject.modified_since if start == 0 else None,
+            if_range=self._promised.version if is_rest else None,
+            if_match=subject.content.sha256.hex() if source.relayed and subject.content else None,
+            only_if_cached=source.only_if_cached,
+            unchanged=self._unchanged(source) if start == 0 else None,
+        )
+
+    def _unchanged(self, source: Source) -> tuple[str, int] | None:
+        key, date, size = self._subject.unchanged or ("", "", 0)
+        is_its = source.origin is Origin.MIRROR and source.key == key
+        return (date, size) if is_its else None
+
+
+class _Counted:
+    """A sink that counts what comes through it, and says when there is ``room`` for more."""
+
+    def __init__(self, sink: Sink, room: Callable[[], Deferred[None] | None]) -> None:
+        self._sink = sink
+        self._room = room
+        self.bytes = 0
+
+    def begin(self, head: Head) -> None:
+        self._sink.begin(head)
+
+    def write(self, position: int, data: bytes) -> Deferred[None] | None:
+        self.bytes += len(data)
+        self._sink.write(position, data)
+        return self._room()

@@ -1,0 +1,74 @@
+"""Which bytes of a file are here, and who brought them.
+
+Whether they are right, and where they lie, is not known here. No I/O; ``now`` is in seconds.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flocon.asking.extents import Extents
+from flocon.asking.source import Origin
+
+if TYPE_CHECKING:
+    from flocon.asking.source import Came, Source
+
+
+class Contributions:
+    """The bytes of one file by who brought them."""
+
+    def __init__(self) -> None:
+        #: When the mirror that sends now, or sent last, began.
+        self.mirror_since = 0.0
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin anew: nothing is here."""
+        self.arrived = Extents()
+        self.from_mirrors = Extents()
+        #: What each source brought.
+        self.of: dict[Source, Extents] = {}
+        #: The mirror that sends now.
+        self._mirror: Source | None = None
+
+    @property
+    def are_a_peers(self) -> bool:
+        """Whether a peer brought any of it."""
+        return any(source.origin is Origin.PEER for source in self.of)
+
+    @property
+    def shares(self) -> dict[Came, int]:
+        """How many bytes came in which way."""
+        told: dict[Came, int] = {}
+        for source, extents in self.of.items():
+            told[source.came] = told.get(source.came, 0) + len(extents)
+        return told
+
+    def at(self, position: int) -> list[Source]:
+        """Return who brought the byte there."""
+        return [one for one, extents in self.of.items() if extents.reach(position) > position]
+
+    def expect(self, source: Source) -> None:
+        """Count a source among those that bring it, before its first byte."""
+        self.of.setdefault(source, Extents())
+
+    def add(self, source: Source, start: int, end: int) -> None:
+        self.arrived.add(start, end)
+        self.of[source].add(start, end)
+        if source.origin is Origin.MIRROR:
+            self.from_mirrors.add(start, end)
+
+    def sent(self, source: Source, now: float) -> None:
+        """Learn that a source sent bytes that lacked."""
+        if source.origin is Origin.MIRROR and source is not self._mirror:
+            self._mirror, self.mirror_since = source, now
+
+    def drop_peers(self) -> dict[Source, Extents]:
+        """Keep what mirrors brought alone; return what each peer had."""
+        dropped = {one: had for one, had in self.of.items() if one.origin is Origin.PEER}
+        for source in dropped:
+            del self.of[source]
+        self.arrived = Extents()
+        for extent in self.from_mirrors:
+            self.arrived.add(extent.start, extent.end)
+        return dropped

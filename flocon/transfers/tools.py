@@ -1,0 +1,55 @@
+"""What every transfer of a node shares, and whom it tells how its sources did.
+
+Interfaces alone: the node makes what fills them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from flocon.transfers.writing import Files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from twisted.internet.defer import Deferred
+    from twisted.web.iweb import IAgent
+
+    from flocon.asking.patience import Pace
+    from flocon.asking.source import Source
+    from flocon.errors import SourceError
+
+#: Calls a function with arguments in one of a transfer's threads.
+InThread: TypeAlias = "Callable[..., Deferred[Any]]"
+
+
+class Reporter(Protocol):
+    """Learns how sources did."""
+
+    def began(self, source: Source) -> None: ...
+
+    def ended(
+        self, source: Source, size: int, seconds: float, failure: SourceError | None
+    ) -> None: ...
+
+    def left(self, source: Source, size: int, seconds: float) -> None:
+        """Learn that nothing more was wanted of a source: not how good it is."""
+
+    def slow(self, source: Source) -> None: ...
+
+    def took(self, source: Source, size: int) -> None:
+        """Learn of bytes that were asked for only to keep pacman patient."""
+
+    def contradicted(self, file_name: str, contributors: Sequence[Source]) -> None: ...
+
+
+class Tools(Files, Protocol):
+    """What every transfer of a node shares."""
+
+    pace: Pace
+
+    @property
+    def reporter(self) -> Reporter: ...
+
+    def agent(self, source: Source) -> IAgent: ...

@@ -1,0 +1,51 @@
+"""What the node says of a mirror when it is asked how all is."""
+
+from __future__ import annotations
+
+from typing import Any
+from unittest import mock
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.http_headers import Headers
+
+from flocon.advice import facts
+from flocon.advice.examination import Examination
+from flocon.asking.source import Origin, Source
+from tests.fakes import FakeAgent, FakeReactor
+
+MIRROR = Source(Origin.MIRROR, "m", "m", "http://m/core.db")
+
+
+class HeadsAgent(FakeAgent):
+    """Is asked for heads alone."""
+
+    def request(
+        self,
+        method: bytes,
+        uri: bytes,
+        headers: Headers | None = None,
+        bodyProducer: Any = None,  # noqa: N803
+    ) -> Deferred[Any]:
+        assert method == b"HEAD"
+        return super().request(b"GET", uri, headers, bodyProducer)
+
+
+class Mirrors(SynchronousTestCase):
+    def problem(self, status: int) -> str:
+        agent = HeadsAgent()
+        explainer = object.__new__(Examination)
+        explainer._agents = mock.Mock(of=lambda _: agent)
+        explainer._reactor = FakeReactor()
+        probing = Deferred.fromCoroutine(explainer._probe(MIRROR))
+        agent.last.answer(status)
+        told: dict[str, str] = self.successResultOf(probing)
+        return told["problem"]
+
+    def test_one_that_answers_is_there(self) -> None:
+        for status in (200, 404, 403, 503):
+            self.assertEqual(self.problem(status), "")
+
+    def test_one_that_wants_a_password_gives_nothing(self) -> None:
+        self.assertEqual(self.problem(401), facts.SHUT)
+        self.assertIn("(407)", self.problem(407))

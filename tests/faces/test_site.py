@@ -1,0 +1,313 @@
+"""What strangers do to the server is counted, bounded, and leaves no line in the log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet import protocol, reactor
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.internet.task import Clock, deferLater
+from twisted.internet.testing import StringTransport
+from twisted.logger import globalLogPublisher
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Request
+
+from flocon.faces.site import IDLE_SECONDS, LARGEST_BODY, Site, host_of
+
+
+class Hello(Resource):
+    isLeaf = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.requests: list[Request] = []
+        self.rendering: Callable[[], None] = lambda: None
+        self.body: Any = b"hello"
+
+    def render(self, request: Request) -> Any:
+        self.requests.append(request)
+        self.rendering()
+        return self.body
+
+
+class SiteTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.hello = Hello()
+        self.site = Site(self.clock, self.hello, most_connections=5, most_per_address=2)
+        self.site.doStart()
+        self.addCleanup(self.site.doStop)
+        self.lines: list[Any] = []
+        observer: Any = self.lines.append
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+
+    def connect(self, host: str = "10.0.0.1") -> StringTransport | None:
+        kind = IPv6Address if ":" in host else IPv4Address
+        address = kind("TCP", host, 1234)
+        channel = self.site.buildProtocol(address)
+        if channel is None:
+            return None
+        transport = StringTransport(peerAddress=address)
+        transport.channel = channel  # type: ignore[attr-defined]
+        channel.makeConnection(transport)
+        return transport
+
+    def connected(self, host: str = "10.0.0.1") -> Any:
+        transport = self.connect(host)
+        assert transport is not None
+        return transport
+
+    def close(self, transport: Any) -> None:
+        transport.channel.connectionLost(Failure(ConnectionDone()))
+
+    def test_a_request_is_answered_and_writes_no_line(self) -> None:
+        transport = self.connected()
+        transport.channel.dataReceived(b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n")
+        self.assertTrue(transport.value().endswith(b"\r\n\r\nhello"))
+        self.assertEqual(self.lines, [])
+
+    def test_a_small_body_is_read_over_and_the_request_answered(self) -> None:
+        bodies: list[bytes] = []
+        requests: list[Any] = self.hello.requests
+        self.hello.rendering = lambda: bodies.append(requests[-1].content.read())
+        transport = self.connected()
+        head = b"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % LARGEST_BODY
+        transport.channel.dataReceived(head + bytes(LARGEST_BODY - 1))
+        self.assertEqual(self.hello.requests, [])
+        transport.channel.dataReceived(b"x" + b"GET /y HTTP/1.1\r\nHost: h\r\n\r\n")
+        self.clock.pump([0] * 3)
+        self.assertEqual([one.path for one in self.hello.requests], [b"/x", b"/y"])
+        self.assertEqual(bodies, [b"", b""])
+        self.assertFalse(transport.disconnecting or transport.disconnected)
+        self.close(transport)
+
+    def test_a_request_with_a_body_is_cut_off_and_counted(self) -> None:
+        large = b"Content-Length: %d" % (LARGEST_BODY + 1)
+        for head in (large, b"Transfer-Encoding: chunked"):
+            transport = self.connected()
+            transport.channel.dataReceived(b"POST /x HTTP/1.1\r\nHost: h\r\n" + head + b"\r\n\r\n")
+            self.assertTrue(transport.disconnecting or transport.disconnected)
+            self.close(transport)
+        self.assertEqual(self.site.counters["request body"], 2)
+        self.assertEqual((self.hello.requests, self.lines), ([], []))
+
+    def test_a_header_that_is_no_text_is_refused_and_counted(self) -> None:
+        transport = self.connected()
+        transport.protocol = transport.channel
+        transport.channel.dataReceived(b"GET / HTTP/1.1\r\nHost: x\r\nRange: \xff\r\n\r\n")
+        self.assertTrue(transport.value().startswith(b"HTTP/1.1 400 "), transport.value())
+        self.assertEqual(self.hello.requests, [])
+        self.assertEqual(self.site.counters["strange header"], 1)
+        self.assertEqual(self.lines, [])
+        self.close(transport)
+
+    def test_who_is_not_admitted_is_not_talked_to_and_counted(self) -> None:
+        site = Site(self.clock, self.hello, most_connections=5, admits="10.0.0.1".__eq__)
+        self.site = site
+        self.close(self.connected("10.0.0.1"))
+        self.assertIsNone(self.connect("10.0.1.1"))
+        self.assertIsNone(self.connect("8.8.8.8"))
+        self.assertEqual(site.counters, {"other network": 2})
+
+    def test_more_connections_of_one_address_than_allowed_are_counted(self) -> None:
+        self.connected()
+        self.connected()
+        self.assertIsNone(self.connect())
+        self.connected("10.0.0.2")
+        self.assertEqual(self.site.counters["too many connections"], 1)
+        self.assertEqual(self.lines, [])
+
+    def test_addresses_of_one_ipv6_network_have_a_bound_together(self) -> None:
+        self.site = Site(self.clock, self.hello, most_connections=5, most_per_network=3)
+        for at in range(3):
+            self.connected(f"2001:db8::{at}")
+        self.assertIsNone(self.connect("2001:db8::9"))
+        self.connected("2001:db8:0:1::1")
+        self.assertEqual(self.site.counters["too many connections"], 1)
+
+    def asking(self, host: str) -> Any:
+        """Return a connection whose request is being answered."""
+        self.hello.body = NOT_DONE_YET
+        transport = self.connected(host)
+        transport.channel.dataReceived(b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n")
+        return transport
+
+    def test_more_that_ask_than_allowed_in_all_are_counted(self) -> None:
+        for at in range(5):
+            self.asking(f"10.0.0.{at}")
+        self.assertIsNone(self.connect("10.0.1.1"))
+        self.assertEqual(self.site.counters["too many connections"], 1)
+
+    def test_who_asks_nothing_makes_room_the_oldest_first(self) -> None:
+        busy = self.asking("10.0.0.1")
+        silent = self.connected("10.0.0.2")
+        half = self.connected("10.0.0.3")
+        half.channel.dataReceived(b"GET /x HTTP/1.1\r\n")
+        busy_too = [self.asking(f"10.0.0.{at}") for at in (4, 5)]
+        self.connected("10.0.0.6")
+        self.assertTrue(silent.disconnecting)
+        self.connected("10.0.0.7")
+        self.assertTrue(half.disconnecting)
+        self.assertFalse(any(one.disconnecting for one in (busy, *busy_too)))
+        self.close(silent)
+        self.asking("10.0.0.6")
+        self.assertEqual(self.site.counters, {"made room": 3})
+
+    def test_one_local_user_leaves_room_for_the_others(self) -> None:
+        users = iter([1000, 1000, 0, 1000, 0, None, None])
+        self.site = Site(
+            self.clock,
+            self.hello,
+            most_connections=9,
+            most_per_user=2,
+            user_of=lambda *_: next(users),
+        )
+        for _ in range(3):
+            self.asking("127.0.0.1")
+        refused = self.connected("127.0.0.1")
+        self.assertTrue(refused.disconnected)
+        self.close(refused)
+        for _ in range(3):
+            self.assertFalse(self.asking("127.0.0.1").disconnected)
+        self.assertEqual(self.site.counters, {"too many connections": 1})
+
+    def test_of_one_user_with_too_many_who_asks_nothing_makes_room(self) -> None:
+        self.site = Site(
+            self.clock, self.hello, most_connections=9, most_per_user=2, user_of=lambda *_: 1000
+        )
+        first, second, third = (self.connected("127.0.0.1") for _ in range(3))
+        self.assertEqual(
+            [one.disconnecting for one in (first, second, third)], [True, False, False]
+        )
+
+    def test_a_closed_connection_makes_room(self) -> None:
+        transports = [self.connected(), self.connected()]
+        self.close(transports[0])
+        self.connected()
+        self.assertIsNone(self.connect())
+
+    def test_no_address_is_remembered_that_has_no_connection(self) -> None:
+        for at in range(20):
+            self.close(self.connected(f"10.0.0.{at}"))
+        self.connected("10.0.0.1")
+        self.connected("10.0.0.1")
+        self.assertIsNone(self.connect("10.0.0.1"))
+        self.assertEqual(set(self.site._crowd._addresses), {"10.0.0.1"})
+        self.assertEqual(len(self.site._channels), 2)
+
+    def test_an_idle_connection_is_cut_and_counted(self) -> None:
+        for sent in (b"", b"GET /x HT", b"GET /x HTTP/1.1\r\nHost: h\r\n"):
+            transport = self.connected()
+            transport.channel.dataReceived(sent)
+            self.clock.advance(IDLE_SECONDS)
+            self.assertTrue(transport.disconnecting or transport.disconnected, sent)
+            self.close(transport)
+        self.assertEqual(self.site.counters["timed out"], 3)
+        self.assertEqual(self.lines, [])
+
+    def test_a_header_that_drips_is_no_reason_to_wait(self) -> None:
+        transport = self.connected()
+        transport.channel.dataReceived(b"GET /x HTTP/1.1\r\n")
+        for at in range(100):
+            if transport.disconnecting or transport.disconnected:
+                break
+            transport.channel.dataReceived(b"X-%d: y\r\n" % at)
+            self.clock.advance(IDLE_SECONDS / 2)
+        self.assertLess(at, 10)
+
+    def test_requests_sent_ahead_are_answered_one_a_turn(self) -> None:
+        transport = self.connected()
+        ahead = b"".join(b"GET /%d HTTP/1.1\r\nHost: h\r\n\r\n" % at for at in range(100))
+        transport.channel.dataReceived(ahead)
+        for answered in range(1, 100):
+            self.assertEqual(len(self.hello.requests), answered)
+            # Not advance(0), which also makes the calls that come up meanwhile.
+            (call,) = self.clock.calls
+            self.clock.calls.clear()
+            call.called = 1
+            call.func()
+        self.assertEqual(
+            [request.path for request in self.hello.requests], [b"/%d" % at for at in range(100)]
+        )
+        self.assertEqual(transport.value().count(b"\r\n\r\nhello"), 100)
+
+    def test_who_leaves_is_not_answered_what_was_sent_ahead(self) -> None:
+        transport = self.connected()
+        transport.channel.dataReceived(b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n" * 2)
+        self.close(transport)
+        self.assertEqual((len(self.hello.requests), self.clock.getDelayedCalls()), (1, []))
+
+    def test_the_next_answer_waits_until_the_last_has_left(self) -> None:
+        transport = self.connected()
+        # What a transport says whose buffer is full, and when it is empty again.
+        self.hello.rendering = transport.channel.pauseProducing
+        transport.channel.dataReceived(b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n" * 3)
+        for answered in (1, 2, 3):
+            self.clock.pump([0] * 10)
+            self.assertEqual(len(self.hello.requests), answered)
+            transport.channel.resumeProducing()
+
+    def test_nothing_is_left_to_do_when_all_have_gone(self) -> None:
+        self.close(self.connected())
+        self.site.doStop()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class Reading(protocol.Protocol):
+    """Reads nothing until told to, and then to the end."""
+
+    transport: Any
+
+    def __init__(self) -> None:
+        self.data = b""
+        self.ended: Deferred[None] = Deferred()
+
+    def connectionMade(self) -> None:
+        self.transport.pauseProducing()
+        self.transport.write(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+
+    def dataReceived(self, data: bytes) -> None:
+        self.data += data
+
+    def connectionLost(self, reason: Failure = protocol.connectionDone) -> None:
+        self.ended.callback(None)
+
+
+class Endings(TestCase):
+    timeout = 20
+
+    async def test_an_idle_connection_is_closed_and_its_last_answer_not_lost(self) -> None:
+        clock, hello = Clock(), Hello()
+        hello.body = bytes(200_000)
+        site: Any = Site(clock, hello, most_connections=5)
+        port: Any = reactor.listenTCP(0, site, interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        client = Reading()
+        creator = protocol.ClientCreator(reactor, lambda: client)
+        await creator.connectTCP("127.0.0.1", port.getHost().port)
+        while not hello.requests or not hello.requests[0].finished:
+            await deferLater(reactor, 0.01)
+        clock.advance(IDLE_SECONDS)
+        self.assertEqual(site.counters["timed out"], 1)
+        client.transport.resumeProducing()
+        await client.ended
+        self.assertEqual(client.data.partition(b"\r\n\r\n")[2], hello.body)
+
+
+class Hosts(SynchronousTestCase):
+    def test_the_host_of_an_address(self) -> None:
+        for address, host in {
+            IPv4Address("TCP", "10.0.0.1", 1): "10.0.0.1",
+            IPv6Address("TCP", "::ffff:10.0.0.1", 1): "10.0.0.1",
+            IPv6Address("TCP", "fe80::1%eth0", 1): "fe80::1%eth0",
+            IPv6Address("TCP", "::1", 1): "::1",
+            UNIXAddress("/run/x"): "",
+            None: "",
+        }.items():
+            self.assertEqual(host_of(address), host)

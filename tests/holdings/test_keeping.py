@@ -1,0 +1,109 @@
+"""What comes into the store."""
+
+from __future__ import annotations
+
+import os
+from unittest import mock
+
+from twisted.internet.defer import CancelledError, Deferred
+
+from flocon.holdings.inventory import Change
+from tests.holdings.machine import SIGNATURE, A, HoldingsCase, content_of
+
+
+class KeptTests(HoldingsCase):
+    def test_a_published_package_is_held_at_once(self) -> None:
+        cache = self.start()
+        self.assertTrue(self.machine.publish(A, b"data"))
+        held = cache.find(A)
+        assert held is not None
+        self.assertEqual((held.origin, held.signed, held.verified), ("store", True, True))
+        self.assertEqual(self.machine.read(A), b"data")
+        self.assertEqual(self.machine.read(A, signature=True), SIGNATURE)
+        self.assertEqual(self.machine.changes, [Change(A, content_of(b"data"))])
+
+    def test_without_its_signature_it_is_not_taken(self) -> None:
+        self.start()
+        self.assertFalse(self.machine.publish(A, b"data", None))
+        self.assertFalse(self.machine.publish(A, b"data", bytes(20_000)))
+        self.assertEqual((self.machine.held(), self.machine.stored()), ({}, set()))
+
+    def test_where_none_is_needed_it_is_taken_without(self) -> None:
+        self.machine.unsigned.add(A)
+        self.start()
+        self.assertTrue(self.machine.publish(A, b"data", None))
+        self.assertEqual(self.machine.stored(), {A})
+
+    def test_a_file_of_another_size_is_not_taken(self) -> None:
+        self.start()
+        incoming = self.machine.received(b"dat")
+        self.addCleanup(incoming.close)
+        self.assertEqual(self.machine.publishing(incoming, A, b"data"), [False])
+        self.assertEqual(self.machine.stored(), set())
+
+    def test_a_name_that_is_no_packages_is_not_taken(self) -> None:
+        self.start()
+        for name in ("../" + A, "core.db", A + ".sig"):
+            self.assertFalse(self.machine.publish(name, b"data"))
+
+    def test_a_spare_file_is_not_taken(self) -> None:
+        cache = self.start()
+        spare = cache.spare()
+        self.addCleanup(spare.close)
+        os.write(spare.fileno(), b"data")
+        self.assertEqual(self.machine.publishing(spare, A, b"data"), [False])
+
+    def test_what_is_held_already_is_not_written_again(self) -> None:
+        self.start()
+        self.machine.publish(A, b"data")
+        inode = (self.machine.packages / A).stat().st_ino
+        self.assertTrue(self.machine.publish(A, b"data"))
+        self.assertEqual((self.machine.packages / A).stat().st_ino, inode)
+
+    def test_another_content_replaces_the_first(self) -> None:
+        self.start()
+        self.machine.publish(A, b"data")
+        self.assertTrue(self.machine.publish(A, b"other", b"other signature"))
+        self.assertEqual(self.machine.held(), {A: content_of(b"other")})
+        self.assertEqual(self.machine.read(A, signature=True), b"other signature")
+
+    def test_a_full_disk_keeps_nothing_and_says_why_once(self) -> None:
+        self.start()
+        with mock.patch.object(
+            self.machine.holdings.arrivals, "harden", side_effect=OSError(28, "No space left")
+        ):
+            for _ in range(3):
+                self.assertFalse(self.machine.publish(A, b"data"))
+        (event,) = self.warnings.events
+        self.assertEqual(event["reason"], "No space left")
+        self.assertTrue(self.machine.publish(A, b"data"))
+
+    def test_published_before_the_store_was_read_it_is_taken_then(self) -> None:
+        self.machine.reactor.pool.hold("_read")
+        self.start()
+        incoming = self.machine.received(b"data")
+        self.addCleanup(incoming.close)
+        result = self.machine.publishing(incoming, A, b"data")
+        self.assertEqual(result, [])
+        self.machine.resume()
+        self.assertEqual((result, set(self.machine.held())), ([True], {A}))
+
+    def test_a_caller_that_leaves_does_not_stop_it(self) -> None:
+        cache = self.start()
+        self.machine.reactor.pool.hold("harden")
+        incoming = self.machine.received(b"data")
+        self.addCleanup(incoming.close)
+        work = Deferred.fromCoroutine(cache.publish(incoming, A, content_of(b"data"), SIGNATURE))
+        work.cancel()
+        self.failureResultOf(work, CancelledError)
+        self.machine.resume()
+        self.assertEqual(set(self.machine.held()), {A})
+
+    def test_a_file_closed_meanwhile_is_not_taken(self) -> None:
+        self.start()
+        self.machine.reactor.pool.hold("harden")
+        incoming = self.machine.received(b"data")
+        result = self.machine.publishing(incoming, A, b"data")
+        incoming.close()
+        self.machine.resume()
+        self.assertEqual((result, self.machine.stored()), ([False], set()))

@@ -1,0 +1,259 @@
+"""What a person changes of a node, put together as it runs but with no socket open."""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import replace
+from functools import partial
+from ipaddress import IPv4Interface
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from flocon.asking.source import Came
+from flocon.books.ledger import _today
+from flocon.books.recent import Answered
+from flocon.books.savings import Day
+from flocon.datagrams.messages import MOST_CLAIMED, Announcement, Kind, decode, encode
+from flocon.errors import AmbiguousPeer, DatagramError, NotHeld, UnknownPeer
+from flocon.machine.links import Link
+from flocon.node.service import Node
+from flocon.pacman.configuration import PacmanConfiguration, Repository
+from flocon.pacman.database_files import Loaded, Stamp
+from flocon.settings.options import load
+from tests.fakes import FakeReactor
+
+HONEST = "0123456789abcdef"
+LIAR = "f" * 16
+
+
+class OperatorTestCase(SynchronousTestCase):
+    """A node, and an honest peer that it has heard."""
+
+    def setUp(self) -> None:
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        self.config, store = folder / "flocon.toml", folder / "store"
+        self.config.write_text('name = "own"\n')
+        self.clock = FakeReactor()
+        node = Node(self.clock, load({"config": self.config, "store": store}))
+        self.parts = node.parts
+        self.parts.presence.start(0.0)
+        link = Link("eth0", 2, (IPv4Interface("10.0.0.1/24"),))
+        self.parts.presence.networks_changed(0.0, [link])
+        self.said = Announcement(
+            Kind.HELLO, HONEST, "0" * 8, 1, "ada", 19432, "arch", (), 30.0, 0, 0
+        )
+        self.hear("10.0.0.2")
+
+    def hear(self, address: str, **changed: object) -> None:
+        said = replace(self.said, **changed)  # type: ignore[arg-type]  # as the test says
+        self.parts.presence.receive(self.clock.seconds(), address, encode(said))
+
+    def states(self) -> dict[str, str]:
+        return {peer["address"]: peer["state"] for peer in self.parts.status.describe()["peers"]}
+
+
+class Counting(OperatorTestCase):
+    def test_the_lan_as_a_whole_is_summed_over_those_who_tell(self) -> None:
+        self.parts.ledger.savings.days[_today()] = Day(3 << 20, 1 << 20, 0.0, 9 << 20)
+        self.assertEqual(
+            self.parts.status.describe()["lan"],
+            {"nodes": 1, "saved_bytes": 3 << 20, "crossed_bytes": 1 << 20},
+        )
+        self.hear("10.0.0.2", sequence=2, savings=(100, 20))
+        self.assertEqual(
+            self.parts.status.describe()["lan"],
+            {"nodes": 2, "saved_bytes": 103 << 20, "crossed_bytes": 21 << 20},
+        )
+
+    def test_a_liar_is_bounded_and_counts_no_more_once_it_is_in_quarantine(self) -> None:
+        self.hear("10.0.0.2", sequence=2, savings=(MOST_CLAIMED, MOST_CLAIMED))
+        with self.assertRaises(DatagramError):
+            self.hear("10.0.0.2", sequence=3, savings=(MOST_CLAIMED + 1, 0))
+        self.assertEqual(self.parts.status.describe()["lan"]["saved_bytes"], MOST_CLAIMED << 20)
+        self.parts.operator.ban("ada")
+        self.assertEqual(self.parts.status.describe()["lan"]["nodes"], 1)
+
+    def test_what_this_node_saved_goes_out_with_its_next_datagram(self) -> None:
+        self.parts.presence.take_datagrams()
+        for came, size in ((Came.PEER, 5 << 20), (Came.MIRROR, 2 << 20), (Came.OWNER, 9 << 20)):
+            self.parts.ledger.began(came)
+            self.parts.ledger.ended(came, size, 1.0)
+        self.assertEqual(self.parts.presence.take_datagrams(), [])
+        self.parts.presence.rejoin(5.0)
+        [datagram, *_] = self.parts.presence.take_datagrams()
+        self.assertEqual(decode(datagram).savings, (5, 2))
+
+    def took(self) -> list[tuple[str, str, bool]]:
+        rows = self.parts.status.describe()["takers"]
+        return [(one["address"], one["name"], one["peer"]) for one in rows]
+
+    def test_who_took_what_is_told_by_address_and_by_the_peer_there(self) -> None:
+        self.parts.traffic.to_peer("10.0.0.2", 5)
+        self.parts.traffic.to_peer("10.0.0.9", 3)
+        self.assertEqual(self.took(), [("10.0.0.2", "ada", True), ("10.0.0.9", "", False)])
+        [row] = self.parts.status.describe()["peers"]
+        self.assertEqual(row["taken_bytes"], 5)
+
+    def test_a_name_that_somebody_else_took_is_not_told_of_who_took_what(self) -> None:
+        self.parts.traffic.to_peer("10.0.0.2", 5)
+        self.hear("10.0.0.66", node=LIAR)
+        self.assertEqual(self.took(), [("10.0.0.2", "", True)])
+
+
+class Judging(OperatorTestCase):
+    def test_a_ban_says_whom_it_hit_and_is_in_the_status(self) -> None:
+        said = self.parts.operator.ban("ada")
+        self.assertEqual(said, f"ada at 10.0.0.2 ({HONEST}) is in quarantine for good")
+        self.assertEqual(self.states(), {"10.0.0.2": "quarantine"})
+        [row] = self.parts.status.describe()["quarantine"]
+        self.assertEqual(row["text"], "for good: banned by hand")
+
+    def test_a_ban_outlasts_a_change_of_name_and_a_new_start(self) -> None:
+        self.parts.operator.ban("ada")
+        self.hear("10.0.0.2", sequence=2, name="eve")
+        self.assertEqual(self.states(), {"10.0.0.2": "quarantine"})
+        self.hear("10.0.0.2", epoch="1" * 8, name="bob")
+        self.assertEqual(self.states(), {"10.0.0.2": "quarantine"})
+
+    def test_whom_datagrams_bring_back_has_not_failed_the_less(self) -> None:
+        self.parts.standing.failed("10.0.0.2", self.clock.seconds())
+        self.assertEqual(self.states(), {"10.0.0.2": "failing"})
+        self.hear("10.0.0.2", kind=Kind.BYE, sequence=2)
+        self.hear("10.0.0.2", kind=Kind.HELLO, sequence=3)
+        self.parts.multicast.wake()
+        self.assertEqual(self.states(), {"10.0.0.2": "failing"})
+
+    def test_a_pardon_by_hand_forgets_failures_too(self) -> None:
+        self.parts.operator.ban("ada")
+        self.parts.standing.failed("10.0.0.2", self.clock.seconds())
+        self.parts.operator.pardon("ada")
+        self.assertEqual(self.states(), {"10.0.0.2": "good"})
+
+    def test_a_name_that_somebody_else_took_hits_nobody(self) -> None:
+        self.hear("10.0.0.66", node=LIAR)
+        for act in (self.parts.operator.ban, self.parts.operator.pardon):
+            with self.assertRaises(AmbiguousPeer):
+                act("ada")
+        self.assertEqual(set(self.states().values()), {"good"})
+        self.assertIn(LIAR, self.parts.operator.ban("10.0.0.66"))
+        self.assertEqual(self.states(), {"10.0.0.2": "good", "10.0.0.66": "quarantine"})
+
+    def test_a_banned_peer_is_not_let_out_under_the_name_of_another(self) -> None:
+        self.parts.operator.ban("ada")
+        self.hear("10.0.0.66", node=LIAR)
+        with self.assertRaises(AmbiguousPeer):
+            self.parts.operator.pardon("ada")
+        with self.assertRaises(NotHeld):
+            self.parts.operator.pardon("10.0.0.66")
+        self.assertEqual(self.states()["10.0.0.2"], "quarantine")
+
+    def test_who_is_gone_is_pardoned_by_address_or_id_alone(self) -> None:
+        for word in (HONEST, "10.0.0.2"):
+            self.parts.offenders.quarantine.ban(HONEST, "10.0.0.2", 0.0, "banned by hand")
+            self.hear("10.0.0.2", kind=Kind.BYE, sequence=9)
+            with self.assertRaises(UnknownPeer):
+                self.parts.operator.pardon("ada")
+            self.assertEqual(self.parts.operator.pardon(word), f"{word} may be asked again")
+
+    def test_all_ids_of_an_address_are_hit_and_counted(self) -> None:
+        self.hear("10.0.0.2", node=LIAR, port=19433)
+        self.assertTrue(
+            self.parts.operator.ban("10.0.0.2").startswith("2 peers: ada at 10.0.0.2 (")
+        )
+        self.assertTrue(self.parts.operator.pardon("10.0.0.2").endswith(" may be asked again"))
+        self.assertEqual(self.parts.status.describe()["quarantine"], [])
+
+
+class Telling(OperatorTestCase):
+    """What the doctor hears of what the node lives with."""
+
+    def told(self) -> list[tuple[str, str, str]]:
+        problems = [one for tell in self.parts.examination.tellers for one in tell()]
+        return [(one["check"], one["reason"], one["remedy"]) for one in problems]
+
+    def found_unusable(self, problem: str) -> None:
+        pacman = self.parts.pacman
+        pacman.configuration = PacmanConfiguration(
+            (Repository("own"),), database_path=Path("/db"), files=(Path("/etc/pacman.conf"),)
+        )
+        pacman._databases.configure(pacman.configuration)
+        pacman._databases._loaded = {"own": Loaded(Stamp(1, 2, 3, 4), None, problem)}
+
+    def test_nothing_where_there_is_nothing(self) -> None:
+        self.assertEqual(self.told(), [])
+
+    def test_a_database_that_is_compressed_in_a_way_that_nothing_here_reads(self) -> None:
+        self.found_unusable("compression: it is made with lz5; have it made with gzip")
+        [(check, reason, remedy)] = self.told()
+        self.assertEqual((check, remedy), ("databases", "have it made with gzip"))
+        self.assertIn("/db/sync/own.db cannot be read (compression: it is made with lz5)", reason)
+        self.assertIn("nothing of [own] is shared", reason)
+
+    def test_a_database_that_is_damaged_or_closed(self) -> None:
+        for problem, remedy in (
+            ("compression: it ends too early", "pacman -Syy"),
+            (os.strerror(errno.EACCES), "chmod a+r /db/sync/own.db"),
+        ):
+            self.found_unusable(problem)
+            self.assertEqual([one[2] for one in self.told()], [remedy])
+
+    def test_settings_that_were_read_anew_and_cannot_be(self) -> None:
+        self.config.write_text("shop = 1\n")
+        self.parts.reloading._reread = partial(load, {"config": self.config})
+        self.parts.reloading._read()
+        [(check, reason, _)] = self.told()
+        self.assertEqual(check, "settings")
+        self.assertIn("flocon.toml: shop: is not a key flocon knows", reason)
+        self.config.write_text("")
+        self.parts.reloading._read()
+        self.assertEqual(self.told(), [])
+
+    def test_a_proxy_that_is_none(self) -> None:
+        self.patch(os, "environ", {"https_proxy": "socks5://10.0.0.1:1080"})
+        [(check, reason, _)] = self.told()
+        self.assertEqual(check, "proxy")
+        self.assertIn("https_proxy in the node's environment is not used", reason)
+
+    def test_no_socket_to_be_changed_by(self) -> None:
+        self.parts.doors._control_path = self.config / "control"
+        self.parts.doors.open_control(self.parts.control)
+        [(check, reason, _)] = self.told()
+        self.assertEqual(check, "control")
+        self.assertIn(f"come by: {self.config}: {os.strerror(errno.EEXIST)}", reason)
+
+
+class Reading(OperatorTestCase):
+    """What the page makes of the status."""
+
+    def recent(self, *sources: str) -> list[str]:
+        for source in sources:
+            self.parts.ledger.recent.add(
+                Answered("a-1-1-any.pkg.tar.zst", "core", 0.0, 1.0, 200, source, 7)
+            )
+        rows = self.parts.status.page()["recent"]
+        return [row["whence"] for row in reversed(rows)]
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.patch(self.parts.health, "_examine", self.nothing)
+
+    async def nothing(self, _: object) -> dict[str, object]:
+        return {}
+
+    def test_names_stand_for_addresses(self) -> None:
+        shown = self.recent("peer 10.0.0.2", "peer 10.0.0.2 for us", "mirror m", "store")
+        self.assertEqual(shown, ["ada", "ada for us", "mirror m", "store"])
+
+    def test_a_name_that_somebody_else_took_stands_for_nobody(self) -> None:
+        self.hear("10.0.0.66", node=LIAR)
+        shown = self.recent("peer 10.0.0.2", "peer 10.0.0.66 for us", "peer 10.0.0.7")
+        self.assertEqual(shown, ["10.0.0.2", "10.0.0.66 for us", "10.0.0.7"])
+
+    def test_signatures_are_not_listed(self) -> None:
+        self.parts.ledger.recent.add(
+            Answered("a-1-1-any.pkg.tar.zst.sig", "core", 0.0, 1.0, 200, "store", 7)
+        )
+        self.assertEqual(self.recent("store"), ["store"])

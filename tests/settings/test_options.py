@@ -1,0 +1,193 @@
+"""The command line over flocon.toml over the defaults, and where each setting stands."""
+
+from __future__ import annotations
+
+import io
+import socket
+import sys
+from ipaddress import ip_network
+from pathlib import Path
+
+from flocon import __version__
+from flocon.errors import ConfigurationError
+from flocon.settings import options, settings
+from flocon.settings.keys import keys
+from flocon.settings.options import Options, load
+from flocon.settings.settings import Settings
+from tests.settings.options_case import OptionsTestCase
+
+EVERYTHING = """
+name = "nas"
+pacman_conf = "/etc/other.conf"
+lan = "tcp:1234"
+loopback = ["unix:/run/flocon/pacman"]
+loopback_clients = ["172.17.0.0/16", "fd00::1"]
+names = ["cache.example.org"]
+mirrors = ["https://mirror.example/$repo/os/$arch"]
+proxy = "http://proxy.example:3128"
+debug = true
+relay = false
+prefetch = true
+databases = "lan"
+transfer = "redirect"
+control = "/run/flocon/control"
+[peers]
+relays = 3
+bandwidth = "5M"
+networks = ["10.8.0.0/16"]
+relayed_per_day = "2G"
+private = ["ours"]
+[store]
+path = "/srv/flocon"
+max_size = "20G"
+[presence]
+group = "239.1.2.3"
+group6 = "ff02::1234"
+port = 5000
+beat = 0.5
+interfaces = ["eth0", "10.0.0.1"]
+"""
+
+
+class Merging(OptionsTestCase):
+    def test_an_arch_machine_needs_no_setting(self) -> None:
+        found = load({})
+        self.assertIsNone(found.config)
+        self.assertEqual(found.name, socket.gethostname())
+        self.assertEqual(found.pacman_conf, Path("/etc/pacman.conf"))
+        self.assertEqual((found.lan, found.loopback), (Settings().lan, Settings().loopback))
+        self.assertEqual(found.presence, Settings().presence)
+
+    def test_the_default_file_is_read_where_it_exists(self) -> None:
+        options.DEFAULT_CONFIG.write_text('name = "here"')
+        self.assertEqual(load({}).name, "here")
+
+    def test_a_file_named_on_the_command_line_must_exist(self) -> None:
+        with self.assertRaises(ConfigurationError) as caught:
+            load({"config": self.config})
+        self.assertIn(str(self.config), str(caught.exception))
+
+    def test_every_key_arrives(self) -> None:
+        found = self.load(EVERYTHING)
+        self.assertEqual(
+            found,
+            Settings(
+                config=self.config,
+                name="nas",
+                pacman_conf=Path("/etc/other.conf"),
+                lan="tcp:1234",
+                loopback=("unix:/run/flocon/pacman",),
+                loopback_clients=(ip_network("172.17.0.0/16"), ip_network("fd00::1/128")),
+                names=("cache.example.org",),
+                mirrors=("https://mirror.example/$repo/os/$arch",),
+                proxy="http://proxy.example:3128",
+                debug=True,
+                relay=False,
+                prefetch=True,
+                databases="lan",
+                transfer="redirect",
+                control="/run/flocon/control",
+                peers=settings.Peers(3, 5 << 20, (ip_network("10.8.0.0/16"),), 2 << 30, ("ours",)),
+                store=settings.Store(Path("/srv/flocon"), 20 << 30),
+                presence=settings.Presence(
+                    "239.1.2.3", "ff02::1234", 5000, 0.5, ("eth0", "10.0.0.1")
+                ),
+            ),
+        )
+
+    def test_the_example_names_every_key(self) -> None:
+        names = [key.rpartition(".")[2] for key in keys()]
+        self.assertEqual([name for name in names if f"\n{name} = " not in EVERYTHING], [])
+
+    def test_the_command_line_wins(self) -> None:
+        found = self.load(
+            EVERYTHING,
+            pacman_conf=Path("/mine.conf"),
+            store=Path("/mine"),
+            lan="tcp:1",
+            loopback=["tcp:2", "tcp:3"],
+            interface=["wlan0"],
+        )
+        self.assertEqual(found.pacman_conf, Path("/mine.conf"))
+        self.assertEqual(found.store, settings.Store(Path("/mine"), 20 << 30))
+        self.assertEqual((found.lan, found.loopback), ("tcp:1", ("tcp:2", "tcp:3")))
+        self.assertEqual(found.presence.interfaces, ("wlan0",))
+        self.assertEqual(found.presence.group, "239.1.2.3")
+
+    def test_a_table_given_in_part_keeps_the_other_defaults(self) -> None:
+        found = self.load("[presence]\nport = 99\n")
+        self.assertEqual((found.presence.port, found.presence.beat), (99, 30.0))
+
+
+class Refusing(OptionsTestCase):
+    def test_a_folder_in_the_place_of_pacmans_configuration(self) -> None:
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        self.assertRefused(f'pacman_conf = "{folder}"', "pacman_conf", "is a folder, and no file")
+        with self.assertRaises(ConfigurationError) as caught:
+            self.load("", pacman_conf=folder)
+        self.assertEqual(caught.exception.where, "flocon: --pacman-conf")
+
+
+class Places(OptionsTestCase):
+    """Where a setting that cannot be used stands."""
+
+    def test_a_file_and_its_key(self) -> None:
+        found = self.load('lan = "tcp:1"\nloopback = ["tcp:2"]\n[store]\npath = "/s"\n')
+        for key in ("lan", "loopback", "store.path"):
+            self.assertEqual(found.place(key, "--x"), f"{self.config}: {key}")
+
+    def test_an_option_that_won(self) -> None:
+        found = self.load('lan = "tcp:1"\n[store]\npath = "/s"\n', lan="tcp:2", store=Path("/t"))
+        self.assertEqual(found.place("lan", "--lan"), "flocon: --lan")
+        self.assertEqual(found.place("store.path", "--store"), "flocon: --store")
+
+    def test_what_is_set_nowhere_is_called_by_the_option_that_can(self) -> None:
+        self.assertEqual(self.load("").place("loopback", "--loopback"), "flocon: --loopback")
+
+
+class CommandLine(OptionsTestCase):
+    def parse(self, *arguments: str) -> Settings:
+        parser = Options()
+        parser.parseOptions(list(arguments))
+        return parser.settings
+
+    def test_every_option_arrives(self) -> None:
+        found = self.parse(
+            *("--config", str(self.write('name = "n"'))),
+            *("--pacman-conf", "/p.conf", "--store", "/s", "--debug"),
+            *("--interface", "eth0", "--interface", "10.0.0.1"),
+            *("--lan", "tcp:1", "--loopback", "tcp:2", "--loopback", "unix:/x"),
+        )
+        self.assertEqual((found.name, found.debug), ("n", True))
+        self.assertEqual((found.pacman_conf, found.store.path), (Path("/p.conf"), Path("/s")))
+        self.assertEqual(found.presence.interfaces, ("eth0", "10.0.0.1"))
+        self.assertEqual((found.lan, found.loopback), ("tcp:1", ("tcp:2", "unix:/x")))
+
+    def test_paths_do_not_depend_on_where_the_daemon_goes(self) -> None:
+        found = self.parse("--store", "s", "--pacman-conf", "p.conf")
+        self.assertEqual(
+            (found.store.path, found.pacman_conf), (Path.cwd() / "s", Path.cwd() / "p.conf")
+        )
+
+    def test_a_wrong_setting_ends_it_with_a_sentence(self) -> None:
+        with self.assertRaises(SystemExit) as caught:
+            self.parse("--config", str(self.write("nmae = 1")))
+        self.assertIn("nmae", str(caught.exception))
+
+    def test_a_wrong_endpoint_names_its_option(self) -> None:
+        with self.assertRaises(SystemExit) as caught:
+            self.parse("--loopback", "19433")
+        self.assertIn("--loopback", str(caught.exception))
+
+    def test_the_version_is_this_programs(self) -> None:
+        out = io.StringIO()
+        self.patch(sys, "stdout", out)
+        with self.assertRaises(SystemExit) as caught:
+            self.parse("--version")
+        self.assertEqual((caught.exception.code, out.getvalue()), (0, f"flocon {__version__}\n"))
+
+    def test_help_lists_every_option(self) -> None:
+        text = str(Options())
+        for option in ("config", "pacman-conf", "store", "interface", "lan", "loopback", "debug"):
+            self.assertIn(f"--{option}", text)

@@ -1,0 +1,143 @@
+"""The store's folder: what is taken in and dropped is whole, and nothing else is touched."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from flocon.errors import StoreError
+from flocon.machine.beneath import put_aside
+from flocon.store.incoming import Incoming
+from tests.store.stores import Store
+
+A = "a-1-1-any.pkg.tar.zst"
+B = "b-1-1-any.pkg.tar.zst"
+C = "c-1-1-any.pkg.tar.zst"
+MIB = 1 << 20
+
+
+class StoreTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.path = Path(self.mktemp()).absolute() / "store"
+
+    def open(self, max_size: int = 1000) -> Store:
+        store = Store(self.path, max_size)
+        store.open()
+        self.addCleanup(store.close)
+        return store
+
+    def incoming(self, store: Store, size: int | None) -> Incoming:
+        incoming = store.incoming(size)
+        self.addCleanup(incoming.close)
+        return incoming
+
+    def publish(self, store: Store, name: str, data: bytes, signature: bytes | None) -> None:
+        incoming = self.incoming(store, len(data))
+        os.write(incoming.fileno(), data)
+        store.place(store.harden(incoming, signature), name)
+        incoming.name = None
+        incoming.close()
+
+    def names(self, folder: str = "packages") -> set[str]:
+        return {path.name for path in (self.path / folder).iterdir()}
+
+    def test_the_folder_is_made_for_all_to_read_and_what_comes_in_for_one(self) -> None:
+        self.assertEqual(self.open().problem, "")
+        modes = [
+            (self.path / name).stat().st_mode & 0o777 for name in (".", "packages", "incoming")
+        ]
+        self.assertEqual(modes, [0o755, 0o755, 0o700])
+
+    def test_a_second_node_is_told_the_folder_and_the_remedy(self) -> None:
+        first = self.open()
+        with self.assertRaises(StoreError) as caught:
+            Store(self.path, 1000).open()
+        self.assertIn(str(self.path), str(caught.exception))
+        self.assertIn("--store", str(caught.exception))
+        first.close()
+        self.assertEqual(self.open().problem, "")
+
+    def test_what_was_on_its_way_in_is_gone_at_the_next_start(self) -> None:
+        store = self.open()
+        store.harden(self.incoming(store, 5), b"signature")
+        for name in ("tmpab_cd01x", "0123456789abcdef.in"):
+            (self.path / "incoming" / name).touch()
+        (self.path / "quarantine.json.abcd_123").touch()
+        self.assertEqual(len(self.names("incoming")), 4)
+        store.close()
+        self.open()
+        self.assertEqual(self.names("incoming"), set())
+        self.assertFalse((self.path / "quarantine.json.abcd_123").exists())
+
+    def test_what_was_put_aside_stays(self) -> None:
+        self.path.mkdir(parents=True)
+        (self.path / "quarantine.json").write_bytes(b"{")
+        aside = put_aside(self.path / "quarantine.json")
+        assert aside is not None
+        self.open()
+        self.assertTrue(aside.exists())
+
+    def test_a_folder_that_cannot_be_made_is_a_problem_and_no_error(self) -> None:
+        self.path.parent.mkdir(parents=True)
+        self.path.write_bytes(b"a file")
+        store = self.open()
+        self.assertIn("File exists", store.problem)
+        self.assertFalse(self.incoming(store, 5).keep)
+
+    def test_a_package_is_placed_with_its_signature(self) -> None:
+        self.publish(self.open(), A, b"data", b"signature")
+        self.assertEqual(self.names(), {A, A + ".sig"})
+        self.assertEqual((self.path / "packages" / (A + ".sig")).read_bytes(), b"signature")
+        self.assertEqual(self.names("incoming"), set())
+
+    def test_the_signature_is_there_before_the_package(self) -> None:
+        store = self.open()
+        seen = []
+        rename = os.rename
+
+        def watched(*arguments: Any, **folders: Any) -> None:
+            rename(*arguments, **folders)
+            seen.append(self.names())
+
+        with mock.patch.object(os, "rename", watched):
+            self.publish(store, A, b"data", b"signature")
+        self.assertEqual(seen, [{A + ".sig"}, {A, A + ".sig"}])
+
+    def test_another_package_of_the_name_is_gone_before_the_new_signature_comes(self) -> None:
+        store = self.open()
+        self.publish(store, A, b"old", b"old signature")
+        with mock.patch.object(os, "rename", side_effect=OSError(5, "I/O error")):
+            self.assertRaises(OSError, self.publish, store, A, b"new", b"new signature")
+        self.assertEqual(self.names(), set())
+
+    def test_an_unsigned_package_does_not_keep_the_old_signature(self) -> None:
+        store = self.open()
+        self.publish(store, A, b"old", b"signature")
+        self.publish(store, A, b"new", None)
+        self.assertEqual(self.names(), {A})
+
+    def test_a_signature_without_package_is_swept(self) -> None:
+        store = self.open()
+        self.publish(store, A, b"data", b"signature")
+        (self.path / "packages" / (B + ".sig")).write_bytes(b"signature")
+        (self.path / "packages" / "notes").write_bytes(b"of somebody")
+        store.sweep()
+        self.assertEqual(self.names(), {A, A + ".sig", "notes"})
+
+    def test_a_full_disk_lowers_the_bound(self) -> None:
+        store = self.open(1000)
+        info = mock.Mock(f_frsize=1, f_blocks=2000, f_bavail=150)
+        store.account(A, 300)
+        with mock.patch.object(os, "fstatvfs", return_value=info):
+            store.measure()
+            # A twentieth stays free: 300 there already, and 150 - 100 more.
+            self.assertEqual(store.bound(), 350)
+            self.assertEqual(store.bound(arriving=20), 370)
+            self.assertEqual(store.victims(400), [])
+            info.f_bavail = 50
+            store.measure()
+            self.assertEqual(store.victims(0), [A])
