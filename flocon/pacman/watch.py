@@ -1,7 +1,7 @@
 """What pacman says on this machine, kept as it is on disk now: its configuration and its listing.
 
-Here is when to look, and who is told. How the configuration is asked for is ``pacman_answers``'s,
-which databases are read ``pacman_databases``'s.
+Here is when to look, and who is told. How the configuration is asked for is known to ``answers``,
+which databases are read to ``databases``.
 """
 
 from __future__ import annotations

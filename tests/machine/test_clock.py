@@ -45,7 +45,7 @@ WAITING = r"""
 import os, sys, time
 from twisted.internet import reactor
 from flocon.settings.options import Options
-from flocon.service import makeService
+from flocon.node.service import makeService
 
 options = Options()
 options.parseOptions(["--store", sys.argv[1] + "/store", "--pacman-conf", "/nonexistent"]
