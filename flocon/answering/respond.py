@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from flocon.answering.visitors import Names
 
 _log = logger(__name__)
+#: What a browser says of the page that has it ask; pacman says none of them.
+_OF_PAGES = (b"Sec-Fetch-Site", b"Origin", b"Referer")
 
 
 def respond(request: Request, answer: Coroutine[Deferred[Any], Any, None]) -> int:
@@ -54,22 +56,24 @@ def respond(request: Request, answer: Coroutine[Deferred[Any], Any, None]) -> in
 
 def is_for(names: Names, request: Request) -> bool:
     """Whether a request was sent to one of ``names``, or to none, as in HTTP/1.0."""
-    return all(names.know(host) for host in _values(request, "Host"))
+    return all(names.know(host) for host in _values(request, b"Host"))
 
 
 def is_from_foreign_page(request: Request) -> bool:
     """Whether a page of another site had a browser ask."""
-    fields = ("Sec-Fetch-Site", "Origin", "Referer", "Host")
-    return is_foreign_page(*(_values(request, field) for field in fields))
+    if not any(map(request.requestHeaders.hasHeader, _OF_PAGES)):
+        return False
+    return is_foreign_page(*(_values(request, field) for field in (*_OF_PAGES, b"Host")))
 
 
 def is_from_browser(request: Request) -> bool:
     """Whether a browser asks, for a page or for a person."""
-    return is_browser(_values(request, "User-Agent"))
+    return is_browser(_values(request, b"User-Agent"))
 
 
-def _values(request: Request, field: str) -> list[str]:
-    return list(request.requestHeaders.getRawHeaders(field, []))
+def _values(request: Request, field: bytes) -> list[str]:
+    values = request.requestHeaders.getRawHeaders(field)
+    return [value.decode("utf-8", "replace") for value in values] if values else []
 
 
 def refuse(request: Request, status: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -26,9 +27,10 @@ class Politeness:
         #: When packages began to come in one after the other, and until when to leave them alone.
         self._busy_since = self._busy_until = self._came = float("-inf")
         self._patient: list[Deferred[None]] = []
-        self._keeping: list[Deferred[None]] = []
+        #: Until when each waits at the latest, the first one first.
+        self._keeping: deque[tuple[float, Deferred[None]]] = deque()
         self._quiet = Delay(reactor, self._look_whether_quiet)
-        self._lulled = Delay(reactor, self._release_keeping)
+        self._lulled = Delay(reactor, self._look_whether_lulled)
         self._stopped = False
 
     def stop(self) -> None:
@@ -37,7 +39,7 @@ class Politeness:
         self._quiet.stop()
         self._lulled.stop()
         self._release_patient()
-        self._release_keeping()
+        self._look_whether_lulled()
 
     def hold_back(self) -> None:
         """Put off what can wait: a package is coming in, and others are likely to follow."""
@@ -71,18 +73,26 @@ class Politeness:
 
     async def lull(self) -> None:
         """Wait a moment for what else comes in, and only a moment."""
-        pause = min(self._pause, KEEPING_PAUSE)
-        latest = self._reactor.seconds() + LONGEST_KEEPING_PAUSE
-        while not self._stopped:
-            left = min(self._came + pause, latest) - self._reactor.seconds()
-            if left <= 0:
-                return
+        now = self._reactor.seconds()
+        latest = now + LONGEST_KEEPING_PAUSE
+        left = min(self._lull_begins, latest) - now
+        if left > 0 and not self._stopped:
             turn: Deferred[None] = Deferred()
-            self._keeping.append(turn)
+            self._keeping.append((latest, turn))
             self._lulled.begin(left)
             await turn
 
-    def _release_keeping(self) -> None:
-        keeping, self._keeping = self._keeping, []
-        for one in keeping:
+    @property
+    def _lull_begins(self) -> float:
+        return self._came + min(self._pause, KEEPING_PAUSE)
+
+    def _look_whether_lulled(self) -> None:
+        now = self._reactor.seconds()
+        lulled = self._stopped or self._lull_begins - now <= 0
+        released = []
+        while self._keeping and (lulled or self._keeping[0][0] - now <= 0):
+            released.append(self._keeping.popleft()[1])
+        if self._keeping:
+            self._lulled.begin(min(self._lull_begins, self._keeping[0][0]) - now)
+        for one in released:
             one.callback(None)

@@ -7,15 +7,13 @@ delayed call by an hour. Time of day is for dates only (``time.time``).
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
-
-def steady() -> float:
-    """Return seconds since the machine started, those included in which it was suspended.
-
-    ``time.monotonic`` leaves the latter out, and nobody would notice that the machine has slept.
-    """
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
+#: Returns seconds since the machine started, those included in which it was suspended:
+#: ``time.monotonic`` leaves them out, and nobody would notice that the machine has slept. It is
+#: asked a hundred times for each package, so it is no function of Python's.
+steady = partial(time.clock_gettime, time.CLOCK_BOOTTIME)
 
 
 def steady_clock(reactor: Any) -> None:
