@@ -9,6 +9,7 @@ where no browser has any business.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -75,6 +76,7 @@ def host_name(host: str) -> str:
     return name.rpartition(":")[0] if ":" in name else name
 
 
+@lru_cache(maxsize=64)
 def _is_address(name: str) -> bool:
     try:
         ip_address(name)
