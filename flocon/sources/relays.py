@@ -32,6 +32,10 @@ PART, PART_OF_ALL = 0.0075, 0.01
 LEAVING = 0.05
 #: Bytes that an asker's machine takes by itself, whether anybody reads them or not.
 BUFFERED = 96 << 10
+#: What a link carries for each of several files, at least: more of them at once would only begin
+#: later. However few there is room for.
+LEAST_RATE = 96 << 10
+LEAST_RELAYS = 4
 #: Who takes less than one of so many bytes that arrive meanwhile only sips.
 SIP = 8
 #: All askers together have as much as so many of them in a day.
@@ -125,7 +129,12 @@ class Relays:
         return len(self._running)
 
     def admits(self, now: float, asker: str, most: int, rate: float) -> bool:
-        """Whether something may be begun for ``asker``, an address, where ``most`` may run."""
+        """Whether something may be begun for ``asker``, an address, where ``most`` may run.
+
+        A slow link has fewer at once: each of them may turn out to be for nobody.
+        """
+        if rate:
+            most = min(most, max(LEAST_RELAYS, int(rate / LEAST_RATE)))
         reason = self._objection(now, asker, most, rate or USUAL_RATE)
         if reason:
             self.counters[reason] += 1

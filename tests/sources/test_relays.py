@@ -10,6 +10,7 @@ from flocon.sources.relays import (
     ASKERS_A_DAY,
     BUFFERED,
     DAY,
+    LEAST_RELAYS,
     LEAVING,
     MOST_ASKERS,
     SIP,
@@ -65,6 +66,14 @@ class Admitting(SynchronousTestCase):
             self.relays.begin("10.0.0.2")
         self.assertEqual(len(self.relays), MOST)
         self.assertFalse(self.admits("10.0.0.3"))
+
+    def test_a_slow_link_has_fewer_at_once_and_one_of_unknown_speed_has_not(self) -> None:
+        for rate, most in ((1_250_000.0, 12), (1_000.0, LEAST_RELAYS), (0.0, MOST)):
+            relays = Relays()
+            for at in range(MOST):
+                if relays.admits(0.0, f"10.0.0.{at}", MOST, rate):
+                    relays.begin(f"10.0.0.{at}")
+            self.assertEqual(len(relays), most)
 
     def test_who_still_reads_what_has_arrived_keeps_nobody_from_asking(self) -> None:
         for _ in range(3 * MOST):
