@@ -44,6 +44,9 @@ class Names(SynchronousTestCase):
         named = {literal for literal in literals() if _PATH.fullmatch(literal)}
         self.assertGreater(len(named), 20)
         named.discard("__init__.py")
+        if not (TOP / ".ci").exists():
+            # The package is built from a copy without what is CI's alone.
+            named -= {name for name in named if name.startswith(".")}
         # The guide in docs names what lies beside it.
         missing = [
             name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from pathlib import Path
+from shlex import quote
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -38,11 +39,13 @@ class SettingUp(SynchronousTestCase):
         self.assertIn("+CacheServer = http://localhost:19433/", out)
         self.assertIn(f"flocon: 1 line changed in {self.conf}\n", errors)
         self.assertIn("next: 'systemctl enable --now flocon'", errors)
-        self.assertIn(f"'flocon setup --undo --pacman-conf {self.conf}' takes it back", errors)
+        self.assertIn(
+            f"'flocon setup --undo --pacman-conf {quote(str(self.conf))}' takes it back", errors
+        )
 
     def test_the_commands_that_it_names_are_about_the_same_files_and_node(self) -> None:
         _, errors = self.set_up("--cache-server", "--port", "19500")
-        self.assertIn(f"'flocon doctor --pacman-conf {self.conf} --port 19500'", errors)
+        self.assertIn(f"'flocon doctor --pacman-conf {quote(str(self.conf))} --port 19500'", errors)
         self.patch(leading, "DEFAULT_PACMAN_CONF", self.conf)
         _, errors = self.set_up("--cache-server")
         self.assertIn("then 'flocon doctor'; 'flocon setup --undo' takes it back", errors)

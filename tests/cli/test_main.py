@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -152,7 +153,7 @@ class Interrupted(ProcessTestCase):
         folder = Path(self.mktemp()).absolute()
         folder.mkdir()
         (folder / "treq.py").write_text("raise KeyboardInterrupt\n")
-        line = f'PYTHONPATH={folder}:. exec "$@" status'
+        line = f'PYTHONPATH={shlex.quote(str(folder))}:. exec "$@" status'
         self.assertEqual(self.run_in_shell(line), (130, "flocon: interrupted\n"))
 
     def test_being_ended_is_one_too(self) -> None:

@@ -102,7 +102,8 @@ ON_REQUEST = (
     "SpeakingTests.test_a_peer_whose_id_another_speaks_with_is_there_all_the_same",
     "SpeakingTests.test_so_it_is_where_a_beat_is_forged",
     "ConnectingTests.test_forty_addresses_that_ask_nothing",
-    "SteadyTests.test_sixteen_steady_sippers_on_a_fast_link",
+    # 5.2 to 5.9 % of a minute there, of which a third is what their own machines take.
+    "SteadyTests.test_sixteen_steady_sippers_on_a_slow_link",
     "LeavingTests.test_heads_for_files_that_nobody_waits_for",
 )
 
@@ -618,10 +619,11 @@ class SteadyTests(HostileTestCase):
         self.sync(self.first)
         node = self.first.node()
         self.mirror.host.limit(link)
-        # What the link is like is learned.
-        self.assert_clean(self.download_in_time([self.few_packages[0]]))
+        # What the link is like is learned, by what does not fit into its first burst.
+        packages = sorted(self.all_packages, key=lambda one: -one.size)[: SIPPED + 4]
+        self.assert_clean(self.download(self.first, [packages.pop() for _ in range(4)]))
+        print(f"{self.id()}: taken for {node.status()['savings']['wan_bytes_per_second']} bytes a second")
         before = carried(self.mirror.host)
-        packages = sorted(self.all_packages, key=lambda one: -one.size)[:SIPPED]
         taken = 0
         until = time.monotonic() + SIPPING
         sockets: list[socket.socket] = []

@@ -82,7 +82,7 @@ class Installed(SynchronousTestCase):
                 "usr/share/doc/flocon/CONTRIBUTING.rst",
                 "usr/share/doc/flocon/NEWS.rst",
                 "usr/share/doc/flocon/performance.svg",
-                "usr/share/doc/flocon/operator/status-page.png",
+                "usr/share/doc/flocon/status-page.png",
                 "usr/share/doc/flocon/README.rst",
                 "usr/share/doc/flocon/SECURITY.rst",
                 "usr/share/fish/vendor_completions.d/flocon.fish",
