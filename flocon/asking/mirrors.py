@@ -1,10 +1,8 @@
 """The agent for mirrors: what curl does for pacman, and nothing that would lead back here.
 
-Redirects, Basic authentication, proxies, and the other spelling of a name. A redirect is followed
-to this machine only where the operator named that very host and port as the mirror: otherwise a
-mirror could have the node ask itself, or whatever else listens on loopback. Each request carries a
-mark of this process, by which its faces know it where an address alone does not tell, as through a
-proxy.
+A redirect is followed to this machine only where the operator named that very host and port as the
+mirror: otherwise a mirror could have the node ask itself, or whatever else listens on loopback. Each
+request carries a mark of this process, by which its faces know it, also through a proxy.
 """
 
 from __future__ import annotations
@@ -84,11 +82,7 @@ class MirrorAgent:
     log = logger()
 
     def __init__(
-        self,
-        reactor: Any,
-        connect_timeout: float,
-        proxies: Proxies,
-        names: Names | None = None,
+        self, reactor: Any, connect_timeout: float, proxies: Proxies, names: Names | None = None
     ) -> None:
         self._reactor = reactor
         self._proxies = proxies

@@ -622,7 +622,8 @@ class SteadyTests(HostileTestCase):
         # What the link is like is learned, by what does not fit into its first burst.
         packages = sorted(self.all_packages, key=lambda one: -one.size)[: SIPPED + 4]
         self.assert_clean(self.download(self.first, [packages.pop() for _ in range(4)]))
-        print(f"{self.id()}: taken for {node.status()['savings']['wan_bytes_per_second']} bytes a second")
+        learned = node.status()["savings"]["wan_bytes_per_second"]
+        print(f"{self.id()}: taken for {learned} bytes a second")
         before = carried(self.mirror.host)
         taken = 0
         until = time.monotonic() + SIPPING
