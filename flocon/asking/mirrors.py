@@ -1,8 +1,8 @@
 """The agent for mirrors: what curl does for pacman, and nothing that would lead back here.
 
 A redirect is followed to this machine only where the operator named that very host and port as the
-mirror: otherwise a mirror could have the node ask itself, or whatever else listens on loopback. Each
-request carries a mark of this process, by which its faces know it, also through a proxy.
+mirror: otherwise a mirror could have the node ask itself, or whatever else listens on loopback.
+Each request carries a mark of this process, by which its faces know it, also through a proxy.
 """
 
 from __future__ import annotations
