@@ -26,17 +26,19 @@ if TYPE_CHECKING:
 
 
 class Following:
-    """``settings`` are those in force; ``parts`` are complete once the first change comes."""
+    """``parts`` are complete once the first change comes."""
 
     _log = logger()
 
-    def __init__(self, reactor: Any, settings: Settings, parts: Parts) -> None:
+    def __init__(self, reactor: Any, parts: Parts) -> None:
         self._reactor = reactor
-        self.settings = settings
         self._parts = parts
 
+    @property
+    def _settings(self) -> Settings:
+        return self._parts.reloading.settings
+
     def settings_changed(self, old: Settings, settings: Settings) -> None:
-        self.settings = settings
         self._parts.admission.networks = settings.peers.networks
         if settings.peers.private != old.peers.private:
             self._parts.desk.privacy.repositories = frozenset(settings.peers.private)
@@ -87,10 +89,10 @@ class Following:
         self._prefetch_or_rest()
 
     def _may_relay(self) -> bool:
-        return self.settings.relay and not self._parts.metered.metered
+        return self._settings.relay and not self._parts.metered.metered
 
     def _prefetch_or_rest(self) -> None:
-        prefetch = self.settings.prefetch
+        prefetch = self._settings.prefetch
         self._parts.ahead.wake_or_rest(allowed=prefetch and not self._parts.metered.metered)
 
     def _set_relays(self) -> None:
@@ -98,7 +100,7 @@ class Following:
         own = self._parts.desk.own
         if relays != own.relays:
             own.relays, own.able_since = relays, self._reactor.seconds()
-        self._parts.announcer.abilities(abilities_of(self.settings, relays=relays))
+        self._parts.announcer.abilities(abilities_of(self._settings, relays=relays))
 
     def renamed(self, identity: Identity) -> None:
         own = self._parts.desk.own

@@ -86,7 +86,11 @@ class Parts:
     ) -> None:
         self._reactor = reactor
         self._settings = settings
-        self.following = Following(reactor, settings, self)
+        self.following = Following(reactor, self)
+        self.supervision = Supervision(reactor, lambda: self.status.line())  # noqa: PLW0108 - later
+        self.reloading = Reloading(
+            reactor, settings, reread, self.following.settings_changed, self.supervision
+        )
         self.doors = Doors(reactor, settings, inherited)
         self.namesakes = Namesakes(reactor, settings.store.path, settings.name)
         self.traffic = Traffic()
@@ -103,10 +107,6 @@ class Parts:
         self._make_advice()
         self.loopback = self._make_loopback(shares)
         self._make_operator()
-        self.supervision = Supervision(reactor, self.status.line)
-        self.reloading = Reloading(
-            reactor, settings, reread, self.following.settings_changed, self.supervision
-        )
         self.examination.tellers.append(Problems(self.doors, self.reloading).tell)
 
     def _make_holdings(self, own_ports: Sequence[int]) -> None:
@@ -171,7 +171,7 @@ class Parts:
         """Make what finds out whom to ask."""
         self.desk = Desk(
             self._reactor,
-            settings=lambda: self.following.settings,
+            settings=lambda: self.reloading.settings,
             identity=self.namesakes.identity,
             pacman=self.pacman,
             keeping=self.holdings.keeping,
@@ -244,7 +244,7 @@ class Parts:
         )
         self.why = Why(
             self._reactor,
-            settings=lambda: self.following.settings,
+            settings=lambda: self.reloading.settings,
             offering=self.holdings.offering,
             listed=self.desk.listed,
             candidates=self.desk.candidates,
@@ -260,7 +260,7 @@ class Parts:
         self.examination = Examination(
             self._reactor,
             node=self._node,
-            settings=lambda: self.following.settings,
+            settings=lambda: self.reloading.settings,
             namesake=lambda: self.namesakes.told,
             candidates=self.desk.candidates,
             agents=self.desk.agents,
