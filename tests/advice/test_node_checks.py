@@ -25,7 +25,7 @@ class NodeTests(DoctorTestCase):
             ("/tmp/pkg", "PrivateTmp=no"),
             ("/var/tmp/pkg", "PrivateTmp=no"),
             ("/home/ada/pkg", "ProtectHome=read-only"),
-            ("/root/pkg", "ProtectHome=read-only"),
+            ("/root", "ProtectHome=read-only"),
         ):
             told = node(caches=[{"path": path, "problem": "No such file or directory"}])
             check = node_checks.check_caches
