@@ -193,6 +193,8 @@ class Request:
 class FakeAgent:
     """Keeps what was asked, oldest first."""
 
+    method = b"GET"
+
     def __init__(self) -> None:
         self.requests: list[Request] = []
 
@@ -203,7 +205,7 @@ class FakeAgent:
         headers: Headers | None = None,
         bodyProducer: Any = None,  # noqa: N803
     ) -> Deferred[Any]:
-        assert method == b"GET"
+        assert method == self.method
         request = Request(uri.decode("ascii"), headers or Headers())
         self.requests.append(request)
         return request.deferred
@@ -211,6 +213,12 @@ class FakeAgent:
     @property
     def last(self) -> Request:
         return self.requests[-1]
+
+
+class HeadsAgent(FakeAgent):
+    """Is asked for heads alone."""
+
+    method = b"HEAD"
 
 
 class Memory:

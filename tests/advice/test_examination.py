@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
 from unittest import mock
 
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
-from twisted.web.http_headers import Headers
 
 from flocon.advice import facts
 from flocon.advice.examination import Examination
 from flocon.asking.source import Origin, Source
-from tests.fakes import FakeAgent, FakeReactor
+from tests.fakes import FakeReactor, HeadsAgent
 
 MIRROR = Source(Origin.MIRROR, "m", "m", "http://m/core.db")
-
-
-class HeadsAgent(FakeAgent):
-    """Is asked for heads alone."""
-
-    def request(
-        self,
-        method: bytes,
-        uri: bytes,
-        headers: Headers | None = None,
-        bodyProducer: Any = None,  # noqa: N803
-    ) -> Deferred[Any]:
-        assert method == b"HEAD"
-        return super().request(b"GET", uri, headers, bodyProducer)
 
 
 class Mirrors(SynchronousTestCase):

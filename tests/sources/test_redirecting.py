@@ -2,34 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
-from twisted.web.http_headers import Headers
 
 from flocon.asking.source import Source
 from flocon.files import content_path
 from flocon.sources.redirecting import Redirecting
-from tests.fakes import FakeAgent
+from tests.fakes import HeadsAgent
 from tests.sources.room import ENTRY, NAME, Room
 
 HOLDER = "10.0.0.7"
 THEN = "Tue, 14 Nov 2023 22:13:20 GMT"
-
-
-class HeadsAgent(FakeAgent):
-    """Is asked for heads alone."""
-
-    def request(
-        self,
-        method: bytes,
-        uri: bytes,
-        headers: Headers | None = None,
-        bodyProducer: Any = None,  # noqa: N803
-    ) -> Deferred[Any]:
-        assert method == b"HEAD"
-        return super().request(b"GET", uri, headers, bodyProducer)
 
 
 class Elsewhere(SynchronousTestCase):

@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from twisted.trial.unittest import SynchronousTestCase
+
 from flocon.store.accounts import Accounts
-from flocon.store.incoming import Arrivals
+from flocon.store.incoming import Arrivals, Incoming
 from flocon.store.store import Store as Folder
+
+A = "a-1-1-any.pkg.tar.zst"
+B = "b-1-1-any.pkg.tar.zst"
+C = "c-1-1-any.pkg.tar.zst"
+MIB = 1 << 20
 
 
 class Store:
@@ -56,3 +63,24 @@ class Store:
     def close(self) -> None:
         self.arrivals.close()
         self.folder.close()
+
+
+class StoreTestCase(SynchronousTestCase):
+    """A place for a store, and what is to be closed behind it."""
+
+    def setUp(self) -> None:
+        self.path = Path(self.mktemp()).absolute() / "store"
+
+    def open(self, max_size: int = 1000) -> Store:
+        store = Store(self.path, max_size)
+        store.open()
+        self.addCleanup(store.close)
+        return store
+
+    def incoming(self, store: Store, size: int | None) -> Incoming:
+        incoming = store.incoming(size)
+        self.addCleanup(incoming.close)
+        return incoming
+
+    def names(self, folder: str = "packages") -> set[str]:
+        return {path.name for path in (self.path / folder).iterdir()}

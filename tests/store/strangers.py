@@ -3,6 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
+
+from flocon.store.accounts import Loan
+from flocon.store.room import Lessee
+
+
+class Lender(Protocol):
+    """The accounts, or a store with them."""
+
+    def account(self, file_name: str, size: int | None) -> None: ...
+
+    def lend(self, file_name: str, lessee: Lessee) -> Loan | None: ...
+
+    def end(self, loan: Loan) -> None: ...
 
 
 class Stranger:
@@ -17,3 +31,13 @@ class Stranger:
     def cut(self) -> None:
         self.cuts += 1
         self.close()
+
+
+def lent(lender: Lender, name: str, size: int) -> Stranger:
+    """Return who has a package of this size open from now on."""
+    lender.account(name, size)
+    stranger = Stranger()
+    loan = lender.lend(name, stranger)
+    assert loan is not None
+    stranger.close = lambda: lender.end(loan)
+    return stranger

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.store.accounts import Accounts, Space
-from tests.store.strangers import Stranger
+from tests.store.strangers import lent
 
 A = "a-1-1-any.pkg.tar.zst"
 B = "b-1-1-any.pkg.tar.zst"
@@ -63,27 +63,19 @@ class LentTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.store = accounts(self.MAX_SIZE)
 
-    def lent(self, name: str, size: int) -> Stranger:
-        self.store.account(name, size)
-        stranger = Stranger()
-        loan = self.store.lend(name, stranger)
-        assert loan is not None
-        stranger.close = lambda: self.store.end(loan)
-        return stranger
-
     def test_what_is_read_goes_after_what_is_not(self) -> None:
-        self.lent(A, 10)
+        lent(self.store, A, 10)
         self.store.account(B, 10)
         self.store.use(B)
         self.assertEqual(self.store.victims(self.MAX_SIZE - 10), [B])
 
     def test_what_is_read_does_not_go_for_a_package_if_it_is_large(self) -> None:
-        reader = self.lent(A, 100 * MIB)
+        reader = lent(self.store, A, 100 * MIB)
         self.assertIsNone(self.store.victims(350 * MIB))
         self.assertEqual(reader.cuts, 0)
 
     def test_a_package_that_comes_again_while_the_old_one_is_read_counts_twice(self) -> None:
-        reader = self.lent(A, 300)
+        reader = lent(self.store, A, 300)
         self.store.account(A, None)
         self.store.account(A, 400)
         self.assertEqual((self.store.size, self.store.room.disk), (400, 300))

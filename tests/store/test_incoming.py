@@ -13,33 +13,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from flocon.errors import StoreError
 from flocon.store import incoming as module
 from flocon.store.incoming import Incoming
-from tests.store.stores import Store
-from tests.store.strangers import Stranger
-
-A = "a-1-1-any.pkg.tar.zst"
-B = "b-1-1-any.pkg.tar.zst"
-C = "c-1-1-any.pkg.tar.zst"
-MIB = 1 << 20
+from tests.store.stores import MIB, A, B, Store, StoreTestCase
+from tests.store.strangers import Stranger, lent
 
 
-class ArrivalTests(SynchronousTestCase):
-    def setUp(self) -> None:
-        self.path = Path(self.mktemp()).absolute() / "store"
-
-    def open(self, max_size: int = 1000) -> Store:
-        store = Store(self.path, max_size)
-        store.open()
-        self.addCleanup(store.close)
-        return store
-
-    def incoming(self, store: Store, size: int | None) -> Incoming:
-        incoming = store.incoming(size)
-        self.addCleanup(incoming.close)
-        return incoming
-
-    def names(self, folder: str = "packages") -> set[str]:
-        return {path.name for path in (self.path / folder).iterdir()}
-
+class ArrivalTests(StoreTestCase):
     def test_as_many_large_files_as_pacman_asks_for_begin_without_a_wait_for_the_disk(self) -> None:
         store = Store(self.path, 1 << 30, lambda _: None)
         store.open()
@@ -120,14 +98,6 @@ class RoomTests(SynchronousTestCase):
         self.addCleanup(incoming.close)
         return incoming
 
-    def lent(self, name: str, size: int) -> Stranger:
-        self.store.account(name, size)
-        stranger = Stranger()
-        loan = self.store.lend(name, stranger)
-        assert loan is not None
-        stranger.close = lambda: self.store.end(loan)
-        return stranger
-
     def test_a_small_file_lies_in_memory_until_it_is_kept(self) -> None:
         incoming = self.for_pacman(MIB)
         incoming.write(0, b"data")
@@ -173,14 +143,14 @@ class RoomTests(SynchronousTestCase):
         self.assertEqual(self.store.room.disk, 260 * MIB)
 
     def test_who_reads_a_deleted_file_is_cut_off_for_pacman(self) -> None:
-        reader = self.lent(A, 300 * MIB)
+        reader = lent(self.store, A, 300 * MIB)
         self.store.account(A, None)
         self.assertEqual((self.store.size, self.store.room.disk), (0, 300 * MIB))
         self.assertTrue(self.for_pacman(200 * MIB).keep)
         self.assertEqual((reader.cuts, self.store.room.disk), (1, 200 * MIB))
 
     def test_who_reads_a_package_is_cut_off_so_that_it_can_go_for_pacman(self) -> None:
-        reader = self.lent(A, 300 * MIB)
+        reader = lent(self.store, A, 300 * MIB)
         incoming = self.for_pacman(200 * MIB)
         self.assertTrue(incoming.keep)
         self.assertEqual(reader.cuts, 1)

@@ -3,47 +3,21 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from twisted.trial.unittest import SynchronousTestCase
-
 from flocon.errors import StoreError
 from flocon.machine.beneath import put_aside
-from flocon.store.incoming import Incoming
-from tests.store.stores import Store
-
-A = "a-1-1-any.pkg.tar.zst"
-B = "b-1-1-any.pkg.tar.zst"
-C = "c-1-1-any.pkg.tar.zst"
-MIB = 1 << 20
+from tests.store.stores import A, B, Store, StoreTestCase
 
 
-class StoreTests(SynchronousTestCase):
-    def setUp(self) -> None:
-        self.path = Path(self.mktemp()).absolute() / "store"
-
-    def open(self, max_size: int = 1000) -> Store:
-        store = Store(self.path, max_size)
-        store.open()
-        self.addCleanup(store.close)
-        return store
-
-    def incoming(self, store: Store, size: int | None) -> Incoming:
-        incoming = store.incoming(size)
-        self.addCleanup(incoming.close)
-        return incoming
-
+class StoreTests(StoreTestCase):
     def publish(self, store: Store, name: str, data: bytes, signature: bytes | None) -> None:
         incoming = self.incoming(store, len(data))
         os.write(incoming.fileno(), data)
         store.place(store.harden(incoming, signature), name)
         incoming.name = None
         incoming.close()
-
-    def names(self, folder: str = "packages") -> set[str]:
-        return {path.name for path in (self.path / folder).iterdir()}
 
     def test_the_folder_is_made_for_all_to_read_and_what_comes_in_for_one(self) -> None:
         self.assertEqual(self.open().problem, "")
