@@ -110,6 +110,7 @@ class FakeDesk:
             signatures=self,
             databases=databases,
             from_mirrors=from_mirrors,
+            precedence=self.tools.precedence,
             status=self.status,
         )
 
