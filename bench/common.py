@@ -254,9 +254,15 @@ def knows(node: Node, holders: int, files: int) -> None:
     wait_until(ready, 60, f"{holders} peers with {files} files are known")
 
 
-def forget_downloads(host: Host) -> None:
-    """Empty a host's CacheDir; the folder stays, since a node that follows it would look anew."""
+def forget_downloads(host: Host, kept: Iterable[Package] = ()) -> None:
+    """Empty a host's CacheDir, but for what is ``kept``.
+
+    The folder stays, since a node that follows it would look anew.
+    """
+    stays = {name for one in kept for name in (one.path.name, one.signature.name)}
     for path in host.cache.iterdir():
+        if path.name in stays:
+            continue
         if path.is_dir():
             shutil.rmtree(path)
         else:
@@ -453,13 +459,15 @@ def pacman_conf(host: Host, server: str) -> Path:
     return path
 
 
-def download(host: Host, server: str, packages: Sequence[Package]) -> float:
-    """Run real pacman on an empty CacheDir; return the seconds of its download phase.
+def download(
+    host: Host, server: str, packages: Sequence[Package], kept: Sequence[Package] = ()
+) -> float:
+    """Run real pacman on an otherwise empty CacheDir; return the seconds of its download phase.
 
     That is from ``Retrieving packages`` to the line that follows the last download; checking
     signatures takes pacman longer than all else and is the same for everyone.
     """
-    forget_downloads(host)
+    forget_downloads(host, kept)
     names = [package.name for package in packages]
     arguments = ["pacman", "--config", str(pacman_conf(host, server)), "--noconfirm"]
     command = ["stdbuf", "-oL", *arguments, "--noprogressbar", "-Sw", *names]
