@@ -17,7 +17,7 @@ from flocon.asking.extents import Extent, Unsatisfiable, parse_range
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from twisted.web.server import Request
+    from twisted.web.http import Request
 
     from flocon.answering.pace import Pacer
 

@@ -11,13 +11,12 @@ from urllib.parse import unquote
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.web import http
-from twisted.web.resource import Resource
 
 from flocon.answering.respond import refuse, respond
 from flocon.errors import AmbiguousPeer, FloconError, PeerError
 
 if TYPE_CHECKING:
-    from twisted.web.server import Request
+    from twisted.web.http import Request
 
 #: A node id, an address with its zone, or a host name.
 LONGEST_PEER = 128
@@ -35,17 +34,14 @@ class Operator(Protocol):
     def prefetch(self) -> Deferred[int]: ...
 
 
-class Control(Resource):
+class Control:
     """``POST /rejoin``, ``/prefetch``, ``/ban/PEER``, ``/pardon/PEER``."""
 
-    isLeaf = True
-
     def __init__(self, operator: Operator) -> None:
-        super().__init__()
         self._operator = operator
 
-    def render(self, request: Request) -> int:
-        return respond(request, self._answer(request))
+    def render(self, request: Request) -> None:
+        respond(request, self._answer(request))
 
     async def _answer(self, request: Request) -> None:
         if request.method != b"POST":
