@@ -47,17 +47,18 @@ SENTENCE = (
 )
 
 
-class Pages(Protocol):
-    """What is there for a person's eyes, and for Prometheus."""
+if TYPE_CHECKING:
 
-    def answer(self, request: Request) -> Awaitable[bool]:
-        """Answer if the path is one of these; return whether it was."""
+    class Pages(Protocol):
+        """What is there for a person's eyes, and for Prometheus."""
 
+        def answer(self, request: Request) -> Awaitable[bool]:
+            """Answer if the path is one of these; return whether it was."""
 
-class Log(Protocol):
-    """Takes note of how each request ended."""
+    class Log(Protocol):
+        """Takes note of how each request ended."""
 
-    def add(self, answered: Answered) -> None: ...
+        def add(self, answered: Answered) -> None: ...
 
 
 class Loopback:
