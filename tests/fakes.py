@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
@@ -22,9 +22,11 @@ from flocon.asking.patience import Pace
 from flocon.asking.precedence import Precedence
 from flocon.asking.source import Source
 from flocon.errors import SourceError, StoreError
-from flocon.store.room import Lessee
 from flocon.transfers.descriptors import write_all
 from flocon.transfers.writing import Backlog
+
+if TYPE_CHECKING:
+    from flocon.store.room import Lessee
 
 
 class FakeReactor(Clock):
