@@ -13,6 +13,9 @@ from flocon.pacman.entries import Entry, PackedEntries
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
+#: Names whose entries are kept at hand, some 300 bytes each.
+MOST_LATELY = 512
+
 
 @dataclass(frozen=True, slots=True)
 class Database:
@@ -48,6 +51,10 @@ class Listing:
     databases: tuple[Database, ...] = ()
     further: tuple[Database, ...] = ()
     _by_repository: Mapping[str, Database] = field(init=False, repr=False, compare=False)
+    #: What was found lately: one download asks for each of its files some ten times.
+    _lately: dict[tuple[str, str], tuple[Entry, ...]] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
 
     def __post_init__(self) -> None:
         by_repository = {database.repository: database for database in self.databases}
@@ -65,6 +72,15 @@ class Listing:
 
         One look-up for each database. Two entries may stand for the same content or not.
         """
+        lately = self._lately
+        found = lately.get((file_name, repository))
+        if found is None:
+            if len(lately) >= MOST_LATELY:
+                lately.clear()
+            found = lately[file_name, repository] = self._find(file_name, repository)
+        return found
+
+    def _find(self, file_name: str, repository: str) -> tuple[Entry, ...]:
         databases: Iterable[Database] = self.databases
         if repository:
             only = self._by_repository.get(repository)
