@@ -12,7 +12,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.logger import Logger
 
-from flocon.asking.addresses import shown
+from flocon.asking.addresses import without_user
 from flocon.errors import ToolError, ToolMissing
 from flocon.files import is_repository
 from flocon.machine.inotify import FolderWatch
@@ -260,7 +260,9 @@ class PacmanWatch(Service):
                 self.configuration = configuration
                 self._databases.configure(configuration)
                 for server in configuration.unusable:
-                    self.log.debug("{server} cannot be asked: not http(s)", server=shown(server))
+                    self.log.debug(
+                        "{server} cannot be asked: not http(s)", server=without_user(server)
+                    )
                 self._tell(self._configuration_changed, configuration)
                 self._databases.publish()
             self._follow()
