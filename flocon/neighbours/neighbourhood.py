@@ -83,6 +83,8 @@ class Neighbourhood:
         self.holders = Holders(listed=listed)
         #: Called after presence was told what was seen; ``node`` has it pump.
         self.wake: Callable[[], None] = lambda: None
+        #: Whether nobody is to hear of a repository: to ask for one of its files would tell of it.
+        self.is_private: Callable[[str], bool] = lambda _: False
         #: Called with whoever has this very node's id, and answers to it.
         self.namesake: Callable[[str, Announcement], None] = lambda *_: None
         self._readings = InventoryReadings(
@@ -319,6 +321,8 @@ class Neighbourhood:
 
     def _with(self, ability: str, repository: str) -> list[Peer]:
         """Return those with an ability; nobody is asked of whom only a datagram has told."""
+        if self.is_private(repository):
+            return []
         return self._askable(
             peer
             for peer in self._presence.peers()

@@ -68,6 +68,7 @@ class Desk:
         now = settings()
         self.own = OwnNode(identity.node, identity.epoch, now.relay, reactor.seconds())
         self.privacy = Privacy(lambda: pacman.listing, now.peers.private)
+        neighbourhood.is_private = self.privacy.keeps
         self.reporter = Reporter(reactor, standing, traffic, ledger, offence)
         self.reporter.unreachable = neighbourhood.unreachable
         self.agents = Agents(reactor, now.proxy)

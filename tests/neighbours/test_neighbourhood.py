@@ -134,6 +134,13 @@ class Asking(NeighbourhoodTestCase):
         self.assertEqual(self.neighbourhood.able("core"), [])
         self.assertEqual(self.neighbourhood.sharing("core"), [])
 
+    def test_nobody_is_asked_to_bring_what_is_private(self) -> None:
+        able = {"databases": (("ours", "0"),), "abilities": frozenset({RELAY, DATABASES})}
+        self.come(peer("a", **able))
+        self.neighbourhood.is_private = {"ours"}.__contains__
+        self.assertEqual(self.neighbourhood.able("ours"), [])
+        self.assertEqual(self.neighbourhood.sharing("ours"), [])
+
     def nodes(self, found: list[Peer]) -> list[str]:
         return [who.node for who in found]
 
