@@ -19,11 +19,14 @@ from twisted.web import http
 
 from flocon.answering.growing import send_growing, tell_content
 from flocon.answering.held import CONTENT_TYPE, send_opened
+from flocon.answering.pace import Yielding
 from flocon.answering.respond import (
+    cut,
     finish_text,
     is_for,
     is_from_browser,
     is_from_foreign_page,
+    is_unhurried,
     refuse,
     respond,
 )
@@ -37,11 +40,11 @@ from flocon.files import Kind, parse_content, parse_file_name, parse_parts
 from flocon.transfers.reader import Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from twisted.web.http import Request
 
-    from flocon.answering.pace import Pacer
+    from flocon.answering.pace import Pace, Pacer
     from flocon.faces.needs import Shelf
     from flocon.files import Asked, FileName
     from flocon.neighbours.knock import Knocker
@@ -91,9 +94,9 @@ class Lan:
             return
         match _segments(request.path):
             case ["pkg", name]:
-                await self._package(request, name)
+                await self._in_turn(request, self._package(request, name))
             case ["content", sha256, name]:
-                await self._content(request, sha256, name)
+                await self._in_turn(request, self._content(request, sha256, name))
             case ["inventory"]:
                 self.counters["inventories"] += 1
                 await self._inventory.send(request, _number(request, b"since"))
@@ -102,9 +105,36 @@ class Lan:
             case ["knock"] if self._knocker is not None:
                 await self._knock(request, self._knocker)
             case ["relay", repository, architecture, name]:
-                await self._relay(request, parse_parts(repository, architecture, name))
+                asked = parse_parts(repository, architecture, name)
+                await self._in_turn(request, self._relay(request, asked))
             case _:
                 self._refuse(request, http.NOT_FOUND)
+
+    async def _in_turn(self, request: Request, answer: Coroutine[Any, Any, None]) -> None:
+        """Answer with a file: what nobody waits for within bounds, and after all else."""
+        if not is_unhurried(request):
+            self._shelf.precedence.asked()
+            await answer
+            return
+        crowd, asker = self._shelf.crowd, host_of(request.client)
+        if crowd.full or not crowd.has_room_for(asker):
+            answer.close()
+            self._refuse(request, http.SERVICE_UNAVAILABLE)
+            return
+        crowd.enter(asker)
+        try:
+            # Bytes that the kernel has cannot stand still any more.
+            with little_unsent(request):
+                await answer
+        finally:
+            crowd.leave(asker)
+
+    def _pace(self, request: Request) -> Pace | None:
+        """Return what bounds how fast an answer goes."""
+        if not is_unhurried(request):
+            return self._pacer
+        shelf = self._shelf
+        return Yielding(shelf.reactor, shelf.precedence, self._pacer, lambda: cut(request))
 
     def _may_ask(self, request: Request) -> bool:
         """Whether it is no browser, and meant this machine: not a name that a page gave it."""
@@ -120,7 +150,15 @@ class Lan:
 
     def _counts(self, request: Request) -> Callable[[int], None]:
         """Return what takes note of the bytes that an asker is sent."""
-        return partial(self._shelf.traffic.to_peer, host_of(request.client))
+        count = partial(self._shelf.traffic.to_peer, host_of(request.client))
+        if is_unhurried(request):
+            return count
+
+        def count_hurried(number: int) -> None:
+            self._shelf.precedence.sent(number)
+            count(number)
+
+        return count_hurried
 
     async def _package(self, request: Request, name: str) -> None:
         file = parse_file_name(name)
@@ -149,7 +187,7 @@ class Lan:
         self.counters["files"] += 1
         digest = None if file.is_signature else found.content.sha256
         await send_opened(
-            request, opened, digest, self._counts(request), self._pacer, to_stranger=True
+            request, opened, digest, self._counts(request), self._pace(request), to_stranger=True
         )
         return True
 
@@ -202,13 +240,15 @@ class Lan:
         if request.getHeader("Cache-Control") == "only-if-cached":
             transfer, otherwise = self._shelf.for_peers.coming(asked, etag), http.GATEWAY_TIMEOUT
         else:
-            transfer = await self._shelf.for_peers.relay(asked, etag, host_of(request.client))
+            transfer = await self._shelf.for_peers.relay(
+                asked, etag, host_of(request.client), unhurried=is_unhurried(request)
+            )
             otherwise = http.SERVICE_UNAVAILABLE
         if transfer is None or transfer.size is None:
             self._refuse(request, otherwise)
             return
         self.counters["relayed"] += 1
-        reader = Reader(transfer, 0, verifies=True)
+        reader = Reader(transfer, 0, verifies=True, hurried=not is_unhurried(request))
         try:
             # The head goes out before the first byte is there: the asker learns that it is served.
             # What was sent is to be what was taken, or it cannot be told who only sips.
@@ -219,7 +259,7 @@ class Lan:
                     reader,
                     size=transfer.size,
                     count=self._counts(request),
-                    pacer=self._pacer,
+                    pacer=self._pace(request),
                 )
         finally:
             reader.close()

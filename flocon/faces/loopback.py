@@ -135,7 +135,8 @@ class Loopback:
         one = PacmanRequest(request, asked, self._parts)
         self._running.add(one)
         try:
-            await self._answer_file(one)
+            with self._parts.precedence.pacman():
+                await self._answer_file(one)
         finally:
             self._running.discard(one)
             self._recent.add(one.answered())

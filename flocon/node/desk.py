@@ -101,6 +101,7 @@ class Desk:
             keeping=keeping,
             arrivals=arrivals,
         )
+        self.precedence = means.precedence
         self.transfers = Transfers(means, sign=self.signatures.find, publish=_publish(keeping))
         self.packages = Packages(self.candidates, choosing, self.transfers, neighbourhood)
         self.from_mirrors = FromMirrors(

@@ -212,6 +212,8 @@ class Parts:
                 databases=self.desk.own_databases,
                 for_peers=self.desk.for_peers,
                 transfers=self.desk.transfers,
+                precedence=self.desk.precedence,
+                crowd=shares.unhurried(),
             ),
             Pacer(reactor, bandwidth) if bandwidth else None,
             Knocker(
@@ -321,6 +323,7 @@ class Parts:
                 signatures=self.desk.signatures,
                 databases=self.desk.databases,
                 from_mirrors=self.desk.from_mirrors,
+                precedence=self.desk.precedence,
                 status=self.status.describe,
             ),
             questions(self.search, self.why, self.examination),

@@ -58,8 +58,12 @@ class Transfer:
         subject: Subject,
         choose: Choose,
         mirrors: Mirrors = tuple,
+        *,
+        unhurried: bool = False,
     ) -> None:
         self._tools = tools
+        #: Whether it was begun before anybody asked for it.
+        self._ahead = unhurried
         self.clock = tools.reactor
         #: When it began.
         self.since: float = self.clock.seconds()
@@ -80,7 +84,13 @@ class Transfer:
         self._promised = promised = Promised(subject)
         self._draft = draft = Draft(tools, subject.file_name, self)
         self._asking = asking = Asking(
-            tools, subject, promised, room=draft.room, choose=choose, mirrors=mirrors
+            tools,
+            subject,
+            promised,
+            room=draft.room,
+            choose=choose,
+            mirrors=mirrors,
+            unhurried=unhurried,
         )
         self._verifying = verifying = Verifying(draft, self._in_thread, self.finished)
         self._doubting = doubting = Doubting(draft, readers, verifying, promised, self.begun)
@@ -177,8 +187,13 @@ class Transfer:
     @property
     def own(self) -> bool:
         """Whether this machine's pacman waits for it, and no stranger alone."""
-        asked = not self.begun_by and not self.finished.known
+        asked = not self.begun_by and not self._ahead and not self.finished.known
         return asked or self._readers.any_here
+
+    @property
+    def unhurried(self) -> bool:
+        """Whether nobody waits for it, nor ever has."""
+        return self._intake.unhurried
 
     @property
     def tried(self) -> Sequence[Attempt]:
@@ -199,6 +214,10 @@ class Transfer:
     def widen(self, choose: Choose, mirrors: Mirrors) -> None:
         """Let it come from all whom a new follower may ask, whoever it was begun for."""
         self._intake.widen(choose, mirrors)
+
+    def hurry(self) -> None:
+        """Have it come as what somebody waits for, from now on and for good."""
+        self._intake.hurry()
 
     def cancel(self) -> None:
         if self._running is not None:
@@ -253,6 +272,8 @@ class Transfer:
 
     def follow(self, reader: Reader) -> None:
         self._readers.add(reader)
+        if reader.hurried:
+            self.hurry()
 
     def unfollow(self, reader: Reader) -> None:
         self._readers.remove(reader)
@@ -260,7 +281,8 @@ class Transfer:
             return
         if self._retired:
             self._draft.close()
-        if not self.finished.known:
+        # What was begun for nobody goes on for nobody, whichever peers come and go.
+        if not self.finished.known and not (self._ahead and not self.begun_by and reader.verifies):
             patience = GRACE_FOR_PEERS if self.begun_by and reader.verifies else GRACE
             self._readers.wait(patience, self.cancel)
 

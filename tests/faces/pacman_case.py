@@ -113,6 +113,7 @@ class FakeDesk:
             signatures=self,
             databases=databases,
             from_mirrors=from_mirrors,
+            precedence=self.tools.precedence,
             status=self.status,
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.sources.for_peers import RELAY_LOOKS, RELAY_PAUSE, ForPeers
+from flocon.sources.for_peers import LEFT_TO_HURRIED, RELAY_LOOKS, RELAY_PAUSE, ForPeers
 from flocon.sources.packages import Packages
 from flocon.sources.relaying import Relaying
 from flocon.sources.relays import Relays
@@ -38,8 +38,10 @@ class Asked(SynchronousTestCase):
         self.relaying.stop()
         self.room.stop()
 
-    def relay(self, etag: str | None = ETAG) -> Transfer | None:
-        found = self.successResultOf(self.for_peers.relay(asked(), etag, ASKER))
+    def relay(self, etag: str | None = ETAG, *, unhurried: bool = False) -> Transfer | None:
+        found = self.successResultOf(
+            self.for_peers.relay(asked(), etag, ASKER, unhurried=unhurried)
+        )
         if found is not None:
             for outcome in (found.begun, found.finished):
                 outcome.wait().addErrback(lambda _: None)
@@ -80,6 +82,19 @@ class Asked(SynchronousTestCase):
         self.most = 0
         self.assertIsNone(self.relay())
         self.assertEqual(self.room.requests(MIRROR), [])
+
+    def test_what_nobody_waits_for_is_fetched_so(self) -> None:
+        transfer = self.relay(unhurried=True)
+        assert transfer is not None
+        self.assertTrue(transfer.unhurried)
+        self.assertEqual(transfer.begun_by, ASKER)
+
+    def test_and_leaves_some_of_what_may_be_fetched_to_those_who_wait(self) -> None:
+        self.most = LEFT_TO_HURRIED
+        for number in range(LEFT_TO_HURRIED - 1):
+            self.relaying.relays.begin(f"10.0.1.{number}")
+        self.assertIsNone(self.relay(unhurried=True))
+        self.assertIsNotNone(self.relay())
 
     def test_what_this_node_fetches_itself_is_followed(self) -> None:
         own = self.begin_own()
