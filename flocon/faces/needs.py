@@ -64,6 +64,10 @@ if TYPE_CHECKING:
             """Whether pacman has servers for a repository that only pacman can ask."""
 
     class Packages(Protocol):
+        @property
+        def asked_for(self) -> Callable[[Entry], None]:
+            """Is told of each listed package that pacman asks for."""
+
         def transfer(self, asked: Asked, entry: Entry | None, start: int) -> Transfer:
             """Return the transfer that brings a package."""
 
