@@ -308,7 +308,7 @@ class Parts:
             search=self.search.search,
             figures=self.status.figures,
         )
-        loopback = Loopback(
+        self.loopback_face = Loopback(
             ForPacman(
                 self._reactor,
                 traffic=self.traffic,
@@ -329,11 +329,11 @@ class Parts:
             names=loopback_names((*settings.names, *hosts_of(settings.loopback))),
             admission=Admission(settings.loopback_clients),
         )
-        self.ledger.busy = lambda: loopback.running
+        self.ledger.busy = lambda: self.loopback_face.running
         self.users = Users()
         return Site(
             self._reactor,
-            loopback,
+            self.loopback_face,
             most_connections=shares.loopback,
             most_per_user=shares.loopback_per_user,
             user_of=self.users.user_of,
