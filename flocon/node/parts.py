@@ -112,8 +112,7 @@ class Parts:
     def _make_holdings(self, own_ports: Sequence[int]) -> None:
         """Make what reads this machine: pacman's files, and the packages that are here."""
         reactor, settings = self._reactor, self._settings
-        remembered = recall(settings.store.path / DATABASES_FILE)
-        self._origins = DatabaseOrigins(load_origins(remembered))
+        self._origins = DatabaseOrigins(load_origins(recall(settings.store.path / DATABASES_FILE)))
         self.pacman = PacmanWatch(
             reactor,
             settings.pacman_conf,
@@ -153,6 +152,7 @@ class Parts:
             held_off=self.offenders.holds_off,
             listed=self._is_listed,
             relieve=lambda: reactor.callInThread(give_back),
+            remembered=self._settings.store.path / "neighbours.json",
         )
         self.multicast = Multicast(
             reactor,
