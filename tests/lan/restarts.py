@@ -140,6 +140,14 @@ class Scene:
     def node_pid(self) -> int:
         return int(self._pid_file.read_text())
 
+    def another_pid(self, before: int) -> int:
+        """Return the id of the node that came after another one, 0 while there is none."""
+        try:
+            pid = self.node_pid()
+        except (OSError, ValueError):
+            return 0
+        return 0 if pid == before else pid
+
     # Runs
 
     def measure(self) -> float:
@@ -215,14 +223,9 @@ class _Watching:
         self._thread.start()
 
     def _work(self) -> None:
-        def another() -> bool:
-            try:
-                pid = self._scene.node_pid()
-            except (OSError, ValueError):
-                return False
-            return pid != self._before and self._scene.client.request("/check").body == b"OK\n"
-
-        wait_until(another, 30, "another node answers", every=0.05)
+        scene = self._scene
+        wait_until(lambda: scene.another_pid(self._before), 30, "another node", every=0.02)
+        wait_until(lambda: scene.client.request("/check").body == b"OK\n", 30, "it answers")
         self._away = time.monotonic() - self._began
 
     def end(self) -> float:
