@@ -52,9 +52,12 @@ class Acquaintance:
         """Fire when ``is_made`` is so, or when what is known already is enough."""
         if self.is_made or is_enough():
             return defer.succeed(None)
-        waiting: Deferred[None] = defer.Deferred(lambda one: self._waiting.pop(one, None))
+        waiting: Deferred[None] = defer.Deferred(self._forget)
         self._waiting[waiting] = is_enough
         return waiting
+
+    def _forget(self, waiting: Deferred[None]) -> None:
+        self._waiting.pop(waiting, None)
 
     def look(self) -> None:
         """Let go of those for whom what is known is enough by now; something was learnt."""

@@ -50,7 +50,7 @@ class Unit:
 
 def sockets(unit: Unit) -> list[socket.socket]:
     """Return what a socket unit has listen, far from the descriptors that are handed over."""
-    held = []
+    held: list[socket.socket] = []
     for text in unit.all("ListenStream"):
         address, port = text.rsplit(":", 1)
         family = socket.AF_INET6 if address.startswith("[") else socket.AF_INET

@@ -45,7 +45,8 @@ class Remembering(SynchronousTestCase):
 
     def test_what_is_damaged_is_passed_over(self) -> None:
         good = dump(7.0, {ADDRESS: words()})
-        for damaged in (None, [], {}, {"since_boot": 1.0}, {"since_boot": "1", "said": {}}):
+        several: list[Any] = [None, [], {}, {"since_boot": 1.0}, {"since_boot": "1", "said": {}}]
+        for damaged in several:
             self.assertEqual(list(load(8.0, damaged)), [], damaged)
         good["said"]["10.0.0.98"] = "nonsense"
         good["said"]["10.0.0.99"] = ["nonsense"]
