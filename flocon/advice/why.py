@@ -83,6 +83,7 @@ class Why:
         await self._listed.settled()
         name = file.subject
         entry = self._listed.entry(asked)
+        await self._listed.acquainted(entry)
         content = entry.content if entry else None
         here = held_with(self._offering, name, content)
         running = self._transfers.find(name, content) if content else None

@@ -26,6 +26,7 @@ async def answer_package(one: PacmanRequest) -> None:
     content = content_of(entry)
     if await one.send_held(content, signature=False):
         return
+    await one.parts.listed.acquainted(entry)
     if entry is not None and await _send_away(one, entry):
         return
     start = parse_open_range(one.request.getHeader("Range"))

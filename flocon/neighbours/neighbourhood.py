@@ -17,6 +17,7 @@ from flocon.neighbours.acquaintance import Acquaintance
 from flocon.neighbours.coming_and_going import ComingAndGoing
 from flocon.neighbours.inventory_readings import InventoryReadings
 from flocon.neighbours.moved_peers import MovedPeers
+from flocon.neighbours.old_acquaintances import OldAcquaintances
 from flocon.neighbours.replicas import Holders
 from flocon.neighbours.replication import Apply, Read, next_step
 from flocon.presence.presence_events import (
@@ -31,6 +32,7 @@ from flocon.presence.presence_events import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
 
     from twisted.internet.defer import Deferred
     from twisted.internet.interfaces import IDelayedCall
@@ -71,10 +73,12 @@ class Neighbourhood:
         held_off: Callable[[Peer], bool],
         listed: Callable[[str, Content], bool],
         relieve: Callable[[], None] = lambda: None,
+        remembered: Path | None = None,
     ) -> None:
         """Begin alone; ``held_off`` tells who is left alone, ``listed`` is for ``Holders``.
 
-        ``relieve`` is called when much memory is free again.
+        ``relieve`` is called when much memory is free again. The file ``remembered`` tells who was
+        there when this node ran last.
         """
         self._reactor = reactor
         self._presence = presence
@@ -105,6 +109,7 @@ class Neighbourhood:
             gone=self._give_up,
         )
         self._acquaintance = Acquaintance(reactor, lambda: self._readings.busy)
+        self._old_acquaintances = OldAcquaintances(reactor, presence, self.holders, remembered)
         self._coming_and_going = ComingAndGoing(reactor)
         self._namesakes: dict[tuple[str, int], Announcement] = {}
         #: Those who said bye, and the calls that then forget what they held.
@@ -117,15 +122,18 @@ class Neighbourhood:
     def start(self) -> None:
         """Begin to get acquainted: what is asked in the first moments is held by nobody yet."""
         self._acquaintance.start()
+        for place in self._old_acquaintances.recall():
+            self._readings.prove(*place)
+        self.wake()
 
     @property
     def is_acquainted(self) -> bool:
         """Whether those that were there before this node are known, and what they hold."""
         return self._acquaintance.is_made
 
-    def acquainted(self) -> Deferred[None]:
-        """Fire when ``is_acquainted`` is so."""
-        return self._acquaintance.made()
+    def acquainted(self, file_name: str, content: Content) -> Deferred[None]:
+        """Fire when ``is_acquainted`` is so, or somebody is known who holds this very package."""
+        return self._acquaintance.made(lambda: bool(self.holding(file_name, content)))
 
     def event(self, event: Event) -> None:
         """Take what presence tells."""
@@ -304,6 +312,8 @@ class Neighbourhood:
                 return
         self.holders.apply(peer.node, answer.generation, (), read=True)
         self.news()
+        self._acquaintance.look()
+        self._old_acquaintances.note()
         if answer.count >= MANY:
             self._relieve()
 
@@ -340,6 +350,7 @@ class Neighbourhood:
 
     def stop(self) -> None:
         self._acquaintance.stop()
+        self._old_acquaintances.stop()
         for call in [self._sweep, *(call for _, call in self._parting.values())]:
             if call is not None:
                 call.cancel()

@@ -113,8 +113,7 @@ class Parts:
     def _make_holdings(self, own_ports: Sequence[int]) -> None:
         """Make what reads this machine: pacman's files, and the packages that are here."""
         reactor, settings = self._reactor, self._settings
-        remembered = recall(settings.store.path / DATABASES_FILE)
-        self._origins = DatabaseOrigins(load_origins(remembered))
+        self._origins = DatabaseOrigins(load_origins(recall(settings.store.path / DATABASES_FILE)))
         self.pacman = PacmanWatch(
             reactor,
             settings.pacman_conf,
@@ -154,6 +153,7 @@ class Parts:
             held_off=self.offenders.holds_off,
             listed=self._is_listed,
             relieve=lambda: reactor.callInThread(give_back),
+            remembered=self._settings.store.path / "neighbours.json",
         )
         self.multicast = Multicast(
             reactor,
@@ -314,7 +314,7 @@ class Parts:
             search=self.search.search,
             figures=self.status.figures,
         )
-        loopback = Loopback(
+        self.loopback_face = Loopback(
             ForPacman(
                 self._reactor,
                 traffic=self.traffic,
@@ -336,11 +336,11 @@ class Parts:
             names=loopback_names((*settings.names, *hosts_of(settings.loopback))),
             admission=Admission(settings.loopback_clients),
         )
-        self.ledger.busy = lambda: loopback.running
+        self.ledger.busy = lambda: self.loopback_face.running
         self.users = Users()
         return Site(
             self._reactor,
-            loopback,
+            self.loopback_face,
             most_connections=shares.loopback,
             most_per_user=shares.loopback_per_user,
             user_of=self.users.user_of,

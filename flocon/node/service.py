@@ -160,6 +160,9 @@ class Node(MultiService):
         for part in (self.parts.interfaces, self.parts.multicast):
             await defer.maybeDeferred(part.disownServiceParent)
         await self.parts.doors.close()
+        await self.parts.loopback_face.leave()
+        # What comes on a connection from now on would meet a node of which half has ended.
+        self.parts.loopback.end()
         self.parts.lan_face.close()
         self.parts.users.close()
         self.parts.neighbourhood.stop()

@@ -59,6 +59,7 @@ class FakeDesk:
         self.opened: list[OpenedBytes] = []
         self.gone = False
         self.settling: Deferred[None] | None = None
+        self.acquainting: Deferred[None] | None = None
         self.sources: tuple[Source, ...] = (MIRROR_A, MIRROR_B)
         self.starts: list[int] = []
         #: What the database says, and where pacman is sent, once it is known.
@@ -126,6 +127,9 @@ class FakeDesk:
 
     def settled(self) -> Deferred[None]:
         return self.settling or succeed(None)
+
+    def acquainted(self, _: Entry | None) -> Deferred[None]:
+        return self.acquainting or succeed(None)
 
     def find(self, file_name: str) -> HeldFile | None:
         return self.here.get(file_name)
