@@ -7,7 +7,7 @@ line in the log. Nothing ticks while nothing happens.
 from __future__ import annotations
 
 import time
-from collections import Counter, OrderedDict
+from collections import Counter
 from dataclasses import replace
 from datetime import date, timedelta
 from functools import lru_cache
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
 
+from flocon.books.fetched_ahead import FetchedAhead
 from flocon.books.figures import Figures
 from flocon.books.receipts import Receipts
 from flocon.books.recent import Recent
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
 WRITE_AGAIN = 60.0
 #: Days on the page and in ``/status.json``, and of which peers are told.
 SHOWN_DAYS = 30
-#: Files remembered as fetched ahead; an upgrade has some hundred.
-MOST_AHEAD = 4_096
 #: What a file that is here is called by what answers pacman.
 HERE = frozenset({"cache", "store"})
 LOOK_UP_BOUNDS = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
@@ -70,9 +69,7 @@ class Ledger(Service):
         remembered = recall(file, is_sound)
         self.savings = load(remembered)
         self._notes = Notebook(reactor, file)
-        #: Files fetched ahead that pacman has not asked for yet, the oldest first.
-        self._ahead = OrderedDict.fromkeys(_names(remembered))
-        self._used: set[str] = set()
+        self.ahead = FetchedAhead(remembered.get("ahead") if isinstance(remembered, dict) else None)
         #: Bytes given to pacman, by what brought them.
         self.given: Counter[str] = Counter()
         #: Called when what the LAN saved has changed.
@@ -91,9 +88,8 @@ class Ledger(Service):
         """Take note of an answer to pacman that has just ended."""
         file = parse_file_name(answered.file_name)
         subject = file.subject if file else answered.file_name
-        if answered.source in HERE and subject in self._ahead:
+        if answered.source in HERE and self.ahead.gave(subject):
             answered = replace(answered, ahead=True)
-            self._used.add(subject)
         self.recent.add(answered)
         self.given.update(answered.by_kind())
         kind = "package" if file is None or file.kind is Kind.PACKAGE else "database"
@@ -124,11 +120,9 @@ class Ledger(Service):
             self._write_soon()
             self.changed()
 
-    def fetched_ahead(self, file_name: str) -> None:
-        """Remember that a file is here because it was fetched before pacman asked."""
-        self._ahead[file_name] = None
-        while len(self._ahead) > MOST_AHEAD:
-            self._ahead.popitem(last=False)
+    def fetched_ahead(self, file_name: str, size: int) -> None:
+        """Remember that a package is here because it was fetched before pacman asked."""
+        self.ahead.came(file_name, size)
         self._write_soon()
 
     def month(self) -> tuple[int, int]:
@@ -154,10 +148,7 @@ class Ledger(Service):
         receipt = self.receipts.close(self.savings.seconds_saved)
         if receipt is not None:
             self._log.info("{receipt}", receipt=receipt)
-        # What pacman has had is held here from now on, as all else.
-        for file_name in self._used:
-            self._ahead.pop(file_name, None)
-        self._used.clear()
+        self.ahead.close()
 
     # Remembering
 
@@ -167,7 +158,7 @@ class Ledger(Service):
 
     def _write(self) -> Deferred[Any]:
         self._writing = None
-        return self._notes.write(self.savings.dump() | {"ahead": list(self._ahead)})
+        return self._notes.write(self.savings.dump() | {"ahead": self.ahead.dump()})
 
     def stopService(self) -> Deferred[Any] | None:
         super().stopService()
@@ -233,13 +224,6 @@ class Ledger(Service):
                 }
             )
         return days
-
-
-def _names(remembered: object) -> list[str]:
-    """Return the files fetched ahead, from a file that may be damaged."""
-    names = remembered.get("ahead") if isinstance(remembered, dict) else None
-    rows = names[-MOST_AHEAD:] if isinstance(names, list) else []
-    return [one for one in rows if isinstance(one, str) and parse_file_name(one)]
 
 
 def _today() -> str:

@@ -92,4 +92,4 @@ class Ahead:
                 await transfer.finished.wait()
             finally:
                 self._coming = None
-            self._ledger.fetched_ahead(entry.file_name)
+            self._ledger.fetched_ahead(entry.file_name, entry.size)
