@@ -45,6 +45,8 @@ LOOK_UP_BOUNDS = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
 TRANSFER_BOUNDS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 #: Each peer's ``state`` is one of these.
 PEER_STATES = ("good", "failing", "quarantine")
+#: How far the packages of the next upgrade are.
+UPGRADE_STATES = ("wanted", "ready", "coming", "only_at_mirrors", "left_out")
 #: What the LAN face counts as answered; the other counters are of what it refused.
 LAN_ANSWERS = frozenset({"files", "databases", "knocks", "relayed", "inventories"})
 RESULTS = {
@@ -186,7 +188,7 @@ class Ledger(Service):
 
     def figures(self, status: Mapping[str, Any], lan: Mapping[str, int]) -> Figures:
         """Return the node's figures, from its status and the counters of the LAN face."""
-        reactor = status["reactor"]
+        reactor, ahead = status["reactor"], status["ahead"]
         return Figures(
             version=status["version"],
             uptime_seconds=status["uptime_seconds"],
@@ -203,6 +205,10 @@ class Ledger(Service):
             dropped_datagrams=status["dropped_datagrams"],
             lan_answers={kind: count for kind, count in lan.items() if kind in LAN_ANSWERS},
             lan_refusals={kind: count for kind, count in lan.items() if kind not in LAN_ANSWERS},
+            ahead_bytes={use: ahead[f"{use}_bytes"] for use in ("used", "unused")},
+            ahead_waiting_bytes=ahead["waiting_bytes"],
+            upgrade_packages={state: ahead[state] for state in UPGRADE_STATES},
+            upgrade_bytes={state: ahead[f"{state}_bytes"] for state in ("wanted", "ready")},
             seconds_saved=self.savings.seconds_saved,
             wan_bytes_per_second=self.savings.wan_rate,
             look_up_seconds=self.look_ups,

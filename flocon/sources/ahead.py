@@ -14,6 +14,7 @@ from flocon.errors import StoreError
 from flocon.files import Asked, parse_file_name
 from flocon.pacman.upgrades import pending_upgrades
 from flocon.sources.prefetch import Prefetch
+from flocon.sources.readiness import Readiness
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,6 +64,19 @@ class Ahead:
     def arrived(self) -> int:
         """Bytes that are here of the package that is being fetched."""
         return self._coming.arrived if self._coming else 0
+
+    def readiness(self) -> Readiness:
+        """Return how far what pacman would upgrade is here."""
+        fetch = self.prefetch
+        return Readiness(
+            wanted=fetch.total + fetch.left_out,
+            ready=fetch.fetched,
+            coming=fetch.total - fetch.done if fetch.fetching else 0,
+            wanted_bytes=fetch.total_bytes,
+            ready_bytes=fetch.fetched_bytes,
+            arrived_bytes=self.arrived,
+            left_out=fetch.left_out,
+        )
 
     def wake_or_rest(self, *, allowed: bool) -> None:
         """Have what pacman would upgrade fetched in a while, or not, as it is allowed now."""
