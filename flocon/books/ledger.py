@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from flocon.asking.source import Came
     from flocon.books.recent import Answered
+    from flocon.files import FileName
 
 #: Seconds between two times that the savings are written down.
 WRITE_AGAIN = 60.0
@@ -41,6 +42,8 @@ WRITE_AGAIN = 60.0
 SHOWN_DAYS = 30
 #: What a file that is here is called by what answers pacman.
 HERE = frozenset({"cache", "store"})
+#: Statuses with which pacman is given a file, or the rest of it.
+GIVEN = frozenset({200, 206})
 LOOK_UP_BOUNDS = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
 TRANSFER_BOUNDS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 #: Each peer's ``state`` is one of these.
@@ -89,8 +92,7 @@ class Ledger(Service):
     def add(self, answered: Answered) -> None:
         """Take note of an answer to pacman that has just ended."""
         file = parse_file_name(answered.file_name)
-        subject = file.subject if file else answered.file_name
-        if answered.source in HERE and self.ahead.gave(subject):
+        if self._was_ahead(answered, file):
             answered = replace(answered, ahead=True)
         self.recent.add(answered)
         self.given.update(answered.by_kind())
@@ -109,6 +111,14 @@ class Ledger(Service):
         self.receipts.add(answered, self._reactor.seconds())
         if self._closing is None and self.running:
             self._close_in(self.receipts.wait(self._reactor.seconds()))
+
+    def _was_ahead(self, answered: Answered, file: FileName | None) -> bool:
+        """Whether it had been fetched ahead: it may have come just now, and not be kept yet."""
+        if file is None or answered.status not in GIVEN:
+            return False
+        if file.is_signature and answered.source not in HERE:
+            return False
+        return self.ahead.gave(file.subject)
 
     def began(self, came: Came) -> None:
         """Count a transfer as running."""

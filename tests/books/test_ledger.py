@@ -130,6 +130,21 @@ class TheLedger(SynchronousTestCase):
         self.assertEqual(self.ledger.requests["package", "ahead", "sent"], 1)
         self.assertEqual(self.ledger.ahead.used_bytes, MIB)
 
+    def test_what_came_ahead_a_moment_ago_is_so_before_it_is_kept(self) -> None:
+        name = "zlib-1.3-1-x86_64.pkg.tar.zst"
+        self.ledger.fetched_ahead(name, MIB)
+        self.ledger.add(replace(answered(f"{name}.sig"), source="database", bytes=9))
+        self.ledger.add(answered(name))
+        self.clock.advance(QUIET)
+        self.assertIn("1.0 MiB ready ahead", self.said[-1])
+        self.assertEqual(self.ledger.given, {"ahead": MIB, "database": 9})
+
+    def test_what_pacman_was_refused_still_waits(self) -> None:
+        name = "zlib-1.3-1-x86_64.pkg.tar.zst"
+        self.ledger.fetched_ahead(name, MIB)
+        self.ledger.add(replace(answered(name, 503), bytes=0))
+        self.assertEqual(self.ledger.ahead.waiting_bytes, MIB)
+
     def test_what_was_fetched_ahead_is_remembered_by_the_next_start(self) -> None:
         self.ledger.fetched_ahead("zlib-1.3-1-x86_64.pkg.tar.zst", MIB)
         self.ledger.stopService()
