@@ -33,8 +33,7 @@ if TYPE_CHECKING:
     from flocon.presence.namesakes import Namesakes
     from flocon.presence.peer import Peer
     from flocon.presence.presence import Presence
-    from flocon.sources.ahead import Ahead
-    from flocon.sources.readiness import Readiness
+    from flocon.sources.ahead import Ahead, Readiness
     from flocon.sources.relays import Relays
     from flocon.store.accounts import Accounts
     from flocon.transfers.transfer import Transfer
@@ -266,7 +265,7 @@ def _ready_text(told: Readiness) -> str:
     for count, what in (
         (told.coming, "on the way"),
         (told.only_at_mirrors, "only at mirrors"),
-        (told.left_out, "left out, there is no room"),
+        (told.left_out, "left out"),
     ):
         parts += [f"{count} {what}"] if count else []
     return "; ".join(parts)

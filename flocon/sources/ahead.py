@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from flocon.store.incoming import Arrivals
     from flocon.transfers.transfer import Transfer
 
+__all__ = ["Ahead", "Readiness"]
+
 
 class Ahead:
     """``most`` is how many bytes may be fetched after one look."""

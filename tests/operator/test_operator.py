@@ -23,7 +23,7 @@ from flocon.node.service import Node
 from flocon.pacman.configuration import PacmanConfiguration, Repository
 from flocon.pacman.database_files import Loaded, Stamp
 from flocon.settings.options import load
-from flocon.sources.readiness import Readiness
+from flocon.sources.ahead import Readiness
 from tests.fakes import FakeReactor
 
 HONEST = "0123456789abcdef"
@@ -69,10 +69,10 @@ class Upgrading(OperatorTestCase):
         words = "23 of 25 packages ready for the next upgrade, 312.0 MiB; 2 only at mirrors"
         self.assertEqual(said, words)
 
-    def test_what_is_on_the_way_and_what_has_no_room(self) -> None:
+    def test_what_is_on_the_way_and_what_is_left_out(self) -> None:
         said = self.said_of(wanted=9, coming=4, left_out=1)
         ready = "0 of 9 packages ready for the next upgrade, 0 B"
-        self.assertEqual(said, f"{ready}; 4 on the way; 1 left out, there is no room")
+        self.assertEqual(said, f"{ready}; 4 on the way; 1 left out")
 
     def test_one_is_one_and_none_is_nothing(self) -> None:
         one = "1 of 1 package ready for the next upgrade, 7 B"
