@@ -20,7 +20,7 @@ from bench.common import (
     Laboratory,
     Row,
     forget_downloads,
-    install,
+    install_earlier,
     interleave,
     knows,
     main,
@@ -85,7 +85,7 @@ class Upgrading:
         self._packages = packages
         self._holders = holders
         self._earlier = laboratory.earlier(packages)
-        install(client, packages)
+        install_earlier(client, packages)
 
     def direct(self, holder: Host) -> float:
         """Upgrade straight from the holder's nginx."""

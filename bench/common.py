@@ -23,13 +23,13 @@ import subprocess
 import sys
 import tarfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from flocon.neighbours.acquaintance import HEARING
 from tests.lan.lan import MIRROR_ADDRESS, Host, Lan, Node, environment, unavailable, wait_until
-from tests.lan.repository import PythonDatabase, Recipe, Repository, SigningKey, recipes
+from tests.lan.repository import PythonDatabase, Recipe, Repository, SigningKey, install, recipes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -293,20 +293,10 @@ def knows(node: Node, holders: int, files: int) -> None:
     wait_until(ready, 60, f"{holders} peers with {files} files are known")
 
 
-def install(host: Host, packages: Iterable[Package]) -> None:
+def install_earlier(host: Host, packages: Iterable[Package]) -> None:
     """Have pacman believe that an earlier version of each of these is installed, and no others."""
-    local = host.database_path / "local"
-    shutil.rmtree(local)
-    local.mkdir()
-    (local / "ALPM_DB_VERSION").write_text("9\n")
-    for package in packages:
-        folder = local / f"{package.name}-{EARLIER}"
-        folder.mkdir()
-        architecture = package.recipe.architecture
-        fields = {"NAME": package.name, "VERSION": EARLIER, "ARCH": architecture}
-        text = "".join(f"%{key}%\n{value}\n\n" for key, value in fields.items())
-        (folder / "desc").write_text(text)
-        (folder / "files").write_text("%FILES%\n")
+    earlier = [replace(package.recipe, version=EARLIER) for package in packages]
+    install(host.database_path / "local", earlier)
 
 
 def forget_downloads(host: Host) -> None:
