@@ -65,6 +65,10 @@ class Listed(Protocol):
 
 
 class Packages(Protocol):
+    @property
+    def asked_for(self) -> Callable[[Entry], None]:
+        """Is told of each listed package that pacman asks for."""
+
     def transfer(self, asked: Asked, entry: Entry | None, start: int) -> Transfer:
         """Return the transfer that brings a package."""
 

@@ -83,6 +83,8 @@ class Neighbourhood:
         self.holders = Holders(listed=listed)
         #: Called after presence was told what was seen; ``node`` has it pump.
         self.wake: Callable[[], None] = lambda: None
+        #: Called when somebody may hold what nobody did.
+        self.news: Callable[[], None] = lambda: None
         #: Called with whoever has this very node's id, and answers to it.
         self.namesake: Callable[[str, Announcement], None] = lambda *_: None
         self._readings = InventoryReadings(
@@ -187,6 +189,7 @@ class Neighbourhood:
         )
         if isinstance(step, Apply):
             self.holders.apply(peer.node, generation, step.changes)
+            self.news()
         elif isinstance(step, Read) and not self._readings.runs(peer.address, peer.port):
             # What is being read now is looked at again when it is here.
             self._readings.want(peer.address, peer.port, step.since)
@@ -298,6 +301,7 @@ class Neighbourhood:
                 # It is gone, or its own address has been read meanwhile.
                 return
         self.holders.apply(peer.node, answer.generation, (), read=True)
+        self.news()
         if answer.count >= MANY:
             self._relieve()
 

@@ -92,12 +92,16 @@ class Following:
         self._set_relays()
         self._prefetch_or_rest()
 
+    def metered_known(self) -> None:
+        """Begin to fetch ahead, where the link is known now and costs nothing."""
+        self._prefetch_or_rest()
+
     def _may_relay(self) -> bool:
         return self._settings.relay and not self._parts.metered.metered
 
     def _prefetch_or_rest(self) -> None:
-        prefetch = self._settings.prefetch
-        self._parts.ahead.wake_or_rest(allowed=prefetch and not self._parts.metered.metered)
+        free = self._parts.metered.known and not self._parts.metered.metered
+        self._parts.ahead.prefetch.allow(self._settings.prefetch if free else "off")
 
     def _set_relays(self) -> None:
         relays = self._may_relay()

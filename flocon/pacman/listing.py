@@ -11,7 +11,22 @@ from typing import TYPE_CHECKING
 from flocon.pacman.entries import Entry, PackedEntries
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A package that pacman would install.
+
+    ``file_name`` is "" where pacman does not tell it, and ``repository`` too. ``here`` if pacman
+    needs no download for it: it lies in a CacheDir, or on a mirror that is a folder.
+    """
+
+    repository: str
+    name: str
+    version: str
+    file_name: str = ""
+    here: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,19 +99,20 @@ class Listing:
             if entry.name == name
         ]
 
-    def versions(self, wanted: Collection[tuple[str, str]]) -> list[Entry]:
-        """Return the entries of these packages and versions; walks through everything.
+    def target(self, target: Target) -> Entry | None:
+        """Return the entry of what pacman would install, None where it is to be left alone.
 
-        What a peer's database lists is left out: they are wanted to be fetched ahead.
+        So it is with what a peer's database lists: it would be fetched because of that.
         """
-        found: dict[str, Entry] = {}
         for database in self.databases:
-            if database.from_peer:
+            if database.from_peer or target.repository not in {"", database.repository}:
                 continue
-            for entry in database.entries.values():
-                if (entry.name, entry.version) in wanted:
-                    found.setdefault(entry.name, entry)
-        return list(found.values())
+            found = database.entries.get(target.file_name) if target.file_name else None
+            entries = [found] if found else _beginning(database.entries, f"{target.name}-")
+            for entry in entries:
+                if (entry.name, entry.version) == (target.name, target.version):
+                    return entry
+        return None
 
     def digests(self) -> tuple[tuple[str, str], ...]:
         """Return repository and digest of each database."""

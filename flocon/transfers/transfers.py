@@ -60,8 +60,18 @@ class Transfers:
         """Return the transfer that brings this very content, running or just done."""
         return self._running.get((file_name, content))
 
-    def join(self, subject: Subject, choose: Choose, mirrors: Mirrors = tuple) -> Transfer:
-        """Return the transfer of a listed file, started if it was not on its way yet."""
+    def join(
+        self,
+        subject: Subject,
+        choose: Choose,
+        mirrors: Mirrors = tuple,
+        *,
+        unhurried: bool = False,
+    ) -> Transfer:
+        """Return the transfer of a listed file, started if it was not on its way yet.
+
+        For what is ``unhurried`` nobody waits.
+        """
         key = (subject.file_name, subject.content)
         transfer = self._running.get(key)
         if transfer is None:

@@ -35,6 +35,30 @@ class Crowds(NeighbourhoodTestCase):
         self.assertEqual(len(self.neighbourhood.holders), 1)
 
 
+class News(NeighbourhoodTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.news = 0
+        self.neighbourhood.news = self.note
+
+    def note(self) -> None:
+        self.news += 1
+
+    def test_what_is_read_of_a_peer_and_what_it_announces_is_news(self) -> None:
+        a = peer("a")
+        self.known(a, 1, change(1))
+        self.assertEqual(self.news, 1)
+        self.hear(a, 2, 2, change(2))
+        self.assertEqual(self.news, 2)
+        self.assertHolding(change(2), "a")
+
+    def test_a_beat_is_none(self) -> None:
+        a = peer("a")
+        self.known(a, 1, change(1))
+        self.hear(a, 1, 1)
+        self.assertEqual(self.news, 1)
+
+
 class Leaving(NeighbourhoodTestCase):
     def test_who_leaves_holds_nothing_at_once(self) -> None:
         a, b = peer("a"), peer("b")
