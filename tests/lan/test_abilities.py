@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from urllib.parse import quote
 
 from tests.lan.case import LanTestCase
 from tests.lan.lan import LAN_PORT, Host, Lan, Node, PacmanRun, environment, twistd, wait_until
-from tests.lan.repository import Package, Repository, SigningKey, install, recipes
+from tests.lan.repository import Package, Repository, SigningKey, recipes
 
 HOUR = 3_600.0
 DAY = 24 * HOUR
@@ -314,7 +314,7 @@ class PrefetchTests(SmallTestCase):
     def setUp(self) -> None:
         super().setUp()
         for host in (self.first, self.second):
-            install(host.database_path / "local", [one.recipe for one in self.packages])
+            _install(host, self.packages)
         self.sync(self.first, self.second)
 
     def test_after_a_newer_database_it_is_fetched_unasked_once_for_both(self) -> None:
@@ -516,6 +516,20 @@ def _prefetch(host: Host) -> dict[str, Any]:
         raise AssertionError(f"flocon prefetch: {done.returncode} {done.stderr}")
     told: dict[str, Any] = json.loads(done.stdout)
     return told
+
+
+def _install(host: Host, packages: Iterable[Package]) -> None:
+    """Have pacman believe that these packages are installed."""
+    local = host.database_path / "local"
+    (local / "ALPM_DB_VERSION").write_text("9\n")
+    for package in packages:
+        recipe = package.recipe
+        folder = local / f"{recipe.name}-{recipe.version}"
+        folder.mkdir()
+        fields = {"NAME": recipe.name, "VERSION": recipe.version, "ARCH": recipe.architecture}
+        text = "".join(f"%{key}%\n{value}\n\n" for key, value in fields.items())
+        (folder / "desc").write_text(text)
+        (folder / "files").write_text("%FILES%\n")
 
 
 def _database(host: Host, name: str = "moving") -> bytes:
