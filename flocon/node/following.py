@@ -61,7 +61,11 @@ class Following:
         self._prefetch_or_rest()
 
     def inventory_changed(self, changes: list[Change]) -> None:
-        self._parts.announcer.inventory(self._parts.holdings.offering.inventory, changes)
+        offering = self._parts.holdings.offering
+        for change in changes:
+            if offering.find(change.file_name) is None:
+                self._parts.ledger.ahead.gone(change.file_name)
+        self._parts.announcer.inventory(offering.inventory, changes)
 
     def links_changed(self, links: list[Link]) -> None:
         gone = _addresses(self._parts.admission.links) - _addresses(links)

@@ -174,5 +174,7 @@ class Ahead:
             if is_new and not transfer.followed:
                 transfer.cancel()
             raise
-        self._ledger.fetched_ahead(entry.file_name)
+        # What pacman follows already did not come before it asked.
+        if not transfer.followed_here:
+            self._ledger.fetched_ahead(entry.file_name, entry.size)
         self._writing.begin(WRITE_AFTER)
