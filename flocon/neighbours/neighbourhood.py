@@ -131,8 +131,12 @@ class Neighbourhood:
         """Whether those that were there before this node are known, and what they hold."""
         return self._acquaintance.is_made
 
-    def acquainted(self, file_name: str, content: Content) -> Deferred[None]:
-        """Fire when ``is_acquainted`` is so, or somebody is known who holds this very package."""
+    def acquainted(self) -> Deferred[None]:
+        """Fire when ``is_acquainted`` is so."""
+        return self._acquaintance.made()
+
+    def holder_known(self, file_name: str, content: Content) -> Deferred[None]:
+        """Fire when somebody is known who holds this very package, or ``is_acquainted`` is so."""
         return self._acquaintance.made(lambda: bool(self.holding(file_name, content)))
 
     def event(self, event: Event) -> None:
