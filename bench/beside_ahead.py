@@ -18,6 +18,7 @@ from bench.common import (
     Row,
     download,
     forget_downloads,
+    install_earlier,
     interleave,
     knows,
     main,
@@ -27,10 +28,9 @@ from tests.lan.lan import LOOPBACK_PORT, wait_until
 from tests.lan.repository import Recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from tests.lan.lan import Host, Node
-    from tests.lan.repository import Package
 
 SERVER = f"http://localhost:{LOOPBACK_PORT}/{REPOSITORY}/os/x86_64"
 #: What is installed in an older version, and comes ahead.
@@ -64,19 +64,6 @@ for number in range(int(count)):
 """
 
 
-def install_older(host: Host, packages: Sequence[Package]) -> None:
-    """Have pacman believe that older versions of these packages are installed."""
-    local = host.database_path / "local"
-    (local / "ALPM_DB_VERSION").write_text("9\n")
-    for package in packages:
-        folder = local / f"{package.name}-0.1-1"
-        folder.mkdir(exist_ok=True)
-        (folder / "desc").write_text(
-            f"%NAME%\n{package.name}\n\n%VERSION%\n0.1-1\n\n%ARCH%\nx86_64\n\n"
-        )
-        (folder / "files").write_text("%FILES%\n")
-
-
 def transferred(host: Host, direction: str) -> int:
     """Return the bytes that a host's link has received ("rx") or sent ("tx")."""
     told = json.loads(host.ip("-s", "-j", "link", "show", "eth0"))
@@ -96,7 +83,7 @@ class Sides:
         )
         self._cold = laboratory.packages()
         laboratory.hold(self._other, self._cold)
-        install_older(self._client, self._ahead)
+        install_earlier(self._client, self._ahead)
 
     def client_side(self, rate: str, *, ahead: bool) -> float:
         """Time a download by the client, beside fetching ahead or not."""
@@ -104,7 +91,9 @@ class Sides:
         self._laboratory.hold(self._holder, [*self._ahead, *self._cold])
         holder = self._laboratory.node(self._holder, files=files)
         self._limit(self._holder, rate)
-        client = self._laboratory.fresh_node(self._client, settings={"prefetch": ahead})
+        client = self._laboratory.fresh_node(
+            self._client, settings={"prefetch": "lan" if ahead else "off"}
+        )
         knows(client, 1, files)
         before = transferred(self._client, "rx")
         if ahead:

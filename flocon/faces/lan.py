@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from flocon.faces.needs import Shelf
     from flocon.files import Asked, FileName
     from flocon.neighbours.knock import Knocker
+    from flocon.transfers.subjects import Subject
 
 #: RFC 6585; twisted.web has no name for it.
 TOO_MANY_REQUESTS = 429
@@ -264,10 +265,9 @@ class Lan:
             reader.close()
 
     async def _coming_signature(self, request: Request, asked: Asked) -> None:
-        private = self._shelf.privacy.keeps(asked.repository)
-        coming = None if private else self._shelf.transfers.signature(asked.file.subject)
+        coming = self._shelf.transfers.signature(asked.file.subject)
         signature = None
-        if coming is not None:
+        if coming is not None and self._may_tell(coming[0].subject):
             with suppress(FloconError):
                 signature = await coming[1]
         if signature is None:
@@ -278,6 +278,11 @@ class Lan:
         request.write(b"" if request.method == b"HEAD" else signature)
         self._counts(request)(len(signature))
         request.finish()
+
+    def _may_tell(self, subject: Subject) -> bool:
+        """Whether others may hear of what is coming; its repository is not the asker's to say."""
+        content = subject.content
+        return content is not None and self._shelf.privacy.allows(subject.file_name, content)
 
     def close(self) -> None:
         """Give the written inventory's memory back; who is being sent it has it still."""

@@ -57,6 +57,9 @@ if TYPE_CHECKING:
         def settled(self) -> Deferred[None]:
             """Wait, briefly, until the sync databases are read as they are on disk."""
 
+        def acquainted(self, entry: Entry | None) -> Deferred[None]:
+            """Wait, briefly and after the start alone, until it is known who holds a package."""
+
         def entry(self, asked: Asked) -> Entry | None:
             """Return what the sync database says of a package, None where it is not listed."""
 
@@ -64,6 +67,10 @@ if TYPE_CHECKING:
             """Whether pacman has servers for a repository that only pacman can ask."""
 
     class Packages(Protocol):
+        @property
+        def asked_for(self) -> Callable[[Entry], None]:
+            """Is told of each listed package that pacman asks for."""
+
         def transfer(self, asked: Asked, entry: Entry | None, start: int) -> Transfer:
             """Return the transfer that brings a package."""
 

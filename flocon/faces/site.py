@@ -48,6 +48,8 @@ class Channel(http.HTTPChannel):
     """One connection; counted, and silent about those that time out."""
 
     site: Site
+    #: How many requests were answered on it.
+    answered = 0
     #: A request that is answered, while its answer is on its way or others wait for their turn.
     _answered: Any = None
     _turn: IDelayedCall | None = None
@@ -80,6 +82,7 @@ class Channel(http.HTTPChannel):
         keep all those answers in memory. Here each waits until the reactor was elsewhere, and until
         the answer before it has left for the kernel.
         """
+        self.answered += 1
         if self._waitingForTransport:
             self._answered = request
         elif self._buffer or self._dataBuffer:
@@ -99,6 +102,13 @@ class Channel(http.HTTPChannel):
 
     def resetTimeout(self) -> None:
         """Give no more time for a piece of a request: the head is due from the last answer on."""
+
+    def end(self) -> None:
+        """Close the connection: at once in the middle of an answer, else once all has left."""
+        if self.idle or self._answered is not None:
+            self.loseConnection()
+        else:
+            self.forceAbortClient()
 
     def timeoutConnection(self) -> None:
         # HTTPChannel writes a line for each; a stranger could fill a log with them. Not aborted:
@@ -218,6 +228,11 @@ class Site(http.HTTPFactory):
             return True
         self.counters["too many connections"] += 1
         return False
+
+    def end(self) -> None:
+        """Close every connection; what is in the middle of an answer is cut off."""
+        for channel in tuple(self._channels):
+            channel.end()
 
     def departed(self, channel: Channel) -> None:
         """Forget a connection; again is no error."""

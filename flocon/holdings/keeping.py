@@ -73,11 +73,18 @@ class Keeping:
         return incoming
 
     async def publish(
-        self, incoming: object, file_name: str, content: Content, signature: bytes | None
+        self,
+        incoming: object,
+        file_name: str,
+        content: Content,
+        signature: bytes | None,
+        *,
+        spares: bool = False,
     ) -> bool:
         """Take a received file into the store; return whether this node holds it then.
 
-        ``content`` was verified by the caller. Cancelling does not interrupt it halfway.
+        ``content`` was verified by the caller. If it ``spares`` them, packages that were used
+        lately do not go for it. Cancelling does not interrupt it halfway.
         """
         if not is_package(file_name) or not isinstance(incoming, Incoming) or not incoming.keep:
             return self._offering.holds(file_name, content)
@@ -86,6 +93,7 @@ class Keeping:
         if signature is not None and not 0 < len(signature) <= LARGEST_SIGNATURE:
             return self._offering.holds(file_name, content)
         self._politeness.hold_back()
+        incoming.spares = spares
         # The caller may go and close it; the work goes on.
         incoming.retain()
         work = Deferred.fromCoroutine(self._publish(incoming, file_name, content, signature))

@@ -87,6 +87,9 @@ class ForPeers:
             transfer = self._transfers.find(entry.file_name, entry.content)
             if transfer is None:
                 return self._begin_relay(asked, entry, asker, unhurried=unhurried)
+            if transfer.near:
+                # It was not to cross the WAN: now it is.
+                return self._begin_relay(asked, entry, asker, unhurried=unhurried)
             if not transfer.follows_a_relay:
                 return transfer
             # Another owner was asked for it; if that one has just failed, this node is the next.
@@ -135,6 +138,8 @@ class ForPeers:
             chooser.mirrors,
             unhurried=unhurried,
         )
+        if transfer.near:
+            transfer.widen(chooser, chooser.mirrors)
         self._relaying.begin(transfer, asker)
         transfer.finished.wait().addBoth(lambda _: self._count_for_peers(transfer))
         return transfer

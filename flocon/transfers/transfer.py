@@ -70,6 +70,11 @@ class Transfer:
         self.subject = subject
         #: The address of the peer for which it was begun: such transfers are counted.
         self.begun_by = ""
+        #: Whether only who has it on the LAN is asked, or has it on its way.
+        self.near = False
+        #: Whether what the store has used lately stays, even if it cannot be kept then.
+        self.spares = False
+        self._widened = False
         #: How many bytes its furthest reader was given, also when that has gone.
         self.taken = 0
         #: The first byte (or a 304) is there; fails if no source had the file.
@@ -213,6 +218,7 @@ class Transfer:
 
     def widen(self, choose: Choose, mirrors: Mirrors) -> None:
         """Let it come from all whom a new follower may ask, whoever it was begun for."""
+        self.near, self._widened = False, True
         self._intake.widen(choose, mirrors)
 
     def hurry(self) -> None:
@@ -239,6 +245,10 @@ class Transfer:
             await self._intake.bring()
             await self._draft.settled()
             whole = self._draft.is_whole(self.subject.start, self.size)
+            widened, self._widened = self._widened, False
+            if not self.not_modified and not whole and widened:
+                # Those who may be asked since have not been, maybe.
+                continue
             if not self.not_modified and not whole:
                 raise self._asking.attempts.verdict(self.subject.file_name)
             try:

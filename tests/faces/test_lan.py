@@ -228,6 +228,12 @@ class Private(LanTestCase):
         self.assertRefused(self.get(Relays.PATH + ".sig"), 404)
         self.assertEqual(self.shelf.opened, [])
 
+    def test_nor_is_its_signature_under_the_name_of_another_repository(self) -> None:
+        self.shelf.privacy.repositories = frozenset({"secret"})
+        self.browser.ask(Relays.PATH)
+        self.shelf.tools.agent(MIRROR).last.whole(DATA)
+        self.assertRefused(self.get(Relays.PATH + ".sig"), 404)
+
 
 class Databases(LanTestCase):
     def test_a_shared_one_is_given(self) -> None:

@@ -376,6 +376,20 @@ class Repository:
             os.utime(path, (self._published, self._published))
 
 
+def install(local: Path, recipes: Iterable[Recipe]) -> None:
+    """Have pacman believe, by its ``DBPath/local``, that these are installed and nothing else."""
+    shutil.rmtree(local)
+    local.mkdir()
+    (local / "ALPM_DB_VERSION").write_text("9\n")
+    for recipe in recipes:
+        folder = local / f"{recipe.name}-{recipe.version}"
+        folder.mkdir()
+        fields = {"NAME": recipe.name, "VERSION": recipe.version, "ARCH": recipe.architecture}
+        text = "".join(f"%{key}%\n{value}\n\n" for key, value in fields.items())
+        (folder / "desc").write_text(text)
+        (folder / "files").write_text("%FILES%\n")
+
+
 def _next_release(recipe: Recipe) -> Recipe:
     version, _, release = recipe.version.rpartition("-")
     return replace(recipe, version=f"{version}-{int(release) + 1}")

@@ -65,6 +65,20 @@ class Asked(SynchronousTestCase):
         self.assertEqual(len(self.room.requests(MIRROR)), 1)
         self.assertEqual(self.room.requests(HOLDER) + self.room.requests(OWNER), [])
 
+    def test_what_was_not_to_cross_the_wan_does_so_for_a_peer(self) -> None:
+        self.room.holders(HOLDER)
+        room = self.room
+        packages = Packages(room.candidates, room.choosing, room.transfers, room.neighbourhood)
+        ahead = packages.ahead(asked(), ENTRY, mirrors=False)
+        for outcome in (ahead.begun, ahead.finished):
+            outcome.wait().addErrback(lambda _: None)
+        self.assertIs(self.relay(), ahead)
+        self.assertEqual(ahead.begun_by, ASKER)
+        self.assertEqual(room.requests(MIRROR), [])
+        room.requests(HOLDER)[0].answer(404)
+        self.assertEqual(len(room.requests(MIRROR)), 1)
+        self.assertFalse(ahead.finished.known)
+
     def test_nothing_where_this_node_fetches_for_nobody(self) -> None:
         self.room.own.relays = False
         self.assertIsNone(self.relay())
