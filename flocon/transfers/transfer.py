@@ -70,6 +70,8 @@ class Transfer:
         self.subject = subject
         #: The address of the peer for which it was begun: such transfers are counted.
         self.begun_by = ""
+        #: Whether, while nobody waits for it, it comes no faster than somebody takes it.
+        self.paced = False
         #: Whether only who has it on the LAN is asked, or has it on its way.
         self.near = False
         #: Whether what the store has used lately stays, even if it cannot be kept then.
@@ -92,7 +94,7 @@ class Transfer:
             tools,
             subject,
             promised,
-            room=draft.room,
+            room=self._room,
             choose=choose,
             mirrors=mirrors,
             unhurried=unhurried,
@@ -224,6 +226,7 @@ class Transfer:
     def hurry(self) -> None:
         """Have it come as what somebody waits for, from now on and for good."""
         self._intake.hurry()
+        self._readers.keep_up_no_more()
 
     def cancel(self) -> None:
         if self._running is not None:
@@ -295,6 +298,18 @@ class Transfer:
         if not self.finished.known and not (self._ahead and not self.begun_by and reader.verifies):
             patience = GRACE_FOR_PEERS if self.begun_by and reader.verifies else GRACE
             self._readers.wait(patience, self.cancel)
+
+    def took(self, count: int) -> None:
+        """Learn how many bytes one of its readers was given."""
+        self.taken = max(self.taken, count)
+        self._readers.took(self.arrived)
+
+    def _room(self) -> Deferred[None] | None:
+        """Return what fires once more may come; None where it may come now."""
+        room = self._draft.room()
+        if room is None and self.paced and self.unhurried:
+            room = self._readers.behind(self.arrived)
+        return room
 
     def keep_patient(self, position: int) -> None:
         """Have a few bytes of a mirror's to give from ``position`` on, while peers bring it."""

@@ -75,7 +75,8 @@ class Asked(SynchronousTestCase):
         self.assertIs(self.relay(), ahead)
         self.assertEqual(ahead.begun_by, ASKER)
         self.assertEqual(room.requests(MIRROR), [])
-        room.requests(HOLDER)[0].answer(404)
+        # Asked anew, since somebody waits now.
+        room.requests(HOLDER)[-1].answer(404)
         self.assertEqual(len(room.requests(MIRROR)), 1)
         self.assertFalse(ahead.finished.known)
 
@@ -100,8 +101,26 @@ class Asked(SynchronousTestCase):
     def test_what_nobody_waits_for_is_fetched_so(self) -> None:
         transfer = self.relay(unhurried=True)
         assert transfer is not None
-        self.assertTrue(transfer.unhurried)
+        self.assertTrue(transfer.unhurried and transfer.paced)
         self.assertEqual(transfer.begun_by, ASKER)
+
+    def test_what_this_node_fetches_ahead_itself_comes_at_its_own_pace(self) -> None:
+        self.room.holders(HOLDER)
+        room = self.room
+        packages = Packages(room.candidates, room.choosing, room.transfers, room.neighbourhood)
+        ahead = packages.ahead(asked(), ENTRY, mirrors=False)
+        for outcome in (ahead.begun, ahead.finished):
+            outcome.wait().addErrback(lambda _: None)
+        self.assertIs(self.relay(unhurried=True), ahead)
+        self.assertFalse(ahead.paced)
+
+    def test_and_so_does_what_it_wants_ahead_too(self) -> None:
+        transfer = self.relay(unhurried=True)
+        room = self.room
+        packages = Packages(room.candidates, room.choosing, room.transfers, room.neighbourhood)
+        assert transfer is not None
+        self.assertIs(packages.ahead(asked(), ENTRY, mirrors=False), transfer)
+        self.assertFalse(transfer.paced)
 
     def test_and_leaves_some_of_what_may_be_fetched_to_those_who_wait(self) -> None:
         self.most = LEFT_TO_HURRIED
