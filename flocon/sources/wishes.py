@@ -52,22 +52,24 @@ class Readiness:
     arrived_bytes: int = 0
 
 
-class Around(Protocol):
-    """What is known of a package beside that it is wanted."""
+if TYPE_CHECKING:
 
-    def holds(self, entry: Entry) -> bool:
-        """Whether this machine has it."""
+    class Around(Protocol):
+        """What is known of a package beside that it is wanted."""
 
-    def is_at_peers(self, entry: Entry) -> bool: ...
+        def holds(self, entry: Entry) -> bool:
+            """Whether this machine has it."""
 
-    def has_owners(self, repository: str) -> bool:
-        """Whether anybody fetches files of a repository for others."""
+        def is_at_peers(self, entry: Entry) -> bool: ...
 
-    def has_room(self, entry: Entry, *, asked: bool) -> bool:
-        """Whether it can be kept; ``asked`` if a person wants it."""
+        def has_owners(self, repository: str) -> bool:
+            """Whether anybody fetches files of a repository for others."""
 
-    def arrived_of(self, entry: Entry) -> int | None:
-        """Return how many of its bytes are here while it is on its way, else None."""
+        def has_room(self, entry: Entry, *, asked: bool) -> bool:
+            """Whether it can be kept; ``asked`` if a person wants it."""
+
+        def arrived_of(self, entry: Entry) -> int | None:
+            """Return how many of its bytes are here while it is on its way, else None."""
 
 
 @dataclass(slots=True, eq=False)
