@@ -38,6 +38,8 @@ NEWS_PAUSE = 1.0
 #: between two such questions.
 BESIDE_PAUSE = 0.5
 BESIDE_AGAIN = 5.0
+#: Seconds for which that is wanted; by then pacman has asked for it itself, or never will.
+BESIDE_FOR = 120.0
 
 
 if TYPE_CHECKING:
@@ -242,7 +244,12 @@ class Prefetch(Service):
 
     async def _find_beside(self, entry: Entry) -> None:
         self._wishes.want_beside(await self._around.needs(entry))
+        if self.running:
+            self._call(self._forget_beside, BESIDE_FOR)
         self._plan()
+
+    def _forget_beside(self) -> None:
+        self._wishes.want_beside(())
 
     async def _now(self) -> int:
         await self._find()

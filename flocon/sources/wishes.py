@@ -21,7 +21,7 @@ MOST_WISHES = 5_000
 #: Packages that one needs, and that come ahead with it.
 MOST_COMPANIONS = 1_000
 #: Tries of a package that peers hold, and seconds after the first one; each further pause doubles.
-MOST_TRIES = 5
+MOST_TRIES = 7
 RETRY = 30.0
 #: Packages of which owners are asked whether they have them on their way.
 MOST_LOOKS = 256
@@ -207,7 +207,7 @@ class Wishes:
                 continue
             if not wish.asked and not (unasked and self._may_come(wish, around, now)):
                 continue
-            from_mirrors = wish.asked or (mirrors and wish.key not in self._companions)
+            from_mirrors = wish.asked or (mirrors and wish.key in self._upgrades)
             if not from_mirrors and not around.is_at_peers(entry):
                 # Owners are asked whether they have it on its way, once.
                 if wish.looked or looks >= MOST_LOOKS or not owned[entry.repository]:

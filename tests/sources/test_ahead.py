@@ -149,6 +149,17 @@ class Fetching(AheadCase):
             self.clock.advance(WRITE_AFTER)
             write.assert_called_once_with(self.ahead._once.dump())
 
+    def test_what_pacman_has_joined_was_not_there_before_it_asked(self) -> None:
+        transfer = mock.Mock()
+        finished: Deferred[None] = Deferred()
+        transfer.finished.wait.return_value = finished
+        self.patch(self.packages, "ahead", lambda *_, **__: transfer)
+        work = self.fetch()
+        self.packages.asked_for(ENTRY)
+        finished.callback(None)
+        self.successResultOf(work)
+        self.assertFalse(self.ledger.fetched_ahead.called)
+
     def test_what_was_remembered_is_known_at_the_next_start(self) -> None:
         once = Once()
         once.add(ENTRY)
