@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any, Protocol
 
     from twisted.internet.interfaces import IDelayedCall
 
     from flocon.asking.precedence import Precedence
+
+    class Pace(Protocol):
+        """How fast one answer may go."""
+
+        def allowance(self, wake: Callable[[], None]) -> int:
+            """Return how many bytes may go now; where none may, call ``wake`` once some may."""
+
+        def took(self, count: int) -> None:
+            """Learn of bytes that went."""
+
+        def forget(self, wake: Callable[[], None]) -> None:
+            """Wake somebody no more."""
+
 
 #: Seconds between two looks while someone waits; what may be sent at once is one such portion.
 TICK = 0.05
@@ -19,19 +33,6 @@ LEAST = 4_096
 PLENTY = 1 << 62
 #: Seconds that an answer stands still before it is ended; who asked has mostly left by then.
 LONGEST_STAND = 90.0
-
-
-class Pace(Protocol):
-    """How fast one answer may go."""
-
-    def allowance(self, wake: Callable[[], None]) -> int:
-        """Return how many bytes may go now; where it is none, call ``wake`` once there are some."""
-
-    def took(self, count: int) -> None:
-        """Learn of bytes that went."""
-
-    def forget(self, wake: Callable[[], None]) -> None:
-        """Wake somebody no more."""
 
 
 class Pacer:
