@@ -138,16 +138,24 @@ class Fetching(AheadCase):
 
     def test_what_came_is_told_to_the_ledger_and_remembered(self) -> None:
         self.room.holders(HOLDER)
-        transfer = mock.Mock()
-        transfer.finished.wait.return_value = succeed(None)
-        self.patch(self.packages, "ahead", lambda *_, **__: transfer)
+        self.have_it_come(followed_here=False)
         self.ahead._once.add(ENTRY)
         with mock.patch.object(self.ahead._notes, "write") as write:
             self.successResultOf(self.fetch())
-            self.ledger.fetched_ahead.assert_called_once_with(NAME)
+            self.ledger.fetched_ahead.assert_called_once_with(NAME, ENTRY.size)
             self.assertFalse(write.called)
             self.clock.advance(WRITE_AFTER)
             write.assert_called_once_with(self.ahead._once.dump())
+
+    def test_what_pacman_waited_for_at_last_did_not_come_before_it_asked(self) -> None:
+        self.have_it_come(followed_here=True)
+        self.successResultOf(self.fetch())
+        self.assertFalse(self.ledger.fetched_ahead.called)
+
+    def have_it_come(self, *, followed_here: bool) -> None:
+        transfer = mock.Mock(followed_here=followed_here)
+        transfer.finished.wait.return_value = succeed(None)
+        self.patch(self.packages, "ahead", lambda *_, **__: transfer)
 
     def test_what_was_remembered_is_known_at_the_next_start(self) -> None:
         once = Once()
