@@ -138,7 +138,9 @@ class Fetching(AheadCase):
 
     def test_what_came_is_told_to_the_ledger_and_remembered(self) -> None:
         self.room.holders(HOLDER)
-        self.have_it_come(followed_here=False)
+        transfer = mock.Mock()
+        transfer.finished.wait.return_value = succeed(None)
+        self.patch(self.packages, "ahead", lambda *_, **__: transfer)
         self.ahead._once.add(ENTRY)
         with mock.patch.object(self.ahead._notes, "write") as write:
             self.successResultOf(self.fetch())
@@ -147,15 +149,16 @@ class Fetching(AheadCase):
             self.clock.advance(WRITE_AFTER)
             write.assert_called_once_with(self.ahead._once.dump())
 
-    def test_what_pacman_waited_for_at_last_did_not_come_before_it_asked(self) -> None:
-        self.have_it_come(followed_here=True)
-        self.successResultOf(self.fetch())
-        self.assertFalse(self.ledger.fetched_ahead.called)
-
-    def have_it_come(self, *, followed_here: bool) -> None:
-        transfer = mock.Mock(followed_here=followed_here)
-        transfer.finished.wait.return_value = succeed(None)
+    def test_what_pacman_has_joined_was_not_there_before_it_asked(self) -> None:
+        transfer = mock.Mock()
+        finished: Deferred[None] = Deferred()
+        transfer.finished.wait.return_value = finished
         self.patch(self.packages, "ahead", lambda *_, **__: transfer)
+        work = self.fetch()
+        self.packages.asked_for(ENTRY)
+        finished.callback(None)
+        self.successResultOf(work)
+        self.assertFalse(self.ledger.fetched_ahead.called)
 
     def test_what_was_remembered_is_known_at_the_next_start(self) -> None:
         once = Once()
