@@ -115,9 +115,11 @@ class Upgrading:
     def upgrade(self, node: Node) -> float:
         """Upgrade by a node that must have all of it; return the download phase."""
         seconds = transaction(self._client, self._client.pacman_conf(), self._packages, "-Suw")
-        ahead = node.status()["traffic"]["ready_ahead_bytes"]
-        if ahead < sum(package.size for package in self._packages):
-            raise RuntimeError(f"only {ahead} bytes came ahead")
+        traffic = node.status()["traffic"]
+        # What it fetched for a peer, as an owner, is held here as well.
+        here = traffic["ready_ahead_bytes"] + traffic["held_here_bytes"]
+        if here < sum(package.size for package in self._packages):
+            raise RuntimeError(f"only {here} bytes were here")
         self.end(node)
         return seconds
 
