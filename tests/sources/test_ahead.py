@@ -144,7 +144,7 @@ class Fetching(AheadCase):
         self.ahead._once.add(ENTRY)
         with mock.patch.object(self.ahead._notes, "write") as write:
             self.successResultOf(self.fetch())
-            self.ledger.fetched_ahead.assert_called_once_with(NAME)
+            self.ledger.fetched_ahead.assert_called_once_with(NAME, ENTRY.size)
             self.assertFalse(write.called)
             self.clock.advance(WRITE_AFTER)
             write.assert_called_once_with(self.ahead._once.dump())
