@@ -78,7 +78,7 @@ class Channel(http.HTTPChannel):
     def make_room(self) -> bool:
         """Close the connection, if that takes nothing from anybody; return whether it does.
 
-        One that was told so already, a minute after its last answer, is not waited for any longer.
+        One that was told so already, a minute after its last answer was written, is not waited for any longer.
         """
         if self._timed_out:
             self.forceAbortClient()
