@@ -78,7 +78,8 @@ class Channel(http.HTTPChannel):
     def make_room(self) -> bool:
         """Close the connection, if that takes nothing from anybody; return whether it does.
 
-        One that was told so already, a minute after its last answer was written, is not waited for any longer.
+        One that was told so already, a minute after its last answer was written, is waited for no
+        longer.
         """
         if self._timed_out:
             self.forceAbortClient()
@@ -263,7 +264,9 @@ class Site(http.HTTPFactory):
         return [one for one in self._channels if one.user == user]
 
     def departed(self, channel: Channel) -> None:
-        """Forget a connection that is gone."""
+        """Forget a connection that is gone; again is no error."""
+        if channel not in self._channels:
+            return
         del self._channels[channel]
         self._leaving.discard(channel)
         self._crowd.leave(channel.address)
