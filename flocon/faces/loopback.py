@@ -92,7 +92,7 @@ class Loopback:
         return len(self._running)
 
     def render(self, request: Request) -> None:
-        respond(request, self._answer(request))
+        respond(request, self._answer(request), self._traffic.answers)
 
     async def _answer(self, request: Request) -> None:
         if not self._admitting.admits(request):
