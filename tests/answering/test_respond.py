@@ -94,6 +94,7 @@ class RespondTests(SynchronousTestCase):
                 1 / 0  # noqa: B018 - for what it raises
             except ZeroDivisionError:
                 return Failure()
+            raise AssertionError
 
         times = [at for at in range(200) if failures.is_news(failure(), 1_000.0 + at)]
         self.assertEqual(times, [0, PAUSE, 2 * PAUSE, 3 * PAUSE])
