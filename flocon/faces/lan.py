@@ -79,7 +79,7 @@ class Lan:
         self._inventory = InventoryAnswers(shelf)
 
     def render(self, request: Request) -> None:
-        respond(request, self._answer(request))
+        respond(request, self._answer(request), self.counters)
 
     async def _answer(self, request: Request) -> None:
         if request.method not in {b"GET", b"HEAD"}:

@@ -52,7 +52,7 @@ class Sharing(SynchronousTestCase):
 class Crowds(SynchronousTestCase):
     def fill(self, crowd: Crowd, address: str) -> int:
         count = 0
-        while not crowd.full and crowd.has_room_for(address):
+        while not crowd.is_full() and crowd.has_room_for(address):
             crowd.enter(address)
             count += 1
         return count
@@ -60,9 +60,9 @@ class Crowds(SynchronousTestCase):
     def test_one_address_has_its_bound_and_all_have_theirs(self) -> None:
         crowd = Crowd(10, 4)
         self.assertEqual([self.fill(crowd, f"10.0.0.{at}") for at in range(4)], [4, 4, 2, 0])
-        self.assertTrue(crowd.full)
+        self.assertTrue(crowd.is_full())
         crowd.leave("10.0.0.0")
-        self.assertFalse(crowd.full)
+        self.assertFalse(crowd.is_full())
         self.assertEqual(self.fill(crowd, "10.0.0.9"), 1)
 
     def test_addresses_of_one_ipv6_network_have_a_bound_together(self) -> None:
