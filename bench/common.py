@@ -217,10 +217,13 @@ class Laboratory:
         os.utime(repository.database, (then, then))
         return repository.database
 
-    def publish(self, mirror: Host) -> None:
-        """Have a host serve the database by nginx, as a mirror that has no package."""
+    def publish(self, mirror: Host, packages: Iterable[Package] = ()) -> None:
+        """Have a host serve the database by nginx, and of the packages only these, as a mirror."""
         folder = mirror.folder / "root" / REPOSITORY / "os" / "x86_64"
         folder.mkdir(parents=True, exist_ok=True)
+        for package in packages:
+            for path in (package.path, package.signature):
+                (folder / path.name).symlink_to(path)
         shutil.copy2(self._repository.database, folder / f"{REPOSITORY}.db")
         nginx(mirror, "mirror", f"server {{ listen 80; root {mirror.folder}/root; }}")
         wait_for_port(mirror, 80)

@@ -103,7 +103,7 @@ class Loopback:
         await self._leaving.leave(lambda: bool(self._running))
 
     def render(self, request: Request) -> None:
-        respond(request, self._answer(request))
+        respond(request, self._answer(request), self._traffic.answers)
 
     async def _answer(self, request: Request) -> None:
         if not self._admitting.admits(request):

@@ -29,13 +29,15 @@ FROM_MIRRORS_AT_ONCE = 2
 FURTHEST = 64
 
 
-class Brings(Protocol):
-    """How packages come."""
+if TYPE_CHECKING:
 
-    def is_at_peers(self, entry: Entry) -> bool: ...
+    class Brings(Protocol):
+        """How packages come."""
 
-    async def fetch(self, entry: Entry, *, mirrors: bool, asked: bool) -> None:
-        """Have a package brought here; raises FloconError."""
+        def is_at_peers(self, entry: Entry) -> bool: ...
+
+        async def fetch(self, entry: Entry, *, mirrors: bool, asked: bool) -> None:
+            """Have a package brought here; raises FloconError."""
 
 
 class Bringing:

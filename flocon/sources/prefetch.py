@@ -14,8 +14,7 @@ from twisted.internet import defer
 
 from flocon.errors import FloconError, ToolMissing
 from flocon.log import logger
-from flocon.sources.bringing import Bringing, Brings
-from flocon.sources.wishes import Around
+from flocon.sources.bringing import Bringing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,7 +23,8 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall
 
     from flocon.pacman.entries import Entry
-    from flocon.sources.wishes import Readiness, Wishes
+    from flocon.sources.bringing import Brings
+    from flocon.sources.wishes import Around, Readiness, Wishes
 
 #: Seconds from the last change of pacman's databases to asking pacman what it would fetch, and
 #: those from the first one on, however many follow.
@@ -38,22 +38,26 @@ NEWS_PAUSE = 1.0
 #: between two such questions.
 BESIDE_PAUSE = 0.5
 BESIDE_AGAIN = 5.0
+#: Seconds for which that is wanted; by then pacman has asked for it itself, or never will.
+BESIDE_FOR = 120.0
 
 
-class Surroundings(Around, Brings, Protocol):
-    """What is asked and done elsewhere."""
+if TYPE_CHECKING:
 
-    async def find(self) -> Sequence[tuple[Entry, bool]] | None:
-        """Return what pacman would install, and of each whether it needs no download.
+    class Surroundings(Around, Brings, Protocol):
+        """What is asked and done elsewhere."""
 
-        None where that is as it was last. Raises FloconError.
-        """
+        async def find(self) -> Sequence[tuple[Entry, bool]] | None:
+            """Return what pacman would install, and of each whether it needs no download.
 
-    async def needs(self, entry: Entry) -> Sequence[Entry]:
-        """Return a package and what it needs that is not installed; raises FloconError."""
+            None where that is as it was last. Raises FloconError.
+            """
 
-    def is_busy(self) -> bool:
-        """Whether pacman waits for something now."""
+        async def needs(self, entry: Entry) -> Sequence[Entry]:
+            """Return a package and what it needs that is not installed; raises FloconError."""
+
+        def is_busy(self) -> bool:
+            """Whether pacman waits for something now."""
 
 
 class Prefetch(Service):
@@ -240,7 +244,12 @@ class Prefetch(Service):
 
     async def _find_beside(self, entry: Entry) -> None:
         self._wishes.want_beside(await self._around.needs(entry))
+        if self.running:
+            self._call(self._forget_beside, BESIDE_FOR)
         self._plan()
+
+    def _forget_beside(self) -> None:
+        self._wishes.want_beside(())
 
     async def _now(self) -> int:
         await self._find()

@@ -75,7 +75,7 @@ class Asked(SynchronousTestCase):
         self.assertIs(self.relay(), ahead)
         self.assertEqual(ahead.begun_by, ASKER)
         self.assertEqual(room.requests(MIRROR), [])
-        # Asked anew, since somebody waits now.
+        # Asked again since somebody waits: it may have let the first one stand still.
         room.requests(HOLDER)[-1].answer(404)
         self.assertEqual(len(room.requests(MIRROR)), 1)
         self.assertFalse(ahead.finished.known)

@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from flocon.errors import ToolError, Unreachable
 from flocon.sources.prefetch import (
     BESIDE_AGAIN,
+    BESIDE_FOR,
     BESIDE_PAUSE,
     DELAY,
     LONGEST_SETTLE,
@@ -261,6 +262,16 @@ class Beside(PrefetchCase):
         self.prefetch.asked(entry("z", 3))
         self.clock.advance(BESIDE_PAUSE)
         self.assertEqual(self.around.asked_beside, ["z"])
+        self.assertEqual(self.around.names[2:], ["y", "x"])
+
+    def test_what_pacman_never_asked_for_is_not_wanted_any_more(self) -> None:
+        self.prefetch.asked(entry("z", 3))
+        self.clock.advance(BESIDE_PAUSE)
+        self.around.end("x", "y")
+        self.clock.advance(BESIDE_FOR)
+        self.around.at_peers.add("z")
+        self.prefetch.news()
+        self.clock.advance(NEWS_PAUSE)
         self.assertEqual(self.around.names[2:], ["y", "x"])
 
     def test_for_an_upgrade_pacman_is_not_asked(self) -> None:

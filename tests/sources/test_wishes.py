@@ -111,6 +111,11 @@ class Due(WishesCase):
         self.around.at_peers |= {"x", "y"}
         self.assertEqual(self.names(mirrors=True), ["y", "x", "a"])
 
+    def test_an_upgrade_that_pacman_needs_now_may_come_from_mirrors_as_before(self) -> None:
+        self.wishes.want([(entry("a"), False)])
+        self.wishes.want_beside([entry("a")])
+        self.assertEqual(self.names(mirrors=True), ["a"])
+
     def test_what_was_fetched_once_is_never_again(self) -> None:
         self.want(a=3)
         (wish,) = self.due()
