@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         """What is to be known of a transfer."""
 
         begun_by: str
-        #: Whether, while ``unhurried``, it comes no faster than it is taken.
+        #: Whether it comes no faster than it is taken.
         paced: bool
         #: Bytes that its furthest reader was given.
         taken: int
@@ -36,9 +36,6 @@ if TYPE_CHECKING:
 
         @property
         def arrived(self) -> int: ...
-
-        @property
-        def unhurried(self) -> bool: ...
 
         @property
         def followed(self) -> bool:
@@ -76,7 +73,7 @@ class Relaying:
         """Keep the account of a transfer that was just begun for ``asker``."""
         transfer.begun_by = asker
         relay = self._relays.begin(asker)
-        relay.paced = transfer.paced and transfer.unhurried
+        relay.paced = transfer.paced
         self._transfers[relay] = transfer
         if self._looking is None:
             self._looking = self._reactor.callLater(LOOK, self._look_again)
@@ -105,7 +102,7 @@ class Relaying:
             self._looking = self._reactor.callLater(LOOK, self._look_again)
 
     def _look_at(self, relay: Relay, transfer: Fetched) -> None:
-        relay.paced = transfer.paced and transfer.unhurried
+        relay.paced = transfer.paced
         self._relays.look(
             self._reactor.seconds(),
             relay,

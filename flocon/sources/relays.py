@@ -49,8 +49,8 @@ MOST_ASKERS = 512
 class Relay:
     """One file that is fetched for peers: begun for ``asker``, ``arrived`` and ``taken`` bytes.
 
-    ``paced`` while it comes no faster than it is taken, as nobody waits for it. ``shared``
-    once this machine's own pacman follows it too; ``sips`` while its readers take next to nothing
+    ``paced`` while it comes no faster than it is taken, as nobody waits for it; ``shared`` once
+    this machine's own pacman follows it too; ``sips`` while its readers take next to nothing
     of what comes, ``sipped`` if it was so at the last judgement, of what ``judged`` says.
     ``fetching`` until it is over, whole or not, and ``left`` if that was because its last reader
     went, or sipped.

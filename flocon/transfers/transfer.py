@@ -70,7 +70,7 @@ class Transfer:
         self.subject = subject
         #: The address of the peer for which it was begun: such transfers are counted.
         self.begun_by = ""
-        #: Whether, while nobody waits for it, it comes no faster than somebody takes it.
+        #: Whether it comes no faster than somebody takes it.
         self.paced = False
         #: Whether only who has it on the LAN is asked, or has it on its way.
         self.near = False
@@ -91,14 +91,9 @@ class Transfer:
         self._promised = promised = Promised(subject)
         self._draft = draft = Draft(tools, subject.file_name, self)
         self._asking = asking = Asking(
-            tools,
-            subject,
-            promised,
-            room=self._room,
-            choose=choose,
-            mirrors=mirrors,
-            unhurried=unhurried,
+            tools, subject, promised, room=self._room, choose=choose, mirrors=mirrors
         )
+        asking.unhurried = unhurried
         self._verifying = verifying = Verifying(draft, self._in_thread, self.finished)
         self._doubting = doubting = Doubting(draft, readers, verifying, promised, self.begun)
         self._judging = judging = Judging(
@@ -226,6 +221,11 @@ class Transfer:
     def hurry(self) -> None:
         """Have it come as what somebody waits for, from now on and for good."""
         self._intake.hurry()
+        self.let_run()
+
+    def let_run(self) -> None:
+        """Have it come as fast as it can, whatever is taken of it."""
+        self.paced = False
         self._readers.keep_up_no_more()
 
     def cancel(self) -> None:
@@ -307,7 +307,7 @@ class Transfer:
     def _room(self) -> Deferred[None] | None:
         """Return what fires once more may come; None where it may come now."""
         room = self._draft.room()
-        if room is None and self.paced and self.unhurried:
+        if room is None and self.paced:
             room = self._readers.behind(self.arrived)
         return room
 
