@@ -86,7 +86,7 @@ class Prefetch(Service):
         self._beside: Entry | None = None
         self._asked_beside = float("-inf")
         self._said = ""
-        self.bringing = Bringing(reactor, around, wishes, self._come_back)
+        self.bringing = Bringing(reactor, around, wishes, self._ended)
 
     def readiness(self) -> Readiness:
         """Return how much of the next upgrade is here."""
@@ -268,6 +268,11 @@ class Prefetch(Service):
         self.bringing.take(
             self._wishes.due(now, self._around, unasked=unasked, mirrors=self._mirrors)
         )
+        self._come_back()
+
+    def _ended(self, postponed: bool) -> None:
+        if postponed:
+            self.news()
         self._come_back()
 
     def _come_back(self) -> None:

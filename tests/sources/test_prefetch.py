@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -147,6 +147,12 @@ class Coming(PrefetchCase):
         self.clock.advance(RETRY - 1)
         self.assertEqual(self.around.names, ["a", "b"])
         self.clock.advance(1)
+        self.assertEqual(self.around.names, ["a", "b", "a"])
+
+    def test_what_somebody_else_gave_up_is_tried_soon(self) -> None:
+        self.clock.advance(SETTLE)
+        self.around.fail("a", CancelledError())
+        self.clock.advance(NEWS_PAUSE)
         self.assertEqual(self.around.names, ["a", "b", "a"])
 
     def test_news_in_between_do_not_make_it_be_forgotten(self) -> None:
