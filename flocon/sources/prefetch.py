@@ -93,33 +93,6 @@ class Prefetch(Service):
         return self._wishes.readiness(self._around, self.bringing.keys)
 
     @property
-    def fetching(self) -> bool:
-        return bool(self.bringing)
-
-    @property
-    def total(self) -> int:
-        """How many packages are being fetched, or were last."""
-        return self.bringing.total
-
-    @property
-    def done(self) -> int:
-        """How many of them were looked after."""
-        return self.bringing.done
-
-    @property
-    def fetched(self) -> int:
-        """How many of them are here now."""
-        return self.bringing.fetched
-
-    @property
-    def total_bytes(self) -> int:
-        return self.bringing.total_bytes
-
-    @property
-    def fetched_bytes(self) -> int:
-        return self.bringing.fetched_bytes
-
-    @property
     def left_out(self) -> int:
         """How many more would be wanted than there is room for."""
         return self._wishes.left_out
