@@ -293,7 +293,10 @@ class Transfer:
             self._draft.close()
         # What was begun for nobody goes on for nobody, whichever peers come and go.
         if not self.finished.known and not (self._ahead and not self.begun_by and reader.verifies):
-            patience = GRACE_FOR_PEERS if self.begun_by and reader.verifies else GRACE
+            # Who takes unverified bytes has them before they were looked through here.
+            whole = self._draft.is_whole(self.subject.start, self.size)
+            soon = self.begun_by and reader.verifies and not whole
+            patience = GRACE_FOR_PEERS if soon else GRACE
             self._readers.wait(patience, self.cancel)
 
     def keep_patient(self, position: int) -> None:

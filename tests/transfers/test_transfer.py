@@ -154,6 +154,20 @@ class Ends(TransferTestCase):
         self.assertTrue(response.left)
         self.failureResultOf(transfer.finished.wait(), Broken)
 
+    def test_begun_for_a_peer_that_has_all_of_it_it_is_looked_through_and_kept(self) -> None:
+        looked_through: Deferred[None] = Deferred()
+        transfer = self.transfer(MIRROR_A)
+        self.patch(transfer._judging, "judge", lambda: looked_through)
+        transfer.begun_by = "10.0.0.9"
+        client = Client(transfer, verifies=True)
+        self.asked(MIRROR_A).whole(DATA)
+        self.assertEqual(client.data, DATA)
+        client.leave()
+        self.clock.advance(GRACE - 0.1)
+        looked_through.callback(None)
+        self.successResultOf(transfer.finished.wait())
+        self.assertOver(transfer)
+
     def test_begun_for_a_peer_it_waits_for_this_machines_pacman_all_the_same(self) -> None:
         transfer = self.transfer(MIRROR_A)
         transfer.begun_by = "10.0.0.9"
