@@ -33,6 +33,8 @@ LEAST = 4_096
 PLENTY = 1 << 62
 #: Seconds that an answer stands still before it is ended; who asked has mostly left by then.
 LONGEST_STAND = 90.0
+#: The same of what was fetched for who asked, and is lost then.
+LONGEST_STAND_RELAYED = 330.0
 
 
 class Pacer:
@@ -78,7 +80,7 @@ class Pacer:
 class Yielding:
     """Has one answer stand still while anything is hurried, and go as ``pacer`` lets it otherwise.
 
-    ``end`` is called where it has stood still for too long.
+    ``end`` is called where it has stood still for longer than ``longest`` seconds.
     """
 
     def __init__(
@@ -87,8 +89,10 @@ class Yielding:
         precedence: Precedence,
         pacer: Pacer | None,
         end: Callable[[], None],
+        longest: float = LONGEST_STAND,
     ) -> None:
         self._reactor = reactor
+        self._most = longest
         self._precedence = precedence
         self._pacer = pacer
         self._end = end
@@ -97,7 +101,7 @@ class Yielding:
     def allowance(self, wake: Callable[[], None]) -> int:
         if self._precedence.stands(wake):
             if self._longest is None:
-                self._longest = self._reactor.callLater(LONGEST_STAND, self._over)
+                self._longest = self._reactor.callLater(self._most, self._over)
             return 0
         self._go_on()
         return PLENTY if self._pacer is None else self._pacer.allowance(wake)

@@ -48,7 +48,6 @@ class Asking:
         room: Callable[[], Deferred[None] | None],
         choose: Choose,
         mirrors: Mirrors,
-        unhurried: bool,
     ) -> None:
         self._tools = tools
         self._subject = subject
@@ -58,7 +57,7 @@ class Asking:
         self.mirrors = mirrors
         self.attempts = Attempts()
         #: Whether nobody waits for the file.
-        self.unhurried = unhurried
+        self.unhurried = False
         self._now: dict[str, Source] = {}
         self._patient: dict[Unhurried, None] = {}
 

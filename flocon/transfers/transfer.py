@@ -70,6 +70,8 @@ class Transfer:
         self.subject = subject
         #: The address of the peer for which it was begun: such transfers are counted.
         self.begun_by = ""
+        #: Whether it comes no faster than somebody takes it.
+        self.paced = False
         #: Whether only who has it on the LAN is asked, or has it on its way.
         self.near = False
         #: Whether what the store has used lately stays, even if it cannot be kept then.
@@ -89,14 +91,9 @@ class Transfer:
         self._promised = promised = Promised(subject)
         self._draft = draft = Draft(tools, subject.file_name, self)
         self._asking = asking = Asking(
-            tools,
-            subject,
-            promised,
-            room=draft.room,
-            choose=choose,
-            mirrors=mirrors,
-            unhurried=unhurried,
+            tools, subject, promised, room=self._room, choose=choose, mirrors=mirrors
         )
+        asking.unhurried = unhurried
         self._verifying = verifying = Verifying(draft, self._in_thread, self.finished)
         self._doubting = doubting = Doubting(draft, readers, verifying, promised, self.begun)
         self._judging = judging = Judging(
@@ -224,6 +221,12 @@ class Transfer:
     def hurry(self) -> None:
         """Have it come as what somebody waits for, from now on and for good."""
         self._intake.hurry()
+        self.let_run()
+
+    def let_run(self) -> None:
+        """Have it come as fast as it can, whatever is taken of it."""
+        self.paced = False
+        self._readers.keep_up_no_more()
 
     def cancel(self) -> None:
         if self._running is not None:
@@ -298,6 +301,18 @@ class Transfer:
             soon = self.begun_by and reader.verifies and not whole
             patience = GRACE_FOR_PEERS if soon else GRACE
             self._readers.wait(patience, self.cancel)
+
+    def took(self, count: int) -> None:
+        """Learn how many bytes one of its readers was given."""
+        self.taken = max(self.taken, count)
+        self._readers.took(self.arrived)
+
+    def _room(self) -> Deferred[None] | None:
+        """Return what fires once more may come; None where it may come now."""
+        room = self._draft.room()
+        if room is None and self.paced:
+            room = self._readers.behind(self.arrived)
+        return room
 
     def keep_patient(self, position: int) -> None:
         """Have a few bytes of a mirror's to give from ``position`` on, while peers bring it."""

@@ -13,6 +13,7 @@ from flocon.asking.precedence import QUIET
 from flocon.asking.source import Came, Origin, Source
 from flocon.asking.unhurried import PATIENCE
 from flocon.errors import Refused, Unreachable
+from flocon.transfers import readers
 from flocon.transfers.reader import Reader
 from flocon.transfers.subjects import Subject
 from flocon.transfers.transfer import GRACE, Transfer
@@ -163,6 +164,44 @@ class Unhurried(TransferTestCase):
         self.clock.advance(GRACE + 1)
         self.asked(PEER_A).whole(DATA)
         self.assertTrue(transfer.verified)
+
+    def test_one_that_is_paced_comes_no_faster_than_it_is_taken(self) -> None:
+        self.patch(readers, "LEAD", 5000)
+        transfer = self.ahead(MIRROR_A)
+        transfer.paced = True
+        client = Client(transfer, verifies=True, hurried=False)
+        response = self.asked(MIRROR_A).head(len(DATA))
+        client.paused = True
+        response.send(DATA[:5000])
+        self.assertFalse(response.paused)
+        response.send(DATA[5000:6000])
+        self.assertTrue(response.paused)
+        # Nobody is slow meanwhile.
+        self.clock.pump([1.0] * 100)
+        self.assertFalse(transfer.finished.known)
+        client.resume()
+        self.assertFalse(response.paused)
+        response.send(DATA[6000:])
+        response.end()
+        client.poke()
+        self.assertEqual(client.data, DATA)
+        client.leave()
+
+    def test_and_as_fast_as_it_can_once_somebody_waits(self) -> None:
+        self.patch(readers, "LEAD", 5000)
+        transfer = self.ahead(MIRROR_A)
+        transfer.paced = True
+        reader = Reader(transfer, 0, verifies=True, hurried=False)
+        response = self.asked(MIRROR_A).head(len(DATA))
+        response.send(DATA[:6000])
+        self.assertTrue(response.paused)
+        client = Client(transfer)
+        self.assertFalse(response.paused)
+        response.send(DATA[6000:])
+        response.end()
+        self.assertEqual(client.data, DATA)
+        client.leave()
+        reader.close()
 
     def test_begun_for_a_peer_that_goes_it_ends(self) -> None:
         transfer = self.ahead(PEER_A)
