@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
@@ -21,9 +21,11 @@ from twisted.web.iweb import UNKNOWN_LENGTH
 from flocon.asking.patience import Pace
 from flocon.asking.source import Source
 from flocon.errors import SourceError, StoreError
-from flocon.store.room import Lessee
 from flocon.transfers.descriptors import write_all
 from flocon.transfers.writing import Backlog
+
+if TYPE_CHECKING:
+    from flocon.store.room import Lessee
 
 
 class FakeReactor(Clock):

@@ -16,7 +16,7 @@ from flocon.asking.dates import past
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from twisted.web.server import Request
+    from twisted.web.http import Request
 
     from flocon.answering.pace import Pacer
     from flocon.files import Content

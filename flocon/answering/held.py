@@ -17,7 +17,7 @@ from flocon.asking.extents import Extent, Unsatisfiable, parse_range
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from twisted.web.server import Request
+    from twisted.web.http import Request
 
     from flocon.answering.pace import Pacer
 
@@ -26,21 +26,23 @@ CONTENT_TYPE = "application/octet-stream"
 MOST_OF_EDITIONS = 32 << 20
 
 
-class Opened(Protocol):
-    """An open, whole, regular file: its size in bytes and its mtime in seconds."""
+if TYPE_CHECKING:
 
-    @property
-    def size(self) -> int: ...
+    class Opened(Protocol):
+        """An open, whole, regular file: its size in bytes and its mtime in seconds."""
 
-    @property
-    def modified(self) -> float: ...
+        @property
+        def size(self) -> int: ...
 
-    def fileno(self) -> int: ...
+        @property
+        def modified(self) -> float: ...
 
-    def lend(self, cut: Callable[[], None]) -> None:
-        """Have ``cut`` called where pacman needs the room: it is sent to somebody else."""
+        def fileno(self) -> int: ...
 
-    def close(self) -> None: ...
+        def lend(self, cut: Callable[[], None]) -> None:
+            """Have ``cut`` called where pacman needs the room: it is sent to somebody else."""
+
+        def close(self) -> None: ...
 
 
 class InMemory:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.web import http
-from twisted.web.server import NOT_DONE_YET
 
 from flocon.answering.visitors import is_browser, is_foreign_page
 from flocon.log import logger
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from twisted.python.failure import Failure
-    from twisted.web.server import Request
+    from twisted.web.http import Request
 
     from flocon.answering.visitors import Names
 
@@ -29,8 +28,8 @@ _log = logger(__name__)
 _OF_PAGES = (b"Sec-Fetch-Site", b"Origin", b"Referer")
 
 
-def respond(request: Request, answer: Coroutine[Deferred[Any], Any, None]) -> int:
-    """Run ``answer`` for ``request``; return what a render method returns."""
+def respond(request: Request, answer: Coroutine[Deferred[Any], Any, None]) -> None:
+    """Run ``answer`` for ``request``."""
     running = Deferred.fromCoroutine(answer)
     gone = False
 
@@ -51,7 +50,6 @@ def respond(request: Request, answer: Coroutine[Deferred[Any], Any, None]) -> in
 
     request.notifyFinish().addErrback(left)
     running.addErrback(failed)
-    return int(NOT_DONE_YET)
 
 
 def is_for(names: Names, request: Request) -> bool:

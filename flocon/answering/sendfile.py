@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-    from twisted.web.server import Request
+    from twisted.web.http import Request
 
 #: Bytes of one sendfile call: a slow disk's read of it stays below 50 ms, and less at a time costs
 #: throughput.

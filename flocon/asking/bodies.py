@@ -34,13 +34,15 @@ class Enough(Exception):  # noqa: N818 - not an error
     """Raised by a sink that wants no more of a file: the fetch ends, and ended well."""
 
 
-class Sink(Protocol):
-    """What takes a file's bytes; both methods may raise a FloconError to end the fetch."""
+if TYPE_CHECKING:
 
-    def begin(self, head: Head) -> None: ...
+    class Sink(Protocol):
+        """What takes a file's bytes; both methods may raise a FloconError to end the fetch."""
 
-    def write(self, position: int, data: bytes) -> Deferred[None] | None:
-        """Take bytes; return what fires once more are to come, None for at once."""
+        def begin(self, head: Head) -> None: ...
+
+        def write(self, position: int, data: bytes) -> Deferred[None] | None:
+            """Take bytes; return what fires once more are to come, None for at once."""
 
 
 def abandon(response: IResponse) -> None:

@@ -27,29 +27,33 @@ if TYPE_CHECKING:
 MOST_SOURCES = 6
 
 
-class Receiver(Protocol):
-    """What takes the bytes: a transfer."""
+if TYPE_CHECKING:
 
-    @property
-    def extents(self) -> Extents: ...
+    class Receiver(Protocol):
+        """What takes the bytes: a transfer."""
 
-    def begins_at(self) -> int:
-        """Return from where on a source that brings all of it is to begin."""
+        @property
+        def extents(self) -> Extents: ...
 
-    def begin(self, attempt: Attempt, head: Head) -> None: ...
+        def begins_at(self) -> int:
+            """Return from where on a source that brings all of it is to begin."""
 
-    def write(self, attempt: Attempt, position: int, data: bytes) -> None: ...
+        def begin(self, attempt: Attempt, head: Head) -> None: ...
 
-    def fetch(self, attempt: Attempt, start: int, end: int | None, sink: Any) -> Deferred[None]: ...
+        def write(self, attempt: Attempt, position: int, data: bytes) -> None: ...
 
-    def failed(self, attempt: Attempt, failure: SourceError) -> None: ...
+        def fetch(
+            self, attempt: Attempt, start: int, end: int | None, sink: Any
+        ) -> Deferred[None]: ...
 
-    def slow(self, attempt: Attempt) -> None:
-        """Learn that a source was so slow that another helps."""
+        def failed(self, attempt: Attempt, failure: SourceError) -> None: ...
 
-    @property
-    def held_up(self) -> bool:
-        """Whether it can take no more now: then nobody is slow."""
+        def slow(self, attempt: Attempt) -> None:
+            """Learn that a source was so slow that another helps."""
+
+        @property
+        def held_up(self) -> bool:
+            """Whether it can take no more now: then nobody is slow."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from flocon.answering.visitors import Admission, Names, host_name, loopback_name
 from flocon.faces.site import host_of
 
 if TYPE_CHECKING:
-    from twisted.web.server import Request
+    from twisted.web.http import Request
 
 
 class Admitting:

@@ -11,41 +11,39 @@ from urllib.parse import unquote
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.web import http
-from twisted.web.resource import Resource
 
 from flocon.answering.respond import refuse, respond
 from flocon.errors import AmbiguousPeer, FloconError, PeerError
 
 if TYPE_CHECKING:
-    from twisted.web.server import Request
+    from twisted.web.http import Request
 
 #: A node id, an address with its zone, or a host name.
 LONGEST_PEER = 128
 
 
-class Operator(Protocol):
-    """What can be done to a node by hand."""
+if TYPE_CHECKING:
 
-    def rejoin(self) -> None: ...
+    class Operator(Protocol):
+        """What can be done to a node by hand."""
 
-    def ban(self, peer: str) -> str: ...
+        def rejoin(self) -> None: ...
 
-    def pardon(self, peer: str) -> str: ...
+        def ban(self, peer: str) -> str: ...
 
-    def prefetch(self) -> Deferred[int]: ...
+        def pardon(self, peer: str) -> str: ...
+
+        def prefetch(self) -> Deferred[int]: ...
 
 
-class Control(Resource):
+class Control:
     """``POST /rejoin``, ``/prefetch``, ``/ban/PEER``, ``/pardon/PEER``."""
 
-    isLeaf = True
-
     def __init__(self, operator: Operator) -> None:
-        super().__init__()
         self._operator = operator
 
-    def render(self, request: Request) -> int:
-        return respond(request, self._answer(request))
+    def render(self, request: Request) -> None:
+        respond(request, self._answer(request))
 
     async def _answer(self, request: Request) -> None:
         if request.method != b"POST":

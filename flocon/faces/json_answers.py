@@ -14,7 +14,7 @@ from twisted.web import http
 from flocon.answering.respond import finish_text, refuse
 
 if TYPE_CHECKING:
-    from twisted.web.server import Request
+    from twisted.web.http import Request
 
 #: Bytes of one field of a question: a file name is the longest.
 LONGEST_FIELD = 255

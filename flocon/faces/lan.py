@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
 from twisted.web import http
-from twisted.web.resource import Resource
 
 from flocon.answering.growing import send_growing, tell_content
-from flocon.answering.held import send_opened
+from flocon.answering.held import CONTENT_TYPE, send_opened
 from flocon.answering.respond import (
     finish_text,
     is_for,
@@ -40,7 +39,7 @@ from flocon.transfers.reader import Reader
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from twisted.web.server import Request
+    from twisted.web.http import Request
 
     from flocon.answering.pace import Pacer
     from flocon.faces.needs import Shelf
@@ -58,10 +57,8 @@ SENTENCE = (
 )
 
 
-class Lan(Resource):
-    """The whole face is one resource; see docs/protocol.rst for its paths."""
-
-    isLeaf = True
+class Lan:
+    """The face for peers; see docs/protocol.rst for its paths."""
 
     def __init__(
         self,
@@ -70,7 +67,6 @@ class Lan(Resource):
         knocker: Knocker | None = None,
         names: Names | None = None,
     ) -> None:
-        super().__init__()
         self._names = names or lan_names("")
         self._shelf = shelf
         self._pacer = pacer
@@ -78,11 +74,10 @@ class Lan(Resource):
         self.counters: Counter[str] = Counter()
         self._inventory = InventoryAnswers(shelf)
 
-    def render(self, request: Request) -> int:
-        return respond(request, self._answer(request))
+    def render(self, request: Request) -> None:
+        respond(request, self._answer(request))
 
     async def _answer(self, request: Request) -> None:
-        request.responseHeaders.removeHeader("Server")
         if request.method not in {b"GET", b"HEAD"}:
             request.setHeader("Allow", "GET, HEAD")
             self._refuse(request, http.NOT_ALLOWED)
@@ -238,6 +233,7 @@ class Lan(Resource):
         if signature is None:
             self._refuse(request, http.NOT_FOUND)
             return
+        request.setHeader("Content-Type", CONTENT_TYPE)
         request.setHeader("Content-Length", str(len(signature)))
         request.write(b"" if request.method == b"HEAD" else signature)
         self._counts(request)(len(signature))

@@ -20,7 +20,7 @@ from flocon.neighbours.inventory_text import format_inventory
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from twisted.web.server import Request
+    from twisted.web.http import Request
 
     from flocon.faces.needs import Shelf
     from flocon.holdings.inventory import Change

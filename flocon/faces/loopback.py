@@ -12,7 +12,6 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.web import http
-from twisted.web.resource import Resource
 
 from flocon.answering.respond import (
     cut,
@@ -37,7 +36,7 @@ from flocon.files import Kind, parse_path
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
 
-    from twisted.web.server import Request
+    from twisted.web.http import Request
 
     from flocon.answering.visitors import Admission, Names
     from flocon.faces.json_answers import Question
@@ -50,26 +49,25 @@ SENTENCE = (
 )
 
 
-class Pages(Protocol):
-    """What is there for a person's eyes, and for Prometheus."""
+if TYPE_CHECKING:
 
-    def answer(self, request: Request) -> Awaitable[bool]:
-        """Answer if the path is one of these; return whether it was."""
+    class Pages(Protocol):
+        """What is there for a person's eyes, and for Prometheus."""
+
+        def answer(self, request: Request) -> Awaitable[bool]:
+            """Answer if the path is one of these; return whether it was."""
+
+    class Log(Protocol):
+        """Takes note of how each request ended."""
+
+        def add(self, answered: Answered) -> None: ...
 
 
-class Log(Protocol):
-    """Takes note of how each request ended."""
-
-    def add(self, answered: Answered) -> None: ...
-
-
-class Loopback(Resource):
-    """The whole face is one resource: its paths are pacman's.
+class Loopback:
+    """The face for pacman; its paths are pacman's.
 
     ``questions`` are what else can be asked, by path; what pacman asked goes into ``recent``.
     """
-
-    isLeaf = True
 
     def __init__(
         self,
@@ -81,7 +79,6 @@ class Loopback(Resource):
         names: Names | None = None,
         admission: Admission | None = None,
     ) -> None:
-        super().__init__()
         self._admitting = Admitting(names, admission)
         self._parts = parts
         self._questions = {path.encode(): answer for path, answer in (questions or {}).items()}
@@ -105,11 +102,10 @@ class Loopback(Resource):
                 cut(one.request)
         await self._leaving.leave(lambda: bool(self._running))
 
-    def render(self, request: Request) -> int:
-        return respond(request, self._answer(request))
+    def render(self, request: Request) -> None:
+        respond(request, self._answer(request))
 
     async def _answer(self, request: Request) -> None:
-        request.responseHeaders.removeHeader("Server")
         if not self._admitting.admits(request):
             self._refuse(request, http.FORBIDDEN)
         elif is_from_foreign_page(request):

@@ -24,110 +24,100 @@ if TYPE_CHECKING:
     from flocon.transfers.transfer import Transfer
     from flocon.transfers.transfers import Transfers
 
+    class Found(Protocol):
+        """A held file as found by name."""
 
-class Found(Protocol):
-    """A held file as found by name."""
+        @property
+        def content(self) -> Content: ...
 
-    @property
-    def content(self) -> Content: ...
+        @property
+        def origin(self) -> str: ...
 
-    @property
-    def origin(self) -> str: ...
+    class Offering(Protocol):
+        """What this node holds."""
 
+        @property
+        def inventory(self) -> Inventory:
+            """What others are told of."""
 
-class Offering(Protocol):
-    """What this node holds."""
+        def find(self, file_name: str) -> Found | None:
+            """Return the file if it is held here."""
 
-    @property
-    def inventory(self) -> Inventory:
-        """What others are told of."""
+    class Opening(Protocol):
+        def open(
+            self, held: Any, *, signature: bool = False, own: bool = True
+        ) -> Awaitable[Opened]:
+            """Open a held file or its signature; raise StoreError if it is gone."""
 
-    def find(self, file_name: str) -> Found | None:
-        """Return the file if it is held here."""
+    class Listed(Protocol):
+        """What pacman's databases and configuration say."""
 
+        def settled(self) -> Deferred[None]:
+            """Wait, briefly, until the sync databases are read as they are on disk."""
 
-class Opening(Protocol):
-    def open(self, held: Any, *, signature: bool = False, own: bool = True) -> Awaitable[Opened]:
-        """Open a held file or its signature; raise StoreError if it is gone."""
+        def acquainted(self, entry: Entry | None) -> Deferred[None]:
+            """Wait, briefly and after the start alone, until it is known who holds a package."""
 
+        def entry(self, asked: Asked) -> Entry | None:
+            """Return what the sync database says of a package, None where it is not listed."""
 
-class Listed(Protocol):
-    """What pacman's databases and configuration say."""
+        def has_others(self, repository: str) -> bool:
+            """Whether pacman has servers for a repository that only pacman can ask."""
 
-    def settled(self) -> Deferred[None]:
-        """Wait, briefly, until the sync databases are read as they are on disk."""
+    class Packages(Protocol):
+        def transfer(self, asked: Asked, entry: Entry | None, start: int) -> Transfer:
+            """Return the transfer that brings a package."""
 
-    def acquainted(self, entry: Entry | None) -> Deferred[None]:
-        """Wait, briefly and after the start alone, until it is known who holds a package."""
+    class Redirecting(Protocol):
+        """Sends pacman to holders."""
 
-    def entry(self, asked: Asked) -> Entry | None:
-        """Return what the sync database says of a package, None where it is not listed."""
+        @property
+        def wanted(self) -> Callable[[], bool]:
+            """Tells whether pacman may be sent to a holder."""
 
-    def has_others(self, repository: str) -> bool:
-        """Whether pacman has servers for a repository that only pacman can ask."""
+        def elsewhere(self, entry: Entry) -> Deferred[Source | None]:
+            """Return the holder that pacman is to take a package from; None to bring it here."""
 
+        def arrived(self, file_name: str) -> None:
+            """Learn that pacman asks for the signature of a package, which it has then."""
 
-class Packages(Protocol):
-    def transfer(self, asked: Asked, entry: Entry | None, start: int) -> Transfer:
-        """Return the transfer that brings a package."""
+    class Signatures(Protocol):
+        def is_unsigned(self, entry: Entry) -> bool:
+            """Whether the mirrors have just said that they have no signature of a package."""
 
+    class FromMirrors(Protocol):
+        """Answers from mirrors alone."""
 
-class Redirecting(Protocol):
-    """Sends pacman to holders."""
+        def transfer(self, asked: Asked, modified_since: str | None) -> Transfer:
+            """Return a transfer of this very file from the mirrors, kept by nobody."""
 
-    @property
-    def wanted(self) -> Callable[[], bool]:
-        """Tells whether pacman may be sent to a holder."""
+        def told(self, asked: Asked, modified_since: str | None) -> Deferred[Told]:
+            """Return what a mirror says of a file without sending it."""
 
-    def elsewhere(self, entry: Entry) -> Deferred[Source | None]:
-        """Return the holder that pacman is to take a package from; None to bring it here."""
+    class Databases(Protocol):
+        def transfer(self, asked: Asked, modified_since: str | None) -> Deferred[Transfer | bytes]:
+            """Return the transfer of a database or its signature; or the signature itself."""
 
-    def arrived(self, file_name: str) -> None:
-        """Learn that pacman asks for the signature of a package, which it has then."""
+    class OwnDatabases(Protocol):
+        def open(self, file_name: str) -> Opened:
+            """Open a sync database; raise StoreError where there is none, or none is shared."""
 
+    class ForPeers(Protocol):
+        """Fetches listed packages because peers ask for them."""
 
-class Signatures(Protocol):
-    def is_unsigned(self, entry: Entry) -> bool:
-        """Whether the mirrors have just said that they have no signature of a package."""
+        def listed(self, asked: Asked, etag: str | None) -> tuple[Content, Transfer | None] | None:
+            """Return what a peer would be relayed, and what brings it now; None where nothing."""
 
+        def relay(self, asked: Asked, etag: str | None, asker: str) -> Deferred[Transfer | None]:
+            """Return what brings a listed package from this node's mirrors; None refuses."""
 
-class FromMirrors(Protocol):
-    """Answers from mirrors alone."""
+        def coming(self, asked: Asked, etag: str | None) -> Transfer | None:
+            """Return what this node is fetching itself already; None where it is not."""
 
-    def transfer(self, asked: Asked, modified_since: str | None) -> Transfer:
-        """Return a transfer of this very file from the mirrors, kept by nobody."""
-
-    def told(self, asked: Asked, modified_since: str | None) -> Deferred[Told]:
-        """Return what a mirror says of a file without sending it."""
-
-
-class Databases(Protocol):
-    def transfer(self, asked: Asked, modified_since: str | None) -> Deferred[Transfer | bytes]:
-        """Return the transfer that brings a database or its signature; or the signature itself."""
-
-
-class OwnDatabases(Protocol):
-    def open(self, file_name: str) -> Opened:
-        """Open a sync database; raise StoreError where there is none, or none is shared."""
-
-
-class ForPeers(Protocol):
-    """Fetches listed packages because peers ask for them."""
-
-    def listed(self, asked: Asked, etag: str | None) -> tuple[Content, Transfer | None] | None:
-        """Return what a peer would be relayed, and what brings it now; None where nothing is."""
-
-    def relay(self, asked: Asked, etag: str | None, asker: str) -> Deferred[Transfer | None]:
-        """Return what brings a listed package from this node's mirrors; None refuses."""
-
-    def coming(self, asked: Asked, etag: str | None) -> Transfer | None:
-        """Return what this node is fetching itself already; None where it is not."""
-
-
-class OwnNode(Protocol):
-    @property
-    def epoch(self) -> str:
-        """What this node's inventory is of, now."""
+    class OwnNode(Protocol):
+        @property
+        def epoch(self) -> str:
+            """What this node's inventory is of, now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from flocon.transfers.reader import Reader
 
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
-    from twisted.web.server import Request
+    from twisted.web.http import Request
 
     from flocon.faces.needs import ForPacman
     from flocon.files import Content

@@ -22,7 +22,7 @@ from flocon.books.units import size_text, time_text
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from twisted.web.server import Request
+    from twisted.web.http import Request
 
     from flocon.books.figures import Figures
 

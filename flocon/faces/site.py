@@ -1,4 +1,8 @@
-"""The HTTP server both faces stand on: twisted.web's, with bounds and without a line a request.
+"""The HTTP server all faces stand on: twisted.web's, with bounds and without a line a request.
+
+Of twisted.web it takes ``http`` alone: a face reads paths and methods by itself, and what
+``twisted.web.server`` has beside (resources, sessions, pages of errors, objects of other processes)
+would be 3 MB of every node's memory.
 
 What a stranger can make it do is bounded here: connections in all, per address, network and local
 user (where a face is full, who asks nothing makes room for who comes), header sizes
@@ -14,16 +18,22 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.protocol import connectionDone
-from twisted.web import http, server
+from twisted.web import http
 
 from flocon.machine.shares import Crowd
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import Protocol
 
     from twisted.internet.interfaces import IAddress, IDelayedCall
     from twisted.python.failure import Failure
-    from twisted.web.resource import IResource
+
+    class Face(Protocol):
+        """Answers whatever is asked here, at once or later."""
+
+        def render(self, request: http.Request) -> None: ...
+
 
 #: Seconds a connection may be idle between requests, or take for the headers of one.
 IDLE_SECONDS = 60
@@ -112,17 +122,17 @@ class Channel(http.HTTPChannel):
         transport.abortConnection()
 
 
-class Request(server.Request):
+class Request(http.Request):
     """A request whose body, if it has one, is small and read by nobody; its headers are ASCII."""
 
-    def __init__(self, channel: Any, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(channel, *arguments, parsePOSTFormSubmission=False)
+    def __init__(self, channel: Any, queued: object) -> None:
+        super().__init__(channel, queued, parsePOSTFormSubmission=False)
+        self._site: Site = channel.factory
 
     def gotLength(self, length: int | None) -> None:
         if length is None or length > LARGEST_BODY:
             # Nobody has a reason to send one, and twisted.web would write it to a file.
-            site: Site = self.channel.factory
-            site.counters["request body"] += 1
+            self._site.counters["request body"] += 1
             self.channel.forceAbortClient()
             length = 0
         super().gotLength(length)
@@ -132,22 +142,22 @@ class Request(server.Request):
 
     def process(self) -> None:
         """Refuse headers that are no text: to decode them would fail wherever one is read."""
+        self.setHeader("Date", http.datetimeToString())
         headers = self.requestHeaders.getAllRawHeaders()
         if all(value.isascii() for _, values in headers for value in values):
-            super().process()
+            self._site.face.render(self)
             return
-        site: Site = self.channel.factory
-        site.counters["strange header"] += 1
+        self._site.counters["strange header"] += 1
         self.setResponseCode(http.BAD_REQUEST)
         self.setHeader("Content-Length", "0")
         self.finish()
 
 
-class Site(server.Site):
-    """A face: so many connections in all, of one address, network and local user (0: no bound).
+class Site(http.HTTPFactory):
+    """What serves a face, to so many connections in all, of one address, network and local user.
 
-    Whom ``admits`` does not admit, by address, is not talked to at all. ``user_of`` tells the user
-    at a connection's other end, None where nobody is known; those count as one.
+    0 is no bound. Whom ``admits`` does not admit, by address, is not talked to at all. ``user_of``
+    tells the user at a connection's other end, None where nobody is known; those count as one.
     """
 
     noisy = False
@@ -155,7 +165,7 @@ class Site(server.Site):
     def __init__(
         self,
         reactor: Any,
-        resource: IResource,
+        face: Face,
         *,
         most_connections: int,
         most_per_address: int = 0,
@@ -164,7 +174,8 @@ class Site(server.Site):
         user_of: Callable[[Any, Any], int | None] = lambda _, __: None,
         admits: Callable[[str], bool] | None = None,
     ) -> None:
-        super().__init__(resource, requestFactory=Request, timeout=IDLE_SECONDS, reactor=reactor)
+        super().__init__(timeout=IDLE_SECONDS, reactor=reactor)
+        self.face = face
         # Without HTTP/2's negotiating wrapper: nobody speaks it here.
         self.protocol = Channel  # type: ignore[assignment]  # takes its place in every way used
         self._crowd = Crowd(most_connections, most_per_address, most_per_network)
@@ -193,7 +204,9 @@ class Site(server.Site):
             self.counters["too many connections"] += 1
             return None
         self._crowd.enter(address)
-        return super().buildProtocol(addr)
+        channel: Any = super().buildProtocol(addr)
+        channel.site, channel.requestFactory = self, Request
+        return channel
 
     def _make_room(self, channels: Iterable[Channel]) -> bool:
         """Close the first of ``channels`` that asks nothing; return whether there was one."""

@@ -20,29 +20,31 @@ if TYPE_CHECKING:
 SETTLING = 1.0
 
 
-class Known(Protocol):
-    """What is known of a file: its size in bytes, and when it was written to, by the clock."""
+if TYPE_CHECKING:
 
-    @property
-    def size(self) -> int: ...
+    class Known(Protocol):
+        """What is known of a file: its size in bytes, and when it was written to, by the clock."""
 
-    @property
-    def modified(self) -> float: ...
+        @property
+        def size(self) -> int: ...
 
-    @property
-    def signed(self) -> bool: ...
+        @property
+        def modified(self) -> float: ...
 
-    @property
-    def sha256(self) -> bytes | None:
-        """Its own hash, once known."""
+        @property
+        def signed(self) -> bool: ...
 
-    @property
-    def confirmed(self) -> bool:
-        """Whether a sync database once listed these very bytes."""
+        @property
+        def sha256(self) -> bytes | None:
+            """Its own hash, once known."""
 
-    @property
-    def faulty(self) -> bool:
-        """Whether it cannot be read, or is no longer what it was."""
+        @property
+        def confirmed(self) -> bool:
+            """Whether a sync database once listed these very bytes."""
+
+        @property
+        def faulty(self) -> bool:
+            """Whether it cannot be read, or is no longer what it was."""
 
 
 class Next(Enum):

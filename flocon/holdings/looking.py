@@ -43,14 +43,16 @@ TURN = 0.01
 _ITEMS = 64
 
 
-class Watch(Protocol):
-    """What is used of ``machine.inotify.FolderWatch``."""
+if TYPE_CHECKING:
 
-    def follow(self, folder: Path) -> bool: ...
+    class Watch(Protocol):
+        """What is used of ``machine.inotify.FolderWatch``."""
 
-    def forget(self, folder: Path) -> None: ...
+        def follow(self, folder: Path) -> bool: ...
 
-    def close(self) -> None: ...
+        def forget(self, folder: Path) -> None: ...
+
+        def close(self) -> None: ...
 
 
 class Looking:

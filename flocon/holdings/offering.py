@@ -27,18 +27,17 @@ if TYPE_CHECKING:
     from flocon.store.folder import Found, Stamp
     from flocon.store.index import Remembered
 
+    class Listed(Protocol):
+        """What a sync database says of a file: size in bytes, raw SHA-256, and its signature."""
 
-class Listed(Protocol):
-    """What a sync database says of a file: size in bytes, raw SHA-256, and its signature."""
+        @property
+        def size(self) -> int: ...
 
-    @property
-    def size(self) -> int: ...
+        @property
+        def sha256(self) -> bytes: ...
 
-    @property
-    def sha256(self) -> bytes: ...
-
-    def read_signature(self) -> bytes | None:
-        """Return the signature; None where there is none, or it cannot be had."""
+        def read_signature(self) -> bytes | None:
+            """Return the signature; None where there is none, or it cannot be had."""
 
 
 @dataclass(frozen=True, slots=True)

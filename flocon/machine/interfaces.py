@@ -6,7 +6,6 @@ which see the network namespace this process is in (/sys may belong to another o
 
 from __future__ import annotations
 
-import array
 import errno
 import fcntl
 import os
@@ -168,7 +167,6 @@ class _Netlink:
         except OSError:
             self._socket.close()
             raise
-        self._buffer = array.array("B", bytes(1 << 16))
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -178,7 +176,8 @@ class _Netlink:
         with suppress(BlockingIOError):
             while True:
                 try:
-                    self._socket.recv_into(self._buffer)
+                    # The kernel throws away what of a message does not fit.
+                    self._socket.recv(1)
                 except OSError as error:
                     if error.errno != errno.ENOBUFS:  # some were lost: just as telling
                         raise

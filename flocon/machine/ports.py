@@ -23,6 +23,7 @@ from twisted.internet.protocol import connectionDone
 
 from flocon.errors import ConfigurationError
 from flocon.log import logger
+from flocon.machine.endpoints import as_tcp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -197,7 +198,7 @@ class _Rehearsal:
 def _listen_now(reactor: Any, description: str, factory: Any) -> Any:
     """Return the port of an endpoint; those of servers are ready at once, or fail at once."""
     results: list[Any] = []
-    serverFromString(reactor, description).listen(factory).addBoth(results.append)
+    serverFromString(reactor, as_tcp(description)).listen(factory).addBoth(results.append)
     if not results:
         raise ValueError("it cannot be listened on at once")
     if hasattr(results[0], "raiseException"):

@@ -73,19 +73,21 @@ _OTHERS = {
 }
 
 
-class _Decompressor(Protocol):
-    """What bz2, lzma and zstd have, each for one stream or frame."""
+if TYPE_CHECKING:
 
-    @property
-    def eof(self) -> bool: ...
+    class _Decompressor(Protocol):
+        """What bz2, lzma and zstd have, each for one stream or frame."""
 
-    @property
-    def needs_input(self) -> bool: ...
+        @property
+        def eof(self) -> bool: ...
 
-    @property
-    def unused_data(self) -> bytes: ...
+        @property
+        def needs_input(self) -> bool: ...
 
-    def decompress(self, data: bytes, max_length: int) -> bytes: ...
+        @property
+        def unused_data(self) -> bytes: ...
+
+        def decompress(self, data: bytes, max_length: int) -> bytes: ...
 
 
 class _Gzip:

@@ -18,15 +18,14 @@ from flocon.files import Content
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    class Vault(Protocol):
+        """Keeps signatures out of memory: they are seldom needed, and most of a database."""
 
-class Vault(Protocol):
-    """Keeps signatures out of memory: they are seldom needed, and most of a database."""
+        def keep(self, signature: bytes) -> int | None:
+            """Return the place at which it is found again; None where it cannot be kept."""
 
-    def keep(self, signature: bytes) -> int | None:
-        """Return the place at which it is found again; None where it cannot be kept."""
-
-    def read(self, place: int, length: int) -> bytes | None:
-        """Return so many bytes from a place; None where they cannot be had any more."""
+        def read(self, place: int, length: int) -> bytes | None:
+            """Return so many bytes from a place; None where they cannot be had any more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 from twisted.internet.endpoints import serverFromString
 
+from flocon.machine.endpoints import as_tcp
 from flocon.settings.permitted import list_of, refusal, text
 
 
@@ -25,7 +26,7 @@ def endpoint(value: Any, where: str, key: str) -> str:
     # What systemd hands over is there when a node starts, and not when its settings are looked at.
     if kind != "systemd":
         try:
-            serverFromString(None, described)
+            serverFromString(None, as_tcp(described))
         except Exception as error:  # noqa: BLE001 - a parser of Twisted's raises anything
             problem = f"{described!r} is not an endpoint ({_parsers_word(error)})"
             raise refusal(where, key, problem, remedy) from None

@@ -22,26 +22,28 @@ if TYPE_CHECKING:
 LOOK = 0.25
 
 
-class Fetched(Protocol):
-    """What is to be known of a transfer."""
+if TYPE_CHECKING:
 
-    begun_by: str
-    #: Bytes that its furthest reader was given.
-    taken: int
-    finished: Outcome[None]
+    class Fetched(Protocol):
+        """What is to be known of a transfer."""
 
-    @property
-    def arrived(self) -> int: ...
+        begun_by: str
+        #: Bytes that its furthest reader was given.
+        taken: int
+        finished: Outcome[None]
 
-    @property
-    def followed(self) -> bool:
-        """Whether anybody reads it."""
+        @property
+        def arrived(self) -> int: ...
 
-    @property
-    def followed_here(self) -> bool:
-        """Whether this machine's pacman is among them."""
+        @property
+        def followed(self) -> bool:
+            """Whether anybody reads it."""
 
-    def cancel(self) -> None: ...
+        @property
+        def followed_here(self) -> bool:
+            """Whether this machine's pacman is among them."""
+
+        def cancel(self) -> None: ...
 
 
 class Relaying:

@@ -25,14 +25,16 @@ LEAST_AGAIN = 1.0
 NOT_FOUND = 404
 
 
-class Tried(Protocol):
-    """What is to be known of an attempt."""
+if TYPE_CHECKING:
 
-    @property
-    def source(self) -> Source: ...
+    class Tried(Protocol):
+        """What is to be known of an attempt."""
 
-    @property
-    def failure(self) -> SourceError | None: ...
+        @property
+        def source(self) -> Source: ...
+
+        @property
+        def failure(self) -> SourceError | None: ...
 
 
 def untried(order: Iterable[Source], tried: Sequence[Tried]) -> Iterator[Source]:

@@ -37,19 +37,21 @@ class Loan(NamedTuple):
     lessee: Lessee
 
 
-class Arrival(Protocol):
-    """A file that comes in; ``incoming`` makes it."""
+if TYPE_CHECKING:
 
-    @property
-    def share(self) -> Share: ...
+    class Arrival(Protocol):
+        """A file that comes in; ``incoming`` makes it."""
 
-    @property
-    def keep(self) -> bool:
-        """Whether it can become a package."""
+        @property
+        def share(self) -> Share: ...
 
-    @property
-    def is_passing(self) -> bool:
-        """Whether it only passes through on its way to this machine's pacman."""
+        @property
+        def keep(self) -> bool:
+            """Whether it can become a package."""
+
+        @property
+        def is_passing(self) -> bool:
+            """Whether it only passes through on its way to this machine's pacman."""
 
 
 class Accounts:

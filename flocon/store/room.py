@@ -14,22 +14,22 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    class Lessee(Protocol):
+        """Who has a file open; ``own`` if this machine's pacman waits for it."""
+
+        @property
+        def own(self) -> bool: ...
+
+        def cut(self) -> None:
+            """Give the file up now."""
+
+
 #: Bytes on disk beyond the store's bound, for what is being written or deleted at the moment.
 SLACK = 64 << 20
 #: Bytes of files in memory, and those of them that strangers may take. With what is being closed at
 #: the moment it stays below 256 MB.
 MOST_MEMORY = 192 << 20
 MOST_MEMORY_OF_STRANGERS = 96 << 20
-
-
-class Lessee(Protocol):
-    """Who has a file open; ``own`` if this machine's pacman waits for it."""
-
-    @property
-    def own(self) -> bool: ...
-
-    def cut(self) -> None:
-        """Give the file up now."""
 
 
 class Own:

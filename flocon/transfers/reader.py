@@ -21,31 +21,30 @@ if TYPE_CHECKING:
     from flocon.transfers.promised import Promised
     from flocon.transfers.subjects import Subject
 
+    class Followed(Protocol):
+        """The transfer that a reader follows."""
 
-class Followed(Protocol):
-    """The transfer that a reader follows."""
+        subject: Subject
+        releasing: Releasing
+        finished: Outcome[None]
+        #: How many bytes its furthest reader was given.
+        taken: int
 
-    subject: Subject
-    releasing: Releasing
-    finished: Outcome[None]
-    #: How many bytes its furthest reader was given.
-    taken: int
+        @property
+        def clock(self) -> Any: ...
 
-    @property
-    def clock(self) -> Any: ...
+        @property
+        def verified(self) -> bool: ...
 
-    @property
-    def verified(self) -> bool: ...
+        def follow(self, reader: Reader) -> None: ...
 
-    def follow(self, reader: Reader) -> None: ...
+        def unfollow(self, reader: Reader) -> None: ...
 
-    def unfollow(self, reader: Reader) -> None: ...
+        def keep_patient(self, position: int) -> None:
+            """Have a few bytes of a mirror's to give from ``position`` on."""
 
-    def keep_patient(self, position: int) -> None:
-        """Have a few bytes of a mirror's to give from ``position`` on."""
-
-    def poke(self) -> None:
-        """Begin to answer where that may be now, and tell every reader to look again."""
+        def poke(self) -> None:
+            """Begin to answer where that may be now, and tell every reader to look again."""
 
 
 class Reader:

@@ -15,27 +15,26 @@ if TYPE_CHECKING:
     from flocon.asking.source import Source
     from flocon.files import Content
 
+    class Checks(Protocol):
+        """Tells of a file that nobody listed whether it can be what was asked for.
 
-class Checks(Protocol):
-    """Tells of a file that nobody listed whether it can be what was asked for.
-
-    Problems are sentences; an empty one is none.
-    """
-
-    def head(self, source: Source, head: Head) -> str:
-        """Return what is wrong with what a source says before the first byte."""
-
-    def beginning(self, data: bytes, *, whole: bool) -> str | None:
-        """Return what is wrong with a file that begins so; None until there is more of it."""
-
-    async def peers(self, source: Source, descriptor: int) -> str:
-        """Return what is wrong with a whole file of a peer's, or raise a SourceError.
-
-        Only the first is the peer's fault. The descriptor stays the caller's.
+        Problems are sentences; an empty one is none.
         """
 
-    def done(self, source: Source, descriptor: int) -> None:
-        """Take note of a whole file in which no problem was found."""
+        def head(self, source: Source, head: Head) -> str:
+            """Return what is wrong with what a source says before the first byte."""
+
+        def beginning(self, data: bytes, *, whole: bool) -> str | None:
+            """Return what is wrong with a file that begins so; None until there is more of it."""
+
+        async def peers(self, source: Source, descriptor: int) -> str:
+            """Return what is wrong with a whole file of a peer's, or raise a SourceError.
+
+            Only the first is the peer's fault. The descriptor stays the caller's.
+            """
+
+        def done(self, source: Source, descriptor: int) -> None:
+            """Take note of a whole file in which no problem was found."""
 
 
 @dataclass(frozen=True, slots=True)

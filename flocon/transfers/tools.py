@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from flocon.transfers.writing import Files
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
@@ -19,37 +17,39 @@ if TYPE_CHECKING:
     from flocon.asking.patience import Pace
     from flocon.asking.source import Source
     from flocon.errors import SourceError
+    from flocon.transfers.writing import Files
 
 #: Calls a function with arguments in one of a transfer's threads.
 InThread: TypeAlias = "Callable[..., Deferred[Any]]"
 
 
-class Reporter(Protocol):
-    """Learns how sources did."""
+if TYPE_CHECKING:
 
-    def began(self, source: Source) -> None: ...
+    class Reporter(Protocol):
+        """Learns how sources did."""
 
-    def ended(
-        self, source: Source, size: int, seconds: float, failure: SourceError | None
-    ) -> None: ...
+        def began(self, source: Source) -> None: ...
 
-    def left(self, source: Source, size: int, seconds: float) -> None:
-        """Learn that nothing more was wanted of a source: not how good it is."""
+        def ended(
+            self, source: Source, size: int, seconds: float, failure: SourceError | None
+        ) -> None: ...
 
-    def slow(self, source: Source) -> None: ...
+        def left(self, source: Source, size: int, seconds: float) -> None:
+            """Learn that nothing more was wanted of a source: not how good it is."""
 
-    def took(self, source: Source, size: int) -> None:
-        """Learn of bytes that were asked for only to keep pacman patient."""
+        def slow(self, source: Source) -> None: ...
 
-    def contradicted(self, file_name: str, contributors: Sequence[Source]) -> None: ...
+        def took(self, source: Source, size: int) -> None:
+            """Learn of bytes that were asked for only to keep pacman patient."""
 
+        def contradicted(self, file_name: str, contributors: Sequence[Source]) -> None: ...
 
-class Tools(Files, Protocol):
-    """What every transfer of a node shares."""
+    class Tools(Files, Protocol):
+        """What every transfer of a node shares."""
 
-    pace: Pace
+        pace: Pace
 
-    @property
-    def reporter(self) -> Reporter: ...
+        @property
+        def reporter(self) -> Reporter: ...
 
-    def agent(self, source: Source) -> IAgent: ...
+        def agent(self, source: Source) -> IAgent: ...

@@ -45,29 +45,31 @@ AT_ONCE = 1 << 20
 GATHERING = 0.005
 
 
-class Incoming(Protocol):
-    """A file being written: ``store.store`` makes it, on disk or in memory."""
+if TYPE_CHECKING:
 
-    @property
-    def keep(self) -> bool: ...
+    class Incoming(Protocol):
+        """A file being written: ``store.store`` makes it, on disk or in memory."""
 
-    @property
-    def in_memory(self) -> bool: ...
+        @property
+        def keep(self) -> bool: ...
 
-    def fileno(self) -> int: ...
+        @property
+        def in_memory(self) -> bool: ...
 
-    def grow(self, size: int) -> None:
-        """Count that it is about to reach ``size``; raises OSError where there is no room."""
+        def fileno(self) -> int: ...
 
-    def write(self, position: int, data: bytes) -> None:
-        """Write all of ``data``, here and now; raises OSError where there is no room for it."""
+        def grow(self, size: int) -> None:
+            """Count that it is about to reach ``size``; raises OSError where there is no room."""
 
-    def retain(self) -> None:
-        """Keep its descriptor open beyond ``close``, until ``release``."""
+        def write(self, position: int, data: bytes) -> None:
+            """Write all of ``data``, here and now; raises OSError where there is no room for it."""
 
-    def release(self) -> None: ...
+        def retain(self) -> None:
+            """Keep its descriptor open beyond ``close``, until ``release``."""
 
-    def close(self) -> None: ...
+        def release(self) -> None: ...
+
+        def close(self) -> None: ...
 
 
 class Backlog:
@@ -81,33 +83,34 @@ class Backlog:
         return self.size >= (MOST_OF_ALL if own else MOST_BEFORE_STRANGERS_WAIT)
 
 
-class Files(Protocol):
-    """Makes the files that transfers fill; both raise StoreError where there is no room."""
+if TYPE_CHECKING:
 
-    reactor: Any
-    backlog: Backlog
+    class Files(Protocol):
+        """Makes the files that transfers fill; both raise StoreError where there is no room."""
 
-    def threads(self, own: bool) -> ThreadPool:
-        """Return those for what this machine's pacman waits for (``own``), or only strangers."""
+        reactor: Any
+        backlog: Backlog
 
-    def incoming(self, size: int | None, lessee: Lessee) -> Incoming: ...
+        def threads(self, own: bool) -> ThreadPool:
+            """Return those for what pacman here waits for (``own``), or only strangers."""
 
-    def spare(self, size: int | None, lessee: Lessee) -> Incoming: ...
+        def incoming(self, size: int | None, lessee: Lessee) -> Incoming: ...
 
+        def spare(self, size: int | None, lessee: Lessee) -> Incoming: ...
 
-class Follower(Protocol):
-    """Whose file it is; ``own`` if this machine's pacman waits for it."""
+    class Follower(Protocol):
+        """Whose file it is; ``own`` if this machine's pacman waits for it."""
 
-    @property
-    def own(self) -> bool: ...
+        @property
+        def own(self) -> bool: ...
 
-    def cut(self) -> None: ...
+        def cut(self) -> None: ...
 
-    def wrote(self) -> None:
-        """Learn that more can be read back."""
+        def wrote(self) -> None:
+            """Learn that more can be read back."""
 
-    def lost(self, failure: StoreError) -> None:
-        """Learn that there is no room for what came, and nothing more is written."""
+        def lost(self, failure: StoreError) -> None:
+            """Learn that there is no room for what came, and nothing more is written."""
 
 
 class GrowingFile:

@@ -19,10 +19,9 @@ from twisted.web.client import (
     ResponseNeverReceived,
     readBody,
 )
+from twisted.web.http import Request
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IResponse
-from twisted.web.resource import Resource
-from twisted.web.server import Request
 
 from flocon.answering.held import Editions, InMemory, send_opened
 from flocon.answering.respond import respond
@@ -43,19 +42,16 @@ class OpenedFile:
         raise AssertionError("nothing here is sent to strangers")
 
 
-class Files(Resource):
-    isLeaf = True
-
+class Files:
     def __init__(self, path: Path) -> None:
-        super().__init__()
         self.path = path
         self.digest = hashlib.sha256(path.read_bytes()).digest()
         self.sent = 0
         self.opened: OpenedFile | None = None
 
-    def render(self, request: Request) -> int:
+    def render(self, request: Request) -> None:
         self.opened = OpenedFile(self.path)
-        return respond(request, send_opened(request, self.opened, self.digest, self.count))
+        respond(request, send_opened(request, self.opened, self.digest, self.count))
 
     def count(self, number: int) -> None:
         self.sent += number

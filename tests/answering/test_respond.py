@@ -7,22 +7,18 @@ from collections.abc import Awaitable, Callable
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
-from twisted.web.resource import Resource
-from twisted.web.server import Request
+from twisted.web.http import Request
 
 from flocon.answering.respond import finish_text, refuse, respond
 from tests.faces.web import Browser
 
 
-class Answering(Resource):
-    isLeaf = True
-
+class Answering:
     def __init__(self, answer: Callable[[Request], Awaitable[None]]) -> None:
-        super().__init__()
         self.answer = answer
 
-    def render(self, request: Request) -> int:
-        return respond(request, self.answer(request))  # type: ignore[arg-type]
+    def render(self, request: Request) -> None:
+        respond(request, self.answer(request))  # type: ignore[arg-type]
 
 
 class RespondTests(SynchronousTestCase):

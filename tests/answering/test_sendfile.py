@@ -13,8 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
-from twisted.web.resource import Resource
-from twisted.web.server import Request
+from twisted.web.http import Request
 
 from flocon.answering import held, sendfile
 from flocon.answering.held import send_extent
@@ -29,13 +28,10 @@ SIZE = 24_000_000
 DATA = os.urandom(SIZE)
 
 
-class Growing(Resource):
+class Growing:
     """A file of which as much may go as the test says."""
 
-    isLeaf = True
-
     def __init__(self, path: Path) -> None:
-        super().__init__()
         self.file = path.open("rb")
         self.limit = SIZE
         self.sent = 0
@@ -44,14 +40,14 @@ class Growing(Resource):
         self.poke: Callable[[], None] = lambda: None
         self.abort: Callable[[], None] = lambda: None
 
-    def render(self, request: Request) -> int:
+    def render(self, request: Request) -> None:
         if request.path == b"/small":
             request.setHeader("Content-Length", "2")
             request.write(b"ok")
             request.finish()
-            return 1
+            return
         request.setHeader("Content-Length", str(SIZE))
-        return respond(request, self.answer(request))
+        respond(request, self.answer(request))
 
     async def answer(self, request: Request) -> None:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
@@ -15,7 +15,7 @@ from flocon.asking.source import Origin, Source
 from flocon.books.traffic import Traffic
 from flocon.errors import StoreError
 from flocon.faces.lan import Lan
-from flocon.faces.needs import Found, Shelf
+from flocon.faces.needs import Shelf
 from flocon.files import Asked, Content
 from flocon.holdings.inventory import Inventory
 from flocon.pacman.listing import Listing
@@ -25,6 +25,9 @@ from flocon.transfers.transfer import Transfer
 from flocon.transfers.transfers import Transfers
 from tests.faces.web import Answer, Browser, OpenedBytes
 from tests.fakes import FakeTools
+
+if TYPE_CHECKING:
+    from flocon.faces.needs import Found
 
 NAME = "gtk++-1:2.0-1-x86_64.pkg.tar.zst"
 DATA = bytes(range(256)) * 20

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
@@ -17,7 +17,7 @@ from flocon.books.recent import Recent
 from flocon.books.traffic import Traffic
 from flocon.errors import StoreError
 from flocon.faces.loopback import Loopback
-from flocon.faces.needs import ForPacman, Found
+from flocon.faces.needs import ForPacman
 from flocon.files import Asked, Content
 from flocon.pacman.entries import Entry
 from flocon.transfers.subjects import Subject
@@ -25,6 +25,9 @@ from flocon.transfers.transfer import Transfer
 from flocon.transfers.transfers import Transfers
 from tests.faces.web import Answer, Browser, OpenedBytes
 from tests.fakes import FakeTools, Request
+
+if TYPE_CHECKING:
+    from flocon.faces.needs import Found
 
 NAME = "gtk++-1:2.0-1-x86_64.pkg.tar.zst"
 PATH = f"/extra/os/x86_64/{NAME}"

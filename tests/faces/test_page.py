@@ -12,8 +12,7 @@ from typing import Any
 from prometheus_client import REGISTRY
 from twisted.internet.threads import deferToThreadPool
 from twisted.trial.unittest import SynchronousTestCase
-from twisted.web.resource import Resource
-from twisted.web.server import Request
+from twisted.web.http import Request
 
 from flocon.answering.respond import refuse, respond
 from flocon.books.figures import Figures
@@ -149,15 +148,12 @@ class Elements(HTMLParser):
         return [attributes for name, attributes in self.tags if name == tag]
 
 
-class Face(Resource):
-    isLeaf = True
-
+class Face:
     def __init__(self, pages: Pages) -> None:
-        super().__init__()
         self._pages = pages
 
-    def render(self, request: Request) -> int:
-        return respond(request, self._answer(request))
+    def render(self, request: Request) -> None:
+        respond(request, self._answer(request))
 
     async def _answer(self, request: Request) -> None:
         if not await self._pages.answer(request):

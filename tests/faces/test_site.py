@@ -14,25 +14,25 @@ from twisted.internet.testing import StringTransport
 from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
-from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET, Request
+from twisted.web.http import Request
 
 from flocon.faces.site import IDLE_SECONDS, LARGEST_BODY, Site, host_of
 
 
-class Hello(Resource):
-    isLeaf = True
-
+class Hello:
     def __init__(self) -> None:
-        super().__init__()
         self.requests: list[Request] = []
         self.rendering: Callable[[], None] = lambda: None
-        self.body: Any = b"hello"
+        #: None where a request is to wait for its answer.
+        self.body: bytes | None = b"hello"
 
-    def render(self, request: Request) -> Any:
+    def render(self, request: Request) -> None:
         self.requests.append(request)
         self.rendering()
-        return self.body
+        if self.body is not None:
+            request.setHeader("Content-Length", str(len(self.body)))
+            request.write(self.body)
+            request.finish()
 
 
 class SiteTests(SynchronousTestCase):
@@ -133,7 +133,7 @@ class SiteTests(SynchronousTestCase):
 
     def asking(self, host: str) -> Any:
         """Return a connection whose request is being answered."""
-        self.hello.body = NOT_DONE_YET
+        self.hello.body = None
         transport = self.connected(host)
         transport.channel.dataReceived(b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n")
         return transport

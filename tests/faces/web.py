@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.error import ConnectionLost
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
-from twisted.web.resource import Resource
 
 from flocon.faces.site import Site
+
+if TYPE_CHECKING:
+    from flocon.faces.site import Face
 
 
 @dataclass
@@ -78,11 +80,11 @@ class Browser:
     def __init__(
         self,
         reactor: Any,
-        resource: Resource,
+        face: Face,
         client: str = "127.0.0.1",
         server: str = "127.0.0.1",
     ) -> None:
-        self.site = Site(reactor, resource, most_connections=1_000)
+        self.site = Site(reactor, face, most_connections=1_000)
         self.client = client
         self.server = server
         self._open: list[Exchange] = []

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from flocon.store.accounts import Loan
-from flocon.store.room import Lessee
+
+if TYPE_CHECKING:
+    from flocon.store.room import Lessee
 
 
 class Lender(Protocol):
