@@ -117,7 +117,7 @@ class Lan:
             await answer
             return
         crowd, asker = self._shelf.crowd, host_of(request.client)
-        if crowd.full or not crowd.has_room_for(asker):
+        if crowd.is_full() or not crowd.has_room_for(asker):
             answer.close()
             self._refuse(request, http.SERVICE_UNAVAILABLE)
             return

@@ -97,12 +97,12 @@ class Unhurried(SynchronousTestCase):
             shares = share_out(descriptors)
             crowd = shares.unhurried()
             for number in range(shares.lan):
-                if crowd.has_room_for("10.0.0.1") and not crowd.full:
+                if crowd.has_room_for("10.0.0.1") and not crowd.is_full():
                     crowd.enter("10.0.0.1")
                 address = f"10.1.{number // 250}.{number % 250}"
-                if not crowd.full:
+                if not crowd.is_full():
                     crowd.enter(address)
-            self.assertTrue(crowd.full)
+            self.assertTrue(crowd.is_full())
             self.assertLessEqual(crowd.most, max(1, shares.lan // 4))
 
     def test_one_address_has_as_many_as_a_node_fetches_at_once(self) -> None:
