@@ -80,6 +80,7 @@ class Packages:
         running = self._transfers.find(name, entry.content)
         if running is not None:
             # Somebody else's, who has said already whom it may ask.
+            running.wanted_here = True
             return running
         servers = self._candidates.servers(asked, entry)
         chooser = self._choosing.chooser(name, servers, entry, near=not mirrors)
