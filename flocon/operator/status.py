@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from flocon import __version__
 from flocon.asking.source import FOR_US
 from flocon.books.ledger import HERE
+from flocon.books.recent import whence
 from flocon.books.units import counted, size_text
 
 if TYPE_CHECKING:
@@ -219,9 +220,13 @@ class Status:
         """Return the status as a person reads it: names for addresses, and how this node is."""
         status, names = self.describe(), self._names()
         recent = [
-            one.describe() | {"time": _clock(one.at), "whence": _whence(one.source, names)}
+            told
+            | {
+                "time": _clock(one.at),
+                "whence": whence(told, lambda source: _whence(source, names)),
+            }
             for one in reversed(list(self._ledger.recent))
-            if not one.file_name.endswith(".sig")
+            if not one.file_name.endswith(".sig") and (told := one.describe())
         ]
         moving = [one | {"whence": _whence(one["source"], names)} for one in status["moving"]]
         receipts = [one | {"time": _clock(one["at"], day=True)} for one in status["receipts"]]
