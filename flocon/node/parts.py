@@ -275,6 +275,7 @@ class Parts:
             multicast=self.multicast,
             quarantine=self.offenders.quarantine,
             lan_port=lambda: self.doors.lan_port,
+            store=self.holdings.store,
         )
         self.health = Health(
             self._reactor,
@@ -293,6 +294,7 @@ class Parts:
             offering=self.holdings.offering,
             accounts=self.holdings.accounts,
             max_size=self._settings.store.max_size,
+            store=self.holdings.store,
             transfers=self.desk.transfers,
             relays=self.desk.relaying.relays,
             ahead=self.ahead,

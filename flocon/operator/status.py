@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from flocon.sources.ahead import Ahead, Readiness
     from flocon.sources.relays import Relays
     from flocon.store.accounts import Accounts
+    from flocon.store.store import Store
     from flocon.transfers.transfer import Transfer
     from flocon.transfers.transfers import Transfers
 
@@ -60,6 +61,7 @@ class Status:
         offering: Offering,
         accounts: Accounts,
         max_size: int,
+        store: Store,
         transfers: Transfers,
         relays: Relays,
         ahead: Ahead,
@@ -80,6 +82,7 @@ class Status:
         self._offering = offering
         self._accounts = accounts
         self._max_size = max_size
+        self._store = store
         self._transfers = transfers
         self._relays = relays
         self._ahead = ahead
@@ -122,6 +125,7 @@ class Status:
             "store": {
                 "bytes": self._accounts.size,
                 "max_size": self._max_size,
+                "problem": self._store.problem,
             },
             "quarantine": [
                 {

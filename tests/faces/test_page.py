@@ -79,7 +79,7 @@ def status(**changed: Any) -> dict[str, Any]:
             "ready_ahead_bytes": 0,
         },
         "ahead": {"text": ""},
-        "store": {"bytes": 1 << 30, "max_size": 4 << 30},
+        "store": {"bytes": 1 << 30, "max_size": 4 << 30, "problem": ""},
         "takers": [],
         "takers_others_bytes": 0,
         "lan": {"nodes": 3, "saved_bytes": 7 << 30, "crossed_bytes": 2 << 30},
@@ -290,6 +290,8 @@ class ThePage(PageTestCase):
         [bar] = [one for one in page.all("progress") if one["aria-label"] == "Store"]
         self.assertEqual((bar["value"], bar["max"]), (str(1 << 30), str(4 << 30)))
         self.assertIn("1.0 GiB of 4.0 GiB", page.text)
+        self.status["store"]["problem"] = "/s/lock: Permission denied"
+        self.assertIn("keeps nothing: /s/lock: Permission denied", self.page().text)
         self.status["savings"] = savings([day(30, 1)])
         self.assertIn("as 3 nodes tell: 7.0 GiB saved, 2.0 GiB", self.page().text)
 
