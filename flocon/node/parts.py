@@ -204,7 +204,7 @@ class Parts:
     def _make_lan(self, shares: Shares) -> Site:
         """Return the face for peers."""
         reactor, settings = self._reactor, self._settings
-        bandwidth = settings.peers.bandwidth
+        self.pacer = Pacer(reactor, settings.peers.bandwidth)
         self.lan_face = Lan(
             Shelf(
                 reactor,
@@ -219,7 +219,7 @@ class Parts:
                 precedence=self.desk.precedence,
                 crowd=shares.unhurried(),
             ),
-            Pacer(reactor, bandwidth) if bandwidth else None,
+            self.pacer,
             Knocker(
                 reactor,
                 announced=self._announced,
