@@ -88,6 +88,7 @@ class Examination:
         self._quarantine = quarantine
         self._lan_port = lan_port
         self._store = store
+        self._since = reactor.seconds()
         self._turn = defer.DeferredLock()
         #: Each tells of problems it knows, for ``flocon doctor``: dicts of ``check``, ``reason``,
         #: ``remedy`` and ``wrong`` (whether it is more than a warning).
@@ -134,6 +135,7 @@ class Examination:
             "links": links,
             "problems": [problem for tell in self.tellers for problem in tell()],
             "lan_port": self._lan_port(),
+            "listening_seconds": round(self._reactor.seconds() - self._since, 1),
             "time": round(time.time(), 3),
             "architectures": list(configuration.architectures),
             "peers": [

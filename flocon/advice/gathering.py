@@ -49,6 +49,8 @@ def look_at_folders(caches: Iterable[Path], store: Path) -> dict[str, Any]:
     path, problem = next(closed, (store, ""))
     return {
         "caches": [{"path": str(path), "problem": _unreadable(path)} for path in caches],
+        # Written once anybody was known.
+        "acquainted": (store / "neighbours.json").is_file(),
         "store": {
             "path": str(store),
             "problem": f"{path}: {problem}" if problem else "",
