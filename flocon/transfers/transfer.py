@@ -169,6 +169,11 @@ class Transfer:
         return self._draft.contributions.shares
 
     @property
+    def by_source(self) -> dict[str, int]:
+        """How many of its bytes each source brought, the most first."""
+        return self._draft.contributions.by_source
+
+    @property
     def follows_a_relay(self) -> bool:
         """Whether its bytes come from another owner's transfer now: no peer may follow it then."""
         return not self.finished.known and self._asking.follows_a_relay
