@@ -38,19 +38,31 @@ LONGEST_STAND_RELAYED = 330.0
 
 
 class Pacer:
-    """A bucket of ``rate`` bytes per second; who finds it empty is woken when it is not."""
+    """A bucket of ``rate`` bytes per second; who finds it empty is woken when it is not.
+
+    With a rate of 0 it has no bound.
+    """
 
     def __init__(self, reactor: Any, rate: float) -> None:
         self._reactor = reactor
+        self._waiting: dict[Callable[[], None], None] = {}
+        self._call: IDelayedCall | None = None
+        self.bound(rate)
+
+    def bound(self, rate: float) -> None:
+        """Let so many bytes go in a second from now on; who waits looks anew."""
         self._rate = rate
         self._most = max(LEAST, rate * TICK * 2)
         self._level = self._most
-        self._at = reactor.seconds()
-        self._waiting: dict[Callable[[], None], None] = {}
-        self._call: IDelayedCall | None = None
+        self._at = self._reactor.seconds()
+        if self._call is not None:
+            self._call.cancel()
+            self._wake()
 
     def allowance(self, wake: Callable[[], None]) -> int:
         """Return how many bytes may go now; where it is none, call ``wake`` once there are some."""
+        if not self._rate:
+            return PLENTY
         now = self._reactor.seconds()
         self._level = min(self._most, self._level + (now - self._at) * self._rate)
         self._at = now

@@ -77,10 +77,7 @@ def respond(
     def failed(failure: Failure) -> None:
         if gone and failure.check(CancelledError):
             return
-        if counters is not None:
-            counters["answering failed"] += 1
-        if _failures.is_news(failure, time.monotonic()):
-            _log.failure("answering {path!r} failed", failure=failure, path=request.path[:200])
+        tell_failure(failure, counters, request.path)
         if not gone and not request.finished:
             if request.startedWriting:
                 cut(request)
@@ -89,6 +86,14 @@ def respond(
 
     request.notifyFinish().addErrback(left)
     running.addErrback(failed)
+
+
+def tell_failure(failure: Failure, counters: Counter[str] | None, path: bytes = b"") -> None:
+    """Count what failed while a request was answered, or read, and tell of it if it is news."""
+    if counters is not None:
+        counters["answering failed"] += 1
+    if _failures.is_news(failure, time.monotonic()):
+        _log.failure("answering {path!r} failed", failure=failure, path=path[:200])
 
 
 def is_for(names: Names, request: Request) -> bool:

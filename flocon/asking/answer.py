@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 OK, PARTIAL_CONTENT, NOT_MODIFIED = 200, 206, 304
+#: What was asked for under this name is gone: there is another content.
+PRECONDITION_FAILED = 412
 #: Too Many Requests, and Service Unavailable.
 BUSY = frozenset({429, 503})
 

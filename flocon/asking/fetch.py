@@ -7,6 +7,7 @@ elsewhere; here a failure becomes a SourceError.
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,7 +21,14 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH
 
 from flocon import __version__
-from flocon.asking.answer import BUSY, NOT_MODIFIED, OK, PARTIAL_CONTENT, Head
+from flocon.asking.answer import (
+    BUSY,
+    NOT_MODIFIED,
+    OK,
+    PARTIAL_CONTENT,
+    PRECONDITION_FAILED,
+    Head,
+)
 from flocon.asking.bodies import Body, abandon
 from flocon.asking.dates import read_retry_after
 from flocon.asking.extents import parse_content_range
@@ -42,6 +50,8 @@ LONGEST_FIELD = 256
 LONGEST_REASON = 200
 #: Of an answer that nobody waits for: background (RFC 9218, 4.1).
 BACKGROUND = "u=7"
+#: An ETag that is a content's SHA-256, as a peer's is.
+_CONTENT_TAG = re.compile(r'(?:W/)?"([0-9a-f]{64})"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +204,9 @@ def _head(wanted: Wanted, response: IResponse) -> Head:
     status = response.code
     modified = field(wanted, response, "Last-Modified")
     etag = field(wanted, response, "ETag")
+    if status in {OK, PARTIAL_CONTENT} and _is_of_another_content(etag, wanted.if_match):
+        # It did not heed the condition, and says itself that it has something else by now.
+        raise Refused(wanted.source, PRECONDITION_FAILED)
     if status == NOT_MODIFIED and wanted.modified_since:
         return Head(status, 0, None, modified, etag)
     length = _length(wanted, response)
@@ -212,6 +225,11 @@ def _head(wanted: Wanted, response: IResponse) -> Head:
     if extent.end != end or (length is not None and length != len(extent)):
         raise Broken(wanted.source, "answered with another range than was asked for")
     return Head(status, extent.start, size, modified, etag)
+
+
+def _is_of_another_content(etag: str | None, wanted: str | None) -> bool:
+    told = _CONTENT_TAG.fullmatch(etag) if etag and wanted else None
+    return told is not None and told[1] != wanted
 
 
 def _retry_after(response: IResponse) -> float | None:

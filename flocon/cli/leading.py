@@ -48,6 +48,8 @@ def set_up(options: argparse.Namespace) -> None:
         put(f"{path}: nothing to change\n")
         if not options.undo:
             complain(_next(options))
+    if options.undo and not options.dry_run:
+        _say_whom_pacman_asks(options, changed=bool(report.changed))
 
 
 def _say_done(report: Report, options: argparse.Namespace) -> None:
@@ -61,11 +63,18 @@ def _say_done(report: Report, options: argparse.Namespace) -> None:
         if line[:1] in {"+", "-"} and line[:3] not in {"+++", "---"}
     ]
     complain(f"{counted(len(changes), 'line')} changed in {files}")
-    if options.undo:
-        complain("pacman asks its mirrors itself again")
-    else:
+    if not options.undo:
         undo = _command("setup --undo", pacman_conf=options.pacman_conf)
         complain(f"{_next(options)}; '{undo}' takes it back")
+
+
+def _say_whom_pacman_asks(options: argparse.Namespace, *, changed: bool) -> None:
+    left = setup.still_led(options.pacman_conf, {options.port, LOOPBACK_PORT})
+    if left:
+        places = ", ".join(left)
+        complain(f"pacman is still led to the node, by hand: take that out at {places}")
+    elif changed:
+        complain("pacman asks its mirrors itself again")
 
 
 def _next(options: argparse.Namespace) -> str:

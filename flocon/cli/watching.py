@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet import task
 
+from flocon.books.recent import whence
 from flocon.books.units import time_text
 from flocon.cli.asking import Node, NodeError
 from flocon.cli.printing import bar, coming_text, counted, flush, printable, put, size
@@ -90,7 +91,8 @@ def _event_line(event: Mapping[str, Any]) -> str:
 
 
 def _answer_text(one: Mapping[str, Any]) -> str:
-    came = f" from {one['source']}" if one["source"] else ""
+    source = whence(one)
+    came = f" from {source}" if source else ""
     failed = f", after {counted(len(one['tried']), 'failure')}" if one["tried"] else ""
     took = f"{size(one['bytes'])} in {one['seconds']:.2f} s"
     return f"{one['status']}  {one['file']}  {took}{came}{failed}"

@@ -12,7 +12,7 @@ from flocon.asking.attempts import Attempt, Limits
 from flocon.asking.patience import PACMAN
 from flocon.asking.source import Origin
 from flocon.sources.choosing import LIMITS
-from flocon.sources.tried import once_more
+from flocon.sources.tried import once_more, untried
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -61,11 +61,10 @@ class DatabaseChooser:
         return Attempt(source, replace(limits, first_byte=min(limits.first_byte, left)))
 
     def _next(self, tried: Sequence[Attempt], left: float) -> Source | None:
-        asked = [attempt.source for attempt in tried]
         order = self._order(self._mirrors, PACMAN - left)
-        if any(one.origin is Origin.PEER for one in asked):
+        if any(attempt.source.origin is Origin.PEER for attempt in tried):
             order = [one for one in order if one.origin is Origin.MIRROR]
-        source = next((one for one in order if one not in asked), None)
+        source = next(untried(order, tried), None)
         if source is not None:
             return source if left > LEAST_LEFT else None
         return once_more(order, tried, left)

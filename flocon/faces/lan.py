@@ -267,7 +267,7 @@ class Lan:
     async def _coming_signature(self, request: Request, asked: Asked) -> None:
         coming = self._shelf.transfers.signature(asked.file.subject)
         signature = None
-        if coming is not None and self._may_tell(coming[0].subject):
+        if coming is not None and self._may_tell(request, coming[0].subject):
             with suppress(FloconError):
                 signature = await coming[1]
         if signature is None:
@@ -279,10 +279,15 @@ class Lan:
         self._counts(request)(len(signature))
         request.finish()
 
-    def _may_tell(self, subject: Subject) -> bool:
-        """Whether others may hear of what is coming; its repository is not the asker's to say."""
+    def _may_tell(self, request: Request, subject: Subject) -> bool:
+        """Whether others may hear of what is coming, and it is what is meant.
+
+        Its repository is not the asker's to say.
+        """
         content = subject.content
-        return content is not None and self._shelf.privacy.allows(subject.file_name, content)
+        if content is None or not _matches(request, content.sha256):
+            return False
+        return self._shelf.privacy.allows(subject.file_name, content)
 
     def close(self) -> None:
         """Give the written inventory's memory back; who is being sent it has it still."""

@@ -18,7 +18,7 @@ from flocon.answering.held import CONTENT_TYPE, send_opened, set_extent
 from flocon.answering.respond import cut, refuse
 from flocon.asking.answer import NOT_MODIFIED
 from flocon.asking.patience import PACMAN
-from flocon.books.recent import LONGEST_TEXT, MOST_ATTEMPTS, Answered, kind_of
+from flocon.books.recent import LONGEST_TEXT, MOST_ATTEMPTS, MOST_SOURCES, Answered, kind_of
 from flocon.errors import FloconError, StoreError
 from flocon.files import Asked, Kind
 from flocon.secrecy import without_any_passwords
@@ -72,6 +72,7 @@ class PacmanRequest:
             self.bytes,
             self._tried(),
             self._shares(),
+            brought=self._brought(),
         )
 
     def _tried(self) -> tuple[tuple[str, str], ...]:
@@ -85,6 +86,12 @@ class PacmanRequest:
         """Return what each kind of source brought of the file that was followed."""
         shares = self.transfer.shares if self.transfer else {}
         return tuple((came.value, count) for came, count in shares.items() if count)
+
+    def _brought(self) -> tuple[tuple[str, int], ...]:
+        """Return what each source brought of it, the most first."""
+        brought = self.transfer.by_source if self.transfer else {}
+        told = [(_discreet(source), count) for source, count in brought.items() if count]
+        return tuple(told[:MOST_SOURCES])
 
     def refuse(self, status: int) -> None:
         self._traffic.answers[f"refused {status}"] += 1

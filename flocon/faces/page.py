@@ -204,8 +204,9 @@ def chart(days: list[dict[str, Any]], since: str) -> dict[str, Any]:
 
 def _day_text(day: Mapping[str, Any]) -> str:
     owner = f", {size_text(day['owner_bytes'])} from the WAN by peers" if day["owner_bytes"] else ""
+    # Where the WAN's rate is not known, nobody knows what was saved.
+    saved = f", {time_text(day['seconds_saved'])} saved" if day["seconds_saved"] >= 1 else ""
     return (
         f"{day['day']}: {size_text(day['lan_bytes'])} from the LAN,"
-        f" {size_text(day['wan_bytes'])} from the WAN{owner},"
-        f" {time_text(day['seconds_saved'])} saved"
+        f" {size_text(day['wan_bytes'])} from the WAN{owner}{saved}"
     )

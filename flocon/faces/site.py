@@ -6,8 +6,9 @@ would be 3 MB of every node's memory.
 
 What a stranger can make it do is bounded here: connections in all, per address, network and local
 user (where a face is full, who asks nothing and has all that was sent makes room for who comes),
-header sizes (twisted.web's own), idle time, answers that are not taken, requests sent ahead, and
-request bodies, of which a small one is read over and a large one ends the connection.
+header sizes (twisted.web's own), idle time, answers that are not taken, requests sent ahead, time
+of one turn of the reactor, and request bodies, of which a small one is read over and a large one
+ends the connection.
 """
 
 from __future__ import annotations
@@ -17,19 +18,22 @@ import socket
 import termios
 from collections import Counter
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
 from twisted.web import http
 
-from flocon.machine.shares import Crowd
+from flocon.answering.respond import tell_failure
+from flocon.faces.turns import Turns
+from flocon.machine.shares import Crowd, network_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Protocol
 
-    from twisted.internet.interfaces import IAddress, IDelayedCall
-    from twisted.python.failure import Failure
+    from twisted.internet.interfaces import IAddress
 
     class Face(Protocol):
         """Answers whatever is asked here, at once or later."""
@@ -61,12 +65,17 @@ class Channel(http.HTTPChannel):
     answered = 0
     #: A request that is answered, while its answer is on its way or others wait for their turn.
     _answered: Any = None
-    _turn: IDelayedCall | None = None
+    #: What was read and waits until there is time for it.
+    _kept: tuple[bytes, ...] = ()
     _timed_out = False
 
     def connectionMade(self) -> None:
         self.address = host_of(self.getPeer())
         self.user = self.site.user_of(self.getPeer(), self.getHost())
+        #: Whoever takes turns with others: a local user, a host, or a network that is one's own.
+        self.asker: int | str = network_of(self.address) or self.address
+        if self.user is not None:
+            self.asker = self.user
         _end_at_standstill(self.transport, STANDSTILL_SECONDS)
         super().connectionMade()
         if not self.site.arrived(self):
@@ -75,7 +84,8 @@ class Channel(http.HTTPChannel):
     @property
     def idle(self) -> bool:
         """Whether nothing is being answered, and of the last answer nothing is on its way."""
-        return not self._handlingRequest and self._answered is None and not _has_unsent(self)
+        asks = self._handlingRequest or self._answered is not None or self._kept
+        return not asks and not _has_unsent(self)
 
     def make_room(self) -> bool:
         """Close the connection, if that takes nothing from anybody; return whether it does.
@@ -94,11 +104,32 @@ class Channel(http.HTTPChannel):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.site.departed(self)
-        self._answered = None
-        if self._turn is not None:
-            self._turn.cancel()
-            self._turn = None
+        self.site.turns.drop(self.asker, self)
+        self._answered, self._kept = None, ()
         super().connectionLost(reason)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Take in what was read, at once or, where many ask, when there is time for it."""
+        if self._handlingRequest:
+            # It is kept until the answer is given.
+            super().dataReceived(data)
+            return
+        self._kept = (*self._kept, data)
+        if not self.site.turns.take(self.asker, self, self._take_in):
+            self._networkProducer.pauseProducing()
+
+    def _take_in(self) -> None:
+        data, self._kept = b"".join(self._kept), ()
+        if not self._waitingForTransport:
+            self._networkProducer.resumeProducing()
+        try:
+            super().dataReceived(data)
+        except Exception:  # noqa: BLE001 - a stranger's bytes: the reactor would log it each time
+            self._failed()
+
+    def _failed(self) -> None:
+        tell_failure(Failure(), self.site.counters)
+        self.forceAbortClient()
 
     def requestDone(self, request: http.Request) -> None:
         """Go on to the next request: at once, unless that one was sent ahead.
@@ -111,16 +142,20 @@ class Channel(http.HTTPChannel):
         if self._waitingForTransport:
             self._answered = request
         elif self._buffer or self._dataBuffer:
-            self._turn = self.callLater(0, lambda: self._next(request))
+            self.site.turns.wait(self.asker, self, partial(self._next, request))
         else:
             super().requestDone(request)
 
     def _next(self, request: http.Request) -> None:
-        self._turn = None
-        super().requestDone(request)
+        try:
+            super().requestDone(request)
+        except Exception:  # noqa: BLE001 - as above
+            self._failed()
 
     def resumeProducing(self) -> None:
         super().resumeProducing()
+        if self._kept:
+            self._networkProducer.pauseProducing()
         if self._answered is not None:
             request, self._answered = self._answered, None
             self.requestDone(request)
@@ -204,6 +239,7 @@ class Site(http.HTTPFactory):
         self.face = face
         # Without HTTP/2's negotiating wrapper: nobody speaks it here.
         self.protocol = Channel  # type: ignore[assignment]  # takes its place in every way used
+        self.turns = Turns(reactor)
         self._crowd = Crowd(most_connections, most_per_address, most_per_network)
         self._most_per_user = most_per_user
         self.user_of = user_of

@@ -204,7 +204,7 @@ class Parts:
     def _make_lan(self, shares: Shares) -> Site:
         """Return the face for peers."""
         reactor, settings = self._reactor, self._settings
-        bandwidth = settings.peers.bandwidth
+        self.pacer = Pacer(reactor, settings.peers.bandwidth)
         self.lan_face = Lan(
             Shelf(
                 reactor,
@@ -219,7 +219,7 @@ class Parts:
                 precedence=self.desk.precedence,
                 crowd=shares.unhurried(),
             ),
-            Pacer(reactor, bandwidth) if bandwidth else None,
+            self.pacer,
             Knocker(
                 reactor,
                 announced=self._announced,
@@ -275,6 +275,7 @@ class Parts:
             multicast=self.multicast,
             quarantine=self.offenders.quarantine,
             lan_port=lambda: self.doors.lan_port,
+            store=self.holdings.store,
         )
         self.health = Health(
             self._reactor,
@@ -293,6 +294,7 @@ class Parts:
             offering=self.holdings.offering,
             accounts=self.holdings.accounts,
             max_size=self._settings.store.max_size,
+            store=self.holdings.store,
             transfers=self.desk.transfers,
             relays=self.desk.relaying.relays,
             ahead=self.ahead,

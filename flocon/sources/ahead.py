@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError
 
-from flocon.errors import Broken, StoreError
+from flocon.errors import Broken, FloconError, StoreError
 from flocon.files import Asked, parse_file_name
 from flocon.machine.remember import Notebook, recall
 from flocon.machine.threads import Delay
@@ -182,9 +182,15 @@ class Ahead:
         try:
             await transfer.finished.wait()
         except CancelledError:
+            transfer.wanted_here = False
             if is_new and not transfer.followed:
                 transfer.cancel()
             raise
+        except FloconError:
+            if is_new:
+                raise
+            # Whoever it was begun for has left it.
+            raise CancelledError from None
         finally:
             joined = self._joined.pop(entry.file_name, False)
         if not joined:

@@ -41,12 +41,15 @@ if TYPE_CHECKING:
 
 
 class Bringing:
-    """The packages that are fetched now, and those that follow; ``ended`` is called after each."""
+    """The packages that are fetched now, and those that follow; ``ended`` is called after each.
+
+    It is told whether that was no attempt, and is to be made soon.
+    """
 
     _log = logger()
 
     def __init__(
-        self, reactor: Any, around: Brings, wishes: Wishes, ended: Callable[[], None]
+        self, reactor: Any, around: Brings, wishes: Wishes, ended: Callable[[bool], None]
     ) -> None:
         self._reactor = reactor
         self._around = around
@@ -152,13 +155,14 @@ class Bringing:
         if result is not None:
             self._tell(result, wish)
         self._fill()
+        postponed = result is not None and result.check(defer.CancelledError) is not None
         if not self and not self._filling and self.total:
             self._log.info(
                 "ready for the next upgrade: {fetched} of {total}",
                 fetched=self.fetched,
                 total=self.total,
             )
-        self._ended()
+        self._ended(postponed)
 
     def _tell(self, failure: Any, wish: Wish) -> None:
         if failure.check(FloconError, defer.CancelledError):

@@ -81,6 +81,7 @@ class Packages:
         if running is not None:
             # Somebody else's, who has said already whom it may ask; but not how fast it comes.
             running.let_run()
+            running.wanted_here = True
             return running
         servers = self._candidates.servers(asked, entry)
         chooser = self._choosing.chooser(name, servers, entry, near=not mirrors)

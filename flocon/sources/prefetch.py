@@ -86,38 +86,11 @@ class Prefetch(Service):
         self._beside: Entry | None = None
         self._asked_beside = float("-inf")
         self._said = ""
-        self.bringing = Bringing(reactor, around, wishes, self._come_back)
+        self.bringing = Bringing(reactor, around, wishes, self._ended)
 
     def readiness(self) -> Readiness:
         """Return how much of the next upgrade is here."""
         return self._wishes.readiness(self._around, self.bringing.keys)
-
-    @property
-    def fetching(self) -> bool:
-        return bool(self.bringing)
-
-    @property
-    def total(self) -> int:
-        """How many packages are being fetched, or were last."""
-        return self.bringing.total
-
-    @property
-    def done(self) -> int:
-        """How many of them were looked after."""
-        return self.bringing.done
-
-    @property
-    def fetched(self) -> int:
-        """How many of them are here now."""
-        return self.bringing.fetched
-
-    @property
-    def total_bytes(self) -> int:
-        return self.bringing.total_bytes
-
-    @property
-    def fetched_bytes(self) -> int:
-        return self.bringing.fetched_bytes
 
     @property
     def left_out(self) -> int:
@@ -268,6 +241,11 @@ class Prefetch(Service):
         self.bringing.take(
             self._wishes.due(now, self._around, unasked=unasked, mirrors=self._mirrors)
         )
+        self._come_back()
+
+    def _ended(self, postponed: bool) -> None:
+        if postponed:
+            self.news()
         self._come_back()
 
     def _come_back(self) -> None:

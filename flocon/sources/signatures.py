@@ -114,7 +114,8 @@ class Signatures:
         others = [one for one in holders if one.key != source.key]
 
         async def ask(holder: Source) -> bytes:
-            signature = await self._small(holder, LIMITS)
+            # That of another content under this name would be no good one, and nobody's fault.
+            signature = await self._small(holder, LIMITS, entry.sha256.hex())
             verdict = await self._keyring().verify(
                 transfer.incoming.fileno(), signature, peer=holder.label
             )
@@ -168,8 +169,8 @@ class Signatures:
                 return None
             raise next((one for one in failures if not is_missing(one)), failure) from None
 
-    async def _small(self, source: Source, limits: Limits) -> bytes:
-        wanted = Wanted(source.url + ".sig", source.label)
+    async def _small(self, source: Source, limits: Limits, if_match: str | None = None) -> bytes:
+        wanted = Wanted(source.url + ".sig", source.label, if_match=if_match)
         try:
             data = await fetch_small(
                 self._agents.of(source), self._reactor, wanted, limits, LARGEST_SIGNATURE

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from flocon.asking.patience import MOST_PEERS
 from flocon.asking.source import Origin
-from flocon.errors import Broken, Refused, Stalled
+from flocon.errors import Broken, Refused, Stalled, Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -38,16 +38,28 @@ if TYPE_CHECKING:
 
 
 def untried(order: Iterable[Source], tried: Sequence[Tried]) -> Iterator[Source]:
-    """Leave out who was asked, and who is being asked: by address, and not too many peers."""
+    """Leave out who was asked, and who is being asked, and not too many peers.
+
+    A peer was asked by its address, a mirror by where it has the file: one host can have it in two
+    places. Of a host that is being asked, or cannot be connected to, no other place is asked; one
+    of a host that was silent comes last.
+    """
     asked = {_asked_as(attempt.source) for attempt in tried}
     active = {attempt.source.key for attempt in tried if attempt.failure is None}
+    shut = {_door(one.source) for one in tried if isinstance(one.failure, Unreachable)}
+    silent = {attempt.source.key for attempt in tried if isinstance(attempt.failure, Stalled)}
     peers = sum(attempt.source.origin is Origin.PEER for attempt in tried)
+    last: list[Source] = []
     for source in order:
-        if _asked_as(source) in asked or source.key in active:
+        if _asked_as(source) in asked or source.key in active or _door(source) in shut:
             continue
         if source.origin is Origin.PEER and peers >= MOST_PEERS:
             continue
-        yield source
+        if source.origin is Origin.MIRROR and source.key in silent:
+            last.append(source)
+        else:
+            yield source
+    yield from last
 
 
 def once_more(order: Iterable[Source], tried: Sequence[Tried], left: float) -> Source | None:
@@ -57,8 +69,12 @@ def once_more(order: Iterable[Source], tried: Sequence[Tried], left: float) -> S
     """
     asked = [attempt.source for attempt in tried]
     slow = {one.source for one in tried if isinstance(one.failure, (Stalled, Broken))}
-    active = {attempt.source for attempt in tried if attempt.failure is None}
-    again = [one for one in order if one in slow - active and asked.count(one) < MOST_TRIES]
+    active = {attempt.source.key for attempt in tried if attempt.failure is None}
+    again = [
+        one
+        for one in order
+        if one in slow and one.key not in active and asked.count(one) < MOST_TRIES
+    ]
     return min(again, key=asked.count) if again and left > LEAST_AGAIN else None
 
 
@@ -71,5 +87,11 @@ def is_missing(failure: SourceError | None) -> bool:
     return isinstance(failure, Refused) and failure.status == NOT_FOUND
 
 
+def _door(source: Source) -> str:
+    """Return what is connected to: a host may be up on one port and not on another."""
+    return "/".join(source.url.split("/", 3)[:3])
+
+
 def _asked_as(source: Source) -> tuple[str, bool, bool]:
-    return source.key, source.relayed, source.only_if_cached
+    place = source.url if source.origin is Origin.MIRROR else source.key
+    return place, source.relayed, source.only_if_cached

@@ -203,6 +203,8 @@ class Asking:
     def _wanted(self, source: Source, start: int, end: int | None) -> Wanted:
         subject = self._subject
         is_rest = start > subject.start and subject.content is None
+        # Under one name a peer may have something else by now.
+        of_a_peer = source.origin is Origin.PEER
         return Wanted(
             source.url,
             source.label,
@@ -210,7 +212,7 @@ class Asking:
             end,
             modified_since=subject.modified_since if start == 0 else None,
             if_range=self._promised.version if is_rest else None,
-            if_match=subject.content.sha256.hex() if source.relayed and subject.content else None,
+            if_match=subject.content.sha256.hex() if of_a_peer and subject.content else None,
             only_if_cached=source.only_if_cached,
             unchanged=self._unchanged(source) if start == 0 else None,
         )

@@ -77,6 +77,8 @@ class Transfer:
         #: Whether what the store has used lately stays, even if it cannot be kept then.
         self.spares = False
         self._widened = False
+        #: Whether this machine wants it ahead, for whomever it was begun.
+        self.wanted_here = False
         #: How many bytes its furthest reader was given, also when that has gone.
         self.taken = 0
         #: The first byte (or a 304) is there; fails if no source had the file.
@@ -165,6 +167,11 @@ class Transfer:
     def shares(self) -> dict[Came, int]:
         """How many of its bytes came in which way."""
         return self._draft.contributions.shares
+
+    @property
+    def by_source(self) -> dict[str, int]:
+        """How many of its bytes each source brought, the most first."""
+        return self._draft.contributions.by_source
 
     @property
     def follows_a_relay(self) -> bool:
@@ -294,10 +301,18 @@ class Transfer:
             return
         if self._retired:
             self._draft.close()
-        # What was begun for nobody goes on for nobody, whichever peers come and go.
-        if not self.finished.known and not (self._ahead and not self.begun_by and reader.verifies):
-            patience = GRACE_FOR_PEERS if self.begun_by and reader.verifies else GRACE
+        if not self.finished.known and not self._goes_on_without(reader):
+            # Who takes unverified bytes has them before they were looked through here.
+            whole = self._draft.is_whole(self.subject.start, self.size)
+            soon = self.begun_by and reader.verifies and not whole
+            patience = GRACE_FOR_PEERS if soon else GRACE
             self._readers.wait(patience, self.cancel)
+
+    def _goes_on_without(self, reader: Reader) -> bool:
+        """Whether it is not ended because the last of its readers has gone."""
+        # What was begun for nobody goes on for nobody, whichever peers come and go.
+        wanted = self.wanted_here or (self._ahead and not self.begun_by)
+        return reader.verifies and wanted
 
     def took(self, count: int) -> None:
         """Learn how many bytes one of its readers was given."""

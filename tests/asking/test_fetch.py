@@ -120,6 +120,22 @@ class Answers(FetchTestCase):
             self.agent.last.head(length, Last_Modified=date)
             self.assertEqual(self.sink.heads[-1].status, 200)
 
+    def test_another_content_than_was_meant_is_refused_before_its_bytes(self) -> None:
+        wanted, other = "1" * 64, "2" * 64
+        for tag in (f'"{other}"', f'W/"{other}"'):
+            coming = self.fetch(if_match=wanted)
+            response = self.agent.last.answer(200, Content_Length="5", ETag=tag)
+            self.assertEqual(self.failureResultOf(coming, Refused).value.status, 412)
+            self.assertTrue(response.left)
+        self.assertEqual(self.sink.heads, [])
+
+    def test_a_tag_that_names_no_other_content_is_none_to_judge_by(self) -> None:
+        wanted = "1" * 64
+        for tag in (f'"{wanted}"', '"5f3-1a2b"', "2" * 64):
+            self.fetch(if_match=wanted)
+            self.agent.last.answer(200, Content_Length="5", ETag=tag)
+            self.assertEqual(self.sink.heads[-1].etag, tag)
+
     def test_without_a_length_the_end_of_the_answer_is_the_end(self) -> None:
         coming = self.fetch()
         response = self.agent.last.answer(200)

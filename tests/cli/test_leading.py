@@ -76,6 +76,17 @@ class SettingUp(SynchronousTestCase):
         _, errors = self.set_up("--undo")
         self.assertIn("pacman asks its mirrors itself again", errors)
 
+    def test_undoing_says_where_lines_by_hand_still_lead_to_the_node(self) -> None:
+        text = self.conf.read_text()
+        by_hand = text + "[mine]\nCacheServer = http://127.0.0.1:19433/$repo/os/$arch\n"
+        self.conf.write_text(by_hand + "Server = https://mine.example/\n")
+        self.set_up("--cache-server")
+        place = f"{self.conf} line {by_hand.count(chr(10))}"
+        for _ in ("undone", "nothing left to undo"):
+            _, errors = self.set_up("--undo")
+            self.assertIn(f"still led to the node, by hand: take that out at {place}\n", errors)
+            self.assertNotIn("itself again", errors)
+
     def test_no_password_of_a_mirror_is_shown(self) -> None:
         out, errors = self.set_up("--cache-server")
         self.assertIn(" Server = http://***@mirror.example/", out)

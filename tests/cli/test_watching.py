@@ -64,6 +64,14 @@ class Drawing(SynchronousTestCase):
         ):
             self.assertIn(words, drawn)
 
+    def test_a_file_of_several_sources_is_not_told_as_ones(self) -> None:
+        brought = [
+            {"source": "peer 10.0.0.7", "bytes": 2000},
+            {"source": "mirror m", "bytes": 48},
+        ]
+        drawn = self.screen(answer(1, source="mirror m", brought=brought))
+        self.assertIn("from peer 10.0.0.7 (2.0 KiB), mirror m (48 B)", drawn)
+
     def test_a_file_of_unknown_size_has_no_bar(self) -> None:
         one = {**MOVING, "size": None, "seconds_left": None, "bytes_per_second": 0, "source": ""}
         text = watching.moving_text(one)

@@ -332,6 +332,15 @@ class Relays(LanTestCase):
         self.shelf.tools.agent(MIRROR).last.whole(DATA)
         self.assertEqual(exchange.answer.body, SIGNATURE)
 
+    def test_the_signature_of_another_content_is_not_found(self) -> None:
+        self.browser.ask(self.PATH)
+        other = "0" * 64
+        self.assertRefused(self.get(self.PATH + ".sig", If_Match=f'"{other}"'), 404)
+        meant = f'"{CONTENT.sha256.hex()}"'
+        exchange = self.browser.ask(self.PATH + ".sig", If_Match=meant)
+        self.shelf.tools.agent(MIRROR).last.whole(DATA)
+        self.assertEqual(exchange.answer.body, SIGNATURE)
+
     def test_a_signature_nobody_fetches_is_not_found(self) -> None:
         self.assertRefused(self.get(self.PATH + ".sig"), 404)
 

@@ -154,7 +154,8 @@ class Places(OptionsTestCase):
         self.assertEqual(found.place("store.path", "--store"), "flocon: --store")
 
     def test_what_is_set_nowhere_is_called_by_the_option_that_can(self) -> None:
-        self.assertEqual(self.load("").place("loopback", "--loopback"), "flocon: --loopback")
+        place = self.load("").place("loopback", "--loopback")
+        self.assertEqual(place, "flocon, default of --loopback")
 
 
 class CommandLine(OptionsTestCase):

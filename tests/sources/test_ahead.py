@@ -187,6 +187,13 @@ class Fetching(AheadCase):
         self.failureResultOf(work, CancelledError)
         self.assertFalse(transfer.finished.known)
 
+    def test_what_was_somebody_elses_and_ended_is_no_failure(self) -> None:
+        self.room.holders(HOLDER)
+        transfer = self.packages.ahead(asked(), ENTRY, mirrors=False)
+        work = self.fetch()
+        transfer.cancel()
+        self.failureResultOf(work, CancelledError)
+
     def test_that_nobody_has_it_is_a_failure(self) -> None:
         self.failureResultOf(self.fetch(), Unreachable)
 

@@ -21,7 +21,7 @@ class BringingTests(SynchronousTestCase):
         self.ended = 0
         self.bringing = Bringing(self.clock, self.around, self.wishes, self.end)
 
-    def end(self) -> None:
+    def end(self, _: bool) -> None:
         self.ended += 1
 
     def want(self, *names: str, at_peers: bool = True) -> None:

@@ -8,6 +8,7 @@ from unittest import mock
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
+from flocon.asking.source import Origin, Source
 from flocon.books.traffic import Traffic
 from flocon.errors import FloconError, Refused, Unreachable
 from flocon.neighbours.standing import Standing
@@ -19,7 +20,7 @@ from flocon.sources.own import OwnNode
 from flocon.sources.reporter import Reporter
 from flocon.sources.signatures import Signatures
 from flocon.sources.unsigned import MOST_UNSIGNED, UNSIGNED
-from tests.fakes import FakeReactor
+from tests.fakes import FakeAgent, FakeReactor
 
 NAME = "a-1-1-any.pkg.tar.zst"
 ENTRY = Entry("core", NAME, "a", "1-1", 10, bytes(32))
@@ -84,3 +85,29 @@ class Unsigned(SynchronousTestCase):
             entry = Entry("core", f"a{number}", "a", "1-1", 10, bytes(32))
             self.signatures.unsigned.note(entry, self.reactor.seconds())
         self.assertEqual(len(self.signatures.unsigned), MOST_UNSIGNED)
+
+
+class Holders(SynchronousTestCase):
+    """A holder's signature is asked for of the very package that arrived."""
+
+    def test_that_of_another_content_is_not_asked_for(self) -> None:
+        reactor, agent = FakeReactor(), FakeAgent()
+        reporter: Any = mock.Mock()
+        candidates: Any = mock.Mock(holders=lambda *_: [])
+        signatures = Signatures(
+            reactor,
+            pacman=mock.Mock(),
+            keyring=mock.Mock(),
+            candidates=candidates,
+            agents=mock.Mock(of=lambda _: agent),
+            standing=Standing(),
+            reporter=reporter,
+            traffic=Traffic(),
+        )
+        holder = Source(Origin.PEER, "a", "a", f"http://a/pkg/{NAME}")
+        looking = Deferred.fromCoroutine(signatures._peers_signature(mock.Mock(), ENTRY, holder))
+        self.assertEqual(agent.last.url, f"http://a/pkg/{NAME}.sig")
+        self.assertEqual(agent.last.header("If-Match"), f'"{ENTRY.sha256.hex()}"')
+        agent.last.answer(404)
+        self.assertIsNone(self.successResultOf(looking))
+        reporter.contradicted.assert_not_called()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -21,6 +21,8 @@ def peer(number: int) -> Source:
 
 
 A, B = mirror("a"), mirror("b")
+#: Another place of one host.
+ALSO_A = replace(A, url="http://a/archive/x")
 SLOW = Stalled("m", "is slow")
 
 
@@ -34,6 +36,23 @@ class Untried(SynchronousTestCase):
     def test_neither_who_failed_nor_who_is_being_asked(self) -> None:
         tried = [Attempt(A, Refused("a", 404)), Attempt(peer(1))]
         self.assertEqual(list(untried([peer(1), A, B], tried)), [B])
+
+    def test_one_host_that_lacks_it_in_one_place_may_have_it_in_another(self) -> None:
+        for failure in (Refused("a", 404), Broken("a", "has 1 bytes instead of 2")):
+            self.assertEqual(list(untried([A, ALSO_A, B], [Attempt(A, failure)])), [ALSO_A, B])
+
+    def test_one_host_is_asked_in_one_place_at_a_time(self) -> None:
+        self.assertEqual(list(untried([A, ALSO_A, B], [Attempt(A)])), [B])
+        self.assertIsNone(once_more([A, ALSO_A], [Attempt(A, SLOW), Attempt(ALSO_A)], 9.0))
+
+    def test_one_host_that_is_silent_is_asked_in_another_place_last(self) -> None:
+        self.assertEqual(list(untried([A, ALSO_A, B], [Attempt(A, SLOW)])), [B, ALSO_A])
+
+    def test_one_that_cannot_be_reached_is_not_in_any_place(self) -> None:
+        gone = Unreachable("a", "refused")
+        other_port = replace(A, url="https://a/x")
+        found = untried([A, ALSO_A, other_port, B], [Attempt(A, gone)])
+        self.assertEqual(list(found), [other_port, B])
 
     def test_so_many_peers_and_no_more(self) -> None:
         tried = [Attempt(peer(number), SLOW) for number in range(MOST_PEERS)]

@@ -24,6 +24,7 @@ from tests.transfers.transfer_case import (
     NAME,
     PEER_A,
     PEER_B,
+    WRONG,
     Client,
     TransferTestCase,
     content,
@@ -266,6 +267,37 @@ class Failures(TransferTestCase):
         wanted = {Came.PEER: 3_000, Came.OWNER: 4_000, Came.MIRROR: len(DATA) - 7_000}
         self.assertEqual(transfer.shares, wanted)
         self.assertEqual(str(owner), "peer 10.0.0.9 for us")
+
+
+class AnotherContent(TransferTestCase):
+    """Of one name there are several contents, of which a peer may have one after the other."""
+
+    OWNER = Source(Origin.PEER, "o", "o", f"http://o/relay/core/any/{NAME}", relayed=True)
+
+    def test_a_peer_is_told_which_is_meant_and_a_mirror_has_no_such_name_for_it(self) -> None:
+        meant = f'"{content(DATA).sha256.hex()}"'
+        for source, told in ((PEER_A, meant), (self.OWNER, meant), (MIRROR_A, None)):
+            self.transfer(source)
+            self.assertEqual(self.asked(source).header("If-Match"), told)
+
+    def test_who_says_that_it_has_another_by_now_is_neither_blamed_nor_called_failing(self) -> None:
+        other = content(WRONG).sha256.hex()
+        for source in (PEER_A, self.OWNER):
+            for size in (len(DATA), len(DATA) - 7):
+                transfer = self.transfer(source, MIRROR_A)
+                self.asked(source).head(size, ETag=f'"{other}"')
+                self.asked(MIRROR_A).whole(DATA)
+                self.successResultOf(transfer.finished.wait())
+                gone = [type(one.failure) for one in transfer.tried]
+                self.assertEqual(gone, [Refused])
+        self.assertEqual(self.tools.blamed, [])
+
+    def test_who_says_that_it_has_the_right_one_and_sends_another_is_blamed(self) -> None:
+        transfer = self.transfer(PEER_A, MIRROR_A)
+        self.asked(PEER_A).whole(WRONG, ETag=f'"{content(DATA).sha256.hex()}"')
+        self.asked(MIRROR_A).whole(DATA)
+        self.successResultOf(transfer.finished.wait())
+        self.assertEqual({key for _, keys in self.tools.blamed for key in keys}, {PEER_A.key})
 
 
 class Widened(TransferTestCase):
