@@ -5,6 +5,7 @@ from __future__ import annotations
 from bench import (
     ahead,
     ahead_together,
+    beside_ahead,
     footprint,
     lookup,
     pacman_download,
@@ -19,6 +20,7 @@ EVERY = (
     pacman_download,
     ahead,
     ahead_together,
+    beside_ahead,
     several_holders,
     lookup,
     footprint,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import json
 import threading
 import time
+from dataclasses import replace
 
 from tests.lan.case import LanTestCase
 from tests.lan.lan import LAN_PORT, Host, wait_until
-from tests.lan.repository import MIB
+from tests.lan.repository import MIB, install
 
 #: Slow enough for two downloads to meet, as tc has it and in bytes per second.
 LINK, RATE = "200mbit", 25_000_000
@@ -110,6 +112,19 @@ class Precedence(LanTestCase):
         self.assertEqual(ahead.end(), self.large.sha256)
         self.assert_mirror_gave_once([self.large])
 
+    def test_pacman_joins_what_its_node_fetches_ahead_from_a_peer(self) -> None:
+        self.hold(self.second, [self.large])
+        install(self.first.database_path / "local", [replace(self.large.recipe, version="0-1")])
+        self.second.limit(LINK)
+        before = sent(self.second)
+        self.start_nodes(self.first, self.second)
+        wait_until(lambda: sent(self.second) > before + 8 * MIB, 20, "it comes ahead")
+        self.assert_clean(self.download(self.first, [self.large]))
+        self.assert_cached(self.first, [self.large])
+        # What was on its way when pacman asked was sent in vain.
+        self.assertLess(sent(self.second) - before, 1.1 * self.large.size)
+        self.assert_mirror_gave_no_packages()
+
     def relayed(self) -> Ahead:
         """Have the first node fetch what nobody waits for."""
         path = f"/relay/extra/x86_64/{self.large.file_name}"
@@ -122,3 +137,9 @@ class Precedence(LanTestCase):
 
         wait_until(is_listed, 20, "the databases are read")
         return Ahead(self.third, self.first, path)
+
+
+def sent(host: Host) -> int:
+    """Return the bytes that a host's link has sent."""
+    told = json.loads(host.ip("-s", "-j", "link", "show", "eth0"))
+    return int(told[0]["stats64"]["tx"]["bytes"])

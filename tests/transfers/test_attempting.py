@@ -131,6 +131,22 @@ class Unhurried(TransferTestCase):
         self.transfer(PEER_A)
         self.assertTrue(self.was_asked(PEER_A))
 
+    def test_no_patience_is_at_an_end_while_nobody_waits(self) -> None:
+        heard: list[list[float]] = []
+
+        def choose(tried: Sequence[Attempt]) -> Attempt | None:
+            heard.append([self.clock.seconds() - one.heard for one in tried])
+            left = (PEER_A, PEER_B)[len(tried) :]
+            return Attempt(left[0], LIMITS) if left else None
+
+        transfer = Transfer(self.tools, Subject(NAME, content(DATA)), choose, unhurried=True)
+        self.addCleanup(transfer.cancel)
+        transfer.start()
+        self.clock.advance(PATIENCE / 2)
+        self.asked(PEER_A).answer(404)
+        self.assertTrue(self.was_asked(PEER_B))
+        self.assertEqual({seconds for one in heard for seconds in one}, {0.0})
+
     def test_one_that_had_no_room_for_it_is_asked_again_for_pacman(self) -> None:
         def choose(tried: Sequence[Attempt]) -> Attempt | None:
             keys = {one.source.key for one in tried}
