@@ -15,6 +15,7 @@ from flocon.advice.health import Health
 from flocon.advice.questions import questions
 from flocon.advice.search import Search
 from flocon.advice.why import Why
+from flocon.ahead.ahead import AHEAD_FILE, Ahead
 from flocon.answering.pace import Pacer
 from flocon.answering.visitors import Admission, lan_names, loopback_names
 from flocon.asking.agents import peer_agent
@@ -59,7 +60,6 @@ from flocon.presence.namesakes import Namesakes
 from flocon.presence.presence import Presence
 from flocon.settings.defaults import host_name
 from flocon.settings.settings import LAN_PORT, LOOPBACK_PORT
-from flocon.sources.ahead import AHEAD_FILE, Ahead
 from flocon.sources.means import PEER_CONNECT
 
 if TYPE_CHECKING:

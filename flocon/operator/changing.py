@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
     from twisted.internet.defer import Deferred
 
+    from flocon.ahead.ahead import Ahead
     from flocon.neighbours.offenders import Offenders
     from flocon.neighbours.standing import Standing
     from flocon.presence.multicast import Multicast
     from flocon.presence.peer import Peer
     from flocon.presence.presence import Presence
-    from flocon.sources.ahead import Ahead
 
 
 class Operator:

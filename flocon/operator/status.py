@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from flocon.advice.health import Health
+    from flocon.ahead.ahead import Ahead, Readiness
     from flocon.books.figures import Figures
     from flocon.books.ledger import Ledger
     from flocon.books.traffic import Traffic
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from flocon.presence.namesakes import Namesakes
     from flocon.presence.peer import Peer
     from flocon.presence.presence import Presence
-    from flocon.sources.ahead import Ahead, Readiness
     from flocon.sources.relays import Relays
     from flocon.store.accounts import Accounts
     from flocon.store.store import Store

@@ -9,7 +9,6 @@ from flocon.advice import doctor, lan_checks
 from flocon.advice.findings import Finding, Verdict
 from tests.advice.doctoring import HEALTHY, NOW, Check, DoctorTestCase, knock, node, peer, place
 
-
 #: What a node tells that never heard anybody.
 ALONE = {"places": [place(others_heard=0)], "acquainted": False, "listening_seconds": 60.0}
 

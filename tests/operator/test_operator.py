@@ -13,6 +13,7 @@ from typing import Any
 from twisted.logger import formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
+from flocon.ahead.ahead import Readiness
 from flocon.asking.source import Came
 from flocon.books.ledger import _today
 from flocon.books.recent import Answered
@@ -26,7 +27,6 @@ from flocon.operator.reloading import PAUSE
 from flocon.pacman.configuration import PacmanConfiguration, Repository
 from flocon.pacman.database_files import Loaded, Stamp
 from flocon.settings.options import load
-from flocon.sources.ahead import Readiness
 from tests.fakes import FakeReactor
 
 HONEST = "0123456789abcdef"

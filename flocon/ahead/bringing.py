@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from twisted.internet.defer import Deferred
 
+    from flocon.ahead.wishes import Key, Wish, Wishes
     from flocon.pacman.entries import Entry
-    from flocon.sources.wishes import Key, Wish, Wishes
 
 #: Packages that come at a time, and those of them that nobody holds.
 AT_ONCE = 4

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError
 
+from flocon.ahead.prefetch import Prefetch
+from flocon.ahead.wishes import Once, Readiness, Wishes
 from flocon.errors import Broken, FloconError, StoreError
 from flocon.files import Asked, parse_file_name
 from flocon.machine.remember import Notebook, recall
 from flocon.machine.threads import Delay
 from flocon.pacman.upgrades import pending_upgrades, state_of, with_what_it_needs
-from flocon.sources.prefetch import Prefetch
-from flocon.sources.wishes import Once, Readiness, Wishes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -6,8 +6,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.errors import ToolError, Unreachable
-from flocon.sources.prefetch import (
+from flocon.ahead.prefetch import (
     BESIDE_AGAIN,
     BESIDE_FOR,
     BESIDE_PAUSE,
@@ -17,8 +16,9 @@ from flocon.sources.prefetch import (
     SETTLE,
     Prefetch,
 )
-from flocon.sources.wishes import RETRY, Once, Wishes
-from tests.sources.wanting import FakeAround, entry
+from flocon.ahead.wishes import RETRY, Once, Wishes
+from flocon.errors import ToolError, Unreachable
+from tests.ahead.wanting import FakeAround, entry
 
 
 class PrefetchCase(SynchronousTestCase):

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from twisted.application.service import Service
 from twisted.internet import defer
 
+from flocon.ahead.bringing import Bringing
 from flocon.errors import FloconError, ToolMissing
 from flocon.log import logger
-from flocon.sources.bringing import Bringing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
     from twisted.internet.interfaces import IDelayedCall
 
+    from flocon.ahead.bringing import Brings
+    from flocon.ahead.wishes import Around, Readiness, Wishes
     from flocon.pacman.entries import Entry
-    from flocon.sources.bringing import Brings
-    from flocon.sources.wishes import Around, Readiness, Wishes
 
 #: Seconds from the last change of pacman's databases to asking pacman what it would fetch, and
 #: those from the first one on, however many follow.

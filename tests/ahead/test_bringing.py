@@ -6,11 +6,11 @@ from twisted.internet.defer import CancelledError
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from flocon.ahead.bringing import AT_ONCE, FROM_MIRRORS_AT_ONCE, FURTHEST, Bringing
+from flocon.ahead.wishes import RETRY, Once, Wishes
 from flocon.errors import Unreachable
 from flocon.pacman.entries import Entry
-from flocon.sources.bringing import AT_ONCE, FROM_MIRRORS_AT_ONCE, FURTHEST, Bringing
-from flocon.sources.wishes import RETRY, Once, Wishes
-from tests.sources.wanting import FakeAround, entry
+from tests.ahead.wanting import FakeAround, entry
 
 
 class BringingTests(SynchronousTestCase):

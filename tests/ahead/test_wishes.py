@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.sources import wishes as module
-from flocon.sources.wishes import (
+from flocon.ahead.wishes import (
     MOST_LOOKS,
     MOST_ONCE,
     MOST_TRIES,
@@ -19,7 +18,8 @@ from flocon.sources.wishes import (
     Wish,
     Wishes,
 )
-from tests.sources.wanting import FakeAround, entry
+from flocon.sources import wishes as module
+from tests.ahead.wanting import FakeAround, entry
 
 MOST = 1_000
 

@@ -10,13 +10,13 @@ from unittest import mock
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
+from flocon.ahead.ahead import WRITE_AFTER, Ahead
+from flocon.ahead.wishes import Once
 from flocon.errors import StoreError, ToolError, Unreachable
 from flocon.files import Content
 from flocon.pacman.listing import Database, Listing, Target
 from flocon.sources import ahead as module
-from flocon.sources.ahead import WRITE_AFTER, Ahead
 from flocon.sources.packages import Packages
-from flocon.sources.wishes import Once
 from tests.sources.room import ENTRY, NAME, Room, asked
 
 HOLDER = "10.0.0.7"
