@@ -10,12 +10,12 @@ from unittest import mock
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
+from flocon.ahead import ahead as module
 from flocon.ahead.ahead import WRITE_AFTER, Ahead
 from flocon.ahead.wishes import Once
 from flocon.errors import StoreError, ToolError, Unreachable
 from flocon.files import Content
 from flocon.pacman.listing import Database, Listing, Target
-from flocon.sources import ahead as module
 from flocon.sources.packages import Packages
 from tests.sources.room import ENTRY, NAME, Room, asked
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from flocon.ahead import wishes as module
 from flocon.ahead.wishes import (
     MOST_LOOKS,
     MOST_ONCE,
@@ -18,7 +19,6 @@ from flocon.ahead.wishes import (
     Wish,
     Wishes,
 )
-from flocon.sources import wishes as module
 from tests.ahead.wanting import FakeAround, entry
 
 MOST = 1_000
