@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from twisted.web.http import Request
 
-    from flocon.answering.pace import Pacer
+    from flocon.answering.pace import Pace
 
 CONTENT_TYPE = "application/octet-stream"
 #: Bytes of old versions of a text in memory; that of 20,000 files takes some 3 MB.
@@ -115,7 +115,7 @@ async def send_opened(
     opened: Opened,
     sha256: bytes | None,
     sent: Callable[[int], None],
-    pacer: Pacer | None = None,
+    pacer: Pace | None = None,
     *,
     to_stranger: bool = False,
 ) -> None:
@@ -157,7 +157,7 @@ async def send_extent(
     limit: Callable[[int], int],
     sent: Callable[[int], None],
     attach: Callable[[Callable[[], None], Callable[[], None]], None] | None = None,
-    pacer: Pacer | None = None,
+    pacer: Pace | None = None,
 ) -> None:
     """Send the body and finish, unless the client leaves first.
 

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from flocon.answering.visitors import Names
 
 _log = logger(__name__)
+#: The urgency of what nobody waits for, and the characters of ``Priority`` that are read.
+BACKGROUND = "7"
+LONGEST_PRIORITY = 256
 #: What a browser says of the page that has it ask; pacman says none of them.
 _OF_PAGES = (b"Sec-Fetch-Site", b"Origin", b"Referer")
 #: Seconds between two tracebacks of one place.
@@ -108,6 +111,17 @@ def is_from_foreign_page(request: Request) -> bool:
 def is_from_browser(request: Request) -> bool:
     """Whether a browser asks, for a page or for a person."""
     return is_browser(_values(request, b"User-Agent"))
+
+
+def is_unhurried(request: Request) -> bool:
+    """Whether nobody waits for the answer: its urgency is background (RFC 9218, 4.1)."""
+    urgency = ""
+    for member in ",".join(_values(request, b"Priority"))[:LONGEST_PRIORITY].split(","):
+        key, _, value = member.partition(";")[0].strip().partition("=")
+        if key == "u":
+            # The last one counts (RFC 8941, 3.2).
+            urgency = value
+    return urgency == BACKGROUND
 
 
 def _values(request: Request, field: bytes) -> list[str]:

@@ -9,11 +9,12 @@ in ``pacman_packages``, ``pacman_signatures`` and ``pacman_databases``.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.web import http
 
 from flocon.answering.respond import (
+    cut,
     finish_text,
     is_from_browser,
     is_from_foreign_page,
@@ -25,6 +26,7 @@ from flocon.books.recent import LONGEST_TEXT, Answered, Recent
 from flocon.faces.absent import AbsentSignatures
 from flocon.faces.admitting import Admitting
 from flocon.faces.json_answers import JSON, Lately, answer_question, written_json
+from flocon.faces.leaving import Leaving
 from flocon.faces.pacman_databases import answer_database, tell_database
 from flocon.faces.pacman_packages import answer_package, tell_package
 from flocon.faces.pacman_request import PacmanRequest
@@ -86,11 +88,20 @@ class Loopback:
         self._traffic = parts.traffic
         self._absent = AbsentSignatures()
         self._lately = Lately(parts.reactor)
+        self._leaving = Leaving(parts.reactor)
 
     @property
     def running(self) -> int:
         """How many of pacman's requests are being answered."""
         return len(self._running)
+
+    async def leave(self) -> None:
+        """Begin nothing any more, and return when pacman can do without this node."""
+        for one in tuple(self._running):
+            # It has nothing of these yet, and loses nothing by asking the next node for all.
+            if not (one.asked.file.is_signature or one.request.startedWriting) and _asks_again(one):
+                cut(one.request)
+        await self._leaving.leave(lambda: bool(self._running))
 
     def render(self, request: Request) -> None:
         respond(request, self._answer(request), self._traffic.answers)
@@ -136,13 +147,21 @@ class Loopback:
             # This node itself, sent here by a mirror: it would wait for its own answer.
             self._refuse(request, LOOP_DETECTED)
             return
+        if asked.file.is_signature:
+            self._leaving.owed.asked(asked.file.subject)
+        elif self._leaving.begun:
+            cut(request)
+            return
         one = PacmanRequest(request, asked, self._parts)
         self._running.add(one)
         try:
-            await self._answer_file(one)
+            with self._parts.precedence.pacman():
+                await self._answer_file(one)
         finally:
             self._running.discard(one)
             self._recent.add(one.answered())
+            if one.has_given_package:
+                self._leaving.owed.given(self._parts.reactor.seconds(), asked.file.subject)
 
     def _remember_strange(self, request: Request) -> None:
         """Take note of a path that is none of pacman's: a ``Server`` line may be another tool's."""
@@ -165,3 +184,9 @@ class Loopback:
     def _refuse(self, request: Request, status: int) -> None:
         self._traffic.answers[f"refused {status}"] += 1
         refuse(request, status)
+
+
+def _asks_again(one: PacmanRequest) -> bool:
+    """Whether curl asks once more where its connection ends: it does where it used it before."""
+    channel: Any = one.request.channel
+    return channel is not None and channel.answered > 0

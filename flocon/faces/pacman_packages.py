@@ -21,9 +21,12 @@ if TYPE_CHECKING:
 
 async def answer_package(one: PacmanRequest) -> None:
     entry = await one.listed()
+    if entry is not None:
+        one.parts.packages.asked_for(entry)
     content = content_of(entry)
     if await one.send_held(content, signature=False):
         return
+    await one.parts.listed.acquainted(entry)
     if entry is not None and await _send_away(one, entry):
         return
     start = parse_open_range(one.request.getHeader("Range"))

@@ -53,6 +53,13 @@ class PacmanRequest:
         self.bytes += number
         self._traffic.to_pacman(number)
 
+    @property
+    def has_given_package(self) -> bool:
+        """Whether pacman has a package to its end, of which it will ask for the signature here."""
+        file, request = self.asked.file, self.request
+        given = request.finished and request.code in {http.OK, http.PARTIAL_CONTENT}
+        return file.kind is Kind.PACKAGE and not file.is_signature and bool(given)
+
     def answered(self) -> Answered:
         """Return what is remembered of it, once it is answered."""
         return Answered(

@@ -61,6 +61,8 @@ class Channel(http.HTTPChannel):
     """One connection; counted, and silent about those that time out."""
 
     site: Site
+    #: How many requests were answered on it.
+    answered = 0
     #: A request that is answered, while its answer is on its way or others wait for their turn.
     _answered: Any = None
     #: What was read and waits until there is time for it.
@@ -84,6 +86,11 @@ class Channel(http.HTTPChannel):
         """Whether nothing is being answered, and of the last answer nothing is on its way."""
         asks = self._handlingRequest or self._answered is not None or self._kept
         return not asks and not _has_unsent(self)
+
+    @property
+    def amid_an_answer(self) -> bool:
+        """Whether an answer was begun that is not all written."""
+        return bool(self._handlingRequest and self._answered is None)
 
     def make_room(self) -> bool:
         """Close the connection, if that takes nothing from anybody; return whether it does.
@@ -136,6 +143,7 @@ class Channel(http.HTTPChannel):
         keep all those answers in memory. Here each waits until the reactor was elsewhere, and until
         the answer before it has left for the kernel.
         """
+        self.answered += 1
         if self._waitingForTransport:
             self._answered = request
         elif self._buffer or self._dataBuffer:
@@ -159,6 +167,13 @@ class Channel(http.HTTPChannel):
 
     def resetTimeout(self) -> None:
         """Give no more time for a piece of a request: the head is due from the last answer on."""
+
+    def end(self) -> None:
+        """Close the connection: at once in the middle of an answer, else once all has left."""
+        if self.amid_an_answer:
+            self.forceAbortClient()
+        else:
+            self.loseConnection()
 
     def timeoutConnection(self) -> None:
         # HTTPChannel writes a line for each; a stranger could fill a log with them. Not aborted:
@@ -295,6 +310,11 @@ class Site(http.HTTPFactory):
             return True
         self.counters["too many connections"] += 1
         return False
+
+    def end(self) -> None:
+        """Close every connection; what is in the middle of an answer is cut off."""
+        for channel in tuple(self._channels):
+            channel.end()
 
     def _of(self, user: int | None) -> list[Channel]:
         return [one for one in self._channels if one.user == user]

@@ -140,7 +140,7 @@ class Looking:
         subject = name.removesuffix(".sig")
         if not name:
             self._folders.look_at([folder])
-        elif is_package(subject):
+        elif subject in folder.names or is_package(subject):
             self._folders.look_again(folder, subject)
 
     def _let_settle(self, folder: KnownFolder, name: str) -> None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks at the status line where no watchdog asks for more.
 STATUS_INTERVAL = 30.0
+#: Seconds after which a beat that systemd did not get is tried again: two that are lost end a node.
+BEAT_AGAIN = 0.5
 #: Seconds that a datagram may wait for room in systemd's queue: the reactor waits with it.
 _PATIENCE = 0.03
 #: systemd keeps a line; a longer one has lost its reader anyway.
@@ -112,7 +114,7 @@ class Supervision(Service):
         super().startService()
         if self._notifier.supervised:
             self._notifier.send("READY=1", *self._news())
-            self._schedule()
+            self._schedule(self._watchdog or STATUS_INTERVAL)
 
     def stopService(self) -> None:
         if self._beat is not None:
@@ -134,16 +136,16 @@ class Supervision(Service):
         if news := self._news():
             self._notifier.send(*news)
 
-    def _schedule(self) -> None:
-        self._beat = self._reactor.callLater(self._watchdog or STATUS_INTERVAL, self._beaten)
+    def _schedule(self, seconds: float) -> None:
+        self._beat = self._reactor.callLater(seconds, self._beaten)
 
     def _beaten(self) -> None:
-        self._schedule()
         news = self._news()
         if self._watchdog:
             news.insert(0, "WATCHDOG=1")
-        if news:
-            self._notifier.send(*news)
+        arrived = not news or self._notifier.send(*news)
+        pause = self._watchdog or STATUS_INTERVAL
+        self._schedule(pause if arrived else min(pause, BEAT_AGAIN))
 
     def _news(self) -> list[str]:
         try:

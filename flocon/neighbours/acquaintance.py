@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet import defer, task
 
-from flocon.asking.waiting import Outcome
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -26,12 +24,14 @@ class Acquaintance:
         self._reactor = reactor
         self._is_reading = is_reading
         self._acquainting: Deferred[None] | None = None
-        self._acquainted: Outcome[None] = Outcome()
+        self._made = False
+        #: Those who wait, and what is enough for each.
+        self._waiting: dict[Deferred[None], Callable[[], bool]] = {}
 
     def start(self) -> None:
         self._acquainting = defer.Deferred.fromCoroutine(self._get_acquainted())
         self._acquainting.addErrback(lambda reason: reason.trap(defer.CancelledError))
-        self._acquainting.addBoth(lambda _: self._acquainted.succeed(None))
+        self._acquainting.addBoth(lambda _: self._end())
 
     async def _get_acquainted(self) -> None:
         await task.deferLater(self._reactor, HEARING)
@@ -39,14 +39,31 @@ class Acquaintance:
         while self._is_reading() and self._reactor.seconds() < until:
             await task.deferLater(self._reactor, 0.02)
 
+    def _end(self) -> None:
+        self._made = True
+        self.look()
+
     @property
     def is_made(self) -> bool:
         """Whether those that were there before this node are known, and what they hold."""
-        return self._acquainted.known or self._acquainting is None
+        return self._made or self._acquainting is None
 
-    def made(self) -> Deferred[None]:
-        """Fire when ``is_made`` is so."""
-        return defer.succeed(None) if self.is_made else self._acquainted.wait()
+    def made(self, is_enough: Callable[[], bool] = lambda: False) -> Deferred[None]:
+        """Fire when ``is_made`` is so, or when what is known already is enough."""
+        if self.is_made or is_enough():
+            return defer.succeed(None)
+        waiting: Deferred[None] = defer.Deferred(self._forget)
+        self._waiting[waiting] = is_enough
+        return waiting
+
+    def _forget(self, waiting: Deferred[None]) -> None:
+        self._waiting.pop(waiting, None)
+
+    def look(self) -> None:
+        """Let go of those for whom what is known is enough by now; something was learnt."""
+        for waiting, is_enough in tuple(self._waiting.items()):
+            if (self.is_made or is_enough()) and self._waiting.pop(waiting, None) is not None:
+                waiting.callback(None)
 
     def stop(self) -> None:
         """Let go of who waits."""

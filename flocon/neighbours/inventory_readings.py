@@ -90,6 +90,10 @@ class InventoryReadings:
         mending = self._mending.get((address, port))
         return mending is not None and not mending.answered
 
+    def prove(self, address: str, port: int) -> None:
+        """Learn that a node was at a place before this one was started."""
+        self._readings.prove(address, port)
+
     def want(self, address: str, port: int, since: int | None) -> None:
         """Have a place asked what changed after ``since``, or for everything."""
         self._readings.want(address, port, since)

@@ -17,6 +17,7 @@ from flocon.neighbours.acquaintance import Acquaintance
 from flocon.neighbours.coming_and_going import ComingAndGoing
 from flocon.neighbours.inventory_readings import InventoryReadings
 from flocon.neighbours.moved_peers import MovedPeers
+from flocon.neighbours.old_acquaintances import OldAcquaintances
 from flocon.neighbours.replicas import Holders
 from flocon.neighbours.replication import Apply, Read, next_step
 from flocon.presence.presence_events import (
@@ -31,6 +32,7 @@ from flocon.presence.presence_events import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
 
     from twisted.internet.defer import Deferred
     from twisted.internet.interfaces import IDelayedCall
@@ -71,10 +73,12 @@ class Neighbourhood:
         held_off: Callable[[Peer], bool],
         listed: Callable[[str, Content], bool],
         relieve: Callable[[], None] = lambda: None,
+        remembered: Path | None = None,
     ) -> None:
         """Begin alone; ``held_off`` tells who is left alone, ``listed`` is for ``Holders``.
 
-        ``relieve`` is called when much memory is free again.
+        ``relieve`` is called when much memory is free again. The file ``remembered`` tells who was
+        there when this node ran last.
         """
         self._reactor = reactor
         self._presence = presence
@@ -83,6 +87,10 @@ class Neighbourhood:
         self.holders = Holders(listed=listed)
         #: Called after presence was told what was seen; ``node`` has it pump.
         self.wake: Callable[[], None] = lambda: None
+        #: Whether nobody is to hear of a repository: to ask for one of its files would tell of it.
+        self.is_private: Callable[[str], bool] = lambda _: False
+        #: Called when somebody may hold what nobody did.
+        self.news: Callable[[], None] = lambda: None
         #: Called with whoever has this very node's id, and answers to it.
         self.namesake: Callable[[str, Announcement], None] = lambda *_: None
         self._readings = InventoryReadings(
@@ -101,6 +109,7 @@ class Neighbourhood:
             gone=self._give_up,
         )
         self._acquaintance = Acquaintance(reactor, lambda: self._readings.busy)
+        self._old_acquaintances = OldAcquaintances(reactor, presence, self.holders, remembered)
         self._coming_and_going = ComingAndGoing(reactor)
         self._namesakes: dict[tuple[str, int], Announcement] = {}
         #: Those who said bye, and the calls that then forget what they held.
@@ -113,6 +122,9 @@ class Neighbourhood:
     def start(self) -> None:
         """Begin to get acquainted: what is asked in the first moments is held by nobody yet."""
         self._acquaintance.start()
+        for place in self._old_acquaintances.recall():
+            self._readings.prove(*place)
+        self.wake()
 
     @property
     def is_acquainted(self) -> bool:
@@ -122,6 +134,10 @@ class Neighbourhood:
     def acquainted(self) -> Deferred[None]:
         """Fire when ``is_acquainted`` is so."""
         return self._acquaintance.made()
+
+    def holder_known(self, file_name: str, content: Content) -> Deferred[None]:
+        """Fire when somebody is known who holds this very package, or ``is_acquainted`` is so."""
+        return self._acquaintance.made(lambda: bool(self.holding(file_name, content)))
 
     def event(self, event: Event) -> None:
         """Take what presence tells."""
@@ -187,6 +203,7 @@ class Neighbourhood:
         )
         if isinstance(step, Apply):
             self.holders.apply(peer.node, generation, step.changes)
+            self.news()
         elif isinstance(step, Read) and not self._readings.runs(peer.address, peer.port):
             # What is being read now is looked at again when it is here.
             self._readings.want(peer.address, peer.port, step.since)
@@ -298,6 +315,9 @@ class Neighbourhood:
                 # It is gone, or its own address has been read meanwhile.
                 return
         self.holders.apply(peer.node, answer.generation, (), read=True)
+        self.news()
+        self._acquaintance.look()
+        self._old_acquaintances.note()
         if answer.count >= MANY:
             self._relieve()
 
@@ -319,6 +339,8 @@ class Neighbourhood:
 
     def _with(self, ability: str, repository: str) -> list[Peer]:
         """Return those with an ability; nobody is asked of whom only a datagram has told."""
+        if self.is_private(repository):
+            return []
         return self._askable(
             peer
             for peer in self._presence.peers()
@@ -332,6 +354,7 @@ class Neighbourhood:
 
     def stop(self) -> None:
         self._acquaintance.stop()
+        self._old_acquaintances.stop()
         for call in [self._sweep, *(call for _, call in self._parting.values())]:
             if call is not None:
                 call.cancel()

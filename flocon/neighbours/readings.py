@@ -220,6 +220,10 @@ class Readings:
             self.ended(now, address, port, Outcome.GONE)
         self._running.discard(place)
 
+    def prove(self, address: str, port: int) -> None:
+        """Learn that a node was at a place before this one was started."""
+        self._prove((address, port))
+
     def _prove(self, place: _Place) -> None:
         proved = self._proved.setdefault(place, _Proved())
         proved.tries = _Tries()

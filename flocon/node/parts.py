@@ -59,7 +59,7 @@ from flocon.presence.namesakes import Namesakes
 from flocon.presence.presence import Presence
 from flocon.settings.defaults import host_name
 from flocon.settings.settings import LAN_PORT, LOOPBACK_PORT
-from flocon.sources.ahead import Ahead
+from flocon.sources.ahead import AHEAD_FILE, Ahead
 from flocon.sources.means import PEER_CONNECT
 
 if TYPE_CHECKING:
@@ -98,6 +98,7 @@ class Parts:
         self.standing = Standing()
         self.offenders = Offenders(reactor, settings.store.path / "quarantine.json")
         self.metered = MeteredWatch(reactor, self.following.metered_changed)
+        self.metered.found_out = self.following.metered_known
         self.holds = Holds(reactor)
         self._make_holdings([*ports_of(settings.loopback), *(one.port for one in inherited)])
         self._make_presence()
@@ -112,8 +113,7 @@ class Parts:
     def _make_holdings(self, own_ports: Sequence[int]) -> None:
         """Make what reads this machine: pacman's files, and the packages that are here."""
         reactor, settings = self._reactor, self._settings
-        remembered = recall(settings.store.path / DATABASES_FILE)
-        self._origins = DatabaseOrigins(load_origins(remembered))
+        self._origins = DatabaseOrigins(load_origins(recall(settings.store.path / DATABASES_FILE)))
         self.pacman = PacmanWatch(
             reactor,
             settings.pacman_conf,
@@ -153,6 +153,7 @@ class Parts:
             held_off=self.offenders.holds_off,
             listed=self._is_listed,
             relieve=lambda: reactor.callInThread(give_back),
+            remembered=self._settings.store.path / "neighbours.json",
         )
         self.multicast = Multicast(
             reactor,
@@ -193,8 +194,11 @@ class Parts:
             arrivals=self.holdings.arrivals,
             offering=self.holdings.offering,
             packages=self.desk.packages,
+            transfers=self.desk.transfers,
+            neighbourhood=self.neighbourhood,
             ledger=self.ledger,
             most=self._settings.store.max_size // 2,
+            file=self._settings.store.path / AHEAD_FILE,
         )
 
     def _make_lan(self, shares: Shares) -> Site:
@@ -212,6 +216,8 @@ class Parts:
                 databases=self.desk.own_databases,
                 for_peers=self.desk.for_peers,
                 transfers=self.desk.transfers,
+                precedence=self.desk.precedence,
+                crowd=shares.unhurried(),
             ),
             Pacer(reactor, bandwidth) if bandwidth else None,
             Knocker(
@@ -308,7 +314,7 @@ class Parts:
             search=self.search.search,
             figures=self.status.figures,
         )
-        loopback = Loopback(
+        self.loopback_face = Loopback(
             ForPacman(
                 self._reactor,
                 traffic=self.traffic,
@@ -321,6 +327,7 @@ class Parts:
                 signatures=self.desk.signatures,
                 databases=self.desk.databases,
                 from_mirrors=self.desk.from_mirrors,
+                precedence=self.desk.precedence,
                 status=self.status.describe,
             ),
             questions(self.search, self.why, self.examination),
@@ -329,11 +336,11 @@ class Parts:
             names=loopback_names((*settings.names, *hosts_of(settings.loopback))),
             admission=Admission(settings.loopback_clients),
         )
-        self.ledger.busy = lambda: loopback.running
+        self.ledger.busy = lambda: self.loopback_face.running
         self.users = Users()
         return Site(
             self._reactor,
-            loopback,
+            self.loopback_face,
             most_connections=shares.loopback,
             most_per_user=shares.loopback_per_user,
             user_of=self.users.user_of,

@@ -160,11 +160,15 @@ class Node(MultiService):
         for part in (self.parts.interfaces, self.parts.multicast):
             await defer.maybeDeferred(part.disownServiceParent)
         await self.parts.doors.close()
+        await self.parts.loopback_face.leave()
+        # What comes on a connection from now on would meet a node of which half has ended.
+        self.parts.loopback.end()
         self.parts.lan_face.close()
         self.parts.users.close()
         self.parts.neighbourhood.stop()
         self.parts.health.stop()
         await self.parts.desk.stop()
+        await self.parts.ahead.stop()
         await self.parts.inventory_pool.closeCachedConnections()
         await defer.maybeDeferred(super().stopService)
         self._log.info("flocon has stopped")

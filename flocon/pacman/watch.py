@@ -12,7 +12,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.logger import Logger
 
-from flocon.asking.addresses import shown
+from flocon.asking.addresses import without_user
 from flocon.errors import NoDescriptors, ToolError, ToolMissing
 from flocon.files import is_repository
 from flocon.machine.inotify import FolderWatch
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     T = TypeVar("T")
     from flocon.pacman.answers import PacmanReactor
 
+#: What pacman keeps in DBPath while it changes something.
+LOCK = "db.lck"
 #: Seconds from the first change on disk to looking at it: several come together.
 PAUSE = 0.1
 #: Seconds to wait for databases that are being read; pacman itself waits 10 for a first byte.
@@ -79,6 +81,8 @@ class PacmanWatch(Service):
         self._configuration_changed = configuration_changed
         self._listing_changed = listing_changed
         self._own_ports = own_ports
+        #: Called when pacman may have changed its databases, or what is installed.
+        self.touched: Callable[[], None] = lambda: None
         self.configuration = configuration_from_mirrors(mirrors, own_ports)
         self._databases = PacmanDatabases(
             reactor, lambda listing: self._tell(self._listing_changed, listing), is_peers
@@ -197,6 +201,10 @@ class PacmanWatch(Service):
         of_sync = folder == self.configuration.sync_directory
         if of_sync and (not name or name.endswith(".db")):
             self._look_soon()
+            self.touched()
+        if folder == self.configuration.database_path and name in {"", LOCK}:
+            # pacman has just begun something, or is done with it.
+            self.touched()
         everything = not name and folder in self._scan.folders()
         if everything or (name and self._scan.concerns(folder / name)):
             self._configuration_is_stale = True
@@ -272,7 +280,9 @@ class PacmanWatch(Service):
                 self.configuration = configuration
                 self._databases.configure(configuration)
                 for server in configuration.unusable:
-                    self.log.debug("{server} cannot be asked: not http(s)", server=shown(server))
+                    self.log.debug(
+                        "{server} cannot be asked: not http(s)", server=without_user(server)
+                    )
                 self._tell(self._configuration_changed, configuration)
                 self._databases.publish()
             self._follow()
@@ -302,7 +312,7 @@ class PacmanWatch(Service):
     def _follow(self) -> None:
         folders = self._scan.folders()
         if self.configuration.files:
-            folders.add(self.configuration.sync_directory)
+            folders |= {self.configuration.sync_directory, self.configuration.database_path}
         for folder in self._folders - folders:
             self._watch.forget(folder)
         for folder in folders - self._folders:

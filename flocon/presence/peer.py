@@ -53,6 +53,8 @@ class Peer:
     beat: float
     savings: tuple[int, int] = (0, 0)
     proved: bool = False
+    #: Its last words.
+    said: Announcement | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(slots=True)
@@ -167,6 +169,7 @@ class Known:
             beat=said.beat,
             savings=said.savings,
             proved=self.proved,
+            said=said,
         )
 
 

@@ -72,6 +72,7 @@ class Peers(PeerTable):
         super().__init__(most=most, most_of_an_address=most_of_an_address)
         self._claims = Claims()
         self._doubted: list[str] = []
+        self._recalled: set[str] = set()
 
     def take_doubted(self) -> list[str]:
         """Return those that may have moved, and forget it: they were heard somewhere else."""
@@ -99,6 +100,18 @@ class Peers(PeerTable):
             return False
         others = (known.addresses[one] for one in self.elsewhere(node))
         return any(one.proved and one.failed_at is None for one in others)
+
+    def recall(self, address: str, said: Announcement) -> bool:
+        """Take what a node said before this one was started; return whether that is to be proved.
+
+        Its number may be an old one: the next may be any, as a newcomer's.
+        """
+        if said.node in self._known or any(self._places.at(address, said.port)):
+            return False
+        self._claims.keep(address, said)
+        self._recalled.add(said.node)
+        self._promising.append((address, said.port))
+        return True
 
     # Hearing
 
@@ -255,6 +268,8 @@ class Peers(PeerTable):
             if not self._room_for_one(now, address):
                 return Verdict.FULL
             self._admit(now, address, claim)
+            if claim.node in self._recalled:
+                self._known[claim.node].said_at = float("-inf")
         else:
             self._restart(known, now, address, claim)
         self._prove(self._known[claim.node], now, address)

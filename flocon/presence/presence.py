@@ -45,7 +45,6 @@ from flocon.presence.timetable import CLOCK_GRAIN, HELLO_AGAIN
 if TYPE_CHECKING:
     import random
     from collections.abc import Iterable, Sequence
-    from ipaddress import IPv4Interface, IPv6Interface
 
     from flocon.datagrams.messages import Announcement
     from flocon.holdings.inventory import Change
@@ -103,8 +102,6 @@ class Presence:
         self.counters: Counter[str] = Counter()
         self._events: list[Event] = []
 
-    # What is known
-
     @property
     def running(self) -> bool:
         return self._running
@@ -149,6 +146,14 @@ class Presence:
         if not self._running:
             self._running = True
             self._speaker.hello(now)
+
+    def recall(self, now: float, address: str, said: Announcement) -> bool:
+        """Have one looked at that was there before the start; return whether it is to be."""
+        self._advance(now)
+        near = self._running and self._earshot.reaches(address)
+        wanted = near and self._peers.recall(address, said)
+        self._tell_of_others()
+        return wanted
 
     def stop(self, now: float) -> None:
         """Say bye, and forget everybody (without an event each)."""
@@ -215,8 +220,6 @@ class Presence:
         if self._running:
             self._speaker.times.tell(now)
 
-    # Time
-
     def tick(self, now: float) -> None:
         """Do what is due."""
         now = self._advance(now)
@@ -278,15 +281,12 @@ class Presence:
                 self._contradict(now, said.sequence)
             return
         self.counters["clash"] += 1
-        if any(str(one.ip) == address.partition("%")[0] for one in self._addresses()):
+        if _bears(self._links, address):
             # From before a restart, or made up.
             self._contradict(now, 0)
         elif now >= self._namesake_at + NAMESAKE_PAUSE:
             self._namesake_at = now
             self._events.append(Namesake(address, said))
-
-    def _addresses(self) -> Iterable[IPv4Interface | IPv6Interface]:
-        return (one for link in self._links for one in link.addresses)
 
     def _contradict(self, now: float, sequence: int) -> None:
         self.counters["forged"] += 1
@@ -373,3 +373,9 @@ def _places(links: Iterable[Link]) -> set[tuple[int, object]]:
             if one.version == 4 or one.is_link_local:  # noqa: PLR2004 - IPv4
                 places.add((link.index, one))
     return places
+
+
+def _bears(links: Iterable[Link], address: str) -> bool:
+    """Whether ``address`` is one of this machine's own."""
+    own = (str(one.ip) for link in links for one in link.addresses)
+    return address.partition("%")[0] in own

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from twisted.internet.defer import succeed
+
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
@@ -27,11 +29,14 @@ class Listed:
         self._neighbourhood = neighbourhood
 
     def settled(self) -> Deferred[None]:
-        """Fire when it is known what is listed and, after the start, who is there."""
-        settled = self._pacman.settled(SETTLING_PATIENCE)
-        if not self._neighbourhood.is_acquainted:
-            settled.addCallback(lambda _: self._neighbourhood.acquainted())
-        return settled
+        """Fire when it is known what is listed."""
+        return self._pacman.settled(SETTLING_PATIENCE)
+
+    def acquainted(self, entry: Entry | None) -> Deferred[None]:
+        """Fire when it is known who holds a package: after the start others are waited for."""
+        if entry is None:
+            return succeed(None)
+        return self._neighbourhood.holder_known(entry.file_name, entry.content)
 
     def entry(self, asked: Asked) -> Entry | None:
         """Return what the sync database says of a package, None where it is not listed."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
@@ -12,7 +14,15 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http import Request
 
 from flocon.answering import respond as respond_module
-from flocon.answering.respond import PAUSE, Failures, finish_text, refuse, respond
+from flocon.answering.respond import (
+    LONGEST_PRIORITY,
+    PAUSE,
+    Failures,
+    finish_text,
+    is_unhurried,
+    refuse,
+    respond,
+)
 from tests.faces.web import Browser
 
 
@@ -137,3 +147,37 @@ class RespondTests(SynchronousTestCase):
         found = self.browser(answer).ask("/", "HEAD").answer
         self.assertEqual((found.headers["content-length"], found.body), ("5", b""))
         self.assertEqual(found.headers["cache-control"], "no-store")
+
+
+class Urgency(SynchronousTestCase):
+    """Whether somebody waits for an answer, as RFC 9218 has it said."""
+
+    def is_unhurried(self, *values: bytes) -> bool:
+        found: list[bool] = []
+
+        async def answer(request: Request) -> None:
+            request.requestHeaders.setRawHeaders(b"Priority", list(values))
+            found.append(is_unhurried(request))
+            refuse(request, 404)
+
+        browser = Browser(Clock(), Answering(answer))
+        self.addCleanup(browser.close)
+        browser.get("/")
+        return found[0]
+
+    def test_only_what_is_background_is_waited_for_by_nobody(self) -> None:
+        for value in (b"u=7", b"i, u=7", b" u=7 , i", b"u=7;a=1", b"u=1, u=7"):
+            self.assertTrue(self.is_unhurried(value), value)
+        for value in (b"", b"u=6", b"u=3, i", b"u=77", b"u", b"i", b"v=7", b"u=7, u=2", b'a="u=7"'):
+            self.assertFalse(self.is_unhurried(value), value)
+        self.assertFalse(self.is_unhurried())
+
+    def test_several_fields_are_one(self) -> None:
+        self.assertTrue(self.is_unhurried(b"i", b"u=7"))
+
+    def test_what_is_longer_than_any_is_not_read(self) -> None:
+        self.assertFalse(self.is_unhurried(b"i, " * LONGEST_PRIORITY + b"u=7"))
+
+    @given(st.lists(st.binary(max_size=300), max_size=5))
+    def test_whatever_is_said_it_is_read(self, values: list[bytes]) -> None:
+        self.assertIsInstance(self.is_unhurried(*values), bool)

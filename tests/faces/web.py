@@ -41,6 +41,11 @@ class Exchange:
         self._channel.makeConnection(self.transport)
         self._channel.dataReceived(data)
 
+    def again(self, data: bytes) -> None:
+        """Ask for something else on the same connection; what came before is forgotten."""
+        self.transport.clear()
+        self._channel.dataReceived(data)
+
     @property
     def raw(self) -> bytes:
         raw: bytes = self.transport.value()
@@ -87,14 +92,20 @@ class Browser:
     def ask(
         self, path: str | bytes, method: str = "GET", host: str | None = "localhost", **headers: str
     ) -> Exchange:
+        data = self.request(path, method, host, **headers)
+        self._open.append(Exchange(self.site, self.client, data, self.server))
+        return self._open[-1]
+
+    def request(
+        self, path: str | bytes, method: str = "GET", host: str | None = "localhost", **headers: str
+    ) -> bytes:
+        """Return what is sent to ask for a path."""
         raw = path if isinstance(path, bytes) else path.encode("ascii")
         fields = {name.replace("_", "-"): value for name, value in headers.items()}
         if host is not None:
             fields["Host"] = host
         lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-        data = method.encode() + b" " + raw + b" HTTP/1.1\r\n" + lines.encode() + b"\r\n"
-        self._open.append(Exchange(self.site, self.client, data, self.server))
-        return self._open[-1]
+        return method.encode() + b" " + raw + b" HTTP/1.1\r\n" + lines.encode() + b"\r\n"
 
     def get(self, path: str | bytes, **headers: str) -> Answer:
         return self.ask(path, **headers).answer

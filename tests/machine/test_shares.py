@@ -89,3 +89,25 @@ class Crowds(SynchronousTestCase):
             "no:address": "",
         }.items():
             self.assertEqual(network_of(address), network)
+
+
+class Unhurried(SynchronousTestCase):
+    def test_who_waits_keeps_most_of_what_there_is_however_little(self) -> None:
+        for descriptors in (64, 256, 1024, ENOUGH):
+            shares = share_out(descriptors)
+            crowd = shares.unhurried()
+            for number in range(shares.lan):
+                if crowd.has_room_for("10.0.0.1") and not crowd.is_full():
+                    crowd.enter("10.0.0.1")
+                address = f"10.1.{number // 250}.{number % 250}"
+                if not crowd.is_full():
+                    crowd.enter(address)
+            self.assertTrue(crowd.is_full())
+            self.assertLessEqual(crowd.most, max(1, shares.lan // 4))
+
+    def test_one_address_has_as_many_as_a_node_fetches_at_once(self) -> None:
+        crowd = share_out(ENOUGH).unhurried()
+        for _ in range(8):
+            self.assertTrue(crowd.has_room_for("10.0.0.1"))
+            crowd.enter("10.0.0.1")
+        self.assertFalse(crowd.has_room_for("10.0.0.1"))

@@ -11,7 +11,13 @@ from pathlib import Path
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.machine.systemd import STATUS_INTERVAL, Notifier, Supervision, watchdog_interval
+from flocon.machine.systemd import (
+    BEAT_AGAIN,
+    STATUS_INTERVAL,
+    Notifier,
+    Supervision,
+    watchdog_interval,
+)
 
 
 class Listening(SynchronousTestCase):
@@ -109,6 +115,19 @@ class Supervising(Listening):
         self.received()
         self.clock.pump([1.0] * 60)
         self.assertEqual(self.received(), [["WATCHDOG=1"]] * 2)
+
+    def test_a_beat_that_is_lost_is_made_good_long_before_the_next_one_is_due(self) -> None:
+        self.supervision(WATCHDOG_USEC="5000000")
+        self.systemd.close()
+        Path(self.address).unlink()
+        self.clock.advance(2.5)
+        self.systemd = self.listen(self.address)
+        self.clock.advance(BEAT_AGAIN)
+        self.assertEqual(self.received(), [["WATCHDOG=1"]])
+        self.clock.advance(2.4)
+        self.assertEqual(self.received(), [])
+        self.clock.advance(0.1)
+        self.assertEqual(self.received(), [["WATCHDOG=1"]])
 
     def test_a_changed_status_rides_with_the_beat(self) -> None:
         self.supervision(WATCHDOG_USEC="60000000")

@@ -21,6 +21,8 @@ from tests.packaging.workshop import PACKAGING, SITE, folder, need, need_package
 
 #: Seconds that pacman waits for a first byte.
 PACMANS_PATIENCE = 10
+#: Within which another node answers in the place of one that hangs.
+REPLACED = 8
 _CGROUPS = ("/sys/fs/cgroup/unified", "/sys/fs/cgroup")
 # Run in new namespaces: builds the root in $TOP, then becomes process 1.
 _BOOT = """
@@ -153,9 +155,21 @@ print(urlopen("http://127.0.0.1:19433/check").read().decode())' >woken
 echo "$(said ActiveState) $(systemctl is-enabled flocon.socket)" >>woken
 systemctl stop flocon.socket flocon
 setpriv --reuid=65534 --regid=65534 --clear-groups python probe-ports.py >given-back
-# A node that cannot start keeps nobody waiting for as long as pacman waits.
-sed -i /RestartSec/d /etc/systemd/system/flocon.service.d/drop-in.conf
+# As it is shipped: who asks while the node is frozen, killed or restarted waits for the next one.
+sed -i '/RestartSec/d; /WatchdogSec/d' /etc/systemd/system/flocon.service.d/drop-in.conf
 systemctl daemon-reload
+systemctl start flocon.socket flocon
+for how in STOP KILL restart; do
+  sleep 1
+  case $how in restart) systemctl --no-block restart flocon ;; *) kill -$how $(said MainPID) ;; esac
+  python -c 'import time, urllib.request
+began = time.monotonic()
+urllib.request.urlopen("http://127.0.0.1:19433/check", timeout=30)
+print(time.monotonic() - began)' >>replaced
+done
+said Result >>replaced
+systemctl stop flocon.socket flocon
+# A node that cannot start keeps nobody waiting for as long as pacman waits.
 echo 'nonsense = 1' >/etc/flocon.toml
 systemctl start flocon.socket
 python -c 'import time, urllib.request
@@ -461,6 +475,12 @@ class Running(Booted):
 
     def test_who_asks_while_it_is_down_is_answered(self) -> None:
         self.assertEqual(self.said("woken").split(), ["OK", "active", "enabled"])
+
+    def test_who_asks_while_it_hangs_or_restarts_is_answered_before_pacman_gives_up(self) -> None:
+        *took, result = self.said("replaced").split()
+        self.assertEqual((len(took), result), (3, "success"))
+        for seconds in map(float, took):
+            self.assertLess(seconds, REPLACED)
 
     def test_one_that_cannot_start_gives_up_before_pacman_does(self) -> None:
         self.assertLess(float(self.said("waited")), PACMANS_PATIENCE)

@@ -20,6 +20,8 @@ from tests.packaging.workshop import PACKAGING, folder, need, succeed
 
 #: What `systemd-analyze security` may say at most, in tenths.
 MOST_EXPOSURE = 20
+#: Seconds that pacman waits for a first byte, and that a node takes to answer on a slow machine.
+PACMANS_PATIENCE, A_START = 10.0, 2.5
 
 
 class ExampleSettings(SynchronousTestCase):
@@ -91,6 +93,20 @@ class Unit(SynchronousTestCase):
             port, _, interface = endpoint.partition(":")[2].partition(":interface=")
             wanted.append((interface.replace("\\", ""), port))
         self.assertEqual(held, wanted)
+
+    def test_another_node_answers_before_pacman_gives_up_on_one_that_hangs(self) -> None:
+        text = (PACKAGING / "flocon.service").read_text()
+        units = {"ms": 0.001, "s": 1.0}
+
+        def seconds(key: str) -> float:
+            (said,) = re.findall(rf"^{key}=([0-9]+)(m?s)$", text, re.MULTILINE)
+            return int(said[0]) * units[said[1]]
+
+        # One that only its end helps does not heed what it could handle.
+        self.assertIn("\nWatchdogSignal=SIGKILL\n", text)
+        for hanging in ("WatchdogSec", "TimeoutStopSec"):
+            away = seconds(hanging) + seconds("RestartSec") + A_START
+            self.assertLessEqual(away, PACMANS_PATIENCE - 2.0, hanging)
 
     def test_it_is_hardened(self) -> None:
         succeed(

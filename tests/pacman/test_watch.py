@@ -59,6 +59,26 @@ class Watching(WatchCase):
         await self.until(lambda: len(self.watch.listing) == 0)
         self.assertEqual(len(self.listings), 3)
 
+    async def test_that_pacman_was_at_work_is_told(self) -> None:
+        await self.start("core")
+        touched: list[None] = []
+        self.watch.touched = lambda: touched.append(None)
+        lock = self.sync.parent / watch.LOCK
+        for change in (
+            lambda: self.put("core", self.database()),
+            lock.touch,
+            lock.unlink,
+        ):
+            touched.clear()
+            change()
+            await self.until(lambda: bool(touched))
+        touched.clear()
+        (self.sync.parent / "other").touch()
+        (self.sync / "core.db.part").touch()
+        self.put("core", self.database(CSIZE="5"))
+        await self.until(lambda: [e.size for e in self.found()] == [5])
+        self.assertLessEqual(len(touched), 3)
+
     async def test_settling_shows_at_once_what_was_just_put_there(self) -> None:
         await self.start("core")
         for size in range(5):

@@ -498,3 +498,58 @@ class AnyOrderTests(SynchronousTestCase):
                 self.assertIn(event.peer.node, known)
                 if isinstance(event, PeerLeft):
                     known.remove(event.peer.node)
+
+
+class RecallTests(LanTestCase):
+    """One that was there before this node was started, and has said much since."""
+
+    ADDRESS = "10.0.0.7"
+
+    def setUp(self) -> None:
+        super().setUp()
+        (node,) = self.lan_of(1)
+        self.node = node
+        node.start(0)
+        self.old = replace(REST, kind=Kind.BEAT, node=f"{7:016x}", epoch=REST_EPOCH, sequence=9)
+
+    def recall(self) -> bool:
+        return self.node.recall(0.0, self.ADDRESS, self.old)
+
+    def hear(self, now: float, sequence: int) -> None:
+        self.node.receive(now, self.ADDRESS, encode(replace(self.old, sequence=sequence)))
+
+    def test_it_is_looked_at_and_not_there_before_it_answers(self) -> None:
+        self.node.take_events()
+        self.assertTrue(self.recall())
+        self.assertEqual(self.node.take_events(), [Claimed(self.ADDRESS, self.old.port)])
+        self.assertEqual(self.node.peers(), [])
+
+    def test_it_is_there_once_what_listens_there_says_so(self) -> None:
+        self.recall()
+        peer = self.node.answered(0.1, self.ADDRESS, self.old.port, self.old.epoch)
+        assert peer is not None
+        self.assertTrue(peer.proved)
+        self.assertEqual(self.node.peers(), [peer])
+
+    def test_what_has_another_epoch_now_is_another(self) -> None:
+        self.recall()
+        self.assertIsNone(self.node.answered(0.1, self.ADDRESS, self.old.port, "f" * 8))
+        self.assertEqual(self.node.peers(), [])
+
+    def test_its_next_datagram_is_believed_whatever_its_number(self) -> None:
+        self.recall()
+        self.node.answered(0.1, self.ADDRESS, self.old.port, self.old.epoch)
+        self.hear(0.2, 1_000_000)
+        self.assertEqual(self.node.counters["leapt"], 0)
+        # But only the next one.
+        self.hear(0.3, 3_000_000)
+        self.assertEqual(self.node.counters["leapt"], 1)
+
+    def test_one_that_is_heard_first_is_as_any_other(self) -> None:
+        self.hear(0, 10)
+        self.assertFalse(self.recall())
+
+    def test_nobody_who_is_not_on_a_link_is_looked_for(self) -> None:
+        self.node.take_events()
+        self.assertFalse(self.node.recall(0.0, "192.0.2.7", self.old))
+        self.assertEqual(self.node.take_events(), [])

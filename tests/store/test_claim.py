@@ -106,7 +106,7 @@ class OwnTests(ClaimCase):
         self.assertEqual(self.files(), ["store"])
 
     def test_our_own_small_files_do_not_make_a_folder_foreign(self) -> None:
-        self.lay("quarantine.json", "savings.json", "lock")
+        self.lay("quarantine.json", "savings.json", "neighbours.json", "lock")
         self.assertIsNone(foreign(self.path))
 
     def test_a_store_of_an_earlier_version_is_taken_over_with_what_is_in_it(self) -> None:

@@ -41,11 +41,13 @@ class StoreTests(StoreTestCase):
         for name in ("tmpab_cd01x", "0123456789abcdef.in"):
             (self.path / "incoming" / name).touch()
         (self.path / "quarantine.json.abcd_123").touch()
+        (self.path / "neighbours.json.abcd_123").touch()
         self.assertEqual(len(self.names("incoming")), 4)
         store.close()
         self.open()
         self.assertEqual(self.names("incoming"), set())
         self.assertFalse((self.path / "quarantine.json.abcd_123").exists())
+        self.assertFalse((self.path / "neighbours.json.abcd_123").exists())
 
     def test_what_was_put_aside_stays(self) -> None:
         self.path.mkdir(parents=True)
