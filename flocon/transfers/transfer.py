@@ -70,6 +70,10 @@ class Transfer:
         self.subject = subject
         #: The address of the peer for which it was begun: such transfers are counted.
         self.begun_by = ""
+        #: Whether nobody else can follow it: it ends with its reader, unless all of it is there.
+        self.alone = False
+        #: Called with it when its last reader has left, and it goes on for a while.
+        self.left: Callable[[Transfer], None] = lambda _: None
         #: Whether only who has it on the LAN is asked, or has it on its way.
         self.near = False
         #: Whether what the store has used lately stays, even if it cannot be kept then.
@@ -293,8 +297,14 @@ class Transfer:
             self._draft.close()
         # What was begun for nobody goes on for nobody, whichever peers come and go.
         if not self.finished.known and not (self._ahead and not self.begun_by and reader.verifies):
-            patience = GRACE_FOR_PEERS if self.begun_by and reader.verifies else GRACE
-            self._readers.wait(patience, self.cancel)
+            self._readers.wait(self._grace(reader), self.cancel)
+            self.left(self)
+
+    def _grace(self, last: Reader) -> float:
+        """Return the seconds for which it goes on without readers."""
+        if self.alone:
+            return GRACE if self.arrived == self.size else 0.0
+        return GRACE_FOR_PEERS if self.begun_by and last.verifies else GRACE
 
     def keep_patient(self, position: int) -> None:
         """Have a few bytes of a mirror's to give from ``position`` on, while peers bring it."""
