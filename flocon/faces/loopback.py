@@ -25,7 +25,7 @@ from flocon.asking.mirrors import LOOP_DETECTED, LOOP_HEADER, LOOP_MARK
 from flocon.books.recent import LONGEST_TEXT, Answered, Recent
 from flocon.faces.absent import AbsentSignatures
 from flocon.faces.admitting import Admitting
-from flocon.faces.json_answers import answer_question, finish_json
+from flocon.faces.json_answers import JSON, Lately, answer_question, written_json
 from flocon.faces.leaving import Leaving
 from flocon.faces.pacman_databases import answer_database, tell_database
 from flocon.faces.pacman_packages import answer_package, tell_package
@@ -87,6 +87,7 @@ class Loopback:
         self._running: set[PacmanRequest] = set()
         self._traffic = parts.traffic
         self._absent = AbsentSignatures()
+        self._lately = Lately(parts.reactor)
         self._leaving = Leaving(parts.reactor)
 
     @property
@@ -116,11 +117,14 @@ class Loopback:
         elif request.path == b"/check":
             finish_text(request, b"OK\n", "text/plain; charset=utf-8")
         elif request.path == b"/status.json":
-            finish_json(request, self._parts.status())
+            finish_text(request, await self._lately.get("status", self._status), JSON)
         elif request.path in self._questions:
             await answer_question(request, self._questions[request.path])
         elif self._pages is None or not await self._pages.answer(request):
             await self._file(request)
+
+    async def _status(self) -> bytes:
+        return written_json(self._parts.status())
 
     def _refuse_page(self, request: Request) -> None:
         """Answer a page of another site, or who followed its link, with no more than a sentence."""

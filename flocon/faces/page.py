@@ -18,6 +18,7 @@ from twisted.web import http
 
 from flocon.answering.respond import finish_text, refuse
 from flocon.books.units import size_text, time_text
+from flocon.faces.json_answers import Lately
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -66,6 +67,7 @@ class Pages:
         self._search = search
         self._figures = figures
         self._template: Any = None
+        self._lately = Lately(reactor)
         self._files: dict[bytes, bytes] = {}
 
     async def answer(self, request: Request) -> bool:
@@ -86,10 +88,17 @@ class Pages:
         if wanted is None:
             refuse(request, http.BAD_REQUEST)
             return
-        found = await self._search({"part": wanted}) if wanted else None
-        body = await self._in_thread(self._render, self._describe(), wanted, found)
+        if wanted:
+            found = await self._search({"part": wanted})
+            body = await self._in_thread(self._render, self._describe(), wanted, found)
+        else:
+            body = await self._lately.get("page", self._plain)
         _guard(request)
         finish_text(request, body, "text/html; charset=utf-8")
+
+    async def _plain(self) -> bytes:
+        """Return the page as it is for who looks for nothing."""
+        return await self._in_thread(self._render, self._describe(), "", None)
 
     def _render(self, status: dict[str, Any], wanted: str, found: dict[str, Any] | None) -> bytes:
         if self._template is None:
@@ -107,8 +116,11 @@ class Pages:
         return text.encode()
 
     async def _metrics(self, request: Request) -> None:
-        body = await self._in_thread(_exposition, self._figures())
+        body = await self._lately.get("metrics", self._exposed)
         finish_text(request, body, "text/plain; version=0.0.4; charset=utf-8")
+
+    async def _exposed(self) -> bytes:
+        return await self._in_thread(_exposition, self._figures())
 
     async def _file(self, request: Request, path: str) -> None:
         body = await self._in_thread((_FOLDER / path[1:]).read_bytes)

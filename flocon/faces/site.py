@@ -87,6 +87,11 @@ class Channel(http.HTTPChannel):
         asks = self._handlingRequest or self._answered is not None or self._kept
         return not asks and not _has_unsent(self)
 
+    @property
+    def amid_an_answer(self) -> bool:
+        """Whether an answer was begun that is not all written."""
+        return bool(self._handlingRequest and self._answered is None)
+
     def make_room(self) -> bool:
         """Close the connection, if that takes nothing from anybody; return whether it does.
 
@@ -165,10 +170,10 @@ class Channel(http.HTTPChannel):
 
     def end(self) -> None:
         """Close the connection: at once in the middle of an answer, else once all has left."""
-        if self.idle or self._answered is not None:
-            self.loseConnection()
-        else:
+        if self.amid_an_answer:
             self.forceAbortClient()
+        else:
+            self.loseConnection()
 
     def timeoutConnection(self) -> None:
         # HTTPChannel writes a line for each; a stranger could fill a log with them. Not aborted:

@@ -72,6 +72,10 @@ class Transfer:
         self.begun_by = ""
         #: Whether it comes no faster than somebody takes it.
         self.paced = False
+        #: Whether nobody else can follow it: it ends with its reader, unless all of it is there.
+        self.alone = False
+        #: Called with it when its last reader has left, and it goes on for a while.
+        self.left: Callable[[Transfer], None] = lambda _: None
         #: Whether only who has it on the LAN is asked, or has it on its way.
         self.near = False
         #: Whether what the store has used lately stays, even if it cannot be kept then.
@@ -302,11 +306,17 @@ class Transfer:
         if self._retired:
             self._draft.close()
         if not self.finished.known and not self._goes_on_without(reader):
-            # Who takes unverified bytes has them before they were looked through here.
-            whole = self._draft.is_whole(self.subject.start, self.size)
-            soon = self.begun_by and reader.verifies and not whole
-            patience = GRACE_FOR_PEERS if soon else GRACE
-            self._readers.wait(patience, self.cancel)
+            self._readers.wait(self._grace(reader), self.cancel)
+            self.left(self)
+
+    def _grace(self, last: Reader) -> float:
+        """Return the seconds for which it goes on without readers."""
+        whole = self._draft.is_whole(self.subject.start, self.size)
+        if self.alone:
+            return GRACE if whole else 0.0
+        # Who takes unverified bytes has them before they were looked through here.
+        soon = self.begun_by and last.verifies and not whole
+        return GRACE_FOR_PEERS if soon else GRACE
 
     def _goes_on_without(self, reader: Reader) -> bool:
         """Whether it is not ended because the last of its readers has gone."""

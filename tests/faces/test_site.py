@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.http import Request
 
+from flocon.answering import respond
 from flocon.faces import site as site_module
 from flocon.faces.site import (
     IDLE_SECONDS,
@@ -27,6 +28,7 @@ from flocon.faces.site import (
     Site,
     host_of,
 )
+from flocon.faces.turns import TURN
 
 
 class Hello:
@@ -308,6 +310,80 @@ class SiteTests(SynchronousTestCase):
             [request.path for request in self.hello.requests], [b"/%d" % at for at in range(100)]
         )
         self.assertEqual(transport.value().count(b"\r\n\r\nhello"), 100)
+
+    def turn(self) -> int:
+        """Let the reactor have one turn; return how many requests were begun in it."""
+        before, now = len(self.hello.requests), self.clock.seconds()
+        for call in [one for one in self.clock.calls if one.getTime() <= now]:
+            self.clock.calls.remove(call)
+            call.called = 1
+            call.func()
+        return len(self.hello.requests) - before
+
+    def many(self, count: int, ahead: int = 1) -> list[Any]:
+        """Have connections ask in one turn, each question of which takes all its time."""
+        self.site = Site(self.clock, self.hello, most_connections=1_000)
+
+        def take_time() -> None:
+            self.clock.rightNow += TURN
+
+        self.hello.rendering = take_time
+        transports = [self.connected(f"10.0.0.{at}") for at in range(count)]
+        for one in transports:
+            one.channel.dataReceived(b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n" * ahead)
+        return transports
+
+    def test_what_many_ask_in_one_turn_is_answered_in_several(self) -> None:
+        transports = self.many(5)
+        self.assertEqual(len(self.hello.requests), 1)
+        self.assertEqual([self.turn() for _ in range(5)], [1, 1, 1, 1, 0])
+        self.assertTrue(all(one.value().endswith(b"hello") for one in transports))
+
+    def test_so_is_what_they_sent_ahead(self) -> None:
+        transports = self.many(5, ahead=3)
+        self.assertEqual([self.turn() for _ in range(15)], [1] * 14 + [0])
+        self.assertEqual([one.value().count(b"hello") for one in transports], [3] * 5)
+
+    def test_another_asker_waits_for_few_of_one_that_has_many_connections(self) -> None:
+        self.many(1)
+        many = [self.connected("10.0.1.1") for _ in range(100)]
+        other = self.connected("10.0.1.2")
+        for one in (*many, other):
+            one.channel.dataReceived(b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n")
+        for _ in range(2):
+            self.turn()
+        self.assertTrue(other.value().endswith(b"hello"))
+
+    def test_who_waits_for_a_turn_is_read_no_further_and_asks(self) -> None:
+        self.many(1)
+        transport = self.connected("10.0.1.1")
+        transport.channel.dataReceived(b"GET /x HTTP/1.1\r\n")
+        self.assertEqual(transport.producerState, "paused")
+        self.assertFalse(transport.channel.idle)
+        transport.channel.dataReceived(b"Host: h\r\n\r\n")
+        self.assertEqual(self.turn(), 1)
+        self.assertEqual(transport.producerState, "producing")
+        self.assertTrue(transport.value().endswith(b"hello"))
+
+    def test_who_leaves_before_its_turn_is_not_answered(self) -> None:
+        for one in self.many(3):
+            self.close(one)
+        self.assertEqual((len(self.hello.requests), self.clock.getDelayedCalls()), (1, []))
+
+    def test_what_a_face_fails_at_is_counted_and_told_of_once(self) -> None:
+        def fail() -> None:
+            raise ZeroDivisionError
+
+        self.patch(respond, "_failures", respond.Failures())
+        self.hello.rendering = fail
+        for ahead in (1, 2):
+            for _ in range(3):
+                transport = self.connected()
+                transport.channel.dataReceived(b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n" * ahead)
+                self.assertTrue(transport.disconnected)
+                self.close(transport)
+        self.assertEqual(self.site.counters, {"answering failed": 6})
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_who_leaves_is_not_answered_what_was_sent_ahead(self) -> None:
         transport = self.connected()

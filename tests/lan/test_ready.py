@@ -121,7 +121,7 @@ def _hasty(host: Host, seconds: float) -> list[str]:
     """Return what runs a node that asks mirrors so many seconds after a change, not 20."""
     script = host.folder / "hasty-twistd"
     script.write_text(
-        "from flocon.sources import prefetch\n"
+        "from flocon.ahead import prefetch\n"
         f"prefetch.DELAY = {seconds}\n"
         "from twisted.scripts.twistd import run\n"
         "run()\n"
