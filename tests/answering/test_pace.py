@@ -46,7 +46,7 @@ class Pacing(SynchronousTestCase):
 
     def test_a_new_bound_holds_at_once_for_who_waits_too(self) -> None:
         woken: list[str] = []
-        self.pacer.took(10 * RATE)
+        self.pacer.took(int(10 * RATE))
         self.assertEqual(self.pacer.allowance(lambda: woken.append("waited")), 0)
         self.pacer.bound(0)
         self.assertEqual(woken, ["waited"])
