@@ -150,6 +150,7 @@ class Examination:
             "places": await self._places(),
             "knocks": knocks,
             "databases": self.database_times(),
+            "further": sorted({one.repository for one in self._pacman.listing.further}),
             "max_size": settings.store.max_size,
             **folders,
         }

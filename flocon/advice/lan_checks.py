@@ -231,6 +231,15 @@ def check_databases(facts: Facts) -> Iterator[Finding]:
     unread = any(one.get("check") == "databases" for one in facts.rows("problems"))
     if not own and (unread or facts.lists_nothing or facts.has_no_pacman):
         return  # there are none to be, or check_told says what is wrong with them
+    if not own and (further := facts.node.get("further")):
+        yield Finding(
+            "databases",
+            Verdict.WARNING,
+            "there is no sync database in pacman's own DBPath: only those that came through this"
+            f" node for another one are known, of {', '.join(map(str, further))}",
+            "pacman -Sy",
+        )
+        return
     if not own:
         yield Finding(
             "databases",

@@ -56,7 +56,7 @@ class Search:
             return None
         found = await self.holders(f"{name}-" if name else part, name)
         listing = self._pacman.listing
-        listed = listing.named(name) if name else []
+        listed = listing.named(name, further=True) if name else []
         rows = [self._row(file, content, nodes) for (file, content), nodes in found.items()]
         rows.sort(key=lambda row: row["file"])
         rows.sort(key=lambda row: version_key(row["version"]), reverse=True)

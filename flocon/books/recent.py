@@ -23,6 +23,8 @@ MOST_ATTEMPTS = 16
 #: Sources told of one request, and of those in a sentence.
 MOST_SOURCES = 16
 MOST_NAMED = 3
+#: What a file that is here is called by what answers pacman.
+HERE = frozenset({"cache", "store"})
 #: Longest text kept of a source or a failure, which may be a stranger's words.
 LONGEST_TEXT = 200
 

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from flocon import __version__
 from flocon.asking.source import FOR_US
-from flocon.books.ledger import HERE
-from flocon.books.recent import whence
+from flocon.books.recent import HERE, whence
 from flocon.books.units import counted, size_text
 
 if TYPE_CHECKING:

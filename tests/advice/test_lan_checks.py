@@ -68,6 +68,13 @@ class LanTests(DoctorTestCase):
         silent = place(sent=0, own_heard=0, version=6)
         self.judge(check, Verdict.WRONG, "could be sent on eth0 (IPv6)", places=[place(), silent])
 
+    def test_databases_of_another_dbpath_are_known_all_the_same(self) -> None:
+        check = lan_checks.check_databases
+        self.judge(check, Verdict.WRONG, "no peer is asked", databases={}, further=[])
+        told = {"databases": {}, "further": ["core", "extra"]}
+        found = self.judge(check, Verdict.WARNING, "for another one are known", **told)
+        self.assertIn("of core, extra", found.reason)
+
     def test_nobody_is_heard(self) -> None:
         for words, verdict, told in (
             ("any more: no other node runs", Verdict.WRONG, {}),

@@ -24,6 +24,7 @@ class SettingUp(SynchronousTestCase):
         self.conf = folder / "pacman.conf"
         self.conf.write_text(f"[options]\nArchitecture = x86_64\n[core]\nServer = {MIRROR}\n")
         self.answers = False
+        self.patch(leading, "UNITS", (self.conf,))
         self.patch(borrow, "node_answers", lambda _: self.answers)
 
     def set_up(self, *words: str) -> tuple[str, str]:
@@ -57,6 +58,13 @@ class SettingUp(SynchronousTestCase):
             with self.assertRaises(ConfigurationError):
                 self.set_up("--undo", word)
         self.assertEqual(self.conf.read_bytes(), before)
+
+    def test_without_a_unit_it_says_how_this_very_flocon_is_started(self) -> None:
+        self.patch(leading, "UNITS", (self.conf.with_name("none"),))
+        _, errors = self.set_up("--cache-server")
+        twistd = Path(sys.executable).with_name("twistd")
+        self.assertIn(f"next: '{quote(str(twistd))} -n --pidfile= flocon' starts", errors)
+        self.assertNotIn("systemctl", errors)
 
     def test_says_that_the_node_answers_where_it_does(self) -> None:
         self.answers = True

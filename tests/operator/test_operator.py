@@ -10,8 +10,9 @@ from ipaddress import IPv4Interface
 from pathlib import Path
 from typing import Any
 
-from twisted.logger import formatEvent, globalLogPublisher
+from twisted.logger import ILogObserver, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 
 from flocon.ahead.ahead import Readiness
 from flocon.asking.source import Came
@@ -68,6 +69,7 @@ class Anew(OperatorTestCase):
         self.config.write_text(text)
         said: list[str] = []
 
+        @implementer(ILogObserver)
         def log(event: dict[str, Any]) -> None:
             said.append(formatEvent(event))
 

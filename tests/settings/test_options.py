@@ -192,6 +192,11 @@ class CommandLine(OptionsTestCase):
             self.parse("--loopback", "19433")
         self.assertIn("--loopback", str(caught.exception))
 
+    def test_a_word_that_is_no_option_is_named_and_answered_with_where_to_look(self) -> None:
+        with self.assertRaises(SystemExit) as caught:
+            self.parse("nonsense")
+        self.assertIn("no 'nonsense'; 'twistd flocon --help'", str(caught.exception))
+
     def test_the_version_is_this_programs(self) -> None:
         out = io.StringIO()
         self.patch(sys, "stdout", out)
