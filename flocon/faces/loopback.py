@@ -25,6 +25,7 @@ from flocon.asking.mirrors import LOOP_DETECTED, LOOP_HEADER, LOOP_MARK
 from flocon.books.recent import LONGEST_TEXT, Answered, Recent
 from flocon.faces.absent import AbsentSignatures
 from flocon.faces.admitting import Admitting
+from flocon.faces.awake import Awake
 from flocon.faces.json_answers import JSON, Lately, answer_question, written_json
 from flocon.faces.leaving import Leaving
 from flocon.faces.pacman_databases import answer_database, tell_database
@@ -89,6 +90,7 @@ class Loopback:
         self._absent = AbsentSignatures()
         self._lately = Lately(parts.reactor)
         self._leaving = Leaving(parts.reactor)
+        self._awake = Awake(parts.reactor)
 
     @property
     def running(self) -> int:
@@ -99,7 +101,8 @@ class Loopback:
         """Begin nothing any more, and return when pacman can do without this node."""
         for one in tuple(self._running):
             # It has nothing of these yet, and loses nothing by asking the next node for all.
-            if not (one.asked.file.is_signature or one.request.startedWriting) and _asks_again(one):
+            told = self._awake.has_told(one.request)
+            if not (one.asked.file.is_signature or told) and _asks_again(one):
                 cut(one.request)
         await self._leaving.leave(lambda: bool(self._running))
 
@@ -155,7 +158,7 @@ class Loopback:
         one = PacmanRequest(request, asked, self._parts)
         self._running.add(one)
         try:
-            with self._parts.precedence.pacman():
+            with self._parts.precedence.pacman(), self._awake.kept(one):
                 await self._answer_file(one)
         finally:
             self._running.discard(one)

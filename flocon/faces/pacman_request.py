@@ -97,16 +97,20 @@ class PacmanRequest:
         self._traffic.answers[f"refused {status}"] += 1
         refuse(self.request, status)
 
-    def fail(self, transfer: Transfer) -> None:
-        """Let pacman go on to its next server.
+    @property
+    def fails_by_cutting(self) -> bool:
+        """Whether a failure is told by the end of the connection.
 
-        One that then finds its database unchanged in a ``file://`` server takes it for failed if
-        an error was answered before (6.0.2 and 7.1, measured), and not if nothing was: then the
-        connection is closed instead.
+        A pacman that then finds its database unchanged in a ``file://`` server takes it for failed
+        if an error was answered before (6.0.2 and 7.1, measured), and not if nothing was.
         """
-        status = failure_status(transfer)
         is_database = self.asked.file.kind is Kind.DATABASE and not self.asked.file.is_signature
-        if is_database and self.parts.listed.has_others(self.asked.repository):
+        return is_database and self.parts.listed.has_others(self.asked.repository)
+
+    def fail(self, transfer: Transfer) -> None:
+        """Let pacman go on to its next server."""
+        status = failure_status(transfer)
+        if self.fails_by_cutting:
             self._traffic.answers[f"refused {status}"] += 1
             self.request.setResponseCode(status)
             cut(self.request)
