@@ -25,7 +25,7 @@ from flocon.asking.mirrors import LOOP_DETECTED, LOOP_HEADER, LOOP_MARK
 from flocon.books.recent import LONGEST_TEXT, Answered, Recent
 from flocon.faces.absent import AbsentSignatures
 from flocon.faces.admitting import Admitting
-from flocon.faces.json_answers import answer_question, finish_json
+from flocon.faces.json_answers import InTurn, answer_question, finish_json
 from flocon.faces.leaving import Leaving
 from flocon.faces.pacman_databases import answer_database, tell_database
 from flocon.faces.pacman_packages import answer_package, tell_package
@@ -84,6 +84,7 @@ class Loopback:
         self._questions = {path.encode(): answer for path, answer in (questions or {}).items()}
         self._recent = Recent() if recent is None else recent
         self._pages = pages
+        self._in_turn = InTurn()
         self._running: set[PacmanRequest] = set()
         self._traffic = parts.traffic
         self._absent = AbsentSignatures()
@@ -118,7 +119,8 @@ class Loopback:
         elif request.path == b"/status.json":
             finish_json(request, self._parts.status())
         elif request.path in self._questions:
-            await answer_question(request, self._questions[request.path])
+            question = self._questions[request.path]
+            await answer_question(request, question, self._in_turn)
         elif self._pages is None or not await self._pages.answer(request):
             await self._file(request)
 

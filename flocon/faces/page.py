@@ -18,6 +18,7 @@ from twisted.web import http
 
 from flocon.answering.respond import finish_text, refuse
 from flocon.books.units import size_text, time_text
+from flocon.faces.json_answers import InTurn
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -64,6 +65,7 @@ class Pages:
         self._reactor = reactor
         self._describe = describe
         self._search = search
+        self._in_turn = InTurn()
         self._figures = figures
         self._template: Any = None
         self._files: dict[bytes, bytes] = {}
@@ -86,7 +88,9 @@ class Pages:
         if wanted is None:
             refuse(request, http.BAD_REQUEST)
             return
-        found = await self._search({"part": wanted}) if wanted else None
+        found = None
+        if wanted:
+            found = await self._in_turn.ask(request, self._search, {"part": wanted})
         body = await self._in_thread(self._render, self._describe(), wanted, found)
         _guard(request)
         finish_text(request, body, "text/html; charset=utf-8")
