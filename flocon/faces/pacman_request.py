@@ -49,6 +49,12 @@ class PacmanRequest:
         self.bytes = 0
         self.transfer: Transfer | None = None
 
+    @property
+    def user(self) -> int | None:
+        """The local user who asks, None where nobody is known."""
+        channel: Any = self.request.channel
+        return getattr(channel, "user", None)
+
     def count(self, number: int) -> None:
         self.bytes += number
         self._traffic.to_pacman(number)
