@@ -181,6 +181,7 @@ class PacmanRequest:
         self.request.finish()
 
     async def relay(self) -> None:
+        await self.parts.listed.settled()
         transfer = self.parts.from_mirrors.transfer(
             self.asked, self.request.getHeader("If-Modified-Since")
         )
