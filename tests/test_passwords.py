@@ -39,7 +39,7 @@ class Passwords(SynchronousTestCase):
             standing=Standing(),
             quarantine=anything,
             recent=anything,
-            holders=anything,
+            contents=anything,
         )
         told = explainer._candidate(mirror_source(SERVER, "core.db"), None)
         self.assertEqual(told["url"], "https://mirror.example:8443/$repo/os/$arch/core.db")

@@ -1,17 +1,19 @@
 """Who has it: the machines that hold a package, or each file with a part in its name.
 
-Looks through inventories in slices, and lets others run meanwhile. Whom this node would ask, and
-why, is ``why``'s to say.
+Looks through inventories in slices and lets others run meanwhile, for one question at a time. Whom
+this node would ask, and why, is ``why``'s to say.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from twisted.internet import task
+from twisted.internet.defer import DeferredLock
 
 from flocon.files import parse_file_name
 from flocon.pacman.versions import version_key
+from flocon.presence.presence import MOST_HOLDERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -23,10 +25,23 @@ if TYPE_CHECKING:
     from flocon.pacman.watch import PacmanWatch
     from flocon.presence.presence import Presence
 
-#: Files in one answer.
+#: Files in one answer, and how many of them are described in one go.
 MOST_FILES = 500
+ROWS = 25
+#: Holders that are named of one file, and in one answer; the others are counted.
+MOST_NAMED, MOST_NAMED_IN_ALL = 20, 2_000
 #: Names of this node's own inventory that a search looks at in one go.
-SLICE = 20_000
+SLICE = 5_000
+
+
+class _Holders(NamedTuple):
+    """Some of the peers that hold a file, and how many do."""
+
+    nodes: Sequence[str]
+    number: int
+
+
+NOBODY = _Holders((), 0)
 
 
 class Search:
@@ -43,6 +58,8 @@ class Search:
         presence: Presence,
     ) -> None:
         self._reactor = reactor
+        #: One at a time looks through everything.
+        self._turn = DeferredLock()
         self._node = node
         self._offering = offering
         self._pacman = pacman
@@ -54,50 +71,82 @@ class Search:
         name, part = fields.get("name", ""), fields.get("part", "")
         if bool(name) == bool(part):
             return None
-        found = await self.holders(f"{name}-" if name else part, name)
-        listing = self._pacman.listing
-        listed = listing.named(name, further=True) if name else []
-        rows = [self._row(file, content, nodes) for (file, content), nodes in found.items()]
-        rows.sort(key=lambda row: row["file"])
-        rows.sort(key=lambda row: version_key(row["version"]), reverse=True)
-        rows.sort(key=lambda row: row["name"])
+        await self._turn.acquire()
+        try:
+            return await self._search(name, part)
+        finally:
+            self._turn.release()
+
+    async def _search(self, name: str, part: str) -> dict[str, Any]:
+        found = await self._find(f"{name}-" if name else part, name)
+        listed = self._pacman.listing.named(name, further=True) if name else []
+        told = sorted(found, key=lambda file: file[0])
+        told.sort(key=lambda file: _version_key(file[0]), reverse=True)
+        told.sort(key=lambda file: _name(file[0]))
+        del told[MOST_FILES:]
+        named = min(MOST_NAMED, MOST_NAMED_IN_ALL // max(1, len(told)))
+        rows: list[dict[str, Any]] = []
+        for start in range(0, len(told), ROWS):
+            rows += [self._row(*file, found[file], named) for file in told[start : start + ROWS]]
+            await task.deferLater(self._reactor, 0)
         return {
             "node": self._node(),
             "listed": [entry_values(entry) for entry in listed[:MOST_FILES]],
-            "files": rows[:MOST_FILES],
-            "truncated": len(rows) > MOST_FILES,
+            "files": rows,
+            "truncated": len(found) > MOST_FILES,
         }
 
-    async def holders(self, part: str, name: str = "") -> dict[tuple[str, Content], list[str]]:
-        """Return the nodes that hold each file with ``part`` in its name; let others run meanwhile.
+    async def contents(self, file_name: str) -> dict[str, Content]:
+        """Return what each peer holds under a name, one of several; let others run meanwhile."""
+        await self._turn.acquire()
+        try:
+            holding: dict[str, Content] = {}
+            contents = 0
+            for batch in self._neighbourhood.holders.search(file_name, named=MOST_HOLDERS):
+                for file, content, nodes, _ in batch:
+                    if file == file_name:
+                        contents += 1
+                        holding.update(dict.fromkeys(nodes, content))
+                if contents > MOST_FILES:
+                    break
+                await task.deferLater(self._reactor, 0)
+            return holding
+        finally:
+            self._turn.release()
+
+    async def _find(self, part: str, name: str) -> dict[tuple[str, Content], _Holders]:
+        """Return who holds each file with ``part`` in its name; let others run meanwhile.
 
         One more than may be answered is enough.
         """
-        found: dict[tuple[str, Content], list[str]] = {}
-        for rows in self._neighbourhood.holders.search(part):
-            for file, content, nodes in rows:
+        found: dict[tuple[str, Content], _Holders] = {}
+        for batch in self._neighbourhood.holders.search(part, named=MOST_NAMED):
+            for file, content, nodes, count in batch:
                 if _is_called(file, name):
-                    found.setdefault((file, content), []).extend(nodes)
+                    found[file, content] = _Holders(nodes, count)
             if len(found) > MOST_FILES:
                 break
             await task.deferLater(self._reactor, 0)
         inventory = self._offering.inventory
         own = list(inventory.names())
+        most = len(found) + MOST_FILES
         for start in range(0, len(own), SLICE):
             for file in own[start : start + SLICE]:
                 held = inventory.get(file) if part in file else None
                 if held is not None and _is_called(file, name):
-                    found.setdefault((file, held), []).insert(0, self._node())
-            if len(found) > 2 * MOST_FILES:
-                break
+                    found.setdefault((file, held), NOBODY)
+                    if len(found) > most:
+                        return found
             await task.deferLater(self._reactor, 0)
         return found
 
-    def _row(self, file_name: str, content: Content, nodes: Sequence[str]) -> dict[str, Any]:
+    def _row(
+        self, file_name: str, content: Content, holders: _Holders, named: int
+    ) -> dict[str, Any]:
         file = parse_file_name(file_name)
         entries = self._pacman.listing.find(file_name)
-        own = self._node()
-        here = held_with(self._offering, file_name, content) if own in nodes else None
+        here = held_with(self._offering, file_name, content)
+        nodes = holders.nodes[:named]
         return {
             "file": file_name,
             "name": file.name if file else file_name,
@@ -107,7 +156,8 @@ class Search:
             "sha256": content.sha256.hex(),
             "listed": [one.repository for one in entries if one.content == content],
             "here": here.origin if here else None,
-            "holders": [self._who(node) for node in nodes if node != own],
+            "holders": [self._who(node) for node in nodes],
+            "more_holders": holders.number - len(nodes),
         }
 
     def _who(self, node: str) -> dict[str, Any]:
@@ -115,6 +165,16 @@ class Search:
         if peer is None:
             return {"node": node, "name": "", "address": ""}
         return {"node": node, "name": peer.name, "address": peer.address}
+
+
+def _name(file_name: str) -> str:
+    file = parse_file_name(file_name)
+    return file.name if file else file_name
+
+
+def _version_key(file_name: str) -> Any:
+    file = parse_file_name(file_name)
+    return version_key(file.version if file else "")
 
 
 def held_with(offering: Offering, file_name: str, content: Content | None) -> Held | None:

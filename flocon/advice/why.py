@@ -9,14 +9,17 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from twisted.internet import task
+
 from flocon.advice.reasons import answer, database_answer, reason, why_not
-from flocon.advice.search import MOST_FILES, entry_values, held_with
+from flocon.advice.search import MOST_FILES, ROWS, entry_values, held_with
 from flocon.asking.addresses import without_user
 from flocon.asking.source import Origin, Source
 from flocon.files import Asked, FileName, Kind, parse_file_name
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from typing import TypeVar
 
     from flocon.books.recent import Recent
     from flocon.files import Content
@@ -33,9 +36,11 @@ if TYPE_CHECKING:
     from flocon.sources.listed import Listed
     from flocon.transfers.transfers import Transfers
 
+    _T = TypeVar("_T")
+
 
 class Why:
-    """Answers ``/why.json`` and ``/recent.json``; ``holders`` gives who holds files of a name."""
+    """Answers ``/why.json`` and ``/recent.json``; ``contents`` gives what peers hold of a name."""
 
     def __init__(
         self,
@@ -52,7 +57,7 @@ class Why:
         standing: Standing,
         quarantine: Quarantine,
         recent: Recent,
-        holders: Callable[[str], Awaitable[Mapping[tuple[str, Content], Sequence[str]]]],
+        contents: Callable[[str], Awaitable[Mapping[str, Content]]],
     ) -> None:
         self._reactor = reactor
         self._settings = settings
@@ -66,7 +71,7 @@ class Why:
         self._standing = standing
         self._quarantine = quarantine
         self._recent = recent
-        self._holders = holders
+        self._contents = contents
 
     async def recent(self, _: Mapping[str, str]) -> list[dict[str, Any]]:
         """Return what pacman asked lately, the newest first."""
@@ -88,14 +93,15 @@ class Why:
         here = held_with(self._offering, name, content)
         running = self._transfers.find(name, content) if content else None
         order = self._candidates.order(name, self._candidates.servers(asked, entry), entry)
-        others = await self._holders(name)
+        holding = await self._contents(name)
         told: dict[str, Any] = {
             "file": name,
             "listed": [entry_values(one) for one in self._pacman.listing.find(name)],
             "here": {"origin": here.origin, "sha256": here.content.sha256.hex()} if here else None,
             "arriving": None,
-            "order": [self._candidate(source, entry) for source in order],
-            "left_out": self._left_out(name, entry, order, others),
+            "order": await self._sliced(order, lambda source: self._candidate(source, entry)),
+            "more_in_order": max(0, len(order) - MOST_FILES),
+            **await self._left_out(entry, order, holding),
             "recent": [one.describe() for one in self._recent.of(name, name + ".sig")],
         }
         if running is not None:
@@ -142,36 +148,40 @@ class Why:
             "why": reason(role, failing=failing),
         }
 
-    def _left_out(
-        self,
-        name: str,
-        entry: Entry | None,
-        order: Sequence[Source],
-        others: Mapping[tuple[str, Content], Sequence[str]],
-    ) -> list[dict[str, Any]]:
+    async def _left_out(
+        self, entry: Entry | None, order: Sequence[Source], holding: Mapping[str, Content]
+    ) -> dict[str, Any]:
         """Tell of each peer that could have been meant, and why it is not asked."""
         asked = {source.node for source in order}
-        holding = {
-            node: content
-            for (file, content), nodes in others.items()
-            if file == name
-            for node in nodes
-        }
-        told = []
-        for peer in self._presence.peers():
-            if peer.node not in asked:
-                why = self._why_not(peer, entry, holding.get(peer.node))
-                told.append({"name": peer.name, "address": peer.address, "why": why})
-        return sorted(told, key=lambda one: str(one["name"]))[:MOST_FILES]
+        able = self._neighbourhood.able(entry.repository) if entry is not None else []
+        fetching = {peer.node for peer in able}
+        peers = [peer for peer in self._presence.peers() if peer.node not in asked]
 
-    def _why_not(self, peer: Peer, entry: Entry | None, held: Content | None) -> str:
+        def describe(peer: Peer) -> dict[str, Any]:
+            held, is_able = holding.get(peer.node), peer.node in fetching
+            why = self._why_not(peer, entry, held, able=is_able)
+            return {"name": peer.name, "address": peer.address, "why": why}
+
+        told = await self._sliced(sorted(peers, key=lambda peer: peer.name), describe)
+        return {"left_out": told, "more_left_out": len(peers) - len(told)}
+
+    async def _sliced(
+        self, items: Sequence[_T], describe: Callable[[_T], dict[str, Any]]
+    ) -> list[dict[str, Any]]:
+        """Describe as many as are told, and let others run meanwhile."""
+        told: list[dict[str, Any]] = []
+        for start in range(0, min(len(items), MOST_FILES), ROWS):
+            told += map(describe, items[start : min(start + ROWS, MOST_FILES)])
+            await task.deferLater(self._reactor, 0)
+        return told
+
+    def _why_not(self, peer: Peer, entry: Entry | None, held: Content | None, *, able: bool) -> str:
         now = time.time()
         record = self._quarantine.record(peer.node, peer.address, now)
-        able = self._neighbourhood.able(entry.repository) if entry is not None else []
         return why_not(
             entry,
             held,
             term=record.described(now) if record else None,
-            able=any(one.node == peer.node for one in able),
+            able=able,
             failing=self._standing.demoted(peer.address, self._reactor.seconds()),
         )

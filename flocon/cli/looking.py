@@ -39,6 +39,8 @@ def _print_holders(found: Mapping[str, Any]) -> None:
     for file in found["files"]:
         where = [f"here ({file['here']})"] if file["here"] else []
         where += [one["name"] or one["node"] for one in file["holders"]]
+        if file.get("more_holders"):
+            where.append(f"{file['more_holders']} more")
         listed = f"[{']['.join(file['listed'])}]" if file["listed"] else "not listed"
         columns = (file["name"], file["version"], file["architecture"], size(file["size"]), listed)
         rows.append((*columns, ", ".join(where)))
@@ -106,10 +108,17 @@ def _print_order(told: Mapping[str, Any]) -> None:
     if told["order"]:
         say("who is asked, one after the other until the bytes are right:", indent=2)
         say_rows([_candidate_row(at, one) for at, one in enumerate(told["order"], 1)], indent=4)
+        _say_more(told.get("more_in_order", 0))
     if told["left_out"]:
         say("who is not asked:", indent=2)
         rows = [(one["name"], one["address"], one["why"]) for one in told["left_out"]]
         say_rows(rows, indent=4)
+        _say_more(told.get("more_left_out", 0))
+
+
+def _say_more(number: int) -> None:
+    if number:
+        say(f"... and {number} more", indent=4)
 
 
 def _candidate_row(at: int, one: Mapping[str, Any]) -> Sequence[object]:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.web import http
 
 from flocon.answering.respond import finish_text, refuse
@@ -67,9 +67,30 @@ class Lately:
         writing.succeed(answer)
 
 
-async def answer_question(request: Request, question: Question) -> None:
+class InTurn:
+    """Lets each local user ask one thing at a time: what else is theirs waits, and nobody else."""
+
+    def __init__(self) -> None:
+        self._locks: dict[object, DeferredLock] = {}
+
+    async def ask(self, request: Request, question: Question, fields: Mapping[str, str]) -> Any:
+        """Return the answer to a question, once those before it have theirs."""
+        user = getattr(request.channel, "user", None)
+        lock = self._locks.setdefault(user, DeferredLock())
+        try:
+            await lock.acquire()
+            try:
+                return await question(fields)
+            finally:
+                lock.release()
+        finally:
+            if not lock.locked and self._locks.get(user) is lock:
+                del self._locks[user]
+
+
+async def answer_question(request: Request, question: Question, in_turn: InTurn) -> None:
     fields = _fields(request)
-    answer = None if fields is None else await question(fields)
+    answer = None if fields is None else await in_turn.ask(request, question, fields)
     if answer is None:
         refuse(request, http.BAD_REQUEST)
     else:

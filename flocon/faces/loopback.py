@@ -26,7 +26,7 @@ from flocon.books.recent import LONGEST_TEXT, Answered, Recent
 from flocon.faces.absent import AbsentSignatures
 from flocon.faces.admitting import Admitting
 from flocon.faces.awake import Awake
-from flocon.faces.json_answers import JSON, Lately, answer_question, written_json
+from flocon.faces.json_answers import JSON, InTurn, Lately, answer_question, written_json
 from flocon.faces.leaving import Leaving
 from flocon.faces.pacman_databases import answer_database, tell_database
 from flocon.faces.pacman_packages import answer_package, tell_package
@@ -85,6 +85,7 @@ class Loopback:
         self._questions = {path.encode(): answer for path, answer in (questions or {}).items()}
         self._recent = Recent() if recent is None else recent
         self._pages = pages
+        self._in_turn = InTurn()
         self._running: set[PacmanRequest] = set()
         self._traffic = parts.traffic
         self._absent = AbsentSignatures()
@@ -122,7 +123,8 @@ class Loopback:
         elif request.path == b"/status.json":
             finish_text(request, await self._lately.get("status", self._status), JSON)
         elif request.path in self._questions:
-            await answer_question(request, self._questions[request.path])
+            question = self._questions[request.path]
+            await answer_question(request, question, self._in_turn)
         elif self._pages is None or not await self._pages.answer(request):
             await self._file(request)
 

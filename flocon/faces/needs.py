@@ -71,8 +71,10 @@ if TYPE_CHECKING:
         def asked_for(self) -> Callable[[Entry], None]:
             """Is told of each listed package that pacman asks for."""
 
-        def transfer(self, asked: Asked, entry: Entry | None, start: int) -> Transfer:
-            """Return the transfer that brings a package."""
+        def transfer(
+            self, asked: Asked, entry: Entry | None, start: int, user: int | None
+        ) -> Transfer | None:
+            """Return what brings a package; None where a local user has too much coming."""
 
     class Redirecting(Protocol):
         """Sends pacman to holders."""

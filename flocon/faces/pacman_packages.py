@@ -30,8 +30,11 @@ async def answer_package(one: PacmanRequest) -> None:
     if entry is not None and await _send_away(one, entry):
         return
     start = parse_open_range(one.request.getHeader("Range"))
-    transfer = one.parts.packages.transfer(one.asked, entry, start)
-    await one.follow(transfer)
+    transfer = one.parts.packages.transfer(one.asked, entry, start, one.user)
+    if transfer is None:
+        one.refuse(http.SERVICE_UNAVAILABLE)
+    else:
+        await one.follow(transfer)
 
 
 async def tell_package(one: PacmanRequest) -> None:

@@ -49,6 +49,12 @@ class PacmanRequest:
         self.bytes = 0
         self.transfer: Transfer | None = None
 
+    @property
+    def user(self) -> int | None:
+        """The local user who asks, None where nobody is known."""
+        channel: Any = self.request.channel
+        return getattr(channel, "user", None)
+
     def count(self, number: int) -> None:
         self.bytes += number
         self._traffic.to_pacman(number)
@@ -186,6 +192,7 @@ class PacmanRequest:
         self.request.finish()
 
     async def relay(self) -> None:
+        await self.parts.listed.settled()
         transfer = self.parts.from_mirrors.transfer(
             self.asked, self.request.getHeader("If-Modified-Since")
         )

@@ -18,7 +18,7 @@ from twisted.web import http
 
 from flocon.answering.respond import finish_text, refuse
 from flocon.books.units import size_text, time_text
-from flocon.faces.json_answers import Lately
+from flocon.faces.json_answers import InTurn, Lately
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -65,6 +65,7 @@ class Pages:
         self._reactor = reactor
         self._describe = describe
         self._search = search
+        self._in_turn = InTurn()
         self._figures = figures
         self._template: Any = None
         self._lately = Lately(reactor)
@@ -89,7 +90,7 @@ class Pages:
             refuse(request, http.BAD_REQUEST)
             return
         if wanted:
-            found = await self._search({"part": wanted})
+            found = await self._in_turn.ask(request, self._search, {"part": wanted})
             body = await self._in_thread(self._render, self._describe(), wanted, found)
         else:
             body = await self._lately.get("page", self._plain)

@@ -9,14 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from flocon.files import DIGEST_SIZE, Content
 from flocon.neighbours.marks import Marks
 from flocon.presence.presence import MOST_HOLDERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from flocon.files import Content
     from flocon.holdings.inventory import Change
+    from flocon.neighbours.searching import Found
 
 #: One peer's files; a NAS that keeps every version of everything holds less.
 MOST_FILES_OF_A_PEER = 100_000
@@ -35,8 +36,6 @@ MOST_DOUBTS_OF_A_PEER, MOST_DOUBTS = 1_000, 20_000
 ROW = 160
 #: Bits beyond one for each of them: for those that left, until a sweep has cleared theirs.
 SPARE_BITS = 512
-#: Rows that a search looks at in one go: about 3 ms.
-SEARCH_SLICE = 20_000
 
 
 _Key = bytes
@@ -336,7 +335,7 @@ class Holders:
             # A table keeps the room that it once had.
             self._masks, self._sizes = dict(self._masks), dict(self._sizes)
         self._stale &= ~stale
-        self._free_bits.extend(bit for bit in _bits(stale) if bit not in self._by_bit)
+        self._free_bits.extend(bit for bit in bits(stale) if bit not in self._by_bit)
 
     def holding(self, file_name: str, content: Content) -> list[str]:
         """Return the peers that announced this very content under this name.
@@ -345,35 +344,21 @@ class Holders:
         """
         key = file_name.encode("ascii") + content.sha256
         mask = self._masks.get(key, 0) & self._live
-        found = [self._by_bit[bit] for bit in _bits(mask)]
+        found = [self._by_bit[bit] for bit in bits(mask)]
         found += [peer for peer, known in self._marked.items() if key in known.marks]
         return [peer for peer in found if key not in self._peers[peer].doubts] or found
 
-    def search(
-        self, fragment: str, entries: int = SEARCH_SLICE
-    ) -> Iterator[list[tuple[str, Content, list[str]]]]:
-        """Yield each file whose name contains ``fragment``, with its content and its holders.
+    def search(self, fragment: str, **bounds: int) -> Iterator[list[Found]]:
+        """Yield each file whose name contains ``fragment``, as ``searching`` does."""
+        # Only a person ever searches.
+        from flocon.neighbours.searching import Table, search  # noqa: PLC0415
 
-        A list for every ``entries`` rows looked at, empty where nothing fits, so that a caller may
-        let others run in between; what changes meanwhile is seen or not.
-        """
-        wanted = fragment.encode("ascii", "replace")
-        keys = list(self._masks)
-        for start in range(0, len(keys), entries):
-            fitting = [key for key in keys[start : start + entries] if wanted in key[:-DIGEST_SIZE]]
-            yield [found for key in fitting if (found := self._found(key)) is not None]
-
-    def _found(self, key: bytes) -> tuple[str, Content, list[str]] | None:
-        mask = self._masks.get(key, 0) & self._live
-        if not mask:
-            return None
-        content = Content(self._sizes[key], key[-DIGEST_SIZE:])
-        peers = [self._by_bit[bit] for bit in _bits(mask)]
-        peers = [peer for peer in peers if key not in self._peers[peer].doubts]
-        return (key[:-DIGEST_SIZE].decode("ascii"), content, peers) if peers else None
+        doubts = ((known.bit, known.doubts) for known in self._peers.values() if known.doubts)
+        table = Table(self._masks, self._sizes, self._by_bit, lambda: self._live, doubts)
+        return search(table, fragment, **bounds)
 
 
-def _bits(mask: int) -> Iterator[int]:
+def bits(mask: int) -> Iterator[int]:
     while mask:
         lowest = mask & -mask
         yield lowest.bit_length() - 1

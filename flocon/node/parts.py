@@ -261,7 +261,7 @@ class Parts:
             standing=self.standing,
             quarantine=self.offenders.quarantine,
             recent=self.ledger.recent,
-            holders=self.search.holders,
+            contents=self.search.contents,
         )
         self.examination = Examination(
             self._reactor,

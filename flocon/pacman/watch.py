@@ -97,6 +97,8 @@ class PacmanWatch(Service):
         self._work: Deferred[None] | None = None
         self._waiting: list[Deferred[None]] = []
         self._configured = False
+        #: Whether the configuration is being read.
+        self._reading = False
         self._unconfigured: list[Deferred[None]] = []
 
     @property
@@ -150,11 +152,12 @@ class PacmanWatch(Service):
         return self._databases.unusable()
 
     def settled(self, timeout: float | None = PATIENCE) -> Deferred[None]:
-        """Fire when the listing is that of the databases on disk, or after ``timeout`` seconds.
+        """Fire when configuration and listing are those on disk, or after ``timeout`` seconds.
 
         Costs a few stats where nothing has changed. Never fails. Before the first configuration
         was read nothing is settled.
         """
+        self._notice()
         if not self.running or (self._work is None and self._is_settled()):
             return succeed(None)
         waiting: Deferred[None] = Deferred()
@@ -165,12 +168,25 @@ class PacmanWatch(Service):
         return waiting
 
     def configured(self, timeout: float = PATIENCE) -> Deferred[None]:
-        """Fire once pacman's configuration was read, or after ``timeout`` seconds; never fails."""
-        if self._configured or not self.running:
+        """Fire when the configuration is that on disk, or after ``timeout`` seconds; never fails.
+
+        Costs a few stats where nothing has changed: pacman may be run as soon as its mirrorlist is
+        written.
+        """
+        self._notice()
+        is_known = self._configured and not (self._reading or self._configuration_is_stale)
+        if is_known or not self.running:
             return succeed(None)
         waiting: Deferred[None] = Deferred(self._unconfigured.remove)
         self._unconfigured.append(waiting)
+        if self._configured:
+            self._look()
         return waiting.addTimeout(timeout, self._reactor, lambda *_: None)
+
+    def _notice(self) -> None:
+        """Look whether the configuration's files are still those that were read."""
+        if self._configured and not (self._reading or self._scan.is_current()):
+            self._configuration_is_stale = True
 
     def sent(self, repository: str, descriptor: int) -> None:
         """Have a database list that a mirror has just sent; its open file stays the caller's.
@@ -240,6 +256,9 @@ class PacmanWatch(Service):
     def _release(self) -> None:
         self._work = None
         waiting, self._waiting = self._waiting, []
+        if self._configured and not self._configuration_is_stale:
+            # Even if reading it failed.
+            self._tell_configured()
         for each in waiting:
             each.callback(None)
         if self.running and self._configuration_is_stale:
@@ -264,7 +283,23 @@ class PacmanWatch(Service):
                 return
 
     async def _read_configuration(self) -> None:
-        self._configuration_is_stale = False
+        self._configuration_is_stale, self._reading = False, True
+        try:
+            await self._read_configuration_now()
+        finally:
+            self._reading = False
+        self._configured = True
+        # Between reading a file and following its folder it may have changed.
+        self._notice()
+        if not self._configuration_is_stale:
+            self._tell_configured()
+
+    def _tell_configured(self) -> None:
+        waiting, self._unconfigured = self._unconfigured, []
+        for each in waiting:
+            each.callback(None)
+
+    async def _read_configuration_now(self) -> None:
         self._follow()
         self._scan = await in_thread(self._reactor, scan, self._pacman_conf)
         self._follow()
@@ -286,13 +321,6 @@ class PacmanWatch(Service):
                 self._tell(self._configuration_changed, configuration)
                 self._databases.publish()
             self._follow()
-        self._configured = True
-        waiting, self._unconfigured = self._unconfigured, []
-        for each in waiting:
-            each.callback(None)
-        # Between reading a file and following its folder it may have changed.
-        if not self._scan.is_current():
-            self._configuration_is_stale = True
 
     def _complain(self, error: ToolError) -> None:
         words = str(error)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from flocon.transfers.subjects import Subject
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from flocon.files import Asked
     from flocon.neighbours.neighbourhood import Neighbourhood
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Bytes that pacman has of a file already and that are fetched again, to verify all of it.
 MOST_FETCHED_AGAIN = 1 << 20
+#: What one local user may have coming at a time that is not verified here, and what all may.
+MOST_OF_A_USER, MOST_OF_ALL = 16, 32
 
 
 class Packages:
@@ -38,28 +40,33 @@ class Packages:
         self._choosing = choosing
         self._transfers = transfers
         self._neighbourhood = neighbourhood
+        #: What comes unverified, with what was asked and the user who asked first.
+        self._unverified: list[tuple[tuple[Asked, int], int | None, Transfer]] = []
         #: Told of each listed package that pacman asks for.
         self.asked_for: Callable[[Entry], None] = lambda _: None
 
-    def transfer(self, asked: Asked, entry: Entry | None, start: int) -> Transfer:
-        """Return the transfer that brings a package.
+    def transfer(
+        self, asked: Asked, entry: Entry | None, start: int, user: int | None = None
+    ) -> Transfer | None:
+        """Return the transfer that brings a package; None where ``user`` has too much coming.
 
         The rest of a file that nobody on the LAN holds is taken from the mirrors as it is, once
-        much of it is there: fetching all again to verify it would cost more than it saves.
+        much of it is there: fetching all again to verify it would cost more than it saves. Who asks
+        for the same rest joins it; who has many such on their way waits for the whole.
         """
+        if entry is None:
+            return self._unverified_from(asked, 0, user)
         servers = self._candidates.servers(asked, entry)
         name = asked.file.text
-        if entry is None:
-            mirrors = self._choosing.chooser(name, servers, None)
-            return self._transfers.alone(Subject(name), mirrors, mirrors.mirrors)
         running = self._transfers.find(name, entry.content)
         if (
             start > MOST_FETCHED_AGAIN
             and running is None
             and not self._neighbourhood.holding(entry.file_name, entry.content)
         ):
-            mirrors = self._choosing.chooser(name, servers, None)
-            return self._transfers.alone(Subject(name, start=start), mirrors, mirrors.mirrors)
+            rest = self._unverified_from(asked, start, user, servers)
+            if rest is not None:
+                return rest
         # Others may follow what was begun for them: two owners must not wait for each other.
         relays = not (running and running.begun_by)
         everybody = self._choosing.chooser(name, servers, entry, relays=relays)
@@ -69,6 +76,27 @@ class Packages:
         running.widen(everybody, everybody.mirrors)
         running.spares = False
         return running
+
+    def _unverified_from(
+        self, asked: Asked, start: int, user: int | None, servers: Sequence[str] | None = None
+    ) -> Transfer | None:
+        """Return what brings a file from the mirrors as it is; None where too much comes so."""
+        self._unverified = [
+            one for one in self._unverified if not one[2].finished.known or one[2].followed
+        ]
+        for what, _, transfer in self._unverified:
+            if what == (asked, start) and not transfer.finished.known:
+                return transfer
+        of_user = sum(whose == user for _, whose, _ in self._unverified)
+        if of_user >= MOST_OF_A_USER or len(self._unverified) >= MOST_OF_ALL:
+            return None
+        name = asked.file.text
+        if servers is None:
+            servers = self._candidates.servers(asked, None)
+        mirrors = self._choosing.chooser(name, servers, None)
+        transfer = self._transfers.alone(Subject(name, start=start), mirrors, mirrors.mirrors)
+        self._unverified.append(((asked, start), user, transfer))
+        return transfer
 
     def ahead(self, asked: Asked, entry: Entry, *, mirrors: bool, spares: bool = True) -> Transfer:
         """Return the transfer that brings a listed package for which nobody waits.

@@ -23,6 +23,10 @@ MARGIN = 4 << 20
 MOST_RESERVE_AHEAD = 2 << 30
 #: Bytes of packages that may be deleted while somebody reads them, beyond the bound.
 MOST_NAMELESS = SLACK // 2
+#: What passes through to pacman here and cannot be kept: files, and their bytes together where the
+#: store is smaller than that. A single one may have any size.
+MOST_PASSING = 32
+LEAST_FOR_PASSING = 1 << 30
 #: Seconds for which a package that was used stays when room is made for what nobody waits for.
 LATELY = 7 * 86_400
 
@@ -60,6 +64,10 @@ if TYPE_CHECKING:
         @property
         def is_passing(self) -> bool:
             """Whether it only passes through on its way to this machine's pacman."""
+
+        @property
+        def unwritten(self) -> int:
+            """How many bytes of the disk it has yet to take."""
 
 
 class Accounts:
@@ -143,15 +151,35 @@ class Accounts:
         if not arrival.share.memory:
             self._arrivals.add(arrival)
 
-    def grow(self, share: Share, size: int) -> bool:
+    def elsewhere(self) -> Iterator[Arrival]:
+        """Yield the files that come in and do not lie in the store."""
+        return (one for one in self._arrivals if not one.keep)
+
+    def may_pass(self, size: int, growing: Share | None = None) -> bool:
+        """Return whether so much more may pass through to pacman, of a new file or a growing one.
+
+        The next server is asked by pacman for what may not.
+        """
+        passing = [one.share for one in self._arrivals if one.is_passing]
+        others = [one for one in passing if one is not growing]
+        if not others:
+            return True
+        most = max(self.max_size, LEAST_FOR_PASSING)
+        fits = sum(share.size for share in passing) + size <= most
+        return fits and len(others) < MOST_PASSING
+
+    def grow(self, arrival: Arrival, size: int) -> bool:
         """Count a file that becomes larger than it was begun with; return whether it may."""
+        share = arrival.share
         more = size - share.size
         if more <= 0:
             return True
         if share.memory:
             fits = self.room.has_memory(more, own=share.own)
+        elif arrival.is_passing:
+            fits = self.may_pass(more, share)
         else:
-            fits = share.own or self.fits(more, share.lessees[0])
+            fits = self.fits(more, share.lessees[0])
         if fits:
             self.room.resize(share, size)
         return fits

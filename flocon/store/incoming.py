@@ -35,6 +35,8 @@ LARGEST_IN_MEMORY = 1 << 20
 #: Empty files made beforehand, so that large ones can begin without waiting for the disk: as many
 #: as pacman asks for at once, mostly.
 MOST_PREPARED = 5
+#: What st_blocks counts, in bytes.
+_BLOCK = 512
 #: Bytes copied at once.
 _STEP = 1 << 20
 
@@ -76,12 +78,17 @@ class Incoming:
         """Whether it only passes through on its way to this machine's pacman."""
         return not self._keep and not self.share.memory and self.share.own
 
+    @property
+    def unwritten(self) -> int:
+        """How many bytes of the disk it has yet to take."""
+        return max(0, self.share.size - os.fstat(self._fd).st_blocks * _BLOCK)
+
     def fileno(self) -> int:
         return self._fd
 
     def grow(self, size: int) -> None:
         """Count that it is about to reach ``size``; raises OSError where there is no room."""
-        if not self._arrivals.accounts.grow(self.share, size):
+        if not self._arrivals.accounts.grow(self, size):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def write(self, position: int, data: bytes) -> None:
@@ -164,8 +171,11 @@ class Arrivals:
 
         Raises StoreError where not even that can be had.
         """
-        needed = MARGIN + (UNKNOWN_SIZE if size is None else size)
-        if lessee.own or self.accounts.fits(size or 0, lessee):
+        needed = UNKNOWN_SIZE if size is None else size
+        accounts = self.accounts
+        may_pass = accounts.may_pass(needed) if lessee.own else accounts.fits(size or 0, lessee)
+        if may_pass:
+            needed += MARGIN + sum(one.unwritten for one in accounts.elsewhere())
             for directory in temporary_folders():
                 try:
                     if is_in_memory(directory) or free_bytes(directory) < needed:

@@ -58,6 +58,7 @@ class FakeDesk:
         self.here: dict[str, HeldFile] = {}
         self.opened: list[OpenedBytes] = []
         self.gone = False
+        self.too_many = False
         self.settling: Deferred[None] | None = None
         self.acquainting: Deferred[None] | None = None
         self.sources: tuple[Source, ...] = (MIRROR_A, MIRROR_B)
@@ -143,7 +144,11 @@ class FakeDesk:
     def has_others(self, repository: str) -> bool:
         return repository in self.others
 
-    def package(self, asked: Asked, entry: Entry | None, start: int) -> Transfer:
+    def package(
+        self, asked: Asked, entry: Entry | None, start: int, _: int | None
+    ) -> Transfer | None:
+        if self.too_many:
+            return None
         self.starts.append(start)
         choose = self.chooser(*self.sources)
         if entry is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from twisted.internet import error
-from twisted.internet.defer import succeed
+from twisted.internet.defer import Deferred, succeed
 
 from flocon.faces import absent as module
 from flocon.transfers.release import MIRROR_HOLD
@@ -66,6 +66,14 @@ class Databases(LoopbackTestCase):
             self.asked(MIRROR_A).answer(404)
             self.asked(MIRROR_B).answer(404)
             self.assertRefused(exchange.answer, 404)
+
+    def test_a_configuration_that_was_just_written_is_waited_for(self) -> None:
+        self.desk.settling = Deferred()
+        exchange = self.browser.ask("/lastupdate")
+        self.assertEqual(self.desk.tools.agent(MIRROR_A).requests, [])
+        self.desk.settling.callback(None)
+        self.asked(MIRROR_A).whole(DATA)
+        self.assertEqual(exchange.answer.body, DATA)
 
     def test_every_path_of_a_mirror_is_relayed(self) -> None:
         for path in (

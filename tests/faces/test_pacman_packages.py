@@ -72,6 +72,10 @@ class ComingPackages(LoopbackTestCase):
         self.assertEqual(found.headers["flocon-source"], "mirror m")
         self.assertEqual(found.headers["last-modified"], THEN)
 
+    def test_who_has_too_much_coming_is_to_ask_the_next_server(self) -> None:
+        self.desk.too_many = True
+        self.assertRefused(self.get(PATH), 503)
+
     def test_nothing_is_said_while_nothing_may_be_given(self) -> None:
         self.desk.sources = (PEER, MIRROR_A)
         exchange = self.browser.ask(PATH)

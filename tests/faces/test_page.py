@@ -344,6 +344,7 @@ class ThePage(PageTestCase):
             "listed": ["core"],
             "here": "cache",
             "holders": holders,
+            "more_holders": 0,
         }
         self.found = {"files": [row], "truncated": True}
         text = self.page("?part=zlib").text
@@ -391,9 +392,9 @@ class Safety(PageTestCase):
             health={"looked_seconds_ago": 1.0, "findings": [finding]},
         )
         row = dict.fromkeys(("name", "version", "architecture", "here"), HOSTILE)
-        holder = {"node": HOSTILE, "name": HOSTILE}
+        held = {"holders": [{"node": HOSTILE, "name": HOSTILE}], "more_holders": 3}
         self.found = {
-            "files": [{**row, "size": 1, "listed": [HOSTILE], "holders": [holder]}],
+            "files": [{**row, "size": 1, "listed": [HOSTILE], **held}],
             "truncated": False,
         }
         page = self.page("?part=%3Cimg%20src=x%20onerror=alert(1)%3E")

@@ -102,7 +102,8 @@ class HoldersMachine(RuleBasedStateMachine):
                 file = name, content
                 assert set(found) == expected.get(file, doubted.get(file, set()))
         everything = chain.from_iterable(self.holders.search("", entries=2))
-        for name, content, who in everything:
+        for name, content, who, count in everything:
+            assert len(who) == count
             assert set(who) == expected.pop((name, content))
         assert not expected
 
@@ -297,8 +298,25 @@ class HoldersTests(SynchronousTestCase):
     def test_search_finds_parts_of_names(self) -> None:
         holders = Holders()
         holders.replace("a", 1, [Change(name, CONTENTS[1]) for name in NAMES])
-        self.assertEqual(list(holders.search("p3-")), [[(NAMES[3], CONTENTS[1], ["a"])]])
+        self.assertEqual(list(holders.search("p3-")), [[(NAMES[3], CONTENTS[1], ["a"], 1)]])
         self.assertEqual(list(holders.search("\N{SNOWMAN}")), [[]])
+
+    def test_a_search_names_some_of_many_holders_and_counts_all(self) -> None:
+        holders = Holders()
+        for number in range(9):
+            holders.replace(f"p{number}", 1, [Change(NAMES[0], CONTENTS[1])])
+        holders.apply("p0", 2, [Change(NAMES[0], CONTENTS[1], held=False)])
+        ((found,),) = holders.search("", named=3)
+        self.assertEqual((len(found.holders), found.number), (3, 8))
+        self.assertNotIn("p0", found.holders)
+
+    def test_a_search_pauses_once_it_found_much(self) -> None:
+        holders = Holders()
+        for peer in "abc":
+            holders.replace(peer, 1, [Change(name, CONTENTS[1]) for name in NAMES])
+        lengths = [len(part) for part in holders.search("", batch=6)]
+        self.assertEqual(max(lengths), 2)
+        self.assertEqual(sum(lengths), len(NAMES))
 
     def test_a_search_pauses_and_bears_what_changes_meanwhile(self) -> None:
         holders = Holders()

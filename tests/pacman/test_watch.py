@@ -39,6 +39,38 @@ class Watching(WatchCase):
         self.assertEqual(self.watch.configuration.repositories[0].name, "core")
         self.successResultOf(self.watch.configured(30))
 
+    async def test_what_was_just_written_is_waited_for(self) -> None:
+        await self.start("core")
+        mirrors = self.top / "mirrorlist"
+        self.write(f"[core]\nInclude = {mirrors}\n")
+        for number in range(4):
+            self.write(f"Server = http://{number}\n", mirrors)
+            wait = self.watch.configured if number % 2 else self.watch.settled
+            await wait(30)
+            self.assertEqual(self.servers(), (f"http://{number}",))
+        await self.watch.settled(30)
+        # Nothing is waited for where nothing has changed.
+        self.successResultOf(self.watch.configured())
+        self.successResultOf(self.watch.settled())
+
+    async def test_what_changes_while_it_is_read_is_waited_for_too(self) -> None:
+        await self.start("core")
+        self.write("[core]\nServer = http://one\n")
+        first = self.watch.configured(30)
+        self.write("[core]\nServer = http://two\n")
+        await self.watch.configured(30)
+        self.assertEqual(self.servers(), ("http://two",))
+        await first
+
+    async def test_what_was_written_is_waited_for_no_longer_than_asked(self) -> None:
+        await self.start("core")
+        endless: Deferred[Any] = Deferred()
+        with mock.patch.object(watch, "resolve", lambda *_: endless):
+            self.write("[core]\nServer = http://new\n")
+            await self.watch.configured(0.02)
+            self.assertNotEqual(self.servers(), ("http://new",))
+            endless.callback(self.watch.configuration)
+
     async def test_it_begins_with_what_is_there(self) -> None:
         self.put("core", (real_repository() / "core.db").read_bytes())
         await self.start("core", "extra")

@@ -202,6 +202,7 @@ def _files(peers: list[dict[str, Any]], text: Text) -> list[dict[str, Any]]:
                 "listed": [text("core")] if number % 2 else [],
                 "here": "cache" if number % 3 == 0 else None,
                 "holders": [{"node": one["node"], "name": one["name"]} for one in peers[number:20]],
+                "more_holders": number * 3,
             }
         )
     return rows

@@ -54,6 +54,7 @@ class Asked(SynchronousTestCase):
         room = self.room
         packages = Packages(room.candidates, room.choosing, room.transfers, room.neighbourhood)
         transfer = packages.transfer(asked(), ENTRY, 0)
+        assert transfer is not None
         for outcome in (transfer.begun, transfer.finished):
             outcome.wait().addErrback(lambda _: None)
         return transfer

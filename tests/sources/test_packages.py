@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.sources.packages import MOST_FETCHED_AGAIN, Packages
+from flocon.sources.packages import MOST_FETCHED_AGAIN, MOST_OF_A_USER, Packages
 from flocon.transfers.transfer import Transfer
-from tests.sources.room import ENTRY, MIRROR, Room, asked
+from tests.sources.room import ENTRY, MIRROR, NAME, Room, asked
 
 HOLDER = "10.0.0.7"
 
@@ -17,8 +17,11 @@ class Coming(SynchronousTestCase):
         self.packages = Packages(room.candidates, room.choosing, room.transfers, room.neighbourhood)
         self.addCleanup(room.stop)
 
-    def begin(self, *, listed: bool = True, start: int = 0) -> Transfer:
-        transfer = self.packages.transfer(asked(), ENTRY if listed else None, start)
+    def begin(
+        self, *, listed: bool = True, start: int = 0, name: str = NAME, user: int = 0
+    ) -> Transfer:
+        transfer = self.packages.transfer(asked(name), ENTRY if listed else None, start, user)
+        assert transfer is not None
         for outcome in (transfer.begun, transfer.finished):
             outcome.wait().addErrback(lambda _: None)
         return transfer
@@ -42,6 +45,30 @@ class Coming(SynchronousTestCase):
     def test_the_rest_of_much_that_nobody_holds_is_not_fetched_from_its_beginning(self) -> None:
         self.begin(start=MOST_FETCHED_AGAIN + 1)
         self.assertEqual(self.room.requests(MIRROR)[0].start, MOST_FETCHED_AGAIN + 1)
+
+    def test_who_asks_for_the_same_rest_joins_it(self) -> None:
+        rest = self.begin(start=MOST_FETCHED_AGAIN + 1)
+        self.assertIs(self.begin(start=MOST_FETCHED_AGAIN + 1), rest)
+        self.assertIsNot(self.begin(start=MOST_FETCHED_AGAIN + 2), rest)
+        self.assertEqual(len(self.room.requests(MIRROR)), 2)
+        rest.cancel()
+        self.assertIsNot(self.begin(start=MOST_FETCHED_AGAIN + 1), rest)
+
+    def test_who_has_many_rests_coming_waits_for_the_whole(self) -> None:
+        for number in range(MOST_OF_A_USER):
+            self.begin(start=MOST_FETCHED_AGAIN + 1 + number)
+        whole = self.begin(start=MOST_FETCHED_AGAIN + 100)
+        self.assertEqual(whole.subject.content, ENTRY.content)
+        self.assertIs(self.begin(start=0), whole)
+
+    def test_who_has_much_coming_that_is_not_listed_is_refused_and_nobody_else(self) -> None:
+        for number in range(MOST_OF_A_USER):
+            self.begin(listed=False, name=f"b-{number}-1-any.pkg.tar.zst", user=1)
+        other = asked("c-1-1-any.pkg.tar.zst")
+        self.assertIsNone(self.packages.transfer(other, None, 0, 1))
+        self.assertIsNotNone(self.begin(listed=False, name="c-1-1-any.pkg.tar.zst", user=2))
+        # On its way already: joined.
+        self.assertIsNotNone(self.packages.transfer(other, None, 0, 1))
 
     def test_the_rest_of_little_is(self) -> None:
         self.begin(start=MOST_FETCHED_AGAIN)

@@ -12,6 +12,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.errors import StoreError
 from flocon.store import incoming as module
+from flocon.store import room
+from flocon.store.accounts import LEAST_FOR_PASSING, MOST_PASSING
 from flocon.store.incoming import Incoming
 from tests.store.stores import MIB, A, B, Store, StoreTestCase
 from tests.store.strangers import Stranger, lent
@@ -85,6 +87,10 @@ class RoomTests(SynchronousTestCase):
         self.store = Store(Path(self.mktemp()).absolute() / "store", self.MAX_SIZE)
         self.store.open()
         self.addCleanup(self.store.close)
+
+    def mktemp_on_disk(self) -> str:
+        self.patch(module, "is_in_memory", lambda _: False)
+        return str(self.store.path)
 
     def for_stranger(self, size: int | None) -> tuple[Stranger, Incoming]:
         stranger = Stranger()
@@ -178,6 +184,44 @@ class RoomTests(SynchronousTestCase):
         self.assertFalse(incoming.keep)
         self.assertFalse(self.store.is_crowded)
         self.assertRaises(StoreError, self.for_stranger, 500 * MIB)
+
+    def test_what_passes_through_is_bounded_in_bytes_save_for_a_single_file(self) -> None:
+        self.patch(module, "temporary_folders", lambda: [self.mktemp_on_disk()])
+        first = self.for_pacman(LEAST_FOR_PASSING + MIB)
+        self.assertRaises(StoreError, self.for_pacman, 500 * MIB)
+        first.close()
+        second = self.for_pacman(500 * MIB)
+        self.assertTrue(self.for_pacman(LEAST_FOR_PASSING - 500 * MIB).is_passing)
+        self.assertRaises(StoreError, self.for_pacman, 500 * MIB)
+        second.close()
+        self.assertTrue(self.for_pacman(500 * MIB).is_passing)
+
+    def test_what_passes_through_is_bounded_in_number(self) -> None:
+        self.patch(module, "temporary_folders", lambda: [self.mktemp_on_disk()])
+        self.patch(module, "LARGEST_IN_MEMORY", 0)
+        self.patch(room, "MOST_MEMORY", 0)
+        held = self.for_pacman(400 * MIB)
+        self.assertTrue(held.keep)
+        for _ in range(MOST_PASSING):
+            self.assertTrue(self.for_pacman(1).is_passing)
+        self.assertRaises(StoreError, self.for_pacman, 1)
+
+    def test_what_others_were_promised_elsewhere_is_no_room_there(self) -> None:
+        self.patch(module, "temporary_folders", lambda: [self.mktemp_on_disk()])
+        self.patch(module, "free_bytes", lambda _: 900 * MIB)
+        first = self.for_pacman(500 * MIB)
+        self.assertRaises(StoreError, self.for_pacman, 401 * MIB)
+        self.patch(first.share, "size", 1 * MIB)
+        self.assertTrue(self.for_pacman(401 * MIB).is_passing)
+
+    def test_one_of_unknown_size_grows_within_the_bound_for_pacman_too(self) -> None:
+        unknown = self.for_pacman(None)
+        unknown.grow(400 * MIB)
+        self.assertRaises(OSError, unknown.grow, 401 * MIB)
+        passing = self.store.spare(None)
+        self.addCleanup(passing.close)
+        passing.grow(2 * LEAST_FOR_PASSING)
+        self.assertTrue(passing.is_passing)
 
     def test_whether_a_file_can_be_kept_is_told_without_cutting_anybody_off(self) -> None:
         self.store.account(B, 400 * MIB)

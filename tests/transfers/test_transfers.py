@@ -9,6 +9,7 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from flocon.asking.source import Source
 from flocon.errors import Broken, Refused, Unreachable
 from flocon.transfers import transfers
+from flocon.transfers.draft import Draft
 from flocon.transfers.subjects import Subject
 from flocon.transfers.transfer import GRACE, Transfer
 from flocon.transfers.transfers import MOST_LEFT, Transfers
@@ -93,7 +94,7 @@ class Collection(TransferTestCase):
     def test_one_alone_that_is_all_there_is_taken_to_its_end(self) -> None:
         transfer = self.transfers.alone(Subject("core.db"), self.chooser(MIRROR_A))
         client = Client(transfer)
-        self.patch(Transfer, "arrived", len(DATA))
+        self.patch(Draft, "is_whole", lambda *_: True)
         response = self.asked(MIRROR_A).head(len(DATA))
         client.leave()
         self.clock.advance(GRACE - 0.1)

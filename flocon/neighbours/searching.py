@@ -1,0 +1,88 @@
+"""Looks through what all peers hold for a part of a name, in slices: others run in between.
+
+Decides nothing, and changes nothing of the table of ``replicas``.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
+
+from flocon.files import DIGEST_SIZE, Content
+from flocon.neighbours.replicas import bits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+#: Rows looked at in one go, about 3 ms, and what is given at once: files and their holders
+#: together, another millisecond.
+SLICE = 20_000
+BATCH = 1_000
+#: Holders of a file that are named; the others are counted.
+MOST_NAMED = 20
+
+
+class Table(NamedTuple):
+    """What is looked through: masks of peers and sizes by key, and whose each bit is.
+
+    ``live`` tells which bits count; ``doubts`` are keys that count no more, by the peer's bit.
+    """
+
+    masks: Mapping[bytes, int]
+    sizes: Mapping[bytes, int]
+    by_bit: Mapping[int, str]
+    live: Callable[[], int]
+    doubts: Iterable[tuple[int, Iterable[bytes]]]
+
+
+class Found(NamedTuple):
+    """A file, with some of its ``holders`` and how many there are."""
+
+    file_name: str
+    content: Content
+    holders: list[str]
+    number: int
+
+
+def search(
+    table: Table,
+    fragment: str,
+    *,
+    entries: int = SLICE,
+    batch: int = BATCH,
+    named: int = MOST_NAMED,
+) -> Iterator[list[Found]]:
+    """Yield each file whose name contains ``fragment``, with up to ``named`` of its holders.
+
+    In lists: one for every ``entries`` rows looked at, empty where nothing fits, and one as soon as
+    ``batch`` files and holders are found, so that a caller may let others run in between. What
+    changes meanwhile is seen or not.
+    """
+    wanted = fragment.encode("ascii", "replace")
+    keys = list(table.masks)
+    doubted: dict[bytes, int] = {}
+    for bit, gone in table.doubts:
+        for key in gone:
+            doubted[key] = doubted.get(key, 0) | 1 << bit
+    for start in range(0, len(keys), entries):
+        part: list[Found] = []
+        size = 0
+        fitting = [key for key in keys[start : start + entries] if wanted in key[:-DIGEST_SIZE]]
+        for key in fitting:
+            found = _found(table, key, doubted.get(key, 0), named)
+            if found is not None:
+                part.append(found)
+                size += 1 + len(found.holders)
+            if size >= batch:
+                yield part
+                part, size = [], 0
+        yield part
+
+
+def _found(table: Table, key: bytes, doubted: int, named: int) -> Found | None:
+    mask = table.masks.get(key, 0) & table.live() & ~doubted
+    if not mask:
+        return None
+    holders = [table.by_bit[bit] for bit in islice(bits(mask), named)]
+    content = Content(table.sizes[key], key[-DIGEST_SIZE:])
+    return Found(key[:-DIGEST_SIZE].decode("ascii"), content, holders, mask.bit_count())
