@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
-from bench import footprint, lookup, pacman_download, receiving, serving, several_holders
+from bench import (
+    ahead,
+    ahead_together,
+    footprint,
+    lookup,
+    pacman_download,
+    receiving,
+    serving,
+    several_holders,
+)
 from bench.common import Laboratory, Row, main
 
-EVERY = (serving, pacman_download, several_holders, lookup, footprint, receiving)
+EVERY = (
+    serving,
+    pacman_download,
+    ahead,
+    ahead_together,
+    several_holders,
+    lookup,
+    footprint,
+    receiving,
+)
 
 
 def run(laboratory: Laboratory) -> list[Row]:

@@ -12,8 +12,10 @@ import base64
 import contextlib
 import hashlib
 import io
+import itertools
 import os
 import random
+import re
 import shutil
 import statistics
 import string
@@ -21,13 +23,13 @@ import subprocess
 import sys
 import tarfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from flocon.neighbours.acquaintance import HEARING
-from tests.lan.lan import Host, Lan, Node, environment, unavailable, wait_until
-from tests.lan.repository import Recipe, Repository, SigningKey, recipes
+from tests.lan.lan import MIRROR_ADDRESS, Host, Lan, Node, environment, unavailable, wait_until
+from tests.lan.repository import PythonDatabase, Recipe, Repository, SigningKey, install, recipes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -40,6 +42,10 @@ MIB = 1 << 20
 #: The four packages that make 56 small ones a download of 371 MB.
 LARGE = (50_000_000, 70_000_000, 91_000_000, 140_000_000)
 SMALL_COUNT = 56
+#: Seconds that machines rest between two downloads: nobody updates in a hot loop.
+REST = 1.5
+#: A version before all others.
+EARLIER = "0-1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +100,16 @@ def show(rows: Iterable[Row]) -> None:
     for line in lines:
         cells = (text.ljust(width) for text, width in zip(line, widths, strict=True))
         print("  ".join(cells).rstrip())
+
+
+def rested(way: Callable[[], T]) -> Callable[[], T]:
+    """Return what rests a while before it goes that way."""
+
+    def rest_and_go() -> T:
+        time.sleep(REST)
+        return way()
+
+    return rest_and_go
 
 
 def interleave(
@@ -162,6 +178,7 @@ class Laboratory:
         #: How often one was longer than 50 ms.
         self.long_holds = 0
         self.nodes_ended = 0
+        self._numbers = itertools.count(1)
 
     def close(self) -> None:
         self._key.close()
@@ -185,6 +202,31 @@ class Laboratory:
         if missing := [recipe for recipe in wanted if recipe.name not in built]:
             self._repository.add(missing)
         return [built[recipe.name] for recipe in wanted]
+
+    def mirror(self) -> Host:
+        """Return the host where every pacman.conf has its mirror."""
+        return self.lan.hosts.get("mirror") or self.lan.host("mirror", MIRROR_ADDRESS)
+
+    def earlier(self, packages: Sequence[Package]) -> Path:
+        """Return a database that lists an earlier version of each of these."""
+        folder = self.lan.folder / f"earlier-{next(self._numbers)}"
+        repository = Repository(folder, REPOSITORY, writer=PythonDatabase())
+        repository.add(Recipe(one.name, EARLIER, 1, one.recipe.architecture) for one in packages)
+        # A mirror's is newer than what was synced before.
+        then = self._repository.database.stat().st_mtime - 3_600
+        os.utime(repository.database, (then, then))
+        return repository.database
+
+    def publish(self, mirror: Host, packages: Iterable[Package] = ()) -> None:
+        """Have a host serve the database by nginx, and of the packages only these, as a mirror."""
+        folder = mirror.folder / "root" / REPOSITORY / "os" / "x86_64"
+        folder.mkdir(parents=True, exist_ok=True)
+        for package in packages:
+            for path in (package.path, package.signature):
+                (folder / path.name).symlink_to(path)
+        shutil.copy2(self._repository.database, folder / f"{REPOSITORY}.db")
+        nginx(mirror, "mirror", f"server {{ listen 80; root {mirror.folder}/root; }}")
+        wait_for_port(mirror, 80)
 
     def sync(self, host: Host, database: Path | None = None) -> None:
         """Give a host the database (or another), as if it had just run ``pacman -Sy``."""
@@ -254,9 +296,21 @@ def knows(node: Node, holders: int, files: int) -> None:
     wait_until(ready, 60, f"{holders} peers with {files} files are known")
 
 
-def forget_downloads(host: Host) -> None:
-    """Empty a host's CacheDir; the folder stays, since a node that follows it would look anew."""
+def install_earlier(host: Host, packages: Iterable[Package]) -> None:
+    """Have pacman believe that an earlier version of each of these is installed, and no others."""
+    earlier = [replace(package.recipe, version=EARLIER) for package in packages]
+    install(host.database_path / "local", earlier)
+
+
+def forget_downloads(host: Host, kept: Iterable[Package] = ()) -> None:
+    """Empty a host's CacheDir, but for what is ``kept``.
+
+    The folder stays, since a node that follows it would look anew.
+    """
+    stays = {name for one in kept for name in (one.path.name, one.signature.name)}
     for path in host.cache.iterdir():
+        if path.name in stays:
+            continue
         if path.is_dir():
             shutil.rmtree(path)
         else:
@@ -402,9 +456,9 @@ server {{
     return process
 
 
-def redirector(host: Host, peers: Sequence[Host], port: int) -> subprocess.Popen[bytes]:
-    """Start the redirector: it asks each peer's nginx for each file."""
-    places = [f"{peer.address}:80" for peer in peers]
+def redirector(host: Host, addresses: Sequence[str], port: int) -> subprocess.Popen[bytes]:
+    """Start the redirector: it asks the nginx at each of these addresses for each file."""
+    places = [f"{address}:80" for address in addresses]
     process = host.start([sys.executable, "-m", "bench.redirector", str(port), *places])
     wait_for_port(host, port)
     return process
@@ -453,52 +507,76 @@ def pacman_conf(host: Host, server: str) -> Path:
     return path
 
 
-def download(host: Host, server: str, packages: Sequence[Package]) -> float:
-    """Run real pacman on an empty CacheDir; return the seconds of its download phase.
+def download(
+    host: Host, server: str, packages: Sequence[Package], kept: Sequence[Package] = ()
+) -> float:
+    """Run real pacman on a CacheDir with what is ``kept``; return its download phase in seconds."""
+    forget_downloads(host, kept)
+    names = [package.name for package in packages]
+    return transaction(host, pacman_conf(host, server), packages, "-Sw", *names)
+
+
+def transaction(
+    host: Host, conf: Path, packages: Sequence[Package], *arguments: str, pause: float | None = None
+) -> float:
+    """Run real pacman, which has to bring these packages; return its download phase in seconds.
 
     That is from ``Retrieving packages`` to the line that follows the last download; checking
-    signatures takes pacman longer than all else and is the same for everyone.
+    signatures takes pacman longer than all else and is the same for everyone. A ``pause`` is what a
+    person takes to answer pacman's question; without one it asks none.
     """
-    forget_downloads(host)
-    names = [package.name for package in packages]
-    arguments = ["pacman", "--config", str(pacman_conf(host, server)), "--noconfirm"]
-    command = ["stdbuf", "-oL", *arguments, "--noprogressbar", "-Sw", *names]
+    command = ["stdbuf", "-oL", "pacman", "--config", str(conf), "--noprogressbar", *arguments]
     process = subprocess.Popen(
-        host.command(command),
+        host.command([*command, *(["--noconfirm"] if pause is None else [])]),
         env=environment(),
         cwd=host.folder,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
     )
     began = ended = 0.0
-    lines = []
+    said, asked = b"", False
+    assert process.stdin is not None
     assert process.stdout is not None
-    for line in process.stdout:
-        lines.append(line)
-        if line.startswith(":: Retrieving"):
+    while data := os.read(process.stdout.fileno(), 1 << 16):
+        said += data
+        if not asked and b":: Proceed with" in said and pause is not None:
+            asked = True
+            time.sleep(pause)
+            process.stdin.write(b"y\n")
+            process.stdin.flush()
+        if not began and b":: Retrieving" in said:
             began = time.monotonic()
-        elif began and not ended and line.startswith(("checking", "(")):
+        if began and not ended and _CHECKS.search(said, said.index(b":: Retrieving")):
             ended = time.monotonic()
-    if process.wait(60) or not ended or any(line.startswith("error") for line in lines):
-        raise RuntimeError(f"pacman failed:\n{''.join(lines[-30:])}")
+    status = process.wait(60)
+    text = said.decode(errors="replace")
+    if status or not ended or asked is (pause is None) or re.search(r"^error", text, re.MULTILINE):
+        raise RuntimeError(f"pacman failed with {status}:\n{text[-3_000:]}")
     if any(not (host.cache / package.file_name).exists() for package in packages):
         raise RuntimeError("pacman did not download everything")
     return ended - began
 
 
+#: What pacman says once all is downloaded.
+_CHECKS = re.compile(rb"^(?:checking|\()", re.MULTILINE)
+
+
 # The command line
 
 
-def main(benchmark: Callable[[Laboratory], list[Row]], description: str | None) -> None:
-    """Run one benchmark and print its table."""
+def main(
+    benchmark: Callable[..., list[Row]], description: str | None, parts: Iterable[str] = ()
+) -> None:
+    """Run one benchmark and print its table; where it has ``parts``, some may be chosen."""
     parser = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
-    parser.parse_args()
+    if names := list(parts):
+        parser.add_argument("parts", nargs="*", choices=[*names, []], metavar="|".join(names))
+    chosen = getattr(parser.parse_args(), "parts", [])
     os.chdir("/")
     laboratory = Laboratory()
     try:
-        rows = benchmark(laboratory)
+        rows = benchmark(laboratory, chosen) if chosen else benchmark(laboratory)
     finally:
         laboratory.close()
     show(rows)

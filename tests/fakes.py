@@ -19,6 +19,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH
 
 from flocon.asking.patience import Pace
+from flocon.asking.precedence import Precedence
 from flocon.asking.source import Source
 from flocon.errors import SourceError, StoreError
 from flocon.transfers.descriptors import write_all
@@ -288,6 +289,7 @@ class FakeTools:
         self.took_from: list[tuple[str, int]] = []
         self.slow_ones: list[str] = []
         self.pace = Pace()
+        self.precedence = Precedence(self.reactor)
         self.backlog = Backlog()
 
     @property

@@ -11,7 +11,7 @@ from unittest import SkipTest
 from twisted.python.reflect import namedAny
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from bench.plot import PLOT, draw, read
+from bench.plot import AHEAD_FIGURES, AHEAD_PLOT, PLOT, draw, draw_ahead, read
 
 TOP = Path(__file__).parent.parent
 #: A test's dotted name, as it stands in SECURITY.rst.
@@ -65,6 +65,23 @@ class PlotTests(SynchronousTestCase):
 
     def test_it_is_drawn_from_the_figures(self) -> None:
         self.assertEqual(PLOT.read_text(), draw(read()), "run python -m bench.plot")
+
+    def test_the_curves_are_drawn_from_theirs_where_there_are_any(self) -> None:
+        drawn = AHEAD_PLOT.read_text() if AHEAD_PLOT.exists() else None
+        wanted = draw_ahead(read(AHEAD_FIGURES)) if AHEAD_FIGURES.exists() else None
+        self.assertEqual(drawn, wanted, "run python -m bench.plot")
+
+    def test_a_curve_has_a_point_for_each_pause_and_a_line_for_each_rival(self) -> None:
+        levels = {"pacman to nginx": 2.0, "not ahead": 4.0, "all ahead": 1.0}
+        drawn = draw_ahead({"<a set>": {**levels, "0 s": 3.0, "2 s": 1.0}})
+        [line] = re.findall(r'<polyline points="([^"]*)"', drawn)
+        (first, later) = [tuple(map(float, one.split(","))) for one in line.split()]
+        self.assertLess(first[0], later[0])
+        # Fewer seconds are lower, that is further from the top.
+        self.assertLess(first[1], later[1])
+        levels_drawn = [float(y) for y in re.findall(r'y1="([\d.]+)"', drawn)]
+        self.assertEqual(sorted(levels_drawn), [44.0, 109.0])
+        self.assertIn("&lt;a set&gt;", drawn)
 
     def test_the_figures_are_those_of_the_notes(self) -> None:
         notes = (TOP / "bench/performance.rst").read_text()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from flocon.advice.findings import Finding, Verdict, nothing_listed
-from flocon.asking.addresses import network_location, shown
+from flocon.asking.addresses import network_location, without_user
 from flocon.errors import ConfigurationError
 from flocon.files import parse_path
 from flocon.leading import node_lines, pacman_conf
@@ -142,7 +142,7 @@ def _reach_for_nothing(repository: Repository, own: list[Statement]) -> Finding 
         "pacman",
         Verdict.WARNING,
         f"the node can get nothing for [{repository.name}], which has no http mirror"
-        f" ({shown(others[0].value)}), and is asked first",
+        f" ({without_user(others[0].value)}), and is asked first",
         f"remove the line at {asked[0].place}",
     )
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from flocon.advice.reasons import answer, database_answer, reason, why_not
 from flocon.advice.search import MOST_FILES, entry_values, held_with
-from flocon.asking.addresses import shown
+from flocon.asking.addresses import without_user
 from flocon.asking.source import Origin, Source
 from flocon.files import Asked, FileName, Kind, parse_file_name
 
@@ -135,7 +135,7 @@ class Why:
             "role": role,
             "name": peer.name if peer else "",
             "address": source.label,
-            "url": shown(source.url),
+            "url": without_user(source.url),
             "failing": failing,
             "bytes_per_second": round(self._standing.throughput(source.key)),
             "active": self._standing.active(source.key),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from twisted.web.http import Request
 
-    from flocon.answering.pace import Pacer
+    from flocon.answering.pace import Pace
     from flocon.files import Content
     from flocon.transfers.reader import Reader
     from flocon.transfers.transfer import Transfer
@@ -58,7 +58,7 @@ async def send_growing(
     *,
     size: int | None,
     count: Callable[[int], None],
-    pacer: Pacer | None = None,
+    pacer: Pace | None = None,
 ) -> None:
     """Send what ``transfer`` brings, as far and as soon as ``reader`` may have it.
 

@@ -1,18 +1,38 @@
-"""A bound on the bytes per second that go to peers, shared by all that is being sent to them."""
+"""When bytes go to peers: within a bound that all share, the unhurried after all else."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any, Protocol
 
     from twisted.internet.interfaces import IDelayedCall
+
+    from flocon.asking.precedence import Precedence
+
+    class Pace(Protocol):
+        """How fast one answer may go."""
+
+        def allowance(self, wake: Callable[[], None]) -> int:
+            """Return how many bytes may go now; where none may, call ``wake`` once some may."""
+
+        def took(self, count: int) -> None:
+            """Learn of bytes that went."""
+
+        def forget(self, wake: Callable[[], None]) -> None:
+            """Wake somebody no more."""
+
 
 #: Seconds between two looks while someone waits; what may be sent at once is one such portion.
 TICK = 0.05
 #: The least portion, so that a small bound does not send single bytes.
 LEAST = 4_096
+#: Bytes that may go where nothing bounds them.
+PLENTY = 1 << 62
+#: Seconds that an answer stands still before it is ended; who asked has mostly left by then.
+LONGEST_STAND = 90.0
 
 
 class Pacer:
@@ -53,3 +73,50 @@ class Pacer:
         waiting, self._waiting = self._waiting, {}
         for wake in waiting:
             wake()
+
+
+class Yielding:
+    """Has one answer stand still while anything is hurried, and go as ``pacer`` lets it otherwise.
+
+    ``end`` is called where it has stood still for too long.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        precedence: Precedence,
+        pacer: Pacer | None,
+        end: Callable[[], None],
+    ) -> None:
+        self._reactor = reactor
+        self._precedence = precedence
+        self._pacer = pacer
+        self._end = end
+        self._longest: IDelayedCall | None = None
+
+    def allowance(self, wake: Callable[[], None]) -> int:
+        if self._precedence.stands(wake):
+            if self._longest is None:
+                self._longest = self._reactor.callLater(LONGEST_STAND, self._over)
+            return 0
+        self._go_on()
+        return PLENTY if self._pacer is None else self._pacer.allowance(wake)
+
+    def took(self, count: int) -> None:
+        if self._pacer is not None:
+            self._pacer.took(count)
+
+    def forget(self, wake: Callable[[], None]) -> None:
+        self._go_on()
+        self._precedence.forget(wake)
+        if self._pacer is not None:
+            self._pacer.forget(wake)
+
+    def _go_on(self) -> None:
+        if self._longest is not None:
+            self._longest.cancel()
+            self._longest = None
+
+    def _over(self) -> None:
+        self._longest = None
+        self._end()

@@ -1,11 +1,15 @@
 """A coroutine that answers a request: started, cancelled when the client leaves, never unanswered.
 
+What fails is counted, and one traceback a minute written for each place in the code: it may be a
+stranger's question that fails there, and he may ask it again.
+
 Also the two kinds of short answers both faces give: an error without a body (pacman counts bytes
 of error bodies against its size caps) and a small text.
 """
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -15,6 +19,7 @@ from flocon.answering.visitors import is_browser, is_foreign_page
 from flocon.log import logger
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Coroutine
     from typing import Any
 
@@ -24,12 +29,43 @@ if TYPE_CHECKING:
     from flocon.answering.visitors import Names
 
 _log = logger(__name__)
+#: The urgency of what nobody waits for, and the characters of ``Priority`` that are read.
+BACKGROUND = "7"
+LONGEST_PRIORITY = 256
 #: What a browser says of the page that has it ask; pacman says none of them.
 _OF_PAGES = (b"Sec-Fetch-Site", b"Origin", b"Referer")
+#: Seconds between two tracebacks of one place.
+PAUSE = 60.0
 
 
-def respond(request: Request, answer: Coroutine[Deferred[Any], Any, None]) -> None:
-    """Run ``answer`` for ``request``."""
+class Failures:
+    """Where something failed of late; there are as many places as lines of code."""
+
+    def __init__(self) -> None:
+        self._told: dict[tuple[str, int, type], float] = {}
+
+    def is_news(self, failure: Failure, now: float) -> bool:
+        """Whether to tell of a failure at ``now``, in seconds of any clock that only goes on."""
+        traceback = failure.getTracebackObject()
+        while traceback is not None and traceback.tb_next is not None:
+            traceback = traceback.tb_next
+        file = traceback.tb_frame.f_code.co_filename if traceback is not None else ""
+        place = file, traceback.tb_lineno if traceback is not None else 0, type(failure.value)
+        if now - self._told.get(place, -PAUSE) < PAUSE:
+            return False
+        self._told[place] = now
+        return True
+
+
+_failures = Failures()
+
+
+def respond(
+    request: Request,
+    answer: Coroutine[Deferred[Any], Any, None],
+    counters: Counter[str] | None = None,
+) -> None:
+    """Run ``answer`` for ``request``; ``counters`` gets ``answering failed``."""
     running = Deferred.fromCoroutine(answer)
     gone = False
 
@@ -41,7 +77,10 @@ def respond(request: Request, answer: Coroutine[Deferred[Any], Any, None]) -> No
     def failed(failure: Failure) -> None:
         if gone and failure.check(CancelledError):
             return
-        _log.failure("answering {path!r} failed", failure=failure, path=request.path[:200])
+        if counters is not None:
+            counters["answering failed"] += 1
+        if _failures.is_news(failure, time.monotonic()):
+            _log.failure("answering {path!r} failed", failure=failure, path=request.path[:200])
         if not gone and not request.finished:
             if request.startedWriting:
                 cut(request)
@@ -67,6 +106,17 @@ def is_from_foreign_page(request: Request) -> bool:
 def is_from_browser(request: Request) -> bool:
     """Whether a browser asks, for a page or for a person."""
     return is_browser(_values(request, b"User-Agent"))
+
+
+def is_unhurried(request: Request) -> bool:
+    """Whether nobody waits for the answer: its urgency is background (RFC 9218, 4.1)."""
+    urgency = ""
+    for member in ",".join(_values(request, b"Priority"))[:LONGEST_PRIORITY].split(","):
+        key, _, value = member.partition(";")[0].strip().partition("=")
+        if key == "u":
+            # The last one counts (RFC 8941, 3.2).
+            urgency = value
+    return urgency == BACKGROUND
 
 
 def _values(request: Request, field: bytes) -> list[str]:

@@ -81,7 +81,7 @@ def network_location(url: str) -> str:
     return place.rpartition("@")[2]
 
 
-def shown(url: str) -> str:
+def without_user(url: str) -> str:
     """Return ``url`` without user and password, however little of a URL it is."""
     scheme, mark, rest = url.partition("://")
     if not mark:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 OK, PARTIAL_CONTENT, NOT_MODIFIED = 200, 206, 304
+#: Too Many Requests, and Service Unavailable.
+BUSY = frozenset({429, 503})
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
+from flocon.asking.answer import BUSY
 from flocon.asking.patience import COUNTING
 from flocon.asking.source import Origin
-from flocon.errors import Broken, Stalled, Unreachable
+from flocon.errors import Broken, Refused, Stalled, Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -110,6 +111,15 @@ class Attempts:
             one
             for one in self.tried
             if one.source != mirror or not isinstance(one.failure, (Stalled, Broken))
+        ]
+
+    def hurry(self) -> None:
+        """Let those be asked anew that had nothing to give while nobody waited for it."""
+        self.tried = [
+            one
+            for one in self.tried
+            if not isinstance(one.failure, Stalled)
+            and not (isinstance(one.failure, Refused) and one.failure.status in BUSY)
         ]
 
     def distrust(self, contributors: Sequence[Source], failure: SourceError) -> list[Source]:

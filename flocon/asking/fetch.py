@@ -20,7 +20,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH
 
 from flocon import __version__
-from flocon.asking.answer import NOT_MODIFIED, OK, PARTIAL_CONTENT, Head
+from flocon.asking.answer import BUSY, NOT_MODIFIED, OK, PARTIAL_CONTENT, Head
 from flocon.asking.bodies import Body, abandon
 from flocon.asking.dates import read_retry_after
 from flocon.asking.extents import parse_content_range
@@ -40,8 +40,8 @@ USER_AGENT = f"flocon/{__version__}"
 LONGEST_FIELD = 256
 #: Characters told of what went wrong, much of which may be a stranger's words.
 LONGEST_REASON = 200
-#: Too Many Requests, and Service Unavailable.
-BUSY = frozenset({429, 503})
+#: Of an answer that nobody waits for: background (RFC 9218, 4.1).
+BACKGROUND = "u=7"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,8 @@ class Wanted:
     ``modified_since`` makes it conditional (a 304 reaches the sink as a head), ``if_range`` ties
     a range to the version that began it. ``unchanged``, a date and a length, is what the asker has
     already: an answer with both is taken as a 304. ``if_match`` is the SHA-256 in hex that a peer
-    must mean; ``only_if_cached`` asks it not to fetch what it has not (RFC 9111, 5.2.1.7).
+    must mean; ``only_if_cached`` asks it not to fetch what it has not (RFC 9111, 5.2.1.7);
+    ``unhurried`` tells it that nobody waits for the answer (RFC 9218).
     """
 
     url: str
@@ -63,6 +64,7 @@ class Wanted:
     if_match: str | None = None
     only_if_cached: bool = False
     unchanged: tuple[str, int] | None = None
+    unhurried: bool = False
 
     def headers(self) -> Headers:
         headers = Headers({"User-Agent": [USER_AGENT], "Accept": ["*/*"]})
@@ -75,6 +77,8 @@ class Wanted:
             headers.setRawHeaders("If-Match", [f'"{self.if_match}"'])
         if self.only_if_cached:
             headers.setRawHeaders("Cache-Control", ["only-if-cached"])
+        if self.unhurried:
+            headers.setRawHeaders("Priority", [BACKGROUND])
         if self.modified_since:
             headers.setRawHeaders("If-Modified-Since", [self.modified_since])
         return headers

@@ -17,7 +17,8 @@ class Figures:
 
     ``requests`` are by kind of file, source and result; ``bytes`` by direction; ``peers`` by state;
     ``transfer_seconds`` by kind of source. ``longest_hold_seconds`` is None where nothing measures
-    it.
+    it. ``ahead_bytes`` are those fetched before pacman asked, by whether it took them;
+    ``upgrade_packages`` and ``upgrade_bytes`` are those of the next upgrade, by how far they are.
     """
 
     version: str
@@ -34,6 +35,10 @@ class Figures:
     dropped_datagrams: Mapping[str, int]
     lan_answers: Mapping[str, int]
     lan_refusals: Mapping[str, int]
+    ahead_bytes: Mapping[str, int]
+    ahead_waiting_bytes: int
+    upgrade_packages: Mapping[str, int]
+    upgrade_bytes: Mapping[str, int]
     seconds_saved: float
     wan_bytes_per_second: float
     look_up_seconds: Spans

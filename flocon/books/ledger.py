@@ -7,7 +7,7 @@ line in the log. Nothing ticks while nothing happens.
 from __future__ import annotations
 
 import time
-from collections import Counter, OrderedDict
+from collections import Counter
 from dataclasses import replace
 from datetime import date, timedelta
 from functools import lru_cache
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
 
+from flocon.books.fetched_ahead import FetchedAhead
 from flocon.books.figures import Figures
 from flocon.books.receipts import Receipts
 from flocon.books.recent import Recent
@@ -33,19 +34,22 @@ if TYPE_CHECKING:
 
     from flocon.asking.source import Came
     from flocon.books.recent import Answered
+    from flocon.files import FileName
 
 #: Seconds between two times that the savings are written down.
 WRITE_AGAIN = 60.0
 #: Days on the page and in ``/status.json``, and of which peers are told.
 SHOWN_DAYS = 30
-#: Files remembered as fetched ahead; an upgrade has some hundred.
-MOST_AHEAD = 4_096
 #: What a file that is here is called by what answers pacman.
 HERE = frozenset({"cache", "store"})
+#: Statuses with which pacman is given a file, or the rest of it.
+GIVEN = frozenset({200, 206})
 LOOK_UP_BOUNDS = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
 TRANSFER_BOUNDS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 #: Each peer's ``state`` is one of these.
 PEER_STATES = ("good", "failing", "quarantine")
+#: How far the packages of the next upgrade are.
+UPGRADE_STATES = ("wanted", "ready", "coming", "only_at_mirrors", "left_out")
 #: What the LAN face counts as answered; the other counters are of what it refused.
 LAN_ANSWERS = frozenset({"files", "databases", "knocks", "relayed", "inventories"})
 RESULTS = {
@@ -70,9 +74,7 @@ class Ledger(Service):
         remembered = recall(file, is_sound)
         self.savings = load(remembered)
         self._notes = Notebook(reactor, file)
-        #: Files fetched ahead that pacman has not asked for yet, the oldest first.
-        self._ahead = OrderedDict.fromkeys(_names(remembered))
-        self._used: set[str] = set()
+        self.ahead = FetchedAhead(remembered.get("ahead") if isinstance(remembered, dict) else None)
         #: Bytes given to pacman, by what brought them.
         self.given: Counter[str] = Counter()
         #: Called when what the LAN saved has changed.
@@ -90,10 +92,8 @@ class Ledger(Service):
     def add(self, answered: Answered) -> None:
         """Take note of an answer to pacman that has just ended."""
         file = parse_file_name(answered.file_name)
-        subject = file.subject if file else answered.file_name
-        if answered.source in HERE and subject in self._ahead:
+        if self._was_ahead(answered, file):
             answered = replace(answered, ahead=True)
-            self._used.add(subject)
         self.recent.add(answered)
         self.given.update(answered.by_kind())
         kind = "package" if file is None or file.kind is Kind.PACKAGE else "database"
@@ -112,6 +112,14 @@ class Ledger(Service):
         if self._closing is None and self.running:
             self._close_in(self.receipts.wait(self._reactor.seconds()))
 
+    def _was_ahead(self, answered: Answered, file: FileName | None) -> bool:
+        """Whether it had been fetched ahead: it may have come just now, and not be kept yet."""
+        if file is None or answered.status not in GIVEN:
+            return False
+        if file.is_signature and answered.source not in HERE:
+            return False
+        return self.ahead.gave(file.subject)
+
     def began(self, came: Came) -> None:
         """Count a transfer as running."""
         self.savings.began(came, self._reactor.seconds())
@@ -124,11 +132,9 @@ class Ledger(Service):
             self._write_soon()
             self.changed()
 
-    def fetched_ahead(self, file_name: str) -> None:
-        """Remember that a file is here because it was fetched before pacman asked."""
-        self._ahead[file_name] = None
-        while len(self._ahead) > MOST_AHEAD:
-            self._ahead.popitem(last=False)
+    def fetched_ahead(self, file_name: str, size: int) -> None:
+        """Remember that a package is here because it was fetched before pacman asked."""
+        self.ahead.came(file_name, size)
         self._write_soon()
 
     def month(self) -> tuple[int, int]:
@@ -154,10 +160,7 @@ class Ledger(Service):
         receipt = self.receipts.close(self.savings.seconds_saved)
         if receipt is not None:
             self._log.info("{receipt}", receipt=receipt)
-        # What pacman has had is held here from now on, as all else.
-        for file_name in self._used:
-            self._ahead.pop(file_name, None)
-        self._used.clear()
+        self.ahead.close()
 
     # Remembering
 
@@ -167,7 +170,7 @@ class Ledger(Service):
 
     def _write(self) -> Deferred[Any]:
         self._writing = None
-        return self._notes.write(self.savings.dump() | {"ahead": list(self._ahead)})
+        return self._notes.write(self.savings.dump() | {"ahead": self.ahead.dump()})
 
     def stopService(self) -> Deferred[Any] | None:
         super().stopService()
@@ -195,7 +198,7 @@ class Ledger(Service):
 
     def figures(self, status: Mapping[str, Any], lan: Mapping[str, int]) -> Figures:
         """Return the node's figures, from its status and the counters of the LAN face."""
-        reactor = status["reactor"]
+        reactor, ahead = status["reactor"], status["ahead"]
         return Figures(
             version=status["version"],
             uptime_seconds=status["uptime_seconds"],
@@ -212,6 +215,10 @@ class Ledger(Service):
             dropped_datagrams=status["dropped_datagrams"],
             lan_answers={kind: count for kind, count in lan.items() if kind in LAN_ANSWERS},
             lan_refusals={kind: count for kind, count in lan.items() if kind not in LAN_ANSWERS},
+            ahead_bytes={use: ahead[f"{use}_bytes"] for use in ("used", "unused")},
+            ahead_waiting_bytes=ahead["waiting_bytes"],
+            upgrade_packages={state: ahead[state] for state in UPGRADE_STATES},
+            upgrade_bytes={state: ahead[f"{state}_bytes"] for state in ("wanted", "ready")},
             seconds_saved=self.savings.seconds_saved,
             wan_bytes_per_second=self.savings.wan_rate,
             look_up_seconds=self.look_ups,
@@ -233,13 +240,6 @@ class Ledger(Service):
                 }
             )
         return days
-
-
-def _names(remembered: object) -> list[str]:
-    """Return the files fetched ahead, from a file that may be damaged."""
-    names = remembered.get("ahead") if isinstance(remembered, dict) else None
-    rows = names[-MOST_AHEAD:] if isinstance(names, list) else []
-    return [one for one in rows if isinstance(one, str) and parse_file_name(one)]
 
 
 def _today() -> str:

@@ -54,9 +54,11 @@ class Answered:
 
     def by_kind(self) -> dict[str, int]:
         """Return the bytes sent by what brought them, as the whole file's were."""
-        whole = sum(count for _, count in self.shares)
-        if self.ahead or not whole:
+        if self.ahead or not self.shares:
             return {self.kind: self.bytes}
+        if len(self.shares) == 1:
+            return {self.shares[0][0]: self.bytes}
+        whole = sum(count for _, count in self.shares)
         told = {kind: self.bytes * count // whole for kind, count in self.shares}
         # What is lost by rounding belongs to the largest.
         most = max(told, key=lambda kind: told[kind])

@@ -58,6 +58,8 @@ async def prefetch(reactor: Any, options: argparse.Namespace) -> None:
         state = await _follow(node)
     if options.json:
         say_json({"said": said, **state})
+    elif not state["total"] and state["left_out"]:
+        say(f"nothing is fetched; {_left_out(state['left_out'])}")
     elif options.no_wait or not state["total"]:
         say(said)
     else:
@@ -73,8 +75,13 @@ def _ready(state: dict[str, Any]) -> str:
     are = "is" if total == 1 else "are"
     ready = f"{counted(total, 'package')}, {size(state['bytes'])}, {are} ready"
     if state["left_out"]:
-        return f"{ready}; {state['left_out']} more are too many for the store"
+        return f"{ready}; {_left_out(state['left_out'], 'more ')}"
     return f"{ready}: all that pacman would upgrade is here now"
+
+
+def _left_out(count: int, more: str = "") -> str:
+    """Return how many have no room."""
+    return f"the store has no room for {count} {more}package{'s' if count > 1 else ''}"
 
 
 async def _follow(node: Node) -> dict[str, Any]:

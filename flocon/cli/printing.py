@@ -19,12 +19,14 @@ from flocon.errors import FloconError
 from flocon.secrecy import without_passwords
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["clock", "complain", "counted", "printable", "progress", "put", "say", "size"]
+__all__ = ["bar", "clock", "complain", "counted", "printable", "progress", "put", "say", "size"]
 
 #: Seconds between two lines of plain progress.
 _STEP = 0.2
+#: Signs of a bar made of text.
+_BAR = 20
 #: How a word of the node's own looks, where the terminal has colours: SGR parameters.
 _COLOURS = {
     "good": "32",
@@ -142,6 +144,20 @@ def _discreet(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _discreet(one) for name, one in value.items()}
     return [_discreet(one) for one in value] if isinstance(value, list) else value
+
+
+def bar(here: float, whole: float) -> str:
+    """Return how much of a whole is here, as text that a pipe takes too."""
+    part = min(1.0, here / whole) if whole > 0 else 1.0
+    done = int(_BAR * part)
+    return f"[{'#' * done}{'.' * (_BAR - done)}] {100 * part:3.0f} %"
+
+
+def coming_text(ahead: Mapping[str, Any]) -> Iterator[str]:
+    """Yield how much of the next upgrade is here, while more of it is coming."""
+    if ahead["coming"]:
+        here, whole = ahead["ready_bytes"] + ahead["arrived_bytes"], ahead["wanted_bytes"]
+        yield f"{bar(here, whole)}  {size(here)} of {size(whole)}"
 
 
 class Progress(Protocol):

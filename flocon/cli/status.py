@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 from flocon.books.units import time_text
 from flocon.cli.asking import Node
-from flocon.cli.printing import Word, clock, counted, printable, say, say_json, say_rows, size
+from flocon.cli.printing import (
+    Word,
+    clock,
+    coming_text,
+    counted,
+    printable,
+    say,
+    say_json,
+    say_rows,
+    size,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -59,6 +69,9 @@ def _print_status(status: dict[str, Any]) -> None:
         ),
         ("the LAN", _whole(status["lan"])),
     ]
+    ahead = status["ahead"]
+    if ahead["text"]:
+        rows += [("ahead", ahead["text"]), *(("", line) for line in coming_text(ahead))]
     rows += [("quarantine", f"{one['address']} {one['text']}") for one in status["quarantine"]]
     rows += [
         ("receipt", f"{clock(one['at'])}  {one['text']}") for one in status["receipts"][:_RECEIPTS]

@@ -18,7 +18,7 @@ from twisted.internet import task
 
 from flocon.books.units import time_text
 from flocon.cli.asking import Node, NodeError
-from flocon.cli.printing import counted, flush, printable, put, size
+from flocon.cli.printing import bar, coming_text, counted, flush, printable, put, size
 
 if TYPE_CHECKING:
     import argparse
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks.
 EVERY = 1.0
-_BAR = 20
 #: Another screen than the shell's, without a cursor; and back.
 _ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
 _HOME, _TO_LINE_END, _TO_END = "\x1b[H", "\x1b[K", "\x1b[J"
@@ -136,12 +135,10 @@ def _screen(
     yield ""
     yield "on its way" if status["moving"] else "nothing is on its way"
     yield from (f"  {moving_text(one)}" for one in status["moving"])
-    ahead = status["prefetch"]
-    if ahead["running"]:
-        yield (
-            f"fetching ahead: {ahead['done']} of {counted(ahead['total'], 'package')},"
-            f" {size(ahead['bytes'])} of {size(ahead['total_bytes'])}"
-        )
+    ahead = status["ahead"]
+    if ahead["text"]:
+        yield f"ahead: {ahead['text']}"
+        yield from (f"  {line}" for line in coming_text(ahead))
     yield ""
     if status["receipts"]:
         yield f"last: {status['receipts'][0]['text']}"
@@ -156,9 +153,7 @@ def moving_text(one: Mapping[str, Any]) -> str:
     """Return how far a file is, how fast, and how long it still takes."""
     parts = [one["file"]]
     if one["size"]:
-        part = min(1.0, one["bytes"] / one["size"])
-        done = int(_BAR * part)
-        parts.append(f"[{'#' * done}{'.' * (_BAR - done)}] {100 * part:3.0f} %")
+        parts.append(bar(one["bytes"], one["size"]))
         parts.append(f"{size(one['bytes'])} of {size(one['size'])}")
     else:
         parts.append(size(one["bytes"]))

@@ -52,6 +52,10 @@ if TYPE_CHECKING:
             """Learn that a source was so slow that another helps."""
 
         @property
+        def unhurried(self) -> bool:
+            """Whether nobody waits for it now."""
+
+        @property
         def held_up(self) -> bool:
             """Whether it can take no more now: then nobody is slow."""
 

@@ -26,6 +26,8 @@ LEAST_LEFT = 4 << 20
 LOOK_AFTER = 0.15
 #: Seconds between two looks at how it goes, the first one not before the soonest help.
 LOOK_AGAIN = 0.25
+#: Seconds after which another holder helps with what nobody waits for.
+UNHURRIED = 5.0
 #: What a further holder must bring altogether; less, and this node's own link is the limit.
 WORTH_MORE = 1.15
 #: Peers at once before a mirror helps rather than a further peer.
@@ -77,6 +79,9 @@ class Helping:
             recent = self._progress.recent(now, have)
             if self._way.spreads and self._spread(self._way, now, recent):
                 return LOOK_AFTER
+            if self._receiver.unhurried:
+                self._help_unhurried(now, recent)
+                return LOOK_AGAIN
             needs = self._needs_help(now, recent)
             if not needs:
                 self._probe(self._way, now, recent)
@@ -146,6 +151,18 @@ class Helping:
         if self._crew.is_full and not self._drop_slowest(now, any_of=crowded):
             return
         self._begin(attempt)
+
+    def _help_unhurried(self, now: float, recent: float) -> None:
+        """Ask one more holder where little has come for long, and hold it against nobody.
+
+        A holder whose own machine's pacman downloads, or a third one's, holds back.
+        """
+        least = floor(Kind.HOLDER, self._plan.pace.reference(now))
+        patient = now - self._progress.joined < UNHURRIED
+        attempt = None if patient or recent >= least or self._crew.is_full else self._crew.next()
+        if attempt is not None and attempt.source.kind is Kind.HOLDER:
+            self._crew.slow.update(one.source.key for one in self._crew.attempts())
+            self._begin(attempt)
 
     def _helper(self) -> Attempt | None:
         """Return who is to help: a mirror, once some peers together were too slow."""

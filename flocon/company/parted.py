@@ -89,6 +89,8 @@ class Parted:
         part = parts.part(key)
         assert part is not None  # noqa: S101 - it was just taken
         end = None if part.end == self._size else part.end
+        # What yields to all else tells of no speed.
+        unhurried = self._receiver.unhurried
         try:
             await self._receiver.fetch(attempt, part.start, end, Sink(self, attempt))
             self._rates[key] = part.average(self._clock.seconds())
@@ -97,7 +99,8 @@ class Parted:
             self._rates.pop(key, None)
             raise
         finally:
-            self._measure(attempt, part.position - part.start, part.since)
+            if not unhurried:
+                self._measure(attempt, part.position - part.start, part.since)
             parts.done(key)
         if self._receiver.extents.missing(part.start, part.end):
             raise Broken(attempt.source.label, "did not send all of it")
@@ -162,5 +165,5 @@ class Parted:
     def note_rate(self, attempt: Attempt) -> None:
         """Learn what a mirror gives that is not asked for more."""
         part = self._parts.part(attempt.source.key)
-        if part is not None:
+        if part is not None and not self._receiver.unhurried:
             self._measure(attempt, part.position - part.start, part.since)

@@ -21,6 +21,11 @@ class Progress:
         #: Moments and bytes, over the last seconds.
         self._samples: list[tuple[float, int]] = [(now, have)]
 
+    def begin_anew(self, now: float, have: int) -> None:
+        """Judge by what comes from now on alone."""
+        self.began = self.joined = self.heard = self.counted = now
+        self.see_anew(now, have)
+
     def see_anew(self, now: float, have: int) -> None:
         """Forget how fast it came."""
         self._samples = [(now, have)]

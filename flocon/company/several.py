@@ -87,6 +87,11 @@ class Several:
         if attempt is not None and attempt.source.kind is Kind.HOLDER:
             self._begin(attempt)
 
+    def hurry(self) -> None:
+        """Be impatient from now on: somebody waits."""
+        self._progress.begin_anew(self._clock.seconds(), len(self._receiver.extents))
+        self._crew.slow.clear()
+
     def _begin(self, attempt: Attempt) -> None:
         self._progress.joined = self._clock.seconds()
         worker = defer.Deferred.fromCoroutine(self._way.bring(attempt))

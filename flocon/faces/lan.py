@@ -19,11 +19,14 @@ from twisted.web import http
 
 from flocon.answering.growing import send_growing, tell_content
 from flocon.answering.held import CONTENT_TYPE, send_opened
+from flocon.answering.pace import Yielding
 from flocon.answering.respond import (
+    cut,
     finish_text,
     is_for,
     is_from_browser,
     is_from_foreign_page,
+    is_unhurried,
     refuse,
     respond,
 )
@@ -37,14 +40,15 @@ from flocon.files import Kind, parse_content, parse_file_name, parse_parts
 from flocon.transfers.reader import Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from twisted.web.http import Request
 
-    from flocon.answering.pace import Pacer
+    from flocon.answering.pace import Pace, Pacer
     from flocon.faces.needs import Shelf
     from flocon.files import Asked, FileName
     from flocon.neighbours.knock import Knocker
+    from flocon.transfers.subjects import Subject
 
 #: RFC 6585; twisted.web has no name for it.
 TOO_MANY_REQUESTS = 429
@@ -75,7 +79,7 @@ class Lan:
         self._inventory = InventoryAnswers(shelf)
 
     def render(self, request: Request) -> None:
-        respond(request, self._answer(request))
+        respond(request, self._answer(request), self.counters)
 
     async def _answer(self, request: Request) -> None:
         if request.method not in {b"GET", b"HEAD"}:
@@ -90,9 +94,9 @@ class Lan:
             return
         match _segments(request.path):
             case ["pkg", name]:
-                await self._package(request, name)
+                await self._in_turn(request, self._package(request, name))
             case ["content", sha256, name]:
-                await self._content(request, sha256, name)
+                await self._in_turn(request, self._content(request, sha256, name))
             case ["inventory"]:
                 self.counters["inventories"] += 1
                 await self._inventory.send(request, _number(request, b"since"))
@@ -101,9 +105,36 @@ class Lan:
             case ["knock"] if self._knocker is not None:
                 await self._knock(request, self._knocker)
             case ["relay", repository, architecture, name]:
-                await self._relay(request, parse_parts(repository, architecture, name))
+                asked = parse_parts(repository, architecture, name)
+                await self._in_turn(request, self._relay(request, asked))
             case _:
                 self._refuse(request, http.NOT_FOUND)
+
+    async def _in_turn(self, request: Request, answer: Coroutine[Any, Any, None]) -> None:
+        """Answer with a file: what nobody waits for within bounds, and after all else."""
+        if not is_unhurried(request):
+            self._shelf.precedence.asked()
+            await answer
+            return
+        crowd, asker = self._shelf.crowd, host_of(request.client)
+        if crowd.is_full() or not crowd.has_room_for(asker):
+            answer.close()
+            self._refuse(request, http.SERVICE_UNAVAILABLE)
+            return
+        crowd.enter(asker)
+        try:
+            # Bytes that the kernel has cannot stand still any more.
+            with little_unsent(request):
+                await answer
+        finally:
+            crowd.leave(asker)
+
+    def _pace(self, request: Request) -> Pace | None:
+        """Return what bounds how fast an answer goes."""
+        if not is_unhurried(request):
+            return self._pacer
+        shelf = self._shelf
+        return Yielding(shelf.reactor, shelf.precedence, self._pacer, lambda: cut(request))
 
     def _may_ask(self, request: Request) -> bool:
         """Whether it is no browser, and meant this machine: not a name that a page gave it."""
@@ -119,7 +150,15 @@ class Lan:
 
     def _counts(self, request: Request) -> Callable[[int], None]:
         """Return what takes note of the bytes that an asker is sent."""
-        return partial(self._shelf.traffic.to_peer, host_of(request.client))
+        count = partial(self._shelf.traffic.to_peer, host_of(request.client))
+        if is_unhurried(request):
+            return count
+
+        def count_hurried(number: int) -> None:
+            self._shelf.precedence.sent(number)
+            count(number)
+
+        return count_hurried
 
     async def _package(self, request: Request, name: str) -> None:
         file = parse_file_name(name)
@@ -148,7 +187,7 @@ class Lan:
         self.counters["files"] += 1
         digest = None if file.is_signature else found.content.sha256
         await send_opened(
-            request, opened, digest, self._counts(request), self._pacer, to_stranger=True
+            request, opened, digest, self._counts(request), self._pace(request), to_stranger=True
         )
         return True
 
@@ -201,13 +240,15 @@ class Lan:
         if request.getHeader("Cache-Control") == "only-if-cached":
             transfer, otherwise = self._shelf.for_peers.coming(asked, etag), http.GATEWAY_TIMEOUT
         else:
-            transfer = await self._shelf.for_peers.relay(asked, etag, host_of(request.client))
+            transfer = await self._shelf.for_peers.relay(
+                asked, etag, host_of(request.client), unhurried=is_unhurried(request)
+            )
             otherwise = http.SERVICE_UNAVAILABLE
         if transfer is None or transfer.size is None:
             self._refuse(request, otherwise)
             return
         self.counters["relayed"] += 1
-        reader = Reader(transfer, 0, verifies=True)
+        reader = Reader(transfer, 0, verifies=True, hurried=not is_unhurried(request))
         try:
             # The head goes out before the first byte is there: the asker learns that it is served.
             # What was sent is to be what was taken, or it cannot be told who only sips.
@@ -218,16 +259,15 @@ class Lan:
                     reader,
                     size=transfer.size,
                     count=self._counts(request),
-                    pacer=self._pacer,
+                    pacer=self._pace(request),
                 )
         finally:
             reader.close()
 
     async def _coming_signature(self, request: Request, asked: Asked) -> None:
-        private = self._shelf.privacy.keeps(asked.repository)
-        coming = None if private else self._shelf.transfers.signature(asked.file.subject)
+        coming = self._shelf.transfers.signature(asked.file.subject)
         signature = None
-        if coming is not None:
+        if coming is not None and self._may_tell(coming[0].subject):
             with suppress(FloconError):
                 signature = await coming[1]
         if signature is None:
@@ -238,6 +278,11 @@ class Lan:
         request.write(b"" if request.method == b"HEAD" else signature)
         self._counts(request)(len(signature))
         request.finish()
+
+    def _may_tell(self, subject: Subject) -> bool:
+        """Whether others may hear of what is coming; its repository is not the asker's to say."""
+        content = subject.content
+        return content is not None and self._shelf.privacy.allows(subject.file_name, content)
 
     def close(self) -> None:
         """Give the written inventory's memory back; who is being sent it has it still."""

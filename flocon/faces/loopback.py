@@ -103,7 +103,7 @@ class Loopback:
         await self._leaving.leave(lambda: bool(self._running))
 
     def render(self, request: Request) -> None:
-        respond(request, self._answer(request))
+        respond(request, self._answer(request), self._traffic.answers)
 
     async def _answer(self, request: Request) -> None:
         if not self._admitting.admits(request):
@@ -151,7 +151,8 @@ class Loopback:
         one = PacmanRequest(request, asked, self._parts)
         self._running.add(one)
         try:
-            await self._answer_file(one)
+            with self._parts.precedence.pacman():
+                await self._answer_file(one)
         finally:
             self._running.discard(one)
             self._recent.add(one.answered())

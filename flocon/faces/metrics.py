@@ -60,6 +60,8 @@ class _Figures(Collector):
         yield _counter(
             "lan_refusals", "Requests and connections of peers refused.", "reason", one.lan_refusals
         )
+        text = "Bytes fetched before pacman asked: it took them, or they left unused."
+        yield _counter("ahead_bytes", text, "use", one.ahead_bytes)
         text = "Seconds that pacman did not wait for the WAN."
         yield CounterMetricFamily("flocon_saved_seconds", text, value=one.seconds_saved)
         if one.longest_hold_seconds is not None:
@@ -71,16 +73,26 @@ class _Figures(Collector):
         version = GaugeMetricFamily("flocon_info", "The version that runs.", labels=("version",))
         version.add_metric((one.version,), 1)
         yield version
-        peers = GaugeMetricFamily("flocon_peers", "Peers heard, by state.", labels=("state",))
-        for state, count in one.peers.items():
-            peers.add_metric((state,), count)
-        yield peers
+        for name, text, values in (
+            ("peers", "Peers heard, by state.", one.peers),
+            ("upgrade_packages", "Packages of the next upgrade, by state.", one.upgrade_packages),
+            ("upgrade_bytes", "Bytes of the next upgrade, by state.", one.upgrade_bytes),
+        ):
+            gauge = GaugeMetricFamily(f"flocon_{name}", text, labels=("state",))
+            for state, count in values.items():
+                gauge.add_metric((state,), count)
+            yield gauge
         for name, text, value in (
             ("uptime_seconds", "Seconds since this node started.", one.uptime_seconds),
             ("transfers_running", "Files on their way into this node.", one.transfers),
             ("quarantined_peers", "Peers that are not asked, for wrong bytes.", one.quarantined),
             ("inventory_files", "Packages held.", one.files),
             ("inventory_bytes", "Bytes of the packages held.", one.files_bytes),
+            (
+                "ahead_waiting_bytes",
+                "Bytes fetched ahead that pacman has not asked for.",
+                one.ahead_waiting_bytes,
+            ),
             ("wan_bytes_per_second", "The WAN's measured rate.", one.wan_bytes_per_second),
             (
                 "reactor_longest_hold_seconds",

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
     from flocon.answering.held import Opened
     from flocon.asking.heads import Told
+    from flocon.asking.precedence import Precedence
     from flocon.asking.source import Source
     from flocon.books.traffic import Traffic
     from flocon.files import Asked, Content
     from flocon.holdings.inventory import Inventory
+    from flocon.machine.shares import Crowd
     from flocon.pacman.entries import Entry
     from flocon.pacman.privacy import Privacy
     from flocon.transfers.transfer import Transfer
@@ -65,6 +67,10 @@ if TYPE_CHECKING:
             """Whether pacman has servers for a repository that only pacman can ask."""
 
     class Packages(Protocol):
+        @property
+        def asked_for(self) -> Callable[[Entry], None]:
+            """Is told of each listed package that pacman asks for."""
+
         def transfer(self, asked: Asked, entry: Entry | None, start: int) -> Transfer:
             """Return the transfer that brings a package."""
 
@@ -108,7 +114,9 @@ if TYPE_CHECKING:
         def listed(self, asked: Asked, etag: str | None) -> tuple[Content, Transfer | None] | None:
             """Return what a peer would be relayed, and what brings it now; None where nothing."""
 
-        def relay(self, asked: Asked, etag: str | None, asker: str) -> Deferred[Transfer | None]:
+        def relay(
+            self, asked: Asked, etag: str | None, asker: str, *, unhurried: bool = False
+        ) -> Deferred[Transfer | None]:
             """Return what brings a listed package from this node's mirrors; None refuses."""
 
         def coming(self, asked: Asked, etag: str | None) -> Transfer | None:
@@ -135,12 +143,16 @@ class ForPacman:
     signatures: Signatures
     databases: Databases
     from_mirrors: FromMirrors
+    precedence: Precedence
     status: Callable[[], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """What the face for peers is given: all that it may give away."""
+    """What the face for peers is given: all that it may give away.
+
+    ``crowd`` are those who are sent what nobody waits for.
+    """
 
     reactor: Any
     traffic: Traffic
@@ -151,3 +163,5 @@ class Shelf:
     databases: OwnDatabases
     for_peers: ForPeers
     transfers: Transfers
+    precedence: Precedence
+    crowd: Crowd

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 async def answer_package(one: PacmanRequest) -> None:
     entry = await one.listed()
+    if entry is not None:
+        one.parts.packages.asked_for(entry)
     content = content_of(entry)
     if await one.send_held(content, signature=False):
         return

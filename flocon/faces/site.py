@@ -5,14 +5,16 @@ Of twisted.web it takes ``http`` alone: a face reads paths and methods by itself
 would be 3 MB of every node's memory.
 
 What a stranger can make it do is bounded here: connections in all, per address, network and local
-user (where a face is full, who asks nothing makes room for who comes), header sizes
-(twisted.web's own), idle time, answers that are not taken, requests sent ahead, and request bodies,
-of which a small one is read over and a large one ends the connection.
+user (where a face is full, who asks nothing and has all that was sent makes room for who comes),
+header sizes (twisted.web's own), idle time, answers that are not taken, requests sent ahead, and
+request bodies, of which a small one is read over and a large one ends the connection.
 """
 
 from __future__ import annotations
 
+import fcntl
 import socket
+import termios
 from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -39,6 +41,13 @@ if TYPE_CHECKING:
 IDLE_SECONDS = 60
 #: Seconds in which a client must take something of what is there for it.
 STANDSTILL_SECONDS = 30.0
+#: Connections that are told to close and are not gone yet, which are no place in the way of others.
+#: Each has one descriptor, and makes room for one that has no more before the reactor's next turn.
+MOST_LEAVING = 64
+#: Seconds for which nobody is asked again to make room where nobody did.
+LOOKED_IN_VAIN = 0.05
+#: Stands for all users where one can stand.
+_ALL = -1
 #: Bytes of a request's body that are read over, so that its answer is not lost in a reset: other
 #: tools' machines ask with small ones (pacserve), and are told that this is no way to ask here.
 LARGEST_BODY = 4 << 10
@@ -53,6 +62,7 @@ class Channel(http.HTTPChannel):
     #: A request that is answered, while its answer is on its way or others wait for their turn.
     _answered: Any = None
     _turn: IDelayedCall | None = None
+    _timed_out = False
 
     def connectionMade(self) -> None:
         self.address = host_of(self.getPeer())
@@ -64,8 +74,23 @@ class Channel(http.HTTPChannel):
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is being answered: between two requests, or before the first is whole."""
-        return not self._handlingRequest and self._answered is None
+        """Whether nothing is being answered, and of the last answer nothing is on its way."""
+        return not self._handlingRequest and self._answered is None and not _has_unsent(self)
+
+    def make_room(self) -> bool:
+        """Close the connection, if that takes nothing from anybody; return whether it does.
+
+        One that was told so already, a minute after its last answer was written, is waited for no
+        longer.
+        """
+        if self._timed_out:
+            self.forceAbortClient()
+            return True
+        transport: Any = self.transport
+        if transport.disconnecting or not self.idle:
+            return False
+        self.loseConnection()
+        return True
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.site.departed(self)
@@ -114,6 +139,7 @@ class Channel(http.HTTPChannel):
         # HTTPChannel writes a line for each; a stranger could fill a log with them. Not aborted:
         # the end of the last answer may still be on its way to a slow client.
         self.site.counters["timed out"] += 1
+        self._timed_out = True
         self.loseConnection()
 
     def forceAbortClient(self) -> None:
@@ -184,6 +210,10 @@ class Site(http.HTTPFactory):
         self._admits = admits
         #: Every connection, the oldest first.
         self._channels: dict[Channel, None] = {}
+        #: Those that make room, until they are gone.
+        self._leaving: set[Channel] = set()
+        #: When nobody made room, of all or of one user.
+        self._in_vain: dict[int | None, float] = {}
         #: What was refused or dropped, by reason.
         self.counters: Counter[str] = Counter()
 
@@ -198,9 +228,7 @@ class Site(http.HTTPFactory):
         if self._admits is not None and not self._admits(address):
             self.counters["other network"] += 1
             return None
-        if not self._crowd.has_room_for(address) or (
-            self._crowd.full and not self._make_room(self._channels)
-        ):
+        if not self._crowd.has_room_for(address) or not self._has_room():
             self.counters["too many connections"] += 1
             return None
         self._crowd.enter(address)
@@ -208,23 +236,36 @@ class Site(http.HTTPFactory):
         channel.site, channel.requestFactory = self, Request
         return channel
 
-    def _make_room(self, channels: Iterable[Channel]) -> bool:
-        """Close the first of ``channels`` that asks nothing; return whether there was one."""
-        for channel in channels:
-            if channel.idle:
-                self.counters["made room"] += 1
-                self.departed(channel)
-                # Not aborted: the end of its last answer may still be on its way to a slow client.
-                channel.loseConnection()
-                return True
+    def _has_room(self) -> bool:
+        return not self._crowd.is_full(len(self._leaving)) or self._make_room(
+            _ALL, lambda: self._channels
+        )
+
+    def _make_room(self, whose: int | None, channels: Callable[[], Iterable[Channel]]) -> bool:
+        """Close the first of ``channels`` that may be; return whether there was one.
+
+        It has its place until it is gone: only then its descriptor is.
+        """
+        now = self.reactor.seconds()
+        if 0 <= now - self._in_vain.get(whose, -LOOKED_IN_VAIN) < LOOKED_IN_VAIN:
+            return False
+        if len(self._leaving) < MOST_LEAVING:
+            for channel in channels():
+                if channel not in self._leaving and channel.make_room():
+                    self.counters["made room"] += 1
+                    self._leaving.add(channel)
+                    return True
+        for one in [one for one, at in self._in_vain.items() if now - at >= LOOKED_IN_VAIN]:
+            del self._in_vain[one]
+        self._in_vain[whose] = now
         return False
 
     def arrived(self, channel: Channel) -> bool:
         """Take note of a connection; return False where its user has too many."""
         most = self._most_per_user
-        own = [one for one in self._channels if one.user == channel.user] if most else []
+        own = [one for one in self._of(channel.user) if one not in self._leaving] if most else []
         self._channels[channel] = None
-        if not most or len(own) < most or self._make_room(own):
+        if not most or len(own) < most or self._make_room(channel.user, lambda: own):
             return True
         self.counters["too many connections"] += 1
         return False
@@ -234,12 +275,31 @@ class Site(http.HTTPFactory):
         for channel in tuple(self._channels):
             channel.end()
 
+    def _of(self, user: int | None) -> list[Channel]:
+        return [one for one in self._channels if one.user == user]
+
     def departed(self, channel: Channel) -> None:
-        """Forget a connection; again is no error."""
+        """Forget a connection that is gone; again is no error."""
         if channel not in self._channels:
             return
         del self._channels[channel]
+        self._leaving.discard(channel)
         self._crowd.leave(channel.address)
+
+
+def _has_unsent(channel: Channel) -> bool:
+    """Whether something that was written to a connection has not arrived at the other machine."""
+    transport: Any = channel.transport
+    # What waits here has no public name but in part; what the kernel has of it is unix(7), tcp(7).
+    if getattr(transport, "dataBuffer", b"") or getattr(transport, "_tempDataLen", 0):
+        return True
+    handle = getattr(transport, "socket", None)
+    if not isinstance(handle, socket.socket):
+        return False
+    try:
+        return any(fcntl.ioctl(handle, termios.TIOCOUTQ, bytes(4)))
+    except OSError:
+        return False
 
 
 def _end_at_standstill(transport: Any, seconds: float) -> None:

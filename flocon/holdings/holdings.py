@@ -69,7 +69,7 @@ class Holdings(Service):
         self.threads = threads = Threads(reactor, pool)
         self.politeness = politeness = Politeness(reactor, pause)
         self.store = Store(store)
-        self.accounts = accounts = Accounts(max_size, lambda: self.store.space)
+        self.accounts = accounts = Accounts(max_size, lambda: self.store.space, wall)
         self.arrivals = Arrivals(self.store, accounts, threads.some_time)
         self.recollection = recollection = Recollection(reactor, threads)
         folders = KnownFolders(self.store.packages)

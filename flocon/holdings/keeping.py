@@ -73,11 +73,18 @@ class Keeping:
         return incoming
 
     async def publish(
-        self, incoming: object, file_name: str, content: Content, signature: bytes | None
+        self,
+        incoming: object,
+        file_name: str,
+        content: Content,
+        signature: bytes | None,
+        *,
+        spares: bool = False,
     ) -> bool:
         """Take a received file into the store; return whether this node holds it then.
 
-        ``content`` was verified by the caller. Cancelling does not interrupt it halfway.
+        ``content`` was verified by the caller. If it ``spares`` them, packages that were used
+        lately do not go for it. Cancelling does not interrupt it halfway.
         """
         if not is_package(file_name) or not isinstance(incoming, Incoming) or not incoming.keep:
             return self._offering.holds(file_name, content)
@@ -86,6 +93,7 @@ class Keeping:
         if signature is not None and not 0 < len(signature) <= LARGEST_SIGNATURE:
             return self._offering.holds(file_name, content)
         self._politeness.hold_back()
+        incoming.spares = spares
         # The caller may go and close it; the work goes on.
         incoming.retain()
         work = Deferred.fromCoroutine(self._publish(incoming, file_name, content, signature))
@@ -155,7 +163,8 @@ class Keeping:
         if self._threads.stopped.is_set() or not incoming.keep or victims is None:
             return False
         self._clearing.forget(victims)
-        turn = self._accounts.use(file_name)
+        came = self._accounts.came_ahead if incoming.spares else self._accounts.use
+        turn = came(file_name)
         confirmed = content in self._offering.contents(file_name)
         directory = self._store.packages
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flocon.asking.addresses import shown
+from flocon.asking.addresses import without_user
 from flocon.errors import ConfigurationError
 from flocon.files import is_repository
 from flocon.leading.node_lines import Insertion, Method, OwnLine, is_node, node_url
@@ -107,7 +107,7 @@ class _Planner:
         if own:
             why = "has no http mirror besides the node"
         elif servers:
-            why = f"has no http mirror ({shown(servers[0])}), and is left out"
+            why = f"has no http mirror ({without_user(servers[0])}), and is left out"
         else:
             why = "has no Server, and is left out; uncomment a mirror to have it set up"
         self._note(repository.header.place, f"[{repository.name}] {why}")

@@ -16,10 +16,10 @@ def difference(name: str, old: bytes, new: bytes) -> str:
 
 
 def _shown_lines(text: bytes) -> list[str]:
-    return [shown(line.rstrip(b"\r\n")) for line in pacman_conf.split_lines(text)]
+    return [printable_line(line.rstrip(b"\r\n")) for line in pacman_conf.split_lines(text)]
 
 
-def shown(content: bytes) -> str:
+def printable_line(content: bytes) -> str:
     """Return bytes as a terminal can be given them."""
     return printable(content.decode(errors="replace"))
 

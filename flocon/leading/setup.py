@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from flocon.leading import node_lines, plan
 from flocon.leading.look import BACKUP, RECORD, Look, beside, look, record_paths
 from flocon.leading.pacman_conf import Configuration
-from flocon.leading.printable import difference, printable, shown
+from flocon.leading.printable import difference, printable, printable_line
 from flocon.leading.programs import pacman_version, verifier
 from flocon.leading.record import Written, digest_of, dump_record, lines_of, of_both, tells_the_same
 from flocon.leading.replacing import Writing, alone, check_backup, check_writable, sweep
@@ -94,7 +94,7 @@ def _undo(path: Path, *, dry_run: bool) -> Report:
         elif digest_of(state.now[name]) in {written.after, written.before}:
             continue
         elif lost := state.lost.get(name):
-            gone = ", ".join(f"'{shown(line.content)}'" for line in lost)
+            gone = ", ".join(f"'{printable_line(line.content)}'" for line in lost)
             notes.append(f"{name}: {gone} had been taken out by somebody else")
         else:
             notes.append(f"{name}: was changed since; only the node's lines are taken out")

@@ -190,7 +190,8 @@ class FolderWatch:
         except BlockingIOError:
             return
         reports: dict[tuple[Path, str], None] = {}
-        for watch, mask, name in _events(data):
+        # What happened more than once, as writing does, asks for one look.
+        for watch, mask, name in dict.fromkeys(_events(data)):
             for report in self._judge(watch, mask, name):
                 reports[report] = None
         for folder, name in reports:

@@ -72,6 +72,9 @@ class MeteredWatch(Service):
         self._call: IDelayedCall | None = None
         self._looking: Deferred[None] | None = None
         self.metered = False
+        #: Whether that was asked yet; then ``found_out`` is called, once.
+        self.known = False
+        self.found_out: Callable[[], None] = lambda: None
 
     def startService(self) -> None:
         super().startService()
@@ -99,6 +102,9 @@ class MeteredWatch(Service):
         if metered != self.metered:
             self.metered = metered
             self._changed(metered)
+        if not self.known:
+            self.known = True
+            self.found_out()
 
     def _looked(self, result: Any) -> None:
         self._looking = None

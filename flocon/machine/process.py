@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 #: pacman-conf prints some KiB, some hundred with every mirror of the world in each repository.
 MOST_OUTPUT = 4 << 20
+#: setpriority(2): whatever else wants to run, runs first.
+LEAST_PRIORITY = 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,12 @@ class Bounds:
             # It may have ended already.
             with suppress(OSError, ValueError):
                 resource.prlimit(process, kind, (most, most))
+
+
+def _yield(process: int) -> None:
+    # It may have ended already.
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, process, LEAST_PRIORITY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +116,14 @@ async def run(
     seconds: float,
     descriptors: Mapping[int, int] | None = None,
     bounds: Bounds | None = None,
+    yielding: bool = False,
 ) -> Outcome:
     """Run a program, by the name it has in PATH, with nothing to read; return how it ended.
 
     ``descriptors`` are given to it: its number there to ours; they stay ours to close. It speaks
-    English. It may take ``seconds``, and no more than ``bounds``. Raises ToolMissing where there is
-    no such program, and ToolError where it could not be started, ran too long or said too much.
+    English. It may take ``seconds``, and no more than ``bounds``; ``yielding`` it leaves the
+    processor to whoever wants it. Raises ToolMissing where there is no such program, and ToolError
+    where it could not be started, ran too long or said too much.
     Cancelled, it ends when the program has.
     """
     tool = arguments[0]
@@ -128,8 +138,10 @@ async def run(
         )
         if bounds is not None and process.pid is not None:
             bounds.impose(process.pid)
+        if yielding and process.pid is not None:
+            _yield(process.pid)
     except OSError as error:
-        raise ToolError(tool, error.strerror or "could not be started") from None
+        raise ToolError(tool, error.strerror or "could not be started") from error
     late = reactor.callLater(seconds, protocol.kill, f"took longer than {seconds:g} s")
     try:
         return await protocol.ended

@@ -22,6 +22,9 @@ MOST_LOOPBACK, LEAST_LOOPBACK = 512, 8
 MOST_LAN, LEAST_LAN = 1_024, 4
 #: Of one address: pacman's five files, as many for its node, and some more.
 MOST_PER_ADDRESS, LEAST_PER_ADDRESS = 32, 4
+#: One of so many connections of peers may be sent what nobody waits for: such answers stand still
+#: for long, and the others are for those who wait.
+UNHURRIED = 4
 #: Descriptors with which every bound is as high as it gets.
 ENOUGH = 8_192
 
@@ -39,6 +42,14 @@ class Shares:
     lan_per_network: int
     loopback: int
     loopback_per_user: int
+
+    def unhurried(self) -> Crowd:
+        """Return who may be sent at a time, by peers' connections, what nobody waits for."""
+        return Crowd(
+            max(1, self.lan // UNHURRIED),
+            max(1, self.lan_per_address // UNHURRIED),
+            max(1, self.lan_per_network // UNHURRIED),
+        )
 
 
 def share_out(descriptors: int) -> Shares:
@@ -69,9 +80,9 @@ class Crowd:
         self._addresses: Counter[str] = Counter()
         self._networks: Counter[str] = Counter()
 
-    @property
-    def full(self) -> bool:
-        return self._addresses.total() >= self.most
+    def is_full(self, leaving: int = 0) -> bool:
+        """Whether there is no place but those of so many that are on their way out."""
+        return self._addresses.total() - leaving >= self.most
 
     def has_room_for(self, address: str) -> bool:
         """Whether one more of ``address`` would be within its own bounds, whoever else is there."""

@@ -77,8 +77,7 @@ class Neighbourhood:
     ) -> None:
         """Begin alone; ``held_off`` tells who is left alone, ``listed`` is for ``Holders``.
 
-        ``relieve`` is called when much memory is free again. The file ``remembered`` tells who was
-        there when this node ran last.
+        ``relieve`` is called when much memory is free; the file ``remembered`` has who was there.
         """
         self._reactor = reactor
         self._presence = presence
@@ -87,6 +86,10 @@ class Neighbourhood:
         self.holders = Holders(listed=listed)
         #: Called after presence was told what was seen; ``node`` has it pump.
         self.wake: Callable[[], None] = lambda: None
+        #: Whether nobody is to hear of a repository: to ask for one of its files would tell of it.
+        self.is_private: Callable[[str], bool] = lambda _: False
+        #: Called when somebody may hold what nobody did.
+        self.news: Callable[[], None] = lambda: None
         #: Called with whoever has this very node's id, and answers to it.
         self.namesake: Callable[[str, Announcement], None] = lambda *_: None
         self._readings = InventoryReadings(
@@ -127,8 +130,12 @@ class Neighbourhood:
         """Whether those that were there before this node are known, and what they hold."""
         return self._acquaintance.is_made
 
-    def acquainted(self, file_name: str, content: Content) -> Deferred[None]:
-        """Fire when ``is_acquainted`` is so, or somebody is known who holds this very package."""
+    def acquainted(self) -> Deferred[None]:
+        """Fire when ``is_acquainted`` is so."""
+        return self._acquaintance.made()
+
+    def holder_known(self, file_name: str, content: Content) -> Deferred[None]:
+        """Fire when somebody is known who holds this very package, or ``is_acquainted`` is so."""
         return self._acquaintance.made(lambda: bool(self.holding(file_name, content)))
 
     def event(self, event: Event) -> None:
@@ -195,6 +202,7 @@ class Neighbourhood:
         )
         if isinstance(step, Apply):
             self.holders.apply(peer.node, generation, step.changes)
+            self.news()
         elif isinstance(step, Read) and not self._readings.runs(peer.address, peer.port):
             # What is being read now is looked at again when it is here.
             self._readings.want(peer.address, peer.port, step.since)
@@ -306,6 +314,7 @@ class Neighbourhood:
                 # It is gone, or its own address has been read meanwhile.
                 return
         self.holders.apply(peer.node, answer.generation, (), read=True)
+        self.news()
         self._acquaintance.look()
         self._old_acquaintances.note()
         if answer.count >= MANY:
@@ -329,6 +338,8 @@ class Neighbourhood:
 
     def _with(self, ability: str, repository: str) -> list[Peer]:
         """Return those with an ability; nobody is asked of whom only a datagram has told."""
+        if self.is_private(repository):
+            return []
         return self._askable(
             peer
             for peer in self._presence.peers()

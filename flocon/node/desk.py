@@ -68,6 +68,7 @@ class Desk:
         now = settings()
         self.own = OwnNode(identity.node, identity.epoch, now.relay, reactor.seconds())
         self.privacy = Privacy(lambda: pacman.listing, now.peers.private)
+        neighbourhood.is_private = self.privacy.keeps
         self.reporter = Reporter(reactor, standing, traffic, ledger, offence)
         self.reporter.unreachable = neighbourhood.unreachable
         self.agents = Agents(reactor, now.proxy)
@@ -100,6 +101,7 @@ class Desk:
             keeping=keeping,
             arrivals=arrivals,
         )
+        self.precedence = means.precedence
         self.transfers = Transfers(means, sign=self.signatures.find, publish=_publish(keeping))
         self.packages = Packages(self.candidates, choosing, self.transfers, neighbourhood)
         self.from_mirrors = FromMirrors(
@@ -171,7 +173,7 @@ def _publish(keeping: Keeping) -> Callable[[Transfer, bytes | None], Awaitable[b
         subject = transfer.subject
         assert subject.content is not None  # noqa: S101 - only listed files come here
         return await keeping.publish(
-            transfer.incoming, subject.file_name, subject.content, signature
+            transfer.incoming, subject.file_name, subject.content, signature, spares=transfer.spares
         )
 
     return publish

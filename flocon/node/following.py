@@ -61,7 +61,11 @@ class Following:
         self._prefetch_or_rest()
 
     def inventory_changed(self, changes: list[Change]) -> None:
-        self._parts.announcer.inventory(self._parts.holdings.offering.inventory, changes)
+        offering = self._parts.holdings.offering
+        for change in changes:
+            if offering.find(change.file_name) is None:
+                self._parts.ledger.ahead.gone(change.file_name)
+        self._parts.announcer.inventory(offering.inventory, changes)
 
     def links_changed(self, links: list[Link]) -> None:
         gone = _addresses(self._parts.admission.links) - _addresses(links)
@@ -88,12 +92,16 @@ class Following:
         self._set_relays()
         self._prefetch_or_rest()
 
+    def metered_known(self) -> None:
+        """Begin to fetch ahead, where the link is known now and costs nothing."""
+        self._prefetch_or_rest()
+
     def _may_relay(self) -> bool:
         return self._settings.relay and not self._parts.metered.metered
 
     def _prefetch_or_rest(self) -> None:
-        prefetch = self._settings.prefetch
-        self._parts.ahead.wake_or_rest(allowed=prefetch and not self._parts.metered.metered)
+        free = self._parts.metered.known and not self._parts.metered.metered
+        self._parts.ahead.prefetch.allow(self._settings.prefetch if free else "off")
 
     def _set_relays(self) -> None:
         relays = self._may_relay()

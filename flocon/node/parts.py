@@ -59,7 +59,7 @@ from flocon.presence.namesakes import Namesakes
 from flocon.presence.presence import Presence
 from flocon.settings.defaults import host_name
 from flocon.settings.settings import LAN_PORT, LOOPBACK_PORT
-from flocon.sources.ahead import Ahead
+from flocon.sources.ahead import AHEAD_FILE, Ahead
 from flocon.sources.means import PEER_CONNECT
 
 if TYPE_CHECKING:
@@ -98,6 +98,7 @@ class Parts:
         self.standing = Standing()
         self.offenders = Offenders(reactor, settings.store.path / "quarantine.json")
         self.metered = MeteredWatch(reactor, self.following.metered_changed)
+        self.metered.found_out = self.following.metered_known
         self.holds = Holds(reactor)
         self._make_holdings([*ports_of(settings.loopback), *(one.port for one in inherited)])
         self._make_presence()
@@ -193,8 +194,11 @@ class Parts:
             arrivals=self.holdings.arrivals,
             offering=self.holdings.offering,
             packages=self.desk.packages,
+            transfers=self.desk.transfers,
+            neighbourhood=self.neighbourhood,
             ledger=self.ledger,
             most=self._settings.store.max_size // 2,
+            file=self._settings.store.path / AHEAD_FILE,
         )
 
     def _make_lan(self, shares: Shares) -> Site:
@@ -212,6 +216,8 @@ class Parts:
                 databases=self.desk.own_databases,
                 for_peers=self.desk.for_peers,
                 transfers=self.desk.transfers,
+                precedence=self.desk.precedence,
+                crowd=shares.unhurried(),
             ),
             Pacer(reactor, bandwidth) if bandwidth else None,
             Knocker(
@@ -321,6 +327,7 @@ class Parts:
                 signatures=self.desk.signatures,
                 databases=self.desk.databases,
                 from_mirrors=self.desk.from_mirrors,
+                precedence=self.desk.precedence,
                 status=self.status.describe,
             ),
             questions(self.search, self.why, self.examination),

@@ -168,6 +168,7 @@ class Node(MultiService):
         self.parts.neighbourhood.stop()
         self.parts.health.stop()
         await self.parts.desk.stop()
+        await self.parts.ahead.stop()
         await self.parts.inventory_pool.closeCachedConnections()
         await defer.maybeDeferred(super().stopService)
         self._log.info("flocon has stopped")

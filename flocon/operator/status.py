@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from flocon import __version__
 from flocon.asking.source import FOR_US
 from flocon.books.ledger import HERE
-from flocon.books.units import counted
+from flocon.books.units import counted, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from flocon.presence.namesakes import Namesakes
     from flocon.presence.peer import Peer
     from flocon.presence.presence import Presence
-    from flocon.sources.ahead import Ahead
+    from flocon.sources.ahead import Ahead, Readiness
     from flocon.sources.relays import Relays
     from flocon.store.accounts import Accounts
     from flocon.transfers.transfer import Transfer
@@ -151,6 +152,7 @@ class Status:
                 "total_bytes": self._ahead.prefetch.total_bytes,
                 "left_out": self._ahead.prefetch.left_out,
             },
+            "ahead": _ahead(self._ahead.readiness()) | self._ledger.ahead.describe(),
             "reactor": self._holds.status(),
             **self._ledger.describe(),
         }
@@ -250,6 +252,23 @@ class Status:
         rest = f", {owners} by peers for us" if (owners := traffic.from_owners_bytes >> 20) else ""
         counts = f"{counted(peers, 'peer')}, {counted(files, 'package')} held"
         return f"{counts}; {lan} MiB from the LAN, {wan} from mirrors{rest}"
+
+
+def _ahead(readiness: Readiness) -> dict[str, Any]:
+    """Return what ``/status.json`` says of the next upgrade; its text is empty if there is none."""
+    return {**asdict(readiness), "text": _ready_text(readiness) if readiness.wanted else ""}
+
+
+def _ready_text(told: Readiness) -> str:
+    ready = f"{told.ready} of {counted(told.wanted, 'package')} ready for the next upgrade"
+    parts = [f"{ready}, {size_text(told.ready_bytes)}"]
+    for count, what in (
+        (told.coming, "on the way"),
+        (told.only_at_mirrors, "only at mirrors"),
+        (told.left_out, "left out"),
+    ):
+        parts += [f"{count} {what}"] if count else []
+    return "; ".join(parts)
 
 
 def _moving(transfer: Transfer, now: float) -> dict[str, Any]:

@@ -11,7 +11,26 @@ from typing import TYPE_CHECKING
 from flocon.pacman.entries import Entry, PackedEntries
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A package that pacman would install.
+
+    ``file_name`` is "" where pacman does not tell it, and ``repository`` too. ``here`` if pacman
+    needs no download for it: it lies in a CacheDir, or on a mirror that is a folder.
+    """
+
+    repository: str
+    name: str
+    version: str
+    file_name: str = ""
+    here: bool = False
+
+
+#: Names whose entries are kept at hand, some 300 bytes each.
+MOST_LATELY = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +67,10 @@ class Listing:
     databases: tuple[Database, ...] = ()
     further: tuple[Database, ...] = ()
     _by_repository: Mapping[str, Database] = field(init=False, repr=False, compare=False)
+    #: What was found lately: one download asks for each of its files some ten times.
+    _lately: dict[tuple[str, str], tuple[Entry, ...]] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
 
     def __post_init__(self) -> None:
         by_repository = {database.repository: database for database in self.databases}
@@ -65,6 +88,15 @@ class Listing:
 
         One look-up for each database. Two entries may stand for the same content or not.
         """
+        lately = self._lately
+        found = lately.get((file_name, repository))
+        if found is None:
+            if len(lately) >= MOST_LATELY:
+                lately.clear()
+            found = lately[file_name, repository] = self._find(file_name, repository)
+        return found
+
+    def _find(self, file_name: str, repository: str) -> tuple[Entry, ...]:
         databases: Iterable[Database] = self.databases
         if repository:
             only = self._by_repository.get(repository)
@@ -84,19 +116,20 @@ class Listing:
             if entry.name == name
         ]
 
-    def versions(self, wanted: Collection[tuple[str, str]]) -> list[Entry]:
-        """Return the entries of these packages and versions; walks through everything.
+    def target(self, target: Target) -> Entry | None:
+        """Return the entry of what pacman would install, None where it is to be left alone.
 
-        What a peer's database lists is left out: they are wanted to be fetched ahead.
+        So it is with what a peer's database lists: it would be fetched because of that.
         """
-        found: dict[str, Entry] = {}
         for database in self.databases:
-            if database.from_peer:
+            if database.from_peer or target.repository not in {"", database.repository}:
                 continue
-            for entry in database.entries.values():
-                if (entry.name, entry.version) in wanted:
-                    found.setdefault(entry.name, entry)
-        return list(found.values())
+            found = database.entries.get(target.file_name) if target.file_name else None
+            entries = [found] if found else _beginning(database.entries, f"{target.name}-")
+            for entry in entries:
+                if (entry.name, entry.version) == (target.name, target.version):
+                    return entry
+        return None
 
     def digests(self) -> tuple[tuple[str, str], ...]:
         """Return repository and digest of each database."""

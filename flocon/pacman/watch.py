@@ -12,10 +12,11 @@ from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.logger import Logger
 
-from flocon.asking.addresses import shown
-from flocon.errors import ToolError, ToolMissing
+from flocon.asking.addresses import without_user
+from flocon.errors import NoDescriptors, ToolError, ToolMissing
 from flocon.files import is_repository
 from flocon.machine.inotify import FolderWatch
+from flocon.machine.limits import lacks_descriptors
 from flocon.machine.reactor_threads import in_thread
 from flocon.pacman.answers import configuration_from_mirrors, resolve
 from flocon.pacman.configuration import PacmanConfiguration, SignatureLevel
@@ -35,12 +36,16 @@ if TYPE_CHECKING:
     T = TypeVar("T")
     from flocon.pacman.answers import PacmanReactor
 
+#: What pacman keeps in DBPath while it changes something.
+LOCK = "db.lck"
 #: Seconds from the first change on disk to looking at it: several come together.
 PAUSE = 0.1
 #: Seconds to wait for databases that are being read; pacman itself waits 10 for a first byte.
 PATIENCE = 3.0
 #: Seconds between two looks at the files without any sign: some file systems make no events.
 POLL = 60.0
+#: Seconds until what could not be read for want of descriptors is looked at again.
+AGAIN = 5.0
 #: Looks at the databases in one go; what changes still more often is seen with the next event.
 _ROUNDS = 5
 #: Seconds after which what a mirror sent is read, if pacman here has not taken it by then. Who asks
@@ -76,6 +81,8 @@ class PacmanWatch(Service):
         self._configuration_changed = configuration_changed
         self._listing_changed = listing_changed
         self._own_ports = own_ports
+        #: Called when pacman may have changed its databases, or what is installed.
+        self.touched: Callable[[], None] = lambda: None
         self.configuration = configuration_from_mirrors(mirrors, own_ports)
         self._databases = PacmanDatabases(
             reactor, lambda listing: self._tell(self._listing_changed, listing), is_peers
@@ -194,6 +201,10 @@ class PacmanWatch(Service):
         of_sync = folder == self.configuration.sync_directory
         if of_sync and (not name or name.endswith(".db")):
             self._look_soon()
+            self.touched()
+        if folder == self.configuration.database_path and name in {"", LOCK}:
+            # pacman has just begun something, or is done with it.
+            self.touched()
         everything = not name and folder in self._scan.folders()
         if everything or (name and self._scan.concerns(folder / name)):
             self._configuration_is_stale = True
@@ -209,9 +220,9 @@ class PacmanWatch(Service):
         elif self._databases.any_sent:
             self._databases.publish()
 
-    def _look_soon(self) -> None:
-        if self._pause is None or not self._pause.active():
-            self._pause = self._reactor.callLater(PAUSE, self._look)
+    def _look_soon(self, seconds: float = PAUSE) -> None:
+        if self.running and (self._pause is None or not self._pause.active()):
+            self._pause = self._reactor.callLater(seconds, self._look)
 
     def _look(self) -> None:
         """Begin to bring everything up to date, unless that is under way."""
@@ -237,9 +248,16 @@ class PacmanWatch(Service):
     async def _catch_up(self) -> None:
         for _ in range(_ROUNDS):
             if self._configuration_is_stale:
-                await self._read_configuration()
+                try:
+                    await self._read_configuration()
+                except NoDescriptors:
+                    self._configuration_is_stale = True
+                    self._look_soon(AGAIN)
+                    return
             elif stale := self._databases.stale():
-                await self._databases.load(stale)
+                if not await self._databases.load(stale):
+                    self._look_soon(AGAIN)
+                    return
             elif self._sent_is_due():
                 await self._databases.load_sent()
             else:
@@ -253,6 +271,8 @@ class PacmanWatch(Service):
         try:
             configuration = await resolve(self._reactor, self._scan, self._own_ports)
         except ToolError as error:
+            if error.__cause__ is not None and lacks_descriptors(error.__cause__):
+                raise NoDescriptors(str(self._pacman_conf)) from None
             self._complain(error)
         else:
             self._said = ""
@@ -260,7 +280,9 @@ class PacmanWatch(Service):
                 self.configuration = configuration
                 self._databases.configure(configuration)
                 for server in configuration.unusable:
-                    self.log.debug("{server} cannot be asked: not http(s)", server=shown(server))
+                    self.log.debug(
+                        "{server} cannot be asked: not http(s)", server=without_user(server)
+                    )
                 self._tell(self._configuration_changed, configuration)
                 self._databases.publish()
             self._follow()
@@ -290,7 +312,7 @@ class PacmanWatch(Service):
     def _follow(self) -> None:
         folders = self._scan.folders()
         if self.configuration.files:
-            folders.add(self.configuration.sync_directory)
+            folders |= {self.configuration.sync_directory, self.configuration.database_path}
         for folder in self._folders - folders:
             self._watch.forget(folder)
         for folder in folders - self._folders:

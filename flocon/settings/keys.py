@@ -36,7 +36,7 @@ _KEYS: Mapping[str, Any] = {
     "proxy": permitted.proxy,
     "debug": permitted.flag,
     "relay": permitted.flag,
-    "prefetch": permitted.flag,
+    "prefetch": permitted.prefetch,
     "databases": permitted.one_of("mirror", "lan"),
     "transfer": permitted.one_of("relay", "redirect"),
     "control": permitted.absolute_text,

@@ -175,6 +175,13 @@ def one_of(*words: str) -> Check:
     return check
 
 
+def prefetch(value: Any, where: str, key: str) -> str:
+    """Check what is fetched ahead; true and false are how it was set at first."""
+    if isinstance(value, bool):
+        return "all" if value else "off"
+    return str(one_of("lan", "all", "off")(value, where, key))
+
+
 def list_of(item: Check) -> Check:
     def check(value: Any, where: str, key: str) -> tuple[Any, ...]:
         if not isinstance(value, list):

@@ -88,8 +88,8 @@ class Settings:
     debug: bool = False
     #: Whether this node fetches from its mirrors for others; not on a metered link.
     relay: bool = True
-    #: Whether newer versions of installed packages are fetched before pacman asks.
-    prefetch: bool = False
+    #: What of an upgrade is fetched before pacman asks: what peers hold ("lan"), "all", or "off".
+    prefetch: str = "lan"
     #: Where databases come from: "mirror", or "lan" for the newest that a peer has.
     databases: str = "mirror"
     #: How pacman gets what a peer holds: by this node, verified ("relay"), or itself ("redirect").

@@ -1,6 +1,7 @@
-"""What pacman would upgrade, fetched before it asks: what that is, and how each package comes.
+"""What pacman would fetch, fetched before it asks: what that is, and how each package comes.
 
-When it is time is ``prefetch``'s; a package comes as if pacman had asked.
+When it is time is ``prefetch``'s, what of it is due ``wishes``'s; a package comes by the way on
+which it would for pacman, and yields to whatever somebody waits for.
 """
 
 from __future__ import annotations
@@ -8,27 +9,44 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.threads import deferToThreadPool
+from twisted.internet.defer import CancelledError
 
-from flocon.errors import StoreError
+from flocon.errors import Broken, StoreError
 from flocon.files import Asked, parse_file_name
-from flocon.pacman.upgrades import pending_upgrades
+from flocon.machine.remember import Notebook, recall
+from flocon.machine.threads import Delay
+from flocon.pacman.upgrades import pending_upgrades, state_of, with_what_it_needs
 from flocon.sources.prefetch import Prefetch
+from flocon.sources.wishes import Once, Readiness, Wishes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
+
+    from twisted.internet.defer import Deferred
 
     from flocon.books.ledger import Ledger
     from flocon.holdings.offering import Offering
+    from flocon.neighbours.neighbourhood import Neighbourhood
     from flocon.pacman.entries import Entry
+    from flocon.pacman.listing import Target
     from flocon.pacman.watch import PacmanWatch
     from flocon.sources.packages import Packages
     from flocon.store.incoming import Arrivals
-    from flocon.transfers.transfer import Transfer
+    from flocon.transfers.transfers import Transfers
+
+__all__ = ["AHEAD_FILE", "Ahead", "Readiness"]
+
+#: What was fetched ahead once, in the store's folder.
+AHEAD_FILE = "ahead.json"
+#: Seconds for which that is collected before it is written.
+WRITE_AFTER = 5.0
+#: Seconds for which databases that have just changed are waited for.
+READING = 30.0
 
 
 class Ahead:
-    """``most`` is how many bytes may be fetched after one look."""
+    """``most`` is how many bytes may be fetched after one look, ``file`` what is remembered."""
 
     def __init__(
         self,
@@ -39,8 +57,11 @@ class Ahead:
         arrivals: Arrivals,
         offering: Offering,
         packages: Packages,
+        transfers: Transfers,
+        neighbourhood: Neighbourhood,
         ledger: Ledger,
         most: int,
+        file: Path,
     ) -> None:
         self._reactor = reactor
         self._pacman = pacman
@@ -48,48 +69,124 @@ class Ahead:
         self._arrivals = arrivals
         self._offering = offering
         self._packages = packages
+        self._transfers = transfers
+        self._neighbourhood = neighbourhood
         self._ledger = ledger
-        #: What is being fetched now.
-        self._coming: Transfer | None = None
+        #: How pacman's files were when it was asked last.
+        self._state: Sequence[object] = ()
+        self._once = Once(recall(file))
+        self._notes = Notebook(reactor, file)
+        self._writing = Delay(reactor, self._remember)
         self.prefetch = Prefetch(
             reactor,
-            self._upgrades,
-            self._fetch,
+            self,
+            Wishes(most, self._once),
             random.Random().uniform,  # noqa: S311 - spreads looks, guards nothing
-            most,
         )
+        pacman.touched = self.prefetch.wake
+        neighbourhood.news = self.prefetch.news
+        packages.asked_for = self._asked
+        #: What is being fetched by its name, and whether pacman has joined it.
+        self._joined: dict[str, bool] = {}
+
+    def readiness(self) -> Readiness:
+        """Return how much of the next upgrade is here."""
+        return self.prefetch.readiness()
 
     @property
     def arrived(self) -> int:
-        """Bytes that are here of the package that is being fetched."""
-        return self._coming.arrived if self._coming else 0
+        """Bytes that are here of what is being fetched."""
+        return sum(self.arrived_of(entry) or 0 for entry in self.prefetch.bringing)
 
-    def wake_or_rest(self, *, allowed: bool) -> None:
-        """Have what pacman would upgrade fetched in a while, or not, as it is allowed now."""
-        if allowed:
-            self.prefetch.wake()
-        else:
-            self.prefetch.rest()
+    def stop(self) -> Deferred[None]:
+        """Remember what was fetched."""
+        self._writing.stop()
+        return self._notes.write(self._once.dump())
 
-    async def _upgrades(self) -> list[Entry]:
-        """Return what pacman would upgrade and this machine does not hold yet."""
-        wanted = await pending_upgrades(self._reactor, self._pacman_conf)
-        entries = await deferToThreadPool(
-            self._reactor, self._reactor.getThreadPool(), self._pacman.listing.versions, set(wanted)
+    def _remember(self) -> None:
+        self._notes.write(self._once.dump())
+
+    # What is wanted
+
+    async def find(self) -> list[tuple[Entry, bool]] | None:
+        """Return what pacman would install, None where that is as it was last."""
+        await self._neighbourhood.acquainted()
+        await self._pacman.configured()
+        state = state_of(self._pacman.configuration)
+        if state == self._state:
+            return None
+        targets = await pending_upgrades(self._reactor, self._pacman_conf)
+        # Read while pacman was at it, mostly.
+        await self._pacman.settled(READING)
+        self._state = state
+        found = list(self._listed(targets))
+        self._arrivals.accounts.want_ahead({entry.file_name for entry, _ in found})
+        return found
+
+    async def needs(self, entry: Entry) -> list[Entry]:
+        """Return a package, and what it needs that is not installed and not downloaded."""
+        targets = await with_what_it_needs(
+            self._reactor, self._pacman_conf, entry.repository, entry.name
         )
-        return [
-            entry for entry in entries if not self._offering.holds(entry.file_name, entry.content)
-        ]
+        return [one for one, here in self._listed(targets) if not here]
 
-    async def _fetch(self, entry: Entry) -> None:
+    def _listed(self, targets: Iterable[Target]) -> Iterable[tuple[Entry, bool]]:
+        for target in targets:
+            entry = self._pacman.listing.target(target)
+            if entry is not None and parse_file_name(entry.file_name) is not None:
+                yield entry, target.here
+
+    def _asked(self, entry: Entry) -> None:
+        """Learn that pacman asks for a package now."""
+        if entry.file_name in self._joined:
+            self._joined[entry.file_name] = True
+        self.prefetch.asked(entry)
+
+    # What is known of it
+
+    def holds(self, entry: Entry) -> bool:
+        return self._offering.holds(entry.file_name, entry.content)
+
+    def is_at_peers(self, entry: Entry) -> bool:
+        return bool(self._neighbourhood.holding(entry.file_name, entry.content))
+
+    def has_owners(self, repository: str) -> bool:
+        return bool(self._neighbourhood.able(repository))
+
+    def has_room(self, entry: Entry, *, asked: bool) -> bool:
+        if asked:
+            return self._arrivals.can_keep(entry.size)
+        return self._arrivals.has_room_ahead(entry.size)
+
+    def arrived_of(self, entry: Entry) -> int | None:
+        transfer = self._transfers.find(entry.file_name, entry.content)
+        return None if transfer is None else transfer.arrived
+
+    def is_busy(self) -> bool:
+        return any(transfer.followed_here for transfer in self._transfers)
+
+    # How it comes
+
+    async def fetch(self, entry: Entry, *, mirrors: bool, asked: bool) -> None:
+        """Have a package brought here, as nobody waits for it; raises FloconError."""
         file = parse_file_name(entry.file_name)
-        if not self._arrivals.can_keep(entry.size):
+        if file is None:
+            raise Broken(entry.file_name, "is no package's name")
+        # There may be less room than when it was wanted.
+        if not self.has_room(entry, asked=asked):
             raise StoreError(entry.file_name, "there is no room to keep it")
-        if file is not None:
-            transfer = self._packages.transfer(Asked(entry.repository, "", file), entry, 0)
-            self._coming = transfer
-            try:
-                await transfer.finished.wait()
-            finally:
-                self._coming = None
-            self._ledger.fetched_ahead(entry.file_name)
+        wanted = Asked(entry.repository, "", file)
+        is_new = self._transfers.find(entry.file_name, entry.content) is None
+        transfer = self._packages.ahead(wanted, entry, mirrors=mirrors, spares=not asked)
+        self._joined[entry.file_name] = False
+        try:
+            await transfer.finished.wait()
+        except CancelledError:
+            if is_new and not transfer.followed:
+                transfer.cancel()
+            raise
+        finally:
+            joined = self._joined.pop(entry.file_name, False)
+        if not joined:
+            self._ledger.fetched_ahead(entry.file_name, entry.size)
+        self._writing.begin(WRITE_AFTER)

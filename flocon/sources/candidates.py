@@ -103,6 +103,18 @@ class Candidates:
             yield from (one for one in mirrors if entry is None or one not in caches)
         yield from last
 
+    def near(self, name: str, entry: Entry) -> Iterator[Source]:
+        """Yield who has a listed package on the LAN, and who may have it on its way there.
+
+        For what nobody waits for: who failed lately is left out.
+        """
+        now = self._clock.seconds()
+        for source in self.holders(name, entry, now):
+            first = self._reporter.comes_first(source.key, now)
+            if first and not self._standing.demoted(source.key, now):
+                yield source
+        yield from (replace(one, only_if_cached=True) for one in self._owners(entry))
+
     def holders(self, name: str, entry: Entry, now: float) -> Iterator[Source]:
         """Yield the peers that announced a package, the best one first."""
         peers = {

@@ -43,13 +43,20 @@ class Choosing:
         self.ledger = ledger
 
     def chooser(
-        self, name: str, servers: Sequence[str], entry: Entry | None, *, relays: bool = True
+        self,
+        name: str,
+        servers: Sequence[str],
+        entry: Entry | None,
+        *,
+        relays: bool = True,
+        near: bool = False,
     ) -> Chooser:
         """Return what says whom to ask for a file.
 
-        Mirrors alone without ``entry``, and no owners without ``relays``.
+        Mirrors alone without ``entry``, and no owners without ``relays``; ``near`` who has it on
+        the LAN or has it on its way, and nobody who would have to fetch it.
         """
-        return Chooser(self, name, servers, entry, relays=relays)
+        return Chooser(self, name, servers, entry, relays=relays, near=near)
 
 
 class Chooser:
@@ -63,8 +70,10 @@ class Chooser:
         entry: Entry | None,
         *,
         relays: bool,
+        near: bool,
     ) -> None:
         self._choosing = choosing
+        self._near = near
         self._name = name
         self._servers = servers
         self._entry = entry
@@ -77,6 +86,9 @@ class Chooser:
         return choosing.candidates.mirrors(self._name, self._servers, choosing.clock.seconds())
 
     def __call__(self, tried: Sequence[Attempt]) -> Attempt | None:
+        if self._near and self._entry is not None:
+            near = self._choosing.candidates.near(self._name, self._entry)
+            return self._first(untried(near, tried), 0.0)
         # Once bytes came, pacman's patience is as it was when the last one did.
         since = max([self._began, *(attempt.heard for attempt in tried)])
         now = self._choosing.clock.seconds()
@@ -104,6 +116,10 @@ class Chooser:
         self._choosing.ledger.look_ups.add(time.perf_counter() - began)
         if source is None:
             source = once_more(self.mirrors(), tried, PACMAN - waited)
+        return None if source is None else Attempt(source, _limits(source, waited))
+
+    def _first(self, sources: Iterator[Source], waited: float) -> Attempt | None:
+        source = next(sources, None)
         return None if source is None else Attempt(source, _limits(source, waited))
 
 

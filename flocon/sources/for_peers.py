@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 #: An owner that follows another owner itself looks again so often, after so many seconds.
 RELAY_LOOKS = 5
 RELAY_PAUSE = 0.1
+#: One of so many that may run at a time is not begun for what nobody waits for.
+LEFT_TO_HURRIED = 4
 
 
 class ForPeers:
@@ -66,18 +68,28 @@ class ForPeers:
         self._relaying = relaying
         self._traffic = traffic
 
-    def relay(self, asked: Asked, etag: str | None, asker: str) -> Deferred[Transfer | None]:
-        """Return the transfer that brings a listed package to peers; None refuses ``asker``."""
-        return defer.Deferred.fromCoroutine(self._relay(asked, etag, asker))
+    def relay(
+        self, asked: Asked, etag: str | None, asker: str, *, unhurried: bool = False
+    ) -> Deferred[Transfer | None]:
+        """Return the transfer that brings a listed package to peers; None refuses ``asker``.
 
-    async def _relay(self, asked: Asked, etag: str | None, asker: str) -> Transfer | None:
+        What is ``unhurried`` leaves some of those that may run at a time to what is not.
+        """
+        return defer.Deferred.fromCoroutine(self._relay(asked, etag, asker, unhurried=unhurried))
+
+    async def _relay(
+        self, asked: Asked, etag: str | None, asker: str, *, unhurried: bool
+    ) -> Transfer | None:
         entry = self._relayed_entry(asked, etag)
         if entry is None:
             return None
         for _ in range(RELAY_LOOKS):
             transfer = self._transfers.find(entry.file_name, entry.content)
             if transfer is None:
-                return self._begin_relay(asked, entry, asker)
+                return self._begin_relay(asked, entry, asker, unhurried=unhurried)
+            if transfer.near:
+                # It was not to cross the WAN: now it is.
+                return self._begin_relay(asked, entry, asker, unhurried=unhurried)
             if not transfer.follows_a_relay:
                 return transfer
             # Another owner was asked for it; if that one has just failed, this node is the next.
@@ -109,9 +121,14 @@ class ForPeers:
             return None
         return entry if entry and etag in {None, f'"{entry.sha256.hex()}"'} else None
 
-    def _begin_relay(self, asked: Asked, entry: Entry, asker: str) -> Transfer | None:
+    def _begin_relay(
+        self, asked: Asked, entry: Entry, asker: str, *, unhurried: bool
+    ) -> Transfer | None:
         """Fetch from the mirrors alone: a request is never passed on to another peer."""
-        if not self._relaying.admits(asker, self._most()):
+        most = self._most()
+        if unhurried:
+            most -= most // LEFT_TO_HURRIED
+        if not self._relaying.admits(asker, most):
             return None
         name = entry.file_name
         chooser = self._choosing.chooser(name, self._candidates.servers(asked, entry), None)
@@ -119,7 +136,10 @@ class ForPeers:
             Subject(name, entry.content),
             chooser,
             chooser.mirrors,
+            unhurried=unhurried,
         )
+        if transfer.near:
+            transfer.widen(chooser, chooser.mirrors)
         self._relaying.begin(transfer, asker)
         transfer.finished.wait().addBoth(lambda _: self._count_for_peers(transfer))
         return transfer

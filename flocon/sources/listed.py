@@ -36,7 +36,7 @@ class Listed:
         """Fire when it is known who holds a package: after the start others are waited for."""
         if entry is None:
             return succeed(None)
-        return self._neighbourhood.acquainted(entry.file_name, entry.content)
+        return self._neighbourhood.holder_known(entry.file_name, entry.content)
 
     def entry(self, asked: Asked) -> Entry | None:
         """Return what the sync database says of a package, None where it is not listed."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from flocon.asking.agents import peer_agent
 from flocon.asking.mirrors import mirror_agent
 from flocon.asking.patience import Pace
+from flocon.asking.precedence import Precedence
 from flocon.asking.source import Origin
 from flocon.transfers.writing import Backlog
 
@@ -60,6 +61,7 @@ class Means:
     ) -> None:
         self.reactor = reactor
         self.pace = Pace()
+        self.precedence = Precedence(reactor)
         self.backlog = Backlog()
         self.reporter = reporter
         self._for_strangers = for_strangers

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from flocon.transfers.subjects import Subject
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flocon.files import Asked
     from flocon.neighbours.neighbourhood import Neighbourhood
     from flocon.pacman.entries import Entry
@@ -36,6 +38,8 @@ class Packages:
         self._choosing = choosing
         self._transfers = transfers
         self._neighbourhood = neighbourhood
+        #: Told of each listed package that pacman asks for.
+        self.asked_for: Callable[[Entry], None] = lambda _: None
 
     def transfer(self, asked: Asked, entry: Entry | None, start: int) -> Transfer:
         """Return the transfer that brings a package.
@@ -63,4 +67,27 @@ class Packages:
             subject = Subject(name, entry.content)
             return self._transfers.join(subject, everybody, everybody.mirrors)
         running.widen(everybody, everybody.mirrors)
+        running.spares = False
         return running
+
+    def ahead(self, asked: Asked, entry: Entry, *, mirrors: bool, spares: bool = True) -> Transfer:
+        """Return the transfer that brings a listed package for which nobody waits.
+
+        Without ``mirrors`` it comes from who holds it, or from an owner that has it on its way. It
+        ``spares`` what was used lately: if only without that it could be kept, it is not.
+        """
+        name = asked.file.text
+        running = self._transfers.find(name, entry.content)
+        if running is not None:
+            # Somebody else's, who has said already whom it may ask.
+            return running
+        servers = self._candidates.servers(asked, entry)
+        chooser = self._choosing.chooser(name, servers, entry, near=not mirrors)
+        transfer = self._transfers.join(
+            Subject(name, entry.content),
+            chooser,
+            chooser.mirrors if mirrors else tuple,
+            unhurried=True,
+        )
+        transfer.near, transfer.spares = not mirrors, spares
+        return transfer

@@ -1,161 +1,288 @@
-"""Fetches what pacman will ask for at the next upgrade, one package after the other, unhurried.
+"""When it is time to fetch ahead what pacman will ask for; nobody waits for it.
 
-What is needed is found by ``find``; how a package comes is the ``fetch`` that pacman's own request
-would make, so owners, holders and mirrors are asked by the same rules. Nobody waits for it, so it
-takes no more than a part of the store, and what cannot be kept is not fetched at all.
+What pacman would fetch is found out once its databases have settled. What peers hold of it comes at
+once; the rest, where that is wanted, some time later, as machines spread their requests. What is
+wanted, and what of it is due, is ``wishes``'s; ``bringing`` has it fetched.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.application.service import Service
-from twisted.internet import defer, task
+from twisted.internet import defer
 
-from flocon.errors import FloconError
+from flocon.errors import FloconError, ToolMissing
 from flocon.log import logger
+from flocon.sources.bringing import Bringing
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Callable, Sequence
 
     from twisted.internet.defer import Deferred
     from twisted.internet.interfaces import IDelayedCall
 
     from flocon.pacman.entries import Entry
+    from flocon.sources.bringing import Brings
+    from flocon.sources.wishes import Around, Readiness, Wishes
 
-#: Seconds after a change of the sync databases: pacman -Syu itself goes on at once.
+#: Seconds from the last change of pacman's databases to asking pacman what it would fetch, and
+#: those from the first one on, however many follow.
+SETTLE = 0.5
+LONGEST_SETTLE = 3.0
+#: Seconds after that before mirrors are asked, and twice as many at most: machines spread theirs.
 DELAY = 20.0
-#: Seconds between two packages.
-PAUSE = 0.5
-#: Packages fetched after one look; a whole Arch machine has fewer.
-MOST_PACKAGES = 5_000
+#: Seconds from news of what peers hold to looking whether something of it is wanted.
+NEWS_PAUSE = 1.0
+#: Seconds from pacman's first request for what is no upgrade to asking what else it needs, and
+#: between two such questions.
+BESIDE_PAUSE = 0.5
+BESIDE_AGAIN = 5.0
+#: Seconds for which that is wanted; by then pacman has asked for it itself, or never will.
+BESIDE_FOR = 120.0
+
+
+if TYPE_CHECKING:
+
+    class Surroundings(Around, Brings, Protocol):
+        """What is asked and done elsewhere."""
+
+        async def find(self) -> Sequence[tuple[Entry, bool]] | None:
+            """Return what pacman would install, and of each whether it needs no download.
+
+            None where that is as it was last. Raises FloconError.
+            """
+
+        async def needs(self, entry: Entry) -> Sequence[Entry]:
+            """Return a package and what it needs that is not installed; raises FloconError."""
+
+        def is_busy(self) -> bool:
+            """Whether pacman waits for something now."""
 
 
 class Prefetch(Service):
-    """Warms the store when ``wake`` was called; ``find`` lists what is not held yet.
-
-    ``most`` is how many bytes may be fetched after one look; what is beyond them is left out.
-    """
+    """Has fetched what is due, while it may: see ``allow``."""
 
     _log = logger()
 
     def __init__(
         self,
         reactor: Any,
-        find: Callable[[], Awaitable[Sequence[Entry]]],
-        fetch: Callable[[Entry], Awaitable[None]],
+        around: Surroundings,
+        wishes: Wishes,
         chance: Callable[[float, float], float],
-        most: int,
     ) -> None:
         self._reactor = reactor
-        self._find = find
-        self._fetch = fetch
+        self._around = around
+        self._wishes = wishes
         self._chance = chance
-        self._most = most
-        self._call: IDelayedCall | None = None
-        self._work: Deferred[None] | None = None
-        #: Whether nobody asked for what is being fetched.
-        self._unasked = False
-        self._rests = False
-        #: Of the packages being fetched, or fetched last: how many there are, how many were looked
-        #: after, and how many of those are there now.
-        self.total = self.done = self.fetched = 0
-        #: The bytes of all of them, and of those that are there.
-        self.total_bytes = self.fetched_bytes = 0
-        #: How many more would be wanted than there is room for.
-        self.left_out = 0
+        self._mode = "off"
+        #: Whether the time has come to ask mirrors for what nobody holds.
+        self._mirrors = False
+        self._calls: dict[Callable[[], None], IDelayedCall] = {}
+        self._woken = float("-inf")
+        self._looking: Deferred[None] | None = None
+        self._look_again = False
+        self._beside: Entry | None = None
+        self._asked_beside = float("-inf")
+        self._said = ""
+        self.bringing = Bringing(reactor, around, wishes, self._come_back)
+
+    def readiness(self) -> Readiness:
+        """Return how much of the next upgrade is here."""
+        return self._wishes.readiness(self._around, self.bringing.keys)
 
     @property
     def fetching(self) -> bool:
-        return self._work is not None
+        return bool(self.bringing)
+
+    @property
+    def total(self) -> int:
+        """How many packages are being fetched, or were last."""
+        return self.bringing.total
+
+    @property
+    def done(self) -> int:
+        """How many of them were looked after."""
+        return self.bringing.done
+
+    @property
+    def fetched(self) -> int:
+        """How many of them are here now."""
+        return self.bringing.fetched
+
+    @property
+    def total_bytes(self) -> int:
+        return self.bringing.total_bytes
+
+    @property
+    def fetched_bytes(self) -> int:
+        return self.bringing.fetched_bytes
+
+    @property
+    def left_out(self) -> int:
+        """How many more would be wanted than there is room for."""
+        return self._wishes.left_out
+
+    # When
+
+    def allow(self, mode: str) -> None:
+        """Fetch ahead what peers hold ("lan"), "all", or nothing that nobody asked for ("off")."""
+        before, self._mode = self._mode, mode
+        if mode != "all":
+            self._mirrors = False
+            self._cancel(self._turn_to_mirrors)
+        if mode == "off":
+            self._rest()
+        elif self.running:
+            if mode == "all" and before != "all":
+                self._turn_to_mirrors_later()
+            if self._due not in self._calls and self._looking is None:
+                self.wake()
+            self._plan()
 
     def wake(self) -> None:
-        """Look, some seconds from now, what could be fetched; machines spread their looks."""
-        if not self.running:
+        """Learn that pacman's databases, or what is installed, may have changed."""
+        if not self.running or self._mode == "off":
             return
-        self._rests = False
-        if self._call is not None:
-            self._call.cancel()
-        self._call = self._reactor.callLater(self._chance(DELAY, 2 * DELAY), self._due)
+        now = self._reactor.seconds()
+        if self._due not in self._calls:
+            self._woken = now
+        left = self._woken + LONGEST_SETTLE - now
+        self._call(self._due, max(0.0, min(SETTLE, left)))
 
-    def rest(self) -> None:
-        """Fetch nothing more that nobody asked for, until woken; what is on its way still comes."""
-        self._rests = True
-        if self._call is not None:
-            self._call.cancel()
-            self._call = None
-        if self._work is not None and self._unasked:
-            self._work.cancel()
+    def news(self) -> None:
+        """Learn that peers may hold something that they did not."""
+        if self.running and self._mode != "off" and self._plan not in self._calls:
+            self._call(self._plan, NEWS_PAUSE)
 
-    def _due(self) -> None:
-        self._call = None
-        beginning = defer.Deferred.fromCoroutine(self._begin(unasked=True))
-        beginning.addErrback(lambda failure: self._log.failure("prefetching failed", failure))
+    def asked(self, entry: Entry) -> None:
+        """Learn that pacman asks for a package; it costs nothing where that was known."""
+        if self._mode == "off" or entry in self._wishes or self._ask_beside in self._calls:
+            return
+        if self.running and self._reactor.seconds() >= self._asked_beside + BESIDE_AGAIN:
+            self._beside = entry
+            self._call(self._ask_beside, BESIDE_PAUSE)
 
     def now(self) -> Deferred[int]:
-        """Begin at once; fires with how many packages are being fetched."""
-        self._unasked = False
-        return defer.Deferred.fromCoroutine(self._begin())
+        """Fetch all of it at once, since a person asks; fires with how many packages that are."""
+        return defer.Deferred.fromCoroutine(self._now())
 
-    async def _begin(self, *, unasked: bool = False) -> int:
-        entries = self._within_bounds(await self._find())
-        if unasked and self._rests:
-            return 0
-        if not entries and self._work is None:
-            self._count(entries)
-        if entries and self._work is None and self.running:
-            self._unasked = unasked
-            self._work = defer.Deferred.fromCoroutine(self._fetch_all(entries))
-            self._work.addBoth(self._ended)
-        return len(entries)
+    def _rest(self) -> None:
+        """Fetch nothing more that nobody asked for."""
+        for call in list(self._calls):
+            self._cancel(call)
+        self.bringing.rest()
 
-    def _count(self, entries: Sequence[Entry]) -> None:
-        self.total, self.done, self.fetched = len(entries), 0, 0
-        self.total_bytes, self.fetched_bytes = sum(entry.size for entry in entries), 0
+    def _call(self, function: Callable[[], None], seconds: float) -> None:
+        self._cancel(function)
 
-    def _within_bounds(self, entries: Sequence[Entry]) -> list[Entry]:
-        """Return the first packages that have room together; an upgrade may have any size."""
-        left = self._most
-        chosen = []
-        for entry in entries[:MOST_PACKAGES]:
-            if entry.size <= left:
-                left -= entry.size
-                chosen.append(entry)
-        self.left_out = len(entries) - len(chosen)
-        if self.left_out:
-            self._log.info(
-                "{count} of {all} packages are fetched ahead: more are too many for the store",
-                count=len(chosen),
-                all=len(entries),
-            )
-        return chosen
+        def call() -> None:
+            del self._calls[function]
+            function()
 
-    def _ended(self, result: Any) -> None:
-        self._work = None
-        if result is not None and not result.check(defer.CancelledError):
-            self._log.failure("prefetching failed", result)
+        self._calls[function] = self._reactor.callLater(seconds, call)
 
-    async def _fetch_all(self, entries: Sequence[Entry]) -> None:
-        self._count(entries)
-        for entry in entries:
-            try:
-                await self._fetch(entry)
-                self.fetched += 1
-                self.fetched_bytes += entry.size
-            except FloconError as error:
-                self._log.debug("{file}: {error}", file=entry.file_name, error=error)
-            self.done += 1
-            await task.deferLater(self._reactor, PAUSE)
-        self._log.info(
-            "ready for the next upgrade: {fetched} of {total}",
-            fetched=self.fetched,
-            total=self.total,
+    def _cancel(self, function: Callable[[], None]) -> None:
+        call = self._calls.pop(function, None)
+        if call is not None:
+            call.cancel()
+
+    # What
+
+    def _due(self) -> None:
+        if self._looking is not None:
+            self._look_again = True
+            return
+        self._looking = defer.Deferred.fromCoroutine(self._look())
+        self._looking.addErrback(self._failed)
+        self._looking.addBoth(lambda _: self._looked())
+
+    async def _look(self) -> None:
+        await self._find()
+        self._plan()
+
+    def _looked(self) -> None:
+        self._looking = None
+        if self._look_again:
+            self._look_again = False
+            self.wake()
+
+    async def _find(self) -> None:
+        found = await self._around.find()
+        self._said = ""
+        if found is not None:
+            self._wishes.want(found)
+            self._mirrors = False
+            if self._mode == "all":
+                self._turn_to_mirrors_later()
+
+    def _turn_to_mirrors_later(self) -> None:
+        self._call(self._turn_to_mirrors, self._chance(DELAY, 2 * DELAY))
+
+    def _turn_to_mirrors(self) -> None:
+        self._mirrors = True
+        self._plan()
+
+    def _failed(self, failure: Any) -> None:
+        if failure.check(defer.CancelledError):
+            return
+        if failure.check(ToolMissing):
+            self._log.debug("nothing is fetched ahead: {reason}", reason=failure.value)
+        elif not failure.check(FloconError):
+            self._log.failure("finding out what to fetch ahead failed", failure)
+        elif (said := str(failure.value)) != self._said:
+            self._said = said
+            self._log.info("nothing is fetched ahead: {reason}", reason=said)
+
+    def _ask_beside(self) -> None:
+        entry, self._beside = self._beside, None
+        if entry is None or not self._around.is_busy():
+            return
+        self._asked_beside = self._reactor.seconds()
+        defer.Deferred.fromCoroutine(self._find_beside(entry)).addErrback(self._failed)
+
+    async def _find_beside(self, entry: Entry) -> None:
+        self._wishes.want_beside(await self._around.needs(entry))
+        if self.running:
+            self._call(self._forget_beside, BESIDE_FOR)
+        self._plan()
+
+    def _forget_beside(self) -> None:
+        self._wishes.want_beside(())
+
+    async def _now(self) -> int:
+        await self._find()
+        asked = self._wishes.ask(self._around)
+        if not self.bringing:
+            self.bringing.count_anew()
+        self._plan()
+        return sum(not wish.crowded for wish in asked)
+
+    def _plan(self) -> None:
+        """Fetch what is due now; later comes what failed."""
+        if not self.running:
+            return
+        now, unasked = self._reactor.seconds(), self._mode != "off"
+        self._cancel(self._plan)
+        self.bringing.take(
+            self._wishes.due(now, self._around, unasked=unasked, mirrors=self._mirrors)
         )
+        self._come_back()
+
+    def _come_back(self) -> None:
+        """See to it that what failed is tried again."""
+        now = self._reactor.seconds()
+        later = self._wishes.next_try(now)
+        if later is not None and self.running and self._mode != "off":
+            at = self._calls.get(self._plan)
+            if at is None or at.getTime() > later:
+                self._call(self._plan, later - now)
 
     def stopService(self) -> None:
         super().stopService()
-        if self._call is not None:
-            self._call.cancel()
-            self._call = None
-        if self._work is not None:
-            self._work.cancel()
+        for call in list(self._calls):
+            self._cancel(call)
+        if self._looking is not None:
+            self._looking.cancel()
+        self.bringing.rest(asked=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from flocon.store.room import SLACK, Room, Share
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from flocon.store.room import Lessee
 
@@ -19,8 +19,12 @@ if TYPE_CHECKING:
 MOST_RESERVE = 1 << 30
 #: Room beyond a file's own size before it is begun on disk.
 MARGIN = 4 << 20
+#: Left free beside what nobody waits for: a tenth of the file system, at most so many bytes.
+MOST_RESERVE_AHEAD = 2 << 30
 #: Bytes of packages that may be deleted while somebody reads them, beyond the bound.
 MOST_NAMELESS = SLACK // 2
+#: Seconds for which a package that was used stays when room is made for what nobody waits for.
+LATELY = 7 * 86_400
 
 
 class Space(NamedTuple):
@@ -50,6 +54,10 @@ if TYPE_CHECKING:
             """Whether it can become a package."""
 
         @property
+        def spares(self) -> bool:
+            """Whether packages that were used lately stay when room is made for it."""
+
+        @property
         def is_passing(self) -> bool:
             """Whether it only passes through on its way to this machine's pacman."""
 
@@ -57,11 +65,15 @@ if TYPE_CHECKING:
 class Accounts:
     """The packages' sizes and the order of their last use, within ``max_size`` bytes.
 
-    ``space`` tells how much room their disk had when it was last looked at.
+    ``space`` tells how much room their disk had when it was last looked at, ``wall`` the time in
+    seconds since 1970.
     """
 
-    def __init__(self, max_size: int, space: Callable[[], Space]) -> None:
+    def __init__(
+        self, max_size: int, space: Callable[[], Space], wall: Callable[[], float] = float
+    ) -> None:
         self.max_size = max_size
+        self._wall = wall
         #: What the packages take.
         self.size = 0
         self.room = Room()
@@ -72,9 +84,12 @@ class Accounts:
         self._kept: dict[str, Share] = {}
         #: Those that somebody has open.
         self._lent: set[Share] = set()
-        #: From the longest unused to the last used.
+        #: From the longest unused to the last used; a turn is the second of that use, or later.
         self._turns: dict[str, int] = {}
         self._turn = 0
+        #: What came before anybody asked and was not used since; which of all names are wanted so.
+        self._unused: set[str] = set()
+        self._wanted: Collection[str] = ()
 
     # Files on their way in
 
@@ -82,6 +97,29 @@ class Accounts:
         """Return whether there is room for a file without anybody being cut off."""
         free = self._space().free - self._arriving
         return size + MARGIN <= free and self._immovable + size <= self.max_size
+
+    def has_room_ahead(self, size: int) -> bool:
+        """Return whether there is room for a file that nobody waits for.
+
+        The disk stays free for others, and nothing goes for it that was used lately.
+        """
+        whole, free = self._space()
+        if free - self._arriving - size < min(MOST_RESERVE_AHEAD, whole // 10):
+            return False
+        over = self.size + self._beside + size - self.max_size
+        return over <= 0 or over <= sum(
+            share.size
+            for name, share in self._kept.items()
+            if not share.lessees and not self._is_used_lately(name)
+        )
+
+    def _is_used_lately(self, file_name: str) -> bool:
+        lately = self._turns.get(file_name, 0) > self._wall() - LATELY
+        return lately and not self._is_superseded(file_name)
+
+    def _is_superseded(self, file_name: str) -> bool:
+        """Whether it came ahead, has never been used, and is not wanted any more."""
+        return file_name in self._unused and file_name not in self._wanted
 
     def has_room(self, size: int, lessee: Lessee) -> bool:
         """Return whether a file of this size can be kept: the disk has room, and the bound."""
@@ -175,6 +213,7 @@ class Accounts:
                 self.room.take(share)
         if size is None:
             self._turns.pop(file_name, None)
+            self._unused.discard(file_name)
         elif file_name not in self._kept:
             self._kept[file_name] = Share(size)
             self.size += size
@@ -207,10 +246,21 @@ class Accounts:
 
     def use(self, file_name: str) -> int:
         """Note that a package was used just now; return its turn, to be remembered."""
-        self._turn += 1
+        self._turn = max(self._turn + 1, int(self._wall()))
         self._turns.pop(file_name, None)
         self._turns[file_name] = self._turn
+        self._unused.discard(file_name)
         return self._turn
+
+    def came_ahead(self, file_name: str) -> int:
+        """Note that a package is here now that nobody has asked for; return its turn."""
+        turn = self.use(file_name)
+        self._unused.add(file_name)
+        return turn
+
+    def want_ahead(self, file_names: Collection[str]) -> None:
+        """Take these as what is wanted before anybody asks; what was so before goes first now."""
+        self._wanted = file_names
 
     # What has to go
 
@@ -235,7 +285,8 @@ class Accounts:
         """Return what has to go before ``needed`` more bytes come in, the longest unused first.
 
         ``replacing`` goes in any case; what somebody has open last, and only little of it, since
-        the disk has it until it is closed. None where ``needed`` cannot fit.
+        the disk has it until it is closed; what was used lately not for what spares it. None where
+        ``needed`` cannot fit.
         """
         on_disk = arriving is not None and not arriving.share.memory
         bound = self.bound(needed, arriving.share.size if arriving and on_disk else 0)
@@ -249,6 +300,8 @@ class Accounts:
         for name in self._by_turn() if left + needed > bound else ():
             if left + needed <= bound:
                 break
+            if arriving is not None and arriving.spares and self._is_used_lately(name):
+                continue
             share = self._kept[name]
             if share.lessees:
                 nameless += share.size
@@ -258,8 +311,12 @@ class Accounts:
         return going if left + needed <= bound or not needed else None
 
     def _by_turn(self) -> Iterator[str]:
-        """Yield packages in the order in which they may go: the longest unused first."""
+        """Yield packages in the order in which they may go: the longest unused first.
+
+        Before them what came for nothing.
+        """
         oldest = [name for name in self._kept if name not in self._turns]
         order = [name for name in (*oldest, *self._turns) if name in self._kept]
+        order.sort(key=lambda name: not self._is_superseded(name))
         yield from (name for name in order if not self._kept[name].lessees)
         yield from (name for name in order if self._kept[name].lessees)

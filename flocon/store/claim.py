@@ -30,7 +30,7 @@ _LARGEST_MARK = 4096
 FOLDERS = ("packages", "incoming")
 #: What may lie in a folder that is free: it says nothing of what else is in there.
 _SMALL = re.compile(
-    r"(lock|node|control|lost\+found|flocon-store|(savings|quarantine|databases|neighbours)\.json"
+    r"(lock|node|control|lost\+found|flocon-store|(savings|quarantine|databases|ahead|neighbours)\.json"
     r"|state\.sqlite(-wal|-shm|-journal)?)(\.set-aside)?"
 )
 _TOKEN = re.compile(rb"[0-9a-f]{32}\n?")

@@ -54,6 +54,8 @@ class Incoming:
         self._users = 1
         self._keep = keep
         self._closed = False
+        #: Whether packages that were used lately stay when room is made for it.
+        self.spares = False
         self.share = share
         #: Once it is a package of the store, it is open as any other of those.
         self.loan: Loan | None = None
@@ -198,12 +200,20 @@ class Arrivals:
         """Return whether a file of this size would be kept, with nobody cut off for it."""
         return not self._store.problem and self.accounts.can_keep(size)
 
+    def has_room_ahead(self, size: int) -> bool:
+        """Return whether a file of this size would be kept that nobody waits for."""
+        self._measure_now_and_then()
+        return not self._store.problem and self.accounts.has_room_ahead(size)
+
     def _has_room(self, size: int, lessee: Lessee) -> bool:
+        self._measure_now_and_then()
+        return self.accounts.has_room(size, lessee)
+
+    def _measure_now_and_then(self) -> None:
         now = time.monotonic()
         if not self._measuring and now - self._measured >= MEASURE_AGAIN:
             self._measuring, self._measured = True, now
             self._later(self._measure)
-        return self.accounts.has_room(size, lessee)
 
     def _measure(self) -> None:
         self._measuring = False

@@ -45,7 +45,9 @@ if TYPE_CHECKING:
 #: What is put into ``incoming/``, by this version and (``tmp...``) by earlier ones.
 _OURS = re.compile(r"[0-9a-f]{16}\.(in|sig)|tmp[a-z0-9_]{8}")
 #: What a kill may leave of the small files beside the folders, while they are written.
-_HALF_WRITTEN = re.compile(r"(node|(savings|quarantine|databases|neighbours)\.json)\.[a-z0-9_]{8}")
+_HALF_WRITTEN = re.compile(
+    r"(node|(savings|quarantine|databases|ahead|neighbours)\.json)\.[a-z0-9_]{8}"
+)
 
 
 class Received(NamedTuple):

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 from flocon.asking.attempts import Attempts
 from flocon.asking.fetch import Wanted, fetch
+from flocon.asking.patience import MOST_PEERS
 from flocon.asking.source import Origin
+from flocon.asking.unhurried import Unhurried
 from flocon.errors import SourceError
 from flocon.log import logger
 
@@ -46,6 +48,7 @@ class Asking:
         room: Callable[[], Deferred[None] | None],
         choose: Choose,
         mirrors: Mirrors,
+        unhurried: bool,
     ) -> None:
         self._tools = tools
         self._subject = subject
@@ -54,7 +57,10 @@ class Asking:
         self.choose = choose
         self.mirrors = mirrors
         self.attempts = Attempts()
+        #: Whether nobody waits for the file.
+        self.unhurried = unhurried
         self._now: dict[str, Source] = {}
+        self._patient: dict[Unhurried, None] = {}
 
     def __contains__(self, key: str) -> bool:
         """Whether the source of this key is asked now."""
@@ -76,34 +82,84 @@ class Asking:
 
     def next(self, active: Sequence[Attempt]) -> Attempt | None:
         """Return whom to ask beside those."""
-        return self.choose(self.attempts.with_active(active))
+        passed = list(active)
+        attempt = self.choose(self.attempts.with_active(passed))
+        for _ in range(MOST_PEERS):
+            if attempt is None or not self._leaves_alone(attempt.source):
+                return attempt
+            passed.append(attempt)
+            attempt = self.choose(self.attempts.with_active(passed))
+        return None
+
+    def _leaves_alone(self, source: Source) -> bool:
+        """Whether a source is asked for nothing that nobody waits for."""
+        return self.unhurried and self._tools.precedence.rests(source.key)
+
+    def hurry(self) -> None:
+        """Ask as for somebody who waits from now on, for what is asked now too."""
+        if self.unhurried:
+            self.unhurried = False
+            self.attempts.hurry()
+            for one in list(self._patient):
+                one.hurry()
 
     async def fetch(self, attempt: Attempt, start: int, end: int | None, sink: Sink) -> None:
         """Have a source send what is between into ``sink``; raises a SourceError, or the sink's."""
+        source = attempt.source
+        self._now[source.key] = source
+        try:
+            if self.unhurried:
+                await self._fetch_unhurried(attempt, start, end, sink)
+            else:
+                await self._fetch_once(attempt, start, end, sink)
+        finally:
+            self._now.pop(source.key, None)
+
+    async def _fetch_unhurried(
+        self, attempt: Attempt, start: int, end: int | None, sink: Sink
+    ) -> None:
+        """Have a source send what nobody waits for yet."""
+        clock, precedence = self._tools.reactor, self._tools.precedence
+
+        async def ask(position: int, taker: Sink) -> None:
+            patiently = None if one.hurried else one
+            await self._fetch_once(attempt, position, end, taker, patiently)
+
+        one = Unhurried(clock, precedence, attempt, start, sink=sink, ask=ask)
+        self._patient[one] = None
+        try:
+            await one.run()
+        finally:
+            del self._patient[one]
+
+    async def _fetch_once(
+        self,
+        attempt: Attempt,
+        start: int,
+        end: int | None,
+        sink: Sink,
+        patiently: Unhurried | None = None,
+    ) -> None:
+        """Have a source send it within one answer, and report how it did."""
         source, clock = attempt.source, self._tools.reactor
+        wanted, limits = self._wanted(source, start, end), attempt.limits
+        if patiently is not None:
+            wanted, limits = patiently.wanted(wanted), patiently.limits
         began = clock.seconds()
         failure: SourceError | None = None
         counted = _Counted(sink, self._room)
         self._tools.reporter.began(source)
-        self._now[source.key] = source
         left = True
         try:
-            await fetch(
-                self._tools.agent(source),
-                clock,
-                self._wanted(source, start, end),
-                counted,
-                attempt.limits,
-            )
+            await self._ask(source, wanted, counted, limits)
             left = False
         except SourceError as error:
             failure = error
-            left = False
+            left = patiently is not None and patiently.held_back(failure)
             raise
         finally:
-            self._now.pop(source.key, None)
-            seconds = clock.seconds() - began
-            if failure is None and (left or self.attempts.is_slow(source)):
+            seconds = clock.seconds() - began if patiently is None else patiently.flowed
+            if left or (failure is None and self.attempts.is_slow(source)):
                 self._tools.reporter.left(source, counted.bytes, seconds)
             else:
                 self._tools.reporter.ended(source, counted.bytes, seconds, failure)
@@ -112,8 +168,15 @@ class Asking:
         self, source: Source, start: int, end: int, sink: Sink, limits: Limits
     ) -> None:
         """Have a source send a few bytes, of which nothing is reported."""
-        wanted = self._wanted(source, start, end)
+        await self._ask(source, self._wanted(source, start, end), sink, limits)
+
+    async def _ask(self, source: Source, wanted: Wanted, sink: Sink, limits: Limits) -> None:
         await fetch(self._tools.agent(source), self._tools.reactor, wanted, sink, limits)
+
+    @property
+    def stands_still(self) -> bool:
+        """Whether nothing is to come now, since something hurried does."""
+        return any(one.stands_still for one in self._patient)
 
     def failed(self, attempt: Attempt, failure: SourceError) -> None:
         self.attempts.failed(attempt, failure)
@@ -170,5 +233,5 @@ class _Counted:
 
     def write(self, position: int, data: bytes) -> Deferred[None] | None:
         self.bytes += len(data)
-        self._sink.write(position, data)
-        return self._room()
+        still = self._sink.write(position, data)
+        return self._room() if still is None else still

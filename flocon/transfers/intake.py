@@ -102,6 +102,17 @@ class Intake:
         if self._crew is not None:
             self._crew.wake()
 
+    @property
+    def unhurried(self) -> bool:
+        return self._asking.unhurried
+
+    def hurry(self) -> None:
+        """Have it come as for somebody who waits."""
+        if self._asking.unhurried:
+            self._asking.hurry()
+            if self._crew is not None:
+                self._crew.hurry()
+
     def stop(self) -> None:
         """Take no more in, as if nothing lacked."""
         if self._crew is not None:
@@ -121,7 +132,7 @@ class Intake:
 
     @property
     def held_up(self) -> bool:
-        return self._draft.held_up
+        return self._draft.held_up or self._asking.stands_still
 
     def begins_at(self) -> int:
         if self._is_begun_by_a_peer:

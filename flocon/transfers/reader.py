@@ -51,7 +51,8 @@ class Reader:
     """Someone who follows a transfer from ``start`` on.
 
     One that verifies for itself, as a peer does (``verifies``), is given everything as it comes.
-    ``since`` is when its request began, in the clock's seconds, if not now.
+    ``since`` is when its request began, in the clock's seconds, if not now. ``hurried`` tells that
+    somebody waits for what it is given.
     """
 
     def __init__(
@@ -61,11 +62,13 @@ class Reader:
         *,
         verifies: bool = False,
         since: float | None = None,
+        hurried: bool = True,
     ) -> None:
         self.transfer = transfer
         self.start = start
         self.position = start
         self.verifies = verifies
+        self.hurried = hurried
         self._clock = transfer.clock
         self._since = self._clock.seconds() if since is None else since
         self._moved = self._since

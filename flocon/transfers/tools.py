@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from twisted.web.iweb import IAgent
 
     from flocon.asking.patience import Pace
+    from flocon.asking.precedence import Precedence
     from flocon.asking.source import Source
     from flocon.errors import SourceError
     from flocon.transfers.writing import Files
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
         """What every transfer of a node shares."""
 
         pace: Pace
+        precedence: Precedence
 
         @property
         def reporter(self) -> Reporter: ...

@@ -58,14 +58,23 @@ class Transfer:
         subject: Subject,
         choose: Choose,
         mirrors: Mirrors = tuple,
+        *,
+        unhurried: bool = False,
     ) -> None:
         self._tools = tools
+        #: Whether it was begun before anybody asked for it.
+        self._ahead = unhurried
         self.clock = tools.reactor
         #: When it began.
         self.since: float = self.clock.seconds()
         self.subject = subject
         #: The address of the peer for which it was begun: such transfers are counted.
         self.begun_by = ""
+        #: Whether only who has it on the LAN is asked, or has it on its way.
+        self.near = False
+        #: Whether what the store has used lately stays, even if it cannot be kept then.
+        self.spares = False
+        self._widened = False
         #: How many bytes its furthest reader was given, also when that has gone.
         self.taken = 0
         #: The first byte (or a 304) is there; fails if no source had the file.
@@ -80,7 +89,13 @@ class Transfer:
         self._promised = promised = Promised(subject)
         self._draft = draft = Draft(tools, subject.file_name, self)
         self._asking = asking = Asking(
-            tools, subject, promised, room=draft.room, choose=choose, mirrors=mirrors
+            tools,
+            subject,
+            promised,
+            room=draft.room,
+            choose=choose,
+            mirrors=mirrors,
+            unhurried=unhurried,
         )
         self._verifying = verifying = Verifying(draft, self._in_thread, self.finished)
         self._doubting = doubting = Doubting(draft, readers, verifying, promised, self.begun)
@@ -177,8 +192,13 @@ class Transfer:
     @property
     def own(self) -> bool:
         """Whether this machine's pacman waits for it, and no stranger alone."""
-        asked = not self.begun_by and not self.finished.known
+        asked = not self.begun_by and not self._ahead and not self.finished.known
         return asked or self._readers.any_here
+
+    @property
+    def unhurried(self) -> bool:
+        """Whether nobody waits for it, nor ever has."""
+        return self._intake.unhurried
 
     @property
     def tried(self) -> Sequence[Attempt]:
@@ -198,7 +218,12 @@ class Transfer:
 
     def widen(self, choose: Choose, mirrors: Mirrors) -> None:
         """Let it come from all whom a new follower may ask, whoever it was begun for."""
+        self.near, self._widened = False, True
         self._intake.widen(choose, mirrors)
+
+    def hurry(self) -> None:
+        """Have it come as what somebody waits for, from now on and for good."""
+        self._intake.hurry()
 
     def cancel(self) -> None:
         if self._running is not None:
@@ -220,6 +245,10 @@ class Transfer:
             await self._intake.bring()
             await self._draft.settled()
             whole = self._draft.is_whole(self.subject.start, self.size)
+            widened, self._widened = self._widened, False
+            if not self.not_modified and not whole and widened:
+                # Those who may be asked since have not been, maybe.
+                continue
             if not self.not_modified and not whole:
                 raise self._asking.attempts.verdict(self.subject.file_name)
             try:
@@ -253,6 +282,8 @@ class Transfer:
 
     def follow(self, reader: Reader) -> None:
         self._readers.add(reader)
+        if reader.hurried:
+            self.hurry()
 
     def unfollow(self, reader: Reader) -> None:
         self._readers.remove(reader)
@@ -260,7 +291,8 @@ class Transfer:
             return
         if self._retired:
             self._draft.close()
-        if not self.finished.known:
+        # What was begun for nobody goes on for nobody, whichever peers come and go.
+        if not self.finished.known and not (self._ahead and not self.begun_by and reader.verifies):
             patience = GRACE_FOR_PEERS if self.begun_by and reader.verifies else GRACE
             self._readers.wait(patience, self.cancel)
 

@@ -60,14 +60,27 @@ class Transfers:
         """Return the transfer that brings this very content, running or just done."""
         return self._running.get((file_name, content))
 
-    def join(self, subject: Subject, choose: Choose, mirrors: Mirrors = tuple) -> Transfer:
-        """Return the transfer of a listed file, started if it was not on its way yet."""
+    def join(
+        self,
+        subject: Subject,
+        choose: Choose,
+        mirrors: Mirrors = tuple,
+        *,
+        unhurried: bool = False,
+    ) -> Transfer:
+        """Return the transfer of a listed file, started if it was not on its way yet.
+
+        What is ``unhurried`` yields to all else until somebody joins it, or follows it, who waits.
+        """
         key = (subject.file_name, subject.content)
         transfer = self._running.get(key)
         if transfer is None:
-            transfer = self._running[key] = Transfer(self._tools, subject, choose, mirrors)
+            transfer = Transfer(self._tools, subject, choose, mirrors, unhurried=unhurried)
+            self._running[key] = transfer
             self._remember(transfer)
             self._watch(transfer, lambda: self._running.pop(key, None))
+        elif not unhurried:
+            transfer.hurry()
         return transfer
 
     def alone(self, subject: Subject, choose: Choose, mirrors: Mirrors = tuple) -> Transfer:

@@ -159,7 +159,7 @@ class GrowingFile:
 
     def written(self, start: int, end: int) -> int:
         """Return how far what came between ``start`` and ``end`` can be read back."""
-        return self._pieces.first(start, end)
+        return self._pieces.first(start, end) if self._pieces else end
 
     def read(self, position: int, size: int) -> bytes:
         """Return what came there, written or not, as far as anything did."""

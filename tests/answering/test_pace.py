@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.answering.pace import LEAST, TICK, Pacer
+from flocon.answering.pace import LEAST, LONGEST_STAND, TICK, Pacer, Yielding
+from flocon.asking.precedence import QUIET, Precedence
 
 RATE = 1_000_000.0
 
@@ -96,3 +97,55 @@ class Pacing(SynchronousTestCase):
         pacer = Pacer(self.clock, rate)
         sent = self.run_for(1, pacer, *[Sender(self.clock, pacer, step) for step in steps])
         self.assertLessEqual(sent, rate * 1.001 + max(LEAST, rate * TICK * 2) + 1)
+
+
+class Yields(SynchronousTestCase):
+    """What nobody waits for: after all else, and then as fast as any."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.precedence = Precedence(self.clock)
+        self.woken = self.ended = 0
+
+    def wake(self) -> None:
+        self.woken += 1
+
+    def end(self) -> None:
+        self.ended += 1
+
+    def yielding(self, pacer: Pacer | None = None) -> Yielding:
+        return Yielding(self.clock, self.precedence, pacer, self.end)
+
+    def test_nothing_goes_until_nothing_is_hurried(self) -> None:
+        one = self.yielding()
+        with self.precedence.pacman():
+            self.assertEqual(one.allowance(self.wake), 0)
+        self.clock.advance(QUIET)
+        self.assertEqual(self.woken, 1)
+        self.assertGreater(one.allowance(self.wake), 1 << 40)
+        one.forget(self.wake)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_the_bound_of_all_holds_for_it_too(self) -> None:
+        pacer = Pacer(self.clock, RATE)
+        one = self.yielding(pacer)
+        allowed = one.allowance(self.wake)
+        self.assertEqual(allowed, RATE * TICK * 2)
+        one.took(allowed)
+        self.assertEqual(pacer.allowance(self.wake), 0)
+        one.forget(self.wake)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_it_is_ended_once_and_not_before_it_stood_still_for_long(self) -> None:
+        one = self.yielding()
+        for _ in range(3):
+            with self.precedence.pacman():
+                one.allowance(self.wake)
+                self.clock.advance(LONGEST_STAND * 0.9)
+            self.clock.advance(QUIET)
+            one.allowance(self.wake)
+        self.assertEqual(self.ended, 0)
+        with self.precedence.pacman():
+            one.allowance(self.wake)
+            self.clock.advance(LONGEST_STAND * 2)
+        self.assertEqual(self.ended, 1)

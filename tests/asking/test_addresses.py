@@ -13,7 +13,7 @@ from flocon.asking.addresses import (
     network_location,
     other_spelling,
     parse_address,
-    shown,
+    without_user,
 )
 
 
@@ -67,10 +67,10 @@ class ShowingTests(SynchronousTestCase):
             self.assertEqual(network_location(url), "h:80", url)
 
     def test_what_is_shown_has_all_but_user_and_password(self) -> None:
-        self.assertEqual(shown("http://u:p@h:80/a@b"), "http://h:80/a@b")
-        self.assertEqual(shown("http://h/a"), "http://h/a")
-        self.assertEqual(shown("u:p@h/a"), "h/a")
-        self.assertEqual(shown("file:///srv/a@b"), "file:///srv/a@b")
+        self.assertEqual(without_user("http://u:p@h:80/a@b"), "http://h:80/a@b")
+        self.assertEqual(without_user("http://h/a"), "http://h/a")
+        self.assertEqual(without_user("u:p@h/a"), "h/a")
+        self.assertEqual(without_user("file:///srv/a@b"), "file:///srv/a@b")
 
     @given(
         st.text("abc:@%", min_size=1, max_size=9),
@@ -78,7 +78,7 @@ class ShowingTests(SynchronousTestCase):
     )
     def test_no_password_is_in_it(self, user: str, scheme: str) -> None:
         url = f"{scheme}{user}:SECRET@host/path"
-        for told in (shown(url), network_location(url)):
+        for told in (without_user(url), network_location(url)):
             self.assertNotIn("SECRET", told)
 
 

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from flocon.asking.source import Came
-from flocon.books.ledger import MOST_AHEAD, WRITE_AGAIN, Ledger
+from flocon.books.ledger import WRITE_AGAIN, Ledger
 from flocon.books.receipts import QUIET
 from flocon.books.recent import Answered
 from flocon.books.savings import Day
@@ -120,7 +120,7 @@ class TheLedger(SynchronousTestCase):
 
     def test_what_was_fetched_ahead_is_told_so_once_and_then_is_held_as_all_else(self) -> None:
         name = "zlib-1.3-1-x86_64.pkg.tar.zst"
-        self.ledger.fetched_ahead(name)
+        self.ledger.fetched_ahead(name, MIB)
         for wanted in ("1.0 MiB ready ahead", "1.0 MiB held here"):
             self.ledger.add(replace(answered(name), source="store"))
             self.ledger.add(replace(answered(f"{name}.sig"), source="store", bytes=0))
@@ -128,29 +128,37 @@ class TheLedger(SynchronousTestCase):
             self.assertIn(wanted, self.said[-1])
         self.assertEqual((self.ledger.given["ahead"], self.ledger.given["store"]), (MIB, MIB))
         self.assertEqual(self.ledger.requests["package", "ahead", "sent"], 1)
+        self.assertEqual(self.ledger.ahead.used_bytes, MIB)
+
+    def test_what_came_ahead_a_moment_ago_is_so_before_it_is_kept(self) -> None:
+        name = "zlib-1.3-1-x86_64.pkg.tar.zst"
+        self.ledger.fetched_ahead(name, MIB)
+        self.ledger.add(replace(answered(f"{name}.sig"), source="database", bytes=9))
+        self.ledger.add(answered(name))
+        self.clock.advance(QUIET)
+        self.assertIn("1.0 MiB ready ahead", self.said[-1])
+        self.assertEqual(self.ledger.given, {"ahead": MIB, "database": 9})
+
+    def test_what_pacman_was_refused_still_waits(self) -> None:
+        name = "zlib-1.3-1-x86_64.pkg.tar.zst"
+        self.ledger.fetched_ahead(name, MIB)
+        self.ledger.add(replace(answered(name, 503), bytes=0))
+        self.assertEqual(self.ledger.ahead.waiting_bytes, MIB)
 
     def test_what_was_fetched_ahead_is_remembered_by_the_next_start(self) -> None:
-        self.ledger.fetched_ahead("zlib-1.3-1-x86_64.pkg.tar.zst")
+        self.ledger.fetched_ahead("zlib-1.3-1-x86_64.pkg.tar.zst", MIB)
         self.ledger.stopService()
         again = Ledger(self.clock, self.file)
         again.add(replace(answered(), source="store"))
         self.assertEqual(again.given["ahead"], MIB)
 
     def test_a_damaged_memory_of_it_is_none(self) -> None:
-        damaged: list[object] = [{"ahead": 1}, {"ahead": [1, None, "../x", {}]}, ["ahead"], 7]
-        for value in damaged:
+        for value in ({"ahead": 1}, ["ahead"], 7):
             self.file.parent.mkdir(exist_ok=True)
             self.file.write_text(json.dumps(value))
             again = Ledger(self.clock, self.file)
             again.add(replace(answered(), source="store"))
             self.assertEqual(again.given["ahead"], 0)
-
-    def test_what_is_remembered_of_it_is_bounded(self) -> None:
-        for number in range(MOST_AHEAD + 9):
-            self.ledger.fetched_ahead(f"a-{number}-1-any.pkg.tar.zst")
-        self.ledger.stopService()
-        names = json.loads(self.file.read_text())["ahead"]
-        self.assertEqual((len(names), names[0]), (MOST_AHEAD, "a-9-1-any.pkg.tar.zst"))
 
     def test_what_peers_are_told_is_of_thirty_days(self) -> None:
         changes = []

@@ -9,6 +9,7 @@ from flocon.cli.asking import Node, NodeError
 from tests.cli.node import NodeTestCase
 
 MIB = 1 << 20
+_ONE = "1 package, 1.0 MiB, is ready"
 
 
 class Ahead(NodeTestCase):
@@ -39,11 +40,15 @@ class Ahead(NodeTestCase):
 
     async def test_what_the_store_has_no_room_for_is_said(self) -> None:
         said = await self.fetched(total=1, fetched=1, bytes=MIB, total_bytes=MIB, left_out=4)
-        self.assertEqual(said, "1 package, 1.0 MiB, is ready; 4 more are too many for the store\n")
+        self.assertEqual(said, f"{_ONE}; the store has no room for 4 more packages\n")
+
+    async def test_where_there_is_room_for_nothing_it_is_not_said_that_all_is_here(self) -> None:
+        said = await self.fetched("nothing to fetch: all is here", left_out=1)
+        self.assertEqual(said, "nothing is fetched; the store has no room for 1 package\n")
 
     async def test_one_is_one(self) -> None:
         said = await self.fetched(total=1, fetched=1, bytes=MIB, total_bytes=MIB)
-        self.assertTrue(said.startswith("1 package, 1.0 MiB, is ready"), said)
+        self.assertTrue(said.startswith(_ONE), said)
 
     async def test_what_nobody_could_deliver_is_counted(self) -> None:
         said = await self.fetched(total=3, fetched=1, bytes=MIB, total_bytes=3 * MIB)

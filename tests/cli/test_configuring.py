@@ -43,7 +43,7 @@ class Settings(SynchronousTestCase):
     def test_what_was_not_changed_is_marked(self) -> None:
         shown, _ = self.show("relay = false\n")
         self.assertIn("\nrelay = false\n", shown)
-        self.assertIn("\nprefetch = false  # default\n", shown)
+        self.assertIn('\nprefetch = "lan"  # default\n', shown)
         self.assertIn("max_size = 10737418240  # 10.0 GiB, default\n", shown)
         self.assertIn("relayed_per_day = 17179869184  # 16.0 GiB, default\n", shown)
         self.assertTrue(shown.startswith(f"# {self.file}\n"))

@@ -72,9 +72,9 @@ class Settings(ProcessTestCase):
         with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
             file.write("prefetch = true\n")
             file.flush()
-            line = f'"$@" config --config {file.name} | grep -qx "prefetch = true"'
+            line = f'"$@" config --config {file.name} | grep -qx \'prefetch = "all"\''
             self.assertEqual(self.run_in_shell(line)[0], 0)
-            line = f'"$@" config --json --config {file.name} | grep -qx \' "prefetch": true,\''
+            line = f'"$@" config --json --config {file.name} | grep -qx \' "prefetch": "all",\''
             self.assertEqual(self.run_in_shell(line)[0], 0)
             file.write("shop = 1\n")
             file.flush()

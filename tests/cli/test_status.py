@@ -19,6 +19,9 @@ PEER = {
     "state": "good",
 }
 
+NOTHING_AHEAD = {"text": "", "coming": 0}
+READY = "23 of 25 packages ready for the next upgrade, 312.0 MiB; 2 only at mirrors"
+
 
 def told(**other: Any) -> dict[str, Any]:
     names = ("from_owners", "for_peers", "held_here", "ready_ahead", "from_mirrors")
@@ -35,6 +38,7 @@ def told(**other: Any) -> dict[str, Any]:
         "takers": [],
         "takers_others_bytes": 0,
         "lan": {"nodes": 1, "saved_bytes": 2048, "crossed_bytes": 0},
+        "ahead": NOTHING_AHEAD,
         "quarantine": [],
         "receipts": [],
     }
@@ -72,6 +76,23 @@ class StatusTests(NodeTestCase):
             "  the LAN       5.0 GiB saved, 1.0 GiB from mirrors in 30 days, as 3 nodes tell",
         ):
             self.assertIn(line, lines)
+
+    async def test_what_is_ready_for_the_next_upgrade_has_a_line(self) -> None:
+        self.answer(ahead={**NOTHING_AHEAD, "text": READY})
+        said = await self.show(status.show_status)
+        self.assertIn(f"  ahead         {READY}\n", said)
+
+    async def test_while_it_comes_there_is_a_bar(self) -> None:
+        bytes_ = {"ready_bytes": 512, "arrived_bytes": 256, "wanted_bytes": 1024}
+        self.answer(ahead={"text": "1 of 2 packages ready", "coming": 1, **bytes_})
+        lines = (await self.show(status.show_status)).splitlines()
+        at = lines.index("  ahead         1 of 2 packages ready")
+        drawn = "                [###############.....]  75 %  768 B of 1.0 KiB"
+        self.assertEqual(lines[at + 1], drawn)
+
+    async def test_without_an_upgrade_nothing_is_said_of_it(self) -> None:
+        self.answer()
+        self.assertNotIn("ahead  ", await self.show(status.show_status))
 
     async def test_who_took_most_is_named(self) -> None:
         takers = [

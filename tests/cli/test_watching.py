@@ -22,7 +22,13 @@ MOVING = {
     "seconds_left": 15.0,
     "source": "peer 10.0.0.7",
 }
-AHEAD = {"running": True, "done": 1, "total": 3, "bytes": 1024, "total_bytes": 4096}
+AHEAD = {
+    "text": "1 of 3 packages ready for the next upgrade, 1.0 KiB; 2 on the way",
+    "coming": 2,
+    "ready_bytes": 1024,
+    "arrived_bytes": 1024,
+    "wanted_bytes": 4096,
+}
 
 
 def answer(number: int, **changed: Any) -> dict[str, Any]:
@@ -39,7 +45,7 @@ def answer(number: int, **changed: Any) -> dict[str, Any]:
 
 
 def status(**changed: Any) -> dict[str, Any]:
-    return told(moving=[MOVING], prefetch=AHEAD, **changed)
+    return told(**{"moving": [MOVING], "ahead": AHEAD, **changed})
 
 
 class Drawing(SynchronousTestCase):
@@ -52,7 +58,8 @@ class Drawing(SynchronousTestCase):
             "ada, up 1 min 2 s, 1 peer, holds 2 packages, 1.5 KiB",
             "[#####...............]  25 %  25.0 MiB of 100.0 MiB  5.0 MiB/s  15 s left",
             "from peer 10.0.0.7",
-            "fetching ahead: 1 of 3 packages, 1.0 KiB of 4.0 KiB",
+            "ahead: 1 of 3 packages ready for the next upgrade, 1.0 KiB; 2 on the way",
+            "  [##########..........]  50 %  2.0 KiB of 4.0 KiB",
             "200  tool-1-1-any.pkg.tar.zst  2.0 KiB in 0.50 s from peer 10.0.0.7",
         ):
             self.assertIn(words, drawn)
@@ -61,6 +68,11 @@ class Drawing(SynchronousTestCase):
         one = {**MOVING, "size": None, "seconds_left": None, "bytes_per_second": 0, "source": ""}
         text = watching.moving_text(one)
         self.assertEqual(text, "linux-6-1-x86_64.pkg.tar.zst  25.0 MiB  looking for a source")
+
+    def test_what_is_ready_stays_without_a_bar(self) -> None:
+        drawn = self.screen(ahead={**AHEAD, "text": "all ready", "coming": 0}, moving=[])
+        self.assertIn("ahead: all ready", drawn)
+        self.assertNotIn("[#", drawn)
 
     def test_says_so_when_the_node_is_gone(self) -> None:
         self.assertIn("this is how it was last", self.screen(gone=True))

@@ -18,7 +18,7 @@ from flocon.asking.extents import Extents
 from flocon.asking.patience import PEERS, Pace
 from flocon.asking.source import Origin, Source
 from flocon.company.crew import MOST_SOURCES, Plan
-from flocon.company.helping import LOOK_AFTER
+from flocon.company.helping import LOOK_AFTER, UNHURRIED
 from flocon.company.race import SILENCE
 from flocon.company.several import Several
 from flocon.errors import Broken, SourceError, Stalled, StoreError, Unreachable
@@ -65,7 +65,7 @@ class FakeReceiver:
         self.refuse: Exception | None = None
         self.heads: list[str] = []
         self.slow_ones: list[str] = []
-        self.held_up = False
+        self.held_up = self.unhurried = False
         self.size = 0
         self._clock = clock
         self._peers = peers
@@ -142,12 +142,14 @@ class SeveralTestCase(SynchronousTestCase):
         link: float = float("inf"),
         known: bool = True,
         pace: Pace | None = None,
+        unhurried: bool = False,
     ) -> Deferred[None]:
         self.size = size
         self.clock = Clock()
         self.peers = peers
         self.receiver = FakeReceiver(self.clock, peers, link)
         self.receiver.size = size
+        self.receiver.unhurried = unhurried
         self.attempts = [
             Attempt(
                 Source(peer.origin, key, key, f"http://{key}/x", relayed=peer.relayed), Limits(1, 1)
@@ -548,3 +550,52 @@ class Always(SeveralTestCase):
         else:
             self.assertTrue(results[0].check(SourceError if ended else CancelledError), results)
         self.assertNothingLeft()
+
+
+class Unhurried(SeveralTestCase):
+    """What nobody waits for, until somebody does."""
+
+    def ahead(self, size: int, peers: dict[str, Peer]) -> None:
+        self.begin(size, peers, unhurried=True)
+
+    def test_one_that_is_held_back_for_a_while_gets_no_company(self) -> None:
+        self.ahead(4 * MB, {"a": Peer(50 * MB, silent=UNHURRIED * 0.9), "b": Peer(50 * MB)})
+        self.go(UNHURRIED)
+        self.assertWhole()
+        self.assertEqual((self.asked(), self.receiver.slow_ones), (["a"], []))
+
+    def test_for_long_another_holder_helps_and_nobody_is_blamed(self) -> None:
+        self.ahead(4 * MB, {"a": Peer(0), "b": Peer(50 * MB)})
+        self.go(UNHURRIED * 2)
+        self.assertWhole()
+        self.assertEqual(self.asked(), ["a", "b"])
+        self.assertEqual((self.receiver.slow_ones, self.receiver.failures), ([], []))
+
+    def test_but_no_mirror_does(self) -> None:
+        self.ahead(4 * MB, {"a": Peer(0), "m": Peer(50 * MB, origin=Origin.MIRROR)})
+        self.go(UNHURRIED * 3)
+        self.assertEqual(self.asked(), ["a"])
+        self.running.cancel()
+        self.failureResultOf(self.running, CancelledError)
+
+    def test_once_somebody_waits_it_gets_company_as_soon_as_ever(self) -> None:
+        self.ahead(4 * MB, {"a": Peer(0), "m": Peer(50 * MB, origin=Origin.MIRROR)})
+        self.go(UNHURRIED * 3)
+        self.receiver.unhurried = False
+        self.several.hurry()
+        self.assertLess(self.go(10), 2.5)
+        self.assertWhole()
+        self.assertEqual(self.receiver.slow_ones, ["a"])
+
+    def test_several_holders_bring_a_large_one_all_the_same(self) -> None:
+        self.ahead(256 * MB, {"a": Peer(50 * MB), "b": Peer(50 * MB), "c": Peer(50 * MB)})
+        self.assertLess(self.go(10), 0.5 * 256 / 50)
+        self.assertWhole()
+
+    def test_a_mirrors_speed_is_not_told_by_what_yields_to_all_else(self) -> None:
+        pace = Pace()
+        for unhurried in (True, False):
+            mirror = Peer(MB, origin=Origin.MIRROR)
+            self.begin(4 * MB, {"m": mirror}, pace=pace, unhurried=unhurried)
+            self.go(10)
+            self.assertEqual(pace.is_known(self.clock.seconds()), not unhurried)

@@ -18,6 +18,7 @@ from flocon.faces.lan import Lan
 from flocon.faces.needs import Shelf
 from flocon.files import Asked, Content
 from flocon.holdings.inventory import Inventory
+from flocon.machine.shares import Crowd
 from flocon.pacman.listing import Listing
 from flocon.pacman.privacy import Privacy
 from flocon.transfers.subjects import Subject
@@ -63,6 +64,9 @@ class FakeShelf:
         self.looked_up: list[tuple[Asked, str | None]] = []
         self.privacy = Privacy(Listing)
         self.lists = True
+        self.crowd = Crowd(4, 2)
+        #: Whether anybody waited for what was relayed last.
+        self.hurried = True
 
     def sign(self, _: Transfer) -> Deferred[bytes | None]:
         return succeed(SIGNATURE)
@@ -83,6 +87,8 @@ class FakeShelf:
             databases=databases,
             for_peers=self,
             transfers=self.transfers,
+            precedence=self.tools.precedence,
+            crowd=self.crowd,
         )
 
     def find(self, file_name: str) -> HeldFile | None:
@@ -107,12 +113,17 @@ class FakeShelf:
         self.opened.append(OpenedBytes(data))
         return self.opened[-1]
 
-    def relay(self, asked: Asked, etag: str | None, asker: str) -> Deferred[Transfer | None]:
+    def relay(
+        self, asked: Asked, etag: str | None, asker: str, *, unhurried: bool = False
+    ) -> Deferred[Transfer | None]:
         self.relayed.append((asked, etag))
+        self.hurried = not unhurried
         if not self.lists:
             return succeed(None)
         return succeed(
-            self.transfers.join(Subject(asked.file.subject, CONTENT), self.chooser(MIRROR))
+            self.transfers.join(
+                Subject(asked.file.subject, CONTENT), self.chooser(MIRROR), unhurried=unhurried
+            )
         )
 
     def coming(self, asked: Asked, etag: str | None) -> Transfer | None:

@@ -71,6 +71,7 @@ class FakeDesk:
         #: Repositories with servers that only pacman can ask.
         self.others: set[str] = set()
         self.asked_for: list[str] = []
+        self.noticed: list[Entry] = []
         #: What mirrors were asked without wanting it, and what they say.
         self.heads: list[tuple[str, str | None]] = []
         self.telling: Deferred[Told] = Deferred()
@@ -97,7 +98,7 @@ class FakeDesk:
 
     def parts(self) -> ForPacman:
         """Return it as the face is given it."""
-        packages: Any = SimpleNamespace(transfer=self.package)
+        packages: Any = SimpleNamespace(transfer=self.package, asked_for=self.noticed.append)
         from_mirrors: Any = SimpleNamespace(transfer=self.from_mirrors, told=self.told)
         # Asked for anew each time: a test may have it replaced.
         databases: Any = SimpleNamespace(transfer=lambda *asked: self.database(*asked))  # noqa: PLW0108
@@ -114,6 +115,7 @@ class FakeDesk:
             signatures=self,
             databases=databases,
             from_mirrors=from_mirrors,
+            precedence=self.tools.precedence,
             status=self.status,
         )
 

@@ -7,10 +7,13 @@ from urllib.parse import quote
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flocon.answering.pace import LONGEST_STAND
 from flocon.asking.mirrors import LOOP_HEADER
+from flocon.asking.precedence import QUIET
 from flocon.errors import Unreachable
 from flocon.faces import lan
 from tests.faces.lan_case import CONTENT, DATA, MIRROR, NAME, SIGNATURE, THEN, LanTestCase
+from tests.faces.web import Exchange
 
 
 class Packages(LanTestCase):
@@ -225,6 +228,12 @@ class Private(LanTestCase):
         self.assertRefused(self.get(Relays.PATH + ".sig"), 404)
         self.assertEqual(self.shelf.opened, [])
 
+    def test_nor_is_its_signature_under_the_name_of_another_repository(self) -> None:
+        self.shelf.privacy.repositories = frozenset({"secret"})
+        self.browser.ask(Relays.PATH)
+        self.shelf.tools.agent(MIRROR).last.whole(DATA)
+        self.assertRefused(self.get(Relays.PATH + ".sig"), 404)
+
 
 class Databases(LanTestCase):
     def test_a_shared_one_is_given(self) -> None:
@@ -339,3 +348,83 @@ class Relays(LanTestCase):
         ):
             self.assertRefused(self.get(path), 404)
         self.assertEqual(self.shelf.relayed, [])
+
+
+class Unhurried(LanTestCase):
+    """What nobody waits for, after all else and within bounds."""
+
+    PATH = f"/pkg/{NAME}"
+    RELAY = f"/relay/extra/x86_64/{NAME}"
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.shelf.files[NAME] = DATA
+        self.precedence = self.shelf.tools.precedence
+
+    def ask(self, path: str = PATH, client: str = "10.0.0.9") -> Exchange:
+        """Ask as a node does that fetches ahead."""
+        self.browser.client = client
+        return self.browser.ask(path, Priority="u=7")
+
+    def settle(self) -> None:
+        self.shelf.reactor.advance(QUIET)
+
+    def test_it_is_given_at_once_where_nobody_else_is(self) -> None:
+        self.assertEqual(self.ask().answer.body, DATA)
+
+    def test_it_stands_still_while_this_machines_pacman_asks(self) -> None:
+        with self.precedence.pacman():
+            exchange = self.ask()
+            self.assertEqual((exchange.answer.status, exchange.answer.body), (200, b""))
+            self.shelf.reactor.advance(LONGEST_STAND / 2)
+            self.assertEqual(exchange.answer.body, b"")
+        self.settle()
+        self.assertEqual(exchange.answer.body, DATA)
+
+    def test_and_while_another_machines_pacman_does(self) -> None:
+        self.get(self.PATH)
+        exchange = self.ask()
+        self.assertEqual(exchange.answer.body, b"")
+        self.settle()
+        self.assertEqual(exchange.answer.body, DATA)
+
+    def test_who_waits_is_answered_whoever_else_is(self) -> None:
+        with self.precedence.pacman():
+            self.assertEqual(self.get(self.PATH).body, DATA)
+            self.assertEqual(self.get(self.PATH, Priority="u=3, i").body, DATA)
+        self.settle()
+
+    def test_others_like_it_hold_nothing_back(self) -> None:
+        self.ask()
+        self.assertEqual(self.ask().answer.body, DATA)
+
+    def test_one_that_stands_still_for_long_is_ended(self) -> None:
+        with self.precedence.pacman():
+            exchange = self.ask()
+            self.shelf.reactor.advance(LONGEST_STAND)
+            self.assertTrue(exchange.cut)
+            exchange.leave()
+            self.assertEqual([one.closed for one in self.shelf.opened], [1])
+
+    def test_there_are_only_so_many_of_one_address_and_in_all(self) -> None:
+        with self.precedence.pacman():
+            first, _ = self.ask(), self.ask()
+            self.assertRefused(self.ask().answer, 503)
+            for client in ("10.0.0.7", "10.0.0.8"):
+                self.assertEqual(self.ask(client=client).answer.status, 200)
+            self.assertRefused(self.ask(client="10.0.0.6").answer, 503)
+            # Those who wait are no part of it.
+            self.assertEqual(self.get(self.PATH).body, DATA)
+            first.leave()
+            self.assertEqual(self.ask().answer.status, 200)
+
+    def test_what_is_fetched_for_it_is_fetched_so_until_somebody_waits(self) -> None:
+        del self.shelf.files[NAME]
+        exchanges = [self.ask(self.RELAY)]
+        [transfer] = self.shelf.transfers
+        self.assertTrue(transfer.unhurried)
+        exchanges.append(self.browser.ask(self.RELAY))
+        self.assertFalse(transfer.unhurried)
+        self.shelf.tools.agent(MIRROR).last.whole(DATA)
+        self.settle()
+        self.assertEqual([one.answer.body for one in exchanges], [DATA] * 2)

@@ -7,6 +7,7 @@ from ipaddress import ip_network
 
 from flocon.answering.visitors import Admission, loopback_names
 from flocon.asking.mirrors import LOOP_HEADER, LOOP_MARK
+from flocon.asking.precedence import QUIET
 from flocon.books.recent import LONGEST_TEXT
 from flocon.faces import loopback as module
 from flocon.faces.loopback import Loopback
@@ -152,3 +153,36 @@ class Visitors(LoopbackTestCase):
     def test_what_pacman_never_asks_for_is_not_found(self) -> None:
         for path in ("/", "/x", f"/../{NAME}", f"/extra/os/x86_64/..%2f{NAME}", "/extra/", "/%00"):
             self.assertRefused(self.get(path), 404)
+
+
+class Precedence(LoopbackTestCase):
+    """What pacman asks for holds back what nobody waits for."""
+
+    @property
+    def stands(self) -> bool:
+        precedence = self.desk.tools.precedence
+        stands = precedence.stands(self.fail)
+        precedence.forget(self.fail)
+        return stands
+
+    def test_as_long_as_it_is_answered_and_a_moment_longer(self) -> None:
+        self.assertFalse(self.stands)
+        exchange = self.browser.ask(PATH)
+        self.assertTrue(self.stands)
+        self.clock.advance(1)
+        self.assertTrue(self.stands)
+        self.asked(MIRROR_A).whole(DATA)
+        self.assertEqual(exchange.answer.body, DATA)
+        self.assertTrue(self.stands)
+        self.clock.advance(QUIET)
+        self.assertFalse(self.stands)
+
+    def test_who_leaves_holds_nothing_back(self) -> None:
+        self.browser.ask(PATH).leave()
+        self.clock.advance(QUIET)
+        self.assertFalse(self.stands)
+
+    def test_questions_and_refusals_hold_nothing_back(self) -> None:
+        for path in ("/check", "/status.json", "/", "/nothing/of/pacmans"):
+            self.get(path)
+        self.assertFalse(self.stands)

@@ -78,6 +78,7 @@ def status(**changed: Any) -> dict[str, Any]:
             "to_pacman_bytes": 0,
             "ready_ahead_bytes": 0,
         },
+        "ahead": {"text": ""},
         "store": {"bytes": 1 << 30, "max_size": 4 << 30},
         "takers": [],
         "takers_others_bytes": 0,
@@ -121,6 +122,10 @@ def figures(**changed: Any) -> Figures:
         "dropped_datagrams": {"rate": 7},
         "lan_answers": {"files": 9},
         "lan_refusals": {"refused 404": 2},
+        "ahead_bytes": {"used": 5, "unused": 6},
+        "ahead_waiting_bytes": 7,
+        "upgrade_packages": {"wanted": 25, "ready": 23},
+        "upgrade_bytes": {"wanted": 9, "ready": 8},
         "seconds_saved": 90.5,
         "wan_bytes_per_second": 1e6,
         "look_up_seconds": Spans((0.001, 0.01)),
@@ -288,6 +293,16 @@ class ThePage(PageTestCase):
         self.status["savings"] = savings([day(30, 1)])
         self.assertIn("as 3 nodes tell: 7.0 GiB saved, 2.0 GiB", self.page().text)
 
+    def test_shows_what_is_ready_for_the_next_upgrade(self) -> None:
+        self.assertNotIn("Next upgrade", self.page().text)
+        words = "23 of 25 packages ready for the next upgrade, 312.0 MiB; 2 only at mirrors"
+        counts = {"wanted_bytes": 100, "ready_bytes": 70, "arrived_bytes": 5}
+        self.status["ahead"] = {"text": words, **counts}
+        page = self.page()
+        [bar] = [one for one in page.all("progress") if "upgrade" in (one["aria-label"] or "")]
+        self.assertEqual((bar["value"], bar["max"]), ("75", "100"))
+        self.assertIn(words, page.text)
+
     def test_the_first_day_is_called_today(self) -> None:
         self.status["savings"] = savings([day(30, 1)], since="2026-11-30")
         self.assertIn("Saved today", self.page().text)
@@ -444,6 +459,11 @@ class Metrics(PageTestCase):
             'flocon_dropped_datagrams_total{reason="rate"} 7.0',
             'flocon_lan_refusals_total{reason="refused 404"} 2.0',
             "flocon_reactor_longest_hold_seconds 0.02",
+            'flocon_ahead_bytes_total{use="used"} 5.0',
+            'flocon_ahead_bytes_total{use="unused"} 6.0',
+            "flocon_ahead_waiting_bytes 7.0",
+            'flocon_upgrade_packages{state="ready"} 23.0',
+            'flocon_upgrade_bytes{state="wanted"} 9.0',
             "flocon_saved_seconds_total 90.5",
         ):
             self.assertIn(line, lines)

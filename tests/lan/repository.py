@@ -46,6 +46,7 @@ class Recipe:
     """What to build: ``size`` is that of the incompressible payload, in bytes.
 
     ``provides`` are packages that it stands for, ``files`` further files: paths and contents.
+    ``depends`` are packages that it needs, ``replaces`` those whose place it takes.
     """
 
     name: str
@@ -54,6 +55,8 @@ class Recipe:
     architecture: str = "x86_64"
     provides: tuple[str, ...] = ()
     files: tuple[tuple[str, str], ...] = ()
+    depends: tuple[str, ...] = ()
+    replaces: tuple[str, ...] = ()
 
     @property
     def file_name(self) -> str:
@@ -175,6 +178,9 @@ def _package_info(recipe: Recipe) -> bytes:
         "license": "custom",
     }
     pairs = [*fields.items(), *(("provides", name) for name in recipe.provides)]
+    pairs += [("depend", name) for name in recipe.depends]
+    for name in recipe.replaces:
+        pairs += [("replaces", name), ("conflict", name)]
     return "".join(f"{key} = {value}\n" for key, value in pairs).encode()
 
 
@@ -374,6 +380,20 @@ class Repository:
             if not self._embed:
                 strip_signatures(path)
             os.utime(path, (self._published, self._published))
+
+
+def install(local: Path, recipes: Iterable[Recipe]) -> None:
+    """Have pacman believe, by its ``DBPath/local``, that these are installed and nothing else."""
+    shutil.rmtree(local)
+    local.mkdir()
+    (local / "ALPM_DB_VERSION").write_text("9\n")
+    for recipe in recipes:
+        folder = local / f"{recipe.name}-{recipe.version}"
+        folder.mkdir()
+        fields = {"NAME": recipe.name, "VERSION": recipe.version, "ARCH": recipe.architecture}
+        text = "".join(f"%{key}%\n{value}\n\n" for key, value in fields.items())
+        (folder / "desc").write_text(text)
+        (folder / "files").write_text("%FILES%\n")
 
 
 def _next_release(recipe: Recipe) -> Recipe:

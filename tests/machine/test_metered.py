@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, cast
 
 from twisted.internet import reactor as real_reactor
@@ -63,6 +64,22 @@ class Watching(SynchronousTestCase):
 
     def say(self, metered: bool | None) -> None:
         self.asked[-1].callback(metered)
+
+    def note(self, watch: MeteredWatch, known: list[bool]) -> None:
+        known.append(watch.metered)
+
+    def test_that_it_is_known_is_told_once_whatever_the_answer(self) -> None:
+        for answer in (None, False, True):
+            known: list[bool] = []
+            watch = MeteredWatch(self.clock, self.told.append, self.ask)
+            watch.found_out = partial(self.note, watch, known)
+            watch.startService()
+            self.assertFalse(watch.known)
+            self.say(answer)
+            self.clock.advance(AGAIN)
+            self.say(answer)
+            self.assertEqual((watch.known, known), (True, [bool(answer)]))
+            watch.stopService()
 
     def test_only_another_answer_is_told(self) -> None:
         for answer in (False, True, True, None, False):

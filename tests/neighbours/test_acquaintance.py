@@ -13,7 +13,7 @@ class Acquaintance(NeighbourhoodTestCase):
 
     def acquainted(self) -> Deferred[None]:
         """Wait for who holds what nobody does."""
-        return self.neighbourhood.acquainted(change(99).file_name, change(99).content)
+        return self.neighbourhood.holder_known(change(99).file_name, change(99).content)
 
     def test_without_peers_it_takes_the_moment_in_which_they_would_have_answered(self) -> None:
         self.neighbourhood.start()

@@ -35,6 +35,30 @@ class Crowds(NeighbourhoodTestCase):
         self.assertEqual(len(self.neighbourhood.holders), 1)
 
 
+class News(NeighbourhoodTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.news = 0
+        self.neighbourhood.news = self.note
+
+    def note(self) -> None:
+        self.news += 1
+
+    def test_what_is_read_of_a_peer_and_what_it_announces_is_news(self) -> None:
+        a = peer("a")
+        self.known(a, 1, change(1))
+        self.assertEqual(self.news, 1)
+        self.hear(a, 2, 2, change(2))
+        self.assertEqual(self.news, 2)
+        self.assertHolding(change(2), "a")
+
+    def test_a_beat_is_none(self) -> None:
+        a = peer("a")
+        self.known(a, 1, change(1))
+        self.hear(a, 1, 1)
+        self.assertEqual(self.news, 1)
+
+
 class Leaving(NeighbourhoodTestCase):
     def test_who_leaves_holds_nothing_at_once(self) -> None:
         a, b = peer("a"), peer("b")
@@ -133,6 +157,13 @@ class Asking(NeighbourhoodTestCase):
         self.come(peer("a", proved=False, **able))
         self.assertEqual(self.neighbourhood.able("core"), [])
         self.assertEqual(self.neighbourhood.sharing("core"), [])
+
+    def test_nobody_is_asked_to_bring_what_is_private(self) -> None:
+        able = {"databases": (("ours", "0"),), "abilities": frozenset({RELAY, DATABASES})}
+        self.come(peer("a", **able))
+        self.neighbourhood.is_private = {"ours"}.__contains__
+        self.assertEqual(self.neighbourhood.able("ours"), [])
+        self.assertEqual(self.neighbourhood.sharing("ours"), [])
 
     def nodes(self, found: list[Peer]) -> list[str]:
         return [who.node for who in found]

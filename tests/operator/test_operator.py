@@ -17,11 +17,13 @@ from flocon.books.recent import Answered
 from flocon.books.savings import Day
 from flocon.datagrams.messages import MOST_CLAIMED, Announcement, Kind, decode, encode
 from flocon.errors import AmbiguousPeer, DatagramError, NotHeld, UnknownPeer
+from flocon.files import Content
 from flocon.machine.links import Link
 from flocon.node.service import Node
 from flocon.pacman.configuration import PacmanConfiguration, Repository
 from flocon.pacman.database_files import Loaded, Stamp
 from flocon.settings.options import load
+from flocon.sources.ahead import Readiness
 from tests.fakes import FakeReactor
 
 HONEST = "0123456789abcdef"
@@ -53,6 +55,48 @@ class OperatorTestCase(SynchronousTestCase):
 
     def states(self) -> dict[str, str]:
         return {peer["address"]: peer["state"] for peer in self.parts.status.describe()["peers"]}
+
+
+class Upgrading(OperatorTestCase):
+    """What is said of what is ready for the next upgrade."""
+
+    def said_of(self, **counts: int) -> str:
+        self.parts.ahead.readiness = lambda: Readiness(**counts)  # type: ignore[method-assign]
+        return str(self.parts.status.describe()["ahead"]["text"])
+
+    def test_how_many_are_ready_and_what_is_only_at_mirrors(self) -> None:
+        said = self.said_of(wanted=25, ready=23, ready_bytes=312 << 20, only_at_mirrors=2)
+        words = "23 of 25 packages ready for the next upgrade, 312.0 MiB; 2 only at mirrors"
+        self.assertEqual(said, words)
+
+    def test_what_is_on_the_way_and_what_is_left_out(self) -> None:
+        said = self.said_of(wanted=9, coming=4, left_out=1)
+        ready = "0 of 9 packages ready for the next upgrade, 0 B"
+        self.assertEqual(said, f"{ready}; 4 on the way; 1 left out")
+
+    def test_one_is_one_and_none_is_nothing(self) -> None:
+        one = "1 of 1 package ready for the next upgrade, 7 B"
+        self.assertEqual(self.said_of(wanted=1, ready=1, ready_bytes=7), one)
+        self.assertEqual(self.said_of(), "")
+
+    def test_bytes_ahead_are_told_with_it(self) -> None:
+        self.parts.ledger.fetched_ahead("zlib-1.3-1-x86_64.pkg.tar.zst", 7)
+        told = self.parts.status.describe()["ahead"]
+        self.assertEqual((told["used_bytes"], told["waiting_bytes"]), (0, 7))
+
+    def test_what_left_before_pacman_asked_was_for_nothing(self) -> None:
+        name, content = "zlib-1.3-1-x86_64.pkg.tar.zst", Content(7, b"x" * 32)
+        self.parts.ledger.fetched_ahead(name, 7)
+        inventory = self.parts.holdings.offering.inventory
+        self.parts.following.inventory_changed(inventory.put(name, content))
+        self.parts.following.inventory_changed(inventory.remove(name))
+        self.assertEqual(self.parts.ledger.ahead.unused_bytes, 7)
+
+    def test_metrics_have_the_same_numbers(self) -> None:
+        self.said_of(wanted=25, ready=23, wanted_bytes=9)
+        figures = self.parts.status.figures()
+        self.assertEqual(figures.upgrade_packages["ready"], 23)
+        self.assertEqual(figures.upgrade_bytes["wanted"], 9)
 
 
 class Counting(OperatorTestCase):

@@ -155,7 +155,7 @@ print(urlopen("http://127.0.0.1:19433/check").read().decode())' >woken
 echo "$(said ActiveState) $(systemctl is-enabled flocon.socket)" >>woken
 systemctl stop flocon.socket flocon
 setpriv --reuid=65534 --regid=65534 --clear-groups python probe-ports.py >given-back
-# As it is shipped: who asks while the node is frozen, killed or restarted is answered by the next one.
+# As it is shipped: who asks while the node is frozen, killed or restarted waits for the next one.
 sed -i '/RestartSec/d; /WatchdogSec/d' /etc/systemd/system/flocon.service.d/drop-in.conf
 systemctl daemon-reload
 systemctl start flocon.socket flocon

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.pacman.entries import Entry, PackedEntries
-from flocon.pacman.listing import Database, Listing
+from flocon.pacman.listing import Database, Listing, Target
 
 SHA256 = bytes(range(32))
 
@@ -41,7 +41,8 @@ class Further(SynchronousTestCase):
 
     def test_it_is_not_told_of_nor_fetched_ahead(self) -> None:
         self.assertEqual(self.listing.digests(), (("core", "x"),))
-        self.assertEqual(self.listing.versions({("a", "2-1")}), [])
+        sent = Target("core", "a", "2-1", self.sent.file_name)
+        self.assertIsNone(self.listing.target(sent))
         self.assertEqual(self.listing.named("a"), [self.own])
         self.assertEqual(len(self.listing), 1)
 
@@ -70,10 +71,23 @@ class Finding(SynchronousTestCase):
 
     def test_what_a_peers_database_lists_is_not_fetched_ahead(self) -> None:
         entry = Entry("core", "a-1-1-any.pkg.tar", "a", "1-1", 1, SHA256)
-        for from_peer, expected in ((False, [entry]), (True, [])):
+        for from_peer, expected in ((False, entry), (True, None)):
             entries = {entry.file_name: entry}
             listing = Listing((Database("core", "x", 0.0, entries, from_peer=from_peer),))
-            self.assertEqual(listing.versions({("a", "1-1")}), expected)
+            for name in (entry.file_name, ""):
+                self.assertIs(listing.target(Target("", "a", "1-1", name)), expected)
+
+    def test_what_pacman_would_install_is_found_in_its_repository_and_version(self) -> None:
+        own, other = (
+            Entry(one, "a-1-1-any.pkg.tar", "a", "1-1", 1, SHA256) for one in ("core", "testing")
+        )
+        listing = Listing(
+            tuple(Database(one.repository, "x", 0.0, {one.file_name: one}) for one in (own, other))
+        )
+        for name in (own.file_name, ""):
+            for repository, expected in (("core", own), ("testing", other), ("extra", None)):
+                self.assertIs(listing.target(Target(repository, "a", "1-1", name)), expected)
+            self.assertIsNone(listing.target(Target("core", "a", "1-2", name)))
 
     def test_a_package_is_found_by_its_own_name_alone(self) -> None:
         names = ["a-1-1-any", "a-b-1-1-any", "a-2-1-any", "b-1-1-any"]

@@ -55,6 +55,7 @@ def told(peers: int, *, part: float = 0.3, empty: bool = False, text: Text = str
             "to_pacman_bytes": 0 if empty else 3_210 * _MIB,
             "ready_ahead_bytes": 0 if empty else 210 * _MIB,
         },
+        "ahead": _ahead(part, empty=empty),
         "store": {"bytes": 0 if empty else 7_654 * _MIB, "max_size": 10_240 * _MIB},
         "takers": [],
         "takers_others_bytes": 0,
@@ -89,6 +90,21 @@ def _receipt(number: int) -> dict[str, Any]:
         "ahead_bytes": number % 3 * 40 * _MIB,
         "seconds_saved": 52.0 * number,
         "text": "7 packages",
+    }
+
+
+def _ahead(part: float, *, empty: bool) -> dict[str, Any]:
+    if empty:
+        return {"text": ""}
+    words = (
+        "19 of 25 packages ready for the next upgrade, 171.0 MiB; 4 on the way; 2 only at mirrors"
+    )
+    arrived = int(part * 141 * _MIB)
+    return {
+        "text": words,
+        "wanted_bytes": 320 * _MIB,
+        "ready_bytes": 171 * _MIB,
+        "arrived_bytes": arrived,
     }
 
 

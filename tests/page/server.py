@@ -18,6 +18,7 @@ from twisted.internet.stdio import StandardIO
 from twisted.protocols.basic import LineOnlyReceiver
 from twisted.python.failure import Failure
 
+from flocon.asking.precedence import Precedence
 from flocon.books.figures import Figures
 from flocon.books.traffic import Traffic
 from flocon.faces.loopback import Loopback
@@ -110,6 +111,7 @@ def serve(port: int) -> None:
         signatures=none,
         databases=none,
         from_mirrors=none,
+        precedence=Precedence(reactor),
         status=told.status,
     )
     site = Site(reactor, Loopback(parts, pages=pages), most_connections=64)

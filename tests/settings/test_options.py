@@ -83,7 +83,7 @@ class Merging(OptionsTestCase):
                 proxy="http://proxy.example:3128",
                 debug=True,
                 relay=False,
-                prefetch=True,
+                prefetch="all",
                 databases="lan",
                 transfer="redirect",
                 control="/run/flocon/control",
@@ -94,6 +94,17 @@ class Merging(OptionsTestCase):
                 ),
             ),
         )
+
+    def test_what_is_fetched_ahead_may_be_said_as_it_was_at_first(self) -> None:
+        self.assertEqual(self.load("").prefetch, "lan")
+        for said, meant in (
+            ("true", "all"),
+            ("false", "off"),
+            ('"lan"', "lan"),
+            ('"all"', "all"),
+            ('"off"', "off"),
+        ):
+            self.assertEqual(self.load(f"prefetch = {said}").prefetch, meant)
 
     def test_the_example_names_every_key(self) -> None:
         names = [key.rpartition(".")[2] for key in keys()]

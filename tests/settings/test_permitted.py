@@ -54,6 +54,8 @@ class Refusing(OptionsTestCase):
             "proxy = {a = 1}": "proxy",
             'mirrors = ["http://h\N{LATIN SMALL LETTER O WITH DIAERESIS}st/"]': "mirrors",
             'databases = "peers"': "databases",
+            'prefetch = "peers"': "prefetch",
+            "prefetch = 1": "prefetch",
             "databases = [1]": "databases",
             "relay = 1": "relay",
             "[peers]\nrelays = -1": "peers.relays",

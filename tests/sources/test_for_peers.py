@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.sources.for_peers import RELAY_LOOKS, RELAY_PAUSE, ForPeers
+from flocon.sources.for_peers import LEFT_TO_HURRIED, RELAY_LOOKS, RELAY_PAUSE, ForPeers
 from flocon.sources.packages import Packages
 from flocon.sources.relaying import Relaying
 from flocon.sources.relays import Relays
@@ -38,8 +38,10 @@ class Asked(SynchronousTestCase):
         self.relaying.stop()
         self.room.stop()
 
-    def relay(self, etag: str | None = ETAG) -> Transfer | None:
-        found = self.successResultOf(self.for_peers.relay(asked(), etag, ASKER))
+    def relay(self, etag: str | None = ETAG, *, unhurried: bool = False) -> Transfer | None:
+        found = self.successResultOf(
+            self.for_peers.relay(asked(), etag, ASKER, unhurried=unhurried)
+        )
         if found is not None:
             for outcome in (found.begun, found.finished):
                 outcome.wait().addErrback(lambda _: None)
@@ -63,6 +65,21 @@ class Asked(SynchronousTestCase):
         self.assertEqual(len(self.room.requests(MIRROR)), 1)
         self.assertEqual(self.room.requests(HOLDER) + self.room.requests(OWNER), [])
 
+    def test_what_was_not_to_cross_the_wan_does_so_for_a_peer(self) -> None:
+        self.room.holders(HOLDER)
+        room = self.room
+        packages = Packages(room.candidates, room.choosing, room.transfers, room.neighbourhood)
+        ahead = packages.ahead(asked(), ENTRY, mirrors=False)
+        for outcome in (ahead.begun, ahead.finished):
+            outcome.wait().addErrback(lambda _: None)
+        self.assertIs(self.relay(), ahead)
+        self.assertEqual(ahead.begun_by, ASKER)
+        self.assertEqual(room.requests(MIRROR), [])
+        # Asked again since somebody waits: it may have let the first one stand still.
+        room.requests(HOLDER)[-1].answer(404)
+        self.assertEqual(len(room.requests(MIRROR)), 1)
+        self.assertFalse(ahead.finished.known)
+
     def test_nothing_where_this_node_fetches_for_nobody(self) -> None:
         self.room.own.relays = False
         self.assertIsNone(self.relay())
@@ -80,6 +97,19 @@ class Asked(SynchronousTestCase):
         self.most = 0
         self.assertIsNone(self.relay())
         self.assertEqual(self.room.requests(MIRROR), [])
+
+    def test_what_nobody_waits_for_is_fetched_so(self) -> None:
+        transfer = self.relay(unhurried=True)
+        assert transfer is not None
+        self.assertTrue(transfer.unhurried)
+        self.assertEqual(transfer.begun_by, ASKER)
+
+    def test_and_leaves_some_of_what_may_be_fetched_to_those_who_wait(self) -> None:
+        self.most = LEFT_TO_HURRIED
+        for number in range(LEFT_TO_HURRIED - 1):
+            self.relaying.relays.begin(f"10.0.1.{number}")
+        self.assertIsNone(self.relay(unhurried=True))
+        self.assertIsNotNone(self.relay())
 
     def test_what_this_node_fetches_itself_is_followed(self) -> None:
         own = self.begin_own()

@@ -47,6 +47,61 @@ class Coming(SynchronousTestCase):
         self.begin(start=MOST_FETCHED_AGAIN)
         self.assertEqual(self.room.requests(MIRROR)[0].start, 0)
 
+    def ahead(self, *, mirrors: bool = False) -> Transfer:
+        transfer = self.packages.ahead(asked(), ENTRY, mirrors=mirrors)
+        for outcome in (transfer.begun, transfer.finished):
+            outcome.wait().addErrback(lambda _: None)
+        return transfer
+
+    def test_ahead_it_comes_from_its_holder_and_from_nobody_who_would_have_to_fetch_it(
+        self,
+    ) -> None:
+        self.room.holders(HOLDER)
+        transfer = self.ahead()
+        self.room.requests(HOLDER)[0].answer(404)
+        self.assertTrue(transfer.finished.known)
+        self.assertEqual(self.room.requests(MIRROR), [])
+
+    def test_ahead_an_owner_is_asked_for_what_it_has_on_its_way_alone(self) -> None:
+        self.room.own.relays = False
+        self.room.owners("10.0.0.8")
+        transfer = self.ahead()
+        (request,) = self.room.requests("10.0.0.8")
+        self.assertEqual(request.header("Cache-Control"), "only-if-cached")
+        request.answer(504)
+        self.assertTrue(transfer.finished.known)
+        self.assertEqual(self.room.requests(MIRROR), [])
+        self.assertEqual(len(self.room.requests("10.0.0.8")), 1)
+
+    def test_ahead_with_mirrors_it_comes_as_for_pacman(self) -> None:
+        self.room.own.relays = False
+        self.room.owners("10.0.0.8")
+        self.ahead(mirrors=True)
+        (request,) = self.room.requests("10.0.0.8")
+        self.assertIsNone(request.header("Cache-Control"))
+        request.answer(503)
+        self.assertEqual(len(self.room.requests(MIRROR)), 1)
+
+    def test_ahead_nothing_is_begun_that_is_on_its_way(self) -> None:
+        transfer = self.begin()
+        self.assertIs(self.ahead(), transfer)
+        self.assertFalse(transfer.near or transfer.spares)
+
+    def test_pacman_joins_what_comes_ahead_and_may_have_it_from_everybody(self) -> None:
+        self.room.holders(HOLDER)
+        transfer = self.ahead()
+        self.assertTrue(transfer.near and transfer.spares)
+        self.assertIs(self.begin(), transfer)
+        self.assertFalse(transfer.near or transfer.spares)
+        self.room.requests(HOLDER)[0].answer(404)
+        self.assertEqual(len(self.room.requests(MIRROR)), 1)
+
+    def test_ahead_who_failed_lately_or_disappointed_is_not_asked(self) -> None:
+        self.room.holders(HOLDER)
+        self.room.standing.failed(HOLDER, self.room.clock.seconds())
+        self.ahead()
+        self.assertEqual(self.room.requests(HOLDER), [])
+
     def test_no_owner_is_asked_beside_what_was_begun_for_a_peer(self) -> None:
         transfer = self.begin()
         transfer.begun_by = HOLDER

@@ -1,4 +1,4 @@
-"""Packages are fetched ahead: when, one after the other, and not beyond the end."""
+"""When it is looked for what pacman would fetch, and when that is fetched."""
 
 from __future__ import annotations
 
@@ -7,178 +7,304 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.errors import ToolError, Unreachable
-from flocon.pacman.entries import Entry
-from flocon.sources import prefetch as module
-from flocon.sources.prefetch import DELAY, PAUSE, Prefetch
+from flocon.sources.prefetch import (
+    BESIDE_AGAIN,
+    BESIDE_FOR,
+    BESIDE_PAUSE,
+    DELAY,
+    LONGEST_SETTLE,
+    NEWS_PAUSE,
+    SETTLE,
+    Prefetch,
+)
+from flocon.sources.wishes import RETRY, Once, Wishes
+from tests.sources.wanting import FakeAround, entry
 
-MOST = 1_000
 
+class PrefetchCase(SynchronousTestCase):
+    mode = "lan"
 
-def entry(name: str, size: int = 1) -> Entry:
-    return Entry("core", f"{name}-1-1-any.pkg.tar.zst", name, "1-1", size, bytes(32))
-
-
-class Fetching(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
-        self.needed = [entry("a"), entry("b")]
-        self.looked = 0
-        self.failure: Exception | None = None
-        self.fetched: list[str] = []
-        self.fetches: list[Deferred[None]] = []
-        self.prefetch = Prefetch(self.clock, self.find, self.fetch, lambda low, _: low, MOST)
+        self.around = FakeAround()
+        self.wishes = Wishes(1_000, Once())
+        self.prefetch = Prefetch(self.clock, self.around, self.wishes, lambda low, _: low)
         self.prefetch.startService()
         self.addCleanup(self.finish)
-
-    async def find(self) -> list[Entry]:
-        self.looked += 1
-        if self.failure:
-            raise self.failure
-        return self.needed
-
-    async def fetch(self, one: Entry) -> None:
-        self.fetched.append(one.name)
-        self.fetches.append(Deferred())
-        await self.fetches[-1]
+        self.around.wanted = [(entry("a", 2), False), (entry("b", 1), False)]
+        self.around.at_peers = {"a", "b"}
+        self.prefetch.allow(self.mode)
 
     def finish(self) -> None:
-        self.prefetch.stopService()
+        if self.prefetch.running:
+            self.prefetch.stopService()
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_it_looks_some_seconds_after_it_was_woken_and_once(self) -> None:
+
+class Looking(PrefetchCase):
+    def test_it_looks_once_the_databases_have_settled_and_fetches_at_once(self) -> None:
+        self.clock.advance(SETTLE / 2)
         self.prefetch.wake()
-        self.clock.advance(DELAY - 1)
+        self.clock.advance(SETTLE * 0.9)
+        self.assertEqual(self.around.looks, 0)
+        self.clock.advance(SETTLE * 0.1)
+        self.assertEqual(self.around.looks, 1)
+        self.assertEqual(self.around.fetched, [("a", False, False), ("b", False, False)])
+
+    def test_databases_that_change_all_the_time_are_looked_at_all_the_same(self) -> None:
+        steps = int(LONGEST_SETTLE / SETTLE) + 2
+        for _ in range(steps * 2):
+            self.prefetch.wake()
+            self.clock.advance(SETTLE / 2)
+        self.assertGreaterEqual(self.around.looks, 1)
+
+    def test_what_changes_while_it_looks_is_looked_at_afterwards(self) -> None:
+        self.around.found = Deferred()
+        self.clock.advance(SETTLE)
         self.prefetch.wake()
-        self.clock.advance(DELAY - 1)
-        self.assertEqual(self.looked, 0)
-        self.clock.advance(1)
-        self.assertEqual(self.looked, 1)
+        self.clock.advance(SETTLE)
+        self.assertEqual(self.around.looks, 1)
+        self.around.found.callback(None)
+        self.clock.advance(SETTLE)
+        self.assertEqual(self.around.looks, 2)
 
-    def test_one_package_follows_the_other_after_a_pause(self) -> None:
-        self.assertEqual(self.successResultOf(self.prefetch.now()), 2)
-        self.assertEqual(self.fetched, ["a"])
-        self.fetches[0].callback(None)
-        self.assertEqual(self.fetched, ["a"])
-        self.clock.advance(PAUSE)
-        self.assertEqual(self.fetched, ["a", "b"])
+    def test_where_nothing_has_changed_the_same_is_wanted(self) -> None:
+        self.clock.advance(SETTLE)
+        self.around.wanted = None
+        self.prefetch.wake()
+        self.clock.advance(SETTLE)
+        self.assertEqual(self.prefetch.readiness().wanted, 2)
+        self.assertEqual(self.around.names, ["a", "b"])
 
-    def test_no_more_is_fetched_than_there_is_room_for(self) -> None:
-        self.needed = [entry("a", 600), entry("huge", 1 << 40), entry("b", 500), entry("c", 400)]
-        self.assertEqual(self.successResultOf(self.prefetch.now()), 2)
-        self.fetches[0].callback(None)
-        self.clock.advance(PAUSE)
-        self.assertEqual(self.fetched, ["a", "c"])
+    def test_why_it_cannot_be_found_out_is_said_once_in_a_sentence(self) -> None:
+        self.around.failure = ToolError("pacman -Qu", "x")
+        for _ in range(3):
+            self.prefetch.wake()
+            self.clock.advance(SETTLE)
+        self.assertEqual(self.flushLoggedErrors(), [])
+        self.around.failure = None
+        self.prefetch.wake()
+        self.clock.advance(SETTLE)
+        self.assertEqual(self.around.names, ["a", "b"])
 
-    def test_no_more_packages_are_fetched_than_a_machine_has(self) -> None:
-        self.patch(module, "MOST_PACKAGES", 3)
-        self.needed = [entry(name) for name in "abcdef"]
-        self.assertEqual(self.successResultOf(self.prefetch.now()), 3)
+    def test_what_nobody_expected_is_logged(self) -> None:
+        self.around.failure = ZeroDivisionError()
+        self.clock.advance(SETTLE)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
-    def test_it_tells_how_far_it_is(self) -> None:
-        self.prefetch.now()
-        self.assertEqual((self.prefetch.done, self.prefetch.total), (0, 2))
-        self.assertTrue(self.prefetch.fetching)
-        for at in range(2):
-            self.fetches[at].callback(None)
-            self.clock.advance(PAUSE)
-        self.assertEqual((self.prefetch.done, self.prefetch.total), (2, 2))
+    def test_stopped_it_is_not_woken(self) -> None:
+        self.prefetch.stopService()
+        for call in (self.prefetch.wake, self.prefetch.news, lambda: self.prefetch.allow("all")):
+            call()
+        self.prefetch.asked(entry("z"))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_stopping_ends_what_runs(self) -> None:
+        self.clock.advance(SETTLE)
+        self.prefetch.wake()
+        self.prefetch.stopService()
         self.assertFalse(self.prefetch.fetching)
+        self.assertEqual(self.flushLoggedErrors(), [])
 
-    def test_one_that_cannot_be_had_does_not_stop_the_others(self) -> None:
-        self.prefetch.now()
-        self.fetches[0].errback(Unreachable("m", "x"))
-        self.clock.advance(PAUSE)
-        self.assertEqual(self.fetched, ["a", "b"])
+    def test_found_after_the_end_it_fetches_nothing(self) -> None:
+        self.around.found = Deferred(lambda _: None)
+        self.clock.advance(SETTLE)
+        self.prefetch.stopService()
+        self.assertEqual(self.around.names, [])
 
-    def test_bytes_are_counted_as_packages_are(self) -> None:
-        self.prefetch.now()
-        self.assertEqual((self.prefetch.fetched_bytes, self.prefetch.total_bytes), (0, 2))
-        self.fetches[0].callback(None)
-        self.assertEqual((self.prefetch.fetched_bytes, self.prefetch.total_bytes), (1, 2))
+
+class Coming(PrefetchCase):
+    def test_what_a_peer_gets_later_comes_then(self) -> None:
+        self.around.at_peers = {"a"}
+        self.clock.advance(SETTLE)
+        self.around.end("a")
+        self.assertEqual(self.around.names, ["a"])
+        self.around.at_peers = {"b"}
+        for _ in range(5):
+            self.prefetch.news()
+        self.clock.advance(NEWS_PAUSE)
+        self.assertEqual(self.around.names, ["a", "b"])
+        self.assertEqual(self.around.looks, 1)
+
+    def test_any_amount_of_news_is_one_look_at_what_is_wanted(self) -> None:
+        self.clock.advance(SETTLE)
+        self.prefetch.news()
+        self.prefetch.news()
+        self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+
+    def test_what_nobody_holds_is_left_to_pacman(self) -> None:
+        self.around.at_peers = {"a"}
+        self.clock.advance(SETTLE)
+        self.around.end("a")
+        self.clock.advance(10 * DELAY)
+        self.assertEqual(self.around.names, ["a"])
+        self.assertEqual(self.prefetch.readiness().only_at_mirrors, 1)
+
+    def test_what_failed_is_tried_again(self) -> None:
+        self.clock.advance(SETTLE)
+        self.around.fail("a", Unreachable("m", "x"))
+        self.around.end("b")
+        self.clock.advance(RETRY - 1)
+        self.assertEqual(self.around.names, ["a", "b"])
+        self.clock.advance(1)
+        self.assertEqual(self.around.names, ["a", "b", "a"])
+
+    def test_news_in_between_do_not_make_it_be_forgotten(self) -> None:
+        self.clock.advance(SETTLE)
+        self.around.fail("a", Unreachable("m", "x"))
+        self.around.end("b")
+        self.prefetch.news()
+        self.clock.advance(NEWS_PAUSE)
+        self.assertEqual(self.around.names, ["a", "b"])
+        self.clock.advance(RETRY)
+        self.assertEqual(self.around.names, ["a", "b", "a"])
+
+
+class All(PrefetchCase):
+    mode = "all"
+
+    def test_what_peers_hold_comes_at_once_and_the_rest_when_machines_have_spread(self) -> None:
+        self.around.at_peers = {"b"}
+        self.clock.advance(SETTLE)
+        self.assertEqual(self.around.fetched, [("b", False, False)])
+        self.clock.advance(DELAY - 0.1)
+        self.assertEqual(self.around.names, ["b"])
+        self.clock.advance(0.1)
+        self.assertEqual(self.around.fetched[1:], [("a", True, False)])
+
+    def test_other_databases_are_another_moment_for_the_rest(self) -> None:
+        self.around.at_peers = set()
+        self.clock.advance(SETTLE + DELAY - 1)
+        self.prefetch.wake()
+        self.clock.advance(SETTLE)
+        self.clock.advance(DELAY - 1)
+        self.assertEqual(self.around.names, [])
+        self.clock.advance(1)
+        self.assertEqual(self.around.names, ["a", "b"])
+
+    def test_no_longer_allowed_the_rest_does_not_come(self) -> None:
+        self.around.at_peers = set()
+        self.clock.advance(SETTLE)
+        self.prefetch.allow("lan")
+        self.clock.advance(2 * DELAY)
+        self.assertEqual(self.around.names, [])
+
+
+class Off(PrefetchCase):
+    mode = "off"
+
+    def test_it_neither_looks_nor_fetches(self) -> None:
+        self.prefetch.wake()
+        self.prefetch.news()
+        self.prefetch.asked(entry("z"))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_a_person_has_all_of_it_fetched_at_once(self) -> None:
+        self.around.at_peers = set()
+        self.around.wanted = [(entry(name), name == "here") for name in ("a", "b", "here")]
+        self.assertEqual(self.successResultOf(self.prefetch.now()), 2)
+        self.assertEqual(self.around.fetched, [("a", True, True), ("b", True, True)])
+        self.assertEqual((self.prefetch.done, self.prefetch.total), (0, 2))
+        self.around.end("a", "b")
+        self.assertEqual((self.prefetch.fetched, self.prefetch.total), (2, 2))
+        self.assertEqual(self.successResultOf(self.prefetch.now()), 0)
+        self.assertEqual(self.prefetch.total, 0)
 
     def test_it_is_not_done_twice_at_once(self) -> None:
         self.prefetch.now()
         self.prefetch.now()
-        self.assertEqual(self.fetched, ["a"])
-
-    def test_nothing_needed_is_nothing_done(self) -> None:
-        self.needed = []
-        self.assertEqual(self.successResultOf(self.prefetch.now()), 0)
-        self.assertFalse(self.prefetch.fetching)
-
-    def test_at_rest_it_fetches_nothing_more_unasked_until_it_is_woken(self) -> None:
-        self.prefetch.wake()
-        self.clock.advance(DELAY)
-        self.prefetch.rest()
-        self.assertFalse(self.prefetch.fetching)
-        self.prefetch.wake()
-        self.prefetch.rest()
-        self.clock.advance(2 * DELAY)
-        self.assertEqual((self.looked, self.fetched), (1, ["a"]))
-        self.prefetch.wake()
-        self.clock.advance(DELAY)
-        self.assertEqual(self.fetched, ["a", "a"])
-
-    def test_at_rest_it_does_what_it_was_asked_to(self) -> None:
-        self.prefetch.now()
-        self.prefetch.rest()
-        self.fetches[0].callback(None)
-        self.clock.advance(PAUSE)
-        self.assertEqual(self.fetched, ["a", "b"])
-
-    def test_at_rest_it_fetches_nothing_of_what_it_was_looking_for(self) -> None:
-        found: Deferred[list[Entry]] = Deferred()
-
-        async def late() -> list[Entry]:
-            return await found
-
-        prefetch = Prefetch(self.clock, late, self.fetch, lambda low, _: low, MOST)
-        prefetch.startService()
-        prefetch.wake()
-        self.clock.advance(DELAY)
-        prefetch.rest()
-        found.callback(self.needed)
-        self.assertEqual(self.fetched, [])
-        prefetch.stopService()
-
-    def test_stopping_ends_it(self) -> None:
-        self.prefetch.now()
-        self.prefetch.wake()
-        self.prefetch.stopService()
-        self.assertFalse(self.prefetch.fetching)
-        self.assertEqual(self.clock.getDelayedCalls(), [])
-        self.assertEqual(self.flushLoggedErrors(), [])
-
-    def test_stopped_it_is_not_woken(self) -> None:
-        self.prefetch.stopService()
-        self.prefetch.wake()
-        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual(self.around.names, ["a", "b"])
 
     def test_who_asks_is_told_why_it_cannot_be_found_out(self) -> None:
-        self.failure = ToolError("pacman -Qu", "x")
+        self.around.failure = ToolError("pacman -Qu", "x")
         self.failureResultOf(self.prefetch.now(), ToolError)
 
-    def test_woken_by_itself_it_logs_what_failed(self) -> None:
-        self.failure = ToolError("pacman -Qu", "x")
+    def test_from_then_on_nothing_comes_unasked(self) -> None:
+        self.prefetch.allow("lan")
+        self.clock.advance(SETTLE)
+        self.around.wanted = [(entry(name), False) for name in "abc"]
+        self.around.at_peers = set("abc")
         self.prefetch.wake()
-        self.clock.advance(DELAY)
-        self.assertEqual(len(self.flushLoggedErrors(ToolError)), 1)
-
-    def test_what_nobody_expected_is_logged(self) -> None:
-        self.prefetch.now()
-        self.fetches[0].errback(ZeroDivisionError())
+        self.prefetch.allow("off")
         self.assertFalse(self.prefetch.fetching)
-        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.clock.advance(2 * DELAY)
+        self.assertEqual(self.around.names, ["a", "b"])
+        self.prefetch.allow("lan")
+        self.clock.advance(SETTLE)
+        self.assertEqual(self.around.names[2:], ["a", "b", "c"])
 
-    def test_found_after_the_end_it_fetches_nothing(self) -> None:
-        found: Deferred[list[Entry]] = Deferred()
+    def test_found_after_that_it_fetches_nothing(self) -> None:
+        self.prefetch.allow("lan")
+        self.around.found = Deferred()
+        self.clock.advance(SETTLE)
+        self.prefetch.allow("off")
+        self.around.found.callback(None)
+        self.assertEqual(self.around.names, [])
 
-        async def late() -> list[Entry]:
-            return await found
+    def test_what_a_person_asked_for_goes_on(self) -> None:
+        self.prefetch.allow("lan")
+        self.prefetch.now()
+        self.prefetch.allow("off")
+        self.assertEqual(self.prefetch.fetching, True)
 
-        prefetch = Prefetch(self.clock, late, self.fetch, lambda low, _: low, MOST)
-        prefetch.startService()
-        prefetch.now()
-        prefetch.stopService()
-        found.callback(self.needed)
-        self.assertEqual(self.fetched, [])
+
+class Beside(PrefetchCase):
+    """pacman asks for a package that is no upgrade: what else it needs comes ahead."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.clock.advance(SETTLE)
+        self.around.end("a", "b")
+        self.around.needed = [entry("z", 3), entry("y", 2), entry("x", 1)]
+        self.around.at_peers |= {"x", "y"}
+
+    def test_what_it_needs_and_peers_hold_comes(self) -> None:
+        self.prefetch.asked(entry("z", 3))
+        self.clock.advance(BESIDE_PAUSE)
+        self.assertEqual(self.around.asked_beside, ["z"])
+        self.assertEqual(self.around.names[2:], ["y", "x"])
+
+    def test_what_pacman_never_asked_for_is_not_wanted_any_more(self) -> None:
+        self.prefetch.asked(entry("z", 3))
+        self.clock.advance(BESIDE_PAUSE)
+        self.around.end("x", "y")
+        self.clock.advance(BESIDE_FOR)
+        self.around.at_peers.add("z")
+        self.prefetch.news()
+        self.clock.advance(NEWS_PAUSE)
+        self.assertEqual(self.around.names[2:], ["y", "x"])
+
+    def test_for_an_upgrade_pacman_is_not_asked(self) -> None:
+        self.prefetch.asked(entry("a", 2))
+        self.clock.advance(BESIDE_PAUSE)
+        self.assertEqual(self.around.asked_beside, [])
+
+    def test_nor_where_all_is_there_by_then(self) -> None:
+        self.around.busy = False
+        self.prefetch.asked(entry("z", 3))
+        self.clock.advance(BESIDE_PAUSE)
+        self.assertEqual(self.around.asked_beside, [])
+
+    def test_nor_for_what_was_needed(self) -> None:
+        self.prefetch.asked(entry("z", 3))
+        self.clock.advance(BESIDE_PAUSE + BESIDE_AGAIN)
+        self.prefetch.asked(entry("y", 2))
+        self.clock.advance(BESIDE_PAUSE)
+        self.assertEqual(self.around.asked_beside, ["z"])
+
+    def test_it_is_asked_seldom_however_many_packages_there_are(self) -> None:
+        for at in range(50):
+            self.prefetch.asked(entry(f"n{at}"))
+            self.clock.advance(0.1)
+        self.assertEqual(len(self.around.asked_beside), 1)
+        self.clock.advance(BESIDE_AGAIN)
+        self.prefetch.asked(entry("n0"))
+        self.clock.advance(BESIDE_PAUSE)
+        self.assertEqual(len(self.around.asked_beside), 2)
+
+    def test_that_pacman_cannot_say_is_no_matter(self) -> None:
+        self.around.failure = ToolError("pacman -Sp", "x")
+        self.prefetch.asked(entry("z", 3))
+        self.clock.advance(BESIDE_PAUSE)
+        self.assertEqual(self.flushLoggedErrors(), [])
+        self.assertEqual(len(self.around.names), 2)

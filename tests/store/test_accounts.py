@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+from unittest import mock
+
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.store.accounts import Accounts, Space
+from flocon.store.accounts import MOST_RESERVE_AHEAD, Accounts, Space
 from tests.store.strangers import lent
 
 A = "a-1-1-any.pkg.tar.zst"
@@ -13,9 +16,91 @@ C = "c-1-1-any.pkg.tar.zst"
 MIB = 1 << 20
 
 
+DAY = 86_400
+
+
 def accounts(max_size: int) -> Accounts:
     """Return the accounts of a store on a disk that has room."""
     return Accounts(max_size, lambda: Space(1 << 40, 1 << 40))
+
+
+class AheadTests(SynchronousTestCase):
+    """Room for what nobody waits for: what was used lately keeps its own."""
+
+    def setUp(self) -> None:
+        self.now = 1_000.0 * DAY
+        self.free = 1 << 40
+        self.store = Accounts(100, lambda: Space(1 << 40, self.free), lambda: self.now)
+
+    def fill(self) -> None:
+        """Keep three packages, the last two of which were used within a week."""
+        for name, days in ((A, 8.0), (B, 6.0), (C, 0.0)):
+            self.now = (1_000.0 - days) * DAY
+            self.store.account(name, 30)
+            self.store.use(name)
+
+    def arriving(self, *, spares: bool) -> Any:
+        return mock.Mock(spares=spares, share=mock.Mock(memory=True))
+
+    def test_only_what_was_not_used_lately_goes_for_it(self) -> None:
+        self.fill()
+        self.assertTrue(self.store.has_room_ahead(40))
+        self.assertFalse(self.store.has_room_ahead(41))
+        for needed, expected in ((40, [A]), (41, None)):
+            found = self.store.victims(needed, arriving=self.arriving(spares=True))
+            self.assertEqual(found, expected)
+
+    def test_for_what_pacman_asked_for_all_goes(self) -> None:
+        self.fill()
+        self.assertEqual(self.store.victims(41, arriving=self.arriving(spares=False)), [A, B])
+
+    def test_after_a_week_without_use_it_may_go(self) -> None:
+        self.fill()
+        self.now += 2 * DAY
+        self.assertTrue(self.store.has_room_ahead(70))
+        self.store.use(B)
+        self.assertFalse(self.store.has_room_ahead(70))
+
+    def test_what_somebody_has_open_stays_too(self) -> None:
+        self.fill()
+        lent(self.store, A, 30)
+        self.assertTrue(self.store.has_room_ahead(10))
+        self.assertFalse(self.store.has_room_ahead(11))
+
+    def test_what_was_used_before_times_were_remembered_may_go(self) -> None:
+        self.store.recall({A: 17})
+        self.store.account(A, 100)
+        self.assertTrue(self.store.has_room_ahead(100))
+
+    def test_what_came_for_nothing_goes_first_once_it_is_not_wanted(self) -> None:
+        for name in (A, B, C):
+            self.store.account(name, 30)
+        self.store.use(A)
+        self.store.came_ahead(B)
+        self.store.came_ahead(C)
+        self.store.want_ahead({B, C})
+        self.assertFalse(self.store.has_room_ahead(40))
+        self.assertEqual(self.store.victims(70), [A, B])
+        self.store.want_ahead({B})
+        self.assertTrue(self.store.has_room_ahead(40))
+        self.assertEqual(self.store.victims(70), [C, A])
+        self.store.use(C)
+        self.assertFalse(self.store.has_room_ahead(40))
+        self.assertEqual(self.store.victims(100), [A, B, C])
+
+    def test_the_order_stays_when_the_clock_is_set_back(self) -> None:
+        self.fill()
+        self.now = 0.0
+        self.store.use(B)
+        self.assertEqual(self.store.victims(100), [A, C, B])
+
+    def test_a_disk_that_is_nearly_full_is_left_alone(self) -> None:
+        self.free = MOST_RESERVE_AHEAD + 50
+        self.assertTrue(self.store.has_room_ahead(50))
+        self.assertFalse(self.store.has_room_ahead(51))
+        small = Accounts(1 << 40, lambda: Space(1_000, 120))
+        self.assertTrue(small.has_room_ahead(20))
+        self.assertFalse(small.has_room_ahead(21))
 
 
 class OrderTests(SynchronousTestCase):

@@ -8,16 +8,24 @@ from dataclasses import replace
 from twisted.internet import error
 
 from flocon.asking.attempts import Attempt
+from flocon.asking.fetch import BACKGROUND
+from flocon.asking.precedence import QUIET
 from flocon.asking.source import Came, Origin, Source
+from flocon.asking.unhurried import PATIENCE
 from flocon.errors import Refused, Unreachable
+from flocon.transfers.reader import Reader
+from flocon.transfers.subjects import Subject
+from flocon.transfers.transfer import GRACE, Transfer
 from tests.transfers.transfer_case import (
     DATA,
     LIMITS,
     MIRROR_A,
     NAME,
     PEER_A,
+    PEER_B,
     Client,
     TransferTestCase,
+    content,
 )
 
 
@@ -46,6 +54,122 @@ class Followed(TransferTestCase):
         self.assertTrue(transfer.fetches_itself)
         self.asked(MIRROR_A).whole(DATA)
         self.successResultOf(transfer.finished.wait())
+
+
+class Unhurried(TransferTestCase):
+    """What nobody waits for, until somebody does."""
+
+    def ahead(self, *sources: Source) -> Transfer:
+        subject = Subject(NAME, content(DATA))
+        transfer = Transfer(self.tools, subject, self.chooser(*sources), unhurried=True)
+        self.addCleanup(transfer.cancel)
+        transfer.begun.wait().addErrback(lambda _: None)
+        transfer.finished.wait().addErrback(lambda _: None)
+        transfer.start()
+        return transfer
+
+    def test_a_peer_is_told_that_nobody_waits_and_a_mirror_is_not(self) -> None:
+        for source, told in ((PEER_A, BACKGROUND), (MIRROR_A, None)):
+            self.assertTrue(self.ahead(source).unhurried)
+            self.assertEqual(self.asked(source).header("Priority"), told)
+
+    def test_what_pacman_waits_for_is_asked_for_as_ever(self) -> None:
+        self.assertFalse(self.transfer(PEER_A).unhurried)
+        self.assertIsNone(self.asked(PEER_A).header("Priority"))
+
+    def test_pacman_follows_it_where_it_is_and_the_rest_is_hurried(self) -> None:
+        transfer = self.ahead(PEER_A)
+        self.asked(PEER_A).head(len(DATA)).send(DATA[:5000])
+        client = Client(transfer)
+        self.assertFalse(transfer.unhurried)
+        request = self.asked(PEER_A)
+        self.assertEqual((request.start, request.header("Priority")), (5000, None))
+        request.whole(DATA)
+        self.assertEqual(client.data, DATA)
+        client.leave()
+
+    def test_so_it_is_where_a_peers_pacman_does(self) -> None:
+        transfer = self.ahead(PEER_A)
+        Reader(transfer, 0, verifies=True, hurried=False)
+        self.assertTrue(transfer.unhurried)
+        Reader(transfer, 0, verifies=True)
+        self.assertFalse(transfer.unhurried)
+        self.assertIsNone(self.asked(PEER_A).header("Priority"))
+
+    def test_what_it_stood_still_for_does_not_hold_pacman_up(self) -> None:
+        transfer = self.ahead(PEER_A)
+        with self.tools.precedence.pacman():
+            response = self.asked(PEER_A).head(len(DATA))
+            response.send(DATA[:5000])
+            self.assertTrue(response.paused)
+            client = Client(transfer)
+            self.asked(PEER_A).whole(DATA)
+            self.assertEqual(client.data, DATA)
+            client.leave()
+        self.clock.advance(QUIET)
+
+    def test_one_that_holds_back_is_neither_helped_out_nor_blamed(self) -> None:
+        transfer = self.ahead(PEER_A, MIRROR_A)
+        self.asked(PEER_A).head(len(DATA)).send(DATA[:5000])
+        self.clock.pump([0.25] * int(0.9 * PATIENCE / 0.25))
+        self.assertFalse(self.was_asked(MIRROR_A))
+        self.asked(PEER_A)
+        self.clock.pump([0.25] * int(0.2 * PATIENCE / 0.25))
+        self.assertEqual(self.tools.left_with, [("a", 5000)])
+        self.assertEqual((self.tools.ended_with, self.tools.slow_ones), ([], []))
+        self.asked(MIRROR_A).whole(DATA)
+        self.assertTrue(transfer.verified)
+
+    def test_one_that_was_silent_is_asked_no_more_for_a_while(self) -> None:
+        self.tools.precedence.was_silent(PEER_A.key)
+        self.ahead(PEER_A, PEER_B)
+        self.assertFalse(self.was_asked(PEER_A))
+        self.assertTrue(self.was_asked(PEER_B))
+        # But pacman is given it.
+        self.transfer(PEER_A)
+        self.assertTrue(self.was_asked(PEER_A))
+
+    def test_one_that_had_no_room_for_it_is_asked_again_for_pacman(self) -> None:
+        def choose(tried: Sequence[Attempt]) -> Attempt | None:
+            keys = {one.source.key for one in tried}
+            left = [one for one in (PEER_A, PEER_B) if one.key not in keys]
+            return Attempt(left[0], LIMITS) if left else None
+
+        transfer = self.ahead()
+        transfer.cancel()
+        transfer = Transfer(self.tools, Subject(NAME, content(DATA)), choose, unhurried=True)
+        self.addCleanup(transfer.cancel)
+        transfer.start()
+        self.asked(PEER_A).answer(503)
+        self.assertTrue(self.was_asked(PEER_B))
+        client = Client(transfer)
+        self.asked(PEER_B).answer(404)
+        self.assertEqual(len(self.tools.agent(PEER_A).requests), 2)
+        self.asked(PEER_A).whole(DATA)
+        self.assertEqual(client.data, DATA)
+        client.leave()
+
+    def test_it_is_nobodys_own_until_pacman_follows(self) -> None:
+        transfer = self.ahead(PEER_A)
+        Reader(transfer, 0, verifies=True)
+        self.assertFalse(transfer.own)
+        client = Client(transfer)
+        self.assertTrue(transfer.own)
+        client.leave()
+
+    def test_a_peer_that_comes_and_goes_does_not_end_it(self) -> None:
+        transfer = self.ahead(PEER_A)
+        Reader(transfer, 0, verifies=True).close()
+        self.clock.advance(GRACE + 1)
+        self.asked(PEER_A).whole(DATA)
+        self.assertTrue(transfer.verified)
+
+    def test_begun_for_a_peer_that_goes_it_ends(self) -> None:
+        transfer = self.ahead(PEER_A)
+        transfer.begun_by = "10.0.0.9"
+        Reader(transfer, 0, verifies=True, hurried=False).close()
+        self.clock.advance(0.1)
+        self.assertTrue(transfer.finished.known)
 
 
 class Failures(TransferTestCase):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from twisted.internet.defer import Deferred, succeed
+
 from flocon.asking.attempts import Attempt
 from flocon.errors import Broken
 from flocon.transfers import transfer as module
@@ -116,6 +118,20 @@ class Ends(TransferTestCase):
         self.assertEqual(len(client.data), 1000)
         response.break_off()
         self.assertTrue(client.aborted)
+        self.assertOver(transfer, client)
+
+    def test_who_joins_when_nobody_is_left_is_asked_for_all_the_same(self) -> None:
+        transfer = self.transfer(PEER_A)
+        settled: Deferred[None] = Deferred()
+        self.patch(transfer._draft, "settled", lambda: settled)
+        self.asked(PEER_A).answer(404)
+        transfer.widen(self.chooser(PEER_A, MIRROR_A), lambda: [MIRROR_A])
+        settled.callback(None)
+        self.patch(transfer._draft, "settled", lambda: succeed(None))
+        client = Client(transfer)
+        self.asked(MIRROR_A).whole(DATA)
+        self.assertEqual(client.data, DATA)
+        self.assertTrue(transfer.verified)
         self.assertOver(transfer, client)
 
     def test_it_goes_on_for_a_while_when_nobody_follows(self) -> None:

@@ -59,6 +59,16 @@ class Collection(TransferTestCase):
         self.assertEqual([client.data for client in clients], [DATA, DATA])
         self.assertFalse(self.was_asked(MIRROR_B))
 
+    def test_what_nobody_waits_for_is_hurried_once_somebody_joins_who_does(self) -> None:
+        def join(*, unhurried: bool) -> Transfer:
+            subject, choose = Subject(NAME, content(DATA)), self.chooser(PEER_A)
+            return self.transfers.join(subject, choose, unhurried=unhurried)
+
+        transfer = join(unhurried=True)
+        self.assertTrue(join(unhurried=True).unhurried)
+        self.assertTrue(join(unhurried=False) is transfer and not transfer.unhurried)
+        self.assertFalse(join(unhurried=True).unhurried)
+
     def test_another_content_of_the_same_name_is_another_transfer(self) -> None:
         self.assertIsNot(self.join(MIRROR_A), self.join(MIRROR_B, data=WRONG))
 

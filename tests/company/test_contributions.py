@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.asking.extents import Extent
 from flocon.asking.source import Came, Origin, Source
-from flocon.transfers.contributions import Contributions
+from flocon.company.contributions import Contributions
 
 PEER = Source(Origin.PEER, "a", "a", "http://a/x")
 OWNER = Source(Origin.PEER, "o", "o", "http://o/x", relayed=True)

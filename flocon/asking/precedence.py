@@ -1,0 +1,171 @@
+"""Who goes first on this machine: what somebody waits for, and only then what nobody does.
+
+Hurried is what this machine's pacman asks for, and what a peer asks for its own; unhurried what is
+fetched ahead, here or for a peer. While anything hurried moves, and a moment longer, all that is
+unhurried stands still: it is neither read nor sent.
+
+This machine's pacman holds it back as long as it asks. A peer does so by what it is sent: who takes
+little holds back for little, and all peers together for no more than a part of the time. ``now`` is
+in seconds.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from twisted.internet.interfaces import IDelayedCall
+
+#: Seconds after the last hurried byte: pacman's next request mostly comes within them.
+QUIET = 0.3
+#: Bytes per second that a peer must take for its answer to hold back all the time.
+LEAST_RATE = 256 << 10
+#: Seconds for which peers may hold back at once, and the part of the time in the long run: who asks
+#: without end slows what others fetch ahead, and does not stop it.
+MOST_FOR_PEERS = 120.0
+PART_FOR_PEERS = 0.5
+#: Seconds that must be left for them to hold back again once none were: moments are no use.
+LEAST_FOR_PEERS = 10.0
+#: Seconds for which a peer that was silent is asked for nothing that nobody waits for, and how many
+#: such addresses are remembered.
+REST = 300.0
+MOST_RESTING = 256
+
+
+class Hurry:
+    """Until when something is hurried."""
+
+    def __init__(self) -> None:
+        #: Requests of this machine's pacman that are being answered.
+        self._own = 0
+        self._own_until = self._peers_until = float("-inf")
+        #: Seconds for which peers may hold back yet, and as of when.
+        self._left = MOST_FOR_PEERS
+        self._spent = False
+        self._at = float("-inf")
+
+    def began(self) -> None:
+        """Learn that this machine's pacman asks for something."""
+        self._own += 1
+
+    def ended(self, now: float) -> None:
+        """Learn that one of its requests is answered."""
+        self._own -= 1
+        self._own_until = now + QUIET
+
+    def asked(self, now: float) -> None:
+        """Learn that a peer asks for something that is waited for."""
+        self._hold(QUIET, now)
+
+    def sent(self, size: int, now: float) -> None:
+        """Learn of bytes that were sent to a peer which waits for them."""
+        self._hold(size / LEAST_RATE, now)
+
+    def _hold(self, seconds: float, now: float) -> None:
+        self._left = min(MOST_FOR_PEERS, self._left + (now - self._at) * PART_FOR_PEERS)
+        self._at = now
+        self._spent = self._left < (LEAST_FOR_PEERS if self._spent else QUIET)
+        if self._spent:
+            return
+        begins = max(self._peers_until, now)
+        held = max(0.0, min(begins + seconds, now + QUIET) - begins)
+        self._left -= held
+        self._peers_until = begins + held
+
+    def left(self, now: float) -> float:
+        """Return for how many seconds something is hurried yet; infinite where nobody knows."""
+        if self._own:
+            return float("inf")
+        return max(self._own_until, self._peers_until) - now
+
+
+class Resting:
+    """Peers, by address, that were silent for so long that they are left alone for a while."""
+
+    def __init__(self) -> None:
+        self._until: dict[str, float] = {}
+
+    def add(self, key: str, now: float) -> None:
+        self._until.pop(key, None)
+        self._until[key] = now + REST
+        if len(self._until) > MOST_RESTING:
+            del self._until[next(iter(self._until))]
+
+    def has(self, key: str, now: float) -> bool:
+        return self._until.get(key, now) > now
+
+
+class Precedence:
+    """Has what is unhurried stand still, and wakes it; one for a whole node."""
+
+    def __init__(self, clock: Any) -> None:
+        self._clock = clock
+        self._hurry = Hurry()
+        self._resting = Resting()
+        self._standing: dict[Callable[[], None], None] = {}
+        self._call: IDelayedCall | None = None
+
+    @contextmanager
+    def pacman(self) -> Iterator[None]:
+        """Hold all back that is unhurried while a request of this machine's pacman is answered."""
+        self._hurry.began()
+        try:
+            yield
+        finally:
+            self._hurry.ended(self._clock.seconds())
+            self._look()
+
+    def asked(self) -> None:
+        """Learn that a peer asks for something that is waited for."""
+        self._hurry.asked(self._clock.seconds())
+
+    def sent(self, size: int) -> None:
+        """Learn of bytes that were sent to a peer which waits for them."""
+        self._hurry.sent(size, self._clock.seconds())
+
+    def stands(self, wake: Callable[[], None]) -> bool:
+        """Return whether the unhurried stands still now; then ``wake`` is called when it may go on.
+
+        It may stand again by then.
+        """
+        if self._hurry.left(self._clock.seconds()) <= 0:
+            return False
+        self._standing[wake] = None
+        self._look()
+        return True
+
+    def forget(self, wake: Callable[[], None]) -> None:
+        """Wake somebody no more; again is no error."""
+        self._standing.pop(wake, None)
+        if not self._standing and self._call is not None:
+            self._call.cancel()
+            self._call = None
+
+    def was_silent(self, key: str) -> None:
+        """Learn that a peer, by its key, was silent for longer than anything unhurried waits."""
+        self._resting.add(key, self._clock.seconds())
+
+    def rests(self, key: str) -> bool:
+        """Whether nothing unhurried is asked of a peer now."""
+        return self._resting.has(key, self._clock.seconds())
+
+    def _look(self) -> None:
+        """Wake those that stand still where they need not, or look again once that may be."""
+        if self._call is not None or not self._standing:
+            return
+        left = self._hurry.left(self._clock.seconds())
+        if left == float("inf"):
+            return
+        self._call = self._clock.callLater(max(0.0, left), self._due)
+
+    def _due(self) -> None:
+        self._call = None
+        if self._hurry.left(self._clock.seconds()) > 0:
+            self._look()
+            return
+        standing, self._standing = self._standing, {}
+        for wake in standing:
+            wake()

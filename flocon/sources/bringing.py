@@ -1,0 +1,167 @@
+"""What is due is fetched ahead, several packages at a time, and counted.
+
+What is due, and what follows from a failure, is ``wishes``'s; how a package comes is ``ahead``'s.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Protocol
+
+from twisted.internet import defer
+
+from flocon.errors import FloconError
+from flocon.log import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from twisted.internet.defer import Deferred
+
+    from flocon.pacman.entries import Entry
+    from flocon.sources.wishes import Key, Wish, Wishes
+
+#: Packages that come at a time, and those of them that nobody holds.
+AT_ONCE = 4
+FROM_MIRRORS_AT_ONCE = 2
+#: Packages of the queue among which one is looked for that a peer holds, before the others.
+FURTHEST = 64
+
+
+if TYPE_CHECKING:
+
+    class Brings(Protocol):
+        """How packages come."""
+
+        def is_at_peers(self, entry: Entry) -> bool: ...
+
+        async def fetch(self, entry: Entry, *, mirrors: bool, asked: bool) -> None:
+            """Have a package brought here; raises FloconError."""
+
+
+class Bringing:
+    """The packages that are fetched now, and those that follow; ``ended`` is called after each."""
+
+    _log = logger()
+
+    def __init__(
+        self, reactor: Any, around: Brings, wishes: Wishes, ended: Callable[[], None]
+    ) -> None:
+        self._reactor = reactor
+        self._around = around
+        self._wishes = wishes
+        self._ended = ended
+        #: With each whether mirrors may be asked for it.
+        self._queue: deque[tuple[Wish, bool]] = deque()
+        self._active: dict[Key, tuple[Wish, Deferred[None]]] = {}
+        self._from_mirrors: set[Key] = set()
+        self._filling = False
+        #: Of what is being fetched, or was fetched last: how many packages there are, how many were
+        #: looked after, and how many of those are there now.
+        self.total = self.done = self.fetched = 0
+        #: The bytes of all of them, and of those that are there.
+        self.total_bytes = self.fetched_bytes = 0
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to fetch."""
+        return bool(self._active or self._queue)
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Yield what is being fetched."""
+        return iter([wish.entry for wish, _ in self._active.values()])
+
+    @property
+    def keys(self) -> set[Key]:
+        """What is being fetched or about to be."""
+        return {wish.key for wish, _ in self._queue}.union(self._active)
+
+    def count_anew(self) -> None:
+        self.total = self.done = self.fetched = 0
+        self.total_bytes = self.fetched_bytes = 0
+
+    def take(self, due: Iterable[tuple[Wish, bool]]) -> None:
+        """Fetch what is due now, one after the other, and nothing else beside what runs."""
+        counted = self.keys
+        queue = deque(one for one in due if one[0].key not in self._active)
+        fresh = [wish for wish, _ in queue if wish.key not in counted]
+        if fresh and not self:
+            self.count_anew()
+        self._queue = queue
+        self.total += len(fresh)
+        self.total_bytes += sum(wish.entry.size for wish in fresh)
+        self._fill()
+
+    def rest(self, *, asked: bool = False) -> None:
+        """End what nobody asked for, and with ``asked`` all of it."""
+        self._queue = deque(one for one in self._queue if one[0].asked and not asked)
+        for wish, work in list(self._active.values()):
+            if asked or not wish.asked:
+                work.cancel()
+
+    def _fill(self) -> None:
+        """Begin what there is room for beside what is being fetched."""
+        if self._filling:
+            return
+        self._filling = True
+        try:
+            while len(self._active) < AT_ONCE and (one := self._next()):
+                self._queue.remove(one)
+                self._begin(*one)
+        finally:
+            self._filling = False
+
+    def _next(self) -> tuple[Wish, bool] | None:
+        if self._queue and len(self._from_mirrors) < FROM_MIRRORS_AT_ONCE:
+            return self._queue[0]
+        for wish, mirrors in islice(self._queue, FURTHEST):
+            if not mirrors or self._around.is_at_peers(wish.entry):
+                return wish, mirrors
+        return None
+
+    def _begin(self, wish: Wish, mirrors: bool) -> None:
+        at_peers = self._around.is_at_peers(wish.entry)
+        looks = not mirrors and not at_peers
+        if looks:
+            self._wishes.looked(wish)
+        if mirrors and not at_peers:
+            self._from_mirrors.add(wish.key)
+        work: Deferred[None] = defer.Deferred.fromCoroutine(
+            self._around.fetch(wish.entry, mirrors=mirrors, asked=wish.asked)
+        )
+        self._active[wish.key] = wish, work
+        work.addBoth(self._take, wish, looks)
+
+    def _take(self, result: Any, wish: Wish, looks: bool) -> None:
+        """Take what came of a package; ``looks`` if nobody was known to have it."""
+        self._active.pop(wish.key, None)
+        self._from_mirrors.discard(wish.key)
+        size = wish.entry.size
+        if result is None:
+            self._wishes.came(wish)
+            self.fetched += 1
+            self.fetched_bytes += size
+        elif looks or result.check(defer.CancelledError):
+            # That was no attempt.
+            self.done -= 1
+            self.total -= 1
+            self.total_bytes -= size
+        else:
+            self._wishes.failed(wish, self._reactor.seconds())
+        self.done += 1
+        if result is not None:
+            self._tell(result, wish)
+        self._fill()
+        if not self and not self._filling and self.total:
+            self._log.info(
+                "ready for the next upgrade: {fetched} of {total}",
+                fetched=self.fetched,
+                total=self.total,
+            )
+        self._ended()
+
+    def _tell(self, failure: Any, wish: Wish) -> None:
+        if failure.check(FloconError, defer.CancelledError):
+            self._log.debug("{file}: {error}", file=wish.entry.file_name, error=failure.value)
+        else:
+            self._log.failure("fetching ahead failed", failure)

@@ -1,0 +1,147 @@
+"""Who goes first: what holds back that for which nobody waits, for how long, and whom it wakes."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from flocon.asking.precedence import (
+    LEAST_RATE,
+    MOST_FOR_PEERS,
+    MOST_RESTING,
+    PART_FOR_PEERS,
+    QUIET,
+    REST,
+    Precedence,
+)
+
+STEP = 0.05
+
+
+class PrecedenceTestCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.precedence = Precedence(self.clock)
+        self.woken = 0
+
+    def wake(self) -> None:
+        self.woken += 1
+
+    @property
+    def stands(self) -> bool:
+        """Whether the unhurried stands still now."""
+        stands = self.precedence.stands(self.wake)
+        self.precedence.forget(self.wake)
+        return stands
+
+    def held(self, seconds: float, size: int) -> float:
+        """Return for how long it stood while a peer was sent ``size`` bytes a step."""
+        held = 0.0
+        for _ in range(round(seconds / STEP)):
+            self.precedence.sent(size)
+            self.clock.advance(STEP)
+            held += STEP if self.stands else 0.0
+        return held
+
+
+class Pacman(PrecedenceTestCase):
+    def test_with_nothing_hurried_nobody_stands(self) -> None:
+        self.assertFalse(self.precedence.stands(self.wake))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_it_holds_back_as_long_as_it_asks_and_a_moment_longer(self) -> None:
+        with self.precedence.pacman():
+            self.assertTrue(self.precedence.stands(self.wake))
+            self.clock.advance(3600)
+        self.clock.advance(QUIET * 0.9)
+        self.assertEqual(self.woken, 0)
+        self.clock.advance(QUIET * 0.2)
+        self.assertEqual(self.woken, 1)
+        self.assertFalse(self.stands)
+
+    def test_its_next_request_within_the_moment_goes_on_holding_back(self) -> None:
+        for _ in range(5):
+            with self.precedence.pacman():
+                self.assertTrue(self.precedence.stands(self.wake))
+            self.clock.advance(QUIET * 0.9)
+        self.assertEqual(self.woken, 0)
+        self.clock.advance(QUIET)
+        self.assertEqual(self.woken, 1)
+
+    def test_the_last_of_several_requests_lets_go(self) -> None:
+        with self.precedence.pacman():
+            with self.precedence.pacman():
+                self.assertTrue(self.precedence.stands(self.wake))
+            self.clock.advance(10)
+            self.assertEqual(self.woken, 0)
+        self.clock.advance(QUIET)
+        self.assertEqual(self.woken, 1)
+
+    def test_who_was_forgotten_is_not_woken_and_leaves_no_timer(self) -> None:
+        with self.precedence.pacman():
+            self.precedence.stands(self.wake)
+        self.precedence.forget(self.wake)
+        self.precedence.forget(self.wake)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class Peers(PrecedenceTestCase):
+    def test_a_request_holds_back_for_a_moment(self) -> None:
+        self.precedence.asked()
+        self.assertTrue(self.precedence.stands(self.wake))
+        self.clock.advance(QUIET)
+        self.assertEqual(self.woken, 1)
+
+    def test_one_that_takes_what_comes_holds_back_all_the_time(self) -> None:
+        seconds = MOST_FOR_PEERS / 2
+        self.assertAlmostEqual(self.held(seconds, 1 << 20), seconds, delta=STEP)
+
+    def test_one_that_drips_holds_back_for_little(self) -> None:
+        dripping = int(LEAST_RATE * STEP / 100)
+        self.assertLess(self.held(MOST_FOR_PEERS, dripping), MOST_FOR_PEERS / 20)
+
+    def test_in_the_long_run_they_hold_back_for_a_part_of_the_time(self) -> None:
+        hour = 3600.0
+        most = MOST_FOR_PEERS + hour * PART_FOR_PEERS
+        held = self.held(hour, 1 << 20)
+        self.assertLess(held, most * 1.05)
+        # But no less than that, either: it is theirs.
+        self.assertGreater(held, most * 0.9)
+
+    @settings(max_examples=40)
+    @given(st.lists(st.tuples(st.booleans(), st.floats(0.0, 2.0)), max_size=60))
+    def test_whatever_happens_all_are_woken_a_moment_after_it(
+        self, events: list[tuple[bool, float]]
+    ) -> None:
+        self.setUp()
+        for is_pacman, pause in events:
+            if is_pacman:
+                with self.precedence.pacman():
+                    self.precedence.stands(self.wake)
+                    self.clock.advance(pause)
+            else:
+                self.precedence.sent(1 << 30)
+                self.precedence.stands(self.wake)
+                self.clock.advance(pause)
+        waits = self.precedence.stands(self.wake)
+        before = self.woken
+        self.clock.advance(QUIET + 0.001)
+        self.assertEqual(self.woken - before, int(waits))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class Silent(PrecedenceTestCase):
+    def test_a_peer_that_was_silent_rests_for_a_while(self) -> None:
+        self.precedence.was_silent("a")
+        self.assertTrue(self.precedence.rests("a"))
+        self.assertFalse(self.precedence.rests("b"))
+        self.clock.advance(REST)
+        self.assertFalse(self.precedence.rests("a"))
+
+    def test_no_more_than_so_many_are_remembered(self) -> None:
+        for number in range(MOST_RESTING + 1):
+            self.precedence.was_silent(str(number))
+        self.assertFalse(self.precedence.rests("0"))
+        self.assertTrue(self.precedence.rests("1"))
