@@ -77,8 +77,7 @@ class Neighbourhood:
     ) -> None:
         """Begin alone; ``held_off`` tells who is left alone, ``listed`` is for ``Holders``.
 
-        ``relieve`` is called when much memory is free again. The file ``remembered`` tells who was
-        there when this node ran last.
+        ``relieve`` is called when much memory is free; the file ``remembered`` has who was there.
         """
         self._reactor = reactor
         self._presence = presence
