@@ -22,8 +22,8 @@ from flocon.asking.patience import Pace
 from flocon.asking.precedence import Precedence
 from flocon.asking.source import Source
 from flocon.errors import SourceError, StoreError
-from flocon.transfers.descriptors import write_all
-from flocon.transfers.writing import Backlog
+from flocon.writing.descriptors import write_all
+from flocon.writing.growing_file import Backlog
 
 if TYPE_CHECKING:
     from flocon.store.room import Lessee

@@ -182,7 +182,7 @@ class Ahead:
         try:
             await transfer.finished.wait()
         except CancelledError:
-            transfer.wanted_here = False
+            transfer.terms.wanted_here = False
             if is_new and not transfer.followed:
                 transfer.cancel()
             raise

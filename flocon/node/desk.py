@@ -173,7 +173,11 @@ def _publish(keeping: Keeping) -> Callable[[Transfer, bytes | None], Awaitable[b
         subject = transfer.subject
         assert subject.content is not None  # noqa: S101 - only listed files come here
         return await keeping.publish(
-            transfer.incoming, subject.file_name, subject.content, signature, spares=transfer.spares
+            transfer.incoming,
+            subject.file_name,
+            subject.content,
+            signature,
+            spares=transfer.terms.spares,
         )
 
     return publish

@@ -87,7 +87,7 @@ class ForPeers:
             transfer = self._transfers.find(entry.file_name, entry.content)
             if transfer is None:
                 return self._begin_relay(asked, entry, asker, unhurried=unhurried)
-            if transfer.near:
+            if transfer.terms.near:
                 # It was not to cross the WAN: now it is.
                 return self._begin_relay(asked, entry, asker, unhurried=unhurried)
             if not transfer.follows_a_relay:
@@ -138,8 +138,8 @@ class ForPeers:
             chooser.mirrors,
             unhurried=unhurried,
         )
-        transfer.paced = unhurried and not transfer.near
-        if transfer.near:
+        transfer.terms.paced = unhurried and not transfer.terms.near
+        if transfer.terms.near:
             transfer.widen(chooser, chooser.mirrors)
         self._relaying.begin(transfer, asker)
         transfer.finished.wait().addBoth(lambda _: self._count_for_peers(transfer))

@@ -12,7 +12,7 @@ from flocon.asking.mirrors import mirror_agent
 from flocon.asking.patience import Pace
 from flocon.asking.precedence import Precedence
 from flocon.asking.source import Origin
-from flocon.transfers.writing import Backlog
+from flocon.writing.growing_file import Backlog
 
 if TYPE_CHECKING:
     from twisted.python.threadpool import ThreadPool

@@ -68,13 +68,13 @@ class Packages:
             if rest is not None:
                 return rest
         # Others may follow what was begun for them: two owners must not wait for each other.
-        relays = not (running and running.begun_by)
+        relays = not (running and running.terms.begun_by)
         everybody = self._choosing.chooser(name, servers, entry, relays=relays)
         if running is None:
             subject = Subject(name, entry.content)
             return self._transfers.join(subject, everybody, everybody.mirrors)
         running.widen(everybody, everybody.mirrors)
-        running.spares = False
+        running.terms.spares = False
         return running
 
     def _unverified_from(
@@ -109,7 +109,7 @@ class Packages:
         if running is not None:
             # Somebody else's, who has said already whom it may ask; but not how fast it comes.
             running.let_run()
-            running.wanted_here = True
+            running.terms.wanted_here = True
             return running
         servers = self._candidates.servers(asked, entry)
         chooser = self._choosing.chooser(name, servers, entry, near=not mirrors)
@@ -119,5 +119,5 @@ class Packages:
             chooser.mirrors if mirrors else tuple,
             unhurried=True,
         )
-        transfer.near, transfer.spares = not mirrors, spares
+        transfer.terms.near, transfer.terms.spares = not mirrors, spares
         return transfer

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from flocon.asking.waiting import Outcome
     from flocon.sources.relays import Relay, Relays
+    from flocon.transfers.terms import Terms
 
 #: Seconds between two looks, while something is fetched for peers.
 LOOK = 0.25
@@ -27,9 +28,7 @@ if TYPE_CHECKING:
     class Fetched(Protocol):
         """What is to be known of a transfer."""
 
-        begun_by: str
-        #: Whether it comes no faster than it is taken.
-        paced: bool
+        terms: Terms
         #: Bytes that its furthest reader was given.
         taken: int
         finished: Outcome[None]
@@ -71,9 +70,9 @@ class Relaying:
 
     def begin(self, transfer: Fetched, asker: str) -> None:
         """Keep the account of a transfer that was just begun for ``asker``."""
-        transfer.begun_by = asker
+        transfer.terms.begun_by = asker
         relay = self._relays.begin(asker)
-        relay.paced = transfer.paced
+        relay.paced = transfer.terms.paced
         self._transfers[relay] = transfer
         if self._looking is None:
             self._looking = self._reactor.callLater(LOOK, self._look_again)
@@ -102,7 +101,7 @@ class Relaying:
             self._looking = self._reactor.callLater(LOOK, self._look_again)
 
     def _look_at(self, relay: Relay, transfer: Fetched) -> None:
-        relay.paced = transfer.paced
+        relay.paced = transfer.terms.paced
         self._relays.look(
             self._reactor.seconds(),
             relay,

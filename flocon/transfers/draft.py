@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from flocon.company.contributions import Contributions
 from flocon.errors import StoreError
-from flocon.transfers.descriptors import first_difference
 from flocon.transfers.disputes import Disputes
-from flocon.transfers.writing import GrowingFile
+from flocon.writing.descriptors import first_difference
+from flocon.writing.growing_file import GrowingFile
 
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from flocon.asking.extents import Extents
     from flocon.asking.source import Source
     from flocon.transfers.tools import InThread
-    from flocon.transfers.writing import Files, Follower, Incoming
+    from flocon.writing.growing_file import Files, Follower, Incoming
 
 
 class Draft:

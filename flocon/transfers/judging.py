@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from flocon.asking.source import Origin
 from flocon.errors import Contradicted, SourceError, Stalled
-from flocon.transfers.descriptors import with_descriptor
+from flocon.writing.descriptors import with_descriptor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

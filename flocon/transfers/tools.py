@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from flocon.asking.precedence import Precedence
     from flocon.asking.source import Source
     from flocon.errors import SourceError
-    from flocon.transfers.writing import Files
+    from flocon.writing.growing_file import Files
 
 #: Calls a function with arguments in one of a transfer's threads.
 InThread: TypeAlias = "Callable[..., Deferred[Any]]"

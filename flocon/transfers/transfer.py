@@ -26,6 +26,7 @@ from flocon.transfers.prefix import KeepingPatient
 from flocon.transfers.promised import Promised
 from flocon.transfers.reader import Releasing
 from flocon.transfers.readers import Readers
+from flocon.transfers.terms import Terms
 from flocon.transfers.verifying import Verifying
 
 if TYPE_CHECKING:
@@ -39,12 +40,7 @@ if TYPE_CHECKING:
     from flocon.transfers.reader import Reader
     from flocon.transfers.subjects import Subject
     from flocon.transfers.tools import Tools
-    from flocon.transfers.writing import Incoming
-
-#: Seconds a transfer goes on when nobody follows it any more: pacman may come back.
-GRACE = 15.0
-#: The same for one that was begun for a peer, so that asking and leaving cannot keep the WAN busy.
-GRACE_FOR_PEERS = 0.0
+    from flocon.writing.growing_file import Incoming
 
 
 class Transfer:
@@ -62,27 +58,14 @@ class Transfer:
         unhurried: bool = False,
     ) -> None:
         self._tools = tools
-        #: Whether it was begun before anybody asked for it.
-        self._ahead = unhurried
         self.clock = tools.reactor
         #: When it began.
         self.since: float = self.clock.seconds()
         self.subject = subject
-        #: The address of the peer for which it was begun: such transfers are counted.
-        self.begun_by = ""
-        #: Whether it comes no faster than somebody takes it.
-        self.paced = False
-        #: Whether nobody else can follow it: it ends with its reader, unless all of it is there.
-        self.alone = False
+        self.terms = Terms(ahead=unhurried)
         #: Called with it when its last reader has left, and it goes on for a while.
         self.left: Callable[[Transfer], None] = lambda _: None
-        #: Whether only who has it on the LAN is asked, or has it on its way.
-        self.near = False
-        #: Whether what the store has used lately stays, even if it cannot be kept then.
-        self.spares = False
         self._widened = False
-        #: Whether this machine wants it ahead, for whomever it was begun.
-        self.wanted_here = False
         #: How many bytes its furthest reader was given, also when that has gone.
         self.taken = 0
         #: The first byte (or a 304) is there; fails if no source had the file.
@@ -200,7 +183,7 @@ class Transfer:
     @property
     def own(self) -> bool:
         """Whether this machine's pacman waits for it, and no stranger alone."""
-        asked = not self.begun_by and not self._ahead and not self.finished.known
+        asked = self.terms.asked_here and not self.finished.known
         return asked or self._readers.any_here
 
     @property
@@ -226,7 +209,7 @@ class Transfer:
 
     def widen(self, choose: Choose, mirrors: Mirrors) -> None:
         """Let it come from all whom a new follower may ask, whoever it was begun for."""
-        self.near, self._widened = False, True
+        self.terms.near, self._widened = False, True
         self._intake.widen(choose, mirrors)
 
     def hurry(self) -> None:
@@ -236,7 +219,7 @@ class Transfer:
 
     def let_run(self) -> None:
         """Have it come as fast as it can, whatever is taken of it."""
-        self.paced = False
+        self.terms.paced = False
         self._readers.keep_up_no_more()
 
     def cancel(self) -> None:
@@ -305,24 +288,13 @@ class Transfer:
             return
         if self._retired:
             self._draft.close()
-        if not self.finished.known and not self._goes_on_without(reader):
-            self._readers.wait(self._grace(reader), self.cancel)
-            self.left(self)
-
-    def _grace(self, last: Reader) -> float:
-        """Return the seconds for which it goes on without readers."""
+        if self.finished.known:
+            return
         whole = self._draft.is_whole(self.subject.start, self.size)
-        if self.alone:
-            return GRACE if whole else 0.0
-        # Who takes unverified bytes has them before they were looked through here.
-        soon = self.begun_by and last.verifies and not whole
-        return GRACE_FOR_PEERS if soon else GRACE
-
-    def _goes_on_without(self, reader: Reader) -> bool:
-        """Whether it is not ended because the last of its readers has gone."""
-        # What was begun for nobody goes on for nobody, whichever peers come and go.
-        wanted = self.wanted_here or (self._ahead and not self.begun_by)
-        return reader.verifies and wanted
+        grace = self.terms.grace(verifies=reader.verifies, whole=whole)
+        if grace is not None:
+            self._readers.wait(grace, self.cancel)
+            self.left(self)
 
     def took(self, count: int) -> None:
         """Learn how many bytes one of its readers was given."""
@@ -332,7 +304,7 @@ class Transfer:
     def _room(self) -> Deferred[None] | None:
         """Return what fires once more may come; None where it may come now."""
         room = self._draft.room()
-        if room is None and self.paced:
+        if room is None and self.terms.paced:
             room = self._readers.behind(self.arrived)
         return room
 

@@ -90,7 +90,7 @@ class Transfers:
     def alone(self, subject: Subject, choose: Choose, mirrors: Mirrors = tuple) -> Transfer:
         """Return a new transfer that nobody else can join and nothing is kept of."""
         transfer = Transfer(self._tools, subject, choose, mirrors)
-        transfer.alone = True
+        transfer.terms.alone = True
         self._alone.add(transfer)
         self._watch(transfer, lambda: self._alone.discard(transfer))
         return transfer

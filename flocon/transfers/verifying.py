@@ -9,8 +9,8 @@ import os
 from typing import TYPE_CHECKING
 
 from flocon.asking.waiting import Outcome
-from flocon.transfers.descriptors import hash_and_close, hash_until
-from flocon.transfers.verify import Verifier
+from flocon.writing.descriptors import hash_and_close, hash_until
+from flocon.writing.verify import Verifier
 
 if TYPE_CHECKING:
     from typing import Any

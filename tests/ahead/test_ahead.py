@@ -134,7 +134,7 @@ class Fetching(AheadCase):
         self.fetch(asked=True).addErrback(lambda _: None)
         transfer = self.room.transfers.find(NAME, ENTRY.content)
         assert transfer is not None
-        self.assertFalse(transfer.spares)
+        self.assertFalse(transfer.terms.spares)
 
     def test_what_came_is_told_to_the_ledger_and_remembered(self) -> None:
         self.room.holders(HOLDER)

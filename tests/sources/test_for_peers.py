@@ -64,7 +64,7 @@ class Asked(SynchronousTestCase):
         self.room.owners(OWNER)
         transfer = self.relay()
         assert transfer is not None
-        self.assertEqual(transfer.begun_by, ASKER)
+        self.assertEqual(transfer.terms.begun_by, ASKER)
         self.assertEqual(len(self.room.requests(MIRROR)), 1)
         self.assertEqual(self.room.requests(HOLDER) + self.room.requests(OWNER), [])
 
@@ -76,7 +76,7 @@ class Asked(SynchronousTestCase):
         for outcome in (ahead.begun, ahead.finished):
             outcome.wait().addErrback(lambda _: None)
         self.assertIs(self.relay(), ahead)
-        self.assertEqual(ahead.begun_by, ASKER)
+        self.assertEqual(ahead.terms.begun_by, ASKER)
         self.assertEqual(room.requests(MIRROR), [])
         # Asked again since somebody waits: it may have let the first one stand still.
         room.requests(HOLDER)[-1].answer(404)
@@ -104,8 +104,8 @@ class Asked(SynchronousTestCase):
     def test_what_nobody_waits_for_is_fetched_so(self) -> None:
         transfer = self.relay(unhurried=True)
         assert transfer is not None
-        self.assertTrue(transfer.unhurried and transfer.paced)
-        self.assertEqual(transfer.begun_by, ASKER)
+        self.assertTrue(transfer.unhurried and transfer.terms.paced)
+        self.assertEqual(transfer.terms.begun_by, ASKER)
 
     def test_what_this_node_fetches_ahead_itself_comes_at_its_own_pace(self) -> None:
         self.room.holders(HOLDER)
@@ -115,7 +115,7 @@ class Asked(SynchronousTestCase):
         for outcome in (ahead.begun, ahead.finished):
             outcome.wait().addErrback(lambda _: None)
         self.assertIs(self.relay(unhurried=True), ahead)
-        self.assertFalse(ahead.paced)
+        self.assertFalse(ahead.terms.paced)
 
     def test_and_so_does_what_it_wants_ahead_too(self) -> None:
         transfer = self.relay(unhurried=True)
@@ -129,7 +129,7 @@ class Asked(SynchronousTestCase):
         response.send(bytes(ENTRY.size // 2))
         self.assertTrue(response.paused)
         self.assertIs(packages.ahead(asked(), ENTRY, mirrors=False), transfer)
-        self.assertFalse(transfer.paced or response.paused)
+        self.assertFalse(transfer.terms.paced or response.paused)
 
     def test_and_leaves_some_of_what_may_be_fetched_to_those_who_wait(self) -> None:
         self.most = LEFT_TO_HURRIED
@@ -142,7 +142,7 @@ class Asked(SynchronousTestCase):
         own = self.begin_own()
         self.assertIs(self.for_peers.coming(asked(), ETAG), own)
         self.assertIs(self.relay(), own)
-        self.assertEqual(own.begun_by, "")
+        self.assertEqual(own.terms.begun_by, "")
 
     def test_what_comes_through_another_owner_is_followed_by_no_peer(self) -> None:
         # Owned by somebody else, whoever the hash says.

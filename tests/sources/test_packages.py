@@ -112,14 +112,14 @@ class Coming(SynchronousTestCase):
     def test_ahead_nothing_is_begun_that_is_on_its_way(self) -> None:
         transfer = self.begin()
         self.assertIs(self.ahead(), transfer)
-        self.assertFalse(transfer.near or transfer.spares)
+        self.assertFalse(transfer.terms.near or transfer.terms.spares)
 
     def test_pacman_joins_what_comes_ahead_and_may_have_it_from_everybody(self) -> None:
         self.room.holders(HOLDER)
         transfer = self.ahead()
-        self.assertTrue(transfer.near and transfer.spares)
+        self.assertTrue(transfer.terms.near and transfer.terms.spares)
         self.assertIs(self.begin(), transfer)
-        self.assertFalse(transfer.near or transfer.spares)
+        self.assertFalse(transfer.terms.near or transfer.terms.spares)
         self.room.requests(HOLDER)[0].answer(404)
         self.assertEqual(len(self.room.requests(MIRROR)), 1)
 
@@ -131,7 +131,7 @@ class Coming(SynchronousTestCase):
 
     def test_no_owner_is_asked_beside_what_was_begun_for_a_peer(self) -> None:
         transfer = self.begin()
-        transfer.begun_by = HOLDER
+        transfer.terms.begun_by = HOLDER
         self.room.owners("10.0.0.8")
         self.begin()
         self.room.requests(MIRROR)[0].answer(404)

@@ -54,7 +54,7 @@ class RelayingTests(SynchronousTestCase):
             return None if tried else Attempt(MIRROR, Limits(600.0, 600.0))
 
         transfer = self.transfers.join(Subject(name, CONTENT), choose, unhurried=unhurried)
-        transfer.paced = unhurried
+        transfer.terms.paced = unhurried
         self.relaying.begin(transfer, asker)
         return transfer
 

@@ -16,7 +16,8 @@ from flocon.errors import Refused, Unreachable
 from flocon.transfers import readers
 from flocon.transfers.reader import Reader
 from flocon.transfers.subjects import Subject
-from flocon.transfers.transfer import GRACE, Transfer
+from flocon.transfers.terms import GRACE
+from flocon.transfers.transfer import Transfer
 from tests.transfers.transfer_case import (
     DATA,
     LIMITS,
@@ -185,7 +186,7 @@ class Unhurried(TransferTestCase):
     def test_one_that_is_paced_comes_no_faster_than_it_is_taken(self) -> None:
         self.patch(readers, "LEAD", 5000)
         transfer = self.ahead(MIRROR_A)
-        transfer.paced = True
+        transfer.terms.paced = True
         client = Client(transfer, verifies=True, hurried=False)
         response = self.asked(MIRROR_A).head(len(DATA))
         client.paused = True
@@ -207,7 +208,7 @@ class Unhurried(TransferTestCase):
     def test_and_as_fast_as_it_can_once_somebody_waits(self) -> None:
         self.patch(readers, "LEAD", 5000)
         transfer = self.ahead(MIRROR_A)
-        transfer.paced = True
+        transfer.terms.paced = True
         reader = Reader(transfer, 0, verifies=True, hurried=False)
         response = self.asked(MIRROR_A).head(len(DATA))
         response.send(DATA[:6000])
@@ -222,7 +223,7 @@ class Unhurried(TransferTestCase):
 
     def test_begun_for_a_peer_that_goes_it_ends(self) -> None:
         transfer = self.ahead(PEER_A)
-        transfer.begun_by = "10.0.0.9"
+        transfer.terms.begun_by = "10.0.0.9"
         Reader(transfer, 0, verifies=True, hurried=False).close()
         self.clock.advance(0.1)
         self.assertTrue(transfer.finished.known)

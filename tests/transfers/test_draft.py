@@ -7,11 +7,11 @@ import itertools
 import os
 
 from flocon.errors import Broken, StoreError
-from flocon.transfers import descriptors, writing
 from flocon.transfers.prefix import PREFIX
 from flocon.transfers.release import KEEP_PATIENT_AFTER, MIRROR_HOLD
 from flocon.transfers.subjects import Subject
 from flocon.transfers.transfer import Transfer
+from flocon.writing import descriptors, growing_file
 from tests.fakes import FakeTools, Memory
 from tests.transfers.transfer_case import (
     DATA,
@@ -54,7 +54,9 @@ class Disks(TransferTestCase):
         now = self.clock.seconds
         looks = itertools.count()
         # Each step of copying takes a while.
-        self.patch(self.clock, "seconds", lambda: now() + next(looks) * writing.MOVE_SECONDS / 3)
+        self.patch(
+            self.clock, "seconds", lambda: now() + next(looks) * growing_file.MOVE_SECONDS / 3
+        )
         response.send(DATA[5_000:15_000])
         self.assertTrue(response.left)
         self.assertIsInstance(client.failure, StoreError)
@@ -104,7 +106,7 @@ class SlowDisks(TransferTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.clock.held = True
-        self.patch(writing, "MOST_OF_ONE", 6_000)
+        self.patch(growing_file, "MOST_OF_ONE", 6_000)
 
     def test_a_reader_gets_what_is_written(self) -> None:
         transfer = self.transfer(MIRROR_A)

@@ -8,11 +8,11 @@ from twisted.internet.defer import Deferred, succeed
 
 from flocon.asking.attempts import Attempt
 from flocon.errors import Broken
-from flocon.transfers import transfer as module
 from flocon.transfers import verifying
 from flocon.transfers.release import MIRROR_HOLD, RESERVE
 from flocon.transfers.subjects import Subject
-from flocon.transfers.transfer import GRACE, Transfer
+from flocon.transfers.terms import GRACE, GRACE_FOR_PEERS
+from flocon.transfers.transfer import Transfer
 from tests.fakes import FakeReactor
 from tests.transfers.transfer_case import (
     DATA,
@@ -60,7 +60,7 @@ class Rooms(TransferTestCase):
 
     def test_what_a_peer_asked_for_is_a_strangers_until_pacman_follows(self) -> None:
         transfer = self.transfer(MIRROR_A)
-        transfer.begun_by = "10.0.0.9"
+        transfer.terms.begun_by = "10.0.0.9"
         Client(transfer, verifies=True)
         self.assertFalse(transfer.own)
         own = Client(transfer)
@@ -79,7 +79,7 @@ class Rooms(TransferTestCase):
 
     def test_cut_on_its_way_it_ends_and_gives_its_file_back(self) -> None:
         transfer = self.transfer(MIRROR_A)
-        transfer.begun_by = "10.0.0.9"
+        transfer.terms.begun_by = "10.0.0.9"
         client = Client(transfer, verifies=True)
         response = self.asked(MIRROR_A).head(len(DATA))
         response.send(DATA[:1_000])
@@ -147,12 +147,12 @@ class Ends(TransferTestCase):
 
     def test_begun_for_a_peer_it_ends_soon_after_the_peer_has_left(self) -> None:
         transfer = self.transfer(MIRROR_A)
-        transfer.begun_by = "10.0.0.9"
+        transfer.terms.begun_by = "10.0.0.9"
         client = Client(transfer)
         client.reader.verifies = True
         response = self.asked(MIRROR_A).head(len(DATA))
         client.reader.close()
-        self.clock.advance(module.GRACE_FOR_PEERS)
+        self.clock.advance(GRACE_FOR_PEERS)
         self.assertTrue(response.left)
         self.failureResultOf(transfer.finished.wait(), Broken)
 
@@ -160,7 +160,7 @@ class Ends(TransferTestCase):
         looked_through: Deferred[None] = Deferred()
         transfer = self.transfer(MIRROR_A)
         self.patch(transfer._judging, "judge", lambda: looked_through)
-        transfer.begun_by = "10.0.0.9"
+        transfer.terms.begun_by = "10.0.0.9"
         client = Client(transfer, verifies=True)
         self.asked(MIRROR_A).whole(DATA)
         self.assertEqual(client.data, DATA)
@@ -172,7 +172,7 @@ class Ends(TransferTestCase):
 
     def test_begun_for_a_peer_it_goes_on_without_where_this_machine_wants_it_ahead(self) -> None:
         transfer = self.transfer(MIRROR_A)
-        transfer.begun_by, transfer.wanted_here = "10.0.0.9", True
+        transfer.terms.begun_by, transfer.terms.wanted_here = "10.0.0.9", True
         client = Client(transfer)
         client.reader.verifies = True
         response = self.asked(MIRROR_A).head(len(DATA))
@@ -185,18 +185,18 @@ class Ends(TransferTestCase):
         self.tools.for_strangers = FakeReactor()
         self.tools.for_strangers.held = True
         transfer = self.transfer(MIRROR_A)
-        transfer.begun_by = "10.0.0.9"
+        transfer.terms.begun_by = "10.0.0.9"
         client = Client(transfer, verifies=True)
         self.asked(MIRROR_A).whole(DATA)
         client.reader.close()
-        self.clock.advance(module.GRACE_FOR_PEERS)
+        self.clock.advance(GRACE_FOR_PEERS)
         self.assertNoResult(transfer.finished.wait())
         self.tools.for_strangers.work()
         self.successResultOf(transfer.finished.wait())
 
     def test_begun_for_a_peer_it_waits_for_this_machines_pacman_all_the_same(self) -> None:
         transfer = self.transfer(MIRROR_A)
-        transfer.begun_by = "10.0.0.9"
+        transfer.terms.begun_by = "10.0.0.9"
         response = self.asked(MIRROR_A).head(len(DATA))
         Client(transfer).leave()
         self.clock.advance(GRACE - 0.1)

@@ -11,7 +11,8 @@ from flocon.errors import Broken, Refused, Unreachable
 from flocon.transfers import transfers
 from flocon.transfers.draft import Draft
 from flocon.transfers.subjects import Subject
-from flocon.transfers.transfer import GRACE, Transfer
+from flocon.transfers.terms import GRACE
+from flocon.transfers.transfer import Transfer
 from flocon.transfers.transfers import MOST_LEFT, Transfers
 from tests.transfers.transfer_case import (
     DATA,

@@ -39,7 +39,7 @@ class Hashed(TransferTestCase):
             self.tools.for_strangers = FakeReactor()
             self.tools.for_strangers.held = True
             transfer = self.transfer(MIRROR_A)
-            transfer.begun_by = begun_by
+            transfer.terms.begun_by = begun_by
             Client(transfer, verifies=bool(begun_by))
             self.asked(MIRROR_A).whole(DATA)
             self.assertEqual(transfer.finished.known, not begun_by)

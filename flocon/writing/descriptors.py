@@ -14,7 +14,7 @@ from flocon.asking.extents import Extent
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from flocon.transfers.verify import Verifier
+    from flocon.writing.verify import Verifier
 
 #: Bytes read at once.
 STEP = 1 << 20

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.files import Content
-from flocon.transfers.verify import Verifier
+from flocon.writing.verify import Verifier
 
 
 def content(data: bytes) -> Content:

@@ -10,9 +10,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.errors import StoreError
 from flocon.store.room import Own
-from flocon.transfers import writing
-from flocon.transfers.pieces import PIECE
-from flocon.transfers.writing import GATHERING, GrowingFile, write_pieces
+from flocon.writing import growing_file
+from flocon.writing.growing_file import GATHERING, GrowingFile, write_pieces
+from flocon.writing.pieces import PIECE
 from tests.fakes import FakeTools, Memory
 
 NAME = "a-1-1-any.pkg.tar.zst"
@@ -43,9 +43,9 @@ class WritingTestCase(SynchronousTestCase):
         self.reactor = self.tools.reactor
         self.reactor.held = True
         self.follower = Follower()
-        self.patch(writing, "MOST_OF_ONE", OF_ONE)
-        self.patch(writing, "MOST_OF_ALL", OF_ALL)
-        self.patch(writing, "MOST_BEFORE_STRANGERS_WAIT", BEFORE_STRANGERS_WAIT)
+        self.patch(growing_file, "MOST_OF_ONE", OF_ONE)
+        self.patch(growing_file, "MOST_OF_ALL", OF_ALL)
+        self.patch(growing_file, "MOST_BEFORE_STRANGERS_WAIT", BEFORE_STRANGERS_WAIT)
         #: Place and length of each call of the kernel.
         self.calls: list[tuple[int, int]] = []
         pwritev = os.pwritev
@@ -161,8 +161,8 @@ class Gathering(WritingTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.patch(writing, "LARGE", 50_000)
-        self.patch(writing, "AT_ONCE", 3 * COST)
+        self.patch(growing_file, "LARGE", 50_000)
+        self.patch(growing_file, "AT_ONCE", 3 * COST)
         self.reactor.held = False
 
     def test_a_little_waits_for_more_but_not_for_long(self) -> None:
@@ -404,7 +404,7 @@ class FullDisks(WritingTestCase):
         def write_pieces(*_: object) -> None:
             raise RuntimeError
 
-        self.patch(writing, "write_pieces", write_pieces)
+        self.patch(growing_file, "write_pieces", write_pieces)
         file = self.file()
         self.fill(file, 1)
         settled = file.settled()

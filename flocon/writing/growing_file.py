@@ -19,8 +19,8 @@ from twisted.python.failure import Failure
 from flocon.asking.extents import Extents
 from flocon.errors import StoreError
 from flocon.log import logger
-from flocon.transfers.descriptors import copy, steps
-from flocon.transfers.pieces import Piece, Pieces, runs
+from flocon.writing.descriptors import copy, steps
+from flocon.writing.pieces import Piece, Pieces, runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.transfers.pieces import MOST_AT_ONCE, PIECE, Piece, Pieces, runs
+from flocon.writing.pieces import MOST_AT_ONCE, PIECE, Piece, Pieces, runs
 
 LENGTH = 40
 piece_lists = st.lists(
