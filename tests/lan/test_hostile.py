@@ -16,6 +16,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import selectors
+import shutil
 import socket
 import subprocess
 import sys
@@ -24,7 +26,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from flocon.datagrams.messages import LARGEST_NUMBER, Announcement, Kind, decode, encode
 from flocon.machine.limits import raise_open_files
@@ -50,6 +52,8 @@ ANSWERING, SIPPING = 10.0, 15.0
 SMALL_STORE, SIPPERS = 160, 12
 #: Many addresses, and the connections of each.
 ADDRESSES, EACH = 40, 32
+#: Files that a node holds, of which a long inventory comes.
+MADE = 3_000
 #: Starts a node that may have as many files open as a shell gives it, and no more.
 _FEW_FILES = 'ulimit -n 1024; exec "$0" "$@"'
 #: As many files as are fetched for peers at a time.
@@ -605,6 +609,55 @@ class ConnectingTests(HostileTestCase):
         self.assert_in_time(run.seconds, calm.seconds)
 
 
+class FloodTests(HostileTestCase):
+    """Whoever asks for ever something else that changed holds up nobody and fills nothing."""
+
+    def test_five_hundred_connections_of_which_half_read_nothing(self) -> None:
+        wanted = self.few_packages[:2]
+        calm = self.in_peace(wanted)
+        self.sync(self.first)
+        self._make_files(self.few_packages[-1])
+        node = self.first.node()
+        self.wait_for_files(node, MADE)
+        memory, held = resident(node), node.status()["reactor"]["longest_hold_ms"]
+        addresses = [f"10.77.0.{100 + number}" for number in range(16)]
+        for address in addresses:
+            self.third.ip("address", "add", f"{address}/24", "dev", "eth0")
+            self.addCleanup(self.third.ip, "address", "del", f"{address}/24", "dev", "eth0")
+        sockets = in_namespace(
+            self.third.namespace, lambda: connections(addresses, self.first.address, b"")
+        )
+        for sock in sockets:
+            self.addCleanup(sock.close)
+        for at, sock in enumerate(sockets):
+            sock.setblocking(False)
+            sock.sendall(asking_since(self.first.address, at % 200))
+        reading = Reading(sockets[::2], lambda at: asking_since(self.first.address, at % 200))
+        self.addCleanup(reading.stop)
+        time.sleep(4)
+        run = self.download_in_time(wanted)
+        self.assert_clean(run)
+        for package in wanted:
+            cached = self.first.cache / package.file_name
+            self.assertEqual(cached.read_bytes(), package.path.read_bytes())
+        self.assert_in_time(run.seconds, calm)
+        held_then = node.status()["reactor"]["longest_hold_ms"]
+        more = (resident(node) - memory) / 1e6
+        print(f"{self.id()}: {reading.answers} answers, {held} to {held_then} ms, {more:.0f} MB")
+        self.assertGreater(reading.answers, 500)
+        self.assertLessEqual(held_then, max(300, held))
+        self.assertLessEqual(more, 40)
+
+    def _make_files(self, package: Package) -> None:
+        """Have the first host hold a package under many names."""
+        for path, suffix in ((package.path, ""), (package.signature, ".sig")):
+            copy = self.first.cache / f"made0-1-1-x86_64.pkg.tar.zst{suffix}"
+            shutil.copy2(path, copy)
+            for number in range(1, MADE):
+                name = f"made{number}-1-1-x86_64.pkg.tar.zst{suffix}"
+                (self.first.cache / name).hardlink_to(copy)
+
+
 class SteadyTests(HostileTestCase):
     """Whoever has files fetched, and reads next to nothing of them for as long as it may."""
 
@@ -860,6 +913,45 @@ def connections(addresses: Iterable[str], to: str, request: bytes) -> list[socke
                 made.append(sock)
                 sock.sendall(request)
     return made
+
+
+def asking_since(host: str, generation: int) -> bytes:
+    return f"GET /inventory?since={generation} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
+
+
+class Reading:
+    """Reads answers in a thread, and asks anew on each connection once one has begun."""
+
+    def __init__(self, sockets: Iterable[socket.socket], asking: Callable[[int], bytes]) -> None:
+        self.answers = 0
+        self._asking = asking
+        self._selector = selectors.DefaultSelector()
+        for sock in sockets:
+            self._selector.register(sock, selectors.EVENT_READ)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            for key, _ in self._selector.select(0.1):
+                sock: Any = key.fileobj
+                try:
+                    data = sock.recv(1 << 20)
+                    for _ in range(data.count(b"HTTP/1.1 200")):
+                        self.answers += 1
+                        sock.sendall(self._asking(self.answers))
+                except BlockingIOError:
+                    continue
+                except OSError:
+                    data = b""
+                if not data:
+                    self._selector.unregister(sock)
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._thread.join()
+        self._selector.close()
 
 
 def announcement(node: str, epoch: str, sequence: int, port: int) -> Announcement:
