@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 from flocon.neighbours.neighbourhood import DATABASES, RELAY
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from flocon.books.ledger import Ledger
     from flocon.holdings.inventory import Change, Inventory
     from flocon.pacman.listing import Listing
     from flocon.pacman.privacy import Privacy
     from flocon.presence.multicast import Multicast
+    from flocon.presence.peer import Peer
     from flocon.presence.presence import Presence
 
 #: As many as a datagram has room for.
@@ -66,3 +67,9 @@ def abilities(*, relays: bool, databases: bool) -> frozenset[str]:
     if databases:
         able.add(DATABASES)
     return frozenset(able)
+
+
+def announced_ports(peers: Iterable[Peer], address: str) -> list[int]:
+    """Return the ports that peers at an address announce; a zone has two spellings."""
+    host = address.partition("%")[0]
+    return [peer.port for peer in peers if peer.address.partition("%")[0] == host]

@@ -47,7 +47,7 @@ from flocon.neighbours.knock import Knocker
 from flocon.neighbours.neighbourhood import Neighbourhood
 from flocon.neighbours.offenders import Offenders
 from flocon.neighbours.standing import Standing
-from flocon.node.announcing import Announcer
+from flocon.node.announcing import Announcer, announced_ports
 from flocon.node.desk import Desk
 from flocon.node.following import Following, abilities_of
 from flocon.operator.changing import Operator
@@ -222,7 +222,7 @@ class Parts:
             self.pacer,
             Knocker(
                 reactor,
-                announced=self._announced,
+                announced=lambda address: announced_ports(self.presence.peers(), address),
                 databases=self._database_times,
                 default_port=LAN_PORT,
             ),
@@ -310,12 +310,8 @@ class Parts:
     def _make_loopback(self, shares: Shares) -> Site:
         """Return the face for pacman."""
         settings = self._settings
-        pages = Pages(
-            self._reactor,
-            describe=self.status.page,
-            search=self.search.search,
-            figures=self.status.figures,
-        )
+        status, search = self.status, self.search.search
+        pages = Pages(self._reactor, describe=status.page, search=search, figures=status.figures)
         self.loopback_face = Loopback(
             ForPacman(
                 self._reactor,
@@ -363,13 +359,6 @@ class Parts:
 
     def _node(self) -> str:
         return self.namesakes.identity.node
-
-    def _announced(self, address: str) -> list[int]:
-        """Return the ports that peers at an address announce; a zone has two spellings."""
-        host = address.partition("%")[0]
-        return [
-            peer.port for peer in self.presence.peers() if peer.address.partition("%")[0] == host
-        ]
 
     def _database_times(self) -> dict[str, float]:
         times = self.examination.database_times()
