@@ -8,12 +8,16 @@ whatever is not HTTP does, and the connection is closed without a farewell.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from twisted.internet.defer import succeed
 from twisted.python.failure import Failure
 from twisted.web._newclient import HTTP11ClientProtocol, HTTPClientParser, ParseError
 from twisted.web.client import HTTPConnectionPool
 from twisted.web.http import _ChunkedTransferDecoder
+
+from flocon.asking.kept import Kept, seconds_asleep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -171,8 +175,11 @@ class _Connection(HTTP11ClientProtocol):
 
     transport: Any
     parser: type[_Parser] = _Parser
+    #: Whether anything came since it was asked.
+    heard = False
 
     def request(self, request: Any) -> Deferred[IResponse]:
+        self.heard = False
         idle = self._state == "QUIESCENT"
         answer = super().request(request)
         if idle and self._parser is not None:
@@ -184,6 +191,7 @@ class _Connection(HTTP11ClientProtocol):
         return answer
 
     def dataReceived(self, data: bytes) -> None:
+        self.heard = True
         if self._parser is None:
             # It speaks without being asked, or on after the end.
             self.transport.abortConnection()
@@ -210,9 +218,33 @@ class _Pool(HTTPConnectionPool):
         super().__init__(reactor, persistent=True)
         self.maxPersistentPerHost = PERSISTENT_CONNECTIONS
         self.cachedConnectionTimeout = IDLE_SECONDS
-        # The pool would repeat a request on a new connection; our own failover does that better,
-        # except for the case it is made for: a kept connection that was closed meanwhile.
-        self.retryAutomatically = True
+        self._slept = seconds_asleep()
+
+    def getConnection(self, key: Hashable, endpoint: Any) -> Deferred[Any]:  # noqa: N802
+        """Return a kept connection, as ``Kept``, or a new one.
+
+        A request is repeated on a new connection only where a kept one turns out to have ended:
+        after anything else our own failover does better.
+        """
+        slept, self._slept = self._slept, seconds_asleep()
+        if self._slept - slept >= 1.0:
+            # Whoever is at their other ends, or on the way there, has not waited.
+            for one in list(self._connections):
+                self.drop(one)
+        kept = self._connections.get(key)
+        while kept:
+            connection = kept.pop(0)
+            self._timeouts.pop(connection).cancel()
+            if connection.state == "QUIESCENT":
+                renew = partial(self._newConnection, key, endpoint)
+                return succeed(Kept(connection, self._reactor, renew, partial(self.drop, key)))
+        return self._newConnection(key, endpoint)
+
+    def drop(self, key: Hashable) -> None:
+        """Close the idle connections of one kind, which may be dead: without a farewell."""
+        for connection in self._connections.pop(key, []):
+            self._timeouts.pop(connection).cancel()
+            connection.transport.abortConnection()
 
     def _putConnection(self, key: Hashable, connection: Any) -> None:  # noqa: N802
         """Keep a connection, and close the one that was idle longest where there are too many."""

@@ -28,6 +28,8 @@ LOOK_AFTER = 0.15
 LOOK_AGAIN = 0.25
 #: Seconds after which another holder helps with what nobody waits for.
 UNHURRIED = 5.0
+#: Seconds between two looks for a holder that is known anew, while mirrors bring it alone.
+WELCOME_AFTER = 1.0
 #: What a further holder must bring altogether; less, and this node's own link is the limit.
 WORTH_MORE = 1.15
 #: Peers at once before a mirror helps rather than a further peer.
@@ -55,6 +57,8 @@ class Helping:
         self._begin = begin
         #: What came, in bytes per second, before the last holder was added for speed alone.
         self._before = 0.0
+        #: When it was last looked for a holder that is known anew.
+        self._welcomed = 0.0
 
     def begin(self, first: Attempt) -> float:
         """Ask the first source; return the seconds until the first look."""
@@ -85,6 +89,7 @@ class Helping:
             needs = self._needs_help(now, recent)
             if not needs:
                 self._probe(self._way, now, recent)
+                self._welcome(self._way, now)
         if needs:
             self._help(now)
         return LOOK_AGAIN
@@ -136,6 +141,23 @@ class Helping:
             self._drop_slowest(now, any_of=True)
         way.probing = mirror
         self._begin(mirror)
+
+    def _welcome(self, way: Parted, now: float) -> None:
+        """Ask a holder that has come, or has another address now, beside mirrors alone."""
+        crew = self._crew
+        if now - self._welcomed < WELCOME_AFTER or crew.is_full:
+            return
+        working = {one.source.kind for one in crew.attempts() if way.moves(one, now)}
+        if working != {Kind.MIRROR} or self._left < LEAST_LEFT:
+            return
+        self._welcomed = now
+        attempt = crew.next()
+        if attempt is not None and attempt.source.kind is Kind.HOLDER:
+            self._begin(attempt)
+
+    @property
+    def _left(self) -> int:
+        return self._progress.lacked - len(self._receiver.extents)
 
     def _help(self, now: float) -> None:
         """Ask the next source beside those that are slow."""

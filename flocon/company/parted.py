@@ -77,6 +77,9 @@ class Parted:
         key, now = attempt.source.key, self._clock.seconds()
         rate = self._rates.get(key)
         first = part_size(rate) if rate else self._first_part(attempt)
+        if not self.spreads and self._parts.is_alone(key, now):
+            # Part by part it would wait for as many answers; who joins it takes the end from it.
+            first = self._size
         expected = self._pace.reference(now) if rate is None else rate
         if key in self._crew.slow:
             # It takes nothing back from who helps it out and has not answered yet.
@@ -156,6 +159,9 @@ class Parted:
             part = self._parts.part(key)
             if part is not None and end > part.end:
                 raise Enough
+
+    def moves(self, attempt: Attempt, now: float) -> bool:
+        return self._parts.moves(attempt.source.key, now)
 
     def rate(self, attempt: Attempt, now: float) -> float:
         """Return how fast a source brings its part, in bytes per second."""

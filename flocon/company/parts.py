@@ -1,9 +1,9 @@
 """Which source brings which part of a file, when several bring it at once: pure scheduling.
 
 Each source takes the next part that nobody has taken, from the front on, as long as it needs for
-about half a second. When all is taken, a source that is done, or new, takes over the end of the
-part that would take longest, so that all end together; a slow or silent one loses its part that
-way.
+about half a second; whoever is alone takes all of it. When all is taken, a source that is done, or
+new, takes over the end of the part that would take longest, so that all end together; a slow or
+silent one loses its part that way.
 """
 
 from __future__ import annotations
@@ -73,6 +73,15 @@ class Parts:
 
     def part(self, key: str) -> Part | None:
         return self._parts.get(key)
+
+    def is_alone(self, key: str, now: float) -> bool:
+        """Whether nobody else brings anything, but for those that are silent."""
+        return not any(one != key and self.moves(one, now) for one in self._parts)
+
+    def moves(self, key: str, now: float) -> bool:
+        """Whether a source brings something now, or has just been asked to."""
+        part = self._parts.get(key)
+        return part is not None and now - part.heard < WINDOW
 
     def take(
         self, key: str, arrived: Extents, rate: float, now: float, first: int = FIRST_PART

@@ -14,8 +14,6 @@ from flocon.machine import journal
 from flocon.node.announcing import abilities
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from flocon.holdings.inventory import Change
     from flocon.machine.links import Link
     from flocon.node.parts import Parts
@@ -70,10 +68,9 @@ class Following:
         self._parts.announcer.inventory(offering.inventory, changes)
 
     def links_changed(self, links: list[Link]) -> None:
-        gone = _addresses(self._parts.admission.links) - _addresses(links)
-        self._parts.admission.links = tuple(links)
-        if gone:
-            # What is kept open from there is silent: nobody's answers arrive any more.
+        before, self._parts.admission.links = self._parts.admission.links, tuple(links)
+        if before and before != tuple(links):
+            # What is kept open may be silent: from an address that has gone, or by another way now.
             defer.Deferred.fromCoroutine(self._close_idle()).addErrback(
                 lambda reason: self._log.failure("closing connections failed", reason)
             )
@@ -131,7 +128,3 @@ def set_debug(shown: bool) -> None:
     """Let debug lines through, in every log."""
     show_debug(shown)
     journal.show_debug(shown)
-
-
-def _addresses(links: Sequence[Link]) -> set[str]:
-    return {str(one.ip) for link in links for one in link.addresses}

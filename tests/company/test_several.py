@@ -442,6 +442,53 @@ class Helping(SeveralTestCase):
         self.assertLess(self.go(20), 0.5)
         self.assertWhole()
 
+    def test_one_that_is_known_of_later_helps_without_being_told_of_too(self) -> None:
+        """As a holder that has another address now: its cable was pulled."""
+        self.begin(64 * MB, {"a": Peer(20 * MB, 8 * MB), "m": mirror(2 * MB)})
+        self.go(5)
+        self.peers["b"] = Peer(20 * MB)
+        self.attempts.insert(0, Attempt(Source(Origin.PEER, "b", "b", "http://b/x"), Limits(1, 1)))
+        self.assertLess(self.go(60), 6.0)
+        self.assertWhole()
+
+    def test_for_little_that_lacks_no_holder_is_looked_for(self) -> None:
+        self.begin(4 * MB, {"m": mirror(MB)})
+        self.go(1)
+        self.peers["b"] = Peer(20 * MB)
+        self.attempts.insert(0, Attempt(Source(Origin.PEER, "b", "b", "http://b/x"), Limits(1, 1)))
+        self.go(60)
+        self.assertWhole()
+        self.assertEqual(self.asked(), ["m"])
+
+
+class Lost(SeveralTestCase):
+    """A holder is lost in the middle: whoever is alone brings the rest in one answer."""
+
+    def lose(self, holder: Peer) -> None:
+        self.begin(64 * MB, {"a": holder, "m": mirror(4 * MB)})
+        self.assertLess(self.go(60), 8 * MB / holder.rate + 1 + 56 / 4)
+        self.assertWhole()
+
+    def test_one_that_ends(self) -> None:
+        self.lose(Peer(20 * MB, 8 * MB, Broken("a", "ended")))
+        self.assertLessEqual(self.peers["m"].asked, 2)
+
+    def test_one_that_falls_silent(self) -> None:
+        self.lose(Peer(20 * MB, 8 * MB))
+        self.assertLessEqual(self.peers["m"].asked, 3)
+
+    def test_one_that_is_lost_while_a_mirror_helps_it(self) -> None:
+        for failure in (Broken("a", "ended"), None):
+            self.lose(Peer(3 * MB, 8 * MB, failure))
+            self.assertLessEqual(self.peers["m"].asked, 4)
+
+    def test_two_that_work_still_share_what_a_third_one_leaves(self) -> None:
+        peers = {"a": Peer(20 * MB, 8 * MB, Broken("a", "ended")), "b": Peer(20 * MB)}
+        self.begin(128 * MB, {**peers, "c": Peer(20 * MB)})
+        self.assertLess(self.go(60), 128 / 40 + 1)
+        self.assertWhole()
+        self.assertGreater(min(self.peers[key].sent for key in "bc"), 40 * MB)
+
 
 class Alone(SeveralTestCase):
     """What is not known beforehand comes from one, and several may be asked which one."""
