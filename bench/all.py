@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
-from bench import ahead, footprint, lookup, pacman_download, receiving, serving, several_holders
+from bench import (
+    ahead,
+    ahead_together,
+    beside_ahead,
+    footprint,
+    lookup,
+    pacman_download,
+    receiving,
+    serving,
+    several_holders,
+)
 from bench.common import Laboratory, Row, main
 
-EVERY = (serving, pacman_download, ahead, several_holders, lookup, footprint, receiving)
+EVERY = (
+    serving,
+    pacman_download,
+    ahead,
+    ahead_together,
+    beside_ahead,
+    several_holders,
+    lookup,
+    footprint,
+    receiving,
+)
 
 
 def run(laboratory: Laboratory) -> list[Row]:

@@ -217,10 +217,13 @@ class Laboratory:
         os.utime(repository.database, (then, then))
         return repository.database
 
-    def publish(self, mirror: Host) -> None:
-        """Have a host serve the database by nginx, as a mirror that has no package."""
+    def publish(self, mirror: Host, packages: Iterable[Package] = ()) -> None:
+        """Have a host serve the database by nginx, and of the packages only these, as a mirror."""
         folder = mirror.folder / "root" / REPOSITORY / "os" / "x86_64"
         folder.mkdir(parents=True, exist_ok=True)
+        for package in packages:
+            for path in (package.path, package.signature):
+                (folder / path.name).symlink_to(path)
         shutil.copy2(self._repository.database, folder / f"{REPOSITORY}.db")
         nginx(mirror, "mirror", f"server {{ listen 80; root {mirror.folder}/root; }}")
         wait_for_port(mirror, 80)
@@ -299,9 +302,15 @@ def install_earlier(host: Host, packages: Iterable[Package]) -> None:
     install(host.database_path / "local", earlier)
 
 
-def forget_downloads(host: Host) -> None:
-    """Empty a host's CacheDir; the folder stays, since a node that follows it would look anew."""
+def forget_downloads(host: Host, kept: Iterable[Package] = ()) -> None:
+    """Empty a host's CacheDir, but for what is ``kept``.
+
+    The folder stays, since a node that follows it would look anew.
+    """
+    stays = {name for one in kept for name in (one.path.name, one.signature.name)}
     for path in host.cache.iterdir():
+        if path.name in stays:
+            continue
         if path.is_dir():
             shutil.rmtree(path)
         else:
@@ -498,9 +507,11 @@ def pacman_conf(host: Host, server: str) -> Path:
     return path
 
 
-def download(host: Host, server: str, packages: Sequence[Package]) -> float:
-    """Run real pacman on an empty CacheDir; return the seconds of its download phase."""
-    forget_downloads(host)
+def download(
+    host: Host, server: str, packages: Sequence[Package], kept: Sequence[Package] = ()
+) -> float:
+    """Run real pacman on a CacheDir with what is ``kept``; return its download phase in seconds."""
+    forget_downloads(host, kept)
     names = [package.name for package in packages]
     return transaction(host, pacman_conf(host, server), packages, "-Sw", *names)
 

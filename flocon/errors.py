@@ -5,6 +5,7 @@
     FloconError
     ├── ConfigurationError      the operator's: a file, a key and what to do about it
     ├── StoreError              this machine's: a folder that cannot be read or written
+    │   └── NoDescriptors       not now: there are no file descriptors left
     ├── PeerError               the operator's: a word that means no one peer
     │   ├── UnknownPeer         nobody is called so
     │   ├── AmbiguousPeer       several are: they are carried
@@ -60,6 +61,13 @@ class StoreError(FloconError):
 
     def __str__(self) -> str:
         return f"{self.path}: {self.reason}"
+
+
+class NoDescriptors(StoreError):  # noqa: N818 - a state of this machine, and a passing one
+    """A file that could not be opened for want of descriptors: its path. It may be all right."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path, "there are no file descriptors left now")
 
 
 class PeerError(FloconError):

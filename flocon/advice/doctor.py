@@ -42,11 +42,13 @@ CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
 
 
 def examine(facts: Facts) -> list[Finding]:
-    """Run every check, in the order in which things are best mended."""
-    findings: list[Finding] = []
+    """Run every check, in the order in which things are best mended; nothing is said twice."""
+    findings: dict[tuple[str, str], Finding] = {}
     for check in CHECKS:
-        findings += check(facts)
-    return findings
+        for finding in check(facts):
+            # Several repositories read one line, and the node may have found what pacman shows.
+            findings.setdefault((finding.reason, finding.remedy), finding)
+    return list(findings.values())
 
 
 def healthy(findings: Iterable[Finding]) -> bool:

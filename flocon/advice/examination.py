@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from flocon.settings.settings import Settings
     from flocon.sources.candidates import Candidates
     from flocon.sources.means import Agents
+    from flocon.store.store import Store
 
 #: Peers asked to knock, and what their answer may be.
 MOST_KNOCKS = 5
@@ -73,6 +74,7 @@ class Examination:
         multicast: Multicast,
         quarantine: Quarantine,
         lan_port: Callable[[], int],
+        store: Store,
     ) -> None:
         self._reactor = reactor
         self._node = node
@@ -85,6 +87,8 @@ class Examination:
         self._multicast = multicast
         self._quarantine = quarantine
         self._lan_port = lan_port
+        self._store = store
+        self._since = reactor.seconds()
         self._turn = defer.DeferredLock()
         #: Each tells of problems it knows, for ``flocon doctor``: dicts of ``check``, ``reason``,
         #: ``remedy`` and ``wrong`` (whether it is more than a warning).
@@ -114,6 +118,10 @@ class Examination:
         folders = await self._in_thread(
             gathering.look_at_folders, configuration.cache_directories, settings.store.path
         )
+        if self._store.problem:
+            # A folder that is well now may not have been when the node opened it.
+            wrong = {"problem": self._store.problem, "remedy": self._store.remedy}
+            folders["store"] = {**folders["store"], **wrong}
         read = await self._in_thread(gathering.look_at_configuration, settings.pacman_conf)
         links = await self._in_thread(look_at_links, settings.presence.interfaces)
         return {
@@ -127,6 +135,7 @@ class Examination:
             "links": links,
             "problems": [problem for tell in self.tellers for problem in tell()],
             "lan_port": self._lan_port(),
+            "listening_seconds": round(self._reactor.seconds() - self._since, 1),
             "time": round(time.time(), 3),
             "architectures": list(configuration.architectures),
             "peers": [
@@ -141,6 +150,7 @@ class Examination:
             "places": await self._places(),
             "knocks": knocks,
             "databases": self.database_times(),
+            "further": sorted({one.repository for one in self._pacman.listing.further}),
             "max_size": settings.store.max_size,
             **folders,
         }

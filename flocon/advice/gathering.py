@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 #: Package files whose rights are looked at in each cache.
 MOST_LOOKED_AT = 200
+_LINE = re.compile(r" line [0-9]+$")
 _INCLUDED = re.compile(r"includes (.+), which cannot be read")
 
 
@@ -43,9 +44,18 @@ def version_of_pacman() -> tuple[int, int] | None:
 
 def look_at_folders(caches: Iterable[Path], store: Path) -> dict[str, Any]:
     """Tell whether pacman's caches can be read and the store be written; for a thread."""
+    inner = [one for one in (store / "packages", store / "incoming") if one.exists()]
+    closed = ((one, problem) for one in (store, *inner) if (problem := _unwritable(one)))
+    path, problem = next(closed, (store, ""))
     return {
         "caches": [{"path": str(path), "problem": _unreadable(path)} for path in caches],
-        "store": {"path": str(store), "problem": _unwritable(store), "free_bytes": _free(store)},
+        # Written once anybody was known.
+        "acquainted": (store / "neighbours.json").is_file(),
+        "store": {
+            "path": str(store),
+            "problem": f"{path}: {problem}" if problem else "",
+            "free_bytes": _free(store),
+        },
     }
 
 
@@ -56,8 +66,9 @@ def look_at_configuration(path: Path) -> dict[str, str]:
     except ConfigurationError as error:
         # What cannot be read is often included: that is the file to be opened.
         included = _INCLUDED.search(error.problem)
+        # A file that was set up is read as itself, and stands there; others with their line.
         return {
-            "path": included[1] if included else str(path),
+            "path": included[1] if included else _LINE.sub("", error.where),
             "problem": f"{error.where}: {error.problem}",
             # Rights are the one thing that the node lacks and pacman, as root, does not.
             "remedy": "" if os.strerror(errno.EACCES) in error.problem else error.remedy,

@@ -21,6 +21,8 @@ MOST_CLOCK_ERROR = 60.0
 STALE_AFTER = 86_400.0
 #: Seconds that a database may be ahead of this clock: mirrors' clocks differ, too.
 FUTURE = 3_600.0
+#: Seconds in which whoever is there answers a hello.
+ENOUGH_LISTENING = 5.0
 FIREWALL = (
     "open 19432/tcp and 19432/udp: 'firewall-cmd --permanent --add-service=flocon && firewall-cmd"
     " --reload', 'ufw allow flocon', or see /usr/share/flocon/nftables.conf"
@@ -113,14 +115,7 @@ def check_neighbours(facts: Facts) -> Iterator[Finding]:
     if not peers and facts.node.get("namesake"):
         return
     if not peers:
-        yield Finding(
-            "peers",
-            Verdict.WRONG,
-            "joined and sent, but nobody else is heard: no other node runs, a firewall drops"
-            " 19432/udp, or a switch with IGMP snooping has no querier",
-            "start flocon on another machine; else give the switch a querier or end its snooping"
-            " (a Linux bridge: ip link set dev BRIDGE type bridge mcast_querier 1)",
-        )
+        yield _nobody(facts)
         return
     deaf = [one for one in facts.rows("knocks") if one.get("heard") is False]
     if deaf:
@@ -132,6 +127,29 @@ def check_neighbours(facts: Facts) -> Iterator[Finding]:
         )
     else:
         yield Finding("peers", Verdict.GOOD, f"{_names(peers)} heard")
+
+
+def _nobody(facts: Facts) -> Finding:
+    """Tell of a node that is alone: so is the first of a LAN, and one that has just begun."""
+    node = facts.node or {}
+    listened = float(node.get("listening_seconds", ENOUGH_LISTENING))
+    if listened < ENOUGH_LISTENING:
+        reason = f"nobody else is heard yet: this node listens for {listened:.0f} s now"
+        return Finding("peers", Verdict.UNKNOWN, reason)
+    causes = (
+        "no other node runs, a firewall drops 19432/udp, or a switch with IGMP snooping has no"
+        " querier"
+    )
+    remedy = (
+        "start flocon on another machine; else give the switch a querier or end its snooping"
+        " (a Linux bridge: ip link set dev BRIDGE type bridge mcast_querier 1)"
+    )
+    heard = any(place.get("others_heard") for place in facts.rows("places"))
+    if heard or node.get("acquainted"):
+        reason = f"joined and sent, but nobody is heard any more: {causes}"
+        return Finding("peers", Verdict.WRONG, reason, remedy)
+    reason = f"nobody else was ever heard: this is the first node of the LAN; if not, {causes}"
+    return Finding("peers", Verdict.WARNING, reason, remedy)
 
 
 def check_door(facts: Facts) -> Iterator[Finding]:
@@ -213,6 +231,15 @@ def check_databases(facts: Facts) -> Iterator[Finding]:
     unread = any(one.get("check") == "databases" for one in facts.rows("problems"))
     if not own and (unread or facts.lists_nothing or facts.has_no_pacman):
         return  # there are none to be, or check_told says what is wrong with them
+    if not own and (further := facts.node.get("further")):
+        yield Finding(
+            "databases",
+            Verdict.WARNING,
+            "there is no sync database in pacman's own DBPath: only those that came through this"
+            f" node for another one are known, of {', '.join(map(str, further))}",
+            "pacman -Sy",
+        )
+        return
     if not own:
         yield Finding(
             "databases",

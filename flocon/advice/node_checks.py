@@ -137,8 +137,8 @@ def check_store(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "store",
             Verdict.WRONG,
-            f"{path}: {store['problem']}",
-            f"install -d -o flocon -g flocon {shlex.quote(path)}",
+            f"the node keeps nothing: {store['problem']}",
+            f"{store.get('remedy') or _ownership(path)}; then start the node again",
         )
     elif free < LEAST_FREE:
         yield Finding(
@@ -149,6 +149,11 @@ def check_store(facts: Facts) -> Iterator[Finding]:
         )
     else:
         yield Finding("store", Verdict.GOOD, f"{path} can be written and has room")
+
+
+def _ownership(path: str) -> str:
+    quoted = shlex.quote(path)
+    return f"install -d -o flocon {quoted}; chown -R flocon {quoted}"
 
 
 def check_told(facts: Facts) -> Iterator[Finding]:

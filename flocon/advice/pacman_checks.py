@@ -41,16 +41,20 @@ def check_pacman(facts: Facts) -> Iterator[Finding]:
     """Whether each repository's requests reach the node, and before any mirror."""
     configuration = facts.configuration
     if isinstance(configuration, ConfigurationError):
-        yield _unread(facts, configuration)
+        yield from _unread(facts, configuration)
         return
     try:
         repositories = pacman_conf.repositories(configuration)
     except ConfigurationError as error:
-        yield _unread(facts, error)
+        yield from _unread(facts, error)
         return
     findings = [
         finding for repository in repositories if (finding := _reach(repository, facts)) is not None
     ]
+    if unasked := [one.name for one in repositories if _is_unasked(one, facts.port)]:
+        names = ", ".join(f"[{name}]" for name in unasked)
+        reason = f"pacman does not ask the node for {names}"
+        findings.append(Finding("pacman", Verdict.WRONG, reason, _set_up(facts)))
     if not repositories:
         yield nothing_listed("pacman", configuration.root)
     elif findings:
@@ -73,14 +77,15 @@ def _reached(repositories: Sequence[Repository], port: int) -> Finding:
     return Finding("pacman", Verdict.GOOD, f"pacman asks the node first: {', '.join(led)}{without}")
 
 
-def _unread(facts: Facts, error: ConfigurationError) -> Finding:
-    """Return what a configuration that cannot be read means, on this machine."""
+def _unread(facts: Facts, error: ConfigurationError) -> Iterator[Finding]:
+    """Tell what a configuration that cannot be read means, on this machine."""
     reason = f"{error.where}: {error.problem}"
+    told = (facts.node or {}).get("configuration") or {}
     if facts.has_no_pacman:
-        return Finding(
-            "pacman", Verdict.UNKNOWN, f"no pacman here to be led to the node ({reason})"
-        )
-    return Finding("pacman", Verdict.WRONG, reason, error.remedy)
+        reason = f"no pacman here to be led to the node ({reason})"
+        yield Finding("pacman", Verdict.UNKNOWN, reason)
+    elif reason != told.get("problem"):  # else check_configuration tells what mends it
+        yield Finding("pacman", Verdict.WRONG, reason, error.remedy)
 
 
 def _reach(repository: Repository, facts: Facts) -> Finding | None:
@@ -104,23 +109,27 @@ def _reach(repository: Repository, facts: Facts) -> Finding | None:
     known = version is None or version >= node_lines.CACHE_SERVER_SINCE
     if caches and known:
         return None
+    if not own:
+        return None  # told of all such repositories together
     if not servers:
-        reason = f"pacman does not ask the node for [{name}]"
-        if caches:
-            reason = (
-                f"this pacman does not know the CacheServer line of [{name}] ({caches[0].place})"
-            )
+        reason = f"this pacman does not know the CacheServer line of [{name}] ({caches[0].place})"
         return Finding("pacman", Verdict.WRONG, reason, _set_up(facts))
     order = repository.servers
     if order.index(servers[0]) > order.index(mirrors[0]):
         return Finding(
             "pacman",
             Verdict.WRONG,
-            f"pacman asks {_host(mirrors[0].value)} before the node for [{name}]"
-            f" ({servers[0].place})",
+            f"pacman asks {_host(mirrors[0].value)} before the node ({servers[0].place})",
             f"remove the line at {servers[0].place}, then run {_set_up(facts)}",
         )
     return None
+
+
+def _is_unasked(repository: Repository, port: int) -> bool:
+    own = [one for one in repository.servers if node_lines.is_node(one.value, {port})]
+    return not own and any(
+        one.key == "Server" and _is_mirror(one, own) for one in repository.servers
+    )
 
 
 def _set_up(facts: Facts) -> str:

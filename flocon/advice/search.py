@@ -79,7 +79,7 @@ class Search:
 
     async def _search(self, name: str, part: str) -> dict[str, Any]:
         found = await self._find(f"{name}-" if name else part, name)
-        listed = self._pacman.listing.named(name) if name else []
+        listed = self._pacman.listing.named(name, further=True) if name else []
         told = sorted(found, key=lambda file: file[0])
         told.sort(key=lambda file: _version_key(file[0]), reverse=True)
         told.sort(key=lambda file: _name(file[0]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from base64 import b64encode
 from email.utils import formatdate
@@ -12,6 +13,7 @@ from twisted.web import http
 
 from flocon.answering.respond import refuse
 from flocon.answering.sendfile import sender
+from flocon.asking.dates import seconds_of
 from flocon.asking.extents import Extent, Unsatisfiable, parse_range
 
 if TYPE_CHECKING:
@@ -193,16 +195,16 @@ async def send_extent(
 def _begin(request: Request, opened: Opened, sha256: bytes | None) -> Extent | None:
     """Write the head; return what to send, or None where the answer is complete already."""
     etag = f'"{sha256.hex()}"' if sha256 else None
-    modified = formatdate(opened.modified, usegmt=True)
+    # HTTP knows whole seconds.
+    seconds = math.ceil(opened.modified)
+    modified = formatdate(seconds, usegmt=True)
     request.setHeader("Content-Type", CONTENT_TYPE)
     request.setHeader("Accept-Ranges", "bytes")
-    fresh = request.setLastModified(opened.modified) is http.CACHED
+    request.setHeader("Last-Modified", modified)
     if etag and sha256:
-        fresh = request.setETag(etag.encode()) is http.CACHED or (
-            fresh and request.getHeader("If-None-Match") is None
-        )
+        request.setHeader("ETag", etag)
         request.setHeader("Repr-Digest", f"sha-256=:{b64encode(sha256).decode()}:")
-    if fresh:
+    if _is_fresh(request, etag, seconds):
         request.setResponseCode(http.NOT_MODIFIED)
         request.finish()
         return None
@@ -210,6 +212,18 @@ def _begin(request: Request, opened: Opened, sha256: bytes | None) -> Extent | N
     if_range = request.getHeader("If-Range")
     wanted = request.getHeader("Range") if if_range in {None, etag, modified} else None
     return set_extent(request, wanted, opened.size)
+
+
+def _is_fresh(request: Request, etag: str | None, modified: int) -> bool:
+    """Whether the asker has this already, by what it says (RFC 9110, 13.2.2).
+
+    What cannot be read is no condition. Twisted's own reading of dates raises for some of them.
+    """
+    tags = request.getHeader("If-None-Match")
+    if tags is not None and etag is not None:
+        return not {etag, "*"}.isdisjoint(tags.replace(",", " ").split())
+    since = seconds_of((request.getHeader("If-Modified-Since") or "").partition(";")[0])
+    return since is not None and modified <= since
 
 
 def set_extent(request: Request, header: str | None, size: int) -> Extent | None:

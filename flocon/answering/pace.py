@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any, Protocol
 
     from twisted.internet.interfaces import IDelayedCall
 
     from flocon.asking.precedence import Precedence
+
+    class Pace(Protocol):
+        """How fast one answer may go."""
+
+        def allowance(self, wake: Callable[[], None]) -> int:
+            """Return how many bytes may go now; where none may, call ``wake`` once some may."""
+
+        def took(self, count: int) -> None:
+            """Learn of bytes that went."""
+
+        def forget(self, wake: Callable[[], None]) -> None:
+            """Wake somebody no more."""
+
 
 #: Seconds between two looks while someone waits; what may be sent at once is one such portion.
 TICK = 0.05
@@ -19,35 +33,36 @@ LEAST = 4_096
 PLENTY = 1 << 62
 #: Seconds that an answer stands still before it is ended; who asked has mostly left by then.
 LONGEST_STAND = 90.0
-
-
-class Pace(Protocol):
-    """How fast one answer may go."""
-
-    def allowance(self, wake: Callable[[], None]) -> int:
-        """Return how many bytes may go now; where it is none, call ``wake`` once there are some."""
-
-    def took(self, count: int) -> None:
-        """Learn of bytes that went."""
-
-    def forget(self, wake: Callable[[], None]) -> None:
-        """Wake somebody no more."""
+#: The same of what was fetched for who asked, and is lost then.
+LONGEST_STAND_RELAYED = 330.0
 
 
 class Pacer:
-    """A bucket of ``rate`` bytes per second; who finds it empty is woken when it is not."""
+    """A bucket of ``rate`` bytes per second; who finds it empty is woken when it is not.
+
+    With a rate of 0 it has no bound.
+    """
 
     def __init__(self, reactor: Any, rate: float) -> None:
         self._reactor = reactor
+        self._waiting: dict[Callable[[], None], None] = {}
+        self._call: IDelayedCall | None = None
+        self.bound(rate)
+
+    def bound(self, rate: float) -> None:
+        """Let so many bytes go in a second from now on; who waits looks anew."""
         self._rate = rate
         self._most = max(LEAST, rate * TICK * 2)
         self._level = self._most
-        self._at = reactor.seconds()
-        self._waiting: dict[Callable[[], None], None] = {}
-        self._call: IDelayedCall | None = None
+        self._at = self._reactor.seconds()
+        if self._call is not None:
+            self._call.cancel()
+            self._wake()
 
     def allowance(self, wake: Callable[[], None]) -> int:
         """Return how many bytes may go now; where it is none, call ``wake`` once there are some."""
+        if not self._rate:
+            return PLENTY
         now = self._reactor.seconds()
         self._level = min(self._most, self._level + (now - self._at) * self._rate)
         self._at = now
@@ -77,7 +92,7 @@ class Pacer:
 class Yielding:
     """Has one answer stand still while anything is hurried, and go as ``pacer`` lets it otherwise.
 
-    ``end`` is called where it has stood still for too long.
+    ``end`` is called where it has stood still for longer than ``longest`` seconds.
     """
 
     def __init__(
@@ -86,8 +101,10 @@ class Yielding:
         precedence: Precedence,
         pacer: Pacer | None,
         end: Callable[[], None],
+        longest: float = LONGEST_STAND,
     ) -> None:
         self._reactor = reactor
+        self._most = longest
         self._precedence = precedence
         self._pacer = pacer
         self._end = end
@@ -96,7 +113,7 @@ class Yielding:
     def allowance(self, wake: Callable[[], None]) -> int:
         if self._precedence.stands(wake):
             if self._longest is None:
-                self._longest = self._reactor.callLater(LONGEST_STAND, self._over)
+                self._longest = self._reactor.callLater(self._most, self._over)
             return 0
         self._go_on()
         return PLENTY if self._pacer is None else self._pacer.allowance(wake)

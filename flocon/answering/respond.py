@@ -1,11 +1,15 @@
 """A coroutine that answers a request: started, cancelled when the client leaves, never unanswered.
 
+What fails is counted, and one traceback a minute written for each place in the code: it may be a
+stranger's question that fails there, and he may ask it again.
+
 Also the two kinds of short answers both faces give: an error without a body (pacman counts bytes
 of error bodies against its size caps) and a small text.
 """
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -15,6 +19,7 @@ from flocon.answering.visitors import is_browser, is_foreign_page
 from flocon.log import logger
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Coroutine
     from typing import Any
 
@@ -29,10 +34,38 @@ BACKGROUND = "7"
 LONGEST_PRIORITY = 256
 #: What a browser says of the page that has it ask; pacman says none of them.
 _OF_PAGES = (b"Sec-Fetch-Site", b"Origin", b"Referer")
+#: Seconds between two tracebacks of one place.
+PAUSE = 60.0
 
 
-def respond(request: Request, answer: Coroutine[Deferred[Any], Any, None]) -> None:
-    """Run ``answer`` for ``request``."""
+class Failures:
+    """Where something failed of late; there are as many places as lines of code."""
+
+    def __init__(self) -> None:
+        self._told: dict[tuple[str, int, type], float] = {}
+
+    def is_news(self, failure: Failure, now: float) -> bool:
+        """Whether to tell of a failure at ``now``, in seconds of any clock that only goes on."""
+        traceback = failure.getTracebackObject()
+        while traceback is not None and traceback.tb_next is not None:
+            traceback = traceback.tb_next
+        file = traceback.tb_frame.f_code.co_filename if traceback is not None else ""
+        place = file, traceback.tb_lineno if traceback is not None else 0, type(failure.value)
+        if now - self._told.get(place, -PAUSE) < PAUSE:
+            return False
+        self._told[place] = now
+        return True
+
+
+_failures = Failures()
+
+
+def respond(
+    request: Request,
+    answer: Coroutine[Deferred[Any], Any, None],
+    counters: Counter[str] | None = None,
+) -> None:
+    """Run ``answer`` for ``request``; ``counters`` gets ``answering failed``."""
     running = Deferred.fromCoroutine(answer)
     gone = False
 
@@ -44,7 +77,7 @@ def respond(request: Request, answer: Coroutine[Deferred[Any], Any, None]) -> No
     def failed(failure: Failure) -> None:
         if gone and failure.check(CancelledError):
             return
-        _log.failure("answering {path!r} failed", failure=failure, path=request.path[:200])
+        tell_failure(failure, counters, request.path)
         if not gone and not request.finished:
             if request.startedWriting:
                 cut(request)
@@ -53,6 +86,14 @@ def respond(request: Request, answer: Coroutine[Deferred[Any], Any, None]) -> No
 
     request.notifyFinish().addErrback(left)
     running.addErrback(failed)
+
+
+def tell_failure(failure: Failure, counters: Counter[str] | None, path: bytes = b"") -> None:
+    """Count what failed while a request was answered, or read, and tell of it if it is news."""
+    if counters is not None:
+        counters["answering failed"] += 1
+    if _failures.is_news(failure, time.monotonic()):
+        _log.failure("answering {path!r} failed", failure=failure, path=path[:200])
 
 
 def is_for(names: Names, request: Request) -> bool:

@@ -37,7 +37,5 @@ def read_retry_after(value: str, wall_now: float) -> float | None:
     text = value.strip()
     if text.isascii() and text.isdecimal():
         return float(text[:9])
-    try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - wall_now)
-    except (ValueError, OverflowError):
-        return None
+    moment = seconds_of(text)
+    return None if moment is None else max(0.0, moment - wall_now)

@@ -7,13 +7,13 @@ elsewhere; here a failure becomes a SourceError.
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from twisted.internet import defer, error
-from twisted.python.failure import Failure
 from twisted.web._newclient import ParseError
 from twisted.web.client import ResponseFailed, ResponseNeverReceived
 from twisted.web.error import SchemeNotSupported
@@ -38,6 +38,7 @@ from flocon.files import LARGEST_FILE
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
     from twisted.internet.interfaces import IReactorTime
+    from twisted.python.failure import Failure
     from twisted.web.iweb import IAgent, IResponse
 
     from flocon.asking.attempts import Limits
@@ -139,11 +140,11 @@ async def _ask(
     except (error.ConnectError, error.DNSLookupError, error.ConnectingCancelledError) as reason:
         raise Unreachable(wanted.source, words(reason)) from None
     except (ResponseNeverReceived, ResponseFailed) as reason:
-        raise Broken(wanted.source, _first_reason(reason)) from None
+        raise Broken(wanted.source, words(reason)) from None
     except SchemeNotSupported as reason:
         raise Unreachable(wanted.source, words(reason)) from None
     except Exception as reason:  # noqa: BLE001 - Agent lets whatever its parser met escape
-        raise Broken(wanted.source, f"{type(reason).__name__}: {words(reason)}") from None
+        raise Broken(wanted.source, told(reason)) from None
     try:
         return _head(wanted, response), response
     except SourceError:
@@ -173,17 +174,48 @@ def _ended_by_cancelling(asked: Deferred[IResponse]) -> Deferred[IResponse]:
     return answer
 
 
-def _first_reason(reason: ResponseNeverReceived | ResponseFailed) -> str:
-    reasons = getattr(reason, "reasons", None) or [Failure(reason)]
-    return words(reasons[0].value)
-
-
 def words(reason: BaseException) -> str:
     """Return what an error says, fit for a line of a log: it may quote what a stranger sent."""
+    if known := _known(reason):
+        return known
     # The parser's errors end with the bytes that they are about.
     text = str(reason.args[0]) if isinstance(reason, ParseError) and reason.args else str(reason)
     clean = "".join(one if one.isprintable() else "?" for one in text[:LONGEST_REASON])
     return clean or type(reason).__name__
+
+
+def told(reason: BaseException) -> str:
+    """Return the same behind the error's name, where nothing better is known of it."""
+    return _known(reason) or f"{type(reason).__name__}: {words(reason)}"
+
+
+#: What a person calls it when a library raises one of these; the first that fits.
+_SAID: tuple[tuple[type[BaseException], str], ...] = (
+    (error.ConnectionRefusedError, "refused the connection"),
+    (error.TCPTimedOutError, "did not answer in time"),
+    (error.TimeoutError, "did not answer in time"),
+    (defer.TimeoutError, "did not answer in time"),
+    (error.NoRouteError, "cannot be reached: no way leads there"),
+    (error.DNSLookupError, "has a name that cannot be looked up"),
+    (error.UnknownHostError, "has a name that cannot be looked up"),
+    (error.ConnectionDone, "ended the connection"),
+    (error.ConnectionLost, "lost the connection"),
+)
+
+
+def _known(reason: BaseException) -> str:
+    if isinstance(reason, (ResponseNeverReceived, ResponseFailed)):
+        return words(reason.reasons[0].value) if reason.reasons else "gave no answer"
+    for kind, said in _SAID:
+        if isinstance(reason, kind):
+            return said
+    if isinstance(reason, error.ConnectError) and isinstance(reason.osError, int):
+        return f"cannot be reached: {os.strerror(reason.osError)}"
+    # OpenSSL's own, which need not be loaded for this: rows of library, function and reason.
+    match reason.args:
+        case ([(str(), str(), str(why)), *_],):
+            return f"cannot be talked to over TLS: {why}"
+    return ""
 
 
 def field(wanted: Wanted, response: IResponse, name: str) -> str | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from twisted.internet import defer
 
 from flocon.asking.answer import OK
-from flocon.asking.fetch import fetch, field, words
+from flocon.asking.fetch import fetch, field, told
 from flocon.errors import Broken, Refused, Unreachable
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ async def ask_head(agent: IAgent, clock: IReactorTime, wanted: Wanted, seconds: 
     except defer.CancelledError:
         raise
     except Exception as reason:  # noqa: BLE001 - as in fetch
-        raise Unreachable(wanted.source, f"{type(reason).__name__}: {words(reason)}") from None
+        raise Unreachable(wanted.source, told(reason)) from None
 
 
 async def last_modified(agent: IAgent, clock: IReactorTime, wanted: Wanted, seconds: float) -> str:

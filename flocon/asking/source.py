@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 
 class Origin(Enum):
@@ -17,7 +19,7 @@ class Origin(Enum):
 
 
 class Came(Enum):
-    """How bytes came here: held by a peer, fetched for us by a peer, or by this node itself."""
+    """How bytes came here: held on the LAN, fetched for us by a peer, or by this node itself."""
 
     PEER = "peer"
     OWNER = "owner"
@@ -34,6 +36,14 @@ class Kind(Enum):
     HOLDER = "holder"
     OWNER = "owner"
     MIRROR = "mirror"
+
+
+def _is_far(url: str) -> bool:
+    """Whether a URL has an address that is on no LAN; a name tells nothing of where it is."""
+    try:
+        return ip_address(urlsplit(url).hostname or "").is_global
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +78,7 @@ class Source:
 
     @property
     def came(self) -> Came:
-        """How what it sends came."""
+        """How what it sends came; a CacheServer, a NAS mostly, is a holder on the LAN."""
         if self.origin is Origin.MIRROR:
-            return Came.MIRROR
+            return Came.PEER if self.is_cache and not _is_far(self.url) else Came.MIRROR
         return Came.OWNER if self.relayed else Came.PEER

@@ -22,19 +22,29 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall
 
     from flocon.asking.answer import Head
-    from flocon.asking.attempts import Attempt
+    from flocon.asking.attempts import Attempt, Limits
     from flocon.asking.bodies import Sink
     from flocon.asking.fetch import Wanted
     from flocon.asking.precedence import Precedence
     from flocon.errors import SourceError
 
-#: Seconds in which a source must make a step, of so many bytes. An owner shares a WAN.
-PATIENCE = 60.0
-_STEPS = {Kind.HOLDER: 4 << 20, Kind.OWNER: 1 << 20, Kind.MIRROR: 1 << 20}
-#: Seconds after which a connection is left of which nothing is read: less than it is kept for.
+#: Seconds in which a source must make a step, of so many bytes. An owner shares a WAN, and what it
+#: has fetched is lost where it is left.
+PATIENCE, PATIENCE_WITH_OWNERS = 60.0, 300.0
+_STEP, _STEP_OF_A_WAN = 4 << 20, 1 << 20
+#: Seconds for which nothing is read of a connection before it is left, or (of an owner) one piece
+#: is: less than a connection is kept on which nothing moves.
 LONGEST_STAND = 10.0
 #: Seconds between two pieces that still tell how fast a source is: more, and it holds back.
 FLOWING = 0.15
+
+
+def _patient(attempt: Attempt) -> Limits:
+    """Return how long a source may take while nobody waits."""
+    kind = attempt.source.kind
+    stall = PATIENCE_WITH_OWNERS if kind is Kind.OWNER else PATIENCE
+    step = _STEP if kind is Kind.HOLDER else _STEP_OF_A_WAN
+    return replace(attempt.limits, stall=stall, step=step)
 
 
 class Unhurried:
@@ -57,7 +67,7 @@ class Unhurried:
         self._precedence = precedence
         self._source = attempt.source
         #: How long the source may take while nobody waits.
-        self.limits = replace(attempt.limits, stall=PATIENCE, step=_STEPS[attempt.source.kind])
+        self.limits = _patient(attempt)
         self._position = start
         self._sink = sink
         self._ask = ask
@@ -150,7 +160,9 @@ class Unhurried:
             return False
         self._standing = Deferred()
         if self._asking is not None:
-            self._longest = self._clock.callLater(LONGEST_STAND, self._ask_anew)
+            # What an owner fetches for nobody else it fetches no more when it is left.
+            then = self._go_on if self._source.relayed else self._ask_anew
+            self._longest = self._clock.callLater(LONGEST_STAND, then)
         return True
 
     def _look_again(self) -> None:

@@ -18,7 +18,7 @@ from twisted.application.service import Service
 from flocon.books.fetched_ahead import FetchedAhead
 from flocon.books.figures import Figures
 from flocon.books.receipts import Receipts
-from flocon.books.recent import Recent
+from flocon.books.recent import HERE, Recent
 from flocon.books.savings import is_sound, load
 from flocon.books.spans import Spans
 from flocon.files import Kind, parse_file_name
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 WRITE_AGAIN = 60.0
 #: Days on the page and in ``/status.json``, and of which peers are told.
 SHOWN_DAYS = 30
-#: What a file that is here is called by what answers pacman.
-HERE = frozenset({"cache", "store"})
 #: Statuses with which pacman is given a file, or the rest of it.
 GIVEN = frozenset({200, 206})
 LOOK_UP_BOUNDS = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)

@@ -14,6 +14,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from flocon.books.recent import HERE
 from flocon.books.units import size_text, time_text
 from flocon.files import is_about_packages
 
@@ -29,7 +30,7 @@ MOST_RECEIPTS = 20
 #: Packages of one transaction that are told apart; an installation has some thousand.
 MOST_PACKAGES = 16_384
 _SENT = frozenset({200, 206, 307})
-#: Kinds of bytes, and how a receipt calls them; anything else was here.
+#: Kinds of bytes, and how a receipt calls them.
 _SAID = {
     "peer": "from the LAN",
     "mirror": "from the WAN",
@@ -112,7 +113,10 @@ class Receipts:
         self._last = now
         self._at = answered.at
         for kind, count in answered.by_kind().items():
-            self._bytes[kind if kind in self._bytes else "held"] += count
+            # A signature out of the sync database was here, and is no package that was.
+            called = "held" if kind in HERE else kind
+            if called in self._bytes:
+                self._bytes[called] += count
         if (
             answered.status in _SENT
             and not is_about_packages(answered.file_name)

@@ -10,15 +10,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flocon.asking.source import FOR_US, Came
+from flocon.books.units import size_text
 from flocon.secrecy import without_any_passwords, without_passwords
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 #: Requests remembered: some upgrades, each package with its signature.
 MOST_REQUESTS = 256
 #: Failed attempts told of one request; it has a few sources, and each is tried a few times.
 MOST_ATTEMPTS = 16
+#: Sources told of one request, and of those in a sentence.
+MOST_SOURCES = 16
+MOST_NAMED = 3
+#: What a file that is here is called by what answers pacman.
+HERE = frozenset({"cache", "store"})
 #: Longest text kept of a source or a failure, which may be a stranger's words.
 LONGEST_TEXT = 200
 
@@ -31,7 +37,8 @@ class Answered:
     is what ``Flocon-Source`` said, empty where there was none; ``tried`` are the sources that
     failed before, each with what happened. ``bytes`` are those sent, and the size of a file that
     pacman was sent to a holder for (307). ``shares`` are what each kind of source (``Came``)
-    brought of the file, where several did. ``ahead`` tells that it had been fetched ahead.
+    brought of the file, where several did, and ``brought`` what each single one did, the most
+    first. ``ahead`` tells that it had been fetched ahead.
     """
 
     file_name: str
@@ -44,12 +51,18 @@ class Answered:
     tried: tuple[tuple[str, str], ...] = ()
     shares: tuple[tuple[str, int], ...] = ()
     ahead: bool = False
+    brought: tuple[tuple[str, int], ...] = ()
 
     @property
     def kind(self) -> str:
-        """What brought it: "peer", "owner", "mirror", where it was here, "ahead", or "none"."""
+        """What brought it: "peer", "owner", "mirror", where it was here, "ahead", or "none".
+
+        Where several did, what brought the most of it.
+        """
         if self.ahead:
             return "ahead"
+        if self.shares:
+            return max(self.shares, key=lambda share: share[1])[0]
         return kind_of(self.source)
 
     def by_kind(self) -> dict[str, int]:
@@ -76,6 +89,10 @@ class Answered:
             "source": without_passwords(self.source),
             "kind": self.kind,
             "bytes": self.bytes,
+            "brought": [
+                {"source": without_any_passwords(source), "bytes": count}
+                for source, count in self.brought
+            ],
             "tried": [
                 {
                     "source": without_any_passwords(source),
@@ -90,6 +107,19 @@ def kind_of(source: str) -> str:
     """Return the kind of what ``Flocon-Source`` says; "none" where it says nothing."""
     word = source.partition(" ")[0] or "none"
     return Came.OWNER.value if word == "peer" and source.endswith(FOR_US) else word
+
+
+def whence(told: Mapping[str, Any], called: Callable[[str], str] = str) -> str:
+    """Return who brought what is told of a request; several each with what they brought.
+
+    ``called`` gives what a person calls a source. Empty where nothing was brought.
+    """
+    brought = told.get("brought") or ()
+    if len(brought) < 2:  # noqa: PLR2004 - one alone brought all
+        return called(told["source"])
+    named = [f"{called(one['source'])} ({size_text(one['bytes'])})" for one in brought]
+    more = len(named) - MOST_NAMED
+    return ", ".join(named[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 class Recent:

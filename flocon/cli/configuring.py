@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flocon.advice.gathering import configuration_at
 from flocon.cli.printing import complain, put, say_json, size
 from flocon.errors import ConfigurationError, FloconError
+from flocon.leading.pacman_conf import repositories
 from flocon.machine.interfaces import impossible, look_at_links
 from flocon.secrecy import without_passwords
 from flocon.settings.options import DEFAULT_CONFIG, load
-from flocon.settings.settings import Settings
 from flocon.store.claim import foreign
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
+
+    from flocon.settings.settings import Settings
 
 #: In bytes: what a person reads stands beside it.
 _SIZES = frozenset({"max_size", "bandwidth", "relayed_per_day"})
@@ -58,31 +61,49 @@ def _problems(settings: Settings) -> Iterator[str]:
         f"presence.interfaces: there is no {name} now; 'ip address' shows what there is"
         for name in look_at_links(wanted)["missing"]
     )
-    if not settings.pacman_conf.is_file() and not settings.mirrors:
+    if not settings.mirrors:
+        yield from _nobody(settings.pacman_conf)
+
+
+def _nobody(pacman_conf: Path) -> Iterator[str]:
+    """Yield why pacman's configuration names nobody to fetch from, if it does not."""
+    if not pacman_conf.is_file():
         yield (
-            f"pacman_conf: {settings.pacman_conf} is not there, and no mirrors are named: there"
+            f"pacman_conf: {pacman_conf} is not there, and no mirrors are named: there"
             " will be nobody to fetch from"
         )
+        return
+    configuration = configuration_at(pacman_conf)
+    try:
+        if isinstance(configuration, ConfigurationError):
+            raise configuration
+        if not repositories(configuration):
+            yield (
+                f"pacman_conf: {pacman_conf} has no repository, and no mirrors are named: there"
+                " will be nobody to fetch from"
+            )
+    except ConfigurationError as error:
+        yield f"pacman_conf: {error}"
 
 
 def _print(settings: Settings) -> None:
     whence = settings.config or f"no {DEFAULT_CONFIG}, so every setting has its default"
     put(f"# {whence}\n")
-    defaults = dict(_defaults(Settings))
+    places = settings.places
     for name, value in _values(settings):
         if not isinstance(value, dict):
-            put(_line(name, value, defaults[name]))
+            put(_line(name, value, is_set=name in places))
     for name, value in _values(settings):
         if isinstance(value, dict):
             put(f"\n[{name}]\n")
             for key, inner in value.items():
-                put(_line(key, inner, defaults[name][key]))
+                put(_line(key, inner, is_set=f"{name}.{key}" in places))
 
 
-def _line(name: str, value: Any, default: Any) -> str:
+def _line(name: str, value: Any, *, is_set: bool) -> str:
     """Return a line of TOML: what JSON writes of these values, TOML reads."""
     remarks = [size(value)] if name in _SIZES and value else []
-    remarks += ["default"] if value == default else []
+    remarks += [] if is_set else ["default"]
     # What is empty is left out of the file, too.
     out = "#" if value == "" else ""
     line = f"{out}{name} = {json.dumps(value, ensure_ascii=False)}"
@@ -94,16 +115,6 @@ def _values(settings: Any) -> Iterator[tuple[str, Any]]:
         value = getattr(settings, one.name)
         if one.name not in {"config", "places"}:
             yield one.name, dict(_values(value)) if is_dataclass(value) else _plain(value)
-
-
-def _defaults(settings: type) -> Iterator[tuple[str, Any]]:
-    for one in fields(settings):
-        if one.name == "places":
-            continue
-        if one.default is not MISSING:
-            yield one.name, _plain(one.default)
-        elif one.default_factory is not MISSING:
-            yield one.name, dict(_values(one.default_factory()))
 
 
 def _plain(value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +67,15 @@ def _print(findings: Sequence[Finding], *, healthy: bool) -> None:
         say(verdict, " " * (7 - len(verdict)), f"{finding.check:{_WIDTH}}", finding.reason)
         if finding.remedy:
             say(f"mend it: {finding.remedy}", indent=9 + _WIDTH + 1)
-    wrong = sum(finding.verdict is Verdict.WRONG for finding in findings)
     say()
-    say("all is well" if healthy else f"wrong: {wrong} of {counted(len(findings), 'finding')}")
+    say(_sum(findings, healthy=healthy))
+
+
+def _sum(findings: Sequence[Finding], *, healthy: bool) -> str:
+    """Return how it is in all, as the page has it."""
+    verdicts = Counter(finding.verdict for finding in findings)
+    if not healthy:
+        return f"wrong: {verdicts[Verdict.WRONG]} of {counted(len(findings), 'finding')}"
+    if warnings := verdicts[Verdict.WARNING]:
+        return f"well, but for {counted(warnings, 'warning')}"
+    return "all is well"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flocon.cli.printing import complain, counted, put
@@ -14,9 +16,15 @@ from flocon.settings.settings import DEFAULT_PACMAN_CONF, LOOPBACK_PORT
 
 if TYPE_CHECKING:
     import argparse
-    from pathlib import Path
 
     from flocon.leading.setup import Report
+
+
+#: Where the unit lies that a package brings, or somebody put there.
+UNITS = tuple(
+    Path(folder, "systemd/system/flocon.service")
+    for folder in ("/usr/lib", "/etc", "/usr/local/lib")
+)
 
 
 def set_up(options: argparse.Namespace) -> None:
@@ -48,6 +56,8 @@ def set_up(options: argparse.Namespace) -> None:
         put(f"{path}: nothing to change\n")
         if not options.undo:
             complain(_next(options))
+    if options.undo and not options.dry_run:
+        _say_whom_pacman_asks(options, changed=bool(report.changed))
 
 
 def _say_done(report: Report, options: argparse.Namespace) -> None:
@@ -61,18 +71,33 @@ def _say_done(report: Report, options: argparse.Namespace) -> None:
         if line[:1] in {"+", "-"} and line[:3] not in {"+++", "---"}
     ]
     complain(f"{counted(len(changes), 'line')} changed in {files}")
-    if options.undo:
-        complain("pacman asks its mirrors itself again")
-    else:
+    if not options.undo:
         undo = _command("setup --undo", pacman_conf=options.pacman_conf)
         complain(f"{_next(options)}; '{undo}' takes it back")
+
+
+def _say_whom_pacman_asks(options: argparse.Namespace, *, changed: bool) -> None:
+    left = setup.still_led(options.pacman_conf, {options.port, LOOPBACK_PORT})
+    if left:
+        places = ", ".join(left)
+        complain(f"pacman is still led to the node, by hand: take that out at {places}")
+    elif changed:
+        complain("pacman asks its mirrors itself again")
 
 
 def _next(options: argparse.Namespace) -> str:
     doctor = _command("doctor", pacman_conf=options.pacman_conf, port=options.port)
     if borrow.node_answers(options.port):
         return f"the node answers: pacman asks it from now on, and '{doctor}' looks at the rest"
-    return f"next: 'systemctl enable --now flocon' starts the node, then '{doctor}'"
+    return f"next: '{_start()}' starts the node, then '{doctor}'"
+
+
+def _start() -> str:
+    """Return what starts the node: its unit, or twistd where there is none."""
+    if any(unit.exists() for unit in UNITS):
+        return "systemctl enable --now flocon"
+    twistd = Path(sys.executable).with_name("twistd")
+    return f"{shlex.quote(str(twistd)) if twistd.exists() else 'twistd'} -n --pidfile= flocon"
 
 
 def _command(name: str, *, pacman_conf: Path, port: int = LOOPBACK_PORT) -> str:

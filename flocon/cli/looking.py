@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from flocon.books.recent import whence
 from flocon.cli.asking import Node, NodeError, package_name
 from flocon.cli.printing import clock, say, say_json, say_rows, size
 from flocon.files import parse_file_name
@@ -128,7 +129,8 @@ def _candidate_row(at: int, one: Mapping[str, Any]) -> Sequence[object]:
 
 def _print_request(one: Mapping[str, Any], file_name: str) -> None:
     what = "" if one["file"] == file_name else " (its signature)"
-    came = f"from {one['source']}, " if one["source"] else ""
+    source = whence(one)
+    came = f"from {source}, " if source else ""
     took = f"{size(one['bytes'])} in {one['seconds']:.2f} s"
     say(f"{clock(one['at'])}  {one['status']}{what}  {came}{took}", indent=4)
     for attempt in one["tried"]:

@@ -69,6 +69,9 @@ def _print_status(status: dict[str, Any]) -> None:
         ),
         ("the LAN", _whole(status["lan"])),
     ]
+    # A node that was not started anew since it was upgraded does not tell it.
+    if problem := status["store"].get("problem"):
+        rows.append(("store", f"keeps nothing: {problem}"))
     ahead = status["ahead"]
     if ahead["text"]:
         rows += [("ahead", ahead["text"]), *(("", line) for line in coming_text(ahead))]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet import task
 
+from flocon.books.recent import whence
 from flocon.books.units import time_text
 from flocon.cli.asking import Node, NodeError
 from flocon.cli.printing import bar, coming_text, counted, flush, printable, put, size
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks.
 EVERY = 1.0
+#: Columns that are left to a name of a file, however much there is to say of it.
+LEAST_NAME = 16
 #: Another screen than the shell's, without a cursor; and back.
 _ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
 _HOME, _TO_LINE_END, _TO_END = "\x1b[H", "\x1b[K", "\x1b[J"
@@ -77,6 +80,7 @@ async def _follow(node: Node, look: _Look, *, as_json: bool) -> None:
             continue
         events = now.events()
         new = [json.loads(one) for one in (events - known).elements()]
+        new = [one for one in new if as_json or _is_shown(one)]
         for event in sorted(new, key=lambda one: float(one["at"])):
             put(json.dumps(event) + "\n" if as_json else _event_line(event) + "\n")
         flush()
@@ -89,11 +93,18 @@ def _event_line(event: Mapping[str, Any]) -> str:
     return f"{at}  {printable(text)}"
 
 
-def _answer_text(one: Mapping[str, Any]) -> str:
-    came = f" from {one['source']}" if one["source"] else ""
+def _is_shown(event: Mapping[str, Any]) -> bool:
+    """Whether a person wants to see it: each package has a signature, which tells no more."""
+    return not str(event.get("file", "")).endswith(".sig")
+
+
+def _answer_text(one: Mapping[str, Any], columns: int = 0) -> str:
+    """Return an answer in words; in so many ``columns`` the file's name gives way."""
+    source = whence(one)
+    came = f" from {source}" if source else ""
     failed = f", after {counted(len(one['tried']), 'failure')}" if one["tried"] else ""
     took = f"{size(one['bytes'])} in {one['seconds']:.2f} s"
-    return f"{one['status']}  {one['file']}  {took}{came}{failed}"
+    return fitted(f"{one['status']}  ", one["file"], f"  {took}{came}{failed}", columns)
 
 
 async def _draw_on(node: Node, look: _Look) -> None:
@@ -102,7 +113,9 @@ async def _draw_on(node: Node, look: _Look) -> None:
     try:
         while True:
             columns, lines = shutil.get_terminal_size()
-            drawn = screen(look.status, look.recent, time.time(), gone=shown is None)
+            drawn = screen(
+                look.status, look.recent, time.time(), gone=shown is None, columns=columns
+            )
             clipped = [clip(line, columns) + _TO_LINE_END for line in drawn[: lines - 1]]
             put(_HOME + "\n".join(clipped) + _TO_END)
             flush()
@@ -114,14 +127,26 @@ async def _draw_on(node: Node, look: _Look) -> None:
 
 
 def screen(
-    status: Mapping[str, Any], recent: Sequence[Mapping[str, Any]], now: float, *, gone: bool
+    status: Mapping[str, Any],
+    recent: Sequence[Mapping[str, Any]],
+    now: float,
+    *,
+    gone: bool,
+    columns: int = 0,
 ) -> list[str]:
     """Return the lines of one screen; every text in it is printable."""
-    return [printable(line) for line in _screen(status, recent, now, gone=gone)]
+    shown = [one for one in recent if _is_shown(one)]
+    lines = _screen(status, shown, now, gone=gone, columns=columns)
+    return [printable(line) for line in lines]
 
 
 def _screen(
-    status: Mapping[str, Any], recent: Sequence[Mapping[str, Any]], now: float, *, gone: bool
+    status: Mapping[str, Any],
+    recent: Sequence[Mapping[str, Any]],
+    now: float,
+    *,
+    gone: bool,
+    columns: int,
 ) -> Iterator[str]:
     clock = time.strftime("%H:%M:%S", time.localtime(now))
     inventory = status["inventory"]
@@ -134,7 +159,7 @@ def _screen(
         yield "          the node does not answer; this is how it was last"
     yield ""
     yield "on its way" if status["moving"] else "nothing is on its way"
-    yield from (f"  {moving_text(one)}" for one in status["moving"])
+    yield from (f"  {moving_text(one, columns - 2)}" for one in status["moving"])
     ahead = status["ahead"]
     if ahead["text"]:
         yield f"ahead: {ahead['text']}"
@@ -146,12 +171,12 @@ def _screen(
     yield "asked for lately" if recent else "pacman has asked for nothing yet"
     for one in recent:
         at = time.strftime("%H:%M:%S", time.localtime(one["at"]))
-        yield f"  {at}  {_answer_text(one)}"
+        yield f"  {at}  {_answer_text(one, columns - 12)}"
 
 
-def moving_text(one: Mapping[str, Any]) -> str:
+def moving_text(one: Mapping[str, Any], columns: int = 0) -> str:
     """Return how far a file is, how fast, and how long it still takes."""
-    parts = [one["file"]]
+    parts = [""]
     if one["size"]:
         parts.append(bar(one["bytes"], one["size"]))
         parts.append(f"{size(one['bytes'])} of {size(one['size'])}")
@@ -162,7 +187,15 @@ def moving_text(one: Mapping[str, Any]) -> str:
     if one["seconds_left"] is not None:
         parts.append(f"{time_text(one['seconds_left'])} left")
     parts.append(f"from {one['source']}" if one["source"] else "looking for a source")
-    return "  ".join(parts)
+    return fitted("", one["file"], "  ".join(parts), columns)
+
+
+def fitted(before: str, name: str, after: str, columns: int) -> str:
+    """Return a line in which ``name`` gives way to the rest where there are not enough columns."""
+    room = max(LEAST_NAME, columns - len(before) - len(after))
+    if columns > 0 and room < len(name):
+        name = name[: room - 3] + "..."
+    return before + name + after
 
 
 def clip(text: str, columns: int) -> str:

@@ -19,7 +19,7 @@ from twisted.web import http
 
 from flocon.answering.growing import send_growing, tell_content
 from flocon.answering.held import CONTENT_TYPE, send_opened
-from flocon.answering.pace import Yielding
+from flocon.answering.pace import LONGEST_STAND, LONGEST_STAND_RELAYED, Yielding
 from flocon.answering.respond import (
     cut,
     finish_text,
@@ -79,7 +79,7 @@ class Lan:
         self._inventory = InventoryAnswers(shelf)
 
     def render(self, request: Request) -> None:
-        respond(request, self._answer(request))
+        respond(request, self._answer(request), self.counters)
 
     async def _answer(self, request: Request) -> None:
         if request.method not in {b"GET", b"HEAD"}:
@@ -117,7 +117,7 @@ class Lan:
             await answer
             return
         crowd, asker = self._shelf.crowd, host_of(request.client)
-        if crowd.full or not crowd.has_room_for(asker):
+        if crowd.is_full() or not crowd.has_room_for(asker):
             answer.close()
             self._refuse(request, http.SERVICE_UNAVAILABLE)
             return
@@ -129,12 +129,12 @@ class Lan:
         finally:
             crowd.leave(asker)
 
-    def _pace(self, request: Request) -> Pace | None:
-        """Return what bounds how fast an answer goes."""
+    def _pace(self, request: Request, longest: float = LONGEST_STAND) -> Pace | None:
+        """Return what bounds how fast an answer goes, and for how long it may stand still."""
         if not is_unhurried(request):
             return self._pacer
         shelf = self._shelf
-        return Yielding(shelf.reactor, shelf.precedence, self._pacer, lambda: cut(request))
+        return Yielding(shelf.reactor, shelf.precedence, self._pacer, lambda: cut(request), longest)
 
     def _may_ask(self, request: Request) -> bool:
         """Whether it is no browser, and meant this machine: not a name that a page gave it."""
@@ -259,7 +259,7 @@ class Lan:
                     reader,
                     size=transfer.size,
                     count=self._counts(request),
-                    pacer=self._pace(request),
+                    pacer=self._pace(request, LONGEST_STAND_RELAYED),
                 )
         finally:
             reader.close()

@@ -1,114 +1,196 @@
 """The node's inventory as peers read it: what changed since, or the whole, each written once.
 
-Whoever asks for the same is given the same bytes; a large one is written in slices and sent as its
-reader takes it. What is held, and what of it may be told, is decided elsewhere.
+What changed since any generation is the end of one text: of all changes that are known. A large
+answer is in memory once, whoever reads it, and sent as its readers take it; those of old ones are
+cut off where there are too many. What is held, and what of it may be told, is decided elsewhere.
 """
 
 from __future__ import annotations
 
 import os
+from array import array
+from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
+from twisted.web import http
 
 from flocon.answering.held import Editions, InMemory, send_extent
+from flocon.answering.respond import refuse
 from flocon.asking.extents import Extent
 from flocon.asking.waiting import Outcome
+from flocon.faces.site import host_of
+from flocon.faces.turns import Turns
+from flocon.machine.limits import lacks_descriptors
 from flocon.neighbours.inventory_text import format_inventory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
 
     from twisted.web.http import Request
 
     from flocon.faces.needs import Shelf
-    from flocon.holdings.inventory import Change
 
 #: Lines of an inventory written between two turns of the reactor.
 SLICE = 2_000
-#: Changes told by themselves, in some 4 ms, written once for all who missed the same; whoever
-#: missed more reads all.
+#: Changes told by themselves, in some 4 ms; whoever missed more reads all.
 MOST_CHANGES = 4_096
+#: Changes that are few: at most 22 KB of text, which waits in a connection's own memory.
+FEW_CHANGES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A text of the inventory of one epoch and generation.
+
+    ``starts`` has where the line of each change begins, the oldest first; the last is the end of
+    them all. Empty where the text is the whole.
+    """
+
+    epoch: str
+    generation: int
+    text: InMemory
+    starts: Sequence[int] = ()
+
+    def part(self, changes: int) -> Extent:
+        """Return where the lines of so many changes are, and the last line of all."""
+        start = self.starts[-1 - changes] if self.starts else 0
+        return Extent(start, self.text.size)
 
 
 class InventoryAnswers:
-    """Keeps the last whole inventory that was written, and the last answer of what changed."""
+    """Keeps the last whole inventory that was written, and the last changes."""
 
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
-        # The last whole inventory that was written, with its generation; and its being written.
-        self._written: tuple[tuple[str, int], InMemory] | None = None
+        self._whole: Written | None = None
+        self._changes: Written | None = None
         self._editions = Editions()
         self._writing: Outcome[None] | None = None
-        #: The last answer of what changed, and to which epoch, generation and ``since``.
-        self._told: tuple[tuple[str, int, int | None], bytes] = (("", 0, None), b"")
+        self._turns = Turns(shelf.reactor)
+        #: Answers of few changes, by how many; all of this epoch and generation.
+        self._few: dict[int, bytes] = {}
+        self._few_of = ("", 0)
 
     async def send(self, request: Request, since: int | None) -> None:
         """Send what changed ``since`` a generation; the whole where that cannot be told."""
-        changes = None if since is None else self._shelf.offering.inventory.since(since)
+        inventory = self._shelf.offering.inventory
+        missed = None if since is None else inventory.missed(since)
         request.setHeader("Content-Type", "text/plain; charset=us-ascii")
-        if changes is None or len(changes) > MOST_CHANGES:
-            await self._send_whole(request)
-            return
-        body = self._lines(since, changes)
+        try:
+            if missed is None or missed > MOST_CHANGES:
+                await self._send(request, await self._written(request), 0)
+            elif missed > FEW_CHANGES:
+                await self._send(request, self._log(), missed)
+            else:
+                self._send_few(request, missed)
+        except OSError as error:
+            if not lacks_descriptors(error) or request.startedWriting:
+                raise
+            refuse(request, http.SERVICE_UNAVAILABLE)
+
+    def _current(self, written: Written | None) -> bool:
+        now = self._shelf.own.epoch, self._shelf.offering.inventory.generation
+        return written is not None and (written.epoch, written.generation) == now
+
+    # What changed
+
+    def _send_few(self, request: Request, missed: int) -> None:
+        inventory, epoch = self._shelf.offering.inventory, self._shelf.own.epoch
+        if self._few_of != (epoch, inventory.generation):
+            self._few_of = epoch, inventory.generation
+            self._few.clear()
+        body = self._few.get(missed)
+        if body is None:
+            changes = inventory.latest(missed)
+            lines = format_inventory(epoch, inventory.generation, changes, whole=False)
+            body = self._few[missed] = b"".join(lines)
         request.setHeader("Content-Length", str(len(body)))
         request.write(b"" if request.method == b"HEAD" else body)
         request.finish()
 
-    def _lines(self, since: int | None, changes: Iterable[Change]) -> bytes:
-        """Return what changed since, from the last answer where that was the same question."""
-        generation = self._shelf.offering.inventory.generation
-        asked = self._shelf.own.epoch, generation, since
-        if self._told[0] != asked:
-            lines = format_inventory(self._shelf.own.epoch, generation, changes, whole=False)
-            self._told = asked, b"".join(lines)
-        return self._told[1]
+    def _log(self) -> Written:
+        """Return the changes that are told by themselves, all of them in one text."""
+        written = self._changes
+        if written is None or not self._current(written):
+            inventory, epoch = self._shelf.offering.inventory, self._shelf.own.epoch
+            changes = inventory.latest(MOST_CHANGES)
+            lines = list(format_inventory(epoch, inventory.generation, changes, whole=False))
+            # The head is each answer's own, as is where its changes begin.
+            starts = array("L", [0])
+            for line in lines[1:-1]:
+                starts.append(starts[-1] + len(line))
+            text = InMemory(b"".join(lines[1:]))
+            self._close(self._changes)
+            written = self._changes = Written(epoch, inventory.generation, text, starts)
+        return written
 
-    async def _send_whole(self, request: Request) -> None:
-        """Send the whole inventory, which may be many megabytes, as its reader takes it."""
-        written = await self._whole()
-        request.setHeader("Content-Length", str(written.size))
+    # Sending
+
+    async def _send(self, request: Request, written: Written, changes: int) -> None:
+        """Send what may be many megabytes, as its reader takes it."""
+        head = b""
+        if written.starts:
+            lines = format_inventory(written.epoch, written.generation, (), whole=False)
+            head = next(lines)
+        part, text = written.part(changes), written.text
+        request.setHeader("Content-Length", str(len(head) + len(part)))
         if request.method == b"HEAD":
             request.finish()
             return
         # A descriptor of its own: the next generation replaces the file.
-        descriptor = os.dup(written.fileno())
+        descriptor = os.dup(text.fileno())
         cuts: list[Callable[[], None]] = []
 
         def attach(_poke: Callable[[], None], cut: Callable[[], None]) -> None:
             cuts.append(cut)
-            self._editions.begin(written, cut)
+            self._editions.begin(text, cut)
 
         try:
+            request.write(head)
             await send_extent(
                 request,
-                Extent(0, written.size),
+                part,
                 fileno=lambda: descriptor,
-                limit=lambda _: written.size,
+                limit=lambda _: part.end,
                 sent=lambda _: None,
                 attach=attach,
             )
         finally:
             os.close(descriptor)
             for cut in cuts:
-                self._editions.end(written, cut)
+                self._editions.end(text, cut)
 
-    async def _whole(self) -> InMemory:
+    # The whole
+
+    async def _written(self, request: Request) -> Written:
         """Return the whole inventory: written once for each generation, whoever asks."""
         while self._writing is not None:
             await self._writing.wait()
-        generation = self._shelf.offering.inventory.generation
-        if self._written is None or self._written[0] != (self._shelf.own.epoch, generation):
+            # All who waited go on now; that may be a thousand.
+            await self._turn(request)
+        written = self._whole
+        if written is None or not self._current(written):
             writing = self._writing = Outcome()
             try:
                 generation, text = await self._write_whole()
-                self.close()
-                self._written = (self._shelf.own.epoch, generation), InMemory(text)
+                edition = InMemory(text)
+                self._close(self._whole)
+                written = self._whole = Written(self._shelf.own.epoch, generation, edition)
             finally:
                 self._writing = None
                 writing.succeed(None)
-        return self._written[1]
+        return written
+
+    def _turn(self, request: Request) -> Deferred[None]:
+        """Wait for the asker's turn."""
+        asker = host_of(request.client)
+        turn: Deferred[None] = Deferred(lambda _: self._turns.drop(asker, request))
+        self._turns.wait(asker, request, partial(turn.callback, None))
+        return turn
 
     async def _write_whole(self) -> tuple[int, bytes]:
         """Write in slices, so that a large inventory does not hold the reactor."""
@@ -123,7 +205,11 @@ class InventoryAnswers:
         return generation, b"".join(pieces)
 
     def close(self) -> None:
-        """Give the written inventory's memory back; who is being sent it has it still."""
-        if self._written is not None:
-            self._written[1].close()
-            self._written = None
+        """Give the written texts' memory back; who is being sent one has it still."""
+        self._close(self._whole)
+        self._close(self._changes)
+        self._whole = self._changes = None
+
+    def _close(self, written: Written | None) -> None:
+        if written is not None:
+            written.text.close()

@@ -25,7 +25,8 @@ from flocon.asking.mirrors import LOOP_DETECTED, LOOP_HEADER, LOOP_MARK
 from flocon.books.recent import LONGEST_TEXT, Answered, Recent
 from flocon.faces.absent import AbsentSignatures
 from flocon.faces.admitting import Admitting
-from flocon.faces.json_answers import InTurn, answer_question, finish_json
+from flocon.faces.awake import Awake
+from flocon.faces.json_answers import JSON, InTurn, Lately, answer_question, written_json
 from flocon.faces.leaving import Leaving
 from flocon.faces.pacman_databases import answer_database, tell_database
 from flocon.faces.pacman_packages import answer_package, tell_package
@@ -88,7 +89,9 @@ class Loopback:
         self._running: set[PacmanRequest] = set()
         self._traffic = parts.traffic
         self._absent = AbsentSignatures()
+        self._lately = Lately(parts.reactor)
         self._leaving = Leaving(parts.reactor)
+        self._awake = Awake(parts.reactor)
 
     @property
     def running(self) -> int:
@@ -99,12 +102,13 @@ class Loopback:
         """Begin nothing any more, and return when pacman can do without this node."""
         for one in tuple(self._running):
             # It has nothing of these yet, and loses nothing by asking the next node for all.
-            if not (one.asked.file.is_signature or one.request.startedWriting) and _asks_again(one):
+            told = self._awake.has_told(one.request)
+            if not (one.asked.file.is_signature or told) and _asks_again(one):
                 cut(one.request)
         await self._leaving.leave(lambda: bool(self._running))
 
     def render(self, request: Request) -> None:
-        respond(request, self._answer(request))
+        respond(request, self._answer(request), self._traffic.answers)
 
     async def _answer(self, request: Request) -> None:
         if not self._admitting.admits(request):
@@ -117,12 +121,15 @@ class Loopback:
         elif request.path == b"/check":
             finish_text(request, b"OK\n", "text/plain; charset=utf-8")
         elif request.path == b"/status.json":
-            finish_json(request, self._parts.status())
+            finish_text(request, await self._lately.get("status", self._status), JSON)
         elif request.path in self._questions:
             question = self._questions[request.path]
             await answer_question(request, question, self._in_turn)
         elif self._pages is None or not await self._pages.answer(request):
             await self._file(request)
+
+    async def _status(self) -> bytes:
+        return written_json(self._parts.status())
 
     def _refuse_page(self, request: Request) -> None:
         """Answer a page of another site, or who followed its link, with no more than a sentence."""
@@ -153,7 +160,7 @@ class Loopback:
         one = PacmanRequest(request, asked, self._parts)
         self._running.add(one)
         try:
-            with self._parts.precedence.pacman():
+            with self._parts.precedence.pacman(), self._awake.kept(one):
                 await self._answer_file(one)
         finally:
             self._running.discard(one)

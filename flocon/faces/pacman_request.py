@@ -18,7 +18,7 @@ from flocon.answering.held import CONTENT_TYPE, send_opened, set_extent
 from flocon.answering.respond import cut, refuse
 from flocon.asking.answer import NOT_MODIFIED
 from flocon.asking.patience import PACMAN
-from flocon.books.recent import LONGEST_TEXT, MOST_ATTEMPTS, Answered, kind_of
+from flocon.books.recent import LONGEST_TEXT, MOST_ATTEMPTS, MOST_SOURCES, Answered, kind_of
 from flocon.errors import FloconError, StoreError
 from flocon.files import Asked, Kind
 from flocon.secrecy import without_any_passwords
@@ -78,6 +78,7 @@ class PacmanRequest:
             self.bytes,
             self._tried(),
             self._shares(),
+            brought=self._brought(),
         )
 
     def _tried(self) -> tuple[tuple[str, str], ...]:
@@ -92,20 +93,30 @@ class PacmanRequest:
         shares = self.transfer.shares if self.transfer else {}
         return tuple((came.value, count) for came, count in shares.items() if count)
 
+    def _brought(self) -> tuple[tuple[str, int], ...]:
+        """Return what each source brought of it, the most first."""
+        brought = self.transfer.by_source if self.transfer else {}
+        told = [(_discreet(source), count) for source, count in brought.items() if count]
+        return tuple(told[:MOST_SOURCES])
+
     def refuse(self, status: int) -> None:
         self._traffic.answers[f"refused {status}"] += 1
         refuse(self.request, status)
 
-    def fail(self, transfer: Transfer) -> None:
-        """Let pacman go on to its next server.
+    @property
+    def fails_by_cutting(self) -> bool:
+        """Whether a failure is told by the end of the connection.
 
-        One that then finds its database unchanged in a ``file://`` server takes it for failed if
-        an error was answered before (6.0.2 and 7.1, measured), and not if nothing was: then the
-        connection is closed instead.
+        A pacman that then finds its database unchanged in a ``file://`` server takes it for failed
+        if an error was answered before (6.0.2 and 7.1, measured), and not if nothing was.
         """
-        status = failure_status(transfer)
         is_database = self.asked.file.kind is Kind.DATABASE and not self.asked.file.is_signature
-        if is_database and self.parts.listed.has_others(self.asked.repository):
+        return is_database and self.parts.listed.has_others(self.asked.repository)
+
+    def fail(self, transfer: Transfer) -> None:
+        """Let pacman go on to its next server."""
+        status = failure_status(transfer)
+        if self.fails_by_cutting:
             self._traffic.answers[f"refused {status}"] += 1
             self.request.setResponseCode(status)
             cut(self.request)

@@ -18,7 +18,7 @@ from twisted.web import http
 
 from flocon.answering.respond import finish_text, refuse
 from flocon.books.units import size_text, time_text
-from flocon.faces.json_answers import InTurn
+from flocon.faces.json_answers import InTurn, Lately
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -68,6 +68,7 @@ class Pages:
         self._in_turn = InTurn()
         self._figures = figures
         self._template: Any = None
+        self._lately = Lately(reactor)
         self._files: dict[bytes, bytes] = {}
 
     async def answer(self, request: Request) -> bool:
@@ -88,12 +89,17 @@ class Pages:
         if wanted is None:
             refuse(request, http.BAD_REQUEST)
             return
-        found = None
         if wanted:
             found = await self._in_turn.ask(request, self._search, {"part": wanted})
-        body = await self._in_thread(self._render, self._describe(), wanted, found)
+            body = await self._in_thread(self._render, self._describe(), wanted, found)
+        else:
+            body = await self._lately.get("page", self._plain)
         _guard(request)
         finish_text(request, body, "text/html; charset=utf-8")
+
+    async def _plain(self) -> bytes:
+        """Return the page as it is for who looks for nothing."""
+        return await self._in_thread(self._render, self._describe(), "", None)
 
     def _render(self, status: dict[str, Any], wanted: str, found: dict[str, Any] | None) -> bytes:
         if self._template is None:
@@ -111,8 +117,11 @@ class Pages:
         return text.encode()
 
     async def _metrics(self, request: Request) -> None:
-        body = await self._in_thread(_exposition, self._figures())
+        body = await self._lately.get("metrics", self._exposed)
         finish_text(request, body, "text/plain; version=0.0.4; charset=utf-8")
+
+    async def _exposed(self) -> bytes:
+        return await self._in_thread(_exposition, self._figures())
 
     async def _file(self, request: Request, path: str) -> None:
         body = await self._in_thread((_FOLDER / path[1:]).read_bytes)
@@ -208,8 +217,9 @@ def chart(days: list[dict[str, Any]], since: str) -> dict[str, Any]:
 
 def _day_text(day: Mapping[str, Any]) -> str:
     owner = f", {size_text(day['owner_bytes'])} from the WAN by peers" if day["owner_bytes"] else ""
+    # Where the WAN's rate is not known, nobody knows what was saved.
+    saved = f", {time_text(day['seconds_saved'])} saved" if day["seconds_saved"] >= 1 else ""
     return (
         f"{day['day']}: {size_text(day['lan_bytes'])} from the LAN,"
-        f" {size_text(day['wan_bytes'])} from the WAN{owner},"
-        f" {time_text(day['seconds_saved'])} saved"
+        f" {size_text(day['wan_bytes'])} from the WAN{owner}{saved}"
     )

@@ -5,29 +5,35 @@ Of twisted.web it takes ``http`` alone: a face reads paths and methods by itself
 would be 3 MB of every node's memory.
 
 What a stranger can make it do is bounded here: connections in all, per address, network and local
-user (where a face is full, who asks nothing makes room for who comes), header sizes
-(twisted.web's own), idle time, answers that are not taken, requests sent ahead, and request bodies,
-of which a small one is read over and a large one ends the connection.
+user (where a face is full, who asks nothing and has all that was sent makes room for who comes),
+header sizes (twisted.web's own), idle time, answers that are not taken, requests sent ahead, time
+of one turn of the reactor, and request bodies, of which a small one is read over and a large one
+ends the connection.
 """
 
 from __future__ import annotations
 
+import fcntl
 import socket
+import termios
 from collections import Counter
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
 from twisted.web import http
 
-from flocon.machine.shares import Crowd
+from flocon.answering.respond import tell_failure
+from flocon.faces.turns import Turns
+from flocon.machine.shares import Crowd, network_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Protocol
 
-    from twisted.internet.interfaces import IAddress, IDelayedCall
-    from twisted.python.failure import Failure
+    from twisted.internet.interfaces import IAddress
 
     class Face(Protocol):
         """Answers whatever is asked here, at once or later."""
@@ -39,6 +45,13 @@ if TYPE_CHECKING:
 IDLE_SECONDS = 60
 #: Seconds in which a client must take something of what is there for it.
 STANDSTILL_SECONDS = 30.0
+#: Connections that are told to close and are not gone yet, which are no place in the way of others.
+#: Each has one descriptor, and makes room for one that has no more before the reactor's next turn.
+MOST_LEAVING = 64
+#: Seconds for which nobody is asked again to make room where nobody did.
+LOOKED_IN_VAIN = 0.05
+#: Stands for all users where one can stand.
+_ALL = -1
 #: Bytes of a request's body that are read over, so that its answer is not lost in a reset: other
 #: tools' machines ask with small ones (pacserve), and are told that this is no way to ask here.
 LARGEST_BODY = 4 << 10
@@ -52,11 +65,17 @@ class Channel(http.HTTPChannel):
     answered = 0
     #: A request that is answered, while its answer is on its way or others wait for their turn.
     _answered: Any = None
-    _turn: IDelayedCall | None = None
+    #: What was read and waits until there is time for it.
+    _kept: tuple[bytes, ...] = ()
+    _timed_out = False
 
     def connectionMade(self) -> None:
         self.address = host_of(self.getPeer())
         self.user = self.site.user_of(self.getPeer(), self.getHost())
+        #: Whoever takes turns with others: a local user, a host, or a network that is one's own.
+        self.asker: int | str = network_of(self.address) or self.address
+        if self.user is not None:
+            self.asker = self.user
         _end_at_standstill(self.transport, STANDSTILL_SECONDS)
         super().connectionMade()
         if not self.site.arrived(self):
@@ -64,16 +83,58 @@ class Channel(http.HTTPChannel):
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is being answered: between two requests, or before the first is whole."""
-        return not self._handlingRequest and self._answered is None
+        """Whether nothing is being answered, and of the last answer nothing is on its way."""
+        asks = self._handlingRequest or self._answered is not None or self._kept
+        return not asks and not _has_unsent(self)
+
+    @property
+    def amid_an_answer(self) -> bool:
+        """Whether an answer was begun that is not all written."""
+        return bool(self._handlingRequest and self._answered is None)
+
+    def make_room(self) -> bool:
+        """Close the connection, if that takes nothing from anybody; return whether it does.
+
+        One that was told so already, a minute after its last answer was written, is waited for no
+        longer.
+        """
+        if self._timed_out:
+            self.forceAbortClient()
+            return True
+        transport: Any = self.transport
+        if transport.disconnecting or not self.idle:
+            return False
+        self.loseConnection()
+        return True
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.site.departed(self)
-        self._answered = None
-        if self._turn is not None:
-            self._turn.cancel()
-            self._turn = None
+        self.site.turns.drop(self.asker, self)
+        self._answered, self._kept = None, ()
         super().connectionLost(reason)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Take in what was read, at once or, where many ask, when there is time for it."""
+        if self._handlingRequest:
+            # It is kept until the answer is given.
+            super().dataReceived(data)
+            return
+        self._kept = (*self._kept, data)
+        if not self.site.turns.take(self.asker, self, self._take_in):
+            self._networkProducer.pauseProducing()
+
+    def _take_in(self) -> None:
+        data, self._kept = b"".join(self._kept), ()
+        if not self._waitingForTransport:
+            self._networkProducer.resumeProducing()
+        try:
+            super().dataReceived(data)
+        except Exception:  # noqa: BLE001 - a stranger's bytes: the reactor would log it each time
+            self._failed()
+
+    def _failed(self) -> None:
+        tell_failure(Failure(), self.site.counters)
+        self.forceAbortClient()
 
     def requestDone(self, request: http.Request) -> None:
         """Go on to the next request: at once, unless that one was sent ahead.
@@ -86,16 +147,20 @@ class Channel(http.HTTPChannel):
         if self._waitingForTransport:
             self._answered = request
         elif self._buffer or self._dataBuffer:
-            self._turn = self.callLater(0, lambda: self._next(request))
+            self.site.turns.wait(self.asker, self, partial(self._next, request))
         else:
             super().requestDone(request)
 
     def _next(self, request: http.Request) -> None:
-        self._turn = None
-        super().requestDone(request)
+        try:
+            super().requestDone(request)
+        except Exception:  # noqa: BLE001 - as above
+            self._failed()
 
     def resumeProducing(self) -> None:
         super().resumeProducing()
+        if self._kept:
+            self._networkProducer.pauseProducing()
         if self._answered is not None:
             request, self._answered = self._answered, None
             self.requestDone(request)
@@ -105,15 +170,16 @@ class Channel(http.HTTPChannel):
 
     def end(self) -> None:
         """Close the connection: at once in the middle of an answer, else once all has left."""
-        if self.idle or self._answered is not None:
-            self.loseConnection()
-        else:
+        if self.amid_an_answer:
             self.forceAbortClient()
+        else:
+            self.loseConnection()
 
     def timeoutConnection(self) -> None:
         # HTTPChannel writes a line for each; a stranger could fill a log with them. Not aborted:
         # the end of the last answer may still be on its way to a slow client.
         self.site.counters["timed out"] += 1
+        self._timed_out = True
         self.loseConnection()
 
     def forceAbortClient(self) -> None:
@@ -178,12 +244,17 @@ class Site(http.HTTPFactory):
         self.face = face
         # Without HTTP/2's negotiating wrapper: nobody speaks it here.
         self.protocol = Channel  # type: ignore[assignment]  # takes its place in every way used
+        self.turns = Turns(reactor)
         self._crowd = Crowd(most_connections, most_per_address, most_per_network)
         self._most_per_user = most_per_user
         self.user_of = user_of
         self._admits = admits
         #: Every connection, the oldest first.
         self._channels: dict[Channel, None] = {}
+        #: Those that make room, until they are gone.
+        self._leaving: set[Channel] = set()
+        #: When nobody made room, of all or of one user.
+        self._in_vain: dict[int | None, float] = {}
         #: What was refused or dropped, by reason.
         self.counters: Counter[str] = Counter()
 
@@ -198,9 +269,7 @@ class Site(http.HTTPFactory):
         if self._admits is not None and not self._admits(address):
             self.counters["other network"] += 1
             return None
-        if not self._crowd.has_room_for(address) or (
-            self._crowd.full and not self._make_room(self._channels)
-        ):
+        if not self._crowd.has_room_for(address) or not self._has_room():
             self.counters["too many connections"] += 1
             return None
         self._crowd.enter(address)
@@ -208,23 +277,36 @@ class Site(http.HTTPFactory):
         channel.site, channel.requestFactory = self, Request
         return channel
 
-    def _make_room(self, channels: Iterable[Channel]) -> bool:
-        """Close the first of ``channels`` that asks nothing; return whether there was one."""
-        for channel in channels:
-            if channel.idle:
-                self.counters["made room"] += 1
-                self.departed(channel)
-                # Not aborted: the end of its last answer may still be on its way to a slow client.
-                channel.loseConnection()
-                return True
+    def _has_room(self) -> bool:
+        return not self._crowd.is_full(len(self._leaving)) or self._make_room(
+            _ALL, lambda: self._channels
+        )
+
+    def _make_room(self, whose: int | None, channels: Callable[[], Iterable[Channel]]) -> bool:
+        """Close the first of ``channels`` that may be; return whether there was one.
+
+        It has its place until it is gone: only then its descriptor is.
+        """
+        now = self.reactor.seconds()
+        if 0 <= now - self._in_vain.get(whose, -LOOKED_IN_VAIN) < LOOKED_IN_VAIN:
+            return False
+        if len(self._leaving) < MOST_LEAVING:
+            for channel in channels():
+                if channel not in self._leaving and channel.make_room():
+                    self.counters["made room"] += 1
+                    self._leaving.add(channel)
+                    return True
+        for one in [one for one, at in self._in_vain.items() if now - at >= LOOKED_IN_VAIN]:
+            del self._in_vain[one]
+        self._in_vain[whose] = now
         return False
 
     def arrived(self, channel: Channel) -> bool:
         """Take note of a connection; return False where its user has too many."""
         most = self._most_per_user
-        own = [one for one in self._channels if one.user == channel.user] if most else []
+        own = [one for one in self._of(channel.user) if one not in self._leaving] if most else []
         self._channels[channel] = None
-        if not most or len(own) < most or self._make_room(own):
+        if not most or len(own) < most or self._make_room(channel.user, lambda: own):
             return True
         self.counters["too many connections"] += 1
         return False
@@ -234,12 +316,31 @@ class Site(http.HTTPFactory):
         for channel in tuple(self._channels):
             channel.end()
 
+    def _of(self, user: int | None) -> list[Channel]:
+        return [one for one in self._channels if one.user == user]
+
     def departed(self, channel: Channel) -> None:
-        """Forget a connection; again is no error."""
+        """Forget a connection that is gone; again is no error."""
         if channel not in self._channels:
             return
         del self._channels[channel]
+        self._leaving.discard(channel)
         self._crowd.leave(channel.address)
+
+
+def _has_unsent(channel: Channel) -> bool:
+    """Whether something that was written to a connection has not arrived at the other machine."""
+    transport: Any = channel.transport
+    # What waits here has no public name but in part; what the kernel has of it is unix(7), tcp(7).
+    if getattr(transport, "dataBuffer", b"") or getattr(transport, "_tempDataLen", 0):
+        return True
+    handle = getattr(transport, "socket", None)
+    if not isinstance(handle, socket.socket):
+        return False
+    try:
+        return any(fcntl.ioctl(handle, termios.TIOCOUTQ, bytes(4)))
+    except OSError:
+        return False
 
 
 def _end_at_standstill(transport: Any, seconds: float) -> None:

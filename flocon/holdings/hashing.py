@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.logger import Logger
 
 from flocon.errors import StoreError
+from flocon.machine.limits import lacks_descriptors
 from flocon.machine.worker import Worker
 from flocon.store import folder as disk
 
@@ -97,6 +98,9 @@ class Hashing:
             self._folders.look_again(folder, name)
             return
         except OSError as error:
+            if lacks_descriptors(error):
+                self._offering.let_settle(folder, name)
+                return
             unreadable = error
         current = folder.files.get(name)
         if stopped() or current is None or current.found.stamp != stamp:

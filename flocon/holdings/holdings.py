@@ -138,9 +138,9 @@ class Holdings(Service):
         self.store.open()
         if self.store.problem:
             self._log.warn(
-                "nothing is kept for the LAN: {problem}; make {store} a folder this user can write",
+                "nothing is kept for the LAN: {problem}; {remedy}, then start the node again",
                 problem=self.store.problem,
-                store=self.store.path,
+                remedy=self.store.remedy,
             )
         else:
             self.recollection.open(self.store.path / "state.sqlite")

@@ -76,12 +76,19 @@ class Inventory:
         self.bytes -= content.size
         return [self._note(Change(file_name, content, held=False))]
 
+    def missed(self, generation: int) -> int | None:
+        """Return how many changes came after ``generation``, None where they are not known."""
+        behind = self.generation - generation
+        return behind if 0 <= behind <= len(self._log) else None
+
     def since(self, generation: int) -> list[Change] | None:
         """Return what changed after ``generation``, or None where only the whole list can tell."""
-        behind = self.generation - generation
-        if not 0 <= behind <= len(self._log):
-            return None
-        return list(islice(self._log, len(self._log) - behind, None))
+        missed = self.missed(generation)
+        return None if missed is None else self.latest(missed)
+
+    def latest(self, most: int) -> list[Change]:
+        """Return the last changes that are known, ``most`` of them at most; the oldest first."""
+        return list(islice(self._log, max(0, len(self._log) - most), None))
 
     def whole(self) -> list[Change]:
         return [Change(name, content) for name, content in self._contents.items()]

@@ -163,7 +163,8 @@ class Keeping:
         if self._threads.stopped.is_set() or not incoming.keep or victims is None:
             return False
         self._clearing.forget(victims)
-        turn = self._accounts.use(file_name)
+        came = self._accounts.came_ahead if incoming.spares else self._accounts.use
+        turn = came(file_name)
         confirmed = content in self._offering.contents(file_name)
         directory = self._store.packages
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from flocon.errors import StoreError
+from flocon.errors import NoDescriptors, StoreError
 from flocon.files import is_package
 from flocon.holdings.judgement import SETTLING
 from flocon.machine.threads import Delay
@@ -38,6 +38,8 @@ _T = TypeVar("_T")
 #: Seconds between two scans of a folder that reports its changes, and of one that does not.
 RESCAN = 600.0
 POLL = 60.0
+#: Seconds until a folder is read for which there were no descriptors.
+AGAIN = 5.0
 #: Seconds of one turn of the reactor that merging may take, and items between two looks.
 TURN = 0.01
 _ITEMS = 64
@@ -92,12 +94,14 @@ class Looking:
         self._watch = watch(reactor, self._reported)
         self._judge_again = False
         self._unsettled: set[tuple[KnownFolder, str]] = set()
+        self._unread: set[KnownFolder] = set()
         #: Whether it is being looked at whether the folders are still the same.
         self._comparing = False
         self._worker = Worker(reactor, self._look_on)
         self._polled = Delay(reactor, self._poll)
         self._rescanned = Delay(reactor, self._rescan)
         self._settled = Delay(reactor, self._look_at_unsettled)
+        self._unread_due = Delay(reactor, self._look_at_unread)
         folders.wake = self._worker.wake
         offering.let_settle = self._let_settle
 
@@ -107,7 +111,7 @@ class Looking:
         self._rescanned.begin(RESCAN)
 
     def stop(self) -> Deferred[None]:
-        for delay in (self._polled, self._rescanned, self._settled):
+        for delay in (self._polled, self._rescanned, self._settled, self._unread_due):
             delay.stop()
         self._watch.close()
         return self._worker.stop()
@@ -147,6 +151,10 @@ class Looking:
         unsettled, self._unsettled = self._unsettled, set()
         for folder, name in unsettled:
             self._folders.look_again(folder, name)
+
+    def _look_at_unread(self) -> None:
+        unread, self._unread = self._unread, set()
+        self._folders.look_at(folder for folder in unread if not folder.gone)
 
     def _poll(self) -> None:
         self._polled.begin(POLL)
@@ -198,6 +206,11 @@ class Looking:
         try:
             folder.identity = await self._in_thread(disk.identity, folder.path)
             scanned, remembered = await self._in_thread(self._read, folder, before)
+        except NoDescriptors:
+            # It is as it was, as far as anybody knows.
+            self._unread.add(folder)
+            self._unread_due.begin(AGAIN)
+            return
         except StoreError as error:
             self._say_problem(folder, error.reason)
             scanned, remembered = disk.Scanned({}, list(before)), {}
@@ -246,7 +259,12 @@ class Looking:
 
     async def _look(self, folder: KnownFolder, names: set[str]) -> None:
         folder.touched.clear()
-        found = await self._in_thread(disk.look, folder.path, names)
+        try:
+            found = await self._in_thread(disk.look, folder.path, names)
+        except NoDescriptors:
+            for name in names:
+                self._let_settle(folder, name)
+            return
 
         def merge(name: str) -> None:
             if name not in folder.touched and not folder.gone:

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 
 from flocon.errors import StoreError
 from flocon.files import Content
+from flocon.machine.limits import lacks_descriptors
 from flocon.store import folder as disk
 from flocon.store.folder import Opened
 
@@ -53,7 +54,8 @@ class Opening:
         of the whole package for each file. ``own`` if this machine's pacman asks: it does not wait
         behind others.
 
-        Fails with StoreError if that is not possible any more; then it is no longer offered.
+        Fails with StoreError if that is not possible any more; then it is no longer offered, unless
+        it was for want of descriptors.
         """
         return Deferred.fromCoroutine(self._open(held, signature, own))
 
@@ -68,7 +70,8 @@ class Opening:
         try:
             opened = await self._open_file(held.directory, name, expected, own)
         except (OSError, StoreError) as error:
-            self._offering.lose(held)
+            if not lacks_descriptors(error):
+                self._offering.lose(held)
             if isinstance(error, StoreError):
                 raise
             raise StoreError(str(held.directory / name), error.strerror or str(error)) from None

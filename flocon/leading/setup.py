@@ -13,16 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flocon.errors import ConfigurationError
 from flocon.leading import node_lines, plan
 from flocon.leading.look import BACKUP, RECORD, Look, beside, look, record_paths
-from flocon.leading.pacman_conf import Configuration
+from flocon.leading.pacman_conf import SERVER_KEYS, Configuration, statements
 from flocon.leading.printable import difference, printable, printable_line
 from flocon.leading.programs import pacman_version, verifier
 from flocon.leading.record import Written, digest_of, dump_record, lines_of, of_both, tells_the_same
 from flocon.leading.replacing import Writing, alone, check_backup, check_writable, sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from flocon.leading.node_lines import Method, OwnLine
     from flocon.leading.plan import Plan
@@ -83,6 +84,21 @@ def undo(path: Path, *, dry_run: bool) -> Report:
     """
     with alone(path, dry_run=dry_run):
         return _undo(path, dry_run=dry_run)
+
+
+def still_led(path: Path, ports: Collection[int]) -> tuple[str, ...]:
+    """Return where lines lead the pacman that reads ``path`` to a node of this machine's now."""
+    try:
+        said = list(statements(look(path).configuration))
+    except ConfigurationError:
+        return ()
+    places = (
+        str(one.place)
+        for one in said
+        if one.key in SERVER_KEYS and node_lines.is_node(one.value, ports)
+    )
+    # Several repositories include one file.
+    return tuple(printable(place) for place in dict.fromkeys(places))
 
 
 def _undo(path: Path, *, dry_run: bool) -> Report:

@@ -5,6 +5,7 @@ Imported before anything large is: where there is too little memory for that, th
 
 from __future__ import annotations
 
+import errno
 import resource
 from contextlib import suppress
 
@@ -27,6 +28,14 @@ def demand_memory(least: int) -> None:
 def open_files() -> int:
     """Return how many file descriptors this process may have."""
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def lacks_descriptors(error: BaseException) -> bool:
+    """Whether something failed for want of file descriptors, this process's or the system's.
+
+    That passes, and says nothing of what was to be opened.
+    """
+    return isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}
 
 
 def raise_open_files(wanted: int) -> None:

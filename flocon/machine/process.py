@@ -141,7 +141,7 @@ async def run(
         if yielding and process.pid is not None:
             _yield(process.pid)
     except OSError as error:
-        raise ToolError(tool, error.strerror or "could not be started") from None
+        raise ToolError(tool, error.strerror or "could not be started") from error
     late = reactor.callLater(seconds, protocol.kill, f"took longer than {seconds:g} s")
     try:
         return await protocol.ended

@@ -80,9 +80,9 @@ class Crowd:
         self._addresses: Counter[str] = Counter()
         self._networks: Counter[str] = Counter()
 
-    @property
-    def full(self) -> bool:
-        return self._addresses.total() >= self.most
+    def is_full(self, leaving: int = 0) -> bool:
+        """Whether there is no place but those of so many that are on their way out."""
+        return self._addresses.total() - leaving >= self.most
 
     def has_room_for(self, address: str) -> bool:
         """Whether one more of ``address`` would be within its own bounds, whoever else is there."""

@@ -10,8 +10,9 @@ from flocon.presence.buckets import Bucket
 if TYPE_CHECKING:
     from flocon.presence.peer import Peer
 
-#: Lines for who comes and goes: per second in the long run, and at once (a LAN that starts).
-LINE_RATE, LINE_BURST = 0.2, 200
+#: Lines for who comes and goes: per second in the long run, and at once (a LAN that starts). One
+#: machine can make up a thousand peers; of a large LAN that starts the rest is told in one line.
+LINE_RATE, LINE_BURST = 0.2, 60
 
 
 class ComingAndGoing:
@@ -36,7 +37,8 @@ class ComingAndGoing:
         )
 
     def _tell(self, line: str, **fields: str) -> None:
-        if not self._lines.take(self._reactor.seconds()):
+        # What was not said is a line of its own.
+        if not self._lines.take(self._reactor.seconds(), 2 if self._unsaid else 1):
             self._unsaid += 1
             return
         if self._unsaid:

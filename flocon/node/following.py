@@ -44,6 +44,8 @@ class Following:
             self._parts.desk.privacy.repositories = frozenset(settings.peers.private)
             self._parts.holdings.looking.listing_changed()
             self._parts.announcer.databases(self._parts.pacman.listing)
+        if settings.peers.bandwidth != old.peers.bandwidth:
+            self._parts.pacer.bound(settings.peers.bandwidth)
         self._parts.desk.relaying.relays.a_day = settings.peers.relayed_per_day
         set_debug(settings.debug)
         self._set_relays()

@@ -15,6 +15,7 @@ from flocon.advice.health import Health
 from flocon.advice.questions import questions
 from flocon.advice.search import Search
 from flocon.advice.why import Why
+from flocon.ahead.ahead import AHEAD_FILE, Ahead
 from flocon.answering.pace import Pacer
 from flocon.answering.visitors import Admission, lan_names, loopback_names
 from flocon.asking.agents import peer_agent
@@ -59,7 +60,6 @@ from flocon.presence.namesakes import Namesakes
 from flocon.presence.presence import Presence
 from flocon.settings.defaults import host_name
 from flocon.settings.settings import LAN_PORT, LOOPBACK_PORT
-from flocon.sources.ahead import AHEAD_FILE, Ahead
 from flocon.sources.means import PEER_CONNECT
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ class Parts:
     def _make_lan(self, shares: Shares) -> Site:
         """Return the face for peers."""
         reactor, settings = self._reactor, self._settings
-        bandwidth = settings.peers.bandwidth
+        self.pacer = Pacer(reactor, settings.peers.bandwidth)
         self.lan_face = Lan(
             Shelf(
                 reactor,
@@ -219,7 +219,7 @@ class Parts:
                 precedence=self.desk.precedence,
                 crowd=shares.unhurried(),
             ),
-            Pacer(reactor, bandwidth) if bandwidth else None,
+            self.pacer,
             Knocker(
                 reactor,
                 announced=self._announced,
@@ -275,6 +275,7 @@ class Parts:
             multicast=self.multicast,
             quarantine=self.offenders.quarantine,
             lan_port=lambda: self.doors.lan_port,
+            store=self.holdings.store,
         )
         self.health = Health(
             self._reactor,
@@ -293,6 +294,7 @@ class Parts:
             offering=self.holdings.offering,
             accounts=self.holdings.accounts,
             max_size=self._settings.store.max_size,
+            store=self.holdings.store,
             transfers=self.desk.transfers,
             relays=self.desk.relaying.relays,
             ahead=self.ahead,

@@ -49,11 +49,12 @@ def try_store(settings: Settings) -> None:
     """Raise StoreError where the store cannot be written, or another node has it."""
     store = Store(settings.store.path)
     store.open()
-    problem = store.problem
+    problem, remedy = store.problem, store.remedy
     store.close()
     if problem:
         place, _, reason = problem.rpartition(": ")
-        raise StoreError(place, f"{reason}; name a folder that this user can write with --store")
+        other = "" if "--store" in remedy else ", or name another folder with --store"
+        raise StoreError(place, f"{reason}; {remedy}{other}")
 
 
 def cannot_start(error: FloconError | str) -> CannotStart:

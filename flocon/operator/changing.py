@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
     from twisted.internet.defer import Deferred
 
+    from flocon.ahead.ahead import Ahead
     from flocon.neighbours.offenders import Offenders
     from flocon.neighbours.standing import Standing
     from flocon.presence.multicast import Multicast
     from flocon.presence.peer import Peer
     from flocon.presence.presence import Presence
-    from flocon.sources.ahead import Ahead
 
 
 class Operator:
@@ -102,13 +102,13 @@ class Operator:
         self._log.info("{count}", count=counted(len(peers), "peer"))
         for peer in peers:
             self._log.info(
-                "{name} at {address} port {port}, {architectures}, {files} files,"
+                "{name} at {address} port {port}, {architectures}, {files},"
                 " heard {silence:.0f} s ago",
                 name=peer.name,
                 address=peer.address,
                 port=peer.port,
                 architectures="/".join(peer.architectures) or "no architecture",
-                files=peer.files,
+                files=counted(peer.files, "file"),
                 silence=self._presence.silence(now, peer),
             )
         for record in self._offenders.quarantine.all(time.time()):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from flocon.errors import ConfigurationError
 from flocon.log import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from flocon.machine.systemd import Supervision
     from flocon.settings.settings import Settings
@@ -83,8 +83,21 @@ class Reloading:
         }
         self.settings = replace(old, **fixed)
         self._changed(old, self.settings)
-        waiting = [name for name in fixed if getattr(settings, name) != fixed[name]]
+        waiting = list(_different(settings, self.settings))
         self._log.info(
             "settings read anew{rest}",
             rest=f"; a restart is needed for: {', '.join(waiting)}" if waiting else "",
         )
+
+
+def _different(one: Any, other: Any, prefix: str = "") -> Iterator[str]:
+    """Yield the keys, those of a table behind its name, whose values are not the same."""
+    for field in fields(one):
+        mine, others = getattr(one, field.name), getattr(other, field.name)
+        # Where a key was set is compared with no other, and the file's own path is no key.
+        if not field.compare or field.name == "config":
+            continue
+        if is_dataclass(mine):
+            yield from _different(mine, others, f"{field.name}.")
+        elif mine != others:
+            yield prefix + field.name

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from flocon import __version__
 from flocon.asking.source import FOR_US
-from flocon.books.ledger import HERE
+from flocon.books.recent import HERE, whence
 from flocon.books.units import counted, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from flocon.advice.health import Health
+    from flocon.ahead.ahead import Ahead, Readiness
     from flocon.books.figures import Figures
     from flocon.books.ledger import Ledger
     from flocon.books.traffic import Traffic
@@ -33,9 +34,9 @@ if TYPE_CHECKING:
     from flocon.presence.namesakes import Namesakes
     from flocon.presence.peer import Peer
     from flocon.presence.presence import Presence
-    from flocon.sources.ahead import Ahead, Readiness
     from flocon.sources.relays import Relays
     from flocon.store.accounts import Accounts
+    from flocon.store.store import Store
     from flocon.transfers.transfer import Transfer
     from flocon.transfers.transfers import Transfers
 
@@ -59,6 +60,7 @@ class Status:
         offering: Offering,
         accounts: Accounts,
         max_size: int,
+        store: Store,
         transfers: Transfers,
         relays: Relays,
         ahead: Ahead,
@@ -79,6 +81,7 @@ class Status:
         self._offering = offering
         self._accounts = accounts
         self._max_size = max_size
+        self._store = store
         self._transfers = transfers
         self._relays = relays
         self._ahead = ahead
@@ -121,6 +124,7 @@ class Status:
             "store": {
                 "bytes": self._accounts.size,
                 "max_size": self._max_size,
+                "problem": self._store.problem,
             },
             "quarantine": [
                 {
@@ -144,12 +148,12 @@ class Status:
             "moving": [_moving(transfer, now) for transfer in islice(self._transfers, MOST_MOVING)],
             "dropped_datagrams": dict(self._presence.counters),
             "prefetch": {
-                "running": self._ahead.prefetch.fetching,
-                "done": self._ahead.prefetch.done,
-                "fetched": self._ahead.prefetch.fetched,
-                "total": self._ahead.prefetch.total,
-                "bytes": self._ahead.prefetch.fetched_bytes + self._ahead.arrived,
-                "total_bytes": self._ahead.prefetch.total_bytes,
+                "running": bool(self._ahead.prefetch.bringing),
+                "done": self._ahead.prefetch.bringing.done,
+                "fetched": self._ahead.prefetch.bringing.fetched,
+                "total": self._ahead.prefetch.bringing.total,
+                "bytes": self._ahead.prefetch.bringing.fetched_bytes + self._ahead.arrived,
+                "total_bytes": self._ahead.prefetch.bringing.total_bytes,
                 "left_out": self._ahead.prefetch.left_out,
             },
             "ahead": _ahead(self._ahead.readiness()) | self._ledger.ahead.describe(),
@@ -219,9 +223,13 @@ class Status:
         """Return the status as a person reads it: names for addresses, and how this node is."""
         status, names = self.describe(), self._names()
         recent = [
-            one.describe() | {"time": _clock(one.at), "whence": _whence(one.source, names)}
+            told
+            | {
+                "time": _clock(one.at),
+                "whence": whence(told, lambda source: _whence(source, names)),
+            }
             for one in reversed(list(self._ledger.recent))
-            if not one.file_name.endswith(".sig")
+            if not one.file_name.endswith(".sig") and (told := one.describe())
         ]
         moving = [one | {"whence": _whence(one["source"], names)} for one in status["moving"]]
         receipts = [one | {"time": _clock(one["at"], day=True)} for one in status["receipts"]]

@@ -1,6 +1,7 @@
 """Sync databases on disk: a file -> its entries, whatever it is compressed with.
 
 Everything here blocks and belongs in a thread; nothing raises for what a file may contain.
+NoDescriptors is raised where it is not to be known.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from flocon.errors import StoreError, SyncDatabaseError
+from flocon.errors import NoDescriptors, StoreError, SyncDatabaseError
+from flocon.machine.limits import lacks_descriptors
 from flocon.machine.reading import open_plain
 from flocon.pacman.compression import (
     STRANGERS,
@@ -92,6 +94,8 @@ def load(repository: str, path: Path, known: Loaded | None = None) -> Loaded:
         data, stamp = _read(path)
         database = _parse(repository, data, stamp, known.database if known else None)
     except OSError as error:
+        if lacks_descriptors(error):
+            raise NoDescriptors(str(path)) from None
         return Loaded(stamp, None, error.strerror or str(error))
     except MemoryError:
         return Loaded(stamp, None, "there is too little memory for it; raise 'ulimit -v'")
@@ -204,6 +208,8 @@ def _entries(repository: str, data: bytes) -> tuple[PackedEntries, int]:
         with by_program(data) as tar:
             return _read_entries(repository, tar)
     except (SyncDatabaseError, OSError) as error:
+        if lacks_descriptors(error):
+            raise
         if kind := name_of(data):
             why = error.detail if isinstance(error, SyncDatabaseError) else str(error)
             told = f"it is made with {kind}, and {why}; have it made with gzip, xz or zstd"

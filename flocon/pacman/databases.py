@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from twisted.logger import Logger
 
-from flocon.errors import SyncDatabaseError
+from flocon.errors import NoDescriptors, SyncDatabaseError
 from flocon.machine.memory import give_back
 from flocon.machine.reactor_threads import in_thread
 from flocon.pacman.database_files import Loaded, digest_of, load, load_sent, stamp_of
@@ -44,13 +44,19 @@ class SentFiles:
         return len(self._waiting)
 
     def put(self, repository: str, descriptor: int) -> bool:
-        """Keep one, which stays the caller's to close; return whether it can wait here."""
+        """Keep one, which stays the caller's to close; return whether it can wait here.
+
+        Without descriptors it cannot: it is listed once pacman has it.
+        """
         size = os.fstat(descriptor).st_size
         if size > MOST_WAITING_BYTES:
             return False
         while self._waiting and not self._has_room(size):
             os.close(self._waiting.pop(0)[1])
-        self._waiting.append((repository, os.dup(descriptor)))
+        try:
+            self._waiting.append((repository, os.dup(descriptor)))
+        except OSError:
+            return False
         return True
 
     def take(self) -> tuple[str, int]:
@@ -118,10 +124,16 @@ class PacmanDatabases:
             if (problem := self._loaded.get(name, Loaded()).problem)
         ]
 
-    async def load(self, databases: Sequence[tuple[str, Path]]) -> None:
-        """Read these, and tell what they list."""
+    async def load(self, databases: Sequence[tuple[str, Path]]) -> bool:
+        """Read these, and tell what they list; return whether it is known of all of them.
+
+        Where no descriptor was left for one it lists what it did, and is stale still.
+        """
         results = await in_thread(self._reactor, _load_all, databases, dict(self._loaded))
+        known = None not in results
         for (name, path), loaded in zip(databases, results, strict=True):
+            if loaded is None:
+                continue
             self._loaded[name] = loaded
             if loaded.problem:
                 problem = loaded.problem
@@ -136,6 +148,7 @@ class PacmanDatabases:
         self.publish()
         # Now that the listing before is gone.
         await in_thread(self._reactor, give_back)
+        return known
 
     async def load_sent(self) -> None:
         """Read what mirrors sent and pacman here has not, each once."""
@@ -177,5 +190,14 @@ class PacmanDatabases:
         )
 
 
-def _load_all(databases: Sequence[tuple[str, Path]], known: Mapping[str, Loaded]) -> list[Loaded]:
-    return [load(name, path, known.get(name)) for name, path in databases]
+def _load_all(
+    databases: Sequence[tuple[str, Path]], known: Mapping[str, Loaded]
+) -> list[Loaded | None]:
+    """Return what became of each; None where it is not known for want of descriptors."""
+    results: list[Loaded | None] = []
+    for name, path in databases:
+        try:
+            results.append(load(name, path, known.get(name)))
+        except NoDescriptors:
+            results.append(None)
+    return results

@@ -15,6 +15,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flocon.errors import NoDescriptors
+from flocon.machine.limits import lacks_descriptors
 from flocon.machine.reading import open_plain
 from flocon.pacman.database_files import Stamp, stamp_of
 
@@ -86,7 +88,9 @@ class Scanner:
             file = os.fdopen(open_plain(path), encoding="utf-8", errors="surrogateescape")
             with file:
                 text = file.read(LONGEST_FILE)
-        except OSError:
+        except OSError as error:
+            if lacks_descriptors(error):
+                raise NoDescriptors(str(path)) from None
             return  # pacman-conf says so, in better words
         for line in map(str.strip, text.splitlines()):
             if line.startswith("[") and line.endswith("]"):
@@ -105,6 +109,7 @@ class Scanner:
 
 
 def scan(pacman_conf: Path) -> Scan:
+    """Read a configuration's files; raises NoDescriptors where that is not possible now."""
     scanner = Scanner()
     scanner.read(pacman_conf)
     servers = {section: tuple(values) for section, values in scanner.servers.items()}

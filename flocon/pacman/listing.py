@@ -61,7 +61,7 @@ class Listing:
 
     ``further`` are databases that mirrors sent through this node lately and that do not lie where
     pacman has its own: for a pacman with a DBPath of its own. What they list is found, too, behind
-    the others; they are not told of, and nothing is fetched ahead because of them.
+    the others; peers are not told of them, and nothing is fetched ahead because of them.
     """
 
     databases: tuple[Database, ...] = ()
@@ -107,11 +107,14 @@ class Listing:
         found = (database.entries.get(file_name) for database in databases)
         return tuple(entry for entry in found if entry is not None)
 
-    def named(self, name: str) -> list[Entry]:
-        """Return the entries of a package, first those of the repository that comes first."""
+    def named(self, name: str, *, further: bool = False) -> list[Entry]:
+        """Return the entries of a package, first those of the repository that comes first.
+
+        With ``further`` those of such databases follow.
+        """
         return [
             entry
-            for database in self.databases
+            for database in (*self.databases, *(self.further if further else ()))
             for entry in _beginning(database.entries, f"{name}-")
             if entry.name == name
         ]

@@ -13,9 +13,10 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.logger import Logger
 
 from flocon.asking.addresses import without_user
-from flocon.errors import ToolError, ToolMissing
+from flocon.errors import NoDescriptors, ToolError, ToolMissing
 from flocon.files import is_repository
 from flocon.machine.inotify import FolderWatch
+from flocon.machine.limits import lacks_descriptors
 from flocon.machine.reactor_threads import in_thread
 from flocon.pacman.answers import configuration_from_mirrors, resolve
 from flocon.pacman.configuration import PacmanConfiguration, SignatureLevel
@@ -43,6 +44,8 @@ PAUSE = 0.1
 PATIENCE = 3.0
 #: Seconds between two looks at the files without any sign: some file systems make no events.
 POLL = 60.0
+#: Seconds until what could not be read for want of descriptors is looked at again.
+AGAIN = 5.0
 #: Looks at the databases in one go; what changes still more often is seen with the next event.
 _ROUNDS = 5
 #: Seconds after which what a mirror sent is read, if pacman here has not taken it by then. Who asks
@@ -233,9 +236,9 @@ class PacmanWatch(Service):
         elif self._databases.any_sent:
             self._databases.publish()
 
-    def _look_soon(self) -> None:
-        if self._pause is None or not self._pause.active():
-            self._pause = self._reactor.callLater(PAUSE, self._look)
+    def _look_soon(self, seconds: float = PAUSE) -> None:
+        if self.running and (self._pause is None or not self._pause.active()):
+            self._pause = self._reactor.callLater(seconds, self._look)
 
     def _look(self) -> None:
         """Begin to bring everything up to date, unless that is under way."""
@@ -264,9 +267,16 @@ class PacmanWatch(Service):
     async def _catch_up(self) -> None:
         for _ in range(_ROUNDS):
             if self._configuration_is_stale:
-                await self._read_configuration()
+                try:
+                    await self._read_configuration()
+                except NoDescriptors:
+                    self._configuration_is_stale = True
+                    self._look_soon(AGAIN)
+                    return
             elif stale := self._databases.stale():
-                await self._databases.load(stale)
+                if not await self._databases.load(stale):
+                    self._look_soon(AGAIN)
+                    return
             elif self._sent_is_due():
                 await self._databases.load_sent()
             else:
@@ -296,6 +306,8 @@ class PacmanWatch(Service):
         try:
             configuration = await resolve(self._reactor, self._scan, self._own_ports)
         except ToolError as error:
+            if error.__cause__ is not None and lacks_descriptors(error.__cause__):
+                raise NoDescriptors(str(self._pacman_conf)) from None
             self._complain(error)
         else:
             self._said = ""

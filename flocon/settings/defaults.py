@@ -35,7 +35,7 @@ def default_store() -> Path:
     except RuntimeError:
         problem = f"this user can write neither {nearest} nor a home, having none"
         raise ConfigurationError(
-            "flocon: --store", problem, "name a folder that it can write"
+            "flocon, default of --store", problem, "name a folder that it can write"
         ) from None
 
 

@@ -78,6 +78,14 @@ class Options(usage.Options):
         """Tell of every request and every peer."""
         self.given["debug"] = True
 
+    def parseArgs(self, *words: str) -> None:
+        """Refuse what is no option, as twistd does, in words that help."""
+        if words:
+            raise SystemExit(
+                f"flocon: twistd flocon takes options only, and no {words[0]!r}; 'twistd flocon"
+                " --help' lists them, and what the command can do 'flocon --help'"
+            )
+
     def postOptions(self) -> None:
         """Check everything before anything starts, and end with one sentence.
 

@@ -102,4 +102,4 @@ class Settings:
 
     def place(self, key: str, option: str) -> str:
         """Return where a dotted ``key`` was set, or the ``option`` by which it can be."""
-        return self.places.get(key, f"flocon: {option}")
+        return self.places.get(key, f"flocon, default of {option}")

@@ -128,7 +128,7 @@ class ForPeers:
         most = self._most()
         if unhurried:
             most -= most // LEFT_TO_HURRIED
-        if not self._relaying.admits(asker, most):
+        if not self._relaying.admits(asker, most, unhurried=unhurried):
             return None
         name = entry.file_name
         chooser = self._choosing.chooser(name, self._candidates.servers(asked, entry), None)
@@ -138,6 +138,7 @@ class ForPeers:
             chooser.mirrors,
             unhurried=unhurried,
         )
+        transfer.paced = unhurried and not transfer.near
         if transfer.near:
             transfer.widen(chooser, chooser.mirrors)
         self._relaying.begin(transfer, asker)

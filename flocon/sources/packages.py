@@ -107,7 +107,9 @@ class Packages:
         name = asked.file.text
         running = self._transfers.find(name, entry.content)
         if running is not None:
-            # Somebody else's, who has said already whom it may ask.
+            # Somebody else's, who has said already whom it may ask; but not how fast it comes.
+            running.let_run()
+            running.wanted_here = True
             return running
         servers = self._candidates.servers(asked, entry)
         chooser = self._choosing.chooser(name, servers, entry, near=not mirrors)

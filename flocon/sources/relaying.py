@@ -28,6 +28,8 @@ if TYPE_CHECKING:
         """What is to be known of a transfer."""
 
         begun_by: str
+        #: Whether it comes no faster than it is taken.
+        paced: bool
         #: Bytes that its furthest reader was given.
         taken: int
         finished: Outcome[None]
@@ -62,14 +64,16 @@ class Relaying:
     def relays(self) -> Relays:
         return self._relays
 
-    def admits(self, asker: str, most: int) -> bool:
+    def admits(self, asker: str, most: int, *, unhurried: bool = False) -> bool:
         """Whether a transfer may be begun for ``asker``, where ``most`` may run at a time."""
-        return self._relays.admits(self._reactor.seconds(), asker, most, self._rate())
+        now, rate = self._reactor.seconds(), self._rate()
+        return self._relays.admits(now, asker, most, rate, unhurried=unhurried)
 
     def begin(self, transfer: Fetched, asker: str) -> None:
         """Keep the account of a transfer that was just begun for ``asker``."""
         transfer.begun_by = asker
         relay = self._relays.begin(asker)
+        relay.paced = transfer.paced
         self._transfers[relay] = transfer
         if self._looking is None:
             self._looking = self._reactor.callLater(LOOK, self._look_again)
@@ -98,6 +102,7 @@ class Relaying:
             self._looking = self._reactor.callLater(LOOK, self._look_again)
 
     def _look_at(self, relay: Relay, transfer: Fetched) -> None:
+        relay.paced = transfer.paced
         self._relays.look(
             self._reactor.seconds(),
             relay,

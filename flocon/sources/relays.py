@@ -49,10 +49,11 @@ MOST_ASKERS = 512
 class Relay:
     """One file that is fetched for peers: begun for ``asker``, ``arrived`` and ``taken`` bytes.
 
-    ``shared`` once this machine's own pacman follows it too; ``sips`` while its readers take next
-    to nothing of what comes, ``sipped`` if it was so at the last judgement, of what ``judged``
-    says. ``fetching`` until it is over, whole or not, and ``left`` if that was
-    because its last reader went, or sipped.
+    ``paced`` while it comes no faster than it is taken, as nobody waits for it; ``shared`` once
+    this machine's own pacman follows it too; ``sips`` while its readers take next to nothing
+    of what comes, ``sipped`` if it was so at the last judgement, of what ``judged`` says.
+    ``fetching`` until it is over, whole or not, and ``left`` if that was because its last reader
+    went, or sipped.
     """
 
     asker: str
@@ -60,6 +61,7 @@ class Relay:
     arrived: int = 0
     taken: int = 0
     shared: bool = False
+    paced: bool = False
     sips: bool = False
     sipped: bool = False
     judged: tuple[int, int] = (0, 0)
@@ -128,20 +130,25 @@ class Relays:
     def __len__(self) -> int:
         return len(self._running)
 
-    def admits(self, now: float, asker: str, most: int, rate: float) -> bool:
+    def admits(
+        self, now: float, asker: str, most: int, rate: float, *, unhurried: bool = False
+    ) -> bool:
         """Whether something may be begun for ``asker``, an address, where ``most`` may run.
 
         A slow link has fewer at once: each of them may turn out to be for nobody.
         """
         if rate:
             most = min(most, max(LEAST_RELAYS, int(rate / LEAST_RATE)))
-        reason = self._objection(now, asker, most, rate or USUAL_RATE)
+        # What nobody waits for is not in the way of what somebody does.
+        askers = [
+            one.asker for one in self._running if one.fetching and (unhurried or not one.paced)
+        ]
+        reason = self._objection(now, asker, most, rate or USUAL_RATE, askers)
         if reason:
             self.counters[reason] += 1
         return not reason
 
-    def _objection(self, now: float, asker: str, most: int, rate: float) -> str:
-        askers = [relay.asker for relay in self._running if relay.fetching]
+    def _objection(self, now: float, asker: str, most: int, rate: float, askers: list[str]) -> str:
         # One asker leaves half of it to the others.
         if len(askers) >= most or askers.count(asker) >= (most + 1) // 2:
             return "too many relays"
@@ -176,7 +183,7 @@ class Relays:
         """Find out how a file is taken, by what came and went since the last judgement."""
         came, went = relay.arrived - relay.judged[0], relay.taken - relay.judged[1]
         relay.judged = relay.arrived, relay.taken
-        sips = relay.lead > 0 and went * SIP <= max(0, came)
+        sips = not relay.paced and relay.lead > 0 and went * SIP <= max(0, came)
         # Once is a pause, as any reader makes.
         relay.sips = relay.sipped and sips
         relay.sipped = sips

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from flocon.store.room import SLACK, Room, Share
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from flocon.store.room import Lessee
 
@@ -95,6 +95,9 @@ class Accounts:
         #: From the longest unused to the last used; a turn is the second of that use, or later.
         self._turns: dict[str, int] = {}
         self._turn = 0
+        #: What came before anybody asked and was not used since; which of all names are wanted so.
+        self._unused: set[str] = set()
+        self._wanted: Collection[str] = ()
 
     # Files on their way in
 
@@ -119,7 +122,12 @@ class Accounts:
         )
 
     def _is_used_lately(self, file_name: str) -> bool:
-        return self._turns.get(file_name, 0) > self._wall() - LATELY
+        lately = self._turns.get(file_name, 0) > self._wall() - LATELY
+        return lately and not self._is_superseded(file_name)
+
+    def _is_superseded(self, file_name: str) -> bool:
+        """Whether it came ahead, has never been used, and is not wanted any more."""
+        return file_name in self._unused and file_name not in self._wanted
 
     def has_room(self, size: int, lessee: Lessee) -> bool:
         """Return whether a file of this size can be kept: the disk has room, and the bound."""
@@ -233,6 +241,7 @@ class Accounts:
                 self.room.take(share)
         if size is None:
             self._turns.pop(file_name, None)
+            self._unused.discard(file_name)
         elif file_name not in self._kept:
             self._kept[file_name] = Share(size)
             self.size += size
@@ -268,7 +277,18 @@ class Accounts:
         self._turn = max(self._turn + 1, int(self._wall()))
         self._turns.pop(file_name, None)
         self._turns[file_name] = self._turn
+        self._unused.discard(file_name)
         return self._turn
+
+    def came_ahead(self, file_name: str) -> int:
+        """Note that a package is here now that nobody has asked for; return its turn."""
+        turn = self.use(file_name)
+        self._unused.add(file_name)
+        return turn
+
+    def want_ahead(self, file_names: Collection[str]) -> None:
+        """Take these as what is wanted before anybody asks; what was so before goes first now."""
+        self._wanted = file_names
 
     # What has to go
 
@@ -319,8 +339,12 @@ class Accounts:
         return going if left + needed <= bound or not needed else None
 
     def _by_turn(self) -> Iterator[str]:
-        """Yield packages in the order in which they may go: the longest unused first."""
+        """Yield packages in the order in which they may go: the longest unused first.
+
+        Before them what came for nothing.
+        """
         oldest = [name for name in self._kept if name not in self._turns]
         order = [name for name in (*oldest, *self._turns) if name in self._kept]
+        order.sort(key=lambda name: not self._is_superseded(name))
         yield from (name for name in order if not self._kept[name].lessees)
         yield from (name for name in order if self._kept[name].lessees)

@@ -17,8 +17,9 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from flocon.errors import StoreError
+from flocon.errors import NoDescriptors, StoreError
 from flocon.files import is_package
+from flocon.machine.limits import lacks_descriptors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -97,7 +98,8 @@ class Scanned:
 def scan(directory: Path, known: Mapping[str, Found], stopped: Callable[[], bool]) -> Scanned:
     """Compare the packages in ``directory`` with what is ``known`` of them.
 
-    Raises StoreError if it is unreadable. Incomplete once ``stopped`` returns True.
+    Raises StoreError if it is unreadable, NoDescriptors where it is not now. Incomplete once
+    ``stopped`` returns True.
     """
     try:
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -116,17 +118,24 @@ def scan(directory: Path, known: Mapping[str, Found], stopped: Callable[[], bool
         finally:
             os.close(descriptor)
     except OSError as error:
+        if lacks_descriptors(error):
+            raise NoDescriptors(str(directory)) from None
         raise StoreError(str(directory), f"cannot be read ({error.strerror})") from None
     different = {name: found for name, found in present.items() if found is not None}
     return Scanned(different, [name for name in known if name not in present])
 
 
 def look(directory: Path, names: Iterable[str]) -> dict[str, Found]:
-    """Return those of the packages ``names`` that are in ``directory`` now."""
+    """Return those of the packages ``names`` that are in ``directory`` now.
+
+    Raises NoDescriptors where nobody can tell.
+    """
     result = {}
     try:
         descriptor = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:
+    except OSError as error:
+        if lacks_descriptors(error):
+            raise NoDescriptors(str(directory)) from None
         return {}
     try:
         for name in names:

@@ -26,8 +26,10 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import pwd
 import re
 import secrets
+import shlex
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -61,13 +63,15 @@ class Store:
     """The folder ``path`` and what lies in it.
 
     Between ``open`` and ``close`` this process alone uses the folder. ``problem`` says why nothing
-    is kept; "" while it is well. ``space`` is its disk's room when that was last measured.
+    is kept, ``remedy`` what mends that; both are "" while it is well. ``space`` is its disk's room
+    when that was last measured.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.packages = path / "packages"
         self.problem = "it is not open"
+        self.remedy = ""
         self.space = Space(0, 0)
         #: Descriptors of the folder, of ``packages`` and of ``incoming``.
         self._top = self._packages = self._incoming = -1
@@ -94,13 +98,16 @@ class Store:
             self._try_out()
             self.measure()
         except OSError as error:
-            self.problem = f"{error.filename or self.path}: {error.strerror}"
+            # Opened beneath the folder, a file is known by its name alone.
+            place = self.path / (error.filename or "")
+            self.problem = f"{place}: {error.strerror}"
+            self.remedy = _remedy(error, self.path)
             self._close_folders()
         except StoreError:
             self._close_folders()
             raise
         else:
-            self.problem = ""
+            self.problem = self.remedy = ""
 
     def _enter(self, name: str, mode: int) -> int:
         try:
@@ -114,7 +121,9 @@ class Store:
             raise StoreError(str(self.path / name), f"{reason} name another folder") from None
 
     def _try_out(self) -> None:
-        """Find out how files can be begun here; raises OSError where none can."""
+        """Find out how files can be begun here, and kept; raises OSError where none can."""
+        if not os.access(".", os.W_OK | os.X_OK, dir_fd=self._packages, effective_ids=True):
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES), "packages")
         try:
             descriptor, name = self._create_nameless(), None
             name = self.name_file(descriptor)
@@ -243,6 +252,18 @@ class Store:
         for name in names:
             _remove(self._packages, name)
             _remove(self._packages, name + ".sig")
+
+
+def _remedy(error: OSError, path: Path) -> str:
+    """Return what root can do so that this user may use the folder, or has another."""
+    if error.errno not in {errno.EACCES, errno.EPERM}:
+        return "name a folder that can be written as store.path in flocon.toml, or with --store"
+    try:
+        user = pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        user = str(os.geteuid())
+    quoted = shlex.quote(str(path))
+    return f"chown -R {user} {quoted}" if path.exists() else f"install -d -o {user} {quoted}"
 
 
 def _remove(folder: int, name: str) -> None:

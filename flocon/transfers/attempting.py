@@ -6,6 +6,7 @@ becomes of the bytes is ``intake``'s.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flocon.asking.attempts import Attempts
@@ -48,7 +49,6 @@ class Asking:
         room: Callable[[], Deferred[None] | None],
         choose: Choose,
         mirrors: Mirrors,
-        unhurried: bool,
     ) -> None:
         self._tools = tools
         self._subject = subject
@@ -58,7 +58,7 @@ class Asking:
         self.mirrors = mirrors
         self.attempts = Attempts()
         #: Whether nobody waits for the file.
-        self.unhurried = unhurried
+        self.unhurried = False
         self._now: dict[str, Source] = {}
         self._patient: dict[Unhurried, None] = {}
 
@@ -82,18 +82,19 @@ class Asking:
 
     def next(self, active: Sequence[Attempt]) -> Attempt | None:
         """Return whom to ask beside those."""
+        if not self.unhurried:
+            return self.choose(self.attempts.with_active(active))
         passed = list(active)
-        attempt = self.choose(self.attempts.with_active(passed))
-        for _ in range(MOST_PEERS):
-            if attempt is None or not self._leaves_alone(attempt.source):
+        for _ in range(MOST_PEERS + 1):
+            # Nobody's patience is at an end: no mirror comes before the peers for that.
+            now = self._tools.reactor.seconds()
+            attempt = self.choose(
+                [replace(one, heard=now) for one in self.attempts.with_active(passed)]
+            )
+            if attempt is None or not self._tools.precedence.rests(attempt.source.key):
                 return attempt
             passed.append(attempt)
-            attempt = self.choose(self.attempts.with_active(passed))
         return None
-
-    def _leaves_alone(self, source: Source) -> bool:
-        """Whether a source is asked for nothing that nobody waits for."""
-        return self.unhurried and self._tools.precedence.rests(source.key)
 
     def hurry(self) -> None:
         """Ask as for somebody who waits from now on, for what is asked now too."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from flocon.company.contributions import Contributions
 from flocon.errors import StoreError
-from flocon.transfers.contributions import Contributions
 from flocon.transfers.descriptors import first_difference
 from flocon.transfers.disputes import Disputes
 from flocon.transfers.writing import GrowingFile

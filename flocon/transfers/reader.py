@@ -27,8 +27,6 @@ if TYPE_CHECKING:
         subject: Subject
         releasing: Releasing
         finished: Outcome[None]
-        #: How many bytes its furthest reader was given.
-        taken: int
 
         @property
         def clock(self) -> Any: ...
@@ -39,6 +37,9 @@ if TYPE_CHECKING:
         def follow(self, reader: Reader) -> None: ...
 
         def unfollow(self, reader: Reader) -> None: ...
+
+        def took(self, count: int) -> None:
+            """Learn how many bytes one of its readers was given."""
 
         def keep_patient(self, position: int) -> None:
             """Have a few bytes of a mirror's to give from ``position`` on."""
@@ -102,7 +103,7 @@ class Reader:
 
     def sent(self, count: int) -> None:
         self.position += count
-        self.transfer.taken = max(self.transfer.taken, self.position - self.start)
+        self.transfer.took(self.position - self.start)
         self._moved = self._clock.seconds()
 
     def attach(self, poke: Callable[[], None], abort: Callable[[], None]) -> None:

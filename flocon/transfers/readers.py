@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from twisted.internet.defer import Deferred
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from flocon.transfers.disputes import Disputes
     from flocon.transfers.reader import Reader
 
+#: Bytes that may be here and be taken by none of those who are to keep up.
+LEAD = 64 << 10
+
 
 class Readers:
     """Those who follow a transfer now; told in any order."""
@@ -25,6 +30,8 @@ class Readers:
         self._clock = clock
         self._all: set[Reader] = set()
         self._grace: IDelayedCall | None = None
+        #: What waits until one of them has kept up.
+        self._lag: Deferred[None] | None = None
 
     def __iter__(self) -> Iterator[Reader]:
         # Whoever is told something may leave.
@@ -69,6 +76,29 @@ class Readers:
         if self._grace is not None:
             self._grace.cancel()
             self._grace = None
+
+    # Who is to keep up with what comes
+
+    def behind(self, arrived: int) -> Deferred[None] | None:
+        """Return what fires once one has taken most of so many bytes; None where one has."""
+        if not self._are_behind(arrived):
+            return None
+        self._lag = self._lag or Deferred()
+        return self._lag
+
+    def took(self, arrived: int) -> None:
+        """Learn that one of them was given more of so many bytes."""
+        if self._lag is not None and not self._are_behind(arrived):
+            self.keep_up_no_more()
+
+    def keep_up_no_more(self) -> None:
+        """Let more come, whatever of it they have taken."""
+        lag, self._lag = self._lag, None
+        if lag is not None:
+            lag.callback(None)
+
+    def _are_behind(self, arrived: int) -> bool:
+        return arrived - max((one.position for one in self._all), default=0) > LEAD
 
     def poke(self) -> None:
         for reader in self:

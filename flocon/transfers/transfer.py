@@ -70,11 +70,19 @@ class Transfer:
         self.subject = subject
         #: The address of the peer for which it was begun: such transfers are counted.
         self.begun_by = ""
+        #: Whether it comes no faster than somebody takes it.
+        self.paced = False
+        #: Whether nobody else can follow it: it ends with its reader, unless all of it is there.
+        self.alone = False
+        #: Called with it when its last reader has left, and it goes on for a while.
+        self.left: Callable[[Transfer], None] = lambda _: None
         #: Whether only who has it on the LAN is asked, or has it on its way.
         self.near = False
         #: Whether what the store has used lately stays, even if it cannot be kept then.
         self.spares = False
         self._widened = False
+        #: Whether this machine wants it ahead, for whomever it was begun.
+        self.wanted_here = False
         #: How many bytes its furthest reader was given, also when that has gone.
         self.taken = 0
         #: The first byte (or a 304) is there; fails if no source had the file.
@@ -89,14 +97,9 @@ class Transfer:
         self._promised = promised = Promised(subject)
         self._draft = draft = Draft(tools, subject.file_name, self)
         self._asking = asking = Asking(
-            tools,
-            subject,
-            promised,
-            room=draft.room,
-            choose=choose,
-            mirrors=mirrors,
-            unhurried=unhurried,
+            tools, subject, promised, room=self._room, choose=choose, mirrors=mirrors
         )
+        asking.unhurried = unhurried
         self._verifying = verifying = Verifying(draft, self._in_thread, self.finished)
         self._doubting = doubting = Doubting(draft, readers, verifying, promised, self.begun)
         self._judging = judging = Judging(
@@ -170,6 +173,11 @@ class Transfer:
         return self._draft.contributions.shares
 
     @property
+    def by_source(self) -> dict[str, int]:
+        """How many of its bytes each source brought, the most first."""
+        return self._draft.contributions.by_source
+
+    @property
     def follows_a_relay(self) -> bool:
         """Whether its bytes come from another owner's transfer now: no peer may follow it then."""
         return not self.finished.known and self._asking.follows_a_relay
@@ -224,6 +232,12 @@ class Transfer:
     def hurry(self) -> None:
         """Have it come as what somebody waits for, from now on and for good."""
         self._intake.hurry()
+        self.let_run()
+
+    def let_run(self) -> None:
+        """Have it come as fast as it can, whatever is taken of it."""
+        self.paced = False
+        self._readers.keep_up_no_more()
 
     def cancel(self) -> None:
         if self._running is not None:
@@ -291,10 +305,36 @@ class Transfer:
             return
         if self._retired:
             self._draft.close()
+        if not self.finished.known and not self._goes_on_without(reader):
+            self._readers.wait(self._grace(reader), self.cancel)
+            self.left(self)
+
+    def _grace(self, last: Reader) -> float:
+        """Return the seconds for which it goes on without readers."""
+        whole = self._draft.is_whole(self.subject.start, self.size)
+        if self.alone:
+            return GRACE if whole else 0.0
+        # Who takes unverified bytes has them before they were looked through here.
+        soon = self.begun_by and last.verifies and not whole
+        return GRACE_FOR_PEERS if soon else GRACE
+
+    def _goes_on_without(self, reader: Reader) -> bool:
+        """Whether it is not ended because the last of its readers has gone."""
         # What was begun for nobody goes on for nobody, whichever peers come and go.
-        if not self.finished.known and not (self._ahead and not self.begun_by and reader.verifies):
-            patience = GRACE_FOR_PEERS if self.begun_by and reader.verifies else GRACE
-            self._readers.wait(patience, self.cancel)
+        wanted = self.wanted_here or (self._ahead and not self.begun_by)
+        return reader.verifies and wanted
+
+    def took(self, count: int) -> None:
+        """Learn how many bytes one of its readers was given."""
+        self.taken = max(self.taken, count)
+        self._readers.took(self.arrived)
+
+    def _room(self) -> Deferred[None] | None:
+        """Return what fires once more may come; None where it may come now."""
+        room = self._draft.room()
+        if room is None and self.paced:
+            room = self._readers.behind(self.arrived)
+        return room
 
     def keep_patient(self, position: int) -> None:
         """Have a few bytes of a mirror's to give from ``position`` on, while peers bring it."""

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: Signatures kept for the question that follows each package.
 MOST_SIGNATURES = 512
+#: Transfers that go on though nobody follows them any more: more than one pacman's.
+MOST_LEFT = 16
 
 
 class Transfers:
@@ -51,6 +53,8 @@ class Transfers:
         #: The newest transfer of each file name.
         self._lately: dict[str, Transfer] = {}
         self._completing: set[Deferred[None]] = set()
+        #: Those whose last reader has left, the first to leave first; some have another since.
+        self._left: dict[Transfer, None] = {}
 
     def __iter__(self) -> Iterator[Transfer]:
         yield from self._running.values()
@@ -86,6 +90,7 @@ class Transfers:
     def alone(self, subject: Subject, choose: Choose, mirrors: Mirrors = tuple) -> Transfer:
         """Return a new transfer that nobody else can join and nothing is kept of."""
         transfer = Transfer(self._tools, subject, choose, mirrors)
+        transfer.alone = True
         self._alone.add(transfer)
         self._watch(transfer, lambda: self._alone.discard(transfer))
         return transfer
@@ -102,7 +107,19 @@ class Transfers:
         while len(self._lately) > MOST_SIGNATURES:
             del self._lately[next(iter(self._lately))]
 
+    def _was_left(self, transfer: Transfer) -> None:
+        """Let few go on that nobody follows: whoever asks and leaves could have many."""
+        self._left.pop(transfer, None)
+        self._left[transfer] = None
+        for one in [one for one in self._left if one.followed or one.finished.known]:
+            del self._left[one]
+        while len(self._left) > MOST_LEFT:
+            one = next(iter(self._left))
+            del self._left[one]
+            one.cancel()
+
     def _watch(self, transfer: Transfer, forget: Callable[[], object]) -> None:
+        transfer.left = self._was_left
         completing = Deferred.fromCoroutine(self._complete(transfer, forget))
         self._completing.add(completing)
 
@@ -127,6 +144,7 @@ class Transfers:
             ended = Broken(transfer.subject.file_name, "its signature was not found out")
             self._settle_signature(transfer, ended)
             forget()
+            self._left.pop(transfer, None)
             transfer.retire()
 
     async def _complete_unit(self, transfer: Transfer) -> None:

@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from flocon.advice import gathering, node_checks
 from flocon.errors import ConfigurationError
 from flocon.leading import look, setup
+from flocon.leading.node_lines import Method
 from flocon.machine.reading import read_plain
 from tests.advice.doctoring import HEALTHY, node
 
@@ -26,8 +27,8 @@ class ConfigurationTests(SynchronousTestCase):
         folder.mkdir()
         # A blank is a part of a path there: the value is the whole line.
         self.path, self.list = folder / "pacman.conf", folder / "mirror list"
-        self.path.write_text(f"[options]\n[core]\nInclude = {self.list}\n")
-        self.list.write_text("Server = http://h/\n")
+        self.path.write_text(f"[options]\nArchitecture = x86_64\n[core]\nInclude = {self.list}\n")
+        self.list.write_text("Server = http://h/$repo\n")
 
     def test_one_that_can_be_read_has_no_problem(self) -> None:
         told = gathering.look_at_configuration(self.path)
@@ -46,6 +47,10 @@ class ConfigurationTests(SynchronousTestCase):
         self.assertEqual(told["path"], str(self.list))
         self.assertIn("cannot be read (Permission denied)", told["problem"])
         self.assertEqual(told["remedy"], "")
+
+    def test_so_is_one_that_was_set_up(self) -> None:
+        setup.set_up(self.path, port=1, method=Method.SERVER, dry_run=False)
+        self.test_the_file_that_cannot_be_read_is_named()
 
     def test_a_folder_is_named_as_what_it_is(self) -> None:
         folder = Path(self.mktemp()).absolute()
@@ -96,9 +101,19 @@ class FolderTests(SynchronousTestCase):
         self.assertIn("1 file cannot be read", told["caches"][0]["problem"])
         self.assertIn("cannot be written", told["store"]["problem"])
 
+    def test_a_folder_in_the_store_that_cannot_be_written_is_named(self) -> None:
+        packages = self.folder / "packages"
+        packages.mkdir()
+        access = os.access
+        with mock.patch.object(
+            os, "access", lambda path, mode: path != packages and access(path, mode)
+        ):
+            told = self.look()
+        self.assertEqual(told["store"]["problem"], f"{packages}: cannot be written by the node")
+
     def test_folders_that_are_not_there(self) -> None:
         self.folder.rmdir()
         told = self.look()
         self.assertEqual(told["caches"][0]["problem"], "No such file or directory")
-        self.assertEqual(told["store"]["problem"], "is not there")
+        self.assertEqual(told["store"]["problem"], f"{self.folder}: is not there")
         self.assertEqual(told["store"]["free_bytes"], 0)

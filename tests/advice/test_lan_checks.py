@@ -9,6 +9,9 @@ from flocon.advice import doctor, lan_checks
 from flocon.advice.findings import Finding, Verdict
 from tests.advice.doctoring import HEALTHY, NOW, Check, DoctorTestCase, knock, node, peer, place
 
+#: What a node tells that never heard anybody.
+ALONE = {"places": [place(others_heard=0)], "acquainted": False, "listening_seconds": 60.0}
+
 
 class LanTests(DoctorTestCase):
     def judge(self, check: Check, verdict: Verdict, words: str, **told: Any) -> Finding:
@@ -65,8 +68,24 @@ class LanTests(DoctorTestCase):
         silent = place(sent=0, own_heard=0, version=6)
         self.judge(check, Verdict.WRONG, "could be sent on eth0 (IPv6)", places=[place(), silent])
 
+    def test_databases_of_another_dbpath_are_known_all_the_same(self) -> None:
+        check = lan_checks.check_databases
+        self.judge(check, Verdict.WRONG, "no peer is asked", databases={}, further=[])
+        told = {"databases": {}, "further": ["core", "extra"]}
+        found = self.judge(check, Verdict.WARNING, "for another one are known", **told)
+        self.assertIn("of core, extra", found.reason)
+
     def test_nobody_is_heard(self) -> None:
-        self.judge(lan_checks.check_neighbours, Verdict.WRONG, "querier", peers=[], knocks=[])
+        for words, verdict, told in (
+            ("any more: no other node runs", Verdict.WRONG, {}),
+            ("any more: no other node runs", Verdict.WRONG, {**ALONE, "acquainted": True}),
+            ("the first node of the LAN; if not, no other", Verdict.WARNING, ALONE),
+            ("listens for 1 s now", Verdict.UNKNOWN, {**ALONE, "listening_seconds": 1.2}),
+        ):
+            found = self.judge(
+                lan_checks.check_neighbours, verdict, words, peers=[], knocks=[], **told
+            )
+            self.assertEqual("querier" in found.remedy, verdict is not Verdict.UNKNOWN)
         self.assertEqual(self.findings(lan_checks.check_door, node=node(peers=[], knocks=[])), [])
 
     def test_this_node_is_not_heard(self) -> None:

@@ -82,7 +82,11 @@ class NodeTests(DoctorTestCase):
         self.assertEqual(len(many), node_checks.MOST_TOLD)
 
     def test_a_store_that_is_closed_or_full(self) -> None:
-        store = {"path": "/s", "problem": "cannot be written", "free_bytes": 1 << 40}
-        self.judge(node_checks.check_store, Verdict.WRONG, "/s: cannot", store=store)
+        store = {"path": "/s", "problem": "/s: cannot be written", "free_bytes": 1 << 40}
+        found = self.judge(node_checks.check_store, Verdict.WRONG, "nothing: /s: c", store=store)
+        self.assertIn("chown -R flocon /s; then start the node again", found.remedy)
+        store |= {"problem": "/s/lock: Permission denied", "remedy": "chown -R ada /s"}
+        found = self.judge(node_checks.check_store, Verdict.WRONG, "/s/lock: Perm", store=store)
+        self.assertEqual(found.remedy, "chown -R ada /s; then start the node again")
         store = {"path": "/s", "problem": "", "free_bytes": node_checks.LEAST_FREE - 1}
         self.judge(node_checks.check_store, Verdict.WRONG, "255 MiB left", store=store)

@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from flocon.advice import pacman_checks
+from flocon.advice import doctor, pacman_checks
 from flocon.advice.findings import Finding, Verdict
 from flocon.errors import ConfigurationError
 from flocon.leading.pacman_conf import Configuration
-from tests.advice.doctoring import MIRROR, NODE, DoctorTestCase, configuration
+from tests.advice.doctoring import HEALTHY, MIRROR, NODE, DoctorTestCase, configuration, node
 
 
 class PacmanTests(DoctorTestCase):
     def judge(self, verdict: Verdict, words: str, *lines: str, **facts: Any) -> Finding:
         told = configuration(*lines)
         return self.find(pacman_checks.check_pacman, verdict, words, configuration=told, **facts)
+
+    def test_what_is_wrong_with_several_repositories_is_said_once(self) -> None:
+        late = "Include = /list\n[extra]\nInclude = /list"
+        both = {"/list": f"Server = {MIRROR}\nServer = {NODE}\n".encode()}
+        none = {"/list": f"Server = {MIRROR}\n".encode()}
+        for texts, words in (
+            (both, "mirror.example before the node (/list line 2)"),
+            (none, "does not ask the node for [core], [extra]"),
+        ):
+            made = configuration(late)
+            made = replace(made, texts={**made.texts, **texts}, included={"/list": ("/list",)})
+            found = doctor.examine(replace(HEALTHY, configuration=made))
+            [one] = [one for one in found if one.verdict is Verdict.WRONG]
+            self.assertIn(words, one.reason)
+
+    def test_a_file_that_neither_can_read_is_told_with_the_node_alone(self) -> None:
+        error = ConfigurationError("/list", "cannot be read (Permission denied)", "check it")
+        told = {"path": "/list", "problem": f"{error.where}: {error.problem}", "remedy": ""}
+        facts = replace(HEALTHY, configuration=error, node=node(configuration=told))
+        [one] = [one for one in doctor.examine(facts) if one.verdict is Verdict.WRONG]
+        self.assertEqual((one.check, one.remedy), ("configuration", "chmod a+r /list"))
 
     def test_a_repository_that_is_not_led_to_the_node(self) -> None:
         found = self.judge(Verdict.WRONG, "for [core]", f"Server = {MIRROR}")

@@ -107,6 +107,25 @@ class HeldTests(TestCase):
         response, _ = await self.body(If_None_Match=f'"{self.files.digest.hex()}"')
         self.assertEqual(response.code, 304)
 
+    async def test_a_file_changed_since_is_sent(self) -> None:
+        response, _ = await self.body(If_Modified_Since="Tue, 14 Nov 2023 22:13:19 GMT")
+        self.assertEqual(response.code, 200)
+
+    async def test_a_date_that_is_none_is_no_condition(self) -> None:
+        for date in (";", "", ",", "Tue, 14 Nov 99999 22:13:20 GMT", "9" * 5_000, "x" * 9_000):
+            response, body = await self.body(If_Modified_Since=date)
+            self.assertEqual((response.code, len(body)), (200, len(self.data)), date)
+
+    async def test_so_are_tags_that_are_none(self) -> None:
+        for tags in ("", ",", '"', 'W/"x', "," * 3_000):
+            response, _ = await self.body(If_None_Match=tags, If_Range=tags, Range=tags)
+            self.assertEqual(response.code, 200, tags)
+
+    async def test_one_known_etag_of_several_is_enough(self) -> None:
+        for tags in (f'"a", "{self.files.digest.hex()}"', f'"a","{self.files.digest.hex()}"', "*"):
+            response, _ = await self.body(If_None_Match=tags)
+            self.assertEqual(response.code, 304, tags)
+
     async def test_another_etag_wins_over_the_date(self) -> None:
         response, _ = await self.body(
             If_None_Match='"other"', If_Modified_Since="Tue, 14 Nov 2023 22:13:20 GMT"

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.answering.pace import LEAST, LONGEST_STAND, TICK, Pacer, Yielding
+from flocon.answering.pace import LEAST, LONGEST_STAND, PLENTY, TICK, Pacer, Yielding
 from flocon.asking.precedence import QUIET, Precedence
 
 RATE = 1_000_000.0
@@ -43,6 +43,18 @@ class Pacing(SynchronousTestCase):
         for sender in senders:
             pacer.forget(sender.send)
         return sum(sender.sent for sender in senders)
+
+    def test_a_new_bound_holds_at_once_for_who_waits_too(self) -> None:
+        woken: list[str] = []
+        self.pacer.took(int(10 * RATE))
+        self.assertEqual(self.pacer.allowance(lambda: woken.append("waited")), 0)
+        self.pacer.bound(0)
+        self.assertEqual(woken, ["waited"])
+        self.assertEqual(self.pacer.allowance(self.fail), PLENTY)
+        self.pacer.took(1 << 40)
+        self.pacer.bound(RATE)
+        self.assertEqual(self.pacer.allowance(self.fail), RATE * TICK * 2)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_one_sender_gets_the_rate(self) -> None:
         sent = self.run_for(5, self.pacer, Sender(self.clock, self.pacer))

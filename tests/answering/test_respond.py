@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http import Request
 
-from flocon.answering.respond import LONGEST_PRIORITY, finish_text, is_unhurried, refuse, respond
+from flocon.answering import respond as respond_module
+from flocon.answering.respond import (
+    LONGEST_PRIORITY,
+    PAUSE,
+    Failures,
+    finish_text,
+    is_unhurried,
+    refuse,
+    respond,
+)
 from tests.faces.web import Browser
 
 
 class Answering:
     def __init__(self, answer: Callable[[Request], Awaitable[None]]) -> None:
         self.answer = answer
+        self.counters: Counter[str] = Counter()
 
     def render(self, request: Request) -> None:
-        respond(request, self.answer(request))  # type: ignore[arg-type]
+        respond(request, self.answer(request), self.counters)  # type: ignore[arg-type]
 
 
 class RespondTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.patch(respond_module, "_failures", Failures())
+
     def browser(self, answer: Callable[[Request], Awaitable[None]]) -> Browser:
         browser = Browser(Clock(), Answering(answer))
         self.addCleanup(browser.close)
@@ -65,6 +80,34 @@ class RespondTests(SynchronousTestCase):
             (found.status, found.headers["content-length"], found.body), (500, "0", b"")
         )
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_however_often_an_answer_fails_it_is_counted_and_logged_once(self) -> None:
+        async def answer(request: Request) -> None:
+            if request.path == b"/other":
+                raise ZeroDivisionError
+            raise KeyError(request.path)
+
+        face = Answering(answer)
+        browser = Browser(Clock(), face)
+        self.addCleanup(browser.close)
+        for path in [f"/{at}" for at in range(50)] + ["/other"] * 50:
+            self.assertEqual(browser.get(path).status, 500)
+        self.assertEqual(face.counters, {"answering failed": 100})
+        logged = [failure.type for failure in self.flushLoggedErrors()]
+        self.assertEqual(logged, [KeyError, ZeroDivisionError])
+
+    def test_what_goes_on_failing_is_told_of_each_minute(self) -> None:
+        failures = Failures()
+
+        def failure() -> Failure:
+            try:
+                1 / 0  # noqa: B018 - for what it raises
+            except ZeroDivisionError:
+                return Failure()
+            raise AssertionError
+
+        times = [at for at in range(200) if failures.is_news(failure(), 1_000.0 + at)]
+        self.assertEqual(times, [0, PAUSE, 2 * PAUSE, 3 * PAUSE])
 
     def test_an_error_amid_the_answer_cuts_it(self) -> None:
         async def answer(request: Request) -> None:

@@ -21,10 +21,13 @@ from twisted.web.http_headers import Headers
 from flocon.asking.agents import peer_agent
 from flocon.asking.answers import (
     IDLE_SECONDS,
+    LONGEST_MIRROR_LINE,
     MOST_FIELDS,
     MOST_HEAD_BYTES,
     MOST_IDLE,
     MOST_INTERIM,
+    MOST_MIRROR_FIELDS,
+    MOST_MIRROR_HEAD_BYTES,
     ExcessError,
     MirrorPool,
     PeerPool,
@@ -97,25 +100,61 @@ class Heads(AnswersTestCase):
         self.assertExcessive(asked)
 
     def test_fields_without_end_end_it(self) -> None:
-        asked = _Asked(MirrorPool)
-        asked.send(OK, *[b"a: b\r\n"] * (MOST_FIELDS + 2))
-        self.assertExcessive(asked)
+        for pool, most in ((PeerPool, MOST_FIELDS), (MirrorPool, MOST_MIRROR_FIELDS)):
+            for more in (b"a: b\r\n", b" \t.\r\n"):
+                asked = _Asked(pool)
+                asked.send(OK + b"a: b\r\n", *[more] * (most + 1))
+                self.assertExcessive(asked)
 
     def test_fields_of_interim_answers_count_too(self) -> None:
-        asked = _Asked(MirrorPool)
+        asked = _Asked(PeerPool)
         interim = b"HTTP/1.1 103 Early Hints\r\n" + b"a: b\r\n" * 40 + b"\r\n"
         asked.send(interim * 4)
         self.assertExcessive(asked)
 
     def test_a_head_of_many_bytes_ends_it(self) -> None:
-        for pieces in (
-            [b"a: " + b"x" * 10_000 + b"\r\n"] * (MOST_HEAD_BYTES // 10_000 + 1),
-            [b"a: b\r\n"] + [b" folded\r\n"] * (MOST_HEAD_BYTES // 9 + 1),
-            [b"a: " + b"x" * 20_000],
+        for pool, most, line in (
+            (PeerPool, MOST_HEAD_BYTES, 16 << 10),
+            (MirrorPool, MOST_MIRROR_HEAD_BYTES, LONGEST_MIRROR_LINE),
+        ):
+            for pieces in (
+                [b"a: " + b"x" * 10_000 + b"\r\n"] * (most // 10_000 + 1),
+                [b"a: b\r\n"] + [b" folded" * 100 + b"\r\n"] * (most // 700 + 1),
+                [b"a: " + b"x" * (line + 1)],
+            ):
+                asked = _Asked(pool)
+                asked.send(OK, *pieces)
+                self.assertExcessive(asked)
+
+    def test_of_a_mirror_all_is_taken_that_curl_takes(self) -> None:
+        for head in (
+            b"Content-Security-Policy: " + b"a" * 20_000 + b"\r\n",
+            b"a: " + b"x" * (LONGEST_MIRROR_LINE - 10) + b"\r\n",
+            b"".join(b"Set-Cookie: c%d=%s\r\n" % (at, b"b" * 3_900) for at in range(70)),
+            b"".join(b"X-%d: 1\r\n" % at for at in range(1_000)),
+            b"X-Note: one\r\n" + b" two\r\n" * 1_000,
         ):
             asked = _Asked(MirrorPool)
-            asked.send(OK, *pieces)
-            self.assertExcessive(asked)
+            asked.send(OK + head + b"Content-Length: 0\r\n\r\n")
+            self.assertEqual(self.successResultOf(asked.answer).code, 200)
+
+    def test_no_head_takes_long_however_it_is_made(self) -> None:
+        """All of it may be read in one turn of the reactor."""
+        most = MOST_MIRROR_HEAD_BYTES
+        for head in (
+            b"a:\n" * (most // 3),
+            b"".join(b"%x:\n" % at for at in range(most // 6)),
+            b"a: b\n" + b" \n" * (most // 2),
+            b"a: b\n" + b" a\n" * (most // 3),
+            b"a: b\n" + b"\t" * (most - 10),
+            b"x" * most,
+            (b"a: " + b"x" * (LONGEST_MIRROR_LINE - 9) + b"\n") * 3,
+        ):
+            asked = _Asked(MirrorPool)
+            began = time.process_time()
+            asked.answer.addErrback(lambda _: None)
+            asked.send(OK + head + b"\r\n\r\n")
+            self.assertLess(time.process_time() - began, 0.1, head[:20])
 
     def test_a_status_that_is_none_ends_it(self) -> None:
         for status in (b"0", b"99", b"600", b"-200", b"2000000"):

@@ -247,6 +247,26 @@ class Failures(FetchTestCase):
             self.failureResultOf(coming, expected)
             self.assertQuiet()
 
+    def test_what_a_library_raises_is_told_in_words_of_a_persons(self) -> None:
+        lost = Failure(error.ConnectionLost())
+        untrusted = Exception([("SSL routines", "", "certificate verify failed")])
+        for raised, said in (
+            (error.ConnectionRefusedError("111"), "refused the connection"),
+            (error.TCPTimedOutError(110), "did not answer in time"),
+            (error.DNSLookupError("no results"), "has a name that cannot be looked up"),
+            (error.ConnectError(101), "cannot be reached: Network is unreachable"),
+            (ResponseNeverReceived([lost]), "lost the connection"),
+            (ResponseFailed([]), "gave no answer"),
+            (
+                ResponseNeverReceived([Failure(untrusted)]),
+                "cannot be talked to over TLS: certificate verify failed",
+            ),
+            (ValueError("what a parser met"), "ValueError: what a parser met"),
+        ):
+            coming = self.fetch()
+            self.agent.last.fail(raised)
+            self.assertEqual(self.failureResultOf(coming, SourceError).value.detail, said)
+
     def test_a_sink_that_refuses_the_head_ends_it(self) -> None:
         for raised in (Broken("s", "other size"), StoreError("/x", "no room")):
             self.sink.refuse_head = raised

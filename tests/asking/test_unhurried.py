@@ -11,12 +11,19 @@ from flocon.asking.attempts import Attempt, Limits
 from flocon.asking.fetch import BACKGROUND, Wanted, fetch
 from flocon.asking.precedence import QUIET, Precedence
 from flocon.asking.source import Origin, Source
-from flocon.asking.unhurried import FLOWING, LONGEST_STAND, PATIENCE, Unhurried
+from flocon.asking.unhurried import (
+    FLOWING,
+    LONGEST_STAND,
+    PATIENCE,
+    PATIENCE_WITH_OWNERS,
+    Unhurried,
+)
 from flocon.errors import Stalled
 from tests.fakes import FakeAgent, FakeReactor, FakeResponse
 
 DATA = bytes(at % 251 for at in range(3000))
 PEER = Source(Origin.PEER, "p", "p", "http://p/pkg/a")
+OWNER = Source(Origin.PEER, "o", "o", "http://o/relay/a", relayed=True)
 MIRROR = Source(Origin.MIRROR, "m", "m", "http://m/a")
 LIMITS = Limits(first_byte=9.0, stall=9.0)
 
@@ -157,6 +164,29 @@ class Standing(UnhurriedTestCase):
         self.assertEqual(self.agent.last.header("Priority"), BACKGROUND)
         self.agent.last.whole(DATA)
         self.assertWhole()
+
+    def test_an_owner_is_not_left_but_read_a_little_now_and_then(self) -> None:
+        self.begin(OWNER)
+        with self.precedence.pacman():
+            response = self.send(1000)
+            for start in (1000, 2000):
+                response.send(DATA[start : start + 1000])
+                self.assertEqual(self.taker.data[start], 0)
+                self.clock.advance(LONGEST_STAND)
+                self.assertEqual(self.taker.data[start], DATA[start])
+            self.assertEqual(len(self.agent.requests), 1)
+            self.clock.advance(LONGEST_STAND)
+        response.end()
+        self.clock.advance(QUIET)
+        self.assertWhole()
+
+    def test_an_owner_has_longer_since_what_it_fetched_is_lost_where_it_is_left(self) -> None:
+        self.begin(OWNER)
+        self.send(1000)
+        self.clock.advance(PATIENCE_WITH_OWNERS * 0.9)
+        self.assertNoResult(self.running)
+        self.clock.advance(PATIENCE_WITH_OWNERS * 0.2)
+        self.failureResultOf(self.running, Stalled)
 
     def test_a_pause_of_ours_is_no_silence_of_the_sources(self) -> None:
         self.begin()

@@ -42,6 +42,12 @@ class Transactions(SynchronousTestCase):
         )
         self.assertEqual(str(receipt), wanted)
 
+    def test_a_signature_out_of_the_database_was_not_held_here(self) -> None:
+        self.receipts.add(answered("a.pkg.tar.zst", "peer x", MIB), 0)
+        self.receipts.add(answered("a.pkg.tar.zst.sig", "database", 119), 0)
+        receipt = self.receipts.close(0)
+        self.assertEqual(str(receipt), "1 package: 1.0 MiB from the LAN, 0 B from the WAN")
+
     def test_what_was_fetched_ahead_is_not_merely_held(self) -> None:
         ahead = replace(answered("a.pkg.tar.zst", "store", 3 * MIB), ahead=True)
         self.receipts.add(ahead, 0)

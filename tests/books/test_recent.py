@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.books.recent import MOST_REQUESTS, Answered, Recent, kind_of
+from flocon.books.recent import MOST_REQUESTS, Answered, Recent, kind_of, whence
 
 
 def answered(name: str) -> Answered:
@@ -46,6 +48,25 @@ class Remembering(SynchronousTestCase):
             ("", "none"),
         ):
             self.assertEqual(kind_of(source), kind)
+
+    def test_a_file_of_several_sources_is_credited_to_each_with_what_it_brought(self) -> None:
+        brought = (("peer 10.0.0.2", 60 << 20), ("peer 10.0.0.3", 29 << 20), ("mirror m", 1 << 20))
+        shares = (("mirror", 1 << 20), ("peer", 89 << 20))
+        one = replace(answered("a"), bytes=90 << 20, shares=shares, brought=brought)
+        told = one.describe()
+        self.assertEqual(told["kind"], "peer")
+        self.assertEqual(told["brought"][2], {"source": "mirror m", "bytes": 1 << 20})
+        self.assertEqual(
+            whence(told, lambda source: source.replace("10.0.0.2", "ada")),
+            "peer ada (60.0 MiB), peer 10.0.0.3 (29.0 MiB), mirror m (1.0 MiB)",
+        )
+        many = replace(one, brought=(*brought, ("mirror n", 5), ("mirror o", 4)))
+        self.assertTrue(whence(many.describe()).endswith("mirror m (1.0 MiB) and 2 more"))
+
+    def test_a_source_alone_is_named_without_a_number(self) -> None:
+        one = replace(answered("a"), brought=(("mirror m", 7),))
+        self.assertEqual(whence(one.describe()), "mirror m")
+        self.assertEqual(whence(replace(one, source="", brought=()).describe()), "")
 
     def test_it_is_told_as_plain_values(self) -> None:
         told = answered("a").describe()

@@ -48,6 +48,13 @@ class Settings(SynchronousTestCase):
         self.assertIn("relayed_per_day = 17179869184  # 16.0 GiB, default\n", shown)
         self.assertTrue(shown.startswith(f"# {self.file}\n"))
 
+    def test_what_is_set_is_not_called_a_default_and_what_was_found_out_is(self) -> None:
+        shown, _ = self.show('name = "ada"\nprefetch = "lan"\n')
+        self.assertIn('\nname = "ada"\n', shown)
+        self.assertIn('\nprefetch = "lan"\n', shown)
+        self.assertRegex(self.show("")[0], r'\nname = ".+"  # default\n')
+        self.assertRegex(self.show("")[0], r'\npath = ".+"  # default\n')
+
     def test_json_has_the_same(self) -> None:
         told = json.loads(self.show("[peers]\nrelays = 3\n", "--json")[0])
         self.assertEqual((told["peers"]["relays"], told["relay"]), (3, True))
@@ -78,6 +85,19 @@ class Settings(SynchronousTestCase):
         missing = f'pacman_conf = "{self.folder}/none"\n'
         self.assertIn("nobody to fetch from", self.show(missing)[1])
         self.assertEqual(self.show(missing + 'mirrors = ["http://h/$repo"]\n')[1], "")
+
+    def test_a_configuration_without_a_repository_or_that_is_none_is_said(self) -> None:
+        conf = self.folder / "pacman.conf"
+        text = f'pacman_conf = "{conf}"\n'
+        for written, said in (
+            ("[options]\n", "has no repository"),
+            ("Server = x\n", "before the first [section]"),
+            ("[core]\nServer = http://h/\n", ""),
+        ):
+            conf.write_text(written)
+            errors = self.show(text)[1]
+            self.assertEqual(bool(errors), bool(said), errors)
+            self.assertIn(said, errors)
 
     def test_no_password_of_a_mirror_is_shown(self) -> None:
         text = 'mirrors = ["https://alice:s3cret@h/$repo"]\n'

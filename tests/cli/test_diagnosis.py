@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
 
+from flocon.advice import doctor
+from flocon.advice.findings import Finding, Verdict
 from flocon.cli import diagnosis
 from tests.cli.node import NodeTestCase
 
@@ -34,6 +37,21 @@ class Examining(NodeTestCase):
         self.own.write_text("[options]\n")
         [one] = await self.found(self.folder / "named.conf")
         self.assertIn("named.conf: cannot be read", one["reason"])
+
+    async def test_the_last_line_is_no_better_than_what_stands_above(self) -> None:
+        good, warning, wrong = (
+            Finding("c", verdict, "r") for verdict in (Verdict.GOOD, Verdict.WARNING, Verdict.WRONG)
+        )
+        for findings, last in (
+            ([good], "all is well"),
+            ([good, warning], "well, but for 1 warning"),
+            ([warning, warning], "well, but for 2 warnings"),
+            ([good, wrong, warning], "wrong: 1 of 3 findings"),
+        ):
+            self.patch(doctor, "examine", lambda _, found=findings: found)
+            with contextlib.suppress(SystemExit):
+                await self.run_command(diagnosis.examine, pacman_conf=None)
+            self.assertEqual(self.out.getvalue().splitlines()[-1], last)
 
     async def test_a_folder_is_named_as_what_it_is(self) -> None:
         [one] = await self.found(self.folder)

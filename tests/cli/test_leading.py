@@ -24,6 +24,7 @@ class SettingUp(SynchronousTestCase):
         self.conf = folder / "pacman.conf"
         self.conf.write_text(f"[options]\nArchitecture = x86_64\n[core]\nServer = {MIRROR}\n")
         self.answers = False
+        self.patch(leading, "UNITS", (self.conf,))
         self.patch(borrow, "node_answers", lambda _: self.answers)
 
     def set_up(self, *words: str) -> tuple[str, str]:
@@ -58,6 +59,13 @@ class SettingUp(SynchronousTestCase):
                 self.set_up("--undo", word)
         self.assertEqual(self.conf.read_bytes(), before)
 
+    def test_without_a_unit_it_says_how_this_very_flocon_is_started(self) -> None:
+        self.patch(leading, "UNITS", (self.conf.with_name("none"),))
+        _, errors = self.set_up("--cache-server")
+        twistd = Path(sys.executable).with_name("twistd")
+        self.assertIn(f"next: '{quote(str(twistd))} -n --pidfile= flocon' starts", errors)
+        self.assertNotIn("systemctl", errors)
+
     def test_says_that_the_node_answers_where_it_does(self) -> None:
         self.answers = True
         _, errors = self.set_up("--cache-server")
@@ -75,6 +83,17 @@ class SettingUp(SynchronousTestCase):
         self.set_up("--cache-server")
         _, errors = self.set_up("--undo")
         self.assertIn("pacman asks its mirrors itself again", errors)
+
+    def test_undoing_says_where_lines_by_hand_still_lead_to_the_node(self) -> None:
+        text = self.conf.read_text()
+        by_hand = text + "[mine]\nCacheServer = http://127.0.0.1:19433/$repo/os/$arch\n"
+        self.conf.write_text(by_hand + "Server = https://mine.example/\n")
+        self.set_up("--cache-server")
+        place = f"{self.conf} line {by_hand.count(chr(10))}"
+        for _ in ("undone", "nothing left to undo"):
+            _, errors = self.set_up("--undo")
+            self.assertIn(f"still led to the node, by hand: take that out at {place}\n", errors)
+            self.assertNotIn("itself again", errors)
 
     def test_no_password_of_a_mirror_is_shown(self) -> None:
         out, errors = self.set_up("--cache-server")

@@ -39,6 +39,7 @@ def told(**other: Any) -> dict[str, Any]:
         "takers_others_bytes": 0,
         "lan": {"nodes": 1, "saved_bytes": 2048, "crossed_bytes": 0},
         "ahead": NOTHING_AHEAD,
+        "store": {"bytes": 0, "max_size": 1 << 30, "problem": ""},
         "quarantine": [],
         "receipts": [],
     }
@@ -60,6 +61,11 @@ class StatusTests(NodeTestCase):
         self.assertIn("  up            1 min 2 s, 1 peer", lines)
         self.assertIn("  holds         2 packages, 1.5 KiB", lines)
         self.assertIn("  from peers    2.0 KiB", lines)
+
+    async def test_a_store_that_keeps_nothing_is_told(self) -> None:
+        self.answer(store={"problem": "/s/lock: Permission denied"})
+        said = await self.show(status.show_status)
+        self.assertIn("  store         keeps nothing: /s/lock: Permission denied\n", said)
 
     async def test_what_came_in_each_way_is_told_apart(self) -> None:
         traffic = told()["traffic"]

@@ -64,6 +64,29 @@ class Drawing(SynchronousTestCase):
         ):
             self.assertIn(words, drawn)
 
+    def test_a_file_of_several_sources_is_not_told_as_ones(self) -> None:
+        brought = [
+            {"source": "peer 10.0.0.7", "bytes": 2000},
+            {"source": "mirror m", "bytes": 48},
+        ]
+        drawn = self.screen(answer(1, source="mirror m", brought=brought))
+        self.assertIn("from peer 10.0.0.7 (2.0 KiB), mirror m (48 B)", drawn)
+
+    def test_in_eighty_columns_the_source_is_there_and_the_name_gives_way(self) -> None:
+        file = "haskell-microlens-platform-unordered-containers-0.4.3.5-126-x86_64.pkg.tar.zst"
+        drawn = watching.screen(status(), [answer(1, file=file)], 0.0, gone=False, columns=80)
+        [line] = [one for one in drawn if "haskell-" in one]
+        self.assertEqual(len(line), 80)
+        self.assertTrue(line.endswith("...  2.0 KiB in 0.50 s from peer 10.0.0.7"), line)
+        wide = watching.screen(status(), [answer(1, file=file)], 0.0, gone=False, columns=200)
+        self.assertIn(file, "".join(wide))
+
+    def test_what_the_page_hides_is_not_listed(self) -> None:
+        signature = answer(1, file="core.db.sig", status=404, source="")
+        drawn = self.screen(signature, answer(2))
+        self.assertNotIn("core.db.sig", drawn)
+        self.assertIn("tool-2-1-any", drawn)
+
     def test_a_file_of_unknown_size_has_no_bar(self) -> None:
         one = {**MOVING, "size": None, "seconds_left": None, "bytes_per_second": 0, "source": ""}
         text = watching.moving_text(one)

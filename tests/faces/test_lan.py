@@ -7,7 +7,7 @@ from urllib.parse import quote
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flocon.answering.pace import LONGEST_STAND
+from flocon.answering.pace import LONGEST_STAND, LONGEST_STAND_RELAYED
 from flocon.asking.mirrors import LOOP_HEADER
 from flocon.asking.precedence import QUIET
 from flocon.errors import Unreachable
@@ -414,6 +414,18 @@ class Unhurried(LanTestCase):
             self.assertTrue(exchange.cut)
             exchange.leave()
             self.assertEqual([one.closed for one in self.shelf.opened], [1])
+
+    def test_one_that_is_fetched_for_it_may_stand_longer(self) -> None:
+        del self.shelf.files[NAME]
+        exchange = self.ask(self.RELAY)
+        response = self.shelf.tools.agent(MIRROR).last.head(len(DATA))
+        with self.precedence.pacman():
+            response.send(DATA[:100])
+            self.assertEqual(exchange.answer.body, b"")
+            self.shelf.reactor.advance(LONGEST_STAND * 2)
+            self.assertFalse(exchange.cut)
+            self.shelf.reactor.advance(LONGEST_STAND_RELAYED)
+            self.assertTrue(exchange.cut)
 
     def test_there_are_only_so_many_of_one_address_and_in_all(self) -> None:
         with self.precedence.pacman():

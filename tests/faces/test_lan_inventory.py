@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import errno
+import operator
+import os
 from typing import Any
+from unittest import mock
 
-from flocon.answering.held import InMemory
+from twisted.internet.testing import StringTransport
+
+from flocon.answering.held import Editions, InMemory
 from flocon.faces import lan_inventory
+from flocon.faces.lan_inventory import InventoryAnswers
+from flocon.faces.turns import TURN
 from flocon.files import Content
 from flocon.holdings.inventory import Change
 from flocon.neighbours import inventory_text
 from flocon.neighbours.inventory_text import InventoryReader
 from tests.faces.lan_case import FakeShelf, LanTestCase
+from tests.faces.web import Exchange
 
 
 class Inventories(LanTestCase):
@@ -82,6 +91,96 @@ class Inventories(LanTestCase):
         self.shelf.inventory.put("p9-1-1-any.pkg.tar.zst", Content(9, bytes(32)))
         self.assertIn(b" p9-1-1-any", self.get("/inventory?since=1").body)
         self.assertEqual(len(written), 3)
+
+    def changed(self, count: int) -> None:
+        for number in range(10, 10 + count):
+            content = Content(number, number.to_bytes(32))
+            self.shelf.inventory.put(f"q{number}-1-1-any.pkg.tar.zst", content)
+
+    def test_whoever_missed_how_much_of_it_what_changed_is_written_once(self) -> None:
+        self.changed(1_000)
+        written = self.editions()
+        for since in range(0, 900, 53):
+            reader = InventoryReader()
+            reader.feed(self.get(f"/inventory?since={since}").body)
+            self.assertEqual(reader.generation, 1_003)
+            self.assertEqual(list(reader.take()), self.shelf.inventory.since(since))
+            self.assertTrue(reader.ended)
+        self.assertEqual(len(written), 1)
+
+    def test_what_changed_is_not_in_memory_for_each_who_reads_it_slowly(self) -> None:
+        self.changed(1_000)
+        for since in range(20):
+            exchange = self.full(f"/inventory?since={since}")
+            self.assertFalse(exchange.answer.whole)
+            self.assertLess(len(exchange.raw), 70_000)
+
+    def test_who_reads_old_changes_slowly_is_cut_off_where_they_are_many(self) -> None:
+        self.patch(lan_inventory, "Editions", lambda: Editions(most=400_000))
+        self.lan._inventory = InventoryAnswers(self.shelf.parts())
+        readers = []
+        for number in range(5):
+            self.changed(1_000)
+            self.shelf.inventory.remove("q10-1-1-any.pkg.tar.zst")
+            self.shelf.inventory.put(f"r{number}-1-1-any.pkg.tar.zst", Content(1, bytes(32)))
+            readers.append(self.full(f"/inventory?since={number}"))
+        self.assertTrue(readers[0].cut)
+        self.assertFalse(readers[-1].cut)
+
+    def test_without_descriptors_it_is_told_so(self) -> None:
+        self.changed(1_000)
+
+        def in_memory(_: bytes) -> InMemory:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+        self.patch(lan_inventory, "InMemory", in_memory)
+        self.assertEqual(self.get("/inventory?since=0").status, 503)
+        self.assertEqual(self.get("/inventory").status, 503)
+
+    def test_of_a_thousand_who_wait_for_the_whole_some_go_on_in_each_turn(self) -> None:
+        self.changed(2_500)
+        send = InventoryAnswers._send
+
+        async def takes_its_time(*arguments: Any) -> None:
+            self.shelf.reactor.rightNow += TURN
+            await send(*arguments)
+
+        self.patch(InventoryAnswers, "_send", takes_its_time)
+        exchanges = [self.browser.ask("/inventory") for _ in range(9)]
+        whole = []
+        for _ in range(20):
+            # One turn of the reactor: calls that come up meanwhile are the next one's.
+            now = self.shelf.reactor.seconds()
+            for call in [one for one in self.shelf.reactor.calls if one.getTime() <= now]:
+                self.shelf.reactor.calls.remove(call)
+                call.called = 1
+                call.func(*call.args, **call.kw)
+            whole.append(sum(one.answered and one.answer.whole for one in exchanges))
+        self.assertEqual(whole[-1], 9)
+        self.assertLessEqual(max(map(operator.sub, whole[1:], whole)), 2)
+
+    def editions(self) -> list[int]:
+        """Return what gets the size of each text that is put into memory."""
+        written: list[int] = []
+
+        def in_memory(data: bytes) -> InMemory:
+            written.append(len(data))
+            return InMemory(data)
+
+        self.patch(lan_inventory, "InMemory", in_memory)
+        return written
+
+    def full(self, path: str) -> Exchange:
+        """Ask, and take no more than the first part of the answer."""
+        real = StringTransport.write
+
+        def write(transport: Any, data: bytes) -> None:
+            real(transport, data)
+            if len(data) > 1_000:
+                transport.producer.pauseProducing()
+
+        with mock.patch.object(StringTransport, "write", write):
+            return self.browser.ask(path)
 
     def test_the_whole_is_written_once_for_each_generation(self) -> None:
         written: list[int] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from flocon.faces.awake import WAKES
 from flocon.faces.leaving import ENDING, MOST_OWED, OWING, Owed
 from tests.faces.pacman_case import (
     DATA,
@@ -149,6 +150,18 @@ class Ending(LoopbackTestCase):
         self.leave()
         self.assertTrue(exchange.cut)
         self.assertEqual(exchange.raw, b"")
+
+    def test_what_it_was_told_is_on_the_way_is_given(self) -> None:
+        # curl does not ask again where a byte came.
+        self.hold()
+        exchange = self.browser.ask(PATH + ".sig")
+        self.desk.here.clear()
+        exchange.again(self.browser.request(PATH, User_Agent="pacman/7.1.0"))
+        self.clock.advance(WAKES[0])
+        self.leave()
+        self.assertFalse(exchange.cut)
+        self.asked(MIRROR_A).whole(DATA)
+        self.assertTrue(exchange.raw.endswith(DATA))
 
     def test_on_a_new_connection_it_is_answered(self) -> None:
         exchange = self.browser.ask(PATH)

@@ -79,7 +79,7 @@ def status(**changed: Any) -> dict[str, Any]:
             "ready_ahead_bytes": 0,
         },
         "ahead": {"text": ""},
-        "store": {"bytes": 1 << 30, "max_size": 4 << 30},
+        "store": {"bytes": 1 << 30, "max_size": 4 << 30, "problem": ""},
         "takers": [],
         "takers_others_bytes": 0,
         "lan": {"nodes": 3, "saved_bytes": 7 << 30, "crossed_bytes": 2 << 30},
@@ -285,11 +285,25 @@ class ThePage(PageTestCase):
         for words in ("2026-11-30 12:00", "3.0 MiB", "2.0 MiB ready ahead", "1 min 2 s"):
             self.assertIn(words, text)
 
+    def test_time_that_was_not_saved_or_cannot_be_known_is_not_told(self) -> None:
+        self.status["savings"] = savings([day(30, 5 << 20)])
+        self.status["receipts"] = [{**RECEIPT, "seconds_saved": 0.0}]
+        page = self.page()
+        self.assertIn("came from the LAN", page.text)
+        self.assertNotIn(" 0 s", page.text)
+        self.assertNotIn(" saved at", page.text)
+
+    def test_one_package_is_not_called_packages(self) -> None:
+        self.status["inventory"]["files"] = 1
+        self.assertIn("1 package, ", self.page().text)
+
     def test_shows_the_store_as_a_bar_and_the_lan_as_a_whole(self) -> None:
         page = self.page()
         [bar] = [one for one in page.all("progress") if one["aria-label"] == "Store"]
         self.assertEqual((bar["value"], bar["max"]), (str(1 << 30), str(4 << 30)))
         self.assertIn("1.0 GiB of 4.0 GiB", page.text)
+        self.status["store"]["problem"] = "/s/lock: Permission denied"
+        self.assertIn("keeps nothing: /s/lock: Permission denied", self.page().text)
         self.status["savings"] = savings([day(30, 1)])
         self.assertIn("as 3 nodes tell: 7.0 GiB saved, 2.0 GiB", self.page().text)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +18,17 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.http import Request
 
-from flocon.faces.site import IDLE_SECONDS, LARGEST_BODY, Site, host_of
+from flocon.answering import respond
+from flocon.faces import site as site_module
+from flocon.faces.site import (
+    IDLE_SECONDS,
+    LARGEST_BODY,
+    LOOKED_IN_VAIN,
+    Channel,
+    Site,
+    host_of,
+)
+from flocon.faces.turns import TURN
 
 
 class Hello:
@@ -159,6 +171,68 @@ class SiteTests(SynchronousTestCase):
         self.asking("10.0.0.6")
         self.assertEqual(self.site.counters, {"made room": 3})
 
+    def full_of_idle(self) -> list[Any]:
+        return [self.connected(f"10.0.0.{at}") for at in range(5)]
+
+    def test_who_has_not_had_all_that_was_sent_makes_no_room(self) -> None:
+        transports = self.full_of_idle()
+        for one in transports:
+            one.dataBuffer = b"the end of an answer"
+        self.assertIsNone(self.connect("10.0.1.1"))
+        self.clock.advance(LOOKED_IN_VAIN)
+        transports[3].dataBuffer = b""
+        self.connected("10.0.1.1")
+        self.assertEqual([one.disconnecting for one in transports], [False] * 3 + [True, False])
+
+    def test_a_place_is_given_back_when_its_connection_is_gone(self) -> None:
+        leaving = self.full_of_idle()[0]
+        self.asking("10.0.0.0")
+        self.assertTrue(leaving.disconnecting)
+        self.assertIsNone(self.connect("10.0.0.0"))
+        self.close(leaving)
+        self.connected("10.0.0.0")
+
+    def test_few_leave_at_a_time(self) -> None:
+        self.patch(site_module, "MOST_LEAVING", 2)
+        transports = self.full_of_idle()
+        for host in ("10.0.1.1", "10.0.1.2"):
+            self.asking(host)
+        self.assertIsNone(self.connect("10.0.1.3"))
+        self.close(transports[0])
+        self.clock.advance(LOOKED_IN_VAIN)
+        self.connected("10.0.1.3")
+        self.assertEqual(self.site.counters, {"made room": 3, "too many connections": 1})
+
+    def test_who_was_told_to_close_a_minute_after_its_last_answer_is_waited_for_no_longer(
+        self,
+    ) -> None:
+        transport = self.connected("10.0.0.9")
+        transport.dataBuffer = b"the end of an answer"
+        for at in range(1, 5):
+            self.asking(f"10.0.0.{at}")
+        self.clock.advance(IDLE_SECONDS)
+        self.assertFalse(transport.disconnected)
+        self.connected("10.0.1.1")
+        self.assertTrue(transport.disconnected)
+
+    def test_where_nobody_makes_room_nobody_is_asked_for_a_moment(self) -> None:
+        for at in range(5):
+            self.asking(f"10.0.0.{at}")
+        self.connect("10.0.1.1")
+        asked: list[Channel] = []
+
+        def make_room(channel: Channel) -> bool:
+            asked.append(channel)
+            return False
+
+        self.patch(Channel, "make_room", make_room)
+        for _ in range(100):
+            self.connect("10.0.1.1")
+        self.assertEqual(asked, [])
+        self.clock.advance(LOOKED_IN_VAIN)
+        self.connect("10.0.1.1")
+        self.assertEqual(len(asked), 5)
+
     def test_one_local_user_leaves_room_for_the_others(self) -> None:
         users = iter([1000, 1000, 0, 1000, 0, None, None])
         self.site = Site(
@@ -237,6 +311,80 @@ class SiteTests(SynchronousTestCase):
         )
         self.assertEqual(transport.value().count(b"\r\n\r\nhello"), 100)
 
+    def turn(self) -> int:
+        """Let the reactor have one turn; return how many requests were begun in it."""
+        before, now = len(self.hello.requests), self.clock.seconds()
+        for call in [one for one in self.clock.calls if one.getTime() <= now]:
+            self.clock.calls.remove(call)
+            call.called = 1
+            call.func()
+        return len(self.hello.requests) - before
+
+    def many(self, count: int, ahead: int = 1) -> list[Any]:
+        """Have connections ask in one turn, each question of which takes all its time."""
+        self.site = Site(self.clock, self.hello, most_connections=1_000)
+
+        def take_time() -> None:
+            self.clock.rightNow += TURN
+
+        self.hello.rendering = take_time
+        transports = [self.connected(f"10.0.0.{at}") for at in range(count)]
+        for one in transports:
+            one.channel.dataReceived(b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n" * ahead)
+        return transports
+
+    def test_what_many_ask_in_one_turn_is_answered_in_several(self) -> None:
+        transports = self.many(5)
+        self.assertEqual(len(self.hello.requests), 1)
+        self.assertEqual([self.turn() for _ in range(5)], [1, 1, 1, 1, 0])
+        self.assertTrue(all(one.value().endswith(b"hello") for one in transports))
+
+    def test_so_is_what_they_sent_ahead(self) -> None:
+        transports = self.many(5, ahead=3)
+        self.assertEqual([self.turn() for _ in range(15)], [1] * 14 + [0])
+        self.assertEqual([one.value().count(b"hello") for one in transports], [3] * 5)
+
+    def test_another_asker_waits_for_few_of_one_that_has_many_connections(self) -> None:
+        self.many(1)
+        many = [self.connected("10.0.1.1") for _ in range(100)]
+        other = self.connected("10.0.1.2")
+        for one in (*many, other):
+            one.channel.dataReceived(b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n")
+        for _ in range(2):
+            self.turn()
+        self.assertTrue(other.value().endswith(b"hello"))
+
+    def test_who_waits_for_a_turn_is_read_no_further_and_asks(self) -> None:
+        self.many(1)
+        transport = self.connected("10.0.1.1")
+        transport.channel.dataReceived(b"GET /x HTTP/1.1\r\n")
+        self.assertEqual(transport.producerState, "paused")
+        self.assertFalse(transport.channel.idle)
+        transport.channel.dataReceived(b"Host: h\r\n\r\n")
+        self.assertEqual(self.turn(), 1)
+        self.assertEqual(transport.producerState, "producing")
+        self.assertTrue(transport.value().endswith(b"hello"))
+
+    def test_who_leaves_before_its_turn_is_not_answered(self) -> None:
+        for one in self.many(3):
+            self.close(one)
+        self.assertEqual((len(self.hello.requests), self.clock.getDelayedCalls()), (1, []))
+
+    def test_what_a_face_fails_at_is_counted_and_told_of_once(self) -> None:
+        def fail() -> None:
+            raise ZeroDivisionError
+
+        self.patch(respond, "_failures", respond.Failures())
+        self.hello.rendering = fail
+        for ahead in (1, 2):
+            for _ in range(3):
+                transport = self.connected()
+                transport.channel.dataReceived(b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n" * ahead)
+                self.assertTrue(transport.disconnected)
+                self.close(transport)
+        self.assertEqual(self.site.counters, {"answering failed": 6})
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
     def test_who_leaves_is_not_answered_what_was_sent_ahead(self) -> None:
         transport = self.connected()
         transport.channel.dataReceived(b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n" * 2)
@@ -298,6 +446,33 @@ class Endings(TestCase):
         client.transport.resumeProducing()
         await client.ended
         self.assertEqual(client.data.partition(b"\r\n\r\n")[2], hello.body)
+
+    async def test_who_takes_an_answer_from_the_kernel_later_is_not_idle_until_then(self) -> None:
+        hello = Hello()
+        hello.body = bytes(100_000)
+        site: Any = Site(reactor, hello, most_connections=1)
+        port: Any = reactor.listenTCP(0, site, interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        clients = []
+        for _ in range(2):
+            client = socket.socket()
+            self.addCleanup(client.close)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2_048)
+            client.setblocking(False)
+            client.connect_ex(("127.0.0.1", port.getHost().port))
+            client.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+            clients.append(client)
+            await deferLater(reactor, 0.2)
+        self.assertEqual(site.counters, {"too many connections": 1})
+        (channel,) = site._channels
+        self.assertEqual(bytes(channel.transport.dataBuffer), b"")
+        taken = b""
+        while not taken.endswith(hello.body):
+            with contextlib.suppress(BlockingIOError):
+                taken += clients[0].recv(1 << 20)
+            await deferLater(reactor, 0.01)
+        await deferLater(reactor, 0.1)
+        self.assertTrue(channel.idle)
 
 
 class Hosts(SynchronousTestCase):

@@ -92,7 +92,10 @@ class Browser:
     def ask(
         self, path: str | bytes, method: str = "GET", host: str | None = "localhost", **headers: str
     ) -> Exchange:
-        data = self.request(path, method, host, **headers)
+        return self.ask_raw(self.request(path, method, host, **headers))
+
+    def ask_raw(self, data: bytes) -> Exchange:
+        """Ask by just these bytes."""
         self._open.append(Exchange(self.site, self.client, data, self.server))
         return self._open[-1]
 

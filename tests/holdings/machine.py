@@ -205,11 +205,17 @@ class Machine:
         return incoming
 
     def publishing(
-        self, incoming: Incoming, name: str, data: bytes, signature: bytes | None = SIGNATURE
+        self,
+        incoming: Incoming,
+        name: str,
+        data: bytes,
+        signature: bytes | None = SIGNATURE,
+        *,
+        spares: bool = False,
     ) -> list[bool]:
         result: list[bool] = []
         work = Deferred.fromCoroutine(
-            self.cache.publish(incoming, name, content_of(data), signature)
+            self.cache.publish(incoming, name, content_of(data), signature, spares=spares)
         )
         work.addCallback(result.append)
         self.settle()

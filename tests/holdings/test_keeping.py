@@ -8,7 +8,7 @@ from unittest import mock
 from twisted.internet.defer import CancelledError, Deferred
 
 from flocon.holdings.inventory import Change
-from tests.holdings.machine import SIGNATURE, A, HoldingsCase, content_of
+from tests.holdings.machine import SIGNATURE, A, B, HoldingsCase, content_of
 
 
 class KeptTests(HoldingsCase):
@@ -66,6 +66,21 @@ class KeptTests(HoldingsCase):
         self.assertTrue(self.machine.publish(A, b"other", b"other signature"))
         self.assertEqual(self.machine.held(), {A: content_of(b"other")})
         self.assertEqual(self.machine.read(A, signature=True), b"other signature")
+
+    def test_what_was_used_lately_does_not_go_for_what_came_before_anybody_asked(self) -> None:
+        self.machine.max_size = 8_000
+        self.machine.make()
+        self.start()
+        first, second = bytes(5_000), b"x" * 5_000
+        for days, spares, kept in ((6, True, False), (6, False, True), (8, True, True)):
+            self.machine.publish(A, first)
+            self.machine.wall += days * 86_400
+            incoming = self.machine.received(second)
+            found = self.machine.publishing(incoming, B, second, spares=spares)
+            incoming.close()
+            self.assertEqual(found, [kept])
+            self.assertEqual(set(self.machine.held()), {B if kept else A})
+            self.machine.wall += 8 * 86_400
 
     def test_a_full_disk_keeps_nothing_and_says_why_once(self) -> None:
         self.start()

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+from collections.abc import Callable
+from typing import Any
 from unittest import mock
 
-from flocon.holdings.looking import POLL, RESCAN
+from flocon.errors import StoreError
+from flocon.holdings.judgement import SETTLING
+from flocon.holdings.looking import AGAIN, POLL, RESCAN
 from flocon.store import folder as disk
 from tests.holdings.machine import A, B, HoldingsCase, content_of, put
 
@@ -141,3 +146,76 @@ class SeveralFoldersTests(HoldingsCase):
         cache.set_directories([second, first])
         self.machine.settle()
         self.assertEqual(set(self.machine.held()), {A, B})
+
+
+class CrowdedTests(HoldingsCase):
+    """For want of descriptors nothing is taken for gone."""
+
+    def refuse(self, module: Any, name: str) -> Callable[[], None]:
+        """Have a function fail for want of descriptors; return what ends that."""
+
+        def fail(*_: object) -> None:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+        patch = mock.patch.object(module, name, fail)
+        patch.start()
+        self.addCleanup(patch.stop)
+        return patch.stop
+
+    def settle_after(self, seconds: float) -> None:
+        self.machine.reactor.advance(seconds)
+        self.machine.settle()
+
+    def test_a_folder_that_cannot_be_read_is_as_it_was_and_read_soon(self) -> None:
+        self.lay(A, b"data")
+        self.start()
+        self.lay(B, b"data")
+        mend = self.refuse(os, "scandir")
+        for seconds in (RESCAN, AGAIN):
+            self.settle_after(seconds)
+            self.assertEqual(set(self.machine.held()), {A})
+        mend()
+        self.settle_after(AGAIN)
+        self.assertEqual(set(self.machine.held()), {A, B})
+        self.assertEqual(self.warnings.paths(), [])
+
+    def test_a_folder_that_cannot_be_read_at_the_start_is_read_soon(self) -> None:
+        self.lay(A, b"data")
+        mend = self.refuse(os, "scandir")
+        self.start()
+        self.assertNoResult(self.machine.cache.ready)
+        mend()
+        self.settle_after(AGAIN)
+        self.successResultOf(self.machine.cache.ready)
+        self.assertEqual(set(self.machine.held()), {A})
+
+    def test_a_file_that_cannot_be_looked_at_is_as_it_was_and_looked_at_soon(self) -> None:
+        self.lay(A, b"data")
+        self.start()
+        self.lay(B, b"data")
+        mend = self.refuse(os, "open")
+        self.machine.report(self.machine.folder, A, B)
+        self.assertEqual(set(self.machine.held()), {A})
+        mend()
+        self.settle_after(2 * SETTLING)
+        self.assertEqual(set(self.machine.held()), {A, B})
+
+    def test_a_file_that_cannot_be_hashed_is_hashed_soon(self) -> None:
+        self.lay(A, b"data")
+        mend = self.refuse(disk, "open_file")
+        self.start()
+        self.assertEqual(self.machine.held(), {})
+        mend()
+        self.settle_after(2 * SETTLING)
+        self.assertEqual(set(self.machine.held()), {A})
+        self.assertEqual(self.warnings.paths(), [])
+
+    def test_a_file_that_cannot_be_opened_is_offered_still(self) -> None:
+        self.lay(A, b"data")
+        cache = self.start()
+        held = cache.find(A)
+        assert held is not None
+        self.patch(disk, "open_at_once", lambda *_: None)
+        self.refuse(disk, "open_file")
+        self.failureResultOf(cache.open(held), StoreError)
+        self.assertEqual(set(self.machine.held()), {A})

@@ -128,9 +128,11 @@ class Holder:
 
     def _look(self) -> None:
         if self._is_gone():
+            print("holder: the node has ended and is started anew", flush=True)
             time.sleep(self._pause)
             self._start()
         elif self._heard is not None and self._is_silent(self._heard):
+            print("holder: the node is silent and is replaced", flush=True)
             os.kill(self._pid, self._replace_by)
             self._heard = None
 

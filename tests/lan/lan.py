@@ -35,6 +35,8 @@ PROJECT = Path(__file__).resolve().parents[2]
 LAN_PORT = 19432
 LOOPBACK_PORT = 19433
 MIRROR_ADDRESS = "10.77.0.9"
+#: Where the mirror gives each of its answers only so many bytes per second, after the first second.
+SLOW_MIRROR_PORT, SLOW_MIRROR_RATE = 8_080, 200_000
 #: The variable that names a folder with pacman 7: bin/ and lib/, as ``.ci/pacman-7`` makes it.
 PACMAN_7 = "FLOCON_PACMAN_7"
 #: "nobody" on every distribution.
@@ -651,6 +653,11 @@ http {{
         listen 80;
         root {self.root};
         location = /-/status {{ stub_status; access_log off; }}
+    }}
+    server {{
+        listen {SLOW_MIRROR_PORT};
+        root {self.root};
+        limit_rate {SLOW_MIRROR_RATE};
     }}
 }}
 """

@@ -46,6 +46,7 @@ class Recipe:
     """What to build: ``size`` is that of the incompressible payload, in bytes.
 
     ``provides`` are packages that it stands for, ``files`` further files: paths and contents.
+    ``depends`` are packages that it needs, ``replaces`` those whose place it takes.
     """
 
     name: str
@@ -54,6 +55,8 @@ class Recipe:
     architecture: str = "x86_64"
     provides: tuple[str, ...] = ()
     files: tuple[tuple[str, str], ...] = ()
+    depends: tuple[str, ...] = ()
+    replaces: tuple[str, ...] = ()
 
     @property
     def file_name(self) -> str:
@@ -175,6 +178,9 @@ def _package_info(recipe: Recipe) -> bytes:
         "license": "custom",
     }
     pairs = [*fields.items(), *(("provides", name) for name in recipe.provides)]
+    pairs += [("depend", name) for name in recipe.depends]
+    for name in recipe.replaces:
+        pairs += [("replaces", name), ("conflict", name)]
     return "".join(f"{key} = {value}\n" for key, value in pairs).encode()
 
 

@@ -18,6 +18,7 @@ import shutil
 import signal
 import statistics
 import sys
+import tempfile
 import threading
 import time
 from dataclasses import dataclass
@@ -174,12 +175,16 @@ class Scene:
         away = watching.end()
         crossed = sum(one.sent for one in self.mirror.packages())
         problems = tuple(self._problems(run, holder))
+        if problems:
+            kept = Path(tempfile.gettempdir(), f"flocon-restarts-{seed.replace(' ', '-')}.log")
+            kept.write_text(f"{holder.log_text}\n{run.output}")
         return Outcome(problems, len(run.error_lines), run.seconds, away, crossed)
 
     def _problems(self, run: PacmanRun, holder: Node) -> list[str]:
         problems = []
         if run.returncode:
-            problems.append(f"pacman ended with {run.returncode}: {run.output[-2_000:]}")
+            problems.append(f"pacman ended with {run.returncode}")
+            problems += run.error_lines
         for package in self.packages:
             for path in (package.path, package.signature):
                 copy = self.client.cache / path.name
@@ -188,7 +193,7 @@ class Scene:
                 elif copy.read_bytes() != path.read_bytes():
                     problems.append(f"{path.name} is another")
         if "Traceback" in holder.log_text or "Unhandled" in holder.log_text:
-            problems.append(f"the node was surprised: {holder.log_text[-2_000:]}")
+            problems.append("the node was surprised")
         return problems
 
 

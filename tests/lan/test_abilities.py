@@ -1,8 +1,7 @@
 """What an operator can switch on, and what a metered link switches off.
 
 Real nodes, a real pacman and an nginx mirror, as in ``test_main_job``; the repositories are small.
-Two things are not real: ``busctl``, which stands for a NetworkManager, and the time for which a
-node waits before it fetches ahead.
+``busctl`` is not real: it stands for a NetworkManager.
 """
 
 from __future__ import annotations
@@ -13,10 +12,9 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -308,95 +306,6 @@ class DatabaseTests(SmallTestCase):
         return node
 
 
-class PrefetchTests(SmallTestCase):
-    """``prefetch = true``: what pacman would upgrade is here before it asks."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        for host in (self.first, self.second):
-            _install(host, self.packages)
-        self.sync(self.first, self.second)
-
-    def test_after_a_newer_database_it_is_fetched_unasked_once_for_both(self) -> None:
-        nodes = self.start(
-            self.first, self.second, settings={"prefetch": True}, program=_hasty(self.first, 1.0)
-        )
-        newer = self._publish_newer()
-        for host in (self.first, self.second):
-            self.assert_clean(host.pacman("-Sy"))
-        for node in nodes:
-            self._wait_fetched(node, len(newer))
-        self._assert_ready(newer)
-
-    def test_what_a_peer_holds_does_not_cross_again(self) -> None:
-        newer = self._publish_newer()
-        self.hold(self.first, newer[:3])
-        self.sync(self.first, self.second)
-        self.start(self.first, settings={"prefetch": False})
-        node = self.second.node(settings={"prefetch": True}, program=_hasty(self.second, 1.0))
-        self._wait_fetched(node, len(newer))
-        self.assert_mirror_gave_once(newer[3:])
-
-    def test_two_who_are_told_at_the_same_moment_fetch_once_and_show_how_far_they_are(self) -> None:
-        newer = self._publish_newer()
-        self.sync(self.first, self.second)
-        nodes = self.start(self.first, self.second)
-        with ThreadPoolExecutor(2) as pool:
-            told = list(pool.map(_prefetch, (self.first, self.second)))
-        for one in told:
-            self.assertEqual((one["total"], one["fetched"]), (len(newer), len(newer)), told)
-            self.assertFalse(one["running"])
-        for node in nodes:
-            self.wait_for_files(node, len(newer))
-        self._assert_ready(newer)
-
-    def test_on_a_metered_link_nothing_is_fetched_unasked(self) -> None:
-        newer = self._publish_newer()
-        self.sync(self.second)
-        link = Link(self.second, metered=True)
-        node = self.second.node(
-            settings={"prefetch": True}, program=link.program(_hasty(self.second, 0.2))
-        )
-        _wait_metered(node)
-        time.sleep(1)
-        self.assertEqual(self.mirror.packages(), [])
-        link.set(metered=False)
-        node.send(signal.SIGHUP)
-        self._wait_fetched(node, len(newer))
-
-    def _publish_newer(self) -> list[Package]:
-        """Publish newer versions of the first five packages, all of which are installed."""
-        newer = self.moving.bump([package.name for package in self.packages[:5]])
-        os.utime(self.moving.database)
-        return newer
-
-    def _wait_fetched(self, node: Node, count: int) -> None:
-        """Wait until a node has fetched ahead what it could, and holds so many packages.
-
-        As an owner it may have fetched some for another before it came to fetch its own.
-        """
-
-        def is_there() -> bool:
-            status = node.status()
-            state = status["prefetch"]
-            if state["running"]:
-                return False
-            self.assertEqual(state["fetched"], state["total"])
-            return bool(status["inventory"]["files"] == count)
-
-        wait_until(is_there, 30, f"{node.host.name} fetched {count} packages ahead", every=0.1)
-
-    def _assert_ready(self, packages: Sequence[Package]) -> None:
-        """Claim that these crossed once, and that pacman gets them without a mirror."""
-        self.assert_mirror_gave_once(packages)
-        self.mirror.reset()
-        for host in (self.first, self.second):
-            self.assert_clean(host.pacman("-Suw"))
-            self.assert_cached(host, packages)
-            self.assert_signatures_cached(host, packages)
-        self.assert_mirror_gave_no_packages()
-
-
 class Link:
     """Says whether a host's link is metered, as NetworkManager would: a ``busctl`` of its own."""
 
@@ -435,7 +344,7 @@ class MeteredTests(SmallTestCase):
             node.wait_ready()
         self.meet(metered, other)
         asked = self.packages[0]
-        _wait_metered(metered)
+        wait_metered(metered)
         wait_until(lambda: not self._is_an_owner_to(other), 10, "the other was told")
         self.assertEqual(self._ask_owner(asked), 503)
         self.assertEqual(self.mirror.records(), [])
@@ -461,7 +370,7 @@ class MeteredTests(SmallTestCase):
         self.sync(self.first)
         link = Link(self.first, metered=True)
         node = self.first.node(program=link.program([twistd()]))
-        _wait_metered(node)
+        wait_metered(node)
         node.send(signal.SIGHUP)
         wait_until(lambda: "settings read anew" in node.log_text, 5, "the settings are read")
         self.assertEqual(self._ask_owner(self.packages[0]), 503)
@@ -484,52 +393,8 @@ class MeteredTests(SmallTestCase):
         return answer.status
 
 
-def _wait_metered(node: Node) -> None:
+def wait_metered(node: Node) -> None:
     wait_until(lambda: "the link is metered" in node.log_text, 10, "the link is known to cost")
-
-
-def _hasty(host: Host, seconds: float) -> list[str]:
-    """Return what runs a node that fetches ahead so many seconds after a change, not 20."""
-    script = host.folder / "hasty-twistd"
-    script.write_text(
-        "from flocon.sources import prefetch\n"
-        f"prefetch.DELAY = {seconds}\n"
-        "from twisted.scripts.twistd import run\n"
-        "run()\n"
-    )
-    return [sys.executable, str(script)]
-
-
-def _prefetch(host: Host) -> dict[str, Any]:
-    """Run ``flocon prefetch`` to its end; return what it told."""
-    done = subprocess.run(
-        host.command([sys.executable, "-m", "flocon.cli", "--json", "prefetch"]),
-        env=environment(),
-        cwd=host.folder,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    if done.returncode or done.stderr:
-        raise AssertionError(f"flocon prefetch: {done.returncode} {done.stderr}")
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
-
-
-def _install(host: Host, packages: Iterable[Package]) -> None:
-    """Have pacman believe that these packages are installed."""
-    local = host.database_path / "local"
-    (local / "ALPM_DB_VERSION").write_text("9\n")
-    for package in packages:
-        recipe = package.recipe
-        folder = local / f"{recipe.name}-{recipe.version}"
-        folder.mkdir()
-        fields = {"NAME": recipe.name, "VERSION": recipe.version, "ARCH": recipe.architecture}
-        text = "".join(f"%{key}%\n{value}\n\n" for key, value in fields.items())
-        (folder / "desc").write_text(text)
-        (folder / "files").write_text("%FILES%\n")
 
 
 def _database(host: Host, name: str = "moving") -> bytes:

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from flocon.advice.lan_checks import ENOUGH_LISTENING
 from flocon.leading.node_lines import CACHE_SERVER_SINCE
 from flocon.leading.programs import pacman_version
 from tests.lan.case import LanTestCase, sha256
@@ -377,7 +378,7 @@ class DoctorTests(CommandTestCase):
             tomorrow = time.time() + 3 * 86_400
             os.utime(path, (tomorrow, tomorrow))
         self.second.node()
-        found = self.assert_wrong(self.second, "clock", "peers")
+        found = self.assert_wrong(self.second, "clock")
         self.assertIn("3 days in the future", found["clock"]["reason"])
 
     def _start_with_clock(self, host: Host, *, ahead: float) -> None:
@@ -469,14 +470,14 @@ class DoctorTests(CommandTestCase):
         self.sync(self.first, self.second)
         self._filter("udp dport 19432 drop")
         self.second.node()
-        found = self.assert_wrong(self.second, "multicast", "peers")
+        found = self.assert_wrong(self.second, "multicast")
         self.assertIn("none came back", found["multicast"]["reason"])
 
     def test_a_firewall_that_lets_no_datagram_out(self) -> None:
         self.sync(self.second)
         self._filter("udp dport 19432 drop", hook="output")
         self.second.node()
-        found = self.assert_wrong(self.second, "multicast", "peers")
+        found = self.assert_wrong(self.second, "multicast")
         self.assertIn("no datagram could be sent on eth0", found["multicast"]["reason"])
 
     def test_a_group_that_cannot_be_joined(self) -> None:
@@ -487,7 +488,7 @@ class DoctorTests(CommandTestCase):
         self.addCleanup(self.second.run, [*write, before.strip()])
         self.assertEqual(self.second.run([*write, "0"]), (0, ""))
         self.second.node()
-        found = self.assert_wrong(self.second, "multicast", "peers")
+        found = self.assert_wrong(self.second, "multicast")
         self.assertIn("not joined on eth0 (IPv4)", found["multicast"]["reason"])
         self.assertEqual(found["multicast"]["remedy"], "flocon rejoin")
 
@@ -531,7 +532,7 @@ class DoctorTests(CommandTestCase):
         flood("off")
         self.first.node()
         second = self.second.node()
-        found = self.assert_wrong(self.second, "peers")
+        found = self.alone(self.second)
         self.assertIn("IGMP snooping has no querier", found["peers"]["reason"])
         self.assertIn("mcast_querier 1", found["peers"]["remedy"])
         self.assertEqual(found["multicast"]["verdict"], "good")
@@ -581,15 +582,38 @@ class DoctorTests(CommandTestCase):
         self.addCleanup(self.second.unplug)
         self.second.ip("link", "set", "eth0", "multicast", "off")
         self.second.node()
-        found = self.assert_wrong(self.second, "multicast", "peers")
+        found = self.assert_wrong(self.second, "multicast")
         self.assertIn("multicast on", found["multicast"]["remedy"])
 
     def test_nobody_is_heard(self) -> None:
         self.sync(self.second)
         self.second.node()
-        found = self.assert_wrong(self.second, "peers")
+        found = self.alone(self.second)
         self.assertIn("no querier", found["peers"]["reason"])
         self.assertEqual(found["multicast"]["verdict"], "good")
+
+    def test_somebody_who_was_heard_and_is_not_any_more(self) -> None:
+        first, second = self.healthy_pair()
+        self.meet(first, second)
+        first.stop()
+        wait_until(lambda: not second.peers(), 10, "the first is gone")
+        self.listen_long_enough(self.second)
+        found = self.assert_wrong(self.second, "peers")
+        self.assertIn("nobody is heard any more", found["peers"]["reason"])
+
+    def listen_long_enough(self, host: Host) -> None:
+        def long_enough() -> bool:
+            told = json.loads(host.request("/doctor.json").body)
+            return float(told["listening_seconds"]) >= ENOUGH_LISTENING
+
+        wait_until(long_enough, 10, "it was listened for long enough", every=1)
+
+    def alone(self, host: Host) -> dict[str, dict[str, str]]:
+        """Claim that nobody was ever heard, which is nothing wrong."""
+        self.listen_long_enough(host)
+        found = self.findings(host, status=0)
+        self.assertEqual(found["peers"]["verdict"], "warning")
+        return found
 
     def test_a_cache_of_another_user_and_a_store_nobody_can_write(self) -> None:
         self.sync(self.first, self.second)

@@ -22,6 +22,7 @@ from tests.lan.lan import (
     LOOPBACK_PORT,
     MIRROR_ADDRESS,
     NOBODY,
+    SLOW_MIRROR_PORT,
     Host,
     Node,
     in_namespace,
@@ -168,6 +169,21 @@ class HeldByNobodyTests(LanTestCase):
         self.assert_mirror_gave_once(packages)
         asked = [one.file_name for one in self.mirror.packages() if one.path.endswith(".sig")]
         self.assertEqual(sorted(asked), sorted(package.signature.name for package in packages))
+
+    def test_a_mirror_slow_with_each_file_gives_as_many_at_once_as_without_a_node(self) -> None:
+        """Each takes a second or so, of which pacman is given nothing: it is to begin the next."""
+        slow = [f"{MIRROR_ADDRESS}:{SLOW_MIRROR_PORT}"]
+        self.patch(self.lan, "mirrors", slow)
+        packages = [one for one in self.lab.core.packages.values() if 180_000 < one.size < 700_000]
+        self.assertGreaterEqual(len(packages), 10)
+        names = [package.name for package in packages]
+        self.sync(self.first, self.second)
+        direct = self.first.pacman("-Sw", *names, node=False, parallel=2)
+        self.second.node()
+        run = self.second.pacman("-Sw", *names, parallel=2)
+        self.assert_clean(run)
+        self.assert_cached(self.second, packages)
+        self.assertLessEqual(run.seconds, 1.1 * direct.seconds, f"{direct.seconds:.1f} s direct")
 
 
 class HalfHeldTests(LanTestCase):

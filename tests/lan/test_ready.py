@@ -54,18 +54,21 @@ class AheadTestCase(CrossingTestCase):
         except AssertionError as error:
             raise AssertionError(f"{error}: {node.status()['ahead']}") from None
 
-    def assert_all_ahead(self, node: Node, packages: Sequence[Package]) -> None:
-        """Claim that pacman gets these, all of them from what came ahead, and none of a mirror."""
+    def assert_all_ready(self, node: Node, packages: Sequence[Package]) -> None:
+        """Claim that pacman gets these, all of them from what is here, and none of a mirror.
+
+        What the node fetched for a peer, as an owner, did not come ahead, but is here as well.
+        """
         self.mirror.reset()
         self.assert_clean(node.host.pacman("-Suw"))
         self.assert_cached(node.host, packages)
         self.assert_signatures_cached(node.host, packages)
         self.assert_mirror_gave_no_packages()
         told = node.status()
-        whole = sum(package.size for package in packages)
-        self.assertGreaterEqual(told["traffic"]["ready_ahead_bytes"], whole)
-        self.assertEqual(told["ahead"]["used_bytes"], whole)
-        self.assertEqual(told["ahead"]["unused_bytes"], 0)
+        traffic, whole = told["traffic"], sum(package.size for package in packages)
+        here = traffic["ready_ahead_bytes"] + traffic["held_here_bytes"]
+        self.assertGreaterEqual(here, whole)
+        self.assertEqual((told["ahead"]["unused_bytes"], told["ahead"]["waiting_bytes"]), (0, 0))
 
 
 class HoldersTests(AheadTestCase):
@@ -91,7 +94,9 @@ class HoldersTests(AheadTestCase):
         nodes[-1].kill()
         self.wait_ready(node, len(newer))
         self.assert_mirror_gave_no_packages()
-        self.assert_all_ahead(node, newer)
+        self.assert_all_ready(node, newer)
+        used = node.status()["ahead"]["used_bytes"]
+        self.assertEqual(used, sum(package.size for package in newer))
 
 
 class EightAheadTests(AheadTestCase):
@@ -109,14 +114,14 @@ class EightAheadTests(AheadTestCase):
             self.wait_ready(node, len(newer), 120)
         self.assert_crossed(newer, ONCE)
         for node in nodes:
-            self.assert_all_ahead(node, newer)
+            self.assert_all_ready(node, newer)
 
 
 def _hasty(host: Host, seconds: float) -> list[str]:
     """Return what runs a node that asks mirrors so many seconds after a change, not 20."""
     script = host.folder / "hasty-twistd"
     script.write_text(
-        "from flocon.sources import prefetch\n"
+        "from flocon.ahead import prefetch\n"
         f"prefetch.DELAY = {seconds}\n"
         "from twisted.scripts.twistd import run\n"
         "run()\n"

@@ -52,7 +52,7 @@ class Sharing(SynchronousTestCase):
 class Crowds(SynchronousTestCase):
     def fill(self, crowd: Crowd, address: str) -> int:
         count = 0
-        while not crowd.full and crowd.has_room_for(address):
+        while not crowd.is_full() and crowd.has_room_for(address):
             crowd.enter(address)
             count += 1
         return count
@@ -60,9 +60,9 @@ class Crowds(SynchronousTestCase):
     def test_one_address_has_its_bound_and_all_have_theirs(self) -> None:
         crowd = Crowd(10, 4)
         self.assertEqual([self.fill(crowd, f"10.0.0.{at}") for at in range(4)], [4, 4, 2, 0])
-        self.assertTrue(crowd.full)
+        self.assertTrue(crowd.is_full())
         crowd.leave("10.0.0.0")
-        self.assertFalse(crowd.full)
+        self.assertFalse(crowd.is_full())
         self.assertEqual(self.fill(crowd, "10.0.0.9"), 1)
 
     def test_addresses_of_one_ipv6_network_have_a_bound_together(self) -> None:
@@ -97,12 +97,12 @@ class Unhurried(SynchronousTestCase):
             shares = share_out(descriptors)
             crowd = shares.unhurried()
             for number in range(shares.lan):
-                if crowd.has_room_for("10.0.0.1") and not crowd.full:
+                if crowd.has_room_for("10.0.0.1") and not crowd.is_full():
                     crowd.enter("10.0.0.1")
                 address = f"10.1.{number // 250}.{number % 250}"
-                if not crowd.full:
+                if not crowd.is_full():
                     crowd.enter(address)
-            self.assertTrue(crowd.full)
+            self.assertTrue(crowd.is_full())
             self.assertLessEqual(crowd.most, max(1, shares.lan // 4))
 
     def test_one_address_has_as_many_as_a_node_fetches_at_once(self) -> None:

@@ -23,3 +23,12 @@ class Arriving(NeighbourhoodTestCase):
             f"{10_000 - coming_and_going.LINE_BURST} more peers came or left",
         )
         self.assertEqual(formatEvent(lines[-1]), "name-b at 10.0.0.98 is here")
+
+    def test_so_they_do_for_as_long_as_they_come(self) -> None:
+        lines = self.log_lines()
+        for at in range(600):
+            self.come(peer(f"a{at}"))
+            self.clock.advance(0.1)
+        self.assertLess(len(lines), 80)
+        told = sum("more peers" in formatEvent(line) for line in lines)
+        self.assertGreater(told, 3)

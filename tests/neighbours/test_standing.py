@@ -154,6 +154,8 @@ class Rests(SynchronousTestCase):
         self.assertTrue(self.standing.may_be_asked("a", 100.0 + RESTING_PACE))
 
     def test_seconds_and_dates_are_read(self) -> None:
+        for text in (";", ",", "x", "", "Tue, 14 Nov 99999 22:13:20 GMT"):
+            self.assertIsNone(read_retry_after(text, 0.0))
         self.assertEqual(read_retry_after("120", 0.0), 120.0)
         self.assertEqual(read_retry_after(" 0 ", 0.0), 0.0)
         date = "Tue, 14 Nov 2023 22:13:20 GMT"

@@ -15,7 +15,9 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 from unittest import SkipTest
+from urllib.request import urlopen
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -97,6 +99,11 @@ class NodeTestCase(SynchronousTestCase):
             return b""
         finally:
             connection.close()
+
+    def asked(self, path: str) -> dict[str, Any]:
+        with urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=PATIENCE) as answer:
+            told: dict[str, Any] = json.loads(answer.read())
+            return told
 
     def wait_until(self, condition: Callable[[], bool], running: Running) -> None:
         """Wait for another process: there is nothing but time to wait with."""
@@ -302,6 +309,10 @@ class Life(NodeTestCase):
         (self.folder / "store").write_text("not a folder")
         running = self.started()
         self.assertIn("nothing is kept for the LAN", running.output)
+        told = self.asked("/doctor.json")["store"]
+        self.assertIn(f"{self.folder}/store: ", told["problem"])
+        self.assertIn("--store", told["remedy"])
+        self.assertEqual(self.asked("/status.json")["store"]["problem"], told["problem"])
 
     def test_signals_are_answered_in_the_log(self) -> None:
         running = self.started()

@@ -8,9 +8,13 @@ from dataclasses import replace
 from functools import partial
 from ipaddress import IPv4Interface
 from pathlib import Path
+from typing import Any
 
+from twisted.logger import ILogObserver, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 
+from flocon.ahead.ahead import Readiness
 from flocon.asking.source import Came
 from flocon.books.ledger import _today
 from flocon.books.recent import Answered
@@ -20,10 +24,10 @@ from flocon.errors import AmbiguousPeer, DatagramError, NotHeld, UnknownPeer
 from flocon.files import Content
 from flocon.machine.links import Link
 from flocon.node.service import Node
+from flocon.operator.reloading import PAUSE
 from flocon.pacman.configuration import PacmanConfiguration, Repository
 from flocon.pacman.database_files import Loaded, Stamp
 from flocon.settings.options import load
-from flocon.sources.ahead import Readiness
 from tests.fakes import FakeReactor
 
 HONEST = "0123456789abcdef"
@@ -39,7 +43,8 @@ class OperatorTestCase(SynchronousTestCase):
         self.config, store = folder / "flocon.toml", folder / "store"
         self.config.write_text('name = "own"\n')
         self.clock = FakeReactor()
-        node = Node(self.clock, load({"config": self.config, "store": store}))
+        given = {"config": self.config, "store": store}
+        node = Node(self.clock, load(given), lambda: load(given))
         self.parts = node.parts
         self.parts.presence.start(0.0)
         link = Link("eth0", 2, (IPv4Interface("10.0.0.1/24"),))
@@ -55,6 +60,42 @@ class OperatorTestCase(SynchronousTestCase):
 
     def states(self) -> dict[str, str]:
         return {peer["address"]: peer["state"] for peer in self.parts.status.describe()["peers"]}
+
+
+class Anew(OperatorTestCase):
+    """What of flocon.toml is in force after it was read anew, and what is said of the rest."""
+
+    def read(self, text: str) -> str:
+        self.config.write_text(text)
+        said: list[str] = []
+
+        @implementer(ILogObserver)
+        def log(event: dict[str, Any]) -> None:
+            said.append(formatEvent(event))
+
+        globalLogPublisher.addObserver(log)
+        self.addCleanup(globalLogPublisher.removeObserver, log)
+        self.parts.reloading.ask()
+        self.clock.advance(PAUSE)
+        [sentence] = [one for one in said if one.startswith("settings read anew")]
+        return sentence
+
+    def test_each_key_that_needs_no_restart_is_in_force(self) -> None:
+        said = self.read(
+            'name = "own"\n[peers]\nrelays = 3\nbandwidth = "1M"\nnetworks = ["10.8.0.0/16"]\n'
+            'relayed_per_day = "2G"\nprivate = ["ours"]\n'
+        )
+        self.assertEqual(said, "settings read anew")
+        self.assertLess(self.parts.pacer.allowance(lambda: None), 1 << 20)
+        self.assertEqual([str(one) for one in self.parts.admission.networks], ["10.8.0.0/16"])
+        self.assertTrue(self.parts.desk.privacy.keeps("ours"))
+        self.assertEqual(self.parts.desk.relaying.relays.a_day, 2 << 30)
+        self.assertEqual(self.parts.desk.for_peers._most(), 3)
+
+    def test_each_key_that_needs_one_is_named_as_the_file_does(self) -> None:
+        said = self.read('name = "other"\n[store]\nmax_size = "1G"\n[presence]\nbeat = 5\n')
+        wanted = "settings read anew; a restart is needed for: name, store.max_size, presence.beat"
+        self.assertEqual(said, wanted)
 
 
 class Upgrading(OperatorTestCase):

@@ -71,7 +71,7 @@ RUN_BY: dict[str, Run] = {
         as_run="python -m venv && bin/pip install .",
     ),
     # Only root installs: what makepkg asks of it is looked at here, and done in first use.
-    "cd packaging && makepkg -si": Run(
+    "cd packaging && makepkg -sif": Run(
         f"{_PACKAGING}test_package.Building.test_it_has_root_install_the_package"
     ),
     # The package, from an empty root on

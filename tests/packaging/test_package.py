@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gzip
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tests.packaging.workshop import (
     PACKAGING,
     SITE,
     as_nobody,
+    build,
     built,
     built_from,
     files_of,
@@ -89,6 +91,7 @@ class Installed(SynchronousTestCase):
                 "usr/share/flocon/grafana.json",
                 "usr/share/flocon/nftables.conf",
                 "usr/share/libalpm/hooks/flocon-plugins.hook",
+                "usr/share/libalpm/hooks/flocon-python.hook",
                 "usr/share/licenses/flocon/LICENSE",
                 "usr/share/zsh/site-functions/_flocon",
             },
@@ -180,7 +183,7 @@ class Installed(SynchronousTestCase):
 
 
 class Building(SynchronousTestCase):
-    """``cd packaging && makepkg -si`` in a clone, as an ordinary user."""
+    """``cd packaging && makepkg -sif`` in a clone, as an ordinary user."""
 
     def setUp(self) -> None:
         need("makepkg", "pacman", "fakeroot", "bsdtar", "zstd", "setpriv")
@@ -195,12 +198,26 @@ class Building(SynchronousTestCase):
             self.assertIn(line, ignored)
 
     def test_it_has_root_install_the_package(self) -> None:
-        self.assertTrue(built().line.startswith("cd packaging && makepkg -si "))
+        self.assertTrue(built().line.startswith("cd packaging && makepkg -sif "))
         self.assertTrue(built().installed.startswith("/usr/bin/pacman "), built().installed)
         self.assertTrue(built().installed.endswith(f" -U {package()}\n"), built().installed)
 
     def test_a_second_run_is_as_good_as_the_first(self) -> None:
         self.assert_tree_is_whole(self.prepare({}))
+
+    def test_after_a_pull_the_same_line_builds_and_installs_what_is_new(self) -> None:
+        clone = folder() / "a clone"
+        shutil.copytree(built_from(), clone, symlinks=True)
+        news = clone / "NEWS.rst"
+        news.write_text(news.read_text() + "\nWhat was pulled.\n")
+        home = clone.parent / "home"
+        home.mkdir()
+        self.assertTrue(list((clone / "packaging").glob("*.pkg.tar.zst")))
+        installed = build(clone, home)
+        (file,) = (clone / "packaging").glob("*.pkg.tar.zst")
+        self.assertTrue(installed.endswith(f" -U {file}\n"), installed)
+        path = "usr/share/doc/flocon/NEWS.rst"
+        self.assertIn("What was pulled.", succeed("bsdtar", "-xOf", str(file), path))
 
     def test_elsewhere_it_has_all_that_its_tests_need(self) -> None:
         place = folder() / "a place"

@@ -74,6 +74,22 @@ flocon --version >/dev/null
 sed -i 's,127.0.0.1:1/,localhost:19433/,' etc/pacman.conf
 echo "== by hand"
 alpm -R flocon
+
+# Another Python: what was built for the one before is in a folder that it does not know.
+python_comes() {
+  mkdir -p made/usr/bin
+  cp -P usr/bin/python3 made/usr/bin
+  printf 'pkgname = python\npkgver = %s\narch = any\n' "$1" >made/.PKGINFO
+  bsdtar --zstd -C made -cf tmp/python.pkg.tar.zst .PKGINFO usr
+  alpm -U --overwrite '*' "$PWD/tmp/python.pkg.tar.zst"
+}
+alpm -U "$PACKAGE" >/dev/null
+flocon --version >/dev/null
+python_comes 3.98.0-1
+mv "$SITE/flocon" tmp
+python_comes 3.99.0-1
+echo "== of another python"
+alpm -R flocon
 """
 #: As twistd looks for its commands, with the log shown.
 _LOOK = """
@@ -132,13 +148,25 @@ class Transactions(SynchronousTestCase):
 
     def test_a_removal_leads_pacman_back_and_says_so(self) -> None:
         self.assertIn("-Server = http://localhost:19433/", self.removal())
-        self.assertIn("pacman asks its mirrors again", self.removal())
+        self.assertIn("what 'flocon setup --undo' took out", self.removal())
+        self.assertNotIn("still led to the node", self.removal())
         self.assertEqual(self.said["undone"].split(), ["pacman.conf"])
 
     def test_a_removal_tells_of_lines_by_hand(self) -> None:
-        self.assertNotIn("Lines written by hand", self.removal())
-        _, _, last = self.said["pacman -R"].partition("by hand still lead pacman to the node")
+        last = self.said["pacman -R"].split("still led to the node that is gone")[1]
         self.assertIn("/etc/pacman.conf\n", last)
+
+    def test_another_python_is_told_to_be_one_as_soon_as_it_comes(self) -> None:
+        _, before, after = self.said["pacman -U"].split("Looking whether flocon runs")
+        self.assertNotIn("build and install it anew", before)
+        self.assertIn("==> flocon was built for another Python", after)
+
+    def test_a_removal_after_that_tells_what_it_could_not_take_out_and_shows_no_traceback(
+        self,
+    ) -> None:
+        last = self.said["pacman -R"].rpartition("does not run under the Python")[2]
+        self.assertIn("still led to the node that is gone", last)
+        self.assertNotIn("Traceback", self.said["pacman -R"])
 
     def removal(self) -> str:
         """Return what the first removal said."""

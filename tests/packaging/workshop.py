@@ -108,32 +108,36 @@ def built() -> Built:
     """Build the package in a copy of this checkout, by README's own line, as an ordinary user."""
     top = folder()
     # A blank in its path is no reason to fail.
-    clone, tools, home = top / "a clone", top / "tools", top / "home"
-    for path in (tools, home):
-        path.mkdir()
+    clone, home = top / "a clone", top / "home"
+    home.mkdir()
     copy_checkout(clone)
+    before = files_of(clone)
+    installed = build(clone, home)
+    return Built(readmes_line(_HURRY), clone, frozenset(files_of(clone) - before), installed)
+
+
+def build(clone: Path, home: Path) -> str:
+    """Build by README's own line; return what it would have root do."""
+    tools = folder()
     # The python of the tests has what the build needs, whatever it is called. Only root installs.
     scripts = {"python": f'exec "{sys.executable}" "$@"', "sudo": f'echo "$@" >>"{home}/sudo"'}
     for name, script in scripts.items():
         (tools / name).write_text(f"#!/bin/sh\n{script}\n")
         (tools / name).chmod(0o755)
-    before = files_of(clone)
-    line = readmes_line(_HURRY)
     succeed(
         *as_nobody(clone, home),
-        *("env", "--unset=BUILDDIR", "--unset=PKGDEST", "sh", "-c", line),
+        *("env", "--unset=BUILDDIR", "--unset=PKGDEST", "sh", "-c", readmes_line(_HURRY)),
         HOME=str(home),
         PATH=f"{tools}:{PATH}",
         PKGEXT=".pkg.tar.zst",
         PACKAGER="flocon's tests <nobody@localhost>",
     )
-    new = frozenset(files_of(clone) - before)
-    return Built(line, clone, new, (home / "sudo").read_text())
+    return (home / "sudo").read_text()
 
 
 def readmes_line(more: str) -> str:
     """Return the line by which README has the package built, with more options to makepkg."""
-    line = "cd packaging && makepkg -si"
+    line = "cd packaging && makepkg -sif"
     if f"{line}\n" not in (PROJECT / "README.rst").read_text():
         raise AssertionError(f"README does not say {line!r} any more")
     return f"{line} {more}"

@@ -44,6 +44,9 @@ class Further(SynchronousTestCase):
         sent = Target("core", "a", "2-1", self.sent.file_name)
         self.assertIsNone(self.listing.target(sent))
         self.assertEqual(self.listing.named("a"), [self.own])
+        self.assertEqual(
+            self.listing.named("a", further=True), [self.own, self.sent, self.elsewhere]
+        )
         self.assertEqual(len(self.listing), 1)
 
     def test_a_listing_with_it_is_another_one(self) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -12,7 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from flocon.machine.inotify import FolderWatch
-from flocon.pacman import databases, watch
+from flocon.pacman import database_files, databases, includes, watch
 from flocon.pacman.database_files import load
 from tests.pacman.pacman_case import RECIPES, WatchCase, reactor, real_repository
 
@@ -252,3 +254,69 @@ class Watching(WatchCase):
         self.put("strict", self.database())
         await self.watch.settled(30)
         self.assertTrue(self.watch.signature_needed(name))
+
+
+class Crowded(WatchCase):
+    """For want of descriptors nothing is taken for gone or broken; it is looked at again."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.patch(watch, "AGAIN", 0.01)
+
+    async def opened_in_vain(self, module: Any, times: int, number: int = errno.EMFILE) -> None:
+        """Have a module open so many files in vain; return when it has tried."""
+        opened = module.open_plain
+        tries: list[Path] = []
+
+        def open_plain(path: Path) -> int:
+            tries.append(path)
+            if len(tries) <= times:
+                raise OSError(number, os.strerror(number))
+            number_of: int = opened(path)
+            return number_of
+
+        self.patch(module, "open_plain", open_plain)
+        if module is database_files:
+            self.put("core", self.database(CSIZE="8"))
+        else:
+            self.write("[core]\nServer = http://other/$repo\n")
+        await self.until(lambda: len(tries) >= times)
+
+    async def test_a_database_lists_what_it_did_until_it_could_be_read(self) -> None:
+        self.put("core", self.database())
+        await self.start("core")
+        said, before = self.warnings(), self.watch.listing
+        await self.opened_in_vain(database_files, 3)
+        self.assertEqual((self.watch.listing, self.watch.unusable()), (before, []))
+        await self.until(lambda: [entry.size for entry in self.found()] == [8])
+        self.assertEqual(said, [])
+
+    async def test_so_it_is_where_the_system_has_none_left(self) -> None:
+        self.put("core", self.database())
+        await self.start("core")
+        await self.opened_in_vain(database_files, 1, errno.ENFILE)
+        await self.until(lambda: [entry.size for entry in self.found()] == [8])
+        self.assertEqual(len(self.listings), 2)
+
+    async def test_a_configuration_stays_until_its_files_could_be_read(self) -> None:
+        await self.start("core")
+        said = self.warnings()
+        await self.opened_in_vain(includes, 3)
+        self.assertEqual(self.servers(), ("http://m/core",))
+        await self.until(lambda: self.servers() == ("http://other/core",))
+        self.assertEqual(said, [])
+
+    async def test_and_until_pacman_conf_could_be_started(self) -> None:
+        await self.start("core")
+        said, tries, spawn = self.warnings(), [], reactor.spawnProcess
+
+        def spawn_process(*arguments: Any, **keywords: Any) -> Any:
+            tries.append(arguments)
+            if len(tries) < 3:
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+            return spawn(*arguments, **keywords)
+
+        self.patch(reactor, "spawnProcess", spawn_process)
+        self.write("[core]\nServer = http://other/$repo\n")
+        await self.until(lambda: self.servers() == ("http://other/core",))
+        self.assertEqual((said, len(tries)), ([], 3))

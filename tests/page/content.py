@@ -56,7 +56,7 @@ def told(peers: int, *, part: float = 0.3, empty: bool = False, text: Text = str
             "ready_ahead_bytes": 0 if empty else 210 * _MIB,
         },
         "ahead": _ahead(part, empty=empty),
-        "store": {"bytes": 0 if empty else 7_654 * _MIB, "max_size": 10_240 * _MIB},
+        "store": {"bytes": 0 if empty else 7_654 * _MIB, "max_size": 10_240 * _MIB, "problem": ""},
         "takers": [],
         "takers_others_bytes": 0,
         "lan": {"nodes": peers + 1, "saved_bytes": 77_777 * _MIB, "crossed_bytes": 9_999 * _MIB},

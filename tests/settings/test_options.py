@@ -154,7 +154,8 @@ class Places(OptionsTestCase):
         self.assertEqual(found.place("store.path", "--store"), "flocon: --store")
 
     def test_what_is_set_nowhere_is_called_by_the_option_that_can(self) -> None:
-        self.assertEqual(self.load("").place("loopback", "--loopback"), "flocon: --loopback")
+        place = self.load("").place("loopback", "--loopback")
+        self.assertEqual(place, "flocon, default of --loopback")
 
 
 class CommandLine(OptionsTestCase):
@@ -190,6 +191,11 @@ class CommandLine(OptionsTestCase):
         with self.assertRaises(SystemExit) as caught:
             self.parse("--loopback", "19433")
         self.assertIn("--loopback", str(caught.exception))
+
+    def test_a_word_that_is_no_option_is_named_and_answered_with_where_to_look(self) -> None:
+        with self.assertRaises(SystemExit) as caught:
+            self.parse("nonsense")
+        self.assertIn("no 'nonsense'; 'twistd flocon --help'", str(caught.exception))
 
     def test_the_version_is_this_programs(self) -> None:
         out = io.StringIO()

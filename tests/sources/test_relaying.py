@@ -49,11 +49,12 @@ class RelayingTests(SynchronousTestCase):
     def publish(self, _: Transfer, __: bytes | None) -> Deferred[bool]:
         return succeed(True)
 
-    def begin(self, name: str = "a", asker: str = ASKER) -> Transfer:
+    def begin(self, name: str = "a", asker: str = ASKER, *, unhurried: bool = False) -> Transfer:
         def choose(tried: Sequence[Attempt]) -> Attempt | None:
             return None if tried else Attempt(MIRROR, Limits(600.0, 600.0))
 
-        transfer = self.transfers.join(Subject(name, CONTENT), choose)
+        transfer = self.transfers.join(Subject(name, CONTENT), choose, unhurried=unhurried)
+        transfer.paced = unhurried
         self.relaying.begin(transfer, asker)
         return transfer
 
@@ -66,6 +67,21 @@ class RelayingTests(SynchronousTestCase):
         response = self.asked.head(len(DATA))
         response.send(DATA[:size])
         return response
+
+    def test_what_stands_still_while_nobody_waits_for_it_is_owed_by_nobody(self) -> None:
+        transfer = self.begin(unhurried=True)
+        reader = Reader(transfer, 0, verifies=True, hurried=False)
+        response = self.asked.head(len(DATA))
+        # As much as one read brings, and no more until it is taken.
+        response.send(DATA[: 256 << 10])
+        self.assertTrue(response.paused)
+        self.clock.pump([LOOK] * 200)
+        self.assertFalse(transfer.finished.known)
+        reader.sent(256 << 10)
+        self.assertFalse(response.paused)
+        reader.close()
+        self.clock.pump([LOOK] * 2)
+        self.assertTrue(self.relaying.admits(ASKER, MOST))
 
     def test_what_is_taken_to_its_end_costs_nothing(self) -> None:
         transfer = self.begin()

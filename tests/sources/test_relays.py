@@ -67,6 +67,17 @@ class Admitting(SynchronousTestCase):
         self.assertEqual(len(self.relays), MOST)
         self.assertFalse(self.admits("10.0.0.3"))
 
+    def test_what_nobody_waits_for_keeps_out_nothing_that_somebody_does(self) -> None:
+        while self.relays.admits(0.0, "10.0.0.1", MOST, LINK, unhurried=True):
+            self.relays.begin("10.0.0.1").paced = True
+        self.assertEqual(len(self.relays), MOST // 2)
+        for at in range(MOST):
+            self.assertTrue(self.admits(f"10.0.1.{at}"))
+            self.relays.begin(f"10.0.1.{at}")
+        self.assertFalse(self.admits("10.0.2.0"))
+        # But what somebody waits for keeps it out.
+        self.assertFalse(self.relays.admits(0.0, "10.0.2.0", MOST, LINK, unhurried=True))
+
     def test_a_slow_link_has_fewer_at_once_and_one_of_unknown_speed_has_not(self) -> None:
         for rate, most in ((1_250_000.0, 12), (1_000.0, LEAST_RELAYS), (0.0, MOST)):
             relays = Relays()
@@ -166,6 +177,21 @@ class Sipping(SynchronousTestCase):
                 break
         self.assertEqual(ended, [relay])
         self.assertLessEqual(relay.arrived, LINK)
+
+    def test_what_stands_still_while_nobody_waits_for_it_is_not_sipped(self) -> None:
+        relays = [self.relays.begin("10.0.0.9") for _ in range(4)]
+        for relay in relays:
+            relay.paced = True
+        for at in range(100):
+            for relay in relays:
+                self.relays.look(at / 4, relay, 400_000, 100_000)
+                self.relays.judge(relay)
+            self.assertEqual(self.relays.excessive(at / 4, LINK / 10), [])
+        # Once somebody waits, it is as any other.
+        relays[0].paced = False
+        self.relays.judge(relays[0])
+        self.relays.judge(relays[0])
+        self.assertTrue(relays[0].sips)
 
     def test_many_that_sip_are_ended_as_far_as_needed_the_largest_first(self) -> None:
         relays = [self.relays.begin(f"10.0.0.{at}") for at in range(6)]

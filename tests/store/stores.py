@@ -53,6 +53,10 @@ class Store:
         return self.folder.problem
 
     @property
+    def remedy(self) -> str:
+        return self.folder.remedy
+
+    @property
     def size(self) -> int:
         return self.accounts.size
 

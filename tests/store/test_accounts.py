@@ -72,6 +72,22 @@ class AheadTests(SynchronousTestCase):
         self.store.account(A, 100)
         self.assertTrue(self.store.has_room_ahead(100))
 
+    def test_what_came_for_nothing_goes_first_once_it_is_not_wanted(self) -> None:
+        for name in (A, B, C):
+            self.store.account(name, 30)
+        self.store.use(A)
+        self.store.came_ahead(B)
+        self.store.came_ahead(C)
+        self.store.want_ahead({B, C})
+        self.assertFalse(self.store.has_room_ahead(40))
+        self.assertEqual(self.store.victims(70), [A, B])
+        self.store.want_ahead({B})
+        self.assertTrue(self.store.has_room_ahead(40))
+        self.assertEqual(self.store.victims(70), [C, A])
+        self.store.use(C)
+        self.assertFalse(self.store.has_room_ahead(40))
+        self.assertEqual(self.store.victims(100), [A, B, C])
+
     def test_the_order_stays_when_the_clock_is_set_back(self) -> None:
         self.fill()
         self.now = 0.0

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
 from flocon.errors import StoreError
 from flocon.machine.beneath import put_aside
+from flocon.store import store as store_module
 from tests.store.stores import A, B, Store, StoreTestCase
 
 
@@ -63,6 +65,27 @@ class StoreTests(StoreTestCase):
         store = self.open()
         self.assertIn("File exists", store.problem)
         self.assertFalse(self.incoming(store, 5).keep)
+
+    def test_a_file_in_it_that_is_not_this_users_is_named_with_what_mends_that(self) -> None:
+        refused = PermissionError(13, "Permission denied", "lock")
+        with mock.patch.object(store_module, "open_regular", side_effect=refused):
+            store = self.open()
+        self.assertEqual(store.problem, f"{self.path}/lock: Permission denied")
+        self.assertRegex(store.remedy, rf"^chown -R \w+ {self.path}$")
+
+    def test_packages_that_cannot_be_written_are_found_at_the_start(self) -> None:
+        self.open().close()
+        with mock.patch.object(os, "access", return_value=False):
+            store = self.open()
+        self.assertEqual(store.problem, f"{self.path}/packages: Permission denied")
+        self.assertFalse(self.incoming(store, 5).keep)
+
+    def test_a_folder_that_this_user_may_not_make_is_to_be_made_by_root(self) -> None:
+        refused = PermissionError(13, "Permission denied", str(self.path))
+        with mock.patch.object(Path, "mkdir", side_effect=refused):
+            store = self.open()
+        self.assertEqual(store.problem, f"{self.path}: Permission denied")
+        self.assertRegex(store.remedy, rf"^install -d -o \w+ {self.path}$")
 
     def test_a_package_is_placed_with_its_signature(self) -> None:
         self.publish(self.open(), A, b"data", b"signature")

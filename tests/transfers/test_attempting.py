@@ -13,6 +13,7 @@ from flocon.asking.precedence import QUIET
 from flocon.asking.source import Came, Origin, Source
 from flocon.asking.unhurried import PATIENCE
 from flocon.errors import Refused, Unreachable
+from flocon.transfers import readers
 from flocon.transfers.reader import Reader
 from flocon.transfers.subjects import Subject
 from flocon.transfers.transfer import GRACE, Transfer
@@ -130,6 +131,22 @@ class Unhurried(TransferTestCase):
         self.transfer(PEER_A)
         self.assertTrue(self.was_asked(PEER_A))
 
+    def test_no_patience_is_at_an_end_while_nobody_waits(self) -> None:
+        heard: list[list[float]] = []
+
+        def choose(tried: Sequence[Attempt]) -> Attempt | None:
+            heard.append([self.clock.seconds() - one.heard for one in tried])
+            left = (PEER_A, PEER_B)[len(tried) :]
+            return Attempt(left[0], LIMITS) if left else None
+
+        transfer = Transfer(self.tools, Subject(NAME, content(DATA)), choose, unhurried=True)
+        self.addCleanup(transfer.cancel)
+        transfer.start()
+        self.clock.advance(PATIENCE / 2)
+        self.asked(PEER_A).answer(404)
+        self.assertTrue(self.was_asked(PEER_B))
+        self.assertEqual({seconds for one in heard for seconds in one}, {0.0})
+
     def test_one_that_had_no_room_for_it_is_asked_again_for_pacman(self) -> None:
         def choose(tried: Sequence[Attempt]) -> Attempt | None:
             keys = {one.source.key for one in tried}
@@ -164,6 +181,44 @@ class Unhurried(TransferTestCase):
         self.clock.advance(GRACE + 1)
         self.asked(PEER_A).whole(DATA)
         self.assertTrue(transfer.verified)
+
+    def test_one_that_is_paced_comes_no_faster_than_it_is_taken(self) -> None:
+        self.patch(readers, "LEAD", 5000)
+        transfer = self.ahead(MIRROR_A)
+        transfer.paced = True
+        client = Client(transfer, verifies=True, hurried=False)
+        response = self.asked(MIRROR_A).head(len(DATA))
+        client.paused = True
+        response.send(DATA[:5000])
+        self.assertFalse(response.paused)
+        response.send(DATA[5000:6000])
+        self.assertTrue(response.paused)
+        # Nobody is slow meanwhile.
+        self.clock.pump([1.0] * 100)
+        self.assertFalse(transfer.finished.known)
+        client.resume()
+        self.assertFalse(response.paused)
+        response.send(DATA[6000:])
+        response.end()
+        client.poke()
+        self.assertEqual(client.data, DATA)
+        client.leave()
+
+    def test_and_as_fast_as_it_can_once_somebody_waits(self) -> None:
+        self.patch(readers, "LEAD", 5000)
+        transfer = self.ahead(MIRROR_A)
+        transfer.paced = True
+        reader = Reader(transfer, 0, verifies=True, hurried=False)
+        response = self.asked(MIRROR_A).head(len(DATA))
+        response.send(DATA[:6000])
+        self.assertTrue(response.paused)
+        client = Client(transfer)
+        self.assertFalse(response.paused)
+        response.send(DATA[6000:])
+        response.end()
+        self.assertEqual(client.data, DATA)
+        client.leave()
+        reader.close()
 
     def test_begun_for_a_peer_that_goes_it_ends(self) -> None:
         transfer = self.ahead(PEER_A)

@@ -9,9 +9,11 @@ from twisted.internet.defer import Deferred, succeed
 from flocon.asking.attempts import Attempt
 from flocon.errors import Broken
 from flocon.transfers import transfer as module
+from flocon.transfers import verifying
 from flocon.transfers.release import MIRROR_HOLD, RESERVE
 from flocon.transfers.subjects import Subject
 from flocon.transfers.transfer import GRACE, Transfer
+from tests.fakes import FakeReactor
 from tests.transfers.transfer_case import (
     DATA,
     MIRROR_A,
@@ -153,6 +155,44 @@ class Ends(TransferTestCase):
         self.clock.advance(module.GRACE_FOR_PEERS)
         self.assertTrue(response.left)
         self.failureResultOf(transfer.finished.wait(), Broken)
+
+    def test_begun_for_a_peer_that_has_all_of_it_it_is_looked_through_and_kept(self) -> None:
+        looked_through: Deferred[None] = Deferred()
+        transfer = self.transfer(MIRROR_A)
+        self.patch(transfer._judging, "judge", lambda: looked_through)
+        transfer.begun_by = "10.0.0.9"
+        client = Client(transfer, verifies=True)
+        self.asked(MIRROR_A).whole(DATA)
+        self.assertEqual(client.data, DATA)
+        client.leave()
+        self.clock.advance(GRACE - 0.1)
+        looked_through.callback(None)
+        self.successResultOf(transfer.finished.wait())
+        self.assertOver(transfer)
+
+    def test_begun_for_a_peer_it_goes_on_without_where_this_machine_wants_it_ahead(self) -> None:
+        transfer = self.transfer(MIRROR_A)
+        transfer.begun_by, transfer.wanted_here = "10.0.0.9", True
+        client = Client(transfer)
+        client.reader.verifies = True
+        response = self.asked(MIRROR_A).head(len(DATA))
+        client.reader.close()
+        self.clock.advance(GRACE + 0.1)
+        self.assertFalse(response.left)
+
+    def test_begun_for_a_peer_that_left_with_all_of_it_it_is_verified_all_the_same(self) -> None:
+        self.patch(verifying, "HASH_INLINE", 0)
+        self.tools.for_strangers = FakeReactor()
+        self.tools.for_strangers.held = True
+        transfer = self.transfer(MIRROR_A)
+        transfer.begun_by = "10.0.0.9"
+        client = Client(transfer, verifies=True)
+        self.asked(MIRROR_A).whole(DATA)
+        client.reader.close()
+        self.clock.advance(module.GRACE_FOR_PEERS)
+        self.assertNoResult(transfer.finished.wait())
+        self.tools.for_strangers.work()
+        self.successResultOf(transfer.finished.wait())
 
     def test_begun_for_a_peer_it_waits_for_this_machines_pacman_all_the_same(self) -> None:
         transfer = self.transfer(MIRROR_A)

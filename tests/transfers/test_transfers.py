@@ -9,9 +9,10 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from flocon.asking.source import Source
 from flocon.errors import Broken, Refused, Unreachable
 from flocon.transfers import transfers
+from flocon.transfers.draft import Draft
 from flocon.transfers.subjects import Subject
-from flocon.transfers.transfer import Transfer
-from flocon.transfers.transfers import Transfers
+from flocon.transfers.transfer import GRACE, Transfer
+from flocon.transfers.transfers import MOST_LEFT, Transfers
 from tests.transfers.transfer_case import (
     DATA,
     MIRROR_A,
@@ -81,6 +82,40 @@ class Collection(TransferTestCase):
         self.asked(MIRROR_A).whole(DATA)
         self.assertEqual(len(list(self.transfers)), 1)
         self.assertEqual((self.signing, self.published), ([], []))
+
+    def test_one_alone_ends_when_its_reader_leaves(self) -> None:
+        transfer = self.transfers.alone(Subject("core.db"), self.chooser(MIRROR_A))
+        response = self.asked(MIRROR_A).head(len(DATA))
+        Client(transfer).leave()
+        self.clock.advance(0)
+        self.assertTrue(response.left)
+        self.assertEqual(list(self.transfers), [])
+
+    def test_one_alone_that_is_all_there_is_taken_to_its_end(self) -> None:
+        transfer = self.transfers.alone(Subject("core.db"), self.chooser(MIRROR_A))
+        client = Client(transfer)
+        self.patch(Draft, "is_whole", lambda *_: True)
+        response = self.asked(MIRROR_A).head(len(DATA))
+        client.leave()
+        self.clock.advance(GRACE - 0.1)
+        self.assertFalse(response.left)
+        self.clock.advance(0.1)
+        self.assertTrue(response.left)
+
+    def test_of_those_that_are_left_few_go_on(self) -> None:
+        # Another content each.
+        wanted = [DATA + bytes([number]) for number in range(MOST_LEFT + 4)]
+        transfers = [self.join(MIRROR_A, data=data) for data in wanted]
+        for transfer in transfers:
+            Client(transfer).leave()
+        followed = transfers[5]
+        client = Client(followed)
+        left = [one for one in transfers if not one.finished.known]
+        self.assertEqual(left, transfers[4:])
+        Client(self.join(MIRROR_A, data=WRONG)).leave()
+        self.assertFalse(transfers[4].finished.known)
+        client.leave()
+        self.assertEqual(len(list(self.transfers)), MOST_LEFT)
 
     def test_it_can_be_joined_until_it_is_published(self) -> None:
         transfer = self.join(MIRROR_A)

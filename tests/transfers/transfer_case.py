@@ -32,14 +32,21 @@ def content(data: bytes) -> Content:
 class Client:
     """Takes from a reader what it may have, like an answer on a connection."""
 
-    def __init__(self, transfer: Transfer, start: int = 0, *, verifies: bool = False) -> None:
+    def __init__(
+        self,
+        transfer: Transfer,
+        start: int = 0,
+        *,
+        verifies: bool = False,
+        hurried: bool = True,
+    ) -> None:
         self.transfer = transfer
         self.data = b""
         self.aborted = False
         self.failure: Any = None
         self.begun = False
         self.paused = False
-        self.reader = Reader(transfer, transfer.subject.start, verifies=verifies)
+        self.reader = Reader(transfer, transfer.subject.start, verifies=verifies, hurried=hurried)
         self._start = start
         transfer.begun.wait().addCallbacks(self._begin, self._failed)
 

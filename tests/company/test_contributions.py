@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.asking.extents import Extent
 from flocon.asking.source import Came, Origin, Source
-from flocon.transfers.contributions import Contributions
+from flocon.company.contributions import Contributions
 
 PEER = Source(Origin.PEER, "a", "a", "http://a/x")
 OWNER = Source(Origin.PEER, "o", "o", "http://o/x", relayed=True)
@@ -27,6 +27,8 @@ class ContributionsTests(SynchronousTestCase):
         self.add(OWNER, 30, 60)
         shares = {Came.MIRROR: 10, Came.PEER: 20, Came.OWNER: 30}
         self.assertEqual(self.contributions.shares, shares)
+        brought = {str(OWNER): 30, str(PEER): 20, str(MIRROR): 10}
+        self.assertEqual(list(self.contributions.by_source.items()), list(brought.items()))
         self.assertEqual(self.contributions.at(29), [PEER])
         self.assertEqual(self.contributions.at(60), [])
 

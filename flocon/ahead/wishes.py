@@ -21,7 +21,7 @@ MOST_WISHES = 5_000
 #: Packages that one needs, and that come ahead with it.
 MOST_COMPANIONS = 1_000
 #: Tries of a package that peers hold, and seconds after the first one; each further pause doubles.
-MOST_TRIES = 5
+MOST_TRIES = 7
 RETRY = 30.0
 #: Packages of which owners are asked whether they have them on their way.
 MOST_LOOKS = 256
@@ -52,22 +52,24 @@ class Readiness:
     arrived_bytes: int = 0
 
 
-class Around(Protocol):
-    """What is known of a package beside that it is wanted."""
+if TYPE_CHECKING:
 
-    def holds(self, entry: Entry) -> bool:
-        """Whether this machine has it."""
+    class Around(Protocol):
+        """What is known of a package beside that it is wanted."""
 
-    def is_at_peers(self, entry: Entry) -> bool: ...
+        def holds(self, entry: Entry) -> bool:
+            """Whether this machine has it."""
 
-    def has_owners(self, repository: str) -> bool:
-        """Whether anybody fetches files of a repository for others."""
+        def is_at_peers(self, entry: Entry) -> bool: ...
 
-    def has_room(self, entry: Entry, *, asked: bool) -> bool:
-        """Whether it can be kept; ``asked`` if a person wants it."""
+        def has_owners(self, repository: str) -> bool:
+            """Whether anybody fetches files of a repository for others."""
 
-    def arrived_of(self, entry: Entry) -> int | None:
-        """Return how many of its bytes are here while it is on its way, else None."""
+        def has_room(self, entry: Entry, *, asked: bool) -> bool:
+            """Whether it can be kept; ``asked`` if a person wants it."""
+
+        def arrived_of(self, entry: Entry) -> int | None:
+            """Return how many of its bytes are here while it is on its way, else None."""
 
 
 @dataclass(slots=True, eq=False)
@@ -205,7 +207,7 @@ class Wishes:
                 continue
             if not wish.asked and not (unasked and self._may_come(wish, around, now)):
                 continue
-            from_mirrors = wish.asked or (mirrors and wish.key not in self._companions)
+            from_mirrors = wish.asked or (mirrors and wish.key in self._upgrades)
             if not from_mirrors and not around.is_at_peers(entry):
                 # Owners are asked whether they have it on its way, once.
                 if wish.looked or looks >= MOST_LOOKS or not owned[entry.repository]:

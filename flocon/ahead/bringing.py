@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from twisted.internet.defer import Deferred
 
+    from flocon.ahead.wishes import Key, Wish, Wishes
     from flocon.pacman.entries import Entry
-    from flocon.sources.wishes import Key, Wish, Wishes
 
 #: Packages that come at a time, and those of them that nobody holds.
 AT_ONCE = 4
@@ -29,22 +29,27 @@ FROM_MIRRORS_AT_ONCE = 2
 FURTHEST = 64
 
 
-class Brings(Protocol):
-    """How packages come."""
+if TYPE_CHECKING:
 
-    def is_at_peers(self, entry: Entry) -> bool: ...
+    class Brings(Protocol):
+        """How packages come."""
 
-    async def fetch(self, entry: Entry, *, mirrors: bool, asked: bool) -> None:
-        """Have a package brought here; raises FloconError."""
+        def is_at_peers(self, entry: Entry) -> bool: ...
+
+        async def fetch(self, entry: Entry, *, mirrors: bool, asked: bool) -> None:
+            """Have a package brought here; raises FloconError."""
 
 
 class Bringing:
-    """The packages that are fetched now, and those that follow; ``ended`` is called after each."""
+    """The packages that are fetched now, and those that follow; ``ended`` is called after each.
+
+    It is told whether that was no attempt, and is to be made soon.
+    """
 
     _log = logger()
 
     def __init__(
-        self, reactor: Any, around: Brings, wishes: Wishes, ended: Callable[[], None]
+        self, reactor: Any, around: Brings, wishes: Wishes, ended: Callable[[bool], None]
     ) -> None:
         self._reactor = reactor
         self._around = around
@@ -150,13 +155,14 @@ class Bringing:
         if result is not None:
             self._tell(result, wish)
         self._fill()
+        postponed = result is not None and result.check(defer.CancelledError) is not None
         if not self and not self._filling and self.total:
             self._log.info(
                 "ready for the next upgrade: {fetched} of {total}",
                 fetched=self.fetched,
                 total=self.total,
             )
-        self._ended()
+        self._ended(postponed)
 
     def _tell(self, failure: Any, wish: Wish) -> None:
         if failure.check(FloconError, defer.CancelledError):

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError
 
-from flocon.errors import Broken, StoreError
+from flocon.ahead.prefetch import Prefetch
+from flocon.ahead.wishes import Once, Readiness, Wishes
+from flocon.errors import Broken, FloconError, StoreError
 from flocon.files import Asked, parse_file_name
 from flocon.machine.remember import Notebook, recall
 from flocon.machine.threads import Delay
 from flocon.pacman.upgrades import pending_upgrades, state_of, with_what_it_needs
-from flocon.sources.prefetch import Prefetch
-from flocon.sources.wishes import Once, Readiness, Wishes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -85,7 +85,9 @@ class Ahead:
         )
         pacman.touched = self.prefetch.wake
         neighbourhood.news = self.prefetch.news
-        packages.asked_for = self.prefetch.asked
+        packages.asked_for = self._asked
+        #: What is being fetched by its name, and whether pacman has joined it.
+        self._joined: dict[str, bool] = {}
 
     def readiness(self) -> Readiness:
         """Return how much of the next upgrade is here."""
@@ -117,7 +119,9 @@ class Ahead:
         # Read while pacman was at it, mostly.
         await self._pacman.settled(READING)
         self._state = state
-        return list(self._listed(targets))
+        found = list(self._listed(targets))
+        self._arrivals.accounts.want_ahead({entry.file_name for entry, _ in found})
+        return found
 
     async def needs(self, entry: Entry) -> list[Entry]:
         """Return a package, and what it needs that is not installed and not downloaded."""
@@ -131,6 +135,12 @@ class Ahead:
             entry = self._pacman.listing.target(target)
             if entry is not None and parse_file_name(entry.file_name) is not None:
                 yield entry, target.here
+
+    def _asked(self, entry: Entry) -> None:
+        """Learn that pacman asks for a package now."""
+        if entry.file_name in self._joined:
+            self._joined[entry.file_name] = True
+        self.prefetch.asked(entry)
 
     # What is known of it
 
@@ -168,13 +178,21 @@ class Ahead:
         wanted = Asked(entry.repository, "", file)
         is_new = self._transfers.find(entry.file_name, entry.content) is None
         transfer = self._packages.ahead(wanted, entry, mirrors=mirrors, spares=not asked)
+        self._joined[entry.file_name] = False
         try:
             await transfer.finished.wait()
         except CancelledError:
+            transfer.wanted_here = False
             if is_new and not transfer.followed:
                 transfer.cancel()
             raise
-        # What pacman follows already did not come before it asked.
-        if not transfer.followed_here:
+        except FloconError:
+            if is_new:
+                raise
+            # Whoever it was begun for has left it.
+            raise CancelledError from None
+        finally:
+            joined = self._joined.pop(entry.file_name, False)
+        if not joined:
             self._ledger.fetched_ahead(entry.file_name, entry.size)
         self._writing.begin(WRITE_AFTER)

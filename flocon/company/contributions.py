@@ -44,6 +44,14 @@ class Contributions:
             told[source.came] = told.get(source.came, 0) + len(extents)
         return told
 
+    @property
+    def by_source(self) -> dict[str, int]:
+        """How many bytes each brought, the most first."""
+        told: dict[str, int] = {}
+        for source, extents in self.of.items():
+            told[str(source)] = told.get(str(source), 0) + len(extents)
+        return dict(sorted(told.items(), key=lambda one: -one[1]))
+
     def at(self, position: int) -> list[Source]:
         """Return who brought the byte there."""
         return [one for one, extents in self.of.items() if extents.reach(position) > position]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.errors import ToolError, Unreachable
-from flocon.sources.prefetch import (
+from flocon.ahead.prefetch import (
     BESIDE_AGAIN,
+    BESIDE_FOR,
     BESIDE_PAUSE,
     DELAY,
     LONGEST_SETTLE,
@@ -16,8 +16,9 @@ from flocon.sources.prefetch import (
     SETTLE,
     Prefetch,
 )
-from flocon.sources.wishes import RETRY, Once, Wishes
-from tests.sources.wanting import FakeAround, entry
+from flocon.ahead.wishes import RETRY, Once, Wishes
+from flocon.errors import ToolError, Unreachable
+from tests.ahead.wanting import FakeAround, entry
 
 
 class PrefetchCase(SynchronousTestCase):
@@ -102,7 +103,7 @@ class Looking(PrefetchCase):
         self.clock.advance(SETTLE)
         self.prefetch.wake()
         self.prefetch.stopService()
-        self.assertFalse(self.prefetch.fetching)
+        self.assertFalse(self.prefetch.bringing)
         self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_found_after_the_end_it_fetches_nothing(self) -> None:
@@ -146,6 +147,12 @@ class Coming(PrefetchCase):
         self.clock.advance(RETRY - 1)
         self.assertEqual(self.around.names, ["a", "b"])
         self.clock.advance(1)
+        self.assertEqual(self.around.names, ["a", "b", "a"])
+
+    def test_what_somebody_else_gave_up_is_tried_soon(self) -> None:
+        self.clock.advance(SETTLE)
+        self.around.fail("a", CancelledError())
+        self.clock.advance(NEWS_PAUSE)
         self.assertEqual(self.around.names, ["a", "b", "a"])
 
     def test_news_in_between_do_not_make_it_be_forgotten(self) -> None:
@@ -203,11 +210,11 @@ class Off(PrefetchCase):
         self.around.wanted = [(entry(name), name == "here") for name in ("a", "b", "here")]
         self.assertEqual(self.successResultOf(self.prefetch.now()), 2)
         self.assertEqual(self.around.fetched, [("a", True, True), ("b", True, True)])
-        self.assertEqual((self.prefetch.done, self.prefetch.total), (0, 2))
+        self.assertEqual((self.prefetch.bringing.done, self.prefetch.bringing.total), (0, 2))
         self.around.end("a", "b")
-        self.assertEqual((self.prefetch.fetched, self.prefetch.total), (2, 2))
+        self.assertEqual((self.prefetch.bringing.fetched, self.prefetch.bringing.total), (2, 2))
         self.assertEqual(self.successResultOf(self.prefetch.now()), 0)
-        self.assertEqual(self.prefetch.total, 0)
+        self.assertEqual(self.prefetch.bringing.total, 0)
 
     def test_it_is_not_done_twice_at_once(self) -> None:
         self.prefetch.now()
@@ -225,7 +232,7 @@ class Off(PrefetchCase):
         self.around.at_peers = set("abc")
         self.prefetch.wake()
         self.prefetch.allow("off")
-        self.assertFalse(self.prefetch.fetching)
+        self.assertFalse(self.prefetch.bringing)
         self.clock.advance(2 * DELAY)
         self.assertEqual(self.around.names, ["a", "b"])
         self.prefetch.allow("lan")
@@ -244,7 +251,7 @@ class Off(PrefetchCase):
         self.prefetch.allow("lan")
         self.prefetch.now()
         self.prefetch.allow("off")
-        self.assertEqual(self.prefetch.fetching, True)
+        self.assertTrue(self.prefetch.bringing)
 
 
 class Beside(PrefetchCase):
@@ -261,6 +268,16 @@ class Beside(PrefetchCase):
         self.prefetch.asked(entry("z", 3))
         self.clock.advance(BESIDE_PAUSE)
         self.assertEqual(self.around.asked_beside, ["z"])
+        self.assertEqual(self.around.names[2:], ["y", "x"])
+
+    def test_what_pacman_never_asked_for_is_not_wanted_any_more(self) -> None:
+        self.prefetch.asked(entry("z", 3))
+        self.clock.advance(BESIDE_PAUSE)
+        self.around.end("x", "y")
+        self.clock.advance(BESIDE_FOR)
+        self.around.at_peers.add("z")
+        self.prefetch.news()
+        self.clock.advance(NEWS_PAUSE)
         self.assertEqual(self.around.names[2:], ["y", "x"])
 
     def test_for_an_upgrade_pacman_is_not_asked(self) -> None:

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from twisted.application.service import Service
 from twisted.internet import defer
 
+from flocon.ahead.bringing import Bringing
 from flocon.errors import FloconError, ToolMissing
 from flocon.log import logger
-from flocon.sources.bringing import Bringing, Brings
-from flocon.sources.wishes import Around
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,8 +22,9 @@ if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
     from twisted.internet.interfaces import IDelayedCall
 
+    from flocon.ahead.bringing import Brings
+    from flocon.ahead.wishes import Around, Readiness, Wishes
     from flocon.pacman.entries import Entry
-    from flocon.sources.wishes import Readiness, Wishes
 
 #: Seconds from the last change of pacman's databases to asking pacman what it would fetch, and
 #: those from the first one on, however many follow.
@@ -38,22 +38,26 @@ NEWS_PAUSE = 1.0
 #: between two such questions.
 BESIDE_PAUSE = 0.5
 BESIDE_AGAIN = 5.0
+#: Seconds for which that is wanted; by then pacman has asked for it itself, or never will.
+BESIDE_FOR = 120.0
 
 
-class Surroundings(Around, Brings, Protocol):
-    """What is asked and done elsewhere."""
+if TYPE_CHECKING:
 
-    async def find(self) -> Sequence[tuple[Entry, bool]] | None:
-        """Return what pacman would install, and of each whether it needs no download.
+    class Surroundings(Around, Brings, Protocol):
+        """What is asked and done elsewhere."""
 
-        None where that is as it was last. Raises FloconError.
-        """
+        async def find(self) -> Sequence[tuple[Entry, bool]] | None:
+            """Return what pacman would install, and of each whether it needs no download.
 
-    async def needs(self, entry: Entry) -> Sequence[Entry]:
-        """Return a package and what it needs that is not installed; raises FloconError."""
+            None where that is as it was last. Raises FloconError.
+            """
 
-    def is_busy(self) -> bool:
-        """Whether pacman waits for something now."""
+        async def needs(self, entry: Entry) -> Sequence[Entry]:
+            """Return a package and what it needs that is not installed; raises FloconError."""
+
+        def is_busy(self) -> bool:
+            """Whether pacman waits for something now."""
 
 
 class Prefetch(Service):
@@ -82,38 +86,11 @@ class Prefetch(Service):
         self._beside: Entry | None = None
         self._asked_beside = float("-inf")
         self._said = ""
-        self.bringing = Bringing(reactor, around, wishes, self._come_back)
+        self.bringing = Bringing(reactor, around, wishes, self._ended)
 
     def readiness(self) -> Readiness:
         """Return how much of the next upgrade is here."""
         return self._wishes.readiness(self._around, self.bringing.keys)
-
-    @property
-    def fetching(self) -> bool:
-        return bool(self.bringing)
-
-    @property
-    def total(self) -> int:
-        """How many packages are being fetched, or were last."""
-        return self.bringing.total
-
-    @property
-    def done(self) -> int:
-        """How many of them were looked after."""
-        return self.bringing.done
-
-    @property
-    def fetched(self) -> int:
-        """How many of them are here now."""
-        return self.bringing.fetched
-
-    @property
-    def total_bytes(self) -> int:
-        return self.bringing.total_bytes
-
-    @property
-    def fetched_bytes(self) -> int:
-        return self.bringing.fetched_bytes
 
     @property
     def left_out(self) -> int:
@@ -240,7 +217,12 @@ class Prefetch(Service):
 
     async def _find_beside(self, entry: Entry) -> None:
         self._wishes.want_beside(await self._around.needs(entry))
+        if self.running:
+            self._call(self._forget_beside, BESIDE_FOR)
         self._plan()
+
+    def _forget_beside(self) -> None:
+        self._wishes.want_beside(())
 
     async def _now(self) -> int:
         await self._find()
@@ -259,6 +241,11 @@ class Prefetch(Service):
         self.bringing.take(
             self._wishes.due(now, self._around, unasked=unasked, mirrors=self._mirrors)
         )
+        self._come_back()
+
+    def _ended(self, postponed: bool) -> None:
+        if postponed:
+            self.news()
         self._come_back()
 
     def _come_back(self) -> None:

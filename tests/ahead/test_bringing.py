@@ -6,11 +6,11 @@ from twisted.internet.defer import CancelledError
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from flocon.ahead.bringing import AT_ONCE, FROM_MIRRORS_AT_ONCE, FURTHEST, Bringing
+from flocon.ahead.wishes import RETRY, Once, Wishes
 from flocon.errors import Unreachable
 from flocon.pacman.entries import Entry
-from flocon.sources.bringing import AT_ONCE, FROM_MIRRORS_AT_ONCE, FURTHEST, Bringing
-from flocon.sources.wishes import RETRY, Once, Wishes
-from tests.sources.wanting import FakeAround, entry
+from tests.ahead.wanting import FakeAround, entry
 
 
 class BringingTests(SynchronousTestCase):
@@ -21,7 +21,7 @@ class BringingTests(SynchronousTestCase):
         self.ended = 0
         self.bringing = Bringing(self.clock, self.around, self.wishes, self.end)
 
-    def end(self) -> None:
+    def end(self, _: bool) -> None:
         self.ended += 1
 
     def want(self, *names: str, at_peers: bool = True) -> None:

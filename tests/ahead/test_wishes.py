@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.sources import wishes as module
-from flocon.sources.wishes import (
+from flocon.ahead import wishes as module
+from flocon.ahead.wishes import (
     MOST_LOOKS,
     MOST_ONCE,
     MOST_TRIES,
@@ -19,7 +19,7 @@ from flocon.sources.wishes import (
     Wish,
     Wishes,
 )
-from tests.sources.wanting import FakeAround, entry
+from tests.ahead.wanting import FakeAround, entry
 
 MOST = 1_000
 
@@ -110,6 +110,11 @@ class Due(WishesCase):
         self.wishes.want_beside([entry("x", 1), entry("y", 2), entry("z", 3)])
         self.around.at_peers |= {"x", "y"}
         self.assertEqual(self.names(mirrors=True), ["y", "x", "a"])
+
+    def test_an_upgrade_that_pacman_needs_now_may_come_from_mirrors_as_before(self) -> None:
+        self.wishes.want([(entry("a"), False)])
+        self.wishes.want_beside([entry("a")])
+        self.assertEqual(self.names(mirrors=True), ["a"])
 
     def test_what_was_fetched_once_is_never_again(self) -> None:
         self.want(a=3)
