@@ -142,7 +142,11 @@ def _set_up(facts: Facts) -> str:
 
 
 def _reach_for_nothing(repository: Repository, own: list[Statement]) -> Finding | None:
-    """Tell of a node that is asked first for what only pacman can fetch: it has an error line."""
+    """Tell of a node that is asked first for what only pacman can fetch: each file is an error.
+
+    After three pacman asks the node for nothing any more, of other repositories either. A
+    CacheServer may fail as often as it likes.
+    """
     others = [one for one in repository.servers if one.key == "Server" and one not in own]
     asked = [one for one in own if one.key == "Server"]
     if not others or not asked or _comes_before(others[0], asked[0], repository):
@@ -151,7 +155,8 @@ def _reach_for_nothing(repository: Repository, own: list[Statement]) -> Finding 
         "pacman",
         Verdict.WARNING,
         f"the node can get nothing for [{repository.name}], which has no http mirror"
-        f" ({without_user(others[0].value)}), and is asked first",
+        f" ({without_user(others[0].value)}), and is asked first: after three errors pacman leaves"
+        " the node out, for other repositories too",
         f"remove the line at {asked[0].place}",
     )
 

@@ -59,6 +59,7 @@ class PacmanTests(DoctorTestCase):
         lines = (f"Server = {NODE}", "Server = file:///srv/repo")
         found = self.judge(Verdict.WARNING, "nothing for [core]", *lines)
         self.assertIn("file:///srv/repo", found.reason)
+        self.assertIn("leaves the node out", found.reason)
         self.assertIn("line 4", found.remedy)
         for good in (lines[::-1], (f"CacheServer = {NODE}", lines[1]), lines[:1]):
             self.judge(Verdict.GOOD, "core", *good)
