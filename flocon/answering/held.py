@@ -14,7 +14,7 @@ from twisted.web import http
 from flocon.answering.respond import refuse
 from flocon.answering.sendfile import sender
 from flocon.asking.dates import seconds_of
-from flocon.asking.extents import Extent, Unsatisfiable, parse_range
+from flocon.extents import Extent, Unsatisfiable, parse_range
 
 if TYPE_CHECKING:
     from collections.abc import Callable

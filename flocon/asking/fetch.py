@@ -31,8 +31,8 @@ from flocon.asking.answer import (
 )
 from flocon.asking.bodies import Body, abandon
 from flocon.asking.dates import read_retry_after
-from flocon.asking.extents import parse_content_range
 from flocon.errors import Broken, FloconError, Refused, SourceError, Stalled, Unreachable
+from flocon.extents import parse_content_range
 from flocon.files import LARGEST_FILE
 
 if TYPE_CHECKING:

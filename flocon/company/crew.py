@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from flocon.asking.answer import Head
     from flocon.asking.attempts import Attempt
-    from flocon.asking.extents import Extents
     from flocon.asking.patience import Pace
     from flocon.errors import SourceError
+    from flocon.extents import Extents
 
 #: Sources at once.
 MOST_SOURCES = 6

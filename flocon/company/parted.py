@@ -19,10 +19,10 @@ from flocon.errors import Broken, SourceError
 if TYPE_CHECKING:
     from flocon.asking.answer import Head
     from flocon.asking.attempts import Attempt
-    from flocon.asking.extents import Extent
     from flocon.asking.patience import Pace
     from flocon.company.crew import Crew, Receiver
     from flocon.company.progress import Progress
+    from flocon.extents import Extent
 
 #: Seconds between two looks of an idle source for a part to take over.
 IDLE_LOOK = 0.1

@@ -11,10 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flocon.asking.extents import Extent
+from flocon.extents import Extent
 
 if TYPE_CHECKING:
-    from flocon.asking.extents import Extents
+    from flocon.extents import Extents
 
 #: Bytes of a first part, before anything is known of a source's speed, and of every part.
 FIRST_PART = 2 << 20

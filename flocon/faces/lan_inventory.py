@@ -20,8 +20,8 @@ from twisted.web import http
 
 from flocon.answering.held import Editions, InMemory, send_extent
 from flocon.answering.respond import refuse
-from flocon.asking.extents import Extent
 from flocon.asking.waiting import Outcome
+from flocon.extents import Extent
 from flocon.faces.site import host_of
 from flocon.faces.turns import Turns
 from flocon.machine.limits import lacks_descriptors

@@ -11,7 +11,7 @@ from twisted.web import http
 
 from flocon.answering.growing import tell_content
 from flocon.answering.respond import refuse
-from flocon.asking.extents import parse_open_range
+from flocon.extents import parse_open_range
 from flocon.faces.pacman_request import content_of
 
 if TYPE_CHECKING:

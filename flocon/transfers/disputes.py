@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flocon.asking.extents import Extents
 from flocon.asking.source import Origin
+from flocon.extents import Extents
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence

@@ -18,8 +18,8 @@ from flocon.writing.growing_file import GrowingFile
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
-    from flocon.asking.extents import Extents
     from flocon.asking.source import Source
+    from flocon.extents import Extents
     from flocon.transfers.tools import InThread
     from flocon.writing.growing_file import Files, Follower, Incoming
 

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from flocon.asking.answer import Head
     from flocon.asking.attempts import Attempt, Choose, Mirrors
     from flocon.asking.bodies import Sink
-    from flocon.asking.extents import Extents
     from flocon.asking.source import Source
     from flocon.asking.waiting import Outcome
+    from flocon.extents import Extents
     from flocon.transfers.attempting import Asking
     from flocon.transfers.doubting import Doubting
     from flocon.transfers.draft import Draft

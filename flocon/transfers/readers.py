@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from twisted.internet.interfaces import IDelayedCall
 
-    from flocon.asking.extents import Extents
+    from flocon.extents import Extents
     from flocon.transfers.disputes import Disputes
     from flocon.transfers.reader import Reader
 

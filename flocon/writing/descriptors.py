@@ -9,7 +9,7 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
-from flocon.asking.extents import Extent
+from flocon.extents import Extent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -16,8 +16,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 
-from flocon.asking.extents import Extents
 from flocon.errors import StoreError
+from flocon.extents import Extents
 from flocon.log import logger
 from flocon.writing.descriptors import copy, steps
 from flocon.writing.pieces import Piece, Pieces, runs

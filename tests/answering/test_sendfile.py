@@ -18,7 +18,7 @@ from twisted.web.http import Request
 from flocon.answering import held, sendfile
 from flocon.answering.held import send_extent
 from flocon.answering.respond import respond
-from flocon.asking.extents import Extent
+from flocon.extents import Extent
 from flocon.faces import site
 from flocon.faces.site import Site
 from tests.certificate import CERTIFICATE

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.asking.extents import Extent
 from flocon.asking.source import Came, Origin, Source
 from flocon.company.contributions import Contributions
+from flocon.extents import Extent
 
 PEER = Source(Origin.PEER, "a", "a", "http://a/x")
 OWNER = Source(Origin.PEER, "o", "o", "http://o/x", relayed=True)

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.asking.extents import Extents
 from flocon.company.parts import FIRST_PART, LEAST_PART, Parts, part_size
+from flocon.extents import Extents
 
 MIB = 1 << 20
 

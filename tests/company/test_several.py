@@ -14,7 +14,6 @@ from twisted.trial.unittest import SynchronousTestCase
 from flocon.asking.answer import Head
 from flocon.asking.attempts import Attempt, Limits
 from flocon.asking.bodies import Enough
-from flocon.asking.extents import Extents
 from flocon.asking.patience import PEERS, Pace
 from flocon.asking.source import Origin, Source
 from flocon.company.crew import MOST_SOURCES, Plan
@@ -22,6 +21,7 @@ from flocon.company.helping import LOOK_AFTER, UNHURRIED
 from flocon.company.race import SILENCE
 from flocon.company.several import Several
 from flocon.errors import Broken, SourceError, Stalled, StoreError, Unreachable
+from flocon.extents import Extents
 
 MB = 1 << 20
 TICK = 0.01

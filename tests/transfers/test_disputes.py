@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.asking.extents import Extents
 from flocon.asking.source import Origin, Source
+from flocon.extents import Extents
 from flocon.transfers.disputes import Disputes, alike
 
 PEER, OTHER = (Source(Origin.PEER, key, key, f"http://{key}/x") for key in "ab")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.asking.extents import (
+from flocon.extents import (
     Extent,
     Extents,
     Unsatisfiable,
