@@ -89,7 +89,7 @@ class Helping:
             needs = self._needs_help(now, recent)
             if not needs:
                 self._probe(self._way, now, recent)
-                self._welcome(self._way, now)
+                self._welcome(self._way, now, recent)
         if needs:
             self._help(now)
         return LOOK_AGAIN
@@ -142,10 +142,15 @@ class Helping:
         way.probing = mirror
         self._begin(mirror)
 
-    def _welcome(self, way: Parted, now: float) -> None:
-        """Ask a holder that has come, or has another address now, beside mirrors alone."""
+    def _welcome(self, way: Parted, now: float, recent: float) -> None:
+        """Ask a holder that has come, or has another address now, beside mirrors alone.
+
+        Not where these are slow: who joins puts off the next mirror that helps.
+        """
         crew = self._crew
         if now - self._welcomed < WELCOME_AFTER or crew.is_full:
+            return
+        if recent < floor(Kind.MIRROR, self._plan.pace.reference(now)):
             return
         working = {one.source.kind for one in crew.attempts() if way.moves(one, now)}
         if working != {Kind.MIRROR} or self._left < LEAST_LEFT:
