@@ -174,9 +174,15 @@ class LanTestCase(SynchronousTestCase):
 
         wait_until(have_met, MEETING, "all nodes know each other")
 
-    def start_nodes(self, *hosts: Host, beat: float = 30.0, user: int | None = None) -> list[Node]:
+    def start_nodes(
+        self,
+        *hosts: Host,
+        beat: float = 30.0,
+        user: int | None = None,
+        settings: dict[str, object] | None = None,
+    ) -> list[Node]:
         """Start a node on each host at the same time and wait until they have met."""
-        nodes = [host.start_node(beat=beat, user=user) for host in hosts]
+        nodes = [host.start_node(beat=beat, user=user, settings=settings) for host in hosts]
         for node in nodes:
             node.wait_ready()
         self.meet(*nodes)

@@ -60,12 +60,12 @@ class CommandTestCase(LanTestCase):
         self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
         return done.stderr
 
-    def two_nodes(self, more: int = 0) -> tuple[Node, Node]:
+    def two_nodes(self, more: int = 0, **settings: object) -> tuple[Node, Node]:
         """Start two nodes: the first has ten packages (and ``more``), the second none."""
         count = len(self.few_packages) + more
         self.sync(self.first, self.second)
         self.hold(self.first, self.few_packages)
-        first, second = self.start_nodes(self.first, self.second)
+        first, second = self.start_nodes(self.first, self.second, settings=settings)
         self.wait_for_files(first, count)
 
         def known() -> bool:
@@ -233,7 +233,8 @@ class ActingTests(CommandTestCase):
 
     def test_prefetch_waits_until_all_is_there(self) -> None:
         packages = self.few_packages[:3]
-        _, second = self.two_nodes()
+        # Nothing comes before it is asked for.
+        _, second = self.two_nodes(prefetch="off")
         for package in packages:
             _install_old(self.second, package)
         self.assertRegex(self.say(self.second, "prefetch"), "^3 packages, .*, are ready: all that")
