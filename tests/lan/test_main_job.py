@@ -183,7 +183,9 @@ class HeldByNobodyTests(LanTestCase):
         run = self.second.pacman("-Sw", *names, parallel=2)
         self.assert_clean(run)
         self.assert_cached(self.second, packages)
-        self.assertLessEqual(run.seconds, 1.1 * direct.seconds, f"{direct.seconds:.1f} s direct")
+        # nginx gives by the second: what is asked a moment later may have to wait for the next.
+        most = 1.1 * direct.seconds + 1.0
+        self.assertLessEqual(run.seconds, most, f"{direct.seconds:.1f} s direct")
 
 
 class HalfHeldTests(LanTestCase):
