@@ -25,6 +25,19 @@ if TYPE_CHECKING:
 #: pacman gives up on a server that is silent for so many seconds.
 PATIENCE = 10.0
 CONNECTIONS = 5
+#: The first and the last status of an interim answer, but for 101 (RFC 9110, 15.2).
+INTERIM = 102, 199
+
+
+class _Response(http.client.HTTPResponse):
+    """An answer after interim ones, read over as curl does; http.client knows 100 alone."""
+
+    def _read_status(self) -> tuple[int, int, str]:
+        while True:
+            told: tuple[int, int, str] = super()._read_status()  # type: ignore[misc]
+            if not INTERIM[0] <= told[1] <= INTERIM[1]:
+                return told
+            http.client.parse_headers(self.fp)
 
 
 class Complaint(Exception):  # noqa: N818 - what pacman would say
@@ -83,6 +96,7 @@ class PacmanLike:
 
     def _connect(self) -> http.client.HTTPConnection:
         connection = http.client.HTTPConnection("localhost", LOOPBACK_PORT, timeout=PATIENCE)
+        connection.response_class = _Response
         connection.sock = self._host.connect("127.0.0.1", LOOPBACK_PORT, timeout=PATIENCE)
         return connection
 
