@@ -16,7 +16,7 @@ from twisted.web import http
 from flocon.answering.growing import send_growing, set_head
 from flocon.answering.held import CONTENT_TYPE, send_opened, set_extent
 from flocon.answering.respond import cut, refuse
-from flocon.asking.answer import NOT_MODIFIED
+from flocon.asking.answer import NOT_MODIFIED, OK, PARTIAL_CONTENT
 from flocon.asking.patience import PACMAN
 from flocon.books.recent import LONGEST_TEXT, MOST_ATTEMPTS, MOST_SOURCES, Answered, kind_of
 from flocon.errors import FloconError, StoreError
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from flocon.transfers.transfer import Transfer
 
 SOURCE_HEADER = "Flocon-Source"
+#: The statuses with which something is given.
+GIVEN = frozenset({OK, PARTIAL_CONTENT})
 
 
 class PacmanRequest:
@@ -63,7 +65,7 @@ class PacmanRequest:
     def has_given_package(self) -> bool:
         """Whether pacman has a package to its end, of which it will ask for the signature here."""
         file, request = self.asked.file, self.request
-        given = request.finished and request.code in {http.OK, http.PARTIAL_CONTENT}
+        given = request.finished and request.code in GIVEN
         return file.kind is Kind.PACKAGE and not file.is_signature and bool(given)
 
     def answered(self) -> Answered:
