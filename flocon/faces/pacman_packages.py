@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 async def answer_package(one: PacmanRequest) -> None:
     entry = await one.listed()
-    if entry is not None:
+    # Where pacman is sent to holders, it takes from them what the package needs, too.
+    if entry is not None and not one.parts.redirecting.wanted():
         one.parts.packages.asked_for(entry)
     content = content_of(entry)
     if await one.send_held(content, signature=False):

@@ -119,5 +119,6 @@ class Packages:
             chooser.mirrors if mirrors else tuple,
             unhurried=True,
         )
-        transfer.terms.near, transfer.terms.spares = not mirrors, spares
+        terms = transfer.terms
+        terms.near, terms.spares, terms.wanted_here = not mirrors, spares, True
         return transfer

@@ -95,8 +95,11 @@ class Relaying:
                 del self._transfers[relay]
                 self._relays.end(self._reactor.seconds(), relay, self._rate())
         for relay in self._relays.excessive(self._reactor.seconds(), self._rate()):
-            self._log.debug("a file fetched for {asker} is not taken", asker=relay.asker)
-            self._transfers[relay].cancel()
+            transfer = self._transfers[relay]
+            # Who asks for what this machine wants as well, and leaves, ends nothing of it.
+            if not transfer.terms.wanted_here:
+                self._log.debug("a file fetched for {asker} is not taken", asker=relay.asker)
+                transfer.cancel()
         if self._transfers:
             self._looking = self._reactor.callLater(LOOK, self._look_again)
 

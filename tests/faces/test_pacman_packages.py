@@ -214,6 +214,13 @@ class SentAway(LoopbackTestCase):
         self.assertEqual(exchange.answer.headers["flocon-source"], "peer 10.0.0.7")
         self.assertEqual(list(self.desk.transfers), [])
 
+    def test_what_it_needs_is_not_fetched_ahead_here(self) -> None:
+        self.ask()
+        self.assertEqual(self.desk.noticed, [])
+        self.desk.redirects = False
+        self.ask()
+        self.assertEqual(len(self.desk.noticed), 1)
+
     def test_what_is_remembered_of_it_is_the_size_that_pacman_takes(self) -> None:
         recent = Recent()
         self.face._recent = recent

@@ -83,6 +83,19 @@ class Asked(SynchronousTestCase):
         self.assertEqual(len(room.requests(MIRROR)), 1)
         self.assertFalse(ahead.finished.known)
 
+    def test_who_asks_for_what_this_machine_wants_ahead_and_leaves_ends_nothing_of_it(self) -> None:
+        self.room.holders(HOLDER)
+        room = self.room
+        packages = Packages(room.candidates, room.choosing, room.transfers, room.neighbourhood)
+        ahead = packages.ahead(asked(), ENTRY, mirrors=False)
+        for outcome in (ahead.begun, ahead.finished):
+            outcome.wait().addErrback(lambda _: None)
+        relayed = self.relay()
+        self.assertIs(relayed, ahead)
+        Reader(ahead, 0, verifies=True).close()
+        room.clock.pump([0.25] * 8)
+        self.assertFalse(ahead.finished.known)
+
     def test_nothing_where_this_node_fetches_for_nobody(self) -> None:
         self.room.own.relays = False
         self.assertIsNone(self.relay())
