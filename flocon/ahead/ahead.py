@@ -148,7 +148,7 @@ class Ahead:
         return self._offering.holds(entry.file_name, entry.content)
 
     def is_at_peers(self, entry: Entry) -> bool:
-        return bool(self._neighbourhood.holding(entry.file_name, entry.content))
+        return self._neighbourhood.is_held(entry.file_name, entry.content)
 
     def has_owners(self, repository: str) -> bool:
         return bool(self._neighbourhood.able(repository))

@@ -10,20 +10,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.application.service import Service
-from twisted.internet import defer
+from twisted.internet import defer, task
 
 from flocon.ahead.bringing import Bringing
+from flocon.ahead.wishes import Readiness
 from flocon.errors import FloconError, ToolMissing
 from flocon.log import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 
     from twisted.internet.defer import Deferred
     from twisted.internet.interfaces import IDelayedCall
 
     from flocon.ahead.bringing import Brings
-    from flocon.ahead.wishes import Around, Readiness, Wishes
+    from flocon.ahead.wishes import Around, Wish, Wishes
+    from flocon.holdings.inventory import Change
     from flocon.pacman.entries import Entry
 
 #: Seconds from the last change of pacman's databases to asking pacman what it would fetch, and
@@ -34,6 +36,8 @@ LONGEST_SETTLE = 3.0
 DELAY = 20.0
 #: Seconds from news of what peers hold to looking whether something of it is wanted.
 NEWS_PAUSE = 1.0
+#: Seconds after which it is counted again how much is here, where anybody asks.
+COUNT_AGAIN = 1.0
 #: Seconds from pacman's first request for what is no upgrade to asking what else it needs, and
 #: between two such questions.
 BESIDE_PAUSE = 0.5
@@ -58,6 +62,52 @@ if TYPE_CHECKING:
 
         def is_busy(self) -> bool:
             """Whether pacman waits for something now."""
+
+
+class _Pass:
+    """What goes through all wishes in slices, the first at once; one pass at a time."""
+
+    def __init__(self, failed: Callable[[Any], None]) -> None:
+        self._failed = failed
+        self._running: Deferred[None] | None = None
+        self._waiting: list[Deferred[None]] = []
+
+    def __bool__(self) -> bool:
+        """Whether it is at it."""
+        return self._running is not None
+
+    def begin(self, work: Coroutine[Deferred[Any], Any, None]) -> None:
+        """Do this instead of what it is at."""
+        self._cancel()
+        running = defer.Deferred.fromCoroutine(work)
+        running.addErrback(self._failed)
+        self._running = running
+        running.addCallback(lambda _: self._ended(running))
+
+    async def ended(self) -> None:
+        """Return once nothing is gone through any more."""
+        if self:
+            self._waiting.append(defer.Deferred())
+            await self._waiting[-1]
+
+    def stop(self) -> None:
+        self._cancel()
+        self._tell()
+
+    def _cancel(self) -> None:
+        running, self._running = self._running, None
+        if running is not None:
+            running.cancel()
+
+    def _ended(self, running: Deferred[None]) -> None:
+        if running is self._running:
+            self._running = None
+            self._tell()
+
+    def _tell(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for one in waiting:
+            one.callback(None)
 
 
 class Prefetch(Service):
@@ -86,11 +136,17 @@ class Prefetch(Service):
         self._beside: Entry | None = None
         self._asked_beside = float("-inf")
         self._said = ""
+        self._planning = _Pass(self._failed)
+        self._counting = _Pass(self._failed)
+        self._readiness = Readiness()
+        self._counted = float("-inf")
         self.bringing = Bringing(reactor, around, wishes, self._ended)
 
     def readiness(self) -> Readiness:
-        """Return how much of the next upgrade is here."""
-        return self._wishes.readiness(self._around, self.bringing.keys)
+        """Return how much of the next upgrade is here, by the last count."""
+        if not self._counting and self._reactor.seconds() >= self._counted + COUNT_AGAIN:
+            self._counting.begin(self._count())
+        return self._readiness
 
     @property
     def left_out(self) -> int:
@@ -124,10 +180,17 @@ class Prefetch(Service):
         left = self._woken + LONGEST_SETTLE - now
         self._call(self._due, max(0.0, min(SETTLE, left)))
 
-    def news(self) -> None:
-        """Learn that peers may hold something that they did not."""
-        if self.running and self._mode != "off" and self._plan not in self._calls:
-            self._call(self._plan, NEWS_PAUSE)
+    def news(self, changes: Iterable[Change] | None = None) -> None:
+        """Learn that peers may hold something that they did not: these, or (None) anything."""
+        if not self.running or self._mode == "off" or self._is_soon(NEWS_PAUSE):
+            return
+        if changes is None or any(self._wishes.names(one) for one in changes):
+            self._call(self._plan_again, NEWS_PAUSE)
+
+    def _is_soon(self, seconds: float) -> bool:
+        """Whether it is looked again by then what is due; what failed may be so much later."""
+        call = self._calls.get(self._plan_again)
+        return call is not None and call.getTime() <= self._reactor.seconds() + seconds
 
     def asked(self, entry: Entry) -> None:
         """Learn that pacman asks for a package; it costs nothing where that was known."""
@@ -146,6 +209,8 @@ class Prefetch(Service):
         for call in list(self._calls):
             self._cancel(call)
         self.bringing.rest()
+        if self._planning:
+            self._plan()
 
     def _call(self, function: Callable[[], None], seconds: float) -> None:
         self._cancel(function)
@@ -230,20 +295,57 @@ class Prefetch(Service):
         if not self.bringing:
             self.bringing.count_anew()
         self._plan()
+        await self._planning.ended()
         return sum(not wish.crowded for wish in asked)
 
     def _plan(self) -> None:
         """Fetch what is due now; later comes what failed."""
         if not self.running:
             return
+        self._cancel(self._plan_again)
+        self._planning.begin(self._look_through())
+
+    def _plan_again(self) -> None:
+        """Plan once more; what is being looked through is so to its end before."""
+        if self._planning:
+            self._call(self._plan_again, NEWS_PAUSE)
+        else:
+            self._plan()
+
+    async def _look_through(self) -> None:
         now, unasked = self._reactor.seconds(), self._mode != "off"
-        self._cancel(self._plan)
-        self.bringing.take(
-            self._wishes.due(now, self._around, unasked=unasked, mirrors=self._mirrors)
-        )
+        look = self._wishes.look(now, self._around, unasked=unasked, mirrors=self._mirrors)
+        due = await self._slice_by_slice(look)
+        self.bringing.take(due)
+        self._counted = float("-inf")
         self._come_back()
 
+    async def _slice_by_slice(
+        self, look: Iterator[tuple[Wish, bool] | None]
+    ) -> list[tuple[Wish, bool]]:
+        due, paused = [], False
+        for one in look:
+            if one is not None:
+                due.append(one)
+            else:
+                paused = True
+                await task.deferLater(self._reactor, 0)
+        if not paused:
+            return due
+        # Meanwhile some of them may have come, or failed.
+        now, is_still_due = self._reactor.seconds(), self._wishes.is_still_due
+        return [one for one in due if is_still_due(one[0], now, self._around)]
+
+    async def _count(self) -> None:
+        """Count how much is here."""
+        for one in self._wishes.count(self._around, self.bringing.keys):
+            if one is None:
+                await task.deferLater(self._reactor, 0)
+            else:
+                self._readiness, self._counted = one, self._reactor.seconds()
+
     def _ended(self, postponed: bool) -> None:
+        self._counted = float("-inf")
         if postponed:
             self.news()
         self._come_back()
@@ -252,10 +354,9 @@ class Prefetch(Service):
         """See to it that what failed is tried again."""
         now = self._reactor.seconds()
         later = self._wishes.next_try(now)
-        if later is not None and self.running and self._mode != "off":
-            at = self._calls.get(self._plan)
-            if at is None or at.getTime() > later:
-                self._call(self._plan, later - now)
+        may = self.running and self._mode != "off"
+        if later is not None and may and not self._is_soon(later - now):
+            self._call(self._plan_again, later - now)
 
     def stopService(self) -> None:
         super().stopService()
@@ -263,4 +364,6 @@ class Prefetch(Service):
             self._cancel(call)
         if self._looking is not None:
             self._looking.cancel()
+        self._planning.stop()
+        self._counting.stop()
         self.bringing.rest(asked=True)

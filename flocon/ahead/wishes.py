@@ -7,6 +7,7 @@ largest comes first, as pacman will ask. No I/O; ``now`` is in seconds.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Protocol
 
 from flocon.files import is_package
@@ -14,6 +15,7 @@ from flocon.files import is_package
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
+    from flocon.holdings.inventory import Change
     from flocon.pacman.entries import Entry
 
 #: Packages that are wanted at a time; a whole Arch machine has fewer.
@@ -25,6 +27,8 @@ MOST_TRIES = 7
 RETRY = 30.0
 #: Packages of which owners are asked whether they have them on their way.
 MOST_LOOKS = 256
+#: Wishes that are looked through between two turns of the reactor.
+SLICE = 50
 #: Versions remembered as fetched, the last ones: some months of a whole machine's upgrades.
 MOST_ONCE = 4_096
 #: Hex digits of a SHA-256 that tell two builds of one version apart.
@@ -151,9 +155,17 @@ class Wishes:
         self._upgrades: dict[Key, Wish] = {}
         self._companions: dict[Key, Wish] = {}
         self._looks = 0
+        #: When those that failed are tried again, the first one first; many may fail in one turn.
+        self._later: list[tuple[float, int, Wish]] = []
+        self._failures = 0
 
     def __contains__(self, entry: Entry) -> bool:
         return key_of(entry) in self._upgrades or key_of(entry) in self._companions
+
+    def names(self, change: Change) -> bool:
+        """Return whether a change of what somebody holds is about a package that is wanted."""
+        key = change.file_name, change.content.sha256
+        return key in self._upgrades or key in self._companions
 
     def want(self, entries: Iterable[tuple[Entry, bool]]) -> None:
         """Want these from now on, as upgrades; with each, whether pacman needs no download."""
@@ -200,8 +212,16 @@ class Wishes:
 
         ``unasked``: also what no person waits for, ``mirrors`` if these may be asked for it.
         """
+        return filter(None, self.look(now, around, unasked=unasked, mirrors=mirrors))
+
+    def look(
+        self, now: float, around: Around, *, unasked: bool, mirrors: bool
+    ) -> Iterator[tuple[Wish, bool] | None]:
+        """Yield what is ``due``, and None wherever others should have their turn."""
         looks, owned = self._looks, _Memo(around.has_owners)
-        for wish in self._all():
+        for at, wish in enumerate(self._all()):
+            if at and at % SLICE == 0:
+                yield None
             entry = wish.entry
             if wish.here or wish.beyond or around.holds(entry):
                 continue
@@ -235,17 +255,36 @@ class Wishes:
         wish.asked = False
         wish.not_before = now + RETRY * 2**wish.tries
         wish.tries += 1
+        self._failures += 1
+        heappush(self._later, (wish.not_before, self._failures, wish))
 
     def next_try(self, now: float) -> float | None:
         """Return when one that failed is tried again; None where none is."""
-        times = [one.not_before for one in self._all() if one.not_before > now]
-        return min(times, default=None)
+        while self._later:
+            at, _, wish = self._later[0]
+            if at > now and at == wish.not_before and wish.entry in self:
+                return at
+            heappop(self._later)
+        return None
+
+    @staticmethod
+    def is_still_due(wish: Wish, now: float, around: Around) -> bool:
+        """Return whether one is due that was so when the look began."""
+        return wish.not_before <= now and not around.holds(wish.entry)
 
     def readiness(self, around: Around, about: Collection[Key]) -> Readiness:
         """Return how much is here; ``about`` to come are those that are queued or being fetched."""
+        (whole,) = filter(None, self.count(around, about))
+        return whole
+
+    def count(self, around: Around, about: Collection[Key]) -> Iterator[Readiness | None]:
+        """Yield the ``readiness`` at last, and None wherever others should have their turn."""
         counts = dict.fromkeys(("ready", "coming", "left_out", "only_at_mirrors", "waiting"), 0)
         wanted = ready = arrived = 0
-        for wish in self._upgrades.values():
+        upgrades = list(self._upgrades.values())
+        for at, wish in enumerate(upgrades):
+            if at and at % SLICE == 0:
+                yield None
             wanted += wish.entry.size
             came = None
             if wish.here or around.holds(wish.entry):
@@ -258,8 +297,8 @@ class Wishes:
                 state = self._state_of_lacking(wish, around)
             counts[state] += 1
         del counts["waiting"]
-        return Readiness(
-            wanted=len(self._upgrades),
+        yield Readiness(
+            wanted=len(upgrades),
             wanted_bytes=wanted,
             ready_bytes=ready,
             arrived_bytes=arrived,

@@ -61,7 +61,57 @@ RELAY = "relay"
 DATABASES = "databases"
 
 
-class Neighbourhood:
+class _WhoMayBeAsked:
+    """The peers that have something, or fetch it for others, save those that are left alone."""
+
+    def __init__(
+        self, presence: Presence, held_off: Callable[[Peer], bool], holders: Holders
+    ) -> None:
+        self._presence = presence
+        self._held_off = held_off
+        self.holders = holders
+        #: Whether nobody is to hear of a repository: to ask for one of its files would tell of it.
+        self.is_private: Callable[[str], bool] = lambda _: False
+
+    def holding(self, file_name: str, content: Content) -> list[Peer]:
+        """Return the peers that announced this very package and may be asked."""
+        return self._askable(
+            self._presence.peer(node) for node in self.holders.holding(file_name, content)
+        )
+
+    def is_held(self, file_name: str, content: Content) -> bool:
+        """Return whether ``holding`` has anybody; asked for each of thousands of packages."""
+        return self.holders.is_held(file_name, content, self._may_be_asked)
+
+    def _may_be_asked(self, node: str) -> bool:
+        peer = self._presence.peer(node)
+        return peer is not None and not self._held_off(peer)
+
+    def able(self, repository: str) -> list[Peer]:
+        """Return the peers that fetch files of ``repository`` for others."""
+        return self._with(RELAY, repository)
+
+    def sharing(self, repository: str) -> list[Peer]:
+        """Return the peers that give ``repository``'s database away."""
+        return self._with(DATABASES, repository)
+
+    def _with(self, ability: str, repository: str) -> list[Peer]:
+        """Return those with an ability; nobody is asked of whom only a datagram has told."""
+        if self.is_private(repository):
+            return []
+        return self._askable(
+            peer
+            for peer in self._presence.peers()
+            if peer.proved
+            and ability in peer.abilities
+            and any(name == repository for name, _ in peer.databases)
+        )
+
+    def _askable(self, peers: Iterable[Peer | None]) -> list[Peer]:
+        return [peer for peer in peers if peer is not None and not self._held_off(peer)]
+
+
+class Neighbourhood(_WhoMayBeAsked):
     """The peers and what they hold: keeps the replicas up to date from what presence hears."""
 
     def __init__(
@@ -79,17 +129,13 @@ class Neighbourhood:
 
         ``relieve`` is called when much memory is free; the file ``remembered`` has who was there.
         """
+        super().__init__(presence, held_off, Holders(listed=listed))
         self._reactor = reactor
-        self._presence = presence
-        self._held_off = held_off
         self._relieve = relieve
-        self.holders = Holders(listed=listed)
         #: Called after presence was told what was seen; ``node`` has it pump.
         self.wake: Callable[[], None] = lambda: None
-        #: Whether nobody is to hear of a repository: to ask for one of its files would tell of it.
-        self.is_private: Callable[[str], bool] = lambda _: False
-        #: Called when somebody may hold what nobody did.
-        self.news: Callable[[], None] = lambda: None
+        #: Called when somebody may hold what nobody did: these, or (None) whatever it may be.
+        self.news: Callable[[Iterable[Change] | None], None] = lambda _: None
         #: Called with whoever has this very node's id, and answers to it.
         self.namesake: Callable[[str, Announcement], None] = lambda *_: None
         self._readings = InventoryReadings(
@@ -136,7 +182,7 @@ class Neighbourhood:
 
     def holder_known(self, file_name: str, content: Content) -> Deferred[None]:
         """Fire when somebody is known who holds this very package, or ``is_acquainted`` is so."""
-        return self._acquaintance.made(lambda: bool(self.holding(file_name, content)))
+        return self._acquaintance.made(lambda: self.is_held(file_name, content))
 
     def event(self, event: Event) -> None:
         """Take what presence tells."""
@@ -202,7 +248,7 @@ class Neighbourhood:
         )
         if isinstance(step, Apply):
             self.holders.apply(peer.node, generation, step.changes)
-            self.news()
+            self.news(step.changes)
         elif isinstance(step, Read) and not self._readings.runs(peer.address, peer.port):
             # What is being read now is looked at again when it is here.
             self._readings.want(peer.address, peer.port, step.since)
@@ -238,6 +284,7 @@ class Neighbourhood:
 
     def _forget(self, node: str) -> None:
         self.holders.forget(node)
+        self.news(None)
         self._surplus.clear()
         self._sweep_soon()
 
@@ -308,48 +355,21 @@ class Neighbourhood:
         changes = answer.take()
         while piece := list(islice(changes, SLICE)):
             self.holders.apply(peer.node, generation, piece, read=True)
+            if not answer.whole:
+                self.news(piece)
             await task.deferLater(self._reactor, 0)
             replica = self.holders.replica(peer.node)
             if replica is None or replica.account != reading.address:
                 # It is gone, or its own address has been read meanwhile.
                 return
         self.holders.apply(peer.node, answer.generation, (), read=True)
-        self.news()
+        if answer.whole or not answer.count:
+            # It is new here, or is here again.
+            self.news(None)
         self._acquaintance.look()
         self._old_acquaintances.note()
         if answer.count >= MANY:
             self._relieve()
-
-    # Who may be asked
-
-    def holding(self, file_name: str, content: Content) -> list[Peer]:
-        """Return the peers that announced this very package and may be asked."""
-        return self._askable(
-            self._presence.peer(node) for node in self.holders.holding(file_name, content)
-        )
-
-    def able(self, repository: str) -> list[Peer]:
-        """Return the peers that fetch files of ``repository`` for others."""
-        return self._with(RELAY, repository)
-
-    def sharing(self, repository: str) -> list[Peer]:
-        """Return the peers that give ``repository``'s database away."""
-        return self._with(DATABASES, repository)
-
-    def _with(self, ability: str, repository: str) -> list[Peer]:
-        """Return those with an ability; nobody is asked of whom only a datagram has told."""
-        if self.is_private(repository):
-            return []
-        return self._askable(
-            peer
-            for peer in self._presence.peers()
-            if peer.proved
-            and ability in peer.abilities
-            and any(name == repository for name, _ in peer.databases)
-        )
-
-    def _askable(self, peers: Iterable[Peer | None]) -> list[Peer]:
-        return [peer for peer in peers if peer is not None and not self._held_off(peer)]
 
     def stop(self) -> None:
         self._acquaintance.stop()

@@ -343,10 +343,25 @@ class Holders:
         Those are left out that have it no more by what a datagram says, where others have it.
         """
         key = file_name.encode("ascii") + content.sha256
-        mask = self._masks.get(key, 0) & self._live
-        found = [self._by_bit[bit] for bit in bits(mask)]
-        found += [peer for peer, known in self._marked.items() if key in known.marks]
+        found = list(self._announcing(key))
         return [peer for peer in found if key not in self._peers[peer].doubts] or found
+
+    def is_held(self, file_name: str, content: Content, may: Callable[[str], bool]) -> bool:
+        """Return whether any of ``holding`` may be asked; where the first may, no other is seen."""
+        key = file_name.encode("ascii") + content.sha256
+        sure = doubted = False
+        for peer in self._announcing(key):
+            if key in self._peers[peer].doubts:
+                doubted = doubted or may(peer)
+            elif may(peer):
+                return True
+            else:
+                sure = True
+        return doubted and not sure
+
+    def _announcing(self, key: bytes) -> Iterator[str]:
+        yield from (self._by_bit[bit] for bit in bits(self._masks.get(key, 0) & self._live))
+        yield from (peer for peer, known in self._marked.items() if key in known.marks)
 
     def search(self, fragment: str, **bounds: int) -> Iterator[list[Found]]:
         """Yield each file whose name contains ``fragment``, as ``searching`` does."""

@@ -98,6 +98,9 @@ class Accounts:
         #: What came before anybody asked and was not used since; which of all names are wanted so.
         self._unused: set[str] = set()
         self._wanted: Collection[str] = ()
+        #: What may go for what nobody waits for, and the second for which that was worked out; it
+        #: is asked for each package that is wanted.
+        self._spare: tuple[int, int] | None = None
 
     # Files on their way in
 
@@ -115,11 +118,19 @@ class Accounts:
         if free - self._arriving - size < min(MOST_RESERVE_AHEAD, whole // 10):
             return False
         over = self.size + self._beside + size - self.max_size
-        return over <= 0 or over <= sum(
-            share.size
-            for name, share in self._kept.items()
-            if not share.lessees and not self._is_used_lately(name)
-        )
+        return over <= 0 or over <= self._spare_bytes()
+
+    def _spare_bytes(self) -> int:
+        """Return how many bytes were not used lately and are open to nobody."""
+        second = int(self._wall())
+        if self._spare is None or self._spare[0] != second:
+            spare = sum(
+                share.size
+                for name, share in self._kept.items()
+                if not share.lessees and not self._is_used_lately(name)
+            )
+            self._spare = second, spare
+        return self._spare[1]
 
     def _is_used_lately(self, file_name: str) -> bool:
         lately = self._turns.get(file_name, 0) > self._wall() - LATELY
@@ -230,6 +241,7 @@ class Accounts:
 
     def account(self, file_name: str, size: int | None) -> None:
         """Count ``size`` bytes for a package with its signature, or (None) no longer."""
+        self._spare = None
         share = self._kept.get(file_name)
         if share is not None and share.size != size:
             del self._kept[file_name]
@@ -252,6 +264,7 @@ class Accounts:
         if share is None:
             return None
         share.lessees.append(lessee)
+        self._spare = None
         self._lent.add(share)
         return Loan(share, lessee)
 
@@ -260,12 +273,14 @@ class Accounts:
         share, lessee = loan
         if lessee in share.lessees:
             share.lessees.remove(lessee)
+            self._spare = None
             if not share.lessees:
                 self._lent.discard(share)
                 self.room.give(share)
 
     def recall(self, turns: Mapping[str, int]) -> None:
         """Take the order of last use from what was remembered; unknown files are the oldest."""
+        self._spare = None
         later = self._turns
         self._turns = dict(sorted(turns.items(), key=lambda item: item[1]))
         self._turn = max(self._turns.values(), default=0)
@@ -274,6 +289,7 @@ class Accounts:
 
     def use(self, file_name: str) -> int:
         """Note that a package was used just now; return its turn, to be remembered."""
+        self._spare = None
         self._turn = max(self._turn + 1, int(self._wall()))
         self._turns.pop(file_name, None)
         self._turns[file_name] = self._turn
@@ -284,11 +300,13 @@ class Accounts:
         """Note that a package is here now that nobody has asked for; return its turn."""
         turn = self.use(file_name)
         self._unused.add(file_name)
+        self._spare = None
         return turn
 
     def want_ahead(self, file_names: Collection[str]) -> None:
         """Take these as what is wanted before anybody asks; what was so before goes first now."""
         self._wanted = file_names
+        self._spare = None
 
     # What has to go
 

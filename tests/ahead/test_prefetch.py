@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -10,22 +13,29 @@ from flocon.ahead.prefetch import (
     BESIDE_AGAIN,
     BESIDE_FOR,
     BESIDE_PAUSE,
+    COUNT_AGAIN,
     DELAY,
     LONGEST_SETTLE,
     NEWS_PAUSE,
     SETTLE,
     Prefetch,
 )
-from flocon.ahead.wishes import RETRY, Once, Wishes
+from flocon.ahead.wishes import RETRY, SLICE, Once, Wishes
 from flocon.errors import ToolError, Unreachable
+from flocon.holdings.inventory import Change
+from flocon.pacman.entries import Entry
 from tests.ahead.wanting import FakeAround, entry
+
+#: Seconds of a turn of the reactor.
+TURN = 2**-10
 
 
 class PrefetchCase(SynchronousTestCase):
     mode = "lan"
+    make_clock: type[Clock] = Clock
 
     def setUp(self) -> None:
-        self.clock = Clock()
+        self.clock = self.make_clock()
         self.around = FakeAround()
         self.wishes = Wishes(1_000, Once())
         self.prefetch = Prefetch(self.clock, self.around, self.wishes, lambda low, _: low)
@@ -164,6 +174,135 @@ class Coming(PrefetchCase):
         self.assertEqual(self.around.names, ["a", "b"])
         self.clock.advance(RETRY)
         self.assertEqual(self.around.names, ["a", "b", "a"])
+
+    def test_news_are_not_put_off_until_what_failed_is_tried_again(self) -> None:
+        self.around.at_peers = {"a"}
+        self.clock.advance(SETTLE)
+        self.around.fail("a", Unreachable("m", "x"))
+        self.around.at_peers = {"a", "b"}
+        self.prefetch.news()
+        self.clock.advance(NEWS_PAUSE)
+        self.assertEqual(self.around.names, ["a", "b"])
+
+    def test_only_of_what_is_wanted_news_are_looked_at(self) -> None:
+        self.around.at_peers = {"a"}
+        self.clock.advance(SETTLE)
+        other = [Change("z-1-1-any.pkg.tar.zst", entry("z").content)]
+        another_build = [Change(entry("b").file_name, entry("z").content)]
+        for changes in ([], other, another_build):
+            self.prefetch.news(changes)
+            self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.around.at_peers = {"b"}
+        self.prefetch.news([*other, Change(entry("b").file_name, entry("b", 1).content)])
+        self.clock.advance(NEWS_PAUSE)
+        self.assertEqual(self.around.names, ["a", "b"])
+
+
+class TurnsClock(Clock):
+    """One on which what is called at once is called in the next turn."""
+
+    def callLater(self, delay: float, *args: Any, **kwargs: Any) -> IDelayedCall:  # noqa: N802
+        return super().callLater(max(TURN, delay), *args, **kwargs)
+
+
+class Thousands(PrefetchCase):
+    """What is looked through for as many packages as a machine has gives the reactor back."""
+
+    NUMBER = 10 * SLICE
+    make_clock = TurnsClock
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.wishes = self.prefetch._wishes = Wishes(1 << 30, Once())
+        self.prefetch.bringing._wishes = self.wishes
+        names = [f"a{at}" for at in range(self.NUMBER)]
+        self.around.wanted = [(entry(name, 10_000 - at), False) for at, name in enumerate(names)]
+        self.around.at_peers = set(names)
+        self.asked = 0
+        self.has_room = self.around.has_room
+        self.patch(self.around, "has_room", self.count)
+
+    def count(self, one: Entry, *, asked: bool) -> bool:
+        self.asked += 1
+        return self.has_room(one, asked=asked)
+
+    def turns(self) -> list[int]:
+        """Go on to the end of a look; return of how many packages each turn asked."""
+        found = [self.asked]
+        while self.prefetch._planning:
+            self.asked = 0
+            self.clock.advance(TURN)
+            found.append(self.asked)
+        return found
+
+    def test_it_looks_a_slice_a_turn(self) -> None:
+        self.clock.advance(SETTLE)
+        self.assertEqual(self.turns(), [SLICE] * 10)
+        self.assertEqual(self.around.names, ["a0", "a1", "a2", "a3"])
+
+    def test_one_look_runs_at_a_time_however_much_news_there_is(self) -> None:
+        self.clock.advance(SETTLE)
+        for _ in range(5):
+            self.prefetch.news()
+            self.clock.advance(NEWS_PAUSE)
+        self.assertEqual(self.asked, 6 * SLICE)
+        self.turns()
+        self.assertEqual(len(self.around.names), 4)
+
+    def test_what_comes_while_it_looks_is_not_fetched_again(self) -> None:
+        self.clock.advance(SETTLE)
+        self.turns()
+        self.prefetch.news()
+        self.clock.advance(NEWS_PAUSE)
+        self.around.end("a0")
+        self.turns()
+        self.assertEqual(self.around.names, [f"a{at}" for at in range(5)])
+
+    def test_no_longer_allowed_the_look_brings_nothing(self) -> None:
+        self.clock.advance(SETTLE)
+        self.prefetch.allow("off")
+        self.turns()
+        self.assertEqual(self.around.names, [])
+
+    def test_who_asked_is_answered_when_it_has_looked(self) -> None:
+        self.prefetch.allow("off")
+        work = self.prefetch.now()
+        self.assertNoResult(work)
+        self.turns()
+        self.assertEqual(self.successResultOf(work), self.NUMBER)
+
+    def test_stopped_while_it_looks_it_leaves_nothing_behind(self) -> None:
+        self.prefetch.allow("off")
+        work = self.prefetch.now()
+        self.prefetch.readiness()
+        self.prefetch.stopService()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.successResultOf(work)
+        self.assertEqual(self.around.names, [])
+
+    def test_how_much_is_here_is_counted_once_a_second_and_a_slice_a_turn(self) -> None:
+        self.clock.advance(SETTLE)
+        self.turns()
+        known = 0
+        holds = self.around.holds
+
+        def count(one: Entry) -> bool:
+            nonlocal known
+            known += 1
+            return holds(one)
+
+        self.patch(self.around, "holds", count)
+        for _ in range(50):
+            self.prefetch.readiness()
+        self.assertEqual(known, SLICE)
+        while self.prefetch._counting:
+            self.clock.advance(TURN)
+        for _ in range(50):
+            self.assertEqual(self.prefetch.readiness().coming, self.NUMBER)
+        self.assertEqual(known, self.NUMBER)
+        self.clock.advance(COUNT_AGAIN)
+        self.prefetch.readiness()
+        self.assertEqual(known, self.NUMBER + SLICE)
 
 
 class All(PrefetchCase):

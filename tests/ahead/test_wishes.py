@@ -14,11 +14,13 @@ from flocon.ahead.wishes import (
     MOST_ONCE,
     MOST_TRIES,
     RETRY,
+    SLICE,
     Once,
     Readiness,
     Wish,
     Wishes,
 )
+from flocon.pacman.entries import Entry
 from tests.ahead.wanting import FakeAround, entry
 
 MOST = 1_000
@@ -161,6 +163,42 @@ class Due(WishesCase):
         self.want(a=3)
         self.assertEqual(self.names(1.0), [])
         self.assertIsNone(self.wishes.next_try(RETRY))
+
+
+class Slices(WishesCase):
+    def test_others_have_their_turn_in_a_look_and_in_a_count(self) -> None:
+        self.want(**{f"a{at}": 1 for at in range(4 * SLICE)})
+        asked = 0
+        is_at_peers = self.around.is_at_peers
+
+        def count(one: Entry) -> bool:
+            nonlocal asked
+            asked += 1
+            return is_at_peers(one)
+
+        self.patch(self.around, "is_at_peers", count)
+        passes = (
+            self.wishes.look(0.0, self.around, unasked=True, mirrors=False),
+            self.wishes.count(self.around, ()),
+        )
+        for steps in passes:
+            asked, slices = 0, []
+            for step in steps:
+                if step is None:
+                    slices.append(asked)
+                    asked = 0
+            self.assertEqual([*slices, asked], [SLICE] * 4)
+
+    def test_when_the_next_one_is_tried_is_known_without_a_look_at_all(self) -> None:
+        self.want(a=3, b=2)
+        a, b = self.due()
+        self.wishes.failed(a, 0.0)
+        self.wishes.failed(b, 5.0)
+        self.assertEqual(self.wishes.next_try(5.0), RETRY)
+        self.want(b=2)
+        self.assertEqual(self.wishes.next_try(5.0), 5.0 + RETRY)
+        self.wishes.ask(self.around)
+        self.assertIsNone(self.wishes.next_try(5.0))
 
 
 class Ready(WishesCase):

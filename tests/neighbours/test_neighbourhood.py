@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from flocon.datagrams.messages import Announcement, Kind
 from flocon.errors import Unreachable
 from flocon.neighbours.neighbourhood import DATABASES, FAREWELL, RELAY, SLICE
 from flocon.neighbours.replicas import Holders, Replica
 from flocon.presence.peer import Peer
-from flocon.presence.presence_events import Claimed, Namesake, PeerRestarted
+from flocon.presence.presence_events import Claimed, Namesake, PeerLeft, PeerRestarted
 from tests.neighbours.fakes import NeighbourhoodTestCase, change, peer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from flocon.holdings.inventory import Change
 
 
 class Crowds(NeighbourhoodTestCase):
@@ -39,10 +45,13 @@ class News(NeighbourhoodTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.news = 0
+        #: The names of each, None where it may be anything.
+        self.named: list[list[str] | None] = []
         self.neighbourhood.news = self.note
 
-    def note(self) -> None:
+    def note(self, changes: Iterable[Change] | None) -> None:
         self.news += 1
+        self.named.append(None if changes is None else [one.file_name for one in changes])
 
     def test_what_is_read_of_a_peer_and_what_it_announces_is_news(self) -> None:
         a = peer("a")
@@ -51,6 +60,21 @@ class News(NeighbourhoodTestCase):
         self.hear(a, 2, 2, change(2))
         self.assertEqual(self.news, 2)
         self.assertHolding(change(2), "a")
+        self.assertEqual(self.named, [None, [change(2).file_name]])
+
+    def test_what_changed_since_it_was_read_is_named(self) -> None:
+        a = peer("a")
+        self.known(a, 1, change(1))
+        self.hear(a, 9, 2)
+        self.client.answer(9, change(2), whole=False)
+        self.settle()
+        self.assertEqual(self.named, [None, [change(2).file_name]])
+
+    def test_that_somebody_is_gone_is_news(self) -> None:
+        a = peer("a")
+        self.known(a, 1, change(1))
+        self.neighbourhood.event(PeerLeft(a, "expired"))
+        self.assertEqual(self.named, [None, None])
 
     def test_a_beat_is_none(self) -> None:
         a = peer("a")

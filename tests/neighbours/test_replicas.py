@@ -135,6 +135,21 @@ class HoldersTests(SynchronousTestCase):
             self.assertEqual(holders.holding(NAMES[0], CONTENTS[0]), [])
         self.assertEqual(holders.overflowed, 0)
 
+    def test_whether_anybody_has_it_is_known_by_the_first_who_may_be_asked(self) -> None:
+        holders = Holders()
+        for at in range(60):
+            holders.replace(f"n{at}", 1, [Change(NAMES[0], CONTENTS[0])])
+        asked: list[str] = []
+
+        def may(peer: str) -> bool:
+            asked.append(peer)
+            return True
+
+        self.assertTrue(holders.is_held(NAMES[0], CONTENTS[0], may))
+        self.assertEqual(len(asked), 1)
+        self.assertFalse(holders.is_held(NAMES[0], CONTENTS[0], lambda _: False))
+        self.assertFalse(holders.is_held(NAMES[1], CONTENTS[0], may))
+
     def test_a_new_bearer_of_a_bit_inherits_nothing(self) -> None:
         holders = Holders(most_holders=1)
         holders.replace("old", 1, [Change(NAMES[0], CONTENTS[0])])
@@ -220,6 +235,7 @@ class HoldersTests(SynchronousTestCase):
             for content in CONTENTS:
                 expected = ["a"] if (name, content) in held else []
                 self.assertEqual(holders.holding(name, content), expected)
+                self.assertEqual(holders.is_held(name, content, lambda _: True), bool(expected))
         replica = holders.replica("a")
         assert replica is not None
         self.assertEqual(replica.files, len(held))

@@ -54,6 +54,7 @@ class Room:
         self.pacman.listing.find = lambda name, _="": [ENTRY] if name == NAME else []
         self.neighbourhood: Any = mock.Mock()
         self.neighbourhood.holding.return_value = self.neighbourhood.able.return_value = []
+        self.neighbourhood.is_held.side_effect = lambda *of: bool(self.neighbourhood.holding(*of))
         self.listed = Listed(self.pacman, self.neighbourhood)
         self.privacy = Privacy(lambda: self.pacman.listing)
         self.candidates = Candidates(

@@ -94,6 +94,37 @@ class AheadTests(SynchronousTestCase):
         self.store.use(B)
         self.assertEqual(self.store.victims(100), [A, C, B])
 
+    def test_room_for_any_number_is_worked_out_once(self) -> None:
+        for at in range(500):
+            self.store.account(name := f"a{at}-1-1-any.pkg.tar.zst", 1)
+            self.store.use(name)
+        looks = 0
+        is_used_lately = Accounts._is_used_lately
+
+        def count(store: Accounts, name: str) -> bool:
+            nonlocal looks
+            looks += 1
+            return is_used_lately(store, name)
+
+        self.patch(Accounts, "_is_used_lately", count)
+        for size in range(1_000):
+            self.assertFalse(self.store.has_room_ahead(size + 1))
+        self.assertEqual(looks, 500)
+
+    def test_what_is_closed_again_may_go_again(self) -> None:
+        self.fill()
+        reader = lent(self.store, A, 30)
+        self.assertFalse(self.store.has_room_ahead(40))
+        reader.close()
+        self.assertTrue(self.store.has_room_ahead(40))
+
+    def test_what_is_deleted_makes_no_more_room(self) -> None:
+        self.fill()
+        self.assertTrue(self.store.has_room_ahead(40))
+        self.store.account(A, None)
+        self.assertTrue(self.store.has_room_ahead(40))
+        self.assertFalse(self.store.has_room_ahead(41))
+
     def test_a_disk_that_is_nearly_full_is_left_alone(self) -> None:
         self.free = MOST_RESERVE_AHEAD + 50
         self.assertTrue(self.store.has_room_ahead(50))
