@@ -206,12 +206,17 @@ class Precedence:
         """Learn of bytes that were sent to a peer which waits for them."""
         self._hurry.sent(size, self._clock.seconds())
 
+    @property
+    def holds_back(self) -> bool:
+        """Whether the unhurried stands still now."""
+        return self._hurry.left(self._clock.seconds()) > 0
+
     def stands(self, wake: Callable[[], None]) -> bool:
         """Return whether the unhurried stands still now; then ``wake`` is called when it may go on.
 
         It may stand again by then.
         """
-        if self._hurry.left(self._clock.seconds()) <= 0:
+        if not self.holds_back:
             return False
         self._standing[wake] = None
         self._look()
