@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from twisted.internet.error import ConnectionAborted
 
-from flocon.answering.held import CONTENT_TYPE, send_extent, set_extent
+from flocon.answering.held import CONTENT_TYPE, send_extent, set_extent, watched
 from flocon.answering.sendfile import sender
 from flocon.asking.dates import past
 
@@ -59,14 +59,17 @@ async def send_growing(
     size: int | None,
     count: Callable[[int], None],
     pacer: Pace | None = None,
+    offered: Callable[[bool], None] | None = None,
 ) -> None:
     """Send what ``transfer`` brings, as far and as soon as ``reader`` may have it.
 
-    ``size`` is None where nobody knows it: then the answer has no length either.
+    ``size`` is None where nobody knows it: then the answer has no length either. ``offered`` is
+    told whether there is something for the client to take, whenever that is looked at.
     """
     set_head(request, transfer)
+    limit = watched(reader.limit, offered)
     if size is None:
-        await _send_unmeasured(request, transfer, reader, count)
+        await _send_unmeasured(request, transfer, reader, count, limit)
         return
     extent = set_extent(request, request.getHeader("Range"), size)
     if extent is None:
@@ -80,7 +83,7 @@ async def send_growing(
         request,
         extent,
         fileno=fileno,
-        limit=reader.limit,
+        limit=limit,
         sent=sent,
         attach=reader.attach,
         pacer=pacer,
@@ -88,7 +91,11 @@ async def send_growing(
 
 
 async def _send_unmeasured(
-    request: Request, transfer: Transfer, reader: Reader, count: Callable[[int], None]
+    request: Request,
+    transfer: Transfer,
+    reader: Reader,
+    count: Callable[[int], None],
+    limit: Callable[[int], int],
 ) -> None:
     """Send what has no known length as it comes, in chunks, until it is known to be all."""
     if request.method == b"HEAD":
@@ -100,7 +107,7 @@ async def _send_unmeasured(
         0,
         NO_END,
         fileno=fileno,
-        limit=reader.limit,
+        limit=limit,
         sent=sent,
         # HTTP has a frame around each piece.
         framed=True,

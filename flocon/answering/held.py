@@ -118,10 +118,12 @@ async def send_opened(
     pacer: Pace | None = None,
     *,
     to_stranger: bool = False,
+    offered: Callable[[bool], None] | None = None,
 ) -> None:
     """Send ``opened`` and close it; ``sha256`` gives ETag and Repr-Digest, where known.
 
-    What is sent ``to_stranger`` is cut off where the room is needed for pacman.
+    What is sent ``to_stranger`` is cut off where the room is needed for pacman. ``offered`` is told
+    whether there is something for the client to take, whenever that is looked at.
     """
 
     def attach(_poke: Callable[[], None], abort: Callable[[], None]) -> None:
@@ -140,13 +142,28 @@ async def send_opened(
             request,
             extent,
             fileno=opened.fileno,
-            limit=lambda _: end,
+            limit=watched(lambda _: end, offered),
             sent=sent,
             attach=attach,
             pacer=pacer,
         )
     finally:
         opened.close()
+
+
+def watched(
+    limit: Callable[[int], int], offered: Callable[[bool], None] | None
+) -> Callable[[int], int]:
+    """Return the limit as it is, which tells ``offered`` whether there is something to take."""
+    if offered is None:
+        return limit
+
+    def look(position: int) -> int:
+        most = limit(position)
+        offered(most > position)
+        return most
+
+    return look
 
 
 async def send_extent(

@@ -4,9 +4,10 @@ Hurried is what this machine's pacman asks for, and what a peer asks for its own
 fetched ahead, here or for a peer. While anything hurried moves, and a moment longer, all that is
 unhurried stands still: it is neither read nor sent.
 
-This machine's pacman holds it back as long as it asks. A peer does so by what it is sent: who takes
-little holds back for little, and all peers together for no more than a part of the time. ``now`` is
-in seconds.
+This machine's pacman holds it back as long as it waits for this node, and while it takes what it is
+given. A peer does so by what it is sent: who takes little holds back for little. All peers together
+hold back for no more than a part of the time, and so do, with them, this machine's other users, of
+whom anybody can ask as pacman does. ``now`` is in seconds.
 """
 
 from __future__ import annotations
@@ -15,12 +16,16 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from twisted.internet.interfaces import IDelayedCall
 
 #: Seconds after the last hurried byte: pacman's next request mostly comes within them.
 QUIET = 0.3
+#: Seconds for which pacman's request holds back after it took something, with more there for it.
+TAKING = 1.0
+#: Who pacman is, but for the user that it downloads as.
+ROOT = 0
 #: Bytes per second that a peer must take for its answer to hold back all the time.
 LEAST_RATE = 256 << 10
 #: Seconds for which peers may hold back at once, and the part of the time in the long run: who asks
@@ -35,26 +40,66 @@ REST = 300.0
 MOST_RESTING = 256
 
 
+class Asked:
+    """Requests of this machine that are being answered, and in which it is the client's turn.
+
+    A request is whatever tells it from others.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: set[object] = set()
+        #: Until when each holds back unless it takes something; the last one the longest.
+        self._taking: dict[object, float] = {}
+
+    def waits(self, request: object) -> None:
+        """Learn that a request waits for this node."""
+        self._taking.pop(request, None)
+        self._waiting.add(request)
+
+    def may_take(self, request: object, now: float) -> None:
+        """Learn that there is something for a request to take now, if there was not."""
+        if request in self._waiting:
+            self._waiting.discard(request)
+            self._taking[request] = now + TAKING
+
+    def took(self, request: object, now: float) -> None:
+        """Learn that a request took something, and that there may be more."""
+        self.ended(request)
+        self._taking[request] = now + TAKING
+
+    def ended(self, request: object) -> None:
+        """Learn that a request is answered."""
+        self._waiting.discard(request)
+        self._taking.pop(request, None)
+
+    def has(self, request: object) -> bool:
+        return request in self._waiting or request in self._taking
+
+    def until(self) -> float:
+        """Return until when they hold back; infinite where nobody knows."""
+        if self._waiting:
+            return float("inf")
+        return next(reversed(self._taking.values()), float("-inf"))
+
+
 class Hurry:
     """Until when something is hurried."""
 
     def __init__(self) -> None:
-        #: Requests of this machine's pacman that are being answered.
-        self._own = 0
+        #: Requests of this machine's pacman, and of its other users.
+        self.own, self.others = Asked(), Asked()
         self._own_until = self._peers_until = float("-inf")
         #: Seconds for which peers may hold back yet, and as of when.
         self._left = MOST_FOR_PEERS
         self._spent = False
         self._at = float("-inf")
 
-    def began(self) -> None:
-        """Learn that this machine's pacman asks for something."""
-        self._own += 1
-
-    def ended(self, now: float) -> None:
-        """Learn that one of its requests is answered."""
-        self._own -= 1
-        self._own_until = now + QUIET
+    def ended(self, request: object, now: float) -> None:
+        """Learn that one of this machine's requests is answered."""
+        self.others.ended(request)
+        if self.own.has(request):
+            self.own.ended(request)
+            self._own_until = now + QUIET
 
     def asked(self, now: float) -> None:
         """Learn that a peer asks for something that is waited for."""
@@ -77,9 +122,33 @@ class Hurry:
 
     def left(self, now: float) -> float:
         """Return for how many seconds something is hurried yet; infinite where nobody knows."""
-        if self._own:
-            return float("inf")
-        return max(self._own_until, self._peers_until) - now
+        others = self.others.until() - now
+        if others > 0:
+            # Theirs is counted as it holds back, a moment at a time.
+            self._hold(min(others, QUIET), now)
+        return max(self.own.until(), self._own_until, self._peers_until) - now
+
+
+class Taking:
+    """How the answer to one request of this machine goes."""
+
+    def __init__(self, asked: Asked, clock: Any, changed: Callable[[], None]) -> None:
+        self._asked = asked
+        self._clock = clock
+        self._changed = changed
+
+    def offered(self, available: bool) -> None:
+        """Learn whether there is something to take now."""
+        if available:
+            self._asked.may_take(self, self._clock.seconds())
+            self._changed()
+        else:
+            self._asked.waits(self)
+
+    def took(self) -> None:
+        """Learn that the kernel has taken something for the client."""
+        self._asked.took(self, self._clock.seconds())
+        self._changed()
 
 
 class Resting:
@@ -104,18 +173,29 @@ class Precedence:
     def __init__(self, clock: Any) -> None:
         self._clock = clock
         self._hurry = Hurry()
+        self._users = frozenset({ROOT})
         self._resting = Resting()
         self._standing: dict[Callable[[], None], None] = {}
         self._call: IDelayedCall | None = None
 
+    def set_users(self, users: Collection[int]) -> None:
+        """Take these for pacman's: the numeric users whose requests are not counted as others'."""
+        self._users = frozenset(users)
+
     @contextmanager
-    def pacman(self) -> Iterator[None]:
-        """Hold all back that is unhurried while a request of this machine's pacman is answered."""
-        self._hurry.began()
+    def pacman(self, user: int | None = None) -> Iterator[Taking]:
+        """Hold all back that is unhurried while a request of this machine's pacman is answered.
+
+        What is given tells how that goes. Where no ``user`` is known it is taken for pacman's.
+        """
+        hurry = self._hurry
+        asked = hurry.own if user is None or user in self._users else hurry.others
+        one = Taking(asked, self._clock, self._look)
+        asked.waits(one)
         try:
-            yield
+            yield one
         finally:
-            self._hurry.ended(self._clock.seconds())
+            hurry.ended(one, self._clock.seconds())
             self._look()
 
     def asked(self) -> None:
@@ -126,12 +206,17 @@ class Precedence:
         """Learn of bytes that were sent to a peer which waits for them."""
         self._hurry.sent(size, self._clock.seconds())
 
+    @property
+    def holds_back(self) -> bool:
+        """Whether the unhurried stands still now."""
+        return self._hurry.left(self._clock.seconds()) > 0
+
     def stands(self, wake: Callable[[], None]) -> bool:
         """Return whether the unhurried stands still now; then ``wake`` is called when it may go on.
 
         It may stand again by then.
         """
-        if self._hurry.left(self._clock.seconds()) <= 0:
+        if not self.holds_back:
             return False
         self._standing[wake] = None
         self._look()

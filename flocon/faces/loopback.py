@@ -160,7 +160,8 @@ class Loopback:
         one = PacmanRequest(request, asked, self._parts)
         self._running.add(one)
         try:
-            with self._parts.precedence.pacman(), self._awake.kept(one):
+            hurry = self._parts.precedence.pacman(one.user)
+            with hurry as one.taking, self._awake.kept(one):
                 await self._answer_file(one)
         finally:
             self._running.discard(one)

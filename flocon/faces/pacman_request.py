@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
     from twisted.web.http import Request
 
+    from flocon.asking.precedence import Taking
     from flocon.faces.needs import ForPacman
     from flocon.files import Content
     from flocon.pacman.entries import Entry
@@ -50,6 +51,8 @@ class PacmanRequest:
         self.at = time.time()
         self.bytes = 0
         self.transfer: Transfer | None = None
+        #: How the answer goes, while one is given.
+        self.taking: Taking | None = None
 
     @property
     def user(self) -> int | None:
@@ -59,7 +62,14 @@ class PacmanRequest:
 
     def count(self, number: int) -> None:
         self.bytes += number
+        if self.taking is not None:
+            self.taking.took()
         self._traffic.to_pacman(number)
+
+    def offered(self, available: bool) -> None:
+        """Learn whether there is something for pacman to take."""
+        if self.taking is not None:
+            self.taking.offered(available)
 
     @property
     def has_given_package(self) -> bool:
@@ -144,7 +154,7 @@ class PacmanRequest:
             return False
         self.say_source(found.origin)
         digest = None if signature else found.content.sha256
-        await send_opened(self.request, opened, digest, self.count)
+        await send_opened(self.request, opened, digest, self.count, offered=self.offered)
         return True
 
     async def follow(self, transfer: Transfer) -> None:
@@ -163,6 +173,7 @@ class PacmanRequest:
                 reader,
                 size=transfer.size,
                 count=self.count,
+                offered=self.offered,
             )
         except (FloconError, TimeoutError):
             if self.request.startedWriting:

@@ -7,6 +7,7 @@ namespace, or the kernel does not tell.
 
 from __future__ import annotations
 
+import pwd
 import socket
 import struct
 from ipaddress import ip_address
@@ -70,6 +71,14 @@ class Users:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+
+def number_of(name: str) -> int | None:
+    """Return the number of the user of a name; None where there is none. It may take long."""
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except (KeyError, ValueError):
+        return None
 
 
 def _request(client: str, client_port: int, server: str, server_port: int) -> bytes:

@@ -123,7 +123,10 @@ class Desk:
             transfers=self.transfers,
         )
         self.relaying = Relaying(
-            reactor, Relays(now.peers.relayed_per_day), lambda: ledger.savings.wan_rate
+            reactor,
+            Relays(now.peers.relayed_per_day),
+            lambda: ledger.savings.wan_rate,
+            lambda: self.precedence.holds_back,
         )
         self.for_peers = ForPeers(
             reactor,

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet import defer
 
+from flocon.asking.precedence import ROOT
 from flocon.log import logger, show_debug
 from flocon.machine import journal
+from flocon.machine.reactor_threads import in_thread
+from flocon.machine.users import number_of
 from flocon.node.announcing import abilities
 
 if TYPE_CHECKING:
@@ -53,6 +56,15 @@ class Following:
     def configuration_changed(self, configuration: PacmanConfiguration) -> None:
         self._parts.holdings.looking.set_directories(configuration.cache_directories)
         self._parts.announcer.architectures(configuration.architectures)
+        # A user may be known to a server alone, which may be silent: nothing waits for that.
+        found = in_thread(self._reactor, number_of, configuration.download_user)
+        found.addCallbacks(
+            self._set_users, lambda reason: self._log.failure("looking a user up failed", reason)
+        )
+
+    def _set_users(self, download_user: int | None) -> None:
+        own = {ROOT} if download_user is None else {ROOT, download_user}
+        self._parts.desk.precedence.set_users(own)
 
     def listing_changed(self, listing: Listing) -> None:
         self._parts.holdings.looking.listing_changed()

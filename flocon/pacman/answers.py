@@ -112,6 +112,7 @@ def configuration_of(
         architectures=architectures,
         files=tuple(scan.stamps),
         unusable=tuple(unusable),
+        download_user=_last(options.get("DownloadUser")) or default.download_user,
     )
 
 

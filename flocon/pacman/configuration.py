@@ -53,6 +53,8 @@ class PacmanConfiguration:
     files: tuple[Path, ...] = ()
     general_servers: tuple[str, ...] = ()
     unusable: tuple[str, ...] = ()
+    #: As whom pacman downloads where root runs it, if not as root.
+    download_user: str = "alpm"
 
     @property
     def sync_directory(self) -> Path:

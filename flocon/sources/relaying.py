@@ -48,14 +48,25 @@ if TYPE_CHECKING:
 
 
 class Relaying:
-    """The transfers that run for peers; ``rate`` tells the WAN's bytes per second, 0: unknown."""
+    """The transfers that run for peers.
+
+    ``rate`` tells the WAN's bytes per second, 0: unknown; ``stands`` whether what nobody waits for
+    stands still now.
+    """
 
     _log = logger()
 
-    def __init__(self, reactor: Any, relays: Relays, rate: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        relays: Relays,
+        rate: Callable[[], float],
+        stands: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._reactor = reactor
         self._relays = relays
         self._rate = rate
+        self._stands = stands
         self._transfers: dict[Relay, Fetched] = {}
         self._looking: IDelayedCall | None = None
 
@@ -64,8 +75,16 @@ class Relaying:
         return self._relays
 
     def admits(self, asker: str, most: int, *, unhurried: bool = False) -> bool:
-        """Whether a transfer may be begun for ``asker``, where ``most`` may run at a time."""
+        """Whether a transfer may be begun for ``asker``, where ``most`` may run at a time.
+
+        Where nobody waits for it, the slowest such may be ended for it.
+        """
         now, rate = self._reactor.seconds(), self._rate()
+        slow = self._relays.in_the_way(now, asker, most, rate) if unhurried else None
+        if slow is not None and slow in self._transfers:
+            self._log.debug("a file fetched for {asker} is taken slowly", asker=slow.asker)
+            self._relays.give_up(slow)
+            self._transfers[slow].cancel()
         return self._relays.admits(now, asker, most, rate, unhurried=unhurried)
 
     def begin(self, transfer: Fetched, asker: str) -> None:
@@ -88,9 +107,11 @@ class Relaying:
 
     def _look_again(self) -> None:
         self._looking = None
+        stands = self._stands()
         for relay, transfer in list(self._transfers.items()):
             self._look_at(relay, transfer)
             self._relays.judge(relay)
+            self._relays.measure(self._reactor.seconds(), relay, stands=stands)
             if transfer.finished.known and not transfer.followed:
                 del self._transfers[relay]
                 self._relays.end(self._reactor.seconds(), relay, self._rate())

@@ -36,6 +36,11 @@ BUFFERED = 96 << 10
 #: later. However few there is room for.
 LEAST_RATE = 96 << 10
 LEAST_RELAYS = 4
+#: What nobody waits for has this part of the places at most for one asker.
+PLACES = 4
+#: Seconds over which it is seen how fast one is taken that comes no faster: one that is slower than
+#: a link's least rate makes room where all places are taken.
+WINDOW = 10.0
 #: Who takes less than one of so many bytes that arrive meanwhile only sips.
 SIP = 8
 #: All askers together have as much as so many of them in a day.
@@ -52,6 +57,8 @@ class Relay:
     ``paced`` while it comes no faster than it is taken, as nobody waits for it; ``shared`` once
     this machine's own pacman follows it too; ``sips`` while its readers take next to nothing
     of what comes, ``sipped`` if it was so at the last judgement, of what ``judged`` says.
+    ``pace`` is at how many bytes a second a paced one was taken lately, None where nobody knows or
+    it did not lie there for its readers all the time since ``measured``: when, and what was taken.
     ``fetching`` until it is over, whole or not, and ``left`` if that was because its last reader
     went, or sipped.
     """
@@ -65,6 +72,8 @@ class Relay:
     sips: bool = False
     sipped: bool = False
     judged: tuple[int, int] = (0, 0)
+    pace: float | None = None
+    measured: tuple[float, int] | None = None
     fetching: bool = True
     left: bool = False
 
@@ -137,22 +146,53 @@ class Relays:
 
         A slow link has fewer at once: each of them may turn out to be for nobody.
         """
-        if rate:
-            most = min(most, max(LEAST_RELAYS, int(rate / LEAST_RATE)))
-        # What nobody waits for is not in the way of what somebody does.
-        askers = [
-            one.asker for one in self._running if one.fetching and (unhurried or not one.paced)
-        ]
-        reason = self._objection(now, asker, most, rate or USUAL_RATE, askers)
+        most = _places(most, rate)
+        reason = self._objection(
+            now, asker, most, rate or USUAL_RATE, self._askers(unhurried), unhurried=unhurried
+        )
         if reason:
             self.counters[reason] += 1
         return not reason
 
-    def _objection(self, now: float, asker: str, most: int, rate: float, askers: list[str]) -> str:
-        # One asker leaves half of it to the others.
-        if len(askers) >= most or askers.count(asker) >= (most + 1) // 2:
-            return "too many relays"
+    def in_the_way(self, now: float, asker: str, most: int, rate: float) -> Relay | None:
+        """Return the slowest of what nobody waits for, if ``asker`` may begin such in its place.
+
+        That is where all places are taken, and its readers leave what lies there for them.
+        """
+        most, askers = _places(most, rate), self._askers(unhurried=True)
+        slow = [
+            (one.pace, at, one)
+            for at, one in enumerate(self._running)
+            if one.fetching and one.paced and not one.shared
+            if one.pace is not None and one.pace < LEAST_RATE
+        ]
+        if len(askers) < most or not slow:
+            return None
+        _, _, slowest = min(slow)
+        askers.remove(slowest.account)
+        reason = self._objection(now, asker, most, rate or USUAL_RATE, askers, unhurried=True)
+        return None if reason else slowest
+
+    def give_up(self, relay: Relay) -> None:
+        """Count one as ended for another's sake."""
+        relay.fetching, relay.left = False, True
+        self.counters["relays too slow"] += 1
+
+    def _askers(self, unhurried: bool) -> list[str]:
+        """Return whose files take the places of such a one, by their accounts."""
+        # What nobody waits for is not in the way of what somebody does.
+        return [
+            one.account for one in self._running if one.fetching and (unhurried or not one.paced)
+        ]
+
+    def _objection(
+        self, now: float, asker: str, most: int, rate: float, askers: list[str], *, unhurried: bool
+    ) -> str:
         account = _account(asker)
+        # One asker leaves half of it to the others, and most of what nobody waits for.
+        part = PLACES if unhurried else 2
+        if len(askers) >= most or askers.count(account) >= (most + part - 1) // part:
+            return "too many relays"
         if self._excess(now, account, rate) > 0 or self._excess_of_all(now, rate) > 0:
             return "relays for nobody"
         if self.a_day and self._is_spent(now, account):
@@ -187,6 +227,16 @@ class Relays:
         # Once is a pause, as any reader makes.
         relay.sips = relay.sipped and sips
         relay.sipped = sips
+
+    def measure(self, now: float, relay: Relay, *, stands: bool) -> None:
+        """Find out how fast a paced file is taken; not while it ``stands`` still for others."""
+        if not relay.paced or stands or relay.lead <= 0:
+            relay.pace = relay.measured = None
+            return
+        since, taken = relay.measured = relay.measured or (now, relay.taken)
+        if now - since >= WINDOW:
+            relay.pace = (relay.taken - taken) / (now - since)
+            relay.measured = now, relay.taken
 
     def arrived(self, relay: Relay, *, left: bool) -> None:
         """Count a file as fetched, or given up; ``left`` if nobody read it any more."""
@@ -245,6 +295,11 @@ class Relays:
             or self._fetched_for_all.level("", now, rate * ASKERS_A_DAY)
             >= self.a_day * ASKERS_A_DAY
         )
+
+
+def _places(most: int, rate: float) -> int:
+    """Return how many of ``most`` may run at once over a link of so many bytes a second."""
+    return min(most, max(LEAST_RELAYS, int(rate / LEAST_RATE))) if rate else most
 
 
 def _account(asker: str) -> str:

@@ -16,7 +16,7 @@ from twisted.trial.unittest import TestCase
 from twisted.web.http import Request
 
 from flocon.answering import held, sendfile
-from flocon.answering.held import send_extent
+from flocon.answering.held import send_extent, watched
 from flocon.answering.respond import respond
 from flocon.extents import Extent
 from flocon.faces import site
@@ -35,6 +35,8 @@ class Growing:
         self.file = path.open("rb")
         self.limit = SIZE
         self.sent = 0
+        #: What was told of there being something to take, and of what was taken, last.
+        self.told: list[bool | int] = []
         self.begun: Deferred[None] = Deferred()
         self.ended: Deferred[None] = Deferred()
         self.poke: Callable[[], None] = lambda: None
@@ -55,7 +57,7 @@ class Growing:
                 request,
                 Extent(0, SIZE),
                 fileno=self.file.fileno,
-                limit=lambda _: self.limit,
+                limit=watched(lambda _: self.limit, self.told.append),
                 sent=self.count,
                 attach=self.attach,
             )
@@ -64,6 +66,7 @@ class Growing:
 
     def count(self, number: int) -> None:
         self.sent += number
+        self.told.append(number)
 
     def attach(self, poke: Callable[[], None], abort: Callable[[], None]) -> None:
         self.poke, self.abort = poke, abort
@@ -304,6 +307,26 @@ class Watched(Growing):
 
 class ByTheKernel(Sending, TestCase):
     sender = sendfile._KernelSender
+
+    async def test_whose_turn_it_is_is_told(self) -> None:
+        self.files.limit = 0
+        client = await self.connect()
+        await self.files.begun
+        await self.turns()
+        self.assertEqual(set(self.files.told), {False})
+        self.transport.pauseProducing()
+        sent = -1
+        self.files.grow(SIZE)
+        while sent != self.files.sent:
+            sent = self.files.sent
+            await self.turns()
+        # It took what the kernel takes, and nothing has lacked since.
+        first = self.files.told.index(True)
+        self.assertNotIn(False, self.files.told[first:])
+        self.assertLess(sent, SIZE)
+        self.transport.resumeProducing()
+        await client.has(SIZE)
+        self.assertTrue(client.body == DATA)
 
     async def test_what_a_watched_client_does_not_take_is_hardly_counted_as_sent(self) -> None:
         self.files.__class__ = Watched

@@ -14,6 +14,7 @@ from flocon.asking.precedence import (
     PART_FOR_PEERS,
     QUIET,
     REST,
+    TAKING,
     Precedence,
 )
 
@@ -85,6 +86,99 @@ class Pacman(PrecedenceTestCase):
         self.precedence.forget(self.wake)
         self.precedence.forget(self.wake)
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_it_holds_back_while_there_is_nothing_for_it_to_take(self) -> None:
+        with self.precedence.pacman() as taking:
+            taking.took()
+            taking.offered(False)
+            self.clock.advance(3600)
+            self.assertTrue(self.stands)
+
+    def test_while_it_takes_something_now_and_again_it_holds_back(self) -> None:
+        with self.precedence.pacman() as taking:
+            taking.offered(True)
+            self.precedence.stands(self.wake)
+            for _ in range(10):
+                self.clock.advance(TAKING * 0.9)
+                taking.took()
+            self.assertEqual(self.woken, 0)
+
+    def test_one_that_takes_nothing_of_what_is_there_lets_go_until_it_does(self) -> None:
+        with self.precedence.pacman() as taking:
+            self.precedence.stands(self.wake)
+            taking.offered(True)
+            self.clock.advance(TAKING * 0.5)
+            # Looked at again, nothing having been taken.
+            taking.offered(True)
+            self.clock.advance(TAKING * 0.5)
+            self.assertEqual(self.woken, 1)
+            self.assertFalse(self.stands)
+            taking.took()
+            self.assertTrue(self.stands)
+        self.clock.advance(QUIET)
+        self.assertFalse(self.stands)
+
+    def test_one_that_takes_nothing_keeps_no_other_from_holding_back(self) -> None:
+        with self.precedence.pacman() as slow, self.precedence.pacman():
+            slow.took()
+            self.clock.advance(TAKING)
+            self.assertTrue(self.stands)
+
+
+class OtherUsers(PrecedenceTestCase):
+    """Anybody on this machine asks as pacman does."""
+
+    PACMANS, OTHER = 969, 1000
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.precedence.set_users({0, self.PACMANS})
+
+    def held_by(self, user: int | None, seconds: float) -> float:
+        """Return for how long all stood while a user's request waited for this node."""
+        held = 0.0
+        with self.precedence.pacman(user):
+            for _ in range(round(seconds / STEP)):
+                held += STEP if self.stands else 0.0
+                self.clock.advance(STEP)
+        return held
+
+    def test_pacmans_users_and_unknown_ones_hold_back_all_the_time(self) -> None:
+        for user in (0, self.PACMANS, None):
+            self.assertAlmostEqual(self.held_by(user, 600), 600, delta=1)
+
+    def test_another_does_for_a_while(self) -> None:
+        seconds = MOST_FOR_PEERS / 2
+        self.assertAlmostEqual(self.held_by(self.OTHER, seconds), seconds, delta=1)
+
+    def test_and_in_the_long_run_for_a_part_of_the_time_together_with_peers(self) -> None:
+        hour, held = 3600.0, 0.0
+        most = MOST_FOR_PEERS + hour * PART_FOR_PEERS
+        with self.precedence.pacman(self.OTHER), self.precedence.pacman(self.OTHER + 1):
+            held = self.held(hour, 1 << 20)
+        self.assertLess(held, most * 1.05)
+        self.assertGreater(held, most * 0.9)
+
+    def test_who_stands_is_woken_though_a_request_has_no_end(self) -> None:
+        with self.precedence.pacman(self.OTHER):
+            self.precedence.stands(self.wake)
+            for _ in range(round(MOST_FOR_PEERS * 2 / PART_FOR_PEERS / QUIET) + 2):
+                self.clock.advance(QUIET)
+            self.assertEqual(self.woken, 1)
+
+    def test_pacman_goes_first_whatever_they_have_spent(self) -> None:
+        with self.precedence.pacman(self.OTHER):
+            self.held_by(self.OTHER, MOST_FOR_PEERS * 4)
+            self.assertAlmostEqual(self.held_by(0, 60), 60, delta=1)
+
+    def test_one_that_takes_nothing_of_what_is_there_lets_go(self) -> None:
+        with self.precedence.pacman(self.OTHER) as taking:
+            taking.offered(True)
+            self.assertTrue(self.stands)
+            self.clock.advance(TAKING + QUIET)
+            self.assertFalse(self.stands)
+        self.clock.advance(QUIET)
+        self.assertFalse(self.stands)
 
 
 class Peers(PrecedenceTestCase):

@@ -5,13 +5,22 @@ from __future__ import annotations
 import json
 from ipaddress import ip_network
 
+from flocon.answering import sendfile
 from flocon.answering.visitors import Admission, loopback_names
 from flocon.asking.mirrors import LOOP_HEADER, LOOP_MARK
-from flocon.asking.precedence import QUIET
+from flocon.asking.precedence import QUIET, TAKING
 from flocon.books.recent import LONGEST_TEXT
 from flocon.faces import loopback as module
 from flocon.faces.loopback import Loopback
-from tests.faces.pacman_case import DATA, DB, MIRROR_A, NAME, PATH, LoopbackTestCase
+from tests.faces.pacman_case import (
+    DATA,
+    DB,
+    MIRROR_A,
+    NAME,
+    PATH,
+    HeldFile,
+    LoopbackTestCase,
+)
 from tests.faces.web import Browser
 
 
@@ -176,6 +185,52 @@ class Precedence(LoopbackTestCase):
         self.assertTrue(self.stands)
         self.clock.advance(QUIET)
         self.assertFalse(self.stands)
+
+    def test_while_the_next_piece_is_waited_for(self) -> None:
+        self.browser.ask(DB)
+        response = self.asked(MIRROR_A).head(len(DATA))
+        response.send(DATA[:100])
+        self.clock.advance(TAKING * 5)
+        self.assertTrue(self.stands)
+        response.send(DATA[100:])
+
+    def test_not_while_it_takes_nothing_of_what_is_there(self) -> None:
+        self.patch(sendfile, "READ_STEP", len(DATA) // 2)
+        self.desk.here[NAME] = HeldFile()
+        exchange = self.browser.ask("/check")
+        write = exchange.transport.write
+
+        def fill(data: bytes) -> None:
+            write(data)
+            if data[-1:] == DATA[-1:]:
+                exchange.pause()
+
+        self.patch(exchange.transport, "write", fill)
+        exchange.again(self.browser.request(PATH))
+        self.assertFalse(exchange.answer.whole)
+        self.assertTrue(self.stands)
+        self.clock.advance(TAKING)
+        self.assertFalse(self.stands)
+        exchange.resume()
+        self.assertTrue(exchange.answer.whole)
+        self.assertTrue(self.stands)
+
+    def test_another_users_share_with_peers_what_these_may_hold_back(self) -> None:
+        precedence = self.desk.tools.precedence
+        user, pacmans = 1000, 969
+        precedence.set_users({0, pacmans})
+        self.browser.site.user_of = lambda *_: user
+        exchange = self.browser.ask(PATH)
+        self.assertTrue(self.stands)
+        exchange.leave()
+        while self.stands:
+            precedence.sent(1 << 30)
+            self.clock.advance(QUIET * 0.9)
+        self.browser.ask(PATH)
+        self.assertFalse(self.stands)
+        user = pacmans
+        self.browser.ask(PATH)
+        self.assertTrue(self.stands)
 
     def test_who_leaves_holds_nothing_back(self) -> None:
         self.browser.ask(PATH).leave()

@@ -41,6 +41,10 @@ class Exchange:
         self._channel.makeConnection(self.transport)
         self._channel.dataReceived(data)
 
+    @property
+    def _producer(self) -> Any:
+        return self.transport.producer
+
     def again(self, data: bytes) -> None:
         """Ask for something else on the same connection; what came before is forgotten."""
         self.transport.clear()
@@ -65,6 +69,13 @@ class Exchange:
         first, *lines = head.decode("ascii").split("\r\n")
         pairs = (line.split(": ", 1) for line in lines)
         return Answer(int(first.split()[1]), {name.lower(): value for name, value in pairs}, body)
+
+    def pause(self) -> None:
+        """Take nothing any more: the transport's buffer is full."""
+        self._producer.pauseProducing()
+
+    def resume(self) -> None:
+        self._producer.resumeProducing()
 
     def leave(self) -> None:
         self._channel.connectionLost(Failure(ConnectionLost()))

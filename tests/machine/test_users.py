@@ -9,9 +9,18 @@ from unittest import SkipTest
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.machine.users import Users
+from flocon.machine.users import Users, number_of
 
 NOBODY = 65_534
+
+
+class Names(SynchronousTestCase):
+    def test_a_user_of_this_machine_has_a_number(self) -> None:
+        self.assertEqual(number_of("root"), 0)
+
+    def test_nobody_has_none(self) -> None:
+        for name in ("", "no such user", "a\0b", "\udcff"):
+            self.assertIsNone(number_of(name))
 
 
 class Telling(SynchronousTestCase):

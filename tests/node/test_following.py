@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from ipaddress import ip_interface
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
+from twisted.internet.defer import succeed
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from flocon.asking.precedence import MOST_FOR_PEERS, QUIET, Precedence
 from flocon.machine.links import Link
+from flocon.node import following
 from flocon.node.following import Following
+from flocon.pacman.configuration import PacmanConfiguration
 
 
 class Links(SynchronousTestCase):
@@ -50,3 +55,48 @@ class Links(SynchronousTestCase):
     def test_they_are_kept_while_nothing_has_changed(self) -> None:
         self.change("10.0.0.1/24")
         self.assertEqual(self.change("10.0.0.1/24"), [])
+
+
+class DownloadUsers(SynchronousTestCase):
+    """As whom pacman downloads, by its configuration."""
+
+    USERS: ClassVar = {"alpm": 969, "loader": 1001}
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.precedence = Precedence(self.clock)
+        nothing = SimpleNamespace(set_directories=lambda _: None, architectures=lambda _: None)
+        parts: Any = SimpleNamespace(
+            holdings=SimpleNamespace(looking=nothing),
+            announcer=nothing,
+            desk=SimpleNamespace(precedence=self.precedence),
+        )
+        self.patch(following, "in_thread", lambda _, call, *given: succeed(call(*given)))
+        self.patch(following, "number_of", self.USERS.get)
+        self.following = Following(None, parts)
+
+    def holds_back_for_long(self, user: int) -> bool:
+        """Whether a request of a user holds back for longer than another's may."""
+        with self.precedence.pacman(user):
+            for _ in range(round(MOST_FOR_PEERS * 4 / QUIET)):
+                stands = self.precedence.stands(self.fail)
+                self.precedence.forget(self.fail)
+                if not stands:
+                    return False
+                self.clock.advance(QUIET * 0.9)
+        return True
+
+    def assert_pacmans(self, *users: int) -> None:
+        for user in (0, *self.USERS.values()):
+            self.clock.advance(MOST_FOR_PEERS * 4)
+            self.assertEqual(self.holds_back_for_long(user), user in users, user)
+
+    def test_it_is_the_one_that_is_named_or_the_usual_one(self) -> None:
+        self.following.configuration_changed(PacmanConfiguration())
+        self.assert_pacmans(0, 969)
+        self.following.configuration_changed(PacmanConfiguration(download_user="loader"))
+        self.assert_pacmans(0, 1001)
+
+    def test_where_there_is_none_root_is_pacmans_alone(self) -> None:
+        self.following.configuration_changed(PacmanConfiguration(download_user="nosuch"))
+        self.assert_pacmans(0)

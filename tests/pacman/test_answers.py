@@ -122,7 +122,7 @@ class Configuration(OnDisk):
 
     async def test_a_later_pacmans_lines_are_read_or_passed_over(self) -> None:
         self.tool(
-            "cat <<END\n[options]\nDownloadUser = alpm\nDisableSandbox\nFuture = 1 = 2\n"
+            "cat <<END\n[options]\nDownloadUser = loader\nDisableSandbox\nFuture = 1 = 2\n"
             "Architecture = x86_64\n[core]\nCacheServer = http://localhost:19433/core\n"
             "CacheServer = http://nas/core/\nServer = https://m/core\n[../x]\nServer = https://m\n"
             "END"
@@ -131,6 +131,7 @@ class Configuration(OnDisk):
         self.assertEqual([one.name for one in found.repositories], ["core"])
         self.assertEqual(found.repositories[0].cache_servers, ("http://nas/core",))
         self.assertEqual(found.repositories[0].servers, ("https://m/core",))
+        self.assertEqual(found.download_user, "loader")
 
     async def test_a_pacman_conf_that_hangs_is_ended(self) -> None:
         self.tool("exec sleep 100")

@@ -13,7 +13,7 @@ from flocon.asking.source import Origin, Source
 from flocon.errors import Broken
 from flocon.files import Content
 from flocon.sources.relaying import LOOK, Relaying
-from flocon.sources.relays import Relays
+from flocon.sources.relays import WINDOW, Relays
 from flocon.transfers.reader import Reader
 from flocon.transfers.subjects import Subject
 from flocon.transfers.transfer import Transfer
@@ -159,6 +159,24 @@ class RelayingTests(SynchronousTestCase):
             reader.close()
         self.clock.advance(LOOK)
         self.assertEqual(len(self.relays), 0)
+
+    def test_what_is_sipped_ahead_makes_room_where_all_places_are_taken(self) -> None:
+        places, readers, responses = 4, [], []
+        for at in range(places):
+            transfer = self.begin(f"a{at}", f"10.0.1.{at}", unhurried=True)
+            readers.append(Reader(transfer, 0, verifies=True, hurried=False))
+            responses.append(self.arrive(256 << 10))
+        self.assertFalse(self.relaying.admits(ASKER, places, unhurried=True))
+        for _ in range(round((WINDOW + 1) / LOOK)):
+            for reader, size in zip(readers, (30 << 10, 30 << 10, 100, 30 << 10), strict=True):
+                reader.sent(size // 8)
+            self.clock.advance(LOOK)
+        self.assertFalse(any(response.left for response in responses))
+        self.assertTrue(self.relaying.admits(ASKER, places, unhurried=True))
+        self.assertEqual([one.left for one in responses], [False, False, True, False])
+        for reader in readers:
+            reader.close()
+        self.clock.pump([LOOK] * 2)
 
     def test_nothing_ticks_while_nothing_is_fetched(self) -> None:
         self.assertEqual(self.clock.getDelayedCalls(), [])

@@ -10,10 +10,12 @@ from flocon.sources.relays import (
     ASKERS_A_DAY,
     BUFFERED,
     DAY,
+    LEAST_RATE,
     LEAST_RELAYS,
     LEAVING,
     MOST_ASKERS,
     SIP,
+    WINDOW,
     Debts,
     Relay,
     Relays,
@@ -70,13 +72,20 @@ class Admitting(SynchronousTestCase):
     def test_what_nobody_waits_for_keeps_out_nothing_that_somebody_does(self) -> None:
         while self.relays.admits(0.0, "10.0.0.1", MOST, LINK, unhurried=True):
             self.relays.begin("10.0.0.1").paced = True
-        self.assertEqual(len(self.relays), MOST // 2)
+        # One asker leaves three quarters to the others.
+        self.assertEqual(len(self.relays), MOST // 4)
         for at in range(MOST):
             self.assertTrue(self.admits(f"10.0.1.{at}"))
             self.relays.begin(f"10.0.1.{at}")
         self.assertFalse(self.admits("10.0.2.0"))
         # But what somebody waits for keeps it out.
         self.assertFalse(self.relays.admits(0.0, "10.0.2.0", MOST, LINK, unhurried=True))
+
+    def test_of_one_ipv6_network_all_are_one_asker(self) -> None:
+        for at in range(MOST):
+            if self.relays.admits(0.0, f"fd00::{at:x}", MOST, LINK, unhurried=True):
+                self.relays.begin(f"fd00::{at:x}").paced = True
+        self.assertEqual(len(self.relays), MOST // 4)
 
     def test_a_slow_link_has_fewer_at_once_and_one_of_unknown_speed_has_not(self) -> None:
         for rate, most in ((1_250_000.0, 12), (1_000.0, LEAST_RELAYS), (0.0, MOST)):
@@ -288,3 +297,72 @@ class Attacks(SynchronousTestCase):
 
     def test_of_an_hour_less(self) -> None:
         self.assertLessEqual(_Attack(40, 0.0, 0.0, 140_000_000).run(3_600.0, 1.0), 0.03)
+
+
+class InTheWay(SynchronousTestCase):
+    """Which of those that nobody waits for makes room for another one."""
+
+    def setUp(self) -> None:
+        self.relays = Relays()
+        self.running = [self.relays.begin(f"10.0.0.{at // 4}") for at in range(MOST)]
+        for relay in self.running:
+            relay.paced = True
+
+    def run_for(self, seconds: float, *rates: float, stands: bool = False, lead: int = 1) -> None:
+        """Have what lies there be taken at these bytes a second, the last for all the rest."""
+        for step in range(round(seconds * 4) + 1):
+            for at, relay in enumerate(self.running):
+                taken = int(step / 4 * rates[min(at, len(rates) - 1)])
+                self.relays.look(step / 4, relay, taken + lead, taken)
+                self.relays.measure(step / 4, relay, stands=stands)
+
+    def in_the_way(self, asker: str = "10.0.0.9") -> Relay | None:
+        return self.relays.in_the_way(WINDOW, asker, MOST, LINK)
+
+    def test_the_slowest_one_makes_room(self) -> None:
+        self.run_for(WINDOW, 5_000, 20_000, 4_000, 1 << 20)
+        self.assertIs(self.in_the_way(), self.running[2])
+
+    def test_and_gives_its_place_to_one_other(self) -> None:
+        self.run_for(WINDOW, 5_000, 1 << 20)
+        slowest = self.in_the_way()
+        assert slowest is not None
+        self.relays.give_up(slowest)
+        self.assertTrue(self.relays.admits(WINDOW, "10.0.0.9", MOST, LINK, unhurried=True))
+        self.relays.begin("10.0.0.9").paced = True
+        self.assertIsNone(self.in_the_way("10.0.0.8"))
+        self.assertFalse(self.relays.admits(WINDOW, "10.0.0.8", MOST, LINK, unhurried=True))
+        self.assertEqual(self.relays.counters["relays too slow"], 1)
+
+    def test_none_does_that_is_taken_as_fast_as_a_link_brings_it(self) -> None:
+        self.run_for(WINDOW, LEAST_RATE)
+        self.assertIsNone(self.in_the_way())
+
+    def test_nor_one_of_which_nothing_lies_there(self) -> None:
+        self.run_for(WINDOW * 2, 100, lead=0)
+        self.assertIsNone(self.in_the_way())
+
+    def test_nor_one_that_stands_still_for_others(self) -> None:
+        self.run_for(WINDOW * 2, 0, stands=True)
+        self.assertIsNone(self.in_the_way())
+
+    def test_nor_one_that_has_just_begun(self) -> None:
+        self.run_for(WINDOW / 2, 0)
+        self.assertIsNone(self.in_the_way())
+
+    def test_nor_one_for_which_somebody_waits_or_this_machine(self) -> None:
+        self.run_for(WINDOW, 0)
+        for relay in self.running[::2]:
+            relay.paced = False
+        for relay in self.running[1::2]:
+            relay.shared = True
+        self.assertIsNone(self.in_the_way())
+
+    def test_nor_any_while_there_are_places(self) -> None:
+        self.run_for(WINDOW, 0)
+        self.relays.arrived(self.running[0], left=False)
+        self.assertIsNone(self.in_the_way())
+
+    def test_who_has_its_part_gets_no_place_of_anothers(self) -> None:
+        self.run_for(WINDOW, *[1 << 20] * 4, 0)
+        self.assertIsNone(self.in_the_way(self.running[0].asker))
