@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import tarfile
+import tempfile
 import unittest
 from collections.abc import Callable
 from pathlib import Path
@@ -115,8 +116,8 @@ class Asking(TestCase):
         folder = Path(self.mktemp()).absolute()
         folder.mkdir()
         script = (
-            f'echo "$*" >> {folder}/asked; case "$*" in *-Qu) echo "a 1-1 -> 1-2"; exit 0;; esac\n'
-            f"n=$(wc -l < {folder}/asked)\n"
+            f'echo "$*" >> "{folder}/asked"; case "$*" in *-Qu) echo "a 1-1 -> 1-2"; exit 0;; esac\n'
+            f'n=$(wc -l < "{folder}/asked")\n'
             """echo ":: unable to satisfy dependency 'x' required by p$n\""""
             "; exit 1"
         )
@@ -163,7 +164,9 @@ class PacmanCase(TestCase):
     timeout = 60
 
     def setUp(self) -> None:
-        self.root = Path(self.mktemp()).absolute()
+        # Not below this checkout: pacman takes a CacheDir with a blank in it for two.
+        self.root = Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.root)
         self.database = self.root / "db"
         (self.database / "sync").mkdir(parents=True)
         (self.root / "cache").mkdir()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -66,12 +68,17 @@ class StoreTests(StoreTestCase):
         self.assertIn("File exists", store.problem)
         self.assertFalse(self.incoming(store, 5).keep)
 
+    @property
+    def quoted(self) -> str:
+        """The folder as a shell takes it, for a pattern."""
+        return re.escape(shlex.quote(str(self.path)))
+
     def test_a_file_in_it_that_is_not_this_users_is_named_with_what_mends_that(self) -> None:
         refused = PermissionError(13, "Permission denied", "lock")
         with mock.patch.object(store_module, "open_regular", side_effect=refused):
             store = self.open()
         self.assertEqual(store.problem, f"{self.path}/lock: Permission denied")
-        self.assertRegex(store.remedy, rf"^chown -R \w+ {self.path}$")
+        self.assertRegex(store.remedy, rf"^chown -R \w+ {self.quoted}$")
 
     def test_packages_that_cannot_be_written_are_found_at_the_start(self) -> None:
         self.open().close()
@@ -85,7 +92,7 @@ class StoreTests(StoreTestCase):
         with mock.patch.object(Path, "mkdir", side_effect=refused):
             store = self.open()
         self.assertEqual(store.problem, f"{self.path}: Permission denied")
-        self.assertRegex(store.remedy, rf"^install -d -o \w+ {self.path}$")
+        self.assertRegex(store.remedy, rf"^install -d -o \w+ {self.quoted}$")
 
     def test_a_package_is_placed_with_its_signature(self) -> None:
         self.publish(self.open(), A, b"data", b"signature")
