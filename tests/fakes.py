@@ -19,9 +19,9 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH
 
 from flocon.asking.patience import Pace
-from flocon.asking.precedence import Precedence
 from flocon.asking.source import Source
 from flocon.errors import SourceError, StoreError
+from flocon.precedence import Precedence
 from flocon.writing.descriptors import write_all
 from flocon.writing.growing_file import Backlog
 

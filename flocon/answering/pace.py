@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from twisted.internet.interfaces import IDelayedCall
 
-    from flocon.asking.precedence import Precedence
+    from flocon.precedence import Precedence
 
     class Pace(Protocol):
         """How fast one answer may go."""

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from flocon.asking.attempts import Attempt, Limits
     from flocon.asking.bodies import Sink
     from flocon.asking.fetch import Wanted
-    from flocon.asking.precedence import Precedence
     from flocon.errors import SourceError
+    from flocon.precedence import Precedence
 
 #: Seconds in which a source must make a step, of so many bytes. An owner shares a WAN, and what it
 #: has fetched is lost where it is left.

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from flocon.answering.held import Opened
     from flocon.asking.heads import Told
-    from flocon.asking.precedence import Precedence
     from flocon.asking.source import Source
     from flocon.books.traffic import Traffic
     from flocon.files import Asked, Content
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from flocon.machine.shares import Crowd
     from flocon.pacman.entries import Entry
     from flocon.pacman.privacy import Privacy
+    from flocon.precedence import Precedence
     from flocon.transfers.transfer import Transfer
     from flocon.transfers.transfers import Transfers
 

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
     from twisted.web.http import Request
 
-    from flocon.asking.precedence import Taking
     from flocon.faces.needs import ForPacman
     from flocon.files import Content
     from flocon.pacman.entries import Entry
+    from flocon.precedence import Taking
     from flocon.transfers.transfer import Transfer
 
 SOURCE_HEADER = "Flocon-Source"

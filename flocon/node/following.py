@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet import defer
 
-from flocon.asking.precedence import ROOT
 from flocon.log import logger, show_debug
 from flocon.machine import journal
 from flocon.machine.reactor_threads import in_thread
 from flocon.machine.users import number_of
 from flocon.node.announcing import abilities
+from flocon.precedence import ROOT
 
 if TYPE_CHECKING:
     from flocon.holdings.inventory import Change

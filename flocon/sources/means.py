@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from flocon.asking.agents import peer_agent
 from flocon.asking.mirrors import mirror_agent
 from flocon.asking.patience import Pace
-from flocon.asking.precedence import Precedence
 from flocon.asking.source import Origin
+from flocon.precedence import Precedence
 from flocon.writing.growing_file import Backlog
 
 if TYPE_CHECKING:

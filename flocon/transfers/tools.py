@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from twisted.web.iweb import IAgent
 
     from flocon.asking.patience import Pace
-    from flocon.asking.precedence import Precedence
     from flocon.asking.source import Source
     from flocon.errors import SourceError
+    from flocon.precedence import Precedence
     from flocon.writing.growing_file import Files
 
 #: Calls a function with arguments in one of a transfer's threads.

@@ -8,7 +8,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.answering.pace import LEAST, LONGEST_STAND, PLENTY, TICK, Pacer, Yielding
-from flocon.asking.precedence import QUIET, Precedence
+from flocon.precedence import QUIET, Precedence
 
 RATE = 1_000_000.0
 

@@ -224,13 +224,13 @@ class Sending:
         self.test.assertLess(self.files.sent, SIZE)
 
     async def test_a_client_that_sips_is_not_cut_off(self) -> None:
-        self.test.patch(site, "STANDSTILL_SECONDS", 0.6)
+        self.test.patch(site, "STANDSTILL_SECONDS", 2.0)
         client = await self.connect()
         await client.has(100_000)
         self.transport.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
         for _ in range(15):
             self.transport.pauseProducing()
-            await deferLater(reactor, 0.1)
+            await deferLater(reactor, 0.2)
             self.transport.resumeProducing()
             await client.has(client.length + 10_000)
         self.test.assertFalse(self.files.ended.called)

@@ -9,7 +9,6 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.asking.attempts import Attempt, Limits
 from flocon.asking.fetch import BACKGROUND, Wanted, fetch
-from flocon.asking.precedence import QUIET, Precedence
 from flocon.asking.source import Origin, Source
 from flocon.asking.unhurried import (
     FLOWING,
@@ -19,6 +18,7 @@ from flocon.asking.unhurried import (
     Unhurried,
 )
 from flocon.errors import Stalled
+from flocon.precedence import QUIET, Precedence
 from tests.fakes import FakeAgent, FakeReactor, FakeResponse
 
 DATA = bytes(at % 251 for at in range(3000))

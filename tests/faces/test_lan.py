@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from flocon.answering.pace import LONGEST_STAND, LONGEST_STAND_RELAYED
 from flocon.asking.mirrors import LOOP_HEADER
-from flocon.asking.precedence import QUIET
 from flocon.errors import Unreachable
 from flocon.faces import lan
+from flocon.precedence import QUIET
 from tests.faces.lan_case import CONTENT, DATA, MIRROR, NAME, SIGNATURE, THEN, LanTestCase
 from tests.faces.web import Exchange
 

@@ -8,10 +8,10 @@ from ipaddress import ip_network
 from flocon.answering import sendfile
 from flocon.answering.visitors import Admission, loopback_names
 from flocon.asking.mirrors import LOOP_HEADER, LOOP_MARK
-from flocon.asking.precedence import QUIET, TAKING
 from flocon.books.recent import LONGEST_TEXT
 from flocon.faces import loopback as module
 from flocon.faces.loopback import Loopback
+from flocon.precedence import QUIET, TAKING
 from tests.faces.pacman_case import (
     DATA,
     DB,

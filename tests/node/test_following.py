@@ -10,11 +10,11 @@ from twisted.internet.defer import succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.asking.precedence import MOST_FOR_PEERS, QUIET, Precedence
 from flocon.machine.links import Link
 from flocon.node import following
 from flocon.node.following import Following
 from flocon.pacman.configuration import PacmanConfiguration
+from flocon.precedence import MOST_FOR_PEERS, QUIET, Precedence
 
 
 class Links(SynchronousTestCase):

@@ -116,7 +116,8 @@ class Asking(TestCase):
         folder = Path(self.mktemp()).absolute()
         folder.mkdir()
         script = (
-            f'echo "$*" >> "{folder}/asked"; case "$*" in *-Qu) echo "a 1-1 -> 1-2"; exit 0;; esac\n'
+            f'echo "$*" >> "{folder}/asked"\n'
+            'case "$*" in *-Qu) echo "a 1-1 -> 1-2"; exit 0;; esac\n'
             f'n=$(wc -l < "{folder}/asked")\n'
             """echo ":: unable to satisfy dependency 'x' required by p$n\""""
             "; exit 1"

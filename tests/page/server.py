@@ -18,13 +18,13 @@ from twisted.internet.stdio import StandardIO
 from twisted.protocols.basic import LineOnlyReceiver
 from twisted.python.failure import Failure
 
-from flocon.asking.precedence import Precedence
 from flocon.books.figures import Figures
 from flocon.books.traffic import Traffic
 from flocon.faces.loopback import Loopback
 from flocon.faces.needs import ForPacman
 from flocon.faces.page import Pages
 from flocon.faces.site import Site
+from flocon.precedence import Precedence
 from tests.lan.lan import environment
 
 

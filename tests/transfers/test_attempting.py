@@ -9,10 +9,10 @@ from twisted.internet import error
 
 from flocon.asking.attempts import Attempt
 from flocon.asking.fetch import BACKGROUND
-from flocon.asking.precedence import QUIET
 from flocon.asking.source import Came, Origin, Source
 from flocon.asking.unhurried import PATIENCE
 from flocon.errors import Refused, Unreachable
+from flocon.precedence import QUIET
 from flocon.transfers import readers
 from flocon.transfers.reader import Reader
 from flocon.transfers.subjects import Subject

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.asking.precedence import (
+from flocon.precedence import (
     LEAST_RATE,
     MOST_FOR_PEERS,
     MOST_RESTING,
