@@ -6,6 +6,8 @@ SourceError.
 
 from __future__ import annotations
 
+import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.internet import defer
@@ -17,6 +19,8 @@ from twisted.web.http import PotentialDataLoss
 from flocon.errors import Broken, FloconError, Stalled
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from twisted.internet.defer import Deferred
     from twisted.internet.interfaces import IDelayedCall, IReactorTime
     from twisted.python.failure import Failure
@@ -28,6 +32,13 @@ if TYPE_CHECKING:
 #: Bytes of one read of a body. Four times Twisted's own costs the reactor's thread a quarter less
 #: time for each byte; sixteen times no less than that, and memory for every fetch.
 READ_SIZE = 256 << 10
+
+
+#: Bytes that the kernel takes ahead of what is read, where no more are to come than are taken; else
+#: it takes as many as a fast reader ever needed, which is some megabytes.
+LITTLE_AHEAD = 256 << 10
+#: What sets no bound to them.
+ANY_AHEAD = 1 << 30
 
 
 class Enough(Exception):  # noqa: N818 - not an error
@@ -67,11 +78,19 @@ def _leave(transport: Any) -> None:
         transport.loseConnection()
 
 
+def _set_ahead(connection: Any, size: int) -> None:
+    if connection is not None:
+        # It may be closed by now.
+        with suppress(OSError):
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_WINDOW_CLAMP, size)
+
+
 class Body(TwistedProtocol):
     """Hands the body on to the sink; ends it when it stalls, overruns or is cancelled.
 
     It is that of the bytes of a file from ``start`` up to ``end`` (None: as many as come), and
-    ``source`` is called so in errors. ``done`` fires when it has ended.
+    ``source`` is called so in errors. ``little_ahead`` tells whether the kernel is to take little
+    that is not read. ``done`` fires when it has ended.
     """
 
     def __init__(
@@ -83,6 +102,7 @@ class Body(TwistedProtocol):
         *,
         sink: Sink,
         limits: Limits,
+        little_ahead: Callable[[], bool] = lambda: False,
     ) -> None:
         self._clock = clock
         self._source = source
@@ -96,6 +116,9 @@ class Body(TwistedProtocol):
         self._cancelled = self._enough = False
         #: Whether the sink can take no more now.
         self._paused = False
+        self._little_ahead = little_ahead
+        #: The socket that was bound so.
+        self._bound: Any = None
         self._last = clock.seconds()
         self._watch: IDelayedCall | None = None
         self.done: Deferred[None] = defer.Deferred(self._cancel)
@@ -105,8 +128,26 @@ class Body(TwistedProtocol):
         connection: Any = getattr(self.transport, "_producer", None)
         if hasattr(connection, "bufferSize"):
             connection.bufferSize = READ_SIZE
+        self._bind()
         self._last = self._clock.seconds()
         self._watch = self._clock.callLater(self._stall, self._look)
+
+    def _bind(self) -> None:
+        """Have the kernel take little ahead, or as much as it likes.
+
+        Said again for each piece: the kernel gives itself more as more is read.
+        """
+        if self._little_ahead():
+            connection: Any = getattr(self.transport, "_producer", None)
+            self._bound = getattr(connection, "socket", None)
+            _set_ahead(self._bound, LITTLE_AHEAD)
+        elif self._bound is not None:
+            self._unbind()
+
+    def _unbind(self) -> None:
+        """Leave the connection as it was: it may be kept for another file."""
+        bound, self._bound = self._bound, None
+        _set_ahead(bound, ANY_AHEAD)
 
     def _look(self) -> None:
         """See whether a step was made since; one timer an answer, however many chunks."""
@@ -153,6 +194,7 @@ class Body(TwistedProtocol):
             self._fail(failure)
             return
         self._position = end
+        self._bind()
         if more is not None:
             # Again where it was paused already: Twisted resumes it as it hands over what came with
             # the head.
@@ -166,6 +208,7 @@ class Body(TwistedProtocol):
 
     def _resume(self, _: object) -> None:
         self._paused = False
+        self._bind()
         # What was waited for was no silence of the source's.
         self._last = self._clock.seconds()
         # Of an answer that has ended it reaches nobody.
@@ -173,6 +216,7 @@ class Body(TwistedProtocol):
         transport.resumeProducing()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._unbind()
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None

@@ -36,6 +36,8 @@ from flocon.extents import parse_content_range
 from flocon.files import LARGEST_FILE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from twisted.internet.defer import Deferred
     from twisted.internet.interfaces import IReactorTime
     from twisted.python.failure import Failure
@@ -96,10 +98,17 @@ class Wanted:
 
 
 async def fetch(
-    agent: IAgent, clock: IReactorTime, wanted: Wanted, sink: Sink, limits: Limits
+    agent: IAgent,
+    clock: IReactorTime,
+    wanted: Wanted,
+    sink: Sink,
+    limits: Limits,
+    *,
+    little_ahead: Callable[[], bool] = lambda: False,
 ) -> Head:
     """Get ``wanted`` into ``sink``; return the head once the last byte was written.
 
+    While ``little_ahead`` says so, no more of it crosses the network than is read, but for little.
     Raises a SourceError (Unreachable, Refused, Stalled or Broken), or what the sink raised.
     """
     head, response = await _ask(agent, clock, wanted, limits)
@@ -115,7 +124,15 @@ async def fetch(
     end = head.size
     if wanted.end is not None and head.status != OK and head.size is not None:
         end = min(wanted.end, head.size)
-    body = Body(clock, wanted.source, head.start, end, sink=sink, limits=limits)
+    body = Body(
+        clock,
+        wanted.source,
+        head.start,
+        end,
+        sink=sink,
+        limits=limits,
+        little_ahead=little_ahead,
+    )
     response.deliverBody(body)
     await body.done
     return head

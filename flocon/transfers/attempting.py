@@ -36,6 +36,7 @@ class Asking:
 
     ``choose`` names the next best one, ``mirrors`` all mirrors that may have it. ``room`` is asked
     after each piece that came: what it returns fires once more may come, None for at once.
+    ``paced`` tells whether it comes no faster than it is taken.
     """
 
     _log = logger()
@@ -47,6 +48,7 @@ class Asking:
         promised: Promised,
         *,
         room: Callable[[], Deferred[None] | None],
+        paced: Callable[[], bool],
         choose: Choose,
         mirrors: Mirrors,
     ) -> None:
@@ -54,6 +56,7 @@ class Asking:
         self._subject = subject
         self._promised = promised
         self._room = room
+        self._paced = paced
         self.choose = choose
         self.mirrors = mirrors
         self.attempts = Attempts()
@@ -172,7 +175,8 @@ class Asking:
         await self._ask(source, self._wanted(source, start, end), sink, limits)
 
     async def _ask(self, source: Source, wanted: Wanted, sink: Sink, limits: Limits) -> None:
-        await fetch(self._tools.agent(source), self._tools.reactor, wanted, sink, limits)
+        agent, clock = self._tools.agent(source), self._tools.reactor
+        await fetch(agent, clock, wanted, sink, limits, little_ahead=self._paced)
 
     @property
     def stands_still(self) -> bool:

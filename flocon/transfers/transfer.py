@@ -80,7 +80,13 @@ class Transfer:
         self._promised = promised = Promised(subject)
         self._draft = draft = Draft(tools, subject.file_name, self)
         self._asking = asking = Asking(
-            tools, subject, promised, room=self._room, choose=choose, mirrors=mirrors
+            tools,
+            subject,
+            promised,
+            room=self._room,
+            paced=lambda: self.terms.paced,
+            choose=choose,
+            mirrors=mirrors,
         )
         asking.unhurried = unhurried
         self._verifying = verifying = Verifying(draft, self._in_thread, self.finished)

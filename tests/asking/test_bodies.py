@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import socket
+from types import SimpleNamespace
+
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.client import ResponseDone
 
 from flocon.asking.attempts import Limits
+from flocon.asking.bodies import ANY_AHEAD, LITTLE_AHEAD, Body
 from flocon.asking.fetch import Wanted, fetch
 from flocon.errors import Broken, Stalled, StoreError
-from tests.asking.fetch_case import LIMITS, URL, FetchTestCase, Slow
+from tests.asking.fetch_case import LIMITS, URL, FetchTestCase, Kept, Slow
 
 
 class Ends(FetchTestCase):
@@ -152,3 +160,41 @@ class Waiting(FetchTestCase):
                 self.assertTrue(response.left)
                 self.sink.rooms[-1].callback(None)
             self.assertQuiet()
+
+
+class Bound(SynchronousTestCase):
+    """What the kernel is told of how much it may take ahead."""
+
+    def setUp(self) -> None:
+        self.told: list[int] = []
+        self.paced = True
+        clock, connection = Clock(), SimpleNamespace(setsockopt=self.set, bufferSize=0)
+        connection.socket = connection
+        self.body = Body(
+            clock, "s", 0, 9, sink=Kept(), limits=LIMITS, little_ahead=lambda: self.paced
+        )
+        self.body.makeConnection(
+            SimpleNamespace(_producer=connection, loseConnection=lambda: None)
+        )
+
+    def set(self, level: int, option: int, size: int) -> None:
+        self.assertEqual((level, option), (socket.IPPROTO_TCP, socket.TCP_WINDOW_CLAMP))
+        self.told.append(size)
+
+    def test_it_takes_little_while_no_more_is_to_come_than_is_taken(self) -> None:
+        self.assertEqual(self.told, [LITTLE_AHEAD])
+        self.body.dataReceived(b"abc")
+        # It would give itself more with each.
+        self.assertEqual(self.told, [LITTLE_AHEAD] * 2)
+
+    def test_it_takes_what_it_likes_as_soon_as_somebody_waits(self) -> None:
+        self.paced = False
+        self.body.dataReceived(b"abc")
+        self.body.dataReceived(b"abc")
+        self.assertEqual(self.told, [LITTLE_AHEAD, ANY_AHEAD])
+
+    def test_and_for_another_file_on_the_same_connection(self) -> None:
+        self.body.dataReceived(bytes(9))
+        self.body.connectionLost(Failure(ResponseDone()))
+        self.successResultOf(self.body.done)
+        self.assertEqual(self.told[-1], ANY_AHEAD)

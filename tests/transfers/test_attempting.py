@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 from twisted.internet import error
 
 from flocon.asking.attempts import Attempt
+from flocon.asking.bodies import ANY_AHEAD, LITTLE_AHEAD
 from flocon.asking.fetch import BACKGROUND
 from flocon.asking.source import Came, Origin, Source
 from flocon.asking.unhurried import PATIENCE
@@ -218,6 +221,25 @@ class Unhurried(TransferTestCase):
         response.send(DATA[6000:])
         response.end()
         self.assertEqual(client.data, DATA)
+        client.leave()
+        reader.close()
+
+    def test_the_kernel_takes_little_of_it_ahead_until_somebody_waits(self) -> None:
+        told: list[int] = []
+        kernel = SimpleNamespace(setsockopt=lambda *given: told.append(given[-1]))
+        transfer = self.ahead(MIRROR_A)
+        transfer.terms.paced = True
+        reader = Reader(transfer, 0, verifies=True, hurried=False)
+        response = self.asked(MIRROR_A).head(len(DATA))
+        transport: Any = response.transport
+        transport._producer = SimpleNamespace(socket=kernel)
+        response.send(DATA[:1000])
+        self.assertEqual(set(told), {LITTLE_AHEAD})
+        client = Client(transfer)
+        response.send(DATA[1000:2000])
+        self.assertEqual(told[-1], ANY_AHEAD)
+        response.send(DATA[2000:])
+        response.end()
         client.leave()
         reader.close()
 
