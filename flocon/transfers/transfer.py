@@ -294,11 +294,9 @@ class Transfer:
             return
         if self._retired:
             self._draft.close()
-        if self.finished.known:
-            return
         whole = self._draft.is_whole(self.subject.start, self.size)
         grace = self.terms.grace(verifies=reader.verifies, whole=whole)
-        if grace is not None:
+        if not (grace is None or self.finished.known):
             self._readers.wait(grace, self.cancel)
             self.left(self)
 
@@ -309,10 +307,8 @@ class Transfer:
 
     def _room(self) -> Deferred[None] | None:
         """Return what fires once more may come; None where it may come now."""
-        room = self._draft.room()
-        if room is None and self.terms.paced:
-            room = self._readers.behind(self.arrived)
-        return room
+        behind = self._readers.behind(self.arrived) if self.terms.paced else None
+        return self._draft.room() or behind
 
     def keep_patient(self, position: int) -> None:
         """Have a few bytes of a mirror's to give from ``position`` on, while peers bring it."""
@@ -326,11 +322,8 @@ class Transfer:
 
     def _may_begin(self) -> bool:
         """Whether an answer may begin: a later failure could only cut it."""
-        if self.verified:
-            return True
-        if self.head is None and self.subject.content is None:
-            return False
-        return self._readers.any_may_begin
+        is_known = self.head is not None or self.subject.content is not None
+        return self.verified or (is_known and self._readers.any_may_begin)
 
     # What its file tells, and where work is done
 

@@ -173,9 +173,7 @@ class Bound(SynchronousTestCase):
         self.body = Body(
             clock, "s", 0, 9, sink=Kept(), limits=LIMITS, little_ahead=lambda: self.paced
         )
-        self.body.makeConnection(
-            SimpleNamespace(_producer=connection, loseConnection=lambda: None)
-        )
+        self.body.makeConnection(SimpleNamespace(_producer=connection, loseConnection=lambda: None))
 
     def set(self, level: int, option: int, size: int) -> None:
         self.assertEqual((level, option), (socket.IPPROTO_TCP, socket.TCP_WINDOW_CLAMP))
