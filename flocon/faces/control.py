@@ -16,6 +16,8 @@ from flocon.answering.respond import refuse, respond
 from flocon.errors import AmbiguousPeer, FloconError, PeerError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from twisted.web.http import Request
 
 #: A node id, an address with its zone, or a host name.
@@ -37,10 +39,14 @@ if TYPE_CHECKING:
 
 
 class Control:
-    """``POST /rejoin``, ``/prefetch``, ``/ban/PEER``, ``/pardon/PEER``."""
+    """``POST /rejoin``, ``/prefetch``, ``/ban/PEER``, ``/pardon/PEER``.
 
-    def __init__(self, operator: Operator) -> None:
+    ``acted`` is called after each: what was said of the node may not be so any more.
+    """
+
+    def __init__(self, operator: Operator, acted: Callable[[], None] = lambda: None) -> None:
         self._operator = operator
+        self._acted = acted
 
     def render(self, request: Request) -> None:
         respond(request, self._answer(request))
@@ -50,6 +56,12 @@ class Control:
             request.setHeader("Allow", "POST")
             refuse(request, http.NOT_ALLOWED)
             return
+        try:
+            await self._act(request)
+        finally:
+            self._acted()
+
+    async def _act(self, request: Request) -> None:
         words = [unquote(part.decode("ascii", "replace")) for part in request.path.split(b"/")[1:]]
         match words:
             case ["rejoin"]:

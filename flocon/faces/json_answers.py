@@ -58,13 +58,25 @@ class Lately:
         try:
             answer = await write()
         except Exception as failure:  # noqa: BLE001 - each who waits is told
-            del self._writing[kind]
+            self._ended(kind, writing)
             writing.fail(failure)
             return
         now = self._reactor.seconds()
-        self._written[kind] = now + min(MOST_KEPT, KEPT_FOR_EACH * (now - began)), answer
-        del self._writing[kind]
+        if self._ended(kind, writing):
+            self._written[kind] = now + min(MOST_KEPT, KEPT_FOR_EACH * (now - began)), answer
         writing.succeed(answer)
+
+    def _ended(self, kind: str, writing: Outcome[bytes]) -> bool:
+        """Take note that an answer is written; return whether it may be given again."""
+        is_latest = self._writing.get(kind) is writing
+        if is_latest:
+            del self._writing[kind]
+        return is_latest
+
+    def forget(self) -> None:
+        """Have each answer written anew: somebody has just changed by hand what it tells."""
+        self._written.clear()
+        self._writing.clear()
 
 
 class InTurn:

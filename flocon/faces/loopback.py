@@ -58,6 +58,9 @@ if TYPE_CHECKING:
         def answer(self, request: Request) -> Awaitable[bool]:
             """Answer if the path is one of these; return whether it was."""
 
+        def forget_answers(self) -> None:
+            """Write each page anew."""
+
     class Log(Protocol):
         """Takes note of how each request ended."""
 
@@ -97,6 +100,12 @@ class Loopback:
     def running(self) -> int:
         """How many of pacman's requests are being answered."""
         return len(self._running)
+
+    def forget_answers(self) -> None:
+        """Tell of the node as it is now: somebody has just changed it by hand."""
+        self._lately.forget()
+        if self._pages is not None:
+            self._pages.forget_answers()
 
     async def leave(self) -> None:
         """Begin nothing any more, and return when pacman can do without this node."""

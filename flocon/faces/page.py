@@ -71,6 +71,10 @@ class Pages:
         self._lately = Lately(reactor)
         self._files: dict[bytes, bytes] = {}
 
+    def forget_answers(self) -> None:
+        """Write each page anew."""
+        self._lately.forget()
+
     async def answer(self, request: Request) -> bool:
         """Answer if the path is one of these; return whether it was."""
         path = request.path.decode("ascii", "replace")

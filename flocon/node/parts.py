@@ -354,7 +354,9 @@ class Parts:
             ahead=self.ahead,
         )
         self.control = Site(
-            self._reactor, Control(self.operator), most_connections=MOST_CONTROL_CONNECTIONS
+            self._reactor,
+            Control(self.operator, self.loopback_face.forget_answers),
+            most_connections=MOST_CONTROL_CONNECTIONS,
         )
 
     def _node(self) -> str:

@@ -43,7 +43,10 @@ class FakeOperator:
 class Controlling(SynchronousTestCase):
     def setUp(self) -> None:
         self.operator = FakeOperator()
-        self.browser = Browser(Clock(), Control(self.operator))
+        #: What had been done each time that others were told to look again.
+        self.told: list[int] = []
+        control = Control(self.operator, lambda: self.told.append(len(self.operator.did)))
+        self.browser = Browser(Clock(), control)
         self.addCleanup(self.browser.close)
 
     def post(self, path: str) -> tuple[int, str]:
@@ -53,6 +56,7 @@ class Controlling(SynchronousTestCase):
     def test_rejoin_is_done_and_said(self) -> None:
         self.assertEqual(self.post("/rejoin"), (200, "joining the group anew on every interface\n"))
         self.assertEqual(self.operator.did, ["rejoin"])
+        self.assertEqual(self.told, [1])
 
     def test_a_peer_is_banned_by_a_name_that_is_escaped(self) -> None:
         status, sentence = self.post("/ban/fe80%3A%3A1%25eth0")

@@ -71,6 +71,25 @@ class LatelyTests(SynchronousTestCase):
         answers = [self.successResultOf(self.get(kind)) for kind in ("a", "b", "a", "b")]
         self.assertEqual(answers, [b"1", b"2", b"1", b"2"])
 
+    def test_what_was_changed_by_hand_is_told_at_once(self) -> None:
+        self.takes = 0.1
+        self.successResultOf(self.get())
+        self.lately.forget()
+        self.assertEqual(self.successResultOf(self.get()), b"2")
+
+    def test_an_answer_that_was_being_written_meanwhile_is_not_kept(self) -> None:
+        waiting: Deferred[bytes] = Deferred()
+
+        async def write() -> bytes:
+            return await waiting
+
+        asked = Deferred.fromCoroutine(self.lately.get("status", write))
+        self.lately.forget()
+        self.assertEqual(self.successResultOf(self.get()), b"1")
+        waiting.callback(b"before")
+        self.assertEqual(self.successResultOf(asked), b"before")
+        self.assertNotEqual(self.successResultOf(self.get()), b"before")
+
     def test_a_clock_that_is_put_back_keeps_no_old_answer(self) -> None:
         self.takes = 0.1
         self.successResultOf(self.get())
