@@ -152,7 +152,8 @@ class Parts:
             InventoryClient(reactor, agent),
             held_off=self.offenders.holds_off,
             listed=self._is_listed,
-            relieve=lambda: reactor.callInThread(give_back),
+            # Once what has read it is gone as well.
+            relieve=lambda: reactor.callLater(1.0, reactor.callInThread, give_back),
             remembered=self._settings.store.path / "neighbours.json",
         )
         self.multicast = Multicast(
