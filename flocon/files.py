@@ -93,6 +93,12 @@ def parse_file_name(text: str) -> FileName | None:
     return None
 
 
+def package_of(file_name: str) -> str:
+    """Return the name of the package that a file is of; the file's own where it is of none."""
+    file = parse_file_name(file_name)
+    return file.name if file else file_name
+
+
 def is_package(text: str) -> bool:
     """Whether ``text`` names a package itself (not its signature)."""
     file = parse_file_name(text)

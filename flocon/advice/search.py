@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from twisted.internet import task
 from twisted.internet.defer import DeferredLock
 
-from flocon.files import parse_file_name
+from flocon.files import package_of, parse_file_name
 from flocon.pacman.versions import version_key
 from flocon.presence.presence import MOST_HOLDERS
 
@@ -82,7 +82,7 @@ class Search:
         listed = self._pacman.listing.named(name, further=True) if name else []
         told = sorted(found, key=lambda file: file[0])
         told.sort(key=lambda file: _version_key(file[0]), reverse=True)
-        told.sort(key=lambda file: _name(file[0]))
+        told.sort(key=lambda file: package_of(file[0]))
         del told[MOST_FILES:]
         named = min(MOST_NAMED, MOST_NAMED_IN_ALL // max(1, len(told)))
         rows: list[dict[str, Any]] = []
@@ -149,7 +149,7 @@ class Search:
         nodes = holders.nodes[:named]
         return {
             "file": file_name,
-            "name": file.name if file else file_name,
+            "name": package_of(file_name),
             "version": file.version if file else "",
             "architecture": file.architecture if file else "",
             "size": content.size,
@@ -165,11 +165,6 @@ class Search:
         if peer is None:
             return {"node": node, "name": "", "address": ""}
         return {"node": node, "name": peer.name, "address": peer.address}
-
-
-def _name(file_name: str) -> str:
-    file = parse_file_name(file_name)
-    return file.name if file else file_name
 
 
 def _version_key(file_name: str) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from flocon.files import LARGEST_FILE, is_package, parse_file_name
+from flocon.files import LARGEST_FILE, is_package, package_of
 
 #: Packages remembered as fetched ahead; an upgrade has some hundred.
 MOST_AHEAD = 4_096
@@ -38,7 +38,7 @@ class FetchedAhead:
         self._wait(file_name, size)
 
     def _wait(self, file_name: str, size: int) -> None:
-        name = _package(file_name)
+        name = package_of(file_name)
         self.gone(self._newest.get(name, file_name))
         self._waiting[file_name] = size
         self._newest[name] = file_name
@@ -62,7 +62,7 @@ class FetchedAhead:
         size = self._waiting.pop(file_name, None)
         if size is not None:
             self.waiting_bytes -= size
-            del self._newest[_package(file_name)]
+            del self._newest[package_of(file_name)]
         return size
 
     def close(self) -> None:
@@ -80,11 +80,6 @@ class FetchedAhead:
             "unused_bytes": self.unused_bytes,
             "waiting_bytes": self.waiting_bytes,
         }
-
-
-def _package(file_name: str) -> str:
-    file = parse_file_name(file_name)
-    return file.name if file else file_name
 
 
 def _rows(remembered: object) -> list[tuple[str, int]]:

@@ -6,12 +6,12 @@ once what listens there says that it is this node, in that epoch.
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from flocon.datagrams.messages import Kind, decode, encode
 from flocon.errors import DatagramError
+from flocon.machine.clock import steady
 from flocon.machine.remember import Notebook, recall
 from flocon.machine.threads import Delay
 
@@ -27,11 +27,6 @@ if TYPE_CHECKING:
 MOST_REMEMBERED = 16
 #: Seconds for which others are still read before all of them are written down.
 WRITE_AFTER = 5.0
-
-
-def since_boot() -> float:
-    """Return the seconds since this machine was started, those asleep among them."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def dump(now: float, said: dict[str, Announcement]) -> dict[str, Any]:
@@ -66,7 +61,7 @@ class OldAcquaintances:
         presence: Presence,
         holders: Holders,
         file: Path | None,
-        clock: Callable[[], float] = since_boot,
+        clock: Callable[[], float] = steady,
     ) -> None:
         self._reactor = reactor
         self._presence = presence

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from flocon.errors import ToolError
 from flocon.files import is_package, is_repository
 from flocon.machine.process import run
+from flocon.pacman.database_files import stamp_of
 from flocon.pacman.listing import Target
 
 if TYPE_CHECKING:
@@ -129,12 +130,4 @@ def state_of(configuration: PacmanConfiguration) -> Sequence[object]:
     databases = (sync / f"{one.name}.db" for one in configuration.repositories)
     # What is installed: with each change a folder comes or goes there.
     local = configuration.database_path / "local"
-    return [_stamp(path) for path in (*configuration.files, *databases, local)]
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    try:
-        info = path.stat()
-    except OSError:
-        return None
-    return info.st_ino, info.st_size, info.st_mtime_ns
+    return [stamp_of(path) for path in (*configuration.files, *databases, local)]

@@ -62,7 +62,7 @@ class Packages:
         if (
             start > MOST_FETCHED_AGAIN
             and running is None
-            and not self._neighbourhood.holding(entry.file_name, entry.content)
+            and not self._neighbourhood.is_held(entry.file_name, entry.content)
         ):
             rest = self._unverified_from(asked, start, user, servers)
             if rest is not None:
