@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from twisted.internet.interfaces import IDelayedCall
 
+#: The urgency of what nobody waits for: background (RFC 9218, 4.1).
+BACKGROUND = "7"
 #: Seconds after the last hurried byte: pacman's next request mostly comes within them.
 QUIET = 0.3
 #: Seconds for which pacman's request holds back after it took something, with more there for it.

@@ -17,6 +17,7 @@ from twisted.web import http
 
 from flocon.answering.visitors import is_browser, is_foreign_page
 from flocon.log import logger
+from flocon.precedence import BACKGROUND
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -29,8 +30,7 @@ if TYPE_CHECKING:
     from flocon.answering.visitors import Names
 
 _log = logger(__name__)
-#: The urgency of what nobody waits for, and the characters of ``Priority`` that are read.
-BACKGROUND = "7"
+#: Characters of ``Priority`` that are read.
 LONGEST_PRIORITY = 256
 #: What a browser says of the page that has it ask; pacman says none of them.
 _OF_PAGES = (b"Sec-Fetch-Site", b"Origin", b"Referer")

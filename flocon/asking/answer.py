@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 OK, PARTIAL_CONTENT, NOT_MODIFIED = 200, 206, 304
+#: With these something is given: a file, or the rest of it.
+GIVEN = frozenset({OK, PARTIAL_CONTENT})
 #: What was asked for under this name is gone: there is another content.
 PRECONDITION_FAILED = 412
 #: Too Many Requests, and Service Unavailable.

@@ -34,6 +34,7 @@ from flocon.asking.dates import read_retry_after
 from flocon.errors import Broken, FloconError, Refused, SourceError, Stalled, Unreachable
 from flocon.extents import parse_content_range
 from flocon.files import LARGEST_FILE
+from flocon.precedence import BACKGROUND
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,8 +52,6 @@ USER_AGENT = f"flocon/{__version__}"
 LONGEST_FIELD = 256
 #: Characters told of what went wrong, much of which may be a stranger's words.
 LONGEST_REASON = 200
-#: Of an answer that nobody waits for: background (RFC 9218, 4.1).
-BACKGROUND = "u=7"
 #: An ETag that is a content's SHA-256, as a peer's is.
 _CONTENT_TAG = re.compile(r'(?:W/)?"([0-9a-f]{64})"')
 
@@ -91,7 +90,7 @@ class Wanted:
         if self.only_if_cached:
             headers.setRawHeaders("Cache-Control", ["only-if-cached"])
         if self.unhurried:
-            headers.setRawHeaders("Priority", [BACKGROUND])
+            headers.setRawHeaders("Priority", [f"u={BACKGROUND}"])
         if self.modified_since:
             headers.setRawHeaders("If-Modified-Since", [self.modified_since])
         return headers

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import socket
 import time
-from contextlib import suppress
 from fcntl import ioctl
+from termios import TIOCOUTQ
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 #: Seconds without a sign that a request has arrived, after which it is sent on a new connection
 #: too: on one that lives this is known within a round trip, and after two packets that were lost.
 SILENCE = 1.0
-#: Asks the kernel how many bytes lie in its queue, sent or not, that nobody has confirmed (tcp(7)).
-_SIOCOUTQ = 0x5411
 
 # The class is private to twisted.web; its rule for what may be sent again is taken from it.
 _Retrying: Any = _RetryingHTTP11ClientProtocol
@@ -91,12 +89,7 @@ class Kept(_Retrying):
         """Whether the other end has the request: then it is only slow to answer."""
         transport = self._clientProtocol.transport
         # Beneath TLS lies another transport; in memory none has a socket.
-        handle = getattr(getattr(transport, "transport", transport), "socket", None)
-        if not isinstance(handle, socket.socket):
-            return False
-        with suppress(OSError):
-            return not any(ioctl(handle, _SIOCOUTQ, bytes(4)))
-        return False
+        return is_unconfirmed(getattr(transport, "transport", transport)) is False
 
     def _send_again(self) -> None:
         self._renewed = True
@@ -109,6 +102,20 @@ class Kept(_Retrying):
             self._watch.cancel()
         for asked in list(self._running):
             asked.cancel()
+
+
+def is_unconfirmed(transport: Any) -> bool | None:
+    """Whether the kernel has bytes in its queue, sent or not, that nobody has confirmed (tcp(7)).
+
+    None where that cannot be told: there is no socket, or it is closed.
+    """
+    handle = getattr(transport, "socket", None)
+    if not isinstance(handle, socket.socket):
+        return None
+    try:
+        return any(ioctl(handle, TIOCOUTQ, bytes(4)))
+    except OSError:
+        return None
 
 
 def seconds_asleep() -> float:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
 
+from flocon.asking.answer import GIVEN
 from flocon.books.fetched_ahead import FetchedAhead
 from flocon.books.figures import Figures
 from flocon.books.receipts import Receipts
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
 WRITE_AGAIN = 60.0
 #: Days on the page and in ``/status.json``, and of which peers are told.
 SHOWN_DAYS = 30
-#: Statuses with which pacman is given a file, or the rest of it.
-GIVEN = frozenset({200, 206})
 LOOK_UP_BOUNDS = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
 TRANSFER_BOUNDS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 #: Each peer's ``state`` is one of these.

@@ -16,7 +16,7 @@ from twisted.web import http
 from flocon.answering.growing import send_growing, set_head
 from flocon.answering.held import CONTENT_TYPE, send_opened, set_extent
 from flocon.answering.respond import cut, refuse
-from flocon.asking.answer import NOT_MODIFIED, OK, PARTIAL_CONTENT
+from flocon.asking.answer import GIVEN, NOT_MODIFIED
 from flocon.asking.patience import PACMAN
 from flocon.books.recent import LONGEST_TEXT, MOST_ATTEMPTS, MOST_SOURCES, Answered, kind_of
 from flocon.errors import FloconError, StoreError
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from flocon.transfers.transfer import Transfer
 
 SOURCE_HEADER = "Flocon-Source"
-#: The statuses with which something is given.
-GIVEN = frozenset({OK, PARTIAL_CONTENT})
 
 
 class PacmanRequest:

@@ -13,9 +13,7 @@ ends the connection.
 
 from __future__ import annotations
 
-import fcntl
 import socket
-import termios
 from collections import Counter
 from contextlib import suppress
 from functools import partial
@@ -26,6 +24,7 @@ from twisted.python.failure import Failure
 from twisted.web import http
 
 from flocon.answering.respond import tell_failure
+from flocon.asking.kept import is_unconfirmed
 from flocon.faces.turns import Turns
 from flocon.machine.shares import Crowd, network_of
 
@@ -331,16 +330,10 @@ class Site(http.HTTPFactory):
 def _has_unsent(channel: Channel) -> bool:
     """Whether something that was written to a connection has not arrived at the other machine."""
     transport: Any = channel.transport
-    # What waits here has no public name but in part; what the kernel has of it is unix(7), tcp(7).
+    # What waits here has no public name but in part.
     if getattr(transport, "dataBuffer", b"") or getattr(transport, "_tempDataLen", 0):
         return True
-    handle = getattr(transport, "socket", None)
-    if not isinstance(handle, socket.socket):
-        return False
-    try:
-        return any(fcntl.ioctl(handle, termios.TIOCOUTQ, bytes(4)))
-    except OSError:
-        return False
+    return bool(is_unconfirmed(transport))
 
 
 def _end_at_standstill(transport: Any, seconds: float) -> None:

@@ -28,9 +28,11 @@ _TEXT = (
 _LARGEST_MARK = 4096
 #: Folders in which a store's packages lie; empty ones are anybody's.
 FOLDERS = ("packages", "incoming")
+#: The small files in which parts of a node remember something, as a pattern.
+NOTES = r"(savings|quarantine|databases|ahead|neighbours)\.json"
 #: What may lie in a folder that is free: it says nothing of what else is in there.
 _SMALL = re.compile(
-    r"(lock|node|control|lost\+found|flocon-store|(savings|quarantine|databases|ahead|neighbours)\.json"
+    rf"(lock|node|control|lost\+found|flocon-store|{NOTES}"
     r"|state\.sqlite(-wal|-shm|-journal)?)(\.set-aside)?"
 )
 _TOKEN = re.compile(rb"[0-9a-f]{32}\n?")

@@ -37,7 +37,7 @@ from flocon.errors import StoreError
 from flocon.files import is_package
 from flocon.machine.beneath import enter, names_in, open_regular, open_top
 from flocon.store.accounts import Space
-from flocon.store.claim import claim
+from flocon.store.claim import NOTES, claim
 from flocon.store.folder import Found, stamp_of
 
 if TYPE_CHECKING:
@@ -47,9 +47,7 @@ if TYPE_CHECKING:
 #: What is put into ``incoming/``, by this version and (``tmp...``) by earlier ones.
 _OURS = re.compile(r"[0-9a-f]{16}\.(in|sig)|tmp[a-z0-9_]{8}")
 #: What a kill may leave of the small files beside the folders, while they are written.
-_HALF_WRITTEN = re.compile(
-    r"(node|(savings|quarantine|databases|ahead|neighbours)\.json)\.[a-z0-9_]{8}"
-)
+_HALF_WRITTEN = re.compile(rf"(node|{NOTES})\.[a-z0-9_]{{8}}")
 
 
 class Received(NamedTuple):

@@ -8,7 +8,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.asking.attempts import Attempt, Limits
-from flocon.asking.fetch import BACKGROUND, Wanted, fetch
+from flocon.asking.fetch import Wanted, fetch
 from flocon.asking.source import Origin, Source
 from flocon.asking.unhurried import (
     FLOWING,
@@ -83,7 +83,7 @@ class UnhurriedTestCase(SynchronousTestCase):
 class Asking(UnhurriedTestCase):
     def test_it_says_that_nobody_waits(self) -> None:
         self.begin()
-        self.assertEqual(self.agent.last.header("Priority"), BACKGROUND)
+        self.assertEqual(self.agent.last.header("Priority"), "u=7")
         self.agent.last.whole(DATA)
         self.assertWhole()
 
@@ -161,7 +161,7 @@ class Standing(UnhurriedTestCase):
             self.assertEqual(len(self.agent.requests), 1)
         self.clock.advance(QUIET)
         self.assertEqual(self.agent.last.start, 1000)
-        self.assertEqual(self.agent.last.header("Priority"), BACKGROUND)
+        self.assertEqual(self.agent.last.header("Priority"), "u=7")
         self.agent.last.whole(DATA)
         self.assertWhole()
 

@@ -11,7 +11,6 @@ from twisted.internet import error
 
 from flocon.asking.attempts import Attempt
 from flocon.asking.bodies import ANY_AHEAD, LITTLE_AHEAD
-from flocon.asking.fetch import BACKGROUND
 from flocon.asking.source import Came, Origin, Source
 from flocon.asking.unhurried import PATIENCE
 from flocon.errors import Refused, Unreachable
@@ -75,7 +74,7 @@ class Unhurried(TransferTestCase):
         return transfer
 
     def test_a_peer_is_told_that_nobody_waits_and_a_mirror_is_not(self) -> None:
-        for source, told in ((PEER_A, BACKGROUND), (MIRROR_A, None)):
+        for source, told in ((PEER_A, "u=7"), (MIRROR_A, None)):
             self.assertTrue(self.ahead(source).unhurried)
             self.assertEqual(self.asked(source).header("Priority"), told)
 
