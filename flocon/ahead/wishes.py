@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Protocol
 
-from flocon.files import is_package
+from flocon.files import LONGEST_NAME, is_package
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -131,7 +131,8 @@ def _told(entry: Entry) -> str:
 
 
 def _is_sound(row: object) -> bool:
-    return isinstance(row, str) and len(row) < MOST_WISHES and is_package(row.partition(" ")[0])
+    longest = LONGEST_NAME + 1 + _DIGITS
+    return isinstance(row, str) and len(row) <= longest and is_package(row.partition(" ")[0])
 
 
 class _Memo(dict[str, bool]):
@@ -205,19 +206,14 @@ class Wishes:
             wish.asked, wish.tries, wish.not_before = True, 0, 0.0
         return asked
 
-    def due(
-        self, now: float, around: Around, *, unasked: bool, mirrors: bool
-    ) -> Iterator[tuple[Wish, bool]]:
-        """Yield what is to be fetched now, the first one first, and whether mirrors may be asked.
-
-        ``unasked``: also what no person waits for, ``mirrors`` if these may be asked for it.
-        """
-        return filter(None, self.look(now, around, unasked=unasked, mirrors=mirrors))
-
     def look(
         self, now: float, around: Around, *, unasked: bool, mirrors: bool
     ) -> Iterator[tuple[Wish, bool] | None]:
-        """Yield what is ``due``, and None wherever others should have their turn."""
+        """Yield what is to be fetched now, the first one first, and whether mirrors may be asked.
+
+        ``unasked``: also what no person waits for, ``mirrors`` if these may be asked for it. None
+        wherever others should have their turn.
+        """
         looks, owned = self._looks, _Memo(around.has_owners)
         for at, wish in enumerate(self._all()):
             if at and at % SLICE == 0:
@@ -272,13 +268,11 @@ class Wishes:
         """Return whether one is due that was so when the look began."""
         return wish.not_before <= now and not around.holds(wish.entry)
 
-    def readiness(self, around: Around, about: Collection[Key]) -> Readiness:
-        """Return how much is here; ``about`` to come are those that are queued or being fetched."""
-        (whole,) = filter(None, self.count(around, about))
-        return whole
-
     def count(self, around: Around, about: Collection[Key]) -> Iterator[Readiness | None]:
-        """Yield the ``readiness`` at last, and None wherever others should have their turn."""
+        """Yield how much is here at last, and None wherever others should have their turn.
+
+        ``about`` to come are those that are queued or being fetched.
+        """
         counts = dict.fromkeys(("ready", "coming", "left_out", "only_at_mirrors", "waiting"), 0)
         wanted = ready = arrived = 0
         upgrades = list(self._upgrades.values())

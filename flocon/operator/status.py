@@ -99,7 +99,7 @@ class Status:
         """Return what ``/status.json`` says."""
         now = self._reactor.seconds()
         inventory = self._offering.inventory
-        traffic = self._traffic
+        traffic, coming = self._traffic, self._ahead.prefetch.bringing
         return {
             "version": __version__,
             "node": self._namesakes.identity.node,
@@ -148,12 +148,12 @@ class Status:
             "moving": [_moving(transfer, now) for transfer in islice(self._transfers, MOST_MOVING)],
             "dropped_datagrams": dict(self._presence.counters),
             "prefetch": {
-                "running": bool(self._ahead.prefetch.bringing),
-                "done": self._ahead.prefetch.bringing.done,
-                "fetched": self._ahead.prefetch.bringing.fetched,
-                "total": self._ahead.prefetch.bringing.total,
-                "bytes": self._ahead.prefetch.bringing.fetched_bytes + self._ahead.arrived,
-                "total_bytes": self._ahead.prefetch.bringing.total_bytes,
+                "running": bool(coming),
+                "done": coming.done,
+                "fetched": coming.fetched,
+                "total": coming.total,
+                "bytes": coming.fetched_bytes + self._ahead.arrived,
+                "total_bytes": coming.total_bytes,
                 "left_out": self._ahead.prefetch.left_out,
             },
             "ahead": _ahead(self._ahead.readiness()) | self._ledger.ahead.describe(),

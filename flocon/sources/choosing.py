@@ -88,7 +88,7 @@ class Chooser:
     def __call__(self, tried: Sequence[Attempt]) -> Attempt | None:
         if self._near and self._entry is not None:
             near = self._choosing.candidates.near(self._name, self._entry)
-            return self._first(untried(near, tried), 0.0)
+            return _attempt(next(untried(near, tried), None), 0.0)
         # Once bytes came, pacman's patience is as it was when the last one did.
         since = max([self._began, *(attempt.heard for attempt in tried)])
         now = self._choosing.clock.seconds()
@@ -116,11 +116,11 @@ class Chooser:
         self._choosing.ledger.look_ups.add(time.perf_counter() - began)
         if source is None:
             source = once_more(self.mirrors(), tried, PACMAN - waited)
-        return None if source is None else Attempt(source, _limits(source, waited))
+        return _attempt(source, waited)
 
-    def _first(self, sources: Iterator[Source], waited: float) -> Attempt | None:
-        source = next(sources, None)
-        return None if source is None else Attempt(source, _limits(source, waited))
+
+def _attempt(source: Source | None, waited: float) -> Attempt | None:
+    return None if source is None else Attempt(source, _limits(source, waited))
 
 
 def _limits(source: Source, waited: float) -> Limits:

@@ -85,10 +85,8 @@ class ForPeers:
             return None
         for _ in range(RELAY_LOOKS):
             transfer = self._transfers.find(entry.file_name, entry.content)
-            if transfer is None:
-                return self._begin_relay(asked, entry, asker, unhurried=unhurried)
-            if transfer.terms.near:
-                # It was not to cross the WAN: now it is.
+            # One that is near was not to cross the WAN: now it is.
+            if transfer is None or transfer.terms.near:
                 return self._begin_relay(asked, entry, asker, unhurried=unhurried)
             if not transfer.follows_a_relay:
                 return transfer

@@ -249,10 +249,10 @@ class Transfer:
             await self._draft.settled()
             whole = self._draft.is_whole(self.subject.start, self.size)
             widened, self._widened = self._widened, False
-            if not self.not_modified and not whole and widened:
-                # Those who may be asked since have not been, maybe.
-                continue
-            if not self.not_modified and not whole:
+            if not (self.not_modified or whole):
+                if widened:
+                    # Those who may be asked since have not been, maybe.
+                    continue
                 raise self._asking.attempts.verdict(self.subject.file_name)
             try:
                 await self._judging.judge()

@@ -33,7 +33,8 @@ class BringingTests(SynchronousTestCase):
 
     def take(self, *, unasked: bool = True, mirrors: bool = False) -> None:
         now = self.clock.seconds()
-        self.bringing.take(self.wishes.due(now, self.around, unasked=unasked, mirrors=mirrors))
+        look = self.wishes.look(now, self.around, unasked=unasked, mirrors=mirrors)
+        self.bringing.take(filter(None, look))
 
     def counts(self) -> tuple[int, int, int]:
         return self.bringing.fetched, self.bringing.done, self.bringing.total
