@@ -715,6 +715,18 @@ def _run(*command: str) -> str:
     return done.stdout
 
 
+def hasty(host: Host, seconds: float) -> list[str]:
+    """Return what runs a node that asks mirrors so many seconds after a change, not 20."""
+    script = host.folder / "hasty-twistd"
+    script.write_text(
+        "from flocon.ahead import prefetch\n"
+        f"prefetch.DELAY = {seconds}\n"
+        "from twisted.scripts.twistd import run\n"
+        "run()\n"
+    )
+    return [sys.executable, str(script)]
+
+
 def environment(pacman_folder: Path | None = None) -> dict[str, str]:
     """Return the environment of what is started: this Python and this checkout first, no proxy.
 

@@ -13,12 +13,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from tests.lan.lan import Host, Node, environment, wait_until
-from tests.lan.repository import MIB, Package, Recipe, Repository
+from tests.lan.lan import Host, Node, environment, hasty, wait_until
+from tests.lan.repository import MIB, Package, Recipe, Repository, install
 from tests.lan.test_abilities import Link, SmallTestCase, wait_metered
 
 _NUMBERS = itertools.count(1)
@@ -66,12 +66,12 @@ class FromEverywhere(AheadCase):
     def setUp(self) -> None:
         super().setUp()
         for host in (self.first, self.second):
-            _install(host, self.packages)
+            install(host.database_path / "local", [one.recipe for one in self.packages])
         self.sync(self.first, self.second)
 
     def test_after_a_newer_database_it_is_fetched_unasked_once_for_both(self) -> None:
         nodes = self.start(
-            self.first, self.second, settings={"prefetch": True}, program=_hasty(self.first, 1.0)
+            self.first, self.second, settings={"prefetch": True}, program=hasty(self.first, 1.0)
         )
         newer = self.publish_newer()
         for host in (self.first, self.second):
@@ -85,7 +85,7 @@ class FromEverywhere(AheadCase):
         self.hold(self.first, newer[:3])
         self.sync(self.first, self.second)
         self.start(self.first, settings={"prefetch": False})
-        node = self.second.node(settings={"prefetch": True}, program=_hasty(self.second, 1.0))
+        node = self.second.node(settings={"prefetch": True}, program=hasty(self.second, 1.0))
         self.wait_fetched(node, len(newer))
         self.assert_mirror_gave_once(newer[3:])
 
@@ -107,7 +107,7 @@ class FromEverywhere(AheadCase):
         self.sync(self.second)
         link = Link(self.second, metered=True)
         node = self.second.node(
-            settings={"prefetch": True}, program=link.program(_hasty(self.second, 0.2))
+            settings={"prefetch": True}, program=link.program(hasty(self.second, 0.2))
         )
         wait_metered(node)
         time.sleep(1)
@@ -128,7 +128,7 @@ class UpgradeCase(AheadCase):
         old = [Recipe(f"ahead{at}", "1-1", at * 100_000) for at in range(1, 6)]
         self.old = self.more.add([*old, Recipe("former", "1-1", 9_000)])
         self.small.lan.repositories = [self.more.name]
-        _install(self.second, self.old)
+        install(self.second.database_path / "local", [one.recipe for one in self.old])
         self.sync(self.first, self.second)
 
     def publish(self) -> list[Package]:
@@ -242,18 +242,6 @@ class FromPeers(UpgradeCase):
         self.assertIn("ready for the next upgrade: 4 of 4", node.log_text)
 
 
-def _hasty(host: Host, seconds: float) -> list[str]:
-    """Return what runs a node that fetches ahead so many seconds after a change, not 20."""
-    script = host.folder / "hasty-twistd"
-    script.write_text(
-        "from flocon.ahead import prefetch\n"
-        f"prefetch.DELAY = {seconds}\n"
-        "from twisted.scripts.twistd import run\n"
-        "run()\n"
-    )
-    return [sys.executable, str(script)]
-
-
 def _prefetch(host: Host) -> dict[str, Any]:
     """Run ``flocon prefetch`` to its end; return what it told."""
     done = subprocess.run(
@@ -270,17 +258,3 @@ def _prefetch(host: Host) -> dict[str, Any]:
         raise AssertionError(f"flocon prefetch: {done.returncode} {done.stderr}")
     told: dict[str, Any] = json.loads(done.stdout)
     return told
-
-
-def _install(host: Host, packages: Iterable[Package]) -> None:
-    """Have pacman believe that these packages are installed."""
-    local = host.database_path / "local"
-    (local / "ALPM_DB_VERSION").write_text("9\n")
-    for package in packages:
-        recipe = package.recipe
-        folder = local / f"{recipe.name}-{recipe.version}"
-        folder.mkdir()
-        fields = {"NAME": recipe.name, "VERSION": recipe.version, "ARCH": recipe.architecture}
-        text = "".join(f"%{key}%\n{value}\n\n" for key, value in fields.items())
-        (folder / "desc").write_text(text)
-        (folder / "files").write_text("%FILES%\n")

@@ -6,11 +6,10 @@ long a node waits before it asks mirrors for what nobody holds.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.lan.lan import Host, Node, wait_until
+from tests.lan.lan import Host, Node, hasty, wait_until
 from tests.lan.repository import Package, install
 from tests.lan.test_one_crossing import ONCE, CrossingTestCase
 
@@ -104,7 +103,7 @@ class EightAheadTests(AheadTestCase):
 
     def test_eight_that_sync_at_once_are_ready_and_the_mirror_gave_each_package_once(self) -> None:
         self.prepare(*self.hosts)
-        nodes = [host.start_node(settings=ALL, program=_hasty(host, 1.0)) for host in self.hosts]
+        nodes = [host.start_node(settings=ALL, program=hasty(host, 1.0)) for host in self.hosts]
         for node in nodes:
             node.wait_ready()
         self.meet(*nodes)
@@ -115,15 +114,3 @@ class EightAheadTests(AheadTestCase):
         self.assert_crossed(newer, ONCE)
         for node in nodes:
             self.assert_all_ready(node, newer)
-
-
-def _hasty(host: Host, seconds: float) -> list[str]:
-    """Return what runs a node that asks mirrors so many seconds after a change, not 20."""
-    script = host.folder / "hasty-twistd"
-    script.write_text(
-        "from flocon.ahead import prefetch\n"
-        f"prefetch.DELAY = {seconds}\n"
-        "from twisted.scripts.twistd import run\n"
-        "run()\n"
-    )
-    return [sys.executable, str(script)]

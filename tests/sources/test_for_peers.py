@@ -44,10 +44,7 @@ class Asked(SynchronousTestCase):
         found = self.successResultOf(
             self.for_peers.relay(asked(), etag, ASKER, unhurried=unhurried)
         )
-        if found is not None:
-            for outcome in (found.begun, found.finished):
-                outcome.wait().addErrback(lambda _: None)
-        return found
+        return None if found is None else _unwatched(found)
 
     def begin_own(self) -> Transfer:
         """Begin what this machine's pacman asks for."""
@@ -55,9 +52,14 @@ class Asked(SynchronousTestCase):
         packages = Packages(room.candidates, room.choosing, room.transfers, room.neighbourhood)
         transfer = packages.transfer(asked(), ENTRY, 0)
         assert transfer is not None
-        for outcome in (transfer.begun, transfer.finished):
-            outcome.wait().addErrback(lambda _: None)
-        return transfer
+        return _unwatched(transfer)
+
+    def begin_ahead(self) -> Transfer:
+        """Begin what this machine wants ahead, of a holder that has it."""
+        room = self.room
+        room.holders(HOLDER)
+        packages = Packages(room.candidates, room.choosing, room.transfers, room.neighbourhood)
+        return _unwatched(packages.ahead(asked(), ENTRY, mirrors=False))
 
     def test_it_comes_from_a_mirror_and_through_no_other_peer(self) -> None:
         self.room.holders(HOLDER)
@@ -69,12 +71,7 @@ class Asked(SynchronousTestCase):
         self.assertEqual(self.room.requests(HOLDER) + self.room.requests(OWNER), [])
 
     def test_what_was_not_to_cross_the_wan_does_so_for_a_peer(self) -> None:
-        self.room.holders(HOLDER)
-        room = self.room
-        packages = Packages(room.candidates, room.choosing, room.transfers, room.neighbourhood)
-        ahead = packages.ahead(asked(), ENTRY, mirrors=False)
-        for outcome in (ahead.begun, ahead.finished):
-            outcome.wait().addErrback(lambda _: None)
+        room, ahead = self.room, self.begin_ahead()
         self.assertIs(self.relay(), ahead)
         self.assertEqual(ahead.terms.begun_by, ASKER)
         self.assertEqual(room.requests(MIRROR), [])
@@ -84,12 +81,7 @@ class Asked(SynchronousTestCase):
         self.assertFalse(ahead.finished.known)
 
     def test_who_asks_for_what_this_machine_wants_ahead_and_leaves_ends_nothing_of_it(self) -> None:
-        self.room.holders(HOLDER)
-        room = self.room
-        packages = Packages(room.candidates, room.choosing, room.transfers, room.neighbourhood)
-        ahead = packages.ahead(asked(), ENTRY, mirrors=False)
-        for outcome in (ahead.begun, ahead.finished):
-            outcome.wait().addErrback(lambda _: None)
+        room, ahead = self.room, self.begin_ahead()
         relayed = self.relay()
         self.assertIs(relayed, ahead)
         Reader(ahead, 0, verifies=True).close()
@@ -121,12 +113,7 @@ class Asked(SynchronousTestCase):
         self.assertEqual(transfer.terms.begun_by, ASKER)
 
     def test_what_this_node_fetches_ahead_itself_comes_at_its_own_pace(self) -> None:
-        self.room.holders(HOLDER)
-        room = self.room
-        packages = Packages(room.candidates, room.choosing, room.transfers, room.neighbourhood)
-        ahead = packages.ahead(asked(), ENTRY, mirrors=False)
-        for outcome in (ahead.begun, ahead.finished):
-            outcome.wait().addErrback(lambda _: None)
+        ahead = self.begin_ahead()
         self.assertIs(self.relay(unhurried=True), ahead)
         self.assertFalse(ahead.terms.paced)
 
@@ -173,3 +160,10 @@ class Asked(SynchronousTestCase):
     def test_what_is_listed_is_told_without_fetching_it(self) -> None:
         self.assertEqual(self.for_peers.listed(asked(), ETAG), (ENTRY.content, None))
         self.assertEqual(self.room.requests(MIRROR), [])
+
+
+def _unwatched(transfer: Transfer) -> Transfer:
+    """Return a transfer of which nobody is told how it ends."""
+    for outcome in (transfer.begun, transfer.finished):
+        outcome.wait().addErrback(lambda _: None)
+    return transfer
