@@ -59,6 +59,8 @@ class Bringing:
         self._queue: deque[tuple[Wish, bool]] = deque()
         self._active: dict[Key, tuple[Wish, Deferred[None]]] = {}
         self._from_mirrors: set[Key] = set()
+        #: Those of which the last try was none, until it is known whether they are due still.
+        self._postponed: dict[Key, Wish] = {}
         self._filling = False
         #: Of what is being fetched, or was fetched last: how many packages there are, how many were
         #: looked after, and how many of those are there now.
@@ -68,7 +70,7 @@ class Bringing:
 
     def __bool__(self) -> bool:
         """Whether there is anything to fetch."""
-        return bool(self._active or self._queue)
+        return bool(self._active or self._queue or self._postponed)
 
     def __iter__(self) -> Iterator[Entry]:
         """Yield what is being fetched."""
@@ -77,7 +79,7 @@ class Bringing:
     @property
     def keys(self) -> set[Key]:
         """What is being fetched or about to be."""
-        return {wish.key for wish, _ in self._queue}.union(self._active)
+        return {wish.key for wish, _ in self._queue}.union(self._active, self._postponed)
 
     def count_anew(self) -> None:
         self.total = self.done = self.fetched = 0
@@ -91,6 +93,9 @@ class Bringing:
         if fresh and not self:
             self.count_anew()
         self._queue = queue
+        still = {wish.key for wish, _ in queue}
+        self._postpone_no_more(lambda wish: wish.key not in still)
+        self._postponed.clear()
         self.total += len(fresh)
         self.total_bytes += sum(wish.entry.size for wish in fresh)
         self._fill()
@@ -101,6 +106,17 @@ class Bringing:
         for wish, work in list(self._active.values()):
             if asked or not wish.asked:
                 work.cancel()
+        self._postpone_no_more(lambda wish: asked or not wish.asked)
+
+    def _postpone_no_more(self, of: Callable[[Wish], bool]) -> None:
+        """Count those no more that are not to be tried again soon."""
+        for wish in [one for one in self._postponed.values() if of(one)]:
+            del self._postponed[wish.key]
+            self._count_out(wish)
+
+    def _count_out(self, wish: Wish) -> None:
+        self.total -= 1
+        self.total_bytes -= wish.entry.size
 
     def _fill(self) -> None:
         """Begin what there is room for beside what is being fetched."""
@@ -139,23 +155,23 @@ class Bringing:
         """Take what came of a package; ``looks`` if nobody was known to have it."""
         self._active.pop(wish.key, None)
         self._from_mirrors.discard(wish.key)
-        size = wish.entry.size
+        postponed = result is not None and result.check(defer.CancelledError) is not None
         if result is None:
             self._wishes.came(wish)
+            self.done += 1
             self.fetched += 1
-            self.fetched_bytes += size
-        elif looks or result.check(defer.CancelledError):
+            self.fetched_bytes += wish.entry.size
+        elif postponed:
+            self._postponed[wish.key] = wish
+        elif looks:
             # That was no attempt.
-            self.done -= 1
-            self.total -= 1
-            self.total_bytes -= size
+            self._count_out(wish)
         else:
             self._wishes.failed(wish, self._reactor.seconds())
-        self.done += 1
+            self.done += 1
         if result is not None:
             self._tell(result, wish)
         self._fill()
-        postponed = result is not None and result.check(defer.CancelledError) is not None
         if not self and not self._filling and self.total:
             self._log.info(
                 "ready for the next upgrade: {fetched} of {total}",

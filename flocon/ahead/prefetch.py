@@ -346,8 +346,9 @@ class Prefetch(Service):
 
     def _ended(self, postponed: bool) -> None:
         self._counted = float("-inf")
-        if postponed:
-            self.news()
+        if postponed and self.running and not self._is_soon(NEWS_PAUSE):
+            # Whatever the mode: a person may have asked for it.
+            self._call(self._plan_again, NEWS_PAUSE)
         self._come_back()
 
     def _come_back(self) -> None:

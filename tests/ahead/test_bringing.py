@@ -120,6 +120,37 @@ class BringingTests(SynchronousTestCase):
         self.take()
         self.assertEqual(self.around.names, ["a", "a"])
 
+    def test_what_somebody_else_gave_up_is_still_counted_with_the_others(
+        self,
+    ) -> None:
+        self.want("a", "b")
+        self.take()
+        self.around.fail("b", CancelledError())
+        self.around.end("a")
+        self.assertTrue(self.bringing)
+        self.take()
+        self.around.end("b")
+        self.assertEqual(self.counts(), (2, 2, 2))
+        self.assertFalse(self.bringing)
+
+    def test_and_is_counted_no_more_where_it_is_not_due_any_more(self) -> None:
+        self.want("a", "b")
+        self.take()
+        self.around.fail("b", CancelledError())
+        self.around.end("a")
+        self.around.here.add("b")
+        self.take()
+        self.assertEqual(self.counts(), (1, 1, 1))
+        self.assertFalse(self.bringing)
+
+    def test_nor_where_nothing_is_to_come_that_nobody_asked_for(self) -> None:
+        self.want("a")
+        self.take()
+        self.around.fail("a", CancelledError())
+        self.bringing.rest()
+        self.assertEqual(self.counts(), (0, 0, 0))
+        self.assertFalse(self.bringing)
+
     def test_hundreds_that_fail_at_once_are_no_matter(self) -> None:
         async def fetch(one: Entry, **_: bool) -> None:
             raise Unreachable(one.name, "x")

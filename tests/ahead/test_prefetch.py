@@ -165,6 +165,13 @@ class Coming(PrefetchCase):
         self.clock.advance(NEWS_PAUSE)
         self.assertEqual(self.around.names, ["a", "b", "a"])
 
+    def test_and_so_is_what_a_person_asked_for_where_nothing_else_comes_ahead(self) -> None:
+        self.prefetch.allow("off")
+        self.prefetch.now()
+        self.around.fail("a", CancelledError())
+        self.clock.advance(NEWS_PAUSE)
+        self.assertEqual(self.around.names[-3:], ["a", "b", "a"])
+
     def test_news_in_between_do_not_make_it_be_forgotten(self) -> None:
         self.clock.advance(SETTLE)
         self.around.fail("a", Unreachable("m", "x"))
