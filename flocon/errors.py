@@ -10,6 +10,7 @@
     │   ├── UnknownPeer         nobody is called so
     │   ├── AmbiguousPeer       several are: they are carried
     │   └── NotHeld             it is not in quarantine
+    ├── MirrorError             the operator's: what the LAN's mirror cannot do, or has not
     ├── ToolError               this machine's: pacman-conf or gpgv failed
     │   └── ToolMissing         it is not installed
     ├── ProtocolError           a stranger's: what was received is not the protocol
@@ -110,6 +111,18 @@ class NotHeld(PeerError):  # noqa: N818
 
     def __str__(self) -> str:
         return f"{self.word} was not in quarantine"
+
+
+class MirrorError(FloconError):
+    """What the mirror for the LAN was told and cannot do: what is wrong, and what to do."""
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(problem, remedy)
+        self.problem = problem
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.problem}; {self.remedy}" if self.remedy else self.problem
 
 
 class ToolError(FloconError):

@@ -33,6 +33,7 @@ _ARCHIVE = re.compile(
 )
 #: A mirror's notes, at its root, of when it was last changed and last synced.
 _NOTES = {"lastupdate", "lastsync"}
+_PACKAGE_NAME = re.compile(r"[a-zA-Z0-9@_+][a-zA-Z0-9@._+-]{0,199}")
 _REPOSITORY = re.compile(r"[a-zA-Z0-9@_+][a-zA-Z0-9@._+-]{0,127}")
 _ARCHITECTURE = re.compile(r"[a-zA-Z0-9_]{1,32}")
 
@@ -103,6 +104,11 @@ def is_package(text: str) -> bool:
     """Whether ``text`` names a package itself (not its signature)."""
     file = parse_file_name(text)
     return file is not None and file.kind is Kind.PACKAGE and not file.is_signature
+
+
+def is_package_name(text: str) -> bool:
+    """Whether ``text`` can be a package's or a group's own name."""
+    return _PACKAGE_NAME.fullmatch(text) is not None
 
 
 def is_about_packages(text: str) -> bool:

@@ -16,12 +16,14 @@ from flocon.answering.respond import refuse, respond
 from flocon.errors import AmbiguousPeer, FloconError, PeerError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from twisted.web.http import Request
 
 #: A node id, an address with its zone, or a host name.
 LONGEST_PEER = 128
+#: Words of what the mirror for the LAN is told, and characters of one.
+MOST_WORDS, LONGEST_WORD = 64, 1_024
 
 
 if TYPE_CHECKING:
@@ -39,14 +41,22 @@ if TYPE_CHECKING:
 
 
 class Control:
-    """``POST /rejoin``, ``/prefetch``, ``/ban/PEER``, ``/pardon/PEER``.
+    """``POST /rejoin``, ``/prefetch``, ``/ban/PEER``, ``/pardon/PEER``, ``/mirror/...``.
 
-    ``acted`` is called after each: what was said of the node may not be so any more.
+    ``acted`` is called after each: what was said of the node may not be so any more. ``steering``
+    has by the first word of a path who does what the others say, and returns a sentence; what it
+    cannot do is a FloconError.
     """
 
-    def __init__(self, operator: Operator, acted: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        operator: Operator,
+        acted: Callable[[], None] = lambda: None,
+        steering: Mapping[str, Callable[[list[str]], Awaitable[str]]] | None = None,
+    ) -> None:
         self._operator = operator
         self._acted = acted
+        self._steering = steering or {}
 
     def render(self, request: Request) -> None:
         respond(request, self._answer(request))
@@ -71,8 +81,19 @@ class Control:
                 await self._prefetch(request)
             case ["ban" | "pardon" as verb, peer] if 0 < len(peer) <= LONGEST_PEER:
                 self._judge(request, verb, peer)
+            case [subject, *rest] if subject in self._steering:
+                await self._steer(request, subject, rest)
             case _:
                 refuse(request, http.NOT_FOUND)
+
+    async def _steer(self, request: Request, subject: str, words: list[str]) -> None:
+        if len(words) > MOST_WORDS or any(len(word) > LONGEST_WORD for word in words):
+            refuse(request, http.NOT_FOUND)
+            return
+        try:
+            _say(request, await self._steering[subject](words))
+        except FloconError as error:
+            _say(request, str(error), http.CONFLICT)
 
     async def _prefetch(self, request: Request) -> None:
         try:

@@ -42,6 +42,7 @@ from flocon.machine.remember import recall
 from flocon.machine.shares import Shares, share_out
 from flocon.machine.systemd import Supervision
 from flocon.machine.users import Users
+from flocon.mirrors.mirror import Mirror
 from flocon.neighbours.inventories import InventoryClient
 from flocon.neighbours.knock import Knocker
 from flocon.neighbours.neighbourhood import Neighbourhood
@@ -103,6 +104,7 @@ class Parts:
         self._make_holdings([*ports_of(settings.loopback), *(one.port for one in inherited)])
         self._make_presence()
         self._make_desk()
+        self._make_mirror()
         shares = share_out(open_files())
         self.lan = self._make_lan(shares)
         self._make_advice()
@@ -201,6 +203,17 @@ class Parts:
             most=self._settings.store.max_size // 2,
             file=self._settings.store.path / AHEAD_FILE,
         )
+
+    def _make_mirror(self) -> None:
+        """Make what gives clients without a node the LAN's state."""
+        self.mirror = Mirror(
+            self._reactor,
+            settings=lambda: self.reloading.settings.mirror,
+            store=self._settings.store.path,
+            pacman=self.pacman,
+            agent=self.desk.agents.mirrors,
+        )
+        self.desk.candidates.of_others = self.mirror.servers
 
     def _make_lan(self, shares: Shares) -> Site:
         """Return the face for peers."""
@@ -329,7 +342,10 @@ class Parts:
                 precedence=self.desk.precedence,
                 status=self.status.describe,
             ),
-            questions(self.search, self.why, self.examination),
+            {
+                **questions(self.search, self.why, self.examination),
+                "/mirror.json": self.mirror.steering.described,
+            },
             self.ledger,
             pages,
             names=loopback_names((*settings.names, *hosts_of(settings.loopback))),
@@ -356,7 +372,11 @@ class Parts:
         )
         self.control = Site(
             self._reactor,
-            Control(self.operator, self.loopback_face.forget_answers),
+            Control(
+                self.operator,
+                self.loopback_face.forget_answers,
+                {"mirror": self.mirror.steering.steer, "snapshot": self.mirror.steering.snapshot},
+            ),
             most_connections=MOST_CONTROL_CONNECTIONS,
         )
 
@@ -368,7 +388,8 @@ class Parts:
         return {name: time for name, time in times.items() if not self.desk.privacy.keeps(name)}
 
     def _listed(self, file_name: str) -> Sequence[Entry]:
-        return self.pacman.listing.find(file_name)
+        listing = self.pacman.listing
+        return (*listing.find(file_name), *listing.mirrored_entries(file_name))
 
     def _may_offer(self, file_name: str, content: Content) -> bool:
         return self.desk.privacy.allows(file_name, content)

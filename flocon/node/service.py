@@ -88,6 +88,7 @@ class Node(MultiService):
             self.parts.pacman,
             self.parts.holdings,
             self.parts.ahead.prefetch,
+            self.parts.mirror,
             Signals(self._reactor, handlers),
             self.parts.multicast,
             self.parts.metered,

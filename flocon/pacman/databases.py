@@ -95,6 +95,7 @@ class PacmanDatabases:
         self._paths: Sequence[tuple[str, Path]] = ()
         self._loaded: dict[str, Loaded] = {}
         self._sent = SentDatabases()
+        self._mirrored: tuple[Database, ...] = ()
 
     @property
     def any_sent(self) -> bool:
@@ -150,6 +151,11 @@ class PacmanDatabases:
         await in_thread(self._reactor, give_back)
         return known
 
+    def mirror(self, databases: tuple[Database, ...]) -> None:
+        """Take these as what the states list that this node gives to other machines."""
+        self._mirrored = databases
+        self.publish()
+
     async def load_sent(self) -> None:
         """Read what mirrors sent and pacman here has not, each once."""
         while self.sent_files:
@@ -178,7 +184,8 @@ class PacmanDatabases:
         self._loaded = loaded
         self._sent.drop(self._digests())
         own = (self._marked(one.database) for one in loaded.values() if one.database)
-        listing = Listing(tuple(own), self._sent.current(self._reactor.seconds()))
+        sent = self._sent.current(self._reactor.seconds())
+        listing = Listing(tuple(own), sent, self._mirrored)
         if listing != self.listing:
             self.listing = listing
             self._listing_changed(listing)

@@ -62,10 +62,13 @@ class Listing:
     ``further`` are databases that mirrors sent through this node lately and that do not lie where
     pacman has its own: for a pacman with a DBPath of its own. What they list is found, too, behind
     the others; peers are not told of them, and nothing is fetched ahead because of them.
+    ``mirrored`` are those of the states that this node gives to clients without one: for other
+    machines, so what they list is found by ``mirrored_entries`` alone.
     """
 
     databases: tuple[Database, ...] = ()
     further: tuple[Database, ...] = ()
+    mirrored: tuple[Database, ...] = ()
     _by_repository: Mapping[str, Database] = field(init=False, repr=False, compare=False)
     #: What was found lately: one download asks for each of its files some ten times.
     _lately: dict[tuple[str, str], tuple[Entry, ...]] = field(
@@ -105,6 +108,11 @@ class Listing:
             more = (one for one in self.further if repository in {"", one.repository})
             databases = (*databases, *more)
         found = (database.entries.get(file_name) for database in databases)
+        return tuple(entry for entry in found if entry is not None)
+
+    def mirrored_entries(self, file_name: str) -> tuple[Entry, ...]:
+        """Return the entries of this name that states for other machines have."""
+        found = (database.entries.get(file_name) for database in self.mirrored)
         return tuple(entry for entry in found if entry is not None)
 
     def named(self, name: str, *, further: bool = False) -> list[Entry]:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall
     from twisted.python.failure import Failure
 
-    from flocon.pacman.listing import Listing
+    from flocon.pacman.listing import Database, Listing
 
     T = TypeVar("T")
     from flocon.pacman.answers import PacmanReactor
@@ -200,6 +200,10 @@ class PacmanWatch(Service):
         waits = self._databases.sent_files.put(repository, descriptor)
         if waits and (self._sent_due is None or not self._sent_due.active()):
             self._sent_due = self._reactor.callLater(SENT_PAUSE, self._look)
+
+    def mirror(self, databases: tuple[Database, ...]) -> None:
+        """Have databases list that are for other machines, see ``Listing.mirrored``."""
+        self._databases.mirror(databases)
 
     def _is_settled(self) -> bool:
         databases = self._databases

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from flocon.errors import ConfigurationError
 from flocon.machine.reading import read_plain
-from flocon.settings import permitted, permitted_endpoints
+from flocon.settings import permitted, permitted_endpoints, permitted_mirror
 from flocon.settings.permitted import refusal
 from flocon.settings.settings import Settings
 
@@ -54,6 +54,26 @@ _KEYS: Mapping[str, Any] = {
         "port": permitted.number(1, 65535, int),
         "beat": permitted.number(0.2, 3600),
         "interfaces": permitted.list_of(permitted.text),
+    },
+    "mirror": {
+        "serve": permitted.flag,
+        "listen": permitted.list_of(permitted_endpoints.endpoint),
+        "networks": permitted.list_of(permitted.network),
+        "repositories": permitted.list_of(permitted.repository),
+        "architectures": permitted.list_of(permitted_mirror.architecture),
+        "upstream": permitted_mirror.by_name(
+            permitted_mirror.architecture, permitted.list_of(permitted.mirror)
+        ),
+        "paths": permitted_mirror.by_name(permitted_mirror.path_name, permitted_mirror.layout),
+        "refresh": permitted_mirror.refresh,
+        "publish": permitted.one_of("complete", "at once"),
+        "publish_within": permitted_mirror.duration,
+        "unused": permitted_mirror.duration,
+        "pins": permitted.list_of(permitted_mirror.package),
+        "keep": permitted.number(0, 100, int),
+        "max_age": permitted_mirror.duration,
+        "hold_at_most": permitted_mirror.duration,
+        "archive": permitted_mirror.dated_mirror,
     },
 }
 

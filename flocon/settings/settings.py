@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 
 LAN_PORT = 19432
 LOOPBACK_PORT = 19433
+MIRROR_PORT = 19434
 DEFAULT_PACMAN_CONF = Path("/etc/pacman.conf")
 SYSTEM_STORE = Path("/var/cache/flocon")
 #: Both families on one socket; service falls back to IPv4 where there is no IPv6.
 DEFAULT_LAN = rf"tcp6:{LAN_PORT}:interface=\:\:"
+DEFAULT_MIRROR = (rf"tcp6:{MIRROR_PORT}:interface=\:\:",)
 DEFAULT_LOOPBACK = (
     f"tcp:{LOOPBACK_PORT}:interface=127.0.0.1",
     rf"tcp6:{LOOPBACK_PORT}:interface=\:\:1",
@@ -67,6 +69,43 @@ class Peers:
 
 
 @dataclass(frozen=True, slots=True)
+class Mirror:
+    """What clients without a node are served, and the state of the LAN's databases.
+
+    Times are in seconds. ``repositories`` and ``architectures`` are pacman's where they are empty;
+    ``upstream`` has servers by architecture, as ``Server`` values with $repo and $arch, where they
+    are not pacman's or those of ``mirrors``. ``paths`` has other tools' layouts by their names.
+    """
+
+    serve: bool = False
+    listen: tuple[str, ...] = DEFAULT_MIRROR
+    #: Networks that may ask beside those of this machine's own links.
+    networks: tuple[Network, ...] = ()
+    repositories: tuple[str, ...] = ()
+    architectures: tuple[str, ...] = ()
+    upstream: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    paths: Mapping[str, str] = field(default_factory=dict)
+    #: Seconds between two looks at the mirror, or times of day; empty: by hand alone.
+    refresh: float | tuple[str, ...] = 3_600.0
+    #: When a new state is given to clients: with all that is wanted of it ("complete"), or at once.
+    publish: str = "complete"
+    #: Seconds for which what is wanted is waited for.
+    publish_within: float = 6 * 3_600.0
+    #: Seconds for which what was asked for once is wanted.
+    unused: float = 30 * 86_400.0
+    #: Packages, and groups of them, that are wanted whoever asks.
+    pins: tuple[str, ...] = ()
+    #: Versions of each package that stay, beside those that are wanted; 0 for no bound.
+    keep: int = 2
+    #: Seconds after which an unused package goes; 0 for never.
+    max_age: float = 0.0
+    #: Seconds for which a state may be held back.
+    hold_at_most: float = 30 * 86_400.0
+    #: An archive of states by date, as a ``Server`` value with $date, $repo and $arch.
+    archive: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that can be set, with its default."""
 
@@ -99,6 +138,7 @@ class Settings:
     store: Store = field(default_factory=Store)
     presence: Presence = field(default_factory=Presence)
     peers: Peers = field(default_factory=Peers)
+    mirror: Mirror = field(default_factory=Mirror)
 
     def place(self, key: str, option: str) -> str:
         """Return where a dotted ``key`` was set, or the ``option`` by which it can be."""

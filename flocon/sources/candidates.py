@@ -22,7 +22,7 @@ from flocon.sources.ranking import (
 from flocon.sources.servers import servers_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from flocon.asking.source import Source
     from flocon.files import Asked
@@ -56,9 +56,13 @@ class Candidates:
         self._neighbourhood = neighbourhood
         self._standing = standing
         self._reporter = reporter
+        #: Tells the servers of repositories that are not this machine's own.
+        self.of_others: Callable[[Asked], tuple[str, ...]] = lambda _: ()
 
     def servers(self, asked: Asked, entry: Entry | None) -> tuple[str, ...]:
         """Return the mirrors that may have a file, each complete but for the file's name."""
+        if of_others := self.of_others(asked):
+            return of_others
         return servers_of(self._pacman.configuration, asked, entry)
 
     def order(self, name: str, servers: Sequence[str], entry: Entry | None) -> list[Source]:

@@ -114,7 +114,7 @@ class ForPeers:
 
     def _relayed_entry(self, asked: Asked, etag: str | None) -> Entry | None:
         """Return what is listed of a package that a peer asks for, if it may have it from here."""
-        entry = self._listed.entry(asked) if self._own.relays else None
+        entry = self._listed.for_peers(asked, etag) if self._own.relays else None
         if entry and self._privacy.keeps(entry.repository):
             return None
         return entry if entry and etag in {None, f'"{entry.sha256.hex()}"'} else None

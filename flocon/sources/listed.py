@@ -43,7 +43,22 @@ class Listed:
         found = self._pacman.listing.find(asked.file.subject, asked.repository)
         return found[0] if found else None
 
+    def for_peers(self, asked: Asked, etag: str | None) -> Entry | None:
+        """Return what is listed of a package that a peer asks for, here or for other machines.
+
+        One for others is to be named by its content: there may be several of one name.
+        """
+        entry = self.entry(asked)
+        if etag is None or (entry is not None and _tag(entry) == etag):
+            return entry
+        others = self._pacman.listing.mirrored_entries(asked.file.subject)
+        return next((one for one in others if _tag(one) == etag), entry)
+
     def has_others(self, repository: str) -> bool:
         """Whether pacman has servers for a repository that only pacman can ask."""
         known = self._pacman.configuration.repository(repository)
         return known is not None and known.has_others
+
+
+def _tag(entry: Entry) -> str:
+    return f'"{entry.sha256.hex()}"'

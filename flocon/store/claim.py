@@ -27,7 +27,7 @@ _TEXT = (
 )
 _LARGEST_MARK = 4096
 #: Folders in which a store's packages lie; empty ones are anybody's.
-FOLDERS = ("packages", "incoming")
+FOLDERS = ("packages", "incoming", "mirror")
 #: The small files in which parts of a node remember something, as a pattern.
 NOTES = r"(savings|quarantine|databases|ahead|neighbours)\.json"
 #: What may lie in a folder that is free: it says nothing of what else is in there.

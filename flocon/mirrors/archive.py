@@ -1,0 +1,231 @@
+"""Where generations lie: databases by content, and who refers to them. Everything here blocks.
+
+::
+
+    STORE/mirror/content/SHA256         one database, .files or signature, as the mirror sent it
+    STORE/mirror/generations/ID.json    what belongs together, see ``generation``
+    STORE/mirror/snapshots/NAME.json    a generation that stays until it is dropped
+    STORE/mirror/state.json             which one is published, since when, and what comes next
+
+Each file is written under another name, synced and renamed, contents before what refers to them: at
+any moment, also after a kill, what is referred to is there and whole. What nothing refers to goes
+with ``sweep``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import secrets
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from flocon.errors import StoreError
+from flocon.machine.beneath import enter, names_in, open_regular, open_top, read_small
+from flocon.mirrors.generation import LARGEST_DATABASE, Piece, dump, is_identity, is_sha256, load
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+    from flocon.mirrors.generation import Generation
+
+#: The folder below the store's.
+FOLDER = "mirror"
+CONTENT, GENERATIONS, SNAPSHOTS = "content", "generations", "snapshots"
+STATE = "state.json"
+#: Bytes of one of the small files.
+LARGEST_NOTE = 4 << 20
+_READ_SIZE = 1 << 20
+_JSON = ".json"
+#: What a kill leaves of a file while it is written.
+_HALF_WRITTEN = re.compile(r".+\.[0-9a-f]{8}\.new")
+
+
+class Archive:
+    """The folder ``path`` (``STORE/mirror``), made when it is opened.
+
+    Raises StoreError where something cannot be read or written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._folders: dict[str, int] = {}
+
+    def open(self) -> None:
+        """Make the folders, and discard what was being written when a node was killed."""
+        try:
+            self.path.mkdir(mode=0o755, parents=True, exist_ok=True)
+            self._folders[""] = open_top(self.path)
+            for name in (CONTENT, GENERATIONS, SNAPSHOTS):
+                self._folders[name] = enter(self._folders[""], name, 0o755)
+            for folder in self._folders.values():
+                for name in names_in(folder):
+                    if _HALF_WRITTEN.fullmatch(name):
+                        os.unlink(name, dir_fd=folder)
+        except OSError as error:
+            self.close()
+            raise _failed(self.path, error) from None
+
+    def close(self) -> None:
+        while self._folders:
+            os.close(self._folders.popitem()[1])
+
+    # Contents
+
+    def take(self, descriptor: int) -> Piece:
+        """Keep what an open file has, from its beginning; return what it is.
+
+        Raises StoreError, also of what is larger than a database can be.
+        """
+        size = os.fstat(descriptor).st_size
+        if size > LARGEST_DATABASE:
+            raise StoreError(str(self.path), f"a database of {size} bytes is too large")
+        sha256 = hashlib.sha256()
+        temporary = f"piece.{secrets.token_hex(4)}.new"
+        folder = self._folder(CONTENT)
+        try:
+            target = os.open(
+                temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=folder
+            )
+            try:
+                position = 0
+                while data := os.pread(descriptor, _READ_SIZE, position):
+                    sha256.update(data)
+                    position += len(data)
+                    os.write(target, data)
+                os.fsync(target)
+            finally:
+                os.close(target)
+            piece = Piece(sha256.hexdigest(), position)
+            os.rename(temporary, piece.sha256, src_dir_fd=folder, dst_dir_fd=folder)
+            os.fsync(folder)
+        except OSError as error:
+            with suppress(OSError):
+                os.unlink(temporary, dir_fd=folder)
+            raise _failed(self.path, error) from None
+        return piece
+
+    def open_piece(self, piece: Piece) -> int:
+        """Return a descriptor of a content; raises StoreError where it is not there, whole."""
+        try:
+            descriptor = open_regular(piece.sha256, os.O_RDONLY, self._folder(CONTENT))
+        except OSError as error:
+            raise _failed(self.path / CONTENT / piece.sha256, error) from None
+        if os.fstat(descriptor).st_size != piece.size:
+            os.close(descriptor)
+            raise StoreError(str(self.path / CONTENT / piece.sha256), "has another size")
+        return descriptor
+
+    def has(self, piece: Piece) -> bool:
+        """Whether a content is there, with its size."""
+        with suppress(StoreError):
+            os.close(self.open_piece(piece))
+            return True
+        return False
+
+    # What refers to them
+
+    def keep(self, generation: Generation) -> None:
+        """Keep a generation; all its contents must have been taken."""
+        self._write(GENERATIONS, generation.identity + _JSON, dump(generation))
+
+    def generations(self) -> list[Generation]:
+        """Return the generations that are whole, the oldest first."""
+        found = [
+            generation
+            for name, value in self._notes(GENERATIONS)
+            if (generation := load(value)) is not None
+            and generation.identity == name
+            and all(map(self.has, generation.pieces()))
+        ]
+        return sorted(found, key=lambda one: (one.made, one.identity))
+
+    def notes(self, folder: str) -> list[tuple[str, Any]]:
+        """Return name and value of each note in a folder (``SNAPSHOTS``), those that are JSON."""
+        return self._notes(folder)
+
+    def write_note(self, folder: str, name: str, value: Any) -> None:
+        """Keep JSON's values under a name that is a file's, in a folder."""
+        self._write(folder, name + _JSON, value)
+
+    def drop_note(self, folder: str, name: str) -> None:
+        """Let go of a note; one that is not there is no error."""
+        try:
+            with suppress(FileNotFoundError):
+                os.unlink(name + _JSON, dir_fd=self._folder(folder))
+            os.fsync(self._folder(folder))
+        except OSError as error:
+            raise _failed(self.path / folder / name, error) from None
+
+    def read_state(self) -> Any:
+        """Return what ``write_state`` kept last, None where there is nothing readable."""
+        return self._read("", STATE)
+
+    def write_state(self, value: Any) -> None:
+        self._write("", STATE, value)
+
+    def sweep(self, identities: Collection[str], pieces: Collection[str]) -> int:
+        """Remove all generations but these, and all contents but these; return how many files.
+
+        Notes in ``SNAPSHOTS`` stay: whoever made them drops them.
+        """
+        removed = 0
+        for folder, ours, kept in (
+            (GENERATIONS, lambda name: is_identity(name.removesuffix(_JSON)), identities),
+            (CONTENT, is_sha256, pieces),
+        ):
+            descriptor = self._folder(folder)
+            for name in names_in(descriptor):
+                if ours(name) and name.removesuffix(_JSON) not in kept:
+                    with suppress(OSError):
+                        os.unlink(name, dir_fd=descriptor)
+                        removed += 1
+        return removed
+
+    def _folder(self, name: str) -> int:
+        try:
+            return self._folders[name]
+        except KeyError:
+            raise StoreError(str(self.path), "it is not open") from None
+
+    def _notes(self, folder: str) -> list[tuple[str, Any]]:
+        try:
+            names = sorted(names_in(self._folder(folder)))
+        except OSError as error:
+            raise _failed(self.path / folder, error) from None
+        values = ((name, self._read(folder, name)) for name in names if name.endswith(_JSON))
+        return [(name.removesuffix(_JSON), value) for name, value in values if value is not None]
+
+    def _read(self, folder: str, name: str) -> Any:
+        try:
+            return json.loads(read_small(name, LARGEST_NOTE, self._folder(folder)))
+        except (OSError, ValueError, RecursionError):
+            return None
+
+    def _write(self, folder: str, name: str, value: Any) -> None:
+        descriptor = self._folder(folder)
+        temporary = f"{name}.{secrets.token_hex(4)}.new"
+        try:
+            target = os.open(
+                temporary,
+                os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC,
+                0o644,
+                dir_fd=descriptor,
+            )
+            with os.fdopen(target, "wb") as file:
+                file.write(json.dumps(value, allow_nan=False).encode())
+                file.flush()
+                os.fsync(file.fileno())
+            os.rename(temporary, name, src_dir_fd=descriptor, dst_dir_fd=descriptor)
+            os.fsync(descriptor)
+        except OSError as error:
+            with suppress(OSError):
+                os.unlink(temporary, dir_fd=descriptor)
+            raise _failed(self.path / folder / name, error) from None
+
+
+def _failed(path: Path, error: OSError) -> StoreError:
+    return StoreError(str(path), error.strerror or str(error))

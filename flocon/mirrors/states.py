@@ -1,0 +1,210 @@
+"""The states that are here: read, waiting, published; each client has those of one.
+
+Which is to be published is ``publication``'s, where they lie ``archive``'s.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred, DeferredLock
+
+from flocon.machine.reactor_threads import in_thread
+from flocon.mirrors import publication
+from flocon.mirrors.archive import SNAPSHOTS
+from flocon.mirrors.generation import dump as dump_generation
+from flocon.mirrors.generation import load as load_generation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from flocon.mirrors.archive import Archive
+    from flocon.mirrors.catalogue import Catalogue
+    from flocon.mirrors.generation import Generation, Where
+    from flocon.mirrors.publication import Policy, Published, State
+
+#: Clients of which it is remembered what they were given last.
+MOST_CLIENTS = 4_096
+#: Generations that were read and are kept, so that the state can lag behind: one for each day.
+MOST_KEPT = 40
+
+
+class States:
+    """All of one mirror. One change is made at a time; ``changed`` is called after each."""
+
+    def __init__(self, reactor: Any, archive: Archive, catalogue: Catalogue) -> None:
+        self._reactor = reactor
+        self._archive = archive
+        self.catalogue = catalogue
+        self._lock = DeferredLock()
+        self.state = publication.State()
+        #: Those that were read, by identity, the oldest first.
+        self._read: dict[str, Generation] = {}
+        #: Those that stay until they are dropped, by name, with when they were taken.
+        self.snapshots: dict[str, tuple[Generation, int]] = {}
+        self._given: OrderedDict[tuple[str, Where], Published] = OrderedDict()
+        self.changed: Callable[[], None] = lambda: None
+
+    async def open(self) -> None:
+        """Read what is here; raises StoreError."""
+        await in_thread(self._reactor, self._archive.open)
+        state, read, notes = await in_thread(self._reactor, self._recall)
+        self._read = {one.identity: one for one in read}
+        for name, value in notes:
+            if isinstance(value, dict) and isinstance(value.get("taken"), int):
+                generation = load_generation(value.get("generation"))
+                if generation is not None:
+                    self.snapshots[name] = generation, value["taken"]
+        known = {*self._read, *(one.identity for one, _ in self.snapshots.values())}
+        self.state = publication.forget(publication.load(state), known)
+        await self._use()
+
+    def _recall(self) -> tuple[Any, list[Generation], list[tuple[str, Any]]]:
+        archive = self._archive
+        return archive.read_state(), archive.generations(), archive.notes(SNAPSHOTS)
+
+    def close(self) -> None:
+        self._archive.close()
+
+    # What is here
+
+    @property
+    def read(self) -> list[Generation]:
+        """Return those that were read from a mirror, the oldest first."""
+        return list(self._read.values())
+
+    def find(self, identity: str) -> Generation | None:
+        found = self._read.get(identity)
+        if found is None:
+            named = (one for one, _ in self.snapshots.values() if one.identity == identity)
+            found = next(named, None)
+        return found
+
+    @property
+    def published(self) -> tuple[Generation, Published] | None:
+        """Return what clients are given now, None before there is anything."""
+        now = self.state.now
+        generation = self.find(now.identity) if now is not None else None
+        return None if now is None or generation is None else (generation, now)
+
+    @property
+    def waiting(self) -> Generation | None:
+        """Return what is to be published next."""
+        return self.find(self.state.waiting) if self.state.waiting else None
+
+    def in_use(self) -> list[Generation]:
+        """Return those whose packages are given out: the published, earlier ones, the waiting."""
+        found = (self.find(identity) for identity in self._used)
+        return [one for one in found if one is not None]
+
+    @property
+    def _used(self) -> list[str]:
+        identities = [one.identity for one in reversed(self.state.published)]
+        return list(dict.fromkeys([*identities, self.state.waiting]))
+
+    # What clients have
+
+    def give(self, client: str, where: Where) -> tuple[Generation, Published] | None:
+        """Return what a client is given whose pacman asks for a database, and remember that."""
+        published = self.published
+        if published is None:
+            return None
+        self._given[client, where] = published[1]
+        self._given.move_to_end((client, where))
+        while len(self._given) > MOST_CLIENTS:
+            self._given.popitem(last=False)
+        return published
+
+    def given(self, client: str, where: Where) -> tuple[Generation, Published] | None:
+        """Return what a client was given last, the published where that is not known any more."""
+        given = self._given.get((client, where))
+        generation = self.find(given.identity) if given is not None else None
+        if given is None or generation is None:
+            return self.published
+        return generation, given
+
+    # What changes
+
+    async def add(self, generation: Generation) -> None:
+        """Keep a generation that was read, whose contents are in the archive; it waits now."""
+        await self._lock.run(lambda: Deferred.fromCoroutine(self._add(generation)))
+
+    async def _add(self, generation: Generation) -> None:
+        await self._keep(generation)
+        await self._save(publication.refreshed(self.state, time.time()))
+
+    async def _keep(self, generation: Generation) -> None:
+        await in_thread(self._reactor, self._archive.keep, generation)
+        read = {**self._read, generation.identity: generation}
+        self._read = dict(sorted(read.items(), key=lambda item: item[1].made))
+
+    async def wait_for(self, identity: str) -> None:
+        """Have a generation wait until it may be published: what it lists is listed from now on."""
+        await self._change(lambda: publication.wait_for(self.state, identity, time.time()))
+
+    async def publish(self, identity: str) -> None:
+        """Give out a generation from now on."""
+        await self._change(lambda: publication.publish(self.state, identity, time.time()))
+
+    async def follow(self, policy: Policy) -> None:
+        """Have another policy; what follows from it is the caller's."""
+        await self._change(lambda: publication.follow(self.state, policy))
+
+    async def refreshed(self) -> None:
+        """Remember that a mirror was read to its end, and had nothing new."""
+        await self._change(lambda: publication.refreshed(self.state, time.time()))
+
+    async def keep_snapshot(self, name: str, generation: Generation, taken: int) -> None:
+        """Keep a generation under a name."""
+
+        async def keep() -> None:
+            value = {"taken": taken, "generation": dump_generation(generation)}
+            await in_thread(self._reactor, self._archive.write_note, SNAPSHOTS, name, value)
+            self.snapshots[name] = generation, taken
+            self.changed()
+
+        await self._lock.run(lambda: Deferred.fromCoroutine(keep()))
+
+    async def drop_snapshot(self, name: str) -> None:
+        """Let go of a snapshot, and of what nothing else refers to."""
+
+        async def drop() -> None:
+            found = self.snapshots.get(name)
+            if found is not None and found[0].identity in self._used:
+                # What is given out stays as long as it is.
+                await self._keep(found[0])
+            await in_thread(self._reactor, self._archive.drop_note, SNAPSHOTS, name)
+            self.snapshots.pop(name, None)
+            await self._sweep()
+            self.changed()
+
+        await self._lock.run(lambda: Deferred.fromCoroutine(drop()))
+
+    async def _change(self, to: Callable[[], State]) -> None:
+        await self._lock.run(lambda: Deferred.fromCoroutine(self._save(to())))
+
+    async def _save(self, state: State) -> None:
+        """Write a state down, and only then be in it."""
+        if state != self.state:
+            await in_thread(self._reactor, self._archive.write_state, publication.dump(state))
+            self.state = state
+        await self._use()
+        await self._sweep()
+        self.changed()
+
+    async def _use(self) -> None:
+        await self.catalogue.use(self.in_use())
+
+    async def _sweep(self) -> None:
+        kept = publication.kept(self.read, self.state, MOST_KEPT)
+        self._read = {one.identity: one for one in self.read if one.identity in kept}
+        snapshots = (one for one, _ in self.snapshots.values())
+        pieces = {piece.sha256 for piece in _pieces((*self._read.values(), *snapshots))}
+        await in_thread(self._reactor, self._archive.sweep, set(self._read), pieces)
+
+
+def _pieces(generations: Iterable[Generation]) -> Iterable[Any]:
+    for generation in generations:
+        yield from generation.pieces()
