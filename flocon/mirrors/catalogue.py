@@ -36,6 +36,8 @@ class Catalogue:
         self._generations: tuple[Generation, ...] = ()
         #: By where, and the content's SHA-256.
         self._loaded: dict[tuple[Where, str], Database] = {}
+        #: Those that are used, once all that are to be are here, and None before.
+        self._whole: tuple[Database, ...] | None = None
 
     async def use(self, generations: Sequence[Generation]) -> None:
         """List what these do, and nothing else; one that cannot be read lists nothing."""
@@ -44,11 +46,14 @@ class Catalogue:
             for generation in generations
             for where, one in generation.databases.items()
         }
+        self._whole = None
         for (where, sha256), piece in wanted.items():
             if (where, sha256) not in self._loaded:
                 await self._load(where, piece)
         self._loaded = {key: one for key, one in self._loaded.items() if key in wanted}
         self._generations = tuple(generations)
+        if len(self._loaded) == len(wanted):
+            self._whole = tuple(self._loaded.values())
         await in_thread(self._reactor, give_back)
 
     async def _load(self, where: Where, piece: Piece) -> None:
@@ -78,6 +83,17 @@ class Catalogue:
             if database is not None and (entry := database.entries.get(file_name)) is not None:
                 return entry
         return None
+
+    def lists(self, file_name: str, sha256: bytes) -> bool | None:
+        """Whether a state in use lists a package; None until all of them could be read.
+
+        For any thread.
+        """
+        whole = self._whole
+        if whole is None:
+            return None
+        entries = (database.entries.get(file_name) for database in whole)
+        return any(entry is not None and entry.sha256 == sha256 for entry in entries)
 
     def _of(self, generations: Iterable[Generation]) -> Iterator[Database]:
         for generation in generations:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock
 
-from flocon.errors import FloconError
+from flocon.errors import FloconError, MirrorError
 from flocon.log import logger
 from flocon.mirrors import publication
 from flocon.mirrors.archive import FOLDER, Archive
@@ -22,10 +22,11 @@ from flocon.mirrors.steering import Steering
 from flocon.mirrors.upstream import Upstream, mirrored, servers_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from flocon.files import Asked
+    from flocon.mirrors.clearing import Clearing, Shelf
     from flocon.pacman.watch import PacmanWatch
     from flocon.settings.settings import Mirror as MirrorSettings
 
@@ -41,6 +42,8 @@ class Mirror(Service):
         *,
         settings: Callable[[], MirrorSettings],
         store: Path,
+        max_size: int,
+        shelf: Shelf,
         pacman: PacmanWatch,
         agent: Any,
     ) -> None:
@@ -53,6 +56,10 @@ class Mirror(Service):
         self._upstream = Upstream(reactor, agent, archive)
         self._refreshing = DeferredLock()
         self._work: set[Deferred[Any]] = set()
+        self._max_size = max_size
+        self._shelf = shelf
+        #: Clears the store, on a mirror alone.
+        self.clearing: Clearing | None = None
         self.steering = Steering(self)
         #: Why the last refresh failed, and "" where it did not.
         self.problem = ""
@@ -64,12 +71,44 @@ class Mirror(Service):
     def startService(self) -> None:
         super().startService()
         if self.serves:
+            # Before anything may go for the store's bound.
+            self.clearing = self._make_clearing()
             self._run(self._begin())
 
-    def stopService(self) -> None:
+    def _make_clearing(self) -> Clearing:
+        from flocon.mirrors.clearing import Clearing  # noqa: PLC0415 - on a mirror alone
+        from flocon.mirrors.protection import (  # noqa: PLC0415
+            IN_SNAPSHOT,
+            IN_USE,
+            PINNED,
+            Protection,
+            pins,
+        )
+
+        protection = Protection(self._shelf.sha256)
+        protection.guards[IN_USE] = self.states.catalogue.lists
+        protection.guards[IN_SNAPSHOT] = lambda *_: None if self.states.snapshots else False
+        protection.guards[PINNED] = pins(lambda: self._settings().pins)
+        self._shelf.protect(protection)
+        clearing = Clearing(
+            self._reactor,
+            settings=self._settings,
+            max_size=self._max_size,
+            shelf=self._shelf,
+            protection=protection,
+        )
+        clearing.start()
+        return clearing
+
+    def stopService(self) -> Deferred[None]:
         super().stopService()
         for work in list(self._work):
             work.cancel()
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        if self.clearing is not None:
+            await self.clearing.stop()
         self.states.close()
 
     def _run(self, coroutine: Any) -> None:
@@ -95,6 +134,8 @@ class Mirror(Service):
 
     def _changed(self) -> None:
         self._pacman.mirror(self.states.catalogue.databases)
+        if self.clearing is not None:
+            self.clearing.changed()
 
     def servers(self, asked: Asked) -> tuple[str, ...]:
         """Return the servers of what is mirrored and is not pacman's own here; () for all else."""
@@ -146,6 +187,18 @@ class Mirror(Service):
         """Whether all that is wanted of the generation that waits is here."""
         return True
 
+    async def clean(self, *, dry: bool) -> str:
+        """Clear the store now, or say what would go; return sentences for a person."""
+        if self.clearing is None:
+            problem = "this node has not been a mirror for the LAN since it was started"
+            raise MirrorError(problem, "restart it")
+        return await self.clearing.clean(dry=dry)
+
+    def tell(self) -> Iterator[dict[str, Any]]:
+        """Yield what the doctor is to tell of it."""
+        if self.clearing is not None:
+            yield from self.clearing.tell()
+
     def describe(self) -> dict[str, Any]:
         """Return what ``/mirror.json`` says."""
         published, waiting = self.states.published, self.states.waiting
@@ -163,4 +216,5 @@ class Mirror(Service):
                 "source": published[0].source,
             },
             "waiting": None if waiting is None else {"generation": waiting.identity},
+            "clearing": None if self.clearing is None else self.clearing.describe(),
         }

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
         async def refresh(self) -> None: ...
 
+        async def clean(self, *, dry: bool) -> str: ...
+
         def describe(self) -> dict[str, Any]: ...
 
 
@@ -43,6 +45,10 @@ class Steering:
                 if self._mirror.problem:
                     raise MirrorError(self._mirror.problem, "")
                 return "the mirror's databases are read"
+            case ["clean"]:
+                return await self._mirror.clean(dry=False)
+            case ["clean", "dry-run"]:
+                return await self._mirror.clean(dry=True)
         raise MirrorError("this is nothing that the mirror can do", "see 'flocon mirror --help'")
 
     async def snapshot(self, words: list[str]) -> str:

@@ -111,6 +111,7 @@ class Parts:
         self.loopback = self._make_loopback(shares)
         self._make_operator()
         self.examination.tellers.append(Problems(self.doors, self.reloading).tell)
+        self.examination.tellers.append(self.mirror.tell)
 
     def _make_holdings(self, own_ports: Sequence[int]) -> None:
         """Make what reads this machine: pacman's files, and the packages that are here."""
@@ -210,6 +211,8 @@ class Parts:
             self._reactor,
             settings=lambda: self.reloading.settings.mirror,
             store=self._settings.store.path,
+            max_size=self._settings.store.max_size,
+            shelf=self.holdings.clearing,
             pacman=self.pacman,
             agent=self.desk.agents.mirrors,
         )
