@@ -18,14 +18,14 @@ from flocon.log import logger
 from flocon.machine.reactor_threads import in_thread
 from flocon.machine.threads import Delay
 from flocon.mirrors.keeping import Package, Rules, Why, plan, with_newest_pins
-from flocon.mirrors.protection import BEING_SENT, PINNED
+from flocon.mirrors.protection import BEING_SENT, PINNED, Protection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Protocol
 
     from flocon.mirrors.keeping import Going, Plan
-    from flocon.mirrors.protection import Protection
+    from flocon.mirrors.protection import Guard
     from flocon.settings.settings import Mirror as MirrorSettings
 
     class InStore(Protocol):
@@ -189,6 +189,24 @@ class Clearing:
         """Clear now, or say only what would go; return sentences for a person."""
         found = await (self.look() if dry else self.clear())
         return "\n".join(_report(found, self._rules(), dry=dry))
+
+
+def begin(
+    reactor: Any,
+    *,
+    settings: Callable[[], MirrorSettings],
+    max_size: int,
+    shelf: Shelf,
+    guards: Mapping[str, Guard],
+) -> Clearing:
+    """Have what ``guards`` know stay in the store from now on, and the rest cleared in time."""
+    protection = Protection(shelf.sha256, guards)
+    shelf.protect(protection)
+    clearing = Clearing(
+        reactor, settings=settings, max_size=max_size, shelf=shelf, protection=protection
+    )
+    clearing.start()
+    return clearing
 
 
 def _look(

@@ -6,6 +6,7 @@ Nothing of it runs, and no file is read, where the operator has not asked for it
 from __future__ import annotations
 
 import time
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
@@ -25,10 +26,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from twisted.internet.interfaces import IDelayedCall
+
     from flocon.files import Asked
     from flocon.mirrors.clearing import Clearing, Shelf
+    from flocon.mirrors.snapshots import Snapshots
+    from flocon.pacman.entries import Entry
     from flocon.pacman.watch import PacmanWatch
     from flocon.settings.settings import Mirror as MirrorSettings
+
+#: Seconds between two looks at whether a state is to be held no longer.
+LONGEST_WAIT = 3_600.0
 
 
 class Mirror(Service):
@@ -53,7 +61,10 @@ class Mirror(Service):
         archive = Archive(store / FOLDER)
         self.states = States(reactor, archive, Catalogue(reactor, archive))
         self.states.changed = self._changed
+        self._archive = archive
         self._upstream = Upstream(reactor, agent, archive)
+        #: When the policy means another state by itself.
+        self._later: IDelayedCall | None = None
         self._refreshing = DeferredLock()
         self._work: set[Deferred[Any]] = set()
         self._max_size = max_size
@@ -63,6 +74,20 @@ class Mirror(Service):
         self.steering = Steering(self)
         #: Why the last refresh failed, and "" where it did not.
         self.problem = ""
+
+    @cached_property
+    def snapshots(self) -> Snapshots:
+        """Return those that are taken and used, which a node that is no mirror has not."""
+        from flocon.mirrors.snapshots import Snapshots  # noqa: PLC0415 - only a mirror needs it
+
+        return Snapshots(
+            self._reactor,
+            states=self.states,
+            archive=self._archive,
+            settings=self._settings,
+            mirrored=lambda: list(mirrored(self._settings(), self._pacman.configuration)),
+            read=self._upstream.read,
+        )
 
     @property
     def serves(self) -> bool:
@@ -76,32 +101,26 @@ class Mirror(Service):
             self._run(self._begin())
 
     def _make_clearing(self) -> Clearing:
-        from flocon.mirrors.clearing import Clearing  # noqa: PLC0415 - on a mirror alone
-        from flocon.mirrors.protection import (  # noqa: PLC0415
-            IN_SNAPSHOT,
-            IN_USE,
-            PINNED,
-            Protection,
-            pins,
-        )
+        from flocon.mirrors.clearing import begin  # noqa: PLC0415 - on a mirror alone
+        from flocon.mirrors.protection import IN_SNAPSHOT, IN_USE, PINNED, pins  # noqa: PLC0415
 
-        protection = Protection(self._shelf.sha256)
-        protection.guards[IN_USE] = self.states.catalogue.lists
-        protection.guards[IN_SNAPSHOT] = lambda *_: None if self.states.snapshots else False
-        protection.guards[PINNED] = pins(lambda: self._settings().pins)
-        self._shelf.protect(protection)
-        clearing = Clearing(
+        guards = {
+            IN_USE: self.states.catalogue.lists,
+            IN_SNAPSHOT: self.snapshots.protects,
+            PINNED: pins(lambda: self._settings().pins),
+        }
+        return begin(
             self._reactor,
             settings=self._settings,
             max_size=self._max_size,
             shelf=self._shelf,
-            protection=protection,
+            guards=guards,
         )
-        clearing.start()
-        return clearing
 
     def stopService(self) -> Deferred[None]:
         super().stopService()
+        if self._later is not None and self._later.active():
+            self._later.cancel()
         for work in list(self._work):
             work.cancel()
         return Deferred.fromCoroutine(self._stop())
@@ -129,6 +148,9 @@ class Mirror(Service):
             self.problem = str(error)
             self._log.error("the mirror for the LAN does not serve: {error}", error=error)
             return
+        self._changed()
+        self._run(self.snapshots.open())
+        await self.settle()
         await self._pacman.configured()
         await self.refresh()
 
@@ -136,6 +158,21 @@ class Mirror(Service):
         self._pacman.mirror(self.states.catalogue.databases)
         if self.clearing is not None:
             self.clearing.changed()
+        self._look_later()
+
+    def _look_later(self) -> None:
+        """Settle again when the policy means another state by itself."""
+        if self._later is not None and self._later.active():
+            self._later.cancel()
+        policy, now = self.states.state.policy, time.time()
+        seconds = publication.next_look(policy, self.states.read, now)
+        if seconds is not None and self.running:
+            # Clocks are set, and machines sleep: it is looked more often than need be.
+            wait = min(seconds + 1.0, LONGEST_WAIT)
+            self._later = self._reactor.callLater(wait, self._look)
+
+    def _look(self) -> None:
+        self._run(self.settle())
 
     def servers(self, asked: Asked) -> tuple[str, ...]:
         """Return the servers of what is mirrored and is not pacman's own here; () for all else."""
@@ -148,6 +185,15 @@ class Mirror(Service):
             return ()
         return servers_of(settings, configuration, where)
 
+    def servers_of_the_past(self, asked: Asked, entry: Entry | None) -> tuple[str, ...]:
+        """Return who may have what only past states list; () where there are none."""
+        archive = self._settings().archive
+        if not self.serves or not archive:
+            return ()
+        from flocon.mirrors.dated import servers_of_the_past  # noqa: PLC0415 - as above
+
+        return servers_of_the_past(self.states, archive, asked, entry)
+
     async def refresh(self) -> None:
         """Read the state that the mirrors have now, and publish what is due."""
         await self._refreshing.run(lambda: Deferred.fromCoroutine(self._refresh()))
@@ -155,8 +201,9 @@ class Mirror(Service):
     async def _refresh(self) -> None:
         servers = mirrored(self._settings(), self._pacman.configuration)
         try:
-            generation = await self._upstream.read(servers)
-            await self.states.add(generation)
+            with self._archive.gathering():
+                generation = await self._upstream.read(servers)
+                await self.states.add(generation)
             await self.settle()
         except FloconError as error:
             self.problem = str(error)
@@ -167,10 +214,19 @@ class Mirror(Service):
     async def settle(self) -> None:
         """Publish the generation that the policy means, once it may be."""
         states, settings = self.states, self._settings()
+        policy = publication.in_force(states.state.policy, time.time())
+        if policy != states.state.policy:
+            ended = states.state.policy
+            self._log.warn("{state} is held no longer: the newest is given again", state=ended)
+            await states.follow(policy)
         snapshots = {name: one for name, (one, _) in states.snapshots.items()}
-        meant = publication.chosen(states.state.policy, states.read, snapshots, time.time())
+        meant = publication.chosen(policy, states.read, snapshots, time.time())
         now = states.state.now
-        if meant is None or (now is not None and now.identity == meant):
+        if meant is None:
+            return
+        if now is not None and now.identity == meant:
+            if states.state.waiting:
+                await states.stop_waiting()
             return
         await states.wait_for(meant)
         due = publication.is_due(

@@ -217,6 +217,7 @@ class Parts:
             agent=self.desk.agents.mirrors,
         )
         self.desk.candidates.of_others = self.mirror.servers
+        self.desk.candidates.of_the_past = self.mirror.servers_of_the_past
 
     def _make_lan(self, shares: Shares) -> Site:
         """Return the face for peers."""
@@ -348,6 +349,8 @@ class Parts:
             {
                 **questions(self.search, self.why, self.examination),
                 "/mirror.json": self.mirror.steering.described,
+                "/snapshots.json": self.mirror.steering.snapshots,
+                "/snapshots/diff.json": self.mirror.steering.difference,
             },
             self.ledger,
             pages,
