@@ -128,6 +128,7 @@ class Mirror(Service):
     async def _stop(self) -> None:
         if self.clearing is not None:
             await self.clearing.stop()
+        await self.states.settled()
         self.states.close()
 
     def _run(self, coroutine: Any) -> None:

@@ -11,14 +11,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, DeferredLock
+from twisted.python.failure import Failure
 
+from flocon.errors import StoreError
+from flocon.log import logger
 from flocon.machine.reactor_threads import in_thread
 from flocon.mirrors import publication
 from flocon.mirrors.archive import SNAPSHOTS
 from flocon.mirrors.generation import dump as dump_generation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Coroutine, Iterable
 
     from flocon.mirrors.archive import Archive
     from flocon.mirrors.catalogue import Catalogue
@@ -33,6 +36,8 @@ MOST_KEPT = 40
 
 class States:
     """All of one mirror. One change is made at a time; ``changed`` is called after each."""
+
+    _log = logger()
 
     def __init__(self, reactor: Any, archive: Archive, catalogue: Catalogue) -> None:
         self._reactor = reactor
@@ -67,6 +72,10 @@ class States:
     def _recall(self) -> tuple[Any, list[Generation], list[tuple[str, Any]]]:
         archive = self._archive
         return archive.read_state(), archive.generations(), archive.notes(SNAPSHOTS)
+
+    async def settled(self) -> None:
+        """Wait until no change is being made."""
+        await self._lock.run(lambda: None)
 
     def close(self) -> None:
         self._archive.close()
@@ -132,7 +141,7 @@ class States:
 
     async def add(self, generation: Generation) -> None:
         """Keep a generation that was read, whose contents are in the archive; it waits now."""
-        await self._lock.run(lambda: Deferred.fromCoroutine(self._add(generation)))
+        await self._to_its_end(lambda: self._add(generation))
 
     async def _add(self, generation: Generation) -> None:
         newest = next(reversed(self._read.values()), None)
@@ -180,7 +189,7 @@ class States:
             self.snapshots[name] = generation, taken
             self.changed()
 
-        await self._lock.run(lambda: Deferred.fromCoroutine(keep()))
+        await self._to_its_end(keep)
 
     async def drop_snapshot(self, name: str) -> None:
         """Let go of a snapshot, and of what nothing else refers to."""
@@ -192,13 +201,27 @@ class States:
                 await self._keep(found[0])
             await in_thread(self._reactor, self._archive.drop_note, SNAPSHOTS, name)
             self.snapshots.pop(name, None)
-            await self._sweep()
             self.changed()
+            await self._sweep()
 
-        await self._lock.run(lambda: Deferred.fromCoroutine(drop()))
+        await self._to_its_end(drop)
 
     async def _change(self, to: Callable[[], State]) -> None:
-        await self._lock.run(lambda: Deferred.fromCoroutine(self._save(to())))
+        await self._to_its_end(lambda: self._save(to()))
+
+    async def _to_its_end(self, change: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Make a change, one at a time; it goes on where who asked for it is gone."""
+        done: Deferred[None] = Deferred(lambda _: None)
+        work = self._lock.run(lambda: Deferred.fromCoroutine(change()))
+
+        def ended(result: Any) -> None:
+            if not done.called:
+                done.callback(result)
+            elif isinstance(result, Failure):
+                self._log.failure("a change that nobody waits for any more failed", result)
+
+        work.addBoth(ended)
+        await done
 
     async def _save(self, state: State) -> None:
         """Write a state down, and only then be in it."""
@@ -206,8 +229,8 @@ class States:
             await in_thread(self._reactor, self._archive.write_state, publication.dump(state))
             self.state = state
         await self._use()
-        await self._sweep()
         self.changed()
+        await self._sweep()
 
     async def _use(self) -> None:
         await self.catalogue.use(self.in_use())
@@ -217,7 +240,11 @@ class States:
         self._read = {one.identity: one for one in self.read if one.identity in kept}
         snapshots = (one for one, _ in self.snapshots.values())
         pieces = {piece.sha256 for piece in _pieces((*self._read.values(), *snapshots))}
-        await in_thread(self._reactor, self._archive.sweep, set(self._read), pieces)
+        try:
+            await in_thread(self._reactor, self._archive.sweep, set(self._read), pieces)
+        except StoreError as error:
+            # What was to be changed is; the next change tries again.
+            self._log.warn("what no state needs any more stays: {error}", error=error)
 
 
 def _pieces(generations: Iterable[Generation]) -> Iterable[Any]:
