@@ -118,7 +118,6 @@ class Mirror(Service):
             self._log.error("the mirror for the LAN does not serve: {error}", error=error)
             return
         self._changed()
-        self._run(self.snapshots.open())
         await self.settle()
         await self._pacman.configured()
         await self.refresh()
@@ -126,6 +125,8 @@ class Mirror(Service):
     def _changed(self) -> None:
         self._pacman.mirror(self.states.catalogue.databases)
         self._look_later()
+        if not self.snapshots.is_gathered():
+            self._run(self.snapshots.gather())
 
     def _look_later(self) -> None:
         """Settle again when the policy means another state by itself."""
