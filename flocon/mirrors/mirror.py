@@ -73,7 +73,7 @@ class Mirror(Service):
         """Return those that are taken and used, which a node that is no mirror has not."""
         from flocon.mirrors.snapshots import Snapshots  # noqa: PLC0415 - only a mirror needs it
 
-        return Snapshots(
+        snapshots = Snapshots(
             self._reactor,
             states=self.states,
             archive=self._archive,
@@ -81,6 +81,8 @@ class Mirror(Service):
             mirrored=lambda: list(mirrored(self._settings(), self._pacman.configuration)),
             read=self._upstream.read,
         )
+        snapshots.changed = self._changed
+        return snapshots
 
     @property
     def serves(self) -> bool:
@@ -140,7 +142,13 @@ class Mirror(Service):
             self._later = self._reactor.callLater(wait, self._look)
 
     def _look(self) -> None:
-        self._run(self.settle())
+        self._run(self._settle_in_time())
+
+    async def _settle_in_time(self) -> None:
+        try:
+            await self.settle()
+        finally:
+            self._look_later()
 
     def servers(self, asked: Asked) -> tuple[str, ...]:
         """Return the servers of what is mirrored and is not pacman's own here; () for all else."""
@@ -196,7 +204,7 @@ class Mirror(Service):
             if states.state.waiting:
                 await states.stop_waiting()
             return
-        await states.wait_for(meant)
+        await states.wait_for(meant, policy)
         due = publication.is_due(
             states.state,
             time.time(),
@@ -205,7 +213,7 @@ class Mirror(Service):
             is_complete=self.is_complete,
         )
         if due:
-            await states.publish(meant)
+            await states.publish(meant, policy)
 
     def is_complete(self) -> bool:
         """Whether all that is wanted of the generation that waits is here."""
