@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, DeferredLock
@@ -144,11 +143,10 @@ class States:
         await self._to_its_end(lambda: self._add(generation))
 
     async def _add(self, generation: Generation) -> None:
-        newest = next(reversed(self._read.values()), None)
-        if newest is not None and newest.identity == generation.identity:
-            # The same still: it is as old as it was, also for who is to lag behind.
-            generation = replace(generation, made=newest.made)
-        await self._keep(generation)
+        for one in reversed(read := publication.added(self.read, generation)):
+            if one != self._read.get(one.identity):
+                await in_thread(self._reactor, self._archive.keep, one)
+        self._read = {one.identity: one for one in read}
         await self._save(publication.refreshed(self.state, time.time()))
 
     async def _keep(self, generation: Generation) -> None:
@@ -156,13 +154,17 @@ class States:
         read = {**self._read, generation.identity: generation}
         self._read = dict(sorted(read.items(), key=lambda item: item[1].made))
 
-    async def wait_for(self, identity: str) -> None:
-        """Have a generation wait until it may be published: what it lists is listed from now on."""
-        await self._change(lambda: publication.wait_for(self.state, identity, time.time()))
+    async def wait_for(self, identity: str, under: Policy | None = None) -> None:
+        """Have a generation wait until it may be published: what it lists is listed from now on.
 
-    async def publish(self, identity: str) -> None:
+        Nothing is done where another policy is followed by now than the one under which it was
+        chosen; so it is with ``publish``.
+        """
+        await self._change(lambda: publication.wait_for(self.state, identity, time.time()), under)
+
+    async def publish(self, identity: str, under: Policy | None = None) -> None:
         """Give out a generation from now on."""
-        await self._change(lambda: publication.publish(self.state, identity, time.time()))
+        await self._change(lambda: publication.publish(self.state, identity, time.time()), under)
 
     async def follow(self, policy: Policy) -> None:
         """Have another policy; what follows from it is the caller's."""
@@ -206,8 +208,11 @@ class States:
 
         await self._to_its_end(drop)
 
-    async def _change(self, to: Callable[[], State]) -> None:
-        await self._to_its_end(lambda: self._save(to()))
+    async def _change(self, to: Callable[[], State], under: Policy | None = None) -> None:
+        def changed() -> State:
+            return to() if under in {None, self.state.policy} else self.state
+
+        await self._to_its_end(lambda: self._save(changed()))
 
     async def _to_its_end(self, change: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Make a change, one at a time; it goes on where who asked for it is gone."""

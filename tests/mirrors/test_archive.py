@@ -75,7 +75,7 @@ class ArchiveCase(SynchronousTestCase):
                 raise error
             return real(*arguments, **options)
 
-        self.patch(module.os, name, failing)
+        self.patch(os, name, failing)
 
 
 class ContentTests(ArchiveCase):
@@ -91,7 +91,7 @@ class ContentTests(ArchiveCase):
     def test_a_disk_that_takes_less_at_a_time_gets_all_of_it(self) -> None:
         real, data = os.write, os.urandom(10_001)
         descriptor = self.memory(data)
-        self.patch(module.os, "write", lambda fd, data: real(fd, data[:1000]))
+        self.patch(os, "write", lambda fd, data: real(fd, data[:1000]))
         piece = self.archive.take(descriptor)
         self.assertEqual((self.path / CONTENT / piece.sha256).read_bytes(), data)
 
