@@ -29,7 +29,7 @@ from flocon.machine.beneath import enter, names_in, open_regular, open_top, read
 from flocon.mirrors.generation import LARGEST_DATABASE, Piece, dump, is_identity, is_sha256, load
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterable, Iterator
     from pathlib import Path
 
     from flocon.mirrors.generation import Generation
@@ -144,6 +144,26 @@ class Archive:
             os.close(self.open_piece(piece))
             return True
         return False
+
+    def remove_damaged(self, pieces: Iterable[Piece]) -> int:
+        """Remove contents that are not what they are called; return how many that were."""
+        damaged = [piece for piece in pieces if self.has(piece) and not self._is_right(piece)]
+        for piece in damaged:
+            path = self.path / CONTENT / piece.sha256
+            self._log.error("{path} is damaged; it is read from a mirror again", path=path)
+            with suppress(OSError):
+                os.unlink(piece.sha256, dir_fd=self._folder(CONTENT))
+        return len(damaged)
+
+    def _is_right(self, piece: Piece) -> bool:
+        sha256 = hashlib.sha256()
+        try:
+            with os.fdopen(self.open_piece(piece), "rb", buffering=0) as file:
+                while data := file.read(_READ_SIZE):
+                    sha256.update(data)
+        except OSError as error:
+            raise _failed(self.path / CONTENT / piece.sha256, error) from None
+        return sha256.hexdigest() == piece.sha256
 
     # What refers to them
 

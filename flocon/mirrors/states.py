@@ -64,13 +64,17 @@ class States:
             if snapshot is not None:
                 self.snapshots[name] = snapshot
         known = {*self._read, *(one.identity for one, _ in self.snapshots.values())}
-        self.state = publication.forget(publication.load(state), known)
+        self.state = publication.forget(state, known)
         await self._use()
         self.is_open = True
 
-    def _recall(self) -> tuple[Any, list[Generation], list[tuple[str, Any]]]:
+    def _recall(self) -> tuple[State, list[Generation], list[tuple[str, Any]]]:
         archive = self._archive
-        return archive.read_state(), archive.generations(), archive.notes(SNAPSHOTS)
+        state, read = publication.load(archive.read_state()), archive.generations()
+        used = {state.waiting, *(one.identity for one in state.published)}
+        if archive.remove_damaged(_pieces(one for one in read if one.identity in used)):
+            read = archive.generations()
+        return state, read, archive.notes(SNAPSHOTS)
 
     async def settled(self) -> None:
         """Wait until no change is being made."""
