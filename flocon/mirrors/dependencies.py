@@ -133,7 +133,7 @@ def closure(
     waiting = list(beginning)
     for listed in waiting:
         found[listed.place, listed.description.name] = listed.description
-    unresolved = set()
+    unresolved: set[str] = set()
     looked_up: set[Relation] = set()
 
     def has(listed: Listed) -> bool:
@@ -145,12 +145,12 @@ def closure(
             if relation in looked_up:
                 continue
             looked_up.add(relation)
-            listed = databases.satisfier(relation, places, has)
-            if listed is None:
+            taken = databases.satisfier(relation, places, has)
+            if taken is None:
                 unresolved.add(str(relation))
-            elif not has(listed):
-                found[listed.place, listed.description.name] = listed.description
-                waiting.append(listed)
+            elif not has(taken):
+                found[taken.place, taken.description.name] = taken.description
+                waiting.append(taken)
     return Closure(found, frozenset(unresolved))
 
 

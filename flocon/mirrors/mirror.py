@@ -5,15 +5,13 @@ Nothing of it runs, and no file is read, where the operator has not asked for it
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, DeferredLock
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock, succeed
 
 from flocon.errors import FloconError
 from flocon.log import logger
-from flocon.mirrors import publication
 from flocon.mirrors.archive import FOLDER, Archive
 from flocon.mirrors.catalogue import Catalogue
 from flocon.mirrors.generation import Where
@@ -25,13 +23,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from flocon.ahead.coming import Means
     from flocon.files import Asked
+    from flocon.mirrors.settling import Settling
+    from flocon.mirrors.wanting import Wanting
     from flocon.pacman.watch import PacmanWatch
     from flocon.settings.settings import Mirror as MirrorSettings
 
 
 class Mirror(Service):
-    """``settings`` gives those in force; ``store`` is the store's folder."""
+    """``settings`` gives those in force; ``store`` is the store's folder, ``most`` its bytes."""
 
     _log = logger()
 
@@ -41,8 +42,10 @@ class Mirror(Service):
         *,
         settings: Callable[[], MirrorSettings],
         store: Path,
+        most: int,
         pacman: PacmanWatch,
         agent: Any,
+        means: Means,
     ) -> None:
         self._reactor = reactor
         self._settings = settings
@@ -53,6 +56,14 @@ class Mirror(Service):
         self._upstream = Upstream(reactor, agent, archive)
         self._refreshing = DeferredLock()
         self._work: set[Deferred[Any]] = set()
+        self._means = means
+        self._store, self._most = store, most
+        self._archive = archive
+        #: Whether the link costs nothing.
+        self._free = False
+        #: Both are there once it has begun.
+        self.wanting: Wanting | None = None
+        self._settling: Settling | None = None
         self.steering = Steering(self)
         #: Why the last refresh failed, and "" where it did not.
         self.problem = ""
@@ -66,11 +77,17 @@ class Mirror(Service):
         if self.serves:
             self._run(self._begin())
 
-    def stopService(self) -> None:
+    def stopService(self) -> Deferred[None]:
         super().stopService()
+        remembered: Deferred[None] = succeed(None)
+        if self.wanting is not None:
+            remembered = self.wanting.stop()
+        if self._settling is not None:
+            self._settling.stop()
         for work in list(self._work):
             work.cancel()
         self.states.close()
+        return remembered
 
     def _run(self, coroutine: Any) -> None:
         work: Deferred[Any] = Deferred.fromCoroutine(coroutine)
@@ -91,10 +108,61 @@ class Mirror(Service):
             self._log.error("the mirror for the LAN does not serve: {error}", error=error)
             return
         await self._pacman.configured()
+        await self._begin_to_bring()
         await self.refresh()
+
+    async def _begin_to_bring(self) -> None:
+        """Make what only a mirror has."""
+        from flocon.mirrors.settling import Settling  # noqa: PLC0415
+        from flocon.mirrors.wanting import Wanting  # noqa: PLC0415
+
+        self.wanting = wanting = Wanting(
+            self._reactor,
+            self._means,
+            settings=self._settings,
+            mirrored=lambda: list(mirrored(self._settings(), self._pacman.configuration)),
+            store=self._store,
+            most=self._most,
+            states=self.states,
+            archive=self._archive,
+            pacman=self._pacman,
+            arrived=lambda: settling.look(),  # noqa: PLW0108 - it is made after this
+        )
+        self._settling = settling = Settling(
+            self._reactor,
+            self.states,
+            settings=self._settings,
+            is_complete=wanting.is_complete,
+            run=self._run,
+        )
+        wanting.allow(free=self._free)
+        await wanting.open()
 
     def _changed(self) -> None:
         self._pacman.mirror(self.states.catalogue.databases)
+        if self.wanting is not None:
+            self.wanting.changed()
+
+    def allow(self, *, free: bool) -> None:
+        """Learn whether the link costs nothing: otherwise nothing is brought."""
+        self._free = free
+        if self.wanting is not None:
+            self.wanting.allow(free=free)
+
+    def held(self) -> None:
+        """Learn that what is held here is not what it was."""
+        if self.wanting is not None:
+            self.wanting.held()
+
+    def asked(self, client: str, where: Where, name: str) -> None:
+        """Note that a client without a node asked for a package that a state lists."""
+        if self.wanting is not None:
+            self.wanting.asked(client, where, name)
+
+    async def settle(self) -> None:
+        """Publish the generation that the policy means, once it may be; raises StoreError."""
+        if self._settling is not None:
+            await self._settling.settle()
 
     def servers(self, asked: Asked) -> tuple[str, ...]:
         """Return the servers of what is mirrored and is not pacman's own here; () for all else."""
@@ -123,29 +191,6 @@ class Mirror(Service):
         else:
             self.problem = ""
 
-    async def settle(self) -> None:
-        """Publish the generation that the policy means, once it may be."""
-        states, settings = self.states, self._settings()
-        snapshots = {name: one for name, (one, _) in states.snapshots.items()}
-        meant = publication.chosen(states.state.policy, states.read, snapshots, time.time())
-        now = states.state.now
-        if meant is None or (now is not None and now.identity == meant):
-            return
-        await states.wait_for(meant)
-        due = publication.is_due(
-            states.state,
-            time.time(),
-            complete=settings.publish == "complete",
-            within=settings.publish_within,
-            is_complete=self.is_complete,
-        )
-        if due:
-            await states.publish(meant)
-
-    def is_complete(self) -> bool:
-        """Whether all that is wanted of the generation that waits is here."""
-        return True
-
     def describe(self) -> dict[str, Any]:
         """Return what ``/mirror.json`` says."""
         published, waiting = self.states.published, self.states.waiting
@@ -162,5 +207,8 @@ class Mirror(Service):
                 "of": published[0].age_from,
                 "source": published[0].source,
             },
-            "waiting": None if waiting is None else {"generation": waiting.identity},
+            "waiting": None
+            if waiting is None
+            else {"generation": waiting.identity, "since": self.states.state.waiting_since},
+            "wanting": None if self.wanting is None else self.wanting.describe(),
         }

@@ -1,4 +1,4 @@
-"""Which packages of a state are wanted: what machines have, in its newer versions, and what that needs.
+"""Which packages of a state are wanted: what machines have, as newer, and what that needs.
 
 No I/O: databases are given as what they describe, names as ``requests`` keeps them.
 """
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from flocon.mirrors.dependencies import Databases
     from flocon.mirrors.generation import Where
     from flocon.pacman.relations import Description
-
-#: Packages that are wanted of one state; more than Arch lists for two architectures.
-MOST_WANTED = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +61,12 @@ def choose(
     found: dict[tuple[int, str], Description] = {}
     unresolved: set[str] = set()
     meant = {word: databases.meant(word, databases.places) for word in pins}
-    beginnings = [(databases.places, [one for listed in meant.values() for one in listed])]
+    named = [one for listed in meant.values() for one in listed]
+    beginnings: list[tuple[Sequence[int], list[Listed]]] = [(databases.places, named)]
     for scope, wanted in sorted(names.items()):
         places = places_of(scope, repositories)
         beginnings.append((places, list(_upgrades(databases, wanted, places))))
-    for places, beginning in beginnings:
+    for _, beginning in beginnings:
         found.update({(one.place, one.description.name): one.description for one in beginning})
     for places, beginning in beginnings:
         result = closure(databases, beginning, places, found)

@@ -214,8 +214,10 @@ class Parts:
             self._reactor,
             settings=lambda: self.reloading.settings.mirror,
             store=self._settings.store.path,
+            most=self._settings.store.max_size,
             pacman=self.pacman,
             agent=self.desk.agents.mirrors,
+            means=self._ahead_means,
         )
         self.desk.candidates.of_others = self.mirror.servers
 
