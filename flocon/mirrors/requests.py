@@ -110,7 +110,7 @@ class Requests:
         """Return the names that count, in order; those that do not are forgotten."""
         unused = self._unused()
         for scope, seen in list(self._seen.items()):
-            for name in [name for name, last in seen.items() if now - last > unused]:
+            for name in [name for name, last in seen.items() if abs(now - last) > unused]:
                 del seen[name]
             if not seen:
                 del self._seen[scope]

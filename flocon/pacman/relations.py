@@ -17,7 +17,9 @@ _FIELDS = re.compile(
     rb"([^\n]*(?:\n[^\n]+)*)"
 )
 #: A name, and a version that is demanded or provided; descriptions may follow in ``OPTDEPENDS``.
-_RELATION = re.compile(r"(?P<name>[^<>=\s]{1,255})(?:(?P<test><=|>=|<|>|=)(?P<version>\S{1,255}))?")
+_RELATION = re.compile(
+    r"(?P<name>[^<>=\s]{1,255})(?:(?P<test><=|>=|<|>|=)(?P<version>[^<>=\s]{1,255}))?"
+)
 #: What one package needs, or provides, at most; Arch's largest groups need some 400.
 MOST_RELATIONS = 4_096
 
