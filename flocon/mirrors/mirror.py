@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flocon.files import Asked
+    from flocon.mirrors.clients import Clients
+    from flocon.pacman.entries import Entry
     from flocon.pacman.watch import PacmanWatch
     from flocon.settings.settings import Mirror as MirrorSettings
 
@@ -54,6 +56,10 @@ class Mirror(Service):
         self._refreshing = DeferredLock()
         self._work: set[Deferred[Any]] = set()
         self.steering = Steering(self)
+        #: Who asks without a node.
+        self.clients: Clients | None = None
+        #: Told of each package of a state that a client asks for.
+        self.asked_for: Callable[[Where, Entry], None] = lambda *_: None
         #: Why the last refresh failed, and "" where it did not.
         self.problem = ""
 
@@ -163,4 +169,5 @@ class Mirror(Service):
                 "source": published[0].source,
             },
             "waiting": None if waiting is None else {"generation": waiting.identity},
+            "clients": None if self.clients is None else self.clients.describe(),
         }
