@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 
     from flocon.ahead.coming import Means
     from flocon.files import Asked
+    from flocon.mirrors.clients import Clients
     from flocon.mirrors.settling import Settling
     from flocon.mirrors.wanting import Wanting
+    from flocon.pacman.entries import Entry
     from flocon.pacman.watch import PacmanWatch
     from flocon.settings.settings import Mirror as MirrorSettings
 
@@ -65,6 +67,8 @@ class Mirror(Service):
         self.wanting: Wanting | None = None
         self._settling: Settling | None = None
         self.steering = Steering(self)
+        #: Who asks without a node.
+        self.clients: Clients | None = None
         #: Why the last refresh failed, and "" where it did not.
         self.problem = ""
 
@@ -154,10 +158,10 @@ class Mirror(Service):
         if self.wanting is not None:
             self.wanting.held()
 
-    def asked(self, client: str, where: Where, name: str) -> None:
+    def asked(self, client: str, where: Where, entry: Entry) -> None:
         """Note that a client without a node asked for a package that a state lists."""
         if self.wanting is not None:
-            self.wanting.asked(client, where, name)
+            self.wanting.asked(client, where, entry.name)
 
     async def settle(self) -> None:
         """Publish the generation that the policy means, once it may be; raises StoreError."""
@@ -211,4 +215,5 @@ class Mirror(Service):
             if waiting is None
             else {"generation": waiting.identity, "since": self.states.state.waiting_since},
             "wanting": None if self.wanting is None else self.wanting.describe(),
+            "clients": None if self.clients is None else self.clients.describe(),
         }
