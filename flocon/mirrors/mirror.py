@@ -10,11 +10,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, DeferredLock
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock, succeed
 
 from flocon.errors import FloconError, MirrorError
 from flocon.log import logger
-from flocon.mirrors import publication
 from flocon.mirrors.archive import FOLDER, Archive
 from flocon.mirrors.catalogue import Catalogue
 from flocon.mirrors.generation import Where
@@ -26,22 +25,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from twisted.internet.interfaces import IDelayedCall
-
+    from flocon.ahead.coming import Means
     from flocon.files import Asked
     from flocon.mirrors.clearing import Clearing, Shelf
+    from flocon.mirrors.clients import Clients
     from flocon.mirrors.generation import Generation
+    from flocon.mirrors.settling import Settling
     from flocon.mirrors.snapshots import Snapshots
+    from flocon.mirrors.wanting import Wanting
     from flocon.pacman.entries import Entry
     from flocon.pacman.watch import PacmanWatch
     from flocon.settings.settings import Mirror as MirrorSettings
 
-#: Seconds between two looks at whether a state is to be held no longer.
-LONGEST_WAIT = 3_600.0
-
 
 class Mirror(Service):
-    """``settings`` gives those in force; ``store`` is the store's folder."""
+    """``settings`` gives those in force; ``store`` is the store's folder, of ``max_size`` bytes."""
 
     _log = logger()
 
@@ -55,6 +53,7 @@ class Mirror(Service):
         shelf: Shelf,
         pacman: PacmanWatch,
         agent: Any,
+        means: Means,
     ) -> None:
         self._reactor = reactor
         self._settings = settings
@@ -64,15 +63,21 @@ class Mirror(Service):
         self.states.changed = self._changed
         self._archive = archive
         self._upstream = Upstream(reactor, agent, archive)
-        #: When the policy means another state by itself.
-        self._later: IDelayedCall | None = None
         self._refreshing = DeferredLock()
         self._work: set[Deferred[Any]] = set()
-        self._max_size = max_size
         self._shelf = shelf
         #: Clears the store, on a mirror alone.
         self.clearing: Clearing | None = None
+        self._means = means
+        self._store, self._max_size = store, max_size
+        #: Whether the link costs nothing.
+        self._free = False
+        #: Both are there once it has begun.
+        self.wanting: Wanting | None = None
+        self._settling: Settling | None = None
         self.steering = Steering(self)
+        #: Who asks without a node.
+        self.clients: Clients | None = None
         #: Why the last refresh failed, and "" where it did not.
         self.problem = ""
 
@@ -110,7 +115,7 @@ class Mirror(Service):
         guards = {
             IN_USE: self.states.catalogue.lists,
             IN_SNAPSHOT: self.snapshots.protects,
-            PINNED: pins(lambda: self._settings().pins),
+            PINNED: pins(self._pins),
         }
         return begin(
             self._reactor,
@@ -120,15 +125,21 @@ class Mirror(Service):
             guards=guards,
         )
 
+    def _pins(self) -> set[str]:
+        by_hand = () if self.wanting is None else self.wanting.requests.by_hand
+        return {*self._settings().pins, *by_hand}
+
     def stopService(self) -> Deferred[None]:
         super().stopService()
-        if self._later is not None and self._later.active():
-            self._later.cancel()
+        remembered = succeed(None) if self.wanting is None else self.wanting.stop()
+        if self._settling is not None:
+            self._settling.stop()
         for work in list(self._work):
             work.cancel()
-        return Deferred.fromCoroutine(self._stop())
+        return Deferred.fromCoroutine(self._stop(remembered))
 
-    async def _stop(self) -> None:
+    async def _stop(self, remembered: Deferred[None]) -> None:
+        await remembered
         if self.clearing is not None:
             await self.clearing.stop()
         await self.states.settled()
@@ -152,38 +163,81 @@ class Mirror(Service):
             self.problem = str(error)
             self._log.error("the mirror for the LAN does not serve: {error}", error=error)
             return
+        self._begin_to_settle()
         self._changed()
         await self.settle()
         await self._pacman.configured()
+        await self._begin_to_bring()
         await self.refresh()
+
+    def _begin_to_settle(self) -> None:
+        from flocon.mirrors.settling import Settling  # noqa: PLC0415 - on a mirror alone
+
+        self._settling = Settling(
+            self._reactor,
+            self.states,
+            settings=self._settings,
+            is_complete=self._is_complete,
+            run=self._run,
+        )
+
+    def _is_complete(self, identity: str) -> bool:
+        return self.wanting is not None and self.wanting.is_complete(identity)
+
+    def _arrived(self) -> None:
+        if self._settling is not None:
+            self._settling.look()
+
+    async def _begin_to_bring(self) -> None:
+        """Make what only a mirror has."""
+        from flocon.mirrors.wanting import Wanting  # noqa: PLC0415
+
+        self.wanting = wanting = Wanting(
+            self._reactor,
+            self._means,
+            settings=self._settings,
+            mirrored=lambda: list(mirrored(self._settings(), self._pacman.configuration)),
+            store=self._store,
+            most=self._max_size,
+            states=self.states,
+            archive=self._archive,
+            pacman=self._pacman,
+            arrived=self._arrived,
+        )
+        wanting.allow(free=self._free)
+        await wanting.open()
 
     def _changed(self) -> None:
         self._pacman.mirror(self.states.catalogue.databases)
         if self.clearing is not None:
             self.clearing.changed()
-        self._look_later()
+        if self._settling is not None:
+            self._settling.look_later()
+        if self.wanting is not None:
+            self.wanting.changed()
         if not self.snapshots.is_gathered():
             self._run(self.snapshots.gather())
 
-    def _look_later(self) -> None:
-        """Settle again when the policy means another state by itself."""
-        if self._later is not None and self._later.active():
-            self._later.cancel()
-        policy, now = self.states.state.policy, time.time()
-        seconds = publication.next_look(policy, self.states.read, now)
-        if seconds is not None and self.running:
-            # Clocks are set, and machines sleep: it is looked more often than need be.
-            wait = min(seconds + 1.0, LONGEST_WAIT)
-            self._later = self._reactor.callLater(wait, self._look)
+    def allow(self, *, free: bool) -> None:
+        """Learn whether the link costs nothing: otherwise nothing is brought."""
+        self._free = free
+        if self.wanting is not None:
+            self.wanting.allow(free=free)
 
-    def _look(self) -> None:
-        self._run(self._settle_in_time())
+    def held(self) -> None:
+        """Learn that what is held here is not what it was."""
+        if self.wanting is not None:
+            self.wanting.held()
 
-    async def _settle_in_time(self) -> None:
-        try:
-            await self.settle()
-        finally:
-            self._look_later()
+    def asked(self, client: str, where: Where, entry: Entry) -> None:
+        """Note that a client without a node asked for a package that a state lists."""
+        if self.wanting is not None:
+            self.wanting.asked(client, where, entry.name)
+
+    async def settle(self) -> None:
+        """Publish the generation that the policy means, once it may be; raises StoreError."""
+        if self._settling is not None:
+            await self._settling.settle()
 
     def servers(self, asked: Asked) -> tuple[str, ...]:
         """Return the servers of what is mirrored and is not pacman's own here; () for all else."""
@@ -222,38 +276,6 @@ class Mirror(Service):
         else:
             self.problem = ""
 
-    async def settle(self) -> None:
-        """Publish the generation that the policy means, once it may be."""
-        states, settings = self.states, self._settings()
-        policy = publication.in_force(states.state.policy, time.time())
-        if policy != states.state.policy:
-            ended = states.state.policy
-            self._log.warn("{state} is held no longer: the newest is given again", state=ended)
-            await states.follow(policy)
-        snapshots = {name: one for name, (one, _) in states.snapshots.items()}
-        meant = publication.chosen(policy, states.read, snapshots, time.time())
-        now = states.state.now
-        if meant is None:
-            return
-        if now is not None and now.identity == meant:
-            if states.state.waiting:
-                await states.stop_waiting()
-            return
-        await states.wait_for(meant, policy)
-        due = publication.is_due(
-            states.state,
-            time.time(),
-            complete=settings.publish == "complete",
-            within=settings.publish_within,
-            is_complete=self.is_complete,
-        )
-        if due:
-            await states.publish(meant, policy)
-
-    def is_complete(self) -> bool:
-        """Whether all that is wanted of the generation that waits is here."""
-        return True
-
     async def clean(self, *, dry: bool) -> str:
         """Clear the store now, or say what would go; return sentences for a person."""
         if self.clearing is None:
@@ -278,6 +300,10 @@ class Mirror(Service):
         )
         if self.clearing is not None:
             told["clearing"] = self.clearing.describe()
+        if self.clients is not None:
+            told["clients"] = self.clients.describe()
+        if self.wanting is not None:
+            told["wanting"] = self.wanting.describe()
         return {"serves": self.serves, "problem": self.problem, **told}
 
     def _packages(self, generation: Generation, where: Where) -> int | None:

@@ -288,10 +288,13 @@ class Accounts:
         self._spare = None
         return self.turns.came_ahead(file_name)
 
-    def want_ahead(self, file_names: Collection[str]) -> None:
-        """Take these as what is wanted before anybody asks; what was so before goes first now."""
+    def want_ahead(self, file_names: Collection[str], by: str = "pacman") -> None:
+        """Take these as what somebody wants before anybody asks.
+
+        What was so before, and is not any more by anybody, goes first now.
+        """
         self._spare = None
-        self.turns.want_ahead(file_names)
+        self.turns.want_ahead(file_names, by)
 
     def protect(self, protects: Callable[[str], bool] | None) -> None:
         """Have packages stay that ``protects`` says of, and those that somebody has open."""

@@ -22,9 +22,10 @@ class Turns:
         #: From the longest unused to the last used.
         self._turns: dict[str, int] = {}
         self._turn = 0
-        #: What came before anybody asked and was not used since; which of all names are wanted so.
+        #: What came before anybody asked and was not used since; which of all names are wanted so,
+        #: by whom they are.
         self._unused: set[str] = set()
-        self._wanted: Collection[str] = ()
+        self._wanted: dict[str, Collection[str]] = {}
 
     def __getitem__(self, file_name: str) -> int:
         """Return the turn of a package, 0 where nobody remembers one."""
@@ -52,9 +53,12 @@ class Turns:
         self._unused.add(file_name)
         return turn
 
-    def want_ahead(self, file_names: Collection[str]) -> None:
-        """Take these as what is wanted before anybody asks; what was so before goes first now."""
-        self._wanted = file_names
+    def want_ahead(self, file_names: Collection[str], by: str) -> None:
+        """Take these as what somebody wants before anybody asks.
+
+        What was so before, and is not any more by anybody, goes first now.
+        """
+        self._wanted[by] = file_names
 
     def forget(self, file_name: str) -> None:
         self._turns.pop(file_name, None)
@@ -67,7 +71,9 @@ class Turns:
 
     def _is_superseded(self, file_name: str) -> bool:
         """Whether it came ahead, has never been used, and is not wanted any more."""
-        return file_name in self._unused and file_name not in self._wanted
+        if file_name not in self._unused:
+            return False
+        return not any(file_name in wanted for wanted in self._wanted.values())
 
     def in_order(self, file_names: Iterable[str]) -> list[str]:
         """Return these in the order in which they may go: the longest unused first.

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 from twisted.internet.defer import Deferred, succeed
 
 from flocon.errors import Unreachable
 from flocon.mirrors.generation import Generation
-from flocon.mirrors.mirror import LONGEST_WAIT, Mirror
+from flocon.mirrors.mirror import Mirror
+from flocon.mirrors.settling import LONGEST_WAIT
 from flocon.pacman.configuration import PacmanConfiguration
 from flocon.settings.settings import Mirror as MirrorSettings
 from tests.mirrors.states_case import DAY, StatesTestCase
@@ -40,12 +42,13 @@ class HoldingTestCase(StatesTestCase):
         """Start a node; no mirror can be reached."""
         self.mirror = Mirror(
             self.reactor,
-            settings=lambda: MirrorSettings(serve=True),
+            settings=lambda: MirrorSettings(serve=True, publish="at once"),
             store=self.folder,
             max_size=0,
             shelf=EmptyShelf(),
             pacman=self.pacman(),
             agent=None,
+            means=mock.Mock(neighbourhood=mock.Mock(acquainted=Deferred)),
         )
         self.states = self.mirror.states
         self.archive = self.mirror._archive
