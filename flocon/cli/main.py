@@ -18,6 +18,7 @@ from flocon.cli import (
     leading,
     looking,
     mirroring,
+    snapshots,
     status,
     watching,
 )
@@ -49,6 +50,7 @@ _ASKING: dict[str, Callable[[Any, argparse.Namespace], Coroutine[Any, Any, None]
     "rejoin": acting.rejoin,
     "prefetch": acting.prefetch,
     "mirror": mirroring.run,
+    "snapshot": snapshots.run,
 }
 
 

@@ -78,6 +78,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_reading(commands)
     _add_changing(commands)
     _add_mirror(_group(commands, "mirror", "the mirror for the whole LAN, on the node that is one"))
+    _add_snapshot(_group(commands, "snapshot", "states of all databases that are kept, or used"))
     settings = commands.add_parser(
         "config", help="print and check the settings, without a node", allow_abbrev=False
     )
@@ -170,6 +171,27 @@ def _add_mirror(verbs: argparse._SubParsersAction[_Parser]) -> None:
         want.add_argument("names", metavar="NAME", nargs="+", help="a package's or a group's name")
     clean = _command(verbs, "clean", "remove packages that nothing keeps")
     clean.add_argument("--dry-run", action="store_true", help="only tell what would go, and why")
+
+
+def _add_snapshot(verbs: argparse._SubParsersAction[_Parser]) -> None:
+    take = _command(verbs, "take", "keep a state, with its packages, until it is dropped")
+    take.add_argument("name", metavar="NAME", nargs="?", help="what to call it [by its day]")
+    which = take.add_mutually_exclusive_group()
+    which.add_argument("--of", metavar="STATE", help="which state [the one that is given now]")
+    which.add_argument(
+        "--date", metavar="DAY", help="that of a day, like 2026-11-01, in an archive"
+    )
+    _command(verbs, "list", "which states there are, and which one the LAN is given")
+    diff = _command(verbs, "diff", "which packages are others in another state")
+    diff.add_argument("before", metavar="STATE", help="a snapshot, 'latest' or 'now'")
+    diff.add_argument("after", metavar="OTHER", nargs="?", help="the other one [now]")
+    use = _command(verbs, "use", "have the LAN given another state, back or forward")
+    use.add_argument(
+        "state", metavar="STATE", nargs="+", help="a snapshot, 'latest', or like '3 days behind'"
+    )
+    use.add_argument("--longer", action="store_true", help="also for longer than hold_at_most")
+    drop = _command(verbs, "drop", "let go of a snapshot, and of packages that nothing else keeps")
+    drop.add_argument("name", metavar="NAME", help="a name that 'list' shows")
 
 
 def _add_setup(parser: argparse.ArgumentParser) -> None:

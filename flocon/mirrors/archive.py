@@ -19,15 +19,17 @@ import json
 import os
 import re
 import secrets
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from flocon.errors import StoreError
+from flocon.log import logger
 from flocon.machine.beneath import enter, names_in, open_regular, open_top, read_small
 from flocon.mirrors.generation import LARGEST_DATABASE, Piece, dump, is_identity, is_sha256, load
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable, Iterator
     from pathlib import Path
 
     from flocon.mirrors.generation import Generation
@@ -50,9 +52,16 @@ class Archive:
     Raises StoreError where something cannot be read or written.
     """
 
+    _log = logger()
+
     def __init__(self, path: Path) -> None:
         self.path = path
         self._folders: dict[str, int] = {}
+        #: Whether a note could not be read: nobody knows what it refers to.
+        self._unread = False
+        #: How many gather contents that nothing refers to yet.
+        self._gathering = 0
+        self._sweeping = Lock()
 
     def open(self) -> None:
         """Make the folders, and discard what was being written when a node was killed."""
@@ -75,14 +84,23 @@ class Archive:
 
     # Contents
 
+    @contextmanager
+    def gathering(self) -> Iterator[None]:
+        """Have contents stay that nothing refers to, until what refers to them is kept."""
+        self._gathering += 1
+        try:
+            yield
+        finally:
+            self._gathering -= 1
+
     def take(self, descriptor: int) -> Piece:
         """Keep what an open file has, from its beginning; return what it is.
 
         Raises StoreError, also of what is larger than a database can be.
         """
         size = os.fstat(descriptor).st_size
-        if size > LARGEST_DATABASE:
-            raise StoreError(str(self.path), f"a database of {size} bytes is too large")
+        if not 0 < size <= LARGEST_DATABASE:
+            raise StoreError(str(self.path), f"a file of {size} bytes is no database")
         sha256 = hashlib.sha256()
         temporary = f"piece.{secrets.token_hex(4)}.new"
         folder = self._folder(CONTENT)
@@ -95,12 +113,13 @@ class Archive:
                 while data := os.pread(descriptor, _READ_SIZE, position):
                     sha256.update(data)
                     position += len(data)
-                    os.write(target, data)
+                    _write_all(target, data)
                 os.fsync(target)
             finally:
                 os.close(target)
             piece = Piece(sha256.hexdigest(), position)
-            os.rename(temporary, piece.sha256, src_dir_fd=folder, dst_dir_fd=folder)
+            with self._sweeping:
+                os.rename(temporary, piece.sha256, src_dir_fd=folder, dst_dir_fd=folder)
             os.fsync(folder)
         except OSError as error:
             with suppress(OSError):
@@ -126,11 +145,31 @@ class Archive:
             return True
         return False
 
+    def remove_damaged(self, pieces: Iterable[Piece]) -> int:
+        """Remove contents that are not what they are called; return how many that were."""
+        damaged = [piece for piece in pieces if self.has(piece) and not self._is_right(piece)]
+        for piece in damaged:
+            path = self.path / CONTENT / piece.sha256
+            self._log.error("{path} is damaged; it is read from a mirror again", path=path)
+            with suppress(OSError):
+                os.unlink(piece.sha256, dir_fd=self._folder(CONTENT))
+        return len(damaged)
+
+    def _is_right(self, piece: Piece) -> bool:
+        sha256 = hashlib.sha256()
+        try:
+            with os.fdopen(self.open_piece(piece), "rb", buffering=0) as file:
+                while data := file.read(_READ_SIZE):
+                    sha256.update(data)
+        except OSError as error:
+            raise _failed(self.path / CONTENT / piece.sha256, error) from None
+        return sha256.hexdigest() == piece.sha256
+
     # What refers to them
 
     def keep(self, generation: Generation) -> None:
         """Keep a generation; all its contents must have been taken."""
-        self._write(GENERATIONS, generation.identity + _JSON, dump(generation))
+        self._write(GENERATIONS, generation.identity + _JSON, _encoded(dump(generation)))
 
     def generations(self) -> list[Generation]:
         """Return the generations that are whole, the oldest first."""
@@ -149,7 +188,7 @@ class Archive:
 
     def write_note(self, folder: str, name: str, value: Any) -> None:
         """Keep JSON's values under a name that is a file's, in a folder."""
-        self._write(folder, name + _JSON, value)
+        self._write(folder, name + _JSON, _encoded(value))
 
     def drop_note(self, folder: str, name: str) -> None:
         """Let go of a note; one that is not there is no error."""
@@ -160,18 +199,43 @@ class Archive:
         except OSError as error:
             raise _failed(self.path / folder / name, error) from None
 
+    def read_bytes(self, folder: str, name: str, most: int) -> bytes | None:
+        """Return what ``write_bytes`` kept, None where there is nothing of at most that size."""
+        with suppress(OSError):
+            return read_small(name, most, self._folder(folder))
+        return None
+
+    def write_bytes(self, folder: str, name: str, data: bytes) -> None:
+        """Keep a file that can be made anew from what is here."""
+        self._write(folder, name, data)
+
+    def drop_bytes(self, folder: str, name: str) -> None:
+        """Let go of such a file; one that is not there is no error."""
+        with suppress(OSError):
+            os.unlink(name, dir_fd=self._folder(folder))
+
     def read_state(self) -> Any:
         """Return what ``write_state`` kept last, None where there is nothing readable."""
         return self._read("", STATE)
 
     def write_state(self, value: Any) -> None:
-        self._write("", STATE, value)
+        self._write("", STATE, _encoded(value))
 
     def sweep(self, identities: Collection[str], pieces: Collection[str]) -> int:
         """Remove all generations but these, and all contents but these; return how many files.
 
-        Notes in ``SNAPSHOTS`` stay: whoever made them drops them.
+        None, where there is a note that could not be read: what it refers to must stay.
+
+        Notes in ``SNAPSHOTS`` stay: whoever made them drops them. While contents are gathered none
+        of them goes; what is too much then goes with the next call.
         """
+        with self._sweeping:
+            try:
+                return 0 if self._unread else self._sweep(identities, pieces)
+            except OSError as error:
+                raise _failed(self.path, error) from None
+
+    def _sweep(self, identities: Collection[str], pieces: Collection[str]) -> int:
         removed = 0
         for folder, ours, kept in (
             (GENERATIONS, lambda name: is_identity(name.removesuffix(_JSON)), identities),
@@ -179,6 +243,8 @@ class Archive:
         ):
             descriptor = self._folder(folder)
             for name in names_in(descriptor):
+                if folder == CONTENT and self._gathering:
+                    break
                 if ours(name) and name.removesuffix(_JSON) not in kept:
                     with suppress(OSError):
                         os.unlink(name, dir_fd=descriptor)
@@ -202,10 +268,17 @@ class Archive:
     def _read(self, folder: str, name: str) -> Any:
         try:
             return json.loads(read_small(name, LARGEST_NOTE, self._folder(folder)))
-        except (OSError, ValueError, RecursionError):
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self._unread = True
+            reason = error.strerror or error
+            self._log.error("{path}: {reason}", path=self.path / folder / name, reason=reason)
+            return None
+        except (ValueError, RecursionError):
             return None
 
-    def _write(self, folder: str, name: str, value: Any) -> None:
+    def _write(self, folder: str, name: str, data: bytes) -> None:
         descriptor = self._folder(folder)
         temporary = f"{name}.{secrets.token_hex(4)}.new"
         try:
@@ -216,7 +289,7 @@ class Archive:
                 dir_fd=descriptor,
             )
             with os.fdopen(target, "wb") as file:
-                file.write(json.dumps(value, allow_nan=False).encode())
+                file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             os.rename(temporary, name, src_dir_fd=descriptor, dst_dir_fd=descriptor)
@@ -227,5 +300,15 @@ class Archive:
             raise _failed(self.path / folder / name, error) from None
 
 
+def _encoded(value: Any) -> bytes:
+    return json.dumps(value, allow_nan=False).encode()
+
+
 def _failed(path: Path, error: OSError) -> StoreError:
     return StoreError(str(path), error.strerror or str(error))
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]

@@ -5,14 +5,13 @@ Whoever asks for a package that a state in use lists gets it; what none lists is
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from flocon.errors import FloconError
 from flocon.log import logger
 from flocon.machine.memory import give_back
 from flocon.machine.reactor_threads import in_thread
-from flocon.pacman.database_files import load_sent
+from flocon.mirrors.comparing import read_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from flocon.mirrors.generation import Generation, Piece, Where
     from flocon.pacman.entries import Entry
     from flocon.pacman.listing import Database
-
-_DIGEST_LENGTH = 16
 
 
 class Catalogue:
@@ -36,6 +33,8 @@ class Catalogue:
         self._generations: tuple[Generation, ...] = ()
         #: By where, and the content's SHA-256.
         self._loaded: dict[tuple[Where, str], Database] = {}
+        #: Those that are used, once all that are to be are here, and None before.
+        self._whole: tuple[Database, ...] | None = None
 
     async def use(self, generations: Sequence[Generation]) -> None:
         """List what these do, and nothing else; one that cannot be read lists nothing."""
@@ -44,17 +43,20 @@ class Catalogue:
             for generation in generations
             for where, one in generation.databases.items()
         }
+        self._whole = None
         for (where, sha256), piece in wanted.items():
             if (where, sha256) not in self._loaded:
                 await self._load(where, piece)
         self._loaded = {key: one for key, one in self._loaded.items() if key in wanted}
         self._generations = tuple(generations)
+        if len(self._loaded) == len(wanted):
+            self._whole = tuple(self._loaded.values())
         await in_thread(self._reactor, give_back)
 
     async def _load(self, where: Where, piece: Piece) -> None:
         try:
             self._loaded[where, piece.sha256] = await in_thread(
-                self._reactor, _load, self._archive, where, piece
+                self._reactor, read_database, self._archive, where, piece
             )
         except (FloconError, OSError) as error:
             self._log.warn(
@@ -79,17 +81,20 @@ class Catalogue:
                 return entry
         return None
 
+    def lists(self, file_name: str, sha256: bytes) -> bool | None:
+        """Whether a state in use lists a package; None until all of them could be read.
+
+        For any thread.
+        """
+        whole = self._whole
+        if whole is None:
+            return None
+        entries = (database.entries.get(file_name) for database in whole)
+        return any(entry is not None and entry.sha256 == sha256 for entry in entries)
+
     def _of(self, generations: Iterable[Generation]) -> Iterator[Database]:
         for generation in generations:
             for where in generation.databases:
                 database = self.database(generation, where)
                 if database is not None:
                     yield database
-
-
-def _load(archive: Archive, where: Where, piece: Piece) -> Database:
-    descriptor = archive.open_piece(piece)
-    try:
-        return load_sent(where.repository, descriptor, piece.sha256[:_DIGEST_LENGTH])
-    finally:
-        os.close(descriptor)

@@ -6,14 +6,14 @@ Nothing of it runs, and no file is read, where the operator has not asked for it
 from __future__ import annotations
 
 import time
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, DeferredLock
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock, succeed
 
-from flocon.errors import FloconError
+from flocon.errors import FloconError, MirrorError
 from flocon.log import logger
-from flocon.mirrors import publication
 from flocon.mirrors.archive import FOLDER, Archive
 from flocon.mirrors.catalogue import Catalogue
 from flocon.mirrors.generation import Where
@@ -25,14 +25,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from flocon.ahead.coming import Means
     from flocon.files import Asked
+    from flocon.mirrors.clearing import Clearing, Shelf
+    from flocon.mirrors.clients import Clients
     from flocon.mirrors.generation import Generation
+    from flocon.mirrors.settling import Settling
+    from flocon.mirrors.snapshots import Snapshots
+    from flocon.mirrors.wanting import Wanting
+    from flocon.pacman.entries import Entry
     from flocon.pacman.watch import PacmanWatch
     from flocon.settings.settings import Mirror as MirrorSettings
 
 
 class Mirror(Service):
-    """``settings`` gives those in force; ``store`` is the store's folder."""
+    """``settings`` gives those in force; ``store`` is the store's folder, of ``max_size`` bytes."""
 
     _log = logger()
 
@@ -42,8 +49,11 @@ class Mirror(Service):
         *,
         settings: Callable[[], MirrorSettings],
         store: Path,
+        max_size: int,
+        shelf: Shelf,
         pacman: PacmanWatch,
         agent: Any,
+        means: Means,
     ) -> None:
         self._reactor = reactor
         self._settings = settings
@@ -51,12 +61,41 @@ class Mirror(Service):
         archive = Archive(store / FOLDER)
         self.states = States(reactor, archive, Catalogue(reactor, archive))
         self.states.changed = self._changed
+        self._archive = archive
         self._upstream = Upstream(reactor, agent, archive)
         self._refreshing = DeferredLock()
         self._work: set[Deferred[Any]] = set()
+        self._shelf = shelf
+        #: Clears the store, on a mirror alone.
+        self.clearing: Clearing | None = None
+        self._means = means
+        self._store, self._max_size = store, max_size
+        #: Whether the link costs nothing.
+        self._free = False
+        #: Both are there once it has begun.
+        self.wanting: Wanting | None = None
+        self._settling: Settling | None = None
         self.steering = Steering(self)
+        #: Who asks without a node.
+        self.clients: Clients | None = None
         #: Why the last refresh failed, and "" where it did not.
         self.problem = ""
+
+    @cached_property
+    def snapshots(self) -> Snapshots:
+        """Return those that are taken and used, which a node that is no mirror has not."""
+        from flocon.mirrors.snapshots import Snapshots  # noqa: PLC0415 - only a mirror needs it
+
+        snapshots = Snapshots(
+            self._reactor,
+            states=self.states,
+            archive=self._archive,
+            settings=self._settings,
+            mirrored=lambda: list(mirrored(self._settings(), self._pacman.configuration)),
+            read=self._upstream.read,
+        )
+        snapshots.changed = self._changed
+        return snapshots
 
     @property
     def serves(self) -> bool:
@@ -65,12 +104,45 @@ class Mirror(Service):
     def startService(self) -> None:
         super().startService()
         if self.serves:
+            # Before anything may go for the store's bound.
+            self.clearing = self._make_clearing()
             self._run(self._begin())
 
-    def stopService(self) -> None:
+    def _make_clearing(self) -> Clearing:
+        from flocon.mirrors.clearing import begin  # noqa: PLC0415 - on a mirror alone
+        from flocon.mirrors.protection import IN_SNAPSHOT, IN_USE, PINNED, pins  # noqa: PLC0415
+
+        guards = {
+            IN_USE: self.states.catalogue.lists,
+            IN_SNAPSHOT: self.snapshots.protects,
+            PINNED: pins(self._pins),
+        }
+        return begin(
+            self._reactor,
+            settings=self._settings,
+            max_size=self._max_size,
+            shelf=self._shelf,
+            guards=guards,
+        )
+
+    def _pins(self) -> set[str]:
+        by_hand = () if self.wanting is None else self.wanting.requests.by_hand
+        return {*self._settings().pins, *by_hand}
+
+    def stopService(self) -> Deferred[None]:
         super().stopService()
+        remembered = succeed(None) if self.wanting is None else self.wanting.stop()
+        if self._settling is not None:
+            self._settling.stop()
         for work in list(self._work):
             work.cancel()
+        return Deferred.fromCoroutine(self._stop(remembered))
+
+    async def _stop(self, remembered: Deferred[None]) -> None:
+        await remembered
+        if self.clearing is not None:
+            await self.clearing.stop()
+        await self.states.settled()
         self.states.close()
 
     def _run(self, coroutine: Any) -> None:
@@ -91,11 +163,81 @@ class Mirror(Service):
             self.problem = str(error)
             self._log.error("the mirror for the LAN does not serve: {error}", error=error)
             return
+        self._begin_to_settle()
+        self._changed()
+        await self.settle()
         await self._pacman.configured()
+        await self._begin_to_bring()
         await self.refresh()
+
+    def _begin_to_settle(self) -> None:
+        from flocon.mirrors.settling import Settling  # noqa: PLC0415 - on a mirror alone
+
+        self._settling = Settling(
+            self._reactor,
+            self.states,
+            settings=self._settings,
+            is_complete=self._is_complete,
+            run=self._run,
+        )
+
+    def _is_complete(self, identity: str) -> bool:
+        return self.wanting is not None and self.wanting.is_complete(identity)
+
+    def _arrived(self) -> None:
+        if self._settling is not None:
+            self._settling.look()
+
+    async def _begin_to_bring(self) -> None:
+        """Make what only a mirror has."""
+        from flocon.mirrors.wanting import Wanting  # noqa: PLC0415
+
+        self.wanting = wanting = Wanting(
+            self._reactor,
+            self._means,
+            settings=self._settings,
+            mirrored=lambda: list(mirrored(self._settings(), self._pacman.configuration)),
+            store=self._store,
+            most=self._max_size,
+            states=self.states,
+            archive=self._archive,
+            pacman=self._pacman,
+            arrived=self._arrived,
+        )
+        wanting.allow(free=self._free)
+        await wanting.open()
 
     def _changed(self) -> None:
         self._pacman.mirror(self.states.catalogue.databases)
+        if self.clearing is not None:
+            self.clearing.changed()
+        if self._settling is not None:
+            self._settling.look_later()
+        if self.wanting is not None:
+            self.wanting.changed()
+        if not self.snapshots.is_gathered():
+            self._run(self.snapshots.gather())
+
+    def allow(self, *, free: bool) -> None:
+        """Learn whether the link costs nothing: otherwise nothing is brought."""
+        self._free = free
+        if self.wanting is not None:
+            self.wanting.allow(free=free)
+
+    def held(self) -> None:
+        """Learn that what is held here is not what it was."""
+        if self.wanting is not None:
+            self.wanting.held()
+
+    def asked(self, client: str, where: Where, entry: Entry) -> None:
+        """Note that a client without a node asked for a package that a state lists."""
+        if self.wanting is not None:
+            self.wanting.asked(client, where, entry.name)
+
+    async def settle(self) -> None:
+        """Publish the generation that the policy means, once it may be; raises StoreError."""
+        if self._settling is not None:
+            await self._settling.settle()
 
     def servers(self, asked: Asked) -> tuple[str, ...]:
         """Return the servers of what is mirrored and is not pacman's own here; () for all else."""
@@ -108,6 +250,15 @@ class Mirror(Service):
             return ()
         return servers_of(settings, configuration, where)
 
+    def servers_of_the_past(self, asked: Asked, entry: Entry | None) -> tuple[str, ...]:
+        """Return who may have what only past states list; () where there are none."""
+        archive = self._settings().archive
+        if not self.serves or not archive:
+            return ()
+        from flocon.mirrors.dated import servers_of_the_past  # noqa: PLC0415 - as above
+
+        return servers_of_the_past(self.states, archive, asked, entry)
+
     async def refresh(self) -> None:
         """Read the state that the mirrors have now, and publish what is due."""
         await self._refreshing.run(lambda: Deferred.fromCoroutine(self._refresh()))
@@ -115,8 +266,9 @@ class Mirror(Service):
     async def _refresh(self) -> None:
         servers = mirrored(self._settings(), self._pacman.configuration)
         try:
-            generation = await self._upstream.read(servers)
-            await self.states.add(generation)
+            with self._archive.gathering():
+                generation = await self._upstream.read(servers)
+                await self.states.add(generation)
             await self.settle()
         except FloconError as error:
             self.problem = str(error)
@@ -124,28 +276,12 @@ class Mirror(Service):
         else:
             self.problem = ""
 
-    async def settle(self) -> None:
-        """Publish the generation that the policy means, once it may be."""
-        states, settings = self.states, self._settings()
-        snapshots = {name: one for name, (one, _) in states.snapshots.items()}
-        meant = publication.chosen(states.state.policy, states.read, snapshots, time.time())
-        now = states.state.now
-        if meant is None or (now is not None and now.identity == meant):
-            return
-        await states.wait_for(meant)
-        due = publication.is_due(
-            states.state,
-            time.time(),
-            complete=settings.publish == "complete",
-            within=settings.publish_within,
-            is_complete=self.is_complete,
-        )
-        if due:
-            await states.publish(meant)
-
-    def is_complete(self) -> bool:
-        """Whether all that is wanted of the generation that waits is here."""
-        return True
+    async def clean(self, *, dry: bool) -> str:
+        """Clear the store now, or say what would go; return sentences for a person."""
+        if self.clearing is None:
+            problem = "this node has not been a mirror for the LAN since it was started"
+            raise MirrorError(problem, "restart it")
+        return await self.clearing.clean(dry=dry)
 
     def describe(self) -> dict[str, Any]:
         """Return what ``/mirror.json`` says, see ``telling``."""
@@ -162,6 +298,12 @@ class Mirror(Service):
             snapshots=states.snapshots,
             packages=self._packages,
         )
+        if self.clearing is not None:
+            told["clearing"] = self.clearing.describe()
+        if self.clients is not None:
+            told["clients"] = self.clients.describe()
+        if self.wanting is not None:
+            told["wanting"] = self.wanting.describe()
         return {"serves": self.serves, "problem": self.problem, **told}
 
     def _packages(self, generation: Generation, where: Where) -> int | None:
@@ -174,6 +316,8 @@ class Mirror(Service):
             from flocon.mirrors import telling  # noqa: PLC0415 - as above
 
             yield from telling.problems(self.describe(), time.time())
+        if self.clearing is not None:
+            yield from self.clearing.tell()
 
     def status(self) -> dict[str, Any] | None:
         """Return what ``/status.json`` says: the same, None where this is no mirror."""

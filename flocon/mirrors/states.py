@@ -5,24 +5,28 @@ Which is to be published is ``publication``'s, where they lie ``archive``'s.
 
 from __future__ import annotations
 
+import os
 import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, DeferredLock
+from twisted.python.failure import Failure
 
+from flocon.errors import StoreError
+from flocon.log import logger
 from flocon.machine.reactor_threads import in_thread
 from flocon.mirrors import publication
 from flocon.mirrors.archive import SNAPSHOTS
 from flocon.mirrors.generation import dump as dump_generation
-from flocon.mirrors.generation import load as load_generation
+from flocon.store.folder import Opened, stamp_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Coroutine, Iterable
 
     from flocon.mirrors.archive import Archive
     from flocon.mirrors.catalogue import Catalogue
-    from flocon.mirrors.generation import Generation, Where
+    from flocon.mirrors.generation import Generation, Piece, Where
     from flocon.mirrors.publication import Policy, Published, State
 
 #: Clients of which it is remembered what they were given last.
@@ -33,6 +37,8 @@ MOST_KEPT = 40
 
 class States:
     """All of one mirror. One change is made at a time; ``changed`` is called after each."""
+
+    _log = logger()
 
     def __init__(self, reactor: Any, archive: Archive, catalogue: Catalogue) -> None:
         self._reactor = reactor
@@ -46,24 +52,35 @@ class States:
         self.snapshots: dict[str, tuple[Generation, int]] = {}
         self._given: OrderedDict[tuple[str, Where], Published] = OrderedDict()
         self.changed: Callable[[], None] = lambda: None
+        self.is_open = False
 
     async def open(self) -> None:
         """Read what is here; raises StoreError."""
+        from flocon.mirrors.policies import load_snapshot  # noqa: PLC0415 - only a mirror needs it
+
         await in_thread(self._reactor, self._archive.open)
         state, read, notes = await in_thread(self._reactor, self._recall)
         self._read = {one.identity: one for one in read}
         for name, value in notes:
-            if isinstance(value, dict) and isinstance(value.get("taken"), int):
-                generation = load_generation(value.get("generation"))
-                if generation is not None:
-                    self.snapshots[name] = generation, value["taken"]
+            snapshot = load_snapshot(name, value)
+            if snapshot is not None:
+                self.snapshots[name] = snapshot
         known = {*self._read, *(one.identity for one, _ in self.snapshots.values())}
-        self.state = publication.forget(publication.load(state), known)
+        self.state = publication.forget(state, known)
         await self._use()
+        self.is_open = True
 
-    def _recall(self) -> tuple[Any, list[Generation], list[tuple[str, Any]]]:
+    def _recall(self) -> tuple[State, list[Generation], list[tuple[str, Any]]]:
         archive = self._archive
-        return archive.read_state(), archive.generations(), archive.notes(SNAPSHOTS)
+        state, read = publication.load(archive.read_state()), archive.generations()
+        used = {state.waiting, *(one.identity for one in state.published)}
+        if archive.remove_damaged(_pieces(one for one in read if one.identity in used)):
+            read = archive.generations()
+        return state, read, archive.notes(SNAPSHOTS)
+
+    async def settled(self) -> None:
+        """Wait until no change is being made."""
+        await self._lock.run(lambda: None)
 
     def close(self) -> None:
         self._archive.close()
@@ -104,6 +121,10 @@ class States:
         identities = [one.identity for one in reversed(self.state.published)]
         return list(dict.fromkeys([*identities, self.state.waiting]))
 
+    async def open_piece(self, piece: Piece) -> Opened:
+        """Open a content that a generation lists; raises StoreError."""
+        return await in_thread(self._reactor, _open, self._archive, piece)
+
     # What clients have
 
     def give(self, client: str, where: Where) -> tuple[Generation, Published] | None:
@@ -129,10 +150,13 @@ class States:
 
     async def add(self, generation: Generation) -> None:
         """Keep a generation that was read, whose contents are in the archive; it waits now."""
-        await self._lock.run(lambda: Deferred.fromCoroutine(self._add(generation)))
+        await self._to_its_end(lambda: self._add(generation))
 
     async def _add(self, generation: Generation) -> None:
-        await self._keep(generation)
+        for one in reversed(read := publication.added(self.read, generation)):
+            if one != self._read.get(one.identity):
+                await in_thread(self._reactor, self._archive.keep, one)
+        self._read = {one.identity: one for one in read}
         await self._save(publication.refreshed(self.state, time.time()))
 
     async def _keep(self, generation: Generation) -> None:
@@ -140,17 +164,29 @@ class States:
         read = {**self._read, generation.identity: generation}
         self._read = dict(sorted(read.items(), key=lambda item: item[1].made))
 
-    async def wait_for(self, identity: str) -> None:
-        """Have a generation wait until it may be published: what it lists is listed from now on."""
-        await self._change(lambda: publication.wait_for(self.state, identity, time.time()))
+    async def wait_for(self, identity: str, under: Policy | None = None) -> None:
+        """Have a generation wait until it may be published: what it lists is listed from now on.
 
-    async def publish(self, identity: str) -> None:
+        Nothing is done where another policy is followed by now than the one under which it was
+        chosen; so it is with ``publish``.
+        """
+        await self._change(lambda: publication.wait_for(self.state, identity, time.time()), under)
+
+    async def publish(self, identity: str, under: Policy | None = None) -> None:
         """Give out a generation from now on."""
-        await self._change(lambda: publication.publish(self.state, identity, time.time()))
+        await self._change(lambda: publication.publish(self.state, identity, time.time()), under)
 
     async def follow(self, policy: Policy) -> None:
         """Have another policy; what follows from it is the caller's."""
         await self._change(lambda: publication.follow(self.state, policy))
+
+    async def use(self, policy: Policy, identity: str) -> None:
+        """Have another policy, and give out what it means at once."""
+        await self._change(lambda: publication.use(self.state, policy, identity, time.time()))
+
+    async def stop_waiting(self) -> None:
+        """Have nothing wait: what is meant is given out."""
+        await self._change(lambda: publication.stop_waiting(self.state))
 
     async def refreshed(self) -> None:
         """Remember that a mirror was read to its end, and had nothing new."""
@@ -165,7 +201,7 @@ class States:
             self.snapshots[name] = generation, taken
             self.changed()
 
-        await self._lock.run(lambda: Deferred.fromCoroutine(keep()))
+        await self._to_its_end(keep)
 
     async def drop_snapshot(self, name: str) -> None:
         """Let go of a snapshot, and of what nothing else refers to."""
@@ -177,13 +213,30 @@ class States:
                 await self._keep(found[0])
             await in_thread(self._reactor, self._archive.drop_note, SNAPSHOTS, name)
             self.snapshots.pop(name, None)
-            await self._sweep()
             self.changed()
+            await self._sweep()
 
-        await self._lock.run(lambda: Deferred.fromCoroutine(drop()))
+        await self._to_its_end(drop)
 
-    async def _change(self, to: Callable[[], State]) -> None:
-        await self._lock.run(lambda: Deferred.fromCoroutine(self._save(to())))
+    async def _change(self, to: Callable[[], State], under: Policy | None = None) -> None:
+        def changed() -> State:
+            return to() if under in {None, self.state.policy} else self.state
+
+        await self._to_its_end(lambda: self._save(changed()))
+
+    async def _to_its_end(self, change: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Make a change, one at a time; it goes on where who asked for it is gone."""
+        done: Deferred[None] = Deferred(lambda _: None)
+        work = self._lock.run(lambda: Deferred.fromCoroutine(change()))
+
+        def ended(result: Any) -> None:
+            if not done.called:
+                done.callback(result)
+            elif isinstance(result, Failure):
+                self._log.failure("a change that nobody waits for any more failed", result)
+
+        work.addBoth(ended)
+        await done
 
     async def _save(self, state: State) -> None:
         """Write a state down, and only then be in it."""
@@ -191,8 +244,8 @@ class States:
             await in_thread(self._reactor, self._archive.write_state, publication.dump(state))
             self.state = state
         await self._use()
-        await self._sweep()
         self.changed()
+        await self._sweep()
 
     async def _use(self) -> None:
         await self.catalogue.use(self.in_use())
@@ -202,9 +255,18 @@ class States:
         self._read = {one.identity: one for one in self.read if one.identity in kept}
         snapshots = (one for one, _ in self.snapshots.values())
         pieces = {piece.sha256 for piece in _pieces((*self._read.values(), *snapshots))}
-        await in_thread(self._reactor, self._archive.sweep, set(self._read), pieces)
+        try:
+            await in_thread(self._reactor, self._archive.sweep, set(self._read), pieces)
+        except StoreError as error:
+            # What was to be changed is; the next change tries again.
+            self._log.warn("what no state needs any more stays: {error}", error=error)
 
 
 def _pieces(generations: Iterable[Generation]) -> Iterable[Any]:
     for generation in generations:
         yield from generation.pieces()
+
+
+def _open(archive: Archive, piece: Piece) -> Opened:
+    descriptor = archive.open_piece(piece)
+    return Opened(descriptor, stamp_of(os.fstat(descriptor)))

@@ -57,7 +57,7 @@ def describe(
     return {
         "refreshed": state.refreshed,
         "policy": str(state.policy),
-        "until": None,
+        "until": state.policy.until or None,
         "published": None
         if published is None or now is None
         else _state(published, packages) | {"since": now.since},

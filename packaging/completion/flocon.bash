@@ -9,7 +9,7 @@ _flocon() {
         -*) ;;
         *)
             command+="${command:+ }${COMP_WORDS[at]}"
-            [[ $command =~ ^(mirror)$ ]] || break
+            [[ $command =~ ^(mirror|snapshot)$ ]] || break
             ;;
         esac
     done
@@ -22,7 +22,7 @@ _flocon() {
         return
     fi
     case $command in
-        "") words="status peers watch has get why doctor ban pardon rejoin prefetch mirror config setup pacman completion --help --version --port --json" ;;
+        "") words="status peers watch has get why doctor ban pardon rejoin prefetch mirror snapshot config setup pacman completion --help --version --port --json" ;;
         status) words="--help --json --port" ;;
         peers) words="--help --json --port" ;;
         watch) words="--help --json --port" ;;
@@ -40,6 +40,12 @@ _flocon() {
         "mirror want") words="--help --json --port" ;;
         "mirror unwant") words="--help --json --port" ;;
         "mirror clean") words="--help --json --port --dry-run" ;;
+        snapshot) words="--help --json --port take list diff use drop" ;;
+        "snapshot take") words="--help --json --port --of --date" ;;
+        "snapshot list") words="--help --json --port" ;;
+        "snapshot diff") words="--help --json --port" ;;
+        "snapshot use") words="--help --json --port --longer" ;;
+        "snapshot drop") words="--help --json --port" ;;
         config) words="--help --json --config" ;;
         setup) words="--help --undo --dry-run --databases --server --cache-server --pacman-conf --port" ;;
         completion) words="--help bash zsh fish" ;;
