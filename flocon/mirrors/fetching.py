@@ -240,11 +240,12 @@ class Fetching(Coming):
         }
 
     def _describe(self, wanted: Wanted, looked: Sequence[Entry] | None) -> dict[str, Any]:
-        lacking = [entry.file_name for entry in looked or () if not self.holds(entry)]
+        lacking = [entry for entry in looked or () if not self.holds(entry)]
         return {
             "wanted": len(wanted),
             "lacks": None if looked is None else len(lacking),
-            "lacking": lacking[:MOST_TOLD],
+            "lacking": [entry.file_name for entry in lacking[:MOST_TOLD]],
+            "lacking_bytes": sum(entry.size for entry in lacking),
             "unresolved": sorted(wanted.unresolved)[:MOST_TOLD],
             "unknown": sorted(wanted.unknown)[:MOST_TOLD],
         }

@@ -304,6 +304,7 @@ class Mirror(Service):
             told["clients"] = self.clients.describe()
         if self.wanting is not None:
             told["wanting"] = self.wanting.describe()
+        told["missing"] = telling.missing(told)
         return {"serves": self.serves, "problem": self.problem, **told}
 
     def _packages(self, generation: Generation, where: Where) -> int | None:

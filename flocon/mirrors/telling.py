@@ -7,8 +7,8 @@ refreshed           when a mirror was last read to its end, 0 for never
 next_refresh        when the next one begins by itself
 policy, until       which state is meant ("latest", a snapshot, "3 days behind"), and till when
 published, waiting  the state that clients are given, and the one that is to be next: ``_state``
-missing             of what is wanted of the next one: packages, bytes, names (some)
-wanted              what is fetched ahead: packages, bytes
+missing             what is wanted of the next one and not here: packages, bytes, files (some)
+wanting             what is fetched ahead: by_hand, pins, fetching, left_out, states (``fetching``)
 generations         the states that were read, the newest first: generation, of, made
 snapshots           those kept, the newest first: name, generation, of, taken, in_use
 clients             machines without a node, since the start: known, requests, packages, sent_bytes,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from flocon.mirrors.publication import State
 
 #: Keys that other parts of the mirror fill in, each by itself.
-OTHERS = ("next_refresh", "missing", "wanted", "clients", "clearing")
+OTHERS = ("next_refresh", "wanting", "clients", "clearing")
 _DAY = 86_400.0
 #: Seconds after which a state is old: security updates of a week are missing in it.
 OLD = 7 * _DAY
@@ -102,17 +102,32 @@ def _state(
     }
 
 
+def missing(told: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what is wanted of the state that waits and not here, None where that is not known."""
+    waiting, wanting = told["waiting"], told["wanting"]
+    if waiting is None or wanting is None:
+        return None
+    known = wanting.get("states", {}).get(waiting["generation"])
+    if known is None or known["lacks"] is None:
+        return None
+    return {
+        "packages": known["lacks"],
+        "bytes": known["lacking_bytes"],
+        "files": known["lacking"],
+    }
+
+
 def figures(told: Mapping[str, Any]) -> dict[str, float]:
     """Return what ``/metrics`` says of it, by words that are a metric's name behind its prefix."""
-    published, missing = told["published"], told["missing"] or {"packages": 0, "bytes": 0}
+    published, lacks = told["published"], told["missing"] or {"packages": 0, "bytes": 0}
     numbers: dict[str, float | None] = {
         "state_timestamp_seconds": published and published["of"],
         "published_timestamp_seconds": published and published["since"],
         "read_timestamp_seconds": told["refreshed"] or None,
         "failing": float(bool(told["problem"])),
         "waiting": float(told["waiting"] is not None),
-        "missing_packages": missing["packages"],
-        "missing_bytes": missing["bytes"],
+        "missing_packages": lacks["packages"],
+        "missing_bytes": lacks["bytes"],
         "snapshots": len(told["snapshots"]),
     }
     if (clearing := told["clearing"]) is not None:
@@ -211,15 +226,15 @@ def _clock(told: Mapping[str, Any], now: float) -> Problem | None:
 
 
 def _room(told: Mapping[str, Any]) -> Problem | None:
-    clearing, missing = told["clearing"], told["missing"]
-    if clearing is None or clearing["protected_bytes"] is None or missing is None:
+    clearing, lacks = told["clearing"], told["missing"]
+    if clearing is None or clearing["protected_bytes"] is None or lacks is None:
         return None
     free = clearing["max_size"] - clearing["protected_bytes"]
     # That what is here alone is too much is told by who clears.
-    if free < 0 or missing["bytes"] <= free:
+    if free < 0 or lacks["bytes"] <= free:
         return None
     reason = (
-        f"{size_text(missing['bytes'])} are wanted of the next state, and the store has room for"
+        f"{size_text(lacks['bytes'])} are wanted of the next state, and the store has room for"
         f" {size_text(free)} beside what has to stay"
     )
     remedy = "set max_size in [store] of /etc/flocon.toml higher, or drop snapshots"
@@ -228,7 +243,7 @@ def _room(told: Mapping[str, Any]) -> Problem | None:
 
 def missing_text(told: Mapping[str, Any]) -> str:
     """Return how much of what is wanted of the next state is not here, "" where nothing is."""
-    missing = told["missing"]
-    if missing is None or not missing["packages"]:
+    lacks = told["missing"]
+    if lacks is None or not lacks["packages"]:
         return ""
-    return f"{counted(missing['packages'], 'package')}, {size_text(missing['bytes'])}"
+    return f"{counted(lacks['packages'], 'package')}, {size_text(lacks['bytes'])}"
