@@ -166,7 +166,8 @@ def _unread(told: Mapping[str, Any], now: float) -> Problem | None:
     if told["problem"]:
         since = f" for {time_text(silent)}" if silent is not None and silent >= 1 else ""
         reason = f"the mirrors' state could not be read{since}: {told['problem']}"
-        return reason, "mend that, then flocon mirror refresh", late or silent is None
+        remedy = "see that a mirror can be reached, then flocon mirror refresh"
+        return reason, remedy, late or silent is None
     if late and silent is not None:
         reason = f"no mirror was asked for a new state for {time_text(silent)}"
         return (
