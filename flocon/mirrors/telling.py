@@ -195,7 +195,8 @@ def _old(told: Mapping[str, Any], now: float) -> Problem | None:
     age = f"clients are given a state that is {time_text(now - published['of'])} old"
     if told["policy"] != LATEST and newest["of"] > published["of"]:
         reason = f"{age}, without the security updates since: {told['policy']} is in use"
-        return reason, "flocon snapshot use latest", False
+        remedy = "see flocon snapshot diff now latest, then flocon snapshot use latest"
+        return reason, remedy, False
     if newest["of"] <= published["of"]:
         # Why no newer one came is told apart where it is known.
         reason = f"{age}, and none that was read is newer"

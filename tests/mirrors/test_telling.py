@@ -69,15 +69,13 @@ class Describing(SynchronousTestCase):
         states = [generation(number) for number in (1, 2)]
         snapshots = {"a": (states[0], NOW), "b": (states[1], NOW)}
         state = publication.publish(publication.State(), states[1].identity, NOW)
-        told = self.describe(state, snapshots=snapshots)
-        self.assertEqual(
-            {one["name"]: one["in_use"] for one in told["snapshots"]}, {"a": 0, "b": 1}
-        )
+        told = self.describe(state, snapshots=snapshots)["snapshots"]
+        self.assertEqual({one["name"]: one["in_use"] for one in told}, {"a": False, "b": True})
 
 
 class Missing(SynchronousTestCase):
     def test_what_the_waiting_state_lacks_is_told(self) -> None:
-        lacks = {"lacks": 2, "lacking": ["a.pkg.tar.zst"], "lacking_bytes": 7}
+        lacks: dict[str, Any] = {"lacks": 2, "lacking": ["a.pkg.tar.zst"], "lacking_bytes": 7}
         whole = told(waiting=state(), wanting=wanting(state()["generation"], **lacks))
         wanted = {"packages": 2, "bytes": 7, "files": ["a.pkg.tar.zst"]}
         self.assertEqual(telling.missing(whole), wanted)
@@ -144,7 +142,7 @@ class Problems(SynchronousTestCase):
         self.assertEqual(self.found(published=state(7 * DAY), **held), [])
         self.assertOne(
             "8 days old, without the security updates since: may is in use",
-            "flocon snapshot use latest",
+            "flocon snapshot diff now latest",
             wrong=False,
             published=state(8 * DAY),
             **held,
