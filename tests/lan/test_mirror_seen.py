@@ -9,7 +9,7 @@ from typing import Any
 from tests.lan.lan import LOOPBACK_PORT, Node, wait_until
 from tests.lan.test_commands import CommandTestCase
 
-MIRROR = {"mirror": {"serve": True}}
+MIRROR: dict[str, object] = {"mirror": {"serve": True}}
 
 
 class MirrorSeen(CommandTestCase):
@@ -29,7 +29,7 @@ class MirrorSeen(CommandTestCase):
         return found
 
     def test_status_tells_the_state_and_refresh_brings_the_next(self) -> None:
-        self.use(self.lan, ["core", "plain"])
+        self.lan.repositories = ["core", "plain"]
         self.mirror_node()
         said = self.say(self.first, "mirror", "status")
         place = self.mirror.host.address
@@ -45,6 +45,19 @@ class MirrorSeen(CommandTestCase):
             after["generations"][0]["generation"], before["generations"][0]["generation"]
         )
         self.assertEqual(len(after["generations"]), 1 + len(before["generations"]))
+
+    def test_what_is_wanted_by_hand_comes_and_stays_until_it_is_not(self) -> None:
+        node = self.mirror_node()
+        package = min(self.few_packages, key=lambda one: one.path.stat().st_size)
+        self.say(self.first, "mirror", "want", package.name)
+        self.wait_for_files(node, 1)
+        self.assertIn(f"always {package.name}\n", self.say(self.first, "mirror", "status"))
+        said = self.say(self.first, "mirror", "clean", "--dry-run")
+        self.assertIn("nothing to clear", said)
+        self.assertEqual(self.say(self.first, "mirror", "clean"), said)
+        self.say(self.first, "mirror", "unwant", package.name)
+        self.assertNotIn("always", self.say(self.first, "mirror", "status"))
+        self.assertIn("nosuch", self.refuse(self.first, "mirror", "unwant", "nosuch"))
 
     def test_a_mirror_that_is_away_is_told_everywhere(self) -> None:
         self.mirror_node()

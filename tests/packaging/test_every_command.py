@@ -49,7 +49,8 @@ def seen(name: str) -> Run:
     return Run(f"tests.lan.test_mirror_seen.MirrorSeen.test_{name}")
 
 
-_VERBS = "tests.cli.test_mirroring.Telling.test_each_verb_is_what_the_node_is_told"
+_WANTED = "what_is_wanted_by_hand_comes_and_stays_until_it_is_not"
+_STATES = "status_tells_the_state_and_refresh_brings_the_next"
 _INSTALLS = "pacman_installs_the_package_with_all_that_it_depends_on"
 _SETS_UP = "setup_shows_the_change_makes_it_and_makes_it_once"
 _UNDOES = "undo_leaves_the_configuration_as_it_was_to_the_byte"
@@ -146,13 +147,12 @@ RUN_BY: dict[str, Run] = {
     "systemctl restart flocon": boot("a_reload_or_restart_ends_ready"),
     "journalctl -u flocon": boot("the_journal_has_levels_and_fields"),
     # On a LAN, by a node that is a mirror for it
-    "flocon mirror status": seen("status_tells_the_state_and_refresh_brings_the_next"),
-    "flocon mirror refresh": seen("status_tells_the_state_and_refresh_brings_the_next"),
-    "flocon mirror want NAME...": Run(_VERBS, as_run="mirror want"),
-    "flocon mirror unwant NAME...": Run(_VERBS, as_run="mirror unwant"),
-    "flocon mirror clean": Run(_VERBS, as_run="mirror clean"),
-    # What the node is told by it.
-    "flocon mirror clean --dry-run": Run(_VERBS, as_run="mirror clean dry-run"),
+    "flocon mirror status": seen(_STATES),
+    "flocon mirror refresh": seen(_STATES),
+    "flocon mirror want NAME...": seen(_WANTED),
+    "flocon mirror unwant NAME...": seen(_WANTED),
+    "flocon mirror clean": seen(_WANTED),
+    "flocon mirror clean --dry-run": seen(_WANTED),
     # As processes, where neither package nor node is needed
     "flocon -V": Run(f"{_MAIN}Words.test_the_version_is_told_by_both_names"),
     "flocon config": Run(f"{_MAIN}Settings.test_they_are_printed_and_checked_without_a_node"),
