@@ -45,6 +45,8 @@ class MirrorSeen(CommandTestCase):
             after["generations"][0]["generation"], before["generations"][0]["generation"]
         )
         self.assertEqual(len(after["generations"]), 1 + len(before["generations"]))
+        self.say(self.first, "snapshot", "take", "kept", "--of", "latest")
+        self.assertIn("1 snapshot: kept\n", self.say(self.first, "mirror", "status"))
 
     def test_what_is_wanted_by_hand_comes_and_stays_until_it_is_not(self) -> None:
         node = self.mirror_node()
