@@ -9,7 +9,7 @@ policy, until       which state is meant ("latest", a snapshot, "3 days behind")
 published, waiting  the state that clients are given, and the one that is to be next: ``_state``
 missing             what is wanted of the next one and not here: packages, bytes, files (some)
 wanting             what is fetched ahead: by_hand, pins, fetching, left_out, states (``fetching``)
-generations         the states that were read, the newest first: generation, of, made
+generations         those that were read, the newest first: generation, of, last_update, made
 snapshots           those kept, the newest first: name, generation, of, taken, in_use
 clients             machines without a node, since the start: known, requests, packages, sent_bytes,
                     fetched_bytes (of them from the WAN), saved_bytes, last; the same of the latest
@@ -65,7 +65,12 @@ def describe(
         if waiting is None
         else _state(waiting, packages) | {"since": state.waiting_since},
         "generations": [
-            {"generation": one.identity, "of": one.age_from, "made": one.made}
+            {
+                "generation": one.identity,
+                "of": one.age_from,
+                "last_update": one.last_update,
+                "made": one.made,
+            }
             for one in reversed(read)
         ],
         "snapshots": [
@@ -147,7 +152,7 @@ def problems(told: Mapping[str, Any], now: float) -> Iterator[dict[str, Any]]:
         _unread(told, now),
         _unpublished(told),
         _old(told, now),
-        _behind(told, now),
+        _behind(told),
         _clock(told, now),
         _room(told),
     )
@@ -192,26 +197,24 @@ def _old(told: Mapping[str, Any], now: float) -> Problem | None:
     if published is None or now - published["of"] <= OLD:
         return None
     newest = told["generations"][0] if told["generations"] else published
+    if newest["of"] <= published["of"]:
+        # Why no newer one came is told of the mirror.
+        return None
     age = f"clients are given a state that is {time_text(now - published['of'])} old"
-    if told["policy"] != LATEST and newest["of"] > published["of"]:
+    if told["policy"] != LATEST:
         reason = f"{age}, without the security updates since: {told['policy']} is in use"
         remedy = "see flocon snapshot diff now latest, then flocon snapshot use latest"
         return reason, remedy, False
-    if newest["of"] <= published["of"]:
-        # Why no newer one came is told apart where it is known.
-        reason = f"{age}, and none that was read is newer"
-        return reason, "put another mirror first, then flocon mirror refresh", False
     waiting = missing_text(told) or "what is wanted of the next one"
     return f"{age}: {waiting} is not here yet", "flocon mirror status", False
 
 
-def _behind(told: Mapping[str, Any], now: float) -> Problem | None:
-    if not told["generations"] or told["problem"]:
+def _behind(told: Mapping[str, Any]) -> Problem | None:
+    said = told["generations"][0]["last_update"] if told["generations"] else None
+    # Where a mirror does not say when it changed last, nobody knows.
+    if said is None or told["refreshed"] - said <= BEHIND:
         return None
-    newest = told["generations"][0]
-    if newest["made"] - newest["of"] <= BEHIND or now - newest["of"] <= BEHIND:
-        return None
-    behind = time_text(newest["made"] - newest["of"])
+    behind = time_text(told["refreshed"] - said)
     reason = f"the mirror that was read last had not changed for {behind}: it is behind"
     return reason, "put another one first in /etc/pacman.d/mirrorlist, or in flocon.toml", False
 

@@ -27,9 +27,11 @@ def state(age: float = _HOUR, **changed: Any) -> dict[str, Any]:
     }
 
 
-def read(age: float = _HOUR, made: float = _HOUR) -> dict[str, Any]:
-    """Return one of the states that were read ``made`` seconds ago."""
-    return {"generation": "0123456789abcdef", "of": NOW - age, "made": NOW - made}
+def read(age: float = _HOUR, made: float = _HOUR, *, says: bool = True) -> dict[str, Any]:
+    """Return one of the states that were read; ``says`` if the mirror told when it had changed."""
+    of = NOW - age
+    one = {"generation": "0123456789abcdef", "of": of, "made": NOW - made}
+    return {**one, "last_update": of if says else None}
 
 
 def snapshot(name: str, **changed: Any) -> dict[str, Any]:
