@@ -278,12 +278,17 @@ class Place:
             problems.append("a state is given out as of an earlier second than one before")
         self._since = since
         stored = self.stored
-        for path, right in state.files.items():
+        # A database before its signature, as pacman asks.
+        for path, right in sorted(state.files.items()):
             name = Path(path).name
             is_database = name.endswith((".db", ".db.sig"))
             if not is_database and name not in stored:
                 continue
-            answer = self.get(path)
+            try:
+                answer = self.get(path)
+            except (OSError, http.client.HTTPException) as error:
+                problems.append(f"{path} was answered, and broke off: {error}")
+                continue
             if answer.status != 200 or answer.body != right:
                 problems.append(f"{path} was answered with {answer.status} and other bytes")
             if name.endswith(".db") and seconds_of(answer.headers["last-modified"]) != since:
