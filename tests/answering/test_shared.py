@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.answering.shared import Share, SharedFiles
@@ -36,6 +36,14 @@ class Sharing(SynchronousTestCase):
         self.assertEqual(opened.closed, 0)
         second.close()
         self.assertEqual((opened.closed, len(self.files)), (1, 0))
+
+    def test_one_that_is_open_at_once_is_open_until_it_is_closed(self) -> None:
+        opened = OpenedBytes(b"data")
+        asking = Deferred.fromCoroutine(self.files.open("a", lambda: succeed(opened)))
+        share = self.successResultOf(asking)
+        self.assertEqual((share.fileno(), opened.closed), (opened.fileno(), 0))
+        share.close()
+        self.assertEqual(opened.closed, 1)
 
     def test_another_content_is_another_file(self) -> None:
         self.ask("a")
