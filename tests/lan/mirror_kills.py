@@ -47,8 +47,10 @@ MIRROR_PORT = 19434
 REPOSITORIES = ("core", "plain")
 #: States that the repositories go through, and packages of each.
 STATES, PACKAGES = 6, 8
-#: A kill comes within this time after something was begun.
-LATEST_KILL = 0.5
+#: A kill comes within one of these times after something was begun: most of it takes little.
+LATEST_KILL = (0.05, 0.15, 0.5)
+#: When a new state is given out.
+PUBLISH = ("at once", "complete")
 #: What is done, as often as each is named.
 DEEDS = ("refresh", "refresh", "use", "clean", "clean", "snapshot")
 
@@ -157,8 +159,8 @@ class Place:
         self.upstream.key.close()
         self.lan.close()
 
-    def _start(self) -> None:
-        mirror = {"serve": True, "publish": "at once", "keep": 1, "refresh": "off"}
+    def _start(self, publish: str = PUBLISH[0]) -> None:
+        mirror = {"serve": True, "publish": publish, "keep": 1, "refresh": "off"}
         self._node: Node = self.server.node(settings={"mirror": mirror})
         wait_until(lambda: self.told()["published"], 20, "a state is given out")
 
@@ -191,12 +193,14 @@ class Place:
         words = self._words(deed, dice, snapshots)
         doing = threading.Thread(target=_tell, args=(str(self._node.status()["control"]), words))
         doing.start()
-        time.sleep(dice.uniform(0, LATEST_KILL))
+        time.sleep(dice.uniform(0, dice.choice(LATEST_KILL)))
         self._node.kill()
         doing.join()
         problems += self._wrong_on_disk()
         problems += [f"{name} had to stay, and went" for name in had - set(self.stored)]
-        self._start()
+        half = list((self.server.store / "mirror").rglob("*.new"))
+        self._start(dice.choice(PUBLISH))
+        problems += [f"{path.name} was left behind" for path in half if path.exists()]
         problems += self._wrong_answers()
         dropped = {one[-1] for one in words if "drop" in one}
         left = {one["name"] for one in self.told()["snapshots"]}
@@ -293,8 +297,7 @@ class Place:
                 problems.append(f"{path} was answered with {answer.status} and other bytes")
             if name.endswith(".db") and seconds_of(answer.headers["last-modified"]) != since:
                 problems.append(f"{path} is of another second than its state")
-        left = (self.server.store / "mirror").rglob("*.new")
-        return [*problems, *(f"{path.name} was left behind" for path in left)]
+        return problems
 
 
 def _tell(control: str, words: Iterable[Sequence[str]]) -> None:
