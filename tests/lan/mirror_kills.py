@@ -261,7 +261,10 @@ class Place:
             if path.suffix != ".new" and hashlib.sha256(path.read_bytes()).hexdigest() != path.name:
                 yield f"{path.name} is not what it is called"
         for path in folder.rglob("*.json"):
-            json.loads(path.read_bytes())
+            try:
+                json.loads(path.read_bytes())
+            except ValueError as error:
+                yield f"{path.name} is not whole: {error}"
 
     def _wrong_answers(self) -> list[str]:
         """Return what is wrong with what a machine without a node is given.
