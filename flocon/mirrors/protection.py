@@ -60,9 +60,12 @@ class Protection:
         if sha256 is None:
             return True
         known = self._known.get(file_name)
-        if known is None or known[0] != sha256:
-            known = self._known[file_name] = sha256, self.reason(file_name, sha256)
-        return bool(known[1])
+        if known is not None and known[0] == sha256:
+            return bool(known[1])
+        reason = self.reason(file_name, sha256)
+        if reason != UNKNOWN:
+            self._known[file_name] = sha256, reason
+        return bool(reason)
 
     def reason(self, file_name: str, sha256: bytes | None) -> str:
         """Return why a package is protected, "" where it is not; for any thread."""

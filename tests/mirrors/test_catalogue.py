@@ -77,15 +77,22 @@ class CatalogueTests(StatesTestCase):
         self.use(self.old)
         self.assertFalse(self.catalogue.lists(file_name("a", "1-1"), sha256_of("a", "2-1")))
 
-    def test_before_all_were_read_nobody_knows_what_is_listed(self) -> None:
-        self.assertIsNone(self.lists("a", "1-1"))
-        self.use(self.old)
-        self.reactor.pool.hold("read_database")
+    def test_before_any_were_read_nobody_knows_what_is_listed(self) -> None:
+        self.reactor.pool.hold("_read")
         using = Deferred.fromCoroutine(self.catalogue.use([self.new]))
         self.assertIsNone(self.lists("a", "1-1"))
         self.reactor.pool.resume()
         self.successResultOf(using)
         self.assertFalse(self.lists("a", "1-1"))
+
+    def test_until_others_were_read_those_before_are_listed(self) -> None:
+        self.use(self.old)
+        self.reactor.pool.hold("_joined")
+        using = Deferred.fromCoroutine(self.catalogue.use([self.new]))
+        self.assertTrue(self.lists("a", "1-1"))
+        self.reactor.pool.resume()
+        self.successResultOf(using)
+        self.assertEqual([self.lists("a", "1-1"), self.lists("a", "2-1")], [False, True])
 
     def test_where_one_cannot_be_read_that_is_said_and_the_others_are_listed(self) -> None:
         piece = self.old.databases[CORE].database

@@ -211,7 +211,7 @@ class ToItsEndTests(StatesCase):
         self.reactor.pool.resume()
 
     def test_what_is_published_then_is_listed(self) -> None:
-        for at, work in enumerate(("write_state", "read_database", "give_back", "sweep")):
+        for at, work in enumerate(("write_state", "_read", "_joined", "give_back", "sweep")):
             with self.subTest(work):
                 self.now += 60
                 new = self.read(core={"a": f"{at + 3}-1"})
