@@ -46,7 +46,7 @@ test-two-at-a-time: $(VENV)/installed-dev
 	$(TRIAL) --jobs=2 $(TWO_AT_A_TIME)
 
 test-one-by-one: $(VENV)/installed-dev
-	$(TRIAL) $(ONE_BY_ONE)
+	$(TRIAL) --reporter=timing $(ONE_BY_ONE)
 
 bench: $(VENV)/installed
 	$(BIN)/python -m bench.all
