@@ -19,6 +19,7 @@ class Snapshots(CommandTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.use(self.lab.lan, ["plain", "multilib"])
+        self.here.mkdir()
         self.archived = self.mirror.root / "archive"
         shutil.rmtree(self.archived, ignore_errors=True)
         self.addCleanup(shutil.rmtree, self.archived, ignore_errors=True)
