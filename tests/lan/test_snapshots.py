@@ -8,9 +8,11 @@ import shutil
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tests.lan.lan import Node, wait_until
+from tests.lan.case import sha256
+from tests.lan.lan import Node, PacmanRun, wait_until
 from tests.lan.test_commands import CommandTestCase
 
+MIRROR_PORT = 19434
 #: Longer ago than a state is held by default.
 DAY = (datetime.now(UTC) - timedelta(days=60)).date().isoformat()
 
@@ -27,9 +29,8 @@ class Snapshots(CommandTestCase):
 
     def start(self) -> Node:
         archive = f"http://{self.mirror.host.address}/archive/$date/$repo/os/$arch"
-        node = self.first.node(
-            settings={"mirror": {"serve": True, "refresh": "off", "archive": archive}}
-        )
+        settings = {"serve": True, "refresh": "off", "publish": "at once", "archive": archive}
+        node = self.first.node(settings={"mirror": settings})
         wait_until(lambda: self.told()["published"], 20, "the first state is given")
         return node
 
@@ -42,6 +43,17 @@ class Snapshots(CommandTestCase):
     @property
     def given(self) -> Any:
         return self.told()["published"]
+
+    def pacman(self, *arguments: str) -> PacmanRun:
+        """Run pacman on the second host, which has no node and no other server than the mirror."""
+        mirrors = self.lan.mirrors
+        self.lan.mirrors = [f"{self.first.address}:{MIRROR_PORT}"]
+        try:
+            run = self.second.pacman(*arguments, node=False)
+        finally:
+            self.lan.mirrors = mirrors
+        self.assert_clean(run)
+        return run
 
     def move_on(self) -> str:
         """Have the repository move on, and the mirror read it; return the package's name."""
@@ -78,8 +90,11 @@ class Snapshots(CommandTestCase):
     def test_the_state_of_a_day_comes_from_an_archive(self) -> None:
         folder = self.archived / DAY.replace("-", "/") / "plain" / "os" / "x86_64"
         shutil.copytree(self.lab.plain.folder, folder)
-        name = self.move_on()
+        name = next(iter(self.lab.plain.packages))
+        old = self.lab.plain.packages[name]
+        self.move_on()
         given = self.given
+        self.pacman("-Sy")
         said = self.snapshot("take", "--date", DAY)
         self.assertIn("does not have multilib (x86_64): as in the newest state", said)
         self.assertEqual(self.given, given)
@@ -88,3 +103,8 @@ class Snapshots(CommandTestCase):
         self.assertIn("say --longer", self.refuse(self.first, "snapshot", "use", DAY))
         self.assertNotIn("held until", self.snapshot("use", DAY, "--longer"))
         self.assertNotEqual(self.given["generation"], given["generation"])
+        self.pacman("-Sy")
+        self.pacman("-Sw", name)
+        # No mirror has it any more.
+        self.assertFalse(old.path.exists())
+        self.assertEqual(sha256(self.second.cache / old.file_name), old.sha256)
