@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 #: Seconds between two looks whether something is due, while a state waits or lags behind: clocks
 #: are set, and machines sleep.
 LOOK_AGAIN = 60.0
+#: Seconds at the least: what was due and could not be done is not tried without end.
+SOON = 1.0
 
 
 class Settling:
@@ -57,8 +59,11 @@ class Settling:
     async def settle(self) -> None:
         """Publish the generation that the policy means, once it may be; raises StoreError."""
         await self._lock.run(lambda: Deferred.fromCoroutine(self._settle()))
-        policy = self._states.state.policy
-        if self._states.waiting is not None or policy.kind == publication.BEHIND:
+        state = self._states.state
+        if state.waiting:
+            left = state.waiting_since + self._settings().publish_within - time.time()
+            self._again.begin(min(LOOK_AGAIN, max(SOON, left)))
+        elif state.policy.kind == publication.BEHIND:
             self._again.begin(LOOK_AGAIN)
 
     async def _settle(self) -> None:
