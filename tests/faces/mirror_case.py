@@ -7,6 +7,7 @@ import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -142,16 +143,17 @@ class MirrorCase(SynchronousTestCase):
         self.layouts: dict[str, str] = {}
         self.private: set[str] = set()
         self.asked_for: list[tuple[Where, str]] = []
-        find = type("Find", (), {"find": staticmethod(self.shelf.signature)})()
-        parts: Any = ForMirror(
+        signatures: Any = SimpleNamespace(find=self.shelf.signature)
+        shelf: Any = self.shelf
+        parts = ForMirror(
             self.reactor,
             states=self.states,
             clients=self.clients,
-            offering=self.shelf,
-            opening=self.shelf,
+            offering=shelf,
+            opening=shelf,
             transfers=self.shelf.transfers,
-            for_clients=self.shelf,
-            signatures=find,
+            for_clients=shelf,
+            signatures=signatures,
             precedence=self.shelf.tools.precedence,
             layouts=lambda: self.layouts,
             allows=lambda name: name not in self.private,

@@ -147,9 +147,8 @@ class Databases(MirrorCase):
         self.publish(DATA)
         self.reactor.held = True
         exchanges = [self.browser.ask(DB) for _ in range(3)]
-        with mock.patch.object(
-            self.archive, "open_piece", wraps=self.archive.open_piece
-        ) as opening:
+        archive = self.archive
+        with mock.patch.object(archive, "open_piece", wraps=archive.open_piece) as opening:
             self.reactor.work()
             self.reactor.held = False
         self.assertEqual({one.answer.status for one in exchanges}, {200})
