@@ -356,7 +356,7 @@ http {{
     server {{
         listen 8080;
         root {folder}/files;
-        location ~ \\.(db|sig|files)$ {{ proxy_pass http://{mirror}; }}
+        location ~ \\.(db|files)(\\.sig)?$ {{ proxy_pass http://{mirror}; }}
         location ~ \\.pkg\\.tar {{
             proxy_store on;
             proxy_store_access user:rw group:rw all:r;

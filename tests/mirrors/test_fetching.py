@@ -149,7 +149,7 @@ class Bringing(FetchingTestCase):
 
 
 class Failing(FetchingTestCase):
-    def fail(self, name: str) -> None:
+    def refuse(self, name: str) -> None:
         self.transfers.coming.pop(name).ended.errback(Refused("mirror", 404))
 
     def test_what_cannot_be_had_is_tried_again_and_given_up_for_an_hour(self) -> None:
@@ -160,7 +160,7 @@ class Failing(FetchingTestCase):
         for _ in range(400):
             if file_name("a") in self.transfers.coming:
                 tries += 1
-                self.fail(file_name("a"))
+                self.refuse(file_name("a"))
             self.pass_time(LOOK_AGAIN / 400 - 0.01)
         self.assertEqual(tries, 7)
         self.assertFalse(self.fetching.is_complete(waiting))
