@@ -92,9 +92,13 @@ class Bringing(FetchingTestCase):
 
     def test_what_peers_have_comes_but_for_what_another_mirror_has(self) -> None:
         def peer(node: str, abilities: tuple[str, ...] = ()) -> Peer:
-            made: Any = mock.Mock(spec=Peer)
-            made.node, made.abilities = node, frozenset(abilities)
-            made.architectures, made.databases = ("x86_64",), (("core", "d"),)
+            made: Peer = mock.Mock(
+                spec=Peer,
+                node=node,
+                abilities=frozenset(abilities),
+                architectures=("x86_64",),
+                databases=(("core", "d"),),
+            )
             return made
 
         asked: list[set[str]] = []
