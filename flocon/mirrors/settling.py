@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 #: Seconds between two looks whether something is due, while a state waits or lags behind: clocks
 #: are set, and machines sleep.
 LOOK_AGAIN = 60.0
+#: Seconds at the least: what was due and could not be done is not tried without end.
+SOON = 1.0
 
 
 class Settling:
@@ -67,10 +69,13 @@ class Settling:
 
     def changed(self) -> None:
         """Look again where that may change what is due: a state waits, lags behind, or is held."""
-        states = self._states
-        seconds = publication.next_look(states.state.policy, states.read, time.time())
-        if states.waiting is not None or seconds is not None:
-            self._again.begin(LOOK_AGAIN)
+        states, now = self._states, time.time()
+        seconds = publication.next_look(states.state.policy, states.read, now)
+        if states.state.waiting:
+            left = states.state.waiting_since + self._settings().publish_within - now
+            seconds = left if seconds is None else min(seconds, left)
+        if seconds is not None:
+            self._again.begin(min(LOOK_AGAIN, max(SOON, seconds)))
 
     async def _policy(self) -> Policy:
         """Return the policy that is in force, and follow it."""
