@@ -165,9 +165,9 @@ class Mirror(Service):
             return
         self._begin_to_settle()
         self._changed()
-        await self.settle()
         await self._pacman.configured()
         await self._begin_to_bring()
+        await self.settle()
         await self.refresh()
 
     def _begin_to_settle(self) -> None:
@@ -209,10 +209,10 @@ class Mirror(Service):
 
     def _changed(self) -> None:
         self._pacman.mirror(self.states.catalogue.databases)
+        if self._settling is not None:
+            self._settling.changed()
         if self.clearing is not None:
             self.clearing.changed()
-        if self._settling is not None:
-            self._settling.look_later()
         if self.wanting is not None:
             self.wanting.changed()
         if not self.snapshots.is_gathered():
