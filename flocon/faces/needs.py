@@ -192,7 +192,8 @@ class ForMirror:
     """What the face for machines without a node is given.
 
     ``layouts`` returns those of other tools' paths, ``allows`` tells whether a repository is for
-    others, and ``asked_for`` is told which client asks for which package of a state.
+    others, ``is_ambiguous`` whether several packages have a name. ``asked_for`` is told which
+    client asks for which package of a state.
     """
 
     reactor: Any
@@ -207,3 +208,4 @@ class ForMirror:
     layouts: Callable[[], Mapping[str, str]]
     allows: Callable[[str], bool]
     asked_for: Callable[[str, Where, Entry], None]
+    is_ambiguous: Callable[[str], bool]

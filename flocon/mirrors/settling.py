@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 #: Seconds between two looks whether something is due while a state waits, and at the most while one
 #: is held or lags behind: clocks are set, and machines sleep.
 LOOK_AGAIN, LONGEST_WAIT = 60.0, 3_600.0
+#: Seconds at the least: what was due and could not be done is not tried without end.
+SOON = 1.0
 
 
 class Settling:
@@ -67,7 +69,9 @@ class Settling:
         seconds = publication.next_look(policy, self._states.read, now)
         wait = None if seconds is None else min(seconds + 1.0, LONGEST_WAIT)
         if self._states.waiting is not None:
-            wait = LOOK_AGAIN if wait is None else min(wait, LOOK_AGAIN)
+            state = self._states.state
+            left = max(SOON, state.waiting_since + self._settings().publish_within - now)
+            wait = min(left, LOOK_AGAIN, LOOK_AGAIN if wait is None else wait)
         if wait is not None:
             self._later = self._reactor.callLater(wait, self.look)
 

@@ -31,6 +31,7 @@ class Mirroring:
         self._settings = settings
         self._privacy = parts.desk.privacy
         self._mirror: Mirror = parts.mirror
+        self._pacman = parts.pacman
         desk = parts.desk
         self._mirror.clients = self._clients = Clients()
         self.allowances = Allowances(settings.peers.relayed_per_day)
@@ -63,6 +64,7 @@ class Mirroring:
                 precedence=desk.precedence,
                 layouts=lambda: settings.mirror.paths,
                 allows=self._allows,
+                is_ambiguous=self._is_ambiguous,
                 asked_for=self._mirror.asked,
             ),
             mirror_names(
@@ -84,6 +86,12 @@ class Mirroring:
         """Whether a repository is for others: one that is private has to be named for it."""
         named = repository in self._settings.mirror.repositories
         return named or not self._privacy.keeps(repository)
+
+    def _is_ambiguous(self, file_name: str) -> bool:
+        """Whether several packages have this name, as those of two architectures may."""
+        listing = self._pacman.listing
+        entries = (*listing.find(file_name), *listing.mirrored_entries(file_name))
+        return len({one.content for one in entries}) > 1
 
     def _fetched(self, client: str, count: int) -> None:
         self._clients.fetched(client, count, time.time())

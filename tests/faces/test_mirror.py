@@ -147,9 +147,8 @@ class Databases(MirrorCase):
         self.publish(DATA)
         self.reactor.held = True
         exchanges = [self.browser.ask(DB) for _ in range(3)]
-        with mock.patch.object(
-            self.archive, "open_piece", wraps=self.archive.open_piece
-        ) as opening:
+        archive = self.archive
+        with mock.patch.object(archive, "open_piece", wraps=archive.open_piece) as opening:
             self.reactor.work()
             self.reactor.held = False
         self.assertEqual({one.answer.status for one in exchanges}, {200})
@@ -224,4 +223,9 @@ class Visitors(MirrorCase):
         self.assertRefused(self.get(f"/core/os/aarch64/{NAME}"), 404)
         self.assertEqual(self.asked_for, [])
         self.get(PATH)
-        self.assertEqual(self.asked_for, [(CORE, NAME)])
+        self.assertEqual(self.asked_for, [("10.0.0.9", CORE, NAME)])
+
+    def test_who_asks_for_a_signature_or_a_head_wants_nothing_by_that(self) -> None:
+        self.get(f"{PATH}.sig")
+        self.browser.ask(PATH, method="HEAD")
+        self.assertEqual(self.asked_for, [])
