@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 class Mirror(Service):
-    """``settings`` gives those in force; ``store`` is the store's folder, of ``max_size`` bytes."""
+    """``settings`` gives those in force; ``store`` is the store's folder, ``most`` its bytes."""
 
     _log = logger()
 
@@ -49,7 +49,7 @@ class Mirror(Service):
         *,
         settings: Callable[[], MirrorSettings],
         store: Path,
-        max_size: int,
+        most: int,
         shelf: Shelf,
         pacman: PacmanWatch,
         agent: Any,
@@ -69,7 +69,7 @@ class Mirror(Service):
         #: Clears the store, on a mirror alone.
         self.clearing: Clearing | None = None
         self._means = means
-        self._store, self._max_size = store, max_size
+        self._store, self._most = store, most
         #: Whether the link costs nothing.
         self._free = False
         #: Both are there once it has begun.
@@ -120,7 +120,7 @@ class Mirror(Service):
         return begin(
             self._reactor,
             settings=self._settings,
-            max_size=self._max_size,
+            max_size=self._most,
             shelf=self._shelf,
             guards=guards,
         )
@@ -131,7 +131,9 @@ class Mirror(Service):
 
     def stopService(self) -> Deferred[None]:
         super().stopService()
-        remembered = succeed(None) if self.wanting is None else self.wanting.stop()
+        remembered: Deferred[None] = succeed(None)
+        if self.wanting is not None:
+            remembered = self.wanting.stop()
         if self._settling is not None:
             self._settling.stop()
         for work in list(self._work):
@@ -163,33 +165,15 @@ class Mirror(Service):
             self.problem = str(error)
             self._log.error("the mirror for the LAN does not serve: {error}", error=error)
             return
-        self._begin_to_settle()
         self._changed()
-        await self.settle()
         await self._pacman.configured()
         await self._begin_to_bring()
+        await self.settle()
         await self.refresh()
-
-    def _begin_to_settle(self) -> None:
-        from flocon.mirrors.settling import Settling  # noqa: PLC0415 - on a mirror alone
-
-        self._settling = Settling(
-            self._reactor,
-            self.states,
-            settings=self._settings,
-            is_complete=self._is_complete,
-            run=self._run,
-        )
-
-    def _is_complete(self, identity: str) -> bool:
-        return self.wanting is not None and self.wanting.is_complete(identity)
-
-    def _arrived(self) -> None:
-        if self._settling is not None:
-            self._settling.look()
 
     async def _begin_to_bring(self) -> None:
         """Make what only a mirror has."""
+        from flocon.mirrors.settling import Settling  # noqa: PLC0415
         from flocon.mirrors.wanting import Wanting  # noqa: PLC0415
 
         self.wanting = wanting = Wanting(
@@ -198,11 +182,18 @@ class Mirror(Service):
             settings=self._settings,
             mirrored=lambda: list(mirrored(self._settings(), self._pacman.configuration)),
             store=self._store,
-            most=self._max_size,
+            most=self._most,
             states=self.states,
             archive=self._archive,
             pacman=self._pacman,
-            arrived=self._arrived,
+            arrived=lambda: settling.look(),  # noqa: PLW0108 - it is made after this
+        )
+        self._settling = settling = Settling(
+            self._reactor,
+            self.states,
+            settings=self._settings,
+            is_complete=wanting.is_complete,
+            run=self._run,
         )
         wanting.allow(free=self._free)
         await wanting.open()
@@ -212,11 +203,11 @@ class Mirror(Service):
         if self.clearing is not None:
             self.clearing.changed()
         if self._settling is not None:
-            self._settling.look_later()
-        if self.wanting is not None:
-            self.wanting.changed()
+            self._settling.changed()
         if not self.snapshots.is_gathered():
             self._run(self.snapshots.gather())
+        if self.wanting is not None:
+            self.wanting.changed()
 
     def allow(self, *, free: bool) -> None:
         """Learn whether the link costs nothing: otherwise nothing is brought."""

@@ -11,21 +11,19 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred, DeferredLock
 
 from flocon.log import logger
+from flocon.machine.threads import Delay
 from flocon.mirrors import publication
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from twisted.internet.interfaces import IDelayedCall
-
+    from flocon.mirrors.publication import Policy
     from flocon.mirrors.states import States
     from flocon.settings.settings import Mirror as MirrorSettings
 
-#: Seconds between two looks whether something is due while a state waits, and at the most while one
-#: is held or lags behind: clocks are set, and machines sleep.
-LOOK_AGAIN, LONGEST_WAIT = 60.0, 3_600.0
-#: Seconds at the least: what was due and could not be done is not tried without end.
-SOON = 1.0
+#: Seconds between two looks whether something is due, while a state waits or lags behind: clocks
+#: are set, and machines sleep.
+LOOK_AGAIN = 60.0
 
 
 class Settling:
@@ -46,57 +44,46 @@ class Settling:
         is_complete: Callable[[str], bool],
         run: Callable[[Coroutine[Deferred[Any], Any, None]], None],
     ) -> None:
-        self._reactor = reactor
         self._states = states
         self._settings = settings
         self._is_complete = is_complete
         self._run = run
         self._lock = DeferredLock()
-        #: When the policy means another state by itself, or what waits is looked at again.
-        self._later: IDelayedCall | None = None
-        self._stopped = False
+        self._again = Delay(reactor, self.look)
 
     def look(self) -> None:
         """Publish what is due, in the background."""
         self._run(self.settle())
 
-    def look_later(self) -> None:
-        """Settle again when the policy means another state by itself."""
-        self._cancel()
-        if self._stopped:
-            return
-        policy, now = self._states.state.policy, time.time()
-        seconds = publication.next_look(policy, self._states.read, now)
-        wait = None if seconds is None else min(seconds + 1.0, LONGEST_WAIT)
-        if self._states.waiting is not None:
-            state = self._states.state
-            left = max(SOON, state.waiting_since + self._settings().publish_within - now)
-            wait = min(left, LOOK_AGAIN, LOOK_AGAIN if wait is None else wait)
-        if wait is not None:
-            self._later = self._reactor.callLater(wait, self.look)
-
     def stop(self) -> None:
-        self._stopped = True
-        self._cancel()
-
-    def _cancel(self) -> None:
-        if self._later is not None and self._later.active():
-            self._later.cancel()
+        self._again.stop()
 
     async def settle(self) -> None:
         """Publish the generation that the policy means, once it may be; raises StoreError."""
         try:
             await self._lock.run(lambda: Deferred.fromCoroutine(self._settle()))
         finally:
-            self.look_later()
+            self.changed()
+
+    def changed(self) -> None:
+        """Look again where that may change what is due: a state waits, lags behind, or is held."""
+        states = self._states
+        seconds = publication.next_look(states.state.policy, states.read, time.time())
+        if states.waiting is not None or seconds is not None:
+            self._again.begin(LOOK_AGAIN)
+
+    async def _policy(self) -> Policy:
+        """Return the policy that is in force, and follow it."""
+        followed = self._states.state.policy
+        policy = publication.in_force(followed, time.time())
+        if policy != followed:
+            self._log.warn("{state} is held no longer: the newest is given again", state=followed)
+            await self._states.follow(policy)
+        return policy
 
     async def _settle(self) -> None:
         states, settings = self._states, self._settings()
-        policy = publication.in_force(states.state.policy, time.time())
-        if policy != states.state.policy:
-            ended = states.state.policy
-            self._log.warn("{state} is held no longer: the newest is given again", state=ended)
-            await states.follow(policy)
+        policy = await self._policy()
         snapshots = {name: one for name, (one, _) in states.snapshots.items()}
         meant = publication.chosen(policy, states.read, snapshots, time.time())
         now = states.state.now

@@ -220,7 +220,7 @@ class Parts:
             self._reactor,
             settings=lambda: self.reloading.settings.mirror,
             store=self._settings.store.path,
-            max_size=self._settings.store.max_size,
+            most=self._settings.store.max_size,
             shelf=self.holdings.clearing,
             pacman=self.pacman,
             agent=self.desk.agents.mirrors,
