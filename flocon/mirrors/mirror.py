@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock
 
-from flocon.errors import FloconError
+from flocon.errors import FloconError, MirrorError
 from flocon.log import logger
 from flocon.mirrors import publication
 from flocon.mirrors.archive import FOLDER, Archive
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flocon.files import Asked
+    from flocon.mirrors.importing import Importing
     from flocon.pacman.watch import PacmanWatch
     from flocon.settings.settings import Mirror as MirrorSettings
 
@@ -47,13 +48,15 @@ class Mirror(Service):
         self._reactor = reactor
         self._settings = settings
         self._pacman = pacman
-        archive = Archive(store / FOLDER)
+        self.archive = archive = Archive(store / FOLDER)
         self.states = States(reactor, archive, Catalogue(reactor, archive))
         self.states.changed = self._changed
         self._upstream = Upstream(reactor, agent, archive)
         self._refreshing = DeferredLock()
         self._work: set[Deferred[Any]] = set()
         self.steering = Steering(self)
+        #: Makes what takes states in from folders, when that is first asked for.
+        self.importing: Callable[[], Importing] = _no_importing
         #: Why the last refresh failed, and "" where it did not.
         self.problem = ""
 
@@ -146,6 +149,17 @@ class Mirror(Service):
         """Whether all that is wanted of the generation that waits is here."""
         return True
 
+    async def take_in(self, name: str, port: int, word: str) -> str:
+        """Take in a state that a command of this machine serves; return what is to be said."""
+        from flocon.mirrors.importing import Folder  # noqa: PLC0415 - seldom needed
+
+        return await self.importing().take(name, Folder(port, word))
+
+    def order(self) -> list[str]:
+        """Return the repositories in the order in which pacman looks through them."""
+        known = mirrored(self._settings(), self._pacman.configuration)
+        return list(dict.fromkeys(where.repository for where in known))
+
     def describe(self) -> dict[str, Any]:
         """Return what ``/mirror.json`` says."""
         published, waiting = self.states.published, self.states.waiting
@@ -164,3 +178,7 @@ class Mirror(Service):
             },
             "waiting": None if waiting is None else {"generation": waiting.identity},
         }
+
+
+def _no_importing() -> Importing:
+    raise MirrorError("this node takes no state in", "")

@@ -18,11 +18,11 @@ from flocon.mirrors.generation import dump as dump_generation
 from flocon.mirrors.generation import load as load_generation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from flocon.mirrors.archive import Archive
     from flocon.mirrors.catalogue import Catalogue
-    from flocon.mirrors.generation import Generation, Where
+    from flocon.mirrors.generation import Generation, Piece, Where
     from flocon.mirrors.publication import Policy, Published, State
 
 #: Clients of which it is remembered what they were given last.
@@ -81,6 +81,12 @@ class States:
             named = (one for one, _ in self.snapshots.values() if one.identity == identity)
             found = next(named, None)
         return found
+
+    def piece(self, sha256: str) -> Piece | None:
+        """Return a content of a state that is here, None where none has it."""
+        snapshots = (one for one, _ in self.snapshots.values())
+        pieces = _pieces((*self._read.values(), *snapshots))
+        return next((one for one in pieces if one.sha256 == sha256), None)
 
     @property
     def published(self) -> tuple[Generation, Published] | None:
@@ -159,7 +165,22 @@ class States:
     async def keep_snapshot(self, name: str, generation: Generation, taken: int) -> None:
         """Keep a generation under a name."""
 
+        async def bring() -> Generation:
+            return generation
+
+        await self.bring_snapshot(name, taken, bring)
+
+    async def bring_snapshot(
+        self, name: str, taken: int, bring: Callable[[], Awaitable[Generation]]
+    ) -> None:
+        """Keep under a name what ``bring`` takes into the archive; nothing is swept meanwhile."""
+
         async def keep() -> None:
+            try:
+                generation = await bring()
+            except BaseException:
+                await self._sweep()
+                raise
             value = {"taken": taken, "generation": dump_generation(generation)}
             await in_thread(self._reactor, self._archive.write_note, SNAPSHOTS, name, value)
             self.snapshots[name] = generation, taken
@@ -205,6 +226,6 @@ class States:
         await in_thread(self._reactor, self._archive.sweep, set(self._read), pieces)
 
 
-def _pieces(generations: Iterable[Generation]) -> Iterable[Any]:
+def _pieces(generations: Iterable[Generation]) -> Iterable[Piece]:
     for generation in generations:
         yield from generation.pieces()

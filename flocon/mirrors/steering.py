@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from flocon.errors import MirrorError
@@ -22,6 +23,22 @@ if TYPE_CHECKING:
         async def refresh(self) -> None: ...
 
         def describe(self) -> dict[str, Any]: ...
+
+        async def take_in(self, name: str, port: int, word: str) -> str: ...
+
+#: What a snapshot is called: a file's name, and no option's, path's or state's.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
+_RESERVED = frozenset({"latest", "now"})
+_MOST_PORT = 65_535
+
+
+def is_name(text: str) -> bool:
+    """Whether a snapshot can be called so."""
+    return _NAME.fullmatch(text) is not None and text not in _RESERVED
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and 0 < int(text[:9]) <= _MOST_PORT
 
 
 class Steering:
@@ -48,6 +65,9 @@ class Steering:
     async def snapshot(self, words: list[str]) -> str:
         """Do what ``/snapshot/...`` says."""
         self._demand_mirror()
+        match words:
+            case ["import", name, port, word] if _is_port(port) and is_name(name):
+                return await self._mirror.take_in(name, int(port), word)
         raise MirrorError("this is nothing of a snapshot", "see 'flocon snapshot --help'")
 
     def _demand_mirror(self) -> None:

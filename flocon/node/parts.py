@@ -51,6 +51,7 @@ from flocon.neighbours.standing import Standing
 from flocon.node.announcing import Announcer, announced_ports
 from flocon.node.desk import Desk
 from flocon.node.following import Following, abilities_of
+from flocon.node.porting import contents, importing, whereabouts
 from flocon.operator.changing import Operator
 from flocon.operator.problems import Problems
 from flocon.operator.reloading import Reloading
@@ -85,8 +86,8 @@ class Parts:
         reread: Callable[[], Settings],
         inherited: Sequence[Inherited],
     ) -> None:
-        self._reactor = reactor
-        self._settings = settings
+        self.reactor = self._reactor = reactor
+        self.settings = self._settings = settings
         self.following = Following(reactor, self)
         self.supervision = Supervision(reactor, lambda: self.status.line())  # noqa: PLW0108 - later
         self.reloading = Reloading(
@@ -214,6 +215,7 @@ class Parts:
             agent=self.desk.agents.mirrors,
         )
         self.desk.candidates.of_others = self.mirror.servers
+        self.mirror.importing = lambda: importing(self)
 
     def _make_lan(self, shares: Shares) -> Site:
         """Return the face for peers."""
@@ -326,31 +328,34 @@ class Parts:
         settings = self._settings
         status, search = self.status, self.search.search
         pages = Pages(self._reactor, describe=status.page, search=search, figures=status.figures)
+        parts = ForPacman(
+            self._reactor,
+            traffic=self.traffic,
+            listed=self.desk.listed,
+            offering=self.holdings.offering,
+            opening=self.holdings.opening,
+            packages=self.desk.packages,
+            redirecting=self.desk.redirecting,
+            transfers=self.desk.transfers,
+            signatures=self.desk.signatures,
+            databases=self.desk.databases,
+            from_mirrors=self.desk.from_mirrors,
+            precedence=self.desk.precedence,
+            status=self.status.describe,
+        )
         self.loopback_face = Loopback(
-            ForPacman(
-                self._reactor,
-                traffic=self.traffic,
-                listed=self.desk.listed,
-                offering=self.holdings.offering,
-                opening=self.holdings.opening,
-                packages=self.desk.packages,
-                redirecting=self.desk.redirecting,
-                transfers=self.desk.transfers,
-                signatures=self.desk.signatures,
-                databases=self.desk.databases,
-                from_mirrors=self.desk.from_mirrors,
-                precedence=self.desk.precedence,
-                status=self.status.describe,
-            ),
+            parts,
             {
                 **questions(self.search, self.why, self.examination),
                 "/mirror.json": self.mirror.steering.described,
+                **whereabouts(self),
             },
             self.ledger,
             pages,
             names=loopback_names((*settings.names, *hosts_of(settings.loopback))),
             admission=Admission(settings.loopback_clients),
         )
+        self.loopback_face.contents = lambda: contents(self, parts)
         self.ledger.busy = lambda: self.loopback_face.running
         self.users = Users()
         return Site(
