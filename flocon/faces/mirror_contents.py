@@ -84,9 +84,10 @@ class MirrorContents:
 
     async def _content(self, request: Request, sha256: str) -> None:
         piece = self._piece(sha256)
+        if piece is None:
+            refuse(request, http.NOT_FOUND)
+            return
         try:
-            if piece is None:
-                raise StoreError(sha256, "is of no state that is here")
             opened = await in_thread(self._parts.reactor, _open, self._archive, piece)
         except StoreError:
             refuse(request, http.NOT_FOUND)

@@ -19,8 +19,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from flocon.errors import Broken, Contradicted, FloconError, MirrorError, Refused, StoreError
-from flocon.errors import SyncDatabaseError, Unreachable
+from flocon.errors import (
+    Broken,
+    Contradicted,
+    FloconError,
+    MirrorError,
+    Refused,
+    StoreError,
+    SyncDatabaseError,
+    Unreachable,
+)
 from flocon.files import is_package
 from flocon.machine.reactor_threads import in_thread
 from flocon.mirrors.generation import load
@@ -263,7 +271,9 @@ class Importing:
         outcome.unlisted += len(file_names) - len(listed)
         needed = sum(entry.size for entry in listed)
         if needed > self._most:
-            problem = f"the packages of {where} have {needed} bytes, the store may have {self._most}"
+            problem = (
+                f"the packages of {where} have {needed} bytes, the store may have {self._most}"
+            )
             raise MirrorError(problem, "raise store.max_size in flocon.toml, and restart")
         for entry in listed:
             if self._offering.holds(entry.file_name, entry.content):
@@ -296,9 +306,7 @@ class Importing:
                 verdict = await self._keyring().verify(incoming.fileno(), signature)
                 if verdict is Verdict.BAD:
                     raise Contradicted(path, "its signature is of another file")
-            kept = await self._keeping.publish(
-                incoming, entry.file_name, entry.content, signature
-            )
+            kept = await self._keeping.publish(incoming, entry.file_name, entry.content, signature)
         finally:
             incoming.close()
         if not kept:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
         async def take_in(self, name: str, port: int, word: str) -> str: ...
 
+
 #: What a snapshot is called: a file's name, and no option's, path's or state's.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 _RESERVED = frozenset({"latest", "now"})
