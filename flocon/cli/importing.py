@@ -31,7 +31,7 @@ from flocon.mirrors.generation import (
     load,
 )
 from flocon.mirrors.importing import MANIFEST, named_pieces, place
-from flocon.mirrors.steering import is_name
+from flocon.mirrors.policies import is_snapshot_name
 
 if TYPE_CHECKING:
     import argparse
@@ -49,13 +49,12 @@ SOURCE = "a folder"
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a folder has: a state, when it was ``taken``, and files by their paths below it.
+    """What a folder has: a state, and files by their paths below it.
 
     ``name`` is what the state was called where it was exported, "" where nothing tells.
     """
 
     name: str
-    taken: int
     generation: Generation
     files: Mapping[str, Path]
 
@@ -70,7 +69,7 @@ class Found:
         for path in self.packages:
             below, _, name = path.rpartition("/")
             packages.setdefault(below, []).append(name)
-        value = {"taken": self.taken, "generation": dump(self.generation), "packages": packages}
+        value = {"generation": dump(self.generation), "packages": packages}
         return json.dumps(value).encode()
 
 
@@ -81,7 +80,7 @@ async def take_in(reactor: Any, options: argparse.Namespace) -> None:
         reactor, reactor.getThreadPool(), look_through, options.directory
     )
     name = options.name or found.name or _named(found.generation)
-    if not is_name(name):
+    if not is_snapshot_name(name):
         raise NodeError(f"{name!r} can be no snapshot's name; give it another with --name")
     packages = set(found.packages)
     bar = progress("importing", len(packages), in_bytes=False)
@@ -129,14 +128,14 @@ def look_through(folder: Path) -> Found:
         raise NodeError(f"{problem}; 'flocon snapshot export' makes such folders")
     if len(databases) > MOST_DATABASES:
         raise NodeError(f"{folder}: it has more than {MOST_DATABASES} databases")
-    name, taken, exported = _note(root)
+    name, exported = _note(root)
     if exported is None:
         generation = Generation(int(max(made)), SOURCE, databases)
-        return Found("", generation.made, generation, files)
+        return Found("", generation, files)
     if wrong := _different(exported, databases):
         told = ", ".join(wrong[:MOST_TOLD])
         raise NodeError(f"{folder}: not as it was exported: {told}; nothing is imported")
-    return Found(name, taken, exported, files)
+    return Found(name, exported, files)
 
 
 def _files(root: Path) -> Iterator[tuple[str, Path]]:
@@ -174,16 +173,16 @@ def _piece(path: Path) -> Piece:
         return Piece(hashlib.file_digest(file, "sha256").hexdigest(), size)
 
 
-def _note(root: Path) -> tuple[str, int, Generation | None]:
-    """Return the name of an exported state, when it was taken, and what it is."""
+def _note(root: Path) -> tuple[str, Generation | None]:
+    """Return the name of an exported state, and what it is."""
     try:
         value = json.loads(read_small(root / NOTE, LARGEST_NOTE))
     except (OSError, ValueError, RecursionError):
-        return "", 0, None
+        return "", None
     match value:
-        case {"name": str(name), "taken": int(taken), "generation": generation}:
-            return name if is_name(name) else "", taken, load(generation)
-    return "", 0, None
+        case {"name": str(name), "generation": generation}:
+            return name if is_snapshot_name(name) else "", load(generation)
+    return "", None
 
 
 def _different(exported: Generation, databases: Mapping[Where, DatabaseFiles]) -> list[str]:

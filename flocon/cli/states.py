@@ -15,7 +15,8 @@ from flocon.errors import SyncDatabaseError
 from flocon.files import is_repository
 from flocon.mirrors.generation import DatabaseFiles, Generation, Where, load
 from flocon.mirrors.importing import named_pieces
-from flocon.mirrors.whereabouts import MOST_ASKED, NOW, written
+from flocon.mirrors.policies import NOW
+from flocon.mirrors.whereabouts import MOST_ASKED, written
 from flocon.pacman.database_files import load_sent
 
 if TYPE_CHECKING:

@@ -14,7 +14,6 @@ import json
 import os
 import tempfile
 import threading
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     from flocon.holdings.offering import Offering
     from flocon.mirrors.archive import Archive
     from flocon.mirrors.generation import DatabaseFiles, Generation, Piece, Where
+    from flocon.mirrors.snapshots import Snapshots
     from flocon.mirrors.states import States
     from flocon.pacman.entries import Entry
     from flocon.pacman.keyring import Keyring
@@ -63,10 +63,9 @@ _OK, _NOT_FOUND = 200, 404
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """What a folder has: a state, when it was taken, and the packages of each database."""
+    """What a folder has: a state, and the packages of each database."""
 
     generation: Generation
-    taken: int
     packages: Mapping[Where, tuple[str, ...]]
 
 
@@ -147,6 +146,7 @@ class Importing:
         reactor: Any,
         *,
         states: States,
+        snapshots: Callable[[], Snapshots],
         archive: Archive,
         keeping: Keeping,
         offering: Offering,
@@ -155,6 +155,7 @@ class Importing:
     ) -> None:
         self._reactor = reactor
         self._states = states
+        self._snapshots = snapshots
         self._archive = archive
         self._keeping = keeping
         self._offering = offering
@@ -178,9 +179,9 @@ class Importing:
             problem = f"there is another snapshot called {name}"
             raise MirrorError(problem, "give this one another name with --name")
         if known is None:
-            await self._states.bring_snapshot(
-                name, offered.taken, lambda: self._databases(folder, offered.generation)
-            )
+            with self._archive.gathering():
+                await self._databases(folder, offered.generation)
+                await self._snapshots().keep(name, offered.generation)
         outcome = Outcome()
         for where, file_names in offered.packages.items():
             await self._packages(folder, offered.generation, where, file_names, outcome)
@@ -201,12 +202,11 @@ class Importing:
 
     # Databases
 
-    async def _databases(self, folder: Folder, generation: Generation) -> Generation:
+    async def _databases(self, folder: Folder, generation: Generation) -> None:
         for where, files in generation.databases.items():
             for suffix, piece in named_pieces(files):
                 await self._piece(folder, f"{place(where)}/{where.repository}{suffix}", piece)
             await self._judge_database(where, files)
-        return generation
 
     async def _piece(self, folder: Folder, path: str, piece: Piece) -> None:
         """Take one content of a state into the archive."""
@@ -343,7 +343,7 @@ def place(where: Where) -> str:
 def read_manifest(value: Any) -> Offered | None:
     """Return what a command tells of its folder, as JSON's values; None where that is nothing."""
     match value:
-        case {"taken": int(taken), "generation": generation, "packages": dict(listed)}:
+        case {"generation": generation, "packages": dict(listed)}:
             found = load(generation)
             if found is None:
                 return None
@@ -353,7 +353,7 @@ def read_manifest(value: Any) -> Offered | None:
                 if not isinstance(names, list) or len(names) > MOST_PACKAGES:
                     return None
                 packages[where] = tuple(filter(_is_package, names))
-            return Offered(found, min(taken, int(time.time())), packages)
+            return Offered(found, packages)
     return None
 
 

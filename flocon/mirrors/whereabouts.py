@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet import task
 
+from flocon.errors import MirrorError
 from flocon.files import DIGEST_SIZE, Content, parse_file_name
 from flocon.mirrors.generation import dump
+from flocon.mirrors.policies import NOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from flocon.holdings.offering import Offering
     from flocon.mirrors.generation import Generation
+    from flocon.mirrors.snapshots import Snapshots
     from flocon.mirrors.states import States
     from flocon.neighbours.neighbourhood import Neighbourhood
 
-#: What means the state that clients are given now, and the newest that was read.
-NOW, LATEST = "now", "latest"
 #: Packages of one question about where they are: its line is bounded by the server, 16 KiB.
 MOST_ASKED = 48
 #: Names that are told of what machines here hold, and looked at in one go.
@@ -41,42 +42,39 @@ class Whereabouts:
         reactor: Any,
         *,
         states: States,
+        snapshots: Callable[[], Snapshots],
         order: Callable[[], Iterable[str]],
         offering: Offering,
         neighbourhood: Neighbourhood,
     ) -> None:
         self._reactor = reactor
         self._states = states
+        self._snapshots = snapshots
         self._order = order
         self._offering = offering
         self._neighbourhood = neighbourhood
 
     async def generation(self, fields: Mapping[str, str]) -> dict[str, Any]:
-        """Tell of the state ``name``, which is a snapshot's, NOW or LATEST; a problem is told."""
+        """Tell of the state that a word means, by default the one that is given out now."""
         name = fields.get("name") or NOW
-        found = self._find(name)
-        if found is None:
-            return {"problem": _unknown(name)}
-        generation, taken = found
+        try:
+            generation = self._snapshots().find(name)
+        except MirrorError as error:
+            return {"problem": str(error)}
         present = {where.repository for where in generation.databases}
         order = dict.fromkeys([*self._order(), *sorted(present)])
         return {
             "name": name,
-            "taken": taken,
+            "taken": self._taken(name, generation),
             "identity": generation.identity,
             "repositories": [one for one in order if one in present],
             "generation": dump(generation),
         }
 
-    def _find(self, name: str) -> tuple[Generation, int] | None:
-        """Return a state and since when it is one, in seconds since 1970."""
-        if name == NOW:
-            published = self._states.published
-            return None if published is None else (published[0], published[1].since)
-        if name == LATEST:
-            read = self._states.read
-            return (read[-1], read[-1].made) if read else None
-        return self._states.snapshots.get(name)
+    def _taken(self, name: str, generation: Generation) -> int:
+        """Return since when a state is one, in seconds since 1970."""
+        snapshot = self._states.snapshots.get(name)
+        return generation.made if snapshot is None else snapshot[1]
 
     async def whereabouts(self, fields: Mapping[str, str]) -> dict[str, str] | None:
         """Tell where packages are: file names, each with ``SHA256-SIZE``."""
@@ -126,9 +124,3 @@ def _content(text: str) -> Content | None:
 def written(content: Content) -> str:
     """Return a content as it stands in a question."""
     return f"{content.sha256.hex()}-{content.size}"
-
-
-def _unknown(name: str) -> str:
-    if name in {NOW, LATEST}:
-        return "this node has no state of the databases yet; see 'flocon mirror status'"
-    return f"there is no snapshot called {name}; 'flocon snapshot list' shows them"

@@ -216,6 +216,7 @@ class Parts:
         )
         self.desk.candidates.of_others = self.mirror.servers
         self.mirror.importing = lambda: importing(self)
+        self.desk.candidates.of_the_past = self.mirror.servers_of_the_past
 
     def _make_lan(self, shares: Shares) -> Site:
         """Return the face for peers."""
@@ -349,6 +350,8 @@ class Parts:
                 **questions(self.search, self.why, self.examination),
                 "/mirror.json": self.mirror.steering.described,
                 **whereabouts(self),
+                "/snapshots.json": self.mirror.steering.snapshots,
+                "/snapshots/diff.json": self.mirror.steering.difference,
             },
             self.ledger,
             pages,

@@ -26,6 +26,7 @@ def whereabouts(parts: Parts) -> dict[str, Callable[[Mapping[str, str]], Awaitab
             asked = Whereabouts(
                 parts.reactor,
                 states=parts.mirror.states,
+                snapshots=lambda: parts.mirror.snapshots,
                 order=parts.mirror.order,
                 offering=parts.holdings.offering,
                 neighbourhood=parts.neighbourhood,
@@ -58,6 +59,7 @@ def importing(parts: Parts) -> Importing:
     return Importing(
         parts.reactor,
         states=parts.mirror.states,
+        snapshots=lambda: parts.mirror.snapshots,
         archive=parts.mirror.archive,
         keeping=parts.holdings.keeping,
         offering=parts.holdings.offering,
