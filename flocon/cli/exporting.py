@@ -30,6 +30,7 @@ from flocon.cli.states import find_state, read_database, total, whereabouts
 from flocon.files import escape
 from flocon.mirrors.generation import Piece, dump
 from flocon.mirrors.importing import named_pieces, place
+from flocon.mirrors.policies import is_snapshot_name
 from flocon.pacman.syncdb import LARGEST_SIGNATURE
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ async def export(reactor: Any, options: argparse.Namespace) -> None:
     finally:
         bar.end()
     target.write(CONFIGURATION, fragment(state, folder.absolute()).encode())
-    note = {"name": state.name, "taken": state.taken, "generation": dump(state.generation)}
+    note = {"name": state.name, "generation": dump(state.generation)}
     target.write(NOTE, json.dumps(note).encode())
     told = {
         "state": state.name,
@@ -90,7 +91,8 @@ async def export(reactor: Any, options: argparse.Namespace) -> None:
         say_json(told)
         return
     what = f"{counted(len(packages), 'package')}, {size(total(packages))}"
-    say(f"{state.name}: {what}, are in {folder.absolute()}; {target.copied} files were copied now")
+    copied = f"{counted(target.copied, 'file')} copied now"
+    say(f"{named(state)}, with {what}, is in {folder.absolute()} ({copied})")
     say(f"pacman uses it with 'Include = {folder.absolute() / CONFIGURATION}'")
 
 
@@ -151,17 +153,21 @@ async def _package(node: Node, target: Target, entry: Entry, where: Where) -> No
 def fragment(state: State, folder: Path) -> str:
     """Return what pacman.conf includes to use an exported folder."""
     lines = [
-        f"# The state {state.name} of {_date(state.taken)}. pacman.conf takes it in, and not its",
-        "# own repositories, with a line: Include = THIS FILE. Where the folder lies elsewhere, change",
-        "# its paths; for a web server write like Server = http://HOST/$repo/os/$arch.",
+        f"# {named(state)}: for a pacman.conf that has none of these repositories itself,",
+        "# by a line Include = THIS FILE. Where the folder lies elsewhere, change the paths; for",
+        "# a web server that has it, write like Server = http://HOST/$repo/os/$arch.",
     ]
     for repository in state.repositories:
         lines += ["", f"[{repository}]", f"Server = file://{folder}/$repo/os/$arch"]
     return "\n".join(lines) + "\n"
 
 
-def _date(seconds: int) -> str:
-    return time.strftime("%Y-%m-%d", time.localtime(seconds))
+def named(state: State) -> str:
+    """Return what a person calls a state: "now" is another one tomorrow."""
+    if is_snapshot_name(state.name):
+        return f"the state {state.name}"
+    day = time.localtime(state.generation.age_from)
+    return time.strftime("the state of %Y-%m-%d", day)
 
 
 class Target:

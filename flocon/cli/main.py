@@ -17,6 +17,7 @@ from flocon.cli import (
     getting,
     leading,
     looking,
+    porting,
     status,
     watching,
 )
@@ -47,6 +48,7 @@ _ASKING: dict[str, Callable[[Any, argparse.Namespace], Coroutine[Any, Any, None]
     "pardon": acting.pardon,
     "rejoin": acting.rejoin,
     "prefetch": acting.prefetch,
+    "snapshot": porting.run,
 }
 
 

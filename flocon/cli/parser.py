@@ -8,10 +8,12 @@ from __future__ import annotations
 import argparse
 import difflib
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flocon import __version__
+from flocon.cli import porting
 from flocon.cli.printing import put
 from flocon.settings.options import DEFAULT_CONFIG
 from flocon.settings.settings import DEFAULT_PACMAN_CONF, LOOPBACK_PORT
@@ -71,6 +73,8 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     _add_reading(commands)
     _add_changing(commands)
+    verbs = _group(commands, "snapshot", "states of the mirror for the whole LAN")
+    porting.add_verbs(partial(_command, verbs))
     settings = commands.add_parser(
         "config", help="print and check the settings, without a node", allow_abbrev=False
     )
@@ -91,14 +95,20 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _command(
-    commands: argparse._SubParsersAction[_Parser], name: str, text: str
-) -> argparse.ArgumentParser:
+def _command(commands: argparse._SubParsersAction[_Parser], name: str, text: str) -> _Parser:
     """Add a command that asks a node: the options for that may stand on either side of its name."""
     parser = commands.add_parser(name, help=text, description=text)
     parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
     _add_port(parser)
     return parser
+
+
+def _group(
+    commands: argparse._SubParsersAction[_Parser], name: str, text: str
+) -> argparse._SubParsersAction[_Parser]:
+    """Add a word that has commands behind it, and return what they are added to by ``_command``."""
+    parser = _command(commands, name, text)
+    return parser.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=_Parser)
 
 
 def _add_port(parser: argparse.ArgumentParser) -> None:

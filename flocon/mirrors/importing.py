@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from flocon.books.units import counted
 from flocon.errors import (
     Broken,
     Contradicted,
@@ -183,8 +184,17 @@ class Importing:
                 await self._databases(folder, offered.generation)
                 await self._snapshots().keep(name, offered.generation)
         outcome = Outcome()
+        left = self._most
         for where, file_names in offered.packages.items():
-            await self._packages(folder, offered.generation, where, file_names, outcome)
+            piece = offered.generation.databases[where].database
+            database = await in_thread(self._reactor, self._load, where, piece)
+            entries = [one for name in file_names if (one := database.entries.get(name))]
+            outcome.unlisted += len(file_names) - len(entries)
+            left -= sum(entry.size for entry in entries)
+            if left < 0:
+                problem = "its packages are more than the store may have"
+                raise MirrorError(problem, "raise store.max_size in flocon.toml, and restart")
+            await self._packages(folder, place(where), entries, outcome)
         said = _said(name, len(offered.generation.databases), outcome)
         if outcome.wrong:
             raise MirrorError(f"{said}; {_wrong(outcome.wrong)}", "")
@@ -257,29 +267,14 @@ class Importing:
     # Packages
 
     async def _packages(
-        self,
-        folder: Folder,
-        generation: Generation,
-        where: Where,
-        file_names: tuple[str, ...],
-        outcome: Outcome,
+        self, folder: Folder, below: str, entries: list[Entry], outcome: Outcome
     ) -> None:
         """Take the packages of one database, one after the other."""
-        piece = generation.databases[where].database
-        database = await in_thread(self._reactor, self._load, where, piece)
-        listed = [one for name in file_names if (one := database.entries.get(name)) is not None]
-        outcome.unlisted += len(file_names) - len(listed)
-        needed = sum(entry.size for entry in listed)
-        if needed > self._most:
-            problem = (
-                f"the packages of {where} have {needed} bytes, the store may have {self._most}"
-            )
-            raise MirrorError(problem, "raise store.max_size in flocon.toml, and restart")
-        for entry in listed:
+        for entry in entries:
             if self._offering.holds(entry.file_name, entry.content):
                 outcome.here += 1
                 continue
-            path = f"{place(where)}/{entry.file_name}"
+            path = f"{below}/{entry.file_name}"
             try:
                 await self._package(folder, path, entry)
             except Unreachable:
@@ -366,11 +361,12 @@ def _reason(error: FloconError, path: str) -> str:
 
 
 def _said(name: str, databases: int, outcome: Outcome) -> str:
-    words = [f"{databases} databases and {outcome.came} packages are here as snapshot {name}"]
+    came = f"{counted(databases, 'database')} and {counted(outcome.came, 'package')}"
+    words = [f"{came} came in as snapshot {name}"]
     if outcome.here:
-        words.append(f"{outcome.here} packages were here before")
+        words.append(f"{counted(outcome.here, 'package')} had come before")
     if outcome.unlisted:
-        words.append(f"{outcome.unlisted} are listed by no database, and left out")
+        words.append(f"left out what no database lists: {counted(outcome.unlisted, 'package')}")
     return "; ".join(words)
 
 
