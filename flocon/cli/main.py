@@ -17,7 +17,8 @@ from flocon.cli import (
     getting,
     leading,
     looking,
-    porting,
+    mirroring,
+    snapshots,
     status,
     watching,
 )
@@ -48,7 +49,8 @@ _ASKING: dict[str, Callable[[Any, argparse.Namespace], Coroutine[Any, Any, None]
     "pardon": acting.pardon,
     "rejoin": acting.rejoin,
     "prefetch": acting.prefetch,
-    "snapshot": porting.run,
+    "mirror": mirroring.run,
+    "snapshot": snapshots.run,
 }
 
 

@@ -11,6 +11,8 @@ from flocon.settings.settings import DEFAULT_PACMAN_CONF
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+VERBS = frozenset({"check", "export", "import"})
+
 
 def add_verbs(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
     """Add the verbs; ``add`` takes the name of one and a sentence about it."""
@@ -42,7 +44,7 @@ def add_verbs(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
 def _add_state(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "name",
-        metavar="NAME",
+        metavar="STATE",
         nargs="?",
         default="now",
         help="a snapshot, 'latest', or what is given out [%(default)s]",

@@ -23,12 +23,13 @@ from flocon.mirrors.steering import Steering
 from flocon.mirrors.upstream import Upstream, mirrored, servers_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from twisted.internet.interfaces import IDelayedCall
 
     from flocon.files import Asked
+    from flocon.mirrors.generation import Generation
     from flocon.mirrors.importing import Importing
     from flocon.mirrors.snapshots import Snapshots
     from flocon.pacman.entries import Entry
@@ -75,7 +76,7 @@ class Mirror(Service):
         """Return those that are taken and used, which a node that is no mirror has not."""
         from flocon.mirrors.snapshots import Snapshots  # noqa: PLC0415 - only a mirror needs it
 
-        return Snapshots(
+        snapshots = Snapshots(
             self._reactor,
             states=self.states,
             archive=self.archive,
@@ -83,6 +84,8 @@ class Mirror(Service):
             mirrored=lambda: list(mirrored(self._settings(), self._pacman.configuration)),
             read=self._upstream.read,
         )
+        snapshots.changed = self._changed
+        return snapshots
 
     @property
     def serves(self) -> bool:
@@ -120,7 +123,6 @@ class Mirror(Service):
             self._log.error("the mirror for the LAN does not serve: {error}", error=error)
             return
         self._changed()
-        self._run(self.snapshots.open())
         await self.settle()
         await self._pacman.configured()
         await self.refresh()
@@ -128,6 +130,8 @@ class Mirror(Service):
     def _changed(self) -> None:
         self._pacman.mirror(self.states.catalogue.databases)
         self._look_later()
+        if not self.snapshots.is_gathered():
+            self._run(self.snapshots.gather())
 
     def _look_later(self) -> None:
         """Settle again when the policy means another state by itself."""
@@ -141,7 +145,13 @@ class Mirror(Service):
             self._later = self._reactor.callLater(wait, self._look)
 
     def _look(self) -> None:
-        self._run(self.settle())
+        self._run(self._settle_in_time())
+
+    async def _settle_in_time(self) -> None:
+        try:
+            await self.settle()
+        finally:
+            self._look_later()
 
     def servers(self, asked: Asked) -> tuple[str, ...]:
         """Return the servers of what is mirrored and is not pacman's own here; () for all else."""
@@ -197,7 +207,7 @@ class Mirror(Service):
             if states.state.waiting:
                 await states.stop_waiting()
             return
-        await states.wait_for(meant)
+        await states.wait_for(meant, policy)
         due = publication.is_due(
             states.state,
             time.time(),
@@ -206,7 +216,7 @@ class Mirror(Service):
             is_complete=self.is_complete,
         )
         if due:
-            await states.publish(meant)
+            await states.publish(meant, policy)
 
     def is_complete(self) -> bool:
         """Whether all that is wanted of the generation that waits is here."""
@@ -224,23 +234,36 @@ class Mirror(Service):
         return list(dict.fromkeys(where.repository for where in known))
 
     def describe(self) -> dict[str, Any]:
-        """Return what ``/mirror.json`` says."""
-        published, waiting = self.states.published, self.states.waiting
-        return {
-            "serves": self.serves,
-            "problem": self.problem,
-            "refreshed": self.states.state.refreshed,
-            "policy": str(self.states.state.policy),
-            "published": None
-            if published is None
-            else {
-                "generation": published[0].identity,
-                "since": published[1].since,
-                "of": published[0].age_from,
-                "source": published[0].source,
-            },
-            "waiting": None if waiting is None else {"generation": waiting.identity},
-        }
+        """Return what ``/mirror.json`` says, see ``telling``."""
+        # Nobody asks a node that is no mirror.
+        from flocon.mirrors import telling  # noqa: PLC0415
+
+        states = self.states
+        published = states.published
+        told = telling.describe(
+            states.state,
+            published=published[0] if published is not None else None,
+            waiting=states.waiting,
+            read=states.read,
+            snapshots=states.snapshots,
+            packages=self._packages,
+        )
+        return {"serves": self.serves, "problem": self.problem, **told}
+
+    def _packages(self, generation: Generation, where: Where) -> int | None:
+        database = self.states.catalogue.database(generation, where)
+        return None if database is None else len(database.entries)
+
+    def tell(self) -> Iterator[dict[str, Any]]:
+        """Yield what the doctor is to tell of it; nothing where this is no mirror."""
+        if self.serves:
+            from flocon.mirrors import telling  # noqa: PLC0415 - as above
+
+            yield from telling.problems(self.describe(), time.time())
+
+    def status(self) -> dict[str, Any] | None:
+        """Return what ``/status.json`` says: the same, None where this is no mirror."""
+        return self.describe() if self.serves else None
 
 
 def _no_importing() -> Importing:

@@ -72,10 +72,22 @@ class Snapshots:
         self._lock = DeferredLock()
         #: What all of them list; None until that is known.
         self._names: Names | None = None
+        #: Of which states that is, by the snapshot's name.
+        self._known: dict[str, str] = {}
+        #: Called when something else is protected than before.
+        self.changed: Callable[[], None] = lambda: None
 
-    async def open(self) -> None:
-        """Find out what those list that are here; the states must be open."""
+    async def gather(self) -> None:
+        """Find out what all list, where that is not known; the states must be open."""
         await self._exclusively(self._gather)
+
+    def is_gathered(self) -> bool:
+        """Whether it is known what all list that are here; where it is not, all is protected."""
+        here = {name: one.identity for name, (one, _) in self._states.snapshots.items()}
+        if here.items() <= self._known.items():
+            return self._names is not None
+        self._names = None
+        return False
 
     def protects(self, file_name: str, sha256: bytes) -> bool:
         """Whether a snapshot lists a package: as long as that is not known, it may."""
@@ -118,7 +130,9 @@ class Snapshots:
         with self._archive.gathering():
             listed = await in_thread(self._reactor, names_of, self._archive, generation)
             # Protected first, kept then: between the two nothing of it is cleared.
-            self._names = listed.joined(self._names) if self._names is not None else None
+            if self._names is not None:
+                self._names = listed.joined(self._names)
+                self._known[name] = generation.identity
             await in_thread(self._reactor, _write_names, self._archive, name, generation, listed)
             await self._states.keep_snapshot(name, generation, int(time.time()))
         return sayings.taken(name, generation, len(listed))
@@ -182,6 +196,7 @@ class Snapshots:
             raise MirrorError(f"{name!r} is the state that the LAN is given", remedy)
         await self._states.drop_snapshot(name)
         await in_thread(self._reactor, self._archive.drop_bytes, SNAPSHOTS, name + _NAMES)
+        self._names = None
         await self._gather()
         return f"{name!r} is dropped; its packages stay no longer for its sake"
 
@@ -218,8 +233,11 @@ class Snapshots:
 
     async def _gather(self) -> None:
         """Find out what all list. What cannot be read protects nothing, and the log has it."""
-        every = Names()
+        if self.is_gathered():
+            return
+        every, known = Names(), {}
         for name, (generation, _) in list(self._states.snapshots.items()):
+            known[name] = generation.identity
             try:
                 listed = await in_thread(
                     self._reactor, _read_names, self._archive, name, generation
@@ -232,7 +250,8 @@ class Snapshots:
                 )
                 continue
             every = every.joined(listed)
-        self._names = every
+        self._names, self._known = every, known
+        self.changed()
 
     def _demand_open(self) -> None:
         if not self._states.is_open:

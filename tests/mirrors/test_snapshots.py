@@ -41,7 +41,7 @@ class SnapshotsTestCase(StatesTestCase):
             mirrored=lambda: self.mirrored,
             read=self.read_archive,
         )
-        self.done(self.snapshots.open())
+        self.done(self.snapshots.gather())
 
     async def read_archive(self, servers: Mapping[Where, Sequence[str]]) -> Generation:
         ((where, (server,)),) = servers.items()
@@ -132,7 +132,7 @@ class Taking(SnapshotsTestCase):
             read=self.read_archive,
         )
         self.assertTrue(unopened.protects(file_name("z", "9-9"), bytes(32)))
-        self.done(unopened.open())
+        self.done(unopened.gather())
         self.assertFalse(unopened.protects(file_name("z", "9-9"), bytes(32)))
 
     def test_what_is_listed_is_read_again_where_its_notes_are_damaged(self) -> None:
@@ -177,6 +177,30 @@ class Taking(SnapshotsTestCase):
 
     def test_before_there_is_a_state_none_is_taken(self) -> None:
         self.assertIn("no state has been read", self.why_not(self.snapshots.take()))
+
+
+class BroughtByOthers(SnapshotsTestCase):
+    """Snapshots that are kept by another hand than this one's: from a folder that is imported."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.publish(core=OLD)
+        self.take("before")
+        self.done(self.states.keep_snapshot("brought", self.generation(core=NEW), BEGINNING))
+
+    def test_all_is_protected_until_it_is_known_what_they_list(self) -> None:
+        self.assertFalse(self.snapshots.is_gathered())
+        self.assertTrue(self.protects("z", "9-9"))
+
+    def test_what_they_list_is_protected_then(self) -> None:
+        self.done(self.snapshots.gather())
+        self.assertTrue(self.snapshots.is_gathered())
+        protected = [
+            self.protects("a", "1-1"),
+            self.protects("a", "2-1"),
+            self.protects("z", "9-9"),
+        ]
+        self.assertEqual(protected, [True, True, False])
 
 
 class Using(SnapshotsTestCase):
@@ -280,6 +304,10 @@ class Dropping(SnapshotsTestCase):
             sorted(one.name for one in (self.folder / "snapshots").iterdir()),
             ["after.json", "after.names"],
         )
+
+    def test_with_the_last_one_nothing_is_protected(self) -> None:
+        self.drop("before")
+        self.assertFalse(self.protects("a", "1-1"))
 
     def test_what_the_lan_is_given_is_not_dropped(self) -> None:
         self.use("before")
