@@ -57,7 +57,7 @@ class Mirror(Service):
         self._reactor = reactor
         self._settings = settings
         self._pacman = pacman
-        self.archive = archive = Archive(store / FOLDER)
+        self.archive = self._archive = archive = Archive(store / FOLDER)
         self.states = States(reactor, archive, Catalogue(reactor, archive))
         self.states.changed = self._changed
         self._upstream = Upstream(reactor, agent, archive)
@@ -79,7 +79,7 @@ class Mirror(Service):
         snapshots = Snapshots(
             self._reactor,
             states=self.states,
-            archive=self.archive,
+            archive=self._archive,
             settings=self._settings,
             mirrored=lambda: list(mirrored(self._settings(), self._pacman.configuration)),
             read=self._upstream.read,
@@ -180,7 +180,7 @@ class Mirror(Service):
     async def _refresh(self) -> None:
         servers = mirrored(self._settings(), self._pacman.configuration)
         try:
-            with self.archive.gathering():
+            with self._archive.gathering():
                 generation = await self._upstream.read(servers)
                 await self.states.add(generation)
             await self.settle()

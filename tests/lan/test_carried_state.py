@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from typing import TYPE_CHECKING, Any
 
 from tests.lan.lan import wait_until
 from tests.lan.test_abilities import SmallTestCase
-from tests.lan.test_commands import FLOCON
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,12 +25,10 @@ class CarriedTests(SmallTestCase):
         self.addCleanup(self._tidy)
 
     def _tidy(self) -> None:
-        import shutil
-
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def flocon(self, host: Host, *words: str, status: int = 0) -> str:
-        ended, output = host.run([FLOCON, *words])
+        ended, output = host.run([sys.executable, "-m", "flocon.cli", *words])
         self.assertEqual(ended, status, output)
         return output
 
