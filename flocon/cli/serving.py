@@ -56,14 +56,19 @@ class Serving:
         self.word = secrets.token_hex(16)
         self._site = Site(_Shelf(self.word, files, asked))
         self._site.noisy = False
-        self._port: Any = None
+        self._listening: Any = None
+        #: Where it listens, once it has begun.
+        self.port = 0
 
     async def start(self) -> int:
         """Begin to listen; return the port."""
         endpoint = TCP4ServerEndpoint(self._reactor, 0, interface="127.0.0.1")
-        self._port = await endpoint.listen(self._site)
-        port: int = self._port.getHost().port
-        return port
+        self._listening = await endpoint.listen(self._site)
+        self.port = self._listening.getHost().port
+        return self.port
 
     async def stop(self) -> None:
-        await self._port.stopListening()
+        """Listen no more; again is no error."""
+        listening, self._listening = self._listening, None
+        if listening is not None:
+            await listening.stopListening()
