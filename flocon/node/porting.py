@@ -15,12 +15,19 @@ if TYPE_CHECKING:
     from flocon.mirrors.importing import Importing
     from flocon.node.parts import Parts
 
+_NO_MIRROR = (
+    "this node is no mirror for the LAN; ask on the machine of the one that is, or set"
+    " serve = true in [mirror] of flocon.toml, and restart"
+)
+
 
 def whereabouts(parts: Parts) -> dict[str, Callable[[Mapping[str, str]], Awaitable[Any]]]:
     """Return the questions about a state, by path."""
 
     def question(name: str) -> Callable[[Mapping[str, str]], Awaitable[Any]]:
         async def ask(fields: Mapping[str, str]) -> Any:
+            if name == "generation" and not parts.mirror.serves:
+                return {"problem": _NO_MIRROR}
             from flocon.mirrors.whereabouts import Whereabouts  # noqa: PLC0415 - seldom needed
 
             asked = Whereabouts(
