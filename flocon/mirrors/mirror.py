@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from flocon.mirrors.generation import Generation
     from flocon.mirrors.importing import Importing
     from flocon.mirrors.snapshots import Snapshots
+    from flocon.mirrors.whereabouts import Whereabouts
     from flocon.pacman.entries import Entry
     from flocon.pacman.watch import PacmanWatch
     from flocon.settings.settings import Mirror as MirrorSettings
@@ -68,6 +69,8 @@ class Mirror(Service):
         self.steering = Steering(self)
         #: Makes what takes states in from folders, when that is first asked for.
         self.importing: Callable[[], Importing] = _no_importing
+        #: Makes what tells of states, and of where their packages are, as well.
+        self.whereabouts: Callable[[], Whereabouts] = _no_importing
         #: Why the last refresh failed, and "" where it did not.
         self.problem = ""
 
@@ -266,5 +269,5 @@ class Mirror(Service):
         return self.describe() if self.serves else None
 
 
-def _no_importing() -> Importing:
+def _no_importing() -> Any:
     raise MirrorError("this node takes no state in", "")

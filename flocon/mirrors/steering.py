@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from flocon.mirrors.snapshots import Snapshots
+    from flocon.mirrors.whereabouts import Whereabouts
 
     class Steered(Protocol):
         """The mirror, as far as a person has a say."""
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
         def snapshots(self) -> Snapshots: ...
 
         def describe(self) -> dict[str, Any]: ...
+
+        @property
+        def whereabouts(self) -> Callable[[], Whereabouts]: ...
 
         async def take_in(self, name: str, port: int, word: str) -> str: ...
 
@@ -107,6 +111,20 @@ class Steering:
             return {"refused": "", **await tell()}
         except FloconError as error:
             return {"refused": str(error)}
+
+    def questions(self) -> dict[str, Callable[[Mapping[str, str]], Awaitable[Any]]]:
+        """Return what can be asked about states and their packages, by path."""
+
+        async def generation(fields: Mapping[str, str]) -> Any:
+            if not self._mirror.serves:
+                return {"problem": "this node is no mirror for the LAN; ask where that runs"}
+            return await self._mirror.whereabouts().generation(fields)
+
+        return {
+            "/generation.json": generation,
+            "/whereabouts.json": lambda fields: self._mirror.whereabouts().whereabouts(fields),
+            "/names.json": lambda fields: self._mirror.whereabouts().names(fields),
+        }
 
     def _demand_mirror(self) -> None:
         if not self._mirror.serves:

@@ -51,7 +51,6 @@ from flocon.neighbours.standing import Standing
 from flocon.node.announcing import Announcer, announced_ports
 from flocon.node.desk import Desk
 from flocon.node.following import Following, abilities_of
-from flocon.node.porting import contents, importing, whereabouts
 from flocon.operator.changing import Operator
 from flocon.operator.problems import Problems
 from flocon.operator.reloading import Reloading
@@ -218,8 +217,15 @@ class Parts:
             agent=self.desk.agents.mirrors,
         )
         self.desk.candidates.of_others = self.mirror.servers
-        self.mirror.importing = lambda: importing(self)
+        self.mirror.importing = lambda: self._porting.importing(self)
+        self.mirror.whereabouts = lambda: self._porting.whereabouts(self)
         self.desk.candidates.of_the_past = self.mirror.servers_of_the_past
+
+    @property
+    def _porting(self) -> Any:
+        from flocon.node import porting  # noqa: PLC0415 - few nodes ever need it
+
+        return porting
 
     def _make_lan(self, shares: Shares) -> Site:
         """Return the face for peers."""
@@ -353,7 +359,7 @@ class Parts:
             {
                 **questions(self.search, self.why, self.examination),
                 "/mirror.json": self.mirror.steering.described,
-                **whereabouts(self),
+                **self.mirror.steering.questions(),
                 "/snapshots.json": self.mirror.steering.snapshots,
                 "/snapshots/diff.json": self.mirror.steering.difference,
             },
@@ -362,7 +368,7 @@ class Parts:
             names=loopback_names((*settings.names, *hosts_of(settings.loopback))),
             admission=Admission(settings.loopback_clients),
         )
-        self.loopback_face.contents = lambda: contents(self, parts)
+        self.loopback_face.contents = lambda: self._porting.contents(self, parts)
         self.ledger.busy = lambda: self.loopback_face.running
         self.users = Users()
         return Site(

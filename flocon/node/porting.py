@@ -1,54 +1,36 @@
-"""What looks at states, gives them away and takes them in, put together when it is asked for.
+"""What looks at states, gives them away and takes them in, put together.
 
-A node that is never asked has none of it in memory.
+This is imported when it is asked for: a node that is never asked has none of it in memory.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from flocon.faces.mirror_contents import MirrorContents
+from flocon.mirrors.importing import Importing
+from flocon.mirrors.whereabouts import Whereabouts
+from flocon.sources.signatures import PacmanKeyring
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
-
-    from flocon.faces.mirror_contents import MirrorContents
     from flocon.faces.needs import ForPacman
-    from flocon.mirrors.importing import Importing
     from flocon.node.parts import Parts
 
-_NO_MIRROR = (
-    "this node is no mirror for the LAN; ask on the machine of the one that is, or set"
-    " serve = true in [mirror] of flocon.toml, and restart"
-)
 
-
-def whereabouts(parts: Parts) -> dict[str, Callable[[Mapping[str, str]], Awaitable[Any]]]:
-    """Return the questions about a state, by path."""
-
-    def question(name: str) -> Callable[[Mapping[str, str]], Awaitable[Any]]:
-        async def ask(fields: Mapping[str, str]) -> Any:
-            if name == "generation" and not parts.mirror.serves:
-                return {"problem": _NO_MIRROR}
-            from flocon.mirrors.whereabouts import Whereabouts  # noqa: PLC0415 - seldom needed
-
-            asked = Whereabouts(
-                parts.reactor,
-                states=parts.mirror.states,
-                snapshots=lambda: parts.mirror.snapshots,
-                order=parts.mirror.order,
-                offering=parts.holdings.offering,
-                neighbourhood=parts.neighbourhood,
-            )
-            return await getattr(asked, name)(fields)
-
-        return ask
-
-    return {f"/{name}.json": question(name) for name in ("generation", "whereabouts", "names")}
+def whereabouts(parts: Parts) -> Whereabouts:
+    """Return what tells of states, and of where their packages are."""
+    return Whereabouts(
+        parts.reactor,
+        states=parts.mirror.states,
+        snapshots=lambda: parts.mirror.snapshots,
+        order=parts.mirror.order,
+        offering=parts.holdings.offering,
+        neighbourhood=parts.neighbourhood,
+    )
 
 
 def contents(parts: Parts, for_pacman: ForPacman) -> MirrorContents:
     """Return what answers with the contents of states, and with packages of theirs."""
-    from flocon.faces.mirror_contents import MirrorContents  # noqa: PLC0415
-
     return MirrorContents(
         for_pacman,
         archive=parts.mirror.archive,
@@ -60,9 +42,6 @@ def contents(parts: Parts, for_pacman: ForPacman) -> MirrorContents:
 
 def importing(parts: Parts) -> Importing:
     """Return what takes states in from folders."""
-    from flocon.mirrors.importing import Importing  # noqa: PLC0415
-    from flocon.sources.signatures import PacmanKeyring  # noqa: PLC0415
-
     return Importing(
         parts.reactor,
         states=parts.mirror.states,

@@ -60,7 +60,7 @@ class StateTestCase(NodeTestCase):
 
 
 class Exporting(StateTestCase):
-    def export(self, *packages: str, **options: Any) -> Deferred[None]:
+    def export(self, *packages: str, **options: Any) -> Deferred[Any]:
         return self.run_command(
             exporting.export,
             directory=Path("out"),
@@ -138,7 +138,7 @@ class Exporting(StateTestCase):
 
 
 class Checking(StateTestCase):
-    def check(self, *packages: str, **options: Any) -> Deferred[None]:
+    def check(self, *packages: str, **options: Any) -> Deferred[Any]:
         given = {
             "name": "may",
             "packages": list(packages),

@@ -117,7 +117,7 @@ class FakeStore:
 class ImportingTests(StatesTestCase):
     def begin(self) -> None:
         super().begin()
-        self.store: Any = FakeStore()
+        self.store = FakeStore()
         self.snapshots = Snapshots(
             self.reactor,
             states=self.states,
@@ -127,14 +127,15 @@ class ImportingTests(StatesTestCase):
             read=self.nothing,
         )
         self.done(self.snapshots.gather())
+        store: Any = self.store
         self.importing = Importing(
             self.reactor,
             states=self.states,
             snapshots=lambda: self.snapshots,
             archive=self.archive,
-            keeping=self.store,
-            offering=self.store,
-            keyring=lambda: self.store,
+            keeping=store,
+            offering=store,
+            keyring=lambda: store,
             most=10_000,
         )
         self.packages = {"a": b"package a", "b": b"another package", "c": b"a third"}
