@@ -48,9 +48,11 @@ class CarriedTests(SmallTestCase):
         node = self.mirror_node(self.first)
         self.hold(self.first, self.packages)
         self.wait_for_files(node, len(self.packages))
-        self.flocon(self.first, "snapshot", "check", "now", *self.names)
+        check = ["snapshot", "check", "now", *self.names]
+        self.flocon(self.first, *check, "--architecture", "x86_64")
+        export = ["snapshot", "export", str(self.folder)]
         told: dict[str, Any] = json.loads(
-            self.flocon(self.first, "--json", "snapshot", "export", str(self.folder))
+            self.flocon(self.first, "--json", *export, "--architecture", "x86_64")
         )
         node.stop()
         self.mirror.stop()
