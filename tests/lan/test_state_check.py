@@ -7,6 +7,7 @@ import json
 import random
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from tests.lan.lan import wait_until
@@ -125,21 +126,25 @@ class CheckTests(SmallTestCase):
 
     def test_complete_exactly_where_the_upgrade_ends_well(self) -> None:
         dice = random.Random(7)
-        seen = set()
         self.mirror.stop()
-        for number in range(CASES):
-            conf = self._machine(number, dice)
-            back = ["--downgrade"] if number % 2 else []
+        machines = [self._machine(number, dice) for number in range(CASES)]
 
-            told = self._check(conf, *back)
-
+        def ask(number: int) -> tuple[dict[str, Any], int, str]:
+            conf, back = machines[number], number % 2
+            told = self._check(conf, *["--downgrade"] * back)
             upgrade = "-Syuu" if back else "-Syu"
-            status, output = self.first.run(
-                ["pacman", "--config", str(conf), "--noconfirm", upgrade]
-            )
-            self.assertEqual(told["complete"], status == 0, f"{number}: {told}\n{output}")
-            seen.add((told["complete"], bool(told["needed"]), bool(told["problems"])))
-        # It was none of them that decided alone.
-        self.assertLessEqual(
-            {(True, True, False), (False, True, False), (False, False, True)}, seen
-        )
+            pacman = ["pacman", "--config", str(conf), "--noconfirm", upgrade]
+            return told, *self.first.run(pacman)
+
+        with ThreadPoolExecutor(2) as pool:
+            outcomes = list(pool.map(ask, range(CASES)))
+
+        for told, status, output in outcomes:
+            self.assertEqual(told["complete"], status == 0, f"{told}\n{output}")
+        seen = {
+            (told["complete"], bool(told["needed"]), bool(told["problems"]))
+            for told, _, _ in outcomes
+        }
+        # None of them decided alone.
+        kinds = {(True, True, False), (False, True, False), (False, False, True)}
+        self.assertLessEqual(kinds, seen)
