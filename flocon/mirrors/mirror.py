@@ -30,9 +30,11 @@ if TYPE_CHECKING:
     from flocon.mirrors.clearing import Clearing, Shelf
     from flocon.mirrors.clients import Clients
     from flocon.mirrors.generation import Generation
+    from flocon.mirrors.importing import Importing
     from flocon.mirrors.settling import Settling
     from flocon.mirrors.snapshots import Snapshots
     from flocon.mirrors.wanting import Wanting
+    from flocon.mirrors.whereabouts import Whereabouts
     from flocon.pacman.entries import Entry
     from flocon.pacman.watch import PacmanWatch
     from flocon.settings.settings import Mirror as MirrorSettings
@@ -58,10 +60,9 @@ class Mirror(Service):
         self._reactor = reactor
         self._settings = settings
         self._pacman = pacman
-        archive = Archive(store / FOLDER)
+        self.archive = self._archive = archive = Archive(store / FOLDER)
         self.states = States(reactor, archive, Catalogue(reactor, archive))
         self.states.changed = self._changed
-        self._archive = archive
         self._upstream = Upstream(reactor, agent, archive)
         self._refreshing = DeferredLock()
         self._work: set[Deferred[Any]] = set()
@@ -78,6 +79,10 @@ class Mirror(Service):
         self.steering = Steering(self)
         #: Who asks without a node.
         self.clients: Clients | None = None
+        #: Makes what takes states in from folders, when that is first asked for.
+        self.importing: Callable[[], Importing] = _no_importing
+        #: Makes what tells of states, and of where their packages are, as well.
+        self.whereabouts: Callable[[], Whereabouts] = _no_importing
         #: Why the last refresh failed, and "" where it did not.
         self.problem = ""
 
@@ -274,6 +279,17 @@ class Mirror(Service):
             raise MirrorError(problem, "restart it")
         return await self.clearing.clean(dry=dry)
 
+    async def take_in(self, name: str, port: int, word: str) -> str:
+        """Take in a state that a command of this machine serves; return what is to be said."""
+        from flocon.mirrors.importing import Folder  # noqa: PLC0415 - seldom needed
+
+        return await self.importing().take(name, Folder(port, word))
+
+    def order(self) -> list[str]:
+        """Return the repositories in the order in which pacman looks through them."""
+        known = mirrored(self._settings(), self._pacman.configuration)
+        return list(dict.fromkeys(where.repository for where in known))
+
     def describe(self) -> dict[str, Any]:
         """Return what ``/mirror.json`` says, see ``telling``."""
         # Nobody asks a node that is no mirror.
@@ -313,3 +329,7 @@ class Mirror(Service):
     def status(self) -> dict[str, Any] | None:
         """Return what ``/status.json`` says: the same, None where this is no mirror."""
         return self.describe() if self.serves else None
+
+
+def _no_importing() -> Any:
+    raise MirrorError("this node takes no state in", "")
