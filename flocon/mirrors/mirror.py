@@ -30,16 +30,18 @@ if TYPE_CHECKING:
     from flocon.mirrors.clearing import Clearing, Shelf
     from flocon.mirrors.clients import Clients
     from flocon.mirrors.generation import Generation
+    from flocon.mirrors.importing import Importing
     from flocon.mirrors.settling import Settling
     from flocon.mirrors.snapshots import Snapshots
     from flocon.mirrors.wanting import Wanting
+    from flocon.mirrors.whereabouts import Whereabouts
     from flocon.pacman.entries import Entry
     from flocon.pacman.watch import PacmanWatch
     from flocon.settings.settings import Mirror as MirrorSettings
 
 
 class Mirror(Service):
-    """``settings`` gives those in force; ``store`` is the store's folder, of ``max_size`` bytes."""
+    """``settings`` gives those in force; ``store`` is the store's folder, ``most`` its bytes."""
 
     _log = logger()
 
@@ -49,7 +51,7 @@ class Mirror(Service):
         *,
         settings: Callable[[], MirrorSettings],
         store: Path,
-        max_size: int,
+        most: int,
         shelf: Shelf,
         pacman: PacmanWatch,
         agent: Any,
@@ -58,10 +60,9 @@ class Mirror(Service):
         self._reactor = reactor
         self._settings = settings
         self._pacman = pacman
-        archive = Archive(store / FOLDER)
+        self.archive = self._archive = archive = Archive(store / FOLDER)
         self.states = States(reactor, archive, Catalogue(reactor, archive))
         self.states.changed = self._changed
-        self._archive = archive
         self._upstream = Upstream(reactor, agent, archive)
         self._refreshing = DeferredLock()
         self._work: set[Deferred[Any]] = set()
@@ -69,7 +70,7 @@ class Mirror(Service):
         #: Clears the store, on a mirror alone.
         self.clearing: Clearing | None = None
         self._means = means
-        self._store, self._max_size = store, max_size
+        self._store, self._most = store, most
         #: Whether the link costs nothing.
         self._free = False
         #: Both are there once it has begun.
@@ -78,6 +79,10 @@ class Mirror(Service):
         self.steering = Steering(self)
         #: Who asks without a node.
         self.clients: Clients | None = None
+        #: Makes what takes states in from folders, when that is first asked for.
+        self.importing: Callable[[], Importing] = _no_importing
+        #: Makes what tells of states, and of where their packages are, as well.
+        self.whereabouts: Callable[[], Whereabouts] = _no_importing
         #: Why the last refresh failed, and "" where it did not.
         self.problem = ""
 
@@ -120,7 +125,7 @@ class Mirror(Service):
         return begin(
             self._reactor,
             settings=self._settings,
-            max_size=self._max_size,
+            max_size=self._most,
             shelf=self._shelf,
             guards=guards,
         )
@@ -163,33 +168,15 @@ class Mirror(Service):
             self.problem = str(error)
             self._log.error("the mirror for the LAN does not serve: {error}", error=error)
             return
-        self._begin_to_settle()
         self._changed()
         await self._pacman.configured()
         await self._begin_to_bring()
         await self.settle()
         await self.refresh()
 
-    def _begin_to_settle(self) -> None:
-        from flocon.mirrors.settling import Settling  # noqa: PLC0415 - on a mirror alone
-
-        self._settling = Settling(
-            self._reactor,
-            self.states,
-            settings=self._settings,
-            is_complete=self._is_complete,
-            run=self._run,
-        )
-
-    def _is_complete(self, identity: str) -> bool:
-        return self.wanting is not None and self.wanting.is_complete(identity)
-
-    def _arrived(self) -> None:
-        if self._settling is not None:
-            self._settling.look()
-
     async def _begin_to_bring(self) -> None:
         """Make what only a mirror has."""
+        from flocon.mirrors.settling import Settling  # noqa: PLC0415
         from flocon.mirrors.wanting import Wanting  # noqa: PLC0415
 
         self.wanting = wanting = Wanting(
@@ -198,25 +185,32 @@ class Mirror(Service):
             settings=self._settings,
             mirrored=lambda: list(mirrored(self._settings(), self._pacman.configuration)),
             store=self._store,
-            most=self._max_size,
+            most=self._most,
             states=self.states,
             archive=self._archive,
             pacman=self._pacman,
-            arrived=self._arrived,
+            arrived=lambda: settling.look(),  # noqa: PLW0108 - it is made after this
+        )
+        self._settling = settling = Settling(
+            self._reactor,
+            self.states,
+            settings=self._settings,
+            is_complete=wanting.is_complete,
+            run=self._run,
         )
         wanting.allow(free=self._free)
         await wanting.open()
 
     def _changed(self) -> None:
         self._pacman.mirror(self.states.catalogue.databases)
-        if self._settling is not None:
-            self._settling.changed()
         if self.clearing is not None:
             self.clearing.changed()
-        if self.wanting is not None:
-            self.wanting.changed()
+        if self._settling is not None:
+            self._settling.changed()
         if not self.snapshots.is_gathered():
             self._run(self.snapshots.gather())
+        if self.wanting is not None:
+            self.wanting.changed()
 
     def allow(self, *, free: bool) -> None:
         """Learn whether the link costs nothing: otherwise nothing is brought."""
@@ -283,6 +277,17 @@ class Mirror(Service):
             raise MirrorError(problem, "restart it")
         return await self.clearing.clean(dry=dry)
 
+    async def take_in(self, name: str, port: int, word: str) -> str:
+        """Take in a state that a command of this machine serves; return what is to be said."""
+        from flocon.mirrors.importing import Folder  # noqa: PLC0415 - seldom needed
+
+        return await self.importing().take(name, Folder(port, word))
+
+    def order(self) -> list[str]:
+        """Return the repositories in the order in which pacman looks through them."""
+        known = mirrored(self._settings(), self._pacman.configuration)
+        return list(dict.fromkeys(where.repository for where in known))
+
     def describe(self) -> dict[str, Any]:
         """Return what ``/mirror.json`` says, see ``telling``."""
         # Nobody asks a node that is no mirror.
@@ -323,3 +328,7 @@ class Mirror(Service):
     def status(self) -> dict[str, Any] | None:
         """Return what ``/status.json`` says: the same, None where this is no mirror."""
         return self.describe() if self.serves else None
+
+
+def _no_importing() -> Any:
+    raise MirrorError("this node takes no state in", "")

@@ -99,6 +99,12 @@ class States:
             found = next(named, None)
         return found
 
+    def piece(self, sha256: str) -> Piece | None:
+        """Return a content of a state that is here, None where none has it."""
+        snapshots = (one for one, _ in self.snapshots.values())
+        pieces = _pieces((*self._read.values(), *snapshots))
+        return next((one for one in pieces if one.sha256 == sha256), None)
+
     @property
     def published(self) -> tuple[Generation, Published] | None:
         """Return what clients are given now, None before there is anything."""
@@ -262,7 +268,7 @@ class States:
             self._log.warn("what no state needs any more stays: {error}", error=error)
 
 
-def _pieces(generations: Iterable[Generation]) -> Iterable[Any]:
+def _pieces(generations: Iterable[Generation]) -> Iterable[Piece]:
     for generation in generations:
         yield from generation.pieces()
 

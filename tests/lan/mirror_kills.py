@@ -3,9 +3,10 @@
     python -m tests.lan.mirror_kills [--kills 100] [--first 0]
 
 A seed decides what the mirror is doing (reading a new state, giving out another one, clearing,
-taking and dropping a snapshot) and when ``kill -9`` comes. Then everything on disk is hashed, the
-node is started again, and a machine without a node is given databases and packages: those of one
-whole state, each with its own signature; and nothing is gone that had to stay.
+taking and dropping a snapshot, taking in a folder) and when ``kill -9`` comes. Then everything on
+disk is hashed, the node is started again, and a machine without a node is given databases and
+packages: those of one whole state, each with its own signature; and nothing is gone that had to
+stay.
 """
 
 from __future__ import annotations
@@ -49,10 +50,13 @@ REPOSITORIES = ("core", "plain")
 STATES, PACKAGES = 6, 8
 #: A kill comes within one of these times after something was begun: most of it takes little.
 LATEST_KILL = (0.05, 0.15, 0.5)
+_COMMAND = (sys.executable, "-m", "flocon.cli")
 #: When a new state is given out.
 PUBLISH = ("at once", "complete")
 #: What is done, as often as each is named.
-DEEDS = ("refresh", "refresh", "use", "clean", "clean", "snapshot")
+DEEDS = ("refresh", "refresh", "use", "clean", "clean", "snapshot", "import", "import")
+#: Seconds that a command needs before it does anything, and until it has done all.
+COMMAND, COMMAND_DONE = 0.8, 3.0
 
 
 @dataclass(frozen=True)
@@ -154,6 +158,8 @@ class Place:
         #: The latest second of a state that was given.
         self._since = 0.0
         self._start()
+        self._exported = self.server.folder / "exported"
+        self._export()
 
     def close(self) -> None:
         self.upstream.key.close()
@@ -163,6 +169,14 @@ class Place:
         mirror = {"serve": True, "publish": publish, "keep": 1, "refresh": "off"}
         self._node: Node = self.server.node(settings={"mirror": mirror})
         wait_until(lambda: self.told()["published"], 20, "a state is given out")
+
+    def _export(self) -> None:
+        """Have the first state in a folder, with all its packages."""
+        for path in self.upstream.states[0].packages.values():
+            self.get(path)
+        status, said = self.server.run([*_COMMAND, "snapshot", "export", str(self._exported)])
+        if status:
+            raise RuntimeError(said)
 
     def told(self) -> dict[str, Any]:
         """Return ``/mirror.json``."""
@@ -188,11 +202,17 @@ class Place:
         dice = random.Random(f"mirror kill {seed}")
         problems = self._fill(dice)
         deed, told = dice.choice(DEEDS), self.told()
-        had = set(self.stored) & self._protected(told)
         snapshots = {one["name"] for one in told["snapshots"]}
         words = self._words(deed, dice, snapshots)
+        dropped = {one[-1] for one in words if "drop" in one}
+        had = set(self.stored) & self._protected(told, snapshots - dropped)
         doing = threading.Thread(target=_tell, args=(str(self._node.status()["control"]), words))
         doing.start()
+        if deed == "import":
+            doing.join()
+            take_in = ["snapshot", "import", str(self._exported), "--name", words[0][-1]]
+            self.server.start([*_COMMAND, *take_in])
+            time.sleep(dice.uniform(COMMAND, COMMAND_DONE))
         time.sleep(dice.uniform(0, dice.choice(LATEST_KILL)))
         self._node.kill()
         doing.join()
@@ -202,7 +222,6 @@ class Place:
         self._start(dice.choice(PUBLISH))
         problems += [f"{path.name} was left behind" for path in half if path.exists()]
         problems += self._wrong_answers()
-        dropped = {one[-1] for one in words if "drop" in one}
         left = {one["name"] for one in self.told()["snapshots"]}
         problems += [f"the snapshot {name} went" for name in snapshots - left - dropped]
         problems += surprises(self._node.log_text)
@@ -233,13 +252,17 @@ class Place:
         if deed == "snapshot":
             name = f"s{dice.randrange(4)}"
             return [["snapshot", "drop", name], ["snapshot", "take", name]]
+        if deed == "import":
+            # Some of its packages go, and come again.
+            return [["snapshot", "drop", f"i{dice.randrange(2)}"], ["mirror", "clean"]]
         return [["mirror", "clean"]]
 
     # What is right
 
-    def _protected(self, told: Mapping[str, Any]) -> set[str]:
-        """Return the packages that had to stay: of the state that is given, and of snapshots."""
-        identities = {one["generation"] for one in (told["published"], *told["snapshots"])}
+    def _protected(self, told: Mapping[str, Any], names: set[str]) -> set[str]:
+        """Return the packages that must stay: of the state that is given, and of snapshots."""
+        snapshots = [one for one in told["snapshots"] if one["name"] in names]
+        identities = {one["generation"] for one in (told["published"], *snapshots)}
         states = [self.upstream.state(identity) for identity in identities]
         return {name for state in states if state is not None for name in state.packages}
 

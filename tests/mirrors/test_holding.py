@@ -44,7 +44,7 @@ class HoldingTestCase(StatesTestCase):
             self.reactor,
             settings=lambda: MirrorSettings(serve=True, publish="at once"),
             store=self.folder,
-            max_size=1 << 30,
+            most=1 << 30,
             shelf=EmptyShelf(),
             pacman=self.pacman(),
             agent=None,
