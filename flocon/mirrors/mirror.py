@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock, succeed
 
-from flocon.errors import FloconError
+from flocon.errors import FloconError, MirrorError
 from flocon.log import logger
 from flocon.mirrors.archive import FOLDER, Archive
 from flocon.mirrors.catalogue import Catalogue
@@ -27,11 +27,14 @@ if TYPE_CHECKING:
 
     from flocon.ahead.coming import Means
     from flocon.files import Asked
+    from flocon.mirrors.clearing import Clearing, Shelf
     from flocon.mirrors.clients import Clients
     from flocon.mirrors.generation import Generation
+    from flocon.mirrors.importing import Importing
     from flocon.mirrors.settling import Settling
     from flocon.mirrors.snapshots import Snapshots
     from flocon.mirrors.wanting import Wanting
+    from flocon.mirrors.whereabouts import Whereabouts
     from flocon.pacman.entries import Entry
     from flocon.pacman.watch import PacmanWatch
     from flocon.settings.settings import Mirror as MirrorSettings
@@ -49,6 +52,7 @@ class Mirror(Service):
         settings: Callable[[], MirrorSettings],
         store: Path,
         most: int,
+        shelf: Shelf,
         pacman: PacmanWatch,
         agent: Any,
         means: Means,
@@ -56,13 +60,15 @@ class Mirror(Service):
         self._reactor = reactor
         self._settings = settings
         self._pacman = pacman
-        archive = Archive(store / FOLDER)
+        self.archive = self._archive = archive = Archive(store / FOLDER)
         self.states = States(reactor, archive, Catalogue(reactor, archive))
         self.states.changed = self._changed
-        self._archive = archive
         self._upstream = Upstream(reactor, agent, archive)
         self._refreshing = DeferredLock()
         self._work: set[Deferred[Any]] = set()
+        self._shelf = shelf
+        #: Clears the store, on a mirror alone.
+        self.clearing: Clearing | None = None
         self._means = means
         self._store, self._most = store, most
         #: Whether the link costs nothing.
@@ -73,6 +79,10 @@ class Mirror(Service):
         self.steering = Steering(self)
         #: Who asks without a node.
         self.clients: Clients | None = None
+        #: Makes what takes states in from folders, when that is first asked for.
+        self.importing: Callable[[], Importing] = _no_importing
+        #: Makes what tells of states, and of where their packages are, as well.
+        self.whereabouts: Callable[[], Whereabouts] = _no_importing
         #: Why the last refresh failed, and "" where it did not.
         self.problem = ""
 
@@ -99,7 +109,30 @@ class Mirror(Service):
     def startService(self) -> None:
         super().startService()
         if self.serves:
+            # Before anything may go for the store's bound.
+            self.clearing = self._make_clearing()
             self._run(self._begin())
+
+    def _make_clearing(self) -> Clearing:
+        from flocon.mirrors.clearing import begin  # noqa: PLC0415 - on a mirror alone
+        from flocon.mirrors.protection import IN_SNAPSHOT, IN_USE, PINNED, pins  # noqa: PLC0415
+
+        guards = {
+            IN_USE: self.states.catalogue.lists,
+            IN_SNAPSHOT: self.snapshots.protects,
+            PINNED: pins(self._pins),
+        }
+        return begin(
+            self._reactor,
+            settings=self._settings,
+            max_size=self._most,
+            shelf=self._shelf,
+            guards=guards,
+        )
+
+    def _pins(self) -> set[str]:
+        by_hand = () if self.wanting is None else self.wanting.requests.by_hand
+        return {*self._settings().pins, *by_hand}
 
     def stopService(self) -> Deferred[None]:
         super().stopService()
@@ -110,8 +143,14 @@ class Mirror(Service):
             self._settling.stop()
         for work in list(self._work):
             work.cancel()
+        return Deferred.fromCoroutine(self._stop(remembered))
+
+    async def _stop(self, remembered: Deferred[None]) -> None:
+        await remembered
+        if self.clearing is not None:
+            await self.clearing.stop()
+        await self.states.settled()
         self.states.close()
-        return remembered
 
     def _run(self, coroutine: Any) -> None:
         work: Deferred[Any] = Deferred.fromCoroutine(coroutine)
@@ -166,6 +205,8 @@ class Mirror(Service):
 
     def _changed(self) -> None:
         self._pacman.mirror(self.states.catalogue.databases)
+        if self.clearing is not None:
+            self.clearing.changed()
         if self._settling is not None:
             self._settling.changed()
         if not self.snapshots.is_gathered():
@@ -231,6 +272,24 @@ class Mirror(Service):
         else:
             self.problem = ""
 
+    async def clean(self, *, dry: bool) -> str:
+        """Clear the store now, or say what would go; return sentences for a person."""
+        if self.clearing is None:
+            problem = "this node has not been a mirror for the LAN since it was started"
+            raise MirrorError(problem, "restart it")
+        return await self.clearing.clean(dry=dry)
+
+    async def take_in(self, name: str, port: int, word: str) -> str:
+        """Take in a state that a command of this machine serves; return what is to be said."""
+        from flocon.mirrors.importing import Folder  # noqa: PLC0415 - seldom needed
+
+        return await self.importing().take(name, Folder(port, word))
+
+    def order(self) -> list[str]:
+        """Return the repositories in the order in which pacman looks through them."""
+        known = mirrored(self._settings(), self._pacman.configuration)
+        return list(dict.fromkeys(where.repository for where in known))
+
     def describe(self) -> dict[str, Any]:
         """Return what ``/mirror.json`` says, see ``telling``."""
         # Nobody asks a node that is no mirror.
@@ -246,6 +305,12 @@ class Mirror(Service):
             snapshots=states.snapshots,
             packages=self._packages,
         )
+        if self.clearing is not None:
+            told["clearing"] = self.clearing.describe()
+        if self.clients is not None:
+            told["clients"] = self.clients.describe()
+        if self.wanting is not None:
+            told["wanting"] = self.wanting.describe()
         return {"serves": self.serves, "problem": self.problem, **told}
 
     def _packages(self, generation: Generation, where: Where) -> int | None:
@@ -258,7 +323,13 @@ class Mirror(Service):
             from flocon.mirrors import telling  # noqa: PLC0415 - as above
 
             yield from telling.problems(self.describe(), time.time())
+        if self.clearing is not None:
+            yield from self.clearing.tell()
 
     def status(self) -> dict[str, Any] | None:
         """Return what ``/status.json`` says: the same, None where this is no mirror."""
         return self.describe() if self.serves else None
+
+
+def _no_importing() -> Any:
+    raise MirrorError("this node takes no state in", "")

@@ -8,11 +8,13 @@ from __future__ import annotations
 import os
 import time
 from collections import OrderedDict
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, DeferredLock
+from twisted.python.failure import Failure
 
+from flocon.errors import StoreError
+from flocon.log import logger
 from flocon.machine.reactor_threads import in_thread
 from flocon.mirrors import publication
 from flocon.mirrors.archive import SNAPSHOTS
@@ -20,7 +22,7 @@ from flocon.mirrors.generation import dump as dump_generation
 from flocon.store.folder import Opened, stamp_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Coroutine, Iterable
 
     from flocon.mirrors.archive import Archive
     from flocon.mirrors.catalogue import Catalogue
@@ -35,6 +37,8 @@ MOST_KEPT = 40
 
 class States:
     """All of one mirror. One change is made at a time; ``changed`` is called after each."""
+
+    _log = logger()
 
     def __init__(self, reactor: Any, archive: Archive, catalogue: Catalogue) -> None:
         self._reactor = reactor
@@ -62,13 +66,21 @@ class States:
             if snapshot is not None:
                 self.snapshots[name] = snapshot
         known = {*self._read, *(one.identity for one, _ in self.snapshots.values())}
-        self.state = publication.forget(publication.load(state), known)
+        self.state = publication.forget(state, known)
         await self._use()
         self.is_open = True
 
-    def _recall(self) -> tuple[Any, list[Generation], list[tuple[str, Any]]]:
+    def _recall(self) -> tuple[State, list[Generation], list[tuple[str, Any]]]:
         archive = self._archive
-        return archive.read_state(), archive.generations(), archive.notes(SNAPSHOTS)
+        state, read = publication.load(archive.read_state()), archive.generations()
+        used = {state.waiting, *(one.identity for one in state.published)}
+        if archive.remove_damaged(_pieces(one for one in read if one.identity in used)):
+            read = archive.generations()
+        return state, read, archive.notes(SNAPSHOTS)
+
+    async def settled(self) -> None:
+        """Wait until no change is being made."""
+        await self._lock.run(lambda: None)
 
     def close(self) -> None:
         self._archive.close()
@@ -86,6 +98,12 @@ class States:
             named = (one for one, _ in self.snapshots.values() if one.identity == identity)
             found = next(named, None)
         return found
+
+    def piece(self, sha256: str) -> Piece | None:
+        """Return a content of a state that is here, None where none has it."""
+        snapshots = (one for one, _ in self.snapshots.values())
+        pieces = _pieces((*self._read.values(), *snapshots))
+        return next((one for one in pieces if one.sha256 == sha256), None)
 
     @property
     def published(self) -> tuple[Generation, Published] | None:
@@ -138,14 +156,13 @@ class States:
 
     async def add(self, generation: Generation) -> None:
         """Keep a generation that was read, whose contents are in the archive; it waits now."""
-        await self._lock.run(lambda: Deferred.fromCoroutine(self._add(generation)))
+        await self._to_its_end(lambda: self._add(generation))
 
     async def _add(self, generation: Generation) -> None:
-        newest = next(reversed(self._read.values()), None)
-        if newest is not None and newest.identity == generation.identity:
-            # The same still: it is as old as it was, also for who is to lag behind.
-            generation = replace(generation, made=newest.made)
-        await self._keep(generation)
+        for one in reversed(read := publication.added(self.read, generation)):
+            if one != self._read.get(one.identity):
+                await in_thread(self._reactor, self._archive.keep, one)
+        self._read = {one.identity: one for one in read}
         await self._save(publication.refreshed(self.state, time.time()))
 
     async def _keep(self, generation: Generation) -> None:
@@ -190,7 +207,7 @@ class States:
             self.snapshots[name] = generation, taken
             self.changed()
 
-        await self._lock.run(lambda: Deferred.fromCoroutine(keep()))
+        await self._to_its_end(keep)
 
     async def drop_snapshot(self, name: str) -> None:
         """Let go of a snapshot, and of what nothing else refers to."""
@@ -202,16 +219,30 @@ class States:
                 await self._keep(found[0])
             await in_thread(self._reactor, self._archive.drop_note, SNAPSHOTS, name)
             self.snapshots.pop(name, None)
-            await self._sweep()
             self.changed()
+            await self._sweep()
 
-        await self._lock.run(lambda: Deferred.fromCoroutine(drop()))
+        await self._to_its_end(drop)
 
     async def _change(self, to: Callable[[], State], under: Policy | None = None) -> None:
         def changed() -> State:
             return to() if under in {None, self.state.policy} else self.state
 
-        await self._lock.run(lambda: Deferred.fromCoroutine(self._save(changed())))
+        await self._to_its_end(lambda: self._save(changed()))
+
+    async def _to_its_end(self, change: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Make a change, one at a time; it goes on where who asked for it is gone."""
+        done: Deferred[None] = Deferred(lambda _: None)
+        work = self._lock.run(lambda: Deferred.fromCoroutine(change()))
+
+        def ended(result: Any) -> None:
+            if not done.called:
+                done.callback(result)
+            elif isinstance(result, Failure):
+                self._log.failure("a change that nobody waits for any more failed", result)
+
+        work.addBoth(ended)
+        await done
 
     async def _save(self, state: State) -> None:
         """Write a state down, and only then be in it."""
@@ -219,8 +250,8 @@ class States:
             await in_thread(self._reactor, self._archive.write_state, publication.dump(state))
             self.state = state
         await self._use()
-        await self._sweep()
         self.changed()
+        await self._sweep()
 
     async def _use(self) -> None:
         await self.catalogue.use(self.in_use())
@@ -230,10 +261,14 @@ class States:
         self._read = {one.identity: one for one in self.read if one.identity in kept}
         snapshots = (one for one, _ in self.snapshots.values())
         pieces = {piece.sha256 for piece in _pieces((*self._read.values(), *snapshots))}
-        await in_thread(self._reactor, self._archive.sweep, set(self._read), pieces)
+        try:
+            await in_thread(self._reactor, self._archive.sweep, set(self._read), pieces)
+        except StoreError as error:
+            # What was to be changed is; the next change tries again.
+            self._log.warn("what no state needs any more stays: {error}", error=error)
 
 
-def _pieces(generations: Iterable[Generation]) -> Iterable[Any]:
+def _pieces(generations: Iterable[Generation]) -> Iterable[Piece]:
     for generation in generations:
         yield from generation.pieces()
 

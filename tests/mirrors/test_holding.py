@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import MagicMock
@@ -17,6 +18,22 @@ from flocon.settings.settings import Mirror as MirrorSettings
 from tests.mirrors.states_case import DAY, StatesTestCase
 
 
+class EmptyShelf:
+    """A store without a package."""
+
+    def protect(self, protects: Callable[[str], bool]) -> None:
+        """Have nothing stay."""
+
+    def sha256(self, _: str) -> None:
+        """Know nothing."""
+
+    def stored(self) -> list[Any]:
+        return []
+
+    async def remove(self, names: Iterable[str]) -> list[str]:
+        return list(names)
+
+
 class HoldingTestCase(StatesTestCase):
     def begin(self) -> None:
         self.states_of_a_mirror()
@@ -28,6 +45,7 @@ class HoldingTestCase(StatesTestCase):
             settings=lambda: MirrorSettings(serve=True, publish="at once"),
             store=self.folder,
             most=1 << 30,
+            shelf=EmptyShelf(),
             pacman=self.pacman(),
             agent=None,
             # Nothing is brought: the link is not known to be free.

@@ -65,6 +65,11 @@ _OPTIONS = "every_option_of_a_node_is_heeded"
 _MAIN = "tests.cli.test_main."
 _COMPLETION = "tests.cli.test_completion.Shells."
 
+_CARRIED = "tests.lan.test_carried_state.CarriedTests.test_"
+_INSTALLED = f"{_CARRIED}pacman_installs_from_the_exported_folder_with_the_network_gone"
+_IMPORTED = f"{_CARRIED}imported_state_is_complete_and_used_on_a_lan_without_the_internet"
+_CHECKED = "tests.lan.test_state_check.CheckTests.test_complete_exactly_where_the_upgrade_ends_well"
+
 _PLACE = "~/.local/share/flocon"
 _FIREWALLS = f"{_PACKAGING}test_files.Firewalls."
 
@@ -166,6 +171,24 @@ RUN_BY: dict[str, Run] = {
     "flocon config --config FILE": Run(
         f"{_MAIN}Settings.test_they_are_printed_and_checked_without_a_node"
     ),
+    # A mirror for the whole LAN, on a LAN
+    "flocon snapshot check": Run(_IMPORTED),
+    "flocon snapshot check --machine": Run(_CHECKED, "_check"),
+    "flocon snapshot check --pacman-conf FILE": Run(_CHECKED, "_check"),
+    # All words but this are the helper's.
+    "flocon snapshot check --downgrade": Run(_CHECKED, as_run="--downgrade"),
+    "flocon snapshot check --architecture ARCH": Run(_INSTALLED, "export"),
+    "flocon snapshot export DIR": Run(_INSTALLED, "export"),
+    "flocon snapshot export DIR --architecture ARCH": Run(_INSTALLED, "export"),
+    "flocon snapshot export --architecture ARCH": Run(_INSTALLED, "export"),
+    "flocon snapshot import DIR": Run(_IMPORTED),
+    "flocon snapshot import DIR --name NAME": Run(_IMPORTED),
+    "flocon snapshot import --name NAME": Run(_IMPORTED),
+    # The folder's configuration comes before it.
+    "pacman -S": Run(_INSTALLED, as_run="pacman -Sy"),
+    # With the databases that the folder has by now.
+    "pacman -Su": Run(_CHECKED, as_run="-Syu"),
+    "pacman -Suu": Run(_CHECKED, as_run="-Syuu"),
     # In each shell
     "flocon completion bash": Run(
         f"{_COMPLETION}test_bash_completes_commands_options_and_choices", "complete"
