@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from flocon.mirrors.archive import Archive
     from flocon.mirrors.generation import Generation, Piece, Where
+    from flocon.mirrors.names import Names
     from flocon.pacman.entries import Entry
     from flocon.pacman.listing import Database
 
@@ -115,12 +116,16 @@ def read_database(archive: Archive, where: Where, piece: Piece) -> Database:
 
 def _read(archive: Archive, where: Where, piece: Piece) -> tuple[Database, Names]:
     """Return a database and what it lists; for a thread."""
+    from flocon.mirrors.names import Names  # noqa: PLC0415 - only a mirror needs it
+
     database = read_database(archive, where, piece)
     entries = database.entries.values()
     return database, Names.of((one.file_name, one.sha256) for one in entries)
 
 
 def _joined(all_names: Sequence[Names]) -> Names:
+    from flocon.mirrors.names import Names  # noqa: PLC0415 - as above
+
     joined = Names()
     for names in all_names:
         joined = joined.joined(names)
