@@ -13,6 +13,7 @@ copied and gets its name when it is whole; what is there and right is not copied
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -189,7 +190,7 @@ class Target:
             return
         self._make(place.parent)
         part = place.with_name(place.name + _PART)
-        with _opened(part) as file:
+        with _NewFile(part) as file:
             received = await download(node, url, place.name, file.write)
             if received is None:
                 raise NodeError(f"{place.name}: the LAN has it no more; run it again")
@@ -199,11 +200,14 @@ class Target:
             self._settle(file, part, place)
 
     def write(self, path: str, data: bytes) -> None:
-        """Write a small file, in the place of an earlier one."""
+        """Write a small file, in the place of another one."""
         place = self._folder / path
+        with suppress(OSError):
+            if place.read_bytes() == data:
+                return
         self._make(place.parent)
         part = place.with_name(place.name + _PART)
-        with _opened(part) as file:
+        with _NewFile(part) as file:
             file.write(data)
             self._settle(file, part, place)
 
@@ -223,7 +227,7 @@ class Target:
             raise NodeError(f"{folder}: {error.strerror}") from None
 
 
-class _opened:  # noqa: N801 - a context
+class _NewFile:
     """A new file for writing, also where a part of an earlier run lies; NodeError for OSError."""
 
     def __init__(self, path: Path) -> None:
@@ -234,7 +238,10 @@ class _opened:  # noqa: N801 - a context
                 path.unlink()
             self._file = os.fdopen(os.open(path, flags, 0o644), "wb")
         except OSError as error:
-            raise NodeError(f"{path}: {error.strerror}") from None
+            reason = error.strerror
+            if error.errno == errno.EINVAL and ":" in path.name:
+                reason = f"{reason}: its file system takes no ':' in a name, ext4 does"
+            raise NodeError(f"{path}: {reason}") from None
 
     def __enter__(self) -> Self:
         return self

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +111,26 @@ class Exporting(StateTestCase):
 
         copied = {one.partition(" ")[2] for one in self.node.asked if "/mirror/" in one}
         self.assertEqual(copied, {self.path("a"), self.path("b")})
+        self.assertIn("(2 files copied now)", self.out.getvalue())
         self.assertEqual(self.files()[file_name("a")], b"package a")
+
+    async def test_disk_that_takes_no_colon_is_said_to_be_the_reason(self) -> None:
+        self.patch(os, "open", self.open_on_fat)
+        self.packages = {"c": b"with an epoch"}
+        self.here = {"c"}
+        self.offer()
+        self.patch(exporting, "_path", lambda *_: "core/os/x86_64/c-1:1-1-any.pkg.tar.zst")
+
+        error = await self.assertFailure(self.export(), NodeError)
+
+        self.assertIn("takes no ':' in a name", str(error))
+
+    def open_on_fat(self, path: Any, *arguments: Any, **options: Any) -> int:
+        if ":" in str(path):
+            raise OSError(errno.EINVAL, "Invalid argument", str(path))
+        return self.real_open(path, *arguments, **options)
+
+    real_open = staticmethod(os.open)
 
     async def test_wrong_file_is_not_kept_and_named(self) -> None:
         self.node.answers[self.path("b")] = (200, b"another pacKage")

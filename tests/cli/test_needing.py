@@ -53,9 +53,10 @@ def desc(name: str, version: str, **relations: list[str]) -> bytes:
 
 
 def write_database(path: Path, packages: dict[str, bytes]) -> None:
+    """Write descriptions, each by name and version."""
     with tarfile.open(path, "w") as tar:
         for name, text in sorted(packages.items()):
-            member = tarfile.TarInfo(f"{name}-1-1/desc")
+            member = tarfile.TarInfo(f"{name}/desc")
             member.size = len(text)
             tar.addfile(member, io.BytesIO(text))
 
@@ -82,11 +83,18 @@ class AgainstPacman(SynchronousTestCase):
         if shutil.which("pacman") is None:
             leave_out("there is no pacman")
 
-    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        report_multiple_bugs=False,
+        max_examples=100,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
     @given(databases, databases, st.lists(st.sampled_from(NAMES), min_size=1, max_size=3))
     def test_complete_and_the_same_packages_where_pacman_says_so(
         self, core: dict[str, Any], extra: dict[str, Any], names: list[str]
     ) -> None:
+        # Where two repositories have one name, pacman goes its own ways with tests of versions.
+        extra = {name: one for name, one in extra.items() if name not in core}
         folder = Path(self.mktemp())
         (folder / "sync").mkdir(parents=True)
         (folder / "local").mkdir()
@@ -94,10 +102,10 @@ class AgainstPacman(SynchronousTestCase):
         looking = _Looking(None, Node(Clock(), 0), state(CORE, EXTRA), needed)
         for where, packages in ((CORE, core), (EXTRA, extra)):
             path = folder / "sync" / f"{where.repository}.db"
-            texts = {
-                name: desc(name, one["version"], **{k: v for k, v in one.items() if k.isupper()})
-                for name, one in packages.items()
-            }
+            texts = {}
+            for name, one in packages.items():
+                fields = {key: value for key, value in one.items() if key.isupper()}
+                texts[f"{name}-{one['version']}"] = desc(name, one["version"], **fields)
             write_database(path, texts)
             descriptor = os.open(path, os.O_RDONLY)
             try:
