@@ -21,7 +21,7 @@ from flocon.files import Asked, parse_file_name
 from flocon.machine.reactor_threads import in_thread
 from flocon.machine.threads import Delay
 from flocon.mirrors.machines import Machines
-from flocon.mirrors.reading import read_wanted
+from flocon.mirrors.descriptions import read_wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
