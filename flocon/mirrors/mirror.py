@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, DeferredLock
+from twisted.internet.defer import CancelledError, Deferred
 
 from flocon.errors import FloconError
 from flocon.log import logger
@@ -19,13 +19,16 @@ from flocon.mirrors.catalogue import Catalogue
 from flocon.mirrors.generation import Where
 from flocon.mirrors.states import States
 from flocon.mirrors.steering import Steering
-from flocon.mirrors.upstream import Upstream, mirrored, servers_of
+from flocon.mirrors.upstream import servers_of
+from flocon.pacman.configuration import SignatureLevel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from flocon.files import Asked
+    from flocon.mirrors.refreshing import Refreshing
+    from flocon.pacman.keyring import Keyring
     from flocon.pacman.watch import PacmanWatch
     from flocon.settings.settings import Mirror as MirrorSettings
 
@@ -43,23 +46,52 @@ class Mirror(Service):
         store: Path,
         pacman: PacmanWatch,
         agent: Any,
+        keyring: Callable[[], Keyring],
     ) -> None:
-        self._reactor = reactor
         self._settings = settings
         self._pacman = pacman
         archive = Archive(store / FOLDER)
         self.states = States(reactor, archive, Catalogue(reactor, archive))
         self.states.changed = self._changed
-        self._upstream = Upstream(reactor, agent, archive)
-        self._refreshing = DeferredLock()
+        self._make_refreshing = lambda: self._refreshing_by(reactor, agent, archive, keyring)
+        self._refreshing: Refreshing | None = None
+        self._metered = True
         self._work: set[Deferred[Any]] = set()
         self.steering = Steering(self)
-        #: Why the last refresh failed, and "" where it did not.
-        self.problem = ""
+        #: Why there are no states here at all.
+        self._unusable = ""
 
     @property
     def serves(self) -> bool:
         return self._settings().serve
+
+    @property
+    def refreshing(self) -> Refreshing:
+        """What reads the mirrors; made once it is needed."""
+        if self._refreshing is None:
+            self._refreshing = self._make_refreshing()
+            self._refreshing.allow(not self._metered)
+        return self._refreshing
+
+    def _refreshing_by(
+        self, reactor: Any, agent: Any, archive: Archive, keyring: Callable[[], Keyring]
+    ) -> Refreshing:
+        # Two hundred kilobytes that only a mirror needs.
+        from flocon.mirrors.reading import Tools  # noqa: PLC0415
+        from flocon.mirrors.refreshing import Refreshing  # noqa: PLC0415
+
+        return Refreshing(
+            Tools(reactor, agent, archive, keyring, self._signature_level, time.time),
+            settings=self._settings,
+            configuration=lambda: self._pacman.configuration,
+            states=self.states,
+            came=self.settle,
+        )
+
+    @property
+    def problem(self) -> str:
+        """Why nothing is served, or nothing newer was read last; "" where all is well."""
+        return self._unusable or (self._refreshing.problem if self._refreshing else "")
 
     def startService(self) -> None:
         super().startService()
@@ -68,6 +100,8 @@ class Mirror(Service):
 
     def stopService(self) -> None:
         super().stopService()
+        if self._refreshing is not None:
+            self._refreshing.stop()
         for work in list(self._work):
             work.cancel()
         self.states.close()
@@ -87,11 +121,12 @@ class Mirror(Service):
         try:
             await self.states.open()
         except FloconError as error:
-            self.problem = str(error)
+            self._unusable = str(error)
             self._log.error("the mirror for the LAN does not serve: {error}", error=error)
             return
         await self._pacman.configured()
-        await self.refresh()
+        await self.settle()
+        await self.refreshing.start()
 
     def _changed(self) -> None:
         self._pacman.mirror(self.states.catalogue.databases)
@@ -107,21 +142,32 @@ class Mirror(Service):
             return ()
         return servers_of(settings, configuration, where)
 
-    async def refresh(self) -> None:
-        """Read the state that the mirrors have now, and publish what is due."""
-        await self._refreshing.run(lambda: Deferred.fromCoroutine(self._refresh()))
+    def _signature_level(self, where: Where) -> SignatureLevel:
+        configuration = self._pacman.configuration
+        known = configuration.repository(where.repository)
+        if known is None or where.architecture not in configuration.architectures:
+            return SignatureLevel.OPTIONAL
+        return known.database_signature
 
-    async def _refresh(self) -> None:
-        servers = mirrored(self._settings(), self._pacman.configuration)
-        try:
-            generation = await self._upstream.read(servers)
-            await self.states.add(generation)
-            await self.settle()
-        except FloconError as error:
-            self.problem = str(error)
-            self._log.warn("the mirror's databases cannot be read: {error}", error=error)
-        else:
-            self.problem = ""
+    def allow(self, *, metered: bool) -> None:
+        """Learn whether the link costs by the byte: then nothing is read but by hand."""
+        self._metered = metered
+        if self._refreshing is not None:
+            self._refreshing.allow(not metered)
+
+    async def refresh(self) -> str:
+        """Read the state that the mirrors have now; return what came of it.
+
+        Raises a FloconError.
+        """
+        told = await self.refreshing.read()
+        published = self.states.published
+        newest = self.states.read[-1].identity if self.states.read else ""
+        if published is not None and published[0].identity == newest:
+            return told
+        if self.states.state.waiting == newest:
+            return f"{told}; clients are given it once what is wanted of it is here"
+        return f"{told}; clients stay with {self.states.state.policy}"
 
     async def settle(self) -> None:
         """Publish the generation that the policy means, once it may be."""

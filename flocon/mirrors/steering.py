@@ -16,10 +16,7 @@ if TYPE_CHECKING:
         @property
         def serves(self) -> bool: ...
 
-        @property
-        def problem(self) -> str: ...
-
-        async def refresh(self) -> None: ...
+        async def refresh(self) -> str: ...
 
         def describe(self) -> dict[str, Any]: ...
 
@@ -39,10 +36,7 @@ class Steering:
         self._demand_mirror()
         match words:
             case ["refresh"]:
-                await self._mirror.refresh()
-                if self._mirror.problem:
-                    raise MirrorError(self._mirror.problem, "")
-                return "the mirror's databases are read"
+                return await self._mirror.refresh()
         raise MirrorError("this is nothing that the mirror can do", "see 'flocon mirror --help'")
 
     async def snapshot(self, words: list[str]) -> str:

@@ -212,6 +212,7 @@ class Parts:
             store=self._settings.store.path,
             pacman=self.pacman,
             agent=self.desk.agents.mirrors,
+            keyring=self.desk.signatures.keyring,
         )
         self.desk.candidates.of_others = self.mirror.servers
 
