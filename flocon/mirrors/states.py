@@ -47,8 +47,15 @@ class Taking:
 class States:
     """All of one mirror. One change is made at a time; ``changed`` is called after each."""
 
-    def __init__(self, reactor: Any, archive: Archive, catalogue: Catalogue) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        archive: Archive,
+        catalogue: Catalogue,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
         self._reactor = reactor
+        self._wall = wall
         self._archive = archive
         self.catalogue = catalogue
         self._lock = DeferredLock()
@@ -171,7 +178,7 @@ class States:
 
     async def _add(self, generation: Generation) -> None:
         await self._keep(generation)
-        await self._save(publication.refreshed(self.state, time.time()))
+        await self._save(publication.refreshed(self.state, self._wall()))
 
     async def _keep(self, generation: Generation) -> None:
         await in_thread(self._reactor, self._archive.keep, generation)
@@ -196,11 +203,11 @@ class States:
 
     async def wait_for(self, identity: str) -> None:
         """Have a generation wait until it may be published: what it lists is listed from now on."""
-        await self._change(lambda: publication.wait_for(self.state, identity, time.time()))
+        await self._change(lambda: publication.wait_for(self.state, identity, self._wall()))
 
     async def publish(self, identity: str) -> None:
         """Give out a generation from now on."""
-        await self._change(lambda: publication.publish(self.state, identity, time.time()))
+        await self._change(lambda: publication.publish(self.state, identity, self._wall()))
 
     async def follow(self, policy: Policy) -> None:
         """Have another policy; what follows from it is the caller's."""
@@ -208,7 +215,7 @@ class States:
 
     async def refreshed(self) -> None:
         """Remember that a mirror was read to its end, and had nothing new."""
-        await self._change(lambda: publication.refreshed(self.state, time.time()))
+        await self._change(lambda: publication.refreshed(self.state, self._wall()))
 
     async def keep_snapshot(self, name: str, generation: Generation, taken: int) -> None:
         """Keep a generation under a name."""

@@ -55,7 +55,8 @@ class ReadingCase(SynchronousTestCase):
         self.wall = THEN + 3_600.0
         self.folder = Path(self.mktemp())
         self.archive = Archive(self.folder)
-        self.states = States(self.clock, self.archive, Catalogue(self.clock, self.archive))
+        catalogue = Catalogue(self.clock, self.archive)
+        self.states = States(self.clock, self.archive, catalogue, self.time)
         self.done(self.states.open())
         self.addCleanup(self.states.close)
         self.tools: Any = Tools(
