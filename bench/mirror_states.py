@@ -89,7 +89,7 @@ def run(laboratory: Laboratory) -> list[Row]:
             "refresh": "off",
             "publish": "at once",
         },
-        "mirror.upstream": dict.fromkeys(ARCHITECTURES, [server]),
+        "mirror.upstream": {one: [server] for one in ARCHITECTURES},
     }
     plain_node = host.node()
     time.sleep(SETTLE)
@@ -114,15 +114,14 @@ def run(laboratory: Laboratory) -> list[Row]:
     time.sleep(SETTLE)
     rest = memory(node.pid)
     entries = sum(COUNTS.values()) * len(ARCHITECTURES)
+    claim = f"9 memory, mirror of {entries:,} entries, {STATES} states later"
     unchanged = refresh(node), refresh(node)
     if not all("nothing new" in one for one in unchanged):
         raise RuntimeError(unchanged[-1])
     laboratory.end(node)
     return [
         plain("9 memory, a node that is no mirror", before, "MB"),
-        plain(
-            f"9 memory, mirror of {entries:,} entries, {STATES} states later", rest, "MB", "< 90"
-        ),
+        plain(claim, rest, "MB", "< 90"),
         plain("9 the most that was seen after a state", most, "MB"),
         plain("9 a state read and published, the longest", max(took), "s"),
         laboratory.longest_hold("a mirror's states"),

@@ -5,7 +5,6 @@ How one is read, and whether it belongs to a database, is ``reading``'s.
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock
@@ -48,10 +47,13 @@ class FileLists:
         reactor: Any,
         states: States,
         upstream: Upstream,
+        *,
         group: Callable[[Where], Group | None],
         remember: Callable[[], None],
+        wall: Callable[[], float],
     ) -> None:
         self._reactor = reactor
+        self._wall = wall
         self._states = states
         self._upstream = upstream
         self._group = group
@@ -103,7 +105,7 @@ class FileLists:
         return result
 
     def _note(self, where: Where) -> None:
-        now = int(time.time())
+        now = int(self._wall())
         before = self._asked.get(where)
         self._asked[where] = now
         if before is None or not 0 <= now - before < _COARSE:

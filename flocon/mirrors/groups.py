@@ -173,6 +173,17 @@ def assemble(parts: Sequence[Known], made: int) -> Generation:
     return Generation(made, main.source, databases, main.last_update)
 
 
+def with_files_of(state: Generation, before: Generation | None) -> Generation:
+    """Return a state with the lists of files that were fetched for the same databases meanwhile."""
+    for where, one in () if before is None else before.databases.items():
+        now = state.databases.get(where)
+        if one.files is None or now is None or now.files is not None:
+            continue
+        if (now.database, now.signature) == (one.database, one.signature):
+            state = state.with_files(where, one.files, one.files_signature)
+    return state
+
+
 def count_news(before: Generation | None, after: Generation) -> int:
     """Return how many databases are others than before."""
     known = (

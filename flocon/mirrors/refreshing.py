@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock
@@ -26,6 +27,7 @@ from flocon.mirrors.groups import (
     find_known,
     groups_of,
     load_known,
+    with_files_of,
 )
 from flocon.mirrors.upstream import Upstream, mirrored, nothing_mirrored
 
@@ -73,7 +75,14 @@ class Refreshing:
         self._states = states
         self._came = came
         self._upstream = Upstream(tools)
-        self.files = FileLists(self._reactor, states, self._upstream, self._group, self._remember)
+        self.files = FileLists(
+            self._reactor,
+            states,
+            self._upstream,
+            group=self._group,
+            remember=self._remember,
+            wall=tools.wall,
+        )
         self.files.unused = lambda: settings().unused
         self.files.allowed = lambda: self._allowed
         self._notes = Notebook(self._reactor, tools.archive.path / NOTES_FILE)
@@ -184,8 +193,8 @@ class Refreshing:
 
     async def _read_groups(self) -> str:
         groups = self._groups()
-        await self._check_notes()
-        before = self._states.read[-1] if self._states.read else None
+        before = self._newest
+        await self._check_notes(before)
         problems: list[MirrorError] = []
         async with self._states.taking() as taking:
             files = self.files.wanted(self._tools.wall())
@@ -205,7 +214,7 @@ class Refreshing:
                     parts.append(found)
             if len(problems) == len(groups):
                 raise problems[0]
-            generation = self._generation(parts, before)
+            generation = with_files_of(self._generation(parts, before), self._newest)
             if generation == before:
                 await self._states.refreshed()
             else:
@@ -240,9 +249,14 @@ class Refreshing:
         # Also where the clock was set back: the newest is the one that was read last.
         return assemble(parts, max(made, before.made + 1))
 
-    async def _check_notes(self) -> None:
-        """Forget what is known of contents that are not here any more."""
-        self._known = await in_thread(self._reactor, self._sound, self._known)
+    @property
+    def _newest(self) -> Generation | None:
+        return self._states.read[-1] if self._states.read else None
+
+    async def _check_notes(self, before: Generation | None) -> None:
+        """Forget what is known of contents that are not here any more; take note of new ones."""
+        sound = await in_thread(self._reactor, self._sound, self._known)
+        self._known = [replace(one, state=with_files_of(one.state, before)) for one in sound]
 
     def _sound(self, notes: list[Known]) -> list[Known]:
         has = self._tools.archive.has
