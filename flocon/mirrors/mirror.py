@@ -17,9 +17,9 @@ from flocon.mirrors import publication
 from flocon.mirrors.archive import FOLDER, Archive
 from flocon.mirrors.catalogue import Catalogue
 from flocon.mirrors.generation import Where
+from flocon.mirrors.servers import servers_of
 from flocon.mirrors.states import States
 from flocon.mirrors.steering import Steering
-from flocon.mirrors.upstream import servers_of
 from flocon.pacman.configuration import SignatureLevel
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flocon.files import Asked
+    from flocon.mirrors.generation import Generation
     from flocon.mirrors.refreshing import Refreshing
     from flocon.pacman.keyring import Keyring
     from flocon.pacman.watch import PacmanWatch
@@ -168,6 +169,14 @@ class Mirror(Service):
         if self.states.state.waiting == newest:
             return f"{told}; clients are given it once what is wanted of it is here"
         return f"{told}; clients stay with {self.states.state.policy}"
+
+    def with_files(self, generation: Generation, where: Where) -> Deferred[Generation | None]:
+        """Return a state with the list of files of one repository, None where it cannot be had.
+
+        Where nobody has asked before it is fetched, which can take minutes: whoever waits may
+        leave, and it comes all the same.
+        """
+        return self.refreshing.files.find(generation, where)
 
     async def settle(self) -> None:
         """Publish the generation that the policy means, once it may be."""

@@ -29,7 +29,8 @@ from flocon.mirrors.groups import (
     load_known,
     with_files_of,
 )
-from flocon.mirrors.upstream import Upstream, mirrored, nothing_mirrored
+from flocon.mirrors.servers import mirrored, nothing_mirrored
+from flocon.mirrors.upstream import Upstream
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
