@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from flocon.asking.answer import Head
     from flocon.mirrors.generation import Where
 
+#: Bytes of one file that wait for the disk. To stop a source for each piece would say of one that
+#: drips that it was stopped.
+MOST_BEHIND = 1 << 20
+
 
 class Few:
     """A sink for the first ``most`` bytes of a file, whatever follows."""
@@ -55,8 +59,8 @@ class Draft:
         self._beginning = b""
         self._looked = False
         self._size = 0
-        #: Writes that threads are at, and who waits until they are not.
-        self._writing = 0
+        #: Bytes that threads are at, and who waits until they are not.
+        self._behind = 0
         self._waiting: list[Deferred[None]] = []
         self._failure: FloconError | None = None
 
@@ -69,35 +73,37 @@ class Draft:
     def is_unchanged(self) -> bool:
         return self.head is not None and self.head.status == NOT_MODIFIED
 
-    def write(self, position: int, data: bytes) -> Deferred[None]:
-        """Take bytes; the next are to come once the disk has these."""
+    def write(self, position: int, data: bytes) -> Deferred[None] | None:
+        """Take bytes; where the disk is behind the next are to come once it has them all."""
         self._demand_no_failure()
         self._size = position + len(data)
         if self._size > LARGEST_DATABASE:
             raise Broken(self._source, "has a database that is too large for pacman")
         self._look(data)
-        self._writing += 1
-        # Whoever sends waits for it, and knows nothing of what came of it.
-        return in_thread(self._reactor, _write, self.descriptor, data, position).addBoth(
-            self._written
-        )
+        self._behind += len(data)
+        writing = in_thread(self._reactor, _write, self.descriptor, data, position)
+        writing.addBoth(self._written, len(data))
+        return self._wait() if self._behind > MOST_BEHIND else None
 
-    def _written(self, result: Any) -> None:
-        self._writing -= 1
+    def _written(self, result: Any, size: int) -> None:
+        self._behind -= size
         if result is not None:
             error = result.value
             reason = error.strerror if isinstance(error, OSError) else str(error)
             self._failure = StoreError("a database that comes", reason or str(error))
-        if not self._writing:
+        if not self._behind:
             waiting, self._waiting = self._waiting, []
             for one in waiting:
                 one.callback(None)
 
+    def _wait(self) -> Deferred[None]:
+        """Return what fires once no thread writes; it can be cancelled, a thread's work cannot."""
+        self._waiting.append(Deferred())
+        return self._waiting[-1]
+
     async def _settled(self) -> None:
-        """Return once no thread writes; what waits can be cancelled, a thread's work cannot."""
-        while self._writing:
-            self._waiting.append(Deferred())
-            await self._waiting[-1]
+        while self._behind:
+            await self._wait()
 
     def _look(self, data: bytes) -> None:
         if not self._looked:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, DeferredLock
 
+from flocon.errors import StoreError
 from flocon.machine.reactor_threads import in_thread
 from flocon.mirrors import publication
 from flocon.mirrors.archive import SNAPSHOTS
@@ -160,8 +161,10 @@ class States:
             yield taking
         finally:
             self._takings.remove(taking)
+            # Where that cannot be done now it is done with the next change.
             if taking.pieces:
-                await self._lock.run(lambda: Deferred.fromCoroutine(self._sweep()))
+                with suppress(StoreError):
+                    await self._lock.run(lambda: Deferred.fromCoroutine(self._sweep()))
 
     async def _take(self, descriptor: int, pieces: set[str]) -> Piece:
         async def take() -> Piece:

@@ -49,6 +49,7 @@ class ReadingCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = FakeReactor()
         self.web = Web()
+        self.web.clock = self.clock
         self.keyring = FakeKeyring()
         self.level = SignatureLevel.OPTIONAL
         #: The time of day, beside the clock.

@@ -226,6 +226,18 @@ class Faults(RefreshingCase):
         self.web.silent.add(f"{ONE}/extra{DATABASE}extra.db")
         self.assert_second()
 
+    def test_it_drips(self) -> None:
+        self.web.dripping.add(f"{ONE}/extra{DATABASE}extra.db")
+        self.assert_second()
+
+    def test_its_note_has_no_end(self) -> None:
+        # What is no time says nothing, and no more of it is read than a time has.
+        self.web.put(f"{ONE}/lastupdate", b"<html>" * 100_000)
+        self.read()
+        self.assertEqual(self.states.read[-1].source, "one")
+        self.assertIsNone(self.states.read[-1].last_update)
+        self.assertTrue(self.web.answers[f"{ONE}/lastupdate"].left)
+
     def test_it_sends_a_page(self) -> None:
         self.web.put(f"{ONE}/extra{DATABASE}extra.db", b"<!DOCTYPE html><p>hello" + b" " * 600)
         self.assert_second()

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from twisted.internet import error
 from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.task import Clock
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent
 from zope.interface import implementer
@@ -74,6 +75,11 @@ class Web:
         #: Called with each URL before it is answered.
         self.before: Callable[[str], None] = lambda _: None
         self.silent: set[str] = set()
+        #: What is sent byte by byte, once in a while.
+        self.dripping: set[str] = set()
+        self.clock: Clock | None = None
+        #: The last answer of each.
+        self.answers: dict[str, FakeResponse] = {}
 
     def put(self, url: str, data: bytes, modified: int | None = THEN) -> None:
         self.files[url] = data, modified
@@ -134,10 +140,20 @@ class Web:
             response.end()
             return response
         response = FakeResponse(200, Headers(fields), 0 if method == b"HEAD" else len(data))
+        self.answers[url] = response
         if method == b"GET":
             self.bodies.append(urlsplit(url).path)
+            if url in self.dripping:
+                self._drip(response, data)
+                return response
             kept = data[: len(data) - self.short.get(url, 0)]
             for position in range(0, len(kept), PIECE):
                 response.send(kept[position : position + PIECE])
             (response.break_off if url in self.short else response.end)()
         return response
+
+    def _drip(self, response: FakeResponse, data: bytes) -> None:
+        if data and not response.left:
+            response.send(data[:8])
+            assert self.clock is not None
+            self.clock.callLater(5.0, self._drip, response, data[8:])
