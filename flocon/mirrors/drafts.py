@@ -59,8 +59,10 @@ class Draft:
         self._beginning = b""
         self._looked = False
         self._size = 0
-        #: Bytes that threads are at, and who waits until they are not.
+        #: What is not written yet, whether a thread writes, and who waits until all is written.
+        self._pieces: list[tuple[int, bytes]] = []
         self._behind = 0
+        self._writing = False
         self._waiting: list[Deferred[None]] = []
         self._failure: FloconError | None = None
 
@@ -81,17 +83,28 @@ class Draft:
             raise Broken(self._source, "has a database that is too large for pacman")
         self._look(data)
         self._behind += len(data)
-        writing = in_thread(self._reactor, _write, self.descriptor, data, position)
-        writing.addBoth(self._written, len(data))
+        self._pieces.append((position, data))
+        if not self._writing:
+            self._write_on()
         return self._wait() if self._behind > MOST_BEHIND else None
 
+    def _write_on(self) -> None:
+        """Have one thread write what is there: the others are for what pacman waits for."""
+        pieces, self._pieces = self._pieces, []
+        self._writing = True
+        writing = in_thread(self._reactor, _write, self.descriptor, pieces)
+        writing.addBoth(self._written, sum(len(data) for _, data in pieces))
+
     def _written(self, result: Any, size: int) -> None:
+        self._writing = False
         self._behind -= size
         if result is not None:
             error = result.value
             reason = error.strerror if isinstance(error, OSError) else str(error)
             self._failure = StoreError("a database that comes", reason or str(error))
-        if not self._behind:
+        if self._pieces:
+            self._write_on()
+        else:
             waiting, self._waiting = self._waiting, []
             for one in waiting:
                 one.callback(None)
@@ -152,12 +165,11 @@ def open_with(data: bytes) -> int:
     return descriptor
 
 
-def _write(descriptor: int, data: bytes, position: int) -> None:
-    rest = memoryview(data)
-    while rest:
-        count = os.pwrite(descriptor, rest, position)
-        position += count
-        rest = rest[count:]
+def _write(descriptor: int, pieces: list[tuple[int, bytes]]) -> None:
+    for position, data in pieces:
+        written = 0
+        while written < len(data):
+            written += os.pwrite(descriptor, data[written:], position + written)
 
 
 def find_problem(where: Where, descriptor: int) -> str:
