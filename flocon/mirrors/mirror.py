@@ -156,6 +156,11 @@ class Mirror(Service):
         if self._refreshing is not None:
             self._refreshing.allow(not metered)
 
+    def settings_changed(self) -> None:
+        """Read the mirrors when they are to be read now."""
+        if self._refreshing is not None:
+            self._refreshing.plan()
+
     async def refresh(self) -> str:
         """Read the state that the mirrors have now; return what came of it.
 

@@ -115,7 +115,7 @@ class Refreshing:
         if self._last is not None:
             # There is a state: all that start after a power cut need not ask at once.
             self._not_before = now + schedule.SPREAD_OF_START * self._spread
-        self._plan()
+        self.plan()
 
     def stop(self) -> None:
         self._started = False
@@ -127,7 +127,7 @@ class Refreshing:
     def allow(self, allowed: bool) -> None:
         """Say whether anything may be read unasked."""
         self._allowed = allowed
-        self._plan()
+        self.plan()
 
     @property
     def next_in(self) -> float | None:
@@ -139,8 +139,8 @@ class Refreshing:
         seconds = schedule.wait(refresh, self._last, now, wall, chance=self._spread)
         return None if seconds is None else max(seconds, self._not_before - now)
 
-    def _plan(self) -> None:
-        """Look when it is time."""
+    def plan(self) -> None:
+        """Look when it is time, by the settings as they are now."""
         self._cancel()
         seconds = self.next_in
         if seconds is not None and self._work is None:
@@ -171,7 +171,7 @@ class Refreshing:
         self._work = None
         if result is not None and not result.check(CancelledError):
             self._log.failure("reading the mirror's databases failed", result)
-        self._plan()
+        self.plan()
 
     async def read(self) -> str:
         """Read all mirrors now; return what came of it, or raise a FloconError."""
@@ -188,7 +188,7 @@ class Refreshing:
         finally:
             self._last = schedule.Last(self._reactor.seconds(), self._tools.wall(), failures)
             self._spread = self._chance()
-            self._plan()
+            self.plan()
         await self._came()
         return told
 

@@ -52,6 +52,8 @@ class Following:
         self._set_relays()
         if settings.prefetch != old.prefetch:
             self._prefetch_or_rest()
+        if settings.mirror != old.mirror:
+            self._parts.mirror.settings_changed()
 
     def configuration_changed(self, configuration: PacmanConfiguration) -> None:
         self._parts.holdings.looking.set_directories(configuration.cache_directories)

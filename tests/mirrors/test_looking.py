@@ -127,6 +127,9 @@ class Looking(RefreshingCase):
         self.settings = type(self.settings)(serve=True, refresh=())
         self.refreshing.allow(True)
         self.assertEqual(self.looks(24 * HOUR), 0)
+        self.settings = type(self.settings)(serve=True, refresh=HOUR)
+        self.refreshing.plan()
+        self.assertEqual(self.looks(60.0), 1)
 
     def test_when_it_stops_nothing_waits_any_more(self) -> None:
         self.refreshing.allow(True)
