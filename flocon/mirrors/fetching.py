@@ -20,8 +20,8 @@ from flocon.errors import Broken
 from flocon.files import Asked, parse_file_name
 from flocon.machine.reactor_threads import in_thread
 from flocon.machine.threads import Delay
-from flocon.mirrors.machines import Machines
 from flocon.mirrors.descriptions import read_wanted
+from flocon.mirrors.machines import Machines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 import time
 from collections import OrderedDict
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, DeferredLock
 
+from flocon.errors import StoreError
 from flocon.machine.reactor_threads import in_thread
 from flocon.mirrors import publication
 from flocon.mirrors.archive import SNAPSHOTS
@@ -20,7 +22,7 @@ from flocon.mirrors.generation import load as load_generation
 from flocon.store.folder import Opened, stamp_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
     from flocon.mirrors.archive import Archive
     from flocon.mirrors.catalogue import Catalogue
@@ -33,11 +35,30 @@ MOST_CLIENTS = 4_096
 MOST_KEPT = 40
 
 
+class Taking:
+    """Takes contents for one generation; ``pieces`` are their SHA-256."""
+
+    def __init__(self, take: Callable[[int, set[str]], Awaitable[Piece]]) -> None:
+        self._take = take
+        self.pieces: set[str] = set()
+
+    async def take(self, descriptor: int) -> Piece:
+        """Keep what an open file has; return what it is, or raise StoreError."""
+        return await self._take(descriptor, self.pieces)
+
+
 class States:
     """All of one mirror. One change is made at a time; ``changed`` is called after each."""
 
-    def __init__(self, reactor: Any, archive: Archive, catalogue: Catalogue) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        archive: Archive,
+        catalogue: Catalogue,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
         self._reactor = reactor
+        self._wall = wall
         self._archive = archive
         self.catalogue = catalogue
         self._lock = DeferredLock()
@@ -47,6 +68,7 @@ class States:
         #: Those that stay until they are dropped, by name, with when they were taken.
         self.snapshots: dict[str, tuple[Generation, int]] = {}
         self._given: OrderedDict[tuple[str, Where], Published] = OrderedDict()
+        self._takings: list[Taking] = []
         self.changed: Callable[[], None] = lambda: None
 
     async def open(self) -> None:
@@ -133,26 +155,68 @@ class States:
 
     # What changes
 
+    @asynccontextmanager
+    async def taking(self) -> AsyncIterator[Taking]:
+        """Yield what takes contents into the archive, for a generation that is to be added.
+
+        They stay until the end of it, and from then on only if something refers to them.
+        """
+        taking = Taking(self._take)
+        self._takings.append(taking)
+        try:
+            yield taking
+        finally:
+            self._takings.remove(taking)
+            # Where that cannot be done now it is done with the next change.
+            if taking.pieces:
+                with suppress(StoreError):
+                    await self._lock.run(lambda: Deferred.fromCoroutine(self._sweep()))
+
+    async def _take(self, descriptor: int, pieces: set[str]) -> Piece:
+        async def take() -> Piece:
+            piece = await in_thread(self._reactor, self._archive.take, descriptor)
+            pieces.add(piece.sha256)
+            return piece
+
+        # Whatever sweeps does so before it, or knows of it.
+        return await self._lock.run(lambda: Deferred.fromCoroutine(take()))
+
     async def add(self, generation: Generation) -> None:
         """Keep a generation that was read, whose contents are in the archive; it waits now."""
         await self._lock.run(lambda: Deferred.fromCoroutine(self._add(generation)))
 
     async def _add(self, generation: Generation) -> None:
         await self._keep(generation)
-        await self._save(publication.refreshed(self.state, time.time()))
+        await self._save(publication.refreshed(self.state, self._wall()))
 
     async def _keep(self, generation: Generation) -> None:
         await in_thread(self._reactor, self._archive.keep, generation)
         read = {**self._read, generation.identity: generation}
         self._read = dict(sorted(read.items(), key=lambda item: item[1].made))
 
+    async def add_files(
+        self, identity: str, where: Where, files: Piece, signature: Piece | None
+    ) -> None:
+        """Add the list of files of one repository to a generation; its contents were taken."""
+
+        async def add() -> None:
+            generation = self._read.get(identity)
+            if generation is not None:
+                await self._keep(generation.with_files(where, files, signature))
+            for name, (one, taken) in list(self.snapshots.items()):
+                if one.identity == identity:
+                    await self._note(name, one.with_files(where, files, signature), taken)
+            self.changed()
+
+        await self._lock.run(lambda: Deferred.fromCoroutine(add()))
+
     async def wait_for(self, identity: str) -> None:
         """Have a generation wait until it may be published: what it lists is listed from now on."""
-        await self._change(lambda: publication.wait_for(self.state, identity, time.time()))
+        await self._change(lambda: publication.wait_for(self.state, identity, self._wall()))
 
     async def publish(self, identity: str) -> None:
         """Give out a generation from now on."""
-        await self._change(lambda: publication.publish(self.state, identity, time.time()))
+        await self._change(lambda: publication.publish(self.state, identity, self._wall()))
 
     async def follow(self, policy: Policy) -> None:
         """Have another policy; what follows from it is the caller's."""
@@ -160,18 +224,21 @@ class States:
 
     async def refreshed(self) -> None:
         """Remember that a mirror was read to its end, and had nothing new."""
-        await self._change(lambda: publication.refreshed(self.state, time.time()))
+        await self._change(lambda: publication.refreshed(self.state, self._wall()))
 
     async def keep_snapshot(self, name: str, generation: Generation, taken: int) -> None:
         """Keep a generation under a name."""
 
         async def keep() -> None:
-            value = {"taken": taken, "generation": dump_generation(generation)}
-            await in_thread(self._reactor, self._archive.write_note, SNAPSHOTS, name, value)
-            self.snapshots[name] = generation, taken
+            await self._note(name, generation, taken)
             self.changed()
 
         await self._lock.run(lambda: Deferred.fromCoroutine(keep()))
+
+    async def _note(self, name: str, generation: Generation, taken: int) -> None:
+        value = {"taken": taken, "generation": dump_generation(generation)}
+        await in_thread(self._reactor, self._archive.write_note, SNAPSHOTS, name, value)
+        self.snapshots[name] = generation, taken
 
     async def drop_snapshot(self, name: str) -> None:
         """Let go of a snapshot, and of what nothing else refers to."""
@@ -208,6 +275,7 @@ class States:
         self._read = {one.identity: one for one in self.read if one.identity in kept}
         snapshots = (one for one, _ in self.snapshots.values())
         pieces = {piece.sha256 for piece in _pieces((*self._read.values(), *snapshots))}
+        pieces.update(*(taking.pieces for taking in self._takings))
         await in_thread(self._reactor, self._archive.sweep, set(self._read), pieces)
 
 

@@ -19,12 +19,9 @@ if TYPE_CHECKING:
         def serves(self) -> bool: ...
 
         @property
-        def problem(self) -> str: ...
-
-        @property
         def wanting(self) -> Wanting | None: ...
 
-        async def refresh(self) -> None: ...
+        async def refresh(self) -> str: ...
 
         def describe(self) -> dict[str, Any]: ...
 
@@ -44,10 +41,7 @@ class Steering:
         self._demand_mirror()
         match words:
             case ["refresh"]:
-                await self._mirror.refresh()
-                if self._mirror.problem:
-                    raise MirrorError(self._mirror.problem, "")
-                return "the mirror's databases are read"
+                return await self._mirror.refresh()
             case ["want", *names]:
                 return await self._wanting().want(names)
             case ["unwant", *names]:

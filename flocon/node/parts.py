@@ -220,6 +220,7 @@ class Parts:
             most=self._settings.store.max_size,
             pacman=self.pacman,
             agent=self.desk.agents.mirrors,
+            keyring=self.desk.signatures.keyring,
             means=self._ahead_means,
         )
         self.desk.candidates.of_others = self.mirror.servers
