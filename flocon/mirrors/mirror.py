@@ -166,6 +166,7 @@ class Mirror(Service):
 
         Raises a FloconError.
         """
+        await self._pacman.configured()
         told = await self.refreshing.read()
         published = self.states.published
         newest = self.states.read[-1].identity if self.states.read else ""
@@ -213,6 +214,7 @@ class Mirror(Service):
             "serves": self.serves,
             "problem": self.problem,
             "refreshed": self.states.state.refreshed,
+            "next_refresh_in": self._refreshing.next_in if self._refreshing else None,
             "policy": str(self.states.state.policy),
             "published": None
             if published is None
