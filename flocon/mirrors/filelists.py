@@ -1,6 +1,6 @@
 """Lists of files (``REPO.files``), which few clients ask for: fetched for those that somebody does.
 
-How one is read, and whether it belongs to a database, is ``reading``'s.
+How one is read, and whether it belongs to a database, is ``one_mirror``'s.
 """
 
 from __future__ import annotations

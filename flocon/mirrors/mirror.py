@@ -90,7 +90,7 @@ class Mirror(Service):
         self, reactor: Any, agent: Any, archive: Archive, keyring: Callable[[], Keyring]
     ) -> Refreshing:
         # Two hundred kilobytes that only a mirror needs.
-        from flocon.mirrors.reading import Tools  # noqa: PLC0415
+        from flocon.mirrors.one_mirror import Tools  # noqa: PLC0415
         from flocon.mirrors.refreshing import Refreshing  # noqa: PLC0415
 
         return Refreshing(

@@ -1,6 +1,6 @@
 """When the mirrors are read, and what comes of it: a newer state, or the same.
 
-What a mirror is asked is ``reading``'s, when it is time ``schedule``'s. What becomes of a newer
+What a mirror is asked is ``one_mirror``'s, when it is time ``schedule``'s. What becomes of a newer
 state is told to nobody here: ``came`` is called.
 """
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from flocon.mirrors.generation import Generation
     from flocon.mirrors.groups import Group, Known
-    from flocon.mirrors.reading import Tools
+    from flocon.mirrors.one_mirror import Tools
     from flocon.mirrors.states import States
     from flocon.pacman.configuration import PacmanConfiguration
     from flocon.settings.settings import Mirror as MirrorSettings

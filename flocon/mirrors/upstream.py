@@ -1,6 +1,6 @@
 """How the state of a group of repositories is read: from the first mirror that has a whole one.
 
-How one mirror is read is ``reading``'s, when it is done ``refreshing``'s.
+How one mirror is read is ``one_mirror``'s, when it is done ``refreshing``'s.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from flocon.errors import MirrorError, SourceError
 from flocon.log import logger
 from flocon.mirrors.groups import lacks_too_much
-from flocon.mirrors.reading import Reading
+from flocon.mirrors.one_mirror import Reading
 from flocon.mirrors.servers import mirrored, servers_of
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from flocon.mirrors.generation import DatabaseFiles, Where
     from flocon.mirrors.groups import Group, Known
-    from flocon.mirrors.reading import Tools
+    from flocon.mirrors.one_mirror import Tools
     from flocon.mirrors.states import Taking
 
 __all__ = ["Upstream", "mirrored", "servers_of"]

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from flocon.mirrors.archive import Archive
 from flocon.mirrors.catalogue import Catalogue
 from flocon.mirrors.generation import Where
-from flocon.mirrors.reading import Tools
+from flocon.mirrors.one_mirror import Tools
 from flocon.mirrors.states import States
 from flocon.pacman.configuration import PacmanConfiguration, Repository, SignatureLevel
 from flocon.pacman.keyring import Verdict

@@ -24,8 +24,10 @@ class FakePacman:
         self.configuration = configuration
         self.listed: tuple[Any, ...] = ()
 
+        self.reading: Deferred[None] = succeed(None)
+
     def configured(self) -> Deferred[None]:
-        return succeed(None)
+        return self.reading
 
     def mirror(self, databases: tuple[Any, ...]) -> None:
         self.listed = databases
@@ -66,6 +68,14 @@ class ByHand(MirrorCase):
         )
         self.assertEqual({one.repository for one in self.pacman.listed}, {"core", "extra"})
         self.assertIsNotNone(self.mirror.states.published)
+
+    def test_pacmans_configuration_is_waited_for(self) -> None:
+        self.pacman.reading, self.pacman.configuration = Deferred(), PacmanConfiguration()
+        refreshing = self.start(self.mirror.steering.steer(["refresh"]))
+        self.assertNoResult(refreshing)
+        self.pacman.configuration = self.configuration
+        self.pacman.reading.callback(None)
+        self.assertIn("a newer state was read", self.successResultOf(refreshing))
 
     def test_where_nothing_is_new_that_is_said(self) -> None:
         self.steer("refresh")

@@ -9,7 +9,7 @@ from twisted.internet import error
 from flocon.errors import FloconError, MirrorError
 from flocon.mirrors import drafts
 from flocon.mirrors.generation import Where
-from flocon.mirrors.reading import PAUSE, TRIES
+from flocon.mirrors.one_mirror import PAUSE, TRIES
 from flocon.mirrors.refreshing import Refreshing
 from flocon.pacman.configuration import PacmanConfiguration, Repository, SignatureLevel
 from flocon.pacman.keyring import Verdict
