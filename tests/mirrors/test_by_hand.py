@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from twisted.internet import error
 from twisted.internet.defer import Deferred, succeed
 
+from flocon.ahead.coming import Means
 from flocon.errors import FloconError, MirrorError
 from flocon.mirrors.mirror import Mirror
 from flocon.mirrors.publication import SNAPSHOT, Policy
@@ -50,9 +52,18 @@ class MirrorCase(ReadingCase):
             pacman=self.pacman,  # type: ignore[arg-type]
             agent=self.web,
             keyring=lambda: self.keyring,  # type: ignore[arg-type, return-value]
+            most=1 << 30,
+            means=self.make_means(),
         )
         self.mirror.startService()
         self.addCleanup(self.mirror.stopService)
+
+    def make_means(self) -> Means:
+        """Return a LAN of which nothing is known yet: nothing is brought."""
+        neighbourhood: Any = mock.Mock()
+        neighbourhood.acquainted.return_value = Deferred()
+        nothing: Any = mock.Mock()
+        return Means(nothing, nothing, nothing, nothing, neighbourhood)
 
     def steer(self, *words: str) -> str:
         return self.done(self.mirror.steering.steer(list(words)))
@@ -84,7 +95,6 @@ class ByHand(MirrorCase):
     def test_a_state_that_waits_is_not_said_to_be_given(self) -> None:
         self.steer("refresh")
         self.settings = type(self.settings)(serve=True, publish="complete")
-        self.mirror.is_complete = lambda: False  # type: ignore[method-assign]
         self.web.mirror(
             ONE,
             {"core": ["bash"], "extra": ["vim"]},
