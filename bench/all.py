@@ -8,6 +8,7 @@ from bench import (
     beside_ahead,
     footprint,
     lookup,
+    mirror_states,
     pacman_download,
     receiving,
     serving,
@@ -24,6 +25,7 @@ EVERY = (
     several_holders,
     lookup,
     footprint,
+    mirror_states,
     receiving,
 )
 

@@ -10,16 +10,17 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, DeferredLock, succeed
+from twisted.internet.defer import CancelledError, Deferred, succeed
 
 from flocon.errors import FloconError, MirrorError
 from flocon.log import logger
 from flocon.mirrors.archive import FOLDER, Archive
 from flocon.mirrors.catalogue import Catalogue
 from flocon.mirrors.generation import Where
+from flocon.mirrors.servers import mirrored, servers_of
 from flocon.mirrors.states import States
 from flocon.mirrors.steering import Steering
-from flocon.mirrors.upstream import Upstream, mirrored, servers_of
+from flocon.pacman.configuration import SignatureLevel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,11 +32,13 @@ if TYPE_CHECKING:
     from flocon.mirrors.clients import Clients
     from flocon.mirrors.generation import Generation
     from flocon.mirrors.importing import Importing
+    from flocon.mirrors.refreshing import Refreshing
     from flocon.mirrors.settling import Settling
     from flocon.mirrors.snapshots import Snapshots
     from flocon.mirrors.wanting import Wanting
     from flocon.mirrors.whereabouts import Whereabouts
     from flocon.pacman.entries import Entry
+    from flocon.pacman.keyring import Keyring
     from flocon.pacman.watch import PacmanWatch
     from flocon.settings.settings import Mirror as MirrorSettings
 
@@ -55,27 +58,27 @@ class Mirror(Service):
         shelf: Shelf,
         pacman: PacmanWatch,
         agent: Any,
+        keyring: Callable[[], Keyring],
         means: Means,
     ) -> None:
-        self._reactor = reactor
         self._settings = settings
         self._pacman = pacman
         self.archive = self._archive = archive = Archive(store / FOLDER)
         self.states = States(reactor, archive, Catalogue(reactor, archive))
         self.states.changed = self._changed
-        self._upstream = Upstream(reactor, agent, archive)
-        self._refreshing = DeferredLock()
-        self._work: set[Deferred[Any]] = set()
         self._shelf = shelf
         #: Clears the store, on a mirror alone.
         self.clearing: Clearing | None = None
-        self._means = means
-        self._store, self._most = store, most
-        #: Whether the link costs nothing.
-        self._free = False
+        self._most = most
+        self._reactor = reactor
+        self._make_refreshing = lambda: self._refreshing_by(reactor, agent, archive, keyring)
+        self._refreshing: Refreshing | None = None
+        self._metered = True
+        self._make_wanting = lambda: self._wanting_by(reactor, means, archive, store, most)
         #: Both are there once it has begun.
         self.wanting: Wanting | None = None
         self._settling: Settling | None = None
+        self._work: set[Deferred[Any]] = set()
         self.steering = Steering(self)
         #: Who asks without a node.
         self.clients: Clients | None = None
@@ -83,8 +86,8 @@ class Mirror(Service):
         self.importing: Callable[[], Importing] = _no_importing
         #: Makes what tells of states, and of where their packages are, as well.
         self.whereabouts: Callable[[], Whereabouts] = _no_importing
-        #: Why the last refresh failed, and "" where it did not.
-        self.problem = ""
+        #: Why there are no states here at all.
+        self._unusable = ""
 
     @cached_property
     def snapshots(self) -> Snapshots:
@@ -97,7 +100,7 @@ class Mirror(Service):
             archive=self._archive,
             settings=self._settings,
             mirrored=lambda: list(mirrored(self._settings(), self._pacman.configuration)),
-            read=self._upstream.read,
+            read=lambda servers: self.refreshing.upstream.read_apart(servers),
         )
         snapshots.changed = self._changed
         return snapshots
@@ -105,6 +108,62 @@ class Mirror(Service):
     @property
     def serves(self) -> bool:
         return self._settings().serve
+
+    @property
+    def refreshing(self) -> Refreshing:
+        """What reads the mirrors; made once it is needed."""
+        if self._refreshing is None:
+            self._refreshing = self._make_refreshing()
+            self._refreshing.allow(not self._metered)
+        return self._refreshing
+
+    def _refreshing_by(
+        self, reactor: Any, agent: Any, archive: Archive, keyring: Callable[[], Keyring]
+    ) -> Refreshing:
+        # Two hundred kilobytes that only a mirror needs.
+        from flocon.mirrors.one_mirror import Tools  # noqa: PLC0415
+        from flocon.mirrors.refreshing import Refreshing  # noqa: PLC0415
+
+        return Refreshing(
+            Tools(reactor, agent, archive, keyring, self._signature_level, time.time),
+            settings=self._settings,
+            configuration=lambda: self._pacman.configuration,
+            states=self.states,
+            came=self.settle,
+        )
+
+    def _wanting_by(
+        self, reactor: Any, means: Means, archive: Archive, store: Path, most: int
+    ) -> tuple[Wanting, Settling]:
+        from flocon.mirrors.settling import Settling  # noqa: PLC0415 - as above
+        from flocon.mirrors.wanting import Wanting  # noqa: PLC0415
+
+        wanting = Wanting(
+            reactor,
+            means,
+            settings=self._settings,
+            mirrored=lambda: list(mirrored(self._settings(), self._pacman.configuration)),
+            store=store,
+            most=most,
+            states=self.states,
+            archive=archive,
+            pacman=self._pacman,
+            arrived=lambda: settling.look(),  # noqa: PLW0108 - it is made after this
+        )
+        settling = Settling(
+            reactor,
+            self.states,
+            settings=self._settings,
+            is_complete=wanting.is_complete,
+            run=self._run,
+        )
+        wanting.allow(free=not self._metered)
+        return wanting, settling
+
+    @property
+    def problem(self) -> str:
+        """Why nothing is served, or nothing newer was read last; "" where all is well."""
+        return self._unusable or (self._refreshing.problem if self._refreshing else "")
 
     def startService(self) -> None:
         super().startService()
@@ -139,6 +198,8 @@ class Mirror(Service):
         remembered = succeed(None) if self.wanting is None else self.wanting.stop()
         if self._settling is not None:
             self._settling.stop()
+        if self._refreshing is not None:
+            self._refreshing.stop()
         for work in list(self._work):
             work.cancel()
         return Deferred.fromCoroutine(self._stop(remembered))
@@ -165,41 +226,15 @@ class Mirror(Service):
         try:
             await self.states.open()
         except FloconError as error:
-            self.problem = str(error)
+            self._unusable = str(error)
             self._log.error("the mirror for the LAN does not serve: {error}", error=error)
             return
         self._changed()
         await self._pacman.configured()
-        await self._begin_to_bring()
+        self.wanting, self._settling = self._make_wanting()
+        await self.wanting.open()
         await self.settle()
-        await self.refresh()
-
-    async def _begin_to_bring(self) -> None:
-        """Make what only a mirror has."""
-        from flocon.mirrors.settling import Settling  # noqa: PLC0415
-        from flocon.mirrors.wanting import Wanting  # noqa: PLC0415
-
-        self.wanting = wanting = Wanting(
-            self._reactor,
-            self._means,
-            settings=self._settings,
-            mirrored=lambda: list(mirrored(self._settings(), self._pacman.configuration)),
-            store=self._store,
-            most=self._most,
-            states=self.states,
-            archive=self._archive,
-            pacman=self._pacman,
-            arrived=lambda: settling.look(),  # noqa: PLW0108 - it is made after this
-        )
-        self._settling = settling = Settling(
-            self._reactor,
-            self.states,
-            settings=self._settings,
-            is_complete=wanting.is_complete,
-            run=self._run,
-        )
-        wanting.allow(free=self._free)
-        await wanting.open()
+        await self.refreshing.start()
 
     def _changed(self) -> None:
         self._pacman.mirror(self.states.catalogue.databases)
@@ -212,11 +247,63 @@ class Mirror(Service):
         if self.wanting is not None:
             self.wanting.changed()
 
-    def allow(self, *, free: bool) -> None:
-        """Learn whether the link costs nothing: otherwise nothing is brought."""
-        self._free = free
+    def servers(self, asked: Asked) -> tuple[str, ...]:
+        """Return the servers of what is mirrored and is not pacman's own here; () for all else."""
+        if not self.serves or not asked.repository or not asked.architecture:
+            return ()
+        settings, configuration = self._settings(), self._pacman.configuration
+        where = Where(asked.architecture, asked.repository)
+        own = configuration.repository(asked.repository) is not None
+        if own and asked.architecture not in settings.upstream:
+            return ()
+        return servers_of(settings, configuration, where)
+
+    def _signature_level(self, where: Where) -> SignatureLevel:
+        configuration = self._pacman.configuration
+        known = configuration.repository(where.repository)
+        if known is None or where.architecture not in configuration.architectures:
+            return SignatureLevel.OPTIONAL
+        return known.database_signature
+
+    def allow(self, *, metered: bool) -> None:
+        """Learn whether the link costs by the byte: nothing comes then, or is read but by hand."""
+        self._metered = metered
         if self.wanting is not None:
-            self.wanting.allow(free=free)
+            self.wanting.allow(free=not metered)
+        if self._refreshing is not None:
+            self._refreshing.allow(not metered)
+
+    def settings_changed(self) -> None:
+        """Read the mirrors when they are to be read now."""
+        if self._refreshing is not None:
+            self._refreshing.plan()
+        if self.wanting is not None:
+            self.wanting.changed()
+        if self._settling is not None:
+            self._settling.look()
+
+    async def refresh(self) -> str:
+        """Read the state that the mirrors have now; return what came of it.
+
+        Raises a FloconError.
+        """
+        await self._pacman.configured()
+        told = await self.refreshing.read()
+        published = self.states.published
+        newest = self.states.read[-1].identity if self.states.read else ""
+        if published is not None and published[0].identity == newest:
+            return told
+        if self.states.state.waiting == newest:
+            return f"{told}; clients are given it once what is wanted of it is here"
+        return f"{told}; clients stay with {self.states.state.policy}"
+
+    def with_files(self, generation: Generation, where: Where) -> Deferred[Generation | None]:
+        """Return a state with the list of files of one repository, None where it cannot be had.
+
+        Where nobody has asked before it is fetched, which can take minutes: whoever waits may
+        leave, and it comes all the same.
+        """
+        return self.refreshing.files.find(generation, where)
 
     def held(self) -> None:
         """Learn that what is held here is not what it was."""
@@ -233,17 +320,6 @@ class Mirror(Service):
         if self._settling is not None:
             await self._settling.settle()
 
-    def servers(self, asked: Asked) -> tuple[str, ...]:
-        """Return the servers of what is mirrored and is not pacman's own here; () for all else."""
-        if not self.serves or not asked.repository or not asked.architecture:
-            return ()
-        settings, configuration = self._settings(), self._pacman.configuration
-        where = Where(asked.architecture, asked.repository)
-        own = configuration.repository(asked.repository) is not None
-        if own and asked.architecture not in settings.upstream:
-            return ()
-        return servers_of(settings, configuration, where)
-
     def servers_of_the_past(self, asked: Asked, entry: Entry | None) -> tuple[str, ...]:
         """Return who may have what only past states list; () where there are none."""
         archive = self._settings().archive
@@ -252,23 +328,6 @@ class Mirror(Service):
         from flocon.mirrors.dated import servers_of_the_past  # noqa: PLC0415 - as above
 
         return servers_of_the_past(self.states, archive, asked, entry)
-
-    async def refresh(self) -> None:
-        """Read the state that the mirrors have now, and publish what is due."""
-        await self._refreshing.run(lambda: Deferred.fromCoroutine(self._refresh()))
-
-    async def _refresh(self) -> None:
-        servers = mirrored(self._settings(), self._pacman.configuration)
-        try:
-            with self._archive.gathering():
-                generation = await self._upstream.read(servers)
-                await self.states.add(generation)
-            await self.settle()
-        except FloconError as error:
-            self.problem = str(error)
-            self._log.warn("the mirror's databases cannot be read: {error}", error=error)
-        else:
-            self.problem = ""
 
     async def clean(self, *, dry: bool) -> str:
         """Clear the store now, or say what would go; return sentences for a person."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections import OrderedDict
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, DeferredLock
@@ -22,7 +23,7 @@ from flocon.mirrors.generation import dump as dump_generation
 from flocon.store.folder import Opened, stamp_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 
     from flocon.mirrors.archive import Archive
     from flocon.mirrors.catalogue import Catalogue
@@ -35,13 +36,32 @@ MOST_CLIENTS = 4_096
 MOST_KEPT = 40
 
 
+class Taking:
+    """Takes contents for one generation; ``pieces`` are their SHA-256."""
+
+    def __init__(self, take: Callable[[int, set[str]], Awaitable[Piece]]) -> None:
+        self._take = take
+        self.pieces: set[str] = set()
+
+    async def take(self, descriptor: int) -> Piece:
+        """Keep what an open file has; return what it is, or raise StoreError."""
+        return await self._take(descriptor, self.pieces)
+
+
 class States:
     """All of one mirror. One change is made at a time; ``changed`` is called after each."""
 
     _log = logger()
 
-    def __init__(self, reactor: Any, archive: Archive, catalogue: Catalogue) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        archive: Archive,
+        catalogue: Catalogue,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
         self._reactor = reactor
+        self._wall = wall
         self._archive = archive
         self.catalogue = catalogue
         self._lock = DeferredLock()
@@ -51,6 +71,7 @@ class States:
         #: Those that stay until they are dropped, by name, with when they were taken.
         self.snapshots: dict[str, tuple[Generation, int]] = {}
         self._given: OrderedDict[tuple[str, Where], Published] = OrderedDict()
+        self._takings: list[Taking] = []
         self.changed: Callable[[], None] = lambda: None
         self.is_open = False
 
@@ -154,6 +175,32 @@ class States:
 
     # What changes
 
+    @asynccontextmanager
+    async def taking(self) -> AsyncIterator[Taking]:
+        """Yield what takes contents into the archive, for a generation that is to be added.
+
+        They stay until the end of it, and from then on only if something refers to them.
+        """
+        taking = Taking(self._take)
+        self._takings.append(taking)
+        try:
+            yield taking
+        finally:
+            self._takings.remove(taking)
+            # Where that cannot be done now it is done with the next change.
+            if taking.pieces:
+                with suppress(StoreError):
+                    await self._lock.run(lambda: Deferred.fromCoroutine(self._sweep()))
+
+    async def _take(self, descriptor: int, pieces: set[str]) -> Piece:
+        async def take() -> Piece:
+            piece = await in_thread(self._reactor, self._archive.take, descriptor)
+            pieces.add(piece.sha256)
+            return piece
+
+        # Whatever sweeps does so before it, or knows of it.
+        return await self._lock.run(lambda: Deferred.fromCoroutine(take()))
+
     async def add(self, generation: Generation) -> None:
         """Keep a generation that was read, whose contents are in the archive; it waits now."""
         await self._to_its_end(lambda: self._add(generation))
@@ -163,12 +210,28 @@ class States:
             if one != self._read.get(one.identity):
                 await in_thread(self._reactor, self._archive.keep, one)
         self._read = {one.identity: one for one in read}
-        await self._save(publication.refreshed(self.state, time.time()))
+        await self._save(publication.refreshed(self.state, self._wall()))
 
     async def _keep(self, generation: Generation) -> None:
         await in_thread(self._reactor, self._archive.keep, generation)
         read = {**self._read, generation.identity: generation}
         self._read = dict(sorted(read.items(), key=lambda item: item[1].made))
+
+    async def add_files(
+        self, identity: str, where: Where, files: Piece, signature: Piece | None
+    ) -> None:
+        """Add the list of files of one repository to a generation; its contents were taken."""
+
+        async def add() -> None:
+            generation = self._read.get(identity)
+            if generation is not None:
+                await self._keep(generation.with_files(where, files, signature))
+            for name, (one, taken) in list(self.snapshots.items()):
+                if one.identity == identity:
+                    await self._note(name, one.with_files(where, files, signature), taken)
+            self.changed()
+
+        await self._to_its_end(add)
 
     async def wait_for(self, identity: str, under: Policy | None = None) -> None:
         """Have a generation wait until it may be published: what it lists is listed from now on.
@@ -176,11 +239,11 @@ class States:
         Nothing is done where another policy is followed by now than the one under which it was
         chosen; so it is with ``publish``.
         """
-        await self._change(lambda: publication.wait_for(self.state, identity, time.time()), under)
+        await self._change(lambda: publication.wait_for(self.state, identity, self._wall()), under)
 
     async def publish(self, identity: str, under: Policy | None = None) -> None:
         """Give out a generation from now on."""
-        await self._change(lambda: publication.publish(self.state, identity, time.time()), under)
+        await self._change(lambda: publication.publish(self.state, identity, self._wall()), under)
 
     async def follow(self, policy: Policy) -> None:
         """Have another policy; what follows from it is the caller's."""
@@ -188,7 +251,7 @@ class States:
 
     async def use(self, policy: Policy, identity: str) -> None:
         """Have another policy, and give out what it means at once."""
-        await self._change(lambda: publication.use(self.state, policy, identity, time.time()))
+        await self._change(lambda: publication.use(self.state, policy, identity, self._wall()))
 
     async def stop_waiting(self) -> None:
         """Have nothing wait: what is meant is given out."""
@@ -196,18 +259,21 @@ class States:
 
     async def refreshed(self) -> None:
         """Remember that a mirror was read to its end, and had nothing new."""
-        await self._change(lambda: publication.refreshed(self.state, time.time()))
+        await self._change(lambda: publication.refreshed(self.state, self._wall()))
 
     async def keep_snapshot(self, name: str, generation: Generation, taken: int) -> None:
         """Keep a generation under a name."""
 
         async def keep() -> None:
-            value = {"taken": taken, "generation": dump_generation(generation)}
-            await in_thread(self._reactor, self._archive.write_note, SNAPSHOTS, name, value)
-            self.snapshots[name] = generation, taken
+            await self._note(name, generation, taken)
             self.changed()
 
         await self._to_its_end(keep)
+
+    async def _note(self, name: str, generation: Generation, taken: int) -> None:
+        value = {"taken": taken, "generation": dump_generation(generation)}
+        await in_thread(self._reactor, self._archive.write_note, SNAPSHOTS, name, value)
+        self.snapshots[name] = generation, taken
 
     async def drop_snapshot(self, name: str) -> None:
         """Let go of a snapshot, and of what nothing else refers to."""
@@ -261,6 +327,7 @@ class States:
         self._read = {one.identity: one for one in self.read if one.identity in kept}
         snapshots = (one for one, _ in self.snapshots.values())
         pieces = {piece.sha256 for piece in _pieces((*self._read.values(), *snapshots))}
+        pieces.update(*(taking.pieces for taking in self._takings))
         try:
             await in_thread(self._reactor, self._archive.sweep, set(self._read), pieces)
         except StoreError as error:

@@ -21,12 +21,9 @@ if TYPE_CHECKING:
         def serves(self) -> bool: ...
 
         @property
-        def problem(self) -> str: ...
-
-        @property
         def wanting(self) -> Wanting | None: ...
 
-        async def refresh(self) -> None: ...
+        async def refresh(self) -> str: ...
 
         async def clean(self, *, dry: bool) -> str: ...
         @property
@@ -62,10 +59,7 @@ class Steering:
         self._demand_mirror()
         match words:
             case ["refresh"]:
-                await self._mirror.refresh()
-                if self._mirror.problem:
-                    raise MirrorError(self._mirror.problem, "")
-                return "the mirror's databases are read"
+                return await self._mirror.refresh()
             case ["clean"]:
                 return await self._mirror.clean(dry=False)
             case ["clean", "dry-run"]:

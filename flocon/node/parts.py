@@ -224,6 +224,7 @@ class Parts:
             shelf=self.holdings.clearing,
             pacman=self.pacman,
             agent=self.desk.agents.mirrors,
+            keyring=self.desk.signatures.keyring,
             means=self._ahead_means,
         )
         self.desk.candidates.of_others = self.mirror.servers
