@@ -118,12 +118,14 @@ async def send_opened(
     pacer: Pace | None = None,
     *,
     to_stranger: bool = False,
+    dated: bool = True,
     offered: Callable[[bool], None] | None = None,
 ) -> None:
     """Send ``opened`` and close it; ``sha256`` gives ETag and Repr-Digest, where known.
 
-    What is sent ``to_stranger`` is cut off where the room is needed for pacman. ``offered`` is told
-    whether there is something for the client to take, whenever that is looked at.
+    What is sent ``to_stranger`` is cut off where the room is needed for pacman. Without a date
+    (``dated``) it is later than any. ``offered`` is told whether there is something for the client
+    to take, whenever that is looked at.
     """
 
     def attach(_poke: Callable[[], None], abort: Callable[[], None]) -> None:
@@ -131,7 +133,7 @@ async def send_opened(
             opened.lend(abort)
 
     try:
-        extent = _begin(request, opened, sha256)
+        extent = _begin(request, opened, sha256, dated=dated)
         if extent is None:
             return
         if request.method == b"HEAD":
@@ -209,7 +211,7 @@ async def send_extent(
     request.finish()
 
 
-def _begin(request: Request, opened: Opened, sha256: bytes | None) -> Extent | None:
+def _begin(request: Request, opened: Opened, sha256: bytes | None, *, dated: bool) -> Extent | None:
     """Write the head; return what to send, or None where the answer is complete already."""
     etag = f'"{sha256.hex()}"' if sha256 else None
     # HTTP knows whole seconds.
@@ -217,11 +219,12 @@ def _begin(request: Request, opened: Opened, sha256: bytes | None) -> Extent | N
     modified = formatdate(seconds, usegmt=True)
     request.setHeader("Content-Type", CONTENT_TYPE)
     request.setHeader("Accept-Ranges", "bytes")
-    request.setHeader("Last-Modified", modified)
+    if dated:
+        request.setHeader("Last-Modified", modified)
     if etag and sha256:
         request.setHeader("ETag", etag)
         request.setHeader("Repr-Digest", f"sha-256=:{b64encode(sha256).decode()}:")
-    if _is_fresh(request, etag, seconds):
+    if _is_fresh(request, etag, seconds if dated else None):
         request.setResponseCode(http.NOT_MODIFIED)
         request.finish()
         return None
@@ -231,7 +234,7 @@ def _begin(request: Request, opened: Opened, sha256: bytes | None) -> Extent | N
     return set_extent(request, wanted, opened.size)
 
 
-def _is_fresh(request: Request, etag: str | None, modified: int) -> bool:
+def _is_fresh(request: Request, etag: str | None, modified: int | None) -> bool:
     """Whether the asker has this already, by what it says (RFC 9110, 13.2.2).
 
     What cannot be read is no condition. Twisted's own reading of dates raises for some of them.
@@ -239,8 +242,13 @@ def _is_fresh(request: Request, etag: str | None, modified: int) -> bool:
     tags = request.getHeader("If-None-Match")
     if tags is not None and etag is not None:
         return not {etag, "*"}.isdisjoint(tags.replace(",", " ").split())
-    since = seconds_of((request.getHeader("If-Modified-Since") or "").partition(";")[0])
-    return since is not None and modified <= since
+    since = since_of(request)
+    return since is not None and modified is not None and modified <= since
+
+
+def since_of(request: Request) -> float | None:
+    """Return the second that the asker's own copy bears, None where it has none."""
+    return seconds_of((request.getHeader("If-Modified-Since") or "").partition(";")[0])
 
 
 def set_extent(request: Request, header: str | None, size: int) -> Extent | None:

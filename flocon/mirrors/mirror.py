@@ -6,36 +6,42 @@ Nothing of it runs, and no file is read, where the operator has not asked for it
 from __future__ import annotations
 
 import time
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, succeed
 
 from flocon.errors import FloconError
 from flocon.log import logger
-from flocon.mirrors import publication
 from flocon.mirrors.archive import FOLDER, Archive
 from flocon.mirrors.catalogue import Catalogue
 from flocon.mirrors.generation import Where
-from flocon.mirrors.servers import servers_of
+from flocon.mirrors.servers import mirrored, servers_of
 from flocon.mirrors.states import States
 from flocon.mirrors.steering import Steering
 from flocon.pacman.configuration import SignatureLevel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from flocon.ahead.coming import Means
     from flocon.files import Asked
+    from flocon.mirrors.clients import Clients
     from flocon.mirrors.generation import Generation
     from flocon.mirrors.refreshing import Refreshing
+    from flocon.mirrors.settling import Settling
+    from flocon.mirrors.snapshots import Snapshots
+    from flocon.mirrors.wanting import Wanting
+    from flocon.pacman.entries import Entry
     from flocon.pacman.keyring import Keyring
     from flocon.pacman.watch import PacmanWatch
     from flocon.settings.settings import Mirror as MirrorSettings
 
 
 class Mirror(Service):
-    """``settings`` gives those in force; ``store`` is the store's folder."""
+    """``settings`` gives those in force; ``store`` is the store's folder, ``most`` its bytes."""
 
     _log = logger()
 
@@ -45,67 +51,103 @@ class Mirror(Service):
         *,
         settings: Callable[[], MirrorSettings],
         store: Path,
+        most: int,
         pacman: PacmanWatch,
         agent: Any,
         keyring: Callable[[], Keyring],
+        means: Means,
     ) -> None:
+        self._reactor = reactor
         self._settings = settings
         self._pacman = pacman
         archive = Archive(store / FOLDER)
         self.states = States(reactor, archive, Catalogue(reactor, archive))
         self.states.changed = self._changed
-        self._make_refreshing = lambda: self._refreshing_by(reactor, agent, archive, keyring)
+        self._archive = archive
+        self._agent, self._keyring = agent, keyring
         self._refreshing: Refreshing | None = None
-        self._metered = True
         self._work: set[Deferred[Any]] = set()
+        self._means = means
+        self._store, self._most = store, most
+        #: Whether the link costs nothing.
+        self._free = False
+        #: Both are there once it has begun.
+        self.wanting: Wanting | None = None
+        self._settling: Settling | None = None
         self.steering = Steering(self)
+        #: Who asks without a node.
+        self.clients: Clients | None = None
         #: Why there are no states here at all.
         self._unusable = ""
-
-    @property
-    def serves(self) -> bool:
-        return self._settings().serve
 
     @property
     def refreshing(self) -> Refreshing:
         """What reads the mirrors; made once it is needed."""
         if self._refreshing is None:
-            self._refreshing = self._make_refreshing()
-            self._refreshing.allow(not self._metered)
+            # Two hundred kilobytes that only a mirror needs.
+            from flocon.mirrors.one_mirror import Tools  # noqa: PLC0415
+            from flocon.mirrors.refreshing import Refreshing  # noqa: PLC0415
+
+            self._refreshing = Refreshing(
+                Tools(
+                    self._reactor,
+                    self._agent,
+                    self._archive,
+                    self._keyring,
+                    self._signature_level,
+                    time.time,
+                ),
+                settings=self._settings,
+                configuration=lambda: self._pacman.configuration,
+                states=self.states,
+                came=self.settle,
+            )
+            self._refreshing.allow(self._free)
         return self._refreshing
-
-    def _refreshing_by(
-        self, reactor: Any, agent: Any, archive: Archive, keyring: Callable[[], Keyring]
-    ) -> Refreshing:
-        # Two hundred kilobytes that only a mirror needs.
-        from flocon.mirrors.one_mirror import Tools  # noqa: PLC0415
-        from flocon.mirrors.refreshing import Refreshing  # noqa: PLC0415
-
-        return Refreshing(
-            Tools(reactor, agent, archive, keyring, self._signature_level, time.time),
-            settings=self._settings,
-            configuration=lambda: self._pacman.configuration,
-            states=self.states,
-            came=self.settle,
-        )
 
     @property
     def problem(self) -> str:
         """Why nothing is served, or nothing newer was read last; "" where all is well."""
         return self._unusable or (self._refreshing.problem if self._refreshing else "")
 
+    @cached_property
+    def snapshots(self) -> Snapshots:
+        """Return those that are taken and used, which a node that is no mirror has not."""
+        from flocon.mirrors.snapshots import Snapshots  # noqa: PLC0415 - only a mirror needs it
+
+        snapshots = Snapshots(
+            self._reactor,
+            states=self.states,
+            archive=self._archive,
+            settings=self._settings,
+            mirrored=lambda: list(mirrored(self._settings(), self._pacman.configuration)),
+            read=self.refreshing.upstream.read_apart,
+        )
+        snapshots.changed = self._changed
+        return snapshots
+
+    @property
+    def serves(self) -> bool:
+        return self._settings().serve
+
     def startService(self) -> None:
         super().startService()
         if self.serves:
             self._run(self._begin())
 
-    def stopService(self) -> None:
+    def stopService(self) -> Deferred[None]:
         super().stopService()
         if self._refreshing is not None:
             self._refreshing.stop()
+        remembered: Deferred[None] = succeed(None)
+        if self.wanting is not None:
+            remembered = self.wanting.stop()
+        if self._settling is not None:
+            self._settling.stop()
         for work in list(self._work):
             work.cancel()
         self.states.close()
+        return remembered
 
     def _run(self, coroutine: Any) -> None:
         work: Deferred[Any] = Deferred.fromCoroutine(coroutine)
@@ -125,12 +167,70 @@ class Mirror(Service):
             self._unusable = str(error)
             self._log.error("the mirror for the LAN does not serve: {error}", error=error)
             return
+        self._changed()
         await self._pacman.configured()
+        await self._begin_to_bring()
         await self.settle()
         await self.refreshing.start()
 
+    async def _begin_to_bring(self) -> None:
+        """Make what only a mirror has."""
+        from flocon.mirrors.settling import Settling  # noqa: PLC0415
+        from flocon.mirrors.wanting import Wanting  # noqa: PLC0415
+
+        self.wanting = wanting = Wanting(
+            self._reactor,
+            self._means,
+            settings=self._settings,
+            mirrored=lambda: list(mirrored(self._settings(), self._pacman.configuration)),
+            store=self._store,
+            most=self._most,
+            states=self.states,
+            archive=self._archive,
+            pacman=self._pacman,
+            arrived=lambda: settling.look(),  # noqa: PLW0108 - it is made after this
+        )
+        self._settling = settling = Settling(
+            self._reactor,
+            self.states,
+            settings=self._settings,
+            is_complete=wanting.is_complete,
+            run=self._run,
+        )
+        wanting.allow(free=self._free)
+        await wanting.open()
+
     def _changed(self) -> None:
         self._pacman.mirror(self.states.catalogue.databases)
+        if self._settling is not None:
+            self._settling.changed()
+        if not self.snapshots.is_gathered():
+            self._run(self.snapshots.gather())
+        if self.wanting is not None:
+            self.wanting.changed()
+
+    def allow(self, *, free: bool) -> None:
+        """Learn whether the link costs nothing: otherwise nothing is read or brought unasked."""
+        self._free = free
+        if self._refreshing is not None:
+            self._refreshing.allow(free)
+        if self.wanting is not None:
+            self.wanting.allow(free=free)
+
+    def held(self) -> None:
+        """Learn that what is held here is not what it was."""
+        if self.wanting is not None:
+            self.wanting.held()
+
+    def asked(self, client: str, where: Where, entry: Entry) -> None:
+        """Note that a client without a node asked for a package that a state lists."""
+        if self.wanting is not None:
+            self.wanting.asked(client, where, entry.name)
+
+    async def settle(self) -> None:
+        """Publish the generation that the policy means, once it may be; raises StoreError."""
+        if self._settling is not None:
+            await self._settling.settle()
 
     def servers(self, asked: Asked) -> tuple[str, ...]:
         """Return the servers of what is mirrored and is not pacman's own here; () for all else."""
@@ -143,18 +243,21 @@ class Mirror(Service):
             return ()
         return servers_of(settings, configuration, where)
 
+    def servers_of_the_past(self, asked: Asked, entry: Entry | None) -> tuple[str, ...]:
+        """Return who may have what only past states list; () where there are none."""
+        archive = self._settings().archive
+        if not self.serves or not archive:
+            return ()
+        from flocon.mirrors.dated import servers_of_the_past  # noqa: PLC0415 - as above
+
+        return servers_of_the_past(self.states, archive, asked, entry)
+
     def _signature_level(self, where: Where) -> SignatureLevel:
         configuration = self._pacman.configuration
         known = configuration.repository(where.repository)
         if known is None or where.architecture not in configuration.architectures:
             return SignatureLevel.OPTIONAL
         return known.database_signature
-
-    def allow(self, *, metered: bool) -> None:
-        """Learn whether the link costs by the byte: then nothing is read but by hand."""
-        self._metered = metered
-        if self._refreshing is not None:
-            self._refreshing.allow(not metered)
 
     def settings_changed(self) -> None:
         """Read the mirrors when they are to be read now."""
@@ -184,45 +287,36 @@ class Mirror(Service):
         """
         return self.refreshing.files.find(generation, where)
 
-    async def settle(self) -> None:
-        """Publish the generation that the policy means, once it may be."""
-        states, settings = self.states, self._settings()
-        snapshots = {name: one for name, (one, _) in states.snapshots.items()}
-        meant = publication.chosen(states.state.policy, states.read, snapshots, time.time())
-        now = states.state.now
-        if meant is None or (now is not None and now.identity == meant):
-            return
-        await states.wait_for(meant)
-        due = publication.is_due(
-            states.state,
-            time.time(),
-            complete=settings.publish == "complete",
-            within=settings.publish_within,
-            is_complete=self.is_complete,
-        )
-        if due:
-            await states.publish(meant)
-
-    def is_complete(self) -> bool:
-        """Whether all that is wanted of the generation that waits is here."""
-        return True
-
     def describe(self) -> dict[str, Any]:
-        """Return what ``/mirror.json`` says."""
-        published, waiting = self.states.published, self.states.waiting
-        return {
-            "serves": self.serves,
-            "problem": self.problem,
-            "refreshed": self.states.state.refreshed,
-            "next_refresh_in": self._refreshing.next_in if self._refreshing else None,
-            "policy": str(self.states.state.policy),
-            "published": None
-            if published is None
-            else {
-                "generation": published[0].identity,
-                "since": published[1].since,
-                "of": published[0].age_from,
-                "source": published[0].source,
-            },
-            "waiting": None if waiting is None else {"generation": waiting.identity},
-        }
+        """Return what ``/mirror.json`` says, see ``telling``."""
+        # Nobody asks a node that is no mirror.
+        from flocon.mirrors import telling  # noqa: PLC0415
+
+        states = self.states
+        published = states.published
+        told = telling.describe(
+            states.state,
+            published=published[0] if published is not None else None,
+            waiting=states.waiting,
+            read=states.read,
+            snapshots=states.snapshots,
+            packages=self._packages,
+        )
+        next_in = self._refreshing.next_in if self._refreshing is not None else None
+        own = {"serves": self.serves, "problem": self.problem, "next_refresh_in": next_in}
+        return {**own, **told}
+
+    def _packages(self, generation: Generation, where: Where) -> int | None:
+        database = self.states.catalogue.database(generation, where)
+        return None if database is None else len(database.entries)
+
+    def tell(self) -> Iterator[dict[str, Any]]:
+        """Yield what the doctor is to tell of it; nothing where this is no mirror."""
+        if self.serves:
+            from flocon.mirrors import telling  # noqa: PLC0415 - as above
+
+            yield from telling.problems(self.describe(), time.time())
+
+    def status(self) -> dict[str, Any] | None:
+        """Return what ``/status.json`` says: the same, None where this is no mirror."""
+        return self.describe() if self.serves else None

@@ -5,9 +5,11 @@ Which is to be published is ``publication``'s, where they lie ``archive``'s.
 
 from __future__ import annotations
 
+import os
 import time
 from collections import OrderedDict
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, DeferredLock
@@ -17,10 +19,10 @@ from flocon.machine.reactor_threads import in_thread
 from flocon.mirrors import publication
 from flocon.mirrors.archive import SNAPSHOTS
 from flocon.mirrors.generation import dump as dump_generation
-from flocon.mirrors.generation import load as load_generation
+from flocon.store.folder import Opened, stamp_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
 
     from flocon.mirrors.archive import Archive
     from flocon.mirrors.catalogue import Catalogue
@@ -33,18 +35,6 @@ MOST_CLIENTS = 4_096
 MOST_KEPT = 40
 
 
-class Taking:
-    """Takes contents for one generation; ``pieces`` are their SHA-256."""
-
-    def __init__(self, take: Callable[[int, set[str]], Awaitable[Piece]]) -> None:
-        self._take = take
-        self.pieces: set[str] = set()
-
-    async def take(self, descriptor: int) -> Piece:
-        """Keep what an open file has; return what it is, or raise StoreError."""
-        return await self._take(descriptor, self.pieces)
-
-
 class States:
     """All of one mirror. One change is made at a time; ``changed`` is called after each."""
 
@@ -53,10 +43,11 @@ class States:
         reactor: Any,
         archive: Archive,
         catalogue: Catalogue,
-        wall: Callable[[], float] = time.time,
+        wall: Callable[[], float] | None = None,
     ) -> None:
+        """``wall`` gives the time of day, in seconds since 1970."""
         self._reactor = reactor
-        self._wall = wall
+        self._wall = wall or _wall
         self._archive = archive
         self.catalogue = catalogue
         self._lock = DeferredLock()
@@ -66,22 +57,24 @@ class States:
         #: Those that stay until they are dropped, by name, with when they were taken.
         self.snapshots: dict[str, tuple[Generation, int]] = {}
         self._given: OrderedDict[tuple[str, Where], Published] = OrderedDict()
-        self._takings: list[Taking] = []
         self.changed: Callable[[], None] = lambda: None
+        self.is_open = False
 
     async def open(self) -> None:
         """Read what is here; raises StoreError."""
+        from flocon.mirrors.policies import load_snapshot  # noqa: PLC0415 - only a mirror needs it
+
         await in_thread(self._reactor, self._archive.open)
         state, read, notes = await in_thread(self._reactor, self._recall)
         self._read = {one.identity: one for one in read}
         for name, value in notes:
-            if isinstance(value, dict) and isinstance(value.get("taken"), int):
-                generation = load_generation(value.get("generation"))
-                if generation is not None:
-                    self.snapshots[name] = generation, value["taken"]
+            snapshot = load_snapshot(name, value)
+            if snapshot is not None:
+                self.snapshots[name] = snapshot
         known = {*self._read, *(one.identity for one, _ in self.snapshots.values())}
         self.state = publication.forget(publication.load(state), known)
         await self._use()
+        self.is_open = True
 
     def _recall(self) -> tuple[Any, list[Generation], list[tuple[str, Any]]]:
         archive = self._archive
@@ -126,6 +119,10 @@ class States:
         identities = [one.identity for one in reversed(self.state.published)]
         return list(dict.fromkeys([*identities, self.state.waiting]))
 
+    async def open_piece(self, piece: Piece) -> Opened:
+        """Open a content that a generation lists; raises StoreError."""
+        return await in_thread(self._reactor, _open, self._archive, piece)
+
     # What clients have
 
     def give(self, client: str, where: Where) -> tuple[Generation, Published] | None:
@@ -150,36 +147,25 @@ class States:
     # What changes
 
     @asynccontextmanager
-    async def taking(self) -> AsyncIterator[Taking]:
-        """Yield what takes contents into the archive, for a generation that is to be added.
-
-        They stay until the end of it, and from then on only if something refers to them.
-        """
-        taking = Taking(self._take)
-        self._takings.append(taking)
+    async def taking(self) -> AsyncIterator[None]:
+        """Have what is taken into the archive stay, and go in the end if nothing refers to it."""
         try:
-            yield taking
+            with self._archive.gathering():
+                yield
         finally:
-            self._takings.remove(taking)
             # Where that cannot be done now it is done with the next change.
-            if taking.pieces:
-                with suppress(StoreError):
-                    await self._lock.run(lambda: Deferred.fromCoroutine(self._sweep()))
-
-    async def _take(self, descriptor: int, pieces: set[str]) -> Piece:
-        async def take() -> Piece:
-            piece = await in_thread(self._reactor, self._archive.take, descriptor)
-            pieces.add(piece.sha256)
-            return piece
-
-        # Whatever sweeps does so before it, or knows of it.
-        return await self._lock.run(lambda: Deferred.fromCoroutine(take()))
+            with suppress(StoreError):
+                await self._lock.run(lambda: Deferred.fromCoroutine(self._sweep()))
 
     async def add(self, generation: Generation) -> None:
         """Keep a generation that was read, whose contents are in the archive; it waits now."""
         await self._lock.run(lambda: Deferred.fromCoroutine(self._add(generation)))
 
     async def _add(self, generation: Generation) -> None:
+        newest = next(reversed(self._read.values()), None)
+        if newest is not None and newest.identity == generation.identity:
+            # The same still: it is as old as it was, also for who is to lag behind.
+            generation = replace(generation, made=newest.made)
         await self._keep(generation)
         await self._save(publication.refreshed(self.state, self._wall()))
 
@@ -204,17 +190,29 @@ class States:
 
         await self._lock.run(lambda: Deferred.fromCoroutine(add()))
 
-    async def wait_for(self, identity: str) -> None:
-        """Have a generation wait until it may be published: what it lists is listed from now on."""
-        await self._change(lambda: publication.wait_for(self.state, identity, self._wall()))
+    async def wait_for(self, identity: str, under: Policy | None = None) -> None:
+        """Have a generation wait until it may be published: what it lists is listed from now on.
 
-    async def publish(self, identity: str) -> None:
+        Nothing is done where another policy is followed by now than the one under which it was
+        chosen; so it is with ``publish``.
+        """
+        await self._change(lambda: publication.wait_for(self.state, identity, self._wall()), under)
+
+    async def publish(self, identity: str, under: Policy | None = None) -> None:
         """Give out a generation from now on."""
-        await self._change(lambda: publication.publish(self.state, identity, self._wall()))
+        await self._change(lambda: publication.publish(self.state, identity, self._wall()), under)
 
     async def follow(self, policy: Policy) -> None:
         """Have another policy; what follows from it is the caller's."""
         await self._change(lambda: publication.follow(self.state, policy))
+
+    async def use(self, policy: Policy, identity: str) -> None:
+        """Have another policy, and give out what it means at once."""
+        await self._change(lambda: publication.use(self.state, policy, identity, self._wall()))
+
+    async def stop_waiting(self) -> None:
+        """Have nothing wait: what is meant is given out."""
+        await self._change(lambda: publication.stop_waiting(self.state))
 
     async def refreshed(self) -> None:
         """Remember that a mirror was read to its end, and had nothing new."""
@@ -249,8 +247,11 @@ class States:
 
         await self._lock.run(lambda: Deferred.fromCoroutine(drop()))
 
-    async def _change(self, to: Callable[[], State]) -> None:
-        await self._lock.run(lambda: Deferred.fromCoroutine(self._save(to())))
+    async def _change(self, to: Callable[[], State], under: Policy | None = None) -> None:
+        def changed() -> State:
+            return to() if under in {None, self.state.policy} else self.state
+
+        await self._lock.run(lambda: Deferred.fromCoroutine(self._save(changed())))
 
     async def _save(self, state: State) -> None:
         """Write a state down, and only then be in it."""
@@ -269,10 +270,18 @@ class States:
         self._read = {one.identity: one for one in self.read if one.identity in kept}
         snapshots = (one for one, _ in self.snapshots.values())
         pieces = {piece.sha256 for piece in _pieces((*self._read.values(), *snapshots))}
-        pieces.update(*(taking.pieces for taking in self._takings))
         await in_thread(self._reactor, self._archive.sweep, set(self._read), pieces)
+
+
+def _wall() -> float:
+    return time.time()
 
 
 def _pieces(generations: Iterable[Generation]) -> Iterable[Any]:
     for generation in generations:
         yield from generation.pieces()
+
+
+def _open(archive: Archive, piece: Piece) -> Opened:
+    descriptor = archive.open_piece(piece)
+    return Opened(descriptor, stamp_of(os.fstat(descriptor)))

@@ -48,6 +48,8 @@ class Following:
         if settings.peers.bandwidth != old.peers.bandwidth:
             self._parts.pacer.bound(settings.peers.bandwidth)
         self._parts.desk.relaying.relays.a_day = settings.peers.relayed_per_day
+        if self._parts.mirroring is not None:
+            self._parts.mirroring.settings_changed(settings)
         set_debug(settings.debug)
         self._set_relays()
         if settings.prefetch != old.prefetch:
@@ -80,9 +82,12 @@ class Following:
             if offering.find(change.file_name) is None:
                 self._parts.ledger.ahead.gone(change.file_name)
         self._parts.announcer.inventory(offering.inventory, changes)
+        self._parts.mirror.held()
 
     def links_changed(self, links: list[Link]) -> None:
         before, self._parts.admission.links = self._parts.admission.links, tuple(links)
+        if self._parts.mirroring is not None:
+            self._parts.mirroring.links_changed(tuple(links))
         if before and before != tuple(links):
             # What is kept open may be silent: from an address that has gone, or by another way now.
             defer.Deferred.fromCoroutine(self._close_idle()).addErrback(
@@ -104,12 +109,10 @@ class Following:
         )
         self._set_relays()
         self._prefetch_or_rest()
-        self._parts.mirror.allow(metered=metered)
 
     def metered_known(self) -> None:
         """Begin to fetch ahead, where the link is known now and costs nothing."""
         self._prefetch_or_rest()
-        self._parts.mirror.allow(metered=self._parts.metered.metered)
 
     def _may_relay(self) -> bool:
         return self._settings.relay and not self._parts.metered.metered
@@ -117,6 +120,7 @@ class Following:
     def _prefetch_or_rest(self) -> None:
         free = self._parts.metered.known and not self._parts.metered.metered
         self._parts.ahead.prefetch.allow(self._settings.prefetch if free else "off")
+        self._parts.mirror.allow(free=free)
 
     def _set_relays(self) -> None:
         relays = self._may_relay()

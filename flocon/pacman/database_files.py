@@ -33,11 +33,13 @@ from flocon.pacman.vault import FileVault
 from flocon.store import folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
-    from typing import BinaryIO
+    from typing import BinaryIO, TypeVar
 
     from flocon.pacman.entries import Entry
+
+    T = TypeVar("T")
 
 #: pacman takes no larger database (``dload.c``).
 LARGEST_FILE = 128 << 20
@@ -121,6 +123,17 @@ def load_sent(repository: str, descriptor: int, digest: str) -> Database:
         raise SyncDatabaseError("large", f"more than {LARGEST_FILE} bytes")
     entries, skipped = _entries(repository, os.pread(descriptor, size, 0))
     return Database(repository, digest, 0.0, entries, skipped + entries.repeated)
+
+
+def read_sent(descriptor: int, read: Callable[[BinaryIO], T]) -> T:
+    """Return what ``read`` makes of a database in an open file, without its compression.
+
+    It may be called twice. Raises SyncDatabaseError.
+    """
+    size = os.fstat(descriptor).st_size
+    if size > LARGEST_FILE:
+        raise SyncDatabaseError("large", f"more than {LARGEST_FILE} bytes")
+    return _uncompressed(os.pread(descriptor, size, 0), read)
 
 
 def find_problem(descriptor: int) -> str:
@@ -217,8 +230,13 @@ def _parse(repository: str, data: bytes, stamp: Stamp, known: Database | None) -
 
 def _entries(repository: str, data: bytes) -> tuple[PackedEntries, int]:
     """Return what a database lists, and how many entries of it cannot be used."""
+    return _uncompressed(data, lambda file: _read_entries(repository, file))
+
+
+def _uncompressed(data: bytes, read: Callable[[BinaryIO], T]) -> T:
+    """Return what ``read`` makes of a database; what no module takes apart, a program may."""
     try:
-        return _read_entries(repository, without_compression(io.BytesIO(data)))
+        return read(without_compression(io.BytesIO(data)))
     except SyncDatabaseError as error:
         problem, is_damaged = error, False
     except errors() as error:
@@ -228,7 +246,7 @@ def _entries(repository: str, data: bytes) -> tuple[PackedEntries, int]:
         raise problem
     try:
         with by_program(data) as tar:
-            return _read_entries(repository, tar)
+            return read(tar)
     except (SyncDatabaseError, OSError) as error:
         if lacks_descriptors(error):
             raise

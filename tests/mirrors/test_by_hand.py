@@ -5,15 +5,18 @@ from __future__ import annotations
 import time
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from twisted.internet import error
 from twisted.internet.defer import Deferred, succeed
 
+from flocon.ahead.coming import Means
 from flocon.errors import FloconError, MirrorError
 from flocon.mirrors.mirror import Mirror
 from flocon.mirrors.publication import SNAPSHOT, Policy
 from flocon.pacman.configuration import PacmanConfiguration
 from tests.mirrors.reading_case import ONE, ReadingCase
+from tests.mirrors.wanting_case import FakeTransfers
 from tests.mirrors.web import THEN
 
 
@@ -33,6 +36,22 @@ class FakePacman:
         self.listed = databases
 
 
+def make_means() -> Means:
+    """Return a LAN where nobody has anything, and that brings nothing."""
+    neighbourhood: Any = mock.Mock()
+    neighbourhood.acquainted.return_value = succeed(None)
+    neighbourhood.is_held.return_value = False
+    neighbourhood.proved.return_value = []
+    neighbourhood.holders.packages.return_value = iter(())
+    offering: Any = mock.Mock()
+    offering.holds.return_value = False
+    offering.in_caches.return_value = []
+    arrivals: Any = mock.Mock()
+    arrivals.has_room_ahead.return_value = False
+    transfers: Any = FakeTransfers()
+    return Means(arrivals, offering, transfers, transfers, neighbourhood)
+
+
 class MirrorCase(ReadingCase):
     roots = (ONE,)
     serve = True
@@ -47,9 +66,11 @@ class MirrorCase(ReadingCase):
             self.clock,
             settings=lambda: self.settings,
             store=self.store,
+            most=1 << 30,
             pacman=self.pacman,  # type: ignore[arg-type]
             agent=self.web,
             keyring=lambda: self.keyring,  # type: ignore[arg-type, return-value]
+            means=make_means(),
         )
         self.mirror.startService()
         self.addCleanup(self.mirror.stopService)
@@ -83,8 +104,7 @@ class ByHand(MirrorCase):
 
     def test_a_state_that_waits_is_not_said_to_be_given(self) -> None:
         self.steer("refresh")
-        self.settings = type(self.settings)(serve=True, publish="complete")
-        self.mirror.is_complete = lambda: False  # type: ignore[method-assign]
+        self.settings = type(self.settings)(serve=True, publish="complete", pins=("bash",))
         self.web.mirror(
             ONE,
             {"core": ["bash"], "extra": ["vim"]},
@@ -116,7 +136,7 @@ class ByHand(MirrorCase):
         self.assertEqual(self.mirror.describe()["problem"], str(failure.value))
 
     def test_it_is_read_on_a_link_that_costs_too(self) -> None:
-        self.mirror.allow(metered=True)
+        self.mirror.allow(free=False)
         self.steer("refresh")
         self.assertEqual(len(self.mirror.states.read), 1)
 
@@ -124,12 +144,12 @@ class ByHand(MirrorCase):
 class ByItself(MirrorCase):
     def test_nothing_is_read_before_the_link_is_known(self) -> None:
         self.assertEqual(self.web.asked, [])
-        self.mirror.allow(metered=False)
+        self.mirror.allow(free=True)
         self.clock.advance(0)
         self.assertIsNotNone(self.mirror.states.published)
 
     def test_nothing_is_read_on_a_link_that_costs(self) -> None:
-        self.mirror.allow(metered=True)
+        self.mirror.allow(free=False)
         self.clock.pump([60.0] * 600)
         self.assertEqual(self.web.asked, [])
 
@@ -138,7 +158,7 @@ class NoMirror(MirrorCase):
     serve = False
 
     def test_it_reads_nothing_writes_nothing_and_waits_for_nothing(self) -> None:
-        self.mirror.allow(metered=False)
+        self.mirror.allow(free=True)
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.assertEqual(self.web.asked, [])
         self.assertFalse(self.store.exists())
