@@ -192,10 +192,9 @@ class Reading:
 
     async def _demand_no_change(self, last_update: int | None) -> None:
         changed = Contradicted(self._source, "changes all the time while it is read")
-        if last_update is not None:
-            if await self._last_update() != last_update:
-                raise changed
-            return
+        if last_update is not None and await self._last_update() != last_update:
+            raise changed
+        # A mirror may say first that it has changed, or change twice in the second that it says.
         for where, mark in self._marks.items():
             now = await self._mark(where)
             if now is not None and now.differs(mark):

@@ -136,6 +136,9 @@ class Refreshing:
             return None
         now, wall = self._reactor.seconds(), self._tools.wall()
         refresh = self._settings().refresh
+        if refresh == () and self._newest is None:
+            # Without a first state there is nothing that could be given.
+            refresh = schedule.LONGEST_RETRY
         seconds = schedule.wait(refresh, self._last, now, wall, chance=self._spread)
         return None if seconds is None else max(seconds, self._not_before - now)
 
