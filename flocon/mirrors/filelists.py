@@ -122,8 +122,8 @@ class FileLists:
         if group is None or found is None or found.databases[where].files is not None:
             return
         try:
-            async with self._states.taking() as taking:
-                one = await self._upstream.files(group, where, found.databases[where], taking)
+            async with self._states.taking():
+                one = await self._upstream.files(group, where, found.databases[where])
                 if one is not None and one.files is not None:
                     identity = generation.identity
                     await self._states.add_files(identity, where, one.files, one.files_signature)

@@ -23,7 +23,7 @@ from flocon.mirrors.steering import Steering
 from flocon.pacman.configuration import SignatureLevel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from flocon.ahead.coming import Means
@@ -100,10 +100,13 @@ class Mirror(Service):
             archive=self._archive,
             settings=self._settings,
             mirrored=lambda: list(mirrored(self._settings(), self._pacman.configuration)),
-            read=lambda servers: self.refreshing.upstream.read_apart(servers),
+            read=self._read_apart,
         )
         snapshots.changed = self._changed
         return snapshots
+
+    async def _read_apart(self, servers: Mapping[Where, Sequence[str]]) -> Generation:
+        return await self.refreshing.upstream.read_apart(servers)
 
     @property
     def serves(self) -> bool:

@@ -48,7 +48,6 @@ if TYPE_CHECKING:
 
     from flocon.mirrors.archive import Archive
     from flocon.mirrors.generation import Piece, Where
-    from flocon.mirrors.states import Taking
     from flocon.pacman.keyring import Keyring
 
 #: Seconds of silence, and in which so many bytes come of what is not: 13 kB/s.
@@ -86,7 +85,10 @@ class Mark(NamedTuple):
 
 
 class Reading:
-    """One look at the mirror with ``root``, whose ``servers`` are complete but for the file."""
+    """One look at the mirror with ``root``, whose ``servers`` are complete but for the file.
+
+    What is taken into the archive has to be kept from being swept.
+    """
 
     _log = logger()
 
@@ -96,13 +98,11 @@ class Reading:
         root: str,
         servers: Mapping[Where, str],
         known: Known | None,
-        taking: Taking,
     ) -> None:
         self._tools = tools
         self._root = root
         self._source = make_source(root)
         self._servers = servers
-        self._taking = taking
         #: What is known of this very mirror's state, and of any one's.
         is_same = known is not None and known.root == without_user(root)
         self._before = known if is_same else None
@@ -192,10 +192,9 @@ class Reading:
 
     async def _demand_no_change(self, last_update: int | None) -> None:
         changed = Contradicted(self._source, "changes all the time while it is read")
-        if last_update is not None:
-            if await self._last_update() != last_update:
-                raise changed
-            return
+        if last_update is not None and await self._last_update() != last_update:
+            raise changed
+        # A mirror may say first that it has changed, or change twice in the second that it says.
         for where, mark in self._marks.items():
             now = await self._mark(where)
             if now is not None and now.differs(mark):
@@ -251,7 +250,7 @@ class Reading:
                 problem = await in_thread(reactor, find_problem, where, draft.descriptor)
                 if problem:
                     raise Broken(self._source, problem)
-                piece = await self._taking.take(draft.descriptor)
+                piece = await self._keep(draft.descriptor)
                 self._marks[where] = Mark(head.modified, head.etag)
         except Refused as refused:
             if refused.status not in MISSING:
@@ -284,10 +283,13 @@ class Reading:
         tools, wanted = self._tools, Wanted(url, self._source)
         return await fetch_small(tools.agent, tools.reactor, wanted, LIMITS, LARGEST_SIGNATURE)
 
+    async def _keep(self, descriptor: int) -> Piece:
+        return await in_thread(self._tools.reactor, self._tools.archive.take, descriptor)
+
     async def _take(self, data: bytes) -> Piece:
         descriptor = open_with(data)
         try:
-            return await self._taking.take(descriptor)
+            return await self._keep(descriptor)
         finally:
             os.close(descriptor)
 
@@ -339,7 +341,7 @@ class Reading:
             )
             if not same:
                 raise Contradicted(self._source, "has a list of files of other packages")
-            piece = await self._taking.take(draft.descriptor)
+            piece = await self._keep(draft.descriptor)
             try:
                 data = await fetch_small(
                     tools.agent,

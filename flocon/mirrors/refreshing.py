@@ -75,11 +75,11 @@ class Refreshing:
         self._configuration = configuration
         self._states = states
         self._came = came
-        self._upstream = Upstream(tools)
+        self.upstream = Upstream(tools)
         self.files = FileLists(
             self._reactor,
             states,
-            self._upstream,
+            self.upstream,
             group=self._group,
             remember=self._remember,
             wall=tools.wall,
@@ -136,6 +136,9 @@ class Refreshing:
             return None
         now, wall = self._reactor.seconds(), self._tools.wall()
         refresh = self._settings().refresh
+        if refresh == () and self._newest is None:
+            # Without a first state there is nothing that could be given.
+            refresh = schedule.LONGEST_RETRY
         seconds = schedule.wait(refresh, self._last, now, wall, chance=self._spread)
         return None if seconds is None else max(seconds, self._not_before - now)
 
@@ -197,14 +200,14 @@ class Refreshing:
         before = self._newest
         await self._check_notes(before)
         problems: list[MirrorError] = []
-        async with self._states.taking() as taking:
+        async with self._states.taking():
             files = self.files.wanted(self._tools.wall())
             parts: list[Known] = []
             for group in groups:
                 known = find_known(group, self._known)
                 wanted = [where for where in group.wheres if where in files]
                 try:
-                    found = await self._upstream.read(group, known, wanted, taking)
+                    found = await self.upstream.read(group, known, wanted)
                 except MirrorError as error:
                     problems.append(error)
                     found = known

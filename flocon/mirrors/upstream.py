@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING
 
 from flocon.errors import MirrorError, SourceError
 from flocon.log import logger
-from flocon.mirrors.groups import lacks_too_much
+from flocon.mirrors.groups import assemble, groups_of, lacks_too_much
 from flocon.mirrors.one_mirror import Reading
 from flocon.mirrors.servers import mirrored, servers_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping, Sequence
 
-    from flocon.mirrors.generation import DatabaseFiles, Where
+    from flocon.mirrors.generation import DatabaseFiles, Generation, Where
     from flocon.mirrors.groups import Group, Known
     from flocon.mirrors.one_mirror import Tools
-    from flocon.mirrors.states import Taking
 
 __all__ = ["Upstream", "mirrored", "servers_of"]
 
@@ -39,7 +38,7 @@ class Upstream:
         self._tools = tools
 
     async def read(
-        self, group: Group, known: Known | None, files: Collection[Where], taking: Taking
+        self, group: Group, known: Known | None, files: Collection[Where]
     ) -> Known | None:
         """Return the state of a group, with lists of ``files`` of some; None if it is the known.
 
@@ -49,7 +48,7 @@ class Upstream:
         best: Known | None = None
         for root, servers in list(group.mirrors.items())[:MOST_MIRRORS]:
             try:
-                found = await Reading(self._tools, root, servers, known, taking).run(files)
+                found = await Reading(self._tools, root, servers, known).run(files)
             except SourceError as error:
                 self._log.info("databases are not read from a mirror: {error}", error=error)
                 problems.append(error)
@@ -66,13 +65,25 @@ class Upstream:
             told.append(f"{best.state.source}: has no more {lacking}")
         raise MirrorError(f"no mirror has all of {group}: {'; '.join(told)}", "")
 
-    async def files(
-        self, group: Group, where: Where, one: DatabaseFiles, taking: Taking
-    ) -> DatabaseFiles | None:
+    async def read_apart(self, servers: Mapping[Where, Sequence[str]]) -> Generation:
+        """Return what the first server of each has, whatever is known here of any other.
+
+        Raises a SourceError, or a StoreError.
+        """
+        named = {where: places[:1] for where, places in servers.items()}
+        parts = []
+        for group in groups_of(named):
+            for root, places in group.mirrors.items():
+                found = await Reading(self._tools, root, places, None).run(())
+                if found is not None:
+                    parts.append(found)
+        return assemble(parts, int(self._tools.wall()))
+
+    async def files(self, group: Group, where: Where, one: DatabaseFiles) -> DatabaseFiles | None:
         """Return a database's files with the list that belongs to it, None where none has it."""
         for root, servers in list(group.mirrors.items())[:MOST_FOR_FILES]:
             try:
-                return await Reading(self._tools, root, servers, None, taking).files(where, one)
+                return await Reading(self._tools, root, servers, None).files(where, one)
             except SourceError as error:
                 self._log.info(
                     "the list of files of {where} is not given: {error}", where=where, error=error

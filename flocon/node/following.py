@@ -109,12 +109,10 @@ class Following:
         )
         self._set_relays()
         self._prefetch_or_rest()
-        self._parts.mirror.allow(metered=metered)
 
     def metered_known(self) -> None:
         """Begin to fetch ahead, where the link is known now and costs nothing."""
         self._prefetch_or_rest()
-        self._parts.mirror.allow(metered=self._parts.metered.metered)
 
     def _may_relay(self) -> bool:
         return self._settings.relay and not self._parts.metered.metered

@@ -16,6 +16,7 @@ from flocon.mirrors.mirror import Mirror
 from flocon.mirrors.publication import SNAPSHOT, Policy
 from flocon.pacman.configuration import PacmanConfiguration
 from tests.mirrors.reading_case import ONE, ReadingCase
+from tests.mirrors.test_holding import EmptyShelf
 from tests.mirrors.web import THEN
 
 
@@ -53,6 +54,7 @@ class MirrorCase(ReadingCase):
             agent=self.web,
             keyring=lambda: self.keyring,  # type: ignore[arg-type, return-value]
             most=1 << 30,
+            shelf=EmptyShelf(),
             means=self.make_means(),
         )
         self.mirror.startService()

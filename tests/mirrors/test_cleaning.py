@@ -34,9 +34,10 @@ class CleaningTests(HoldingsCase):
             shelf=self.machine.holdings.clearing,
             pacman=self.pacman(),
             agent=None,
+            keyring=MagicMock(),
             means=MagicMock(),
         )
-        self.patch(self.mirror._upstream, "read", self.read)
+        self.patch(self.mirror.refreshing, "read", self.read)
         self.versions = {"a": "1-1"}
         self.mirror.startService()
         self.addCleanup(self.mirror.stopService)
@@ -49,9 +50,12 @@ class CleaningTests(HoldingsCase):
             mirror=lambda _: None,
         )
 
-    async def read(self, *_: Any) -> Generation:
+    async def read(self) -> str:
         piece = keep(self.mirror._archive, database(self.versions))
-        return Generation(int(time.time()), "mirror", {CORE: DatabaseFiles(piece)})
+        state = Generation(int(time.time()), "mirror", {CORE: DatabaseFiles(piece)})
+        await self.mirror.states.add(state)
+        await self.mirror.settle()
+        return "a newer state was read"
 
     def steer(self, *words: str) -> str:
         steering = self.mirror.steering

@@ -9,8 +9,6 @@ from unittest.mock import MagicMock
 
 from twisted.internet.defer import Deferred, succeed
 
-from flocon.errors import Unreachable
-from flocon.mirrors.generation import Generation
 from flocon.mirrors.mirror import Mirror
 from flocon.mirrors.settling import LOOK_AGAIN
 from flocon.pacman.configuration import PacmanConfiguration
@@ -39,7 +37,7 @@ class HoldingTestCase(StatesTestCase):
         self.states_of_a_mirror()
 
     def states_of_a_mirror(self) -> None:
-        """Start a node; no mirror can be reached."""
+        """Start a node; no mirror is asked."""
         self.mirror = Mirror(
             self.reactor,
             settings=lambda: MirrorSettings(serve=True, publish="at once"),
@@ -48,16 +46,12 @@ class HoldingTestCase(StatesTestCase):
             shelf=EmptyShelf(),
             pacman=self.pacman(),
             agent=None,
-            # Nothing is brought: the link is not known to be free.
+            keyring=MagicMock(),
+            # Nothing is read and nothing brought: the link is not known to be free.
             means=MagicMock(),
         )
         self.states = self.mirror.states
         self.archive = self.mirror._archive
-
-        async def read(*_: Any) -> Generation:
-            raise Unreachable("mirror", "no route")
-
-        self.patch(self.mirror._upstream, "read", read)
         self.mirror.startService()
         self.addCleanup(self.mirror.stopService)
 

@@ -123,9 +123,23 @@ class Looking(RefreshingCase):
         self.wall += 26 * HOUR
         self.assertEqual(self.looks(2 * LOOK_AT_CLOCK), 1)
 
+    def test_by_hand_alone_means_all_but_the_first_state(self) -> None:
+        self.settings = type(self.settings)(serve=True, refresh=())
+        fault = f"{ONE}/lastupdate"
+        self.web.faults[fault] = error.ConnectionRefusedError()
+        self.refreshing.allow(True)
+        self.assertGreater(self.looks(HOUR), 1)
+        del self.web.faults[fault]
+        self.looks(HOUR)
+        self.assertEqual(len(self.states.read), 1)
+        self.times.clear()
+        self.assertEqual(self.looks(48 * HOUR), 0)
+
     def test_settings_count_from_when_they_are_set(self) -> None:
         self.settings = type(self.settings)(serve=True, refresh=())
         self.refreshing.allow(True)
+        self.clock.advance(0)
+        self.times.clear()
         self.assertEqual(self.looks(24 * HOUR), 0)
         self.settings = type(self.settings)(serve=True, refresh=HOUR)
         self.refreshing.plan()

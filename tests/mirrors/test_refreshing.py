@@ -174,6 +174,22 @@ class Amid(RefreshingCase):
         self.successResultOf(reading)
         self.assertEqual((self.listed(CORE), self.listed(EXTRA)), ({"bash-2-1"}, {"vim-2-1"}))
 
+    def test_within_one_second_that_is_seen_by_dates_too(self) -> None:
+        left = [1]
+
+        def before(url: str) -> None:
+            if url == f"{ONE}/extra{DATABASE}extra.db" and left:
+                left.pop()
+                self.move_on(ONE, THEN + 1, "2-1")
+                self.web.put(f"{ONE}/lastupdate", str(THEN).encode())
+
+        self.web.before = before
+        reading = self.start(self.refreshing.read())
+        self.assertNoResult(reading)
+        self.clock.advance(PAUSE)
+        self.successResultOf(reading)
+        self.assertEqual((self.listed(CORE), self.listed(EXTRA)), ({"bash-2-1"}, {"vim-2-1"}))
+
     def test_one_that_changes_all_the_time_is_left_for_the_next(self) -> None:
         self.moving(TRIES)
         reading = self.start(self.refreshing.read())
