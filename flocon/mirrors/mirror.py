@@ -372,7 +372,9 @@ class Mirror(Service):
         if self.wanting is not None:
             told["wanting"] = self.wanting.describe()
         told["missing"] = telling.missing(told)
-        return {"serves": self.serves, "problem": self.problem, **told}
+        next_in = self._refreshing.next_in if self._refreshing is not None else None
+        own = {"serves": self.serves, "problem": self.problem, "next_refresh_in": next_in}
+        return {**own, **told}
 
     def _packages(self, generation: Generation, where: Where) -> int | None:
         database = self.states.catalogue.database(generation, where)

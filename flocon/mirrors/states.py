@@ -23,7 +23,7 @@ from flocon.mirrors.generation import dump as dump_generation
 from flocon.store.folder import Opened, stamp_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 
     from flocon.mirrors.archive import Archive
     from flocon.mirrors.catalogue import Catalogue
@@ -36,18 +36,6 @@ MOST_CLIENTS = 4_096
 MOST_KEPT = 40
 
 
-class Taking:
-    """Takes contents for one generation; ``pieces`` are their SHA-256."""
-
-    def __init__(self, take: Callable[[int, set[str]], Awaitable[Piece]]) -> None:
-        self._take = take
-        self.pieces: set[str] = set()
-
-    async def take(self, descriptor: int) -> Piece:
-        """Keep what an open file has; return what it is, or raise StoreError."""
-        return await self._take(descriptor, self.pieces)
-
-
 class States:
     """All of one mirror. One change is made at a time; ``changed`` is called after each."""
 
@@ -58,10 +46,11 @@ class States:
         reactor: Any,
         archive: Archive,
         catalogue: Catalogue,
-        wall: Callable[[], float] = time.time,
+        wall: Callable[[], float] | None = None,
     ) -> None:
+        """``wall`` gives the time of day, in seconds since 1970."""
         self._reactor = reactor
-        self._wall = wall
+        self._wall = wall or _wall
         self._archive = archive
         self.catalogue = catalogue
         self._lock = DeferredLock()
@@ -71,7 +60,6 @@ class States:
         #: Those that stay until they are dropped, by name, with when they were taken.
         self.snapshots: dict[str, tuple[Generation, int]] = {}
         self._given: OrderedDict[tuple[str, Where], Published] = OrderedDict()
-        self._takings: list[Taking] = []
         self.changed: Callable[[], None] = lambda: None
         self.is_open = False
 
@@ -176,30 +164,15 @@ class States:
     # What changes
 
     @asynccontextmanager
-    async def taking(self) -> AsyncIterator[Taking]:
-        """Yield what takes contents into the archive, for a generation that is to be added.
-
-        They stay until the end of it, and from then on only if something refers to them.
-        """
-        taking = Taking(self._take)
-        self._takings.append(taking)
+    async def taking(self) -> AsyncIterator[None]:
+        """Have what is taken into the archive stay, and go in the end if nothing refers to it."""
         try:
-            yield taking
+            with self._archive.gathering():
+                yield
         finally:
-            self._takings.remove(taking)
             # Where that cannot be done now it is done with the next change.
-            if taking.pieces:
-                with suppress(StoreError):
-                    await self._lock.run(lambda: Deferred.fromCoroutine(self._sweep()))
-
-    async def _take(self, descriptor: int, pieces: set[str]) -> Piece:
-        async def take() -> Piece:
-            piece = await in_thread(self._reactor, self._archive.take, descriptor)
-            pieces.add(piece.sha256)
-            return piece
-
-        # Whatever sweeps does so before it, or knows of it.
-        return await self._lock.run(lambda: Deferred.fromCoroutine(take()))
+            with suppress(StoreError):
+                await self._to_its_end(self._sweep)
 
     async def add(self, generation: Generation) -> None:
         """Keep a generation that was read, whose contents are in the archive; it waits now."""
@@ -327,12 +300,15 @@ class States:
         self._read = {one.identity: one for one in self.read if one.identity in kept}
         snapshots = (one for one, _ in self.snapshots.values())
         pieces = {piece.sha256 for piece in _pieces((*self._read.values(), *snapshots))}
-        pieces.update(*(taking.pieces for taking in self._takings))
         try:
             await in_thread(self._reactor, self._archive.sweep, set(self._read), pieces)
         except StoreError as error:
             # What was to be changed is; the next change tries again.
             self._log.warn("what no state needs any more stays: {error}", error=error)
+
+
+def _wall() -> float:
+    return time.time()
 
 
 def _pieces(generations: Iterable[Generation]) -> Iterable[Piece]:

@@ -37,11 +37,10 @@ class CleaningTests(HoldingsCase):
             keyring=MagicMock(),
             means=MagicMock(),
         )
-        self.patch(self.mirror.refreshing, "read", self.read)
-        self.versions = {"a": "1-1"}
         self.mirror.startService()
         self.addCleanup(self.mirror.stopService)
         self.machine.settle()
+        self.become(a="1-1")
 
     def pacman(self) -> Any:
         return SimpleNamespace(
@@ -50,22 +49,17 @@ class CleaningTests(HoldingsCase):
             mirror=lambda _: None,
         )
 
-    async def read(self) -> str:
-        piece = keep(self.mirror._archive, database(self.versions))
-        state = Generation(int(time.time()), "mirror", {CORE: DatabaseFiles(piece)})
-        await self.mirror.states.add(state)
-        await self.mirror.settle()
-        return "a newer state was read"
-
     def steer(self, *words: str) -> str:
         steering = self.mirror.steering
         steer = steering.snapshot if words[0] == "snapshot" else steering.steer
         return str(self.machine.result(steer(list(words[1:]))))
 
     def become(self, **versions: str) -> None:
-        """Have another state read, and given out."""
-        self.versions = versions
-        self.machine.result(self.mirror.refresh())
+        """Have another state, and have it given out."""
+        piece = keep(self.mirror._archive, database(versions))
+        generation = Generation(int(time.time()), "mirror", {CORE: DatabaseFiles(piece)})
+        self.machine.result(self.mirror.states.add(generation))
+        self.machine.result(self.mirror.settle())
 
     def put(self, name: str, *versions: str) -> None:
         for version in versions:
