@@ -117,12 +117,14 @@ async def send_opened(
     sent: Callable[[int], None],
     pacer: Pace | None = None,
     *,
+    dated: bool = True,
     to_stranger: bool = False,
     offered: Callable[[bool], None] | None = None,
 ) -> None:
     """Send ``opened`` and close it; ``sha256`` gives ETag and Repr-Digest, where known.
 
-    What is sent ``to_stranger`` is cut off where the room is needed for pacman. ``offered`` is told
+    Where it is not ``dated`` its date is not told, and nobody has it already because of one. What
+    is sent ``to_stranger`` is cut off where the room is needed for pacman. ``offered`` is told
     whether there is something for the client to take, whenever that is looked at.
     """
 
@@ -131,7 +133,7 @@ async def send_opened(
             opened.lend(abort)
 
     try:
-        extent = _begin(request, opened, sha256)
+        extent = _begin(request, opened, sha256, dated=dated)
         if extent is None:
             return
         if request.method == b"HEAD":
@@ -209,15 +211,16 @@ async def send_extent(
     request.finish()
 
 
-def _begin(request: Request, opened: Opened, sha256: bytes | None) -> Extent | None:
+def _begin(request: Request, opened: Opened, sha256: bytes | None, *, dated: bool) -> Extent | None:
     """Write the head; return what to send, or None where the answer is complete already."""
     etag = f'"{sha256.hex()}"' if sha256 else None
     # HTTP knows whole seconds.
-    seconds = math.ceil(opened.modified)
-    modified = formatdate(seconds, usegmt=True)
+    seconds = math.ceil(opened.modified) if dated else None
+    modified = None if seconds is None else formatdate(seconds, usegmt=True)
     request.setHeader("Content-Type", CONTENT_TYPE)
     request.setHeader("Accept-Ranges", "bytes")
-    request.setHeader("Last-Modified", modified)
+    if modified is not None:
+        request.setHeader("Last-Modified", modified)
     if etag and sha256:
         request.setHeader("ETag", etag)
         request.setHeader("Repr-Digest", f"sha-256=:{b64encode(sha256).decode()}:")
@@ -231,7 +234,7 @@ def _begin(request: Request, opened: Opened, sha256: bytes | None) -> Extent | N
     return set_extent(request, wanted, opened.size)
 
 
-def _is_fresh(request: Request, etag: str | None, modified: int) -> bool:
+def _is_fresh(request: Request, etag: str | None, modified: int | None) -> bool:
     """Whether the asker has this already, by what it says (RFC 9110, 13.2.2).
 
     What cannot be read is no condition. Twisted's own reading of dates raises for some of them.
@@ -240,7 +243,7 @@ def _is_fresh(request: Request, etag: str | None, modified: int) -> bool:
     if tags is not None and etag is not None:
         return not {etag, "*"}.isdisjoint(tags.replace(",", " ").split())
     since = seconds_of((request.getHeader("If-Modified-Since") or "").partition(";")[0])
-    return since is not None and modified <= since
+    return since is not None and modified is not None and modified <= since
 
 
 def set_extent(request: Request, header: str | None, size: int) -> Extent | None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from flocon.asking.heads import Told
     from flocon.asking.source import Source
     from flocon.books.traffic import Traffic
+    from flocon.databases.given import Given
     from flocon.files import Asked, Content
     from flocon.holdings.inventory import Inventory
     from flocon.machine.shares import Crowd
@@ -103,12 +104,26 @@ if TYPE_CHECKING:
             """Return what a mirror says of a file without sending it."""
 
     class Databases(Protocol):
-        def transfer(self, asked: Asked, modified_since: str | None) -> Deferred[Transfer | bytes]:
-            """Return the transfer of a database or its signature; or the signature itself."""
+        def transfer(
+            self, asked: Asked, modified_since: str | None
+        ) -> Deferred[Transfer | bytes | Given]:
+            """Return the transfer of a database or its signature; or the signature itself.
+
+            Or what is given of the state that is followed.
+            """
 
     class OwnDatabases(Protocol):
         def open(self, file_name: str) -> Opened:
             """Open a sync database; raise StoreError where there is none, or none is shared."""
+
+    class States(Protocol):
+        """The state of all databases that this node gives to the LAN."""
+
+        def told(self) -> bytes | None:
+            """Return what peers are told of it, None where this node gives none."""
+
+        def open(self, identity: str, architecture: str, file_name: str) -> Opened:
+            """Open a file of a state that is or was given out; raise StoreError."""
 
     class ForPeers(Protocol):
         """Fetches listed packages because peers ask for them."""
@@ -163,6 +178,7 @@ class Shelf:
     opening: Opening
     privacy: Privacy
     databases: OwnDatabases
+    states: States
     for_peers: ForPeers
     transfers: Transfers
     precedence: Precedence

@@ -17,6 +17,7 @@ from flocon.mirrors import publication
 from flocon.mirrors.archive import FOLDER, Archive
 from flocon.mirrors.catalogue import Catalogue
 from flocon.mirrors.generation import Where
+from flocon.mirrors.giving import Giving
 from flocon.mirrors.states import States
 from flocon.mirrors.steering import Steering
 from flocon.mirrors.upstream import Upstream, mirrored, servers_of
@@ -31,7 +32,10 @@ if TYPE_CHECKING:
 
 
 class Mirror(Service):
-    """``settings`` gives those in force; ``store`` is the store's folder."""
+    """``settings`` gives those in force; ``store`` is the store's folder.
+
+    Nobody hears of ``private`` repositories; ``published`` is called when another state may be.
+    """
 
     _log = logger()
 
@@ -43,6 +47,8 @@ class Mirror(Service):
         store: Path,
         pacman: PacmanWatch,
         agent: Any,
+        private: Callable[[str], bool],
+        published: Callable[[], None],
     ) -> None:
         self._reactor = reactor
         self._settings = settings
@@ -50,6 +56,8 @@ class Mirror(Service):
         archive = Archive(store / FOLDER)
         self.states = States(reactor, archive, Catalogue(reactor, archive))
         self.states.changed = self._changed
+        self.giving = Giving(self.states, archive, private)
+        self._published = published
         self._upstream = Upstream(reactor, agent, archive)
         self._refreshing = DeferredLock()
         self._work: set[Deferred[Any]] = set()
@@ -95,6 +103,12 @@ class Mirror(Service):
 
     def _changed(self) -> None:
         self._pacman.mirror(self.states.catalogue.databases)
+        self._published()
+
+    @property
+    def gives(self) -> bool:
+        """Whether there is a state that others can follow."""
+        return self.serves and self.states.published is not None
 
     def servers(self, asked: Asked) -> tuple[str, ...]:
         """Return the servers of what is mirrored and is not pacman's own here; () for all else."""

@@ -59,6 +59,8 @@ FAREWELL = 5.0
 RELAY = "relay"
 #: The ability to give databases away.
 DATABASES = "databases"
+#: The ability to give the LAN a state of all databases.
+MIRROR = "mirror"
 
 
 class _WhoMayBeAsked:
@@ -94,6 +96,12 @@ class _WhoMayBeAsked:
     def sharing(self, repository: str) -> list[Peer]:
         """Return the peers that give ``repository``'s database away."""
         return self._with(DATABASES, repository)
+
+    def mirrors(self) -> list[Peer]:
+        """Return the peers that give the LAN a state of databases."""
+        return self._askable(
+            peer for peer in self._presence.peers() if peer.proved and MIRROR in peer.abilities
+        )
 
     def _with(self, ability: str, repository: str) -> list[Peer]:
         """Return those with an ability; nobody is asked of whom only a datagram has told."""

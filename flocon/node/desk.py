@@ -8,8 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flocon.databases.databases import Databases
+from flocon.databases.followed import Followed
 from flocon.databases.own import DATABASES_FILE, OwnDatabases
 from flocon.databases.peers import PeersDatabases
+from flocon.databases.telling import Telling
 from flocon.pacman.privacy import Privacy
 from flocon.sources.candidates import Candidates
 from flocon.sources.choosing import Choosing
@@ -46,7 +48,10 @@ if TYPE_CHECKING:
 
 
 class Desk:
-    """Has the parts; ``settings`` gives those in force, of which some change while running."""
+    """Has the parts; ``settings`` gives those in force, of which some change while running.
+
+    ``name`` gives this node's own, which may change.
+    """
 
     def __init__(
         self,
@@ -54,6 +59,7 @@ class Desk:
         *,
         settings: Callable[[], Settings],
         identity: Identity,
+        name: Callable[[], str],
         pacman: PacmanWatch,
         keeping: Keeping,
         arrivals: Arrivals,
@@ -154,6 +160,24 @@ class Desk:
             standing=standing,
             keyring=keyring,
         )
+        self.telling = Telling(
+            reactor,
+            databases=lambda: settings().databases,
+            name=name,
+            agent=self.agents.peers,
+            neighbourhood=neighbourhood,
+        )
+        followed = Followed(
+            reactor,
+            databases=lambda: settings().databases,
+            telling=self.telling,
+            agent=self.agents.peers,
+            neighbourhood=neighbourhood,
+            pacman=pacman,
+            transfers=self.transfers,
+            own_databases=self.own_databases,
+            peers=peers,
+        )
         self.databases = Databases(
             reactor,
             pacman=pacman,
@@ -161,6 +185,7 @@ class Desk:
             mirrors=self.candidates.mirrors_for,
             own=self.own_databases,
             peers=peers,
+            followed=followed,
         )
 
     async def stop(self) -> None:

@@ -45,6 +45,7 @@ class Following:
             self._parts.desk.privacy.repositories = frozenset(settings.peers.private)
             self._parts.holdings.looking.listing_changed()
             self._parts.announcer.databases(self._parts.pacman.listing)
+            self._parts.mirror.giving.forget()
         if settings.peers.bandwidth != old.peers.bandwidth:
             self._parts.pacer.bound(settings.peers.bandwidth)
         self._parts.desk.relaying.relays.a_day = settings.peers.relayed_per_day
@@ -119,7 +120,13 @@ class Following:
         own = self._parts.desk.own
         if relays != own.relays:
             own.relays, own.able_since = relays, self._reactor.seconds()
-        self._parts.announcer.abilities(abilities_of(self._settings, relays=relays))
+        self._parts.announcer.abilities(
+            abilities_of(self._settings, relays=relays, mirror=self._parts.mirror.gives)
+        )
+
+    def published(self) -> None:
+        """Announce that this node gives the LAN a state of databases, where it does."""
+        self._set_relays()
 
     def renamed(self, identity: Identity) -> None:
         own = self._parts.desk.own
@@ -131,9 +138,9 @@ class Following:
         self._parts.announcer.savings(self._parts.ledger)
 
 
-def abilities_of(settings: Settings, *, relays: bool) -> frozenset[str]:
+def abilities_of(settings: Settings, *, relays: bool, mirror: bool = False) -> frozenset[str]:
     """Return what a node with these settings announces that it can do."""
-    return abilities(relays=relays, databases=settings.databases == "lan")
+    return abilities(relays=relays, databases=settings.databases == "lan", mirror=mirror)
 
 
 def set_debug(shown: bool) -> None:

@@ -111,6 +111,7 @@ class Parts:
         self.loopback = self._make_loopback(shares)
         self._make_operator()
         self.examination.tellers.append(Problems(self.doors, self.reloading).tell)
+        self.examination.tellers.append(self.desk.telling.tell)
 
     def _make_holdings(self, own_ports: Sequence[int]) -> None:
         """Make what reads this machine: pacman's files, and the packages that are here."""
@@ -177,6 +178,7 @@ class Parts:
             self._reactor,
             settings=lambda: self.reloading.settings,
             identity=self.namesakes.identity,
+            name=lambda: self.namesakes.identity.name,
             pacman=self.pacman,
             keeping=self.holdings.keeping,
             arrivals=self.holdings.arrivals,
@@ -212,8 +214,11 @@ class Parts:
             store=self._settings.store.path,
             pacman=self.pacman,
             agent=self.desk.agents.mirrors,
+            private=self.desk.privacy.keeps,
+            published=self.following.published,
         )
         self.desk.candidates.of_others = self.mirror.servers
+        self.desk.telling.own = self.mirror.giving
 
     def _make_lan(self, shares: Shares) -> Site:
         """Return the face for peers."""
@@ -228,6 +233,7 @@ class Parts:
                 opening=self.holdings.opening,
                 privacy=self.desk.privacy,
                 databases=self.desk.own_databases,
+                states=self.mirror.giving,
                 for_peers=self.desk.for_peers,
                 transfers=self.desk.transfers,
                 precedence=self.desk.precedence,
