@@ -5,14 +5,13 @@ Whoever asks for a package that a state in use lists gets it; what none lists is
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from flocon.errors import FloconError
 from flocon.log import logger
 from flocon.machine.memory import give_back
 from flocon.machine.reactor_threads import in_thread
-from flocon.pacman.database_files import load_sent
+from flocon.mirrors.comparing import read_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from flocon.mirrors.generation import Generation, Piece, Where
     from flocon.pacman.entries import Entry
     from flocon.pacman.listing import Database
-
-_DIGEST_LENGTH = 16
 
 
 class Catalogue:
@@ -54,7 +51,7 @@ class Catalogue:
     async def _load(self, where: Where, piece: Piece) -> None:
         try:
             self._loaded[where, piece.sha256] = await in_thread(
-                self._reactor, _load, self._archive, where, piece
+                self._reactor, read_database, self._archive, where, piece
             )
         except (FloconError, OSError) as error:
             self._log.warn(
@@ -85,11 +82,3 @@ class Catalogue:
                 database = self.database(generation, where)
                 if database is not None:
                     yield database
-
-
-def _load(archive: Archive, where: Where, piece: Piece) -> Database:
-    descriptor = archive.open_piece(piece)
-    try:
-        return load_sent(where.repository, descriptor, piece.sha256[:_DIGEST_LENGTH])
-    finally:
-        os.close(descriptor)

@@ -6,6 +6,7 @@ Nothing of it runs, and no file is read, where the operator has not asked for it
 from __future__ import annotations
 
 import time
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
@@ -26,9 +27,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from twisted.internet.interfaces import IDelayedCall
+
     from flocon.files import Asked
+    from flocon.mirrors.snapshots import Snapshots
+    from flocon.pacman.entries import Entry
     from flocon.pacman.watch import PacmanWatch
     from flocon.settings.settings import Mirror as MirrorSettings
+
+#: Seconds between two looks at whether a state is to be held no longer.
+LONGEST_WAIT = 3_600.0
 
 
 class Mirror(Service):
@@ -56,14 +64,31 @@ class Mirror(Service):
         archive = Archive(store / FOLDER)
         self.states = States(reactor, archive, Catalogue(reactor, archive))
         self.states.changed = self._changed
+        self._archive = archive
         self.giving = Giving(self.states, archive, private)
         self._published = published
         self._upstream = Upstream(reactor, agent, archive)
+        #: When the policy means another state by itself.
+        self._later: IDelayedCall | None = None
         self._refreshing = DeferredLock()
         self._work: set[Deferred[Any]] = set()
         self.steering = Steering(self)
         #: Why the last refresh failed, and "" where it did not.
         self.problem = ""
+
+    @cached_property
+    def snapshots(self) -> Snapshots:
+        """Return those that are taken and used, which a node that is no mirror has not."""
+        from flocon.mirrors.snapshots import Snapshots  # noqa: PLC0415 - only a mirror needs it
+
+        return Snapshots(
+            self._reactor,
+            states=self.states,
+            archive=self._archive,
+            settings=self._settings,
+            mirrored=lambda: list(mirrored(self._settings(), self._pacman.configuration)),
+            read=self._upstream.read,
+        )
 
     @property
     def serves(self) -> bool:
@@ -76,6 +101,8 @@ class Mirror(Service):
 
     def stopService(self) -> None:
         super().stopService()
+        if self._later is not None and self._later.active():
+            self._later.cancel()
         for work in list(self._work):
             work.cancel()
         self.states.close()
@@ -98,12 +125,31 @@ class Mirror(Service):
             self.problem = str(error)
             self._log.error("the mirror for the LAN does not serve: {error}", error=error)
             return
+        self._changed()
+        await self.settle()
         await self._pacman.configured()
         await self.refresh()
 
     def _changed(self) -> None:
         self._pacman.mirror(self.states.catalogue.databases)
         self._published()
+        self._look_later()
+        if not self.snapshots.is_gathered():
+            self._run(self.snapshots.gather())
+
+    def _look_later(self) -> None:
+        """Settle again when the policy means another state by itself."""
+        if self._later is not None and self._later.active():
+            self._later.cancel()
+        policy, now = self.states.state.policy, time.time()
+        seconds = publication.next_look(policy, self.states.read, now)
+        if seconds is not None and self.running:
+            # Clocks are set, and machines sleep: it is looked more often than need be.
+            wait = min(seconds + 1.0, LONGEST_WAIT)
+            self._later = self._reactor.callLater(wait, self._look)
+
+    def _look(self) -> None:
+        self._run(self.settle())
 
     @property
     def gives(self) -> bool:
@@ -121,6 +167,15 @@ class Mirror(Service):
             return ()
         return servers_of(settings, configuration, where)
 
+    def servers_of_the_past(self, asked: Asked, entry: Entry | None) -> tuple[str, ...]:
+        """Return who may have what only past states list; () where there are none."""
+        archive = self._settings().archive
+        if not self.serves or not archive:
+            return ()
+        from flocon.mirrors.dated import servers_of_the_past  # noqa: PLC0415 - as above
+
+        return servers_of_the_past(self.states, archive, asked, entry)
+
     async def refresh(self) -> None:
         """Read the state that the mirrors have now, and publish what is due."""
         await self._refreshing.run(lambda: Deferred.fromCoroutine(self._refresh()))
@@ -128,8 +183,9 @@ class Mirror(Service):
     async def _refresh(self) -> None:
         servers = mirrored(self._settings(), self._pacman.configuration)
         try:
-            generation = await self._upstream.read(servers)
-            await self.states.add(generation)
+            with self._archive.gathering():
+                generation = await self._upstream.read(servers)
+                await self.states.add(generation)
             await self.settle()
         except FloconError as error:
             self.problem = str(error)
@@ -140,10 +196,19 @@ class Mirror(Service):
     async def settle(self) -> None:
         """Publish the generation that the policy means, once it may be."""
         states, settings = self.states, self._settings()
+        policy = publication.in_force(states.state.policy, time.time())
+        if policy != states.state.policy:
+            ended = states.state.policy
+            self._log.warn("{state} is held no longer: the newest is given again", state=ended)
+            await states.follow(policy)
         snapshots = {name: one for name, (one, _) in states.snapshots.items()}
-        meant = publication.chosen(states.state.policy, states.read, snapshots, time.time())
+        meant = publication.chosen(policy, states.read, snapshots, time.time())
         now = states.state.now
-        if meant is None or (now is not None and now.identity == meant):
+        if meant is None:
+            return
+        if now is not None and now.identity == meant:
+            if states.state.waiting:
+                await states.stop_waiting()
             return
         await states.wait_for(meant)
         due = publication.is_due(

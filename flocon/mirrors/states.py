@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, DeferredLock
@@ -15,7 +16,6 @@ from flocon.machine.reactor_threads import in_thread
 from flocon.mirrors import publication
 from flocon.mirrors.archive import SNAPSHOTS
 from flocon.mirrors.generation import dump as dump_generation
-from flocon.mirrors.generation import load as load_generation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -46,20 +46,23 @@ class States:
         self.snapshots: dict[str, tuple[Generation, int]] = {}
         self._given: OrderedDict[tuple[str, Where], Published] = OrderedDict()
         self.changed: Callable[[], None] = lambda: None
+        self.is_open = False
 
     async def open(self) -> None:
         """Read what is here; raises StoreError."""
+        from flocon.mirrors.policies import load_snapshot  # noqa: PLC0415 - only a mirror needs it
+
         await in_thread(self._reactor, self._archive.open)
         state, read, notes = await in_thread(self._reactor, self._recall)
         self._read = {one.identity: one for one in read}
         for name, value in notes:
-            if isinstance(value, dict) and isinstance(value.get("taken"), int):
-                generation = load_generation(value.get("generation"))
-                if generation is not None:
-                    self.snapshots[name] = generation, value["taken"]
+            snapshot = load_snapshot(name, value)
+            if snapshot is not None:
+                self.snapshots[name] = snapshot
         known = {*self._read, *(one.identity for one, _ in self.snapshots.values())}
         self.state = publication.forget(publication.load(state), known)
         await self._use()
+        self.is_open = True
 
     def _recall(self) -> tuple[Any, list[Generation], list[tuple[str, Any]]]:
         archive = self._archive
@@ -132,6 +135,10 @@ class States:
         await self._lock.run(lambda: Deferred.fromCoroutine(self._add(generation)))
 
     async def _add(self, generation: Generation) -> None:
+        newest = next(reversed(self._read.values()), None)
+        if newest is not None and newest.identity == generation.identity:
+            # The same still: it is as old as it was, also for who is to lag behind.
+            generation = replace(generation, made=newest.made)
         await self._keep(generation)
         await self._save(publication.refreshed(self.state, time.time()))
 
@@ -151,6 +158,14 @@ class States:
     async def follow(self, policy: Policy) -> None:
         """Have another policy; what follows from it is the caller's."""
         await self._change(lambda: publication.follow(self.state, policy))
+
+    async def use(self, policy: Policy, identity: str) -> None:
+        """Have another policy, and give out what it means at once."""
+        await self._change(lambda: publication.use(self.state, policy, identity, time.time()))
+
+    async def stop_waiting(self) -> None:
+        """Have nothing wait: what is meant is given out."""
+        await self._change(lambda: publication.stop_waiting(self.state))
 
     async def refreshed(self) -> None:
         """Remember that a mirror was read to its end, and had nothing new."""

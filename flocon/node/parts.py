@@ -218,6 +218,7 @@ class Parts:
             published=self.following.published,
         )
         self.desk.candidates.of_others = self.mirror.servers
+        self.desk.candidates.of_the_past = self.mirror.servers_of_the_past
         self.desk.telling.own = self.mirror.giving
 
     def _make_lan(self, shares: Shares) -> Site:
@@ -351,6 +352,8 @@ class Parts:
             {
                 **questions(self.search, self.why, self.examination),
                 "/mirror.json": self.mirror.steering.described,
+                "/snapshots.json": self.mirror.steering.snapshots,
+                "/snapshots/diff.json": self.mirror.steering.difference,
             },
             self.ledger,
             pages,
