@@ -152,8 +152,8 @@ class Followed:
         if asked.file.text == f"{asked.repository}.db":
             database = self._pacman.listing.database(asked.repository)
             own = None if database is None else (database.modified, database.digest)
-        given = self._given.get(key, {})
-        return following.is_had(file, state.since, have, own=own, given=given)
+        dates = self._given.get(key, OrderedDict())
+        return following.is_had(file, state.since, have, own=own, given=dates)
 
     # The files
 

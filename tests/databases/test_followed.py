@@ -412,7 +412,8 @@ class OwnGiving:
         self.files = dict(files)
 
     def state(self) -> LanState:
-        return state(**{name.replace(".", "_"): data for name, data in self.files.items()})
+        files: dict[str, Any] = {name.replace(".", "_"): data for name, data in self.files.items()}
+        return state(**files)
 
     def open(self, identity: str, architecture: str, file_name: str) -> folder.Opened:
         if file_name not in self.files or (identity, architecture) != (FIRST, "x86_64"):

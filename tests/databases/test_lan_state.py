@@ -50,6 +50,13 @@ values = st.recursive(
 )
 
 
+WRONG_NAMES = ("core", "../core.db", "a/b.db", "core.db.sig.sig", "x-1-1-any.pkg.tar.zst", "")
+WRONG_FILES: tuple[Any, ...] = (
+    *([], ["a" * 64], ["a" * 63, 7], ["A" * 64, 7], ["a" * 64, 0], None),
+    *(["a" * 64, True], ["a" * 64, (128 << 20) + 1], ["a" * 64, -1], [7, "a" * 64]),
+)
+
+
 class Telling(SynchronousTestCase):
     @given(states)
     def test_what_was_told_is_understood(self, state: LanState) -> None:
@@ -73,23 +80,18 @@ class Nonsense(SynchronousTestCase):
     def test_each_part_must_be_what_it_is(self) -> None:
         files = {"x86_64": {"core.db": ["a" * 64, 7]}}
         self.assertIsNotNone(load(self.with_value(files=files)))
-        for changed in (
-            *({"generation": one} for one in ("", "x" * 16, IDENTITY.upper(), 7, None)),
-            *({"since": one} for one in (-1, 1.5, True, "1", 1 << 60)),
-            *({"of": one} for one in (-1, None, [])),
-            *({"files": one} for one in ([], None, {"x86_64": []}, {"..": {}}, {"": {}})),
-            *(
-                {"files": {"x86_64": {name: ["a" * 64, 7]}}}
-                for name in ("core", "../core.db", "a/b.db", "core.db.sig.sig", "x.pkg.tar.zst", "")
-            ),
-            *(
-                {"files": {"x86_64": {"core.db": value}}}
-                for value in (
-                    *([], ["a" * 64], ["a" * 63, 7], ["A" * 64, 7], ["a" * 64, 0], None),
-                    *(["a" * 64, True], ["a" * 64, (128 << 20) + 1], ["a" * 64, -1], [7, "a" * 64]),
-                )
-            ),
-        ):
+        wrong: dict[str, list[Any]] = {
+            "generation": ["", "x" * 16, IDENTITY.upper(), 7, None],
+            "since": [-1, 1.5, True, "1", 1 << 60],
+            "of": [-1, None, []],
+            "files": [
+                *([], None, {"x86_64": []}, {"..": {}}, {"": {}}),
+                *({"x86_64": {name: ["a" * 64, 7]}} for name in WRONG_NAMES),
+                *({"x86_64": {"core.db": value}} for value in WRONG_FILES),
+            ],
+        }
+        for key, value in ((key, value) for key, found in wrong.items() for value in found):
+            changed = {key: value}
             self.assertIsNone(load(self.with_value(**changed)), changed)
 
     def test_too_many_files_are_none(self) -> None:
