@@ -24,12 +24,13 @@ from flocon.mirrors.steering import Steering
 from flocon.mirrors.upstream import Upstream, mirrored, servers_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from twisted.internet.interfaces import IDelayedCall
 
     from flocon.files import Asked
+    from flocon.mirrors.generation import Generation
     from flocon.mirrors.snapshots import Snapshots
     from flocon.pacman.entries import Entry
     from flocon.pacman.watch import PacmanWatch
@@ -81,7 +82,7 @@ class Mirror(Service):
         """Return those that are taken and used, which a node that is no mirror has not."""
         from flocon.mirrors.snapshots import Snapshots  # noqa: PLC0415 - only a mirror needs it
 
-        return Snapshots(
+        snapshots = Snapshots(
             self._reactor,
             states=self.states,
             archive=self._archive,
@@ -89,6 +90,8 @@ class Mirror(Service):
             mirrored=lambda: list(mirrored(self._settings(), self._pacman.configuration)),
             read=self._upstream.read,
         )
+        snapshots.changed = self._changed
+        return snapshots
 
     @property
     def serves(self) -> bool:
@@ -149,7 +152,13 @@ class Mirror(Service):
             self._later = self._reactor.callLater(wait, self._look)
 
     def _look(self) -> None:
-        self._run(self.settle())
+        self._run(self._settle_in_time())
+
+    async def _settle_in_time(self) -> None:
+        try:
+            await self.settle()
+        finally:
+            self._look_later()
 
     @property
     def gives(self) -> bool:
@@ -210,7 +219,7 @@ class Mirror(Service):
             if states.state.waiting:
                 await states.stop_waiting()
             return
-        await states.wait_for(meant)
+        await states.wait_for(meant, policy)
         due = publication.is_due(
             states.state,
             time.time(),
@@ -219,27 +228,40 @@ class Mirror(Service):
             is_complete=self.is_complete,
         )
         if due:
-            await states.publish(meant)
+            await states.publish(meant, policy)
 
     def is_complete(self) -> bool:
         """Whether all that is wanted of the generation that waits is here."""
         return True
 
     def describe(self) -> dict[str, Any]:
-        """Return what ``/mirror.json`` says."""
-        published, waiting = self.states.published, self.states.waiting
-        return {
-            "serves": self.serves,
-            "problem": self.problem,
-            "refreshed": self.states.state.refreshed,
-            "policy": str(self.states.state.policy),
-            "published": None
-            if published is None
-            else {
-                "generation": published[0].identity,
-                "since": published[1].since,
-                "of": published[0].age_from,
-                "source": published[0].source,
-            },
-            "waiting": None if waiting is None else {"generation": waiting.identity},
-        }
+        """Return what ``/mirror.json`` says, see ``telling``."""
+        # Nobody asks a node that is no mirror.
+        from flocon.mirrors import telling  # noqa: PLC0415
+
+        states = self.states
+        published = states.published
+        told = telling.describe(
+            states.state,
+            published=published[0] if published is not None else None,
+            waiting=states.waiting,
+            read=states.read,
+            snapshots=states.snapshots,
+            packages=self._packages,
+        )
+        return {"serves": self.serves, "problem": self.problem, **told}
+
+    def _packages(self, generation: Generation, where: Where) -> int | None:
+        database = self.states.catalogue.database(generation, where)
+        return None if database is None else len(database.entries)
+
+    def tell(self) -> Iterator[dict[str, Any]]:
+        """Yield what the doctor is to tell of it; nothing where this is no mirror."""
+        if self.serves:
+            from flocon.mirrors import telling  # noqa: PLC0415 - as above
+
+            yield from telling.problems(self.describe(), time.time())
+
+    def status(self) -> dict[str, Any] | None:
+        """Return what ``/status.json`` says: the same, None where this is no mirror."""
+        return self.describe() if self.serves else None

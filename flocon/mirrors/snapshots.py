@@ -74,6 +74,8 @@ class Snapshots:
         self._names: Names | None = None
         #: Of which states that is, by the snapshot's name.
         self._known: dict[str, str] = {}
+        #: Called when something else is protected than before.
+        self.changed: Callable[[], None] = lambda: None
 
     async def gather(self) -> None:
         """Find out what all list, where that is not known; the states must be open."""
@@ -245,6 +247,7 @@ class Snapshots:
                 continue
             every = every.joined(listed)
         self._names, self._known = every, known
+        self.changed()
 
     def _demand_open(self) -> None:
         if not self._states.is_open:

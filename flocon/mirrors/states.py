@@ -147,13 +147,17 @@ class States:
         read = {**self._read, generation.identity: generation}
         self._read = dict(sorted(read.items(), key=lambda item: item[1].made))
 
-    async def wait_for(self, identity: str) -> None:
-        """Have a generation wait until it may be published: what it lists is listed from now on."""
-        await self._change(lambda: publication.wait_for(self.state, identity, time.time()))
+    async def wait_for(self, identity: str, under: Policy | None = None) -> None:
+        """Have a generation wait until it may be published: what it lists is listed from now on.
 
-    async def publish(self, identity: str) -> None:
+        Nothing is done where another policy is followed by now than the one under which it was
+        chosen; so it is with ``publish``.
+        """
+        await self._change(lambda: publication.wait_for(self.state, identity, time.time()), under)
+
+    async def publish(self, identity: str, under: Policy | None = None) -> None:
         """Give out a generation from now on."""
-        await self._change(lambda: publication.publish(self.state, identity, time.time()))
+        await self._change(lambda: publication.publish(self.state, identity, time.time()), under)
 
     async def follow(self, policy: Policy) -> None:
         """Have another policy; what follows from it is the caller's."""
@@ -197,8 +201,11 @@ class States:
 
         await self._lock.run(lambda: Deferred.fromCoroutine(drop()))
 
-    async def _change(self, to: Callable[[], State]) -> None:
-        await self._lock.run(lambda: Deferred.fromCoroutine(self._save(to())))
+    async def _change(self, to: Callable[[], State], under: Policy | None = None) -> None:
+        def changed() -> State:
+            return to() if under in {None, self.state.policy} else self.state
+
+        await self._lock.run(lambda: Deferred.fromCoroutine(self._save(changed())))
 
     async def _save(self, state: State) -> None:
         """Write a state down, and only then be in it."""

@@ -110,8 +110,11 @@ class Parts:
         self._make_advice()
         self.loopback = self._make_loopback(shares)
         self._make_operator()
-        self.examination.tellers.append(Problems(self.doors, self.reloading).tell)
-        self.examination.tellers.append(self.desk.telling.tell)
+        self.examination.tellers += [
+            Problems(self.doors, self.reloading).tell,
+            self.mirror.tell,
+            self.desk.telling.tell,
+        ]
 
     def _make_holdings(self, own_ports: Sequence[int]) -> None:
         """Make what reads this machine: pacman's files, and the packages that are here."""
@@ -323,6 +326,7 @@ class Parts:
             ledger=self.ledger,
             health=self.health,
             holds=self.holds,
+            mirror=self.mirror.status,
             counters=lambda: (
                 self.lan_face.counters + self.lan.counters + self.desk.relaying.relays.counters
             ),

@@ -92,6 +92,9 @@ def path_name(value: Any, where: str, key: str) -> str:
 
 
 def dated_mirror(value: Any, where: str, key: str) -> str:
+    """Return an archive's address with $date in it, "" for none."""
+    if value == "":
+        return ""
     said = mirror(value, where, key)
     if "$date" not in said:
         remedy = "write it like https://HOST/repos/$date/$repo/os/$arch"

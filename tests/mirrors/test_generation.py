@@ -76,7 +76,7 @@ class Remembering(SynchronousTestCase):
     def test_what_is_no_state_is_none(self) -> None:
         value = dump(ONE)
         (database,) = value["databases"]
-        for damage in (
+        damages: tuple[dict[str, Any], ...] = (
             {"made": "yesterday"},
             {"made": -1},
             {"made": 1 << 60},
@@ -97,10 +97,12 @@ class Remembering(SynchronousTestCase):
             {"databases": [{**database, "files": ["0" * 64]}]},
             {"databases": [{**database, "db.sig": "0" * 64}]},
             {"databases": [database] * (generations.MOST_DATABASES + 1)},
-        ):
+        )
+        for damage in damages:
             self.assertIsNone(load({**value, **damage}), damage)
-        for value in (None, [], "x", 1, {}):
-            self.assertIsNone(load(value))
+        nothing: tuple[Any, ...] = (None, [], "x", 1, {})
+        for one in nothing:
+            self.assertIsNone(load(one))
 
     @given(
         st.recursive(

@@ -46,6 +46,23 @@ group6 = "ff02::1234"
 port = 5000
 beat = 0.5
 interfaces = ["eth0", "10.0.0.1"]
+[mirror]
+serve = true
+listen = ["tcp:8080"]
+networks = ["10.9.0.0/16"]
+repositories = ["core", "ours"]
+architectures = ["x86_64", "aarch64"]
+upstream = { aarch64 = ["https://arm.example/$arch/$repo"] }
+paths = { archlinux = "/$repo/os/$arch/" }
+refresh = ["18:30", "06:00"]
+publish = "at once"
+publish_within = "90m"
+unused = "2w"
+pins = ["linux", "base-devel"]
+keep = 3
+max_age = "90d"
+hold_at_most = "10d"
+archive = "https://archive.example/repos/$date/$repo/os/$arch"
 """
 
 
@@ -91,6 +108,24 @@ class Merging(OptionsTestCase):
                 store=settings.Store(Path("/srv/flocon"), 20 << 30),
                 presence=settings.Presence(
                     "239.1.2.3", "ff02::1234", 5000, 0.5, ("eth0", "10.0.0.1")
+                ),
+                mirror=settings.Mirror(
+                    serve=True,
+                    listen=("tcp:8080",),
+                    networks=(ip_network("10.9.0.0/16"),),
+                    repositories=("core", "ours"),
+                    architectures=("x86_64", "aarch64"),
+                    upstream={"aarch64": ("https://arm.example/$arch/$repo",)},
+                    paths={"archlinux": "$repo/os/$arch"},
+                    refresh=("06:00", "18:30"),
+                    publish="at once",
+                    publish_within=90 * 60.0,
+                    unused=14 * 86_400.0,
+                    pins=("linux", "base-devel"),
+                    keep=3,
+                    max_age=90 * 86_400.0,
+                    hold_at_most=10 * 86_400.0,
+                    archive="https://archive.example/repos/$date/$repo/os/$arch",
                 ),
             ),
         )

@@ -52,6 +52,7 @@ class Room:
             (Repository("core", (f"http://{MIRROR}/core",)),)
         )
         self.pacman.listing.find = lambda name, _="": [ENTRY] if name == NAME else []
+        self.pacman.listing.mirrored_entries = lambda _: ()
         self.neighbourhood: Any = mock.Mock()
         self.neighbourhood.holding.return_value = self.neighbourhood.able.return_value = []
         self.neighbourhood.is_held.side_effect = lambda *of: bool(self.neighbourhood.holding(*of))
