@@ -117,15 +117,15 @@ async def send_opened(
     sent: Callable[[int], None],
     pacer: Pace | None = None,
     *,
-    dated: bool = True,
     to_stranger: bool = False,
+    dated: bool = True,
     offered: Callable[[bool], None] | None = None,
 ) -> None:
     """Send ``opened`` and close it; ``sha256`` gives ETag and Repr-Digest, where known.
 
-    Where it is not ``dated`` its date is not told, and nobody has it already because of one. What
-    is sent ``to_stranger`` is cut off where the room is needed for pacman. ``offered`` is told
-    whether there is something for the client to take, whenever that is looked at.
+    What is sent ``to_stranger`` is cut off where the room is needed for pacman. Without a date
+    (``dated``) it is later than any. ``offered`` is told whether there is something for the client
+    to take, whenever that is looked at.
     """
 
     def attach(_poke: Callable[[], None], abort: Callable[[], None]) -> None:
@@ -224,7 +224,7 @@ def _begin(request: Request, opened: Opened, sha256: bytes | None, *, dated: boo
     if etag and sha256:
         request.setHeader("ETag", etag)
         request.setHeader("Repr-Digest", f"sha-256=:{b64encode(sha256).decode()}:")
-    if _is_fresh(request, etag, seconds):
+    if _is_fresh(request, etag, seconds if dated else None):
         request.setResponseCode(http.NOT_MODIFIED)
         request.finish()
         return None
@@ -242,8 +242,13 @@ def _is_fresh(request: Request, etag: str | None, modified: int | None) -> bool:
     tags = request.getHeader("If-None-Match")
     if tags is not None and etag is not None:
         return not {etag, "*"}.isdisjoint(tags.replace(",", " ").split())
-    since = seconds_of((request.getHeader("If-Modified-Since") or "").partition(";")[0])
+    since = since_of(request)
     return since is not None and modified is not None and modified <= since
+
+
+def since_of(request: Request) -> float | None:
+    """Return the second that the asker's own copy bears, None where it has none."""
+    return seconds_of((request.getHeader("If-Modified-Since") or "").partition(";")[0])
 
 
 def set_extent(request: Request, header: str | None, size: int) -> Extent | None:

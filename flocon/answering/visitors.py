@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 #: Names of this machine that nobody can make mean another one.
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+LOOPBACK_ADDRESSES = frozenset({"127.0.0.1", "::1"})
+#: By which containers name the machine that they run on; the Internet gives none such away.
+_CONTAINERS_NAMES = ("host.docker.internal", "host.containers.internal")
 #: Endings under which a LAN names its machines, and under which the Internet's name servers give no
 #: names away (RFC 6762, 8375 and ICANN's list of what is kept back).
 _PRIVATE_ENDINGS = (
@@ -67,6 +70,11 @@ def lan_names(machine: str, more: Iterable[str] = ()) -> Names:
     )
 
 
+def mirror_names(machine: str, more: Iterable[str] = ()) -> Names:
+    """Return the names of the face for machines without a node, containers among them."""
+    return lan_names(machine, (*more, *_CONTAINERS_NAMES))
+
+
 def host_name(host: str) -> str:
     """Return the name in the value of a ``Host`` header, lower case, without brackets and port."""
     name = host.strip().lower()
@@ -88,6 +96,19 @@ def _is_address(name: str) -> bool:
 def _is_local(name: str) -> bool:
     words = name.removesuffix(".local").split("-")
     return all(one.isascii() and one.replace("_", "").isalnum() for one in words)
+
+
+def forwarded_for(address: str, told: Sequence[str]) -> str:
+    """Return the address for which a proxy on this machine asks; else who asks itself.
+
+    ``told`` are the values of ``X-Forwarded-For``, to which each proxy adds one at the end.
+    """
+    last = ",".join(told).rpartition(",")[2].strip()
+    return last if last and _is_loopback(address) and _is_address(last) else address
+
+
+def _is_loopback(address: str) -> bool:
+    return _is_address(address) and ip_address(address).is_loopback
 
 
 def is_foreign_page(

@@ -13,11 +13,25 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Protocol
 
     from twisted.internet.interfaces import IDelayedCall
     from twisted.web.http import Request
 
-    from flocon.faces.pacman_request import PacmanRequest
+    from flocon.files import Asked
+
+    class Waiting(Protocol):
+        """A request of a pacman's."""
+
+        @property
+        def request(self) -> Request: ...
+
+        @property
+        def asked(self) -> Asked: ...
+
+        @property
+        def fails_by_cutting(self) -> bool: ...
+
 
 INTERIM = b"HTTP/1.1 102 Processing\r\n\r\n"
 #: Seconds after something ended or began: what is held here is sent in less than the first, and
@@ -39,7 +53,7 @@ class Awake:
         self._next = 0
 
     @contextmanager
-    def kept(self, one: PacmanRequest) -> Iterator[None]:
+    def kept(self, one: Waiting) -> Iterator[None]:
         """Have pacman kept awake while a request is answered, and woken when it is."""
         if _may_be_told(one):
             self._waiting[one.request] = 0
@@ -75,7 +89,7 @@ class Awake:
             self._call = self._reactor.callLater(WAKES[self._next] - before, self._wake)
 
 
-def _may_be_told(one: PacmanRequest) -> bool:
+def _may_be_told(one: Waiting) -> bool:
     """Whether pacman asks, for what may take long.
 
     Not of a signature, which curl must ask for again where the node was restarted, nor where a

@@ -1,4 +1,4 @@
-"""Where a node is asked: the ports of its two faces, and the socket by which it is changed."""
+"""Where a node is asked: the ports of its faces, and the socket by which it is changed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flocon.faces.accepting import Accepting
 from flocon.log import logger
 from flocon.machine.ports import Ports, close
 from flocon.settings.defaults import default_control
-from flocon.settings.settings import DEFAULT_LAN, LAN_PORT
+from flocon.settings.settings import DEFAULT_LAN, DEFAULT_MIRROR, LAN_PORT, MIRROR_PORT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +33,7 @@ class Doors:
         self._listening = Ports(reactor, inherited)
         self._lan: list[Any] = []
         self._loopback: list[Any] = []
+        self._mirror: list[Any] = []
         self._control: Any = None
         self._control_path = Path(settings.control or default_control(settings.store.path))
         #: Why there is no control socket.
@@ -60,9 +61,13 @@ class Doors:
         """Raise ConfigurationError where ``open`` would; nothing is kept of what is tried."""
         self._listening.rehearse(*self._lan_endpoints())
         self._listening.rehearse(*self._loopback_endpoints())
+        if self._settings.mirror.serve:
+            self._listening.rehearse(*self._mirror_endpoints())
 
-    def open(self, lan: Site, loopback: Site) -> None:
+    def open(self, lan: Site, loopback: Site, mirror: Site | None = None) -> None:
         """Take the ports; raises ConfigurationError where one cannot be had."""
+        if mirror is not None:
+            self._mirror = self._listen(mirror, *self._mirror_endpoints())
         self._lan = self._listen(lan, *self._lan_endpoints())
         self._loopback = self._listen(loopback, *self._loopback_endpoints())
         self._listening.tell_unused()
@@ -94,12 +99,14 @@ class Doors:
         )
 
     async def close(self) -> None:
-        ports = [*self._lan, *self._loopback, *([self._control] if self._control else [])]
+        control = [self._control] if self._control else []
+        ports = [*self._lan, *self._loopback, *self._mirror, *control]
         self._control = None
         for port in ports:
             await close(port)
         self._lan.clear()
         self._loopback.clear()
+        self._mirror.clear()
 
     def _lan_endpoints(self) -> tuple[list[list[str]], str]:
         endpoint = self._settings.lan
@@ -110,3 +117,12 @@ class Doors:
     def _loopback_endpoints(self) -> tuple[list[list[str]], str]:
         endpoints = [[endpoint] for endpoint in self._settings.loopback]
         return endpoints, self._settings.place("loopback", "--loopback")
+
+    def _mirror_endpoints(self) -> tuple[list[list[str]], str]:
+        # As above, where there is no IPv6.
+        without_ipv6 = [f"tcp:{MIRROR_PORT}"]
+        endpoints = [
+            [endpoint, *(without_ipv6 if endpoint in DEFAULT_MIRROR else ())]
+            for endpoint in self._settings.mirror.listen
+        ]
+        return endpoints, self._settings.place("mirror.listen", "[mirror] listen")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from twisted.internet.defer import Deferred
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from flocon.files import Asked, Content
     from flocon.holdings.inventory import Inventory
     from flocon.machine.shares import Crowd
+    from flocon.mirrors.clients import Clients
+    from flocon.mirrors.generation import Where
+    from flocon.mirrors.states import States
     from flocon.pacman.entries import Entry
     from flocon.pacman.privacy import Privacy
     from flocon.precedence import Precedence
@@ -116,7 +119,7 @@ if TYPE_CHECKING:
         def open(self, file_name: str) -> Opened:
             """Open a sync database; raise StoreError where there is none, or none is shared."""
 
-    class States(Protocol):
+    class LanStates(Protocol):
         """The state of all databases that this node gives to the LAN."""
 
         def told(self) -> bytes | None:
@@ -138,6 +141,21 @@ if TYPE_CHECKING:
 
         def coming(self, asked: Asked, etag: str | None) -> Transfer | None:
             """Return what this node is fetching itself already; None where it is not."""
+
+    class ForClients(Protocol):
+        """Fetches listed packages because machines without a node ask for them."""
+
+        def coming(self, entry: Entry) -> Transfer | None:
+            """Return what brings a listed package now, None where nothing does."""
+
+        def transfer(
+            self, asked: Asked, entry: Entry, client: str, *, relays: bool
+        ) -> Awaitable[Transfer | None]:
+            """Return what brings a listed package; None where ``client`` has too much coming."""
+
+    class ClientSignatures(Protocol):
+        def find(self, asked: Asked, entry: Entry) -> Awaitable[bytes | None]:
+            """Return what the mirrors have for a package's signature; raise SourceError."""
 
     class OwnNode(Protocol):
         @property
@@ -178,8 +196,30 @@ class Shelf:
     opening: Opening
     privacy: Privacy
     databases: OwnDatabases
-    states: States
+    states: LanStates
     for_peers: ForPeers
     transfers: Transfers
     precedence: Precedence
     crowd: Crowd
+
+
+@dataclass(frozen=True, slots=True)
+class ForMirror:
+    """What the face for machines without a node is given.
+
+    ``layouts`` returns those of other tools' paths, ``allows`` tells whether a repository is for
+    others, and ``asked_for`` is told of each package of a state that is asked for.
+    """
+
+    reactor: Any
+    states: States
+    clients: Clients
+    offering: Offering
+    opening: Opening
+    transfers: Transfers
+    for_clients: ForClients
+    signatures: ClientSignatures
+    precedence: Precedence
+    layouts: Callable[[], Mapping[str, str]]
+    allows: Callable[[str], bool]
+    asked_for: Callable[[Where, Entry], None]

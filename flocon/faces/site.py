@@ -29,7 +29,7 @@ from flocon.faces.turns import Turns
 from flocon.machine.shares import Crowd, network_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
     from typing import Protocol
 
     from twisted.internet.interfaces import IAddress
@@ -221,8 +221,9 @@ class Request(http.Request):
 class Site(http.HTTPFactory):
     """What serves a face, to so many connections in all, of one address, network and local user.
 
-    0 is no bound. Whom ``admits`` does not admit, by address, is not talked to at all. ``user_of``
-    tells the user at a connection's other end, None where nobody is known; those count as one.
+    0 is no bound, and those addresses that are ``unbounded`` have none of their own. Whom
+    ``admits`` does not admit, by address, is not talked to at all. ``user_of`` tells the user at a
+    connection's other end, None where nobody is known; those count as one.
     """
 
     noisy = False
@@ -236,6 +237,7 @@ class Site(http.HTTPFactory):
         most_per_address: int = 0,
         most_per_network: int = 0,
         most_per_user: int = 0,
+        unbounded: Collection[str] = (),
         user_of: Callable[[Any, Any], int | None] = lambda _, __: None,
         admits: Callable[[str], bool] | None = None,
     ) -> None:
@@ -244,7 +246,7 @@ class Site(http.HTTPFactory):
         # Without HTTP/2's negotiating wrapper: nobody speaks it here.
         self.protocol = Channel  # type: ignore[assignment]  # takes its place in every way used
         self.turns = Turns(reactor)
-        self._crowd = Crowd(most_connections, most_per_address, most_per_network)
+        self._crowd = Crowd(most_connections, most_per_address, most_per_network, unbounded)
         self._most_per_user = most_per_user
         self.user_of = user_of
         self._admits = admits

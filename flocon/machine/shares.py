@@ -9,6 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 #: What a node needs for itself: about 25 at rest, two for each link, and what it fetches for peers.
 OWN = 96
@@ -16,10 +20,17 @@ OWN = 96
 LOOPBACK_COST = 4
 #: For one of a peer's: its connection and the file.
 LAN_COST = 2
+#: For one of a client's without a node: its connection; two of three ask for what is open already.
+MIRROR_COST = 2
 #: Parts of what is left that pacman's face has.
 LOOPBACK_PART = 0.4
 MOST_LOOPBACK, LEAST_LOOPBACK = 512, 8
 MOST_LAN, LEAST_LAN = 1_024, 4
+#: Part of what is left then that the face for clients without a node has, where there is one.
+MIRROR_PART = 0.6
+MOST_MIRROR, LEAST_MIRROR = 2_048, 4
+#: Of one such address: several pacmans in containers have one together.
+MOST_PER_CLIENT = 64
 #: Of one address: pacman's five files, as many for its node, and some more.
 MOST_PER_ADDRESS, LEAST_PER_ADDRESS = 32, 4
 #: One of so many connections of peers may be sent what nobody waits for: such answers stand still
@@ -42,6 +53,9 @@ class Shares:
     lan_per_network: int
     loopback: int
     loopback_per_user: int
+    mirror: int = 0
+    mirror_per_address: int = 0
+    mirror_per_network: int = 0
 
     def unhurried(self) -> Crowd:
         """Return who may be sent at a time, by peers' connections, what nobody waits for."""
@@ -52,17 +66,25 @@ class Shares:
         )
 
 
-def share_out(descriptors: int) -> Shares:
-    """Share out so many file descriptors."""
+def share_out(descriptors: int, *, mirror: bool = False) -> Shares:
+    """Share out so many file descriptors, some of them for clients of a ``mirror``."""
     left = max(0, descriptors - OWN)
     loopback = _between(LEAST_LOOPBACK, left * LOOPBACK_PART / LOOPBACK_COST, MOST_LOOPBACK)
-    lan = _between(LEAST_LAN, (left - loopback * LOOPBACK_COST) / LAN_COST, MOST_LAN)
+    left -= loopback * LOOPBACK_COST
+    clients = 0
+    if mirror:
+        clients = _between(LEAST_MIRROR, left * MIRROR_PART / MIRROR_COST, MOST_MIRROR)
+        left -= clients * MIRROR_COST
+    lan = _between(LEAST_LAN, left / LAN_COST, MOST_LAN)
     return Shares(
         lan=lan,
         lan_per_address=_between(LEAST_PER_ADDRESS, lan / 4, MOST_PER_ADDRESS),
         lan_per_network=max(LEAST_LAN, lan // 2),
         loopback=loopback,
         loopback_per_user=loopback // 2,
+        mirror=clients,
+        mirror_per_address=_between(LEAST_PER_ADDRESS, clients / 4, MOST_PER_CLIENT),
+        mirror_per_network=max(LEAST_MIRROR, clients // 2),
     )
 
 
@@ -73,8 +95,16 @@ def _between(least: int, value: float, most: int) -> int:
 class Crowd:
     """Who is inside: ``most`` in all, and so many of one address and one network; 0: no bound."""
 
-    def __init__(self, most: int, most_per_address: int = 0, most_per_network: int = 0) -> None:
+    def __init__(
+        self,
+        most: int,
+        most_per_address: int = 0,
+        most_per_network: int = 0,
+        unbounded: Collection[str] = (),
+    ) -> None:
+        """Those ``unbounded`` have as many as there are: a proxy of this machine, for others."""
         self.most = most
+        self._unbounded = frozenset(unbounded)
         self._per_address = most_per_address
         self._per_network = most_per_network
         self._addresses: Counter[str] = Counter()
@@ -86,6 +116,8 @@ class Crowd:
 
     def has_room_for(self, address: str) -> bool:
         """Whether one more of ``address`` would be within its own bounds, whoever else is there."""
+        if address in self._unbounded:
+            return True
         if self._per_address and self._addresses[address] >= self._per_address:
             return False
         network = network_of(address)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall
 
     from flocon.files import Asked
+    from flocon.mirrors.clients import Clients
     from flocon.mirrors.generation import Generation
     from flocon.mirrors.snapshots import Snapshots
     from flocon.pacman.entries import Entry
@@ -56,8 +57,8 @@ class Mirror(Service):
         store: Path,
         pacman: PacmanWatch,
         agent: Any,
-        private: Callable[[str], bool],
-        published: Callable[[], None],
+        private: Callable[[str], bool] = lambda _: False,
+        published: Callable[[], None] = lambda: None,
     ) -> None:
         self._reactor = reactor
         self._settings = settings
@@ -74,6 +75,10 @@ class Mirror(Service):
         self._refreshing = DeferredLock()
         self._work: set[Deferred[Any]] = set()
         self.steering = Steering(self)
+        #: Who asks without a node.
+        self.clients: Clients | None = None
+        #: Told of each package of a state that a client asks for.
+        self.asked_for: Callable[[Where, Entry], None] = lambda *_: None
         #: Why the last refresh failed, and "" where it did not.
         self.problem = ""
 
@@ -249,7 +254,8 @@ class Mirror(Service):
             snapshots=states.snapshots,
             packages=self._packages,
         )
-        return {"serves": self.serves, "problem": self.problem, **told}
+        clients = None if self.clients is None else self.clients.describe()
+        return {"serves": self.serves, "problem": self.problem, **told, "clients": clients}
 
     def _packages(self, generation: Generation, where: Where) -> int | None:
         database = self.states.catalogue.database(generation, where)

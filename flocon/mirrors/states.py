@@ -5,6 +5,7 @@ Which is to be published is ``publication``'s, where they lie ``archive``'s.
 
 from __future__ import annotations
 
+import os
 import time
 from collections import OrderedDict
 from dataclasses import replace
@@ -16,13 +17,14 @@ from flocon.machine.reactor_threads import in_thread
 from flocon.mirrors import publication
 from flocon.mirrors.archive import SNAPSHOTS
 from flocon.mirrors.generation import dump as dump_generation
+from flocon.store.folder import Opened, stamp_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from flocon.mirrors.archive import Archive
     from flocon.mirrors.catalogue import Catalogue
-    from flocon.mirrors.generation import Generation, Where
+    from flocon.mirrors.generation import Generation, Piece, Where
     from flocon.mirrors.publication import Policy, Published, State
 
 #: Clients of which it is remembered what they were given last.
@@ -106,6 +108,10 @@ class States:
     def _used(self) -> list[str]:
         identities = [one.identity for one in reversed(self.state.published)]
         return list(dict.fromkeys([*identities, self.state.waiting]))
+
+    async def open_piece(self, piece: Piece) -> Opened:
+        """Open a content that a generation lists; raises StoreError."""
+        return await in_thread(self._reactor, _open, self._archive, piece)
 
     # What clients have
 
@@ -230,3 +236,8 @@ class States:
 def _pieces(generations: Iterable[Generation]) -> Iterable[Any]:
     for generation in generations:
         yield from generation.pieces()
+
+
+def _open(archive: Archive, piece: Piece) -> Opened:
+    descriptor = archive.open_piece(piece)
+    return Opened(descriptor, stamp_of(os.fstat(descriptor)))

@@ -87,7 +87,7 @@ class Desk:
             standing=standing,
             reporter=self.reporter,
         )
-        choosing = Choosing(reactor, self.candidates, standing, ledger)
+        self.choosing = choosing = Choosing(reactor, self.candidates, standing, ledger)
         keyring = PacmanKeyring(reactor, pacman)
         self.signatures = Signatures(
             reactor,

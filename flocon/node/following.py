@@ -49,6 +49,8 @@ class Following:
         if settings.peers.bandwidth != old.peers.bandwidth:
             self._parts.pacer.bound(settings.peers.bandwidth)
         self._parts.desk.relaying.relays.a_day = settings.peers.relayed_per_day
+        if self._parts.mirroring is not None:
+            self._parts.mirroring.settings_changed(settings)
         set_debug(settings.debug)
         self._set_relays()
         if settings.prefetch != old.prefetch:
@@ -82,6 +84,8 @@ class Following:
 
     def links_changed(self, links: list[Link]) -> None:
         before, self._parts.admission.links = self._parts.admission.links, tuple(links)
+        if self._parts.mirroring is not None:
+            self._parts.mirroring.links_changed(tuple(links))
         if before and before != tuple(links):
             # What is kept open may be silent: from an address that has gone, or by another way now.
             defer.Deferred.fromCoroutine(self._close_idle()).addErrback(

@@ -68,6 +68,7 @@ if TYPE_CHECKING:
 
     from flocon.files import Content
     from flocon.machine.ports import Inherited
+    from flocon.node.mirroring import Mirroring
     from flocon.pacman.entries import Entry
     from flocon.settings.settings import Settings
 
@@ -101,11 +102,13 @@ class Parts:
         self.metered = MeteredWatch(reactor, self.following.metered_changed)
         self.metered.found_out = self.following.metered_known
         self.holds = Holds(reactor)
-        self._make_holdings([*ports_of(settings.loopback), *(one.port for one in inherited)])
+        mirror_ports = ports_of(settings.mirror.listen) if settings.mirror.serve else ()
+        own_ports = (*ports_of(settings.loopback), *mirror_ports)
+        self._make_holdings([*own_ports, *(one.port for one in inherited)])
         self._make_presence()
         self._make_desk()
-        self._make_mirror()
-        shares = share_out(open_files())
+        shares = share_out(open_files(), mirror=settings.mirror.serve)
+        self._make_mirror(shares)
         self.lan = self._make_lan(shares)
         self._make_advice()
         self.loopback = self._make_loopback(shares)
@@ -209,7 +212,7 @@ class Parts:
             file=self._settings.store.path / AHEAD_FILE,
         )
 
-    def _make_mirror(self) -> None:
+    def _make_mirror(self, shares: Shares) -> None:
         """Make what gives clients without a node the LAN's state."""
         self.mirror = Mirror(
             self._reactor,
@@ -223,6 +226,11 @@ class Parts:
         self.desk.candidates.of_others = self.mirror.servers
         self.desk.candidates.of_the_past = self.mirror.servers_of_the_past
         self.desk.telling.own = self.mirror.giving
+        self.mirroring: Mirroring | None = None
+        if self._settings.mirror.serve:
+            from flocon.node.mirroring import Mirroring  # noqa: PLC0415 - by few nodes alone
+
+            self.mirroring = Mirroring(self._reactor, self, self._settings, shares)
 
     def _make_lan(self, shares: Shares) -> Site:
         """Return the face for peers."""

@@ -115,7 +115,9 @@ class Node(MultiService):
     def privilegedStartService(self) -> None:
         """Take the ports, before twistd gives up root's rights; end at once where one is taken."""
         try:
-            self.parts.doors.open(self.parts.lan, self.parts.loopback)
+            mirroring = self.parts.mirroring
+            mirror = mirroring.site if mirroring is not None else None
+            self.parts.doors.open(self.parts.lan, self.parts.loopback, mirror)
         except ConfigurationError as error:
             raise self._logged(cannot_start(error)) from None
         super().privilegedStartService()
@@ -164,6 +166,8 @@ class Node(MultiService):
         await self.parts.loopback_face.leave()
         # What comes on a connection from now on would meet a node of which half has ended.
         self.parts.loopback.end()
+        if self.parts.mirroring is not None:
+            self.parts.mirroring.stop()
         self.parts.lan_face.close()
         self.parts.users.close()
         self.parts.neighbourhood.stop()

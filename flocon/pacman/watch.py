@@ -132,9 +132,11 @@ class PacmanWatch(Service):
         """Whether pacman here refuses this package without its signature.
 
         So it is where any repository that lists it says Required; of a package that none lists,
-        where any repository does.
+        where any repository does. One for other machines alone is not this pacman's to refuse.
         """
         repositories = {entry.repository for entry in self.listing.find(file_name)}
+        if not repositories and self.listing.mirrored_entries(file_name):
+            return False
         levels = {
             repository.package_signature
             for repository in self.configuration.repositories

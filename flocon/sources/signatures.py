@@ -23,7 +23,7 @@ from flocon.sources.tried import is_missing
 from flocon.sources.unsigned import Unsigned
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from flocon.asking.attempts import Limits
@@ -89,14 +89,16 @@ class Signatures:
     async def find(self, transfer: Transfer) -> bytes | None:
         """Return the signature of a package that arrived; None where the mirrors have none."""
         name, content = transfer.subject.file_name, transfer.subject.content
-        entries = [one for one in self._pacman.listing.find(name) if one.content == content]
+        listing = self._pacman.listing
+        own = [one for one in listing.find(name) if one.content == content]
+        entries = own or [one for one in listing.mirrored_entries(name) if one.content == content]
         if not entries:
             return None
         entry = entries[0]
         embedded = entry.read_signature()
         if embedded is not None:
             return embedded
-        if not self._pacman.signature_wanted(entry.repository):
+        if own and not self._pacman.signature_wanted(entry.repository):
             return None
         source = transfer.source
         if source is not None and source.origin is Origin.PEER:
@@ -131,6 +133,17 @@ class Signatures:
         except SourceError:
             return None
 
+    def _mirrors(self, transfer: Transfer, entry: Entry) -> Sequence[Source]:
+        """Return the mirrors that may have a signature.
+
+        Of what is for other machines they are its package's: a repository may have this name here.
+        """
+        own = self._pacman.listing.find(entry.file_name)
+        if not any(one.content == entry.content for one in own):
+            return transfer.mirrors
+        servers = package_servers_for(self._pacman.configuration, entry.repository, "")
+        return self._candidates.mirrors(entry.file_name, servers, self._reactor.seconds())
+
     async def _mirrors_signature(self, transfer: Transfer, entry: Entry) -> bytes | None:
         """Return what a mirror has that does not plainly belong to something else.
 
@@ -138,9 +151,7 @@ class Signatures:
         """
         name = entry.file_name
         now = self._reactor.seconds()
-        mirrors = self._candidates.mirrors(
-            name, package_servers_for(self._pacman.configuration, entry.repository, ""), now
-        )
+        mirrors = self._mirrors(transfer, entry)
         failures: list[SourceError] = []
 
         async def ask(mirror: Source) -> bytes:

@@ -203,6 +203,11 @@ class Transfer:
         return [*self._asking.attempts.helped, *self._asking.attempts.tried]
 
     @property
+    def mirrors(self) -> Sequence[Source]:
+        """The mirrors that may have the file, the best one first."""
+        return self._asking.mirrors()
+
+    @property
     def mirror_statuses(self) -> list[int | None]:
         """What each mirror that failed had answered; None where it was no answer."""
         return self._asking.attempts.mirror_statuses

@@ -26,6 +26,7 @@ class Links(SynchronousTestCase):
             desk=SimpleNamespace(agents=SimpleNamespace(close_idle=self.closing("files"))),
             multicast=SimpleNamespace(set_links=lambda _: None),
             metered=SimpleNamespace(link_changed=lambda: None),
+            mirroring=None,
         )
         self.following = Following(None, parts)
 

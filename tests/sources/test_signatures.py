@@ -33,6 +33,7 @@ class Unsigned(SynchronousTestCase):
     def setUp(self) -> None:
         self.reactor = FakeReactor()
         pacman, standing = mock.Mock(), Standing()
+        pacman.listing.find = lambda _: [ENTRY]
         pacman.configuration = PacmanConfiguration((Repository("core", (MIRROR,)),))
         reporter = Reporter(self.reactor, standing, Traffic(), mock.Mock(), mock.Mock())
         candidates = Candidates(

@@ -1,0 +1,240 @@
+"""The face for machines without a node, on 19434: a mirror, as pacman knows them.
+
+What the state that is given out lists is given, and nothing else: databases with the signatures and
+lists of files of the same state, packages that are here, and those that come because of this.
+Whoever is on the LAN can ask, so paths are checked as a whole (``mirrors.layouts``), a name is
+looked up in memory before any disk is touched, each file is open once, and who asks for how much is
+bounded by address. Pages of browsers have no business here. What is refused is counted, not logged.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from email.utils import formatdate
+from typing import TYPE_CHECKING
+
+from twisted.web import http
+
+from flocon.answering.held import send_opened, since_of
+from flocon.answering.respond import (
+    finish_text,
+    is_for,
+    is_from_browser,
+    is_from_foreign_page,
+    refuse,
+    respond,
+)
+from flocon.answering.shared import SharedFiles
+from flocon.answering.visitors import Names, forwarded_for, lan_names
+from flocon.asking.mirrors import LOOP_DETECTED, LOOP_HEADER, LOOP_MARK
+from flocon.errors import StoreError
+from flocon.faces.mirror_packages import MirrorPackages
+from flocon.faces.site import host_of
+from flocon.files import Kind
+from flocon.mirrors.generation import Where
+from flocon.mirrors.given import Given
+from flocon.mirrors.layouts import SYNCED, parse_asked
+
+if TYPE_CHECKING:
+    from twisted.web.http import Request
+
+    from flocon.faces.needs import ForMirror
+    from flocon.files import Asked
+    from flocon.mirrors.generation import DatabaseFiles, Generation, Piece
+    from flocon.mirrors.publication import Published
+
+TEXT = "text/plain; charset=utf-8"
+#: Seconds after which a client may ask again while nothing is published yet.
+RETRY = "10"
+DATABASE, FILES = "db", "files"
+
+
+class MirrorFace:
+    """Answers as a mirror does; ``names`` are those by which it may be asked for."""
+
+    def __init__(self, parts: ForMirror, names: Names | None = None) -> None:
+        self._parts = parts
+        self._names = names or lan_names("")
+        self._files = SharedFiles()
+        self._given = Given()
+        #: What of a database's files a client was given last, by client, where and kind.
+        self.counters: Counter[str] = Counter()
+        self._packages = MirrorPackages(parts, self._files, self.counters)
+
+    def render(self, request: Request) -> None:
+        respond(request, self._answer(request), self.counters)
+
+    async def _answer(self, request: Request) -> None:
+        if not is_for(self._names, request) or is_from_foreign_page(request):
+            self._refuse(request, http.FORBIDDEN)
+        elif request.method not in {b"GET", b"HEAD"}:
+            request.setHeader("Allow", "GET, HEAD")
+            self._refuse(request, http.NOT_ALLOWED)
+        elif request.path == b"/":
+            finish_text(request, self._sentence(request), TEXT)
+        elif request.path == b"/status":
+            # flexo's, for who watches over it.
+            finish_text(request, b"", TEXT)
+        elif is_from_browser(request):
+            self._refuse(request, http.FORBIDDEN)
+        elif request.getHeader(LOOP_HEADER) == LOOP_MARK:
+            # This node itself, which has itself for a mirror: it would wait for its own answer.
+            self._refuse(request, LOOP_DETECTED)
+        else:
+            await self._file(request)
+
+    async def _file(self, request: Request) -> None:
+        asked = parse_asked(request.path, self._parts.layouts())
+        published = self._parts.states.published
+        if asked is None:
+            self._refuse(request, http.NOT_FOUND)
+        elif published is None:
+            # A mirror that has nothing yet is not one that lacks a file.
+            request.setHeader("Retry-After", RETRY)
+            self._refuse(request, http.SERVICE_UNAVAILABLE)
+        elif asked.file.kind is Kind.NOTE:
+            self._note(request, asked, published[1])
+        elif not self._parts.allows(asked.repository):
+            self._refuse(request, http.NOT_FOUND)
+        elif asked.file.kind is Kind.DATABASE:
+            await self._database(request, asked)
+        else:
+            await self._package(request, asked)
+
+    def _note(self, request: Request, asked: Asked, published: Published) -> None:
+        """Say since when the databases are what they are, or when they were read last."""
+        synced = self._parts.states.state.refreshed
+        second = synced if asked.file.text == SYNCED else published.since
+        request.setHeader("Last-Modified", formatdate(second, usegmt=True))
+        finish_text(request, f"{second}\n".encode(), TEXT)
+
+    def _client(self, request: Request) -> str:
+        """Return the address of who asks, as a proxy on this machine tells it."""
+        address = host_of(request.client)
+        told = request.requestHeaders.getRawHeaders("X-Forwarded-For", [])
+        return forwarded_for(address, told)
+
+    # Databases
+
+    async def _database(self, request: Request, asked: Asked) -> None:
+        client, where = self._client(request), Where(asked.architecture, asked.repository)
+        is_list = asked.file.subject.endswith(".files")
+        chosen = self._chosen(request, client, where, asked, is_list=is_list)
+        files = chosen[0].databases.get(where) if chosen is not None else None
+        piece = _piece(files, is_list=is_list, is_signature=asked.file.is_signature)
+        if chosen is None or piece is None:
+            self._refuse(request, http.NOT_FOUND)
+            return
+        kind = FILES if is_list else DATABASE
+        date = self._date(
+            request, client, where, kind, chosen, is_signature=asked.file.is_signature
+        )
+        try:
+            opened = await self._files.open(
+                piece.sha256, lambda: self._parts.states.open_piece(piece), date
+            )
+        except StoreError:
+            # It is listed and gone: nothing that the client has asked wrongly.
+            self._refuse(request, http.SERVICE_UNAVAILABLE)
+            return
+        self.counters["databases"] += 1
+        count = self._packages.counts(client, package=False)
+        await send_opened(
+            request, opened, bytes.fromhex(piece.sha256), count, dated=date is not None
+        )
+
+    def _chosen(
+        self, request: Request, client: str, where: Where, asked: Asked, *, is_list: bool
+    ) -> tuple[Generation, Published] | None:
+        """Return the state from which a client is given a database's file.
+
+        Signatures and lists of files are of the state whose database it was given last.
+        """
+        states = self._parts.states
+        published = states.published
+        if published is None or where not in published[0].databases:
+            return None
+        if is_list:
+            given = states.given(client, where)
+            if given is not None:
+                files = given[0].databases.get(where)
+                if files is not None and files.files is not None:
+                    return given
+            return published
+        if asked.file.is_signature:
+            return states.given(client, where)
+        if request.method == b"HEAD":
+            return published
+        return states.give(client, where)
+
+    def _date(
+        self,
+        request: Request,
+        client: str,
+        where: Where,
+        kind: str,
+        chosen: tuple[Generation, Published],
+        *,
+        is_signature: bool,
+    ) -> int | None:
+        generation, published = chosen
+        if is_signature:
+            return published.since
+        return self._given.date(
+            client,
+            where,
+            kind,
+            identity=generation.identity,
+            since=published.since,
+            has=since_of(request),
+            now=time.time(),
+        )
+
+    # Packages
+
+    async def _package(self, request: Request, asked: Asked) -> None:
+        client, where = self._client(request), Where(asked.architecture, asked.repository)
+        states = self._parts.states
+        given = states.given(client, where)
+        database = None if given is None else states.catalogue.database(given[0], where)
+        entry = None if database is None else database.entries.get(asked.file.subject)
+        entry = entry or states.catalogue.entry(where, asked.file.subject)
+        if entry is None:
+            self._refuse(request, http.NOT_FOUND)
+            return
+        self._parts.asked_for(where, entry)
+        await self._packages.answer(request, asked, entry, client)
+
+    def _sentence(self, request: Request) -> bytes:
+        """Return what a person reads who opens this address in a browser."""
+        published = self._parts.states.published
+        port = getattr(request.getHost(), "port", "")
+        lines = [
+            "This is flocon, a mirror of pacman's packages for the machines of this network.",
+            "",
+            f"In pacman.conf or mirrorlist:  Server = http://THIS-HOST:{port}/$repo/os/$arch",
+            "",
+        ]
+        if published is None:
+            lines.append(
+                "It has no databases yet; 'flocon mirror status' on that machine says why."
+            )
+        else:
+            lines.append(
+                f"Databases, unchanged since {formatdate(published[1].since, usegmt=True)}:"
+            )
+            lines += [f"  {where}" for where in sorted(published[0].databases)]
+        return ("\n".join(lines) + "\n").encode()
+
+    def _refuse(self, request: Request, status: int) -> None:
+        self.counters[f"refused {status}"] += 1
+        refuse(request, status)
+
+
+def _piece(files: DatabaseFiles | None, *, is_list: bool, is_signature: bool) -> Piece | None:
+    if files is None:
+        return None
+    if is_list:
+        return files.files_signature if is_signature else files.files
+    return files.signature if is_signature else files.database

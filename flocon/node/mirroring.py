@@ -1,0 +1,100 @@
+"""The face for machines without a node, put together: only where the operator wants one."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from flocon.answering.visitors import LOOPBACK_ADDRESSES, Admission, mirror_names
+from flocon.faces.mirror import MirrorFace
+from flocon.faces.needs import ForMirror
+from flocon.faces.site import Site
+from flocon.machine.endpoints import hosts_of
+from flocon.mirrors.clients import Clients
+from flocon.settings.defaults import host_name
+from flocon.sources.allowances import Allowances
+from flocon.sources.client_signatures import ClientSignatures
+from flocon.sources.for_clients import ForClients
+
+if TYPE_CHECKING:
+    from flocon.machine.links import Link
+    from flocon.machine.shares import Shares
+    from flocon.mirrors.mirror import Mirror
+    from flocon.node.parts import Parts
+    from flocon.settings.settings import Settings
+
+
+class Mirroring:
+    """Has what answers machines without a node, and what is fetched for them."""
+
+    def __init__(self, reactor: Any, parts: Parts, settings: Settings, shares: Shares) -> None:
+        self._settings = settings
+        self._privacy = parts.desk.privacy
+        self._mirror: Mirror = parts.mirror
+        desk = parts.desk
+        self._mirror.clients = self._clients = Clients()
+        self.allowances = Allowances(settings.peers.relayed_per_day)
+        self.for_clients = ForClients(
+            reactor,
+            pacman=parts.pacman,
+            candidates=desk.candidates,
+            choosing=desk.choosing,
+            transfers=desk.transfers,
+            allowances=self.allowances,
+        )
+        self.for_clients.fetched = self._fetched
+        self._signatures = ClientSignatures(
+            reactor,
+            candidates=desk.candidates,
+            agents=desk.agents,
+            signatures=desk.signatures,
+            traffic=parts.traffic,
+        )
+        self.face = MirrorFace(
+            ForMirror(
+                reactor,
+                states=self._mirror.states,
+                clients=self._clients,
+                offering=parts.holdings.offering,
+                opening=parts.holdings.opening,
+                transfers=desk.transfers,
+                for_clients=self.for_clients,
+                signatures=self._signatures,
+                precedence=desk.precedence,
+                layouts=lambda: settings.mirror.paths,
+                allows=self._allows,
+                asked_for=lambda where, entry: self._mirror.asked_for(where, entry),  # noqa: PLW0108 - set later
+            ),
+            mirror_names(
+                settings.name, (*settings.names, host_name(), *hosts_of(settings.mirror.listen))
+            ),
+        )
+        self._admission = Admission(settings.mirror.networks)
+        self.site = Site(
+            reactor,
+            self.face,
+            most_connections=shares.mirror,
+            most_per_address=shares.mirror_per_address,
+            most_per_network=shares.mirror_per_network,
+            unbounded=LOOPBACK_ADDRESSES,
+            admits=self._admission.admits,
+        )
+
+    def _allows(self, repository: str) -> bool:
+        """Whether a repository is for others: one that is private has to be named for it."""
+        named = repository in self._settings.mirror.repositories
+        return named or not self._privacy.keeps(repository)
+
+    def _fetched(self, client: str, count: int) -> None:
+        self._clients.fetched(client, count, time.time())
+
+    def settings_changed(self, settings: Settings) -> None:
+        self.allowances.a_day = settings.peers.relayed_per_day
+
+    def links_changed(self, links: tuple[Link, ...]) -> None:
+        self._admission.links = links
+
+    def stop(self) -> None:
+        """Let go of who asks; nothing more is asked for them."""
+        self.site.end()
+        self._signatures.stop()
