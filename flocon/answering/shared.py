@@ -34,10 +34,12 @@ class SharedFiles:
         ``opening`` does.
         """
         file = self._files.get(key)
+        is_first = file is None
         if file is None:
             file = self._files[key] = _File(lambda: self._forget(key, file))
-            Deferred.fromCoroutine(file.begin(opening)).addErrback(file.failed)
         file.sharers += 1
+        if is_first:
+            Deferred.fromCoroutine(file.begin(opening)).addErrback(file.failed)
         try:
             opened = await file.opened.wait()
         except BaseException:

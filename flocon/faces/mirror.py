@@ -53,12 +53,14 @@ DATABASE, FILES = "db", "files"
 class MirrorFace:
     """Answers as a mirror does; ``names`` are those by which it may be asked for."""
 
+    #: The wall's clock: dates are told by it.
+    _now = staticmethod(time.time)
+
     def __init__(self, parts: ForMirror, names: Names | None = None) -> None:
         self._parts = parts
         self._names = names or lan_names("")
         self._files = SharedFiles()
         self._given = Given()
-        #: What of a database's files a client was given last, by client, where and kind.
         self.counters: Counter[str] = Counter()
         self._packages = MirrorPackages(parts, self._files, self.counters)
 
@@ -188,7 +190,7 @@ class MirrorFace:
             identity=generation.identity,
             since=published.since,
             has=since_of(request),
-            now=time.time(),
+            now=self._now(),
         )
 
     # Packages

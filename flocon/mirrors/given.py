@@ -52,13 +52,14 @@ class Given:
         none. A copy of a time to come cannot be outdone by a date that is none.
         """
         key = client, where, kind
-        if has is None or has <= since:
-            self._copies.pop(key, None)
-            return since
         copy = self._copies.get(key)
-        if copy is not None and copy == Copy(identity, int(has)):
+        ours = copy is not None and has is not None and copy.date == int(has)
+        if ours and copy is not None and copy.identity == identity:
             self._copies.move_to_end(key)
             return copy.date
+        if has is None or has < since or (has == since and not ours):
+            self._copies.pop(key, None)
+            return since
         if has + 1 > now:
             self._copies.pop(key, None)
             return None

@@ -1,0 +1,101 @@
+"""Whatever a client has, it takes what it is given, and is not sent it twice."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from flocon.mirrors.generation import Where
+from flocon.mirrors.given import Given
+
+CORE = Where("x86_64", "core")
+NOW = 1_000_000.0
+
+
+def date(
+    table: Given,
+    has: float | None,
+    *,
+    since: int = 1_000,
+    identity: str = "a",
+    client: str = "c",
+    now: float = NOW,
+) -> int | None:
+    return table.date(client, CORE, "db", identity=identity, since=since, has=has, now=now)
+
+
+class Dates(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.table = Given()
+
+    def test_it_is_that_of_the_state_for_who_has_nothing_or_something_older(self) -> None:
+        for has in (None, 0.0, 999.0, 1_000.0):
+            self.assertEqual(date(self.table, has), 1_000)
+        self.assertEqual(len(self.table), 0)
+
+    def test_who_has_something_later_gets_what_is_later_still(self) -> None:
+        self.assertEqual(date(self.table, 5_000.0), 5_001)
+
+    def test_and_not_once_more(self) -> None:
+        date(self.table, 5_000.0)
+        self.assertEqual(date(self.table, 5_001.0), 5_001)
+
+    def test_but_another_state_is_later_again(self) -> None:
+        date(self.table, 5_000.0)
+        self.assertEqual(date(self.table, 5_001.0, since=1_001, identity="b"), 5_002)
+
+    def test_so_it_is_for_another_machine_with_a_copy_of_that_date(self) -> None:
+        date(self.table, 5_000.0)
+        self.assertEqual(date(self.table, 5_001.0, client="other"), 5_002)
+
+    def test_no_date_to_come_is_made(self) -> None:
+        for has in (NOW, NOW + 86_400):
+            self.assertIsNone(date(self.table, has))
+        self.assertEqual(len(self.table), 0)
+
+    def test_no_more_than_so_many_are_remembered(self) -> None:
+        table = Given(most=3)
+        for number in range(9):
+            date(table, 5_000.0, client=f"c{number}")
+        self.assertEqual(len(table), 3)
+
+    @given(
+        st.lists(
+            st.tuples(
+                st.sampled_from("ab"),
+                st.integers(0, 9),
+                st.none() | st.integers(0, 60),
+                st.sampled_from("xy"),
+            )
+        )
+    )
+    def test_a_client_has_what_is_published_after_every_look(
+        self, looks: list[tuple[str, int, int | None, str]]
+    ) -> None:
+        """Each client follows pacman's rule: it takes what is later than its own or undated."""
+        table, has = Given(), dict[str, tuple[str, float] | None]()
+        since, identity = 10, "0"
+        for number, (client, step, foreign, state) in enumerate(looks):
+            if step:
+                since, identity = since + step, f"{number}{state}"
+            if foreign is not None:
+                # It was given something by another mirror meanwhile.
+                has[client] = "elsewhere", float(foreign)
+            mine = has.get(client)
+            told = date(
+                table,
+                mine[1] if mine else None,
+                since=since,
+                identity=identity,
+                client=client,
+                now=10_000.0,
+            )
+            if mine is None or told is None or told > mine[1]:
+                has[client] = identity, float(told or 0)
+            else:
+                self.assertEqual(told, mine[1])
+            now = has[client]
+            assert now is not None
+            # Only who happens to have another mirror's of that very second keeps that.
+            self.assertTrue(now[0] == identity or now == ("elsewhere", float(since)))
