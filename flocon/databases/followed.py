@@ -164,16 +164,16 @@ class Followed:
         key, state = self._key(asked), told.state
         date = following.date_to_give(state.since, have, time.time())
         if told.place.is_own:
-            given = self._open_own(asked, told, date)
+            given = await self._open_own(asked, told, date)
         else:
             given = await self._fetch(asked, told, date, began, patience)
         if given is not None and date is not None:
             self._note(key, date, state.files[key].sha256)
         return given
 
-    def _open_own(self, asked: Asked, told: Told, date: int | None) -> Given | None:
+    async def _open_own(self, asked: Asked, told: Told, date: int | None) -> Given | None:
         try:
-            opened = self._open(told, self._key(asked))
+            opened = await self._open(told, self._key(asked))
         except StoreError as error:
             self.telling.problem = str(error)
             return None
@@ -181,11 +181,11 @@ class Followed:
         self._remember_unchanged(asked, told)
         return OwnCopy(opened, dated=date is not None)
 
-    def _open(self, told: Told, key: tuple[str, str]) -> Opened:
+    async def _open(self, told: Told, key: tuple[str, str]) -> Opened:
         own = self.telling.own
         if own is None:
             raise StoreError(key[1], "this node gives no state")
-        return own.open(told.state.identity, *key)
+        return await own.open(told.state.identity, *key)
 
     async def _fetch(
         self, asked: Asked, told: Told, date: int | None, began: float, patience: float
@@ -270,7 +270,7 @@ class Followed:
         if key not in told.state.files:
             return None
         if told.place.is_own:
-            return await in_thread(self._reactor, _read, self._open(told, key))
+            return await in_thread(self._reactor, _read, await self._open(told, key))
         wanted = Wanted(self._url(told, key), told.place.address)
         return await fetch_small(
             self._agent, self._reactor, wanted, STATE_LIMITS, LARGEST_SIGNATURE

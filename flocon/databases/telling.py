@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         def state(self) -> LanState | None:
             """Return it, None where this node gives none."""
 
-        def open(self, identity: str, architecture: str, file_name: str) -> Opened:
+        async def open(self, identity: str, architecture: str, file_name: str) -> Opened:
             """Open a file of it; raises StoreError."""
 
 
@@ -154,7 +154,7 @@ class Telling:
         if told is None or told.place != place or key in told.asked or now - told.at > ONE_RUN:
             state = self._own_state() if place.is_own else await self._ask(place)
             told = self._told = None if state is None else Told(place, state, now)
-        if told is not None:
+        if told is not None and key in told.state.files:
             told.asked.add(key)
         return told
 

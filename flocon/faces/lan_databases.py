@@ -43,7 +43,7 @@ class DatabaseAnswers:
                 case ("state",):
                     return self._tell_state(request)
                 case "state", identity, architecture, name:
-                    opened = self._of_state(identity, architecture, name)
+                    opened = await self._of_state(identity, architecture, name)
                 case "db", name:
                     opened = self._own(name)
                 case _:
@@ -61,11 +61,11 @@ class DatabaseAnswers:
         file = self._database(name)
         return None if file is None else self._shelf.databases.open(file.text)
 
-    def _of_state(self, identity: str, architecture: str, name: str) -> Opened | None:
+    async def _of_state(self, identity: str, architecture: str, name: str) -> Opened | None:
         file = self._database(name)
         if file is None or not is_architecture(architecture):
             return None
-        return self._shelf.states.open(identity, architecture, file.text)
+        return await self._shelf.states.open(identity, architecture, file.text)
 
     def _database(self, name: str) -> FileName | None:
         """Return what a database is called that others may hear of, or its signature."""

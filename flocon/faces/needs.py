@@ -125,7 +125,7 @@ if TYPE_CHECKING:
         def told(self) -> bytes | None:
             """Return what peers are told of it, None where this node gives none."""
 
-        def open(self, identity: str, architecture: str, file_name: str) -> Opened:
+        async def open(self, identity: str, architecture: str, file_name: str) -> Opened:
             """Open a file of a state that is or was given out; raise StoreError."""
 
     class ForPeers(Protocol):

@@ -6,30 +6,27 @@ also if there is a later one by then. Of private repositories nobody hears.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from flocon.databases import lan_state
 from flocon.databases.lan_state import LanState, StateFile
 from flocon.errors import StoreError
 from flocon.mirrors.generation import Where
-from flocon.store import folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from flocon.mirrors.archive import Archive
     from flocon.mirrors.generation import DatabaseFiles, Generation, Piece
     from flocon.mirrors.publication import Published
     from flocon.mirrors.states import States
+    from flocon.store.folder import Opened
 
 
 class Giving:
     """Gives what ``states`` publish, but for repositories that are ``private``."""
 
-    def __init__(self, states: States, archive: Archive, private: Callable[[str], bool]) -> None:
+    def __init__(self, states: States, private: Callable[[str], bool]) -> None:
         self._states = states
-        self._archive = archive
         self._private = private
         #: What is told, as of what is published and what of that is private.
         self._told: tuple[Generation, Published, LanState, bytes] | None = None
@@ -69,7 +66,7 @@ class Giving:
         }
         return LanState(generation.identity, published.since, generation.age_from, files)
 
-    def open(self, identity: str, architecture: str, file_name: str) -> folder.Opened:
+    async def open(self, identity: str, architecture: str, file_name: str) -> Opened:
         """Open a file of a generation that is or was lately published; raises StoreError.
 
         It is dated by when that was published last.
@@ -79,8 +76,7 @@ class Giving:
         piece = None if generation is None else self._piece(generation, architecture, file_name)
         if piece is None:
             raise StoreError(file_name, "it is of no state that is given out")
-        descriptor = self._archive.open_piece(piece)
-        opened = folder.Opened(descriptor, folder.stamp_of(os.fstat(descriptor)))
+        opened = await self._states.open_piece(piece)
         opened.modified = float(given[-1].since)
         return opened
 

@@ -67,7 +67,7 @@ class Mirror(Service):
         self.states = States(reactor, archive, Catalogue(reactor, archive))
         self.states.changed = self._changed
         self._archive = archive
-        self.giving = Giving(self.states, archive, private)
+        self.giving = Giving(self.states, private)
         self._published = published
         self._upstream = Upstream(reactor, agent, archive)
         #: When the policy means another state by itself.

@@ -415,7 +415,7 @@ class OwnGiving:
         files: dict[str, Any] = {name.replace(".", "_"): data for name, data in self.files.items()}
         return state(**files)
 
-    def open(self, identity: str, architecture: str, file_name: str) -> folder.Opened:
+    async def open(self, identity: str, architecture: str, file_name: str) -> folder.Opened:
         if file_name not in self.files or (identity, architecture) != (FIRST, "x86_64"):
             raise StoreError(file_name, "there is none")
         (self.path / file_name).write_bytes(self.files[file_name])

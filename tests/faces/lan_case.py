@@ -113,7 +113,7 @@ class FakeShelf:
             raise StoreError(file_name, "is not shared")
         return self.opening(b"database")
 
-    def open_state(self, identity: str, architecture: str, file_name: str) -> OpenedBytes:
+    async def open_state(self, identity: str, architecture: str, file_name: str) -> OpenedBytes:
         self.asked.append(f"{identity} {architecture} {file_name}")
         if self.state is None or (identity, architecture) != (GENERATION, "x86_64"):
             raise StoreError(file_name, "is of no state")

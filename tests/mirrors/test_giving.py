@@ -18,7 +18,7 @@ class GivingTestCase(StatesTestCase):
     def begin(self) -> None:
         super().begin()
         self.private: set[str] = set()
-        self.giving = Giving(self.states, self.archive, lambda name: name in self.private)
+        self.giving = Giving(self.states, lambda name: name in self.private)
 
     def files(self) -> set[str]:
         state = self.giving.state()
@@ -27,7 +27,7 @@ class GivingTestCase(StatesTestCase):
 
     def content(self, generation: Generation, name: str) -> tuple[bytes, float]:
         """Return what a file has, and its date."""
-        opened = self.giving.open(generation.identity, "x86_64", name)
+        opened = self.done(self.giving.open(generation.identity, "x86_64", name))
         try:
             return os.pread(opened.fileno(), 1 << 20, 0), opened.modified
         finally:
@@ -57,8 +57,7 @@ class Telling(GivingTestCase):
         self.private.add("own")
         self.giving.forget()
         self.assertEqual(self.files(), {"core.db"})
-        with self.assertRaises(StoreError):
-            self.giving.open(generation.identity, "x86_64", "own.db")
+        self.refused(self.giving.open(generation.identity, "x86_64", "own.db"), StoreError)
 
     def test_a_list_of_files_that_comes_later_is_told_too(self) -> None:
         generation = self.publish(core=OLD)
@@ -114,12 +113,10 @@ class Opening(GivingTestCase):
                 for name in ("extra.db", "core.db.sig", "core.files", "core", "", "../core.db")
             ),
         ):
-            with self.assertRaises(StoreError, msg=(identity, architecture, name)):
-                self.giving.open(identity, architecture, name)
+            self.refused(self.giving.open(identity, architecture, name), StoreError)
 
     def test_one_that_is_not_whole_any_more_is_not_given(self) -> None:
         generation = self.publish(core=OLD)
         piece = generation.databases[CORE].database
         (self.folder / "content" / piece.sha256).write_bytes(b"half")
-        with self.assertRaises(StoreError):
-            self.giving.open(generation.identity, "x86_64", "core.db")
+        self.refused(self.giving.open(generation.identity, "x86_64", "core.db"), StoreError)
