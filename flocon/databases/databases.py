@@ -18,7 +18,7 @@ from twisted.web import http
 from flocon.asking.dates import past, seconds_of
 from flocon.asking.patience import PACMAN
 from flocon.asking.source import Origin, Source
-from flocon.databases.answers import Answer
+from flocon.databases.answers import Answer, Answers
 from flocon.databases.checks import DatabaseChecks, SignatureChecks
 from flocon.databases.choosing import DatabaseChooser
 from flocon.databases.given import Missing
@@ -53,8 +53,8 @@ class Databases:
     """Brings databases and their signatures; peers have a part where ``own`` are shared.
 
     ``mirrors`` are those that may have what is asked for, in the order to ask them; ``transfers``
-    begins what is decided here. ``followed`` gives those of the state that is followed, and knows
-    who gave a database last: its signature comes from there too.
+    begins what is decided here. ``followed`` returns what gives those of the state that is
+    followed, where one is.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Databases:
         mirrors: Callable[[Asked], list[Source]],
         own: OwnDatabases,
         peers: PeersDatabases,
-        followed: Followed,
+        followed: Callable[[], Followed | None],
     ) -> None:
         self._clock = clock
         self._pacman = pacman
@@ -74,7 +74,8 @@ class Databases:
         self._mirrors = mirrors
         self._own = own
         self._peers = peers
-        self._answers = followed.answers
+        #: Who gave a database last: its signature comes from there too.
+        self.answers = Answers()
         self._followed = followed
 
     def transfer(
@@ -97,12 +98,14 @@ class Databases:
             undated=(seconds_of(modified_since) or now) > now,
         )
         if asked.file.is_signature:
-            followed = await self._followed_signature(asked)
-            return followed or self._signature(asked, subject, began)
-        given = await self._followed.answer(asked, modified_since, began)
-        if given is not None:
-            return given
-        before = self._answers.find(asked)
+            signature = await self._followed_signature(asked)
+            return signature or self._signature(asked, subject, began)
+        followed = self._followed()
+        if followed is not None:
+            given = await followed.answer(asked, modified_since, began)
+            if given is not None:
+                return given
+        before = self.answers.find(asked)
         since = seconds_of(subject.modified_since)
         undated = before.undated if before is not None else None
         answer = Answer(now, undated=undated)
@@ -123,12 +126,12 @@ class Databases:
         )
         chooser = DatabaseChooser(self._clock, self._mirrors(asked), began, checks.order)
         answer.transfer = self._transfers.alone(subject, chooser, chooser.mirrors)
-        self._answers.remember(asked, answer)
+        self.answers.remember(asked, answer)
         return answer.transfer
 
     async def _followed_signature(self, asked: Asked) -> bytes | Missing | None:
         """Return the signature of what was given of a state; None where it was none of one."""
-        answer = self._answers.find(asked)
+        answer = self.answers.find(asked)
         if answer is None or not answer.followed:
             return None
         if answer.signature is None and answer.find_signature is not None:
@@ -143,7 +146,7 @@ class Databases:
 
         pacman can do without most of them, but not with one that belongs to another database.
         """
-        answer = self._answers.find(asked) or Answer()
+        answer = self.answers.find(asked) or Answer()
         if answer.signature is not None:
             return answer.signature
         source = answer.transfer.source if answer.transfer is not None else None

@@ -23,7 +23,7 @@ from flocon.asking.patience import PACMAN
 from flocon.asking.small import fetch_small
 from flocon.asking.source import Origin, Source
 from flocon.databases import following
-from flocon.databases.answers import Answer, Answers
+from flocon.databases.answers import Answer
 from flocon.databases.checks import FollowedChecks
 from flocon.databases.following import LAN
 from flocon.databases.given import Arrived, Missing, OwnCopy, Unchanged
@@ -40,6 +40,7 @@ from flocon.transfers.subjects import Subject
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from flocon.databases.answers import Answers
     from flocon.databases.given import Given
     from flocon.databases.lan_state import LanState, StateFile
     from flocon.databases.own import OwnDatabases
@@ -64,7 +65,10 @@ MOST_DATES, MOST_FILES = 8, 256
 
 
 class Followed:
-    """Answers with what the followed node gives; ``databases`` is that setting, as it is now."""
+    """Answers with what the followed node gives; ``databases`` is that setting, as it is now.
+
+    ``answers`` learns who gave a database last: its signature comes from there too.
+    """
 
     def __init__(
         self,
@@ -78,6 +82,7 @@ class Followed:
         transfers: Transfers,
         own_databases: OwnDatabases,
         peers: PeersDatabases,
+        answers: Answers,
     ) -> None:
         self._reactor = reactor
         self._databases = databases
@@ -88,8 +93,7 @@ class Followed:
         self._transfers = transfers
         self._own_databases = own_databases
         self._peers = peers
-        #: Who gave a database last: its signature comes from there too.
-        self.answers = Answers()
+        self._answers = answers
         #: The SHA-256 of what was given with which date, by architecture and file name.
         self._given: OrderedDict[tuple[str, str], OrderedDict[int, str]] = OrderedDict()
 
@@ -182,7 +186,7 @@ class Followed:
         return OwnCopy(opened, dated=date is not None)
 
     async def _open(self, told: Told, key: tuple[str, str]) -> Opened:
-        own = self.telling.own
+        own = self.telling.own()
         if own is None:
             raise StoreError(key[1], "this node gives no state")
         return await own.open(told.state.identity, *key)
@@ -224,7 +228,7 @@ class Followed:
             raise
         self.telling.problem = ""
         answer.transfer = transfer
-        self.answers.remember(asked, answer)
+        self._answers.remember(asked, answer)
         return arrived
 
     def _url(self, told: Told, key: tuple[str, str]) -> str:
@@ -259,7 +263,7 @@ class Followed:
     def _remember_unchanged(self, asked: Asked, told: Told | None) -> None:
         """Have the signature that is asked for next be that of what pacman has."""
         find = partial(self._find_signature, asked, told)
-        self.answers.remember(asked, Answer(time.time(), followed=True, find_signature=find))
+        self._answers.remember(asked, Answer(time.time(), followed=True, find_signature=find))
 
     async def _find_signature(self, asked: Asked, told: Told | None) -> bytes | None:
         architecture, name = self._key(asked)

@@ -62,7 +62,7 @@ class Told:
 class Telling:
     """Asks for the state, by ``agent``; ``databases`` is that setting, as it is now.
 
-    ``name`` is this node's own name.
+    ``name`` is this node's own name, ``own`` returns what it gives the LAN itself, if it does.
     """
 
     def __init__(
@@ -73,14 +73,14 @@ class Telling:
         name: Callable[[], str],
         agent: Any,
         neighbourhood: Neighbourhood,
+        own: Callable[[], OwnState | None],
     ) -> None:
         self._reactor = reactor
         self._databases = databases
         self._name = name
         self._agent = agent
         self._neighbourhood = neighbourhood
-        #: This node's own state; ``node`` hands it in.
-        self.own: OwnState | None = None
+        self.own = own
         self._lock = DeferredLock()
         self._told: Told | None = None
         #: The last one that was heard of.
@@ -91,9 +91,7 @@ class Telling:
 
     def places(self) -> Sequence[Place]:
         """Return the nodes that are meant; see ``following.meant``."""
-        own = None
-        if self.own is not None and self.own.state() is not None:
-            own = Place(self._name())
+        own = None if self._own_state() is None else Place(self._name())
         mirrors = self._neighbourhood.mirrors()
         return following.meant(self._databases(), mirrors, own, LAN_PORT)
 
@@ -159,7 +157,8 @@ class Telling:
         return told
 
     def _own_state(self) -> LanState | None:
-        return None if self.own is None else self.own.state()
+        own = self.own()
+        return None if own is None else own.state()
 
     async def _ask(self, place: Place) -> LanState | None:
         now = self._reactor.seconds()

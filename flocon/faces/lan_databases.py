@@ -62,10 +62,10 @@ class DatabaseAnswers:
         return None if file is None else self._shelf.databases.open(file.text)
 
     async def _of_state(self, identity: str, architecture: str, name: str) -> Opened | None:
-        file = self._database(name)
-        if file is None or not is_architecture(architecture):
+        file, states = self._database(name), self._shelf.states
+        if file is None or states is None or not is_architecture(architecture):
             return None
-        return await self._shelf.states.open(identity, architecture, file.text)
+        return await states.open(identity, architecture, file.text)
 
     def _database(self, name: str) -> FileName | None:
         """Return what a database is called that others may hear of, or its signature."""
@@ -76,7 +76,7 @@ class DatabaseAnswers:
 
     def _tell_state(self, request: Request) -> int | None:
         """Tell of the state that this node gives to the LAN, if it does."""
-        told = self._shelf.states.told()
+        told = None if self._shelf.states is None else self._shelf.states.told()
         if told is None:
             return int(http.NOT_FOUND)
         self._counters["states"] += 1

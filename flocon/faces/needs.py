@@ -186,7 +186,8 @@ class ForPacman:
 class Shelf:
     """What the face for peers is given: all that it may give away.
 
-    ``crowd`` are those who are sent what nobody waits for.
+    ``crowd`` are those who are sent what nobody waits for; ``states`` is None where this node gives
+    the LAN no state.
     """
 
     reactor: Any
@@ -196,7 +197,7 @@ class Shelf:
     opening: Opening
     privacy: Privacy
     databases: OwnDatabases
-    states: LanStates
+    states: LanStates | None
     for_peers: ForPeers
     transfers: Transfers
     precedence: Precedence

@@ -18,7 +18,6 @@ from flocon.mirrors import publication
 from flocon.mirrors.archive import FOLDER, Archive
 from flocon.mirrors.catalogue import Catalogue
 from flocon.mirrors.generation import Where
-from flocon.mirrors.giving import Giving
 from flocon.mirrors.states import States
 from flocon.mirrors.steering import Steering
 from flocon.mirrors.upstream import Upstream, mirrored, servers_of
@@ -42,10 +41,7 @@ LONGEST_WAIT = 3_600.0
 
 
 class Mirror(Service):
-    """``settings`` gives those in force; ``store`` is the store's folder.
-
-    Nobody hears of ``private`` repositories; ``published`` is called when another state may be.
-    """
+    """``settings`` gives those in force; ``store`` is the store's folder."""
 
     _log = logger()
 
@@ -57,8 +53,6 @@ class Mirror(Service):
         store: Path,
         pacman: PacmanWatch,
         agent: Any,
-        private: Callable[[str], bool] = lambda _: False,
-        published: Callable[[], None] = lambda: None,
     ) -> None:
         self._reactor = reactor
         self._settings = settings
@@ -67,8 +61,8 @@ class Mirror(Service):
         self.states = States(reactor, archive, Catalogue(reactor, archive))
         self.states.changed = self._changed
         self._archive = archive
-        self.giving = Giving(self.states, private)
-        self._published = published
+        #: Called when another state may be published.
+        self.published: Callable[[], None] = lambda: None
         self._upstream = Upstream(reactor, agent, archive)
         #: When the policy means another state by itself.
         self._later: IDelayedCall | None = None
@@ -140,7 +134,7 @@ class Mirror(Service):
 
     def _changed(self) -> None:
         self._pacman.mirror(self.states.catalogue.databases)
-        self._published()
+        self.published()
         self._look_later()
         if not self.snapshots.is_gathered():
             self._run(self.snapshots.gather())

@@ -45,7 +45,6 @@ class Following:
             self._parts.desk.privacy.repositories = frozenset(settings.peers.private)
             self._parts.holdings.looking.listing_changed()
             self._parts.announcer.databases(self._parts.pacman.listing)
-            self._parts.mirror.giving.forget()
         if settings.peers.bandwidth != old.peers.bandwidth:
             self._parts.pacer.bound(settings.peers.bandwidth)
         self._parts.desk.relaying.relays.a_day = settings.peers.relayed_per_day

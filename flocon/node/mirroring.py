@@ -11,6 +11,7 @@ from flocon.faces.needs import ForMirror
 from flocon.faces.site import Site
 from flocon.machine.endpoints import hosts_of
 from flocon.mirrors.clients import Clients
+from flocon.mirrors.giving import Giving
 from flocon.settings.defaults import host_name
 from flocon.sources.allowances import Allowances
 from flocon.sources.client_signatures import ClientSignatures
@@ -32,6 +33,8 @@ class Mirroring:
         self._privacy = parts.desk.privacy
         self._mirror: Mirror = parts.mirror
         desk = parts.desk
+        #: What other nodes are given of the state.
+        self.giving = Giving(parts.mirror.states, self._privacy.keeps)
         self._mirror.clients = self._clients = Clients()
         self.allowances = Allowances(settings.peers.relayed_per_day)
         self.for_clients = ForClients(
@@ -89,6 +92,7 @@ class Mirroring:
         self._clients.fetched(client, count, time.time())
 
     def settings_changed(self, settings: Settings) -> None:
+        self.giving.forget()
         self.allowances.a_day = settings.peers.relayed_per_day
 
     def links_changed(self, links: tuple[Link, ...]) -> None:

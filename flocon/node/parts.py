@@ -116,7 +116,7 @@ class Parts:
         self.examination.tellers += [
             Problems(self.doors, self.reloading).tell,
             self.mirror.tell,
-            self.desk.telling.tell,
+            self.desk.tell,
         ]
 
     def _make_holdings(self, own_ports: Sequence[int]) -> None:
@@ -220,17 +220,16 @@ class Parts:
             store=self._settings.store.path,
             pacman=self.pacman,
             agent=self.desk.agents.mirrors,
-            private=self.desk.privacy.keeps,
-            published=self.following.published,
         )
         self.desk.candidates.of_others = self.mirror.servers
         self.desk.candidates.of_the_past = self.mirror.servers_of_the_past
-        self.desk.telling.own = self.mirror.giving
+        self.mirror.published = self.following.published
         self.mirroring: Mirroring | None = None
         if self._settings.mirror.serve:
             from flocon.node.mirroring import Mirroring  # noqa: PLC0415 - by few nodes alone
 
             self.mirroring = Mirroring(self._reactor, self, self._settings, shares)
+            self.desk.own_state = self.mirroring.giving
 
     def _make_lan(self, shares: Shares) -> Site:
         """Return the face for peers."""
@@ -245,7 +244,7 @@ class Parts:
                 opening=self.holdings.opening,
                 privacy=self.desk.privacy,
                 databases=self.desk.own_databases,
-                states=self.mirror.giving,
+                states=None if self.mirroring is None else self.mirroring.giving,
                 for_peers=self.desk.for_peers,
                 transfers=self.desk.transfers,
                 precedence=self.desk.precedence,

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from email.utils import formatdate
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -38,6 +38,9 @@ from flocon.transfers.transfer import Transfer
 from flocon.transfers.transfers import Transfers
 from tests.fakes import FakeAgent, FakeTools, Request
 from tests.pacman.test_syncdb import desc, tar
+
+if TYPE_CHECKING:
+    from flocon.databases.telling import OwnState
 
 HOUR = 3_600.0
 DATABASE = gzip.compress(tar(("a-1-1/desc", desc())))
@@ -158,12 +161,23 @@ class SourcesTestCase(SynchronousTestCase):
             standing=Standing(),
             keyring=lambda: self.keyring,
         )
+        self.own_state: OwnState | None = None
         self.telling = Telling(
             self.clock,
             databases=lambda: self.databases,
             name=lambda: "own",
             agent=self.peers_agent,
             neighbourhood=self,  # type: ignore[arg-type]
+            own=lambda: self.own_state,
+        )
+        self.sources = Databases(
+            self.clock,
+            pacman=self.pacman,  # type: ignore[arg-type]
+            transfers=self.transfers,
+            mirrors=self.mirrors_of,
+            own=self.own,
+            peers=peers,
+            followed=lambda: followed,
         )
         followed = Followed(
             self.clock,
@@ -175,15 +189,7 @@ class SourcesTestCase(SynchronousTestCase):
             transfers=self.transfers,
             own_databases=self.own,
             peers=peers,
-        )
-        self.sources = Databases(
-            self.clock,
-            pacman=self.pacman,  # type: ignore[arg-type]
-            transfers=self.transfers,
-            mirrors=self.mirrors_of,
-            own=self.own,
-            peers=peers,
-            followed=followed,
+            answers=self.sources.answers,
         )
         self.readers: list[Reader] = []
         self.addCleanup(self.finish)

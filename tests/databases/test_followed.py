@@ -431,7 +431,7 @@ class Own(FollowedTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.giving = []
-        self.telling.own = OwnGiving(
+        self.own_state = OwnGiving(
             self.directory, ("core.db", DATABASE), ("core.db.sig", SIGNATURE)
         )
 
