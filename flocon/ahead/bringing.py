@@ -49,12 +49,18 @@ class Bringing:
     _log = logger()
 
     def __init__(
-        self, reactor: Any, around: Brings, wishes: Wishes, ended: Callable[[bool], None]
+        self,
+        reactor: Any,
+        around: Brings,
+        wishes: Wishes,
+        ended: Callable[[bool], None],
+        purpose: str = "the next upgrade",
     ) -> None:
         self._reactor = reactor
         self._around = around
         self._wishes = wishes
         self._ended = ended
+        self._purpose = purpose
         #: With each whether mirrors may be asked for it.
         self._queue: deque[tuple[Wish, bool]] = deque()
         self._active: dict[Key, tuple[Wish, Deferred[None]]] = {}
@@ -174,7 +180,8 @@ class Bringing:
         self._fill()
         if not self and not self._filling and self.total:
             self._log.info(
-                "ready for the next upgrade: {fetched} of {total}",
+                "ready for {purpose}: {fetched} of {total}",
+                purpose=self._purpose,
                 fetched=self.fetched,
                 total=self.total,
             )

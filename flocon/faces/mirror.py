@@ -205,7 +205,8 @@ class MirrorFace:
         if entry is None:
             self._refuse(request, http.NOT_FOUND)
             return
-        self._parts.asked_for(where, entry)
+        if request.method == b"GET" and not asked.file.is_signature:
+            self._parts.asked_for(client, where, entry)
         await self._packages.answer(request, asked, entry, client)
 
     def _sentence(self, request: Request) -> bytes:

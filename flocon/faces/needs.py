@@ -209,7 +209,7 @@ class ForMirror:
     """What the face for machines without a node is given.
 
     ``layouts`` returns those of other tools' paths, ``allows`` tells whether a repository is for
-    others, and ``asked_for`` is told of each package of a state that is asked for.
+    others, and ``asked_for`` is told which client asks for which package of a state.
     """
 
     reactor: Any
@@ -223,4 +223,4 @@ class ForMirror:
     precedence: Precedence
     layouts: Callable[[], Mapping[str, str]]
     allows: Callable[[str], bool]
-    asked_for: Callable[[Where, Entry], None]
+    asked_for: Callable[[str, Where, Entry], None]

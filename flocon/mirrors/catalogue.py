@@ -5,13 +5,14 @@ Whoever asks for a package that a state in use lists gets it; what none lists is
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from flocon.errors import FloconError
 from flocon.log import logger
 from flocon.machine.memory import give_back
 from flocon.machine.reactor_threads import in_thread
-from flocon.mirrors.comparing import read_database
+from flocon.pacman.database_files import load_sent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -82,3 +83,12 @@ class Catalogue:
                 database = self.database(generation, where)
                 if database is not None:
                     yield database
+
+
+def read_database(archive: Archive, where: Where, piece: Piece) -> Database:
+    """Return one database of a state; blocks, and raises StoreError or SyncDatabaseError."""
+    descriptor = archive.open_piece(piece)
+    try:
+        return load_sent(where.repository, descriptor, piece.sha256[:16])
+    finally:
+        os.close(descriptor)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from flocon.machine.memory import give_back
+from flocon.mirrors.catalogue import read_database
 from flocon.mirrors.differences import Difference, by_name, difference
 from flocon.mirrors.names import Names
-from flocon.pacman.database_files import load_sent
 
 if TYPE_CHECKING:
     from flocon.mirrors.archive import Archive
-    from flocon.mirrors.generation import Generation, Piece, Where
-    from flocon.pacman.listing import Database
+    from flocon.mirrors.generation import Generation
 
 
 def names_of(archive: Archive, generation: Generation) -> Names:
@@ -39,12 +37,3 @@ def compare(archive: Archive, before: Generation, after: Generation) -> list[Dif
             found.append(difference(where, *lists))
     give_back()
     return found
-
-
-def read_database(archive: Archive, where: Where, piece: Piece) -> Database:
-    """Return one database of a state; raises StoreError or SyncDatabaseError."""
-    descriptor = archive.open_piece(piece)
-    try:
-        return load_sent(where.repository, descriptor, piece.sha256[:16])
-    finally:
-        os.close(descriptor)

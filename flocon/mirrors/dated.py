@@ -86,12 +86,19 @@ def servers_of_the_past(
         return ()  # mirrors have it
     return tuple(
         dict.fromkeys(
-            archive_server(archive, day_of(generation) + timedelta(days=later), where)
+            archive_server(archive, day + timedelta(days=later), where)
             for generation in states.in_use()
             for where in _listing(states, generation, asked, repository)
+            for day in _days(states, generation)
             for later in range(_FOLDERS)
         )
     )
+
+
+def _days(states: States, generation: Generation) -> list[date]:
+    """Return the days of which a state is: it may have been read, and be kept as an earlier one."""
+    kept = (one for one, _ in states.snapshots.values() if one.identity == generation.identity)
+    return sorted({day_of(one) for one in (generation, *kept)})
 
 
 def _listing(states: States, generation: Generation, asked: Asked, repository: str) -> list[Where]:

@@ -10,11 +10,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, DeferredLock
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock, succeed
 
 from flocon.errors import FloconError
 from flocon.log import logger
-from flocon.mirrors import publication
 from flocon.mirrors.archive import FOLDER, Archive
 from flocon.mirrors.catalogue import Catalogue
 from flocon.mirrors.generation import Where
@@ -26,22 +25,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from twisted.internet.interfaces import IDelayedCall
-
+    from flocon.ahead.coming import Means
     from flocon.files import Asked
     from flocon.mirrors.clients import Clients
     from flocon.mirrors.generation import Generation
+    from flocon.mirrors.settling import Settling
     from flocon.mirrors.snapshots import Snapshots
+    from flocon.mirrors.wanting import Wanting
     from flocon.pacman.entries import Entry
     from flocon.pacman.watch import PacmanWatch
     from flocon.settings.settings import Mirror as MirrorSettings
 
-#: Seconds between two looks at whether a state is to be held no longer.
-LONGEST_WAIT = 3_600.0
-
 
 class Mirror(Service):
-    """``settings`` gives those in force; ``store`` is the store's folder."""
+    """``settings`` gives those in force; ``store`` is the store's folder, ``most`` its bytes."""
 
     _log = logger()
 
@@ -51,8 +48,10 @@ class Mirror(Service):
         *,
         settings: Callable[[], MirrorSettings],
         store: Path,
+        most: int,
         pacman: PacmanWatch,
         agent: Any,
+        means: Means,
     ) -> None:
         self._reactor = reactor
         self._settings = settings
@@ -64,15 +63,18 @@ class Mirror(Service):
         #: Called when another state may be published.
         self.published: Callable[[], None] = lambda: None
         self._upstream = Upstream(reactor, agent, archive)
-        #: When the policy means another state by itself.
-        self._later: IDelayedCall | None = None
         self._refreshing = DeferredLock()
         self._work: set[Deferred[Any]] = set()
+        self._means = means
+        self._store, self._most = store, most
+        #: Whether the link costs nothing.
+        self._free = False
+        #: Both are there once it has begun.
+        self.wanting: Wanting | None = None
+        self._settling: Settling | None = None
         self.steering = Steering(self)
         #: Who asks without a node.
         self.clients: Clients | None = None
-        #: Told of each package of a state that a client asks for.
-        self.asked_for: Callable[[Where, Entry], None] = lambda *_: None
         #: Why the last refresh failed, and "" where it did not.
         self.problem = ""
 
@@ -101,13 +103,17 @@ class Mirror(Service):
         if self.serves:
             self._run(self._begin())
 
-    def stopService(self) -> None:
+    def stopService(self) -> Deferred[None]:
         super().stopService()
-        if self._later is not None and self._later.active():
-            self._later.cancel()
+        remembered: Deferred[None] = succeed(None)
+        if self.wanting is not None:
+            remembered = self.wanting.stop()
+        if self._settling is not None:
+            self._settling.stop()
         for work in list(self._work):
             work.cancel()
         self.states.close()
+        return remembered
 
     def _run(self, coroutine: Any) -> None:
         work: Deferred[Any] = Deferred.fromCoroutine(coroutine)
@@ -128,36 +134,68 @@ class Mirror(Service):
             self._log.error("the mirror for the LAN does not serve: {error}", error=error)
             return
         self._changed()
-        await self.settle()
         await self._pacman.configured()
+        await self._begin_to_bring()
+        await self.settle()
         await self.refresh()
+
+    async def _begin_to_bring(self) -> None:
+        """Make what only a mirror has."""
+        from flocon.mirrors.settling import Settling  # noqa: PLC0415
+        from flocon.mirrors.wanting import Wanting  # noqa: PLC0415
+
+        self.wanting = wanting = Wanting(
+            self._reactor,
+            self._means,
+            settings=self._settings,
+            mirrored=lambda: list(mirrored(self._settings(), self._pacman.configuration)),
+            store=self._store,
+            most=self._most,
+            states=self.states,
+            archive=self._archive,
+            pacman=self._pacman,
+            arrived=lambda: settling.look(),  # noqa: PLW0108 - it is made after this
+        )
+        self._settling = settling = Settling(
+            self._reactor,
+            self.states,
+            settings=self._settings,
+            is_complete=wanting.is_complete,
+            run=self._run,
+        )
+        wanting.allow(free=self._free)
+        await wanting.open()
 
     def _changed(self) -> None:
         self._pacman.mirror(self.states.catalogue.databases)
         self.published()
-        self._look_later()
+        if self._settling is not None:
+            self._settling.changed()
         if not self.snapshots.is_gathered():
             self._run(self.snapshots.gather())
+        if self.wanting is not None:
+            self.wanting.changed()
 
-    def _look_later(self) -> None:
-        """Settle again when the policy means another state by itself."""
-        if self._later is not None and self._later.active():
-            self._later.cancel()
-        policy, now = self.states.state.policy, time.time()
-        seconds = publication.next_look(policy, self.states.read, now)
-        if seconds is not None and self.running:
-            # Clocks are set, and machines sleep: it is looked more often than need be.
-            wait = min(seconds + 1.0, LONGEST_WAIT)
-            self._later = self._reactor.callLater(wait, self._look)
+    def allow(self, *, free: bool) -> None:
+        """Learn whether the link costs nothing: otherwise nothing is brought."""
+        self._free = free
+        if self.wanting is not None:
+            self.wanting.allow(free=free)
 
-    def _look(self) -> None:
-        self._run(self._settle_in_time())
+    def held(self) -> None:
+        """Learn that what is held here is not what it was."""
+        if self.wanting is not None:
+            self.wanting.held()
 
-    async def _settle_in_time(self) -> None:
-        try:
-            await self.settle()
-        finally:
-            self._look_later()
+    def asked(self, client: str, where: Where, entry: Entry) -> None:
+        """Note that a client without a node asked for a package that a state lists."""
+        if self.wanting is not None:
+            self.wanting.asked(client, where, entry.name)
+
+    async def settle(self) -> None:
+        """Publish the generation that the policy means, once it may be; raises StoreError."""
+        if self._settling is not None:
+            await self._settling.settle()
 
     @property
     def gives(self) -> bool:
@@ -200,38 +238,6 @@ class Mirror(Service):
             self._log.warn("the mirror's databases cannot be read: {error}", error=error)
         else:
             self.problem = ""
-
-    async def settle(self) -> None:
-        """Publish the generation that the policy means, once it may be."""
-        states, settings = self.states, self._settings()
-        policy = publication.in_force(states.state.policy, time.time())
-        if policy != states.state.policy:
-            ended = states.state.policy
-            self._log.warn("{state} is held no longer: the newest is given again", state=ended)
-            await states.follow(policy)
-        snapshots = {name: one for name, (one, _) in states.snapshots.items()}
-        meant = publication.chosen(policy, states.read, snapshots, time.time())
-        now = states.state.now
-        if meant is None:
-            return
-        if now is not None and now.identity == meant:
-            if states.state.waiting:
-                await states.stop_waiting()
-            return
-        await states.wait_for(meant, policy)
-        due = publication.is_due(
-            states.state,
-            time.time(),
-            complete=settings.publish == "complete",
-            within=settings.publish_within,
-            is_complete=self.is_complete,
-        )
-        if due:
-            await states.publish(meant, policy)
-
-    def is_complete(self) -> bool:
-        """Whether all that is wanted of the generation that waits is here."""
-        return True
 
     def describe(self) -> dict[str, Any]:
         """Return what ``/mirror.json`` says, see ``telling``."""

@@ -125,11 +125,12 @@ class Snapshots:
         name = name or free_name(day, self._states.snapshots)
         with self._archive.gathering():
             listed = await in_thread(self._reactor, names_of, self._archive, generation)
-            # Protected first, kept then: between the two nothing of it is cleared.
-            if self._names is not None:
-                self._names = listed.joined(self._names)
-                self._known[name] = generation.identity
             await in_thread(self._reactor, _write_names, self._archive, name, generation, listed)
+            # Protected first, kept then: between the two nothing of it is cleared.
+            joined = await in_thread(self._reactor, listed.joined, self._names or Names())
+            if self._names is not None:
+                self._names = joined
+                self._known[name] = generation.identity
             await self._states.keep_snapshot(name, generation, int(time.time()))
         return sayings.taken(name, generation, len(listed))
 
@@ -170,10 +171,12 @@ class Snapshots:
 
     def _meant(self, policy: Policy, now: float) -> Generation:
         """Return the state that a policy means; raises MirrorError where there is none."""
-        if policy.kind == SNAPSHOT and policy.name not in self._states.snapshots:
-            raise _unknown(policy.name)
-        kept = {name: one for name, (one, _) in self._states.snapshots.items()}
-        identity = publication.chosen(policy, self._states.read, kept, now)
+        if policy.kind == SNAPSHOT:
+            if policy.name not in self._states.snapshots:
+                raise _unknown(policy.name)
+            # Not another one with the same databases, read at another time.
+            return self._states.snapshots[policy.name][0]
+        identity = publication.chosen(policy, self._states.read, {}, now)
         generation = self._states.find(identity) if identity is not None else None
         if generation is None:
             raise MirrorError("no state has been read yet", "try 'flocon mirror refresh'")
@@ -228,24 +231,25 @@ class Snapshots:
     # What they list
 
     async def _gather(self) -> None:
-        """Find out what all list. What cannot be read protects nothing, and the log has it."""
+        """Find out what all list. As long as one cannot be read, all is protected."""
         if self.is_gathered():
             return
         every, known = Names(), {}
         for name, (generation, _) in list(self._states.snapshots.items()):
-            known[name] = generation.identity
             try:
                 listed = await in_thread(
                     self._reactor, _read_names, self._archive, name, generation
                 )
             except FloconError as error:
                 self._log.error(
-                    "what the snapshot {name} lists is unknown, and may be cleared: {error}",
+                    "no package is cleared until the snapshot {name} is dropped, of which nobody"
+                    " knows what it lists: {error}",
                     name=name,
                     error=error,
                 )
-                continue
-            every = every.joined(listed)
+                return
+            every = await in_thread(self._reactor, every.joined, listed)
+            known[name] = generation.identity
         self._names, self._known = every, known
         self.changed()
 

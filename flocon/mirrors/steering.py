@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from flocon.mirrors.snapshots import Snapshots
+    from flocon.mirrors.wanting import Wanting
 
     class Steered(Protocol):
         """The mirror, as far as a person has a say."""
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
         @property
         def problem(self) -> str: ...
+
+        @property
+        def wanting(self) -> Wanting | None: ...
 
         async def refresh(self) -> None: ...
 
@@ -48,6 +52,10 @@ class Steering:
                 if self._mirror.problem:
                     raise MirrorError(self._mirror.problem, "")
                 return "the mirror's databases are read"
+            case ["want", *names]:
+                return await self._wanting().want(names)
+            case ["unwant", *names]:
+                return await self._wanting().unwant(names)
         raise MirrorError("this is nothing that the mirror can do", "see 'flocon mirror --help'")
 
     async def snapshot(self, words: list[str]) -> str:
@@ -95,6 +103,11 @@ class Steering:
             return {"refused": "", **await tell()}
         except FloconError as error:
             return {"refused": str(error)}
+
+    def _wanting(self) -> Wanting:
+        if self._mirror.wanting is None:
+            raise MirrorError("the mirror has not begun yet", "try again in a moment")
+        return self._mirror.wanting
 
     def _demand_mirror(self) -> None:
         if not self._mirror.serves:

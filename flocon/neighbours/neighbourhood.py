@@ -99,9 +99,11 @@ class _WhoMayBeAsked:
 
     def mirrors(self) -> list[Peer]:
         """Return the peers that give the LAN a state of databases."""
-        return self._askable(
-            peer for peer in self._presence.peers() if peer.proved and MIRROR in peer.abilities
-        )
+        return [peer for peer in self.proved() if MIRROR in peer.abilities]
+
+    def proved(self) -> list[Peer]:
+        """Return the peers that have answered, and may be asked."""
+        return self._askable(peer for peer in self._presence.peers() if peer.proved)
 
     def _with(self, ability: str, repository: str) -> list[Peer]:
         """Return those with an ability; nobody is asked of whom only a datagram has told."""

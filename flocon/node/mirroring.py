@@ -66,7 +66,7 @@ class Mirroring:
                 precedence=desk.precedence,
                 layouts=lambda: settings.mirror.paths,
                 allows=self._allows,
-                asked_for=lambda where, entry: self._mirror.asked_for(where, entry),  # noqa: PLW0108 - set later
+                asked_for=self._mirror.asked,
             ),
             mirror_names(
                 settings.name, (*settings.names, host_name(), *hosts_of(settings.mirror.listen))

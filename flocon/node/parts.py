@@ -16,6 +16,7 @@ from flocon.advice.questions import questions
 from flocon.advice.search import Search
 from flocon.advice.why import Why
 from flocon.ahead.ahead import AHEAD_FILE, Ahead
+from flocon.ahead.coming import Means
 from flocon.answering.pace import Pacer
 from flocon.answering.visitors import Admission, lan_names, loopback_names
 from flocon.asking.agents import peer_agent
@@ -198,15 +199,18 @@ class Parts:
         )
         self.announcer = Announcer(self._reactor, self.presence, self.multicast, self.desk.privacy)
         self.ledger.changed = self.following.account
+        self._ahead_means = Means(
+            self.holdings.arrivals,
+            self.holdings.offering,
+            self.desk.packages,
+            self.desk.transfers,
+            self.neighbourhood,
+        )
         self.ahead = Ahead(
             self._reactor,
+            self._ahead_means,
             pacman=self.pacman,
             pacman_conf=self._settings.pacman_conf,
-            arrivals=self.holdings.arrivals,
-            offering=self.holdings.offering,
-            packages=self.desk.packages,
-            transfers=self.desk.transfers,
-            neighbourhood=self.neighbourhood,
             ledger=self.ledger,
             most=self._settings.store.max_size // 2,
             file=self._settings.store.path / AHEAD_FILE,
@@ -218,8 +222,10 @@ class Parts:
             self._reactor,
             settings=lambda: self.reloading.settings.mirror,
             store=self._settings.store.path,
+            most=self._settings.store.max_size,
             pacman=self.pacman,
             agent=self.desk.agents.mirrors,
+            means=self._ahead_means,
         )
         self.desk.candidates.of_others = self.mirror.servers
         self.desk.candidates.of_the_past = self.mirror.servers_of_the_past

@@ -8,9 +8,12 @@ import shutil
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tests.lan.lan import Node, wait_until
+from tests.lan.case import sha256
+from tests.lan.lan import Node, PacmanRun, wait_until
+from tests.lan.repository import install
 from tests.lan.test_commands import CommandTestCase
 
+MIRROR_PORT = 19434
 #: Longer ago than a state is held by default.
 DAY = (datetime.now(UTC) - timedelta(days=60)).date().isoformat()
 
@@ -19,6 +22,7 @@ class Snapshots(CommandTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.use(self.lab.lan, ["plain", "multilib"])
+        self.here.mkdir()
         self.archived = self.mirror.root / "archive"
         shutil.rmtree(self.archived, ignore_errors=True)
         self.addCleanup(shutil.rmtree, self.archived, ignore_errors=True)
@@ -26,9 +30,8 @@ class Snapshots(CommandTestCase):
 
     def start(self) -> Node:
         archive = f"http://{self.mirror.host.address}/archive/$date/$repo/os/$arch"
-        node = self.first.node(
-            settings={"mirror": {"serve": True, "refresh": "off", "archive": archive}}
-        )
+        settings = {"serve": True, "refresh": "off", "publish": "at once", "archive": archive}
+        node = self.first.node(settings={"mirror": settings})
         wait_until(lambda: self.told()["published"], 20, "the first state is given")
         return node
 
@@ -41,6 +44,20 @@ class Snapshots(CommandTestCase):
     @property
     def given(self) -> Any:
         return self.told()["published"]
+
+    def pacman(self, *arguments: str) -> PacmanRun:
+        """Run pacman on the second host, which has no node and no other server than the mirror."""
+        mirrors = self.lan.mirrors
+        self.lan.mirrors = [f"{self.first.address}:{MIRROR_PORT}"]
+        try:
+            run = self.second.pacman(*arguments, node=False)
+        finally:
+            self.lan.mirrors = mirrors
+        return run
+
+    def assert_goes_on(self, run: PacmanRun) -> None:
+        """Claim that pacman ended well; that a version is older it may say."""
+        self.assertEqual((run.returncode, run.error_lines), (0, []), run.output)
 
     def move_on(self) -> str:
         """Have the repository move on, and the mirror read it; return the package's name."""
@@ -57,6 +74,7 @@ class Snapshots(CommandTestCase):
         self.assertNotEqual(after["generation"], before["generation"])
         row = self.snapshot("diff", "before", "latest").splitlines()[0]
         self.assertRegex(row, rf"plain +x86_64 +{re.escape(name)} +\S+ -> \S+")
+        self.snapshot("take", "--of", "latest", "after")
         said = self.snapshot("use", "before")
         self.assertIn("1 older, 0 newer than before: 'pacman -Syuu'", said)
         self.assertEqual(self.given["generation"], before["generation"])
@@ -72,13 +90,18 @@ class Snapshots(CommandTestCase):
         self.assertIn("is the state that", self.refuse(self.first, "snapshot", "drop", "before"))
         self.assertIn("become newer", self.snapshot("use", "latest").replace("becomes", "become"))
         self.assertIn("is dropped", self.snapshot("drop", "before"))
-        self.assertEqual(self.say_json(self.first, "snapshot", "list")["snapshots"], [])
+        left = self.say_json(self.first, "snapshot", "list")["snapshots"]
+        self.assertEqual([one["name"] for one in left], ["after"])
 
     def test_the_state_of_a_day_comes_from_an_archive(self) -> None:
         folder = self.archived / DAY.replace("-", "/") / "plain" / "os" / "x86_64"
         shutil.copytree(self.lab.plain.folder, folder)
-        name = self.move_on()
+        name = next(iter(self.lab.plain.packages))
+        old = self.lab.plain.packages[name]
+        self.move_on()
         given = self.given
+        install(self.second.database_path / "local", [self.lab.plain.packages[name].recipe])
+        self.assert_clean(self.pacman("-Sy"))
         said = self.snapshot("take", "--date", DAY)
         self.assertIn("does not have multilib (x86_64): as in the newest state", said)
         self.assertEqual(self.given, given)
@@ -87,3 +110,10 @@ class Snapshots(CommandTestCase):
         self.assertIn("say --longer", self.refuse(self.first, "snapshot", "use", DAY))
         self.assertNotIn("held until", self.snapshot("use", DAY, "--longer"))
         self.assertNotEqual(self.given["generation"], given["generation"])
+        self.assert_clean(self.pacman("-Sy"))
+        # No mirror has it any more.
+        self.assertFalse(old.path.exists())
+        self.assert_goes_on(self.pacman("-Syu", "--downloadonly"))
+        self.assertFalse((self.second.cache / old.file_name).exists())
+        self.assert_goes_on(self.pacman("-Syuu", "--downloadonly"))
+        self.assertEqual(sha256(self.second.cache / old.file_name), old.sha256)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from flocon.files import Asked, parse_parts
 from flocon.mirrors.dated import servers_of_the_past
 from flocon.pacman.entries import Entry
@@ -31,6 +33,13 @@ class OfThePast(StatesTestCase):
 
     def test_what_only_an_earlier_state_lists_is_in_the_folders_of_its_day(self) -> None:
         self.assertEqual(self.servers(self.asked("a", "1-1")), FOLDERS)
+
+    def test_of_one_that_is_kept_as_of_an_earlier_day_that_days_folders_come_first(self) -> None:
+        old = self.states.read[0]
+        day_before = replace(old, last_update=BEGINNING - DAY)
+        self.done(self.states.keep_snapshot("day", day_before, BEGINNING))
+        earlier = FOLDERS[0].replace("/21/", "/20/")
+        self.assertEqual(self.servers(self.asked("a", "1-1")), (earlier, *FOLDERS))
 
     def test_so_is_its_signature(self) -> None:
         self.assertEqual(self.servers(self.asked("a", "1-1", ".sig")), FOLDERS)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 from twisted.internet.defer import Deferred, succeed
 
 from flocon.errors import Unreachable
 from flocon.mirrors.generation import Generation
-from flocon.mirrors.mirror import LONGEST_WAIT, Mirror
+from flocon.mirrors.mirror import Mirror
+from flocon.mirrors.settling import LOOK_AGAIN
 from flocon.pacman.configuration import PacmanConfiguration
 from flocon.settings.settings import Mirror as MirrorSettings
 from tests.mirrors.states_case import DAY, StatesTestCase
@@ -23,10 +25,13 @@ class HoldingTestCase(StatesTestCase):
         """Start a node; no mirror can be reached."""
         self.mirror = Mirror(
             self.reactor,
-            settings=lambda: MirrorSettings(serve=True),
+            settings=lambda: MirrorSettings(serve=True, publish="at once"),
             store=self.folder,
+            most=1 << 30,
             pacman=self.pacman(),
             agent=None,
+            # Nothing is brought: the link is not known to be free.
+            means=MagicMock(),
         )
         self.states = self.mirror.states
         self.archive = self.mirror._archive
@@ -76,9 +81,9 @@ class Holding(HoldingTestCase):
 
     def test_it_is_given_until_its_time_is_over_and_the_newest_then(self) -> None:
         self.steer("use", "before")
-        self.wait(30 * DAY - LONGEST_WAIT)
+        self.wait(30 * DAY - 1)
         self.assertEqual(self.given, self.old.identity)
-        self.wait(LONGEST_WAIT + 10)
+        self.wait(LOOK_AGAIN + 10)
         self.assertEqual(self.given, self.new.identity)
         self.assertEqual(str(self.states.state.policy), "latest")
 
@@ -106,7 +111,7 @@ class Holding(HoldingTestCase):
     def test_what_is_so_many_days_behind_moves_on_by_itself(self) -> None:
         self.steer("use", "1 day behind")
         self.assertEqual(self.given, self.old.identity)
-        self.wait(DAY + 10)
+        self.wait(DAY + LOOK_AGAIN)
         self.assertEqual(self.given, self.new.identity)
 
     def test_a_snapshot_that_is_lost_leaves_the_lan_with_the_state_that_it_has(self) -> None:

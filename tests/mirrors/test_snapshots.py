@@ -145,6 +145,18 @@ class Taking(SnapshotsTestCase):
             self.begin()
             self.assertEqual([self.protects("a", "1-1"), self.protects("a", "2-1")], [True, False])
 
+    def test_of_one_that_cannot_be_read_all_is_protected_until_it_is_dropped(self) -> None:
+        old = self.publish(core=OLD)
+        self.take("before")
+        self.publish(core=NEW)
+        (self.folder / "snapshots" / "before.names").unlink()
+        (self.folder / "content" / old.databases[CORE].database.sha256).write_bytes(b"")
+        self.states.close()
+        self.begin()
+        self.assertTrue(self.protects("z", "9-9"))
+        self.done(self.snapshots.drop("before"))
+        self.assertFalse(self.protects("a", "1-1"))
+
     def test_notes_of_another_state_are_not_taken_for_its_own(self) -> None:
         self.publish(core=OLD)
         self.take("before")
@@ -351,6 +363,12 @@ class OfADay(SnapshotsTestCase):
         self.assertEqual(self.given, given.identity)
         self.use("2026-09-01")
         self.assertEqual(self.given, self.states.snapshots["2026-09-01"][0].identity)
+
+    def test_it_is_as_old_as_its_day_where_the_same_was_read_today(self) -> None:
+        self.publish(core=OLD, extra={"e": "1-1"})
+        self.settings = MirrorSettings(serve=True, archive=ARCHIVE, hold_at_most=DAY)
+        self.take_day()
+        self.assertIn("say --longer", self.why_not(self.snapshots.use("2026-09-01")))
 
     def test_what_the_archive_has_not_is_as_in_the_newest_state_and_said(self) -> None:
         newest = self.publish(core=NEW, extra={"e": "2-1"})
