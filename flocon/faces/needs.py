@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from flocon.holdings.inventory import Inventory
     from flocon.machine.shares import Crowd
     from flocon.mirrors.clients import Clients
-    from flocon.mirrors.generation import Where
+    from flocon.mirrors.generation import Generation, Where
     from flocon.mirrors.states import States
     from flocon.pacman.entries import Entry
     from flocon.pacman.privacy import Privacy
@@ -193,7 +193,8 @@ class ForMirror:
 
     ``layouts`` returns those of other tools' paths, ``allows`` tells whether a repository is for
     others, ``is_ambiguous`` whether several packages have a name. ``asked_for`` is told of each
-    package of a state that is asked for.
+    package of a state that a client, by its address, asks for. ``with_files`` returns a state with
+    the list of files of a repository, None where it cannot be had; that may take long.
     """
 
     reactor: Any
@@ -207,5 +208,6 @@ class ForMirror:
     precedence: Precedence
     layouts: Callable[[], Mapping[str, str]]
     allows: Callable[[str], bool]
-    asked_for: Callable[[Where, Entry], None]
+    asked_for: Callable[[str, Where, Entry], None]
     is_ambiguous: Callable[[str], bool]
+    with_files: Callable[[Generation, Where], Deferred[Generation | None]]

@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, DeferredLock
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock, succeed
 
 from flocon.errors import FloconError
 from flocon.log import logger
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from flocon.files import Asked
     from flocon.mirrors.clients import Clients
+    from flocon.mirrors.generation import Generation
     from flocon.pacman.entries import Entry
     from flocon.pacman.watch import PacmanWatch
     from flocon.settings.settings import Mirror as MirrorSettings
@@ -59,7 +60,7 @@ class Mirror(Service):
         #: Who asks without a node.
         self.clients: Clients | None = None
         #: Told of each package of a state that a client asks for.
-        self.asked_for: Callable[[Where, Entry], None] = lambda *_: None
+        self.asked_for: Callable[[str, Where, Entry], None] = lambda *_: None
         #: Why the last refresh failed, and "" where it did not.
         self.problem = ""
 
@@ -128,6 +129,10 @@ class Mirror(Service):
             self._log.warn("the mirror's databases cannot be read: {error}", error=error)
         else:
             self.problem = ""
+
+    def with_files(self, generation: Generation, where: Where) -> Deferred[Generation | None]:
+        """Return a state with the list of files of one repository, None where it cannot be had."""
+        return succeed(None)
 
     async def settle(self) -> None:
         """Publish the generation that the policy means, once it may be."""

@@ -19,8 +19,10 @@ from flocon.sources.for_clients import ForClients
 if TYPE_CHECKING:
     from flocon.machine.links import Link
     from flocon.machine.shares import Shares
+    from flocon.mirrors.generation import Where
     from flocon.mirrors.mirror import Mirror
     from flocon.node.parts import Parts
+    from flocon.pacman.entries import Entry
     from flocon.settings.settings import Settings
 
 
@@ -65,7 +67,8 @@ class Mirroring:
                 layouts=lambda: settings.mirror.paths,
                 allows=self._allows,
                 is_ambiguous=self._is_ambiguous,
-                asked_for=lambda where, entry: self._mirror.asked_for(where, entry),  # noqa: PLW0108 - set later
+                asked_for=self._asked_for,
+                with_files=self._mirror.with_files,
             ),
             mirror_names(
                 settings.name, (*settings.names, host_name(), *hosts_of(settings.mirror.listen))
@@ -92,6 +95,9 @@ class Mirroring:
         listing = self._pacman.listing
         entries = (*listing.find(file_name), *listing.mirrored_entries(file_name))
         return len({one.content for one in entries}) > 1
+
+    def _asked_for(self, client: str, where: Where, entry: Entry) -> None:
+        self._mirror.asked_for(client, where, entry)
 
     def _fetched(self, client: str, count: int) -> None:
         self._clients.fetched(client, count, time.time())
