@@ -104,10 +104,11 @@ def forwarded_for(address: str, told: Sequence[str]) -> str:
     ``told`` are the values of ``X-Forwarded-For``, to which each proxy adds one at the end.
     """
     last = ",".join(told).rpartition(",")[2].strip()
-    return last if last and _is_loopback(address) and _is_address(last) else address
+    return last if last and is_loopback(address) and _is_address(last) else address
 
 
-def _is_loopback(address: str) -> bool:
+def is_loopback(address: str) -> bool:
+    """Whether an address is one of this machine's own that nobody else reaches."""
     return _is_address(address) and ip_address(address).is_loopback
 
 

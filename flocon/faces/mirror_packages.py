@@ -17,11 +17,14 @@ from twisted.web import http
 from flocon.answering.growing import send_growing, tell_content
 from flocon.answering.held import CONTENT_TYPE, send_opened, set_extent
 from flocon.answering.respond import refuse
+from flocon.answering.visitors import is_loopback
 from flocon.asking.mirrors import LOOP_HEADER
 from flocon.asking.patience import PACMAN
 from flocon.errors import FloconError, StoreError
 from flocon.faces.awake import Awake
 from flocon.faces.pacman_request import failure_status
+from flocon.faces.site import host_of
+from flocon.files import escape
 from flocon.transfers.reader import Reader
 
 if TYPE_CHECKING:
@@ -32,9 +35,13 @@ if TYPE_CHECKING:
     from twisted.web.http import Request
 
     from flocon.answering.shared import SharedFiles
-    from flocon.faces.needs import ForMirror
+    from flocon.faces.needs import ForMirror, Found
     from flocon.files import Asked
     from flocon.pacman.entries import Entry
+
+
+#: By which nginx says under which of its paths it has the store's packages.
+ACCEL_MAPPING = "X-Accel-Mapping"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,11 @@ class ClientRequest:
     since: float
     #: A failure is told by its status.
     fails_by_cutting: bool = False
+
+
+def is_from_here(request: Request) -> bool:
+    """Whether a request comes from this machine, as a proxy's does."""
+    return is_loopback(host_of(request.client))
 
 
 class MirrorPackages:
@@ -111,8 +123,32 @@ class MirrorPackages:
             return False
         digest = None if signature else content.sha256
         count = self.counts(one.client, package=not signature)
+        place = None if signature else self._place(one, found)
+        if place is not None:
+            opened.close()
+            self._hand_over(one, place, count)
+            return True
         await send_opened(one.request, opened, digest, count, to_stranger=True)
         return True
+
+    def _place(self, one: ClientRequest, found: Found) -> str | None:
+        """Return where a proxy of this machine has the file itself; None where it is sent."""
+        mapping = one.request.getHeader(ACCEL_MAPPING) or ""
+        if not mapping or found.origin != "store" or not is_from_here(one.request):
+            return None
+        if self._parts.is_ambiguous(one.entry.file_name):
+            # A name that stands for several files may mean another one by the time it is read.
+            return None
+        return mapping.rstrip("/") + "/" + escape(one.entry.file_name)
+
+    def _hand_over(self, one: ClientRequest, place: str, count: Callable[[int], None]) -> None:
+        """Have a proxy send a file: it reads ranges and dates from the request by itself."""
+        self._counters["handed over"] += 1
+        one.request.setHeader("X-Accel-Redirect", place)
+        one.request.setHeader("Content-Type", CONTENT_TYPE)
+        one.request.setHeader("Content-Length", "0")
+        one.request.finish()
+        count(one.entry.size)
 
     async def _coming(self, one: ClientRequest) -> None:
         # A node may be the one whom this one would ask in turn.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from flocon.holdings.inventory import Inventory
     from flocon.machine.shares import Crowd
     from flocon.mirrors.clients import Clients
-    from flocon.mirrors.generation import Where
+    from flocon.mirrors.generation import Generation, Where
     from flocon.mirrors.states import States
     from flocon.pacman.entries import Entry
     from flocon.pacman.privacy import Privacy
@@ -209,7 +209,9 @@ class ForMirror:
     """What the face for machines without a node is given.
 
     ``layouts`` returns those of other tools' paths, ``allows`` tells whether a repository is for
-    others, and ``asked_for`` is told which client asks for which package of a state.
+    others, ``is_ambiguous`` whether several packages have a name. ``asked_for`` is told of each
+    package of a state that a client, by its address, asks for. ``with_files`` returns a state with
+    the list of files of a repository, None where it cannot be had; that may take long.
     """
 
     reactor: Any
@@ -224,3 +226,5 @@ class ForMirror:
     layouts: Callable[[], Mapping[str, str]]
     allows: Callable[[str], bool]
     asked_for: Callable[[str, Where, Entry], None]
+    is_ambiguous: Callable[[str], bool]
+    with_files: Callable[[Generation, Where], Deferred[Generation | None]]

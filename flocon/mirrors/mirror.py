@@ -239,6 +239,10 @@ class Mirror(Service):
         else:
             self.problem = ""
 
+    def with_files(self, generation: Generation, where: Where) -> Deferred[Generation | None]:
+        """Return a state with the list of files of one repository, None where it cannot be had."""
+        return succeed(None)
+
     def describe(self) -> dict[str, Any]:
         """Return what ``/mirror.json`` says, see ``telling``."""
         # Nobody asks a node that is no mirror.

@@ -20,8 +20,10 @@ from flocon.sources.for_clients import ForClients
 if TYPE_CHECKING:
     from flocon.machine.links import Link
     from flocon.machine.shares import Shares
+    from flocon.mirrors.generation import Where
     from flocon.mirrors.mirror import Mirror
     from flocon.node.parts import Parts
+    from flocon.pacman.entries import Entry
     from flocon.settings.settings import Settings
 
 
@@ -32,6 +34,7 @@ class Mirroring:
         self._settings = settings
         self._privacy = parts.desk.privacy
         self._mirror: Mirror = parts.mirror
+        self._pacman = parts.pacman
         desk = parts.desk
         #: What other nodes are given of the state.
         self.giving = Giving(parts.mirror.states, self._privacy.keeps)
@@ -66,7 +69,9 @@ class Mirroring:
                 precedence=desk.precedence,
                 layouts=lambda: settings.mirror.paths,
                 allows=self._allows,
-                asked_for=self._mirror.asked,
+                is_ambiguous=self._is_ambiguous,
+                asked_for=self._asked_for,
+                with_files=self._mirror.with_files,
             ),
             mirror_names(
                 settings.name, (*settings.names, host_name(), *hosts_of(settings.mirror.listen))
@@ -87,6 +92,15 @@ class Mirroring:
         """Whether a repository is for others: one that is private has to be named for it."""
         named = repository in self._settings.mirror.repositories
         return named or not self._privacy.keeps(repository)
+
+    def _is_ambiguous(self, file_name: str) -> bool:
+        """Whether several packages have this name, as those of two architectures may."""
+        listing = self._pacman.listing
+        entries = (*listing.find(file_name), *listing.mirrored_entries(file_name))
+        return len({one.content for one in entries}) > 1
+
+    def _asked_for(self, client: str, where: Where, entry: Entry) -> None:
+        self._mirror.asked(client, where, entry)
 
     def _fetched(self, client: str, count: int) -> None:
         self._clients.fetched(client, count, time.time())

@@ -57,7 +57,7 @@ _KEYS: Mapping[str, Any] = {
     },
     "mirror": {
         "serve": permitted.flag,
-        "listen": permitted.list_of(permitted_endpoints.endpoint),
+        "listen": permitted_endpoints.several,
         "networks": permitted.list_of(permitted.network),
         "repositories": permitted.list_of(permitted.repository),
         "architectures": permitted.list_of(permitted_mirror.architecture),

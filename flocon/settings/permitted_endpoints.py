@@ -46,6 +46,15 @@ def _is_port(number: str) -> bool:
     return number.isascii() and number.isdecimal() and int(number[:6]) < 1 << 16
 
 
+def several(value: Any, where: str, key: str) -> tuple[str, ...]:
+    """Return endpoints, one at least."""
+    found = list_of(endpoint)(value, where, key)
+    if not found:
+        problem = "is empty, so nobody could ask"
+        raise refusal(where, key, problem, "write an endpoint, or leave it out for its default")
+    return tuple(found)
+
+
 def loopback(value: Any, where: str, key: str) -> tuple[str, ...]:
     endpoints: tuple[str, ...] = list_of(endpoint)(value, where, key)
     if not endpoints:

@@ -10,11 +10,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.answering.visitors import (
     Admission,
+    forwarded_for,
     host_name,
     is_browser,
     is_foreign_page,
     lan_names,
     loopback_names,
+    mirror_names,
 )
 from flocon.machine.links import Link
 
@@ -59,6 +61,16 @@ class OwnNames(SynchronousTestCase):
         for names in (loopback_names(["Cache.Example"]), lan_names("desk", ["Cache.Example"])):
             self.assertTrue(names.know("cache.example:19433"))
 
+    def test_containers_have_a_name_for_the_machine_they_run_on(self) -> None:
+        names = mirror_names("nas", ["nas.example.org"])
+        for host in (
+            *("host.docker.internal:19434", "host.containers.internal", "nas", "nas.lan:19434"),
+            *("nas.example.org", "192.168.1.5:19434"),
+        ):
+            self.assertTrue(names.know(host), host)
+        self.assertFalse(names.know("other.docker.internal"))
+        self.assertFalse(lan_names("nas").know("host.docker.internal"))
+
     @given(st.text(max_size=40))
     def test_any_text_is_taken_for_a_name_or_for_none(self, host: str) -> None:
         self.assertIsInstance(lan_names("desk").know(host), bool)
@@ -96,6 +108,23 @@ class ForeignPages(SynchronousTestCase):
         self.assertTrue(is_browser(["Mozilla/5.0 (X11; Linux x86_64) Firefox/150.0"]))
         self.assertFalse(is_browser(["pacman/6.0.2 (Linux x86_64) libalpm/13.0.2"]))
         self.assertFalse(is_browser([]))
+
+
+class Proxies(SynchronousTestCase):
+    """For whom a proxy asks is taken from one on this machine alone."""
+
+    def test_the_last_one_told_is_who_asks(self) -> None:
+        for told in (["10.0.0.1"], ["1.1.1.1, 10.0.0.1"], ["1.1.1.1", "2.2.2.2,10.0.0.1 "]):
+            self.assertEqual(forwarded_for("127.0.0.1", told), "10.0.0.1")
+            self.assertEqual(forwarded_for("::1", told), "10.0.0.1")
+
+    def test_nobody_else_is_believed(self) -> None:
+        for address in ("10.0.0.9", "fe80::1%eth0", "", "localhost"):
+            self.assertEqual(forwarded_for(address, ["10.0.0.1"]), address)
+
+    def test_what_is_no_address_tells_nothing(self) -> None:
+        for told in ([], [""], ["unknown"], ["10.0.0.1, "], ["10.0.0.1:80"], ["x" * 9_000]):
+            self.assertEqual(forwarded_for("127.0.0.1", told), "127.0.0.1")
 
 
 class Networks(SynchronousTestCase):

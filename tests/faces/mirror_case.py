@@ -7,6 +7,7 @@ import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -42,9 +43,8 @@ MIRROR = Source(Origin.MIRROR, "m", "m", f"http://m/{NAME}")
 
 
 class HeldFile:
-    origin = "store"
-
-    def __init__(self, content: Content) -> None:
+    def __init__(self, content: Content, origin: str) -> None:
+        self.origin = origin
         self.content = content
 
 
@@ -78,6 +78,7 @@ class Shelf:
         self.signatures: dict[str, bytes] = {}
         self.opened: list[OpenedBytes] = []
         self.gone = False
+        self.origin = "store"
         #: What opening a file waits for.
         self.slow_disk: Deferred[None] | None = None
         self.transfers = Transfers(self.tools, sign=self.sign, publish=lambda *_: succeed(True))
@@ -93,7 +94,7 @@ class Shelf:
 
     def find(self, file_name: str) -> HeldFile | None:
         data = self.files.get(file_name)
-        return None if data is None else HeldFile(content_of(data))
+        return None if data is None else HeldFile(content_of(data), self.origin)
 
     async def open(self, held: HeldFile, *, signature: bool = False, own: bool = True) -> Any:
         if self.slow_disk is not None:
@@ -141,21 +142,27 @@ class MirrorCase(SynchronousTestCase):
         self.clients = Clients()
         self.layouts: dict[str, str] = {}
         self.private: set[str] = set()
-        self.asked_for: list[tuple[Where, str]] = []
-        find = type("Find", (), {"find": staticmethod(self.shelf.signature)})()
-        parts: Any = ForMirror(
+        self.ambiguous: set[str] = set()
+        self.asked_for: list[tuple[str, Where, str]] = []
+        #: Lists of files that are being fetched, by generation.
+        self.fetching: dict[str, Deferred[Generation | None]] = {}
+        signatures: Any = SimpleNamespace(find=self.shelf.signature)
+        shelf: Any = self.shelf
+        parts = ForMirror(
             self.reactor,
             states=self.states,
             clients=self.clients,
-            offering=self.shelf,
-            opening=self.shelf,
+            offering=shelf,
+            opening=shelf,
             transfers=self.shelf.transfers,
-            for_clients=self.shelf,
-            signatures=find,
+            for_clients=shelf,
+            signatures=signatures,
             precedence=self.shelf.tools.precedence,
             layouts=lambda: self.layouts,
             allows=lambda name: name not in self.private,
-            asked_for=lambda where, entry: self.asked_for.append((where, entry.file_name)),
+            is_ambiguous=lambda name: name in self.ambiguous,
+            asked_for=lambda *of: self.asked_for.append((*of[:2], of[2].file_name)),
+            with_files=self.with_files,
         )
         self.face = MirrorFace(parts, mirror_names("nas"))
         self.browser = Browser(self.reactor, self.face, "10.0.0.9")
@@ -212,6 +219,9 @@ class MirrorCase(SynchronousTestCase):
         generation = self.generation(made, {CORE: entries}, **files)
         self.wait(self.states.publish(generation.identity))
         return generation
+
+    def with_files(self, generation: Generation, _: Where) -> Deferred[Generation | None]:
+        return self.fetching.setdefault(generation.identity, Deferred())
 
     @property
     def since(self) -> int:

@@ -92,6 +92,41 @@ class Held(MirrorCase):
         self.assertEqual(self.get(PATH).body, DATA)
 
 
+class HandedOver(MirrorCase):
+    """A proxy of this machine that has the store's packages itself sends them itself."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.publish(DATA)
+        self.shelf.files[NAME] = DATA
+        self.proxy = self.another("127.0.0.1")
+
+    def test_it_is_told_where_the_file_is(self) -> None:
+        found = self.proxy.get(PATH, X_Accel_Mapping="/of-flocon/", X_Forwarded_For="10.0.0.1")
+        self.assertEqual((found.status, found.body), (200, b""))
+        self.assertEqual(found.headers["x-accel-redirect"], f"/of-flocon/{NAME}")
+        (client,) = self.clients
+        self.assertEqual((client.address, client.sent), ("10.0.0.1", len(DATA)))
+
+    def test_nobody_else_is(self) -> None:
+        found = self.get(PATH, X_Accel_Mapping="/of-flocon/")
+        self.assertEqual(found.body, DATA)
+        self.assertNotIn("x-accel-redirect", found.headers)
+
+    def test_what_it_has_not_it_is_sent(self) -> None:
+        self.shelf.origin = "cache"
+        self.assertEqual(self.proxy.get(PATH, X_Accel_Mapping="/of-flocon/").body, DATA)
+
+    def test_nor_is_it_told_a_name_of_several_packages(self) -> None:
+        self.ambiguous.add(NAME)
+        self.assertEqual(self.proxy.get(PATH, X_Accel_Mapping="/of-flocon/").body, DATA)
+
+    def test_what_is_gone_is_fetched(self) -> None:
+        self.shelf.gone = True
+        self.proxy.ask(PATH, X_Accel_Mapping="/of-flocon/")
+        self.assertEqual(len(self.shelf.begun), 1)
+
+
 class TwoArchitectures(MirrorCase):
     """An ``any`` package may be built for each of them, under one name."""
 

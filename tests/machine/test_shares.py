@@ -10,6 +10,7 @@ from flocon.machine.shares import (
     ENOUGH,
     LAN_COST,
     LOOPBACK_COST,
+    MIRROR_COST,
     MOST_LAN,
     MOST_LOOPBACK,
     OWN,
@@ -28,6 +29,20 @@ class Sharing(SynchronousTestCase):
         shares = share_out(descriptors)
         taken = OWN + shares.lan * LAN_COST + shares.loopback * LOOPBACK_COST
         self.assertLessEqual(taken, descriptors)
+
+    @given(st.integers(LEAST, 1 << 20))
+    def test_also_where_there_are_clients_of_a_mirror(self, descriptors: int) -> None:
+        shares = share_out(descriptors, mirror=True)
+        taken = OWN + shares.lan * LAN_COST + shares.loopback * LOOPBACK_COST
+        self.assertLessEqual(taken + shares.mirror * MIRROR_COST, descriptors)
+        self.assertGreaterEqual(min(shares.mirror, shares.mirror_per_address), 4)
+        self.assertEqual(share_out(descriptors).mirror, 0)
+
+    def test_hundreds_of_clients_have_room_with_enough(self) -> None:
+        shares = share_out(ENOUGH, mirror=True)
+        self.assertGreaterEqual(shares.mirror, 300 * 5)
+        self.assertEqual(shares.mirror_per_address, 64)
+        self.assertGreaterEqual(shares.lan, 500)
 
     @given(st.integers(0, 1 << 20))
     def test_nobody_has_all(self, descriptors: int) -> None:
@@ -56,6 +71,11 @@ class Crowds(SynchronousTestCase):
             crowd.enter(address)
             count += 1
         return count
+
+    def test_a_proxy_of_this_machine_has_no_bound_but_that_of_all(self) -> None:
+        crowd = Crowd(9, 2, 2, {"::1"})
+        self.assertEqual(self.fill(crowd, "::2"), 2)
+        self.assertEqual(self.fill(crowd, "::1"), 7)
 
     def test_one_address_has_its_bound_and_all_have_theirs(self) -> None:
         crowd = Crowd(10, 4)

@@ -148,6 +148,15 @@ class Refusing(NodeTestCase):
         self.configure(presence='{interfaces = ["a b"]}')
         self.assertRefused(self.start(), "'a b'", f"{self.config}: presence.interfaces")
 
+    def test_a_mirror_whose_port_is_taken_or_that_nobody_could_ask(self) -> None:
+        port = _free_port()
+        self.configure(mirror=f'{{serve = true, listen = ["tcp:{port}:interface=127.0.0.1"]}}')
+        with socket.create_server(("127.0.0.1", port)):
+            sentence = f"port {port} is taken; is another flocon running?"
+            self.assertRefused(self.start(), f"{self.config}: mirror.listen: {sentence}")
+        self.configure(mirror="{serve = true, listen = []}")
+        self.assertRefused(self.start(), f"{self.config}: mirror.listen: is empty")
+
     def test_a_node_that_pacman_could_never_ask(self) -> None:
         self.configure(loopback="[]")
         self.assertRefused(self.start(), f"{self.config}: loopback: is empty")
@@ -291,6 +300,24 @@ class Life(NodeTestCase):
         for name in ("quarantine.json", "savings.json"):
             self.assertIn(f"{store / name} is not used as it is", running.output)
             self.assertTrue((store / f"{name}.set-aside").exists())
+
+    def test_a_mirror_answers_machines_without_a_node_and_another_node_does_not(self) -> None:
+        port = _free_port()
+        for serve, status in (("true", 503), ("false", 0)):
+            listen = f'["tcp:{port}:interface=127.0.0.1"]'
+            self.configure(mirror=f"{{serve = {serve}, listen = {listen}}}")
+            running = self.started()
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+            found = 0
+            with contextlib.suppress(ConnectionRefusedError):
+                connection.request("GET", "/core/os/x86_64/core.db")
+                found = connection.getresponse().status
+            connection.close()
+            # It has no mirror from which it could have read any.
+            self.assertEqual(found, status)
+            running.process.send_signal(signal.SIGTERM)
+            running.process.wait(PATIENCE)
+            self.assertNotIn("Traceback", running.output)
 
     def test_it_answers_and_stops_soon_without_a_traceback(self) -> None:
         running = self.started()
