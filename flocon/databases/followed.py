@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections import OrderedDict
+from contextlib import suppress
 from email.utils import formatdate
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from flocon.asking.attempts import Attempt, Limits
 from flocon.asking.dates import seconds_of
 from flocon.asking.fetch import Wanted
 from flocon.asking.patience import PACMAN
-from flocon.asking.small import fetch_small
+from flocon.asking.small import ask_head, fetch_small
 from flocon.asking.source import Origin, Source
 from flocon.databases import following
 from flocon.databases.answers import Answer
@@ -56,6 +57,8 @@ if TYPE_CHECKING:
 FILE_LIMITS = Limits(first_byte=4.0, stall=3.0, step=8 << 10)
 #: Seconds for all of it where mirrors are asked behind it, as for any peer's database.
 LAN_SECONDS = 2.5
+#: Seconds in which a node is told that a list of files is wanted.
+WANT_SECONDS = 0.5
 #: Seconds that are left of pacman's patience for the answer itself.
 RESERVE = 0.5
 #: What ``Flocon-Source`` says of what this node itself says of a state.
@@ -115,6 +118,7 @@ class Followed:
                 break
             file = told.state.files.get(key)
             if file is None:
+                await self._want(told, key)
                 return None
             if self._is_had(asked, key, told.state, file, have):
                 self._remember_unchanged(asked, told)
@@ -125,6 +129,19 @@ class Followed:
             # It may have another state by now: the next try reads that.
             self.telling.distrust()
         return None if databases == LAN else self._stand(asked, key, have)
+
+    async def _want(self, told: Told, key: tuple[str, str]) -> None:
+        """Have the followed node bring a list of files that it has not, for the next time."""
+        architecture, name = key
+        repository = name.removesuffix(".files")
+        if name == repository or (architecture, f"{repository}.db") not in told.state.files:
+            return
+        with suppress(FloconError):
+            if told.place.is_own:
+                (await self._open(told, key)).close()
+            else:
+                wanted = Wanted(self._url(told, key), told.place.address)
+                await ask_head(self._agent, self._reactor, wanted, WANT_SECONDS)
 
     def _stand(self, asked: Asked, key: tuple[str, str], have: float | None) -> Given | None:
         """Return what is given while the state is not to be had: what pacman has stands."""

@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING
 from flocon.databases import lan_state
 from flocon.databases.lan_state import LanState, StateFile
 from flocon.errors import StoreError
+from flocon.log import logger
 from flocon.mirrors.generation import Where
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from twisted.internet.defer import Deferred
+    from twisted.python.failure import Failure
 
     from flocon.mirrors.generation import DatabaseFiles, Generation, Piece
     from flocon.mirrors.publication import Published
@@ -23,11 +27,22 @@ if TYPE_CHECKING:
 
 
 class Giving:
-    """Gives what ``states`` publish, but for repositories that are ``private``."""
+    """Gives what ``states`` publish, but for repositories that are ``private``.
 
-    def __init__(self, states: States, private: Callable[[str], bool]) -> None:
+    ``with_files`` brings the list of files of a repository for a state, see ``Mirror.with_files``.
+    """
+
+    _log = logger()
+
+    def __init__(
+        self,
+        states: States,
+        private: Callable[[str], bool],
+        with_files: Callable[[Generation, Where], Deferred[Generation | None]],
+    ) -> None:
         self._states = states
         self._private = private
+        self._with_files = with_files
         #: What is told, as of what is published and what of that is private.
         self._told: tuple[Generation, Published, LanState, bytes] | None = None
 
@@ -86,7 +101,14 @@ class Giving:
         one = generation.databases.get(where)
         if one is None or self._private(repository):
             return None
+        if one.files is None and file_name == f"{repository}.files":
+            # Told of once it is here: who asks comes again, and has mirrors until then.
+            self._with_files(generation, where).addErrback(self._failed)
+            return None
         return dict(_named(where, one)).get(file_name)
+
+    def _failed(self, reason: Failure) -> None:
+        self._log.failure("a list of files was not fetched", reason)
 
 
 def _named(where: Where, files: DatabaseFiles) -> Iterator[tuple[str, Piece]]:

@@ -37,7 +37,7 @@ class Mirroring:
         self._pacman = parts.pacman
         desk = parts.desk
         #: What other nodes are given of the state.
-        self.giving = Giving(parts.mirror.states, self._privacy.keeps)
+        self.giving = Giving(parts.mirror.states, self._privacy.keeps, parts.mirror.with_files)
         self._mirror.clients = self._clients = Clients()
         self.allowances = Allowances(settings.peers.relayed_per_day)
         self.for_clients = ForClients(

@@ -215,10 +215,26 @@ class Elsewhere(FollowedTestCase):
         self.told(state())
         self.assertFromMirrors(waiting)
 
-    def test_a_list_of_files_that_it_has_not(self) -> None:
+    def test_a_list_of_files_that_it_has_not_and_is_asked_to_bring(self) -> None:
         waiting = self.begin("core.files")
         self.told(state())
+        self.assertEqual(
+            [one.url for one in self.peers_agent.heads], [f"{STATE_URL}/{FIRST}/x86_64/core.files"]
+        )
+        self.peers_agent.heads[-1].answer(404)
         self.assertFromMirrors(waiting)
+
+    def test_it_is_not_waited_for(self) -> None:
+        waiting = self.begin("core.files")
+        self.told(state())
+        self.clock.advance(0.6)
+        self.assertFromMirrors(waiting)
+
+    def test_that_of_a_repository_that_it_has_not_is_asked_of_nobody(self) -> None:
+        waiting = self.begin("other.files")
+        self.told(state())
+        self.assertFromMirrors(waiting)
+        self.assertEqual(self.peers_agent.heads, [])
 
     def test_one_of_which_nobody_is_to_hear(self) -> None:
         self.private.add("core")

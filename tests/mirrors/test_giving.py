@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 
+from twisted.internet.defer import Deferred, succeed
+
 from flocon.databases import lan_state
 from flocon.errors import StoreError
-from flocon.mirrors.generation import Generation
+from flocon.mirrors.generation import Generation, Where
 from flocon.mirrors.giving import Giving
 from tests.mirrors.states_case import BEGINNING, CORE, StatesTestCase, database, keep
 
@@ -18,7 +20,13 @@ class GivingTestCase(StatesTestCase):
     def begin(self) -> None:
         super().begin()
         self.private: set[str] = set()
-        self.giving = Giving(self.states, lambda name: name in self.private)
+        #: The lists of files that were asked for and are not here.
+        self.wanted: list[tuple[str, Where]] = []
+        self.giving = Giving(self.states, lambda name: name in self.private, self.with_files)
+
+    def with_files(self, generation: Generation, where: Where) -> Deferred[Generation | None]:
+        self.wanted.append((generation.identity, where))
+        return succeed(None)
 
     def files(self) -> set[str]:
         state = self.giving.state()
@@ -114,6 +122,13 @@ class Opening(GivingTestCase):
             ),
         ):
             self.refused(self.giving.open(identity, architecture, name), StoreError)
+
+    def test_a_list_of_files_that_is_not_here_is_brought(self) -> None:
+        generation = self.publish(core=OLD, own=OLD)
+        self.private.add("own")
+        for name in ("core.files", "core.files.sig", "own.files", "extra.files"):
+            self.refused(self.giving.open(generation.identity, "x86_64", name), StoreError)
+        self.assertEqual(self.wanted, [(generation.identity, CORE)])
 
     def test_one_that_is_not_whole_any_more_is_not_given(self) -> None:
         generation = self.publish(core=OLD)
