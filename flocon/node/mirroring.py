@@ -11,6 +11,7 @@ from flocon.faces.needs import ForMirror
 from flocon.faces.site import Site
 from flocon.machine.endpoints import hosts_of
 from flocon.mirrors.clients import Clients
+from flocon.mirrors.giving import Giving
 from flocon.settings.defaults import host_name
 from flocon.sources.allowances import Allowances
 from flocon.sources.client_signatures import ClientSignatures
@@ -33,6 +34,8 @@ class Mirroring:
         self._mirror: Mirror = parts.mirror
         self._pacman = parts.pacman
         desk = parts.desk
+        #: What other nodes are given of the state.
+        self.giving = Giving(parts.mirror.states, self._privacy.keeps, parts.mirror.with_files)
         self._mirror.clients = self._clients = Clients()
         self.allowances = Allowances(settings.peers.relayed_per_day)
         self.for_clients = ForClients(
@@ -66,6 +69,7 @@ class Mirroring:
                 allows=self._allows,
                 is_ambiguous=self._is_ambiguous,
                 asked_for=self._mirror.asked,
+                with_files=self._mirror.with_files,
             ),
             mirror_names(
                 settings.name, (*settings.names, host_name(), *hosts_of(settings.mirror.listen))
@@ -97,6 +101,7 @@ class Mirroring:
         self._clients.fetched(client, count, time.time())
 
     def settings_changed(self, settings: Settings) -> None:
+        self.giving.forget()
         self.allowances.a_day = settings.peers.relayed_per_day
         self._admission.networks = settings.mirror.networks
 

@@ -90,8 +90,10 @@ class MirrorFaceCase(LanTestCase):
         return node
 
     def published(self, node: Node) -> bool:
-        answer = node.host.request("/lastupdate", port=MIRROR_PORT)
-        return answer.status == 200
+        # One that was restarted gives what it gave before, until it has read the mirror.
+        paths = [f"/{name}/os/x86_64/{name}.db" for name in self.lan.repositories]
+        answers = [node.host.request(path, port=MIRROR_PORT) for path in paths]
+        return all(answer.status == 200 for answer in answers)
 
     def client(
         self, host: Host, name: str = "client", path: str = "$repo/os/$arch", **more: Any
