@@ -152,9 +152,9 @@ class MirrorPackages:
 
     async def _coming(self, one: ClientRequest) -> None:
         # A node may be the one whom this one would ask in turn.
-        relays = not one.request.requestHeaders.hasHeader(LOOP_HEADER)
+        looks = not one.request.requestHeaders.hasHeader(LOOP_HEADER)
         transfer = await self._parts.for_clients.transfer(
-            one.asked, one.entry, one.client, relays=relays
+            one.asked, one.entry, one.client, looks=looks
         )
         if transfer is None:
             self._refuse(one, http.SERVICE_UNAVAILABLE)
