@@ -79,12 +79,13 @@ class Held(MirrorCase):
         self.assertEqual(len(self.shelf.begun), 1)
 
     def test_packages_of_the_state_before_are_there_still(self) -> None:
-        self.publish(OTHER, made=2)
-        other = self.another("10.0.0.10")
-        self.assertRefused(other.get(f"/core/os/x86_64/{NAME}.sig.sig"), 404)
-        # One who has seen neither gets what is listed now.
-        other.ask(PATH)
-        self.assertEqual(len(self.shelf.begun), 1)
+        name = "next-1-1-any.pkg.tar.zst"
+        fields = {"NAME": "next", "VERSION": "1-1"}
+        generation = self.generation(2, {CORE: [entry_of(OTHER, name, **fields)]})
+        self.wait(self.states.publish(generation.identity))
+        self.shelf.files[name] = OTHER
+        self.assertEqual(self.get(f"/core/os/x86_64/{name}").body, OTHER)
+        self.assertEqual(self.get(PATH).body, DATA)
 
     def test_who_has_the_state_before_gets_the_package_of_that(self) -> None:
         self.get("/core/os/x86_64/core.db")
