@@ -1,8 +1,8 @@
 # make demo    two nodes on this machine, one gets packages that the other holds;
 #              with KEEP=1 they stay up until Enter, with pages to look at
-# make test    all tests, in two runs: two at a time those that do not look at the clock, and then
-#              one after the other those on a LAN of namespaces, which need root and pacman, and
-#              say so; TESTS="tests.faces tests.sources" for some of them
+# make test    all tests, in three runs: two at a time those that do not look at the clock, then those
+#              of the package, and one after the other those on a LAN of namespaces, which need root
+#              and pacman, and say so; TESTS="tests.faces tests.sources" for some of them
 # make bench   what bench/performance.rst claims, measured here; needs root, pacman, nginx and wrk
 # make check   style, types and the import contract
 # make clean   take away what the others made
@@ -16,10 +16,12 @@ PYTHON := $(shell for python in $(CANDIDATES); do \
 VENV := .venv
 BIN := $(VENV)/bin
 TESTS :=
-# Real nodes and pacmans, and how long they take: nothing else is to run beside one.
-ONE_BY_ONE := tests.lan tests.packaging
+# Real nodes and pacmans, and how long they take: little else is to run beside one.
+ONE_BY_ONE := tests.lan
+# What is installed, built and booted: that takes time, and little of it is measured.
+PACKAGING := tests.packaging
 FOLDERS := $(subst /,.,$(patsubst %/__init__.py,%,$(sort $(wildcard tests/*/__init__.py))))
-TWO_AT_A_TIME := $(filter-out $(ONE_BY_ONE),$(FOLDERS)) $(sort $(wildcard tests/test_*.py))
+TWO_AT_A_TIME := $(filter-out $(ONE_BY_ONE) $(PACKAGING),$(FOLDERS)) $(sort $(wildcard tests/test_*.py))
 TRIAL := $(BIN)/python -m twisted.trial
 # An editable installation leads Python to flocon, and Twisted not to its plugin: this does.
 FIND_PLUGIN := import os, pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), \
@@ -28,7 +30,7 @@ NO_PIP := echo "flocon: pip could not install what flocon needs, for the reason 
 	the package index of its configuration, which needs a network; $(MAKE) clean, and begin again." \
 	>&2; exit 1
 
-.PHONY: demo test test-two-at-a-time test-one-by-one bench check clean
+.PHONY: demo test test-two-at-a-time test-packaging test-one-by-one bench check clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -38,15 +40,19 @@ test: $(VENV)/installed-dev
 ifneq ($(strip $(TESTS)),)
 	$(TRIAL) $(TESTS)
 else
-	$(TRIAL) --jobs=2 $(TWO_AT_A_TIME); status=$$?; $(TRIAL) $(ONE_BY_ONE) && exit $$status
+	status=0; $(TRIAL) --jobs=2 $(TWO_AT_A_TIME) || status=1; $(TRIAL) $(PACKAGING) || status=1; \
+		$(TRIAL) $(ONE_BY_ONE) && exit $$status
 endif
 
-# Its two halves, for who has them run at the same time.
+# Its parts, for who has them run at the same time.
 test-two-at-a-time: $(VENV)/installed-dev
 	$(TRIAL) --jobs=2 $(TWO_AT_A_TIME)
 
+test-packaging: $(VENV)/installed-dev
+	$(TRIAL) --reporter=timing $(PACKAGING)
+
 test-one-by-one: $(VENV)/installed-dev
-	$(TRIAL) $(ONE_BY_ONE)
+	$(TRIAL) --reporter=timing $(ONE_BY_ONE)
 
 bench: $(VENV)/installed
 	$(BIN)/python -m bench.all

@@ -9,11 +9,10 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import CancelledError
-
+from flocon.ahead.coming import Coming
 from flocon.ahead.prefetch import Prefetch
 from flocon.ahead.wishes import Once, Readiness, Wishes
-from flocon.errors import Broken, FloconError, StoreError
+from flocon.errors import Broken
 from flocon.files import Asked, parse_file_name
 from flocon.machine.remember import Notebook, recall
 from flocon.machine.threads import Delay
@@ -25,15 +24,11 @@ if TYPE_CHECKING:
 
     from twisted.internet.defer import Deferred
 
+    from flocon.ahead.coming import Means
     from flocon.books.ledger import Ledger
-    from flocon.holdings.offering import Offering
-    from flocon.neighbours.neighbourhood import Neighbourhood
     from flocon.pacman.entries import Entry
     from flocon.pacman.listing import Target
     from flocon.pacman.watch import PacmanWatch
-    from flocon.sources.packages import Packages
-    from flocon.store.incoming import Arrivals
-    from flocon.transfers.transfers import Transfers
 
 __all__ = ["AHEAD_FILE", "Ahead", "Readiness"]
 
@@ -45,32 +40,24 @@ WRITE_AFTER = 5.0
 READING = 30.0
 
 
-class Ahead:
+class Ahead(Coming):
     """``most`` is how many bytes may be fetched after one look, ``file`` what is remembered."""
 
     def __init__(
         self,
         reactor: Any,
+        means: Means,
         *,
         pacman: PacmanWatch,
         pacman_conf: Path,
-        arrivals: Arrivals,
-        offering: Offering,
-        packages: Packages,
-        transfers: Transfers,
-        neighbourhood: Neighbourhood,
         ledger: Ledger,
         most: int,
         file: Path,
     ) -> None:
+        super().__init__(means)
         self._reactor = reactor
         self._pacman = pacman
         self._pacman_conf = pacman_conf
-        self._arrivals = arrivals
-        self._offering = offering
-        self._packages = packages
-        self._transfers = transfers
-        self._neighbourhood = neighbourhood
         self._ledger = ledger
         #: How pacman's files were when it was asked last.
         self._state: Sequence[object] = ()
@@ -84,8 +71,8 @@ class Ahead:
             random.Random().uniform,  # noqa: S311 - spreads looks, guards nothing
         )
         pacman.touched = self.prefetch.wake
-        neighbourhood.news = self.prefetch.news
-        packages.asked_for = self._asked
+        means.neighbourhood.news = self.prefetch.news
+        means.packages.asked_for = self._asked
         #: What is being fetched by its name, and whether pacman has joined it.
         self._joined: dict[str, bool] = {}
 
@@ -110,7 +97,7 @@ class Ahead:
 
     async def find(self) -> list[tuple[Entry, bool]] | None:
         """Return what pacman would install, None where that is as it was last."""
-        await self._neighbourhood.acquainted()
+        await self._means.neighbourhood.acquainted()
         await self._pacman.configured()
         state = state_of(self._pacman.configuration)
         if state == self._state:
@@ -120,7 +107,7 @@ class Ahead:
         await self._pacman.settled(READING)
         self._state = state
         found = list(self._listed(targets))
-        self._arrivals.accounts.want_ahead({entry.file_name for entry, _ in found})
+        self._means.arrivals.accounts.want_ahead({entry.file_name for entry, _ in found})
         return found
 
     async def needs(self, entry: Entry) -> list[Entry]:
@@ -142,29 +129,6 @@ class Ahead:
             self._joined[entry.file_name] = True
         self.prefetch.asked(entry)
 
-    # What is known of it
-
-    def holds(self, entry: Entry) -> bool:
-        return self._offering.holds(entry.file_name, entry.content)
-
-    def is_at_peers(self, entry: Entry) -> bool:
-        return self._neighbourhood.is_held(entry.file_name, entry.content)
-
-    def has_owners(self, repository: str) -> bool:
-        return bool(self._neighbourhood.able(repository))
-
-    def has_room(self, entry: Entry, *, asked: bool) -> bool:
-        if asked:
-            return self._arrivals.can_keep(entry.size)
-        return self._arrivals.has_room_ahead(entry.size)
-
-    def arrived_of(self, entry: Entry) -> int | None:
-        transfer = self._transfers.find(entry.file_name, entry.content)
-        return None if transfer is None else transfer.arrived
-
-    def is_busy(self) -> bool:
-        return any(transfer.followed_here for transfer in self._transfers)
-
     # How it comes
 
     async def fetch(self, entry: Entry, *, mirrors: bool, asked: bool) -> None:
@@ -172,25 +136,10 @@ class Ahead:
         file = parse_file_name(entry.file_name)
         if file is None:
             raise Broken(entry.file_name, "is no package's name")
-        # There may be less room than when it was wanted.
-        if not self.has_room(entry, asked=asked):
-            raise StoreError(entry.file_name, "there is no room to keep it")
         wanted = Asked(entry.repository, "", file)
-        is_new = self._transfers.find(entry.file_name, entry.content) is None
-        transfer = self._packages.ahead(wanted, entry, mirrors=mirrors, spares=not asked)
         self._joined[entry.file_name] = False
         try:
-            await transfer.finished.wait()
-        except CancelledError:
-            transfer.terms.wanted_here = False
-            if is_new and not transfer.followed:
-                transfer.cancel()
-            raise
-        except FloconError:
-            if is_new:
-                raise
-            # Whoever it was begun for has left it.
-            raise CancelledError from None
+            await self.bring(wanted, entry, mirrors=mirrors, asked=asked)
         finally:
             joined = self._joined.pop(entry.file_name, False)
         if not joined:

@@ -49,12 +49,18 @@ class Bringing:
     _log = logger()
 
     def __init__(
-        self, reactor: Any, around: Brings, wishes: Wishes, ended: Callable[[bool], None]
+        self,
+        reactor: Any,
+        around: Brings,
+        wishes: Wishes,
+        ended: Callable[[bool], None],
+        purpose: str = "the next upgrade",
     ) -> None:
         self._reactor = reactor
         self._around = around
         self._wishes = wishes
         self._ended = ended
+        self._purpose = purpose
         #: With each whether mirrors may be asked for it.
         self._queue: deque[tuple[Wish, bool]] = deque()
         self._active: dict[Key, tuple[Wish, Deferred[None]]] = {}
@@ -149,13 +155,19 @@ class Bringing:
             self._around.fetch(wish.entry, mirrors=mirrors, asked=wish.asked)
         )
         self._active[wish.key] = wish, work
-        work.addBoth(self._take, wish, looks)
+        work.addBoth(self._take, wish, looks, wish.asked)
 
-    def _take(self, result: Any, wish: Wish, looks: bool) -> None:
-        """Take what came of a package; ``looks`` if nobody was known to have it."""
+    def _take(self, result: Any, wish: Wish, looks: bool, was_asked: bool) -> None:
+        """Take what came of a package; ``looks`` if nobody was known to have it.
+
+        If a person asked for it only meanwhile, less was tried than is to be.
+        """
         self._active.pop(wish.key, None)
         self._from_mirrors.discard(wish.key)
-        postponed = result is not None and result.check(defer.CancelledError) is not None
+        too_little = wish.asked and not was_asked
+        postponed = result is not None and (
+            too_little or result.check(defer.CancelledError) is not None
+        )
         if result is None:
             self._wishes.came(wish)
             self.done += 1
@@ -174,7 +186,8 @@ class Bringing:
         self._fill()
         if not self and not self._filling and self.total:
             self._log.info(
-                "ready for the next upgrade: {fetched} of {total}",
+                "ready for {purpose}: {fetched} of {total}",
+                purpose=self._purpose,
                 fetched=self.fetched,
                 total=self.total,
             )

@@ -121,11 +121,17 @@ class Prefetch(Service):
         around: Surroundings,
         wishes: Wishes,
         chance: Callable[[float, float], float],
+        *,
+        delay: float | None = None,
+        purpose: str = "the next upgrade",
     ) -> None:
+        """``delay`` instead of DELAY, 0 for none; ``purpose`` says in the log what it is for."""
         self._reactor = reactor
         self._around = around
         self._wishes = wishes
         self._chance = chance
+        self._delay = delay
+        self._purpose = purpose
         self._mode = "off"
         #: Whether the time has come to ask mirrors for what nobody holds.
         self._mirrors = False
@@ -140,7 +146,7 @@ class Prefetch(Service):
         self._counting = _Pass(self._failed)
         self._readiness = Readiness()
         self._counted = float("-inf")
-        self.bringing = Bringing(reactor, around, wishes, self._ended)
+        self.bringing = Bringing(reactor, around, wishes, self._ended, purpose)
 
     def readiness(self) -> Readiness:
         """Return how much of the next upgrade is here, by the last count."""
@@ -256,7 +262,11 @@ class Prefetch(Service):
                 self._turn_to_mirrors_later()
 
     def _turn_to_mirrors_later(self) -> None:
-        self._call(self._turn_to_mirrors, self._chance(DELAY, 2 * DELAY))
+        delay = DELAY if self._delay is None else self._delay
+        if delay:
+            self._call(self._turn_to_mirrors, self._chance(delay, 2 * delay))
+        else:
+            self._mirrors = True
 
     def _turn_to_mirrors(self) -> None:
         self._mirrors = True

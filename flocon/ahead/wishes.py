@@ -304,6 +304,16 @@ class Wishes:
             return "left_out"
         return "waiting" if around.is_at_peers(wish.entry) else "only_at_mirrors"
 
+    def is_left_out(self, entry: Entry) -> bool:
+        """Whether there is no room for an upgrade, by the last look."""
+        wish = self._upgrades.get(key_of(entry))
+        return wish is not None and (wish.beyond or wish.crowded)
+
+    def forgive(self) -> None:
+        """Try all upgrades again that were given up."""
+        for wish in self._upgrades.values():
+            wish.tries, wish.not_before = 0, 0.0
+
     @property
     def left_out(self) -> int:
         """How many upgrades are more than there is room for."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -43,3 +43,5 @@ class Figures:
     wan_bytes_per_second: float
     look_up_seconds: Spans
     transfer_seconds: Mapping[str, Spans]
+    #: Of a mirror for the LAN, by words of its own; empty where this is none.
+    mirror: Mapping[str, float] = field(default_factory=dict)

@@ -94,7 +94,7 @@ class Node:
             " 'systemctl start flocon' or 'twistd flocon', or name its port with --port",
         )
 
-    async def tell(self, *words: str) -> str:
+    async def tell(self, *words: str, patience: float = LONG_PATIENCE) -> str:
         """Have the node do something; return what it says. Raises NodeError with a refusal."""
         path = (await self.ask("/status.json")).get("control")
         if not path:
@@ -102,9 +102,7 @@ class Node:
         agent = Agent.usingEndpointFactory(self.reactor, _Socket(self.reactor, path))
         url = "http://localhost/" + "/".join(quote(word, safe="") for word in words)
         try:
-            response = await HTTPClient(agent).post(
-                url, timeout=LONG_PATIENCE, reactor=self.reactor
-            )
+            response = await HTTPClient(agent).post(url, timeout=patience, reactor=self.reactor)
             text = (await response.text("utf-8")).strip()
         except ConnectError as error:
             raise _closed(path, error) from None

@@ -14,7 +14,7 @@ from flocon.cli.parser import make_parser
 from flocon.cli.printing import put
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 #: Prints names of peers, one a line. Peers choose them: one that begins with a dash would be taken
 #: for an option, and any sign that a shell reads is offered by no one.
@@ -35,13 +35,22 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command: its options and what its arguments are called."""
+    """One command: its options, what its arguments are called, whether the last may be several.
+
+    ``verbs`` are the commands behind a word that has some; their names have that word, too.
+    """
 
     name: str
     text: str
     options: tuple[Option, ...]
     arguments: tuple[str, ...]
     choices: tuple[str, ...]
+    repeats: bool = False
+    verbs: tuple[Command, ...] = ()
+
+    @property
+    def word(self) -> str:
+        return self.name.rpartition(" ")[2]
 
 
 def show(options: argparse.Namespace) -> None:
@@ -59,21 +68,31 @@ def script(shell: str) -> str:
     return make[shell](_options(parser), commands(parser))
 
 
-def commands(parser: argparse.ArgumentParser) -> list[Command]:
-    """Return every command of the parser, in its order."""
+def commands(parser: argparse.ArgumentParser, before: str = "") -> list[Command]:
+    """Return every command of the parser, in its order; ``before`` stands before their names."""
     found = []
     for action in parser._actions:  # noqa: SLF001 - argparse has no other way to be asked
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
             texts = {one.dest: one.help or "" for one in action._choices_actions}  # noqa: SLF001
-            found = [_command(name, texts[name], one) for name, one in action.choices.items()]
+            found = [
+                _command(before + name, texts[name], one) for name, one in action.choices.items()
+            ]
     return found
 
 
+def every_command(parser: argparse.ArgumentParser) -> Iterator[Command]:
+    """Yield every command that can be given: in the place of one with verbs, these."""
+    for command in commands(parser):
+        yield from command.verbs or (command,)
+
+
 def _command(name: str, text: str, parser: argparse.ArgumentParser) -> Command:
+    verbs = tuple(commands(parser, f"{name} "))
     positional = [one for one in parser._actions if not one.option_strings]  # noqa: SLF001
     choices = [str(choice) for one in positional for choice in one.choices or ()]
     names = tuple(str(one.metavar or one.dest).upper() for one in positional)
-    return Command(name, text, _options(parser), names, tuple(choices))
+    repeats = any(one.nargs == "+" for one in positional)
+    return Command(name, text, _options(parser), names, tuple(choices), repeats, verbs)
 
 
 def _options(parser: argparse.ArgumentParser) -> tuple[Option, ...]:
@@ -94,12 +113,14 @@ def _words(options: tuple[Option, ...]) -> list[str]:
 
 def _bash(common: tuple[Option, ...], every: list[Command]) -> str:
     cases = []
-    for command in every:
+    for command in (one for group in every for one in (group, *group.verbs)):
         if command.name == "pacman":
             continue
         words = " ".join([*_words(command.options), *command.choices])
         peers = f'; words+=" $({_PEERS})"' if command.arguments == ("PEER",) else ""
-        cases.append(f'        {command.name}) words="{words}"{peers} ;;')
+        name = f'"{command.name}"' if " " in command.name else command.name
+        cases.append(f'        {name}) words="{words}"{peers} ;;')
+    groups = "|".join(command.name for command in every if command.verbs)
     names = " ".join(command.name for command in every)
     return f"""\
 # bash completion for flocon; made by `flocon completion bash`.
@@ -111,7 +132,10 @@ _flocon() {{
         case ${{COMP_WORDS[at]}} in
         --port) ((at++)) ;;
         -*) ;;
-        *) command=${{COMP_WORDS[at]}}; break ;;
+        *)
+            command+="${{command:+ }}${{COMP_WORDS[at]}}"
+            [[ $command =~ ^({groups})$ ]] || break
+            ;;
         esac
     done
     case $previous in
@@ -135,14 +159,7 @@ complete -F _flocon flocon
 
 def _zsh(common: tuple[Option, ...], every: list[Command]) -> str:
     listed = "\n".join(f"    {_zsh_quoted(f'{one.name}:{one.text}')}" for one in every)
-    cases = []
-    for command in every:
-        if command.name == "pacman":
-            cases.append("    pacman) _normal ;;")
-            continue
-        specs = [*map(_zsh_option, command.options), *_zsh_arguments(command)]
-        lines = " \\\n        ".join(specs)
-        cases.append(f"    {command.name})\n      _arguments \\\n        {lines}\n      ;;")
+    cases = [_zsh_case(command, "    ") for command in every]
     options = " \\\n    ".join(map(_zsh_option, common))
     return f"""\
 #compdef flocon
@@ -178,6 +195,23 @@ _flocon "$@"
 """
 
 
+def _zsh_case(command: Command, indent: str) -> str:
+    """Return what is offered behind a command, as a branch of ``case``."""
+    if command.name == "pacman":
+        return f"{indent}pacman) _normal ;;"
+    specs = [*map(_zsh_option, command.options), *_zsh_arguments(command)]
+    inner, ends = f"{indent}  ", f"{indent}  ;;"
+    if not command.verbs:
+        lines = f" \\\n{inner}  ".join(specs)
+        return f"{indent}{command.word})\n{inner}_arguments \\\n{inner}  {lines}\n{ends}"
+    lines = f" \\\n{inner}  ".join([*specs, "'*::argument:->verb'"])
+    verbs = "\n".join(_zsh_case(verb, inner) for verb in command.verbs)
+    return (
+        f"{indent}{command.word})\n{inner}_arguments -C \\\n{inner}  {lines}\n"
+        f"{inner}[[ $state == verb ]] && case $line[1] in\n{verbs}\n{inner}esac\n{ends}"
+    )
+
+
 def _zsh_quoted(text: str) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
 
@@ -199,7 +233,8 @@ def _zsh_arguments(command: Command) -> list[str]:
         return [_zsh_quoted(f"1:{command.arguments[0].lower()}:({' '.join(command.choices)})")]
     if command.arguments == ("PEER",):
         return ["'1:peer:_flocon_peers'"]
-    return [_zsh_quoted(f"1:{name.lower()}: ") for name in command.arguments]
+    place = "*" if command.repeats else "1"
+    return [_zsh_quoted(f"{place}:{name.lower()}: ") for name in command.arguments]
 
 
 def _fish(common: tuple[Option, ...], every: list[Command]) -> str:
@@ -221,8 +256,8 @@ def _fish(common: tuple[Option, ...], every: list[Command]) -> str:
             f"complete -c flocon -n __flocon_needs_command -a {command.name}"
             f" -d {_fish_quoted(command.text)}"
         )
-    for command in every:
-        seen = f"__fish_seen_subcommand_from {command.name}"
+    for command in (one for group in every for one in (group, *group.verbs)):
+        seen = _fish_seen(command, every)
         if command.name == "pacman":
             lines.append(
                 f"complete -c flocon -n '{seen}' -a '(__fish_complete_subcommand --fcs-skip=2)'"
@@ -234,6 +269,20 @@ def _fish(common: tuple[Option, ...], every: list[Command]) -> str:
         if command.arguments == ("PEER",):
             lines.append(f"complete -c flocon -n '{seen}' -a {_fish_quoted(f'({_PEERS})')}")
     return "\n".join(lines) + "\n"
+
+
+def _fish_seen(command: Command, every: list[Command]) -> str:
+    """Return fish's condition for a command that was given, and no one behind it."""
+    seen = [f"__fish_seen_subcommand_from {word}" for word in command.name.split()]
+    if command.verbs:
+        others = [verb.word for verb in command.verbs]
+    else:
+        # The word may be another command's verb.
+        verbs = {one.name: {verb.word for verb in one.verbs} for one in every}
+        others = [name for name, words in verbs.items() if command.name in words]
+    if others:
+        seen.append(f"not __fish_seen_subcommand_from {' '.join(others)}")
+    return "; and ".join(seen)
 
 
 def _fish_quoted(text: str) -> str:

@@ -17,6 +17,8 @@ from flocon.cli import (
     getting,
     leading,
     looking,
+    mirroring,
+    snapshots,
     status,
     watching,
 )
@@ -47,6 +49,8 @@ _ASKING: dict[str, Callable[[Any, argparse.Namespace], Coroutine[Any, Any, None]
     "pardon": acting.pardon,
     "rejoin": acting.rejoin,
     "prefetch": acting.prefetch,
+    "mirror": mirroring.run,
+    "snapshot": snapshots.run,
 }
 
 

@@ -17,7 +17,7 @@ from flocon.settings.options import DEFAULT_CONFIG
 from flocon.settings.settings import DEFAULT_PACMAN_CONF, LOOPBACK_PORT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -29,20 +29,26 @@ class _Parser(argparse.ArgumentParser):
         choices = list(action.choices or ())
         if choices and value not in choices:
             what = "command" if action.dest == "command" else str(action.metavar).lower()
-            self.error(f"there is no {what} {value!r}{_meant(str(value), map(str, choices))}")
+            said = f"'{self.prog} {value}'" if action.dest == "verb" else f"{what} {value!r}"
+            self.error(f"there is no {said}{_meant(str(value), map(str, choices))}")
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         options, unknown = self.parse_known_args(args, namespace)
         if unknown:
-            known = [*self._option_string_actions]
-            for action in self._actions:
-                if isinstance(action, argparse._SubParsersAction) and options.command:  # noqa: SLF001
-                    known += action.choices[options.command]._option_string_actions  # noqa: SLF001
             word = unknown[0]
             kind = "option" if word.startswith("-") else "argument"
-            taker = options.command or "flocon"
-            self.error(f"{taker} takes no {kind} {word!r}{_meant(word, known)}")
+            taker = " ".join(filter(None, (options.command, getattr(options, "verb", None))))
+            known = self._known_options(options)
+            self.error(f"{taker or 'flocon'} takes no {kind} {word!r}{_meant(word, known)}")
         return options
+
+    def _known_options(self, options: argparse.Namespace) -> Iterator[str]:
+        """Yield the options of this command, and of the one below it that was given."""
+        yield from self._option_string_actions
+        for action in self._actions:
+            given = getattr(options, action.dest, None)
+            if isinstance(action, argparse._SubParsersAction) and given:  # noqa: SLF001
+                yield from action.choices[given]._known_options(options)  # noqa: SLF001
 
     def _print_message(self, message: str, file: Any = None) -> None:
         if file is not None and file is sys.stderr:
@@ -71,6 +77,8 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     _add_reading(commands)
     _add_changing(commands)
+    _add_mirror(_group(commands, "mirror", "the mirror for the whole LAN, on the node that is one"))
+    _add_snapshot(_group(commands, "snapshot", "states of all databases that are kept, or used"))
     settings = commands.add_parser(
         "config", help="print and check the settings, without a node", allow_abbrev=False
     )
@@ -91,14 +99,20 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _command(
-    commands: argparse._SubParsersAction[_Parser], name: str, text: str
-) -> argparse.ArgumentParser:
+def _command(commands: argparse._SubParsersAction[_Parser], name: str, text: str) -> _Parser:
     """Add a command that asks a node: the options for that may stand on either side of its name."""
     parser = commands.add_parser(name, help=text, description=text)
     parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
     _add_port(parser)
     return parser
+
+
+def _group(
+    commands: argparse._SubParsersAction[_Parser], name: str, text: str
+) -> argparse._SubParsersAction[_Parser]:
+    """Add a word that has commands behind it, and return what they are added to by ``_command``."""
+    parser = _command(commands, name, text)
+    return parser.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=_Parser)
 
 
 def _add_port(parser: argparse.ArgumentParser) -> None:
@@ -144,6 +158,40 @@ def _add_changing(commands: argparse._SubParsersAction[_Parser]) -> None:
     _command(commands, "rejoin", "join the multicast group anew on every interface")
     prefetch = _command(commands, "prefetch", "fetch what pacman would upgrade")
     prefetch.add_argument("--no-wait", action="store_true", help="do not wait until it is there")
+
+
+def _add_mirror(verbs: argparse._SubParsersAction[_Parser]) -> None:
+    _command(verbs, "status", "which state clients are given, what waits, and who they are")
+    _command(verbs, "refresh", "ask the mirrors for a new state now")
+    for name, text in (
+        ("want", "have packages and groups here whoever asks for them"),
+        ("unwant", "take back what 'want' was told"),
+    ):
+        want = _command(verbs, name, text)
+        want.add_argument("names", metavar="NAME", nargs="+", help="a package's or a group's name")
+    clean = _command(verbs, "clean", "remove packages that nothing keeps")
+    clean.add_argument("--dry-run", action="store_true", help="only tell what would go, and why")
+
+
+def _add_snapshot(verbs: argparse._SubParsersAction[_Parser]) -> None:
+    take = _command(verbs, "take", "keep a state, with its packages, until it is dropped")
+    take.add_argument("name", metavar="NAME", nargs="?", help="what to call it [by its day]")
+    which = take.add_mutually_exclusive_group()
+    which.add_argument("--of", metavar="STATE", help="which state [the one that is given now]")
+    which.add_argument(
+        "--date", metavar="DAY", help="that of a day, like 2026-11-01, in an archive"
+    )
+    _command(verbs, "list", "which states there are, and which one the LAN is given")
+    diff = _command(verbs, "diff", "which packages are others in another state")
+    diff.add_argument("before", metavar="STATE", help="a snapshot, 'latest' or 'now'")
+    diff.add_argument("after", metavar="OTHER", nargs="?", help="the other one [now]")
+    use = _command(verbs, "use", "have the LAN given another state, back or forward")
+    use.add_argument(
+        "state", metavar="STATE", nargs="+", help="a snapshot, 'latest', or like '3 days behind'"
+    )
+    use.add_argument("--longer", action="store_true", help="also for longer than hold_at_most")
+    drop = _command(verbs, "drop", "let go of a snapshot, and of packages that nothing else keeps")
+    drop.add_argument("name", metavar="NAME", help="a name that 'list' shows")
 
 
 def _add_setup(parser: argparse.ArgumentParser) -> None:

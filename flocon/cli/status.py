@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from flocon.books.units import time_text
 from flocon.cli.asking import Node
+from flocon.cli.mirroring import short_rows as mirror_rows
 from flocon.cli.printing import (
     Word,
     clock,
@@ -75,6 +76,8 @@ def _print_status(status: dict[str, Any]) -> None:
     ahead = status["ahead"]
     if ahead["text"]:
         rows += [("ahead", ahead["text"]), *(("", line) for line in coming_text(ahead))]
+    if mirror := status.get("mirror"):
+        rows += mirror_rows(mirror)
     rows += [("quarantine", f"{one['address']} {one['text']}") for one in status["quarantine"]]
     rows += [
         ("receipt", f"{clock(one['at'])}  {one['text']}") for one in status["receipts"][:_RECEIPTS]

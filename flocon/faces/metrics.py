@@ -41,6 +41,7 @@ class _Figures(Collector):
         yield from self._counters()
         yield from self._gauges()
         yield from self._histograms()
+        yield from self._mirror()
 
     def _counters(self) -> Iterator[Metric]:
         one = self._figures
@@ -116,6 +117,31 @@ class _Figures(Collector):
         for source, spans in one.transfer_seconds.items():
             transfers.add_metric((source,), _buckets(spans), spans.sum)
         yield transfers
+
+    def _mirror(self) -> Iterator[Metric]:
+        for name, value in self._figures.mirror.items():
+            family = CounterMetricFamily if name in _MIRROR_COUNTS else GaugeMetricFamily
+            yield family(f"flocon_mirror_{name}", _MIRROR[name], value=value)
+
+
+#: What is told of a mirror for the LAN, and what of it only grows while the node runs.
+_MIRROR = {
+    "state_timestamp_seconds": "When the mirror had the state that clients are given.",
+    "published_timestamp_seconds": "Since when clients are given it.",
+    "read_timestamp_seconds": "When a mirror was last read to its end.",
+    "failing": "Whether the last refresh failed.",
+    "waiting": "Whether a newer state waits to be given.",
+    "missing_packages": "Packages that are wanted of it and not here yet.",
+    "missing_bytes": "Bytes of them.",
+    "snapshots": "Snapshots that are kept.",
+    "protected_bytes": "Bytes in the store that stay in any case.",
+    "cleared_bytes": "Bytes that were cleared out of the store.",
+    "clients": "Machines without a node that are known.",
+    "client_requests": "Requests of machines without a node.",
+    "client_bytes": "Bytes sent to machines without a node.",
+    "client_fetched_bytes": "Bytes of these that came from the WAN for them.",
+}
+_MIRROR_COUNTS = {"cleared_bytes", "client_requests", "client_bytes", "client_fetched_bytes"}
 
 
 def _counter(name: str, text: str, label: str, values: Mapping[str, int]) -> Metric:

@@ -9,6 +9,7 @@ node nobody looks at pays for neither.
 
 from __future__ import annotations
 
+import time
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -164,7 +165,7 @@ def _load_template() -> Any:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.filters |= {"size": size_text, "span": time_text, "plain": plain}
+    environment.filters |= {"size": size_text, "span": time_text, "plain": plain, "moment": moment}
     return environment.get_template("page.html")
 
 
@@ -177,6 +178,11 @@ def _exposition(figures: Figures) -> bytes:
 def plain(text: object) -> str:
     """Return ``text`` with every character escaped that would not show, or turn others around."""
     return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in str(text))
+
+
+def moment(seconds: float) -> str:
+    """Return a time since 1970 as this machine's calendar and clock show it."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
 
 
 def _by_trouble(peer: Mapping[str, Any]) -> tuple[bool, str, str]:

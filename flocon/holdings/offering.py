@@ -115,6 +115,10 @@ class Offering:
         """Return every name that is held or known."""
         return self._folders.names().union(self._held)
 
+    def in_caches(self) -> list[str]:
+        """Return the names of the files that are held in pacman's own folders."""
+        return [name for name, held in self._held.items() if held.origin == "cache"]
+
     def contents(self, file_name: str) -> list[Content]:
         """Return what is listed under a name."""
         return [Content(one.size, one.sha256) for one in self._listed(file_name)]

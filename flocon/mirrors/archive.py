@@ -19,7 +19,8 @@ import json
 import os
 import re
 import secrets
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from flocon.errors import StoreError
@@ -27,7 +28,7 @@ from flocon.machine.beneath import enter, names_in, open_regular, open_top, read
 from flocon.mirrors.generation import LARGEST_DATABASE, Piece, dump, is_identity, is_sha256, load
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from flocon.mirrors.generation import Generation
@@ -53,6 +54,9 @@ class Archive:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._folders: dict[str, int] = {}
+        #: How many gather contents that nothing refers to yet.
+        self._gathering = 0
+        self._sweeping = Lock()
 
     def open(self) -> None:
         """Make the folders, and discard what was being written when a node was killed."""
@@ -74,6 +78,15 @@ class Archive:
             os.close(self._folders.popitem()[1])
 
     # Contents
+
+    @contextmanager
+    def gathering(self) -> Iterator[None]:
+        """Have contents stay that nothing refers to, until what refers to them is kept."""
+        self._gathering += 1
+        try:
+            yield
+        finally:
+            self._gathering -= 1
 
     def take(self, descriptor: int) -> Piece:
         """Keep what an open file has, from its beginning; return what it is.
@@ -100,7 +113,8 @@ class Archive:
             finally:
                 os.close(target)
             piece = Piece(sha256.hexdigest(), position)
-            os.rename(temporary, piece.sha256, src_dir_fd=folder, dst_dir_fd=folder)
+            with self._sweeping:
+                os.rename(temporary, piece.sha256, src_dir_fd=folder, dst_dir_fd=folder)
             os.fsync(folder)
         except OSError as error:
             with suppress(OSError):
@@ -130,7 +144,7 @@ class Archive:
 
     def keep(self, generation: Generation) -> None:
         """Keep a generation; all its contents must have been taken."""
-        self._write(GENERATIONS, generation.identity + _JSON, dump(generation))
+        self._write(GENERATIONS, generation.identity + _JSON, _encoded(dump(generation)))
 
     def generations(self) -> list[Generation]:
         """Return the generations that are whole, the oldest first."""
@@ -149,7 +163,7 @@ class Archive:
 
     def write_note(self, folder: str, name: str, value: Any) -> None:
         """Keep JSON's values under a name that is a file's, in a folder."""
-        self._write(folder, name + _JSON, value)
+        self._write(folder, name + _JSON, _encoded(value))
 
     def drop_note(self, folder: str, name: str) -> None:
         """Let go of a note; one that is not there is no error."""
@@ -160,18 +174,38 @@ class Archive:
         except OSError as error:
             raise _failed(self.path / folder / name, error) from None
 
+    def read_bytes(self, folder: str, name: str, most: int) -> bytes | None:
+        """Return what ``write_bytes`` kept, None where there is nothing of at most that size."""
+        with suppress(OSError):
+            return read_small(name, most, self._folder(folder))
+        return None
+
+    def write_bytes(self, folder: str, name: str, data: bytes) -> None:
+        """Keep a file that can be made anew from what is here."""
+        self._write(folder, name, data)
+
+    def drop_bytes(self, folder: str, name: str) -> None:
+        """Let go of such a file; one that is not there is no error."""
+        with suppress(OSError):
+            os.unlink(name, dir_fd=self._folder(folder))
+
     def read_state(self) -> Any:
         """Return what ``write_state`` kept last, None where there is nothing readable."""
         return self._read("", STATE)
 
     def write_state(self, value: Any) -> None:
-        self._write("", STATE, value)
+        self._write("", STATE, _encoded(value))
 
     def sweep(self, identities: Collection[str], pieces: Collection[str]) -> int:
         """Remove all generations but these, and all contents but these; return how many files.
 
-        Notes in ``SNAPSHOTS`` stay: whoever made them drops them.
+        Notes in ``SNAPSHOTS`` stay: whoever made them drops them. While contents are gathered none
+        of them goes; what is too much then goes with the next call.
         """
+        with self._sweeping:
+            return self._sweep(identities, pieces)
+
+    def _sweep(self, identities: Collection[str], pieces: Collection[str]) -> int:
         removed = 0
         for folder, ours, kept in (
             (GENERATIONS, lambda name: is_identity(name.removesuffix(_JSON)), identities),
@@ -179,6 +213,8 @@ class Archive:
         ):
             descriptor = self._folder(folder)
             for name in names_in(descriptor):
+                if folder == CONTENT and self._gathering:
+                    break
                 if ours(name) and name.removesuffix(_JSON) not in kept:
                     with suppress(OSError):
                         os.unlink(name, dir_fd=descriptor)
@@ -205,7 +241,7 @@ class Archive:
         except (OSError, ValueError, RecursionError):
             return None
 
-    def _write(self, folder: str, name: str, value: Any) -> None:
+    def _write(self, folder: str, name: str, data: bytes) -> None:
         descriptor = self._folder(folder)
         temporary = f"{name}.{secrets.token_hex(4)}.new"
         try:
@@ -216,7 +252,7 @@ class Archive:
                 dir_fd=descriptor,
             )
             with os.fdopen(target, "wb") as file:
-                file.write(json.dumps(value, allow_nan=False).encode())
+                file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             os.rename(temporary, name, src_dir_fd=descriptor, dst_dir_fd=descriptor)
@@ -225,6 +261,10 @@ class Archive:
             with suppress(OSError):
                 os.unlink(temporary, dir_fd=descriptor)
             raise _failed(self.path / folder / name, error) from None
+
+
+def _encoded(value: Any) -> bytes:
+    return json.dumps(value, allow_nan=False).encode()
 
 
 def _failed(path: Path, error: OSError) -> StoreError:

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from flocon.pacman.entries import Entry
     from flocon.pacman.listing import Database
 
-_DIGEST_LENGTH = 16
-
 
 class Catalogue:
     """Has the databases of some generations, of which the first is asked first."""
@@ -54,7 +52,7 @@ class Catalogue:
     async def _load(self, where: Where, piece: Piece) -> None:
         try:
             self._loaded[where, piece.sha256] = await in_thread(
-                self._reactor, _load, self._archive, where, piece
+                self._reactor, read_database, self._archive, where, piece
             )
         except (FloconError, OSError) as error:
             self._log.warn(
@@ -87,9 +85,10 @@ class Catalogue:
                     yield database
 
 
-def _load(archive: Archive, where: Where, piece: Piece) -> Database:
+def read_database(archive: Archive, where: Where, piece: Piece) -> Database:
+    """Return one database of a state; blocks, and raises StoreError or SyncDatabaseError."""
     descriptor = archive.open_piece(piece)
     try:
-        return load_sent(where.repository, descriptor, piece.sha256[:_DIGEST_LENGTH])
+        return load_sent(where.repository, descriptor, piece.sha256[:16])
     finally:
         os.close(descriptor)

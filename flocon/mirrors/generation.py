@@ -21,6 +21,8 @@ MOST_DATABASES = 256
 #: The number of hex digits by which a generation is known.
 IDENTITY_LENGTH = 16
 LONGEST_SOURCE = 200
+#: No clock says more: what is remembered beyond it is damaged.
+LATEST_SECOND = 1 << 37
 _IDENTITY = re.compile(rf"[0-9a-f]{{{IDENTITY_LENGTH}}}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 #: Sizes that a database and its signature can have: pacman takes no larger ones (``dload.c``).
@@ -144,7 +146,11 @@ def load(value: Any) -> Generation | None:
             "source": str(source),
             "last_update": (None | int()) as last_update,
             "databases": list(listed),
-        } if 0 < len(listed) <= MOST_DATABASES and len(source) <= LONGEST_SOURCE:
+        } if (
+            0 < len(listed) <= MOST_DATABASES
+            and len(source) <= LONGEST_SOURCE
+            and all(0 <= one <= LATEST_SECOND for one in (made, last_update or 0))
+        ):
             databases = dict(filter(None, map(_load_database, listed)))
             if len(databases) == len(listed):
                 return Generation(made, source, databases, last_update)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from flocon.mirrors.generation import is_identity
+from flocon.mirrors.generation import LATEST_SECOND, is_identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 LATEST, SNAPSHOT, BEHIND = "latest", "snapshot", "behind"
 LONGEST_NAME = 64
+#: Seconds by which a state can lag behind: a year. Each day of it is a generation that stays.
+LONGEST_BEHIND = 366 * 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +27,14 @@ class Policy:
     """Which generation is to be given out, since ``chosen`` (seconds since 1970).
 
     The newest (``LATEST``), that of the snapshot ``name``, or the one of ``behind`` seconds ago.
+    From ``until`` on it is the newest again; 0 where nothing ends it.
     """
 
     kind: str = LATEST
     name: str = ""
     behind: float = 0.0
     chosen: int = 0
+    until: int = 0
 
     def __str__(self) -> str:
         if self.kind == SNAPSHOT:
@@ -98,6 +102,32 @@ def follow(state: State, policy: Policy) -> State:
     return replace(state, policy=policy, waiting="", waiting_since=0)
 
 
+def use(state: State, policy: Policy, identity: str, now: float) -> State:
+    """Return the state in which a policy is followed, and what it means is given out, at once."""
+    return publish(follow(state, policy), identity, now)
+
+
+def stop_waiting(state: State) -> State:
+    """Return the state in which nothing is to be the next: what is meant is given out."""
+    return replace(state, waiting="", waiting_since=0)
+
+
+def in_force(policy: Policy, now: float) -> Policy:
+    """Return the policy, or the newest where its time is over."""
+    return Policy(chosen=policy.until) if 0 < policy.until <= now else policy
+
+
+def next_look(policy: Policy, generations: Sequence[Generation], now: float) -> float | None:
+    """Return the seconds until the policy means another generation by itself; None for never.
+
+    ``generations`` are those that were read, the oldest first.
+    """
+    moments = [float(policy.until)] if policy.until else []
+    if policy.kind == BEHIND:
+        moments += [one.made + policy.behind for one in generations]
+    return min((moment - now for moment in moments if moment > now), default=None)
+
+
 def refreshed(state: State, now: float) -> State:
     """Return the state in which a mirror has just been read to its end."""
     return replace(state, refreshed=int(now))
@@ -106,13 +136,15 @@ def refreshed(state: State, now: float) -> State:
 def forget(state: State, known: Collection[str]) -> State:
     """Return the state without the generations that are not here any more.
 
-    Since when the last one was published stays: another one is published later than that.
+    Since when the last one was published stays: another one is published later than that, and
+    until then none is given, least of all an earlier one with its earlier second.
     """
     published = tuple(one for one in state.published if one.identity in known)
-    if state.now is not None and not published:
-        published = (replace(state.now, identity=""),)
-    waiting = state.waiting if state.waiting in known else ""
-    return replace(state, published=published, waiting=waiting)
+    if state.now is not None and state.now not in published:
+        published = (*published, replace(state.now, identity=""))
+    if state.waiting in known:
+        return replace(state, published=published)
+    return replace(state, published=published, waiting="", waiting_since=0)
 
 
 def kept(generations: Sequence[Generation], state: State, most: int) -> set[str]:
@@ -123,7 +155,7 @@ def kept(generations: Sequence[Generation], state: State, most: int) -> set[str]
     days = {one.made // 86_400: one.identity for one in generations}
     stay = {one.identity for one in state.published} | {state.waiting}
     if state.policy.kind == BEHIND:
-        most = max(most, int(state.policy.behind // 86_400) + 2)
+        most = max(most, int(min(state.policy.behind, LONGEST_BEHIND) // 86_400) + 2)
     stay.update(list(days.values())[-most:])
     return stay & {one.identity for one in generations}
 
@@ -161,9 +193,10 @@ def is_due(
     """Return whether what is waiting may be published: it has all that is wanted, or time is up."""
     if not state.waiting:
         return False
-    if not complete or state.now is None:
+    if not complete or state.now is None or not state.now.identity:
         return True
-    return now - state.waiting_since >= within or is_complete()
+    # A clock that was set back tells nothing of how long it waits.
+    return not 0 <= now - state.waiting_since < within or is_complete()
 
 
 def dump(state: State) -> dict[str, Any]:
@@ -174,6 +207,7 @@ def dump(state: State) -> dict[str, Any]:
             "name": state.policy.name,
             "behind": state.policy.behind,
             "chosen": state.policy.chosen,
+            "until": state.policy.until,
         },
         "waiting": state.waiting,
         "waiting_since": state.waiting_since,
@@ -192,13 +226,14 @@ def load(value: Any) -> State:
         if isinstance(one, list)
         and [type(part) for part in one] == [str, int]
         and (is_identity(one[0]) or not one[0])
+        and _is_second(one[1])
     ]
     match value:
         case {
             "waiting": str(waiting),
             "waiting_since": int(since),
             "refreshed": int(refreshed),
-        } if not waiting or is_identity(waiting):
+        } if (not waiting or is_identity(waiting)) and _is_second(since) and _is_second(refreshed):
             pass
         case _:
             waiting, since, refreshed = "", 0, 0
@@ -212,7 +247,18 @@ def _load_policy(value: Any) -> Policy:
             "kind": str(kind),
             "name": str(name),
             "behind": (int() | float()) as behind,
-            "chosen": int(since),
-        } if kind in {LATEST, SNAPSHOT, BEHIND} and len(name) <= LONGEST_NAME and behind >= 0:
-            return Policy(kind, name, float(behind), since)
+            "chosen": int(chosen),
+            "until": int(until),
+        } if (
+            kind in {LATEST, SNAPSHOT, BEHIND}
+            and len(name) <= LONGEST_NAME
+            and 0 <= behind <= LONGEST_BEHIND
+            and _is_second(chosen)
+            and _is_second(until)
+        ):
+            return Policy(kind, name, float(behind), chosen, until)
     return Policy()
+
+
+def _is_second(value: int) -> bool:
+    return 0 <= value <= LATEST_SECOND

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections import OrderedDict
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, DeferredLock
@@ -16,7 +17,6 @@ from flocon.machine.reactor_threads import in_thread
 from flocon.mirrors import publication
 from flocon.mirrors.archive import SNAPSHOTS
 from flocon.mirrors.generation import dump as dump_generation
-from flocon.mirrors.generation import load as load_generation
 from flocon.store.folder import Opened, stamp_of
 
 if TYPE_CHECKING:
@@ -48,20 +48,23 @@ class States:
         self.snapshots: dict[str, tuple[Generation, int]] = {}
         self._given: OrderedDict[tuple[str, Where], Published] = OrderedDict()
         self.changed: Callable[[], None] = lambda: None
+        self.is_open = False
 
     async def open(self) -> None:
         """Read what is here; raises StoreError."""
+        from flocon.mirrors.policies import load_snapshot  # noqa: PLC0415 - only a mirror needs it
+
         await in_thread(self._reactor, self._archive.open)
         state, read, notes = await in_thread(self._reactor, self._recall)
         self._read = {one.identity: one for one in read}
         for name, value in notes:
-            if isinstance(value, dict) and isinstance(value.get("taken"), int):
-                generation = load_generation(value.get("generation"))
-                if generation is not None:
-                    self.snapshots[name] = generation, value["taken"]
+            snapshot = load_snapshot(name, value)
+            if snapshot is not None:
+                self.snapshots[name] = snapshot
         known = {*self._read, *(one.identity for one, _ in self.snapshots.values())}
         self.state = publication.forget(publication.load(state), known)
         await self._use()
+        self.is_open = True
 
     def _recall(self) -> tuple[Any, list[Generation], list[tuple[str, Any]]]:
         archive = self._archive
@@ -138,6 +141,10 @@ class States:
         await self._lock.run(lambda: Deferred.fromCoroutine(self._add(generation)))
 
     async def _add(self, generation: Generation) -> None:
+        newest = next(reversed(self._read.values()), None)
+        if newest is not None and newest.identity == generation.identity:
+            # The same still: it is as old as it was, also for who is to lag behind.
+            generation = replace(generation, made=newest.made)
         await self._keep(generation)
         await self._save(publication.refreshed(self.state, time.time()))
 
@@ -146,17 +153,29 @@ class States:
         read = {**self._read, generation.identity: generation}
         self._read = dict(sorted(read.items(), key=lambda item: item[1].made))
 
-    async def wait_for(self, identity: str) -> None:
-        """Have a generation wait until it may be published: what it lists is listed from now on."""
-        await self._change(lambda: publication.wait_for(self.state, identity, time.time()))
+    async def wait_for(self, identity: str, under: Policy | None = None) -> None:
+        """Have a generation wait until it may be published: what it lists is listed from now on.
 
-    async def publish(self, identity: str) -> None:
+        Nothing is done where another policy is followed by now than the one under which it was
+        chosen; so it is with ``publish``.
+        """
+        await self._change(lambda: publication.wait_for(self.state, identity, time.time()), under)
+
+    async def publish(self, identity: str, under: Policy | None = None) -> None:
         """Give out a generation from now on."""
-        await self._change(lambda: publication.publish(self.state, identity, time.time()))
+        await self._change(lambda: publication.publish(self.state, identity, time.time()), under)
 
     async def follow(self, policy: Policy) -> None:
         """Have another policy; what follows from it is the caller's."""
         await self._change(lambda: publication.follow(self.state, policy))
+
+    async def use(self, policy: Policy, identity: str) -> None:
+        """Have another policy, and give out what it means at once."""
+        await self._change(lambda: publication.use(self.state, policy, identity, time.time()))
+
+    async def stop_waiting(self) -> None:
+        """Have nothing wait: what is meant is given out."""
+        await self._change(lambda: publication.stop_waiting(self.state))
 
     async def refreshed(self) -> None:
         """Remember that a mirror was read to its end, and had nothing new."""
@@ -188,8 +207,11 @@ class States:
 
         await self._lock.run(lambda: Deferred.fromCoroutine(drop()))
 
-    async def _change(self, to: Callable[[], State]) -> None:
-        await self._lock.run(lambda: Deferred.fromCoroutine(self._save(to())))
+    async def _change(self, to: Callable[[], State], under: Policy | None = None) -> None:
+        def changed() -> State:
+            return to() if under in {None, self.state.policy} else self.state
+
+        await self._lock.run(lambda: Deferred.fromCoroutine(self._save(changed())))
 
     async def _save(self, state: State) -> None:
         """Write a state down, and only then be in it."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flocon.errors import MirrorError
+from flocon.errors import FloconError, MirrorError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from typing import Protocol
+
+    from flocon.mirrors.snapshots import Snapshots
+    from flocon.mirrors.wanting import Wanting
 
     class Steered(Protocol):
         """The mirror, as far as a person has a say."""
@@ -19,7 +22,13 @@ if TYPE_CHECKING:
         @property
         def problem(self) -> str: ...
 
+        @property
+        def wanting(self) -> Wanting | None: ...
+
         async def refresh(self) -> None: ...
+
+        @property
+        def snapshots(self) -> Snapshots: ...
 
         def describe(self) -> dict[str, Any]: ...
 
@@ -43,12 +52,62 @@ class Steering:
                 if self._mirror.problem:
                     raise MirrorError(self._mirror.problem, "")
                 return "the mirror's databases are read"
+            case ["want", *names]:
+                return await self._wanting().want(names)
+            case ["unwant", *names]:
+                return await self._wanting().unwant(names)
         raise MirrorError("this is nothing that the mirror can do", "see 'flocon mirror --help'")
 
     async def snapshot(self, words: list[str]) -> str:
-        """Do what ``/snapshot/...`` says."""
+        """Do what ``/snapshot/...`` says.
+
+        ``take[/NAME[/of/STATE | /dated/DAY]]``, ``use/STATE[/longer]``, ``drop/NAME``. An empty
+        NAME is the node's to choose.
+        """
         self._demand_mirror()
+        snapshots = self._mirror.snapshots
+        match words:
+            case ["take"]:
+                return await snapshots.take()
+            case ["take", name]:
+                return await snapshots.take(name)
+            case ["take", name, "of", state]:
+                return await snapshots.take(name, state)
+            case ["take", name, "dated", day]:
+                return await snapshots.take_day(day, name)
+            case ["use", state]:
+                return await snapshots.use(state)
+            case ["use", state, "longer"]:
+                return await snapshots.use(state, longer=True)
+            case ["drop", name]:
+                return await snapshots.drop(name)
         raise MirrorError("this is nothing of a snapshot", "see 'flocon snapshot --help'")
+
+    async def snapshots(self, fields: Mapping[str, str]) -> dict[str, Any]:
+        """Answer ``/snapshots.json``; ``refused`` says why there is nothing to tell, else ""."""
+        return await self._told(self._describe)
+
+    async def difference(self, fields: Mapping[str, str]) -> dict[str, Any] | None:
+        """Answer ``/snapshots/diff.json?before=STATE&after=STATE``."""
+        match dict(fields):
+            case {"before": before, "after": after}:
+                return await self._told(lambda: self._mirror.snapshots.compare(before, after))
+        return None
+
+    async def _describe(self) -> dict[str, Any]:
+        return self._mirror.snapshots.describe()
+
+    async def _told(self, tell: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+        try:
+            self._demand_mirror()
+            return {"refused": "", **await tell()}
+        except FloconError as error:
+            return {"refused": str(error)}
+
+    def _wanting(self) -> Wanting:
+        if self._mirror.wanting is None:
+            raise MirrorError("the mirror has not begun yet", "try again in a moment")
+        return self._mirror.wanting
 
     def _demand_mirror(self) -> None:
         if not self._mirror.serves:

@@ -95,6 +95,10 @@ class _WhoMayBeAsked:
         """Return the peers that give ``repository``'s database away."""
         return self._with(DATABASES, repository)
 
+    def proved(self) -> list[Peer]:
+        """Return the peers that have answered, and may be asked."""
+        return self._askable(peer for peer in self._presence.peers() if peer.proved)
+
     def _with(self, ability: str, repository: str) -> list[Peer]:
         """Return those with an ability; nobody is asked of whom only a datagram has told."""
         if self.is_private(repository):

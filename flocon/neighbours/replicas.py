@@ -13,11 +13,11 @@ from flocon.neighbours.marks import Marks
 from flocon.presence.presence import MOST_HOLDERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from flocon.files import Content
     from flocon.holdings.inventory import Change
-    from flocon.neighbours.searching import Found
+    from flocon.neighbours.searching import Found, Table
 
 #: One peer's files; a NAS that keeps every version of everything holds less.
 MOST_FILES_OF_A_PEER = 100_000
@@ -363,14 +363,27 @@ class Holders:
         yield from (self._by_bit[bit] for bit in bits(self._masks.get(key, 0) & self._live))
         yield from (peer for peer, known in self._marked.items() if key in known.marks)
 
+    def packages(self, peers: Collection[str], most: int) -> Iterator[dict[str, set[str]]]:
+        """Yield names of packages that these peers hold, ``most`` of each, as ``searching`` does.
+
+        What is only marked has no name.
+        """
+        from flocon.neighbours.searching import packages  # noqa: PLC0415 - a mirror alone asks
+
+        return packages(self._table(), set(peers), most)
+
     def search(self, fragment: str, **bounds: int) -> Iterator[list[Found]]:
         """Yield each file whose name contains ``fragment``, as ``searching`` does."""
         # Only a person ever searches.
-        from flocon.neighbours.searching import Table, search  # noqa: PLC0415
+        from flocon.neighbours.searching import search  # noqa: PLC0415
+
+        return search(self._table(), fragment, **bounds)
+
+    def _table(self) -> Table:
+        from flocon.neighbours.searching import Table  # noqa: PLC0415
 
         doubts = ((known.bit, known.doubts) for known in self._peers.values() if known.doubts)
-        table = Table(self._masks, self._sizes, self._by_bit, lambda: self._live, doubts)
-        return search(table, fragment, **bounds)
+        return Table(self._masks, self._sizes, self._by_bit, lambda: self._live, doubts)
 
 
 def bits(mask: int) -> Iterator[int]:

@@ -12,12 +12,16 @@ from flocon.files import DIGEST_SIZE, Content
 from flocon.neighbours.replicas import bits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 #: Rows looked at in one go, about 3 ms, and what is given at once: files and their holders
 #: together, another millisecond.
 SLICE = 20_000
 BATCH = 1_000
+#: The same of rows of which each name is taken.
+NAMES_SLICE = 4_000
+#: What follows the name in a package's file name: version, release, and the rest.
+_PARTS = 3
 #: Holders of a file that are named; the others are counted.
 MOST_NAMED = 20
 
@@ -76,6 +80,32 @@ def search(
             if size >= batch:
                 yield part
                 part, size = [], 0
+        yield part
+
+
+def packages(
+    table: Table, peers: Collection[str], most: int, entries: int = NAMES_SLICE
+) -> Iterator[dict[str, set[str]]]:
+    """Yield the names of packages of which some peers hold files, by peer; ``most`` of each.
+
+    One piece for every ``entries`` rows, so that a caller may let others run in between; a name may
+    come again. What changes meanwhile is seen or not.
+    """
+    by_bit = {bit: node for bit, node in table.by_bit.items() if node in peers}
+    wanted = sum(1 << bit for bit in by_bit)
+    left = dict.fromkeys(by_bit.values(), most)
+    keys = list(table.masks)
+    for start in range(0, len(keys), entries):
+        part: dict[str, set[str]] = {}
+        for key in keys[start : start + entries]:
+            mask = table.masks.get(key, 0) & wanted & table.live()
+            if mask:
+                name = key[:-DIGEST_SIZE].decode("ascii").rsplit("-", _PARTS)[0]
+                for bit in bits(mask):
+                    part.setdefault(by_bit[bit], set()).add(name)
+        for node, names in part.items():
+            part[node] = set(islice(names, left[node]))
+            left[node] -= len(part[node])
         yield part
 
 

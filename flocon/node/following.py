@@ -80,6 +80,7 @@ class Following:
             if offering.find(change.file_name) is None:
                 self._parts.ledger.ahead.gone(change.file_name)
         self._parts.announcer.inventory(offering.inventory, changes)
+        self._parts.mirror.held()
 
     def links_changed(self, links: list[Link]) -> None:
         before, self._parts.admission.links = self._parts.admission.links, tuple(links)
@@ -117,6 +118,7 @@ class Following:
     def _prefetch_or_rest(self) -> None:
         free = self._parts.metered.known and not self._parts.metered.metered
         self._parts.ahead.prefetch.allow(self._settings.prefetch if free else "off")
+        self._parts.mirror.allow(free=free)
 
     def _set_relays(self) -> None:
         relays = self._may_relay()

@@ -19,10 +19,8 @@ from flocon.sources.for_clients import ForClients
 if TYPE_CHECKING:
     from flocon.machine.links import Link
     from flocon.machine.shares import Shares
-    from flocon.mirrors.generation import Where
     from flocon.mirrors.mirror import Mirror
     from flocon.node.parts import Parts
-    from flocon.pacman.entries import Entry
     from flocon.settings.settings import Settings
 
 
@@ -67,7 +65,7 @@ class Mirroring:
                 layouts=lambda: settings.mirror.paths,
                 allows=self._allows,
                 is_ambiguous=self._is_ambiguous,
-                asked_for=self._asked_for,
+                asked_for=self._mirror.asked,
                 with_files=self._mirror.with_files,
             ),
             mirror_names(
@@ -95,9 +93,6 @@ class Mirroring:
         listing = self._pacman.listing
         entries = (*listing.find(file_name), *listing.mirrored_entries(file_name))
         return len({one.content for one in entries}) > 1
-
-    def _asked_for(self, client: str, where: Where, entry: Entry) -> None:
-        self._mirror.asked_for(client, where, entry)
 
     def _fetched(self, client: str, count: int) -> None:
         self._clients.fetched(client, count, time.time())

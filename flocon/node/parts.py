@@ -16,6 +16,7 @@ from flocon.advice.questions import questions
 from flocon.advice.search import Search
 from flocon.advice.why import Why
 from flocon.ahead.ahead import AHEAD_FILE, Ahead
+from flocon.ahead.coming import Means
 from flocon.answering.pace import Pacer
 from flocon.answering.visitors import Admission, lan_names, loopback_names
 from flocon.asking.agents import peer_agent
@@ -113,7 +114,10 @@ class Parts:
         self._make_advice()
         self.loopback = self._make_loopback(shares)
         self._make_operator()
-        self.examination.tellers.append(Problems(self.doors, self.reloading).tell)
+        self.examination.tellers += [
+            Problems(self.doors, self.reloading).tell,
+            self.mirror.tell,
+        ]
 
     def _make_holdings(self, own_ports: Sequence[int]) -> None:
         """Make what reads this machine: pacman's files, and the packages that are here."""
@@ -193,15 +197,18 @@ class Parts:
         )
         self.announcer = Announcer(self._reactor, self.presence, self.multicast, self.desk.privacy)
         self.ledger.changed = self.following.account
+        self._ahead_means = Means(
+            self.holdings.arrivals,
+            self.holdings.offering,
+            self.desk.packages,
+            self.desk.transfers,
+            self.neighbourhood,
+        )
         self.ahead = Ahead(
             self._reactor,
+            self._ahead_means,
             pacman=self.pacman,
             pacman_conf=self._settings.pacman_conf,
-            arrivals=self.holdings.arrivals,
-            offering=self.holdings.offering,
-            packages=self.desk.packages,
-            transfers=self.desk.transfers,
-            neighbourhood=self.neighbourhood,
             ledger=self.ledger,
             most=self._settings.store.max_size // 2,
             file=self._settings.store.path / AHEAD_FILE,
@@ -213,10 +220,13 @@ class Parts:
             self._reactor,
             settings=lambda: self.reloading.settings.mirror,
             store=self._settings.store.path,
+            most=self._settings.store.max_size,
             pacman=self.pacman,
             agent=self.desk.agents.mirrors,
+            means=self._ahead_means,
         )
         self.desk.candidates.of_others = self.mirror.servers
+        self.desk.candidates.of_the_past = self.mirror.servers_of_the_past
         self.mirroring: Mirroring | None = None
         if self._settings.mirror.serve:
             from flocon.node.mirroring import Mirroring  # noqa: PLC0415 - by few nodes alone
@@ -324,6 +334,7 @@ class Parts:
             ledger=self.ledger,
             health=self.health,
             holds=self.holds,
+            mirror=self.mirror.status,
             counters=lambda: (
                 self.lan_face.counters + self.lan.counters + self.desk.relaying.relays.counters
             ),
@@ -353,6 +364,8 @@ class Parts:
             {
                 **questions(self.search, self.why, self.examination),
                 "/mirror.json": self.mirror.steering.described,
+                "/snapshots.json": self.mirror.steering.snapshots,
+                "/snapshots/diff.json": self.mirror.steering.difference,
             },
             self.ledger,
             pages,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -68,6 +68,7 @@ class Status:
         ledger: Ledger,
         health: Health,
         holds: Holds,
+        mirror: Callable[[], dict[str, Any] | None],
         counters: Callable[[], Counter[str]],
     ) -> None:
         self._reactor = reactor
@@ -89,6 +90,7 @@ class Status:
         self._ledger = ledger
         self._health = health
         self._holds = holds
+        self._mirror = mirror
         self._counters = counters
 
     def start(self) -> None:
@@ -158,6 +160,7 @@ class Status:
             },
             "ahead": _ahead(self._ahead.readiness()) | self._ledger.ahead.describe(),
             "reactor": self._holds.status(),
+            "mirror": self._mirror(),
             **self._ledger.describe(),
         }
 
@@ -248,10 +251,13 @@ class Status:
 
     def figures(self) -> Figures:
         """Return what ``/metrics`` says."""
-        return self._ledger.figures(
-            self.describe(),
-            self._counters(),
-        )
+        told = self.describe()
+        figures = self._ledger.figures(told, self._counters())
+        if told["mirror"] is None:
+            return figures
+        from flocon.mirrors import telling  # noqa: PLC0415 - a node that is no mirror needs none
+
+        return replace(figures, mirror=telling.figures(told["mirror"]))
 
     def line(self) -> str:
         files, peers = len(self._offering.inventory), len(self._presence.peers())

@@ -33,11 +33,13 @@ from flocon.pacman.vault import FileVault
 from flocon.store import folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
-    from typing import BinaryIO
+    from typing import BinaryIO, TypeVar
 
     from flocon.pacman.entries import Entry
+
+    T = TypeVar("T")
 
 #: pacman takes no larger database (``dload.c``).
 LARGEST_FILE = 128 << 20
@@ -123,6 +125,17 @@ def load_sent(repository: str, descriptor: int, digest: str) -> Database:
     return Database(repository, digest, 0.0, entries, skipped + entries.repeated)
 
 
+def read_sent(descriptor: int, read: Callable[[BinaryIO], T]) -> T:
+    """Return what ``read`` makes of a database in an open file, without its compression.
+
+    It may be called twice. Raises SyncDatabaseError.
+    """
+    size = os.fstat(descriptor).st_size
+    if size > LARGEST_FILE:
+        raise SyncDatabaseError("large", f"more than {LARGEST_FILE} bytes")
+    return _uncompressed(os.pread(descriptor, size, 0), read)
+
+
 def find_problem(descriptor: int) -> str:
     """Return why an open file can be no sync database, nothing where it can be one.
 
@@ -195,8 +208,13 @@ def _parse(repository: str, data: bytes, stamp: Stamp, known: Database | None) -
 
 def _entries(repository: str, data: bytes) -> tuple[PackedEntries, int]:
     """Return what a database lists, and how many entries of it cannot be used."""
+    return _uncompressed(data, lambda file: _read_entries(repository, file))
+
+
+def _uncompressed(data: bytes, read: Callable[[BinaryIO], T]) -> T:
+    """Return what ``read`` makes of a database; what no module takes apart, a program may."""
     try:
-        return _read_entries(repository, without_compression(io.BytesIO(data)))
+        return read(without_compression(io.BytesIO(data)))
     except SyncDatabaseError as error:
         problem, is_damaged = error, False
     except errors() as error:
@@ -206,7 +224,7 @@ def _entries(repository: str, data: bytes) -> tuple[PackedEntries, int]:
         raise problem
     try:
         with by_program(data) as tar:
-            return _read_entries(repository, tar)
+            return read(tar)
     except (SyncDatabaseError, OSError) as error:
         if lacks_descriptors(error):
             raise

@@ -67,6 +67,11 @@ def read_entries(
             skipped[result] += 1
 
 
+def read_descs(file: BinaryIO) -> Iterator[bytes]:
+    """Yield each ``desc`` of an uncompressed sync database; raises as ``read_entries`` does."""
+    return _descriptions(_Reader(file))
+
+
 class _Reader:
     """Reads exactly as much as asked for, and LARGEST_DATABASE altogether."""
 

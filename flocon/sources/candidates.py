@@ -58,12 +58,14 @@ class Candidates:
         self._reporter = reporter
         #: Tells the servers of repositories that are not this machine's own.
         self.of_others: Callable[[Asked], tuple[str, ...]] = lambda _: ()
+        #: Tells who may have what mirrors do not have any more.
+        self.of_the_past: Callable[[Asked, Entry | None], tuple[str, ...]] = lambda *_: ()
 
     def servers(self, asked: Asked, entry: Entry | None) -> tuple[str, ...]:
         """Return the mirrors that may have a file, each complete but for the file's name."""
-        if of_others := self.of_others(asked):
-            return of_others
-        return servers_of(self._pacman.configuration, asked, entry)
+        of_others = self.of_others(asked)
+        present = of_others or servers_of(self._pacman.configuration, asked, entry)
+        return (*present, *self.of_the_past(asked, entry))
 
     def order(self, name: str, servers: Sequence[str], entry: Entry | None) -> list[Source]:
         """Return everybody who would be asked for a file now, the first one first."""

@@ -95,9 +95,10 @@ class Accounts:
         #: From the longest unused to the last used; a turn is the second of that use, or later.
         self._turns: dict[str, int] = {}
         self._turn = 0
-        #: What came before anybody asked and was not used since; which of all names are wanted so.
+        #: What came before anybody asked and was not used since; which of all names are wanted so,
+        #: by whom they are.
         self._unused: set[str] = set()
-        self._wanted: Collection[str] = ()
+        self._wanted: dict[str, Collection[str]] = {}
         #: What may go for what nobody waits for, and the second for which that was worked out; it
         #: is asked for each package that is wanted.
         self._spare: tuple[int, int] | None = None
@@ -138,7 +139,9 @@ class Accounts:
 
     def _is_superseded(self, file_name: str) -> bool:
         """Whether it came ahead, has never been used, and is not wanted any more."""
-        return file_name in self._unused and file_name not in self._wanted
+        if file_name not in self._unused:
+            return False
+        return not any(file_name in wanted for wanted in self._wanted.values())
 
     def has_room(self, size: int, lessee: Lessee) -> bool:
         """Return whether a file of this size can be kept: the disk has room, and the bound."""
@@ -303,9 +306,12 @@ class Accounts:
         self._spare = None
         return turn
 
-    def want_ahead(self, file_names: Collection[str]) -> None:
-        """Take these as what is wanted before anybody asks; what was so before goes first now."""
-        self._wanted = file_names
+    def want_ahead(self, file_names: Collection[str], by: str = "pacman") -> None:
+        """Take these as what somebody wants before anybody asks.
+
+        What was so before, and is not any more by anybody, goes first now.
+        """
+        self._wanted[by] = file_names
         self._spare = None
 
     # What has to go

@@ -7,7 +7,10 @@ _flocon() {
         case ${COMP_WORDS[at]} in
         --port) ((at++)) ;;
         -*) ;;
-        *) command=${COMP_WORDS[at]}; break ;;
+        *)
+            command+="${command:+ }${COMP_WORDS[at]}"
+            [[ $command =~ ^(mirror|snapshot)$ ]] || break
+            ;;
         esac
     done
     case $previous in
@@ -19,7 +22,7 @@ _flocon() {
         return
     fi
     case $command in
-        "") words="status peers watch has get why doctor ban pardon rejoin prefetch config setup pacman completion --help --version --port --json" ;;
+        "") words="status peers watch has get why doctor ban pardon rejoin prefetch mirror snapshot config setup pacman completion --help --version --port --json" ;;
         status) words="--help --json --port" ;;
         peers) words="--help --json --port" ;;
         watch) words="--help --json --port" ;;
@@ -31,6 +34,18 @@ _flocon() {
         pardon) words="--help --json --port"; words+=" $(flocon peers --json 2>/dev/null | sed -n 's/^ *"name": "\([A-Za-z0-9][A-Za-z0-9._-]*\)",$/\1/p')" ;;
         rejoin) words="--help --json --port" ;;
         prefetch) words="--help --json --port --no-wait" ;;
+        mirror) words="--help --json --port status refresh want unwant clean" ;;
+        "mirror status") words="--help --json --port" ;;
+        "mirror refresh") words="--help --json --port" ;;
+        "mirror want") words="--help --json --port" ;;
+        "mirror unwant") words="--help --json --port" ;;
+        "mirror clean") words="--help --json --port --dry-run" ;;
+        snapshot) words="--help --json --port take list diff use drop" ;;
+        "snapshot take") words="--help --json --port --of --date" ;;
+        "snapshot list") words="--help --json --port" ;;
+        "snapshot diff") words="--help --json --port" ;;
+        "snapshot use") words="--help --json --port --longer" ;;
+        "snapshot drop") words="--help --json --port" ;;
         config) words="--help --json --config" ;;
         setup) words="--help --undo --dry-run --databases --server --cache-server --pacman-conf --port" ;;
         completion) words="--help bash zsh fish" ;;

@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.ahead import ahead as module
 from flocon.ahead.ahead import WRITE_AFTER, Ahead
+from flocon.ahead.coming import Means
 from flocon.ahead.wishes import Once
 from flocon.errors import StoreError, ToolError, Unreachable
 from flocon.files import Content
@@ -52,13 +53,15 @@ class AheadCase(SynchronousTestCase):
         self.packages = Packages(room.candidates, room.choosing, room.transfers, room.neighbourhood)
         return Ahead(
             self.clock,
+            Means(
+                self.arrivals,
+                self.offering,
+                self.packages,
+                room.transfers,
+                room.neighbourhood,
+            ),
             pacman=room.pacman,
             pacman_conf=Path("/etc/pacman.conf"),
-            arrivals=self.arrivals,
-            offering=self.offering,
-            packages=self.packages,
-            transfers=room.transfers,
-            neighbourhood=room.neighbourhood,
             ledger=self.ledger,
             most=1 << 30,
             file=self.file,

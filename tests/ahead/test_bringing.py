@@ -120,6 +120,19 @@ class BringingTests(SynchronousTestCase):
         self.take()
         self.assertEqual(self.around.names, ["a", "a"])
 
+    def test_one_that_a_person_asks_for_meanwhile_is_tried_as_that_person_wants(self) -> None:
+        self.want("a", at_peers=False)
+        self.around.owners = True
+        self.take()
+        self.wishes.ask(self.around)
+        self.take()
+        self.around.fail("a", Unreachable("a", "nobody to ask"))
+        self.assertTrue(self.bringing)
+        self.take()
+        self.assertEqual(self.around.fetched[-1][1:], (True, True))
+        self.around.end("a")
+        self.assertEqual(self.counts(), (1, 1, 1))
+
     def test_what_somebody_else_gave_up_is_still_counted_with_the_others(
         self,
     ) -> None:

@@ -68,6 +68,11 @@ class Shells(SynchronousTestCase):
         self.assertEqual(self.complete("flocon", "setup", "--un"), ["--undo"])
         self.assertEqual(self.complete("flocon", "completion", "z"), ["zsh"])
 
+    def test_bash_completes_what_stands_behind_a_verb(self) -> None:
+        self.assertEqual(self.complete("flocon", "mirror", "re"), ["refresh"])
+        self.assertEqual(self.complete("flocon", "mirror", "--json", "clean", "--d"), ["--dry-run"])
+        self.assertNotIn("--dry-run", self.complete("flocon", "mirror", "want", "--"))
+
     def peers(self, *names: str) -> None:
         """Have the command be one that tells of peers with these names."""
         folder = Path(self.mktemp()).absolute()
@@ -108,6 +113,8 @@ class Shells(SynchronousTestCase):
             ("flocon do", ["doctor"]),
             ("flocon setup --un", ["--undo"]),
             ("flocon completion z", ["zsh"]),
+            ("flocon mirror re", ["refresh"]),
+            ("flocon mirror clean --dr", ["--dry-run"]),
         ):
             script = f"source -; complete --do-complete '{line}'"
             found = self.read("fish", "--no-config", "-c", script, text=text).splitlines()

@@ -17,6 +17,22 @@ class Parsing(SynchronousTestCase):
             self.assertEqual((options.command, options.port, options.json), ("peers", 5, True))
         self.assertEqual(make_parser().parse_args(["peers"]).port, 19433)
 
+    def test_and_of_the_verb_behind_it(self) -> None:
+        for words in (["mirror", "--json", "status"], ["--json", "mirror", "status"]):
+            options = make_parser().parse_args(words)
+            self.assertEqual((options.command, options.verb, options.json), ("mirror", "status", 1))
+
+    def test_what_was_meant_by_a_verb_or_its_option_is_asked(self) -> None:
+        for words, said in (
+            (["mirror", "refesh"], "no 'flocon mirror refesh'; did you mean 'refresh'?"),
+            (["mirror", "clean", "--dryrun"], "did you mean '--dry-run'?"),
+        ):
+            errors = io.StringIO()
+            self.patch(sys, "stderr", errors)
+            with self.assertRaises(SystemExit):
+                make_parser().parse_args(words)
+            self.assertIn(said, errors.getvalue())
+
     def test_all_behind_pacman_is_pacmans(self) -> None:
         words = ["--port", "5", "pacman", "--json", "-Syu", "--port", "6", "--help"]
         options = make_parser().parse_args(words)
@@ -25,7 +41,13 @@ class Parsing(SynchronousTestCase):
 
     def test_a_wrong_command_line_ends_with_2(self) -> None:
         self.patch(sys, "stderr", io.StringIO())
-        for words in (["ban"], ["peers", "--port", "0"], ["completion", "tcsh"], ["per"]):
+        for words in (
+            ["ban"],
+            ["peers", "--port", "0"],
+            ["completion", "tcsh"],
+            ["per"],
+            ["mirror"],
+        ):
             with self.assertRaises(SystemExit) as caught:
                 make_parser().parse_args(words)
             self.assertEqual(caught.exception.code, 2, words)

@@ -7,6 +7,8 @@ from typing import Any
 
 from flocon.cli import status
 from tests.cli.node import NodeTestCase
+from tests.mirrors.told import clients, state
+from tests.mirrors.told import told as told_of_mirror
 
 PEER = {
     "node": "38acdd868c02c268",
@@ -53,6 +55,30 @@ class StatusTests(NodeTestCase):
 
     def answer(self, **other: Any) -> None:
         self.node.answers = {"/status.json": (200, told(**other))}
+
+    async def test_a_mirror_for_the_lan_is_told_of_in_short(self) -> None:
+        missing = {"packages": 2, "bytes": 2048, "names": []}
+        self.answer(
+            mirror=told_of_mirror(
+                waiting=state(),
+                missing=missing,
+                problem="no mirror answers",
+                clients=clients(("10.0.0.2", 9, 1)),
+            )
+        )
+        said = await self.show(status.show_status)
+        self.assertIn("; the next one waits for 2 packages, 2.0 KiB\n", said)
+        self.assertIn("no mirror answers\n", said)
+        self.assertIn("1 client without a node took 9 B, 8 B of it without the WAN\n", said)
+        self.assertNotIn("10.0.0.2  9 B", said)
+
+    async def test_a_state_that_is_held_is_told_by_its_name(self) -> None:
+        self.answer(mirror=told_of_mirror(policy="may"))
+        self.assertRegex(await self.show(status.show_status), r"gives the state of .* \(may\)\n")
+
+    async def test_a_node_that_is_no_mirror_tells_of_none(self) -> None:
+        self.answer(mirror=None)
+        self.assertNotIn("mirror  ", await self.show(status.show_status))
 
     async def test_bytes_and_peers_are_counted(self) -> None:
         self.answer()

@@ -161,7 +161,9 @@ class MirrorCase(SynchronousTestCase):
             layouts=lambda: self.layouts,
             allows=lambda name: name not in self.private,
             is_ambiguous=lambda name: name in self.ambiguous,
-            asked_for=lambda *of: self.asked_for.append((*of[:2], of[2].file_name)),
+            asked_for=lambda client, where, entry: self.asked_for.append(
+                (client, where, entry.file_name)
+            ),
             with_files=self.with_files,
         )
         self.face = MirrorFace(parts, mirror_names("nas"))

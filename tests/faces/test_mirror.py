@@ -247,7 +247,7 @@ class Visitors(MirrorCase):
         self.get(PATH)
         self.assertEqual(self.asked_for, [("10.0.0.9", CORE, NAME)])
 
-    def test_a_look_at_a_package_or_its_signature_is_no_wish(self) -> None:
-        self.browser.ask(PATH, "HEAD")
+    def test_who_asks_for_a_signature_or_a_head_wants_nothing_by_that(self) -> None:
         self.get(f"{PATH}.sig")
+        self.browser.ask(PATH, method="HEAD")
         self.assertEqual(self.asked_for, [])

@@ -89,6 +89,7 @@ def status(**changed: Any) -> dict[str, Any]:
         "savings": savings([day(one) for one in range(1, 31)]),
         "receipts": [],
         "recent": [],
+        "mirror": None,
         **changed,
     }
 

@@ -45,6 +45,12 @@ def checkout(name: str, **more: str) -> Run:
     return Run(f"{_PACKAGING}test_checkout.{name}", **more)
 
 
+def snapshots(name: str) -> Run:
+    return Run(f"tests.lan.test_snapshots.Snapshots.test_{name}")
+
+
+_BACK = "the_state_goes_back_and_forward_by_command_and_stays_over_a_restart"
+_OF_A_DAY = "the_state_of_a_day_comes_from_an_archive"
 _INSTALLS = "pacman_installs_the_package_with_all_that_it_depends_on"
 _SETS_UP = "setup_shows_the_change_makes_it_and_makes_it_once"
 _UNDOES = "undo_leaves_the_configuration_as_it_was_to_the_byte"
@@ -140,6 +146,17 @@ RUN_BY: dict[str, Run] = {
     "systemctl reload flocon": boot("a_reload_or_restart_ends_ready"),
     "systemctl restart flocon": boot("a_reload_or_restart_ends_ready"),
     "journalctl -u flocon": boot("the_journal_has_levels_and_fields"),
+    "flocon snapshot": snapshots(_BACK),
+    "flocon snapshot take": snapshots(_BACK),
+    "flocon snapshot take --of STATE": snapshots(_BACK),
+    "flocon snapshot take --date DAY": snapshots(_OF_A_DAY),
+    "flocon snapshot list": snapshots(_BACK),
+    "flocon snapshot diff STATE": snapshots(_BACK),
+    "flocon snapshot use STATE...": snapshots(_BACK),
+    "flocon snapshot use --longer": snapshots(_OF_A_DAY),
+    "flocon snapshot use STATE... --longer": snapshots(_OF_A_DAY),
+    "flocon snapshot drop NAME": snapshots(_BACK),
+    "pacman -Syuu": snapshots(_OF_A_DAY),
     # As processes, where neither package nor node is needed
     "flocon -V": Run(f"{_MAIN}Words.test_the_version_is_told_by_both_names"),
     "flocon config": Run(f"{_MAIN}Settings.test_they_are_printed_and_checked_without_a_node"),

@@ -15,7 +15,7 @@ from flocon.advice.examination import Examination
 from flocon.advice.questions import questions
 from flocon.advice.search import Search
 from flocon.advice.why import Why
-from flocon.cli.completion import commands, script
+from flocon.cli.completion import every_command, script
 from flocon.cli.parser import SHELLS, make_parser
 from flocon.settings.keys import keys
 from flocon.settings.options import Options
@@ -49,7 +49,7 @@ class Manuals(SynchronousTestCase):
 
     def test_every_command_and_option_is_in_flocon_1(self) -> None:
         text = manual("flocon.1.rst")
-        for command in commands(make_parser()):
+        for command in every_command(make_parser()):
             section = re.search(rf"^flocon .*\b{command.name}\b.*\n-+\n", text, re.MULTILINE)
             self.assertTrue(section, command.name)
             synopsis = text.partition("DESCRIPTION")[0]
@@ -96,8 +96,8 @@ class Completion(SynchronousTestCase):
     def test_every_command_and_option_is_completed(self) -> None:
         for shell in SHELLS:
             text = script(shell)
-            for command in commands(make_parser()):
-                self.assertIn(command.name, text)
+            for command in every_command(make_parser()):
+                self.assertIn(command.word, text)
                 for option in command.options:
                     name = option.names[-1]
                     self.assertIn(f"-l {name[2:]}" if shell == "fish" else name, text)

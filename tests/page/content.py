@@ -63,6 +63,7 @@ def told(peers: int, *, part: float = 0.3, empty: bool = False, text: Text = str
         "health": _health(peers, text, empty=empty),
         "quarantine": [_quarantined(text)] if peers > 1 else [],
         "moving": [] if empty else _moving(part, text),
+        "mirror": None,
         "savings": {
             "wan_bytes_per_second": 0 if empty else 6 * _MIB,
             "since": "2026-11-30" if empty else "2026-11-01",

@@ -88,6 +88,17 @@ class AheadTests(SynchronousTestCase):
         self.assertFalse(self.store.has_room_ahead(40))
         self.assertEqual(self.store.victims(100), [A, B, C])
 
+    def test_what_anybody_still_wants_does_not(self) -> None:
+        self.store.account(A, 30)
+        self.store.account(B, 30)
+        self.store.use(A)
+        self.store.came_ahead(B)
+        self.store.want_ahead({B}, "mirror")
+        self.store.want_ahead(())
+        self.assertEqual(self.store.victims(50), [A])
+        self.store.want_ahead((), "mirror")
+        self.assertEqual(self.store.victims(50), [B])
+
     def test_the_order_stays_when_the_clock_is_set_back(self) -> None:
         self.fill()
         self.now = 0.0

@@ -1,0 +1,234 @@
+"""What the mirror for the LAN says of itself, and what of that is not well. Decides only.
+
+``/mirror.json`` has, all times in seconds since 1970 and None where there is none or nobody knows:
+
+serves, problem     whether it is on; why the last refresh failed, else ""
+refreshed           when a mirror was last read to its end, 0 for never
+next_refresh        when the next one begins by itself
+policy, until       which state is meant ("latest", a snapshot, "3 days behind"), and till when
+published, waiting  the state that clients are given, and the one that is to be next: ``_state``
+missing             of what is wanted of the next one: packages, bytes, names (some)
+wanted              what is fetched ahead: packages, bytes
+generations         the states that were read, the newest first: generation, of, made
+snapshots           those kept, the newest first: name, generation, of, taken, in_use
+clients             machines without a node, since the start: known, requests, packages, sent_bytes,
+                    fetched_bytes (of them from the WAN), saved_bytes, last; the same of the latest
+clearing            the store's: max_size, protected_bytes, cleared_packages, cleared_bytes
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flocon.books.units import counted, size_text, time_text
+from flocon.mirrors.publication import LATEST
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from flocon.mirrors.generation import Generation, Where
+    from flocon.mirrors.publication import State
+
+#: Keys that other parts of the mirror fill in, each by itself.
+OTHERS = ("next_refresh", "missing", "wanted", "clients", "clearing")
+_DAY = 86_400.0
+#: Seconds after which a state is old: security updates of a week are missing in it.
+OLD = 7 * _DAY
+#: Seconds after which a mirror on the Internet is behind: Arch's change many times a day.
+BEHIND = 2 * _DAY
+#: Seconds without a new look, after which clients may miss something.
+UNREAD = 2 * _DAY
+#: Seconds by which clocks may differ.
+CLOCKS_APART = 600.0
+
+
+def describe(
+    state: State,
+    *,
+    published: Generation | None,
+    waiting: Generation | None,
+    read: Sequence[Generation],
+    snapshots: Mapping[str, tuple[Generation, int]],
+    packages: Callable[[Generation, Where], int | None],
+) -> dict[str, Any]:
+    """Return what ``/mirror.json`` says of states; ``packages`` counts those that one lists."""
+    now = state.now
+    used = {one.identity for one in state.published} | {state.waiting}
+    return {
+        "refreshed": state.refreshed,
+        "policy": str(state.policy),
+        "until": state.policy.until or None,
+        "published": None
+        if published is None or now is None
+        else _state(published, packages) | {"since": now.since},
+        "waiting": None
+        if waiting is None
+        else _state(waiting, packages) | {"since": state.waiting_since},
+        "generations": [
+            {"generation": one.identity, "of": one.age_from, "made": one.made}
+            for one in reversed(read)
+        ],
+        "snapshots": [
+            {
+                "name": name,
+                "generation": one.identity,
+                "of": one.age_from,
+                "taken": taken,
+                "in_use": one.identity in used,
+            }
+            for name, (one, taken) in sorted(snapshots.items(), key=lambda item: -item[1][1])
+        ],
+        **dict.fromkeys(OTHERS),
+    }
+
+
+def _state(
+    generation: Generation, packages: Callable[[Generation, Where], int | None]
+) -> dict[str, Any]:
+    return {
+        "generation": generation.identity,
+        "of": generation.age_from,
+        "made": generation.made,
+        "source": generation.source,
+        "databases": [
+            {
+                "repository": where.repository,
+                "architecture": where.architecture,
+                "packages": packages(generation, where),
+                "signed": one.signature is not None,
+            }
+            for where, one in sorted(generation.databases.items())
+        ],
+    }
+
+
+def figures(told: Mapping[str, Any]) -> dict[str, float]:
+    """Return what ``/metrics`` says of it, by words that are a metric's name behind its prefix."""
+    published, missing = told["published"], told["missing"] or {"packages": 0, "bytes": 0}
+    numbers: dict[str, float | None] = {
+        "state_timestamp_seconds": published and published["of"],
+        "published_timestamp_seconds": published and published["since"],
+        "read_timestamp_seconds": told["refreshed"] or None,
+        "failing": float(bool(told["problem"])),
+        "waiting": float(told["waiting"] is not None),
+        "missing_packages": missing["packages"],
+        "missing_bytes": missing["bytes"],
+        "snapshots": len(told["snapshots"]),
+    }
+    if (clearing := told["clearing"]) is not None:
+        numbers["protected_bytes"] = clearing["protected_bytes"]
+        numbers["cleared_bytes"] = clearing["cleared_bytes"]
+    if (clients := told["clients"]) is not None:
+        numbers["clients"] = clients["known"]
+        numbers["client_requests"] = clients["requests"]
+        numbers["client_bytes"] = clients["sent_bytes"]
+        numbers["client_fetched_bytes"] = clients["fetched_bytes"]
+    return {name: value for name, value in numbers.items() if value is not None}
+
+
+def problems(told: Mapping[str, Any], now: float) -> Iterator[dict[str, Any]]:
+    """Yield what is not well, as the doctor's ``tellers`` do."""
+    found = (
+        _unread(told, now),
+        _unpublished(told),
+        _old(told, now),
+        _behind(told, now),
+        _clock(told, now),
+        _room(told),
+    )
+    for one in found:
+        if one is not None:
+            reason, remedy, wrong = one
+            yield {"check": "mirror", "reason": reason, "remedy": remedy, "wrong": wrong}
+
+
+Problem = tuple[str, str, bool]
+
+
+def _unread(told: Mapping[str, Any], now: float) -> Problem | None:
+    silent = now - told["refreshed"] if told["refreshed"] else None
+    late = silent is not None and silent > UNREAD
+    if told["problem"]:
+        since = f" for {time_text(silent)}" if silent is not None and silent >= 1 else ""
+        reason = f"the mirrors' state could not be read{since}: {told['problem']}"
+        return reason, "mend that, then flocon mirror refresh", late or silent is None
+    if late and silent is not None:
+        reason = f"no mirror was asked for a new state for {time_text(silent)}"
+        return (
+            reason,
+            "flocon mirror refresh; or set refresh in [mirror] of /etc/flocon.toml",
+            False,
+        )
+    return None
+
+
+def _unpublished(told: Mapping[str, Any]) -> Problem | None:
+    if told["published"] is not None or told["problem"] or not told["refreshed"]:
+        return None
+    if told["waiting"] is None:
+        reason = f"clients are given no databases: there is none that is called {told['policy']}"
+        return reason, "flocon snapshot use latest", True
+    return None
+
+
+def _old(told: Mapping[str, Any], now: float) -> Problem | None:
+    published = told["published"]
+    if published is None or now - published["of"] <= OLD:
+        return None
+    newest = told["generations"][0] if told["generations"] else published
+    age = f"clients are given a state that is {time_text(now - published['of'])} old"
+    if told["policy"] != LATEST and newest["of"] > published["of"]:
+        reason = f"{age}, without the security updates since: {told['policy']} is in use"
+        return reason, "flocon snapshot use latest", False
+    if newest["of"] <= published["of"]:
+        # Why no newer one came is told apart where it is known.
+        reason = f"{age}, and none that was read is newer"
+        return reason, "put another mirror first, then flocon mirror refresh", False
+    waiting = missing_text(told) or "what is wanted of the next one"
+    return f"{age}: {waiting} is not here yet", "flocon mirror status", False
+
+
+def _behind(told: Mapping[str, Any], now: float) -> Problem | None:
+    if not told["generations"] or told["problem"]:
+        return None
+    newest = told["generations"][0]
+    if newest["made"] - newest["of"] <= BEHIND or now - newest["of"] <= BEHIND:
+        return None
+    behind = time_text(newest["made"] - newest["of"])
+    reason = f"the mirror that was read last had not changed for {behind}: it is behind"
+    return reason, "put another one first in /etc/pacman.d/mirrorlist, or in flocon.toml", False
+
+
+def _clock(told: Mapping[str, Any], now: float) -> Problem | None:
+    published = told["published"]
+    if published is None:
+        return None
+    ahead = max(published["since"], published["of"]) - now
+    if ahead <= CLOCKS_APART:
+        return None
+    reason = f"the state that clients are given is of {time_text(ahead)} after this machine's time"
+    return reason, "timedatectl set-ntp true", False
+
+
+def _room(told: Mapping[str, Any]) -> Problem | None:
+    clearing, missing = told["clearing"], told["missing"]
+    if clearing is None or clearing["protected_bytes"] is None or missing is None:
+        return None
+    free = clearing["max_size"] - clearing["protected_bytes"]
+    # That what is here alone is too much is told by who clears.
+    if free < 0 or missing["bytes"] <= free:
+        return None
+    reason = (
+        f"{size_text(missing['bytes'])} are wanted of the next state, and the store has room for"
+        f" {size_text(free)} beside what has to stay"
+    )
+    remedy = "set max_size in [store] of /etc/flocon.toml higher, or drop snapshots"
+    return reason, f"{remedy}: flocon snapshot list", False
+
+
+def missing_text(told: Mapping[str, Any]) -> str:
+    """Return how much of what is wanted of the next state is not here, "" where nothing is."""
+    missing = told["missing"]
+    if missing is None or not missing["packages"]:
+        return ""
+    return f"{counted(missing['packages'], 'package')}, {size_text(missing['bytes'])}"
