@@ -1,4 +1,9 @@
-"""A node as a mirror for machines that have none: real pacman there, and other tools' lines."""
+"""A node as a mirror for machines that have none: real pacman there, and other tools' lines.
+
+With pacman 7 the larger ones are run on request:
+
+    FLOCON_TESTS=all python -m twisted.trial tests.lan.test_mirror_face
+"""
 
 from __future__ import annotations
 
@@ -12,18 +17,30 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from tests.lan.case import LanTestCase, sha256
 from tests.lan.lan import LOOPBACK_PORT, Host, Node, PacmanRun, wait_until
+from tests.lan.on_request import suite_of
 
 if TYPE_CHECKING:
+    import unittest
     from collections.abc import Iterable, Mapping, Sequence
 
     from tests.lan.repository import Package
 
+#: Run on request: pacman 7 asks in them what it asks in the others, too.
+ON_REQUEST = (
+    "Downloading7.test_sixty_packages_cold_and_warm",
+    "Downloading7.test_twenty_clients_at_once_cost_the_mirror_one_set",
+)
 MIRROR_PORT = 19434
 #: What the mirror behind the node may send, in parts of the set.
 ONCE = 1.02
 CLIENTS = 20
 #: Packages that many ask for at once: 20 times all sixty are 7 GB, and 1,200 signatures to check.
 SMALL, MANY = 1 << 20, 20
+
+
+def test_suite() -> unittest.TestSuite:
+    """Return what is run by default."""
+    return suite_of(__name__, ON_REQUEST)
 
 
 @dataclass(frozen=True)
