@@ -195,6 +195,16 @@ class Coming(MirrorCase):
         self.reactor.advance(0.2)
         self.assertIn(b"102 Processing", exchange.raw)
 
+    def test_but_not_through_a_proxy_which_may_take_that_for_the_answer(self) -> None:
+        agent = "pacman/7.1.0"
+        exchanges = [
+            self.another("127.0.0.1").ask(PATH, User_Agent=agent),
+            self.browser.ask(PATH, User_Agent=agent, X_Forwarded_For="10.0.0.1"),
+            self.browser.ask(PATH, User_Agent=agent, Via="1.1 proxy"),
+        ]
+        self.reactor.advance(0.2)
+        self.assertEqual([one.raw for one in exchanges], [b"", b"", b""])
+
 
 class Signatures(MirrorCase):
     def ask(self) -> bytes:
