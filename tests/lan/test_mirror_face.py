@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tests.lan.case import LanTestCase, sha256
-from tests.lan.lan import LOOPBACK_PORT, Host, Node, PacmanRun, wait_until
+from tests.lan.lan import LOOPBACK_PORT, PROJECT, Host, Node, PacmanRun, wait_until
 from tests.lan.on_request import suite_of
 
 if TYPE_CHECKING:
@@ -224,3 +224,54 @@ class OtherToolsTests(MirrorFaceCase):
         self.assert_clean(client.pacman("-Sy"))
         self.assert_clean(client.pacman("-Sw", *self.names(packages)))
         self.assert_has(client, packages)
+
+
+class BehindNginxTests(MirrorFaceCase):
+    """nginx in front, as docs/mirror-clients.rst has it."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        folder = self.first.folder / "nginx"
+        folder.mkdir()
+        temporary = "".join(
+            f"{kind}_temp_path {folder}/{kind};\n"
+            for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        server = documented("nginx").replace("/var/cache/flocon", str(self.first.store))
+        config = folder / "nginx.conf"
+        config.write_text(
+            f"daemon off; user root; pid {folder}/pid; error_log {folder}/errors;\n"
+            f"events {{}}\nhttp {{ {temporary} access_log off;\n{server}\n}}\n"
+        )
+        self.first.start(["nginx", "-c", str(config)], log=folder / "output")
+        wait_until(self.answers, 10, "nginx answers")
+
+    def answers(self) -> bool:
+        try:
+            return self.first.request("/lastupdate", port=80).status == 200
+        except OSError:
+            return False
+
+    def test_packages_come_through_it_and_then_from_it(self) -> None:
+        folder = self.second.folder / "client"
+        folder.mkdir()
+        server = f"http://{self.first.address}/$repo/os/$arch"
+        client = Client(self.second, folder, server, self.lan.repositories)
+        self.assert_clean(client.pacman("-Sy"))
+        for _ in ("through it", "from it"):
+            self.assert_clean(client.pacman("-Sw", *self.names(self.few_packages)))
+            self.assert_has(client, self.few_packages)
+            shutil.rmtree(client.cache)
+        self.assert_mirror_gave_once(self.few_packages)
+        answer = self.first.request("/mirror.json", port=LOOPBACK_PORT)
+        (known,) = json.loads(answer.body)["clients"]["latest"]
+        self.assertEqual(known["address"], self.second.address)
+
+
+def documented(language: str) -> str:
+    """Return the first block of a language in the page for machines without a node."""
+    text = (PROJECT / "docs/mirror-clients.rst").read_text()
+    _, _, rest = text.partition(f".. code-block:: {language}\n\n")
+    lines = rest.splitlines()
+    end = next(at for at, line in enumerate(lines) if line and not line.startswith("    "))
+    return "\n".join(line[4:] for line in lines[:end])
