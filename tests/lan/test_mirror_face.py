@@ -264,8 +264,10 @@ class BehindNginxTests(MirrorFaceCase):
             shutil.rmtree(client.cache)
         self.assert_mirror_gave_once(self.few_packages)
         answer = self.first.request("/mirror.json", port=LOOPBACK_PORT)
-        (known,) = json.loads(answer.body)["clients"]["latest"]
-        self.assertEqual(known["address"], self.second.address)
+        latest = json.loads(answer.body)["clients"]["latest"]
+        packages = {one["address"]: one["packages"] for one in latest if one["packages"]}
+        # All through the proxy, and each of them twice.
+        self.assertEqual(packages, {self.second.address: 2 * len(self.few_packages)})
 
 
 def documented(language: str) -> str:
