@@ -9,6 +9,7 @@ from bench import (
     footprint,
     lookup,
     mirror_face,
+    mirror_states,
     pacman_download,
     receiving,
     serving,
@@ -26,6 +27,7 @@ EVERY = (
     several_holders,
     lookup,
     footprint,
+    mirror_states,
     receiving,
 )
 

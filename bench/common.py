@@ -347,15 +347,26 @@ def write_file(folder: Path, name: str, size: int) -> Listing:
     return Listing(file_name, size, digest.hexdigest())
 
 
-def write_database(path: Path, listed: Iterable[Listing], count: int = LISTED) -> list[Listing]:
+def write_database(
+    path: Path,
+    listed: Iterable[Listing],
+    count: int = LISTED,
+    *,
+    seed: int = 3,
+    architecture: str = "x86_64",
+) -> list[Listing]:
     """Write a sync database of ``count`` entries with signatures: ``listed``, and invented ones."""
-    dice = random.Random(3)
+    dice = random.Random(seed)
     every = list(listed)
     while len(every) < count:
         name = f"{dice.choice(string.ascii_lowercase)}-invented{len(every):05}"
         name += f"-{dice.randrange(9)}.{dice.randrange(99)}-1"
         every.append(
-            Listing(f"{name}-x86_64.pkg.tar.zst", dice.randrange(10**7), dice.randbytes(32).hex())
+            Listing(
+                f"{name}-{architecture}.pkg.tar.zst",
+                dice.randrange(10**7),
+                dice.randbytes(32).hex(),
+            )
         )
     with tarfile.open(path, "w:gz", format=tarfile.GNU_FORMAT, compresslevel=1) as tar:
         for one in every:
@@ -369,7 +380,7 @@ def write_database(path: Path, listed: Iterable[Listing], count: int = LISTED) -
                 "CSIZE": one.size,
                 "SHA256SUM": one.sha256,
                 "PGPSIG": base64.b64encode(dice.randbytes(400)).decode(),
-                "ARCH": "x86_64",
+                "ARCH": architecture,
                 "DEPENDS": "\n".join(f"library{number}" for number in range(8)),
             }
             text = "".join(f"%{key}%\n{value}\n\n" for key, value in fields.items()).encode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 #: In bytes: what a person reads stands beside it.
 _SIZES = frozenset({"max_size", "bandwidth", "relayed_per_day"})
+#: In seconds: they stand in the file as a number and a unit.
+_LENGTHS = frozenset({"refresh", "publish_within", "unused", "max_age", "hold_at_most"})
+_UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 
 
 def show(options: argparse.Namespace) -> None:
@@ -106,20 +110,39 @@ def _line(name: str, value: Any, *, is_set: bool) -> str:
     remarks += [] if is_set else ["default"]
     # What is empty is left out of the file, too.
     out = "#" if value == "" else ""
-    line = f"{out}{name} = {json.dumps(value, ensure_ascii=False)}"
+    line = f"{out}{name} = {_toml(value)}"
     return f"{line}  # {', '.join(remarks)}\n" if remarks else f"{line}\n"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        inner = (f"{json.dumps(name)} = {_toml(one)}" for name, one in value.items())
+        return f"{{ {', '.join(inner)} }}" if value else "{}"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _length(value: Any) -> Any:
+    """Return seconds as the file has them; no times of day at all are "off" there."""
+    if isinstance(value, float):
+        unit, seconds = next(one for one in _UNITS if value % one[1] == 0)
+        return f"{value / seconds:.0f}{unit}" if value else 0
+    return list(value) or "off"
 
 
 def _values(settings: Any) -> Iterator[tuple[str, Any]]:
     for one in fields(settings):
         value = getattr(settings, one.name)
         if one.name not in {"config", "places"}:
+            if one.name in _LENGTHS:
+                value = _length(value)
             yield one.name, dict(_values(value)) if is_dataclass(value) else _plain(value)
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(one) for one in value]
+    if isinstance(value, Mapping):
+        return {name: _plain(one) for name, one in value.items()}
     if isinstance(value, Path):
         return str(value)
     return without_passwords(value) if isinstance(value, str) else value

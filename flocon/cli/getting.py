@@ -131,7 +131,9 @@ async def _fetch(node: Node, expected: Expected, path: Path) -> Received:
     bar = progress(path.name, expected.size)
     try:
         with _NewFile(path) as file:
-            received = await _download(node, path.name, file.write, bar.move)
+            received = await download(
+                node, f"/{escape(path.name)}", path.name, file.write, bar.move
+            )
             if received is None:
                 raise NodeError(f"{path.name}: neither the LAN nor a mirror has it")
             _verify(received, expected)
@@ -160,7 +162,8 @@ async def _fetch_signature(node: Node, path: Path) -> bool:
         if len(data) > LARGEST_SIGNATURE:
             raise NodeError(f"{signature}: is too long for a signature")
 
-    received = await _download(node, signature.name, take, lambda _: None)
+    path_of_it = f"/{escape(signature.name)}"
+    received = await download(node, path_of_it, signature.name, take, lambda _: None)
     if received is None:
         return False
     if signature.exists():
@@ -224,14 +227,21 @@ class _NewFile:
         Path(self._part).unlink(missing_ok=True)
 
 
-async def _download(
-    node: Node, name: str, write: Callable[[bytes], None], move: Callable[[int], None]
+async def download(
+    node: Node,
+    path: str,
+    name: str,
+    write: Callable[[bytes], None],
+    move: Callable[[int], None] = lambda _: None,
 ) -> Received | None:
-    """Get ``/NAME`` from the node; None where it answers that nobody has it."""
-    url = node.url("/" + escape(name))
+    """Get a file ``name`` at ``path`` from the node; None where it answers that nobody has it."""
     try:
         response = await treq.get(
-            url, timeout=PATIENCE, reactor=node.reactor, unbuffered=True, persistent=False
+            node.url(path),
+            timeout=PATIENCE,
+            reactor=node.reactor,
+            unbuffered=True,
+            persistent=False,
         )
     except Exception as error:  # noqa: BLE001 - whatever it was, the user reads one sentence
         raise node.silent(error) from None

@@ -113,17 +113,36 @@ def short_rows(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _kept_lines(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if told["snapshots"]:
         names = [one["name"] for one in told["snapshots"]]
-        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-        count = counted(len(names), "snapshot")
-        yield "keeps", f"{count}: {', '.join(names[:_SHOWN])}{more}"
-    if (wanted := told["wanted"]) is not None:
-        yield "wanted", f"{counted(wanted['packages'], 'package')}, {size(wanted['bytes'])}"
+        yield "keeps", f"{counted(len(names), 'snapshot')}: {_some(names)}"
+    if (wanting := told["wanting"]) is not None:
+        yield from _wanted_lines(told, wanting)
     clearing = told["clearing"]
     if clearing is not None and clearing["protected_bytes"] is not None:
         text = f"{size(clearing['protected_bytes'])} of {size(clearing['max_size'])} have to stay"
         cleared = counted(clearing["cleared_packages"], "package")
         more = f"; {cleared}, {size(clearing['cleared_bytes'])}, were cleared"
         yield "store", text + (more if clearing["cleared_packages"] else "")
+
+
+def _wanted_lines(told: Mapping[str, Any], wanting: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    named = [*wanting["pins"], *wanting["by_hand"]]
+    always = f"always {_some(named)}" if named else ""
+    states = wanting.get("states", {})
+    for which in ("waiting", "published"):
+        known = states.get(told[which]["generation"]) if told[which] is not None else None
+        if known is not None:
+            yield "wanted", "; ".join(filter(None, (counted(known["wanted"], "package"), always)))
+            unknown = [*known["unknown"], *known["unresolved"]]
+            if unknown:
+                yield "", f"no repository has {_some(unknown)}"
+            return
+    if always:
+        yield "wanted", always
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
 
 
 def _client_lines(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import argparse
 import difflib
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flocon import __version__
+from flocon.cli import porting
 from flocon.cli.printing import put
 from flocon.settings.options import DEFAULT_CONFIG
 from flocon.settings.settings import DEFAULT_PACMAN_CONF, LOOPBACK_PORT
@@ -78,7 +80,9 @@ def make_parser() -> argparse.ArgumentParser:
     _add_reading(commands)
     _add_changing(commands)
     _add_mirror(_group(commands, "mirror", "the mirror for the whole LAN, on the node that is one"))
-    _add_snapshot(_group(commands, "snapshot", "states of all databases that are kept, or used"))
+    snapshot = _group(commands, "snapshot", "states of all databases that are kept, or used")
+    _add_snapshot(snapshot)
+    porting.add_verbs(partial(_command, snapshot))
     settings = commands.add_parser(
         "config", help="print and check the settings, without a node", allow_abbrev=False
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from flocon.cli import porting
 from flocon.cli.asking import LONG_PATIENCE, Node, NodeError
 from flocon.cli.printing import clock, counted, say, say_json, say_rows, size
 
@@ -19,6 +20,9 @@ _NOW = "now"
 
 async def run(reactor: Any, options: argparse.Namespace) -> None:
     """Do what stands behind the word."""
+    if options.verb in porting.VERBS:
+        await porting.run(reactor, options)
+        return
     await _DOES[options.verb](Node(reactor, options.port), options)
 
 

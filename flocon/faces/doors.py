@@ -94,7 +94,7 @@ class Doors:
     def _miss_control(self, why: str) -> None:
         self.uncontrolled = why
         self._log.warn(
-            "no control socket: {error}; flocon ban, pardon, rejoin and prefetch need one",
+            "no control socket: {error}; flocon ban, prefetch and their like need one",
             error=why,
         )
 

@@ -35,7 +35,7 @@ from flocon.faces.pacman_signatures import answer_signature, tell_signature
 from flocon.files import Kind, parse_path
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from twisted.web.http import Request
 
@@ -49,6 +49,9 @@ SENTENCE = (
     b" among the bookmarks; pages of other sites are not let in.\n"
 )
 
+#: What begins so is the LAN's mirror's.
+MIRROR = b"/mirror/"
+
 
 if TYPE_CHECKING:
 
@@ -60,6 +63,12 @@ if TYPE_CHECKING:
 
         def forget_answers(self) -> None:
             """Write each page anew."""
+
+    class Contents(Protocol):
+        """Answers with what a state of the LAN's databases is made of."""
+
+        def answer(self, request: Request) -> Awaitable[bool]:
+            """Answer if the path is one of these; return whether it was."""
 
     class Log(Protocol):
         """Takes note of how each request ended."""
@@ -84,6 +93,8 @@ class Loopback:
         admission: Admission | None = None,
     ) -> None:
         self._admitting = Admitting(names, admission)
+        #: Makes what answers below MIRROR, when that is first asked for.
+        self.contents: Callable[[], Contents] | None = None
         self._parts = parts
         self._questions = {path.encode(): answer for path, answer in (questions or {}).items()}
         self._recent = Recent() if recent is None else recent
@@ -134,6 +145,8 @@ class Loopback:
         elif request.path in self._questions:
             question = self._questions[request.path]
             await answer_question(request, question, self._in_turn)
+        elif request.path.startswith(MIRROR) and self.contents is not None:
+            await self.contents().answer(request)
         elif self._pages is None or not await self._pages.answer(request):
             await self._file(request)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from twisted.internet.defer import DeferredLock
 
@@ -10,16 +11,35 @@ from flocon.holdings.judgement import is_superfluous
 from flocon.machine.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from twisted.internet.defer import Deferred
 
+    from flocon.files import Content
     from flocon.holdings.known import KnownFolders
     from flocon.holdings.offering import Offering
     from flocon.holdings.recollection import Recollection
     from flocon.machine.threads import Threads
     from flocon.store.accounts import Accounts
     from flocon.store.store import Store
+
+
+#: Packages removed at a time: what arrives is not to wait for thousands.
+_AT_A_TIME = 64
+
+
+class InStore(NamedTuple):
+    """A package of the store: ``size`` with its signature in bytes, ``used`` since 1970.
+
+    ``sha256`` is None where nobody knows it (yet), or the file is not what it should be;
+    ``is_open`` if somebody reads it.
+    """
+
+    file_name: str
+    size: int
+    sha256: bytes | None
+    used: float
+    is_open: bool
 
 
 class Clearing:
@@ -44,6 +64,8 @@ class Clearing:
         self._recollection = recollection
         self._superfluous: set[str] = set()
         self._trim_due = False
+        #: Which packages of the store stay in any case.
+        self._protects: Callable[[str], bool] = lambda _: False
         self.placing = DeferredLock()
         self._worker = Worker(reactor, self._clear_on)
         offering.judged_in_store = self._consider
@@ -58,6 +80,61 @@ class Clearing:
         """Have the store brought within its bound."""
         self._trim_due = True
         self._worker.wake()
+
+    # What others have a say in
+
+    def protect(self, protects: Callable[[str], bool]) -> None:
+        """Have packages stay that ``protects`` says of, whatever the store's bound."""
+        self._protects = protects
+        self._accounts.protect(protects)
+
+    def sha256(self, name: str) -> bytes | None:
+        """Return what lies in the store under a name; None where nobody knows, or it is damaged."""
+        file = self._folders.store.files.get(name)
+        return None if file is None or file.faulty else file.sha256
+
+    def keeps_another(self, name: str, content: Content) -> bool:
+        """Whether something else than ``content`` has this name, and stays."""
+        sha256 = self.sha256(name)
+        return sha256 is not None and sha256 != content.sha256 and self._protects(name)
+
+    def stored(self) -> list[InStore]:
+        """Return what is in the store, in the order in which it may go for its bound."""
+        files = self._folders.store.files
+        return [
+            InStore(
+                name,
+                share.size,
+                self.sha256(name),
+                max(self._accounts.turns[name], file.modified),
+                bool(share.lessees),
+            )
+            for name, share in self._accounts.in_order()
+            if (file := files.get(name)) is not None
+        ]
+
+    async def remove(self, names: Iterable[str]) -> list[str]:
+        """Remove packages that may go still; return which those were."""
+        removed: list[str] = []
+        left = iter(names)
+        while some := list(islice(left, _AT_A_TIME)):
+            await self.placing.acquire()
+            try:
+                if self._store.problem or self._threads.stopped.is_set():
+                    break
+                going = [name for name in some if self._may_go(name)]
+                self.forget(going)
+                await self._threads.run(self._threads.keeping, self._store.drop, going)
+                removed += going
+            finally:
+                self.placing.release()
+        return removed
+
+    def _may_go(self, name: str) -> bool:
+        is_here = name in self._folders.store.files
+        return is_here and not self._accounts.is_open(name) and not self._protects(name)
+
+    # Removing
 
     def forget(self, names: Iterable[str]) -> None:
         """Offer packages of the store no longer: they are about to go."""
@@ -75,7 +152,7 @@ class Clearing:
 
     def _is_superfluous(self, name: str) -> bool:
         own = self._folders.store.files.get(name)
-        if own is None:
+        if own is None or (not own.faulty and self._protects(name)):
             return False
         caches = (folder for folder in self._folders if folder is not self._folders.store)
         others = (folder.files.get(name) for folder in caches)

@@ -158,6 +158,8 @@ class Keeping:
         held = self._offering.find(file_name)
         if held and held.content == content and held.verified and (held.signed or not signature):
             return False
+        if self._clearing.keeps_another(file_name, content):
+            return False
         needed = content.size + len(signature or b"")
         victims = self._accounts.victims(needed, file_name, incoming)
         if self._threads.stopped.is_set() or not incoming.keep or victims is None:

@@ -24,11 +24,12 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from flocon.errors import StoreError
+from flocon.log import logger
 from flocon.machine.beneath import enter, names_in, open_regular, open_top, read_small
 from flocon.mirrors.generation import LARGEST_DATABASE, Piece, dump, is_identity, is_sha256, load
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterable, Iterator
     from pathlib import Path
 
     from flocon.mirrors.generation import Generation
@@ -51,9 +52,13 @@ class Archive:
     Raises StoreError where something cannot be read or written.
     """
 
+    _log = logger()
+
     def __init__(self, path: Path) -> None:
         self.path = path
         self._folders: dict[str, int] = {}
+        #: Whether a note could not be read: nobody knows what it refers to.
+        self._unread = False
         #: How many gather contents that nothing refers to yet.
         self._gathering = 0
         self._sweeping = Lock()
@@ -94,8 +99,8 @@ class Archive:
         Raises StoreError, also of what is larger than a database can be.
         """
         size = os.fstat(descriptor).st_size
-        if size > LARGEST_DATABASE:
-            raise StoreError(str(self.path), f"a database of {size} bytes is too large")
+        if not 0 < size <= LARGEST_DATABASE:
+            raise StoreError(str(self.path), f"a file of {size} bytes is no database")
         sha256 = hashlib.sha256()
         temporary = f"piece.{secrets.token_hex(4)}.new"
         folder = self._folder(CONTENT)
@@ -108,7 +113,7 @@ class Archive:
                 while data := os.pread(descriptor, _READ_SIZE, position):
                     sha256.update(data)
                     position += len(data)
-                    os.write(target, data)
+                    _write_all(target, data)
                 os.fsync(target)
             finally:
                 os.close(target)
@@ -139,6 +144,26 @@ class Archive:
             os.close(self.open_piece(piece))
             return True
         return False
+
+    def remove_damaged(self, pieces: Iterable[Piece]) -> int:
+        """Remove contents that are not what they are called; return how many that were."""
+        damaged = [piece for piece in pieces if self.has(piece) and not self._is_right(piece)]
+        for piece in damaged:
+            path = self.path / CONTENT / piece.sha256
+            self._log.error("{path} is damaged; it is read from a mirror again", path=path)
+            with suppress(OSError):
+                os.unlink(piece.sha256, dir_fd=self._folder(CONTENT))
+        return len(damaged)
+
+    def _is_right(self, piece: Piece) -> bool:
+        sha256 = hashlib.sha256()
+        try:
+            with os.fdopen(self.open_piece(piece), "rb", buffering=0) as file:
+                while data := file.read(_READ_SIZE):
+                    sha256.update(data)
+        except OSError as error:
+            raise _failed(self.path / CONTENT / piece.sha256, error) from None
+        return sha256.hexdigest() == piece.sha256
 
     # What refers to them
 
@@ -199,11 +224,16 @@ class Archive:
     def sweep(self, identities: Collection[str], pieces: Collection[str]) -> int:
         """Remove all generations but these, and all contents but these; return how many files.
 
+        None, where there is a note that could not be read: what it refers to must stay.
+
         Notes in ``SNAPSHOTS`` stay: whoever made them drops them. While contents are gathered none
         of them goes; what is too much then goes with the next call.
         """
         with self._sweeping:
-            return self._sweep(identities, pieces)
+            try:
+                return 0 if self._unread else self._sweep(identities, pieces)
+            except OSError as error:
+                raise _failed(self.path, error) from None
 
     def _sweep(self, identities: Collection[str], pieces: Collection[str]) -> int:
         removed = 0
@@ -238,7 +268,14 @@ class Archive:
     def _read(self, folder: str, name: str) -> Any:
         try:
             return json.loads(read_small(name, LARGEST_NOTE, self._folder(folder)))
-        except (OSError, ValueError, RecursionError):
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self._unread = True
+            reason = error.strerror or error
+            self._log.error("{path}: {reason}", path=self.path / folder / name, reason=reason)
+            return None
+        except (ValueError, RecursionError):
             return None
 
     def _write(self, folder: str, name: str, data: bytes) -> None:
@@ -269,3 +306,9 @@ def _encoded(value: Any) -> bytes:
 
 def _failed(path: Path, error: OSError) -> StoreError:
     return StoreError(str(path), error.strerror or str(error))
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]

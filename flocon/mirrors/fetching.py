@@ -20,8 +20,8 @@ from flocon.errors import Broken
 from flocon.files import Asked, parse_file_name
 from flocon.machine.reactor_threads import in_thread
 from flocon.machine.threads import Delay
+from flocon.mirrors.descriptions import read_wanted
 from flocon.mirrors.machines import Machines
-from flocon.mirrors.reading import read_wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 #: Seconds from news of what peers have to looking what of it is wanted, and between two looks where
 #: nothing seems to have changed: what was given up is tried again, and what got lost is missed.
-NEWS_PAUSE = 10.0
+NEWS_PAUSE = 30.0
 LOOK_AGAIN = 3_600.0
 #: Seconds after which what came once may come again.
 FORGIVE = 86_400.0
@@ -240,11 +240,12 @@ class Fetching(Coming):
         }
 
     def _describe(self, wanted: Wanted, looked: Sequence[Entry] | None) -> dict[str, Any]:
-        lacking = [entry.file_name for entry in looked or () if not self.holds(entry)]
+        lacking = [entry for entry in looked or () if not self.holds(entry)]
         return {
             "wanted": len(wanted),
             "lacks": None if looked is None else len(lacking),
-            "lacking": lacking[:MOST_TOLD],
+            "lacking": [entry.file_name for entry in lacking[:MOST_TOLD]],
+            "lacking_bytes": sum(entry.size for entry in lacking),
             "unresolved": sorted(wanted.unresolved)[:MOST_TOLD],
             "unknown": sorted(wanted.unknown)[:MOST_TOLD],
         }

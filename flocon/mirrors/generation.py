@@ -133,7 +133,7 @@ def dump(generation: Generation) -> dict[str, Any]:
                 "files": _dump_piece(one.files),
                 "files.sig": _dump_piece(one.files_signature),
             }
-            for where, one in sorted(generation.databases.items())
+            for where, one in generation.databases.items()
         ],
     }
 

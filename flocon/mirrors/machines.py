@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 
 #: What a peer announces that is such a mirror itself: what it has is what others want.
 MIRROR = "mirror"
-#: Seconds between two looks at what peers have, while the same peers are there.
-LOOK_AGAIN = 60.0
+#: Seconds between two looks at what peers have, while the same peers are there, and where others
+#: are: each new name has all databases read.
+LOOK_AGAIN = 600.0
+LOOK_AT_OTHERS = 60.0
 #: What follows the name in pacman's folder of an installed package: version and release.
 _PARTS = 2
 
@@ -56,7 +58,8 @@ class Machines:
         await self._note_own(mirrored)
         there = self._peers()
         now = self._reactor.seconds()
-        if self._looked_at == there.keys() and now < self._looked + LOOK_AGAIN:
+        same = self._looked_at == there.keys()
+        if now < self._looked + (LOOK_AGAIN if same else LOOK_AT_OTHERS):
             return
         self._looked, self._looked_at = now, frozenset(there)
         for part in self._neighbourhood.holders.packages(there, MOST_OF_A_CLIENT):

@@ -10,29 +10,35 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, DeferredLock, succeed
+from twisted.internet.defer import CancelledError, Deferred, succeed
 
-from flocon.errors import FloconError
+from flocon.errors import FloconError, MirrorError
 from flocon.log import logger
 from flocon.mirrors.archive import FOLDER, Archive
 from flocon.mirrors.catalogue import Catalogue
 from flocon.mirrors.generation import Where
+from flocon.mirrors.servers import mirrored, servers_of
 from flocon.mirrors.states import States
 from flocon.mirrors.steering import Steering
-from flocon.mirrors.upstream import Upstream, mirrored, servers_of
+from flocon.pacman.configuration import SignatureLevel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from flocon.ahead.coming import Means
     from flocon.files import Asked
+    from flocon.mirrors.clearing import Clearing, Shelf
     from flocon.mirrors.clients import Clients
     from flocon.mirrors.generation import Generation
+    from flocon.mirrors.importing import Importing
+    from flocon.mirrors.refreshing import Refreshing
     from flocon.mirrors.settling import Settling
     from flocon.mirrors.snapshots import Snapshots
     from flocon.mirrors.wanting import Wanting
+    from flocon.mirrors.whereabouts import Whereabouts
     from flocon.pacman.entries import Entry
+    from flocon.pacman.keyring import Keyring
     from flocon.pacman.watch import PacmanWatch
     from flocon.settings.settings import Mirror as MirrorSettings
 
@@ -49,32 +55,39 @@ class Mirror(Service):
         settings: Callable[[], MirrorSettings],
         store: Path,
         most: int,
+        shelf: Shelf,
         pacman: PacmanWatch,
         agent: Any,
+        keyring: Callable[[], Keyring],
         means: Means,
     ) -> None:
-        self._reactor = reactor
         self._settings = settings
         self._pacman = pacman
-        archive = Archive(store / FOLDER)
+        self.archive = self._archive = archive = Archive(store / FOLDER)
         self.states = States(reactor, archive, Catalogue(reactor, archive))
         self.states.changed = self._changed
-        self._archive = archive
-        self._upstream = Upstream(reactor, agent, archive)
-        self._refreshing = DeferredLock()
-        self._work: set[Deferred[Any]] = set()
-        self._means = means
-        self._store, self._most = store, most
-        #: Whether the link costs nothing.
-        self._free = False
+        self._shelf = shelf
+        #: Clears the store, on a mirror alone.
+        self.clearing: Clearing | None = None
+        self._most = most
+        self._reactor = reactor
+        self._make_refreshing = lambda: self._refreshing_by(reactor, agent, archive, keyring)
+        self._refreshing: Refreshing | None = None
+        self._metered = True
+        self._make_wanting = lambda: self._wanting_by(reactor, means, archive, store, most)
         #: Both are there once it has begun.
         self.wanting: Wanting | None = None
         self._settling: Settling | None = None
+        self._work: set[Deferred[Any]] = set()
         self.steering = Steering(self)
         #: Who asks without a node.
         self.clients: Clients | None = None
-        #: Why the last refresh failed, and "" where it did not.
-        self.problem = ""
+        #: Makes what takes states in from folders, when that is first asked for.
+        self.importing: Callable[[], Importing] = _no_importing
+        #: Makes what tells of states, and of where their packages are, as well.
+        self.whereabouts: Callable[[], Whereabouts] = _no_importing
+        #: Why there are no states here at all.
+        self._unusable = ""
 
     @cached_property
     def snapshots(self) -> Snapshots:
@@ -87,31 +100,119 @@ class Mirror(Service):
             archive=self._archive,
             settings=self._settings,
             mirrored=lambda: list(mirrored(self._settings(), self._pacman.configuration)),
-            read=self._upstream.read,
+            read=self._read_apart,
         )
         snapshots.changed = self._changed
         return snapshots
+
+    async def _read_apart(self, servers: Mapping[Where, Sequence[str]]) -> Generation:
+        return await self.refreshing.upstream.read_apart(servers)
 
     @property
     def serves(self) -> bool:
         return self._settings().serve
 
+    @property
+    def refreshing(self) -> Refreshing:
+        """What reads the mirrors; made once it is needed."""
+        if self._refreshing is None:
+            self._refreshing = self._make_refreshing()
+            self._refreshing.allow(not self._metered)
+        return self._refreshing
+
+    def _refreshing_by(
+        self, reactor: Any, agent: Any, archive: Archive, keyring: Callable[[], Keyring]
+    ) -> Refreshing:
+        # Two hundred kilobytes that only a mirror needs.
+        from flocon.mirrors.one_mirror import Tools  # noqa: PLC0415
+        from flocon.mirrors.refreshing import Refreshing  # noqa: PLC0415
+
+        return Refreshing(
+            Tools(reactor, agent, archive, keyring, self._signature_level, time.time),
+            settings=self._settings,
+            configuration=lambda: self._pacman.configuration,
+            states=self.states,
+            came=self.settle,
+        )
+
+    def _wanting_by(
+        self, reactor: Any, means: Means, archive: Archive, store: Path, most: int
+    ) -> tuple[Wanting, Settling]:
+        from flocon.mirrors.settling import Settling  # noqa: PLC0415 - as above
+        from flocon.mirrors.wanting import Wanting  # noqa: PLC0415
+
+        wanting = Wanting(
+            reactor,
+            means,
+            settings=self._settings,
+            mirrored=lambda: list(mirrored(self._settings(), self._pacman.configuration)),
+            store=store,
+            most=most,
+            states=self.states,
+            archive=archive,
+            pacman=self._pacman,
+            arrived=lambda: settling.look(),  # noqa: PLW0108 - it is made after this
+        )
+        settling = Settling(
+            reactor,
+            self.states,
+            settings=self._settings,
+            is_complete=wanting.is_complete,
+            run=self._run,
+        )
+        wanting.allow(free=not self._metered)
+        return wanting, settling
+
+    @property
+    def problem(self) -> str:
+        """Why nothing is served, or nothing newer was read last; "" where all is well."""
+        return self._unusable or (self._refreshing.problem if self._refreshing else "")
+
     def startService(self) -> None:
         super().startService()
         if self.serves:
+            # Before anything may go for the store's bound.
+            self.clearing = self._make_clearing()
             self._run(self._begin())
+
+    def _make_clearing(self) -> Clearing:
+        from flocon.mirrors.clearing import begin  # noqa: PLC0415 - on a mirror alone
+        from flocon.mirrors.protection import IN_SNAPSHOT, IN_USE, PINNED, pins  # noqa: PLC0415
+
+        guards = {
+            IN_USE: self.states.catalogue.lists,
+            IN_SNAPSHOT: self.snapshots.protects,
+            PINNED: pins(self._pins),
+        }
+        return begin(
+            self._reactor,
+            settings=self._settings,
+            max_size=self._most,
+            shelf=self._shelf,
+            guards=guards,
+        )
+
+    def _pins(self) -> set[str]:
+        by_hand = () if self.wanting is None else self.wanting.requests.by_hand
+        return {*self._settings().pins, *by_hand}
 
     def stopService(self) -> Deferred[None]:
         super().stopService()
-        remembered: Deferred[None] = succeed(None)
-        if self.wanting is not None:
-            remembered = self.wanting.stop()
+        remembered = succeed(None) if self.wanting is None else self.wanting.stop()
         if self._settling is not None:
             self._settling.stop()
+        if self._refreshing is not None:
+            self._refreshing.stop()
         for work in list(self._work):
             work.cancel()
+        return Deferred.fromCoroutine(self._stop(remembered))
+
+    async def _stop(self, remembered: Deferred[None]) -> None:
+        await remembered
+        if self.clearing is not None:
+            await self.clearing.stop()
+        await self.states.settled()
         self.states.close()
-        return remembered
 
     def _run(self, coroutine: Any) -> None:
         work: Deferred[Any] = Deferred.fromCoroutine(coroutine)
@@ -128,44 +229,20 @@ class Mirror(Service):
         try:
             await self.states.open()
         except FloconError as error:
-            self.problem = str(error)
+            self._unusable = str(error)
             self._log.error("the mirror for the LAN does not serve: {error}", error=error)
             return
         self._changed()
         await self._pacman.configured()
-        await self._begin_to_bring()
+        self.wanting, self._settling = self._make_wanting()
+        await self.wanting.open()
         await self.settle()
-        await self.refresh()
-
-    async def _begin_to_bring(self) -> None:
-        """Make what only a mirror has."""
-        from flocon.mirrors.settling import Settling  # noqa: PLC0415
-        from flocon.mirrors.wanting import Wanting  # noqa: PLC0415
-
-        self.wanting = wanting = Wanting(
-            self._reactor,
-            self._means,
-            settings=self._settings,
-            mirrored=lambda: list(mirrored(self._settings(), self._pacman.configuration)),
-            store=self._store,
-            most=self._most,
-            states=self.states,
-            archive=self._archive,
-            pacman=self._pacman,
-            arrived=lambda: settling.look(),  # noqa: PLW0108 - it is made after this
-        )
-        self._settling = settling = Settling(
-            self._reactor,
-            self.states,
-            settings=self._settings,
-            is_complete=wanting.is_complete,
-            run=self._run,
-        )
-        wanting.allow(free=self._free)
-        await wanting.open()
+        await self.refreshing.start()
 
     def _changed(self) -> None:
         self._pacman.mirror(self.states.catalogue.databases)
+        if self.clearing is not None:
+            self.clearing.changed()
         if self._settling is not None:
             self._settling.changed()
         if not self.snapshots.is_gathered():
@@ -173,11 +250,63 @@ class Mirror(Service):
         if self.wanting is not None:
             self.wanting.changed()
 
-    def allow(self, *, free: bool) -> None:
-        """Learn whether the link costs nothing: otherwise nothing is brought."""
-        self._free = free
+    def servers(self, asked: Asked) -> tuple[str, ...]:
+        """Return the servers of what is mirrored and is not pacman's own here; () for all else."""
+        if not self.serves or not asked.repository or not asked.architecture:
+            return ()
+        settings, configuration = self._settings(), self._pacman.configuration
+        where = Where(asked.architecture, asked.repository)
+        own = configuration.repository(asked.repository) is not None
+        if own and asked.architecture not in settings.upstream:
+            return ()
+        return servers_of(settings, configuration, where)
+
+    def _signature_level(self, where: Where) -> SignatureLevel:
+        configuration = self._pacman.configuration
+        known = configuration.repository(where.repository)
+        if known is None or where.architecture not in configuration.architectures:
+            return SignatureLevel.OPTIONAL
+        return known.database_signature
+
+    def allow(self, *, metered: bool) -> None:
+        """Learn whether the link costs by the byte: nothing comes then, or is read but by hand."""
+        self._metered = metered
         if self.wanting is not None:
-            self.wanting.allow(free=free)
+            self.wanting.allow(free=not metered)
+        if self._refreshing is not None:
+            self._refreshing.allow(not metered)
+
+    def settings_changed(self) -> None:
+        """Read the mirrors when they are to be read now."""
+        if self._refreshing is not None:
+            self._refreshing.plan()
+        if self.wanting is not None:
+            self.wanting.changed()
+        if self._settling is not None:
+            self._settling.look()
+
+    async def refresh(self) -> str:
+        """Read the state that the mirrors have now; return what came of it.
+
+        Raises a FloconError.
+        """
+        await self._pacman.configured()
+        told = await self.refreshing.read()
+        published = self.states.published
+        newest = self.states.read[-1].identity if self.states.read else ""
+        if published is not None and published[0].identity == newest:
+            return told
+        if self.states.state.waiting == newest:
+            return f"{told}; clients are given it once what is wanted of it is here"
+        return f"{told}; clients stay with {self.states.state.policy}"
+
+    def with_files(self, generation: Generation, where: Where) -> Deferred[Generation | None]:
+        """Return a state with the list of files of one repository, None where it cannot be had.
+
+        Where nobody has asked before it is fetched, which can take minutes: whoever waits may
+        leave, and it comes all the same.
+        """
+        return self.refreshing.files.find(generation, where)
 
     def held(self) -> None:
         """Learn that what is held here is not what it was."""
@@ -194,17 +323,6 @@ class Mirror(Service):
         if self._settling is not None:
             await self._settling.settle()
 
-    def servers(self, asked: Asked) -> tuple[str, ...]:
-        """Return the servers of what is mirrored and is not pacman's own here; () for all else."""
-        if not self.serves or not asked.repository or not asked.architecture:
-            return ()
-        settings, configuration = self._settings(), self._pacman.configuration
-        where = Where(asked.architecture, asked.repository)
-        own = configuration.repository(asked.repository) is not None
-        if own and asked.architecture not in settings.upstream:
-            return ()
-        return servers_of(settings, configuration, where)
-
     def servers_of_the_past(self, asked: Asked, entry: Entry | None) -> tuple[str, ...]:
         """Return who may have what only past states list; () where there are none."""
         archive = self._settings().archive
@@ -214,26 +332,23 @@ class Mirror(Service):
 
         return servers_of_the_past(self.states, archive, asked, entry)
 
-    async def refresh(self) -> None:
-        """Read the state that the mirrors have now, and publish what is due."""
-        await self._refreshing.run(lambda: Deferred.fromCoroutine(self._refresh()))
+    async def clean(self, *, dry: bool) -> str:
+        """Clear the store now, or say what would go; return sentences for a person."""
+        if self.clearing is None:
+            problem = "this node has not been a mirror for the LAN since it was started"
+            raise MirrorError(problem, "restart it")
+        return await self.clearing.clean(dry=dry)
 
-    async def _refresh(self) -> None:
-        servers = mirrored(self._settings(), self._pacman.configuration)
-        try:
-            with self._archive.gathering():
-                generation = await self._upstream.read(servers)
-                await self.states.add(generation)
-            await self.settle()
-        except FloconError as error:
-            self.problem = str(error)
-            self._log.warn("the mirror's databases cannot be read: {error}", error=error)
-        else:
-            self.problem = ""
+    async def take_in(self, name: str, port: int, word: str) -> str:
+        """Take in a state that a command of this machine serves; return what is to be said."""
+        from flocon.mirrors.importing import Folder  # noqa: PLC0415 - seldom needed
 
-    def with_files(self, generation: Generation, where: Where) -> Deferred[Generation | None]:
-        """Return a state with the list of files of one repository, None where it cannot be had."""
-        return succeed(None)
+        return await self.importing().take(name, Folder(port, word))
+
+    def order(self) -> list[str]:
+        """Return the repositories in the order in which pacman looks through them."""
+        known = mirrored(self._settings(), self._pacman.configuration)
+        return list(dict.fromkeys(where.repository for where in known))
 
     def describe(self) -> dict[str, Any]:
         """Return what ``/mirror.json`` says, see ``telling``."""
@@ -250,7 +365,13 @@ class Mirror(Service):
             snapshots=states.snapshots,
             packages=self._packages,
         )
-        told["clients"] = None if self.clients is None else self.clients.describe()
+        if self.clearing is not None:
+            told["clearing"] = self.clearing.describe()
+        if self.clients is not None:
+            told["clients"] = self.clients.describe()
+        if self.wanting is not None:
+            told["wanting"] = self.wanting.describe()
+        told["missing"] = telling.missing(told)
         return {"serves": self.serves, "problem": self.problem, **told}
 
     def _packages(self, generation: Generation, where: Where) -> int | None:
@@ -263,7 +384,13 @@ class Mirror(Service):
             from flocon.mirrors import telling  # noqa: PLC0415 - as above
 
             yield from telling.problems(self.describe(), time.time())
+        if self.clearing is not None:
+            yield from self.clearing.tell()
 
     def status(self) -> dict[str, Any] | None:
         """Return what ``/status.json`` says: the same, None where this is no mirror."""
         return self.describe() if self.serves else None
+
+
+def _no_importing() -> Any:
+    raise MirrorError("this node takes no state in", "")

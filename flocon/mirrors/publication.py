@@ -147,6 +147,25 @@ def forget(state: State, known: Collection[str]) -> State:
     return replace(state, published=published, waiting="", waiting_since=0)
 
 
+def added(generations: Sequence[Generation], newest: Generation) -> list[Generation]:
+    """Return the generations (the oldest first) with one that was read now, behind all others.
+
+    The same still is as old as it was, also for who is to lag behind. Where the clock was set back
+    the mirror may tell a later time; otherwise those that seem to be of later were made before.
+    """
+    before = [one for one in generations if one.identity != newest.identity]
+    last = generations[-1] if generations else None
+    if last is not None and last.identity == newest.identity:
+        newest = replace(newest, made=last.made)
+    elif last is not None and newest.made <= last.made < (newest.last_update or 0):
+        newest = replace(newest, made=newest.last_update or 0)
+    read = [newest]
+    for one in reversed(before):
+        after = read[-1].made
+        read.append(replace(one, made=after - 1) if one.made > after else one)
+    return read[::-1]
+
+
 def kept(generations: Sequence[Generation], state: State, most: int) -> set[str]:
     """Return which of those that were read (the oldest first) stay.
 

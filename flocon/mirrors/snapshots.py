@@ -119,6 +119,10 @@ class Snapshots:
             taken = await self._exclusively(lambda: self._take(name, generation))
         return sayings.with_substitutes(taken, substitutes)
 
+    async def keep(self, name: str, generation: Generation) -> str:
+        """Keep a state whose contents are in the archive; whoever took them there gathers."""
+        return await self._exclusively(lambda: self._take(name, generation))
+
     async def _take(self, name: str, generation: Generation) -> str:
         self._demand_room(name)
         day = datetime.fromtimestamp(generation.age_from, UTC).date()

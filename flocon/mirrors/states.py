@@ -8,11 +8,14 @@ from __future__ import annotations
 import os
 import time
 from collections import OrderedDict
-from dataclasses import replace
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, DeferredLock
+from twisted.python.failure import Failure
 
+from flocon.errors import StoreError
+from flocon.log import logger
 from flocon.machine.reactor_threads import in_thread
 from flocon.mirrors import publication
 from flocon.mirrors.archive import SNAPSHOTS
@@ -20,7 +23,7 @@ from flocon.mirrors.generation import dump as dump_generation
 from flocon.store.folder import Opened, stamp_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 
     from flocon.mirrors.archive import Archive
     from flocon.mirrors.catalogue import Catalogue
@@ -33,11 +36,32 @@ MOST_CLIENTS = 4_096
 MOST_KEPT = 40
 
 
+class Taking:
+    """Takes contents for one generation; ``pieces`` are their SHA-256."""
+
+    def __init__(self, take: Callable[[int, set[str]], Awaitable[Piece]]) -> None:
+        self._take = take
+        self.pieces: set[str] = set()
+
+    async def take(self, descriptor: int) -> Piece:
+        """Keep what an open file has; return what it is, or raise StoreError."""
+        return await self._take(descriptor, self.pieces)
+
+
 class States:
     """All of one mirror. One change is made at a time; ``changed`` is called after each."""
 
-    def __init__(self, reactor: Any, archive: Archive, catalogue: Catalogue) -> None:
+    _log = logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        archive: Archive,
+        catalogue: Catalogue,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
         self._reactor = reactor
+        self._wall = wall
         self._archive = archive
         self.catalogue = catalogue
         self._lock = DeferredLock()
@@ -47,6 +71,7 @@ class States:
         #: Those that stay until they are dropped, by name, with when they were taken.
         self.snapshots: dict[str, tuple[Generation, int]] = {}
         self._given: OrderedDict[tuple[str, Where], Published] = OrderedDict()
+        self._takings: list[Taking] = []
         self.changed: Callable[[], None] = lambda: None
         self.is_open = False
 
@@ -62,13 +87,21 @@ class States:
             if snapshot is not None:
                 self.snapshots[name] = snapshot
         known = {*self._read, *(one.identity for one, _ in self.snapshots.values())}
-        self.state = publication.forget(publication.load(state), known)
+        self.state = publication.forget(state, known)
         await self._use()
         self.is_open = True
 
-    def _recall(self) -> tuple[Any, list[Generation], list[tuple[str, Any]]]:
+    def _recall(self) -> tuple[State, list[Generation], list[tuple[str, Any]]]:
         archive = self._archive
-        return archive.read_state(), archive.generations(), archive.notes(SNAPSHOTS)
+        state, read = publication.load(archive.read_state()), archive.generations()
+        used = {state.waiting, *(one.identity for one in state.published)}
+        if archive.remove_damaged(_pieces(one for one in read if one.identity in used)):
+            read = archive.generations()
+        return state, read, archive.notes(SNAPSHOTS)
+
+    async def settled(self) -> None:
+        """Wait until no change is being made."""
+        await self._lock.run(lambda: None)
 
     def close(self) -> None:
         self._archive.close()
@@ -86,6 +119,12 @@ class States:
             named = (one for one, _ in self.snapshots.values() if one.identity == identity)
             found = next(named, None)
         return found
+
+    def piece(self, sha256: str) -> Piece | None:
+        """Return a content of a state that is here, None where none has it."""
+        snapshots = (one for one, _ in self.snapshots.values())
+        pieces = _pieces((*self._read.values(), *snapshots))
+        return next((one for one in pieces if one.sha256 == sha256), None)
 
     @property
     def published(self) -> tuple[Generation, Published] | None:
@@ -136,22 +175,63 @@ class States:
 
     # What changes
 
+    @asynccontextmanager
+    async def taking(self) -> AsyncIterator[Taking]:
+        """Yield what takes contents into the archive, for a generation that is to be added.
+
+        They stay until the end of it, and from then on only if something refers to them.
+        """
+        taking = Taking(self._take)
+        self._takings.append(taking)
+        try:
+            yield taking
+        finally:
+            self._takings.remove(taking)
+            # Where that cannot be done now it is done with the next change.
+            if taking.pieces:
+                with suppress(StoreError):
+                    await self._lock.run(lambda: Deferred.fromCoroutine(self._sweep()))
+
+    async def _take(self, descriptor: int, pieces: set[str]) -> Piece:
+        async def take() -> Piece:
+            piece = await in_thread(self._reactor, self._archive.take, descriptor)
+            pieces.add(piece.sha256)
+            return piece
+
+        # Whatever sweeps does so before it, or knows of it.
+        return await self._lock.run(lambda: Deferred.fromCoroutine(take()))
+
     async def add(self, generation: Generation) -> None:
         """Keep a generation that was read, whose contents are in the archive; it waits now."""
-        await self._lock.run(lambda: Deferred.fromCoroutine(self._add(generation)))
+        await self._to_its_end(lambda: self._add(generation))
 
     async def _add(self, generation: Generation) -> None:
-        newest = next(reversed(self._read.values()), None)
-        if newest is not None and newest.identity == generation.identity:
-            # The same still: it is as old as it was, also for who is to lag behind.
-            generation = replace(generation, made=newest.made)
-        await self._keep(generation)
-        await self._save(publication.refreshed(self.state, time.time()))
+        for one in reversed(read := publication.added(self.read, generation)):
+            if one != self._read.get(one.identity):
+                await in_thread(self._reactor, self._archive.keep, one)
+        self._read = {one.identity: one for one in read}
+        await self._save(publication.refreshed(self.state, self._wall()))
 
     async def _keep(self, generation: Generation) -> None:
         await in_thread(self._reactor, self._archive.keep, generation)
         read = {**self._read, generation.identity: generation}
         self._read = dict(sorted(read.items(), key=lambda item: item[1].made))
+
+    async def add_files(
+        self, identity: str, where: Where, files: Piece, signature: Piece | None
+    ) -> None:
+        """Add the list of files of one repository to a generation; its contents were taken."""
+
+        async def add() -> None:
+            generation = self._read.get(identity)
+            if generation is not None:
+                await self._keep(generation.with_files(where, files, signature))
+            for name, (one, taken) in list(self.snapshots.items()):
+                if one.identity == identity:
+                    await self._note(name, one.with_files(where, files, signature), taken)
+            self.changed()
+
+        await self._to_its_end(add)
 
     async def wait_for(self, identity: str, under: Policy | None = None) -> None:
         """Have a generation wait until it may be published: what it lists is listed from now on.
@@ -159,11 +239,11 @@ class States:
         Nothing is done where another policy is followed by now than the one under which it was
         chosen; so it is with ``publish``.
         """
-        await self._change(lambda: publication.wait_for(self.state, identity, time.time()), under)
+        await self._change(lambda: publication.wait_for(self.state, identity, self._wall()), under)
 
     async def publish(self, identity: str, under: Policy | None = None) -> None:
         """Give out a generation from now on."""
-        await self._change(lambda: publication.publish(self.state, identity, time.time()), under)
+        await self._change(lambda: publication.publish(self.state, identity, self._wall()), under)
 
     async def follow(self, policy: Policy) -> None:
         """Have another policy; what follows from it is the caller's."""
@@ -171,7 +251,7 @@ class States:
 
     async def use(self, policy: Policy, identity: str) -> None:
         """Have another policy, and give out what it means at once."""
-        await self._change(lambda: publication.use(self.state, policy, identity, time.time()))
+        await self._change(lambda: publication.use(self.state, policy, identity, self._wall()))
 
     async def stop_waiting(self) -> None:
         """Have nothing wait: what is meant is given out."""
@@ -179,18 +259,21 @@ class States:
 
     async def refreshed(self) -> None:
         """Remember that a mirror was read to its end, and had nothing new."""
-        await self._change(lambda: publication.refreshed(self.state, time.time()))
+        await self._change(lambda: publication.refreshed(self.state, self._wall()))
 
     async def keep_snapshot(self, name: str, generation: Generation, taken: int) -> None:
         """Keep a generation under a name."""
 
         async def keep() -> None:
-            value = {"taken": taken, "generation": dump_generation(generation)}
-            await in_thread(self._reactor, self._archive.write_note, SNAPSHOTS, name, value)
-            self.snapshots[name] = generation, taken
+            await self._note(name, generation, taken)
             self.changed()
 
-        await self._lock.run(lambda: Deferred.fromCoroutine(keep()))
+        await self._to_its_end(keep)
+
+    async def _note(self, name: str, generation: Generation, taken: int) -> None:
+        value = {"taken": taken, "generation": dump_generation(generation)}
+        await in_thread(self._reactor, self._archive.write_note, SNAPSHOTS, name, value)
+        self.snapshots[name] = generation, taken
 
     async def drop_snapshot(self, name: str) -> None:
         """Let go of a snapshot, and of what nothing else refers to."""
@@ -202,16 +285,30 @@ class States:
                 await self._keep(found[0])
             await in_thread(self._reactor, self._archive.drop_note, SNAPSHOTS, name)
             self.snapshots.pop(name, None)
-            await self._sweep()
             self.changed()
+            await self._sweep()
 
-        await self._lock.run(lambda: Deferred.fromCoroutine(drop()))
+        await self._to_its_end(drop)
 
     async def _change(self, to: Callable[[], State], under: Policy | None = None) -> None:
         def changed() -> State:
             return to() if under in {None, self.state.policy} else self.state
 
-        await self._lock.run(lambda: Deferred.fromCoroutine(self._save(changed())))
+        await self._to_its_end(lambda: self._save(changed()))
+
+    async def _to_its_end(self, change: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Make a change, one at a time; it goes on where who asked for it is gone."""
+        done: Deferred[None] = Deferred(lambda _: None)
+        work = self._lock.run(lambda: Deferred.fromCoroutine(change()))
+
+        def ended(result: Any) -> None:
+            if not done.called:
+                done.callback(result)
+            elif isinstance(result, Failure):
+                self._log.failure("a change that nobody waits for any more failed", result)
+
+        work.addBoth(ended)
+        await done
 
     async def _save(self, state: State) -> None:
         """Write a state down, and only then be in it."""
@@ -219,8 +316,8 @@ class States:
             await in_thread(self._reactor, self._archive.write_state, publication.dump(state))
             self.state = state
         await self._use()
-        await self._sweep()
         self.changed()
+        await self._sweep()
 
     async def _use(self) -> None:
         await self.catalogue.use(self.in_use())
@@ -230,10 +327,15 @@ class States:
         self._read = {one.identity: one for one in self.read if one.identity in kept}
         snapshots = (one for one, _ in self.snapshots.values())
         pieces = {piece.sha256 for piece in _pieces((*self._read.values(), *snapshots))}
-        await in_thread(self._reactor, self._archive.sweep, set(self._read), pieces)
+        pieces.update(*(taking.pieces for taking in self._takings))
+        try:
+            await in_thread(self._reactor, self._archive.sweep, set(self._read), pieces)
+        except StoreError as error:
+            # What was to be changed is; the next change tries again.
+            self._log.warn("what no state needs any more stays: {error}", error=error)
 
 
-def _pieces(generations: Iterable[Generation]) -> Iterable[Any]:
+def _pieces(generations: Iterable[Generation]) -> Iterable[Piece]:
     for generation in generations:
         yield from generation.pieces()
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from flocon.mirrors.snapshots import Snapshots
     from flocon.mirrors.wanting import Wanting
+    from flocon.mirrors.whereabouts import Whereabouts
 
     class Steered(Protocol):
         """The mirror, as far as a person has a say."""
@@ -20,17 +21,27 @@ if TYPE_CHECKING:
         def serves(self) -> bool: ...
 
         @property
-        def problem(self) -> str: ...
-
-        @property
         def wanting(self) -> Wanting | None: ...
 
-        async def refresh(self) -> None: ...
+        async def refresh(self) -> str: ...
 
+        async def clean(self, *, dry: bool) -> str: ...
         @property
         def snapshots(self) -> Snapshots: ...
 
         def describe(self) -> dict[str, Any]: ...
+
+        @property
+        def whereabouts(self) -> Callable[[], Whereabouts]: ...
+
+        async def take_in(self, name: str, port: int, word: str) -> str: ...
+
+
+_MOST_PORT = 65_535
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and 0 < int(text[:9]) <= _MOST_PORT
 
 
 class Steering:
@@ -48,10 +59,11 @@ class Steering:
         self._demand_mirror()
         match words:
             case ["refresh"]:
-                await self._mirror.refresh()
-                if self._mirror.problem:
-                    raise MirrorError(self._mirror.problem, "")
-                return "the mirror's databases are read"
+                return await self._mirror.refresh()
+            case ["clean"]:
+                return await self._mirror.clean(dry=False)
+            case ["clean", "dry-run"]:
+                return await self._mirror.clean(dry=True)
             case ["want", *names]:
                 return await self._wanting().want(names)
             case ["unwant", *names]:
@@ -61,7 +73,8 @@ class Steering:
     async def snapshot(self, words: list[str]) -> str:
         """Do what ``/snapshot/...`` says.
 
-        ``take[/NAME[/of/STATE | /dated/DAY]]``, ``use/STATE[/longer]``, ``drop/NAME``. An empty
+        ``take[/NAME[/of/STATE | /dated/DAY]]``, ``use/STATE[/longer]``, ``drop/NAME``,
+        ``import/NAME/PORT/WORD`` (see ``importing``). An empty
         NAME is the node's to choose.
         """
         self._demand_mirror()
@@ -81,6 +94,8 @@ class Steering:
                 return await snapshots.use(state, longer=True)
             case ["drop", name]:
                 return await snapshots.drop(name)
+            case ["import", name, port, word] if _is_port(port):
+                return await self._mirror.take_in(name, int(port), word)
         raise MirrorError("this is nothing of a snapshot", "see 'flocon snapshot --help'")
 
     async def snapshots(self, fields: Mapping[str, str]) -> dict[str, Any]:
@@ -108,6 +123,20 @@ class Steering:
         if self._mirror.wanting is None:
             raise MirrorError("the mirror has not begun yet", "try again in a moment")
         return self._mirror.wanting
+
+    def questions(self) -> dict[str, Callable[[Mapping[str, str]], Awaitable[Any]]]:
+        """Return what can be asked about states and their packages, by path."""
+
+        async def generation(fields: Mapping[str, str]) -> Any:
+            if not self._mirror.serves:
+                return {"problem": "this node is no mirror for the LAN; ask where that runs"}
+            return await self._mirror.whereabouts().generation(fields)
+
+        return {
+            "/generation.json": generation,
+            "/whereabouts.json": lambda fields: self._mirror.whereabouts().whereabouts(fields),
+            "/names.json": lambda fields: self._mirror.whereabouts().names(fields),
+        }
 
     def _demand_mirror(self) -> None:
         if not self._mirror.serves:

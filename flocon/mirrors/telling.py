@@ -7,9 +7,9 @@ refreshed           when a mirror was last read to its end, 0 for never
 next_refresh        when the next one begins by itself
 policy, until       which state is meant ("latest", a snapshot, "3 days behind"), and till when
 published, waiting  the state that clients are given, and the one that is to be next: ``_state``
-missing             of what is wanted of the next one: packages, bytes, names (some)
-wanted              what is fetched ahead: packages, bytes
-generations         the states that were read, the newest first: generation, of, made
+missing             what is wanted of the next one and not here: packages, bytes, files (some)
+wanting             what is fetched ahead: by_hand, pins, fetching, left_out, states (``fetching``)
+generations         those that were read, the newest first: generation, of, last_update, made
 snapshots           those kept, the newest first: name, generation, of, taken, in_use
 clients             machines without a node, since the start: known, requests, packages, sent_bytes,
                     fetched_bytes (of them from the WAN), saved_bytes, last; what was refused, by
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from flocon.mirrors.publication import State
 
 #: Keys that other parts of the mirror fill in, each by itself.
-OTHERS = ("next_refresh", "missing", "wanted", "clients", "clearing")
+OTHERS = ("next_refresh", "wanting", "clients", "clearing")
 _DAY = 86_400.0
 #: Seconds after which a state is old: security updates of a week are missing in it.
 OLD = 7 * _DAY
@@ -66,7 +66,12 @@ def describe(
         if waiting is None
         else _state(waiting, packages) | {"since": state.waiting_since},
         "generations": [
-            {"generation": one.identity, "of": one.age_from, "made": one.made}
+            {
+                "generation": one.identity,
+                "of": one.age_from,
+                "last_update": one.last_update,
+                "made": one.made,
+            }
             for one in reversed(read)
         ],
         "snapshots": [
@@ -103,17 +108,32 @@ def _state(
     }
 
 
+def missing(told: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what is wanted of the state that waits and not here, None where that is not known."""
+    waiting, wanting = told["waiting"], told["wanting"]
+    if waiting is None or wanting is None:
+        return None
+    known = wanting.get("states", {}).get(waiting["generation"])
+    if known is None or known["lacks"] is None:
+        return None
+    return {
+        "packages": known["lacks"],
+        "bytes": known["lacking_bytes"],
+        "files": known["lacking"],
+    }
+
+
 def figures(told: Mapping[str, Any]) -> dict[str, float]:
     """Return what ``/metrics`` says of it, by words that are a metric's name behind its prefix."""
-    published, missing = told["published"], told["missing"] or {"packages": 0, "bytes": 0}
+    published, lacks = told["published"], told["missing"] or {"packages": 0, "bytes": 0}
     numbers: dict[str, float | None] = {
         "state_timestamp_seconds": published and published["of"],
         "published_timestamp_seconds": published and published["since"],
         "read_timestamp_seconds": told["refreshed"] or None,
         "failing": float(bool(told["problem"])),
         "waiting": float(told["waiting"] is not None),
-        "missing_packages": missing["packages"],
-        "missing_bytes": missing["bytes"],
+        "missing_packages": lacks["packages"],
+        "missing_bytes": lacks["bytes"],
         "snapshots": len(told["snapshots"]),
     }
     if (clearing := told["clearing"]) is not None:
@@ -133,7 +153,7 @@ def problems(told: Mapping[str, Any], now: float) -> Iterator[dict[str, Any]]:
         _unread(told, now),
         _unpublished(told),
         _old(told, now),
-        _behind(told, now),
+        _behind(told),
         _clock(told, now),
         _room(told),
     )
@@ -152,7 +172,8 @@ def _unread(told: Mapping[str, Any], now: float) -> Problem | None:
     if told["problem"]:
         since = f" for {time_text(silent)}" if silent is not None and silent >= 1 else ""
         reason = f"the mirrors' state could not be read{since}: {told['problem']}"
-        return reason, "mend that, then flocon mirror refresh", late or silent is None
+        remedy = "see that a mirror can be reached, then flocon mirror refresh"
+        return reason, remedy, late or silent is None
     if late and silent is not None:
         reason = f"no mirror was asked for a new state for {time_text(silent)}"
         return (
@@ -177,25 +198,24 @@ def _old(told: Mapping[str, Any], now: float) -> Problem | None:
     if published is None or now - published["of"] <= OLD:
         return None
     newest = told["generations"][0] if told["generations"] else published
-    age = f"clients are given a state that is {time_text(now - published['of'])} old"
-    if told["policy"] != LATEST and newest["of"] > published["of"]:
-        reason = f"{age}, without the security updates since: {told['policy']} is in use"
-        return reason, "flocon snapshot use latest", False
     if newest["of"] <= published["of"]:
-        # Why no newer one came is told apart where it is known.
-        reason = f"{age}, and none that was read is newer"
-        return reason, "put another mirror first, then flocon mirror refresh", False
+        # Why no newer one came is told of the mirror.
+        return None
+    age = f"clients are given a state that is {time_text(now - published['of'])} old"
+    if told["policy"] != LATEST:
+        reason = f"{age}, without the security updates since: {told['policy']} is in use"
+        remedy = "see flocon snapshot diff now latest, then flocon snapshot use latest"
+        return reason, remedy, False
     waiting = missing_text(told) or "what is wanted of the next one"
     return f"{age}: {waiting} is not here yet", "flocon mirror status", False
 
 
-def _behind(told: Mapping[str, Any], now: float) -> Problem | None:
-    if not told["generations"] or told["problem"]:
+def _behind(told: Mapping[str, Any]) -> Problem | None:
+    said = told["generations"][0]["last_update"] if told["generations"] else None
+    # Where a mirror does not say when it changed last, nobody knows.
+    if said is None or told["refreshed"] - said <= BEHIND:
         return None
-    newest = told["generations"][0]
-    if newest["made"] - newest["of"] <= BEHIND or now - newest["of"] <= BEHIND:
-        return None
-    behind = time_text(newest["made"] - newest["of"])
+    behind = time_text(told["refreshed"] - said)
     reason = f"the mirror that was read last had not changed for {behind}: it is behind"
     return reason, "put another one first in /etc/pacman.d/mirrorlist, or in flocon.toml", False
 
@@ -212,15 +232,15 @@ def _clock(told: Mapping[str, Any], now: float) -> Problem | None:
 
 
 def _room(told: Mapping[str, Any]) -> Problem | None:
-    clearing, missing = told["clearing"], told["missing"]
-    if clearing is None or clearing["protected_bytes"] is None or missing is None:
+    clearing, lacks = told["clearing"], told["missing"]
+    if clearing is None or clearing["protected_bytes"] is None or lacks is None:
         return None
     free = clearing["max_size"] - clearing["protected_bytes"]
     # That what is here alone is too much is told by who clears.
-    if free < 0 or missing["bytes"] <= free:
+    if free < 0 or lacks["bytes"] <= free:
         return None
     reason = (
-        f"{size_text(missing['bytes'])} are wanted of the next state, and the store has room for"
+        f"{size_text(lacks['bytes'])} are wanted of the next state, and the store has room for"
         f" {size_text(free)} beside what has to stay"
     )
     remedy = "set max_size in [store] of /etc/flocon.toml higher, or drop snapshots"
@@ -229,7 +249,7 @@ def _room(told: Mapping[str, Any]) -> Problem | None:
 
 def missing_text(told: Mapping[str, Any]) -> str:
     """Return how much of what is wanted of the next state is not here, "" where nothing is."""
-    missing = told["missing"]
-    if missing is None or not missing["packages"]:
+    lacks = told["missing"]
+    if lacks is None or not lacks["packages"]:
         return ""
-    return f"{counted(missing['packages'], 'package')}, {size_text(missing['bytes'])}"
+    return f"{counted(lacks['packages'], 'package')}, {size_text(lacks['bytes'])}"

@@ -1,108 +1,91 @@
-"""How a state is read: the databases of all mirrored repositories, from the mirrors that have them.
+"""How the state of a group of repositories is read: from the first mirror that has a whole one.
 
-Whose servers those are is the settings' and pacman's; when one is read ``refreshing``'s.
+How one mirror is read is ``one_mirror``'s, when it is done ``refreshing``'s.
 """
 
 from __future__ import annotations
 
-import os
-import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from flocon.asking.addresses import network_location
-from flocon.asking.attempts import Limits
-from flocon.asking.fetch import Wanted
-from flocon.asking.small import fetch_small
-from flocon.errors import Refused, StoreError
-from flocon.machine.reactor_threads import in_thread
-from flocon.mirrors.generation import LARGEST_DATABASE, DatabaseFiles, Generation, Where
-from flocon.pacman.configuration import fill_in, servers_for
-from flocon.pacman.syncdb import LARGEST_SIGNATURE
+from flocon.errors import MirrorError, SourceError
+from flocon.log import logger
+from flocon.mirrors.groups import assemble, groups_of, lacks_too_much
+from flocon.mirrors.one_mirror import Reading
+from flocon.mirrors.servers import mirrored, servers_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from flocon.mirrors.archive import Archive
-    from flocon.mirrors.generation import Piece
-    from flocon.pacman.configuration import PacmanConfiguration
-    from flocon.settings.settings import Mirror as MirrorSettings
+    from flocon.mirrors.generation import DatabaseFiles, Generation, Where
+    from flocon.mirrors.groups import Group, Known
+    from flocon.mirrors.one_mirror import Tools
 
-#: Seconds of silence of a mirror that has a database to give.
-LIMITS = Limits(first_byte=10.0, stall=10.0)
+__all__ = ["Upstream", "mirrored", "servers_of"]
 
-
-def mirrored(
-    settings: MirrorSettings, configuration: PacmanConfiguration
-) -> dict[Where, tuple[str, ...]]:
-    """Return which databases are mirrored, each with its servers, complete but for the file."""
-    own = configuration.architectures[:1] or ("x86_64",)
-    architectures = settings.architectures or own
-    names = settings.repositories or tuple(one.name for one in configuration.repositories)
-    found = {
-        Where(architecture, name): servers_of(settings, configuration, Where(architecture, name))
-        for architecture in architectures
-        for name in names
-    }
-    return {where: servers for where, servers in found.items() if servers}
-
-
-def servers_of(
-    settings: MirrorSettings, configuration: PacmanConfiguration, where: Where
-) -> tuple[str, ...]:
-    """Return the servers of a mirrored repository, complete but for the file."""
-    named = settings.upstream.get(where.architecture)
-    if named is not None:
-        return tuple(fill_in(one, where.repository, where.architecture) for one in named)
-    known = configuration.repository(where.repository)
-    if known is not None and where.architecture not in configuration.architectures:
-        return ()
-    return servers_for(configuration, where.repository, where.architecture)
+#: Mirrors of one group that are asked in one look, and for a list of files that somebody waits for.
+MOST_MIRRORS = 6
+MOST_FOR_FILES = 2
+#: What is told of those that failed.
+_MOST_TOLD = 3
 
 
 class Upstream:
-    """Reads states by ``agent`` into ``archive``."""
+    """Reads groups of repositories, each from the first mirror that has a whole state."""
 
-    def __init__(self, reactor: Any, agent: Any, archive: Archive) -> None:
-        self._reactor = reactor
-        self._agent = agent
-        self._archive = archive
+    _log = logger()
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
 
     async def read(
-        self, servers: Mapping[Where, Sequence[str]], files: Collection[Where] = ()
-    ) -> Generation:
-        """Return the state that the mirrors have now, with the lists of ``files`` of some.
+        self, group: Group, known: Known | None, files: Collection[Where]
+    ) -> Known | None:
+        """Return the state of a group, with lists of ``files`` of some; None if it is the known.
 
-        Raises a SourceError or a StoreError.
+        Raises MirrorError where no mirror has one, or a StoreError.
         """
-        databases = {}
-        source = ""
-        for where, places in servers.items():
-            server = places[0]
-            source = source or network_location(server)
-            databases[where] = DatabaseFiles(
-                await self._piece(f"{server}/{where.repository}.db", LARGEST_DATABASE),
-                await self._optional(f"{server}/{where.repository}.db.sig", LARGEST_SIGNATURE),
-            )
-        return Generation(int(time.time()), source, databases)
+        problems: list[SourceError] = []
+        best: Known | None = None
+        for root, servers in list(group.mirrors.items())[:MOST_MIRRORS]:
+            try:
+                found = await Reading(self._tools, root, servers, known).run(files)
+            except SourceError as error:
+                self._log.info("databases are not read from a mirror: {error}", error=error)
+                problems.append(error)
+                continue
+            if found is None or found.absent <= (known.absent if known else frozenset()):
+                return found
+            if best is None or len(found.absent) < len(best.absent):
+                best = found
+        if best is not None and not lacks_too_much(known, best.absent, self._tools.wall()):
+            return best
+        told = [str(problem) for problem in problems[:_MOST_TOLD]]
+        if best is not None:
+            lacking = ", ".join(map(str, sorted(best.absent)))
+            told.append(f"{best.state.source}: has no more {lacking}")
+        raise MirrorError(f"no mirror has all of {group}: {'; '.join(told)}", "")
 
-    async def _optional(self, url: str, most: int) -> Piece | None:
-        try:
-            return await self._piece(url, most)
-        except Refused:
-            return None
+    async def read_apart(self, servers: Mapping[Where, Sequence[str]]) -> Generation:
+        """Return what the first server of each has, whatever is known here of any other.
 
-    async def _piece(self, url: str, most: int) -> Piece:
-        wanted = Wanted(url, network_location(url))
-        data = await fetch_small(self._agent, self._reactor, wanted, LIMITS, most)
-        return await in_thread(self._reactor, _take, self._archive, data)
+        Raises a SourceError, or a StoreError.
+        """
+        named = {where: places[:1] for where, places in servers.items()}
+        parts = []
+        for group in groups_of(named):
+            for root, places in group.mirrors.items():
+                found = await Reading(self._tools, root, places, None).run(())
+                if found is not None:
+                    parts.append(found)
+        return assemble(parts, int(self._tools.wall()))
 
-
-def _take(archive: Archive, data: bytes) -> Piece:
-    try:
-        descriptor = os.memfd_create("flocon", os.MFD_CLOEXEC)
-    except OSError as error:
-        raise StoreError(str(archive.path), error.strerror or str(error)) from None
-    with os.fdopen(descriptor, "r+b") as file:
-        file.write(data)
-        file.flush()
-        return archive.take(file.fileno())
+    async def files(self, group: Group, where: Where, one: DatabaseFiles) -> DatabaseFiles | None:
+        """Return a database's files with the list that belongs to it, None where none has it."""
+        for root, servers in list(group.mirrors.items())[:MOST_FOR_FILES]:
+            try:
+                return await Reading(self._tools, root, servers, None).files(where, one)
+            except SourceError as error:
+                self._log.info(
+                    "the list of files of {where} is not given: {error}", where=where, error=error
+                )
+        return None

@@ -54,6 +54,8 @@ class Following:
         self._set_relays()
         if settings.prefetch != old.prefetch:
             self._prefetch_or_rest()
+        if settings.mirror != old.mirror:
+            self._parts.mirror.settings_changed()
 
     def configuration_changed(self, configuration: PacmanConfiguration) -> None:
         self._parts.holdings.looking.set_directories(configuration.cache_directories)
@@ -118,7 +120,6 @@ class Following:
     def _prefetch_or_rest(self) -> None:
         free = self._parts.metered.known and not self._parts.metered.metered
         self._parts.ahead.prefetch.allow(self._settings.prefetch if free else "off")
-        self._parts.mirror.allow(free=free)
 
     def _set_relays(self) -> None:
         relays = self._may_relay()

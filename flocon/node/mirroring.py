@@ -104,6 +104,7 @@ class Mirroring:
 
     def settings_changed(self, settings: Settings) -> None:
         self.allowances.a_day = settings.peers.relayed_per_day
+        self._admission.networks = settings.mirror.networks
 
     def links_changed(self, links: tuple[Link, ...]) -> None:
         self._admission.links = links

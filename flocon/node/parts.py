@@ -87,8 +87,8 @@ class Parts:
         reread: Callable[[], Settings],
         inherited: Sequence[Inherited],
     ) -> None:
-        self._reactor = reactor
-        self._settings = settings
+        self.reactor = self._reactor = reactor
+        self.settings = self._settings = settings
         self.following = Following(reactor, self)
         self.supervision = Supervision(reactor, lambda: self.status.line())  # noqa: PLW0108 - later
         self.reloading = Reloading(
@@ -221,17 +221,27 @@ class Parts:
             settings=lambda: self.reloading.settings.mirror,
             store=self._settings.store.path,
             most=self._settings.store.max_size,
+            shelf=self.holdings.clearing,
             pacman=self.pacman,
             agent=self.desk.agents.mirrors,
+            keyring=self.desk.signatures.keyring,
             means=self._ahead_means,
         )
         self.desk.candidates.of_others = self.mirror.servers
+        self.mirror.importing = lambda: self._porting.importing(self)
+        self.mirror.whereabouts = lambda: self._porting.whereabouts(self)
         self.desk.candidates.of_the_past = self.mirror.servers_of_the_past
         self.mirroring: Mirroring | None = None
         if self._settings.mirror.serve:
             from flocon.node.mirroring import Mirroring  # noqa: PLC0415 - by few nodes alone
 
             self.mirroring = Mirroring(self._reactor, self, self._settings, shares)
+
+    @property
+    def _porting(self) -> Any:
+        from flocon.node import porting  # noqa: PLC0415 - few nodes ever need it
+
+        return porting
 
     def _make_lan(self, shares: Shares) -> Site:
         """Return the face for peers."""
@@ -345,25 +355,27 @@ class Parts:
         settings = self._settings
         status, search = self.status, self.search.search
         pages = Pages(self._reactor, describe=status.page, search=search, figures=status.figures)
+        parts = ForPacman(
+            self._reactor,
+            traffic=self.traffic,
+            listed=self.desk.listed,
+            offering=self.holdings.offering,
+            opening=self.holdings.opening,
+            packages=self.desk.packages,
+            redirecting=self.desk.redirecting,
+            transfers=self.desk.transfers,
+            signatures=self.desk.signatures,
+            databases=self.desk.databases,
+            from_mirrors=self.desk.from_mirrors,
+            precedence=self.desk.precedence,
+            status=self.status.describe,
+        )
         self.loopback_face = Loopback(
-            ForPacman(
-                self._reactor,
-                traffic=self.traffic,
-                listed=self.desk.listed,
-                offering=self.holdings.offering,
-                opening=self.holdings.opening,
-                packages=self.desk.packages,
-                redirecting=self.desk.redirecting,
-                transfers=self.desk.transfers,
-                signatures=self.desk.signatures,
-                databases=self.desk.databases,
-                from_mirrors=self.desk.from_mirrors,
-                precedence=self.desk.precedence,
-                status=self.status.describe,
-            ),
+            parts,
             {
                 **questions(self.search, self.why, self.examination),
                 "/mirror.json": self.mirror.steering.described,
+                **self.mirror.steering.questions(),
                 "/snapshots.json": self.mirror.steering.snapshots,
                 "/snapshots/diff.json": self.mirror.steering.difference,
             },
@@ -372,6 +384,7 @@ class Parts:
             names=loopback_names((*settings.names, *hosts_of(settings.loopback))),
             admission=Admission(settings.loopback_clients),
         )
+        self.loopback_face.contents = lambda: self._porting.contents(self, parts)
         self.ledger.busy = lambda: self.loopback_face.running
         self.users = Users()
         return Site(

@@ -25,7 +25,7 @@ class Problems:
         """Yield dicts as the doctor's ``tellers`` do: what to look at, why, and what mends it."""
         told = []
         if self._doors.uncontrolled:
-            reason = "flocon ban, pardon, rejoin and prefetch have no socket to come by"
+            reason = "what changes the node, like flocon ban and prefetch, has no socket to come by"
             remedy = "name another place for it: control in /etc/flocon.toml"
             told.append(("control", f"{reason}: {self._doors.uncontrolled}", remedy))
         if self._reloading.problem:

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 
 #: Settings that SIGHUP changes; the others need a restart.
 LIVE = ("debug", "relay", "prefetch", "databases", "transfer", "peers")
+#: And those of ``mirror``.
+LIVE_OF_MIRROR = (
+    *("networks", "refresh", "publish", "publish_within", "unused", "pins", "keep", "max_age"),
+    *("hold_at_most", "archive"),
+)
 #: Seconds between two readings of flocon.toml.
 PAUSE = 1.0
 
@@ -81,6 +86,8 @@ class Reloading:
         fixed = {field.name: getattr(old, field.name) for field in fields(old)} | {
             name: getattr(settings, name) for name in LIVE
         }
+        mirror = {name: getattr(settings.mirror, name) for name in LIVE_OF_MIRROR}
+        fixed["mirror"] = replace(old.mirror, **mirror)
         self.settings = replace(old, **fixed)
         self._changed(old, self.settings)
         waiting = list(_different(settings, self.settings))

@@ -33,7 +33,7 @@ from flocon.pacman.vault import FileVault
 from flocon.store import folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
     from typing import BinaryIO, TypeVar
 
@@ -151,6 +151,28 @@ def find_problem(descriptor: int) -> str:
     except errors() as error:
         return f"is no database: {error}"
     return ""
+
+
+def lists_the_same(entries: Mapping[str, Entry], repository: str, descriptor: int) -> bool:
+    """Whether a list of files, in an open file, is of the packages that a database has; blocks.
+
+    It is read as it lies, and nothing of it is kept: Arch's largest is half a gigabyte.
+    """
+    count = 0
+    try:
+        with os.fdopen(os.dup(descriptor), "rb") as file:
+            file.seek(0)
+            for entry in read_entries(repository, without_compression(file)):
+                known = entries.get(entry.file_name)
+                if known is None or (known.content, known.version) != (
+                    entry.content,
+                    entry.version,
+                ):
+                    return False
+                count += 1
+    except errors():
+        return False
+    return count == len(entries)
 
 
 def find_early_problem(beginning: bytes, *, whole: bool) -> str | None:

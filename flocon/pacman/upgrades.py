@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from flocon.errors import ToolError
 from flocon.files import is_package, is_repository
 from flocon.machine.process import run
+from flocon.pacman.answers import read_configuration
 from flocon.pacman.database_files import stamp_of
 from flocon.pacman.listing import Target
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flocon.machine.process import Outcome, ProcessReactor
+    from flocon.pacman.answers import PacmanReactor
     from flocon.pacman.configuration import PacmanConfiguration
 
 #: Seconds; it reads every sync database and the whole of DBPath/local.
@@ -67,6 +69,27 @@ async def with_what_it_needs(
     outcome = await _ask(reactor, pacman_conf, "-Sp", *_PRINTING, "--", f"{repository}/{name}")
     if outcome.status:
         raise ToolError("pacman -Sp", _reason(outcome))
+    return read_targets(_text(outcome.output))
+
+
+async def configured(reactor: PacmanReactor, pacman_conf: Path) -> PacmanConfiguration:
+    """Return what pacman.conf says; raises ToolError, or ToolMissing without pacman-conf."""
+    return await read_configuration(reactor, pacman_conf)
+
+
+async def would_install(
+    reactor: ProcessReactor, pacman_conf: Path, database_path: Path, *arguments: str
+) -> list[Target]:
+    """Return what pacman would install with other databases, those below ``database_path``.
+
+    ``arguments`` are ``-Su``, ``-Suu`` or ``-S`` with packages' names. Raises ToolError with
+    pacman's own words where it cannot, and ToolMissing without pacman.
+    """
+    operation, *names = arguments
+    command = [f"{operation}p", "--dbpath", str(database_path), *_PRINTING, "--", *names]
+    outcome = await _ask(reactor, pacman_conf, *command)
+    if outcome.status:
+        raise ToolError(f"pacman {operation}", _reason(outcome))
     return read_targets(_text(outcome.output))
 
 

@@ -74,7 +74,7 @@ class Signatures:
     ) -> None:
         self._reactor = reactor
         self._pacman = pacman
-        self._keyring = keyring
+        self.keyring = keyring
         self._candidates = candidates
         self._agents = agents
         self._standing = standing
@@ -118,7 +118,7 @@ class Signatures:
         async def ask(holder: Source) -> bytes:
             # That of another content under this name would be no good one, and nobody's fault.
             signature = await self._small(holder, LIMITS, entry.sha256.hex())
-            verdict = await self._keyring().verify(
+            verdict = await self.keyring().verify(
                 transfer.incoming.fileno(), signature, peer=holder.label
             )
             if verdict is Verdict.GOOD:
@@ -157,7 +157,7 @@ class Signatures:
         async def ask(mirror: Source) -> bytes:
             try:
                 signature = await self._small(mirror, LIMITS)
-                verdict = await self._keyring().verify(transfer.incoming.fileno(), signature)
+                verdict = await self.keyring().verify(transfer.incoming.fileno(), signature)
                 if verdict is Verdict.BAD:
                     raise Contradicted(mirror.label, f"has a wrong signature of {name}")
             except SourceError as failure:

@@ -1,7 +1,8 @@
 """The store's accounts: what its packages take, who has them open, and which of them goes first.
 
 The bound is for packages and signatures together; what comes in, and what is still read of the
-deleted, counts against it too. Nothing is written or deleted here.
+deleted, counts against it too. Nothing is written or deleted here. What is protected never goes,
+whatever the bound says: who protects it sees to it that somebody hears of that.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from flocon.store.room import SLACK, Room, Share
+from flocon.store.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from flocon.store.room import Lessee
 
@@ -27,8 +29,6 @@ MOST_NAMELESS = SLACK // 2
 #: store is smaller than that. A single one may have any size.
 MOST_PASSING = 32
 LEAST_FOR_PASSING = 1 << 30
-#: Seconds for which a package that was used stays when room is made for what nobody waits for.
-LATELY = 7 * 86_400
 
 
 class Space(NamedTuple):
@@ -92,13 +92,9 @@ class Accounts:
         self._kept: dict[str, Share] = {}
         #: Those that somebody has open.
         self._lent: set[Share] = set()
-        #: From the longest unused to the last used; a turn is the second of that use, or later.
-        self._turns: dict[str, int] = {}
-        self._turn = 0
-        #: What came before anybody asked and was not used since; which of all names are wanted so,
-        #: by whom they are.
-        self._unused: set[str] = set()
-        self._wanted: dict[str, Collection[str]] = {}
+        self.turns = Turns(wall)
+        #: Which packages never go, nor while somebody has them open; None where any may.
+        self._protects: Callable[[str], bool] | None = None
         #: What may go for what nobody waits for, and the second for which that was worked out; it
         #: is asked for each package that is wanted.
         self._spare: tuple[int, int] | None = None
@@ -128,20 +124,12 @@ class Accounts:
             spare = sum(
                 share.size
                 for name, share in self._kept.items()
-                if not share.lessees and not self._is_used_lately(name)
+                if not share.lessees
+                and not self.turns.is_lately(name)
+                and not self._is_protected(name)
             )
             self._spare = second, spare
         return self._spare[1]
-
-    def _is_used_lately(self, file_name: str) -> bool:
-        lately = self._turns.get(file_name, 0) > self._wall() - LATELY
-        return lately and not self._is_superseded(file_name)
-
-    def _is_superseded(self, file_name: str) -> bool:
-        """Whether it came ahead, has never been used, and is not wanted any more."""
-        if file_name not in self._unused:
-            return False
-        return not any(file_name in wanted for wanted in self._wanted.values())
 
     def has_room(self, size: int, lessee: Lessee) -> bool:
         """Return whether a file of this size can be kept: the disk has room, and the bound."""
@@ -255,8 +243,7 @@ class Accounts:
                 share.nameless = True
                 self.room.take(share)
         if size is None:
-            self._turns.pop(file_name, None)
-            self._unused.discard(file_name)
+            self.turns.forget(file_name)
         elif file_name not in self._kept:
             self._kept[file_name] = Share(size)
             self.size += size
@@ -271,6 +258,11 @@ class Accounts:
         self._lent.add(share)
         return Loan(share, lessee)
 
+    def is_open(self, file_name: str) -> bool:
+        """Whether somebody has a package open."""
+        share = self._kept.get(file_name)
+        return share is not None and bool(share.lessees)
+
     def end(self, loan: Loan) -> None:
         """Note that it was closed; again is no error."""
         share, lessee = loan
@@ -284,35 +276,30 @@ class Accounts:
     def recall(self, turns: Mapping[str, int]) -> None:
         """Take the order of last use from what was remembered; unknown files are the oldest."""
         self._spare = None
-        later = self._turns
-        self._turns = dict(sorted(turns.items(), key=lambda item: item[1]))
-        self._turn = max(self._turns.values(), default=0)
-        for name in later:
-            self.use(name)
+        self.turns.recall(turns)
 
     def use(self, file_name: str) -> int:
         """Note that a package was used just now; return its turn, to be remembered."""
         self._spare = None
-        self._turn = max(self._turn + 1, int(self._wall()))
-        self._turns.pop(file_name, None)
-        self._turns[file_name] = self._turn
-        self._unused.discard(file_name)
-        return self._turn
+        return self.turns.use(file_name)
 
     def came_ahead(self, file_name: str) -> int:
         """Note that a package is here now that nobody has asked for; return its turn."""
-        turn = self.use(file_name)
-        self._unused.add(file_name)
         self._spare = None
-        return turn
+        return self.turns.came_ahead(file_name)
 
     def want_ahead(self, file_names: Collection[str], by: str = "pacman") -> None:
         """Take these as what somebody wants before anybody asks.
 
         What was so before, and is not any more by anybody, goes first now.
         """
-        self._wanted[by] = file_names
         self._spare = None
+        self.turns.want_ahead(file_names, by)
+
+    def protect(self, protects: Callable[[str], bool] | None) -> None:
+        """Have packages stay that ``protects`` says of, and those that somebody has open."""
+        self._spare = None
+        self._protects = protects
 
     # What has to go
 
@@ -337,8 +324,8 @@ class Accounts:
         """Return what has to go before ``needed`` more bytes come in, the longest unused first.
 
         ``replacing`` goes in any case; what somebody has open last, and only little of it, since
-        the disk has it until it is closed; what was used lately not for what spares it. None where
-        ``needed`` cannot fit.
+        the disk has it until it is closed; what was used lately not for what spares it, and what is
+        protected never. None where ``needed`` cannot fit.
         """
         on_disk = arriving is not None and not arriving.share.memory
         bound = self.bound(needed, arriving.share.size if arriving and on_disk else 0)
@@ -352,7 +339,9 @@ class Accounts:
         for name in self._by_turn() if left + needed > bound else ():
             if left + needed <= bound:
                 break
-            if arriving is not None and arriving.spares and self._is_used_lately(name):
+            if arriving is not None and arriving.spares and self.turns.is_lately(name):
+                continue
+            if self._is_protected(name):
                 continue
             share = self._kept[name]
             if share.lessees:
@@ -362,13 +351,16 @@ class Accounts:
                 left -= share.size
         return going if left + needed <= bound or not needed else None
 
-    def _by_turn(self) -> Iterator[str]:
-        """Yield packages in the order in which they may go: the longest unused first.
+    def in_order(self) -> Iterable[tuple[str, Share]]:
+        """Return all packages and their shares in the order in which they may go."""
+        return ((name, self._kept[name]) for name in self.turns.in_order(self._kept))
 
-        Before them what came for nothing.
-        """
-        oldest = [name for name in self._kept if name not in self._turns]
-        order = [name for name in (*oldest, *self._turns) if name in self._kept]
-        order.sort(key=lambda name: not self._is_superseded(name))
+    def _by_turn(self) -> Iterator[str]:
+        """Yield packages in the order in which they may go: what somebody has open last."""
+        order = self.turns.in_order(self._kept)
         yield from (name for name in order if not self._kept[name].lessees)
         yield from (name for name in order if self._kept[name].lessees)
+
+    def _is_protected(self, file_name: str) -> bool:
+        protects = self._protects
+        return protects is not None and (self.is_open(file_name) or protects(file_name))

@@ -40,12 +40,15 @@ _flocon() {
         "mirror want") words="--help --json --port" ;;
         "mirror unwant") words="--help --json --port" ;;
         "mirror clean") words="--help --json --port --dry-run" ;;
-        snapshot) words="--help --json --port take list diff use drop" ;;
+        snapshot) words="--help --json --port take list diff use drop check export import" ;;
         "snapshot take") words="--help --json --port --of --date" ;;
         "snapshot list") words="--help --json --port" ;;
         "snapshot diff") words="--help --json --port" ;;
         "snapshot use") words="--help --json --port --longer" ;;
         "snapshot drop") words="--help --json --port" ;;
+        "snapshot check") words="--help --json --port --architecture --machine --downgrade --pacman-conf" ;;
+        "snapshot export") words="--help --json --port --architecture" ;;
+        "snapshot import") words="--help --json --port --name" ;;
         config) words="--help --json --config" ;;
         setup) words="--help --undo --dry-run --databases --server --cache-server --pacman-conf --port" ;;
         completion) words="--help bash zsh fish" ;;

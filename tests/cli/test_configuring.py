@@ -35,10 +35,31 @@ class Settings(SynchronousTestCase):
             'name = "ada \\"x\\""\nmirrors = ["https://h/$repo"]\nprefetch = true\n'
             '[store]\nmax_size = "3G"\n[presence]\nbeat = 2.5\ninterfaces = ["lo"]\n'
         )
+        self.assert_read_as_the_same(text)
+
+    def assert_read_as_the_same(self, text: str) -> None:
         shown, _ = self.show(text)
         before = load({"config": self.file})
         self.file.write_text(shown)
         self.assertEqual(load({"config": self.file}), before)
+
+    def test_lengths_of_time_and_tables_of_a_mirror_are_printed_as_they_are_written(self) -> None:
+        text = (
+            '[mirror]\nrefresh = "90m"\nmax_age = "3d"\npublish_within = "5s"\n'
+            'upstream = { aarch64 = ["http://h/$arch"] }\npaths = { a = "$arch" }\n'
+        )
+        shown, _ = self.show(text)
+        for line in (
+            'refresh = "90m"\n',
+            'max_age = "3d"\n',
+            'publish_within = "5s"\n',
+            'hold_at_most = "30d"  # default\n',
+            'upstream = { "aarch64" = ["http://h/$arch"] }\n',
+        ):
+            self.assertIn(f"\n{line}", shown)
+        self.assert_read_as_the_same(text)
+        for refresh in ('"off"', '["06:00", "18:30"]'):
+            self.assert_read_as_the_same(f"[mirror]\nrefresh = {refresh}\n")
 
     def test_what_was_not_changed_is_marked(self) -> None:
         shown, _ = self.show("relay = false\n")

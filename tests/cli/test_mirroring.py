@@ -9,7 +9,7 @@ from flocon.cli import mirroring
 from flocon.cli.asking import Node
 from flocon.faces.control import MOST_WORDS
 from tests.cli.node import NodeTestCase
-from tests.mirrors.told import NOW, clearing, clients, snapshot, state, told
+from tests.mirrors.told import NOW, clearing, clients, snapshot, state, told, wanting
 
 
 class Status(NodeTestCase):
@@ -32,7 +32,7 @@ class Status(NodeTestCase):
         )
 
     async def test_what_comes_next_is_told_with_what_it_lacks(self) -> None:
-        missing = {"packages": 1, "bytes": 2048, "names": ["linux"]}
+        missing = {"packages": 1, "bytes": 2048, "files": ["linux"]}
         said = await self.show(waiting=state(), missing=missing)
         self.assertIn("; 1 package, 2.0 KiB to come\n", said)
 
@@ -49,11 +49,12 @@ class Status(NodeTestCase):
     async def test_snapshots_and_what_is_kept_are_told(self) -> None:
         said = await self.show(
             snapshots=[snapshot(f"s{number}") for number in range(12)],
-            wanted={"packages": 2, "bytes": 5},
+            wanting=wanting(state()["generation"], pins=["linux"], unknown=["nosuch"]),
             clearing=clearing(1, 9, cleared_packages=3, cleared_bytes=7),
         )
         self.assertRegex(said, "12 snapshots: s0, .*, s9 and 2 more\\n")
-        self.assertIn("2 packages, 5 B\n", said)
+        self.assertIn("2 packages; always linux\n", said)
+        self.assertIn("no repository has nosuch\n", said)
         self.assertIn("1 B of 9 B have to stay; 3 packages, 7 B, were cleared\n", said)
 
     async def test_one_that_is_off_says_how_it_is_put_on(self) -> None:

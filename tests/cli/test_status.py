@@ -57,7 +57,7 @@ class StatusTests(NodeTestCase):
         self.node.answers = {"/status.json": (200, told(**other))}
 
     async def test_a_mirror_for_the_lan_is_told_of_in_short(self) -> None:
-        missing = {"packages": 2, "bytes": 2048, "names": []}
+        missing = {"packages": 2, "bytes": 2048, "files": []}
         self.answer(
             mirror=told_of_mirror(
                 waiting=state(),

@@ -19,8 +19,10 @@ from flocon.books.figures import Figures
 from flocon.books.spans import Spans
 from flocon.faces import page as module
 from flocon.faces.page import MOST_ROWS, POLICY, Pages, chart, plain
+from flocon.mirrors import telling
 from tests.faces.web import Browser
 from tests.fakes import FakeReactor
+from tests.mirrors.told import clearing, clients, told
 
 HOSTILE = "<img src=//evil.example onerror=alert(1)>\"'&\u202e\x1b[31m"
 DASHBOARD = Path(__file__).parents[2] / "packaging" / "grafana.json"
@@ -507,6 +509,8 @@ class Metrics(PageTestCase):
         self.assertEqual([one.name for one in REGISTRY.collect()], [one.name for one in before])
 
     def test_the_dashboard_uses_what_is_there_and_all_of_it(self) -> None:
+        of_a_mirror = told(clients=clients(("10.0.0.2", 9, 1)), clearing=clearing(1, 9))
+        self.figures = figures(mirror=telling.figures(of_a_mirror))
         there = {re.split(r"[{ ]", line)[0] for line in self.lines() if line[0] != "#"}
         there = {name for name in there if not name.endswith("_created")}
         panels = json.loads(DASHBOARD.read_text())["panels"]

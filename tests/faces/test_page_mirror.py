@@ -22,7 +22,7 @@ class TheMirror(PageTestCase):
         self.assertNotIn("Clients", found.text)
 
     def test_the_state_that_clients_get_is_shown_and_what_comes_next(self) -> None:
-        missing = {"packages": 9, "bytes": 5 << 20, "names": ["linux", "<b>"]}
+        missing = {"packages": 9, "bytes": 5 << 20, "files": ["linux", "<b>"]}
         text = self.mirror(waiting=state(), missing=missing)
         self.assertIn(f"the state of {moment(state()['of'])} from mirror.example", text)
         self.assertIn("in use is the latest", text)

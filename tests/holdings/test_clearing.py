@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from tests.holdings.machine import SIGNATURE, A, B, C, HoldingsCase, content_of, put
+from tests.holdings.machine import SIGNATURE, A, B, C, Cache, HoldingsCase, content_of, put
 
 
 class ClearedTests(HoldingsCase):
@@ -78,3 +78,80 @@ class ClearedTests(HoldingsCase):
         self.machine.publish(A, b"data")
         self.machine.lay(A, b"tada")
         self.assertEqual(self.machine.stored(), {A, A + ".sig"})
+
+
+class ProtectedTests(HoldingsCase):
+    """A mirror for the LAN: some packages stay, whatever the bound."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.protected: set[str] = set()
+
+    def protect(self, *names: str, room: int = 1 << 20) -> None:
+        """Start with room for so much, and have these packages stay."""
+        self.machine.max_size = room
+        self.machine.make()
+        self.start()
+        self.protected.update(names)
+        self.machine.holdings.clearing.protect(lambda name: name in self.protected)
+
+    def test_what_is_protected_stays_when_another_package_needs_the_room(self) -> None:
+        self.protect(A, room=2 * (1000 + len(SIGNATURE)))
+        for name in (A, B, C):
+            self.assertTrue(self.machine.publish(name, os.urandom(1000)))
+        self.assertEqual(set(self.machine.held()), {A, C})
+
+    def test_what_finds_no_room_beside_it_is_not_kept_and_nothing_is_lost(self) -> None:
+        self.protect(A, B, room=2 * (1000 + len(SIGNATURE)))
+        for name, kept in ((A, True), (B, True), (C, False)):
+            self.assertIs(self.machine.publish(name, os.urandom(1000)), kept)
+        self.assertEqual(set(self.machine.held()), {A, B})
+
+    def test_it_stays_when_pacmans_cache_has_the_same_for_that_is_cleared_by_others(self) -> None:
+        self.protect(A)
+        self.machine.publish(A, b"data")
+        self.machine.lay(A, b"data")
+        self.assertEqual(self.machine.stored(), {A, A + ".sig"})
+
+    def test_another_content_of_its_name_does_not_take_its_place(self) -> None:
+        self.protect(A)
+        self.machine.publish(A, b"data")
+        self.assertFalse(self.machine.publish(A, b"another"))
+        self.assertEqual(self.machine.read(A), b"data")
+
+    def test_a_damaged_file_goes_nevertheless(self) -> None:
+        self.protect(A)
+        put(self.machine.packages, A, b"dama")
+        self.machine.listing[A] = [content_of(b"data")]
+        self.machine.report(self.machine.packages, A)
+        self.assertEqual(self.machine.stored(), set())
+
+    def test_only_what_may_go_is_removed_by_hand(self) -> None:
+        self.protect(A)
+        for name in (A, B, C):
+            self.machine.publish(name, b"data")
+        held = self.cache_now.find(B)
+        assert held is not None
+        opened = self.successResultOf(self.cache_now.open(held))
+        clearing = self.machine.holdings.clearing
+        self.assertEqual(self.machine.result(clearing.remove([A, B, C, "no-1-1-any.pkg.tar"])), [C])
+        self.assertEqual(set(self.machine.held()), {A, B})
+        opened.close()
+        self.assertEqual(self.machine.result(clearing.remove([A, B])), [B])
+
+    def test_what_is_in_the_store_is_told_in_the_order_in_which_it_may_go(self) -> None:
+        self.protect()
+        for name, data in ((A, b"aa"), (B, b"bbb"), (C, b"cccc")):
+            self.machine.wall += 100
+            self.machine.publish(name, data)
+        self.machine.wall += 100
+        self.machine.read(A)
+        stored = self.machine.holdings.clearing.stored()
+        self.assertEqual([one.file_name for one in stored], [B, C, A])
+        self.assertEqual([one.size for one in stored], [len(SIGNATURE) + n for n in (3, 4, 2)])
+        self.assertEqual(stored[0].sha256, content_of(b"bbb").sha256)
+        self.assertEqual([one.is_open for one in stored], [False] * 3)
+
+    @property
+    def cache_now(self) -> Cache:
+        return self.machine.cache

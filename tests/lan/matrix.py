@@ -331,9 +331,7 @@ class Lane:
 
     def node_problems(self, node: Node) -> list[str]:
         """Return what is wrong with a node itself: surprises in its log, or its end."""
-        problems = []
-        if _SURPRISES.search(node.log_text):
-            problems.append(f"the node was surprised: {_surprise(node.log_text)}")
+        problems = surprises(node.log_text)
         if node.process.poll() is not None:
             problems.append("the node has ended")
         return problems
@@ -343,10 +341,13 @@ def _reads(path: Path) -> str:
     return path.read_text(errors="replace") if path.exists() else ""
 
 
-def _surprise(text: str) -> str:
+def surprises(text: str) -> list[str]:
+    """Return what a node did not expect, by its log: the first of it."""
     lines = text.splitlines()
-    at = next(number for number, line in enumerate(lines) if _SURPRISES.search(line))
-    return " | ".join(lines[at : at + 3] + lines[-2:])
+    at = next((number for number, line in enumerate(lines) if _SURPRISES.search(line)), None)
+    if at is None:
+        return []
+    return [f"the node was surprised: {' | '.join(lines[at : at + 3] + lines[-2:])}"]
 
 
 def on_lanes(goods: Goods, tasks: Iterable[T], lanes: int, one: Callable[[Lane, T], None]) -> None:

@@ -1,0 +1,1 @@
+"""A mirror for the whole LAN."""

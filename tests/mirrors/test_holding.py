@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import MagicMock
 
 from twisted.internet.defer import Deferred, succeed
 
-from flocon.errors import Unreachable
-from flocon.mirrors.generation import Generation
 from flocon.mirrors.mirror import Mirror
 from flocon.mirrors.settling import LOOK_AGAIN
 from flocon.pacman.configuration import PacmanConfiguration
@@ -17,29 +16,42 @@ from flocon.settings.settings import Mirror as MirrorSettings
 from tests.mirrors.states_case import DAY, StatesTestCase
 
 
+class EmptyShelf:
+    """A store without a package."""
+
+    def protect(self, protects: Callable[[str], bool]) -> None:
+        """Have nothing stay."""
+
+    def sha256(self, _: str) -> None:
+        """Know nothing."""
+
+    def stored(self) -> list[Any]:
+        return []
+
+    async def remove(self, names: Iterable[str]) -> list[str]:
+        return list(names)
+
+
 class HoldingTestCase(StatesTestCase):
     def begin(self) -> None:
         self.states_of_a_mirror()
 
     def states_of_a_mirror(self) -> None:
-        """Start a node; no mirror can be reached."""
+        """Start a node; no mirror is asked."""
         self.mirror = Mirror(
             self.reactor,
             settings=lambda: MirrorSettings(serve=True, publish="at once"),
             store=self.folder,
             most=1 << 30,
+            shelf=EmptyShelf(),
             pacman=self.pacman(),
             agent=None,
-            # Nothing is brought: the link is not known to be free.
+            keyring=MagicMock(),
+            # Nothing is read and nothing brought: the link is not known to be free.
             means=MagicMock(),
         )
         self.states = self.mirror.states
         self.archive = self.mirror._archive
-
-        async def read(*_: Any) -> Generation:
-            raise Unreachable("mirror", "no route")
-
-        self.patch(self.mirror._upstream, "read", read)
         self.mirror.startService()
         self.addCleanup(self.mirror.stopService)
 

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.mirrors import publication, telling
 from flocon.mirrors.generation import DatabaseFiles, Generation, Piece, Where
-from tests.mirrors.told import DAY, NOW, clearing, clients, read, state, told
+from tests.mirrors.told import DAY, NOW, clearing, clients, read, state, told, wanting
 
 CORE = Where("x86_64", "core")
 
@@ -42,7 +42,7 @@ class Describing(SynchronousTestCase):
 
     def test_each_key_of_a_whole_telling_is_there(self) -> None:
         found = self.describe(publication.State())
-        self.assertEqual({*found, "serves", "problem"}, set(told()))
+        self.assertEqual({*found, "serves", "problem", "missing"}, set(told()))
 
     def test_the_published_state_and_the_next_one_are_told(self) -> None:
         old, new = generation(1, NOW - DAY, NOW - 2 * DAY), generation(2)
@@ -69,10 +69,26 @@ class Describing(SynchronousTestCase):
         states = [generation(number) for number in (1, 2)]
         snapshots = {"a": (states[0], NOW), "b": (states[1], NOW)}
         state = publication.publish(publication.State(), states[1].identity, NOW)
-        told = self.describe(state, snapshots=snapshots)
-        self.assertEqual(
-            {one["name"]: one["in_use"] for one in told["snapshots"]}, {"a": 0, "b": 1}
-        )
+        told = self.describe(state, snapshots=snapshots)["snapshots"]
+        self.assertEqual({one["name"]: one["in_use"] for one in told}, {"a": False, "b": True})
+
+
+class Missing(SynchronousTestCase):
+    def test_what_the_waiting_state_lacks_is_told(self) -> None:
+        lacks: dict[str, Any] = {"lacks": 2, "lacking": ["a.pkg.tar.zst"], "lacking_bytes": 7}
+        whole = told(waiting=state(), wanting=wanting(state()["generation"], **lacks))
+        wanted = {"packages": 2, "bytes": 7, "files": ["a.pkg.tar.zst"]}
+        self.assertEqual(telling.missing(whole), wanted)
+
+    def test_what_was_not_looked_for_is_not_known(self) -> None:
+        known = wanting(state()["generation"], lacks=None)
+        for whole in (
+            told(waiting=state(), wanting=known),
+            told(waiting=state(), wanting=wanting("another")),
+            told(wanting=known),
+            told(waiting=state()),
+        ):
+            self.assertIsNone(telling.missing(whole))
 
 
 class Problems(SynchronousTestCase):
@@ -126,7 +142,7 @@ class Problems(SynchronousTestCase):
         self.assertEqual(self.found(published=state(7 * DAY), **held), [])
         self.assertOne(
             "8 days old, without the security updates since: may is in use",
-            "flocon snapshot use latest",
+            "flocon snapshot diff now latest",
             wrong=False,
             published=state(8 * DAY),
             **held,
@@ -139,22 +155,31 @@ class Problems(SynchronousTestCase):
             wrong=False,
             published=state(8 * DAY),
             waiting=state(),
-            missing={"packages": 3, "bytes": 5, "names": []},
+            missing={"packages": 3, "bytes": 5, "files": []},
         )
 
     def test_a_mirror_that_has_not_changed_for_days_is_behind(self) -> None:
-        self.assertEqual(self.found(generations=[read(2 * DAY, 0)]), [])
+        self.assertEqual(self.found(refreshed=NOW, generations=[read(2 * DAY)]), [])
         self.assertOne(
             "had not changed for 3 days: it is behind",
             "put another one first",
             wrong=False,
-            generations=[read(3 * DAY, 0)],
+            refreshed=NOW,
+            generations=[read(3 * DAY)],
         )
 
-    def test_an_old_state_of_a_mirror_that_is_behind_is_said_to_be_the_newest(self) -> None:
-        found = self.found(published=state(9 * DAY), generations=[read(9 * DAY, 0)])
-        self.assertIn("none that was read is newer", found[0]["reason"])
-        self.assertIn("it is behind", found[1]["reason"])
+    def test_one_that_does_not_say_when_it_changed_may_be_as_it_should(self) -> None:
+        given = state(30 * DAY)
+        self.assertEqual(self.found(published=given, generations=[read(30 * DAY, says=False)]), [])
+
+    def test_that_the_mirror_is_behind_is_said_once(self) -> None:
+        self.assertOne(
+            "it is behind",
+            "put another one first",
+            wrong=False,
+            published=state(9 * DAY),
+            generations=[read(9 * DAY)],
+        )
 
     def test_a_clock_that_is_behind_is_said(self) -> None:
         for published in (state(since=NOW + DAY), state(-DAY)):
@@ -163,7 +188,7 @@ class Problems(SynchronousTestCase):
         self.assertEqual(self.found(published=state(-300)), [])
 
     def test_room_that_is_too_small_for_what_is_wanted_is_said(self) -> None:
-        missing = {"packages": 1, "bytes": 3 << 20, "names": []}
+        missing = {"packages": 1, "bytes": 3 << 20, "files": []}
         room = clearing(9 << 20, 12 << 20)
         self.assertEqual(self.found(clearing=room, missing=missing), [])
         self.assertEqual(self.found(clearing=clearing(13 << 20, 12 << 20), missing=missing), [])

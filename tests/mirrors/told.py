@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 #: When it is: seconds since 1970.
@@ -26,9 +27,11 @@ def state(age: float = _HOUR, **changed: Any) -> dict[str, Any]:
     }
 
 
-def read(age: float = _HOUR, made: float = _HOUR) -> dict[str, Any]:
-    """Return one of the states that were read ``made`` seconds ago."""
-    return {"generation": "0123456789abcdef", "of": NOW - age, "made": NOW - made}
+def read(age: float = _HOUR, made: float = _HOUR, *, says: bool = True) -> dict[str, Any]:
+    """Return one of the states that were read; ``says`` if the mirror told when it had changed."""
+    of = NOW - age
+    one = {"generation": "0123456789abcdef", "of": of, "made": NOW - made}
+    return {**one, "last_update": of if says else None}
 
 
 def snapshot(name: str, **changed: Any) -> dict[str, Any]:
@@ -56,6 +59,18 @@ def _took(requests: int, sent: int, fetched: int) -> dict[str, int]:
     }
 
 
+def wanting(identity: str, *, pins: Sequence[str] = (), **changed: Any) -> dict[str, Any]:
+    """Return what is wanted of one state."""
+    known = {"wanted": 2, "lacks": 0, "lacking": [], "lacking_bytes": 0}
+    return {
+        "by_hand": [],
+        "pins": list(pins),
+        "fetching": 0,
+        "left_out": 0,
+        "states": {identity: {**known, "unresolved": [], "unknown": [], **changed}},
+    }
+
+
 def clearing(protected: int, most: int, **changed: Any) -> dict[str, Any]:
     """Return what is told of a store of which so many bytes have to stay."""
     cleared = {"cleared_packages": 0, "cleared_bytes": 0}
@@ -74,7 +89,7 @@ def told(**changed: Any) -> dict[str, Any]:
         "published": state(),
         "waiting": None,
         "missing": None,
-        "wanted": None,
+        "wanting": None,
         "generations": [read()],
         "snapshots": [],
         "clients": None,

@@ -111,7 +111,9 @@ class WantingTestCase(SynchronousTestCase):
         self.neighbourhood.holders.packages.return_value = iter(())
         self.means = self.make_means()
         self.archive = Archive(self.store / FOLDER)
-        self.states = States(self.reactor, self.archive, Catalogue(self.reactor, self.archive))
+        self.states = States(
+            self.reactor, self.archive, Catalogue(self.reactor, self.archive), lambda: self.now
+        )
         self.addCleanup(self.states.close)
         self.done(self.states.open())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 from ipaddress import IPv4Interface
 from pathlib import Path
@@ -28,6 +28,7 @@ from flocon.operator.reloading import PAUSE
 from flocon.pacman.configuration import PacmanConfiguration, Repository
 from flocon.pacman.database_files import Loaded, Stamp
 from flocon.settings.options import load
+from flocon.settings.settings import Settings
 from tests.fakes import FakeReactor
 
 HONEST = "0123456789abcdef"
@@ -91,6 +92,23 @@ class Anew(OperatorTestCase):
         self.assertTrue(self.parts.desk.privacy.keeps("ours"))
         self.assertEqual(self.parts.desk.relaying.relays.a_day, 2 << 30)
         self.assertEqual(self.parts.desk.for_peers._most(), 3)
+
+    def test_of_a_mirror_for_the_lan_what_it_serves_and_where_needs_a_restart(self) -> None:
+        said = self.read(
+            'name = "own"\n[mirror]\nserve = true\nlisten = ["tcp:1"]\nrepositories = ["ours"]\n'
+            'architectures = ["aarch64"]\nupstream = { aarch64 = [] }\npaths = { a = "$arch" }\n'
+            'networks = ["10.8.0.0/16"]\nrefresh = "off"\npublish = "at once"\n'
+            'publish_within = "1h"\nunused = "1d"\npins = ["linux"]\nkeep = 5\nmax_age = "3d"\n'
+            'hold_at_most = "2d"\narchive = "https://h/$date/$repo/os/$arch"\n'
+        )
+        fixed = ("serve", "listen", "repositories", "architectures", "upstream", "paths")
+        names = ", ".join(f"mirror.{name}" for name in fixed)
+        self.assertEqual(said, f"settings read anew; a restart is needed for: {names}")
+        found, before = self.parts.reloading.settings.mirror, Settings().mirror
+        self.assertEqual((found.pins, found.keep, found.refresh), (("linux",), 5, ()))
+        names_of = [field.name for field in fields(found)]
+        same = {name for name in names_of if getattr(found, name) == getattr(before, name)}
+        self.assertEqual(same, set(fixed))
 
     def test_each_key_that_needs_one_is_named_as_the_file_does(self) -> None:
         said = self.read('name = "other"\n[store]\nmax_size = "1G"\n[presence]\nbeat = 5\n')

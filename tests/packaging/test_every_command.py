@@ -45,10 +45,16 @@ def checkout(name: str, **more: str) -> Run:
     return Run(f"{_PACKAGING}test_checkout.{name}", **more)
 
 
+def seen(name: str) -> Run:
+    return Run(f"tests.lan.test_mirror_seen.MirrorSeen.test_{name}")
+
+
 def snapshots(name: str) -> Run:
     return Run(f"tests.lan.test_snapshots.Snapshots.test_{name}")
 
 
+_WANTED = "what_is_wanted_by_hand_comes_and_stays_until_it_is_not"
+_STATES = "status_tells_the_state_and_refresh_brings_the_next"
 _BACK = "the_state_goes_back_and_forward_by_command_and_stays_over_a_restart"
 _OF_A_DAY = "the_state_of_a_day_comes_from_an_archive"
 _INSTALLS = "pacman_installs_the_package_with_all_that_it_depends_on"
@@ -64,6 +70,11 @@ _ALONE = "without_the_node_pacman_goes_on_and_flocon_says_so"
 _OPTIONS = "every_option_of_a_node_is_heeded"
 _MAIN = "tests.cli.test_main."
 _COMPLETION = "tests.cli.test_completion.Shells."
+
+_CARRIED = "tests.lan.test_carried_state.CarriedTests.test_"
+_INSTALLED = f"{_CARRIED}pacman_installs_from_the_exported_folder_with_the_network_gone"
+_IMPORTED = f"{_CARRIED}imported_state_is_complete_and_used_on_a_lan_without_the_internet"
+_CHECKED = "tests.lan.test_state_check.CheckTests.test_complete_exactly_where_the_upgrade_ends_well"
 
 _PLACE = "~/.local/share/flocon"
 _FIREWALLS = f"{_PACKAGING}test_files.Firewalls."
@@ -146,7 +157,13 @@ RUN_BY: dict[str, Run] = {
     "systemctl reload flocon": boot("a_reload_or_restart_ends_ready"),
     "systemctl restart flocon": boot("a_reload_or_restart_ends_ready"),
     "journalctl -u flocon": boot("the_journal_has_levels_and_fields"),
-    "flocon snapshot": snapshots(_BACK),
+    # On a LAN, by a node that is a mirror for it
+    "flocon mirror status": seen(_STATES),
+    "flocon mirror refresh": seen(_STATES),
+    "flocon mirror want NAME...": seen(_WANTED),
+    "flocon mirror unwant NAME...": seen(_WANTED),
+    "flocon mirror clean": seen(_WANTED),
+    "flocon mirror clean --dry-run": seen(_WANTED),
     "flocon snapshot take": snapshots(_BACK),
     "flocon snapshot take --of STATE": snapshots(_BACK),
     "flocon snapshot take --date DAY": snapshots(_OF_A_DAY),
@@ -166,6 +183,24 @@ RUN_BY: dict[str, Run] = {
     "flocon config --config FILE": Run(
         f"{_MAIN}Settings.test_they_are_printed_and_checked_without_a_node"
     ),
+    # A mirror for the whole LAN, on a LAN
+    "flocon snapshot check": Run(_IMPORTED),
+    "flocon snapshot check --machine": Run(_CHECKED, "_check"),
+    "flocon snapshot check --pacman-conf FILE": Run(_CHECKED, "_check"),
+    # All words but this are the helper's.
+    "flocon snapshot check --downgrade": Run(_CHECKED, as_run="--downgrade"),
+    "flocon snapshot check --architecture ARCH": Run(_INSTALLED, "export"),
+    "flocon snapshot export DIR": Run(_INSTALLED, "export"),
+    "flocon snapshot export DIR --architecture ARCH": Run(_INSTALLED, "export"),
+    "flocon snapshot export --architecture ARCH": Run(_INSTALLED, "export"),
+    "flocon snapshot import DIR": Run(_IMPORTED),
+    "flocon snapshot import DIR --name NAME": Run(_IMPORTED),
+    "flocon snapshot import --name NAME": Run(_IMPORTED),
+    # The folder's configuration comes before it.
+    "pacman -S": Run(_INSTALLED, as_run="pacman -Sy"),
+    # With the databases that the folder has by now.
+    "pacman -Su": Run(_CHECKED, as_run="-Syu"),
+    "pacman -Suu": Run(_CHECKED, as_run="-Syuu"),
     # In each shell
     "flocon completion bash": Run(
         f"{_COMPLETION}test_bash_completes_commands_options_and_choices", "complete"

@@ -15,7 +15,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.settings.keys import keys
 from flocon.settings.options import DEFAULT_CONFIG, load
-from flocon.settings.settings import DEFAULT_LAN, DEFAULT_LOOPBACK, LAN_PORT, SYSTEM_STORE
+from flocon.settings.settings import (
+    DEFAULT_LAN,
+    DEFAULT_LOOPBACK,
+    LAN_PORT,
+    MIRROR_PORT,
+    SYSTEM_STORE,
+)
 from tests.packaging.workshop import PACKAGING, folder, need, succeed
 
 #: What `systemd-analyze security` may say at most, in tenths.
@@ -65,6 +71,42 @@ class ExampleSettings(SynchronousTestCase):
         return type(settings)(
             **{name: getattr(settings, name) for name in settings.__slots__ if name != "config"}
         )
+
+
+class ExampleOfANas(SynchronousTestCase):
+    """A whole file for a mirror for the LAN, as it can be put into place."""
+
+    def setUp(self) -> None:
+        self.path = PACKAGING / "flocon-nas.toml"
+        self.patch(sys.modules["flocon.settings.options"], "DEFAULT_CONFIG", Path("/nonexistent"))
+
+    def test_a_node_starts_with_it_as_a_mirror(self) -> None:
+        found = load({"config": self.path})
+        self.assertTrue(found.mirror.serve)
+        self.assertTrue(found.mirrors and found.mirror.repositories)
+
+    def test_what_it_says_of_other_machines_can_be_put_in(self) -> None:
+        text = self.path.read_text()
+        lines = re.findall(r"^# ((?:architectures|upstream) = .*)$", text, re.MULTILINE)
+        self.assertEqual(len(lines), 2)
+        changed = re.sub(r"^architectures = .*$", "\n".join(lines), text, flags=re.MULTILINE)
+        file = Path(self.mktemp())
+        file.write_text(changed)
+        mirror = load({"config": file}).mirror
+        self.assertEqual(mirror.architectures, ("x86_64", "aarch64"))
+        self.assertEqual(set(mirror.upstream), {"aarch64"})
+
+    def test_each_setting_has_words_above_it(self) -> None:
+        lines = self.path.read_text().splitlines()
+        for above, line in pairwise(lines):
+            if re.match(r"[a-z_]+ = ", line) and not re.match(r"[a-z_]+ = ", above):
+                self.assertTrue(above.startswith(("#", "[mirror]")), line)
+
+    def test_it_is_installed_where_the_settings_say(self) -> None:
+        place = "/usr/share/doc/flocon/flocon-nas.toml"
+        self.assertIn(place, (PACKAGING / "flocon.toml").read_text())
+        installed = (PACKAGING / "PKGBUILD").read_text()
+        self.assertIn('-t "$share/doc/$pkgname" flocon-nas.toml', installed)
 
 
 class Unit(SynchronousTestCase):
@@ -129,6 +171,19 @@ class Firewalls(SynchronousTestCase):
         self.assertEqual(profile["flocon"]["ports"], f"{LAN_PORT}/tcp|{LAN_PORT}/udp")
         self.assertTrue(profile["flocon"]["title"] and profile["flocon"]["description"])
 
+    def test_both_open_the_port_of_a_mirror_by_a_name_of_its_own(self) -> None:
+        # firewall-cmd --permanent --add-service=flocon-mirror
+        service = ET.parse(PACKAGING / "firewalld-mirror.xml").getroot()
+        ports = {(port.get("protocol"), port.get("port")) for port in service.iter("port")}
+        self.assertEqual(ports, {("tcp", str(MIRROR_PORT))})
+        installed = (PACKAGING / "PKGBUILD").read_text()
+        self.assertIn("firewalld/services/flocon-mirror.xml", installed)
+        # ufw allow flocon-mirror
+        profile = configparser.ConfigParser(interpolation=None)
+        profile.read(PACKAGING / "ufw.profile")
+        self.assertEqual(profile["flocon-mirror"]["ports"], f"{MIRROR_PORT}/tcp")
+        self.assertTrue(profile["flocon-mirror"]["title"])
+
     def test_nft_takes_the_rules_within_a_chain(self) -> None:
         need("nft", "unshare", root=True)
         ruleset = folder() / "ruleset.nft"
@@ -137,6 +192,7 @@ class Firewalls(SynchronousTestCase):
             "chain input {\n"
             "type filter hook input priority filter; policy drop;\n"
             f'include "{PACKAGING / "nftables.conf"}"\n'
+            f'include "{PACKAGING / "nftables-mirror.conf"}"\n'
             "}\n"
             "}\n"
         )
@@ -145,3 +201,4 @@ class Firewalls(SynchronousTestCase):
         listed = succeed("unshare", "--net", "sh", "-c", script, str(ruleset))
         self.assertIn(f"th dport {LAN_PORT} accept", listed)
         self.assertIn("ip protocol igmp accept", listed)
+        self.assertIn(f"tcp dport {MIRROR_PORT} accept", listed)

@@ -17,6 +17,7 @@ from flocon.advice.search import Search
 from flocon.advice.why import Why
 from flocon.cli.completion import every_command, script
 from flocon.cli.parser import SHELLS, make_parser
+from flocon.mirrors.steering import Steering
 from flocon.settings.keys import keys
 from flocon.settings.options import Options
 
@@ -75,7 +76,8 @@ class Manuals(SynchronousTestCase):
         text = manual("flocon.8.rst")
         search, why = Search.__new__(Search), Why.__new__(Why)  # of no node
         asked = questions(search, why, Examination.__new__(Examination))
-        for path in (*asked, "/status.json", "/check"):
+        states = Steering.__new__(Steering).questions()
+        for path in (*asked, *states, "/status.json", "/check"):
             self.assertRegex(text, rf"(?m)^GET {re.escape(path)}\b")
 
     def test_every_check_of_the_doctor_is_in_flocon_1(self) -> None:

@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from tests.mirrors.told import DAY, NOW, clearing, clients, read, snapshot, state, wanting
+from tests.mirrors.told import told as told_of_mirror
+
 #: Each would make an element or run a script if it were taken for markup anywhere.
 HOSTILE = (
     "</title></code><script>hostile=1</script>",
@@ -63,7 +66,7 @@ def told(peers: int, *, part: float = 0.3, empty: bool = False, text: Text = str
         "health": _health(peers, text, empty=empty),
         "quarantine": [_quarantined(text)] if peers > 1 else [],
         "moving": [] if empty else _moving(part, text),
-        "mirror": None,
+        "mirror": None if empty or peers <= 1 else _mirror(text),
         "savings": {
             "wan_bytes_per_second": 0 if empty else 6 * _MIB,
             "since": "2026-11-30" if empty else "2026-11-01",
@@ -78,6 +81,26 @@ def told(peers: int, *, part: float = 0.3, empty: bool = False, text: Text = str
 def hostile(word: str) -> str:
     """Return ``word`` amid all that is hostile."""
     return HOSTILE[0] + word + "".join(HOSTILE[1:])
+
+
+def _mirror(text: Text) -> dict[str, Any]:
+    """Return a mirror for the LAN that is held at a snapshot, while a newer state waits."""
+    given = state(3 * DAY, source=text("mirror.example"))
+    wanted = wanting(given["generation"], pins=[text("linux"), "base"])
+    return told_of_mirror(
+        problem=text("mirror.example: refused the connection"),
+        next_refresh=NOW + DAY,
+        policy=text("before-the-upgrade"),
+        until=NOW + 20 * DAY,
+        published=given,
+        waiting=state(),
+        missing={"packages": 23, "bytes": 312 * _MIB, "files": [text(one) for one in _PACKAGES]},
+        wanting=wanted,
+        generations=[read(), read(DAY), read(3 * DAY)],
+        snapshots=[snapshot(text("before-the-upgrade"), in_use=True), snapshot("x" * 64)],
+        clients=clients((text("10.0.0.44"), 940 * _MIB, 120 * _MIB), ("fe80::1", 33 * _MIB, 0)),
+        clearing=clearing(7_000 * _MIB, 10_240 * _MIB),
+    )
 
 
 def _receipt(number: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from unittest import mock
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.store.accounts import MOST_RESERVE_AHEAD, Accounts, Space
+from flocon.store.turns import Turns
 from tests.store.strangers import lent
 
 A = "a-1-1-any.pkg.tar.zst"
@@ -110,14 +111,14 @@ class AheadTests(SynchronousTestCase):
             self.store.account(name := f"a{at}-1-1-any.pkg.tar.zst", 1)
             self.store.use(name)
         looks = 0
-        is_used_lately = Accounts._is_used_lately
+        is_lately = Turns.is_lately
 
-        def count(store: Accounts, name: str) -> bool:
+        def count(turns: Turns, name: str) -> bool:
             nonlocal looks
             looks += 1
-            return is_used_lately(store, name)
+            return is_lately(turns, name)
 
-        self.patch(Accounts, "_is_used_lately", count)
+        self.patch(Turns, "is_lately", count)
         for size in range(1_000):
             self.assertFalse(self.store.has_room_ahead(size + 1))
         self.assertEqual(looks, 500)
@@ -208,3 +209,44 @@ class LentTests(SynchronousTestCase):
         self.assertEqual((self.store.size, self.store.room.disk), (400, 300))
         reader.close()
         self.assertEqual((self.store.size, self.store.room.disk), (400, 0))
+
+
+class ProtectedTests(SynchronousTestCase):
+    """Packages that a mirror for the LAN must keep."""
+
+    def setUp(self) -> None:
+        self.now = 1_000.0 * DAY
+        self.protected = {A}
+        self.store = Accounts(100, lambda: Space(1 << 40, 1 << 40), lambda: self.now)
+        for name in (A, B, C):
+            self.store.account(name, 30)
+            self.store.use(name)
+        self.now += 30 * DAY
+        self.store.protect(lambda name: name in self.protected)
+
+    def test_what_is_protected_never_goes(self) -> None:
+        self.assertEqual(self.store.victims(40), [B])
+        self.assertEqual(self.store.victims(70), [B, C])
+        self.assertIsNone(self.store.victims(71))
+
+    def test_nor_does_what_is_being_sent(self) -> None:
+        lent(self.store, B, 30)
+        self.assertEqual(self.store.victims(40), [C])
+        self.assertIsNone(self.store.victims(41))
+
+    def test_where_all_is_protected_nothing_goes_for_a_smaller_bound(self) -> None:
+        self.protected = {A, B, C}
+        self.store.max_size = 50
+        self.assertEqual(self.store.victims(0), [])
+        self.assertIsNone(self.store.victims(1))
+
+    def test_what_nobody_waits_for_does_not_count_on_its_room(self) -> None:
+        self.assertTrue(self.store.has_room_ahead(70))
+        self.assertFalse(self.store.has_room_ahead(71))
+
+    def test_another_content_under_its_name_is_no_matter_here(self) -> None:
+        self.assertEqual(self.store.victims(20, replacing=A), [A])
+
+    def test_what_is_protected_no_longer_may_go(self) -> None:
+        self.store.protect(None)
+        self.assertEqual(self.store.victims(40), [A])

@@ -1,0 +1,54 @@
+"""What looks at states, gives them away and takes them in, put together.
+
+This is imported when it is asked for: a node that is never asked has none of it in memory.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flocon.faces.mirror_contents import MirrorContents
+from flocon.mirrors.importing import Importing
+from flocon.mirrors.whereabouts import Whereabouts
+from flocon.sources.signatures import PacmanKeyring
+
+if TYPE_CHECKING:
+    from flocon.faces.needs import ForPacman
+    from flocon.node.parts import Parts
+
+
+def whereabouts(parts: Parts) -> Whereabouts:
+    """Return what tells of states, and of where their packages are."""
+    return Whereabouts(
+        parts.reactor,
+        states=parts.mirror.states,
+        snapshots=lambda: parts.mirror.snapshots,
+        order=parts.mirror.order,
+        offering=parts.holdings.offering,
+        neighbourhood=parts.neighbourhood,
+    )
+
+
+def contents(parts: Parts, for_pacman: ForPacman) -> MirrorContents:
+    """Return what answers with the contents of states, and with packages of theirs."""
+    return MirrorContents(
+        for_pacman,
+        archive=parts.mirror.archive,
+        piece=parts.mirror.states.piece,
+        packages=parts.desk.packages,
+        is_at_peers=parts.neighbourhood.is_held,
+    )
+
+
+def importing(parts: Parts) -> Importing:
+    """Return what takes states in from folders."""
+    return Importing(
+        parts.reactor,
+        states=parts.mirror.states,
+        snapshots=lambda: parts.mirror.snapshots,
+        archive=parts.mirror.archive,
+        keeping=parts.holdings.keeping,
+        offering=parts.holdings.offering,
+        keyring=PacmanKeyring(parts.reactor, parts.pacman),
+        most=parts.settings.store.max_size,
+    )
