@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from flocon.mirrors.publication import Published
 
 TEXT = "text/plain; charset=utf-8"
+#: What is counted as answered; all else is of what was refused.
+ANSWERS = frozenset({"databases", "held", "handed over", "coming"})
 #: Seconds after which a client may ask again while nothing is published yet.
 RETRY = "10"
 DATABASE, FILES = "db", "files"

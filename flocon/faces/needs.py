@@ -149,7 +149,7 @@ if TYPE_CHECKING:
             """Return what brings a listed package now, None where nothing does."""
 
         def transfer(
-            self, asked: Asked, entry: Entry, client: str, *, relays: bool
+            self, asked: Asked, entry: Entry, client: str, *, looks: bool
         ) -> Awaitable[Transfer | None]:
             """Return what brings a listed package; None where ``client`` has too much coming."""
 

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from flocon.answering.visitors import LOOPBACK_ADDRESSES, Admission, mirror_names
-from flocon.faces.mirror import MirrorFace
+from flocon.faces.mirror import ANSWERS, MirrorFace
 from flocon.faces.needs import ForMirror
 from flocon.faces.site import Site
 from flocon.machine.endpoints import hosts_of
@@ -85,6 +85,11 @@ class Mirroring:
             unbounded=LOOPBACK_ADDRESSES,
             admits=self._admission.admits,
         )
+        self._clients.refusals = self._refusals
+
+    def _refusals(self) -> dict[str, int]:
+        counters = self.face.counters + self.site.counters + self.allowances.counters
+        return {reason: count for reason, count in counters.items() if reason not in ANSWERS}
 
     def _allows(self, repository: str) -> bool:
         """Whether a repository is for others: one that is private has to be named for it."""

@@ -79,14 +79,15 @@ class Candidates:
         entry: Entry | None,
         *,
         relays: bool = True,
+        looks: bool = False,
         peers_last: bool = False,
     ) -> Iterator[Source]:
         """Yield whom to ask for a file, one after the other; mostly the first one does.
 
         Peers only for what is listed: holders, then pacman's own caches, then owners (where it may
-        be had through them), then the mirrors, then those holders that failed lately, then who
-        gives the LAN a state. Where peers disappointed too often (``strangers``), those that have
-        proved nothing come last too.
+        be had through them; where it only ``looks``, if they have it on its way already), then the
+        mirrors, then those holders that failed lately, then who gives the LAN a state. Where peers
+        disappointed too often (``strangers``), those that have proved nothing come last too.
         """
         now = self._clock.seconds()
         mirrors = self.mirrors(name, servers, now)
@@ -107,7 +108,7 @@ class Candidates:
             if not peers_last:
                 yield from caches
             if relays:
-                owners = self._owners(entry)
+                owners = list(self._coming_to_owners(entry)) if looks else self._owners(entry)
                 yield from owners
         if not peers_last:
             yield from (one for one in mirrors if entry is None or one not in caches)
@@ -133,7 +134,10 @@ class Candidates:
             first = self._reporter.comes_first(source.key, now)
             if first and not self._standing.demoted(source.key, now):
                 yield source
-        yield from (replace(one, only_if_cached=True) for one in self._owners(entry))
+        yield from self._coming_to_owners(entry)
+
+    def _coming_to_owners(self, entry: Entry) -> Iterator[Source]:
+        return (replace(one, only_if_cached=True) for one in self._owners(entry))
 
     def holders(self, name: str, entry: Entry, now: float) -> Iterator[Source]:
         """Yield the peers that announced a package, the best one first."""

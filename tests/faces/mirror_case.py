@@ -111,9 +111,9 @@ class Shelf:
         return self.transfers.find(entry.file_name, entry.content)
 
     async def transfer(
-        self, asked: Asked, entry: Entry, client: str, *, relays: bool
+        self, asked: Asked, entry: Entry, client: str, *, looks: bool
     ) -> Transfer | None:
-        self.begun.append((client, relays))
+        self.begun.append((client, looks))
         if self.refuses:
             return None
         subject = Subject(asked.file.subject, entry.content)
