@@ -8,6 +8,7 @@ from bench import (
     beside_ahead,
     footprint,
     lookup,
+    mirror_face,
     mirror_states,
     pacman_download,
     receiving,
@@ -18,6 +19,7 @@ from bench.common import Laboratory, Row, main
 
 EVERY = (
     serving,
+    mirror_face,
     pacman_download,
     ahead,
     ahead_together,

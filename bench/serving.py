@@ -34,21 +34,21 @@ CONNECTIONS = 8
 SETTLE = 3
 
 
-def large(client: Host, address: str, port: int, name: str, pid: int) -> tuple[float, float]:
+def large(client: Host, address: str, port: int, path: str, pid: int) -> tuple[float, float]:
     """Return MB per second, and the server's processor seconds for each GB."""
     before = cpu_seconds(pid)
     drain = [sys.executable, "-m", "bench.drain"]
-    status, output = client.run([*drain, str(LARGE_COUNT), address, str(port), f"/pkg/{name}"])
+    status, output = client.run([*drain, str(LARGE_COUNT), address, str(port), path])
     if status:
         raise RuntimeError(output)
     seconds, size = map(float, output.split())
     return size / seconds / 1e6, (cpu_seconds(pid) - before) / size * 1e9
 
 
-def small(client: Host, address: str, port: int, name: str) -> float:
+def small(client: Host, address: str, port: int, path: str) -> float:
     """Return requests per second over kept connections."""
     options = ["-t1", f"-c{CONNECTIONS}", f"-d{SMALL_SECONDS}s"]
-    status, output = client.run(["wrk", *options, f"http://{address}:{port}/pkg/{name}"])
+    status, output = client.run(["wrk", *options, f"http://{address}:{port}{path}"])
     match = re.search(r"Requests/sec: +([\d.]+)", output)
     if status or match is None or "Non-2xx" in output or "Socket errors" in output:
         raise RuntimeError(output)
@@ -68,18 +68,19 @@ def run(laboratory: Laboratory) -> list[Row]:
     node = laboratory.node(holder, database=path)
     time.sleep(SETTLE)
     address = holder.address
+    large_path, small_path = (f"/pkg/{one.file_name}" for one in (big, little))
     wholes = interleave(
         {
-            "flocon": lambda: large(client, address, LAN_PORT, big.file_name, node.pid),
-            "nginx": lambda: large(client, address, 80, big.file_name, rival.pid),
+            "flocon": lambda: large(client, address, LAN_PORT, large_path, node.pid),
+            "nginx": lambda: large(client, address, 80, large_path, rival.pid),
         },
         9,
         warm=1,
     )
     littles = interleave(
         {
-            "flocon": lambda: small(client, address, LAN_PORT, little.file_name),
-            "nginx": lambda: small(client, address, 80, little.file_name),
+            "flocon": lambda: small(client, address, LAN_PORT, small_path),
+            "nginx": lambda: small(client, address, 80, small_path),
         },
         5,
         warm=1,

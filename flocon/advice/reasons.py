@@ -70,7 +70,13 @@ def answer(told: Mapping[str, Any]) -> str:
 def database_answer(repository: str, databases: str, order: Sequence[Source]) -> str:
     """Return how a database would be answered; ``databases`` is that setting of flocon.toml."""
     if databases == "lan":
-        return "databases come from the newest of peers and mirrors, as flocon.toml says"
+        return (
+            "databases are those of the LAN's state, or the newest of peers and mirrors where no"
+            " node gives one, as flocon.toml says"
+        )
+    mode, _, name = databases.partition(":")
+    if mode == "node":
+        return f"databases are those of the state that {name} gives the LAN, as flocon.toml says"
     if order:
         return f"databases come from the mirrors: {order[0].label} is asked first"
     return f"no mirror is known for {repository}: the answer is an error"

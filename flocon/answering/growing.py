@@ -31,7 +31,8 @@ def set_head(request: Request, transfer: Transfer) -> None:
     """Set the headers that do not depend on what part is asked for."""
     request.setHeader("Content-Type", CONTENT_TYPE)
     request.setHeader("Accept-Ranges", "bytes")
-    modified = past(transfer.head.modified if transfer.head else None, time.time())
+    told = transfer.subject.dated or (transfer.head.modified if transfer.head else None)
+    modified = past(told, time.time())
     if modified and not transfer.subject.undated:
         request.setHeader("Last-Modified", modified)
 

@@ -215,11 +215,11 @@ def _begin(request: Request, opened: Opened, sha256: bytes | None, *, dated: boo
     """Write the head; return what to send, or None where the answer is complete already."""
     etag = f'"{sha256.hex()}"' if sha256 else None
     # HTTP knows whole seconds.
-    seconds = math.ceil(opened.modified)
-    modified = formatdate(seconds, usegmt=True)
+    seconds = math.ceil(opened.modified) if dated else None
+    modified = None if seconds is None else formatdate(seconds, usegmt=True)
     request.setHeader("Content-Type", CONTENT_TYPE)
     request.setHeader("Accept-Ranges", "bytes")
-    if dated:
+    if modified is not None:
         request.setHeader("Last-Modified", modified)
     if etag and sha256:
         request.setHeader("ETag", etag)

@@ -13,6 +13,8 @@ from flocon.asking.dates import seconds_of
 from flocon.asking.source import Origin
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from flocon.asking.source import Source
     from flocon.files import Asked
     from flocon.transfers.transfer import Transfer
@@ -48,12 +50,16 @@ class Answer:
     """Who brings a database, and the signature that was found to be right of it.
 
     ``undated`` is what pacman has without its date; ``began`` is the time of day in seconds.
+    ``followed`` tells that it is of the state that is followed: nobody else has its signature,
+    which ``find_signature`` finds where it is not here yet; raises a FloconError.
     """
 
     began: float = 0.0
     transfer: Transfer | None = None
     signature: bytes | None = None
     undated: Undated | None = None
+    followed: bool = False
+    find_signature: Callable[[], Awaitable[bytes | None]] | None = None
 
     def arrived(self, source: Source) -> None:
         """Take note of a database that is whole."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from flocon.asking.answer import Head
+    from flocon.databases.lan_state import StateFile
 
 
 class DatabaseChecks:
@@ -58,14 +59,34 @@ class DatabaseChecks:
         return "" if agrees else "gives its database another date than it said"
 
     def beginning(self, data: bytes, *, whole: bool) -> str | None:
-        problem = find_early_problem(data, whole=whole)
-        return f"has no database under that name: it {problem}" if problem else problem
+        return _early_problem(data, whole=whole)
 
     async def peers(self, source: Source, descriptor: int) -> str:
         return await self._examine(source, descriptor)
 
     def done(self, source: Source, descriptor: int) -> None:
         self._arrived(source, descriptor)
+
+
+class FollowedChecks:
+    """Looks at a database of the state that is followed, which says what ``file`` it is."""
+
+    def __init__(self, file: StateFile, examine: Callable[[Source, int], Awaitable[str]]) -> None:
+        self._file = file
+        self._examine = examine
+
+    def head(self, source: Source, head: Head) -> str:
+        agrees = head.size in {None, self._file.size}
+        return "" if agrees else "has a database of another size than its state says"
+
+    def beginning(self, data: bytes, *, whole: bool) -> str | None:
+        return _early_problem(data, whole=whole)
+
+    async def peers(self, source: Source, descriptor: int) -> str:
+        return await self._examine(source, descriptor)
+
+    def done(self, source: Source, descriptor: int) -> None:
+        pass
 
 
 class SignatureChecks:
@@ -85,3 +106,8 @@ class SignatureChecks:
 
     def done(self, source: Source, descriptor: int) -> None:
         pass
+
+
+def _early_problem(data: bytes, *, whole: bool) -> str | None:
+    problem = find_early_problem(data, whole=whole)
+    return f"has no database under that name: it {problem}" if problem else problem

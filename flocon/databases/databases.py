@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet import defer
+from twisted.web import http
 
 from flocon.asking.dates import past, seconds_of
 from flocon.asking.patience import PACMAN
@@ -20,6 +21,9 @@ from flocon.asking.source import Origin, Source
 from flocon.databases.answers import Answer, Answers
 from flocon.databases.checks import DatabaseChecks, SignatureChecks
 from flocon.databases.choosing import DatabaseChooser
+from flocon.databases.given import Missing
+from flocon.databases.peers import level_of
+from flocon.errors import FloconError
 from flocon.pacman.configuration import SignatureLevel
 from flocon.pacman.database_files import LARGEST_FILE, find_problem
 from flocon.pacman.syncdb import LARGEST_SIGNATURE
@@ -30,6 +34,8 @@ if TYPE_CHECKING:
 
     from twisted.internet.defer import Deferred
 
+    from flocon.databases.followed import Followed
+    from flocon.databases.given import Given
     from flocon.databases.own import OwnDatabases
     from flocon.databases.peers import PeersDatabases
     from flocon.files import Asked
@@ -47,7 +53,8 @@ class Databases:
     """Brings databases and their signatures; peers have a part where ``own`` are shared.
 
     ``mirrors`` are those that may have what is asked for, in the order to ask them; ``transfers``
-    begins what is decided here.
+    begins what is decided here. ``followed`` returns what gives those of the state that is
+    followed, where one is.
     """
 
     def __init__(
@@ -59,6 +66,7 @@ class Databases:
         mirrors: Callable[[Asked], list[Source]],
         own: OwnDatabases,
         peers: PeersDatabases,
+        followed: Callable[[], Followed | None],
     ) -> None:
         self._clock = clock
         self._pacman = pacman
@@ -67,13 +75,19 @@ class Databases:
         self._own = own
         self._peers = peers
         #: Who gave a database last: its signature comes from there too.
-        self._answers = Answers()
+        self.answers = Answers()
+        self._followed = followed
 
-    def transfer(self, asked: Asked, modified_since: str | None) -> Deferred[Transfer | bytes]:
-        """Return the transfer that brings a database or its signature; or the signature itself."""
+    def transfer(
+        self, asked: Asked, modified_since: str | None
+    ) -> Deferred[Transfer | bytes | Given]:
+        """Return the transfer that brings a database or its signature; or the signature itself.
+
+        Or what is given of the state that is followed.
+        """
         return defer.Deferred.fromCoroutine(self._transfer(asked, modified_since))
 
-    async def _transfer(self, asked: Asked, modified_since: str | None) -> Transfer | bytes:
+    async def _transfer(self, asked: Asked, modified_since: str | None) -> Transfer | bytes | Given:
         began = self._clock.seconds()
         # A node that has just started may not know its mirrors yet.
         await self._pacman.configured()
@@ -84,8 +98,14 @@ class Databases:
             undated=(seconds_of(modified_since) or now) > now,
         )
         if asked.file.is_signature:
-            return self._signature(asked, subject, began)
-        before = self._answers.find(asked)
+            signature = await self._followed_signature(asked)
+            return signature or self._signature(asked, subject, began)
+        followed = self._followed()
+        if followed is not None:
+            given = await followed.answer(asked, modified_since, began)
+            if given is not None:
+                return given
+        before = self.answers.find(asked)
         since = seconds_of(subject.modified_since)
         undated = before.undated if before is not None else None
         answer = Answer(now, undated=undated)
@@ -106,15 +126,27 @@ class Databases:
         )
         chooser = DatabaseChooser(self._clock, self._mirrors(asked), began, checks.order)
         answer.transfer = self._transfers.alone(subject, chooser, chooser.mirrors)
-        self._answers.remember(asked, answer)
+        self.answers.remember(asked, answer)
         return answer.transfer
+
+    async def _followed_signature(self, asked: Asked) -> bytes | Missing | None:
+        """Return the signature of what was given of a state; None where it was none of one."""
+        answer = self.answers.find(asked)
+        if answer is None or not answer.followed:
+            return None
+        if answer.signature is None and answer.find_signature is not None:
+            try:
+                answer.signature = await answer.find_signature()
+            except FloconError:
+                return Missing(http.SERVICE_UNAVAILABLE)
+        return answer.signature or Missing(http.NOT_FOUND)
 
     def _signature(self, asked: Asked, subject: Subject, began: float) -> Transfer | bytes:
         """Return a database's signature: from who gave the database, and from nobody else.
 
         pacman can do without most of them, but not with one that belongs to another database.
         """
-        answer = self._answers.find(asked) or Answer()
+        answer = self.answers.find(asked) or Answer()
         if answer.signature is not None:
             return answer.signature
         source = answer.transfer.source if answer.transfer is not None else None
@@ -124,19 +156,15 @@ class Databases:
             is_mirror = source.origin is Origin.MIRROR
             order = [replace(source, url=source.url + ".sig")] if is_mirror else []
         subject = replace(subject, most=LARGEST_SIGNATURE, checks=SignatureChecks())
-        patience = PACMAN if self._level(asked) is SignatureLevel.REQUIRED else OPTIONAL_PATIENCE
+        required = level_of(self._pacman, asked) is SignatureLevel.REQUIRED
         chooser = DatabaseChooser(
             self._clock,
             self._mirrors(asked),
             began,
             lambda mirrors, _: mirrors if order is None else order,
-            patience=patience,
+            patience=PACMAN if required else OPTIONAL_PATIENCE,
         )
         return self._transfers.alone(subject, chooser, chooser.mirrors)
-
-    def _level(self, asked: Asked) -> SignatureLevel:
-        known = self._pacman.configuration.repository(asked.file.name)
-        return known.database_signature if known is not None else SignatureLevel.OPTIONAL
 
     async def _examine(self, asked: Asked, answer: Answer, source: Source, descriptor: int) -> str:
         """Look at a peer's database beyond its form; return what the peer is to blame for.
@@ -145,7 +173,7 @@ class Databases:
         """
         answer.signature = None
         signature, problem = await self._peers.good_signature(
-            source, descriptor, self._level(asked)
+            source, descriptor, level_of(self._pacman, asked)
         )
         if not problem:
             answer.signature = signature

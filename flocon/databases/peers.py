@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from flocon.neighbours.neighbourhood import Neighbourhood
     from flocon.neighbours.standing import Standing
     from flocon.pacman.keyring import Keyring
+    from flocon.pacman.watch import PacmanWatch
 
 #: Peers asked how new their database is, where the operator lets them answer, the seconds for which
 #: they are waited for, and in which a late answer still counts beside the first mirror.
@@ -125,3 +126,9 @@ class PeersDatabases:
             if not is_missing(refused) or level is SignatureLevel.REQUIRED:
                 raise
             return None
+
+
+def level_of(pacman: PacmanWatch, asked: Asked) -> SignatureLevel:
+    """Return whether pacman wants a database's signature."""
+    known = pacman.configuration.repository(asked.file.name)
+    return known.database_signature if known is not None else SignatureLevel.OPTIONAL

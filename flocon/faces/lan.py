@@ -34,13 +34,14 @@ from flocon.answering.sendfile import little_unsent
 from flocon.answering.visitors import Names, lan_names
 from flocon.asking.mirrors import LOOP_DETECTED, LOOP_HEADER
 from flocon.errors import FloconError, StoreError
+from flocon.faces.lan_databases import DatabaseAnswers
 from flocon.faces.lan_inventory import InventoryAnswers
 from flocon.faces.site import host_of
 from flocon.files import Kind, parse_content, parse_file_name, parse_parts
 from flocon.transfers.reader import Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
 
     from twisted.web.http import Request
 
@@ -77,6 +78,7 @@ class Lan:
         self._knocker = knocker
         self.counters: Counter[str] = Counter()
         self._inventory = InventoryAnswers(shelf)
+        self._databases = DatabaseAnswers(shelf, self.counters, pacer)
 
     def render(self, request: Request) -> None:
         respond(request, self._answer(request), self.counters)
@@ -100,8 +102,8 @@ class Lan:
             case ["inventory"]:
                 self.counters["inventories"] += 1
                 await self._inventory.send(request, _number(request, b"since"))
-            case ["db", name]:
-                await self._database(request, name)
+            case [("db" | "state") as kind, *which]:
+                await self._database(request, kind, which)
             case ["knock"] if self._knocker is not None:
                 await self._knock(request, self._knocker)
             case ["relay", repository, architecture, name]:
@@ -191,20 +193,11 @@ class Lan:
         )
         return True
 
-    async def _database(self, request: Request, name: str) -> None:
-        """Send this machine's own sync database, where the operator shares them."""
-        file = parse_file_name(name)
-        private = file is not None and self._shelf.privacy.keeps(file.name)
-        if file is None or file.kind is not Kind.DATABASE or private:
-            self._refuse(request, http.NOT_FOUND)
-            return
-        try:
-            opened = self._shelf.databases.open(file.text)
-        except StoreError:
-            self._refuse(request, http.NOT_FOUND)
-            return
-        self.counters["databases"] += 1
-        await send_opened(request, opened, None, self._counts(request), self._pacer)
+    async def _database(self, request: Request, kind: str, which: Sequence[str]) -> None:
+        """Send a sync database that this node shares, or one of the state that it gives."""
+        status = await self._databases.answer(request, kind, which, self._counts(request))
+        if status is not None:
+            self._refuse(request, status)
 
     async def _knock(self, request: Request, knocker: Knocker) -> None:
         """Tell the asker whether its own port is open as seen from here."""

@@ -14,6 +14,7 @@ from collections import Counter
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
+from twisted.internet.defer import TimeoutError  # noqa: A004 - Twisted's own
 from twisted.web import http
 
 from flocon.answering.held import send_opened, since_of
@@ -28,12 +29,13 @@ from flocon.answering.respond import (
 from flocon.answering.shared import SharedFiles
 from flocon.answering.visitors import Names, forwarded_for, lan_names
 from flocon.asking.mirrors import LOOP_DETECTED, LOOP_HEADER, LOOP_MARK
+from flocon.asking.patience import PACMAN
 from flocon.errors import StoreError
 from flocon.faces.mirror_packages import MirrorPackages
 from flocon.faces.site import host_of
 from flocon.files import Kind
 from flocon.mirrors.generation import Where
-from flocon.mirrors.given import Given
+from flocon.mirrors.given import Given, Lists
 from flocon.mirrors.layouts import SYNCED, parse_asked
 
 if TYPE_CHECKING:
@@ -41,10 +43,12 @@ if TYPE_CHECKING:
 
     from flocon.faces.needs import ForMirror
     from flocon.files import Asked
-    from flocon.mirrors.generation import DatabaseFiles, Generation, Piece
+    from flocon.mirrors.generation import Generation, Piece
     from flocon.mirrors.publication import Published
 
 TEXT = "text/plain; charset=utf-8"
+#: What is counted as answered; all else is of what was refused.
+ANSWERS = frozenset({"databases", "held", "handed over", "coming"})
 #: Seconds after which a client may ask again while nothing is published yet.
 RETRY = "10"
 DATABASE, FILES = "db", "files"
@@ -61,6 +65,7 @@ class MirrorFace:
         self._names = names or lan_names("")
         self._files = SharedFiles()
         self._given = Given()
+        self._lists = Lists()
         self.counters: Counter[str] = Counter()
         self._packages = MirrorPackages(parts, self._files, self.counters)
 
@@ -121,17 +126,74 @@ class MirrorFace:
 
     async def _database(self, request: Request, asked: Asked) -> None:
         client, where = self._client(request), Where(asked.architecture, asked.repository)
-        is_list = asked.file.subject.endswith(".files")
-        chosen = self._chosen(request, client, where, asked, is_list=is_list)
-        files = chosen[0].databases.get(where) if chosen is not None else None
-        piece = _piece(files, is_list=is_list, is_signature=asked.file.is_signature)
-        if chosen is None or piece is None:
+        published = self._parts.states.published
+        if published is None or where not in published[0].databases:
+            self._refuse(request, http.NOT_FOUND)
+        elif asked.file.subject.endswith(".files"):
+            await self._list(request, client, where, asked)
+        elif asked.file.is_signature:
+            given = self._parts.states.given(client, where) or published
+            await self._send(request, client, given[0].databases[where].signature, given[1].since)
+        else:
+            give = self._parts.states.give if request.method == b"GET" else lambda *_: None
+            given = give(client, where) or published
+            date = self._date(request, client, where, DATABASE, given)
+            await self._send(request, client, given[0].databases[where].database, date)
+
+    async def _list(self, request: Request, client: str, where: Where, asked: Asked) -> None:
+        """Answer with the list of files of the state whose database a client has."""
+        chosen = await self._with_list(client, where, again=asked.file.is_signature)
+        if chosen is None:
+            self._refuse(request, http.NOT_FOUND)
+        elif asked.file.is_signature:
+            signature = chosen[0].databases[where].files_signature
+            await self._send(request, client, signature, chosen[1].since)
+        else:
+            if request.method == b"GET":
+                self._lists.note(client, where, chosen[0].identity)
+            date = self._date(request, client, where, FILES, chosen)
+            await self._send(request, client, chosen[0].databases[where].files, date)
+
+    async def _with_list(
+        self, client: str, where: Where, *, again: bool
+    ) -> tuple[Generation, Published] | None:
+        """Return the first state for this client that has a list of files, or can be given one.
+
+        ``again`` is for who was given one a moment ago: it is of that state.
+        """
+        states, published = self._parts.states, self._parts.states.published
+        if published is None:
+            return None
+        given = states.given(client, where) or published
+        last = states.find(self._lists.of(client, where)) if again else None
+        if last is not None:
+            return last, published[1]
+        choices = {one[0].identity: one for one in (given, published)}
+        for generation, since in choices.values():
+            files = generation.databases.get(where)
+            if files is not None and files.files is not None:
+                return generation, since
+        for generation, since in choices.values():
+            found = await self._fetched_list(generation, where)
+            if found is not None:
+                return found, since
+        return None
+
+    async def _fetched_list(self, generation: Generation, where: Where) -> Generation | None:
+        """Return a state with its list, which is fetched if need be; None where that takes long."""
+        fetching = self._parts.with_files(generation, where)
+        try:
+            return await fetching.addTimeout(PACMAN, self._parts.reactor)
+        except TimeoutError:
+            # It comes all the same, and is there when the client asks again.
+            return None
+
+    async def _send(
+        self, request: Request, client: str, piece: Piece | None, date: int | None
+    ) -> None:
+        if piece is None:
             self._refuse(request, http.NOT_FOUND)
             return
-        kind = FILES if is_list else DATABASE
-        date = self._date(
-            request, client, where, kind, chosen, is_signature=asked.file.is_signature
-        )
         try:
             opened = await self._files.open(
                 piece.sha256, lambda: self._parts.states.open_piece(piece), date
@@ -142,33 +204,8 @@ class MirrorFace:
             return
         self.counters["databases"] += 1
         count = self._packages.counts(client, package=False)
-        await send_opened(
-            request, opened, bytes.fromhex(piece.sha256), count, dated=date is not None
-        )
-
-    def _chosen(
-        self, request: Request, client: str, where: Where, asked: Asked, *, is_list: bool
-    ) -> tuple[Generation, Published] | None:
-        """Return the state from which a client is given a database's file.
-
-        Signatures and lists of files are of the state whose database it was given last.
-        """
-        states = self._parts.states
-        published = states.published
-        if published is None or where not in published[0].databases:
-            return None
-        if is_list:
-            given = states.given(client, where)
-            if given is not None:
-                files = given[0].databases.get(where)
-                if files is not None and files.files is not None:
-                    return given
-            return published
-        if asked.file.is_signature:
-            return states.given(client, where)
-        if request.method == b"HEAD":
-            return published
-        return states.give(client, where)
+        digest = bytes.fromhex(piece.sha256)
+        await send_opened(request, opened, digest, count, dated=date is not None)
 
     def _date(
         self,
@@ -177,18 +214,14 @@ class MirrorFace:
         where: Where,
         kind: str,
         chosen: tuple[Generation, Published],
-        *,
-        is_signature: bool,
     ) -> int | None:
-        generation, published = chosen
-        if is_signature:
-            return published.since
+        """Return the second that a client's copy is to bear."""
         return self._given.date(
             client,
             where,
             kind,
-            identity=generation.identity,
-            since=published.since,
+            identity=chosen[0].identity,
+            since=chosen[1].since,
             has=since_of(request),
             now=self._now(),
         )
@@ -233,11 +266,3 @@ class MirrorFace:
     def _refuse(self, request: Request, status: int) -> None:
         self.counters[f"refused {status}"] += 1
         refuse(request, status)
-
-
-def _piece(files: DatabaseFiles | None, *, is_list: bool, is_signature: bool) -> Piece | None:
-    if files is None:
-        return None
-    if is_list:
-        return files.files_signature if is_signature else files.files
-    return files.signature if is_signature else files.database

@@ -62,6 +62,12 @@ def is_from_here(request: Request) -> bool:
     return is_loopback(host_of(request.client))
 
 
+def is_forwarded(request: Request) -> bool:
+    """Whether a proxy asks, as far as anybody can tell."""
+    told = ("X-Forwarded-For", "X-Real-IP", "Forwarded", "Via")
+    return is_from_here(request) or any(map(request.requestHeaders.hasHeader, told))
+
+
 class MirrorPackages:
     """Answers for packages that a state lists; ``files`` are what is being sent."""
 
@@ -98,6 +104,10 @@ class MirrorPackages:
 
     @contextmanager
     def _kept_awake(self, one: ClientRequest) -> Iterator[None]:
+        if is_forwarded(one.request):
+            # nginx takes an interim answer for the answer.
+            yield
+            return
         awake, count = self._awake.get(one.client, (Awake(self._parts.reactor), 0))
         self._awake[one.client] = awake, count + 1
         try:
@@ -152,9 +162,9 @@ class MirrorPackages:
 
     async def _coming(self, one: ClientRequest) -> None:
         # A node may be the one whom this one would ask in turn.
-        relays = not one.request.requestHeaders.hasHeader(LOOP_HEADER)
+        looks = not one.request.requestHeaders.hasHeader(LOOP_HEADER)
         transfer = await self._parts.for_clients.transfer(
-            one.asked, one.entry, one.client, relays=relays
+            one.asked, one.entry, one.client, looks=looks
         )
         if transfer is None:
             self._refuse(one, http.SERVICE_UNAVAILABLE)

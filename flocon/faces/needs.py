@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from flocon.asking.heads import Told
     from flocon.asking.source import Source
     from flocon.books.traffic import Traffic
+    from flocon.databases.given import Given
     from flocon.files import Asked, Content
     from flocon.holdings.inventory import Inventory
     from flocon.machine.shares import Crowd
     from flocon.mirrors.clients import Clients
-    from flocon.mirrors.generation import Where
+    from flocon.mirrors.generation import Generation, Where
     from flocon.mirrors.states import States
     from flocon.pacman.entries import Entry
     from flocon.pacman.privacy import Privacy
@@ -106,12 +107,26 @@ if TYPE_CHECKING:
             """Return what a mirror says of a file without sending it."""
 
     class Databases(Protocol):
-        def transfer(self, asked: Asked, modified_since: str | None) -> Deferred[Transfer | bytes]:
-            """Return the transfer of a database or its signature; or the signature itself."""
+        def transfer(
+            self, asked: Asked, modified_since: str | None
+        ) -> Deferred[Transfer | bytes | Given]:
+            """Return the transfer of a database or its signature; or the signature itself.
+
+            Or what is given of the state that is followed.
+            """
 
     class OwnDatabases(Protocol):
         def open(self, file_name: str) -> Opened:
             """Open a sync database; raise StoreError where there is none, or none is shared."""
+
+    class LanStates(Protocol):
+        """The state of all databases that this node gives to the LAN."""
+
+        def told(self) -> bytes | None:
+            """Return what peers are told of it, None where this node gives none."""
+
+        async def open(self, identity: str, architecture: str, file_name: str) -> Opened:
+            """Open a file of a state that is or was given out; raise StoreError."""
 
     class ForPeers(Protocol):
         """Fetches listed packages because peers ask for them."""
@@ -134,7 +149,7 @@ if TYPE_CHECKING:
             """Return what brings a listed package now, None where nothing does."""
 
         def transfer(
-            self, asked: Asked, entry: Entry, client: str, *, relays: bool
+            self, asked: Asked, entry: Entry, client: str, *, looks: bool
         ) -> Awaitable[Transfer | None]:
             """Return what brings a listed package; None where ``client`` has too much coming."""
 
@@ -171,7 +186,8 @@ class ForPacman:
 class Shelf:
     """What the face for peers is given: all that it may give away.
 
-    ``crowd`` are those who are sent what nobody waits for.
+    ``crowd`` are those who are sent what nobody waits for; ``states`` is None where this node gives
+    the LAN no state.
     """
 
     reactor: Any
@@ -181,6 +197,7 @@ class Shelf:
     opening: Opening
     privacy: Privacy
     databases: OwnDatabases
+    states: LanStates | None
     for_peers: ForPeers
     transfers: Transfers
     precedence: Precedence
@@ -192,8 +209,9 @@ class ForMirror:
     """What the face for machines without a node is given.
 
     ``layouts`` returns those of other tools' paths, ``allows`` tells whether a repository is for
-    others, ``is_ambiguous`` whether several packages have a name. ``asked_for`` is told which
-    client asks for which package of a state.
+    others, ``is_ambiguous`` whether several packages have a name. ``asked_for`` is told of each
+    package of a state that a client, by its address, asks for. ``with_files`` returns a state with
+    the list of files of a repository, None where it cannot be had; that may take long.
     """
 
     reactor: Any
@@ -209,3 +227,4 @@ class ForMirror:
     allows: Callable[[str], bool]
     asked_for: Callable[[str, Where, Entry], None]
     is_ambiguous: Callable[[str], bool]
+    with_files: Callable[[Generation, Where], Deferred[Generation | None]]

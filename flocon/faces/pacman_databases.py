@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 from twisted.web import http
 
+from flocon.databases.given import Arrived, Missing, OwnCopy, Unchanged
 from flocon.errors import FloconError
 from flocon.faces.pacman_request import failure_status
 
 if TYPE_CHECKING:
     from flocon.faces.absent import AbsentSignatures
     from flocon.faces.pacman_request import PacmanRequest
+    from flocon.transfers.transfer import Transfer
 
 
 async def answer_database(one: PacmanRequest, absent: AbsentSignatures) -> None:
@@ -23,11 +25,29 @@ async def answer_database(one: PacmanRequest, absent: AbsentSignatures) -> None:
         one.refuse(http.NOT_FOUND)
         return
     modified_since = one.request.getHeader("If-Modified-Since")
-    transfer = await one.parts.databases.transfer(one.asked, modified_since)
-    if isinstance(transfer, bytes):
-        one.say_source("peer")
-        one.send_bytes(transfer)
-        return
+    given = await one.parts.databases.transfer(one.asked, modified_since)
+    match given:
+        case bytes():
+            one.say_source("peer")
+            one.send_bytes(given)
+        case Unchanged():
+            one.unchanged(given.source)
+        case Missing():
+            one.fail_with(given.status)
+        case OwnCopy():
+            absent.forget_beside(one.asked)
+            await one.send_database("state", given.opened, dated=given.dated)
+        case Arrived():
+            absent.forget_beside(one.asked)
+            try:
+                await one.follow(given.transfer)
+            finally:
+                given.close()
+        case _:
+            await _follow(one, given, absent)
+
+
+async def _follow(one: PacmanRequest, transfer: Transfer, absent: AbsentSignatures) -> None:
     await one.follow(transfer)
     with suppress(FloconError):
         # pacman can have the last byte before it is known to have been the last.

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
     from twisted.web.http import Request
 
+    from flocon.answering.held import Opened
     from flocon.faces.needs import ForPacman
     from flocon.files import Content
     from flocon.pacman.entries import Entry
@@ -125,7 +126,9 @@ class PacmanRequest:
 
     def fail(self, transfer: Transfer) -> None:
         """Let pacman go on to its next server."""
-        status = failure_status(transfer)
+        self.fail_with(failure_status(transfer))
+
+    def fail_with(self, status: int) -> None:
         if self.fails_by_cutting:
             self._traffic.answers[f"refused {status}"] += 1
             self.request.setResponseCode(status)
@@ -154,6 +157,11 @@ class PacmanRequest:
         digest = None if signature else found.content.sha256
         await send_opened(self.request, opened, digest, self.count, offered=self.offered)
         return True
+
+    async def send_database(self, source: str, opened: Opened, *, dated: bool) -> None:
+        """Send an open database, with its date or without one."""
+        self.say_source(source)
+        await send_opened(self.request, opened, None, self.count, dated=dated, offered=self.offered)
 
     async def follow(self, transfer: Transfer) -> None:
         """Send what a transfer brings, from where pacman wants it."""
@@ -189,6 +197,12 @@ class PacmanRequest:
     def not_modified(self, transfer: Transfer) -> None:
         self.say_source(str(transfer.source))
         set_head(self.request, transfer)
+        self.request.setResponseCode(NOT_MODIFIED)
+        self.request.finish()
+
+    def unchanged(self, source: str) -> None:
+        """Tell pacman that what it has is what it is to have."""
+        self.say_source(source)
         self.request.setResponseCode(NOT_MODIFIED)
         self.request.finish()
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 #: Addresses that are remembered.
 MOST_CLIENTS = 1_024
@@ -41,6 +41,8 @@ class Clients:
         self._most = most
         self._known: OrderedDict[str, Client] = OrderedDict()
         self.all = Client("")
+        #: Tells what was refused, by reason.
+        self.refusals: Callable[[], Mapping[str, int]] = dict
 
     def __len__(self) -> int:
         return len(self._known)
@@ -77,7 +79,8 @@ class Clients:
     def describe(self, most: int = 100) -> dict[str, Any]:
         """Return what a person is told: all together, and the last of them to ask."""
         latest = [_described(one) for one, _ in zip(self, range(most), strict=False)]
-        return {**_described(self.all), "known": len(self), "latest": latest}
+        told = {"known": len(self), "refused": dict(self.refusals()), "latest": latest}
+        return {**_described(self.all), **told}
 
 
 def _described(client: Client) -> dict[str, Any]:

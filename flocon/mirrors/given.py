@@ -69,3 +69,24 @@ class Given:
         while len(self._copies) > self._most:
             self._copies.popitem(last=False)
         return date
+
+
+class Lists:
+    """Of which generation the list of files is that a client was given last."""
+
+    def __init__(self, most: int = MOST_REMEMBERED) -> None:
+        self._most = most
+        self._identities: OrderedDict[tuple[str, Where], str] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._identities)
+
+    def note(self, client: str, where: Where, identity: str) -> None:
+        self._identities[client, where] = identity
+        self._identities.move_to_end((client, where))
+        while len(self._identities) > self._most:
+            self._identities.popitem(last=False)
+
+    def of(self, client: str, where: Where) -> str:
+        """Return the generation's identity, "" where it was given none."""
+        return self._identities.get((client, where), "")

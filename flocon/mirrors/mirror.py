@@ -75,6 +75,8 @@ class Mirror(Service):
         self._refreshing: Refreshing | None = None
         self._metered = True
         self._make_wanting = lambda: self._wanting_by(reactor, means, archive, store, most)
+        #: Called when another state may be published.
+        self.published: Callable[[], None] = lambda: None
         #: Both are there once it has begun.
         self.wanting: Wanting | None = None
         self._settling: Settling | None = None
@@ -241,6 +243,7 @@ class Mirror(Service):
 
     def _changed(self) -> None:
         self._pacman.mirror(self.states.catalogue.databases)
+        self.published()
         if self.clearing is not None:
             self.clearing.changed()
         if self._settling is not None:
@@ -322,6 +325,11 @@ class Mirror(Service):
         """Publish the generation that the policy means, once it may be; raises StoreError."""
         if self._settling is not None:
             await self._settling.settle()
+
+    @property
+    def gives(self) -> bool:
+        """Whether there is a state that others can follow."""
+        return self.serves and self.states.published is not None
 
     def servers_of_the_past(self, asked: Asked, entry: Entry | None) -> tuple[str, ...]:
         """Return who may have what only past states list; () where there are none."""

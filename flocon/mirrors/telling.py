@@ -12,7 +12,8 @@ wanting             what is fetched ahead: by_hand, pins, fetching, left_out, st
 generations         those that were read, the newest first: generation, of, last_update, made
 snapshots           those kept, the newest first: name, generation, of, taken, in_use
 clients             machines without a node, since the start: known, requests, packages, sent_bytes,
-                    fetched_bytes (of them from the WAN), saved_bytes, last; the same of the latest
+                    fetched_bytes (of them from the WAN), saved_bytes, last; what was refused, by
+                    reason; the same of the latest
 clearing            the store's: max_size, protected_bytes, cleared_packages, cleared_bytes
 """
 

@@ -59,6 +59,8 @@ FAREWELL = 5.0
 RELAY = "relay"
 #: The ability to give databases away.
 DATABASES = "databases"
+#: The ability to give the LAN a state of all databases.
+MIRROR = "mirror"
 
 
 class _WhoMayBeAsked:
@@ -94,6 +96,10 @@ class _WhoMayBeAsked:
     def sharing(self, repository: str) -> list[Peer]:
         """Return the peers that give ``repository``'s database away."""
         return self._with(DATABASES, repository)
+
+    def mirrors(self) -> list[Peer]:
+        """Return the peers that give the LAN a state of databases."""
+        return [peer for peer in self.proved() if MIRROR in peer.abilities]
 
     def proved(self) -> list[Peer]:
         """Return the peers that have answered, and may be asked."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flocon.neighbours.neighbourhood import DATABASES, RELAY
+from flocon.neighbours.neighbourhood import DATABASES, MIRROR, RELAY
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -59,13 +59,15 @@ class Announcer:
         self._multicast.wake()
 
 
-def abilities(*, relays: bool, databases: bool) -> frozenset[str]:
+def abilities(*, relays: bool, databases: bool, mirror: bool = False) -> frozenset[str]:
     """Return what a node announces that it can do."""
     able = {"store"}
     if relays:
         able.add(RELAY)
     if databases:
         able.add(DATABASES)
+    if mirror:
+        able.add(MIRROR)
     return frozenset(able)
 
 

@@ -27,14 +27,16 @@ from flocon.sources.signatures import PacmanKeyring, Signatures
 from flocon.transfers.transfers import Transfers
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from twisted.python.threadpool import ThreadPool
 
     from flocon.asking.source import Source
     from flocon.books.ledger import Ledger
     from flocon.books.traffic import Traffic
+    from flocon.databases.followed import Followed
     from flocon.databases.origins import DatabaseOrigins
+    from flocon.databases.telling import OwnState
     from flocon.holdings.keeping import Keeping
     from flocon.neighbours.neighbourhood import Neighbourhood
     from flocon.neighbours.standing import Standing
@@ -46,7 +48,10 @@ if TYPE_CHECKING:
 
 
 class Desk:
-    """Has the parts; ``settings`` gives those in force, of which some change while running."""
+    """Has the parts; ``settings`` gives those in force, of which some change while running.
+
+    ``name`` gives this node's own, which may change.
+    """
 
     def __init__(
         self,
@@ -54,6 +59,7 @@ class Desk:
         *,
         settings: Callable[[], Settings],
         identity: Identity,
+        name: Callable[[], str],
         pacman: PacmanWatch,
         keeping: Keeping,
         arrivals: Arrivals,
@@ -154,6 +160,38 @@ class Desk:
             standing=standing,
             keyring=keyring,
         )
+        #: The state that this node itself gives to the LAN, if it does.
+        self.own_state: OwnState | None = None
+        self._followed: Followed | None = None
+
+        def follow() -> Followed:
+            # By few nodes alone.
+            from flocon.databases.followed import Followed  # noqa: PLC0415
+            from flocon.databases.telling import Telling  # noqa: PLC0415
+
+            telling = Telling(
+                reactor,
+                databases=lambda: settings().databases,
+                name=name,
+                agent=self.agents.peers,
+                neighbourhood=neighbourhood,
+                own=lambda: self.own_state,
+            )
+            return Followed(
+                reactor,
+                databases=lambda: settings().databases,
+                telling=telling,
+                agent=self.agents.peers,
+                neighbourhood=neighbourhood,
+                pacman=pacman,
+                transfers=self.transfers,
+                own_databases=self.own_databases,
+                peers=peers,
+                answers=self.databases.answers,
+            )
+
+        self._follow = follow
+        self._follows = lambda: settings().databases != "mirror"
         self.databases = Databases(
             reactor,
             pacman=pacman,
@@ -161,7 +199,22 @@ class Desk:
             mirrors=self.candidates.mirrors_for,
             own=self.own_databases,
             peers=peers,
+            followed=self.followed,
         )
+
+    def followed(self) -> Followed | None:
+        """Return what gives databases of the state that is followed, None where none is."""
+        if not self._follows():
+            return None
+        if self._followed is None:
+            self._followed = self._follow()
+        return self._followed
+
+    def tell(self) -> Iterator[dict[str, Any]]:
+        """Yield what the doctor is to tell of whom is followed."""
+        followed = self.followed()
+        if followed is not None:
+            yield from followed.telling.tell()
 
     async def stop(self) -> None:
         self.transfers.stop()

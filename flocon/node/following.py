@@ -126,7 +126,13 @@ class Following:
         own = self._parts.desk.own
         if relays != own.relays:
             own.relays, own.able_since = relays, self._reactor.seconds()
-        self._parts.announcer.abilities(abilities_of(self._settings, relays=relays))
+        self._parts.announcer.abilities(
+            abilities_of(self._settings, relays=relays, mirror=self._parts.mirror.gives)
+        )
+
+    def published(self) -> None:
+        """Announce that this node gives the LAN a state of databases, where it does."""
+        self._set_relays()
 
     def renamed(self, identity: Identity) -> None:
         own = self._parts.desk.own
@@ -138,9 +144,9 @@ class Following:
         self._parts.announcer.savings(self._parts.ledger)
 
 
-def abilities_of(settings: Settings, *, relays: bool) -> frozenset[str]:
+def abilities_of(settings: Settings, *, relays: bool, mirror: bool = False) -> frozenset[str]:
     """Return what a node with these settings announces that it can do."""
-    return abilities(relays=relays, databases=settings.databases == "lan")
+    return abilities(relays=relays, databases=settings.databases == "lan", mirror=mirror)
 
 
 def set_debug(shown: bool) -> None:

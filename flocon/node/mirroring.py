@@ -6,11 +6,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from flocon.answering.visitors import LOOPBACK_ADDRESSES, Admission, mirror_names
-from flocon.faces.mirror import MirrorFace
+from flocon.faces.mirror import ANSWERS, MirrorFace
 from flocon.faces.needs import ForMirror
 from flocon.faces.site import Site
 from flocon.machine.endpoints import hosts_of
 from flocon.mirrors.clients import Clients
+from flocon.mirrors.giving import Giving
 from flocon.settings.defaults import host_name
 from flocon.sources.allowances import Allowances
 from flocon.sources.client_signatures import ClientSignatures
@@ -33,6 +34,8 @@ class Mirroring:
         self._mirror: Mirror = parts.mirror
         self._pacman = parts.pacman
         desk = parts.desk
+        #: What other nodes are given of the state.
+        self.giving = Giving(parts.mirror.states, self._privacy.keeps, parts.mirror.with_files)
         self._mirror.clients = self._clients = Clients()
         self.allowances = Allowances(settings.peers.relayed_per_day)
         self.for_clients = ForClients(
@@ -66,6 +69,7 @@ class Mirroring:
                 allows=self._allows,
                 is_ambiguous=self._is_ambiguous,
                 asked_for=self._mirror.asked,
+                with_files=self._mirror.with_files,
             ),
             mirror_names(
                 settings.name, (*settings.names, host_name(), *hosts_of(settings.mirror.listen))
@@ -81,6 +85,11 @@ class Mirroring:
             unbounded=LOOPBACK_ADDRESSES,
             admits=self._admission.admits,
         )
+        self._clients.refusals = self._refusals
+
+    def _refusals(self) -> dict[str, int]:
+        counters = self.face.counters + self.site.counters + self.allowances.counters
+        return {reason: count for reason, count in counters.items() if reason not in ANSWERS}
 
     def _allows(self, repository: str) -> bool:
         """Whether a repository is for others: one that is private has to be named for it."""
@@ -97,6 +106,7 @@ class Mirroring:
         self._clients.fetched(client, count, time.time())
 
     def settings_changed(self, settings: Settings) -> None:
+        self.giving.forget()
         self.allowances.a_day = settings.peers.relayed_per_day
         self._admission.networks = settings.mirror.networks
 

@@ -117,6 +117,7 @@ class Parts:
         self.examination.tellers += [
             Problems(self.doors, self.reloading).tell,
             self.mirror.tell,
+            self.desk.tell,
         ]
 
     def _make_holdings(self, own_ports: Sequence[int]) -> None:
@@ -184,6 +185,7 @@ class Parts:
             self._reactor,
             settings=lambda: self.reloading.settings,
             identity=self.namesakes.identity,
+            name=lambda: self.namesakes.identity.name,
             pacman=self.pacman,
             keeping=self.holdings.keeping,
             arrivals=self.holdings.arrivals,
@@ -231,11 +233,13 @@ class Parts:
         self.mirror.importing = lambda: self._porting.importing(self)
         self.mirror.whereabouts = lambda: self._porting.whereabouts(self)
         self.desk.candidates.of_the_past = self.mirror.servers_of_the_past
+        self.mirror.published = self.following.published
         self.mirroring: Mirroring | None = None
         if self._settings.mirror.serve:
             from flocon.node.mirroring import Mirroring  # noqa: PLC0415 - by few nodes alone
 
             self.mirroring = Mirroring(self._reactor, self, self._settings, shares)
+            self.desk.own_state = self.mirroring.giving
 
     @property
     def _porting(self) -> Any:
@@ -256,6 +260,7 @@ class Parts:
                 opening=self.holdings.opening,
                 privacy=self.desk.privacy,
                 databases=self.desk.own_databases,
+                states=None if self.mirroring is None else self.mirroring.giving,
                 for_peers=self.desk.for_peers,
                 transfers=self.desk.transfers,
                 precedence=self.desk.precedence,

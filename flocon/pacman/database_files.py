@@ -108,12 +108,17 @@ def load(repository: str, path: Path, known: Loaded | None = None) -> Loaded:
 
 def digest_of(descriptor: int) -> str:
     """Return the digest of an open file, as ``Database.digest`` is."""
+    return sha256_of(descriptor)[:_DIGEST_LENGTH]
+
+
+def sha256_of(descriptor: int) -> str:
+    """Return the SHA-256 of an open file, in hex."""
     sha256 = hashlib.sha256()
     position = 0
     while data := os.pread(descriptor, _READ_SIZE, position):
         sha256.update(data)
         position += len(data)
-    return sha256.hexdigest()[:_DIGEST_LENGTH]
+    return sha256.hexdigest()
 
 
 def load_sent(repository: str, descriptor: int, digest: str) -> Database:

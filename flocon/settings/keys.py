@@ -37,7 +37,7 @@ _KEYS: Mapping[str, Any] = {
     "debug": permitted.flag,
     "relay": permitted.flag,
     "prefetch": permitted.prefetch,
-    "databases": permitted.one_of("mirror", "lan"),
+    "databases": permitted.databases,
     "transfer": permitted.one_of("relay", "redirect"),
     "control": permitted.absolute_text,
     "peers": {

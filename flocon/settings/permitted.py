@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from flocon.asking.proxies import ENVIRONMENT, parse_proxy
 from flocon.errors import ConfigurationError
 from flocon.files import is_repository
+from flocon.settings.settings import NODE
 
 if TYPE_CHECKING:
     from flocon.settings.settings import Network
@@ -173,6 +174,16 @@ def one_of(*words: str) -> Check:
         return str(value)
 
     return check
+
+
+def databases(value: Any, where: str, key: str) -> str:
+    """Check where databases come from: mirrors, the LAN, or a node that is named."""
+    if value in ("mirror", "lan"):
+        return str(value)
+    if isinstance(value, str) and value.startswith(NODE):
+        return NODE + str(host_name(value.removeprefix(NODE), where, key))
+    remedy = 'write "mirror", "lan", or "node:NAME" with the name or address of a node'
+    raise refusal(where, key, f"{value!r} is not possible", remedy)
 
 
 def prefetch(value: Any, where: str, key: str) -> str:

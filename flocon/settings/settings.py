@@ -27,6 +27,8 @@ DEFAULT_LOOPBACK = (
     f"tcp:{LOOPBACK_PORT}:interface=127.0.0.1",
     rf"tcp6:{LOOPBACK_PORT}:interface=\:\:1",
 )
+#: What stands before the name of the node whose state of databases is followed.
+NODE = "node:"
 Network = IPv4Network | IPv6Network
 
 
@@ -129,7 +131,8 @@ class Settings:
     relay: bool = True
     #: What of an upgrade is fetched before pacman asks: what peers hold ("lan"), "all", or "off".
     prefetch: str = "lan"
-    #: Where databases come from: "mirror", or "lan" for the newest that a peer has.
+    #: Where databases come from: "mirror"; "lan" for the LAN's state, or the newest that a peer
+    #: has; "node:NAME" for the state of one node, by its name or address.
     databases: str = "mirror"
     #: How pacman gets what a peer holds: by this node, verified ("relay"), or itself ("redirect").
     transfer: str = "relay"

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from flocon.asking.addresses import network_location
+from flocon.neighbours.neighbourhood import RELAY
 from flocon.sources.places import holder_source, mirror_source, owner_source
 from flocon.sources.ranking import (
     Holder,
@@ -78,12 +79,14 @@ class Candidates:
         entry: Entry | None,
         *,
         relays: bool = True,
+        looks: bool = False,
         peers_last: bool = False,
     ) -> Iterator[Source]:
         """Yield whom to ask for a file, one after the other; mostly the first one does.
 
         Peers only for what is listed: holders, then pacman's own caches, then owners (where it may
-        be had through them), then the mirrors, then those holders that failed lately. Where peers
+        be had through them; where it only ``looks``, if they have it on its way already), then the
+        mirrors, then those holders that failed lately, then who gives the LAN a state. Where peers
         disappointed too often (``strangers``), those that have proved nothing come last too.
         """
         now = self._clock.seconds()
@@ -94,6 +97,7 @@ class Candidates:
         if peers_last:
             yield from mirrors
         last: list[Source] = []
+        owners: list[Source] = []
         if entry is not None:
             for source in self.holders(name, entry, now):
                 demoted = self._standing.demoted(source.key, now)
@@ -104,10 +108,21 @@ class Candidates:
             if not peers_last:
                 yield from caches
             if relays:
-                yield from self._owners(entry)
+                owners = list(self._coming_to_owners(entry)) if looks else self._owners(entry)
+                yield from owners
         if not peers_last:
             yield from (one for one in mirrors if entry is None or one not in caches)
         yield from last
+        if entry is not None and relays:
+            yield from (one for one in self._of_states(entry) if one not in owners)
+
+    def _of_states(self, entry: Entry) -> Iterator[Source]:
+        """Yield who gives the LAN a state: it may bring what no mirror has any more."""
+        now = self._clock.seconds()
+        for peer in self._neighbourhood.mirrors():
+            able = RELAY in peer.abilities and not self._neighbourhood.is_private(entry.repository)
+            if able and not self._standing.demoted(peer.address, now):
+                yield owner_source(peer, entry)
 
     def near(self, name: str, entry: Entry) -> Iterator[Source]:
         """Yield who has a listed package on the LAN, and who may have it on its way there.
@@ -119,7 +134,10 @@ class Candidates:
             first = self._reporter.comes_first(source.key, now)
             if first and not self._standing.demoted(source.key, now):
                 yield source
-        yield from (replace(one, only_if_cached=True) for one in self._owners(entry))
+        yield from self._coming_to_owners(entry)
+
+    def _coming_to_owners(self, entry: Entry) -> Iterator[Source]:
+        return (replace(one, only_if_cached=True) for one in self._owners(entry))
 
     def holders(self, name: str, entry: Entry, now: float) -> Iterator[Source]:
         """Yield the peers that announced a package, the best one first."""

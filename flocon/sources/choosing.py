@@ -49,14 +49,16 @@ class Choosing:
         entry: Entry | None,
         *,
         relays: bool = True,
+        looks: bool = False,
         near: bool = False,
     ) -> Chooser:
         """Return what says whom to ask for a file.
 
-        Mirrors alone without ``entry``, and no owners without ``relays``; ``near`` who has it on
-        the LAN or has it on its way, and nobody who would have to fetch it.
+        Mirrors alone without ``entry``, and no owners without ``relays``; where it only ``looks``
+        those that have it on its way. ``near`` who has it on the LAN or has it on its way, and
+        nobody who would have to fetch it.
         """
-        return Chooser(self, name, servers, entry, relays=relays, near=near)
+        return Chooser(self, name, servers, entry, relays=relays, looks=looks, near=near)
 
 
 class Chooser:
@@ -70,6 +72,7 @@ class Chooser:
         entry: Entry | None,
         *,
         relays: bool,
+        looks: bool,
         near: bool,
     ) -> None:
         self._choosing = choosing
@@ -78,6 +81,7 @@ class Chooser:
         self._servers = servers
         self._entry = entry
         self._relays = relays
+        self._looks = looks
         self._began = choosing.clock.seconds()
 
     def mirrors(self) -> list[Source]:
@@ -99,6 +103,7 @@ class Chooser:
             self._servers,
             self._entry,
             relays=self._relays,
+            looks=self._looks,
             peers_last=peers_come_last(now - since, contradictions, now - self._began),
         )
         return self._next(order, tried, now - since)

@@ -1,7 +1,8 @@
 """What this node fetches because a machine without a node asks for it: what a state lists.
 
-From who holds it on the LAN, from an owner or from the mirrors, once however many ask, and all of
-it: it is kept. How much anybody may have fetched is ``allowances``'s.
+From who holds it on the LAN, has it on its way there, or is a mirror; once however many ask, and
+all of it: it is kept. Nobody else is had to fetch it, who may have this node for a mirror. How much
+anybody may have fetched is ``allowances``'s.
 """
 
 from __future__ import annotations
@@ -61,46 +62,48 @@ class ForClients:
         return self._transfers.find(entry.file_name, entry.content)
 
     async def transfer(
-        self, asked: Asked, entry: Entry, client: str, *, relays: bool
+        self, asked: Asked, entry: Entry, client: str, *, looks: bool
     ) -> Transfer | None:
         """Return what brings a listed package; None where too much is fetched for ``client``.
 
-        Others may be asked to fetch it only if it ``relays``: who asks may be one of them.
+        It ``looks`` whether others have it on its way, unless who asks may be one of them.
         """
         while True:
             running = self.coming(entry)
             if running is not None:
-                return self._joined(asked, entry, running, relays=relays)
+                return self._joined(asked, entry, running, looks=looks)
             if self.allowances.is_spent(client, self._reactor.seconds()):
                 return None
             if self.allowances.has_place(client):
-                return self._begin(asked, entry, client, relays=relays)
+                return self._begin(asked, entry, client, looks=looks)
             if not await self._turn(client):
                 return None
 
-    def _joined(self, asked: Asked, entry: Entry, running: Transfer, *, relays: bool) -> Transfer:
+    def _joined(self, asked: Asked, entry: Entry, running: Transfer, *, looks: bool) -> Transfer:
         """Let what comes already come from all whom this client may have asked."""
         if running.terms.near or running.terms.begun_by or running.unhurried:
             # Others may follow what was begun for them: two owners must not wait for each other.
-            relays = relays and not running.terms.begun_by
-            chooser = self._chooser(asked, entry, relays=relays)
+            looks = looks and not running.terms.begun_by
+            chooser = self._chooser(asked, entry, looks=looks)
             running.widen(chooser, chooser.mirrors)
         running.terms.spares = False
         return running
 
-    def _begin(self, asked: Asked, entry: Entry, client: str, *, relays: bool) -> Transfer:
-        chooser = self._chooser(asked, entry, relays=relays)
+    def _begin(self, asked: Asked, entry: Entry, client: str, *, looks: bool) -> Transfer:
+        chooser = self._chooser(asked, entry, looks=looks)
         subject = Subject(entry.file_name, entry.content)
         transfer = self._transfers.join(subject, chooser, chooser.mirrors)
         self.allowances.begin(client)
         transfer.finished.wait().addBoth(lambda _: self._ended(client, transfer))
         return transfer
 
-    def _chooser(self, asked: Asked, entry: Entry, *, relays: bool) -> Any:
+    def _chooser(self, asked: Asked, entry: Entry, *, looks: bool) -> Any:
         # Peers list what is for their own machines.
         own = asked.architecture in self._pacman.configuration.architectures
         servers = self._candidates.servers(asked, entry)
-        return self._choosing.chooser(entry.file_name, servers, entry, relays=relays and own)
+        return self._choosing.chooser(
+            entry.file_name, servers, entry, relays=looks and own, looks=True
+        )
 
     def _ended(self, client: str, transfer: Transfer) -> None:
         fetched = transfer.shares.get(Came.MIRROR, 0)

@@ -32,6 +32,18 @@ def database_source(peer: Peer, file_name: str) -> Source:
     return _of_peer(peer, f"/db/{escape(file_name)}")
 
 
+def state_url(address: str, port: int) -> str:
+    """Return where a node tells of the state that it gives to the LAN."""
+    return f"http://{literal_host(address)}:{port}/state"
+
+
+def state_file_url(
+    address: str, port: int, identity: str, architecture: str, file_name: str
+) -> str:
+    """Return where a file of one state is."""
+    return f"{state_url(address, port)}/{identity}/{architecture}/{escape(file_name)}"
+
+
 def mirror_source(server: str, file_name: str, *, is_cache: bool = False) -> Source:
     place = network_location(server)
     url = f"{server.rstrip('/')}/{escape(file_name)}"

@@ -47,6 +47,7 @@ class Subject:
     called, or nothing: for files whose content nobody listed. ``most`` is what such a file may have
     in bytes, and ``peers_within`` how many seconds a peer may take for it. ``checks`` looks closer.
     ``undated`` keeps its date from who asked: its own is later, and it would take none that is not.
+    ``dated`` is the HTTP date that who asked is told instead of the source's.
     ``unchanged`` says of which source's file pacman has what bears that date and has that length.
     """
 
@@ -59,6 +60,7 @@ class Subject:
     peers_within: float | None = None
     checks: Checks | None = None
     undated: bool = False
+    dated: str | None = None
     unchanged: tuple[str, str, int] | None = None
 
     @property

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from email.utils import formatdate
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,21 +20,27 @@ from twisted.web.http_headers import Headers
 from flocon.asking.patience import PACMAN
 from flocon.asking.source import Origin, Source
 from flocon.databases.databases import Databases
+from flocon.databases.followed import Followed
 from flocon.databases.origins import DatabaseOrigins, Given, load
 from flocon.databases.own import OwnDatabases
 from flocon.databases.peers import PeersDatabases
+from flocon.databases.telling import Telling
 from flocon.errors import SourceError, StoreError
 from flocon.files import parse_path
 from flocon.machine.remember import recall
 from flocon.neighbours.standing import Standing
 from flocon.pacman.configuration import PacmanConfiguration, Repository, SignatureLevel
 from flocon.pacman.keyring import Verdict
+from flocon.pacman.listing import Listing
 from flocon.presence.peer import Peer
 from flocon.transfers.reader import Reader
 from flocon.transfers.transfer import Transfer
 from flocon.transfers.transfers import Transfers
 from tests.fakes import FakeAgent, FakeTools, Request
 from tests.pacman.test_syncdb import desc, tar
+
+if TYPE_CHECKING:
+    from flocon.databases.telling import OwnState
 
 HOUR = 3_600.0
 DATABASE = gzip.compress(tar(("a-1-1/desc", desc())))
@@ -89,6 +95,7 @@ class FakePacman:
         repository = Repository("core", database_signature=level)
         self.configuration = PacmanConfiguration((repository,), database_path=directory)
         self.given: list[tuple[str, bytes]] = []
+        self.listing = Listing()
 
     def configured(self) -> Deferred[None]:
         return succeed(None)
@@ -118,6 +125,8 @@ def peer(name: str) -> Peer:
 class SourcesTestCase(SynchronousTestCase):
     level = SignatureLevel.OPTIONAL
     shared = False
+    #: The setting of that name.
+    databases = "mirror"
 
     def setUp(self) -> None:
         self.tools = FakeTools()
@@ -132,7 +141,10 @@ class SourcesTestCase(SynchronousTestCase):
         self.keyring: Any = FakeKeyring()
         self.peers: list[Peer] = []
         self.peers_agent = PeersAgent()
-        self.mirrors = [MIRROR_A, MIRROR_B]
+        #: The nodes that give the LAN a state, and the repositories of which nobody is to hear.
+        self.giving: list[Peer] = []
+        self.private: set[str] = set()
+        self.sources_of_mirrors = [MIRROR_A, MIRROR_B]
         self.origins = DatabaseOrigins()
         self.remembered = self.directory / "databases.json"
         self.own = OwnDatabases(
@@ -149,6 +161,15 @@ class SourcesTestCase(SynchronousTestCase):
             standing=Standing(),
             keyring=lambda: self.keyring,
         )
+        self.own_state: OwnState | None = None
+        self.telling = Telling(
+            self.clock,
+            databases=lambda: self.databases,
+            name=lambda: "own",
+            agent=self.peers_agent,
+            neighbourhood=self,  # type: ignore[arg-type]
+            own=lambda: self.own_state,
+        )
         self.sources = Databases(
             self.clock,
             pacman=self.pacman,  # type: ignore[arg-type]
@@ -156,6 +177,19 @@ class SourcesTestCase(SynchronousTestCase):
             mirrors=self.mirrors_of,
             own=self.own,
             peers=peers,
+            followed=lambda: followed,
+        )
+        followed = Followed(
+            self.clock,
+            databases=lambda: self.databases,
+            telling=self.telling,
+            agent=self.peers_agent,
+            neighbourhood=self,  # type: ignore[arg-type]
+            pacman=self.pacman,  # type: ignore[arg-type]
+            transfers=self.transfers,
+            own_databases=self.own,
+            peers=peers,
+            answers=self.sources.answers,
         )
         self.readers: list[Reader] = []
         self.addCleanup(self.finish)
@@ -171,9 +205,21 @@ class SourcesTestCase(SynchronousTestCase):
     def sharing(self, _: str) -> list[Peer]:
         return self.peers
 
+    def mirrors(self) -> list[Peer]:
+        return self.giving
+
+    def acquainted(self) -> Deferred[None]:
+        return succeed(None)
+
+    def is_private(self, repository: str) -> bool:
+        return repository in self.private
+
     def mirrors_of(self, asked: Any) -> list[Source]:
         suffix = ".sig" * asked.file.is_signature
-        return [Source(one.origin, one.key, one.label, one.url + suffix) for one in self.mirrors]
+        return [
+            Source(one.origin, one.key, one.label, one.url + suffix)
+            for one in self.sources_of_mirrors
+        ]
 
     def ask(self, name: str = "core.db", since: str | None = None) -> Any:
         asked = parse_path(f"/core/os/x86_64/{name}".encode())
@@ -326,13 +372,13 @@ class FromMirrors(SourcesTestCase):
         self, count: int, ways: Sequence[str]
     ) -> None:
         self.setUp()
-        self.mirrors = [mirror(f"m{at}") for at in range(count)]
+        self.sources_of_mirrors = [mirror(f"m{at}") for at in range(count)]
         began = self.clock.seconds()
         transfer = self.ask()
         answered: set[int] = set()
         while not transfer.finished.known:
             for at, way in enumerate(ways[:count]):
-                request = self.tools.agent(self.mirrors[at]).requests[-1:]
+                request = self.tools.agent(self.sources_of_mirrors[at]).requests[-1:]
                 if not request or id(request[0]) in answered:
                     continue
                 answered.add(id(request[0]))
@@ -347,18 +393,18 @@ class FromMirrors(SourcesTestCase):
         self.failureResultOf(transfer.finished.wait(), SourceError)
 
     def test_of_eight_dead_mirrors_each_is_asked_before_pacman_gives_up(self) -> None:
-        self.mirrors = [mirror(f"m{at}") for at in range(9)]
+        self.sources_of_mirrors = [mirror(f"m{at}") for at in range(9)]
         transfer = self.ask()
         for _ in range(170):
             self.clock.advance(0.05)
-            if self.count(self.mirrors[8]):
+            if self.count(self.sources_of_mirrors[8]):
                 break
-        self.assertEqual([self.count(one) for one in self.mirrors], [1] * 9)
-        self.asked(self.mirrors[8]).whole(DATABASE)
+        self.assertEqual([self.count(one) for one in self.sources_of_mirrors], [1] * 9)
+        self.asked(self.sources_of_mirrors[8]).whole(DATABASE)
         self.assertEqual(self.data(transfer), DATABASE)
 
     def test_the_only_mirror_has_all_the_time_there_is(self) -> None:
-        self.mirrors = [MIRROR_A]
+        self.sources_of_mirrors = [MIRROR_A]
         transfer = self.ask()
         self.clock.advance(8)
         self.asked(MIRROR_A).whole(DATABASE)
@@ -510,7 +556,7 @@ class FromPeers(FromPeersTestCase):
         self.assertEqual(self.data(transfer), DATABASE)
 
     def test_with_dead_mirrors_a_peers_comes_before_pacman_gives_up(self) -> None:
-        self.mirrors = [mirror(f"m{at}") for at in range(3)]
+        self.sources_of_mirrors = [mirror(f"m{at}") for at in range(3)]
         waiting = self.begin(ago(HOUR))
         self.clock.advance(0.6)
         # No newer than pacman's own, so the mirrors come first.

@@ -34,6 +34,8 @@ NAME = "gtk++-1:2.0-1-x86_64.pkg.tar.zst"
 DATA = bytes(range(256)) * 20
 CONTENT = Content(len(DATA), hashlib.sha256(DATA).digest())
 THEN = "Tue, 14 Nov 2023 22:13:20 GMT"
+#: The identity of the one generation that there may be.
+GENERATION = "0123456789abcdef"
 SIGNATURE = b"a signature"
 MIRROR = Source(Origin.MIRROR, "m", "m", f"http://m/{NAME}")
 
@@ -65,6 +67,8 @@ class FakeShelf:
         self.privacy = Privacy(Listing)
         self.lists = True
         self.crowd = Crowd(4, 2)
+        #: What is told of the state that this node gives, None where it gives none.
+        self.state: bytes | None = None
         #: Whether anybody waited for what was relayed last.
         self.hurried = True
 
@@ -77,6 +81,7 @@ class FakeShelf:
     def parts(self) -> Shelf:
         """Return it as the face is given it."""
         databases: Any = SimpleNamespace(open=self.open_database)
+        states: Any = SimpleNamespace(told=lambda: self.state, open=self.open_state)
         return Shelf(
             self.reactor,
             traffic=self.traffic,
@@ -85,6 +90,7 @@ class FakeShelf:
             opening=self,
             privacy=self.privacy,
             databases=databases,
+            states=states,
             for_peers=self,
             transfers=self.transfers,
             precedence=self.tools.precedence,
@@ -106,6 +112,12 @@ class FakeShelf:
         if file_name != "core.db":
             raise StoreError(file_name, "is not shared")
         return self.opening(b"database")
+
+    async def open_state(self, identity: str, architecture: str, file_name: str) -> OpenedBytes:
+        self.asked.append(f"{identity} {architecture} {file_name}")
+        if self.state is None or (identity, architecture) != (GENERATION, "x86_64"):
+            raise StoreError(file_name, "is of no state")
+        return self.opening(b"database of the state")
 
     def opening(self, data: bytes) -> OpenedBytes:
         if self.gone:

@@ -111,9 +111,9 @@ class Shelf:
         return self.transfers.find(entry.file_name, entry.content)
 
     async def transfer(
-        self, asked: Asked, entry: Entry, client: str, *, relays: bool
+        self, asked: Asked, entry: Entry, client: str, *, looks: bool
     ) -> Transfer | None:
-        self.begun.append((client, relays))
+        self.begun.append((client, looks))
         if self.refuses:
             return None
         subject = Subject(asked.file.subject, entry.content)
@@ -144,6 +144,8 @@ class MirrorCase(SynchronousTestCase):
         self.private: set[str] = set()
         self.ambiguous: set[str] = set()
         self.asked_for: list[tuple[str, Where, str]] = []
+        #: Lists of files that are being fetched, by generation.
+        self.fetching: dict[str, Deferred[Generation | None]] = {}
         signatures: Any = SimpleNamespace(find=self.shelf.signature)
         shelf: Any = self.shelf
         parts = ForMirror(
@@ -159,9 +161,8 @@ class MirrorCase(SynchronousTestCase):
             layouts=lambda: self.layouts,
             allows=lambda name: name not in self.private,
             is_ambiguous=lambda name: name in self.ambiguous,
-            asked_for=lambda client, where, entry: self.asked_for.append(
-                (client, where, entry.file_name)
-            ),
+            asked_for=lambda *of: self.asked_for.append((*of[:2], of[2].file_name)),
+            with_files=self.with_files,
         )
         self.face = MirrorFace(parts, mirror_names("nas"))
         self.browser = Browser(self.reactor, self.face, "10.0.0.9")
@@ -218,6 +219,9 @@ class MirrorCase(SynchronousTestCase):
         generation = self.generation(made, {CORE: entries}, **files)
         self.wait(self.states.publish(generation.identity))
         return generation
+
+    def with_files(self, generation: Generation, _: Where) -> Deferred[Generation | None]:
+        return self.fetching.setdefault(generation.identity, Deferred())
 
     @property
     def since(self) -> int:

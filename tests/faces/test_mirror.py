@@ -12,6 +12,7 @@ from flocon.asking.mirrors import LOOP_DETECTED, LOOP_HEADER, LOOP_MARK
 from tests.faces.mirror_case import CORE, DATA, NAME, PATH, MirrorCase, database, entry_of
 
 DB = "/core/os/x86_64/core.db"
+FILES = "/core/os/x86_64/core.files"
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
 
@@ -91,12 +92,35 @@ class Databases(MirrorCase):
         self.publish(DATA, files=b"first", files_signature=b"first's")
         self.get(DB)
         self.publish(DATA + b"newer", made=2, files=b"second", files_signature=b"second's")
-        path = "/core/os/x86_64/core.files"
-        self.assertEqual(self.get(path).body, b"first")
-        self.assertEqual(self.get(f"{path}.sig").body, b"first's")
+        self.assertEqual(self.get(FILES).body, b"first")
+        self.assertEqual(self.get(f"{FILES}.sig").body, b"first's")
         self.get(DB)
-        self.assertEqual(self.get(path).body, b"second")
-        self.assertEqual(self.get(f"{path}.sig").body, b"second's")
+        self.assertEqual(self.get(FILES).body, b"second")
+        self.assertEqual(self.get(f"{FILES}.sig").body, b"second's")
+
+    def test_a_list_of_files_is_fetched_for_the_first_who_asks(self) -> None:
+        generation = self.publish(DATA)
+        exchange = self.browser.ask(FILES)
+        self.assertFalse(exchange.answered)
+        complete = generation.with_files(CORE, self.keep(b"list"), self.keep(b"list's"))
+        self.fetching[generation.identity].callback(complete)
+        self.assertEqual((exchange.answer.status, exchange.answer.body), (200, b"list"))
+
+    def test_one_that_takes_long_is_not_waited_for(self) -> None:
+        generation = self.publish(DATA)
+        exchange = self.browser.ask(FILES)
+        self.reactor.advance(10)
+        self.assertRefused(exchange.answer, 404)
+        self.assertTrue(self.fetching[generation.identity].called)
+
+    def test_its_signature_is_that_of_the_list_that_was_given(self) -> None:
+        self.publish(DATA, files=b"first", files_signature=b"first's")
+        # Without a database of ours.
+        self.get(FILES)
+        self.publish(DATA + b"newer", made=2, files=b"second", files_signature=b"second's")
+        self.assertEqual(self.get(f"{FILES}.sig").body, b"first's")
+        self.get(FILES)
+        self.assertEqual(self.get(f"{FILES}.sig").body, b"second's")
 
     def test_who_is_behind_a_proxy_of_this_machine_is_told_apart(self) -> None:
         self.publish(DATA, signature=b"first")
@@ -117,8 +141,6 @@ class Databases(MirrorCase):
         self.publish(DATA)
         for path in (
             f"{DB}.sig",
-            "/core/os/x86_64/core.files",
-            "/core/os/x86_64/core.files.sig",
             "/core/os/aarch64/core.db",
             "/extra/os/x86_64/extra.db",
             "/core/os/x86_64/extra.db",

@@ -79,12 +79,13 @@ class Held(MirrorCase):
         self.assertEqual(len(self.shelf.begun), 1)
 
     def test_packages_of_the_state_before_are_there_still(self) -> None:
-        self.publish(OTHER, made=2)
-        other = self.another("10.0.0.10")
-        self.assertRefused(other.get(f"/core/os/x86_64/{NAME}.sig.sig"), 404)
-        # One who has seen neither gets what is listed now.
-        other.ask(PATH)
-        self.assertEqual(len(self.shelf.begun), 1)
+        name = "next-1-1-any.pkg.tar.zst"
+        fields = {"NAME": "next", "VERSION": "1-1"}
+        generation = self.generation(2, {CORE: [entry_of(OTHER, name, **fields)]})
+        self.wait(self.states.publish(generation.identity))
+        self.shelf.files[name] = OTHER
+        self.assertEqual(self.get(f"/core/os/x86_64/{name}").body, OTHER)
+        self.assertEqual(self.get(PATH).body, DATA)
 
     def test_who_has_the_state_before_gets_the_package_of_that(self) -> None:
         self.get("/core/os/x86_64/core.db")
@@ -193,6 +194,16 @@ class Coming(MirrorCase):
         exchange = self.browser.ask(PATH, User_Agent="pacman/7.1.0")
         self.reactor.advance(0.2)
         self.assertIn(b"102 Processing", exchange.raw)
+
+    def test_but_not_through_a_proxy_which_may_take_that_for_the_answer(self) -> None:
+        agent = "pacman/7.1.0"
+        exchanges = [
+            self.another("127.0.0.1").ask(PATH, User_Agent=agent),
+            self.browser.ask(PATH, User_Agent=agent, X_Forwarded_For="10.0.0.1"),
+            self.browser.ask(PATH, User_Agent=agent, Via="1.1 proxy"),
+        ]
+        self.reactor.advance(0.2)
+        self.assertEqual([one.raw for one in exchanges], [b"", b"", b""])
 
 
 class Signatures(MirrorCase):

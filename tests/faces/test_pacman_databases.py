@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Any
+
 from twisted.internet import error
 from twisted.internet.defer import Deferred, succeed
 
+from flocon.databases.given import Arrived, Missing, OwnCopy, Unchanged
 from flocon.faces import absent as module
+from flocon.transfers.reader import Reader
 from flocon.transfers.release import MIRROR_HOLD
+from flocon.transfers.subjects import Subject
 from tests.faces.pacman_case import (
     DATA,
     DB,
@@ -18,6 +24,10 @@ from tests.faces.pacman_case import (
     THEN,
     LoopbackTestCase,
 )
+from tests.faces.web import OpenedBytes
+
+if TYPE_CHECKING:
+    from flocon.databases.given import Given
 
 
 class Databases(LoopbackTestCase):
@@ -169,3 +179,50 @@ class Databases(LoopbackTestCase):
         for repository in ("a", "b", "c"):
             self.absent(f"/{repository}/os/any/{repository}.db.sig")
         self.assertEqual(len(self.face._absent), 2)
+
+
+class OfTheState(LoopbackTestCase):
+    """What is given of the state that is followed."""
+
+    def give(self, given: Given) -> None:
+        self.patch(self.desk, "database", lambda *_: succeed(given))
+
+    def test_what_pacman_has_stands(self) -> None:
+        self.give(Unchanged("peer 10.0.0.2"))
+        found = self.browser.ask(DB, If_Modified_Since=THEN).answer
+        self.assertEqual((found.status, found.body), (304, b""))
+        self.assertEqual(found.headers["flocon-source"], "peer 10.0.0.2")
+        self.assertEqual(self.desk.tools.agent(MIRROR_A).requests, [])
+
+    def test_where_there_is_none_pacman_goes_on_to_its_next_server(self) -> None:
+        self.give(Missing(503))
+        self.assertRefused(self.get(DB), 503)
+        self.desk.others.add("core")
+        exchange = self.browser.ask(DB)
+        self.assertEqual((exchange.raw, exchange.cut), (b"", True))
+
+    def test_a_signature_that_a_state_has_not_is_absent(self) -> None:
+        self.give(Missing(404))
+        self.assertRefused(self.get(f"{DB}.sig"), 404)
+
+    def test_this_nodes_own_is_sent_whatever_pacman_has(self) -> None:
+        for dated in (True, False):
+            opened: Any = OpenedBytes(DATA, 1_700_000_000.0)
+            self.desk.opened.append(opened)
+            self.give(OwnCopy(opened, dated))
+            since = formatdate(1_699_999_999 + (not dated) * 9_999, usegmt=True)
+            found = self.browser.ask(DB, If_Modified_Since=since).answer
+            self.assertEqual((found.status, found.body), (200, DATA))
+            self.assertEqual(found.headers.get("last-modified"), THEN if dated else None)
+
+    def test_what_arrived_is_sent_with_the_date_that_it_is_to_have(self) -> None:
+        subject = Subject("core.db", dated=THEN, find_problem=lambda _: "")
+        transfer = self.desk.transfers.alone(subject, self.desk.chooser(PEER))
+        arrived = Arrived(transfer, Reader(transfer, 0))
+        self.asked(PEER).whole(DATA, Last_Modified="Tue, 14 Nov 2023 22:13:19 GMT")
+        self.successResultOf(transfer.finished.wait())
+        self.give(arrived)
+        found = self.browser.ask(DB).answer
+        self.assertEqual((found.status, found.body), (200, DATA))
+        self.assertEqual(found.headers["last-modified"], THEN)
+        self.assertFalse(transfer.followed)

@@ -1,4 +1,9 @@
-"""A node as a mirror for machines that have none: real pacman there, and other tools' lines."""
+"""A node as a mirror for machines that have none: real pacman there, and other tools' lines.
+
+With pacman 7 the larger ones are run on request:
+
+    FLOCON_TESTS=all python -m twisted.trial tests.lan.test_mirror_face
+"""
 
 from __future__ import annotations
 
@@ -11,19 +16,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tests.lan.case import LanTestCase, sha256
-from tests.lan.lan import LOOPBACK_PORT, Host, Node, PacmanRun, wait_until
+from tests.lan.lan import LOOPBACK_PORT, PROJECT, Host, Node, PacmanRun, wait_until
+from tests.lan.on_request import suite_of
 
 if TYPE_CHECKING:
+    import unittest
     from collections.abc import Iterable, Mapping, Sequence
 
     from tests.lan.repository import Package
 
+#: Run on request: pacman 7 asks in them what it asks in the others, too.
+ON_REQUEST = (
+    "Downloading7.test_sixty_packages_cold_and_warm",
+    "Downloading7.test_twenty_clients_at_once_cost_the_mirror_one_set",
+)
 MIRROR_PORT = 19434
 #: What the mirror behind the node may send, in parts of the set.
 ONCE = 1.02
 CLIENTS = 20
 #: Packages that many ask for at once: 20 times all sixty are 7 GB, and 1,200 signatures to check.
 SMALL, MANY = 1 << 20, 20
+
+
+def test_suite() -> unittest.TestSuite:
+    """Return what is run by default."""
+    return suite_of(__name__, ON_REQUEST)
 
 
 @dataclass(frozen=True)
@@ -90,8 +107,10 @@ class MirrorFaceCase(LanTestCase):
         return node
 
     def published(self, node: Node) -> bool:
-        answer = node.host.request("/lastupdate", port=MIRROR_PORT)
-        return answer.status == 200
+        # One that was restarted gives what it gave before, until it has read the mirror.
+        paths = [f"/{name}/os/x86_64/{name}.db" for name in self.lan.repositories]
+        answers = [node.host.request(path, port=MIRROR_PORT) for path in paths]
+        return all(answer.status == 200 for answer in answers)
 
     def client(
         self, host: Host, name: str = "client", path: str = "$repo/os/$arch", **more: Any
@@ -205,3 +224,56 @@ class OtherToolsTests(MirrorFaceCase):
         self.assert_clean(client.pacman("-Sy"))
         self.assert_clean(client.pacman("-Sw", *self.names(packages)))
         self.assert_has(client, packages)
+
+
+class BehindNginxTests(MirrorFaceCase):
+    """nginx in front, as docs/mirror-clients.rst has it."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        folder = self.first.folder / "nginx"
+        folder.mkdir()
+        temporary = "".join(
+            f"{kind}_temp_path {folder}/{kind};\n"
+            for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        server = documented("nginx").replace("/var/cache/flocon", str(self.first.store))
+        config = folder / "nginx.conf"
+        config.write_text(
+            f"daemon off; user root; pid {folder}/pid; error_log {folder}/errors;\n"
+            f"events {{}}\nhttp {{ {temporary} access_log off;\n{server}\n}}\n"
+        )
+        self.first.start(["nginx", "-c", str(config)], log=folder / "output")
+        wait_until(self.answers, 10, "nginx answers")
+
+    def answers(self) -> bool:
+        try:
+            return self.first.request("/lastupdate", port=80).status == 200
+        except OSError:
+            return False
+
+    def test_packages_come_through_it_and_then_from_it(self) -> None:
+        folder = self.second.folder / "client"
+        folder.mkdir()
+        server = f"http://{self.first.address}/$repo/os/$arch"
+        client = Client(self.second, folder, server, self.lan.repositories)
+        self.assert_clean(client.pacman("-Sy"))
+        for _ in ("through it", "from it"):
+            self.assert_clean(client.pacman("-Sw", *self.names(self.few_packages)))
+            self.assert_has(client, self.few_packages)
+            shutil.rmtree(client.cache)
+        self.assert_mirror_gave_once(self.few_packages)
+        answer = self.first.request("/mirror.json", port=LOOPBACK_PORT)
+        latest = json.loads(answer.body)["clients"]["latest"]
+        packages = {one["address"]: one["packages"] for one in latest if one["packages"]}
+        # All through the proxy, and each of them twice.
+        self.assertEqual(packages, {self.second.address: 2 * len(self.few_packages)})
+
+
+def documented(language: str) -> str:
+    """Return the first block of a language in the page for machines without a node."""
+    text = (PROJECT / "docs/mirror-clients.rst").read_text()
+    _, _, rest = text.partition(f".. code-block:: {language}\n\n")
+    lines = rest.splitlines()
+    end = next(at for at, line in enumerate(lines) if line and not line.startswith("    "))
+    return "\n".join(line[4:] for line in lines[:end])

@@ -33,6 +33,12 @@ class Counting(SynchronousTestCase):
         self.assertEqual([one.address for one in clients], ["c", "a"])
         self.assertEqual(clients.all.requests, 4)
 
+    def test_what_was_refused_is_told_by_its_reason(self) -> None:
+        clients = Clients()
+        self.assertEqual(clients.describe()["refused"], {})
+        clients.refusals = lambda: {"refused 404": 3}
+        self.assertEqual(clients.describe()["refused"], {"refused 404": 3})
+
     def test_no_more_are_told_of_than_wanted(self) -> None:
         clients = Clients()
         for number in range(9):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.mirrors.generation import Where
-from flocon.mirrors.given import Given
+from flocon.mirrors.given import Given, Lists
 
 CORE = Where("x86_64", "core")
 NOW = 1_000_000.0
@@ -99,3 +99,19 @@ class Dates(SynchronousTestCase):
             assert now is not None
             # Only who happens to have another mirror's of that very second keeps that.
             self.assertTrue(now[0] == identity or now == ("elsewhere", float(since)))
+
+
+class ListsOfFiles(SynchronousTestCase):
+    def test_the_last_one_that_each_client_was_given(self) -> None:
+        lists = Lists()
+        lists.note("a", CORE, "1")
+        lists.note("b", CORE, "2")
+        lists.note("a", CORE, "3")
+        self.assertEqual([lists.of(client, CORE) for client in "abc"], ["3", "2", ""])
+
+    def test_no_more_than_so_many(self) -> None:
+        lists = Lists(most=2)
+        for client in "abac":
+            lists.note(client, CORE, client)
+        self.assertEqual([lists.of(client, CORE) for client in "abc"], ["a", "", "c"])
+        self.assertEqual(len(lists), 2)

@@ -15,6 +15,7 @@ NOT_AT_REST = {
     "flocon.advice.doctor": 0.2,
     "flocon.advice.gathering": 0.3,
     "flocon.cli": 0.5,
+    "flocon.databases.followed": 0.1,
     "flocon.leading.plan": 0.2,
     "hyperlink": 1.0,
     "jinja2": 4.0,

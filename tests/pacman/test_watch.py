@@ -16,6 +16,8 @@ from twisted.internet.task import deferLater
 from flocon.machine.inotify import FolderWatch
 from flocon.pacman import database_files, databases, includes, watch
 from flocon.pacman.database_files import load
+from flocon.pacman.entries import Entry
+from flocon.pacman.listing import Database
 from tests.pacman.pacman_case import RECIPES, WatchCase, reactor, real_repository
 
 
@@ -252,6 +254,20 @@ class Watching(WatchCase):
         self.assertFalse(self.watch.signature_needed(name))
         self.assertTrue(self.watch.signature_needed("unlisted"))
         self.put("strict", self.database())
+        await self.watch.settled(30)
+        self.assertTrue(self.watch.signature_needed(name))
+
+    async def test_what_is_for_other_machines_alone_is_not_this_pacmans_to_refuse(self) -> None:
+        self.write("[core]\nSigLevel = Required\nServer = http://m\n")
+        self.watch.startService()
+        self.addCleanup(self.watch.stopService)
+        await self.watch.settled(30)
+        name = "gtk++-1:2.0-1-x86_64.pkg.tar.zst"
+        self.assertTrue(self.watch.signature_needed(name))
+        entry = Entry("core", name, "gtk++", "1:2.0-1", 1, bytes(32))
+        self.watch.mirror((Database("core", "0", 0.0, {name: entry}),))
+        self.assertFalse(self.watch.signature_needed(name))
+        self.put("core", self.database())
         await self.watch.settled(30)
         self.assertTrue(self.watch.signature_needed(name))
 

@@ -55,6 +55,7 @@ class Room:
         self.pacman.listing.mirrored_entries = lambda _: ()
         self.neighbourhood: Any = mock.Mock()
         self.neighbourhood.holding.return_value = self.neighbourhood.able.return_value = []
+        self.neighbourhood.mirrors.return_value = []
         self.neighbourhood.is_held.side_effect = lambda *of: bool(self.neighbourhood.holding(*of))
         self.listed = Listed(self.pacman, self.neighbourhood)
         self.privacy = Privacy(lambda: self.pacman.listing)

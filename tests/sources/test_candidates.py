@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from unittest import mock
 
@@ -15,6 +16,7 @@ from flocon.files import Content, parse_path
 from flocon.neighbours.standing import Standing
 from flocon.pacman.configuration import PacmanConfiguration, Repository, package_servers_for
 from flocon.pacman.entries import Entry
+from flocon.presence.peer import Peer
 from flocon.sources.candidates import Candidates
 from flocon.sources.own import OwnNode
 from flocon.sources.reporter import Reporter
@@ -42,6 +44,8 @@ class CandidatesTestCase(SynchronousTestCase):
         pacman.configuration = CONFIGURATION
         self.neighbourhood = neighbourhood
         neighbourhood.holding.return_value = neighbourhood.able.return_value = []
+        neighbourhood.mirrors.return_value = []
+        neighbourhood.is_private.return_value = False
         self.reporter = Reporter(self.reactor, self.standing, Traffic(), mock.Mock(), mock.Mock())
         self.candidates = Candidates(
             self.reactor,
@@ -138,3 +142,40 @@ class Crowds(CandidatesTestCase):
         self.assertEqual(self.before_the_mirror(), len(self.holders) - MOST_OF_PROVED + 2)
         self.disappoint(MOST_OF_PROVED)
         self.assertEqual(self.before_the_mirror(), 1)
+
+
+class OfStates(CandidatesTestCase):
+    """Who gives the LAN a state of databases may have what no mirror has any more."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.nas = Peer(
+            "nas", "e", "nas", 19432, "arch", ("x86_64",), "10.0.0.5", 1, 1, (("core", "d"),),
+            frozenset({"mirror", "relay"}), 0, 0, 0, 30,
+        )  # fmt: skip
+        self.neighbourhood.mirrors.return_value = [self.nas]
+        self.url = f"http://{self.nas.address}:{self.nas.port}/relay/core/any"
+
+    def test_they_are_asked_for_it_after_all_others(self) -> None:
+        self.assertEqual(self.order(NAME, ENTRY), [CACHE, MIRROR, self.url])
+
+    def test_one_that_is_asked_before_as_its_owner_is_not_asked_twice(self) -> None:
+        self.neighbourhood.able.return_value = [self.nas]
+        found = self.order(NAME, ENTRY)
+        self.assertEqual(found.count(self.url), 1)
+
+    def test_they_are_not_for_what_is_not_listed(self) -> None:
+        self.assertEqual(self.order(NAME, None), [CACHE, MIRROR])
+
+    def test_nor_for_what_nobody_is_to_hear_of(self) -> None:
+        self.neighbourhood.is_private.return_value = True
+        self.assertEqual(self.order(NAME, ENTRY), [CACHE, MIRROR])
+
+    def test_nor_are_those_that_failed_lately_or_fetch_for_nobody(self) -> None:
+        self.neighbourhood.mirrors.return_value = [
+            replace(self.nas, abilities=frozenset({"mirror"}))
+        ]
+        self.assertEqual(self.order(NAME, ENTRY), [CACHE, MIRROR])
+        self.neighbourhood.mirrors.return_value = [self.nas]
+        self.standing.failed(self.nas.address, self.reactor.seconds())
+        self.assertEqual(self.order(NAME, ENTRY), [CACHE, MIRROR])

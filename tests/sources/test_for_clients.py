@@ -40,10 +40,10 @@ class ForClientsTests(SynchronousTestCase):
         self.addCleanup(room.stop)
 
     def asking(
-        self, client: str = CLIENT, entry: Entry = ENTRY, *, relays: bool = True
+        self, client: str = CLIENT, entry: Entry = ENTRY, *, looks: bool = True
     ) -> Deferred[Transfer | None]:
         return Deferred.fromCoroutine(
-            self.for_clients.transfer(asked(), entry, client, relays=relays)
+            self.for_clients.transfer(asked(), entry, client, looks=looks)
         )
 
     def ask(self, client: str = CLIENT, entry: Entry = ENTRY, **more: Any) -> Transfer:
@@ -68,10 +68,20 @@ class ForClientsTests(SynchronousTestCase):
         self.assertEqual(len(self.room.requests(HOLDER)), 1)
         self.assertEqual(self.room.requests(MIRROR), [])
 
-    def test_an_owner_is_asked_unless_a_node_asks(self) -> None:
+    def test_an_owner_is_asked_for_what_it_has_on_its_way_alone(self) -> None:
         self.room.own.relays = False
         self.room.owners(OWNER)
-        self.ask(relays=False)
+        self.ask()
+        [request] = self.room.requests(OWNER)
+        self.assertEqual(request.header("Cache-Control"), "only-if-cached")
+        request.answer(504)
+        self.assertEqual(len(self.room.requests(MIRROR)), 1)
+        self.assertEqual(len(self.room.requests(OWNER)), 1)
+
+    def test_nor_for_that_where_a_node_asks(self) -> None:
+        self.room.own.relays = False
+        self.room.owners(OWNER)
+        self.ask(looks=False)
         self.assertEqual(self.room.requests(OWNER), [])
         self.assertEqual(len(self.room.requests(MIRROR)), 1)
 

@@ -112,3 +112,32 @@ class Holders(SynchronousTestCase):
         agent.last.answer(404)
         self.assertIsNone(self.successResultOf(looking))
         reporter.contradicted.assert_not_called()
+
+
+class OfOthers(SynchronousTestCase):
+    """What is for other machines has its signature from where it came itself."""
+
+    def test_a_repository_of_the_same_name_here_is_not_asked(self) -> None:
+        pacman, candidates, agent = mock.Mock(), mock.Mock(), FakeAgent()
+        pacman.listing.find = lambda _: []
+        pacman.listing.mirrored_entries = lambda _: [ENTRY]
+        # This machine's own core needs none.
+        pacman.signature_wanted = lambda _: False
+        signatures = Signatures(
+            FakeReactor(),
+            pacman=pacman,
+            keyring=lambda: mock.Mock(verify=lambda *_, **__: succeed(Verdict.UNKNOWN)),
+            candidates=candidates,
+            agents=mock.Mock(of=lambda _: agent),
+            standing=Standing(),
+            reporter=mock.Mock(spec=Reporter),
+            traffic=Traffic(),
+        )
+        source = Source(Origin.MIRROR, "arm", "arm", f"http://arm/{NAME}")
+        transfer = mock.Mock(mirrors=[source], source=source)
+        transfer.subject = mock.Mock(file_name=ENTRY.file_name, content=ENTRY.content)
+        looking = Deferred.fromCoroutine(signatures.find(transfer))
+        self.assertEqual(agent.last.url, f"http://arm/{NAME}.sig")
+        agent.last.whole(b"a signature")
+        self.assertEqual(self.successResultOf(looking), b"a signature")
+        candidates.mirrors.assert_not_called()
