@@ -120,6 +120,7 @@ class Following:
     def _prefetch_or_rest(self) -> None:
         free = self._parts.metered.known and not self._parts.metered.metered
         self._parts.ahead.prefetch.allow(self._settings.prefetch if free else "off")
+        self._parts.mirror.allow(metered=not free)
 
     def _set_relays(self) -> None:
         relays = self._may_relay()
