@@ -101,3 +101,27 @@ class DownloadUsers(SynchronousTestCase):
     def test_where_there_is_none_root_is_pacmans_alone(self) -> None:
         self.following.configuration_changed(PacmanConfiguration(download_user="nosuch"))
         self.assert_pacmans(0)
+
+
+class Metered(SynchronousTestCase):
+    """What may be fetched unasked, by what a link costs."""
+
+    def test_a_mirror_is_told_once_the_link_is_known_and_whenever_it_is_another(self) -> None:
+        told: list[bool] = []
+        metered = SimpleNamespace(known=False, metered=False)
+        parts: Any = SimpleNamespace(
+            metered=metered,
+            reloading=SimpleNamespace(settings=SimpleNamespace(prefetch="lan", relay=True)),
+            ahead=SimpleNamespace(prefetch=SimpleNamespace(allow=lambda _: None)),
+            mirror=SimpleNamespace(allow=lambda metered: told.append(metered), gives=False),
+            desk=SimpleNamespace(own=SimpleNamespace(relays=True, able_since=0.0)),
+            announcer=SimpleNamespace(abilities=lambda _: None),
+        )
+        self.patch(following, "abilities_of", lambda *_, **__: frozenset())
+        changes = Following(Clock(), parts)
+        metered.known = True
+        changes.metered_known()
+        for costs in (True, False):
+            metered.metered = costs
+            changes.metered_changed(costs)
+        self.assertEqual(told, [False, True, False])
