@@ -108,12 +108,16 @@ class Metered(SynchronousTestCase):
 
     def test_a_mirror_is_told_once_the_link_is_known_and_whenever_it_is_another(self) -> None:
         told: list[bool] = []
+
+        def allow(*, metered: bool) -> None:
+            told.append(metered)
+
         metered = SimpleNamespace(known=False, metered=False)
         parts: Any = SimpleNamespace(
             metered=metered,
             reloading=SimpleNamespace(settings=SimpleNamespace(prefetch="lan", relay=True)),
             ahead=SimpleNamespace(prefetch=SimpleNamespace(allow=lambda _: None)),
-            mirror=SimpleNamespace(allow=lambda metered: told.append(metered), gives=False),
+            mirror=SimpleNamespace(allow=allow, gives=False),
             desk=SimpleNamespace(own=SimpleNamespace(relays=True, able_since=0.0)),
             announcer=SimpleNamespace(abilities=lambda _: None),
         )
