@@ -224,6 +224,7 @@ class Telling(FetchingTestCase):
                 "wanted": 2,
                 "lacks": 1,
                 "lacking": [file_name("a")],
+                "lacking_bytes": 1000,
                 "unresolved": ["gone"],
                 "unknown": ["typo"],
             },
