@@ -22,6 +22,8 @@ _RELATION = re.compile(
 )
 #: What one package needs, or provides, at most; Arch's largest groups need some 400.
 MOST_RELATIONS = 4_096
+#: Bytes of a relation that takes twice as long as a short one.
+_LONG = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,21 @@ class Description:
     def groups(self) -> list[str]:
         return _lines(self._groups)
 
+    def count_depends(self) -> int:
+        """Return how many relations are taken apart to know what it needs; long ones count more."""
+        return _count(self._depends)
+
+    def count_provides(self) -> int:
+        """Return how many are, to know what it provides."""
+        return _count(self._provides)
+
+    @property
+    def size(self) -> int:
+        """The bytes of what it has to say."""
+        texts = self.name, self.version, self.file_name
+        relations = self._depends, self._provides, self._replaces, self._groups
+        return sum(map(len, texts)) + sum(map(len, relations))
+
     def satisfies(self, wanted: Relation) -> bool:
         """Whether the package does, by its own name or by what it provides.
 
@@ -120,6 +137,10 @@ def describe(desc: bytes) -> Description | None:
 def _lines(value: bytes) -> list[str]:
     lines = value.split(b"\n", MOST_RELATIONS)[:MOST_RELATIONS]
     return [line.decode("utf-8", "replace") for line in lines if line]
+
+
+def _count(value: bytes) -> int:
+    return value.count(b"\n") + len(value) // _LONG + 1
 
 
 def _relations(value: bytes) -> list[Relation]:

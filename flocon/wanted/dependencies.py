@@ -13,8 +13,17 @@ from flocon.pacman.relations import parse_relation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from typing import TypeAlias
 
     from flocon.pacman.relations import Description, Relation
+
+
+#: Relations by which packages can be found: what they provide, replace and belong to. Arch's two
+#: largest repositories have 40,000.
+MOST_INDEXED = 300_000
+#: Relations that are looked through: all that Arch's packages need takes 400,000, and a machine has
+#: a tenth of them. Who made a database may have all provide the same, in any number of versions.
+MOST_LOOKED_THROUGH = 4_000_000
 
 
 class Listed(NamedTuple):
@@ -36,14 +45,21 @@ class Closure:
         return not self.unresolved
 
 
+if TYPE_CHECKING:
+    _Index: TypeAlias = dict[tuple[str, int], list[Listed]]
+
+
 class Databases:
     """Databases in pacman's order, to look packages up in; of two of one name the first counts."""
 
     def __init__(self, databases: Sequence[Iterable[Description]]) -> None:
         self._by_name: list[dict[str, Description]] = []
-        self._providers: dict[str, list[Listed]] = {}
-        self._replacers: dict[str, list[Listed]] = {}
-        self._groups: dict[str, list[Listed]] = {}
+        #: By name and place.
+        self._providers: _Index = {}
+        self._replacers: _Index = {}
+        self._groups: _Index = {}
+        self._indexed = 0
+        self._left = MOST_LOOKED_THROUGH
         for place, descriptions in enumerate(databases):
             known: dict[str, Description] = {}
             for one in descriptions:
@@ -54,12 +70,23 @@ class Databases:
 
     def _index(self, listed: Listed) -> None:
         description = listed.description
-        for relation in description.provides:
-            self._providers.setdefault(relation.name, []).append(listed)
-        for relation in description.replaces:
-            self._replacers.setdefault(relation.name, []).append(listed)
-        for group in description.groups:
-            self._groups.setdefault(group, []).append(listed)
+        provided = dict.fromkeys(one.name for one in description.provides)
+        replaced = dict.fromkeys(one.name for one in description.replaces)
+        groups = dict.fromkeys(description.groups)
+        self._indexed += len(provided) + len(replaced) + len(groups)
+        if self._indexed > MOST_INDEXED:
+            return
+        for name in provided:
+            self._providers.setdefault((name, listed.place), []).append(listed)
+        for name in replaced:
+            self._replacers.setdefault((name, listed.place), []).append(listed)
+        for group in groups:
+            self._groups.setdefault((group, listed.place), []).append(listed)
+
+    def look_through(self, count: int) -> bool:
+        """Count relations that are to be looked through; False where it is too much by now."""
+        self._left -= count
+        return self._left >= 0
 
     @property
     def places(self) -> range:
@@ -74,18 +101,20 @@ class Databases:
 
     def replacing(self, name: str, places: Sequence[int]) -> Iterator[Listed]:
         """Yield the packages that take another one's place, in the order of ``places``."""
-        return _in_order(self._replacers.get(name, ()), places)
+        return _in_order(self._replacers, name, places)
 
     def providing(self, wanted: Relation, places: Sequence[int]) -> Iterator[Listed]:
         """Yield the packages of other names that satisfy, in the order of ``places``."""
-        for listed in _in_order(self._providers.get(wanted.name, ()), places):
+        for listed in _in_order(self._providers, wanted.name, places):
+            if not self.look_through(listed.description.count_provides()):
+                return
             if listed.description.name != wanted.name and listed.description.satisfies(wanted):
                 yield listed
 
     def group(self, name: str, places: Sequence[int]) -> Iterator[Listed]:
         """Yield the packages of a group, each once: where several databases have it, the first."""
         seen = set()
-        for listed in _in_order(self._groups.get(name, ()), places):
+        for listed in _in_order(self._groups, name, places):
             if listed.description.name not in seen:
                 seen.add(listed.description.name)
                 yield listed
@@ -141,7 +170,9 @@ def closure(
         return key in found or key in here
 
     while waiting:
-        for relation in waiting.pop().description.depends:
+        description = waiting.pop().description
+        knows = databases.look_through(description.count_depends())
+        for relation in description.depends if knows else ():
             if relation in looked_up:
                 continue
             looked_up.add(relation)
@@ -154,8 +185,7 @@ def closure(
     return Closure(found, frozenset(unresolved))
 
 
-def _in_order(found: Iterable[Listed], places: Sequence[int]) -> Iterator[Listed]:
+def _in_order(index: _Index, name: str, places: Iterable[int]) -> Iterator[Listed]:
     """Yield what lies at ``places``, in their order, and there as it stands."""
-    found = list(found)
-    for place in places if found else ():
-        yield from (listed for listed in found if listed.place == place)
+    for place in places:
+        yield from index.get((name, place), ())

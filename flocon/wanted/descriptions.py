@@ -6,9 +6,10 @@ Nothing of them stays: one architecture after the other, and of each only which 
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING
 
-from flocon.errors import FloconError
+from flocon.errors import FloconError, SyncDatabaseError
 from flocon.log import logger
 from flocon.machine.memory import give_back
 from flocon.pacman.database_files import read_sent
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
     from flocon.states.archive import Archive
     from flocon.states.generation import Generation
     from flocon.wanted.requests import Scope
+
+#: Bytes that the descriptions of one architecture take, with what each takes at least: Arch's take a
+#: fifth of it. A database of some MB can have a gigabyte of them.
+MOST_DESCRIBED = 96 << 20
+_EACH = 600
 
 _log = logger(__name__)
 
@@ -48,14 +54,19 @@ def read_wanted(
             for scope, wanted in names.items()
             if scope.architecture == architecture
         }
-        databases = Databases([descriptions(archive, generation, where) for where in wheres])
+        left = MOST_DESCRIBED
+        described = []
+        for where in wheres:
+            described.append(descriptions(archive, generation, where, left))
+            left -= _size(described[-1])
+        databases = Databases(described)
         choice = choose(databases, repositories, of_these, pins)
         for place, where in enumerate(wheres):
             listed = (one.file_name for (at, _), one in choice.packages.items() if at == place)
             files[where] = tuple(sorted(listed))
         unresolved |= choice.unresolved
         unknown.append(choice.unknown)
-        del databases, choice
+        del described, databases, choice
     give_back()
     everywhere = frozenset.intersection(*unknown) if unknown else frozenset(pins)
     return Wanted(files, frozenset(unresolved), everywhere)
@@ -70,12 +81,14 @@ def repositories_of(generation: Generation, order: Sequence[Where]) -> dict[str,
     return found
 
 
-def descriptions(archive: Archive, generation: Generation, where: Where) -> list[Description]:
-    """Return what a database describes; nothing where it cannot be read."""
+def descriptions(
+    archive: Archive, generation: Generation, where: Where, most: int = MOST_DESCRIBED
+) -> list[Description]:
+    """Return what a database describes; nothing where it cannot be read, or takes more bytes."""
     try:
         descriptor = archive.open_piece(generation.databases[where].database)
         try:
-            return read_sent(descriptor, _describe)
+            return read_sent(descriptor, partial(_describe, most))
         finally:
             os.close(descriptor)
     except (FloconError, OSError) as error:
@@ -83,5 +96,15 @@ def descriptions(archive: Archive, generation: Generation, where: Where) -> list
         return []
 
 
-def _describe(file: BinaryIO) -> list[Description]:
-    return [one for one in map(describe, read_descs(file)) if one is not None]
+def _describe(most: int, file: BinaryIO) -> list[Description]:
+    described, left = [], most
+    for one in filter(None, map(describe, read_descs(file))):
+        left -= one.size + _EACH
+        if left < 0:
+            raise SyncDatabaseError("large", "its packages describe too much")
+        described.append(one)
+    return described
+
+
+def _size(described: Sequence[Description]) -> int:
+    return sum(one.size + _EACH for one in described)
