@@ -83,26 +83,35 @@ class FileLists:
 
         It is fetched where nobody asked before; whoever waits may leave, and it comes all the same.
         """
-        result: Deferred[Generation | None] = Deferred()
+        key = generation.identity, where
+        result: Deferred[Generation | None] = Deferred(lambda one: self._leave(key, one))
         one = generation.databases.get(where)
         if one is None:
             result.callback(None)
             return result
         self._note(where)
-        key = generation.identity, where
         if one.files is not None:
             result.callback(generation)
         elif not self.allowed() or self._missing.get(key, 0.0) > self._reactor.seconds():
             result.callback(None)
         else:
-            # Whoever does not wait any more has been told.
-            waiting = self._coming.setdefault(key, [])
-            waiting.append(result)
-            if len(waiting) == 1:
+            is_first = key not in self._coming
+            self._coming.setdefault(key, []).append(result)
+            if is_first:
                 work = Deferred.fromCoroutine(self._fetch(generation, where))
                 self._work.add(work)
                 work.addBoth(self._ended, key, work)
         return result
+
+    def _leave(self, key: Key, result: Deferred[Generation | None]) -> None:
+        """Forget who waits no more: many may ask while a mirror takes its time, and not wait."""
+        waiting = self._coming.get(key, [])
+        if result in waiting:
+            waiting.remove(result)
+
+    def waiting(self) -> int:
+        """Return how many wait for a list."""
+        return sum(map(len, self._coming.values()))
 
     def _note(self, where: Where) -> None:
         now = int(self._wall())
@@ -142,8 +151,7 @@ class FileLists:
                 del self._missing[next(iter(self._missing))]
             self._missing[key] = self._reactor.seconds() + AGAIN
         for one in self._coming.pop(key):
-            if not one.called:
-                one.callback(generation)
+            one.callback(generation)
 
     def dump(self) -> list[list[Any]]:
         return [[*where, at] for where, at in self._asked.items()]

@@ -112,6 +112,17 @@ class OnDemand(FileListsCase):
         self.clock.work()
         self.assert_given(self.successResultOf(second))
 
+    def test_who_asks_and_leaves_without_end_is_remembered_nowhere(self) -> None:
+        self.clock.held = True
+        for _ in range(50):
+            leaving = self.find()
+            leaving.addErrback(lambda _: None)
+            leaving.cancel()
+        self.assertEqual(self.refreshing.files.waiting(), 0)
+        self.clock.held = False
+        self.clock.work()
+        self.assertEqual(self.web.bodies, [FILES])
+
     def test_on_a_link_that_costs_none_is_fetched(self) -> None:
         self.refreshing.allow(False)
         self.assertIsNone(self.found())
