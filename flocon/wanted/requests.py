@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flocon.files import is_architecture, is_package_name, is_repository
+from flocon.machine.shares import network_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -75,7 +76,8 @@ class Requests:
         self.note(scope, (name,), now)
 
     def _may_add(self, client: str, now: float) -> bool:
-        today = int(now // DAY)
+        # A host has as many IPv6 addresses as it likes.
+        client, today = network_of(client) or client, int(now // DAY)
         day, count = self._of_clients.pop(client, (today, 0))
         count = count + 1 if day == today else 1
         while len(self._of_clients) >= MOST_CLIENTS:

@@ -88,6 +88,14 @@ class Bounds(SynchronousTestCase):
         self.requests.ask("10.0.0.1", CORE, "c", DAY)
         self.assertEqual((len(self.requests), self.requests.overflowed), (5, 6))
 
+    def test_one_with_many_addresses_has_no_more(self) -> None:
+        self.patch(module, "MOST_OF_A_CLIENT", 3)
+        for number in range(9):
+            self.requests.ask(f"fd00::{number}", CORE, f"a{number}", 0.0)
+        self.assertEqual(len(self.requests), 3)
+        self.requests.ask("fd00:0:0:1::1", CORE, "b", 0.0)
+        self.assertEqual(len(self.requests), 4)
+
     def test_clients_are_counted_within_a_bound(self) -> None:
         self.patch(module, "MOST_CLIENTS", 2)
         for number in range(9):
