@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from flocon.states.generation import Generation
     from flocon.wanted.requests import Scope
 
-#: Bytes that the descriptions of one architecture take, with what each takes at least: Arch's take a
-#: fifth of it. A database of some MB can have a gigabyte of them.
+#: Bytes that the descriptions of one architecture take, with what each takes at least: Arch's take
+#: a fifth of it. A database of some MB can have a gigabyte of them.
 MOST_DESCRIBED = 96 << 20
 _EACH = 600
 
