@@ -9,6 +9,7 @@ import os
 import time
 from collections import OrderedDict
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, DeferredLock
@@ -55,7 +56,7 @@ class States:
         self.catalogue = catalogue
         self._lock = DeferredLock()
         self.state = publication.State()
-        #: Those that were read, by identity, the oldest first.
+        #: Those that were read, by identity, the oldest first; before them what only was given out.
         self._read: dict[str, Generation] = {}
         #: Those that stay until they are dropped, by name, with when they were taken.
         self.snapshots: dict[str, tuple[Generation, int]] = {}
@@ -99,7 +100,7 @@ class States:
     @property
     def read(self) -> list[Generation]:
         """Return those that were read from a mirror, the oldest first."""
-        return list(self._read.values())
+        return [one for one in self._read.values() if one.made]
 
     def find(self, identity: str) -> Generation | None:
         found = self._read.get(identity)
@@ -179,7 +180,7 @@ class States:
         await self._to_its_end(lambda: self._add(generation))
 
     async def _add(self, generation: Generation) -> None:
-        for one in reversed(read := publication.added(self.read, generation)):
+        for one in reversed(read := publication.added([*self._read.values()], generation)):
             if one != self._read.get(one.identity):
                 await in_thread(self._reactor, self._archive.keep, one)
         self._read = {one.identity: one for one in read}
@@ -253,9 +254,10 @@ class States:
 
         async def drop() -> None:
             found = self.snapshots.get(name)
-            if found is not None and found[0].identity in self._used:
-                # What is given out stays as long as it is.
-                await self._keep(found[0])
+            if found is not None and found[0].identity in {*self._used} - self._read.keys():
+                # What is given out stays as long as it is. It was not read when it says that it
+                # was, or by another mirror: it must not become the newest, or one of a day.
+                await self._keep(replace(found[0], made=0, last_update=found[0].age_from))
             await in_thread(self._reactor, self._archive.drop_note, SNAPSHOTS, name)
             self.snapshots.pop(name, None)
             self.changed()
@@ -296,8 +298,8 @@ class States:
         await self.catalogue.use(self.in_use())
 
     async def _sweep(self) -> None:
-        kept = publication.kept(self.read, self.state, MOST_KEPT)
-        self._read = {one.identity: one for one in self.read if one.identity in kept}
+        kept = publication.kept([*self._read.values()], self.state, MOST_KEPT)
+        self._read = {identity: one for identity, one in self._read.items() if identity in kept}
         snapshots = (one for one, _ in self.snapshots.values())
         pieces = {piece.sha256 for piece in _pieces((*self._read.values(), *snapshots))}
         try:

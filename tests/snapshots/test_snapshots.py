@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from flocon.errors import MirrorError, Refused, Stalled
@@ -320,6 +321,29 @@ class Dropping(SnapshotsTestCase):
     def test_with_the_last_one_nothing_is_protected(self) -> None:
         self.drop("before")
         self.assertFalse(self.protects("a", "1-1"))
+
+    def test_one_that_was_given_does_not_become_the_latest(self) -> None:
+        # As if it came in from a folder, which may say any time.
+        carried = replace(self.generation(core={"c": "1-1"}), made=int(self.now) + 10**9)
+        self.done(self.states.keep_snapshot("carried", carried, int(self.now)))
+        self.use("carried")
+        self.use("latest")
+        self.drop("carried")
+        for _ in range(2):
+            self.assertEqual(self.snapshots.find("latest").identity, self.new.identity)
+            self.use("latest")
+            self.assertEqual(self.given, self.new.identity)
+            self.begin()
+        # Who has its database is given its signature still.
+        self.assertIsNotNone(self.states.find(carried.identity))
+        self.read(core={"a": "3-1"})
+        self.assertIsNotNone(self.states.find(carried.identity))
+
+    def test_one_that_was_read_stays_as_it_was_read(self) -> None:
+        self.use("before")
+        self.use("latest")
+        self.drop("before")
+        self.assertEqual(self.states.read, [self.old, self.new])
 
     def test_what_the_lan_is_given_is_not_dropped(self) -> None:
         self.use("before")
