@@ -14,6 +14,7 @@ with ``sweep``.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -42,6 +43,8 @@ STATE = "state.json"
 LARGEST_NOTE = 4 << 20
 _READ_SIZE = 1 << 20
 _JSON = ".json"
+#: Why what has a note's name is none: it is a link, a folder or a fifo, or too large.
+_NO_NOTES = frozenset({errno.ELOOP, errno.EINVAL, errno.EFBIG})
 #: What a kill leaves of a file while it is written.
 _HALF_WRITTEN = re.compile(r".+\.[0-9a-f]{8}\.new")
 
@@ -271,7 +274,8 @@ class Archive:
         except FileNotFoundError:
             return None
         except OSError as error:
-            self._unread = True
+            # What is no file, or no small one, is nobody's note: it keeps nothing from going.
+            self._unread = self._unread or error.errno not in _NO_NOTES
             reason = error.strerror or error
             self._log.error("{path}: {reason}", path=self.path / folder / name, reason=reason)
             return None

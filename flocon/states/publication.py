@@ -169,8 +169,8 @@ def added(generations: Sequence[Generation], newest: Generation) -> list[Generat
 def kept(generations: Sequence[Generation], state: State, most: int) -> set[str]:
     """Return which of those that were read (the oldest first) stay.
 
-    What is or was lately given out, what waits, the newest, and the last one of each day. Those that
-    say nothing of when they were read were given out only.
+    What is or was lately given out, what waits, the newest, and the last one of each day. Those
+    that say nothing of when they were read were given out only.
     """
     days = {one.made // 86_400: one.identity for one in generations if one.made}
     stay = {one.identity for one in state.published} | {state.waiting}

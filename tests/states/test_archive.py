@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.errors import StoreError
 from flocon.states import archive as module
-from flocon.states.archive import CONTENT, GENERATIONS, SNAPSHOTS, Archive
+from flocon.states.archive import CONTENT, GENERATIONS, LARGEST_NOTE, SNAPSHOTS, Archive
 from flocon.states.generation import (
     LARGEST_DATABASE,
     DatabaseFiles,
@@ -247,11 +247,27 @@ class SweepTests(ArchiveCase):
         self.assertFalse(self.archive.has(piece))
 
     def test_where_a_note_could_not_be_read_nothing_goes(self) -> None:
-        (self.path / SNAPSHOTS / "mine.json").mkdir()
+        (self.path / SNAPSHOTS / "mine.json").write_text("{}")
         archive = self.open()
+        error = OSError(errno.EIO, "Input/output error")
+        real = module.read_small
+        self.patch(module, "read_small", mock.Mock(side_effect=error))
         self.assertEqual(archive.notes(SNAPSHOTS), [])
         self.assertEqual(self.sweep(archive), 0)
+        self.patch(module, "read_small", real)
         self.assertEqual(archive.generations(), sorted([self.old, self.new], key=_order))
+
+    def test_what_is_no_note_keeps_nothing_from_going(self) -> None:
+        for folder in (SNAPSHOTS, GENERATIONS):
+            (self.path / folder / "folder.json").mkdir()
+            (self.path / folder / "link.json").symlink_to("/etc/passwd")
+            os.mkfifo(self.path / folder / "fifo.json")
+            (self.path / folder / "large.json").write_bytes(b" " * (LARGEST_NOTE + 1))
+        archive = self.open()
+        self.assertEqual(archive.notes(SNAPSHOTS), [])
+        self.assertEqual(archive.generations(), sorted([self.old, self.new], key=_order))
+        self.assertGreater(self.sweep(archive), 0)
+        self.assertEqual(archive.generations(), [self.new])
 
     def test_a_folder_that_cannot_be_read_is_said(self) -> None:
         error = OSError(errno.EIO, "Input/output error")
