@@ -238,9 +238,11 @@ class MirrorFace:
         if entry is None:
             self._refuse(request, http.NOT_FOUND)
             return
-        if request.method == b"GET" and not asked.file.is_signature:
-            self._parts.asked_for(client, where, entry)
         await self._packages.answer(request, asked, entry, client)
+        # Not before: who asks and takes nothing has nothing wanted.
+        is_given = request.method == b"GET" and request.code < http.BAD_REQUEST
+        if is_given and not asked.file.is_signature:
+            self._parts.asked_for(client, where, entry)
 
     def _sentence(self, request: Request) -> bytes:
         """Return what a person reads who opens this address in a browser."""

@@ -179,6 +179,15 @@ class Coming(MirrorCase):
     def test_who_has_too_much_coming_is_told_so(self) -> None:
         self.shelf.refuses = True
         self.assertRefused(self.get(PATH), 503)
+        self.assertEqual(self.asked_for, [])
+
+    def test_it_is_wanted_once_a_client_has_it_and_not_because_it_was_asked_for(self) -> None:
+        self.browser.ask(PATH)
+        leaving = self.another("10.0.0.10").ask(PATH)
+        leaving.leave()
+        self.assertEqual(self.asked_for, [])
+        self.bring()
+        self.assertEqual([one[0] for one in self.asked_for], ["10.0.0.9"])
 
     def test_others_are_asked_to_fetch_it_unless_a_node_asks(self) -> None:
         self.browser.ask(PATH)
