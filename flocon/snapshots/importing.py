@@ -14,7 +14,8 @@ import json
 import os
 import tempfile
 import threading
-from dataclasses import dataclass, field
+import time
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -208,7 +209,7 @@ class Importing:
             offered = None
         if offered is None:
             raise MirrorError("what the command tells of its folder cannot be read", "")
-        return offered
+        return replace(offered, generation=_of_now_at_most(offered.generation, int(time.time())))
 
     # Databases
 
@@ -307,6 +308,13 @@ class Importing:
         if not kept:
             why = "has no signature" if signature is None else "finds no room in the store"
             raise StoreError(path, why)
+
+
+def _of_now_at_most(generation: Generation, now: int) -> Generation:
+    """Return a state that is of no time to come: it would be held for longer than allowed."""
+    said = generation.last_update
+    last = None if said is None else min(said, now)
+    return replace(generation, made=min(generation.made, now), last_update=last)
 
 
 def _into(folder: Folder, path: str, descriptor: int, size: int) -> str:

@@ -260,6 +260,15 @@ class ImportingTests(StatesTestCase):
         self.assertIn("core.db.sig is the signature of another file", said)
         self.assertEqual(self.states.snapshots, {})
 
+    def test_time_to_come_is_now(self) -> None:
+        folder = self.carried()
+        manifest = json.loads(folder.files[MANIFEST])
+        manifest["generation"] |= {"made": 10**11, "last_update": 10**11}
+        folder.files[MANIFEST] = json.dumps(manifest).encode()
+        self.take(folder)
+        generation, _ = self.states.snapshots["stick"]
+        self.assertEqual((generation.made, generation.last_update), (self.now, self.now))
+
     def test_name_of_another_snapshot_is_refused(self) -> None:
         self.take(self.carried())
         self.packages["d"] = b"a fourth"
