@@ -9,8 +9,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from flocon.answering.visitors import LOOPBACK_ADDRESSES, Admission, mirror_names
-from flocon.faces.mirror import ANSWERS, MirrorFace
-from flocon.faces.needs import ForMirror
+from flocon.clients.mirror import ANSWERS, MirrorFace
+from flocon.clients.needs import ForMirror
 from flocon.faces.site import Site
 from flocon.machine.endpoints import hosts_of
 from flocon.mirrors.clients import Clients

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from twisted.web.http import Request
 
     from flocon.answering.shared import SharedFiles
-    from flocon.faces.needs import ForMirror, Found
+    from flocon.clients.needs import ForMirror
+    from flocon.faces.needs import Found
     from flocon.files import Asked
     from flocon.pacman.entries import Entry
 

@@ -16,9 +16,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from flocon.answering.visitors import mirror_names
 from flocon.asking.attempts import Attempt, Limits
 from flocon.asking.source import Origin, Source
+from flocon.clients.mirror import MirrorFace
+from flocon.clients.needs import ForMirror
 from flocon.errors import SourceError, StoreError
-from flocon.faces.mirror import MirrorFace
-from flocon.faces.needs import ForMirror
 from flocon.files import Asked, Content
 from flocon.mirrors.clients import Clients
 from flocon.pacman.entries import Entry

@@ -6,7 +6,7 @@ from twisted.internet.defer import Deferred
 
 from flocon.asking.mirrors import LOOP_HEADER
 from flocon.errors import Unreachable
-from tests.faces.mirror_case import (
+from tests.clients.mirror_case import (
     ARM,
     CORE,
     DATA,
