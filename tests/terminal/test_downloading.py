@@ -1,4 +1,4 @@
-"""A file that a command gets from the node, where the node or the one who takes it is not at ease."""
+"""A file that a command gets from the node, where the node or who takes it is not at ease."""
 
 from __future__ import annotations
 
