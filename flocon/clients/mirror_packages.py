@@ -93,6 +93,7 @@ class MirrorPackages:
 
     async def answer(self, request: Request, asked: Asked, entry: Entry, client: str) -> None:
         one = ClientRequest(request, asked, entry, client, self._parts.reactor.seconds())
+        await self._parts.judged(entry.file_name)
         if asked.file.is_signature:
             await self._signature(one)
         elif await self._held(one, signature=False):

@@ -46,7 +46,8 @@ class ForMirror:
     ``layouts`` returns those of other tools' paths, ``allows`` tells whether a repository is for
     others, ``is_ambiguous`` whether several packages have a name. ``asked_for`` is told of each
     package of a state that a client, by its address, asks for. ``with_files`` returns a state with
-    the list of files of a repository, None where it cannot be had; that may take long.
+    the list of files of a repository, None where it cannot be had; that may take long. ``judged``
+    waits, briefly, until it is known whether a package is held: a mirror may not have it any more.
     """
 
     reactor: Any
@@ -63,3 +64,4 @@ class ForMirror:
     asked_for: Callable[[str, Where, Entry], None]
     is_ambiguous: Callable[[str], bool]
     with_files: Callable[[Generation, Where], Deferred[Generation | None]]
+    judged: Callable[[str], Awaitable[None]]

@@ -79,6 +79,7 @@ class Mirroring:
                 is_ambiguous=self._is_ambiguous,
                 asked_for=self._mirror.asked,
                 with_files=self._mirror.with_files,
+                judged=parts.holdings.judged,
             ),
             mirror_names(
                 settings.name, (*settings.names, host_name(), *hosts_of(settings.mirror.listen))
