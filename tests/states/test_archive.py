@@ -14,6 +14,7 @@ from unittest import mock
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.errors import StoreError
+from flocon.machine.beneath import read_small
 from flocon.states import archive as module
 from flocon.states.archive import CONTENT, GENERATIONS, LARGEST_NOTE, SNAPSHOTS, Archive
 from flocon.states.generation import (
@@ -250,11 +251,10 @@ class SweepTests(ArchiveCase):
         (self.path / SNAPSHOTS / "mine.json").write_text("{}")
         archive = self.open()
         error = OSError(errno.EIO, "Input/output error")
-        real = module.read_small
         self.patch(module, "read_small", mock.Mock(side_effect=error))
         self.assertEqual(archive.notes(SNAPSHOTS), [])
         self.assertEqual(self.sweep(archive), 0)
-        self.patch(module, "read_small", real)
+        self.patch(module, "read_small", read_small)
         self.assertEqual(archive.generations(), sorted([self.old, self.new], key=_order))
 
     def test_what_is_no_note_keeps_nothing_from_going(self) -> None:
