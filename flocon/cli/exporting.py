@@ -29,10 +29,10 @@ from flocon.cli.needing import Needed, Wanted, find_needed
 from flocon.cli.printing import counted, progress, say, say_json, size
 from flocon.cli.states import find_state, read_database, total, whereabouts
 from flocon.files import escape
-from flocon.mirrors.generation import Piece, dump
-from flocon.mirrors.importing import named_pieces, place
-from flocon.mirrors.policies import is_snapshot_name
 from flocon.pacman.syncdb import LARGEST_SIGNATURE
+from flocon.snapshots.importing import named_pieces, place
+from flocon.states.generation import Piece, dump
+from flocon.states.policies import is_snapshot_name
 
 if TYPE_CHECKING:
     import argparse
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flocon.cli.states import State
-    from flocon.mirrors.generation import Where
     from flocon.pacman.entries import Entry
+    from flocon.states.generation import Where
 
 #: Tells of an exported folder which state it is; a folder without one can be imported, too.
 NOTE = "snapshot.json"

@@ -20,7 +20,8 @@ from flocon.cli.printing import progress, say, say_json
 from flocon.cli.serving import Serving
 from flocon.files import is_architecture, is_package, is_repository
 from flocon.machine.beneath import read_small
-from flocon.mirrors.generation import (
+from flocon.snapshots.importing import MANIFEST, named_pieces, place
+from flocon.states.generation import (
     LARGEST_DATABASE,
     MOST_DATABASES,
     DatabaseFiles,
@@ -30,8 +31,7 @@ from flocon.mirrors.generation import (
     dump,
     load,
 )
-from flocon.mirrors.importing import MANIFEST, named_pieces, place
-from flocon.mirrors.policies import is_snapshot_name
+from flocon.states.policies import is_snapshot_name
 
 if TYPE_CHECKING:
     import argparse

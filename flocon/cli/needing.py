@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
     from flocon.cli.asking import Node
     from flocon.cli.states import State
-    from flocon.mirrors.generation import Where
     from flocon.pacman.configuration import PacmanConfiguration
     from flocon.pacman.entries import Entry
     from flocon.pacman.listing import Database, Target
     from flocon.pacman.relations import Description
+    from flocon.states.generation import Where
 
 #: Lines of pacman's that are told of what it cannot resolve.
 MOST_LINES = 20
@@ -183,7 +183,7 @@ class _Looking:
 
     def _follow(self, names: Iterable[str], folder: Path) -> None:
         """Add packages and what they depend on, as far as databases tell."""
-        from flocon.mirrors.dependencies import Databases, closure  # noqa: PLC0415 - seldom needed
+        from flocon.wanted.dependencies import Databases, closure  # noqa: PLC0415 - seldom needed
 
         order, problems = list(self._databases), self._needed.problems
         paths = (folder / "sync" / f"{where.repository}.db" for where in order)

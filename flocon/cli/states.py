@@ -13,19 +13,19 @@ from flocon.cli.asking import LONG_PATIENCE, Node, NodeError
 from flocon.cli.getting import download
 from flocon.errors import SyncDatabaseError
 from flocon.files import is_repository
-from flocon.mirrors.generation import DatabaseFiles, Generation, Where, load
-from flocon.mirrors.importing import named_pieces
-from flocon.mirrors.policies import NOW
-from flocon.mirrors.whereabouts import MOST_ASKED, written
 from flocon.pacman.database_files import load_sent
+from flocon.snapshots.importing import named_pieces
+from flocon.snapshots.whereabouts import MOST_ASKED, written
+from flocon.states.generation import DatabaseFiles, Generation, Where, load
+from flocon.states.policies import NOW
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from flocon.mirrors.generation import Piece
     from flocon.pacman.entries import Entry
     from flocon.pacman.listing import Database
+    from flocon.states.generation import Piece
 
 _PRIVATE = 0o600
 

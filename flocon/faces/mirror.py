@@ -34,17 +34,17 @@ from flocon.errors import StoreError
 from flocon.faces.mirror_packages import MirrorPackages
 from flocon.faces.site import host_of
 from flocon.files import Kind
-from flocon.mirrors.generation import Where
 from flocon.mirrors.given import Given, Lists
 from flocon.mirrors.layouts import SYNCED, parse_asked
+from flocon.states.generation import Where
 
 if TYPE_CHECKING:
     from twisted.web.http import Request
 
     from flocon.faces.needs import ForMirror
     from flocon.files import Asked
-    from flocon.mirrors.generation import Generation, Piece
-    from flocon.mirrors.publication import Published
+    from flocon.states.generation import Generation, Piece
+    from flocon.states.publication import Published
 
 TEXT = "text/plain; charset=utf-8"
 #: What is counted as answered; all else is of what was refused.

@@ -18,8 +18,8 @@ from flocon.errors import StoreError
 from flocon.faces.pacman_request import PacmanRequest
 from flocon.files import Asked, Content, FileName, Kind, parse_file_name
 from flocon.machine.reactor_threads import in_thread
-from flocon.mirrors.generation import is_sha256
 from flocon.pacman.entries import Entry
+from flocon.states.generation import is_sha256
 from flocon.store.folder import Opened, stamp_of
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from twisted.web.http import Request
 
     from flocon.faces.needs import ForPacman
-    from flocon.mirrors.generation import Piece
+    from flocon.states.generation import Piece
     from flocon.transfers.transfer import Transfer
 
     class Archive(Protocol):

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from flocon.holdings.inventory import Inventory
     from flocon.machine.shares import Crowd
     from flocon.mirrors.clients import Clients
-    from flocon.mirrors.generation import Generation, Where
-    from flocon.mirrors.states import States
     from flocon.pacman.entries import Entry
     from flocon.pacman.privacy import Privacy
     from flocon.precedence import Precedence
+    from flocon.states.generation import Generation, Where
+    from flocon.states.states import States
     from flocon.transfers.transfer import Transfer
     from flocon.transfers.transfers import Transfers
 

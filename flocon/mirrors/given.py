@@ -12,7 +12,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from flocon.mirrors.generation import Where
+    from flocon.states.generation import Where
 
 #: Files of clients of which it is remembered what they have.
 MOST_REMEMBERED = 4_096

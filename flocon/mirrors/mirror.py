@@ -14,13 +14,13 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 
 from flocon.errors import FloconError, MirrorError
 from flocon.log import logger
-from flocon.mirrors.archive import FOLDER, Archive
-from flocon.mirrors.catalogue import Catalogue
-from flocon.mirrors.generation import Where
-from flocon.mirrors.servers import mirrored, servers_of
-from flocon.mirrors.states import States
 from flocon.mirrors.steering import Steering
 from flocon.pacman.configuration import SignatureLevel
+from flocon.states.archive import FOLDER, Archive
+from flocon.states.catalogue import Catalogue
+from flocon.states.generation import Where
+from flocon.states.states import States
+from flocon.upstream.servers import mirrored, servers_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
     from flocon.files import Asked
     from flocon.mirrors.clearing import Clearing, Shelf
     from flocon.mirrors.clients import Clients
-    from flocon.mirrors.generation import Generation
-    from flocon.mirrors.importing import Importing
-    from flocon.mirrors.refreshing import Refreshing
     from flocon.mirrors.settling import Settling
-    from flocon.mirrors.snapshots import Snapshots
-    from flocon.mirrors.wanting import Wanting
-    from flocon.mirrors.whereabouts import Whereabouts
     from flocon.pacman.entries import Entry
     from flocon.pacman.keyring import Keyring
     from flocon.pacman.watch import PacmanWatch
     from flocon.settings.settings import Mirror as MirrorSettings
+    from flocon.snapshots.importing import Importing
+    from flocon.snapshots.snapshots import Snapshots
+    from flocon.snapshots.whereabouts import Whereabouts
+    from flocon.states.generation import Generation
+    from flocon.upstream.refreshing import Refreshing
+    from flocon.wanted.wanting import Wanting
 
 
 class Mirror(Service):
@@ -94,7 +94,7 @@ class Mirror(Service):
     @cached_property
     def snapshots(self) -> Snapshots:
         """Return those that are taken and used, which a node that is no mirror has not."""
-        from flocon.mirrors.snapshots import Snapshots  # noqa: PLC0415 - only a mirror needs it
+        from flocon.snapshots.snapshots import Snapshots  # noqa: PLC0415 - only a mirror needs it
 
         snapshots = Snapshots(
             self._reactor,
@@ -126,8 +126,8 @@ class Mirror(Service):
         self, reactor: Any, agent: Any, archive: Archive, keyring: Callable[[], Keyring]
     ) -> Refreshing:
         # Two hundred kilobytes that only a mirror needs.
-        from flocon.mirrors.one_mirror import Tools  # noqa: PLC0415
-        from flocon.mirrors.refreshing import Refreshing  # noqa: PLC0415
+        from flocon.upstream.one_mirror import Tools  # noqa: PLC0415
+        from flocon.upstream.refreshing import Refreshing  # noqa: PLC0415
 
         return Refreshing(
             Tools(reactor, agent, archive, keyring, self._signature_level, time.time),
@@ -141,7 +141,7 @@ class Mirror(Service):
         self, reactor: Any, means: Means, archive: Archive, store: Path, most: int
     ) -> tuple[Wanting, Settling]:
         from flocon.mirrors.settling import Settling  # noqa: PLC0415 - as above
-        from flocon.mirrors.wanting import Wanting  # noqa: PLC0415
+        from flocon.wanted.wanting import Wanting  # noqa: PLC0415
 
         wanting = Wanting(
             reactor,
@@ -336,7 +336,7 @@ class Mirror(Service):
         archive = self._settings().archive
         if not self.serves or not archive:
             return ()
-        from flocon.mirrors.dated import servers_of_the_past  # noqa: PLC0415 - as above
+        from flocon.snapshots.dated import servers_of_the_past  # noqa: PLC0415 - as above
 
         return servers_of_the_past(self.states, archive, asked, entry)
 
@@ -349,7 +349,7 @@ class Mirror(Service):
 
     async def take_in(self, name: str, port: int, word: str) -> str:
         """Take in a state that a command of this machine serves; return what is to be said."""
-        from flocon.mirrors.importing import Folder  # noqa: PLC0415 - seldom needed
+        from flocon.snapshots.importing import Folder  # noqa: PLC0415 - seldom needed
 
         return await self.importing().take(name, Folder(port, word))
 

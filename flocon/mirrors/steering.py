@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from typing import Protocol
 
-    from flocon.mirrors.snapshots import Snapshots
-    from flocon.mirrors.wanting import Wanting
-    from flocon.mirrors.whereabouts import Whereabouts
+    from flocon.snapshots.snapshots import Snapshots
+    from flocon.snapshots.whereabouts import Whereabouts
+    from flocon.wanted.wanting import Wanting
 
     class Steered(Protocol):
         """The mirror, as far as a person has a say."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flocon.faces.mirror_contents import MirrorContents
-from flocon.mirrors.importing import Importing
-from flocon.mirrors.whereabouts import Whereabouts
+from flocon.snapshots.importing import Importing
+from flocon.snapshots.whereabouts import Whereabouts
 from flocon.sources.signatures import PacmanKeyring
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from twisted.internet.defer import Deferred
 from flocon.cli import checking, exporting
 from flocon.cli.asking import NodeError
 from flocon.cli.importing import look_through
-from flocon.mirrors.generation import DatabaseFiles, Generation, Piece, Where, dump
+from flocon.states.generation import DatabaseFiles, Generation, Piece, Where, dump
 from tests.cli.node import NodeTestCase
-from tests.mirrors.test_importing import database, file_name
+from tests.snapshots.test_importing import database, file_name
 
 CORE = Where("x86_64", "core")
 PLACE = Path("out/core/os/x86_64")

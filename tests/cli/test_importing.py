@@ -16,8 +16,8 @@ from flocon.cli.exporting import NOTE
 from flocon.cli.importing import SOURCE, look_through
 from flocon.cli.serving import Serving
 from flocon.errors import Contradicted, Unreachable
-from flocon.mirrors.generation import DatabaseFiles, Generation, Piece, Where, dump
-from flocon.mirrors.importing import Folder, read_manifest
+from flocon.snapshots.importing import Folder, read_manifest
+from flocon.states.generation import DatabaseFiles, Generation, Piece, Where, dump
 
 CORE = Where("x86_64", "core")
 PACKAGE = "a-1-1-x86_64.pkg.tar.zst"

@@ -8,11 +8,11 @@ from typing import Any
 from flocon.cli import snapshots
 from flocon.cli.asking import Node, NodeError
 from flocon.cli.parser import make_parser
-from flocon.mirrors import sayings
-from flocon.mirrors.differences import Change, Difference
-from flocon.mirrors.publication import SNAPSHOT, Policy, Published, State
+from flocon.snapshots import sayings
+from flocon.snapshots.differences import Change, Difference
+from flocon.states.publication import SNAPSHOT, Policy, Published, State
 from tests.cli.node import NodeTestCase
-from tests.mirrors.test_publication import DAY, NOW, generation
+from tests.states.test_publication import DAY, NOW, generation
 
 OLD, NEW = generation(1, NOW), generation(2, NOW + DAY)
 CORE = next(iter(OLD.databases))

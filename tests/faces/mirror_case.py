@@ -20,12 +20,12 @@ from flocon.errors import SourceError, StoreError
 from flocon.faces.mirror import MirrorFace
 from flocon.faces.needs import ForMirror
 from flocon.files import Asked, Content
-from flocon.mirrors.archive import Archive
-from flocon.mirrors.catalogue import Catalogue
 from flocon.mirrors.clients import Clients
-from flocon.mirrors.generation import DatabaseFiles, Generation, Piece, Where
-from flocon.mirrors.states import States
 from flocon.pacman.entries import Entry
+from flocon.states.archive import Archive
+from flocon.states.catalogue import Catalogue
+from flocon.states.generation import DatabaseFiles, Generation, Piece, Where
+from flocon.states.states import States
 from flocon.transfers.subjects import Subject
 from flocon.transfers.transfer import Transfer
 from flocon.transfers.transfers import Transfers

@@ -8,9 +8,9 @@ from typing import Any
 
 from flocon.faces.mirror_contents import MirrorContents
 from flocon.files import Asked, Content
-from flocon.mirrors.archive import Archive
-from flocon.mirrors.generation import Piece
 from flocon.pacman.entries import Entry
+from flocon.states.archive import Archive
+from flocon.states.generation import Piece
 from flocon.transfers.subjects import Subject
 from flocon.transfers.transfer import Transfer
 from tests.faces.pacman_case import (
@@ -23,7 +23,7 @@ from tests.faces.pacman_case import (
     LoopbackTestCase,
 )
 from tests.inline import InlinePool
-from tests.mirrors.states_case import keep
+from tests.states.states_case import keep
 
 SHA256 = CONTENT.sha256.hex()
 PACKAGE = f"/mirror/package/{SHA256}/{CONTENT.size}/{NAME}"

@@ -217,6 +217,9 @@ class OtherToolsTests(MirrorFaceCase):
 
     def test_a_name_may_be_a_repositorys_own(self) -> None:
         self.node.stop()
+        # What was read a moment ago is not read again at the start.
+        shutil.rmtree(self.first.store)
+        self.first.store.mkdir()
         self.lan.repositories = [*self.lan.repositories, "plain"]
         self.node = self.serve()
         client = self.client(self.second, "own", "repo/plain/$arch", repositories=["plain"])

@@ -13,11 +13,11 @@ from twisted.internet.defer import Deferred, succeed
 from flocon.ahead.coming import Means
 from flocon.errors import FloconError, MirrorError
 from flocon.mirrors.mirror import Mirror
-from flocon.mirrors.publication import SNAPSHOT, Policy
 from flocon.pacman.configuration import PacmanConfiguration
-from tests.mirrors.reading_case import ONE, ReadingCase
+from flocon.states.publication import SNAPSHOT, Policy
 from tests.mirrors.test_holding import EmptyShelf
-from tests.mirrors.web import THEN
+from tests.upstream.reading_case import ONE, ReadingCase
+from tests.upstream.web import THEN
 
 
 class FakePacman:

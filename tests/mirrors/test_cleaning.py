@@ -11,12 +11,12 @@ from unittest.mock import MagicMock
 from twisted.internet.defer import Deferred, succeed
 
 from flocon.errors import MirrorError
-from flocon.mirrors.generation import DatabaseFiles, Generation
 from flocon.mirrors.mirror import Mirror
 from flocon.pacman.configuration import PacmanConfiguration
 from flocon.settings.settings import Mirror as MirrorSettings
+from flocon.states.generation import DatabaseFiles, Generation
 from tests.holdings.machine import HoldingsCase
-from tests.mirrors.states_case import CORE, database, file_name, keep
+from tests.states.states_case import CORE, database, file_name, keep
 
 
 class CleaningTests(HoldingsCase):

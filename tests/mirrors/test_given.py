@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.mirrors.generation import Where
 from flocon.mirrors.given import Given, Lists
+from flocon.states.generation import Where
 
 CORE = Where("x86_64", "core")
 NOW = 1_000_000.0

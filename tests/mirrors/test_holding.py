@@ -13,7 +13,7 @@ from flocon.mirrors.mirror import Mirror
 from flocon.mirrors.settling import LOOK_AGAIN
 from flocon.pacman.configuration import PacmanConfiguration
 from flocon.settings.settings import Mirror as MirrorSettings
-from tests.mirrors.states_case import DAY, StatesTestCase
+from tests.states.states_case import DAY, StatesTestCase
 
 
 class EmptyShelf:
