@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flocon.mirrors.pool import Pool
+from flocon.wanted.pool import Pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from flocon.mirrors.dependencies import Databases, Listed
-    from flocon.mirrors.transactions import Targets
     from flocon.pacman.relations import Description, Relation
+    from flocon.wanted.dependencies import Databases, Listed
+    from flocon.wanted.transactions import Targets
 
 #: Packages looked at for one transaction. Where much cannot be had, the same are tried again.
 MOST_STEPS = 200_000

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from flocon.mirrors.dependencies import Listed
     from flocon.pacman.relations import Relation
+    from flocon.wanted.dependencies import Listed
 
 
 class Pool:

@@ -12,17 +12,17 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from flocon.files import parse_file_name
-from flocon.mirrors.dependencies import Listed
-from flocon.mirrors.pool import Pool
-from flocon.mirrors.resolving import Resolving
 from flocon.pacman.relations import Relation
 from flocon.pacman.versions import compare_versions
+from flocon.wanted.dependencies import Listed
+from flocon.wanted.pool import Pool
+from flocon.wanted.resolving import Resolving
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from flocon.mirrors.dependencies import Databases
     from flocon.pacman.relations import Description
+    from flocon.wanted.dependencies import Databases
 
 #: The place of what is installed.
 INSTALLED = -1
@@ -148,6 +148,15 @@ class _Upgrading:
 
 def transaction(databases: Databases, machine: Machine, targets: Targets) -> Transaction:
     """Return what pacman would install to have its targets."""
+    found = resolved(databases, machine, targets)
+    return found if found.problems else settled(found.packages, machine, targets.replaced)
+
+
+def resolved(databases: Databases, machine: Machine, targets: Targets) -> Transaction:
+    """Return the targets and what they need, in order, whoever conflicts with whom.
+
+    It is what ``pacman -Sp`` prints, which sorts it.
+    """
     if targets.problems or not targets.packages:
         return Transaction(targets.packages, targets.problems)
     wrong = [one for one in targets.packages if not _fits(one.description, machine)]
@@ -157,9 +166,7 @@ def transaction(databases: Databases, machine: Machine, targets: Targets) -> Tra
     resolving = Resolving(databases, machine.installed, machine.ignores, targets)
     for listed in targets.packages:
         resolving.resolve(listed)
-    if resolving.problems:
-        return Transaction(tuple(resolving.taken), resolving.problems)
-    return settled(tuple(resolving.taken), machine, targets.replaced)
+    return Transaction(tuple(resolving.taken), resolving.problems)
 
 
 def _fits(description: Description, machine: Machine) -> bool:
@@ -174,7 +181,12 @@ def _fits(description: Description, machine: Machine) -> bool:
 def settled(
     packages: Sequence[Listed], machine: Machine, replaced: Mapping[Listed, Sequence[str]]
 ) -> Transaction:
-    """Return what is left when those that conflict have been looked at, and what is broken then."""
+    """Return what is left when those that conflict have been looked at, and what is broken then.
+
+    Here ``pacman -S`` asks for more than ``pacman -Sp``, which leaves out conflicts.
+    """
+    if not packages:
+        return Transaction()
     taken = Pool(packages)
     problems = list(_part(taken))
     if problems:
