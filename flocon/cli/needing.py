@@ -109,7 +109,9 @@ class _Looking:
         with tempfile.TemporaryDirectory(prefix="flocon-") as name:
             folder = Path(name)
             await self._fetch(architecture, folder)
-            (folder / "local").mkdir()
+            # Newer pacmans want all folders that their configuration names to be there.
+            for empty in ("local", "cache", "hooks"):
+                (folder / empty).mkdir()
             pacman_conf = folder / "pacman.conf"
             pacman_conf.write_text(bare_configuration(architecture, self._repositories, folder))
             configuration = PacmanConfiguration(

@@ -23,6 +23,14 @@ ARCHITECTURE = "x86_64"
 REPOSITORIES = ("core", "extra")
 NAMES = tuple("abcdefgh")
 GROUPS = ("group", "virtual")
+#: What stands in a package for the fields of a ``desc``: newer pacmans compare the two.
+PACKAGE_WORDS = {
+    "DEPENDS": "depend",
+    "PROVIDES": "provides",
+    "CONFLICTS": "conflict",
+    "REPLACES": "replaces",
+    "GROUPS": "group",
+}
 
 
 @dataclass(frozen=True)
@@ -40,13 +48,12 @@ class Made:
 
     def file(self) -> bytes:
         """Return the package itself, which has no file in it."""
-        words = {"DEPENDS": "depend", "PROVIDES": "provides", "CONFLICTS": "conflict"}
         lines = [
             f"pkgname = {self.name}",
             f"pkgver = {self.version}",
             f"arch = {self.architecture}",
         ]
-        for field, word in words.items():
+        for field, word in PACKAGE_WORDS.items():
             lines += [f"{word} = {one}" for one in self.relations.get(field, ())]
         packed = io.BytesIO()
         with tarfile.open(fileobj=packed, mode="w") as tar:
@@ -168,22 +175,26 @@ class Pacman:
         self.configuration.write_text("\n".join(lines) + "\n")
 
     def run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "LC_ALL": "C"}
-        seven = os.environ.get("FLOCON_PACMAN_7", "")
-        if program != "pacman":
-            environment["LD_LIBRARY_PATH"] = f"{seven}/lib"
         options = ["--config", str(self.configuration), "--noconfirm", "--color", "never"]
-        return subprocess.run(
-            [program, *options, *arguments],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            env=environment,
-        )
+        return run([program, *options, *arguments])
 
     def remove(self) -> None:
         shutil.rmtree(self.folder)
+
+
+def run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """Run a program of pacman's."""
+    environment = {**os.environ, "LC_ALL": "C"}
+    if command[0].endswith("/pacman"):
+        environment["LD_LIBRARY_PATH"] = f"{os.environ['FLOCON_PACMAN_7']}/lib"
+    return subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
 
 
 def pacmans() -> list[str]:
