@@ -49,8 +49,8 @@ class Pool:
 
     def shorten(self, length: int) -> None:
         """Let go of what was added last, until so many are left."""
-        for name in list(self._by_name)[length:]:
-            self.discard(name)
+        while len(self._by_name) > length:
+            self.discard(next(reversed(self._by_name)))
 
     def satisfying(self, wanted: Relation) -> Iterator[Listed]:
         """Yield the packages that satisfy, in no order."""
