@@ -40,7 +40,8 @@ class Wanted:
     """What is to be looked at: ``packages`` by name, and what this ``machine`` has installed.
 
     ``back`` if packages that are newer there go back to the state's; ``pacman_conf`` is the
-    machine's. With neither packages nor machine it is what all machines of the LAN hold.
+    machine's. With neither packages nor machine it is what all machines of the LAN hold. Packages
+    that are ``apart`` need not be installed side by side: it does not matter who conflicts.
     """
 
     packages: tuple[str, ...] = ()
@@ -48,6 +49,7 @@ class Wanted:
     back: bool = False
     architecture: str = ""
     pacman_conf: Path = Path("/etc/pacman.conf")
+    apart: bool = False
 
 
 @dataclass(slots=True)
@@ -101,7 +103,8 @@ class _Looking:
             if not lacking:
                 (folder / "local").symlink_to(configuration.database_path / "local")
                 arguments = (operation, *wanted.packages)
-                await self._ask(wanted.pacman_conf, configuration, folder, arguments)
+                targets = await self._ask(wanted.pacman_conf, folder, arguments)
+                self._add(targets, configuration, folder, arguments)
 
     async def of_packages(self, wanted: Wanted) -> None:
         """Find out what packages need where nothing is installed."""
@@ -117,10 +120,14 @@ class _Looking:
             configuration = PacmanConfiguration(
                 tuple(map(Repository, self._repositories)), architectures=(architecture,)
             )
+            arguments = ("-S", *wanted.packages)
             try:
-                await self._ask(pacman_conf, configuration, folder, ("-S", *wanted.packages))
+                targets = await self._ask(pacman_conf, folder, arguments)
             except ToolMissing:
-                self._resolve(wanted.packages, architecture, folder)
+                self._resolve(wanted, architecture, folder)
+            else:
+                whole = None if wanted.apart else configuration
+                self._add(targets, whole, folder, arguments)
 
     async def of_all(self, architecture: str) -> None:
         """Find out what machines of the LAN need to have all that they hold in this state."""
@@ -167,36 +174,41 @@ class _Looking:
     # What pacman says
 
     async def _ask(
-        self,
-        pacman_conf: Path,
-        configuration: PacmanConfiguration,
-        folder: Path,
-        arguments: Sequence[str],
-    ) -> None:
-        """Add what pacman would install, or why it cannot; raises ToolMissing."""
-        from flocon.cli.settling import settle  # noqa: PLC0415 - seldom needed
-
+        self, pacman_conf: Path, folder: Path, arguments: Sequence[str]
+    ) -> Sequence[Target]:
+        """Return what pacman would install; add why it cannot; raises ToolMissing."""
         if len(arguments) > MOST_NAMES:
             raise NodeError(f"more than {MOST_NAMES} packages are not looked at in one go")
         try:
-            printed = await would_install(self._reactor, pacman_conf, folder, *arguments)
+            return await would_install(self._reactor, pacman_conf, folder, *arguments)
         except ToolMissing:
             raise
         except ToolError as error:
             self._needed.problems += _sayings(error.reason)
-            return
-        targets, problems = settle(folder, configuration, arguments, printed)
-        self._needed.problems += problems
+            return []
+
+    def _add(
+        self,
+        targets: Sequence[Target],
+        configuration: PacmanConfiguration | None,
+        folder: Path,
+        arguments: Sequence[str],
+    ) -> None:
+        """Add what pacman told, without a ``configuration`` whoever conflicts with whom."""
+        from flocon.cli.settling import settle  # noqa: PLC0415 - seldom needed
+
+        if configuration is not None:
+            targets, problems = settle(folder, configuration, arguments, targets)
+            self._needed.problems += problems
         by_name = {where.repository: where for where in self._databases}
         for target in targets:
-            self._add(target, by_name.get(target.repository))
-
-    def _add(self, target: Target, where: Where | None) -> None:
-        entry = self._databases[where].entries.get(target.file_name) if where else None
-        if entry is not None and where is not None:
-            self._needed.packages[entry] = where
-        elif not target.here:
-            self._needed.problems.append(f"{target.file_name} is in no database of this state")
+            where = by_name.get(target.repository)
+            entry = self._databases[where].entries.get(target.file_name) if where else None
+            if entry is not None and where is not None:
+                self._needed.packages[entry] = where
+            elif not target.here:
+                problem = f"{target.file_name} is in no database of this state"
+                self._needed.problems.append(problem)
 
     # What packages depend on
 
@@ -218,14 +230,16 @@ class _Looking:
         for (place, _), description in found.packages.items():
             self._need(place, description)
 
-    def _resolve(self, names: Iterable[str], architecture: str, folder: Path) -> None:
+    def _resolve(self, wanted: Wanted, architecture: str, folder: Path) -> None:
         """Add what packages need on a machine on which nothing is."""
         from flocon.cli.described import read_databases  # noqa: PLC0415 - seldom needed
         from flocon.wanted import transactions  # noqa: PLC0415
 
         known = read_databases(folder / "sync", self._repositories)
         machine = transactions.machine_with([], architectures=[architecture])
-        found = transactions.transaction(known, machine, transactions.named(known, machine, names))
+        targets = transactions.named(known, machine, wanted.packages)
+        work_out = transactions.resolved if wanted.apart else transactions.transaction
+        found = work_out(known, machine, targets)
         self._needed.problems += found.problems
         for place, description in found.packages if not found.problems else ():
             self._need(place, description)

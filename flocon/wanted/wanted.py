@@ -55,8 +55,9 @@ def choose(
     """Choose for one architecture; ``repositories`` are the names of its databases, in order.
 
     ``names`` are by the repositories of the machines that have them: none for all, and one where
-    somebody asked for a package of that one. Each name stands for what an upgrade brings: of the first
-    database that knows it, the package and whoever takes its place. What is wanted for one kind of machine does for another.
+    somebody asked for a package of that one. Each name stands for what an upgrade brings: of the
+    first database that knows it, the package and whoever takes its place. What is wanted for one
+    kind of machine does for another.
     """
     found: dict[tuple[int, str], Description] = {}
     unresolved: set[str] = set()

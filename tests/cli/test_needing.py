@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from flocon.pacman.listing import Database
 from flocon.states.generation import DatabaseFiles, Generation, Piece, Where
 from tests.needs import leave_out
 from tests.wanted import real_pacman
-from tests.wanted.real_pacman import ARCHITECTURE, GROUPS, NAMES, REPOSITORIES, Pacman
+from tests.wanted.real_pacman import ARCHITECTURE, GROUPS, NAMES, REPOSITORIES, Made, Pacman
 
 WHERES = tuple(Where(ARCHITECTURE, repository) for repository in REPOSITORIES)
 STATE = State(
@@ -50,9 +50,17 @@ class CompleteTests(SynchronousTestCase):
     def begin(self, data: st.DataObject) -> Pacman:
         """Have a mirror with random packages, of which some files are there."""
         pacman = Pacman(Path(self.mktemp()))
-        self.addCleanup(pacman.remove)
         several = [data.draw(real_pacman.repositories) for _ in REPOSITORIES]
         lacking = data.draw(st.one_of(st.just([]), st.lists(st.sampled_from(NAMES), max_size=2)))
+        self.program = data.draw(st.sampled_from(self.pacmans))
+        self.use(pacman, several, lacking)
+        return pacman
+
+    def use(
+        self, pacman: Pacman, several: Sequence[Sequence[Made]], lacking: Collection[str] = ()
+    ) -> None:
+        """Have a mirror with packages, without the files of those that are lacking."""
+        self.addCleanup(pacman.remove)
         self.held: set[tuple[str, str]] = set()
         for repository, made in zip(REPOSITORIES, several, strict=True):
             folder = pacman.mirror / repository / "os" / ARCHITECTURE
@@ -62,9 +70,7 @@ class CompleteTests(SynchronousTestCase):
                 if one.name not in lacking:
                     (folder / one.file_name).write_bytes(one.file())
                     self.held.add((repository, one.file_name))
-        self.program = data.draw(st.sampled_from(self.pacmans))
         self._stand_in(pacman)
-        return pacman
 
     def _stand_in(self, pacman: Pacman) -> None:
         """Have processes run at once, and databases come from the mirror's folder."""
@@ -101,7 +107,7 @@ class CompleteTests(SynchronousTestCase):
         files = {(where.repository, one.file_name) for one, where in needed.packages.items()}
         return not needed.problems and files <= self.held
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.data())
     def test_complete_for_a_machine_exactly_where_its_pacman_ends_well(
         self, data: st.DataObject
@@ -121,7 +127,7 @@ class CompleteTests(SynchronousTestCase):
         said = f"{needed}\n{outcome.stdout}\n{outcome.stderr}"
         self.assertEqual(self.is_complete(needed), outcome.returncode == 0, said)
 
-    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.data())
     def test_complete_for_packages_exactly_where_they_install_on_a_bare_machine(
         self, data: st.DataObject
@@ -141,3 +147,14 @@ class CompleteTests(SynchronousTestCase):
         outcome = pacman.run(program, "-Sy", *names)
         said = f"{without}\n{outcome.stdout}\n{outcome.stderr}"
         self.assertEqual(self.is_complete(without), outcome.returncode == 0, said)
+
+    def test_packages_that_nobody_has_side_by_side_may_conflict(self) -> None:
+        pacman = Pacman(Path(self.mktemp()))
+        self.use(pacman, [[Made("a", "1-1", {"CONFLICTS": ["b"]}), Made("b", "1-1", {})], []])
+        for program in ("", *self.pacmans):
+            self.program = program
+            apart = self.needed(Wanted(("a", "b"), apart=True))
+            self.assertEqual([], apart.problems)
+            self.assertEqual({one.name for one in apart.packages}, {"a", "b"})
+            together = self.needed(Wanted(("a", "b")))
+            self.assertEqual(together.problems, ["a and b are in conflict"])

@@ -113,7 +113,7 @@ relations = st.fixed_dictionaries(
 
 
 def packages(
-    versions: Sequence[str], architectures: Sequence[str] = (ARCHITECTURE,)
+    least: int, versions: Sequence[str], architectures: Sequence[str] = (ARCHITECTURE,)
 ) -> st.SearchStrategy[list[Made]]:
     """Return a strategy for packages, each of its own name, in order."""
     one = st.builds(
@@ -123,13 +123,13 @@ def packages(
         relations,
         st.sampled_from(architectures),
     )
-    several = st.lists(one, max_size=7, unique_by=lambda made: made.name)
+    several = st.lists(one, min_size=least, max_size=7, unique_by=lambda made: made.name)
     return several.map(lambda made: sorted(made, key=lambda each: each.name))
 
 
 #: What a repository has, and what is installed: older, the same, and newer.
-repositories = packages(["1-1", "2-1", "1:1-1"], [*[ARCHITECTURE] * 20, "any", "arm"])
-installed = packages(["0-1", "1-1", "1.5-1", "3-1"])
+repositories = packages(3, ["1-1", "2-1", "1:1-1"], [*[ARCHITECTURE] * 20, "any", "arm"])
+installed = packages(1, ["0-1", "1-1", "1.5-1", "3-1"])
 ignored = st.lists(st.sampled_from([*NAMES, "[ab]"]), max_size=2, unique=True)
 ignored_groups = st.sampled_from([[], [], [], [], ["g*"]])
 
