@@ -16,12 +16,11 @@ from flocon.states.generation import dump
 from flocon.states.policies import NOW
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from flocon.holdings.offering import Offering
     from flocon.neighbours.neighbourhood import Neighbourhood
     from flocon.snapshots.snapshots import Snapshots
-    from flocon.states.generation import Generation
     from flocon.states.states import States
 
 #: Packages of one question about where they are: its line is bounded by the server, 16 KiB.
@@ -31,50 +30,38 @@ MOST_NAMES, SLICE = 100_000, 5_000
 HERE, AT_PEERS, NOWHERE = "here", "lan", ""
 
 
-class Whereabouts:
-    """Answers ``/generation.json``, ``/whereabouts.json`` and ``/names.json``.
+def tell(
+    states: States, snapshots: Snapshots, order: Iterable[str], fields: Mapping[str, str]
+) -> dict[str, Any]:
+    """Answer ``/generation.json``: the state that a word means, by default the one given out now.
 
-    ``order`` gives the repositories in the order in which pacman looks through them.
+    ``order`` are the repositories in the order in which pacman looks through them.
     """
+    name = fields.get("name") or NOW
+    try:
+        generation = snapshots.find(name)
+    except MirrorError as error:
+        return {"problem": str(error)}
+    present = {where.repository for where in generation.databases}
+    in_order = dict.fromkeys([*order, *sorted(present)])
+    # Since when it is a state, in seconds since 1970.
+    snapshot = states.snapshots.get(name)
+    return {
+        "name": name,
+        "taken": generation.made if snapshot is None else snapshot[1],
+        "identity": generation.identity,
+        "repositories": [one for one in in_order if one in present],
+        "generation": dump(generation),
+    }
 
-    def __init__(
-        self,
-        reactor: Any,
-        *,
-        states: States,
-        snapshots: Callable[[], Snapshots],
-        order: Callable[[], Iterable[str]],
-        offering: Offering,
-        neighbourhood: Neighbourhood,
-    ) -> None:
+
+class Whereabouts:
+    """Answers ``/whereabouts.json`` and ``/names.json``, on any node."""
+
+    def __init__(self, reactor: Any, *, offering: Offering, neighbourhood: Neighbourhood) -> None:
         self._reactor = reactor
-        self._states = states
-        self._snapshots = snapshots
-        self._order = order
         self._offering = offering
         self._neighbourhood = neighbourhood
-
-    async def generation(self, fields: Mapping[str, str]) -> dict[str, Any]:
-        """Tell of the state that a word means, by default the one that is given out now."""
-        name = fields.get("name") or NOW
-        try:
-            generation = self._snapshots().find(name)
-        except MirrorError as error:
-            return {"problem": str(error)}
-        present = {where.repository for where in generation.databases}
-        order = dict.fromkeys([*self._order(), *sorted(present)])
-        return {
-            "name": name,
-            "taken": self._taken(name, generation),
-            "identity": generation.identity,
-            "repositories": [one for one in order if one in present],
-            "generation": dump(generation),
-        }
-
-    def _taken(self, name: str, generation: Generation) -> int:
-        """Return since when a state is one, in seconds since 1970."""
-        snapshot = self._states.snapshots.get(name)
-        return generation.made if snapshot is None else snapshot[1]
 
     async def whereabouts(self, fields: Mapping[str, str]) -> dict[str, str] | None:
         """Tell where packages are: file names, each with ``SHA256-SIZE``."""
