@@ -12,21 +12,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flocon.cli.asking import NodeError
-from flocon.cli.states import fetch_databases, held_names
+from flocon.carrying.states import fetch_databases, held_names
 from flocon.errors import ToolError, ToolMissing
 from flocon.pacman.configuration import PacmanConfiguration, Repository
 from flocon.pacman.upgrades import configured, would_install
+from flocon.terminal.asking import NodeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from flocon.cli.asking import Node
-    from flocon.cli.states import State
+    from flocon.carrying.states import State
     from flocon.pacman.entries import Entry
     from flocon.pacman.listing import Database, Target
     from flocon.pacman.relations import Description
     from flocon.states.generation import Where
+    from flocon.terminal.asking import Node
 
 #: Lines of pacman's that are told of what it cannot resolve.
 MOST_LINES = 20
@@ -195,7 +195,7 @@ class _Looking:
         arguments: Sequence[str],
     ) -> None:
         """Add what pacman told, without a ``configuration`` whoever conflicts with whom."""
-        from flocon.cli.settling import settle  # noqa: PLC0415 - seldom needed
+        from flocon.carrying.settling import settle  # noqa: PLC0415 - seldom needed
 
         if configuration is not None:
             targets, problems = settle(folder, configuration, arguments, targets)
@@ -214,7 +214,7 @@ class _Looking:
 
     def _follow(self, names: Iterable[str], folder: Path) -> None:
         """Add packages and what they depend on, as far as databases tell."""
-        from flocon.cli.described import read_databases  # noqa: PLC0415 - seldom needed
+        from flocon.carrying.described import read_databases  # noqa: PLC0415 - seldom needed
         from flocon.wanted.dependencies import closure  # noqa: PLC0415
 
         problems = self._needed.problems
@@ -232,7 +232,7 @@ class _Looking:
 
     def _resolve(self, wanted: Wanted, architecture: str, folder: Path) -> None:
         """Add what packages need on a machine on which nothing is."""
-        from flocon.cli.described import read_databases  # noqa: PLC0415 - seldom needed
+        from flocon.carrying.described import read_databases  # noqa: PLC0415 - seldom needed
         from flocon.wanted import transactions  # noqa: PLC0415
 
         known = read_databases(folder / "sync", self._repositories)

@@ -14,15 +14,15 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.cli import needing
-from flocon.cli.asking import Node
-from flocon.cli.needing import Needed, Wanted, find_needed
-from flocon.cli.states import State, read_database
+from flocon.carrying import needing
+from flocon.carrying.needing import Needed, Wanted, find_needed
+from flocon.carrying.states import State, read_database
 from flocon.errors import ToolMissing
 from flocon.machine.process import Outcome
 from flocon.pacman import answers, upgrades
 from flocon.pacman.listing import Database
 from flocon.states.generation import DatabaseFiles, Generation, Piece, Where
+from flocon.terminal.asking import Node
 from tests.needs import leave_out
 from tests.wanted import real_pacman
 from tests.wanted.real_pacman import ARCHITECTURE, GROUPS, NAMES, REPOSITORIES, Made, Pacman

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flocon.cli.described import read_databases, read_installed
+from flocon.carrying.described import read_databases, read_installed
 from flocon.wanted.transactions import machine_with, named, resolved, settled, upgrades
 
 if TYPE_CHECKING:
