@@ -53,14 +53,17 @@ if TYPE_CHECKING:
 class Databases:
     """Databases in pacman's order, to look packages up in; of two of one name the first counts."""
 
-    def __init__(self, databases: Sequence[Iterable[Description]]) -> None:
+    def __init__(
+        self, databases: Sequence[Iterable[Description]], most: float = float("inf")
+    ) -> None:
+        """``most`` relations are looked through, where a node has to go on."""
         self._by_name: list[dict[str, Description]] = []
         #: By name and place.
         self._providers: _Index = {}
         self._replacers: _Index = {}
         self._groups: _Index = {}
         self._indexed = 0
-        self._left = MOST_LOOKED_THROUGH
+        self._left = most
         for place, descriptions in enumerate(databases):
             known: dict[str, Description] = {}
             for one in descriptions:

@@ -16,7 +16,7 @@ from flocon.pacman.database_files import read_sent
 from flocon.pacman.relations import describe
 from flocon.pacman.syncdb import read_descs
 from flocon.states.generation import Where
-from flocon.wanted.dependencies import Databases
+from flocon.wanted.dependencies import MOST_LOOKED_THROUGH, Databases
 from flocon.wanted.wanted import Wanted, choose
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def read_wanted(
         for where in wheres:
             described.append(descriptions(archive, generation, where, left))
             left -= _size(described[-1])
-        databases = Databases(described)
+        databases = Databases(described, MOST_LOOKED_THROUGH)
         choice = choose(databases, repositories, of_these, pins)
         for place, where in enumerate(wheres):
             listed = (one.file_name for (at, _), one in choice.packages.items() if at == place)

@@ -25,5 +25,5 @@ def package(
     return Description(name, version, f"{name}-{version}-any.pkg.tar.zst", *lines)
 
 
-def databases(*listed: Iterable[Description]) -> Databases:
-    return Databases([list(one) for one in listed])
+def databases(*listed: Iterable[Description], most: float = float("inf")) -> Databases:
+    return Databases([list(one) for one in listed], most)

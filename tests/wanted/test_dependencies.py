@@ -120,7 +120,6 @@ class Hostile(SynchronousTestCase):
     """Who made a database has it say what no packages say: a machine would look for days."""
 
     def setUp(self) -> None:
-        self.patch(dependencies, "MOST_LOOKED_THROUGH", 1_000)
         self.patch(dependencies, "MOST_INDEXED", 200)
 
     def count(self) -> list[Relation]:
@@ -138,7 +137,7 @@ class Hostile(SynchronousTestCase):
     def test_of_many_versions_that_are_provided_and_needed_few_are_compared(self) -> None:
         needs = " ".join(f"v>{number}" for number in range(100, 200))
         provides = " ".join(f"v={number}" for number in range(100))
-        known = databases([package("a", needs=needs), package("b", provides=provides)])
+        known = databases([package("a", needs=needs), package("b", provides=provides)], most=1_000)
         compared = self.count()
         result = closure(known, known.meant("a", known.places))
         self.assertEqual(len(result.unresolved), 100)
@@ -147,13 +146,14 @@ class Hostile(SynchronousTestCase):
     def test_so_it_is_where_many_packages_provide_the_same(self) -> None:
         needs = " ".join(f"v>{number}" for number in range(100, 200))
         many = [package(f"b{number}", provides="v=1") for number in range(150)]
-        known = databases([package("a", needs=needs), *many])
+        known = databases([package("a", needs=needs), *many], most=1_000)
         compared = self.count()
         self.assertEqual(len(closure(known, known.meant("a", known.places)).unresolved), 100)
         self.assertLess(len(compared), 1_500)
 
     def test_what_is_needed_without_end_is_unknown_from_some_point_on(self) -> None:
-        known = databases([package(f"a{n}", needs=f"a{n + 1} x{n}") for n in range(2_000)])
+        many = [package(f"a{n}", needs=f"a{n + 1} x{n}") for n in range(2_000)]
+        known = databases(many, most=1_000)
         self.assertLess(len(closure(known, known.meant("a0", known.places)).packages), 1_000)
 
     def test_of_what_is_provided_without_end_some_is_found_no_more(self) -> None:

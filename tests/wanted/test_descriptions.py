@@ -24,3 +24,11 @@ class Bounds(WantingTestCase):
         self.patch(descriptions, "MOST_DESCRIBED", 1_000)
         found = self.wanted(core=[desc("bash")], extra=[desc("zsh")])
         self.assertEqual(found, [file_name("bash")])
+
+    def test_a_node_looks_through_so_many_relations(self) -> None:
+        self.patch(descriptions, "MOST_LOOKED_THROUGH", 3)
+        chain = [desc(f"p{number}", needs=f"p{number + 1}") for number in range(9)]
+        generation = self.generation(core=[*chain, desc("bash", needs="p0")])
+        found = descriptions.read_wanted(self.archive, generation, [CORE], {}, ["bash"])
+        names = [name for _, name in found]
+        self.assertEqual(names, [file_name(name) for name in ("bash", "p0", "p1", "p2")])
