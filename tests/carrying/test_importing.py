@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import socket
 from pathlib import Path
 
 from twisted.internet import reactor
+from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from flocon.carrying import serving as serving_module
 from flocon.carrying.exporting import NOTE
 from flocon.carrying.importing import SOURCE, look_through
 from flocon.carrying.serving import Serving
@@ -148,6 +151,20 @@ class Reading(TestCase):
         stranger = Folder(serving.port, "0" * 32)
 
         self.assertIsNone(await deferToThread(stranger.small, "small", 10))
+
+    async def test_strangers_who_stay_connected_keep_nobody_out(self) -> None:
+        self.patch(serving_module, "MOST_STRANGERS", 3)
+        serving, folder = await self.serve()
+        strangers = []
+        for _ in range(9):
+            strangers.append(socket.create_connection(("127.0.0.1", serving.port), 5))
+            self.addCleanup(strangers[-1].close)
+            await deferLater(reactor, 0)
+        self.assertEqual(await deferToThread(folder.small, "small", 10), b"words")
+        # The oldest is gone.
+        strangers[0].settimeout(5)
+        with self.assertRaises(ConnectionResetError):
+            await deferToThread(strangers[0].recv, 1)
 
     async def test_more_than_is_expected_is_refused(self) -> None:
         _, folder = await self.serve()
