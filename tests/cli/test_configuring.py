@@ -61,6 +61,17 @@ class Settings(SynchronousTestCase):
         for refresh in ('"off"', '["06:00", "18:30"]'):
             self.assert_read_as_the_same(f"[mirror]\nrefresh = {refresh}\n")
 
+    def test_networks_are_printed_as_they_are_written(self) -> None:
+        text = (
+            'loopback_clients = ["172.17.0.0/16"]\n[peers]\nnetworks = ["fd00::/8"]\n'
+            '[mirror]\nnetworks = ["10.8.0.0/16"]\n'
+        )
+        self.assertIn('\nloopback_clients = ["172.17.0.0/16"]\n', self.show(text)[0])
+        self.assert_read_as_the_same(text)
+        told = json.loads(self.show(text, "--json")[0])
+        self.assertEqual(told["peers"]["networks"], ["fd00::/8"])
+        self.assertEqual(told["mirror"]["networks"], ["10.8.0.0/16"])
+
     def test_what_was_not_changed_is_marked(self) -> None:
         shown, _ = self.show("relay = false\n")
         self.assertIn("\nrelay = false\n", shown)
