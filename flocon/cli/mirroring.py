@@ -91,6 +91,8 @@ def lines(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         parts = [clock(told["refreshed"])] if told["refreshed"] else ["not yet"]
         parts += [f"again at {clock(told['next_refresh'])}"] if told["next_refresh"] else []
         yield "mirror read", ", ".join(parts)
+    if absent := told.get("absent"):
+        yield "", f"no mirror has {_some(absent)}"
     if told["problem"]:
         yield "problem", told["problem"]
     yield from _kept_lines(told)
@@ -125,7 +127,7 @@ def _kept_lines(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _wanted_lines(told: Mapping[str, Any], wanting: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    named = [*wanting["pins"], *wanting["by_hand"]]
+    named = list(dict.fromkeys([*wanting["pins"], *wanting["by_hand"]]))
     always = f"always {_some(named)}" if named else ""
     states = wanting.get("states", {})
     for which in ("waiting", "published"):

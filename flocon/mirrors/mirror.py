@@ -380,9 +380,8 @@ class Mirror(Service):
         if self.wanting is not None:
             told["wanting"] = self.wanting.describe()
         told["missing"] = telling.missing(told)
-        next_in = self._refreshing.next_in if self._refreshing is not None else None
-        own = {"serves": self.serves, "problem": self.problem, "next_refresh_in": next_in}
-        return {**own, **told}
+        looks = self._refreshing.describe() if self._refreshing is not None else {}
+        return {"serves": self.serves, "problem": self.problem, **told, **looks}
 
     def _packages(self, generation: Generation, where: Where) -> int | None:
         database = self.states.catalogue.database(generation, where)

@@ -84,6 +84,7 @@ def told(**changed: Any) -> dict[str, Any]:
         "problem": "",
         "refreshed": NOW - _HOUR,
         "next_refresh": None,
+        "absent": [],
         "policy": "latest",
         "until": None,
         "published": state(),
