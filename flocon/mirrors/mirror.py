@@ -175,6 +175,7 @@ class Mirror(Service):
         if self.serves:
             # Before anything may go for the store's bound.
             self.clearing = self._make_clearing()
+            self.clearing.freed = lambda: self.wanting and self.wanting.changed()
             self._run(self._begin())
 
     def _make_clearing(self) -> Clearing:

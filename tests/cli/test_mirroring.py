@@ -69,6 +69,15 @@ class Status(NodeTestCase):
         self.assertIn("no repository has nosuch\n", said)
         self.assertIn("1 B of 9 B have to stay; 3 packages, 7 B, were cleared\n", said)
 
+    async def test_what_is_not_here_of_what_clients_are_given_is_told(self) -> None:
+        wanted = wanting(state()["generation"], lacks=1, lacking=["linux"], lacking_bytes=2048)
+        said = await self.show(wanting=wanted)
+        self.assertIn("2 packages, 1 of them not here (2.0 KiB)\n", said)
+
+    async def test_a_store_that_is_too_small_for_what_has_to_stay_is_told(self) -> None:
+        said = await self.show(clearing=clearing(9, 1))
+        self.assertIn("9 B of 1 B have to stay, so nothing new is kept\n", said)
+
     async def test_one_that_is_off_says_how_it_is_put_on(self) -> None:
         self.assertIn("set serve = true", await self.show(serves=False))
 
