@@ -51,13 +51,16 @@ _MOST_DIGITS = 15
 
 
 class MirrorContents:
-    """Answers what begins with ``/mirror/``; ``piece`` finds a content that a state here has."""
+    """Answers what begins with ``/mirror/``; ``piece`` finds a content that a state here has.
+
+    A node that is no mirror has no ``archive``, and packages alone.
+    """
 
     def __init__(
         self,
         parts: ForPacman,
         *,
-        archive: Archive,
+        archive: Archive | None,
         piece: Callable[[str], Piece | None],
         packages: Brings,
         is_at_peers: Callable[[str, Content], bool],
@@ -84,7 +87,7 @@ class MirrorContents:
 
     async def _content(self, request: Request, sha256: str) -> None:
         piece = self._piece(sha256)
-        if piece is None:
+        if piece is None or self._archive is None:
             refuse(request, http.NOT_FOUND)
             return
         try:

@@ -94,7 +94,7 @@ class Clearing:
         self.plan: Plan | None = None
         self._was_over = False
         #: Called when something went: there is room for what there was none for.
-        self.freed: Callable[[], object] = lambda: None
+        self.freed: Callable[[], None] = lambda: None
         self.cleared: Counter[str] = Counter()
 
     def start(self) -> None:

@@ -16,13 +16,13 @@ from flocon.states.generation import dump
 from flocon.states.policies import NOW
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from flocon.files import FileName
     from flocon.holdings.offering import Offering
     from flocon.neighbours.neighbourhood import Neighbourhood
     from flocon.snapshots.snapshots import Snapshots
-    from flocon.states.generation import Generation, Where
+    from flocon.states.generation import Where
     from flocon.states.states import States
 
 #: Packages of one question about where they are: its line is bounded by the server, 16 KiB.
@@ -34,50 +34,46 @@ ANY = "any"
 HERE, AT_PEERS, NOWHERE = "here", "lan", ""
 
 
-class Whereabouts:
-    """Answers ``/generation.json``, ``/whereabouts.json`` and ``/names.json``.
+def tell(
+    states: States, snapshots: Snapshots, order: Iterable[str], fields: Mapping[str, str]
+) -> dict[str, Any]:
+    """Answer ``/generation.json``: the state that a word means, by default the one given out now.
 
-    ``order`` gives the repositories in the order in which pacman looks through them.
+    ``order`` are the repositories in the order in which pacman looks through them.
     """
+    name = fields.get("name") or NOW
+    try:
+        generation = snapshots.find(name)
+    except MirrorError as error:
+        return {"problem": str(error)}
+    present = {where.repository for where in generation.databases}
+    in_order = dict.fromkeys([*order, *sorted(present)])
+    # Since when it is a state, in seconds since 1970.
+    snapshot = states.snapshots.get(name)
+    return {
+        "name": name,
+        "taken": generation.made if snapshot is None else snapshot[1],
+        "identity": generation.identity,
+        "repositories": [one for one in in_order if one in present],
+        "generation": dump(generation),
+    }
+
+
+class Whereabouts:
+    """Answers ``/whereabouts.json`` and ``/names.json``, on any node; ``states`` has a mirror."""
 
     def __init__(
         self,
         reactor: Any,
         *,
-        states: States,
-        snapshots: Callable[[], Snapshots],
-        order: Callable[[], Iterable[str]],
+        states: States | None,
         offering: Offering,
         neighbourhood: Neighbourhood,
     ) -> None:
         self._reactor = reactor
         self._states = states
-        self._snapshots = snapshots
-        self._order = order
         self._offering = offering
         self._neighbourhood = neighbourhood
-
-    async def generation(self, fields: Mapping[str, str]) -> dict[str, Any]:
-        """Tell of the state that a word means, by default the one that is given out now."""
-        name = fields.get("name") or NOW
-        try:
-            generation = self._snapshots().find(name)
-        except MirrorError as error:
-            return {"problem": str(error)}
-        present = {where.repository for where in generation.databases}
-        order = dict.fromkeys([*self._order(), *sorted(present)])
-        return {
-            "name": name,
-            "taken": self._taken(name, generation),
-            "identity": generation.identity,
-            "repositories": [one for one in order if one in present],
-            "generation": dump(generation),
-        }
-
-    def _taken(self, name: str, generation: Generation) -> int:
-        """Return since when a state is one, in seconds since 1970."""
-        snapshot = self._states.snapshots.get(name)
-        return generation.made if snapshot is None else snapshot[1]
 
     async def whereabouts(self, fields: Mapping[str, str]) -> dict[str, str] | None:
         """Tell where packages are: file names, each with ``SHA256-SIZE``."""
@@ -94,7 +90,8 @@ class Whereabouts:
     async def names(self, _: Mapping[str, str]) -> dict[str, Any]:
         """Tell which packages, of any version, machines of the LAN hold, by architecture."""
         names: dict[str, set[str]] = {}
-        wheres = {where for one in self._states.in_use() for where in one.databases}
+        in_use = () if self._states is None else self._states.in_use()
+        wheres = {where for one in in_use for where in one.databases}
         count = 0
         for part in self._held():
             for text in part:
@@ -116,9 +113,10 @@ class Whereabouts:
         Files for any machine can be different ones by the same name: it is for those whose
         databases list what is held, where one of ``wheres`` does.
         """
-        if file.architecture != ANY:
+        if file.architecture != ANY or self._states is None:
             return (file.architecture,)
-        listed = ((where, self._states.catalogue.entry(where, file_name)) for where in wheres)
+        catalogue = self._states.catalogue
+        listed = ((where, catalogue.entry(where, file_name)) for where in wheres)
         found = {
             where.architecture
             for where, entry in listed

@@ -56,7 +56,7 @@ class CleaningTests(HoldingsCase):
 
     def become(self, **versions: str) -> None:
         """Have another state, and have it given out."""
-        piece = keep(self.mirror._archive, database(versions))
+        piece = keep(self.mirror.archive, database(versions))
         generation = Generation(int(time.time()), "mirror", {CORE: DatabaseFiles(piece)})
         self.machine.result(self.mirror.states.add(generation))
         self.machine.result(self.mirror.settle())
@@ -117,7 +117,7 @@ class CleaningTests(HoldingsCase):
         self.steer("mirror", "clean")
         wanting.changed.assert_called_once_with()
 
-    def test_a_node_that_was_no_mirror_when_it_began_says_so(self) -> None:
+    def test_a_mirror_that_has_not_begun_says_so(self) -> None:
         self.patch(self.mirror, "clearing", None)
         work = Deferred.fromCoroutine(self.mirror.steering.steer(["clean"]))
-        self.assertIn("restart it", str(self.failureResultOf(work, MirrorError).value))
+        self.assertIn("not begun yet", str(self.failureResultOf(work, MirrorError).value))

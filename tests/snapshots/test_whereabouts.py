@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from flocon.files import Content
 from flocon.settings.settings import Mirror as MirrorSettings
 from flocon.snapshots.snapshots import Snapshots
-from flocon.snapshots.whereabouts import MOST_ASKED, Whereabouts, written
+from flocon.snapshots.whereabouts import MOST_ASKED, Whereabouts, tell, written
 from flocon.states.generation import Where, load
 from tests.states.states_case import CORE, StatesTestCase, file_name, sha256_of
 
@@ -24,7 +24,6 @@ class WhereaboutsTests(StatesTestCase):
         super().begin()
         self.held: dict[str, Content] = {}
         self.at_peers: dict[str, Content] = {}
-        self.order = ["extra", "core"]
         snapshots = Snapshots(
             self.reactor,
             states=self.states,
@@ -46,8 +45,6 @@ class WhereaboutsTests(StatesTestCase):
         self.whereabouts = Whereabouts(
             self.reactor,
             states=self.states,
-            snapshots=lambda: snapshots,
-            order=lambda: self.order,
             offering=offering,
             neighbourhood=neighbourhood,
         )
@@ -55,6 +52,9 @@ class WhereaboutsTests(StatesTestCase):
     def search(self, fragment: str, **_: int) -> Iterator[list[Any]]:
         found = [name for name in self.at_peers if fragment in name]
         yield [SimpleNamespace(file_name=name) for name in found]
+
+    def tell(self, **fields: str) -> Any:
+        return tell(self.states, self.snapshots, ["extra", "core"], fields)
 
     def ask(self, question: str, **fields: str) -> Any:
         asked = Deferred.fromCoroutine(getattr(self.whereabouts, question)(fields))
@@ -65,7 +65,7 @@ class WhereaboutsTests(StatesTestCase):
     def test_state_that_is_given_is_told_with_its_databases_in_order(self) -> None:
         generation = self.publish(core={"a": "1-1"}, extra={"b": "1-1"})
 
-        told = self.ask("generation")
+        told = self.tell()
 
         self.assertEqual(load(told["generation"]), generation)
         self.assertEqual(told["repositories"], ["extra", "core"])
@@ -75,15 +75,15 @@ class WhereaboutsTests(StatesTestCase):
         self.done(self.snapshots.take("old"))
         self.publish(core={"a": "2-1"})
 
-        self.assertEqual(self.ask("generation", name="old")["identity"], old.identity)
+        self.assertEqual(self.tell(name="old")["identity"], old.identity)
 
     def test_name_of_nothing_is_a_sentence(self) -> None:
         self.publish(core={"a": "1-1"})
 
-        self.assertIn("there is no snapshot", self.ask("generation", name="other")["problem"])
+        self.assertIn("there is no snapshot", self.tell(name="other")["problem"])
 
     def test_without_a_state_that_is_said(self) -> None:
-        self.assertIn("no state", self.ask("generation")["problem"])
+        self.assertIn("no state", self.tell()["problem"])
 
     def test_packages_are_here_at_a_peer_or_nowhere(self) -> None:
         other = Content(1_000, sha256_of("a", "2-1"))

@@ -2,7 +2,7 @@
 
 With pacman 7 the larger ones are run on request:
 
-    FLOCON_TESTS=all python -m twisted.trial tests.lan.test_mirror_face
+    FLOCON_TESTS=all python -m twisted.trial tests.states_on_lan.test_mirror_face
 """
 
 from __future__ import annotations
