@@ -118,6 +118,17 @@ class Settings(SynchronousTestCase):
         self.assertIn("nobody to fetch from", self.show(missing)[1])
         self.assertEqual(self.show(missing + 'mirrors = ["http://h/$repo"]\n')[1], "")
 
+    def test_a_mirror_without_anything_to_mirror_is_said(self) -> None:
+        conf = self.folder / "pacman.conf"
+        text = f'pacman_conf = "{conf}"\nmirrors = ["http://h/$repo"]\n[mirror]\nserve = true\n'
+        self.assertIn("mirror.repositories: there will be nothing to mirror", self.show(text)[1])
+        for mirror in ('repositories = ["core"]\n', 'refresh = "off"\n'):
+            self.assertEqual(self.show(text + mirror)[1], "")
+        conf.write_text("[core]\nServer = http://h/\n")
+        self.assertEqual(self.show(text)[1], "")
+        conf.write_text("Server = x\n")
+        self.assertIn("nothing to mirror", self.show(text)[1])
+
     def test_a_configuration_without_a_repository_or_that_is_none_is_said(self) -> None:
         conf = self.folder / "pacman.conf"
         text = f'pacman_conf = "{conf}"\n'
