@@ -9,6 +9,7 @@ import os
 import time
 from collections import OrderedDict
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, DeferredLock
@@ -253,15 +254,29 @@ class States:
 
         async def drop() -> None:
             found = self.snapshots.get(name)
-            if found is not None and found[0].identity in self._used:
-                # What is given out stays as long as it is.
-                await self._keep(found[0])
+            others = {one.identity for of, (one, _) in self.snapshots.items() if of != name}
+            if found is not None and found[0].identity not in others:
+                await self._stay(found[0])
             await in_thread(self._reactor, self._archive.drop_note, SNAPSHOTS, name)
             self.snapshots.pop(name, None)
-            self.changed()
-            await self._sweep()
+            await self._save(publication.forget(self.state, {*self._read, *others}))
 
         await self._to_its_end(drop)
+
+    async def _stay(self, generation: Generation) -> None:
+        """Keep what is given out as long as it is, and what lately was, behind the newest.
+
+        What was taken in, and not read, may be of a later time: it is not to be the newest by that.
+        """
+        identity, now = generation.identity, self.state.now
+        if identity in self._read or identity not in self._used:
+            return
+        newest = next(reversed(self._read.values()), None)
+        if newest is not None and generation.made < newest.made:
+            await self._keep(generation)
+        elif identity == self.state.waiting or (now is not None and identity == now.identity):
+            made = generation.made if newest is None else newest.made - 1
+            await self._keep(replace(generation, made=made))
 
     async def _change(self, to: Callable[[], State], under: Policy | None = None) -> None:
         def changed() -> State:
