@@ -9,8 +9,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from flocon.answering.visitors import LOOPBACK_ADDRESSES, Admission, mirror_names
-from flocon.faces.mirror import ANSWERS, MirrorFace
-from flocon.faces.needs import ForMirror
+from flocon.clients.mirror import ANSWERS, MirrorFace
+from flocon.clients.needs import ForMirror
 from flocon.faces.site import Site
 from flocon.machine.endpoints import hosts_of
 from flocon.mirrors.clients import Clients
@@ -79,6 +79,7 @@ class Mirroring:
                 is_ambiguous=self._is_ambiguous,
                 asked_for=self._mirror.asked,
                 with_files=self._mirror.with_files,
+                judged=parts.holdings.judged,
             ),
             mirror_names(
                 settings.name, (*settings.names, host_name(), *hosts_of(settings.mirror.listen))

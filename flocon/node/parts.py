@@ -63,7 +63,7 @@ from flocon.sources.means import PEER_CONNECT
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from flocon.faces.mirror_contents import MirrorContents
+    from flocon.clients.mirror_contents import MirrorContents
     from flocon.files import Content
     from flocon.machine.ports import Inherited
     from flocon.node.mirroring import Mirroring

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flocon.faces.mirror_contents import MirrorContents
+from flocon.clients.mirror_contents import MirrorContents
 from flocon.snapshots.importing import Importing
 from flocon.snapshots.whereabouts import Whereabouts
 from flocon.sources.signatures import PacmanKeyring

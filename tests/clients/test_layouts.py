@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from flocon.clients.layouts import parse_asked
 from flocon.files import Asked, Kind
-from flocon.mirrors.layouts import parse_asked
 
 NAME = "gtk++-1:2.0-1-x86_64.pkg.tar.zst"
 LAYOUTS = {"arm": "$arch/$repo", "plain": "$arch", "deep": "pub/arch/$repo/os/$arch"}

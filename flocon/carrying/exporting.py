@@ -23,23 +23,23 @@ from typing import TYPE_CHECKING, Any, Self
 
 from twisted.internet.threads import deferToThreadPool
 
-from flocon.cli.asking import Node, NodeError, package_name
-from flocon.cli.getting import download
-from flocon.cli.needing import Needed, Wanted, find_needed
-from flocon.cli.printing import counted, progress, say, say_json, size
-from flocon.cli.states import find_state, read_database, total, whereabouts
+from flocon.carrying.needing import Needed, Wanted, find_needed
+from flocon.carrying.states import find_state, read_database, total, whereabouts
 from flocon.files import escape
 from flocon.pacman.syncdb import LARGEST_SIGNATURE
 from flocon.snapshots.importing import named_pieces, place
 from flocon.states.generation import Piece, dump
 from flocon.states.policies import is_snapshot_name
+from flocon.terminal.asking import Node, NodeError, package_name
+from flocon.terminal.downloading import download
+from flocon.terminal.printing import counted, progress, say, say_json, size
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
     from pathlib import Path
 
-    from flocon.cli.states import State
+    from flocon.carrying.states import State
     from flocon.pacman.entries import Entry
     from flocon.states.generation import Where
 

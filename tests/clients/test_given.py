@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.mirrors.given import Given, Lists
+from flocon.clients.given import Given, Lists
 from flocon.states.generation import Where
 
 CORE = Where("x86_64", "core")

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.cli.asking import Node
-from flocon.cli.needing import Needed, _Looking, bare_configuration
-from flocon.cli.states import State
+from flocon.carrying.needing import Needed, _Looking, bare_configuration
+from flocon.carrying.states import State
 from flocon.pacman.database_files import load_sent
 from flocon.states.generation import DatabaseFiles, Generation, Piece, Where
+from flocon.terminal.asking import Node
 from tests.needs import leave_out
 
 CORE, EXTRA = Where("x86_64", "core"), Where("x86_64", "extra")

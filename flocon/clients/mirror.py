@@ -2,7 +2,7 @@
 
 What the state that is given out lists is given, and nothing else: databases with the signatures and
 lists of files of the same state, packages that are here, and those that come because of this.
-Whoever is on the LAN can ask, so paths are checked as a whole (``mirrors.layouts``), a name is
+Whoever is on the LAN can ask, so paths are checked as a whole (``clients.layouts``), a name is
 looked up in memory before any disk is touched, each file is open once, and who asks for how much is
 bounded by address. Pages of browsers have no business here. What is refused is counted, not logged.
 """
@@ -30,18 +30,18 @@ from flocon.answering.shared import SharedFiles
 from flocon.answering.visitors import Names, forwarded_for, lan_names
 from flocon.asking.mirrors import LOOP_DETECTED, LOOP_HEADER, LOOP_MARK
 from flocon.asking.patience import PACMAN
+from flocon.clients.given import Given, Lists
+from flocon.clients.layouts import SYNCED, parse_asked
+from flocon.clients.mirror_packages import MirrorPackages
 from flocon.errors import StoreError
-from flocon.faces.mirror_packages import MirrorPackages
 from flocon.faces.site import host_of
 from flocon.files import Kind
-from flocon.mirrors.given import Given, Lists
-from flocon.mirrors.layouts import SYNCED, parse_asked
 from flocon.states.generation import Where
 
 if TYPE_CHECKING:
     from twisted.web.http import Request
 
-    from flocon.faces.needs import ForMirror
+    from flocon.clients.needs import ForMirror
     from flocon.files import Asked
     from flocon.states.generation import Generation, Piece
     from flocon.states.publication import Published

@@ -16,9 +16,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from flocon.answering.visitors import mirror_names
 from flocon.asking.attempts import Attempt, Limits
 from flocon.asking.source import Origin, Source
+from flocon.clients.mirror import MirrorFace
+from flocon.clients.needs import ForMirror
 from flocon.errors import SourceError, StoreError
-from flocon.faces.mirror import MirrorFace
-from flocon.faces.needs import ForMirror
 from flocon.files import Asked, Content
 from flocon.mirrors.clients import Clients
 from flocon.pacman.entries import Entry
@@ -146,6 +146,8 @@ class MirrorCase(SynchronousTestCase):
         self.asked_for: list[tuple[str, Where, str]] = []
         #: Lists of files that are being fetched, by generation.
         self.fetching: dict[str, Deferred[Generation | None]] = {}
+        #: Packages of which it is to be found out whether they are held.
+        self.judging: dict[str, Deferred[None]] = {}
         signatures: Any = SimpleNamespace(find=self.shelf.signature)
         shelf: Any = self.shelf
         parts = ForMirror(
@@ -163,11 +165,16 @@ class MirrorCase(SynchronousTestCase):
             is_ambiguous=lambda name: name in self.ambiguous,
             asked_for=lambda *of: self.asked_for.append((*of[:2], of[2].file_name)),
             with_files=self.with_files,
+            judged=self.judged,
         )
         self.face = MirrorFace(parts, mirror_names("nas"))
         self.browser = Browser(self.reactor, self.face, "10.0.0.9")
         self.others: list[Browser] = []
         self.addCleanup(self.finish)
+
+    def judged(self, file_name: str) -> Deferred[None]:
+        """Have it be known at once what is held, or once it is said to be."""
+        return self.judging.get(file_name, succeed(None))
 
     def finish(self) -> None:
         for browser in (self.browser, *self.others):

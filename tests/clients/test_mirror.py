@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flocon.asking.mirrors import LOOP_DETECTED, LOOP_HEADER, LOOP_MARK
-from tests.faces.mirror_case import CORE, DATA, NAME, PATH, MirrorCase, database, entry_of
+from tests.clients.mirror_case import CORE, DATA, NAME, PATH, MirrorCase, database, entry_of
 
 DB = "/core/os/x86_64/core.db"
 FILES = "/core/os/x86_64/core.files"

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from flocon.faces.mirror_contents import MirrorContents
+from flocon.clients.mirror_contents import MirrorContents
 from flocon.files import Asked, Content
 from flocon.pacman.entries import Entry
 from flocon.states.archive import Archive

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flocon.cli.asking import Node, package_name
-from flocon.cli.needing import Wanted, find_needed
-from flocon.cli.printing import counted, say, say_json, say_rows, size
-from flocon.cli.states import find_state, total, whereabouts
+from flocon.carrying.needing import Wanted, find_needed
+from flocon.carrying.states import find_state, total, whereabouts
+from flocon.terminal.asking import Node, package_name
+from flocon.terminal.printing import counted, say, say_json, say_rows, size
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from flocon.cli.needing import Needed
-    from flocon.cli.states import State
+    from flocon.carrying.needing import Needed
+    from flocon.carrying.states import State
     from flocon.pacman.entries import Entry
 
 #: Rows of missing packages that a person is shown.

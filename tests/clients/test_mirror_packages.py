@@ -6,7 +6,7 @@ from twisted.internet.defer import Deferred
 
 from flocon.asking.mirrors import LOOP_HEADER
 from flocon.errors import Unreachable
-from tests.faces.mirror_case import (
+from tests.clients.mirror_case import (
     ARM,
     CORE,
     DATA,
@@ -59,6 +59,15 @@ class Held(MirrorCase):
         self.shelf.slow_disk.callback(None)
         self.assertEqual([one.answer.body for one in exchanges], [DATA, DATA])
         self.assertEqual(len(self.shelf.opened), 1)
+
+    def test_it_is_found_out_first_whether_one_is_held(self) -> None:
+        del self.shelf.files[NAME]
+        self.judging[NAME] = Deferred()
+        exchange = self.browser.ask(PATH)
+        self.shelf.files[NAME] = DATA
+        self.judging[NAME].callback(None)
+        self.assertEqual(exchange.answer.body, DATA)
+        self.assertEqual(self.shelf.begun, [])
 
     def test_what_is_not_listed_is_not_found_whatever_is_held(self) -> None:
         name = "old-1-1-any.pkg.tar.zst"

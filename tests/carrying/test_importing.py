@@ -11,13 +11,13 @@ from twisted.internet import reactor
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from flocon.cli.asking import NodeError
-from flocon.cli.exporting import NOTE
-from flocon.cli.importing import SOURCE, look_through
-from flocon.cli.serving import Serving
+from flocon.carrying.exporting import NOTE
+from flocon.carrying.importing import SOURCE, look_through
+from flocon.carrying.serving import Serving
 from flocon.errors import Contradicted, Unreachable
 from flocon.snapshots.importing import Folder, read_manifest
 from flocon.states.generation import DatabaseFiles, Generation, Piece, Where, dump
+from flocon.terminal.asking import NodeError
 
 CORE = Where("x86_64", "core")
 PACKAGE = "a-1-1-x86_64.pkg.tar.zst"

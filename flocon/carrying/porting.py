@@ -67,7 +67,7 @@ def _path(text: str) -> Path:
 
 async def run(reactor: Any, options: argparse.Namespace) -> None:
     """Do what ``options.verb`` says."""
-    from flocon.cli import checking, exporting, importing  # noqa: PLC0415 - seldom needed
+    from flocon.carrying import checking, exporting, importing  # noqa: PLC0415 - seldom needed
 
     verbs = {"check": checking.check, "export": exporting.export, "import": importing.take_in}
     await verbs[options.verb](reactor, options)

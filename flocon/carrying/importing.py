@@ -14,10 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.threads import deferToThreadPool
 
-from flocon.cli.asking import Node, NodeError
-from flocon.cli.exporting import NOTE
-from flocon.cli.printing import progress, say, say_json
-from flocon.cli.serving import Serving
+from flocon.carrying.exporting import NOTE
+from flocon.carrying.serving import Serving
 from flocon.files import is_architecture, is_package, is_repository
 from flocon.machine.beneath import read_small
 from flocon.snapshots.importing import MANIFEST, named_pieces, place
@@ -32,6 +30,8 @@ from flocon.states.generation import (
     load,
 )
 from flocon.states.policies import is_snapshot_name
+from flocon.terminal.asking import Node, NodeError
+from flocon.terminal.printing import progress, say, say_json
 
 if TYPE_CHECKING:
     import argparse

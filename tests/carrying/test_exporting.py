@@ -11,12 +11,12 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from flocon.cli import checking, exporting
-from flocon.cli.asking import NodeError
-from flocon.cli.importing import look_through
+from flocon.carrying import checking, exporting
+from flocon.carrying.importing import look_through
 from flocon.states.generation import DatabaseFiles, Generation, Piece, Where, dump
-from tests.cli.node import NodeTestCase
+from flocon.terminal.asking import NodeError
 from tests.snapshots.test_importing import database, file_name
+from tests.terminal.node import NodeTestCase
 
 CORE = Where("x86_64", "core")
 PLACE = Path("out/core/os/x86_64")

@@ -9,8 +9,6 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from flocon.cli.asking import LONG_PATIENCE, Node, NodeError
-from flocon.cli.getting import download
 from flocon.errors import SyncDatabaseError
 from flocon.files import is_repository
 from flocon.pacman.database_files import load_sent
@@ -18,6 +16,8 @@ from flocon.snapshots.importing import named_pieces
 from flocon.snapshots.whereabouts import MOST_ASKED, written
 from flocon.states.generation import DatabaseFiles, Generation, Where, load
 from flocon.states.policies import NOW
+from flocon.terminal.asking import LONG_PATIENCE, Node, NodeError
+from flocon.terminal.downloading import download
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -12,7 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.faces.json_answers import KEPT_FOR_EACH, MOST_KEPT, InTurn, Lately, written_json
+from flocon.answering.json_answers import KEPT_FOR_EACH, MOST_KEPT, InTurn, Lately, written_json
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),

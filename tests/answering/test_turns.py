@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.faces.turns import SHARE, TURN, Turns
+from flocon.answering.turns import SHARE, TURN, Turns
 
 
 class TurnsTests(SynchronousTestCase):

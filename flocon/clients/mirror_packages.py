@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from twisted.web.http import Request
 
     from flocon.answering.shared import SharedFiles
-    from flocon.faces.needs import ForMirror, Found
+    from flocon.clients.needs import ForMirror
+    from flocon.faces.needs import Found
     from flocon.files import Asked
     from flocon.pacman.entries import Entry
 
@@ -92,6 +93,7 @@ class MirrorPackages:
 
     async def answer(self, request: Request, asked: Asked, entry: Entry, client: str) -> None:
         one = ClientRequest(request, asked, entry, client, self._parts.reactor.seconds())
+        await self._parts.judged(entry.file_name)
         if asked.file.is_signature:
             await self._signature(one)
         elif await self._held(one, signature=False):

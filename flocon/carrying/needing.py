@@ -12,21 +12,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flocon.cli.asking import NodeError
-from flocon.cli.states import fetch_databases, held_names
+from flocon.carrying.states import fetch_databases, held_names
 from flocon.errors import ToolError, ToolMissing
 from flocon.pacman.upgrades import configured, would_install
+from flocon.terminal.asking import NodeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from flocon.cli.asking import Node
-    from flocon.cli.states import State
+    from flocon.carrying.states import State
     from flocon.pacman.configuration import PacmanConfiguration
     from flocon.pacman.entries import Entry
     from flocon.pacman.listing import Database, Target
     from flocon.pacman.relations import Description
     from flocon.states.generation import Where
+    from flocon.terminal.asking import Node
 
 #: Lines of pacman's that are told of what it cannot resolve.
 MOST_LINES = 20

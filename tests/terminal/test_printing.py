@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.cli.printing import Word, counted, printable, progress, say, say_rows, size
+from flocon.terminal.printing import Word, counted, printable, progress, say, say_rows, size
 
 
 class Terminal(io.StringIO):
