@@ -62,7 +62,9 @@ async def export(reactor: Any, options: argparse.Namespace) -> None:
     _demand_own(folder)
     state = await find_state(node, options.name)
     wanted = Wanted(
-        tuple(package_name(name) for name in options.packages), architecture=options.architecture
+        tuple(package_name(name) for name in options.packages),
+        architecture=options.architecture,
+        apart=True,
     )
     target = Target(folder)
     for where, files in state.generation.databases.items():
