@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 #: Tells of an exported folder which state it is; a folder without one can be imported, too.
 NOTE = "snapshot.json"
 CONFIGURATION = "pacman.conf"
+#: How the first line of an exported CONFIGURATION ends.
+_OWN = ": for a pacman.conf that has none of these repositories itself,\n"
+_LONGEST_LINE = 1_000
 #: Bytes that are left free on the disk of an exported folder.
 SPARE = 64 << 20
 _PART = ".flocon-part"
@@ -56,6 +59,7 @@ async def export(reactor: Any, options: argparse.Namespace) -> None:
     """Copy a state and its packages into a folder; exits 1 where something is lacking."""
     node = Node(reactor, options.port)
     folder: Path = options.directory
+    _demand_own(folder)
     state = await find_state(node, options.name)
     wanted = Wanted(
         tuple(package_name(name) for name in options.packages),
@@ -124,6 +128,21 @@ def _path(entry: Entry, where: Where) -> str:
     return f"{place(where)}/{entry.file_name}"
 
 
+def _demand_own(folder: Path) -> None:
+    """Raise NodeError where a pacman.conf lies there that is not an exported one."""
+    path = folder / CONFIGURATION
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            is_own = file.readline(_LONGEST_LINE).endswith(_OWN)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise NodeError(f"{path}: {error.strerror}") from None
+    if not is_own:
+        problem = "was written by somebody else, and an export would write it anew"
+        raise NodeError(f"{path} {problem}; name a folder that is empty, or not there yet")
+
+
 def _demand_room(folder: Path, entries: Sequence[Entry]) -> None:
     free = os.statvfs(folder)
     needed = total(entries)
@@ -156,7 +175,7 @@ async def _package(node: Node, target: Target, entry: Entry, where: Where) -> No
 def fragment(state: State, folder: Path) -> str:
     """Return what pacman.conf includes to use an exported folder."""
     lines = [
-        f"# {named(state)}: for a pacman.conf that has none of these repositories itself,",
+        f"# {named(state)}{_OWN.rstrip()}",
         "# by a line Include = THIS FILE. Where the folder lies elsewhere, change the paths; for",
         "# a web server that has it, write like Server = http://HOST/$repo/os/$arch.",
     ]

@@ -54,7 +54,10 @@ async def find_state(node: Node, name: str) -> State:
     """Return a snapshot, or what NOW or LATEST means; raises NodeError."""
     told = await node.ask("/generation.json", {"name": name or NOW})
     if isinstance(told, dict) and told.get("problem"):
-        raise NodeError(str(told["problem"]))
+        problem = str(told["problem"])
+        # The first word is a state, and somebody may have meant a package.
+        hint = f"; for the package of that name write '{NOW} {name}'"
+        raise NodeError(problem + (hint if repr(name) in problem else ""))
     match told:
         case {"name": str(named), "taken": int(taken), "repositories": list(order)}:
             generation = load(told.get("generation"))

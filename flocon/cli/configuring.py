@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +69,13 @@ def _problems(settings: Settings) -> Iterator[str]:
     )
     if not settings.mirrors:
         yield from _nobody(settings.pacman_conf)
+    mirror = settings.mirror
+    is_fed = mirror.serve and mirror.refresh != ()
+    if is_fed and not mirror.repositories and not _has_repositories(settings.pacman_conf):
+        yield (
+            "mirror.repositories: there will be nothing to mirror: this machine's pacman has no"
+            ' repositories; write repositories = ["core", "extra"] in [mirror]'
+        )
 
 
 def _nobody(pacman_conf: Path) -> Iterator[str]:
@@ -88,6 +97,17 @@ def _nobody(pacman_conf: Path) -> Iterator[str]:
             )
     except ConfigurationError as error:
         yield f"pacman_conf: {error}"
+
+
+def _has_repositories(pacman_conf: Path) -> bool:
+    if not pacman_conf.is_file():
+        return False
+    configuration = configuration_at(pacman_conf)
+    if isinstance(configuration, ConfigurationError):
+        return False
+    with suppress(ConfigurationError):
+        return bool(repositories(configuration))
+    return False
 
 
 def _print(settings: Settings) -> None:
@@ -143,6 +163,6 @@ def _plain(value: Any) -> Any:
         return [_plain(one) for one in value]
     if isinstance(value, Mapping):
         return {name: _plain(one) for name, one in value.items()}
-    if isinstance(value, Path):
+    if isinstance(value, (Path, IPv4Network, IPv6Network)):
         return str(value)
     return without_passwords(value) if isinstance(value, str) else value

@@ -91,6 +91,8 @@ def lines(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         parts = [clock(told["refreshed"])] if told["refreshed"] else ["not yet"]
         parts += [f"again at {clock(told['next_refresh'])}"] if told["next_refresh"] else []
         yield "mirror read", ", ".join(parts)
+    if absent := told.get("absent"):
+        yield "", f"no mirror has {_some(absent)}"
     if told["problem"]:
         yield "problem", told["problem"]
     yield from _kept_lines(told)
@@ -119,25 +121,34 @@ def _kept_lines(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     clearing = told["clearing"]
     if clearing is not None and clearing["protected_bytes"] is not None:
         text = f"{size(clearing['protected_bytes'])} of {size(clearing['max_size'])} have to stay"
+        text += ", so nothing new is kept" if clearing["is_over"] else ""
         cleared = counted(clearing["cleared_packages"], "package")
         more = f"; {cleared}, {size(clearing['cleared_bytes'])}, were cleared"
         yield "store", text + (more if clearing["cleared_packages"] else "")
 
 
 def _wanted_lines(told: Mapping[str, Any], wanting: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    named = [*wanting["pins"], *wanting["by_hand"]]
+    named = list(dict.fromkeys([*wanting["pins"], *wanting["by_hand"]]))
     always = f"always {_some(named)}" if named else ""
     states = wanting.get("states", {})
     for which in ("waiting", "published"):
         known = states.get(told[which]["generation"]) if told[which] is not None else None
         if known is not None:
-            yield "wanted", "; ".join(filter(None, (counted(known["wanted"], "package"), always)))
+            count = counted(known["wanted"], "package") + _lacking_text(known)
+            yield "wanted", "; ".join(filter(None, (count, always)))
             unknown = [*known["unknown"], *known["unresolved"]]
             if unknown:
                 yield "", f"no repository has {_some(unknown)}"
             return
     if always:
         yield "wanted", always
+
+
+def _lacking_text(known: Mapping[str, Any]) -> str:
+    """Return how many packages of a state are not here, "" where all are or nobody knows."""
+    if not known["lacks"]:
+        return ""
+    return f", {known['lacks']} of them not here ({size(known['lacking_bytes'])})"
 
 
 def _some(names: Sequence[str]) -> str:

@@ -78,11 +78,24 @@ def _print_status(status: dict[str, Any]) -> None:
         rows += [("ahead", ahead["text"]), *(("", line) for line in coming_text(ahead))]
     if mirror := status.get("mirror"):
         rows += mirror_rows(mirror)
+    if followed := status.get("followed"):
+        rows += _followed_rows(followed)
     rows += [("quarantine", f"{one['address']} {one['text']}") for one in status["quarantine"]]
     rows += [
         ("receipt", f"{clock(one['at'])}  {one['text']}") for one in status["receipts"][:_RECEIPTS]
     ]
     say_rows(rows, indent=2)
+
+
+def _followed_rows(followed: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return whose state of the databases pacman is given, where that is anybody's."""
+    if not followed["node"]:
+        missing = f"no one node {followed['named']} is here, so pacman's stay as they are"
+        return [("databases", missing)] if followed["named"] else []
+    told = f"follow {followed['node']}"
+    if followed["of"] is not None:
+        told += f": the state of {clock(followed['of'])}, given since {clock(followed['since'])}"
+    return [("databases", told)]
 
 
 def _by_takers(status: dict[str, Any]) -> str:

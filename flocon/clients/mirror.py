@@ -52,6 +52,7 @@ ANSWERS = frozenset({"databases", "held", "handed over", "coming"})
 #: Seconds after which a client may ask again while nothing is published yet.
 RETRY = "10"
 DATABASE, FILES = "db", "files"
+DATABASE_SIGNATURE, FILES_SIGNATURE = "db.sig", "files.sig"
 
 
 class MirrorFace:
@@ -133,7 +134,9 @@ class MirrorFace:
             await self._list(request, client, where, asked)
         elif asked.file.is_signature:
             given = self._parts.states.given(client, where) or published
-            await self._send(request, client, given[0].databases[where].signature, given[1].since)
+            # A client may have one of another mirror, of a later date, and pacman asks with that.
+            date = self._date(request, client, where, DATABASE_SIGNATURE, given)
+            await self._send(request, client, given[0].databases[where].signature, date)
         else:
             give = self._parts.states.give if request.method == b"GET" else lambda *_: None
             given = give(client, where) or published
@@ -147,7 +150,8 @@ class MirrorFace:
             self._refuse(request, http.NOT_FOUND)
         elif asked.file.is_signature:
             signature = chosen[0].databases[where].files_signature
-            await self._send(request, client, signature, chosen[1].since)
+            date = self._date(request, client, where, FILES_SIGNATURE, chosen)
+            await self._send(request, client, signature, date)
         else:
             if request.method == b"GET":
                 self._lists.note(client, where, chosen[0].identity)

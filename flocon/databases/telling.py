@@ -101,6 +101,22 @@ class Telling:
             await self._neighbourhood.acquainted()
         return following.followed(self._databases(), self.places())
 
+    def describe(self) -> dict[str, Any]:
+        """Return whose state is followed, and of when the last one is that was heard of.
+
+        ``named`` is the one that is to be followed, ``node`` the one that is, each "" for none;
+        ``of`` and ``since`` are seconds since 1970, None where nothing was heard yet.
+        """
+        databases = self._databases()
+        place = following.followed(databases, self.places())
+        last = self._own_state() if place is not None and place.is_own else self.last
+        return {
+            "named": following.named(databases),
+            "node": "" if place is None else str(place),
+            "of": None if last is None else last.of,
+            "since": None if last is None else last.since,
+        }
+
     def tell(self) -> Iterator[dict[str, Any]]:
         """Yield what is wrong with whom is followed, as the doctor's ``tellers`` do."""
         databases = self._databases()

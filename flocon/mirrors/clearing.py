@@ -93,6 +93,8 @@ class Clearing:
         #: What was found the last time, None before.
         self.plan: Plan | None = None
         self._was_over = False
+        #: Called when something went: there is room for what there was none for.
+        self.freed: Callable[[], None] = lambda: None
         self.cleared: Counter[str] = Counter()
 
     def start(self) -> None:
@@ -139,6 +141,7 @@ class Clearing:
                 size=size_text(taken),
                 reasons=", ".join(_by_reason(gone, self._rules())),
             )
+            self.freed()
         return found.after(gone)
 
     async def look(self) -> Plan:

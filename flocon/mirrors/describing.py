@@ -34,8 +34,8 @@ def describe(mirror: Mirror) -> dict[str, Any]:
     if mirror.wanting is not None:
         told["wanting"] = mirror.wanting.describe()
     told["missing"] = telling.missing(told)
-    next_in = mirror.refreshing.next_in
-    return {"serves": True, "problem": mirror.problem, "next_refresh_in": next_in, **told}
+    looks = mirror.refreshing.describe()
+    return {"serves": True, "problem": mirror.problem, **told, **looks}
 
 
 def tell(mirror: Mirror) -> Iterator[dict[str, Any]]:

@@ -136,7 +136,13 @@ class Mirror(Service):
         super().startService()
         # Before anything may go for the store's bound.
         self.clearing = self._make_clearing()
+        self.clearing.freed = self._freed
         self._run(self._begin())
+
+    def _freed(self) -> None:
+        """Look again for what there was no room for."""
+        if self.wanting is not None:
+            self.wanting.changed()
 
     def _make_clearing(self) -> Clearing:
         guards = {

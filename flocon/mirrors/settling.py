@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from flocon.settings.settings import Mirror as MirrorSettings
-    from flocon.states.publication import Policy
+    from flocon.states.publication import Policy, Published
     from flocon.states.states import States
 
 #: Seconds between two looks whether something is due, while a state waits or lags behind: clocks
@@ -52,6 +52,8 @@ class Settling:
         self._run = run
         self._lock = DeferredLock()
         self._again = Delay(reactor, self.look)
+        #: Of which state, given since when, the log has told.
+        self._told: Published | None = None
 
     def look(self) -> None:
         """Publish what is due, in the background."""
@@ -69,6 +71,7 @@ class Settling:
 
     def changed(self) -> None:
         """Look again where that may change what is due: a state waits, lags behind, or is held."""
+        self._tell()
         states, now = self._states, time.time()
         seconds = publication.next_look(states.state.policy, states.read, now)
         if states.state.waiting:
@@ -76,6 +79,20 @@ class Settling:
             seconds = left if seconds is None else min(seconds, left)
         if seconds is not None:
             self._again.begin(min(LOOK_AGAIN, max(SOON, seconds)))
+
+    def _tell(self) -> None:
+        """Have the log say which state clients are given, each time that this is another one."""
+        published = self._states.published
+        if published is None or published[1] == self._told:
+            return
+        generation, self._told = published
+        moment = time.strftime("%Y-%m-%d %H:%M", time.localtime(generation.age_from))
+        self._log.info(
+            "clients are given the state of {moment} from {source} ({policy})",
+            moment=moment,
+            source=generation.source,
+            policy=self._states.state.policy,
+        )
 
     async def _policy(self) -> Policy:
         """Return the policy that is in force, and follow it."""

@@ -5,6 +5,7 @@
 serves, problem     whether it is on; why the last refresh failed, else ""
 refreshed           when a mirror was last read to its end, 0 for never
 next_refresh        when the next one begins by itself
+absent              databases that are to be mirrored and no mirror has, as "REPO (ARCH)"
 policy, until       which state is meant ("latest", a snapshot, "3 days behind"), and till when
 published, waiting  the state that clients are given, and the one that is to be next: ``_state``
 missing             what is wanted of the next one and not here: packages, bytes, files (some)
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from flocon.states.publication import State
 
 #: Keys that other parts of the mirror fill in, each by itself.
-OTHERS = ("next_refresh", "wanting", "clients", "clearing")
+OTHERS = ("next_refresh", "absent", "wanting", "clients", "clearing")
 _DAY = 86_400.0
 #: Seconds after which a state is old: security updates of a week are missing in it.
 OLD = 7 * _DAY
@@ -172,7 +173,7 @@ def _unread(told: Mapping[str, Any], now: float) -> Problem | None:
     if told["problem"]:
         since = f" for {time_text(silent)}" if silent is not None and silent >= 1 else ""
         reason = f"the mirrors' state could not be read{since}: {told['problem']}"
-        remedy = "see that a mirror can be reached, then flocon mirror refresh"
+        remedy = "do what it says, or see that a mirror can be reached; then flocon mirror refresh"
         return reason, remedy, late or silent is None
     if late and silent is not None:
         reason = f"no mirror was asked for a new state for {time_text(silent)}"

@@ -216,6 +216,11 @@ class Desk:
         if followed is not None:
             yield from followed.telling.tell()
 
+    def describe_followed(self) -> dict[str, Any] | None:
+        """Return what ``/status.json`` says of whom is followed, None where nobody is."""
+        followed = self.followed()
+        return None if followed is None else followed.telling.describe()
+
     async def stop(self) -> None:
         self.transfers.stop()
         self.relaying.stop()

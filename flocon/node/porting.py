@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 def whereabouts(parts: Parts) -> Whereabouts:
     """Return what tells where packages are."""
+    mirror = parts.mirroring.mirror
     return Whereabouts(
         parts.reactor,
+        states=None if mirror is None else mirror.states,
         offering=parts.holdings.offering,
         neighbourhood=parts.neighbourhood,
     )

@@ -69,6 +69,7 @@ class Status:
         health: Health,
         holds: Holds,
         mirror: Callable[[], dict[str, Any] | None],
+        followed: Callable[[], dict[str, Any] | None],
         counters: Callable[[], Counter[str]],
     ) -> None:
         self._reactor = reactor
@@ -91,6 +92,7 @@ class Status:
         self._health = health
         self._holds = holds
         self._mirror = mirror
+        self._followed = followed
         self._counters = counters
 
     def start(self) -> None:
@@ -161,6 +163,7 @@ class Status:
             "ahead": _ahead(self._ahead.readiness()) | self._ledger.ahead.describe(),
             "reactor": self._holds.status(),
             "mirror": self._mirror(),
+            "followed": self._followed(),
             **self._ledger.describe(),
         }
 

@@ -27,8 +27,9 @@ _LAYOUT = re.compile(r"[A-Za-z0-9@._+$/-]{1,200}")
 
 def architecture(value: Any, where: str, key: str) -> str:
     said = text(value, where, key)
-    if not is_architecture(said):
-        remedy = "write it as pacman does: x86_64, aarch64"
+    # What pacman itself takes for this machine's own: leaving the key out means that.
+    if not is_architecture(said) or said in {"auto", "any"}:
+        remedy = "write it as uname -m does: x86_64, aarch64"
         raise refusal(where, key, f"{said!r} is not an architecture", remedy)
     return said
 

@@ -16,17 +16,21 @@ from flocon.states.generation import dump
 from flocon.states.policies import NOW
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
+    from flocon.files import FileName
     from flocon.holdings.offering import Offering
     from flocon.neighbours.neighbourhood import Neighbourhood
     from flocon.snapshots.snapshots import Snapshots
+    from flocon.states.generation import Where
     from flocon.states.states import States
 
 #: Packages of one question about where they are: its line is bounded by the server, 16 KiB.
 MOST_ASKED = 48
 #: Names that are told of what machines here hold, and looked at in one go.
 MOST_NAMES, SLICE = 100_000, 5_000
+#: The architecture of packages for any machine.
+ANY = "any"
 HERE, AT_PEERS, NOWHERE = "here", "lan", ""
 
 
@@ -56,10 +60,18 @@ def tell(
 
 
 class Whereabouts:
-    """Answers ``/whereabouts.json`` and ``/names.json``, on any node."""
+    """Answers ``/whereabouts.json`` and ``/names.json``, on any node; ``states`` has a mirror."""
 
-    def __init__(self, reactor: Any, *, offering: Offering, neighbourhood: Neighbourhood) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        *,
+        states: States | None,
+        offering: Offering,
+        neighbourhood: Neighbourhood,
+    ) -> None:
         self._reactor = reactor
+        self._states = states
         self._offering = offering
         self._neighbourhood = neighbourhood
 
@@ -78,16 +90,39 @@ class Whereabouts:
     async def names(self, _: Mapping[str, str]) -> dict[str, Any]:
         """Tell which packages, of any version, machines of the LAN hold, by architecture."""
         names: dict[str, set[str]] = {}
+        in_use = () if self._states is None else self._states.in_use()
+        wheres = {where for one in in_use for where in one.databases}
         count = 0
         for part in self._held():
             for text in part:
                 file = parse_file_name(text)
-                if file is not None and count < MOST_NAMES:
-                    known = names.setdefault(file.architecture, set())
+                if file is None or count >= MOST_NAMES:
+                    continue
+                for architecture in self._machines(text, file, wheres):
+                    known = names.setdefault(architecture, set())
                     count += file.name not in known
                     known.add(file.name)
             await task.deferLater(self._reactor, 0)
         return {"names": {architecture: sorted(one) for architecture, one in names.items()}}
+
+    def _machines(
+        self, file_name: str, file: FileName, wheres: Collection[Where]
+    ) -> Collection[str]:
+        """Return the architectures of the machines that a held package is for.
+
+        Files for any machine can be different ones by the same name: it is for those whose
+        databases list what is held, where one of ``wheres`` does.
+        """
+        if file.architecture != ANY or self._states is None:
+            return (file.architecture,)
+        catalogue = self._states.catalogue
+        listed = ((where, catalogue.entry(where, file_name)) for where in wheres)
+        found = {
+            where.architecture
+            for where, entry in listed
+            if entry is not None and self._where(file_name, entry.content)
+        }
+        return found or (ANY,)
 
     def _held(self) -> Iterator[list[str]]:
         """Yield the files that machines of the LAN hold, in slices."""

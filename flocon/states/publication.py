@@ -169,10 +169,9 @@ def added(generations: Sequence[Generation], newest: Generation) -> list[Generat
 def kept(generations: Sequence[Generation], state: State, most: int) -> set[str]:
     """Return which of those that were read (the oldest first) stay.
 
-    What is or was lately given out, what waits, the newest, and the last one of each day. Those
-    that say nothing of when they were read were given out only.
+    What is or was lately given out, what waits, the newest, and the last one of each day.
     """
-    days = {one.made // 86_400: one.identity for one in generations if one.made}
+    days = {one.made // 86_400: one.identity for one in generations}
     stay = {one.identity for one in state.published} | {state.waiting}
     if state.policy.kind == BEHIND:
         most = max(most, int(min(state.policy.behind, LONGEST_BEHIND) // 86_400) + 2)

@@ -56,7 +56,7 @@ class States:
         self.catalogue = catalogue
         self._lock = DeferredLock()
         self.state = publication.State()
-        #: Those that were read, by identity, the oldest first; before them what only was given out.
+        #: Those that were read, by identity, the oldest first.
         self._read: dict[str, Generation] = {}
         #: Those that stay until they are dropped, by name, with when they were taken.
         self.snapshots: dict[str, tuple[Generation, int]] = {}
@@ -100,7 +100,7 @@ class States:
     @property
     def read(self) -> list[Generation]:
         """Return those that were read from a mirror, the oldest first."""
-        return [one for one in self._read.values() if one.made]
+        return list(self._read.values())
 
     def find(self, identity: str) -> Generation | None:
         found = self._read.get(identity)
@@ -180,7 +180,7 @@ class States:
         await self._to_its_end(lambda: self._add(generation))
 
     async def _add(self, generation: Generation) -> None:
-        for one in reversed(read := publication.added([*self._read.values()], generation)):
+        for one in reversed(read := publication.added(self.read, generation)):
             if one != self._read.get(one.identity):
                 await in_thread(self._reactor, self._archive.keep, one)
         self._read = {one.identity: one for one in read}
@@ -254,16 +254,29 @@ class States:
 
         async def drop() -> None:
             found = self.snapshots.get(name)
-            if found is not None and found[0].identity in {*self._used} - self._read.keys():
-                # What is given out stays as long as it is. It was not read when it says that it
-                # was, or by another mirror: it must not become the newest, or one of a day.
-                await self._keep(replace(found[0], made=0, last_update=found[0].age_from))
+            others = {one.identity for of, (one, _) in self.snapshots.items() if of != name}
+            if found is not None and found[0].identity not in others:
+                await self._stay(found[0])
             await in_thread(self._reactor, self._archive.drop_note, SNAPSHOTS, name)
             self.snapshots.pop(name, None)
-            self.changed()
-            await self._sweep()
+            await self._save(publication.forget(self.state, {*self._read, *others}))
 
         await self._to_its_end(drop)
+
+    async def _stay(self, generation: Generation) -> None:
+        """Keep what is given out as long as it is, and what lately was, behind the newest.
+
+        What was taken in, and not read, may be of a later time: it is not to be the newest by that.
+        """
+        identity, now = generation.identity, self.state.now
+        if identity in self._read or identity not in self._used:
+            return
+        newest = next(reversed(self._read.values()), None)
+        if newest is not None and generation.made < newest.made:
+            await self._keep(generation)
+        elif identity == self.state.waiting or (now is not None and identity == now.identity):
+            made = generation.made if newest is None else newest.made - 1
+            await self._keep(replace(generation, made=made))
 
     async def _change(self, to: Callable[[], State], under: Policy | None = None) -> None:
         def changed() -> State:
@@ -298,8 +311,8 @@ class States:
         await self.catalogue.use(self.in_use())
 
     async def _sweep(self) -> None:
-        kept = publication.kept([*self._read.values()], self.state, MOST_KEPT)
-        self._read = {identity: one for identity, one in self._read.items() if identity in kept}
+        kept = publication.kept(self.read, self.state, MOST_KEPT)
+        self._read = {one.identity: one for one in self.read if one.identity in kept}
         snapshots = (one for one, _ in self.snapshots.values())
         pieces = {piece.sha256 for piece in _pieces((*self._read.values(), *snapshots))}
         try:

@@ -29,7 +29,7 @@ from flocon.upstream.groups import (
     load_known,
     with_files_of,
 )
-from flocon.upstream.servers import mirrored, nothing_mirrored
+from flocon.upstream.servers import meant, mirrored, nothing_mirrored
 from flocon.upstream.upstream import Upstream
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from flocon.pacman.configuration import PacmanConfiguration
     from flocon.settings.settings import Mirror as MirrorSettings
-    from flocon.states.generation import Generation
+    from flocon.states.generation import Generation, Where
     from flocon.states.states import States
     from flocon.upstream.groups import Group, Known
     from flocon.upstream.one_mirror import Tools
@@ -136,11 +136,29 @@ class Refreshing:
             return None
         now, wall = self._reactor.seconds(), self._tools.wall()
         refresh = self._settings().refresh
-        if refresh == () and self._newest is None:
+        if refresh == () and self._newest is None and self._mirrored():
             # Without a first state there is nothing that could be given.
             refresh = schedule.LONGEST_RETRY
         seconds = schedule.wait(refresh, self._last, now, wall, chance=self._spread)
         return None if seconds is None else max(seconds, self._not_before - now)
+
+    @property
+    def absent(self) -> list[Where]:
+        """Return what is to be mirrored and no mirror had when they were read, or none is known."""
+        if not self._known:
+            return []
+        gone = {where for one in self._known for where in one.absent}
+        servers = self._mirrored()
+        wheres = meant(self._settings(), self._configuration())
+        return [where for where in wheres if where in gone or where not in servers]
+
+    def describe(self) -> dict[str, Any]:
+        """Return when it is looked next, in seconds since 1970, and what no mirror has."""
+        seconds = self.next_in
+        return {
+            "next_refresh": None if seconds is None else self._tools.wall() + seconds,
+            "absent": [str(where) for where in self.absent],
+        }
 
     def plan(self) -> None:
         """Look when it is time, by the settings as they are now."""
@@ -228,19 +246,20 @@ class Refreshing:
         self.problem = "; ".join(str(problem) for problem in problems[:_MOST_TOLD])
         return _tell(before, generation, self.problem)
 
+    def _mirrored(self) -> dict[Where, tuple[str, ...]]:
+        return mirrored(self._settings(), self._configuration())
+
     def _groups(self) -> list[Group]:
-        settings, configuration = self._settings(), self._configuration()
-        found = mirrored(settings, configuration)
+        found = self._mirrored()
         if not found:
-            raise nothing_mirrored(settings, configuration)
+            raise nothing_mirrored(self._settings(), self._configuration())
         if len(found) > MOST_DATABASES:
             problem = f"{len(found)} databases are to be mirrored, and at most {MOST_DATABASES} can"
             raise MirrorError(problem, "name fewer repositories or architectures in [mirror]")
         return groups_of(found)
 
     def _group(self, where: Any) -> Group | None:
-        found = mirrored(self._settings(), self._configuration())
-        return next((one for one in groups_of(found) if where in one.wheres), None)
+        return next((one for one in groups_of(self._mirrored()) if where in one.wheres), None)
 
     def _generation(self, parts: list[Known], before: Generation | None) -> Generation:
         """Return what was read; of what is as it was before, with when that was read first."""

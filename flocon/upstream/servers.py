@@ -20,15 +20,17 @@ def mirrored(
     settings: MirrorSettings, configuration: PacmanConfiguration
 ) -> dict[Where, tuple[str, ...]]:
     """Return which databases are mirrored, each with its servers, complete but for the file."""
+    wheres = meant(settings, configuration)
+    found = {where: servers_of(settings, configuration, where) for where in wheres}
+    return {where: servers for where, servers in found.items() if servers}
+
+
+def meant(settings: MirrorSettings, configuration: PacmanConfiguration) -> list[Where]:
+    """Return which databases are to be mirrored, whether a server of them is known or not."""
     own = configuration.architectures[:1] or ("x86_64",)
     architectures = settings.architectures or own
     names = settings.repositories or tuple(one.name for one in configuration.repositories)
-    found = {
-        Where(architecture, name): servers_of(settings, configuration, Where(architecture, name))
-        for architecture in architectures
-        for name in names
-    }
-    return {where: servers for where, servers in found.items() if servers}
+    return [Where(architecture, name) for architecture in architectures for name in names]
 
 
 def servers_of(

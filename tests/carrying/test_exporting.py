@@ -101,6 +101,17 @@ class Exporting(StateTestCase):
         place = (self.folder / "out").absolute()
         self.assertIn(f"[core]\nServer = file://{place}/$repo/os/$arch\n", text)
 
+    async def test_pacman_conf_of_somebody_else_is_left_as_it_is(self) -> None:
+        Path("out").mkdir()
+        own = Path("out/pacman.conf")
+        own.write_text("[options]\nArchitecture = auto\n")
+
+        with self.assertRaisesRegex(NodeError, "somebody else.*; name a folder"):
+            await self.export()
+
+        self.assertEqual(own.read_text(), "[options]\nArchitecture = auto\n")
+        self.assertEqual(list(Path("out").iterdir()), [own])
+
     async def test_another_run_copies_what_is_missing_or_wrong(self) -> None:
         await self.export()
         (PLACE / file_name("a")).write_bytes(b"package A")
@@ -198,6 +209,13 @@ class Checking(StateTestCase):
         error = await self.assertFailure(self.check(), NodeError)
 
         self.assertEqual(str(error), "there is no such snapshot")
+
+    async def test_who_may_have_meant_a_package_is_told_where_it_stands(self) -> None:
+        self.node.answers["/generation.json"] = (200, {"problem": "there is no snapshot 'firefox'"})
+
+        error = await self.assertFailure(self.check(name="firefox"), NodeError)
+
+        self.assertIn("for the package of that name write 'now firefox'", str(error))
 
     async def test_architecture_that_it_has_not_is_said_with_those_it_has(self) -> None:
         error = await self.assertFailure(self.check("a", architecture="riscv64"), NodeError)

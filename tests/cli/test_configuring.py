@@ -61,6 +61,17 @@ class Settings(SynchronousTestCase):
         for refresh in ('"off"', '["06:00", "18:30"]'):
             self.assert_read_as_the_same(f"[mirror]\nrefresh = {refresh}\n")
 
+    def test_networks_are_printed_as_they_are_written(self) -> None:
+        text = (
+            'loopback_clients = ["172.17.0.0/16"]\n[peers]\nnetworks = ["fd00::/8"]\n'
+            '[mirror]\nnetworks = ["10.8.0.0/16"]\n'
+        )
+        self.assertIn('\nloopback_clients = ["172.17.0.0/16"]\n', self.show(text)[0])
+        self.assert_read_as_the_same(text)
+        told = json.loads(self.show(text, "--json")[0])
+        self.assertEqual(told["peers"]["networks"], ["fd00::/8"])
+        self.assertEqual(told["mirror"]["networks"], ["10.8.0.0/16"])
+
     def test_what_was_not_changed_is_marked(self) -> None:
         shown, _ = self.show("relay = false\n")
         self.assertIn("\nrelay = false\n", shown)
@@ -106,6 +117,17 @@ class Settings(SynchronousTestCase):
         missing = f'pacman_conf = "{self.folder}/none"\n'
         self.assertIn("nobody to fetch from", self.show(missing)[1])
         self.assertEqual(self.show(missing + 'mirrors = ["http://h/$repo"]\n')[1], "")
+
+    def test_a_mirror_without_anything_to_mirror_is_said(self) -> None:
+        conf = self.folder / "pacman.conf"
+        text = f'pacman_conf = "{conf}"\nmirrors = ["http://h/$repo"]\n[mirror]\nserve = true\n'
+        self.assertIn("mirror.repositories: there will be nothing to mirror", self.show(text)[1])
+        for mirror in ('repositories = ["core"]\n', 'refresh = "off"\n'):
+            self.assertEqual(self.show(text + mirror)[1], "")
+        conf.write_text("[core]\nServer = http://h/\n")
+        self.assertEqual(self.show(text)[1], "")
+        conf.write_text("Server = x\n")
+        self.assertIn("nothing to mirror", self.show(text)[1])
 
     def test_a_configuration_without_a_repository_or_that_is_none_is_said(self) -> None:
         conf = self.folder / "pacman.conf"

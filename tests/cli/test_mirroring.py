@@ -36,6 +36,18 @@ class Status(NodeTestCase):
         said = await self.show(waiting=state(), missing=missing)
         self.assertIn("; 1 package, 2.0 KiB to come\n", said)
 
+    async def test_when_a_mirror_is_read_next_is_told_and_what_none_has(self) -> None:
+        self.patch(mirroring, "clock", lambda seconds: f"<{seconds - NOW}>")
+        said = await self.show(next_refresh=NOW + 60, absent=["multilib (aarch64)", "a (x)"])
+        self.assertIn("mirror read  <-3600>, again at <60>\n", said)
+        self.assertIn("no mirror has multilib (aarch64), a (x)\n", said)
+
+    async def test_what_is_wanted_by_hand_and_by_the_settings_is_told_once(self) -> None:
+        wanted = wanting(state()["generation"], pins=["base", "linux"]) | {
+            "by_hand": ["base", "vim"]
+        }
+        self.assertIn("always base, linux, vim\n", await self.show(wanting=wanted))
+
     async def test_a_failure_is_told(self) -> None:
         said = await self.show(published=None, problem="no mirror\x1b[2J answers")
         self.assertIn("nothing yet", said)
@@ -56,6 +68,15 @@ class Status(NodeTestCase):
         self.assertIn("2 packages; always linux\n", said)
         self.assertIn("no repository has nosuch\n", said)
         self.assertIn("1 B of 9 B have to stay; 3 packages, 7 B, were cleared\n", said)
+
+    async def test_what_is_not_here_of_what_clients_are_given_is_told(self) -> None:
+        wanted = wanting(state()["generation"], lacks=1, lacking=["linux"], lacking_bytes=2048)
+        said = await self.show(wanting=wanted)
+        self.assertIn("2 packages, 1 of them not here (2.0 KiB)\n", said)
+
+    async def test_a_store_that_is_too_small_for_what_has_to_stay_is_told(self) -> None:
+        said = await self.show(clearing=clearing(9, 1))
+        self.assertIn("9 B of 1 B have to stay, so nothing new is kept\n", said)
 
     async def test_one_that_is_off_says_how_it_is_put_on(self) -> None:
         self.assertIn("set serve = true", await self.show(serves=False))

@@ -80,6 +80,24 @@ class StatusTests(NodeTestCase):
         self.answer(mirror=None)
         self.assertNotIn("mirror  ", await self.show(status.show_status))
 
+    async def test_whose_state_pacman_is_given_is_told(self) -> None:
+        self.patch(status, "clock", lambda seconds: f"<{seconds}>")
+        nobody = {"named": "nas", "node": "", "of": None, "since": None}
+        for followed, said in (
+            ({**nobody, "node": "nas (10.0.0.2)"}, "follow nas (10.0.0.2)"),
+            (
+                {**nobody, "node": "nas (10.0.0.2)", "of": 5, "since": 9},
+                "follow nas (10.0.0.2): the state of <5>, given since <9>",
+            ),
+            (nobody, "no one node nas is here, so pacman's stay as they are"),
+        ):
+            self.answer(followed=followed)
+            shown = await self.show(status.show_status)
+            self.assertIn(f"  databases     {said}\n", shown)
+            self.out.truncate(0)
+        self.answer(followed={**nobody, "named": ""})
+        self.assertNotIn("databases", await self.show(status.show_status))
+
     async def test_bytes_and_peers_are_counted(self) -> None:
         self.answer()
         lines = (await self.show(status.show_status)).splitlines()

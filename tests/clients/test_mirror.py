@@ -70,6 +70,19 @@ class Databases(MirrorCase):
         head = self.browser.ask(DB, "HEAD").answer
         self.assertEqual((head.headers["content-length"], head.body), (str(len(whole)), b""))
 
+    def test_nor_does_a_later_signature_from_elsewhere_stay_beside_it(self) -> None:
+        self.publish(
+            DATA, signature=b"its signature", files=b"the list", files_signature=b"the list's"
+        )
+        self.patch(self.face, "_now", lambda: self.since + 86_400.0)
+        elsewhere = formatdate(self.since + 60, usegmt=True)
+        for name, expected in ((DB, b"its signature"), (FILES, b"the list's")):
+            self.get(name, If_Modified_Since=elsewhere)
+            found = self.get(f"{name}.sig", If_Modified_Since=elsewhere)
+            self.assertEqual((found.status, found.body), (200, expected))
+            found = self.get(f"{name}.sig", If_Modified_Since=found.headers["last-modified"])
+            self.assertEqual(found.status, 304)
+
     def test_a_signature_is_that_of_the_database_that_this_client_has(self) -> None:
         self.publish(DATA, signature=b"first")
         other = self.another("10.0.0.10")

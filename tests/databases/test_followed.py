@@ -118,6 +118,18 @@ class Given(FollowedTestCase):
         self.assertEqual(self.fetched.url, f"{STATE_URL}/{FIRST}/x86_64/core.db")
         self.assertEqual(self.count(MIRROR_A), 0)
 
+    def test_whose_state_it_is_and_of_when_is_told(self) -> None:
+        place = f"p ({PEER})"
+        nothing_yet = {"named": "p", "node": place, "of": None, "since": None}
+        self.assertEqual(self.telling.describe(), nothing_yet)
+        self.bring()
+        known = {**nothing_yet, "of": SINCE, "since": SINCE}
+        self.assertEqual(self.telling.describe(), known)
+        self.giving = []
+        self.assertEqual(self.telling.describe(), {**known, "node": ""})
+        self.databases = "lan"
+        self.assertEqual(self.telling.describe()["named"], "")
+
     def test_it_is_not_listed_as_a_mirrors_nor_handed_on(self) -> None:
         self.bring()
         self.assertEqual(self.pacman.given, [])

@@ -107,6 +107,16 @@ class CleaningTests(HoldingsCase):
         told = self.mirror.describe()["clearing"]
         self.assertEqual((told["protected_bytes"], told["is_over"]), (3 + 2 + 25, False))
 
+    def test_where_there_is_room_again_what_is_wanted_is_looked_for(self) -> None:
+        wanting = MagicMock()
+        self.patch(self.mirror, "wanting", wanting)
+        wanting.requests.by_hand = {}
+        self.put("a", "0-1", "1-1", "2-1", "3-1")
+        self.steer("mirror", "clean", "dry-run")
+        wanting.changed.assert_not_called()
+        self.steer("mirror", "clean")
+        wanting.changed.assert_called_once_with()
+
     def test_a_mirror_that_has_not_begun_says_so(self) -> None:
         self.patch(self.mirror, "clearing", None)
         work = Deferred.fromCoroutine(self.mirror.steering.steer(["clean"]))

@@ -79,6 +79,16 @@ class ByHandTests(ClearingCase):
         )
         self.assertEqual(self.clearing.describe()["cleared_bytes"], 100)
 
+    def test_that_there_is_room_again_is_told(self) -> None:
+        told: list[int] = []
+        self.clearing.freed = lambda: told.append(len(self.stored()))
+        self.put(name(1), name(2), name(3))
+        self.clean(dry=True)
+        self.assertEqual(told, [])
+        self.clean()
+        self.clean()
+        self.assertEqual(told, [2])
+
     def test_a_dry_run_says_what_would_go_and_why_and_removes_nothing(self) -> None:
         self.settings = replace(self.settings, max_age=30 * DAY)
         self.put(name(1, "old"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -50,6 +51,18 @@ class When(WantingTestCase):
 
     def test_the_first_is_given_out_as_it_is(self) -> None:
         self.assertEqual(self.published, self.first)
+
+    def test_the_log_tells_of_each_state_once(self) -> None:
+        told = []
+        self.patch(self.settling, "_log", SimpleNamespace(info=lambda _, **of: told.append(of)))
+        self.settling.look()
+        self.assertEqual(told, [])
+        second = self.move("2-1")
+        self.assertEqual(told, [])
+        self.complete.add(second)
+        self.settling.look()
+        self.settling.look()
+        self.assertEqual([str(one["policy"]) for one in told], ["latest"])
 
     def test_the_next_once_all_that_is_wanted_of_it_is_here(self) -> None:
         second = self.move("2-1")

@@ -73,7 +73,7 @@ def wanting(identity: str, *, pins: Sequence[str] = (), **changed: Any) -> dict[
 
 def clearing(protected: int, most: int, **changed: Any) -> dict[str, Any]:
     """Return what is told of a store of which so many bytes have to stay."""
-    cleared = {"cleared_packages": 0, "cleared_bytes": 0}
+    cleared = {"is_over": protected > most, "cleared_packages": 0, "cleared_bytes": 0}
     return {"max_size": most, "protected_bytes": protected, **cleared, **changed}
 
 
@@ -84,6 +84,7 @@ def told(**changed: Any) -> dict[str, Any]:
         "problem": "",
         "refreshed": NOW - _HOUR,
         "next_refresh": None,
+        "absent": [],
         "policy": "latest",
         "until": None,
         "published": state(),

@@ -74,6 +74,16 @@ class Mirrors(OptionsTestCase):
             '[mirror]\npaths = { "a/b" = "$arch" }', "mirror.paths", "cannot stand in a path"
         )
 
+    def test_an_architecture_is_one_of_machines(self) -> None:
+        self.assertEqual(self.mirror('architectures = ["aarch64"]').architectures, ("aarch64",))
+        for said in ("auto", "any", "x86 64"):
+            self.assertRefused(
+                f'[mirror]\narchitectures = ["{said}"]',
+                "mirror.architectures",
+                "not an arch",
+                "x86_64",
+            )
+
     def test_upstream_has_servers_by_architecture(self) -> None:
         found = self.mirror('upstream = { aarch64 = ["http://arm.example/$arch/$repo"] }')
         self.assertEqual(found.upstream, {"aarch64": ("http://arm.example/$arch/$repo",)})

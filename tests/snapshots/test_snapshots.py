@@ -334,10 +334,6 @@ class Dropping(SnapshotsTestCase):
             self.use("latest")
             self.assertEqual(self.given, self.new.identity)
             self.begin()
-        # Who has its database is given its signature still.
-        self.assertIsNotNone(self.states.find(carried.identity))
-        self.read(core={"a": "3-1"})
-        self.assertIsNotNone(self.states.find(carried.identity))
 
     def test_one_that_was_read_stays_as_it_was_read(self) -> None:
         self.use("before")

@@ -12,7 +12,7 @@ from flocon.files import Content
 from flocon.settings.settings import Mirror as MirrorSettings
 from flocon.snapshots.snapshots import Snapshots
 from flocon.snapshots.whereabouts import MOST_ASKED, Whereabouts, tell, written
-from flocon.states.generation import load
+from flocon.states.generation import Where, load
 from tests.states.states_case import CORE, StatesTestCase, file_name, sha256_of
 
 A = file_name("a", "1-1")
@@ -44,6 +44,7 @@ class WhereaboutsTests(StatesTestCase):
         )
         self.whereabouts = Whereabouts(
             self.reactor,
+            states=self.states,
             offering=offering,
             neighbourhood=neighbourhood,
         )
@@ -114,3 +115,25 @@ class WhereaboutsTests(StatesTestCase):
         names = self.ask("names")["names"]
 
         self.assertEqual(names, {"x86_64": ["a", "c"], "any": ["b"]})
+
+    def test_file_for_any_machine_counts_for_those_whose_databases_list_what_is_held(self) -> None:
+        name, held, other = "a-1-1-any.pkg.tar.zst", Content(1, bytes(32)), Content(2, bytes(32))
+        listed = {"x86_64": held, "aarch64": other}
+        wheres = {Where(architecture, "core"): None for architecture in listed}
+
+        def entry(where: Where, file_name: str) -> Any:
+            is_listed = file_name == name
+            return SimpleNamespace(content=listed[where.architecture]) if is_listed else None
+
+        catalogue = SimpleNamespace(entry=entry)
+        states: Any = SimpleNamespace(
+            in_use=lambda: [SimpleNamespace(databases=wheres)], catalogue=catalogue
+        )
+        self.patch(self.whereabouts, "_states", states)
+        for in_store, names in (
+            (held, {"x86_64": ["a"], "any": ["b"]}),
+            (other, {"aarch64": ["a"], "any": ["b"]}),
+            (Content(3, bytes(32)), {"any": ["a", "b"]}),
+        ):
+            self.held = {name: in_store, "b-1-1-any.pkg.tar.zst": held}
+            self.assertEqual(self.ask("names")["names"], names)

@@ -12,7 +12,8 @@ from twisted.internet.defer import Deferred
 
 from flocon.errors import StoreError
 from flocon.states import states as module
-from flocon.states.publication import MOST_PUBLISHED
+from flocon.states.generation import Generation
+from flocon.states.publication import MOST_PUBLISHED, SNAPSHOT, Policy
 from tests.states.states_case import BEGINNING, CORE, DAY, EXTRA, StatesTestCase, file_name
 
 OLD, NEW = {"a": "1-1", "b": "1-1"}, {"a": "2-1", "c": "1-1"}
@@ -31,6 +32,63 @@ class StatesCase(StatesTestCase):
     def contents(self) -> int:
         """How many contents there are on disk."""
         return len(list((self.folder / "content").iterdir()))
+
+
+class DroppedTests(StatesCase):
+    """Of a snapshot that was taken in, and never read, after the newest was."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.newest = self.publish(core=NEW)
+        self.taken = self.taken_in("may", core=OLD)
+
+    def taken_in(self, name: str, **repositories: dict[str, str]) -> Generation:
+        """Keep a snapshot of what no mirror has been read for, as of an archive or a folder."""
+        self.now += 60
+        generation = self.generation(**repositories)
+        self.done(self.states.keep_snapshot(name, generation, int(self.now)))
+        return generation
+
+    def use(self, name: str, generation: Generation) -> None:
+        self.done(self.states.use(Policy(SNAPSHOT, name), generation.identity))
+
+    def drop(self) -> None:
+        self.done(self.states.drop_snapshot("may"))
+
+    def test_it_is_not_the_newest_by_that(self) -> None:
+        self.use("may", self.taken)
+        self.done(self.states.use(Policy(), self.newest.identity))
+        self.drop()
+        for again in range(2):
+            self.assertEqual(self.states.read[-1], self.newest, again)
+            self.assertEqual(self.states.published and self.states.published[0], self.newest)
+            self.restart()
+
+    def test_nor_while_it_is_still_given_out(self) -> None:
+        self.use("may", self.taken)
+        self.done(self.states.follow(Policy()))
+        self.drop()
+        for again in range(2):
+            self.assertEqual(self.states.read[-1], self.newest, again)
+            given = self.states.published
+            self.assertEqual(given and given[0].identity, self.taken.identity)
+            self.restart()
+
+    def test_where_nothing_was_ever_read_one_that_was_given_does_not_come_back(self) -> None:
+        self.patch(self.states, "_read", {})
+        other = self.taken_in("june", core={"a": "3-1"})
+        self.use("may", self.taken)
+        self.use("june", other)
+        self.drop()
+        self.assertEqual(self.states.read, [])
+
+    def test_another_snapshot_of_the_same_state_keeps_it(self) -> None:
+        self.done(self.states.keep_snapshot("same", self.taken, int(self.now)))
+        self.use("same", self.taken)
+        self.drop()
+        given = self.states.published
+        self.assertEqual(given and given[0].identity, self.taken.identity)
+        self.assertEqual(self.states.read[-1], self.newest)
 
 
 class PublishedTests(StatesCase):

@@ -135,6 +135,20 @@ class Looking(RefreshingCase):
         self.times.clear()
         self.assertEqual(self.looks(48 * HOUR), 0)
 
+    def test_by_hand_alone_and_nothing_to_mirror_is_how_imported_states_are_given(self) -> None:
+        self.repositories = ()
+        self.settings = type(self.settings)(serve=True, refresh=())
+        self.refreshing.allow(True)
+        self.assertIsNone(self.refreshing.describe()["next_refresh"])
+        self.clock.pump([60.0] * 60)
+        self.assertEqual(self.refreshing.problem, "")
+
+    def test_when_it_is_looked_next_is_told_as_a_time_of_day(self) -> None:
+        self.refreshing.allow(True)
+        self.clock.advance(0)
+        told = self.refreshing.describe()["next_refresh"]
+        self.assertTrue(abs(told - self.time() - HOUR) <= HOUR * SPREAD / 2, told)
+
     def test_settings_count_from_when_they_are_set(self) -> None:
         self.settings = type(self.settings)(serve=True, refresh=())
         self.refreshing.allow(True)

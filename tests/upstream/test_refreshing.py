@@ -321,6 +321,17 @@ class Faults(RefreshingCase):
         self.read()
         self.assertFalse([url for _, url in self.web.asked if url.startswith(TWO)])
 
+    def test_what_no_mirror_has_and_what_none_is_known_for_is_told(self) -> None:
+        self.assertEqual(self.refreshing.absent, [])
+        for root in (ONE, TWO):
+            del self.web.files[f"{root}/extra{DATABASE}extra.db"]
+        self.settings = replace(self.settings, architectures=("x86_64", "aarch64"))
+        self.read()
+        self.assertEqual(
+            self.refreshing.describe()["absent"],
+            ["extra (x86_64)", "core (aarch64)", "extra (aarch64)"],
+        )
+
     def test_what_was_there_lately_is_not_given_up_at_once(self) -> None:
         self.read()
         for root in (ONE, TWO):
