@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from flocon.mirrors.generation import Piece
 
 #: Seconds for which a mirror that is older, or lacks what was there, is left alone; if no other one
-#: has been as new for so long, the repository itself has gone back. Two days, since some look once a
-#: day, more or less.
+#: has been as new for so long, the repository itself has gone back. Two days: some look once a day.
 TRUST = 172_800.0
 #: Characters of a date that a mirror says.
 LONGEST_DATE = 64
