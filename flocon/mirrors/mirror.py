@@ -154,6 +154,7 @@ class Mirror(Service):
             archive=archive,
             pacman=self._pacman,
             arrived=lambda: settling.look(),  # noqa: PLW0108 - it is made after this
+            keeps_another=self._shelf.keeps_another,
         )
         settling = Settling(
             reactor,

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
     from flocon.ahead.coming import Means
+    from flocon.files import Content
     from flocon.mirrors.archive import Archive
     from flocon.mirrors.fetching import Fetching
     from flocon.mirrors.generation import Where
@@ -60,6 +61,7 @@ class Wanting:
         archive: Archive,
         pacman: PacmanWatch,
         arrived: Callable[[], None],
+        keeps_another: Callable[[str, Content], bool],
     ) -> None:
         self._reactor = reactor
         self._means = means
@@ -71,6 +73,7 @@ class Wanting:
         self._archive = archive
         self._pacman = pacman
         self._arrived = arrived
+        self._keeps_another = keeps_another
         self._notes = Notebook(reactor, self._path)
         self._writing = Delay(reactor, self._remember)
         #: Whether the link costs nothing.
@@ -99,6 +102,7 @@ class Wanting:
             pins=lambda: (*self._settings().pins, *self.requests.by_hand),
             most=self._most,
             arrived=self._arrived,
+            keeps_another=self._keeps_another,
         )
         self._fetching.start(free=self._free)
         self.changed()
