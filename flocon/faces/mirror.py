@@ -133,7 +133,9 @@ class MirrorFace:
             await self._list(request, client, where, asked)
         elif asked.file.is_signature:
             given = self._parts.states.given(client, where) or published
-            await self._send(request, client, given[0].databases[where].signature, given[1].since)
+            # pacman takes a signature by its date, too, which is not always its database's.
+            date = self._date(request, client, where, f"{DATABASE}.sig", given)
+            await self._send(request, client, given[0].databases[where].signature, date)
         else:
             give = self._parts.states.give if request.method == b"GET" else lambda *_: None
             given = give(client, where) or published
@@ -147,7 +149,8 @@ class MirrorFace:
             self._refuse(request, http.NOT_FOUND)
         elif asked.file.is_signature:
             signature = chosen[0].databases[where].files_signature
-            await self._send(request, client, signature, chosen[1].since)
+            date = self._date(request, client, where, f"{FILES}.sig", chosen)
+            await self._send(request, client, signature, date)
         else:
             if request.method == b"GET":
                 self._lists.note(client, where, chosen[0].identity)
