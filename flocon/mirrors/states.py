@@ -253,8 +253,9 @@ class States:
 
         async def drop() -> None:
             found = self.snapshots.get(name)
-            if found is not None and found[0].identity in self._used:
-                # What is given out stays as long as it is.
+            if found is not None and found[0].identity in {*self._used} - {*self._read}:
+                # What is given out stays as long as it is; where the disk is full, nothing is to
+                # be written that is there already.
                 await self._keep(found[0])
             await in_thread(self._reactor, self._archive.drop_note, SNAPSHOTS, name)
             self.snapshots.pop(name, None)
