@@ -99,6 +99,11 @@ class Databases(MirrorCase):
         for path in (DB, f"{DB}.sig", FILES, f"{FILES}.sig"):
             self.assertNotIn("last-modified", self.get(path).headers)
 
+    def test_no_proxy_between_is_to_keep_them(self) -> None:
+        self.publish(DATA, signature=b"first", files=b"list", files_signature=b"list's")
+        for path in (DB, f"{DB}.sig", FILES, f"{FILES}.sig"):
+            self.assertEqual(self.get(path).headers["cache-control"], "no-cache", path)
+
     def test_a_look_at_its_head_gives_nothing(self) -> None:
         self.publish(DATA, signature=b"first")
         self.get(DB)
