@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 #: Files of clients of which it is remembered what they have.
 MOST_REMEMBERED = 4_096
-#: Seconds by which states are ahead that are published one after the other.
+#: Seconds by which dates may be ahead though no clock is: of states that are published one after the
+#: other, and of who asks two mirrors in turn.
 AHEAD = 60
 #: Seconds by which the date of what was sent without one may be before and after it was asked for.
-EARLIER, LATER = 2, 60
+EARLIER, LATER = 2, 10
 
 
 class Copy(NamedTuple):
@@ -82,7 +83,9 @@ class Given:
             return since
         date = since if has is None else max(since, int(has) + 1)
         if date > (now + AHEAD if date == since else now):
-            self._note(key, Copy(identity, int(now), dated=False))
+            self._copies.pop(key, None)
+            if date > now + AHEAD:
+                self._note(key, Copy(identity, int(now), dated=False))
             return None
         if date == since:
             self._copies.pop(key, None)

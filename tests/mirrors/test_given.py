@@ -66,6 +66,11 @@ class Dates(SynchronousTestCase):
         for now in (NOW + 5, NOW + 86_400):
             self.assertEqual(date(self.table, NOW + 1, now=now), int(NOW) + 1)
 
+    def test_who_asks_two_mirrors_in_turn_is_not_taken_for_having_ours(self) -> None:
+        self.assertIsNone(date(self.table, NOW))
+        self.assertIsNone(date(self.table, NOW + 1, now=NOW + 1))
+        self.assertEqual(len(self.table), 0)
+
     def test_but_it_is_to_who_has_something_else(self) -> None:
         date(self.table, NOW + 86_400)
         self.assertIsNone(date(self.table, NOW + 86_400))
