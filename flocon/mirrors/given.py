@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 #: Files of clients of which it is remembered what they have.
 MOST_REMEMBERED = 4_096
-#: Seconds by which dates may be ahead though no clock is: of states that are published one after the
-#: other, and of who asks two mirrors in turn.
+#: Seconds by which dates may be ahead though no clock is: of states that were published one after
+#: the other, and of who asks two mirrors in turn.
 AHEAD = 60
 #: Seconds by which the date of what was sent without one may be before and after it was asked for.
 EARLIER, LATER = 2, 10
