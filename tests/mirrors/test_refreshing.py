@@ -352,6 +352,18 @@ class Faults(RefreshingCase):
         self.assertIn("has no more extra", self.failing())
         self.assertEqual(self.listed(EXTRA), {"vim-1-1"})
 
+    def test_the_others_move_on_once_what_is_gone_is_not_mirrored_any_more(self) -> None:
+        self.read()
+        for root in (ONE, TWO):
+            self.move_on(root, THEN + 60, "2-1")
+            del self.web.files[f"{root}/extra{DATABASE}extra.db"]
+        failure = self.failureResultOf(self.start(self.refreshing.read()), MirrorError).value
+        self.assertIn("[mirror] repositories", failure.remedy)
+        self.repositories = ("core",)
+        self.read()
+        self.assertEqual(self.listed(CORE), {"bash-2-1"})
+        self.assertEqual(set(self.states.read[-1].databases), {CORE})
+
 
 class LateSignatures(RefreshingCase):
     """Of a key that nobody here knows: mirrors copy one file after the other."""
