@@ -1,8 +1,9 @@
 # make demo    two nodes on this machine, one gets packages that the other holds;
 #              with KEEP=1 they stay up until Enter, with pages to look at
 # make test    all tests, in three runs: two at a time those that do not look at the clock, then those
-#              of the package, and one after the other those on a LAN of namespaces, which need root
-#              and pacman, and say so; TESTS="tests.faces tests.sources" for some of them
+#              of the package and of a LAN's state, and one after the other the others on a LAN of
+#              namespaces, which need root and pacman, and say so;
+#              TESTS="tests.faces tests.sources" for some of them
 # make bench   what bench/performance.rst claims, measured here; needs root, pacman, nginx and wrk
 # make check   style, types and the import contract
 # make clean   take away what the others made
@@ -18,10 +19,11 @@ BIN := $(VENV)/bin
 TESTS :=
 # Real nodes and pacmans, and how long they take: little else is to run beside one.
 ONE_BY_ONE := tests.lan
-# What is installed, built and booted: that takes time, and little of it is measured.
-PACKAGING := tests.packaging
+# What is installed, built and booted, and states of a LAN: that takes time, and little of it is
+# measured.
+UNMEASURED := tests.packaging tests.states_on_lan
 FOLDERS := $(subst /,.,$(patsubst %/__init__.py,%,$(sort $(wildcard tests/*/__init__.py))))
-TWO_AT_A_TIME := $(filter-out $(ONE_BY_ONE) $(PACKAGING),$(FOLDERS)) $(sort $(wildcard tests/test_*.py))
+TWO_AT_A_TIME := $(filter-out $(ONE_BY_ONE) $(UNMEASURED),$(FOLDERS)) $(sort $(wildcard tests/test_*.py))
 TRIAL := $(BIN)/python -m twisted.trial
 # An editable installation leads Python to flocon, and Twisted not to its plugin: this does.
 FIND_PLUGIN := import os, pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), \
@@ -30,7 +32,7 @@ NO_PIP := echo "flocon: pip could not install what flocon needs, for the reason 
 	the package index of its configuration, which needs a network; $(MAKE) clean, and begin again." \
 	>&2; exit 1
 
-.PHONY: demo test test-two-at-a-time test-packaging test-one-by-one bench check clean
+.PHONY: demo test test-two-at-a-time test-unmeasured test-one-by-one bench check clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -40,7 +42,7 @@ test: $(VENV)/installed-dev
 ifneq ($(strip $(TESTS)),)
 	$(TRIAL) $(TESTS)
 else
-	status=0; $(TRIAL) --jobs=2 $(TWO_AT_A_TIME) || status=1; $(TRIAL) $(PACKAGING) || status=1; \
+	status=0; $(TRIAL) --jobs=2 $(TWO_AT_A_TIME) || status=1; $(TRIAL) $(UNMEASURED) || status=1; \
 		$(TRIAL) $(ONE_BY_ONE) && exit $$status
 endif
 
@@ -48,8 +50,8 @@ endif
 test-two-at-a-time: $(VENV)/installed-dev
 	$(TRIAL) --jobs=2 $(TWO_AT_A_TIME)
 
-test-packaging: $(VENV)/installed-dev
-	$(TRIAL) --reporter=timing $(PACKAGING)
+test-unmeasured: $(VENV)/installed-dev
+	$(TRIAL) --reporter=timing $(UNMEASURED)
 
 test-one-by-one: $(VENV)/installed-dev
 	$(TRIAL) --reporter=timing $(ONE_BY_ONE)

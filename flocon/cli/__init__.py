@@ -1,8 +1,8 @@
 """``flocon``: what this machine's node says and is told, for a person at a terminal or a script.
 
-``parser`` reads the command line, ``asking`` talks to the node, ``printing`` makes everything fit
-for a terminal and a pipe; each other module is a few commands. Reading needs no rights; what
-changes the node goes through its unix socket.
+``parser`` reads the command line, ``main`` runs what it says; each other module is a few commands.
+Reading needs no rights; what changes the node goes through its unix socket. How a node is asked and
+a person told is ``terminal``'s, what becomes of states that are carried ``carrying``'s.
 """
 
 import sys

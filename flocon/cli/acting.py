@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet import task
 
-from flocon.cli.asking import Node, NodeError
-from flocon.cli.printing import counted, progress, say, say_json, size
 from flocon.faces.control import LONGEST_PEER
+from flocon.terminal.asking import Node, NodeError
+from flocon.terminal.printing import counted, progress, say, say_json, size
 
 if TYPE_CHECKING:
     import argparse

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flocon.cli.parser import make_parser
-from flocon.cli.printing import put
+from flocon.terminal.printing import put
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

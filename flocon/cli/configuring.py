@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flocon.advice.gathering import configuration_at
-from flocon.cli.printing import complain, put, say_json, size
 from flocon.errors import ConfigurationError, FloconError
 from flocon.leading.pacman_conf import repositories
 from flocon.machine.interfaces import impossible, look_at_links
 from flocon.secrecy import without_passwords
 from flocon.settings.options import DEFAULT_CONFIG, load
 from flocon.store.claim import foreign
+from flocon.terminal.printing import complain, put, say_json, size
 
 if TYPE_CHECKING:
     import argparse

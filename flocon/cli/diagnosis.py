@@ -12,9 +12,9 @@ from flocon.advice import doctor
 from flocon.advice.facts import Facts
 from flocon.advice.findings import Verdict
 from flocon.advice.gathering import configuration_at, version_of_pacman
-from flocon.cli.asking import LONG_PATIENCE, Node, NodeError
-from flocon.cli.printing import Word, counted, say, say_json
 from flocon.settings.settings import DEFAULT_PACMAN_CONF
+from flocon.terminal.asking import LONG_PATIENCE, Node, NodeError
+from flocon.terminal.printing import Word, counted, say, say_json
 
 if TYPE_CHECKING:
     import argparse

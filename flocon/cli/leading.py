@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flocon.cli.printing import complain, counted, put
 from flocon.errors import ConfigurationError
 from flocon.leading import borrow, setup
 from flocon.leading.node_lines import Method
 from flocon.secrecy import without_passwords
 from flocon.settings.settings import DEFAULT_PACMAN_CONF, LOOPBACK_PORT
+from flocon.terminal.printing import complain, counted, put
 
 if TYPE_CHECKING:
     import argparse

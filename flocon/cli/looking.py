@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flocon.books.recent import whence
-from flocon.cli.asking import Node, NodeError, package_name
-from flocon.cli.printing import clock, say, say_json, say_rows, size
 from flocon.files import parse_file_name
 from flocon.pacman.versions import version_key
+from flocon.terminal.asking import Node, NodeError, package_name
+from flocon.terminal.printing import clock, say, say_json, say_rows, size
 
 if TYPE_CHECKING:
     import argparse

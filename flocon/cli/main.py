@@ -23,8 +23,8 @@ from flocon.cli import (
     watching,
 )
 from flocon.cli.parser import make_parser
-from flocon.cli.printing import OutputError, complain, flush, put
 from flocon.errors import FloconError
+from flocon.terminal.printing import OutputError, complain, flush, put
 
 if TYPE_CHECKING:
     import argparse

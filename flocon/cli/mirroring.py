@@ -5,11 +5,11 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from flocon.cli.asking import Node
-from flocon.cli.printing import clock, counted, say, say_json, say_rows, size
 from flocon.faces.control import MOST_WORDS
-from flocon.mirrors.publication import LATEST
 from flocon.mirrors.telling import missing_text
+from flocon.states.publication import LATEST
+from flocon.terminal.asking import Node
+from flocon.terminal.printing import clock, counted, say, say_json, say_rows, size
 
 if TYPE_CHECKING:
     import argparse

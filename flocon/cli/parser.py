@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flocon import __version__
-from flocon.cli import porting
-from flocon.cli.printing import put
+from flocon.carrying import porting
 from flocon.settings.options import DEFAULT_CONFIG
 from flocon.settings.settings import DEFAULT_PACMAN_CONF, LOOPBACK_PORT
+from flocon.terminal.printing import put
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

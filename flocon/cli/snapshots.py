@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flocon.cli import porting
-from flocon.cli.asking import LONG_PATIENCE, Node, NodeError
-from flocon.cli.printing import clock, counted, say, say_json, say_rows, size
+from flocon.carrying import porting
+from flocon.terminal.asking import LONG_PATIENCE, Node, NodeError
+from flocon.terminal.printing import clock, counted, say, say_json, say_rows, size
 
 if TYPE_CHECKING:
     import argparse

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flocon.books.units import time_text
-from flocon.cli.asking import Node
 from flocon.cli.mirroring import short_rows as mirror_rows
-from flocon.cli.printing import (
+from flocon.terminal.asking import Node
+from flocon.terminal.printing import (
     Word,
     clock,
     coming_text,

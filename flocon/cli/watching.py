@@ -18,8 +18,8 @@ from twisted.internet import task
 
 from flocon.books.recent import whence
 from flocon.books.units import time_text
-from flocon.cli.asking import Node, NodeError
-from flocon.cli.printing import bar, coming_text, counted, flush, printable, put, size
+from flocon.terminal.asking import Node, NodeError
+from flocon.terminal.printing import bar, coming_text, counted, flush, printable, put, size
 
 if TYPE_CHECKING:
     import argparse

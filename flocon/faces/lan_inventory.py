@@ -20,10 +20,10 @@ from twisted.web import http
 
 from flocon.answering.held import Editions, InMemory, send_extent
 from flocon.answering.respond import refuse
+from flocon.answering.turns import Turns
 from flocon.asking.waiting import Outcome
 from flocon.extents import Extent
 from flocon.faces.site import host_of
-from flocon.faces.turns import Turns
 from flocon.machine.limits import lacks_descriptors
 from flocon.neighbours.inventory_text import format_inventory
 

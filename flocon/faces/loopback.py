@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.web import http
 
+from flocon.answering.json_answers import JSON, InTurn, Lately, answer_question, written_json
 from flocon.answering.respond import (
     cut,
     finish_text,
@@ -26,7 +27,6 @@ from flocon.books.recent import LONGEST_TEXT, Answered, Recent
 from flocon.faces.absent import AbsentSignatures
 from flocon.faces.admitting import Admitting
 from flocon.faces.awake import Awake
-from flocon.faces.json_answers import JSON, InTurn, Lately, answer_question, written_json
 from flocon.faces.leaving import Leaving
 from flocon.faces.pacman_databases import answer_database, tell_database
 from flocon.faces.pacman_packages import answer_package, tell_package
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
     from twisted.web.http import Request
 
+    from flocon.answering.json_answers import Question
     from flocon.answering.visitors import Admission, Names
-    from flocon.faces.json_answers import Question
     from flocon.faces.needs import ForPacman
 
 #: What a person reads whom a page of another site sent here.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable
 
     from twisted.internet.defer import Deferred
 
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from flocon.files import Asked, Content
     from flocon.holdings.inventory import Inventory
     from flocon.machine.shares import Crowd
-    from flocon.mirrors.clients import Clients
-    from flocon.mirrors.generation import Generation, Where
-    from flocon.mirrors.states import States
     from flocon.pacman.entries import Entry
     from flocon.pacman.privacy import Privacy
     from flocon.precedence import Precedence
@@ -140,21 +137,6 @@ if TYPE_CHECKING:
         def coming(self, asked: Asked, etag: str | None) -> Transfer | None:
             """Return what this node is fetching itself already; None where it is not."""
 
-    class ForClients(Protocol):
-        """Fetches listed packages because machines without a node ask for them."""
-
-        def coming(self, entry: Entry) -> Transfer | None:
-            """Return what brings a listed package now, None where nothing does."""
-
-        def transfer(
-            self, asked: Asked, entry: Entry, client: str, *, looks: bool
-        ) -> Awaitable[Transfer | None]:
-            """Return what brings a listed package; None where ``client`` has too much coming."""
-
-    class ClientSignatures(Protocol):
-        def find(self, asked: Asked, entry: Entry) -> Awaitable[bytes | None]:
-            """Return what the mirrors have for a package's signature; raise SourceError."""
-
     class OwnNode(Protocol):
         @property
         def epoch(self) -> str:
@@ -200,29 +182,3 @@ class Shelf:
     transfers: Transfers
     precedence: Precedence
     crowd: Crowd
-
-
-@dataclass(frozen=True, slots=True)
-class ForMirror:
-    """What the face for machines without a node is given.
-
-    ``layouts`` returns those of other tools' paths, ``allows`` tells whether a repository is for
-    others, ``is_ambiguous`` whether several packages have a name. ``asked_for`` is told of each
-    package of a state that a client, by its address, asks for. ``with_files`` returns a state with
-    the list of files of a repository, None where it cannot be had; that may take long.
-    """
-
-    reactor: Any
-    states: States
-    clients: Clients
-    offering: Offering
-    opening: Opening
-    transfers: Transfers
-    for_clients: ForClients
-    signatures: ClientSignatures
-    precedence: Precedence
-    layouts: Callable[[], Mapping[str, str]]
-    allows: Callable[[str], bool]
-    asked_for: Callable[[str, Where, Entry], None]
-    is_ambiguous: Callable[[str], bool]
-    with_files: Callable[[Generation, Where], Deferred[Generation | None]]

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.threads import deferToThreadPool
 from twisted.web import http
 
+from flocon.answering.json_answers import InTurn, Lately
 from flocon.answering.respond import finish_text, refuse
 from flocon.books.units import size_text, time_text
-from flocon.faces.json_answers import InTurn, Lately
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

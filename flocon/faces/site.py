@@ -24,8 +24,8 @@ from twisted.python.failure import Failure
 from twisted.web import http
 
 from flocon.answering.respond import tell_failure
+from flocon.answering.turns import Turns
 from flocon.asking.kept import is_unconfirmed
-from flocon.faces.turns import Turns
 from flocon.machine.shares import Crowd, network_of
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from flocon.holdings.clearing import Clearing
@@ -38,6 +39,10 @@ if TYPE_CHECKING:
     from flocon.holdings.inventory import Change
     from flocon.holdings.looking import Watch
     from flocon.holdings.offering import Listed
+
+#: Seconds for which is waited until it is known whether a package is here, and between two looks.
+JUDGED_WITHIN = 5.0
+LOOK_AGAIN = 0.1
 
 
 class Holdings(Service):
@@ -72,7 +77,8 @@ class Holdings(Service):
         self.accounts = accounts = Accounts(max_size, lambda: self.store.space, wall)
         self.arrivals = Arrivals(self.store, accounts, threads.some_time)
         self.recollection = recollection = Recollection(reactor, threads)
-        folders = KnownFolders(self.store.packages)
+        self._reactor = reactor
+        self._folders = folders = KnownFolders(self.store.packages)
         self.offering = offering = Offering(
             folders,
             accounts,
@@ -149,6 +155,17 @@ class Holdings(Service):
         self.threads.some_time(self.arrivals.prepare)
         for part in (self.looking, self.hashing, self.clearing, self.recollection):
             part.start()
+
+    async def judged(self, file_name: str) -> None:
+        """Return once it is known whether the store has a package, or after ``JUDGED_WITHIN``.
+
+        After a start the store has to be read, and hashed what nothing is remembered of.
+        """
+        until = self._reactor.seconds() + JUDGED_WITHIN
+        while not self.store.problem and self._folders.is_unjudged(file_name):
+            if self._reactor.seconds() >= until:
+                return
+            await deferLater(self._reactor, LOOK_AGAIN)
 
     def stopService(self) -> Deferred[None]:
         super().stopService()

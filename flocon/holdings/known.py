@@ -129,6 +129,13 @@ class KnownFolders:
     def at(self, path: Path) -> KnownFolder | None:
         return next((folder for folder in self._folders if folder.path == path), None)
 
+    def is_unjudged(self, name: str) -> bool:
+        """Whether the store may have a package of which nothing is known yet."""
+        if not self.store.read:
+            return True
+        own = self.store.files.get(name)
+        return own is not None and own.sha256 is None and not own.faulty
+
     def names(self) -> set[str]:
         return set().union(*(folder.files for folder in self._folders))
 

@@ -1,7 +1,6 @@
-"""A mirror for the whole LAN: its databases as one state, which goes forward and back as a whole.
+"""A mirror for the whole LAN, put together: what a person says to it, what it gives and keeps.
 
-What clients without a node are given, and who decides when they are given a newer state. Here lives
-what a state is (``generation``), where it lies (``archive``), what of it is listed (``catalogue``),
-how the next one is read from a mirror and when it is published. How a request is answered is
-``faces``'s, how a package comes ``sources``'s and ``transfers``'s.
+Here is decided when clients are given a newer state, what the store keeps for them, and what is
+told of all that. What a state is, how the next one is read, what of it is wanted and which ones are
+kept by name are rooms below; how a request is answered is ``clients``'s.
 """

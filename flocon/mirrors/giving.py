@@ -12,7 +12,7 @@ from flocon.databases import lan_state
 from flocon.databases.lan_state import LanState, StateFile
 from flocon.errors import StoreError
 from flocon.log import logger
-from flocon.mirrors.generation import Where
+from flocon.states.generation import Where
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
     from twisted.python.failure import Failure
 
-    from flocon.mirrors.generation import DatabaseFiles, Generation, Piece
-    from flocon.mirrors.publication import Published
-    from flocon.mirrors.states import States
+    from flocon.states.generation import DatabaseFiles, Generation, Piece
+    from flocon.states.publication import Published
+    from flocon.states.states import States
     from flocon.store.folder import Opened
 
 

@@ -1,12 +1,11 @@
 """The mirror for the whole LAN, put together: states, what of them is wanted, what is refreshed.
 
-Nothing of it runs, and no file is read, where the operator has not asked for it.
+A node makes one, and imports this, only where the operator has asked for it.
 """
 
 from __future__ import annotations
 
 import time
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
@@ -14,33 +13,35 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 
 from flocon.errors import FloconError, MirrorError
 from flocon.log import logger
-from flocon.mirrors.archive import FOLDER, Archive
-from flocon.mirrors.catalogue import Catalogue
-from flocon.mirrors.generation import Where
-from flocon.mirrors.servers import mirrored, servers_of
-from flocon.mirrors.states import States
+from flocon.mirrors.clearing import begin
+from flocon.mirrors.describing import describe
+from flocon.mirrors.protection import IN_SNAPSHOT, IN_USE, PINNED, pins
+from flocon.mirrors.repositories import Repositories
+from flocon.mirrors.settling import Settling
 from flocon.mirrors.steering import Steering
-from flocon.pacman.configuration import SignatureLevel
+from flocon.snapshots.importing import Folder
+from flocon.snapshots.snapshots import Snapshots
+from flocon.states.archive import FOLDER, Archive
+from flocon.states.catalogue import Catalogue
+from flocon.states.states import States
+from flocon.upstream.one_mirror import Tools
+from flocon.upstream.refreshing import Refreshing
+from flocon.wanted.wanting import Wanting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
     from flocon.ahead.coming import Means
     from flocon.files import Asked
     from flocon.mirrors.clearing import Clearing, Shelf
     from flocon.mirrors.clients import Clients
-    from flocon.mirrors.generation import Generation
-    from flocon.mirrors.importing import Importing
-    from flocon.mirrors.refreshing import Refreshing
-    from flocon.mirrors.settling import Settling
-    from flocon.mirrors.snapshots import Snapshots
-    from flocon.mirrors.wanting import Wanting
-    from flocon.mirrors.whereabouts import Whereabouts
     from flocon.pacman.entries import Entry
     from flocon.pacman.keyring import Keyring
     from flocon.pacman.watch import PacmanWatch
     from flocon.settings.settings import Mirror as MirrorSettings
+    from flocon.snapshots.importing import Importing
+    from flocon.states.generation import Generation, Where
 
 
 class Mirror(Service):
@@ -61,103 +62,64 @@ class Mirror(Service):
         keyring: Callable[[], Keyring],
         means: Means,
     ) -> None:
+        self._reactor = reactor
         self._settings = settings
         self._pacman = pacman
-        self.archive = self._archive = archive = Archive(store / FOLDER)
+        self._shelf = shelf
+        self._most = most
+        self.repositories = Repositories(settings, lambda: pacman.configuration)
+        self.archive = archive = Archive(store / FOLDER)
         self.states = States(reactor, archive, Catalogue(reactor, archive))
         self.states.changed = self._changed
-        self._shelf = shelf
-        #: Clears the store, on a mirror alone.
-        self.clearing: Clearing | None = None
-        self._most = most
-        self._reactor = reactor
-        self._make_refreshing = lambda: self._refreshing_by(reactor, agent, archive, keyring)
-        self._refreshing: Refreshing | None = None
+        self.refreshing = Refreshing(
+            Tools(reactor, agent, archive, keyring, self.repositories.signature_level, time.time),
+            settings=settings,
+            configuration=lambda: pacman.configuration,
+            states=self.states,
+            came=self.settle,
+        )
+        self.snapshots = Snapshots(
+            reactor,
+            states=self.states,
+            archive=archive,
+            settings=settings,
+            mirrored=self.repositories.mirrored,
+            read=self.refreshing.upstream.read_apart,
+        )
+        self.snapshots.changed = self._changed
+        self._make_wanting = lambda: self._wanting_by(means, store)
         self._metered = True
-        self._make_wanting = lambda: self._wanting_by(reactor, means, archive, store, most)
-        #: Called when another state may be published.
-        self.published: Callable[[], None] = lambda: None
-        #: Both are there once it has begun.
+        #: These are there once it has begun; what clears the store, once it is started.
         self.wanting: Wanting | None = None
         self._settling: Settling | None = None
+        self.clearing: Clearing | None = None
         self._work: set[Deferred[Any]] = set()
         self.steering = Steering(self)
         #: Who asks without a node.
         self.clients: Clients | None = None
+        #: Called when another state may be published.
+        self.published: Callable[[], None] = lambda: None
         #: Makes what takes states in from folders, when that is first asked for.
         self.importing: Callable[[], Importing] = _no_importing
-        #: Makes what tells of states, and of where their packages are, as well.
-        self.whereabouts: Callable[[], Whereabouts] = _no_importing
         #: Why there are no states here at all.
         self._unusable = ""
 
-    @cached_property
-    def snapshots(self) -> Snapshots:
-        """Return those that are taken and used, which a node that is no mirror has not."""
-        from flocon.mirrors.snapshots import Snapshots  # noqa: PLC0415 - only a mirror needs it
-
-        snapshots = Snapshots(
-            self._reactor,
-            states=self.states,
-            archive=self._archive,
-            settings=self._settings,
-            mirrored=lambda: list(mirrored(self._settings(), self._pacman.configuration)),
-            read=self._read_apart,
-        )
-        snapshots.changed = self._changed
-        return snapshots
-
-    async def _read_apart(self, servers: Mapping[Where, Sequence[str]]) -> Generation:
-        return await self.refreshing.upstream.read_apart(servers)
-
-    @property
-    def serves(self) -> bool:
-        return self._settings().serve
-
-    @property
-    def refreshing(self) -> Refreshing:
-        """What reads the mirrors; made once it is needed."""
-        if self._refreshing is None:
-            self._refreshing = self._make_refreshing()
-            self._refreshing.allow(not self._metered)
-        return self._refreshing
-
-    def _refreshing_by(
-        self, reactor: Any, agent: Any, archive: Archive, keyring: Callable[[], Keyring]
-    ) -> Refreshing:
-        # Two hundred kilobytes that only a mirror needs.
-        from flocon.mirrors.one_mirror import Tools  # noqa: PLC0415
-        from flocon.mirrors.refreshing import Refreshing  # noqa: PLC0415
-
-        return Refreshing(
-            Tools(reactor, agent, archive, keyring, self._signature_level, time.time),
-            settings=self._settings,
-            configuration=lambda: self._pacman.configuration,
-            states=self.states,
-            came=self.settle,
-        )
-
-    def _wanting_by(
-        self, reactor: Any, means: Means, archive: Archive, store: Path, most: int
-    ) -> tuple[Wanting, Settling]:
-        from flocon.mirrors.settling import Settling  # noqa: PLC0415 - as above
-        from flocon.mirrors.wanting import Wanting  # noqa: PLC0415
-
+    def _wanting_by(self, means: Means, store: Path) -> tuple[Wanting, Settling]:
         wanting = Wanting(
-            reactor,
+            self._reactor,
             means,
             settings=self._settings,
-            mirrored=lambda: list(mirrored(self._settings(), self._pacman.configuration)),
+            mirrored=self.repositories.mirrored,
             store=store,
-            most=most,
+            most=self._most,
             states=self.states,
-            archive=archive,
+            archive=self.archive,
             pacman=self._pacman,
             arrived=lambda: settling.look(),  # noqa: PLW0108 - it is made after this
             keeps_another=self._shelf.keeps_another,
         )
         settling = Settling(
-            reactor,
+            self._reactor,
             self.states,
             settings=self._settings,
             is_complete=wanting.is_complete,
@@ -169,19 +131,15 @@ class Mirror(Service):
     @property
     def problem(self) -> str:
         """Why nothing is served, or nothing newer was read last; "" where all is well."""
-        return self._unusable or (self._refreshing.problem if self._refreshing else "")
+        return self._unusable or self.refreshing.problem
 
     def startService(self) -> None:
         super().startService()
-        if self.serves:
-            # Before anything may go for the store's bound.
-            self.clearing = self._make_clearing()
-            self._run(self._begin())
+        # Before anything may go for the store's bound.
+        self.clearing = self._make_clearing()
+        self._run(self._begin())
 
     def _make_clearing(self) -> Clearing:
-        from flocon.mirrors.clearing import begin  # noqa: PLC0415 - on a mirror alone
-        from flocon.mirrors.protection import IN_SNAPSHOT, IN_USE, PINNED, pins  # noqa: PLC0415
-
         guards = {
             IN_USE: self.states.catalogue.lists,
             IN_SNAPSHOT: self.snapshots.protects,
@@ -204,8 +162,7 @@ class Mirror(Service):
         remembered = succeed(None) if self.wanting is None else self.wanting.stop()
         if self._settling is not None:
             self._settling.stop()
-        if self._refreshing is not None:
-            self._refreshing.stop()
+        self.refreshing.stop()
         for work in list(self._work):
             work.cancel()
         return Deferred.fromCoroutine(self._stop(remembered))
@@ -256,34 +213,22 @@ class Mirror(Service):
 
     def servers(self, asked: Asked) -> tuple[str, ...]:
         """Return the servers of what is mirrored and is not pacman's own here; () for all else."""
-        if not self.serves or not asked.repository or not asked.architecture:
-            return ()
-        settings, configuration = self._settings(), self._pacman.configuration
-        where = Where(asked.architecture, asked.repository)
-        own = configuration.repository(asked.repository) is not None
-        if own and asked.architecture not in settings.upstream:
-            return ()
-        return servers_of(settings, configuration, where)
+        return self.repositories.servers(asked)
 
-    def _signature_level(self, where: Where) -> SignatureLevel:
-        configuration = self._pacman.configuration
-        known = configuration.repository(where.repository)
-        if known is None or where.architecture not in configuration.architectures:
-            return SignatureLevel.OPTIONAL
-        return known.database_signature
+    def servers_of_the_past(self, asked: Asked, entry: Entry | None) -> tuple[str, ...]:
+        """Return who may have what only past states list; () where there are none."""
+        return self.repositories.servers_of_the_past(self.states, asked, entry)
 
     def allow(self, *, metered: bool) -> None:
         """Learn whether the link costs by the byte: nothing comes then, or is read but by hand."""
         self._metered = metered
         if self.wanting is not None:
             self.wanting.allow(free=not metered)
-        if self._refreshing is not None:
-            self._refreshing.allow(not metered)
+        self.refreshing.allow(not metered)
 
     def settings_changed(self) -> None:
         """Read the mirrors when they are to be read now."""
-        if self._refreshing is not None:
-            self._refreshing.plan()
+        self.refreshing.plan()
         if self.wanting is not None:
             self.wanting.changed()
         if self._settling is not None:
@@ -330,77 +275,21 @@ class Mirror(Service):
     @property
     def gives(self) -> bool:
         """Whether there is a state that others can follow."""
-        return self.serves and self.states.published is not None
-
-    def servers_of_the_past(self, asked: Asked, entry: Entry | None) -> tuple[str, ...]:
-        """Return who may have what only past states list; () where there are none."""
-        archive = self._settings().archive
-        if not self.serves or not archive:
-            return ()
-        from flocon.mirrors.dated import servers_of_the_past  # noqa: PLC0415 - as above
-
-        return servers_of_the_past(self.states, archive, asked, entry)
+        return self.states.published is not None
 
     async def clean(self, *, dry: bool) -> str:
         """Clear the store now, or say what would go; return sentences for a person."""
         if self.clearing is None:
-            problem = "this node has not been a mirror for the LAN since it was started"
-            raise MirrorError(problem, "restart it")
+            raise MirrorError("the mirror has not begun yet", "try again in a moment")
         return await self.clearing.clean(dry=dry)
 
     async def take_in(self, name: str, port: int, word: str) -> str:
         """Take in a state that a command of this machine serves; return what is to be said."""
-        from flocon.mirrors.importing import Folder  # noqa: PLC0415 - seldom needed
-
         return await self.importing().take(name, Folder(port, word))
-
-    def order(self) -> list[str]:
-        """Return the repositories in the order in which pacman looks through them."""
-        known = mirrored(self._settings(), self._pacman.configuration)
-        return list(dict.fromkeys(where.repository for where in known))
 
     def describe(self) -> dict[str, Any]:
         """Return what ``/mirror.json`` says, see ``telling``."""
-        # Nobody asks a node that is no mirror.
-        from flocon.mirrors import telling  # noqa: PLC0415
-
-        states = self.states
-        published = states.published
-        told = telling.describe(
-            states.state,
-            published=published[0] if published is not None else None,
-            waiting=states.waiting,
-            read=states.read,
-            snapshots=states.snapshots,
-            packages=self._packages,
-        )
-        if self.clearing is not None:
-            told["clearing"] = self.clearing.describe()
-        if self.clients is not None:
-            told["clients"] = self.clients.describe()
-        if self.wanting is not None:
-            told["wanting"] = self.wanting.describe()
-        told["missing"] = telling.missing(told)
-        next_in = self._refreshing.next_in if self._refreshing is not None else None
-        own = {"serves": self.serves, "problem": self.problem, "next_refresh_in": next_in}
-        return {**own, **told}
-
-    def _packages(self, generation: Generation, where: Where) -> int | None:
-        database = self.states.catalogue.database(generation, where)
-        return None if database is None else len(database.entries)
-
-    def tell(self) -> Iterator[dict[str, Any]]:
-        """Yield what the doctor is to tell of it; nothing where this is no mirror."""
-        if self.serves:
-            from flocon.mirrors import telling  # noqa: PLC0415 - as above
-
-            yield from telling.problems(self.describe(), time.time())
-        if self.clearing is not None:
-            yield from self.clearing.tell()
-
-    def status(self) -> dict[str, Any] | None:
-        """Return what ``/status.json`` says: the same, None where this is no mirror."""
-        return self.describe() if self.serves else None
+        return describe(self)
 
 
 def _no_importing() -> Any:

@@ -12,14 +12,14 @@ from twisted.internet.defer import Deferred, DeferredLock
 
 from flocon.log import logger
 from flocon.machine.threads import Delay
-from flocon.mirrors import publication
+from flocon.states import publication
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from flocon.mirrors.publication import Policy
-    from flocon.mirrors.states import States
     from flocon.settings.settings import Mirror as MirrorSettings
+    from flocon.states.publication import Policy
+    from flocon.states.states import States
 
 #: Seconds between two looks whether something is due, while a state waits or lags behind: clocks
 #: are set, and machines sleep.

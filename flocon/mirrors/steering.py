@@ -5,20 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flocon.errors import FloconError, MirrorError
+from flocon.snapshots.whereabouts import tell
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from typing import Protocol
 
-    from flocon.mirrors.snapshots import Snapshots
-    from flocon.mirrors.wanting import Wanting
-    from flocon.mirrors.whereabouts import Whereabouts
+    from flocon.mirrors.repositories import Repositories
+    from flocon.snapshots.snapshots import Snapshots
+    from flocon.states.states import States
+    from flocon.wanted.wanting import Wanting
 
     class Steered(Protocol):
         """The mirror, as far as a person has a say."""
-
-        @property
-        def serves(self) -> bool: ...
 
         @property
         def wanting(self) -> Wanting | None: ...
@@ -32,7 +31,10 @@ if TYPE_CHECKING:
         def describe(self) -> dict[str, Any]: ...
 
         @property
-        def whereabouts(self) -> Callable[[], Whereabouts]: ...
+        def states(self) -> States: ...
+
+        @property
+        def repositories(self) -> Repositories: ...
 
         async def take_in(self, name: str, port: int, word: str) -> str: ...
 
@@ -56,7 +58,6 @@ class Steering:
 
     async def steer(self, words: list[str]) -> str:
         """Do what ``/mirror/...`` says."""
-        self._demand_mirror()
         match words:
             case ["refresh"]:
                 return await self._mirror.refresh()
@@ -77,7 +78,6 @@ class Steering:
         ``import/NAME/PORT/WORD`` (see ``importing``). An empty
         NAME is the node's to choose.
         """
-        self._demand_mirror()
         snapshots = self._mirror.snapshots
         match words:
             case ["take"]:
@@ -114,7 +114,6 @@ class Steering:
 
     async def _told(self, tell: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
         try:
-            self._demand_mirror()
             return {"refused": "", **await tell()}
         except FloconError as error:
             return {"refused": str(error)}
@@ -124,21 +123,16 @@ class Steering:
             raise MirrorError("the mirror has not begun yet", "try again in a moment")
         return self._mirror.wanting
 
+    async def generation(self, fields: Mapping[str, str]) -> dict[str, Any]:
+        """Answer ``/generation.json?name=STATE``."""
+        mirror = self._mirror
+        return tell(mirror.states, mirror.snapshots, mirror.repositories.order(), fields)
+
     def questions(self) -> dict[str, Callable[[Mapping[str, str]], Awaitable[Any]]]:
-        """Return what can be asked about states and their packages, by path."""
-
-        async def generation(fields: Mapping[str, str]) -> Any:
-            if not self._mirror.serves:
-                return {"problem": "this node is no mirror for the LAN; ask where that runs"}
-            return await self._mirror.whereabouts().generation(fields)
-
+        """Return what can be asked about the mirror and its states, by path."""
         return {
-            "/generation.json": generation,
-            "/whereabouts.json": lambda fields: self._mirror.whereabouts().whereabouts(fields),
-            "/names.json": lambda fields: self._mirror.whereabouts().names(fields),
+            "/mirror.json": self.described,
+            "/snapshots.json": self.snapshots,
+            "/snapshots/diff.json": self.difference,
+            "/generation.json": self.generation,
         }
-
-    def _demand_mirror(self) -> None:
-        if not self._mirror.serves:
-            problem = "this node is no mirror for the LAN"
-            raise MirrorError(problem, "set serve = true in [mirror] of flocon.toml, and restart")

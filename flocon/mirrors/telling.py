@@ -22,13 +22,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flocon.books.units import counted, size_text, time_text
-from flocon.mirrors.publication import LATEST
+from flocon.states.publication import LATEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from flocon.mirrors.generation import Generation, Where
-    from flocon.mirrors.publication import State
+    from flocon.states.generation import Generation, Where
+    from flocon.states.publication import State
 
 #: Keys that other parts of the mirror fill in, each by itself.
 OTHERS = ("next_refresh", "wanting", "clients", "clearing")

@@ -48,14 +48,11 @@ class Following:
         if settings.peers.bandwidth != old.peers.bandwidth:
             self._parts.pacer.bound(settings.peers.bandwidth)
         self._parts.desk.relaying.relays.a_day = settings.peers.relayed_per_day
-        if self._parts.mirroring is not None:
-            self._parts.mirroring.settings_changed(settings)
+        self._parts.mirroring.settings_changed(old, settings)
         set_debug(settings.debug)
         self._set_relays()
         if settings.prefetch != old.prefetch:
             self._prefetch_or_rest()
-        if settings.mirror != old.mirror:
-            self._parts.mirror.settings_changed()
 
     def configuration_changed(self, configuration: PacmanConfiguration) -> None:
         self._parts.holdings.looking.set_directories(configuration.cache_directories)
@@ -82,12 +79,11 @@ class Following:
             if offering.find(change.file_name) is None:
                 self._parts.ledger.ahead.gone(change.file_name)
         self._parts.announcer.inventory(offering.inventory, changes)
-        self._parts.mirror.held()
+        self._parts.mirroring.held()
 
     def links_changed(self, links: list[Link]) -> None:
         before, self._parts.admission.links = self._parts.admission.links, tuple(links)
-        if self._parts.mirroring is not None:
-            self._parts.mirroring.links_changed(tuple(links))
+        self._parts.mirroring.links_changed(tuple(links))
         if before and before != tuple(links):
             # What is kept open may be silent: from an address that has gone, or by another way now.
             defer.Deferred.fromCoroutine(self._close_idle()).addErrback(
@@ -120,7 +116,7 @@ class Following:
     def _prefetch_or_rest(self) -> None:
         free = self._parts.metered.known and not self._parts.metered.metered
         self._parts.ahead.prefetch.allow(self._settings.prefetch if free else "off")
-        self._parts.mirror.allow(metered=not free)
+        self._parts.mirroring.allow(metered=not free)
 
     def _set_relays(self) -> None:
         relays = self._may_relay()
@@ -128,7 +124,7 @@ class Following:
         if relays != own.relays:
             own.relays, own.able_since = relays, self._reactor.seconds()
         self._parts.announcer.abilities(
-            abilities_of(self._settings, relays=relays, mirror=self._parts.mirror.gives)
+            abilities_of(self._settings, relays=relays, mirror=self._parts.mirroring.gives)
         )
 
     def published(self) -> None:

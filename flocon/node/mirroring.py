@@ -1,4 +1,7 @@
-"""The face for machines without a node, put together: only where the operator wants one."""
+"""A mirror for the LAN and its face for machines without a node, put together.
+
+This is imported only where the operator wants one; elsewhere ``unmirrored`` stands in its place.
+"""
 
 from __future__ import annotations
 
@@ -6,36 +9,42 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from flocon.answering.visitors import LOOPBACK_ADDRESSES, Admission, mirror_names
-from flocon.faces.mirror import ANSWERS, MirrorFace
-from flocon.faces.needs import ForMirror
+from flocon.clients.mirror import ANSWERS, MirrorFace
+from flocon.clients.needs import ForMirror
 from flocon.faces.site import Site
 from flocon.machine.endpoints import hosts_of
 from flocon.mirrors.clients import Clients
+from flocon.mirrors.describing import describe, tell
 from flocon.mirrors.giving import Giving
+from flocon.mirrors.mirror import Mirror
 from flocon.settings.defaults import host_name
 from flocon.sources.allowances import Allowances
 from flocon.sources.client_signatures import ClientSignatures
 from flocon.sources.for_clients import ForClients
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
+
+    from twisted.application.service import Service
+
     from flocon.machine.links import Link
     from flocon.machine.shares import Shares
-    from flocon.mirrors.mirror import Mirror
     from flocon.node.parts import Parts
     from flocon.settings.settings import Settings
+    from flocon.snapshots.importing import Importing
 
 
 class Mirroring:
-    """Has what answers machines without a node, and what is fetched for them."""
+    """Has the mirror, what answers machines without a node, and what is fetched for them."""
 
     def __init__(self, reactor: Any, parts: Parts, settings: Settings, shares: Shares) -> None:
         self._settings = settings
         self._privacy = parts.desk.privacy
-        self._mirror: Mirror = parts.mirror
         self._pacman = parts.pacman
         desk = parts.desk
+        self.mirror = self._mirror = _mirror(reactor, parts, settings)
         #: What other nodes are given of the state.
-        self.giving = Giving(parts.mirror.states, self._privacy.keeps, parts.mirror.with_files)
+        self.giving = Giving(self.mirror.states, self._privacy.keeps, self.mirror.with_files)
         self._mirror.clients = self._clients = Clients()
         self.allowances = Allowances(settings.peers.relayed_per_day)
         self.for_clients = ForClients(
@@ -70,6 +79,7 @@ class Mirroring:
                 is_ambiguous=self._is_ambiguous,
                 asked_for=self._mirror.asked,
                 with_files=self._mirror.with_files,
+                judged=parts.holdings.judged,
             ),
             mirror_names(
                 settings.name, (*settings.names, host_name(), *hosts_of(settings.mirror.listen))
@@ -105,7 +115,43 @@ class Mirroring:
     def _fetched(self, client: str, count: int) -> None:
         self._clients.fetched(client, count, time.time())
 
-    def settings_changed(self, settings: Settings) -> None:
+    @property
+    def services(self) -> tuple[Service, ...]:
+        """What is started and stopped with the node."""
+        return (self.mirror,)
+
+    @property
+    def gives(self) -> bool:
+        """Whether there is a state that others can follow."""
+        return self.mirror.gives
+
+    def questions(self) -> dict[str, Callable[[Mapping[str, str]], Awaitable[Any]]]:
+        """Return what can be asked about the mirror, by path."""
+        return self.mirror.steering.questions()
+
+    def commands(self) -> dict[str, Callable[[list[str]], Awaitable[str]]]:
+        """Return what a person can have it do, by the first word."""
+        return {"mirror": self.mirror.steering.steer, "snapshot": self.mirror.steering.snapshot}
+
+    def status(self) -> dict[str, Any]:
+        """Return what ``/status.json`` says of it."""
+        return describe(self.mirror)
+
+    def tell(self) -> Iterator[dict[str, Any]]:
+        """Yield what the doctor is to tell of it."""
+        return tell(self.mirror)
+
+    def held(self) -> None:
+        """Learn that what is held here is not what it was."""
+        self.mirror.held()
+
+    def allow(self, *, metered: bool) -> None:
+        """Learn whether the link costs by the byte."""
+        self.mirror.allow(metered=metered)
+
+    def settings_changed(self, old: Settings, settings: Settings) -> None:
+        if settings.mirror != old.mirror:
+            self.mirror.settings_changed()
         self.giving.forget()
         self.allowances.a_day = settings.peers.relayed_per_day
         self._admission.networks = settings.mirror.networks
@@ -117,3 +163,29 @@ class Mirroring:
         """Let go of who asks; nothing more is asked for them."""
         self.site.end()
         self._signatures.stop()
+
+
+def _mirror(reactor: Any, parts: Parts, settings: Settings) -> Mirror:
+    """Return the mirror, which the desk is to ask from now on."""
+    mirror = Mirror(
+        reactor,
+        settings=lambda: parts.reloading.settings.mirror,
+        store=settings.store.path,
+        most=settings.store.max_size,
+        shelf=parts.holdings.clearing,
+        pacman=parts.pacman,
+        agent=parts.desk.agents.mirrors,
+        keyring=parts.desk.signatures.keyring,
+        means=parts.ahead_means,
+    )
+    parts.desk.candidates.of_others = mirror.servers
+    parts.desk.candidates.of_the_past = mirror.servers_of_the_past
+    mirror.published = parts.following.published
+
+    def importing() -> Importing:
+        from flocon.node.porting import importing  # noqa: PLC0415 - seldom needed
+
+        return importing(parts, mirror)
+
+    mirror.importing = importing
+    return mirror

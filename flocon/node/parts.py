@@ -10,11 +10,7 @@ import platform
 import random
 from typing import TYPE_CHECKING, Any
 
-from flocon.advice.examination import Examination
-from flocon.advice.health import Health
 from flocon.advice.questions import questions
-from flocon.advice.search import Search
-from flocon.advice.why import Why
 from flocon.ahead.ahead import AHEAD_FILE, Ahead
 from flocon.ahead.coming import Means
 from flocon.answering.pace import Pacer
@@ -43,35 +39,37 @@ from flocon.machine.remember import recall
 from flocon.machine.shares import Shares, share_out
 from flocon.machine.systemd import Supervision
 from flocon.machine.users import Users
-from flocon.mirrors.mirror import Mirror
 from flocon.neighbours.inventories import InventoryClient
 from flocon.neighbours.knock import Knocker
 from flocon.neighbours.neighbourhood import Neighbourhood
 from flocon.neighbours.offenders import Offenders
 from flocon.neighbours.standing import Standing
+from flocon.node import advising
 from flocon.node.announcing import Announcer, announced_ports
 from flocon.node.desk import Desk
 from flocon.node.following import Following, abilities_of
+from flocon.node.unmirrored import Unmirrored
 from flocon.operator.changing import Operator
 from flocon.operator.problems import Problems
 from flocon.operator.reloading import Reloading
-from flocon.operator.status import Status
 from flocon.pacman.watch import PacmanWatch
 from flocon.presence.multicast import Multicast
 from flocon.presence.namesakes import Namesakes
 from flocon.presence.presence import Presence
 from flocon.settings.defaults import host_name
-from flocon.settings.settings import LAN_PORT, LOOPBACK_PORT
+from flocon.settings.settings import LAN_PORT
 from flocon.sources.means import PEER_CONNECT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from flocon.clients.mirror_contents import MirrorContents
     from flocon.files import Content
     from flocon.machine.ports import Inherited
     from flocon.node.mirroring import Mirroring
     from flocon.pacman.entries import Entry
     from flocon.settings.settings import Settings
+    from flocon.snapshots.whereabouts import Whereabouts
 
 
 MOST_CONTROL_CONNECTIONS = 16
@@ -109,14 +107,19 @@ class Parts:
         self._make_presence()
         self._make_desk()
         shares = share_out(open_files(), mirror=settings.mirror.serve)
-        self._make_mirror(shares)
+        self.mirroring = self._make_mirror(shares)
+        self.desk.own_state = self.mirroring.giving
         self.lan = self._make_lan(shares)
-        self._make_advice()
+        self.search = advising.search(self)
+        self.why = advising.why(self)
+        self.examination = advising.examination(self)
+        self.health = advising.health(self)
+        self.status = advising.status(self)
         self.loopback = self._make_loopback(shares)
         self._make_operator()
         self.examination.tellers += [
             Problems(self.doors, self.reloading).tell,
-            self.mirror.tell,
+            self.mirroring.tell,
             self.desk.tell,
         ]
 
@@ -199,7 +202,7 @@ class Parts:
         )
         self.announcer = Announcer(self._reactor, self.presence, self.multicast, self.desk.privacy)
         self.ledger.changed = self.following.account
-        self._ahead_means = Means(
+        self.ahead_means = Means(
             self.holdings.arrivals,
             self.holdings.offering,
             self.desk.packages,
@@ -208,7 +211,7 @@ class Parts:
         )
         self.ahead = Ahead(
             self._reactor,
-            self._ahead_means,
+            self.ahead_means,
             pacman=self.pacman,
             pacman_conf=self._settings.pacman_conf,
             ledger=self.ledger,
@@ -216,36 +219,23 @@ class Parts:
             file=self._settings.store.path / AHEAD_FILE,
         )
 
-    def _make_mirror(self, shares: Shares) -> None:
-        """Make what gives clients without a node the LAN's state."""
-        self.mirror = Mirror(
-            self._reactor,
-            settings=lambda: self.reloading.settings.mirror,
-            store=self._settings.store.path,
-            most=self._settings.store.max_size,
-            shelf=self.holdings.clearing,
-            pacman=self.pacman,
-            agent=self.desk.agents.mirrors,
-            keyring=self.desk.signatures.keyring,
-            means=self._ahead_means,
-        )
-        self.desk.candidates.of_others = self.mirror.servers
-        self.mirror.importing = lambda: self._porting.importing(self)
-        self.mirror.whereabouts = lambda: self._porting.whereabouts(self)
-        self.desk.candidates.of_the_past = self.mirror.servers_of_the_past
-        self.mirror.published = self.following.published
-        self.mirroring: Mirroring | None = None
-        if self._settings.mirror.serve:
-            from flocon.node.mirroring import Mirroring  # noqa: PLC0415 - by few nodes alone
+    def _make_mirror(self, shares: Shares) -> Mirroring | Unmirrored:
+        """Return what gives clients without a node the LAN's state, where it is to."""
+        if not self.settings.mirror.serve:
+            return Unmirrored()
+        from flocon.node.mirroring import Mirroring  # noqa: PLC0415 - by few nodes alone
 
-            self.mirroring = Mirroring(self._reactor, self, self._settings, shares)
-            self.desk.own_state = self.mirroring.giving
+        return Mirroring(self._reactor, self, self.settings, shares)
 
-    @property
-    def _porting(self) -> Any:
-        from flocon.node import porting  # noqa: PLC0415 - few nodes ever need it
+    def _whereabouts(self) -> Whereabouts:
+        from flocon.node.porting import whereabouts  # noqa: PLC0415 - few nodes ever need it
 
-        return porting
+        return whereabouts(self)
+
+    def _contents(self, parts: ForPacman) -> MirrorContents:
+        from flocon.node.porting import contents  # noqa: PLC0415 - as above
+
+        return contents(self, parts)
 
     def _make_lan(self, shares: Shares) -> Site:
         """Return the face for peers."""
@@ -260,7 +250,7 @@ class Parts:
                 opening=self.holdings.opening,
                 privacy=self.desk.privacy,
                 databases=self.desk.own_databases,
-                states=None if self.mirroring is None else self.mirroring.giving,
+                states=self.mirroring.giving,
                 for_peers=self.desk.for_peers,
                 transfers=self.desk.transfers,
                 precedence=self.desk.precedence,
@@ -283,76 +273,6 @@ class Parts:
             most_per_address=shares.lan_per_address,
             most_per_network=shares.lan_per_network,
             admits=self.admission.admits,
-        )
-
-    def _make_advice(self) -> None:
-        """Make what answers a person, and what says how this node is."""
-        self.search = Search(
-            self._reactor,
-            node=self._node,
-            offering=self.holdings.offering,
-            pacman=self.pacman,
-            neighbourhood=self.neighbourhood,
-            presence=self.presence,
-        )
-        self.why = Why(
-            self._reactor,
-            settings=lambda: self.reloading.settings,
-            offering=self.holdings.offering,
-            listed=self.desk.listed,
-            candidates=self.desk.candidates,
-            transfers=self.desk.transfers,
-            pacman=self.pacman,
-            neighbourhood=self.neighbourhood,
-            presence=self.presence,
-            standing=self.standing,
-            quarantine=self.offenders.quarantine,
-            recent=self.ledger.recent,
-            contents=self.search.contents,
-        )
-        self.examination = Examination(
-            self._reactor,
-            node=self._node,
-            settings=lambda: self.reloading.settings,
-            namesake=lambda: self.namesakes.told,
-            candidates=self.desk.candidates,
-            agents=self.desk.agents,
-            pacman=self.pacman,
-            presence=self.presence,
-            multicast=self.multicast,
-            quarantine=self.offenders.quarantine,
-            lan_port=lambda: self.doors.lan_port,
-            store=self.holdings.store,
-        )
-        self.health = Health(
-            self._reactor,
-            self.examination.examine,
-            port=next(iter(ports_of(self._settings.loopback)), LOOPBACK_PORT),
-            pacman_conf=self._settings.pacman_conf,
-        )
-        self.status = Status(
-            self._reactor,
-            namesakes=self.namesakes,
-            doors=self.doors,
-            presence=self.presence,
-            neighbourhood=self.neighbourhood,
-            standing=self.standing,
-            offenders=self.offenders,
-            offering=self.holdings.offering,
-            accounts=self.holdings.accounts,
-            max_size=self._settings.store.max_size,
-            store=self.holdings.store,
-            transfers=self.desk.transfers,
-            relays=self.desk.relaying.relays,
-            ahead=self.ahead,
-            traffic=self.traffic,
-            ledger=self.ledger,
-            health=self.health,
-            holds=self.holds,
-            mirror=self.mirror.status,
-            counters=lambda: (
-                self.lan_face.counters + self.lan.counters + self.desk.relaying.relays.counters
-            ),
         )
 
     def _make_loopback(self, shares: Shares) -> Site:
@@ -379,17 +299,16 @@ class Parts:
             parts,
             {
                 **questions(self.search, self.why, self.examination),
-                "/mirror.json": self.mirror.steering.described,
-                **self.mirror.steering.questions(),
-                "/snapshots.json": self.mirror.steering.snapshots,
-                "/snapshots/diff.json": self.mirror.steering.difference,
+                **self.mirroring.questions(),
+                "/whereabouts.json": lambda fields: self._whereabouts().whereabouts(fields),
+                "/names.json": lambda fields: self._whereabouts().names(fields),
             },
             self.ledger,
             pages,
             names=loopback_names((*settings.names, *hosts_of(settings.loopback))),
             admission=Admission(settings.loopback_clients),
         )
-        self.loopback_face.contents = lambda: self._porting.contents(self, parts)
+        self.loopback_face.contents = lambda: self._contents(parts)
         self.ledger.busy = lambda: self.loopback_face.running
         self.users = Users()
         return Site(
@@ -414,12 +333,12 @@ class Parts:
             Control(
                 self.operator,
                 self.loopback_face.forget_answers,
-                {"mirror": self.mirror.steering.steer, "snapshot": self.mirror.steering.snapshot},
+                self.mirroring.commands(),
             ),
             most_connections=MOST_CONTROL_CONNECTIONS,
         )
 
-    def _node(self) -> str:
+    def node(self) -> str:
         return self.namesakes.identity.node
 
     def _database_times(self) -> dict[str, float]:

@@ -7,23 +7,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flocon.faces.mirror_contents import MirrorContents
-from flocon.mirrors.importing import Importing
-from flocon.mirrors.whereabouts import Whereabouts
+from flocon.clients.mirror_contents import MirrorContents
+from flocon.snapshots.importing import Importing
+from flocon.snapshots.whereabouts import Whereabouts
 from flocon.sources.signatures import PacmanKeyring
 
 if TYPE_CHECKING:
     from flocon.faces.needs import ForPacman
+    from flocon.mirrors.mirror import Mirror
     from flocon.node.parts import Parts
 
 
 def whereabouts(parts: Parts) -> Whereabouts:
-    """Return what tells of states, and of where their packages are."""
+    """Return what tells where packages are."""
     return Whereabouts(
         parts.reactor,
-        states=parts.mirror.states,
-        snapshots=lambda: parts.mirror.snapshots,
-        order=parts.mirror.order,
         offering=parts.holdings.offering,
         neighbourhood=parts.neighbourhood,
     )
@@ -31,22 +29,23 @@ def whereabouts(parts: Parts) -> Whereabouts:
 
 def contents(parts: Parts, for_pacman: ForPacman) -> MirrorContents:
     """Return what answers with the contents of states, and with packages of theirs."""
+    mirror = parts.mirroring.mirror
     return MirrorContents(
         for_pacman,
-        archive=parts.mirror.archive,
-        piece=parts.mirror.states.piece,
+        archive=None if mirror is None else mirror.archive,
+        piece=(lambda _: None) if mirror is None else mirror.states.piece,
         packages=parts.desk.packages,
         is_at_peers=parts.neighbourhood.is_held,
     )
 
 
-def importing(parts: Parts) -> Importing:
+def importing(parts: Parts, mirror: Mirror) -> Importing:
     """Return what takes states in from folders."""
     return Importing(
         parts.reactor,
-        states=parts.mirror.states,
-        snapshots=lambda: parts.mirror.snapshots,
-        archive=parts.mirror.archive,
+        states=mirror.states,
+        snapshots=lambda: mirror.snapshots,
+        archive=mirror.archive,
         keeping=parts.holdings.keeping,
         offering=parts.holdings.offering,
         keyring=PacmanKeyring(parts.reactor, parts.pacman),

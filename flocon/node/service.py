@@ -88,7 +88,7 @@ class Node(MultiService):
             self.parts.pacman,
             self.parts.holdings,
             self.parts.ahead.prefetch,
-            self.parts.mirror,
+            *self.parts.mirroring.services,
             Signals(self._reactor, handlers),
             self.parts.multicast,
             self.parts.metered,
@@ -115,9 +115,7 @@ class Node(MultiService):
     def privilegedStartService(self) -> None:
         """Take the ports, before twistd gives up root's rights; end at once where one is taken."""
         try:
-            mirroring = self.parts.mirroring
-            mirror = mirroring.site if mirroring is not None else None
-            self.parts.doors.open(self.parts.lan, self.parts.loopback, mirror)
+            self.parts.doors.open(self.parts.lan, self.parts.loopback, self.parts.mirroring.site)
         except ConfigurationError as error:
             raise self._logged(cannot_start(error)) from None
         super().privilegedStartService()
@@ -166,8 +164,7 @@ class Node(MultiService):
         await self.parts.loopback_face.leave()
         # What comes on a connection from now on would meet a node of which half has ended.
         self.parts.loopback.end()
-        if self.parts.mirroring is not None:
-            self.parts.mirroring.stop()
+        self.parts.mirroring.stop()
         self.parts.lan_face.close()
         self.parts.users.close()
         self.parts.neighbourhood.stop()

@@ -53,6 +53,34 @@ _ROUNDS = 5
 SENT_PAUSE = 5.0
 
 
+class _Complaints:
+    """Says why the configuration cannot be read, and the same once."""
+
+    def __init__(self) -> None:
+        self._said = ""
+
+    def say(self, error: ToolError, *, has_one: bool) -> None:
+        """Say it; ``has_one`` where one that was read before stays in use."""
+        words = str(error)
+        if words == self._said:
+            return
+        self._said = words
+        log = PacmanWatch.log
+        if isinstance(error, ToolMissing):
+            log.info("no pacman here ({error})", error=error)
+        elif has_one:
+            log.warn(
+                "pacman's configuration is not taken over ({error}); the one before stays in use",
+                error=error,
+            )
+        else:
+            log.warn("pacman's configuration cannot be read ({error})", error=error)
+
+    def end(self) -> None:
+        """Learn that it could be read: what is wrong the next time is said again."""
+        self._said = ""
+
+
 class PacmanWatch(Service):
     """Keeps ``configuration`` and ``listing`` as they are on disk, and tells when they change.
 
@@ -91,7 +119,7 @@ class PacmanWatch(Service):
         self._watch = FolderWatch(reactor, self._changed)
         self._folders: set[Path] = set()
         self._configuration_is_stale = True
-        self._said = ""
+        self._complaints = _Complaints()
         self._pause: IDelayedCall | None = None
         self._poll: IDelayedCall | None = None
         self._work: Deferred[None] | None = None
@@ -314,9 +342,9 @@ class PacmanWatch(Service):
         except ToolError as error:
             if error.__cause__ is not None and lacks_descriptors(error.__cause__):
                 raise NoDescriptors(str(self._pacman_conf)) from None
-            self._complain(error)
+            self._complaints.say(error, has_one=bool(self.configuration.files))
         else:
-            self._said = ""
+            self._complaints.end()
             if configuration != self.configuration:
                 self.configuration = configuration
                 self._databases.configure(configuration)
@@ -327,21 +355,6 @@ class PacmanWatch(Service):
                 self._tell(self._configuration_changed, configuration)
                 self._databases.publish()
             self._follow()
-
-    def _complain(self, error: ToolError) -> None:
-        words = str(error)
-        if words == self._said:
-            return
-        self._said = words
-        if isinstance(error, ToolMissing):
-            self.log.info("no pacman here ({error})", error=error)
-        elif self.configuration.files:
-            self.log.warn(
-                "pacman's configuration is not taken over ({error}); the one before stays in use",
-                error=error,
-            )
-        else:
-            self.log.warn("pacman's configuration cannot be read ({error})", error=error)
 
     def _follow(self) -> None:
         folders = self._scan.folders()

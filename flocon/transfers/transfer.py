@@ -43,88 +43,17 @@ if TYPE_CHECKING:
     from flocon.writing.growing_file import Incoming
 
 
-class Transfer:
-    """One file on its way in; see the module."""
+class _Seen:
+    """What others see of a transfer, from its parts."""
 
-    _log = logger()
-
-    def __init__(
-        self,
-        tools: Tools,
-        subject: Subject,
-        choose: Choose,
-        mirrors: Mirrors = tuple,
-        *,
-        unhurried: bool = False,
-    ) -> None:
-        self._tools = tools
-        self.clock = tools.reactor
-        #: When it began.
-        self.since: float = self.clock.seconds()
-        self.subject = subject
-        self.terms = Terms(ahead=unhurried)
-        #: Called with it when its last reader has left, and it goes on for a while.
-        self.left: Callable[[Transfer], None] = lambda _: None
-        self._widened = False
-        #: How many bytes its furthest reader was given, also when that has gone.
-        self.taken = 0
-        #: The first byte (or a 304) is there; fails if no source had the file.
-        self.begun: Outcome[None] = Outcome()
-        #: The file is whole and right; fails if that cannot be.
-        self.finished: Outcome[None] = Outcome()
-        #: Its signature, None where there is none; of a listed package alone.
-        self.signature: Outcome[bytes | None] = Outcome()
-        self._running: Deferred[None] | None = None
-        self._retired = False
-        self._readers = readers = Readers(self.clock)
-        self._promised = promised = Promised(subject)
-        self._draft = draft = Draft(tools, subject.file_name, self)
-        self._asking = asking = Asking(
-            tools,
-            subject,
-            promised,
-            room=self._room,
-            paced=lambda: self.terms.paced,
-            choose=choose,
-            mirrors=mirrors,
-        )
-        asking.unhurried = unhurried
-        self._verifying = verifying = Verifying(draft, self._in_thread, self.finished)
-        self._doubting = doubting = Doubting(draft, readers, verifying, promised, self.begun)
-        self._judging = judging = Judging(
-            subject,
-            draft=draft,
-            promised=promised,
-            asking=asking,
-            verifying=verifying,
-            doubting=doubting,
-            in_thread=self._in_thread,
-        )
-        self._intake = intake = Intake(
-            tools,
-            subject,
-            draft=draft,
-            promised=promised,
-            asking=asking,
-            judging=judging,
-            doubting=doubting,
-            begun=self.begun,
-            wrote=self.wrote,
-        )
-        self._patient = KeepingPatient(
-            tools,
-            subject,
-            draft=draft,
-            promised=promised,
-            asking=asking,
-            doubting=doubting,
-            intake=intake,
-            finished=self.finished,
-            poke=self.poke,
-        )
-        self.releasing = Releasing(self.clock, subject, draft, promised, self.finished)
-
-    # What others see
+    subject: Subject
+    terms: Terms
+    finished: Outcome[None]
+    _asking: Asking
+    _draft: Draft
+    _intake: Intake
+    _promised: Promised
+    _readers: Readers
 
     @property
     def incoming(self) -> Incoming:
@@ -211,6 +140,88 @@ class Transfer:
     def mirror_statuses(self) -> list[int | None]:
         """What each mirror that failed had answered; None where it was no answer."""
         return self._asking.attempts.mirror_statuses
+
+
+class Transfer(_Seen):
+    """One file on its way in; see the module."""
+
+    _log = logger()
+
+    def __init__(
+        self,
+        tools: Tools,
+        subject: Subject,
+        choose: Choose,
+        mirrors: Mirrors = tuple,
+        *,
+        unhurried: bool = False,
+    ) -> None:
+        self._tools = tools
+        self.clock = tools.reactor
+        #: When it began.
+        self.since: float = self.clock.seconds()
+        self.subject = subject
+        self.terms = Terms(ahead=unhurried)
+        #: Called with it when its last reader has left, and it goes on for a while.
+        self.left: Callable[[Transfer], None] = lambda _: None
+        self._widened = False
+        #: How many bytes its furthest reader was given, also when that has gone.
+        self.taken = 0
+        #: The first byte (or a 304) is there; fails if no source had the file.
+        self.begun: Outcome[None] = Outcome()
+        #: The file is whole and right; fails if that cannot be.
+        self.finished: Outcome[None] = Outcome()
+        #: Its signature, None where there is none; of a listed package alone.
+        self.signature: Outcome[bytes | None] = Outcome()
+        self._running: Deferred[None] | None = None
+        self._retired = False
+        self._readers = readers = Readers(self.clock)
+        self._promised = promised = Promised(subject)
+        self._draft = draft = Draft(tools, subject.file_name, self)
+        self._asking = asking = Asking(
+            tools,
+            subject,
+            promised,
+            room=self._room,
+            paced=lambda: self.terms.paced,
+            choose=choose,
+            mirrors=mirrors,
+        )
+        asking.unhurried = unhurried
+        self._verifying = verifying = Verifying(draft, self._in_thread, self.finished)
+        self._doubting = doubting = Doubting(draft, readers, verifying, promised, self.begun)
+        self._judging = judging = Judging(
+            subject,
+            draft=draft,
+            promised=promised,
+            asking=asking,
+            verifying=verifying,
+            doubting=doubting,
+            in_thread=self._in_thread,
+        )
+        self._intake = intake = Intake(
+            tools,
+            subject,
+            draft=draft,
+            promised=promised,
+            asking=asking,
+            judging=judging,
+            doubting=doubting,
+            begun=self.begun,
+            wrote=self.wrote,
+        )
+        self._patient = KeepingPatient(
+            tools,
+            subject,
+            draft=draft,
+            promised=promised,
+            asking=asking,
+            doubting=doubting,
+            intake=intake,
+            finished=self.finished,
+            poke=self.poke,
+        )
+        self.releasing = Releasing(self.clock, subject, draft, promised, self.finished)
 
     # How it begins and ends
 

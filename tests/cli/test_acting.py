@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from flocon.cli import acting
-from flocon.cli.asking import Node, NodeError
-from tests.cli.node import NodeTestCase
+from flocon.terminal.asking import Node, NodeError
+from tests.terminal.node import NodeTestCase
 
 MIB = 1 << 20
 _ONE = "1 package, 1.0 MiB, is ready"

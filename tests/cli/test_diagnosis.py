@@ -10,7 +10,7 @@ from typing import Any
 from flocon.advice import doctor
 from flocon.advice.findings import Finding, Verdict
 from flocon.cli import diagnosis
-from tests.cli.node import NodeTestCase
+from tests.terminal.node import NodeTestCase
 
 
 class Examining(NodeTestCase):

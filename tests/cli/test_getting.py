@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from flocon.cli import getting
-from flocon.cli.asking import NodeError
-from tests.cli.node import NodeTestCase
+from flocon.terminal.asking import NodeError
+from tests.terminal.node import NodeTestCase
 
 NAME = "tool-1-1-any.pkg.tar.zst"
 DATA = b"package" * 1000

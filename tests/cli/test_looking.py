@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from flocon.cli import looking
-from flocon.cli.asking import NodeError
-from tests.cli.node import NodeTestCase
+from flocon.terminal.asking import NodeError
+from tests.terminal.node import NodeTestCase
 
 FILE = "tool-1-1-any.pkg.tar.zst"
 

@@ -6,10 +6,10 @@ import json
 from typing import Any
 
 from flocon.cli import mirroring
-from flocon.cli.asking import Node
 from flocon.faces.control import MOST_WORDS
-from tests.cli.node import NodeTestCase
+from flocon.terminal.asking import Node
 from tests.mirrors.told import NOW, clearing, clients, snapshot, state, told, wanting
+from tests.terminal.node import NodeTestCase
 
 
 class Status(NodeTestCase):

@@ -6,13 +6,13 @@ import json
 from typing import Any
 
 from flocon.cli import snapshots
-from flocon.cli.asking import Node, NodeError
 from flocon.cli.parser import make_parser
-from flocon.mirrors import sayings
-from flocon.mirrors.differences import Change, Difference
-from flocon.mirrors.publication import SNAPSHOT, Policy, Published, State
-from tests.cli.node import NodeTestCase
-from tests.mirrors.test_publication import DAY, NOW, generation
+from flocon.snapshots import sayings
+from flocon.snapshots.differences import Change, Difference
+from flocon.states.publication import SNAPSHOT, Policy, Published, State
+from flocon.terminal.asking import Node, NodeError
+from tests.states.test_publication import DAY, NOW, generation
+from tests.terminal.node import NodeTestCase
 
 OLD, NEW = generation(1, NOW), generation(2, NOW + DAY)
 CORE = next(iter(OLD.databases))

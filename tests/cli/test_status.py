@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 from flocon.cli import status
-from tests.cli.node import NodeTestCase
 from tests.mirrors.told import clients, state
 from tests.mirrors.told import told as told_of_mirror
+from tests.terminal.node import NodeTestCase
 
 PEER = {
     "node": "38acdd868c02c268",

@@ -9,9 +9,9 @@ from twisted.internet import defer
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.cli import watching
-from flocon.cli.asking import NodeError
-from tests.cli.node import NodeTestCase
+from flocon.terminal.asking import NodeError
 from tests.cli.test_status import told
+from tests.terminal.node import NodeTestCase
 
 HOSTILE = "\x1b[2J\u202e\nx"
 MOVING = {

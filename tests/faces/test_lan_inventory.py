@@ -11,9 +11,9 @@ from unittest import mock
 from twisted.internet.testing import StringTransport
 
 from flocon.answering.held import Editions, InMemory
+from flocon.answering.turns import TURN
 from flocon.faces import lan_inventory
 from flocon.faces.lan_inventory import InventoryAnswers
-from flocon.faces.turns import TURN
 from flocon.files import Content
 from flocon.holdings.inventory import Change
 from flocon.neighbours import inventory_text

@@ -19,6 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.http import Request
 
 from flocon.answering import respond
+from flocon.answering.turns import TURN
 from flocon.faces import site as site_module
 from flocon.faces.site import (
     IDLE_SECONDS,
@@ -28,7 +29,6 @@ from flocon.faces.site import (
     Site,
     host_of,
 )
-from flocon.faces.turns import TURN
 
 
 class Hello:

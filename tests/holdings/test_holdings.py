@@ -28,7 +28,7 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from flocon.errors import StoreError
-from flocon.holdings.holdings import Holdings
+from flocon.holdings.holdings import JUDGED_WITHIN, LOOK_AGAIN, Holdings
 from flocon.holdings.inventory import Change
 from tests.holdings.machine import (
     OLD,
@@ -41,6 +41,8 @@ from tests.holdings.machine import (
     content_of,
     put,
 )
+
+OTHER = "other-1-1-any.pkg.tar.zst"
 
 
 class LifeTests(HoldingsCase):
@@ -63,6 +65,25 @@ class LifeTests(HoldingsCase):
         incoming = cache.incoming(10)
         self.addCleanup(incoming.close)
         self.assertFalse(incoming.keep)
+
+    def test_what_may_be_in_the_store_is_found_out_first_for_a_while(self) -> None:
+        self.start()
+        holdings, unknown = self.machine.holdings, {A, B}
+        self.patch(holdings._folders, "is_unjudged", unknown.__contains__)
+        waiting = [Deferred.fromCoroutine(holdings.judged(name)) for name in (A, B, OTHER)]
+        self.machine.reactor.advance(LOOK_AGAIN)
+        self.assertEqual([one.called for one in waiting], [False, False, True])
+        unknown.remove(B)
+        self.machine.reactor.advance(LOOK_AGAIN)
+        self.assertEqual([one.called for one in waiting], [False, True, True])
+        self.machine.reactor.pump([LOOK_AGAIN] * round(JUDGED_WITHIN / LOOK_AGAIN))
+        self.assertTrue(waiting[0].called)
+
+    def test_without_a_store_nothing_is_waited_for(self) -> None:
+        (self.machine.top / "store").write_bytes(b"in the way")
+        self.start()
+        waiting = Deferred.fromCoroutine(self.machine.holdings.judged(A))
+        self.assertIsNone(self.successResultOf(waiting))
 
     def test_after_stop_nothing_is_taken(self) -> None:
         self.start()
@@ -247,7 +268,7 @@ from pathlib import Path
 from twisted.internet import reactor, task
 from twisted.internet.defer import Deferred
 from flocon.holdings.inventory import Content
-from flocon.holdings.holdings import Holdings
+from flocon.holdings.holdings import JUDGED_WITHIN, LOOK_AGAIN, Holdings
 
 holdings = Holdings(reactor, store=Path(sys.argv[1]), max_size=2_000_000, listed=lambda name: (),
               signature_needed=lambda name: True, changed=lambda changes: None, pause=0)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.holdings.known import MOST_NAMES, KnownFolder, KnownFolders
+from flocon.holdings.known import MOST_NAMES, KnownFile, KnownFolder, KnownFolders
 from flocon.store.folder import Found, Stamp
 from flocon.store.index import Remembered
 
@@ -92,3 +92,15 @@ class FoldersTests(SynchronousTestCase):
         self.folders.compare({CACHE: (1, 2), OTHER: (1, 3), STORE: None})
         again = [folder.path for folder in self.folders if folder.rescan]
         self.assertEqual((again, self.woken), ([OTHER, STORE], 1))
+
+    def test_the_store_may_have_what_was_not_looked_at_or_hashed(self) -> None:
+        store = self.folders.store
+        self.assertTrue(self.folders.is_unjudged("a"))
+        store.read = True
+        self.assertFalse(self.folders.is_unjudged("a"))
+        store.files["a"] = file = KnownFile(Found(STAMP, None))
+        self.assertTrue(self.folders.is_unjudged("a"))
+        file.sha256 = bytes(32)
+        self.assertFalse(self.folders.is_unjudged("a"))
+        file.sha256, file.faulty = None, True
+        self.assertFalse(self.folders.is_unjudged("a"))

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from flocon.asking.dates import seconds_of
-from flocon.mirrors.generation import DatabaseFiles, Generation, Piece, Where
+from flocon.states.generation import DatabaseFiles, Generation, Piece, Where
 from tests.lan.lan import Answer, Lan, Node, wait_until
 from tests.lan.matrix import surprises
 from tests.lan.repository import (

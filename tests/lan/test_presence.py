@@ -10,8 +10,8 @@ import threading
 import time
 from dataclasses import replace
 
+from flocon.answering.json_answers import MOST_KEPT
 from flocon.datagrams.messages import LARGEST_NUMBER, Announcement, Kind, decode, encode
-from flocon.faces.json_answers import MOST_KEPT
 from tests.lan.case import LanTestCase
 from tests.lan.faults import GROUP
 from tests.lan.lan import LAN_PORT, Host, Node, in_namespace, wait_until

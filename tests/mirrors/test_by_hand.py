@@ -1,4 +1,4 @@
-"""What ``flocon mirror refresh`` does, and what a node that is no mirror does not."""
+"""What ``flocon mirror refresh`` does, and what a mirror does by itself."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from twisted.internet import error
 from twisted.internet.defer import Deferred, succeed
 
 from flocon.ahead.coming import Means
-from flocon.errors import FloconError, MirrorError
+from flocon.errors import FloconError
 from flocon.mirrors.mirror import Mirror
-from flocon.mirrors.publication import SNAPSHOT, Policy
 from flocon.pacman.configuration import PacmanConfiguration
-from tests.mirrors.reading_case import ONE, ReadingCase
+from flocon.states.publication import SNAPSHOT, Policy
 from tests.mirrors.test_holding import EmptyShelf
-from tests.mirrors.web import THEN
+from tests.upstream.reading_case import ONE, ReadingCase
+from tests.upstream.web import THEN
 
 
 class FakePacman:
@@ -38,11 +38,10 @@ class FakePacman:
 
 class MirrorCase(ReadingCase):
     roots = (ONE,)
-    serve = True
 
     def setUp(self) -> None:
         super().setUp()
-        self.settings = type(self.settings)(serve=self.serve, publish="at once")
+        self.settings = type(self.settings)(serve=True, publish="at once")
         self.web.mirror(ONE, {"core": ["bash"], "extra": ["vim"]})
         self.pacman = FakePacman(self.configuration)
         self.store = Path(self.mktemp())
@@ -144,18 +143,3 @@ class ByItself(MirrorCase):
         self.mirror.allow(metered=True)
         self.clock.pump([60.0] * 600)
         self.assertEqual(self.web.asked, [])
-
-
-class NoMirror(MirrorCase):
-    serve = False
-
-    def test_it_reads_nothing_writes_nothing_and_waits_for_nothing(self) -> None:
-        self.mirror.allow(metered=False)
-        self.assertEqual(self.clock.getDelayedCalls(), [])
-        self.assertEqual(self.web.asked, [])
-        self.assertFalse(self.store.exists())
-
-    def test_who_steers_it_is_told_what_to_set(self) -> None:
-        steering = self.start(self.mirror.steering.steer(["refresh"]))
-        told = str(self.failureResultOf(steering, MirrorError).value)
-        self.assertIn("serve = true in [mirror]", told)

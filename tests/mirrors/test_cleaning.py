@@ -11,12 +11,12 @@ from unittest.mock import MagicMock
 from twisted.internet.defer import Deferred, succeed
 
 from flocon.errors import MirrorError
-from flocon.mirrors.generation import DatabaseFiles, Generation
 from flocon.mirrors.mirror import Mirror
 from flocon.pacman.configuration import PacmanConfiguration
 from flocon.settings.settings import Mirror as MirrorSettings
+from flocon.states.generation import DatabaseFiles, Generation
 from tests.holdings.machine import HoldingsCase
-from tests.mirrors.states_case import CORE, database, file_name, keep
+from tests.states.states_case import CORE, database, file_name, keep
 
 
 class CleaningTests(HoldingsCase):
@@ -56,7 +56,7 @@ class CleaningTests(HoldingsCase):
 
     def become(self, **versions: str) -> None:
         """Have another state, and have it given out."""
-        piece = keep(self.mirror._archive, database(versions))
+        piece = keep(self.mirror.archive, database(versions))
         generation = Generation(int(time.time()), "mirror", {CORE: DatabaseFiles(piece)})
         self.machine.result(self.mirror.states.add(generation))
         self.machine.result(self.mirror.settle())
@@ -107,7 +107,7 @@ class CleaningTests(HoldingsCase):
         told = self.mirror.describe()["clearing"]
         self.assertEqual((told["protected_bytes"], told["is_over"]), (3 + 2 + 25, False))
 
-    def test_a_node_that_was_no_mirror_when_it_began_says_so(self) -> None:
+    def test_a_mirror_that_has_not_begun_says_so(self) -> None:
         self.patch(self.mirror, "clearing", None)
         work = Deferred.fromCoroutine(self.mirror.steering.steer(["clean"]))
-        self.assertIn("restart it", str(self.failureResultOf(work, MirrorError).value))
+        self.assertIn("not begun yet", str(self.failureResultOf(work, MirrorError).value))

@@ -9,9 +9,9 @@ from twisted.internet.defer import Deferred, succeed
 
 from flocon.databases import lan_state
 from flocon.errors import StoreError
-from flocon.mirrors.generation import Generation, Where
 from flocon.mirrors.giving import Giving
-from tests.mirrors.states_case import BEGINNING, CORE, StatesTestCase, database, keep
+from flocon.states.generation import Generation, Where
+from tests.states.states_case import BEGINNING, CORE, StatesTestCase, database, keep
 
 OLD, NEW = {"a": "1-1"}, {"a": "2-1"}
 

@@ -13,7 +13,7 @@ from flocon.mirrors.mirror import Mirror
 from flocon.mirrors.settling import LOOK_AGAIN
 from flocon.pacman.configuration import PacmanConfiguration
 from flocon.settings.settings import Mirror as MirrorSettings
-from tests.mirrors.states_case import DAY, StatesTestCase
+from tests.states.states_case import DAY, StatesTestCase
 
 
 class EmptyShelf:
@@ -56,7 +56,7 @@ class HoldingTestCase(StatesTestCase):
             means=MagicMock(),
         )
         self.states = self.mirror.states
-        self.archive = self.mirror._archive
+        self.archive = self.mirror.archive
         self.mirror.startService()
         self.addCleanup(self.mirror.stopService)
 
@@ -170,9 +170,3 @@ class Words(HoldingTestCase):
         told = self.done(self.mirror.steering.difference({"before": "x", "after": "now"}))
         self.assertIn("no snapshot 'x'", told["refused"])
         self.assertIsNone(self.done(self.mirror.steering.difference({"before": "x"})))
-
-    def test_a_node_that_is_no_mirror_says_so(self) -> None:
-        self.patch(self.mirror, "_settings", MirrorSettings)
-        self.assertIn("no mirror for the LAN", self.why_not("take"))
-        told = self.done(self.mirror.steering.snapshots({}))
-        self.assertIn("no mirror for the LAN", told["refused"])

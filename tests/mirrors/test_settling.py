@@ -6,10 +6,10 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from flocon.mirrors.publication import BEHIND, Policy
 from flocon.mirrors.settling import LOOK_AGAIN, Settling
 from flocon.settings.settings import Mirror
-from tests.mirrors.wanting_case import WantingTestCase, desc
+from flocon.states.publication import BEHIND, Policy
+from tests.wanted.wanting_case import WantingTestCase, desc
 
 HOUR = 3_600.0
 

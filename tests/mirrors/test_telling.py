@@ -6,8 +6,9 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.mirrors import publication, telling
-from flocon.mirrors.generation import DatabaseFiles, Generation, Piece, Where
+from flocon.mirrors import telling
+from flocon.states import publication
+from flocon.states.generation import DatabaseFiles, Generation, Piece, Where
 from tests.mirrors.told import DAY, NOW, clearing, clients, read, state, told, wanting
 
 CORE = Where("x86_64", "core")

@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from flocon.machine.links import Link
 from flocon.node import following
 from flocon.node.following import Following
+from flocon.node.unmirrored import Unmirrored
 from flocon.pacman.configuration import PacmanConfiguration
 from flocon.precedence import MOST_FOR_PEERS, QUIET, Precedence
 
@@ -26,7 +27,7 @@ class Links(SynchronousTestCase):
             desk=SimpleNamespace(agents=SimpleNamespace(close_idle=self.closing("files"))),
             multicast=SimpleNamespace(set_links=lambda _: None),
             metered=SimpleNamespace(link_changed=lambda: None),
-            mirroring=None,
+            mirroring=Unmirrored(),
         )
         self.following = Following(None, parts)
 
@@ -117,7 +118,7 @@ class Metered(SynchronousTestCase):
             metered=metered,
             reloading=SimpleNamespace(settings=SimpleNamespace(prefetch="lan", relay=True)),
             ahead=SimpleNamespace(prefetch=SimpleNamespace(allow=lambda _: None)),
-            mirror=SimpleNamespace(allow=allow, gives=False),
+            mirroring=SimpleNamespace(allow=allow, gives=False),
             desk=SimpleNamespace(own=SimpleNamespace(relays=True, able_since=0.0)),
             announcer=SimpleNamespace(abilities=lambda _: None),
         )

@@ -46,11 +46,11 @@ def checkout(name: str, **more: str) -> Run:
 
 
 def seen(name: str) -> Run:
-    return Run(f"tests.lan.test_mirror_seen.MirrorSeen.test_{name}")
+    return Run(f"tests.states_on_lan.test_mirror_seen.MirrorSeen.test_{name}")
 
 
 def snapshots(name: str) -> Run:
-    return Run(f"tests.lan.test_snapshots.Snapshots.test_{name}")
+    return Run(f"tests.states_on_lan.test_snapshots.Snapshots.test_{name}")
 
 
 _WANTED = "what_is_wanted_by_hand_comes_and_stays_until_it_is_not"
@@ -71,10 +71,11 @@ _OPTIONS = "every_option_of_a_node_is_heeded"
 _MAIN = "tests.cli.test_main."
 _COMPLETION = "tests.cli.test_completion.Shells."
 
-_CARRIED = "tests.lan.test_carried_state.CarriedTests.test_"
+_CARRIED = "tests.states_on_lan.test_carried_state.CarriedTests.test_"
 _INSTALLED = f"{_CARRIED}pacman_installs_from_the_exported_folder_with_the_network_gone"
 _IMPORTED = f"{_CARRIED}imported_state_is_complete_and_used_on_a_lan_without_the_internet"
-_CHECKED = "tests.lan.test_state_check.CheckTests.test_complete_exactly_where_the_upgrade_ends_well"
+_CHECK = "tests.states_on_lan.test_state_check.CheckTests.test_"
+_CHECKED = f"{_CHECK}complete_exactly_where_the_upgrade_ends_well"
 
 _PLACE = "~/.local/share/flocon"
 _FIREWALLS = f"{_PACKAGING}test_files.Firewalls."

@@ -77,7 +77,7 @@ class Manuals(SynchronousTestCase):
         search, why = Search.__new__(Search), Why.__new__(Why)  # of no node
         asked = questions(search, why, Examination.__new__(Examination))
         states = Steering.__new__(Steering).questions()
-        for path in (*asked, *states, "/status.json", "/check"):
+        for path in (*asked, *states, "/whereabouts.json", "/names.json", "/status.json", "/check"):
             self.assertRegex(text, rf"(?m)^GET {re.escape(path)}\b")
 
     def test_every_check_of_the_doctor_is_in_flocon_1(self) -> None:

@@ -1,0 +1,1 @@
+"""States that have a name or a day."""

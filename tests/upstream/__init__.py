@@ -1,0 +1,1 @@
+"""How the next state is read from a mirror."""

@@ -1,0 +1,1 @@
+"""What the machines of the LAN want of a state."""
