@@ -157,29 +157,33 @@ class Wanting:
                 raise MirrorError(problem, "'pacman -Ss WORD' finds what there is")
         taken = self.requests.want(names)
         left = [name for name in names if name not in taken]
-        await self._remember_now()
+        forgotten = await self._remember_now()
         if left:
             remedy = "let go of some by 'flocon mirror unwant'"
             raise MirrorError(f"there is no room to remember {_told(left)}", remedy)
-        return f"wanted from now on, whoever asks: {_told(taken)}"
+        return f"wanted from now on, whoever asks: {_told(taken)}{forgotten}"
 
     async def unwant(self, names: Sequence[str]) -> str:
         """Want these no more for their own sake; return a sentence, or raise MirrorError."""
         self._demand(names)
         pinned = [name for name in names if name in self._settings().pins]
         gone = self.requests.unwant(names)
-        await self._remember_now()
+        forgotten = await self._remember_now()
         if pinned:
             problem = f"flocon.toml wants {_told(pinned)}"
             raise MirrorError(problem, "take that out of pins in [mirror], and reload")
         if not gone:
             problem = f"nobody has said that {_told(names)} is wanted"
             raise MirrorError(problem, "'flocon mirror status' lists what is wanted by hand")
-        return f"not wanted by hand any more: {_told(gone)}"
+        return f"not wanted by hand any more: {_told(gone)}{forgotten}"
 
-    async def _remember_now(self) -> None:
+    async def _remember_now(self) -> str:
+        """Write down what is wanted; return what is to be said where that could not be done."""
         await self._notes.write(self.requests.dump())
         self.changed()
+        if not self._notes.failed:
+            return ""
+        return f"; that is forgotten at the next start, as {self._path} could not be written"
 
     def _demand(self, names: Sequence[str]) -> Fetching:
         wrong = [name for name in names if not is_package_name(name)]
