@@ -58,7 +58,9 @@ async def export(reactor: Any, options: argparse.Namespace) -> None:
     folder: Path = options.directory
     state = await find_state(node, options.name)
     wanted = Wanted(
-        tuple(package_name(name) for name in options.packages), architecture=options.architecture
+        tuple(package_name(name) for name in options.packages),
+        architecture=options.architecture,
+        apart=True,
     )
     target = Target(folder)
     for where, files in state.generation.databases.items():

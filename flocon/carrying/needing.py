@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from flocon.carrying.states import fetch_databases, held_names
 from flocon.errors import ToolError, ToolMissing
+from flocon.pacman.configuration import PacmanConfiguration, Repository
 from flocon.pacman.upgrades import configured, would_install
 from flocon.terminal.asking import NodeError
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from flocon.carrying.states import State
-    from flocon.pacman.configuration import PacmanConfiguration
     from flocon.pacman.entries import Entry
     from flocon.pacman.listing import Database, Target
     from flocon.pacman.relations import Description
@@ -40,7 +40,8 @@ class Wanted:
     """What is to be looked at: ``packages`` by name, and what this ``machine`` has installed.
 
     ``back`` if packages that are newer there go back to the state's; ``pacman_conf`` is the
-    machine's. With neither packages nor machine it is what all machines of the LAN hold.
+    machine's. With neither packages nor machine it is what all machines of the LAN hold. Packages
+    that are ``apart`` need not be installed side by side: it does not matter who conflicts.
     """
 
     packages: tuple[str, ...] = ()
@@ -48,6 +49,7 @@ class Wanted:
     back: bool = False
     architecture: str = ""
     pacman_conf: Path = Path("/etc/pacman.conf")
+    apart: bool = False
 
 
 @dataclass(slots=True)
@@ -100,7 +102,9 @@ class _Looking:
             self._needed.problems += lacking
             if not lacking:
                 (folder / "local").symlink_to(configuration.database_path / "local")
-                await self._ask(wanted.pacman_conf, folder, (operation, *wanted.packages))
+                arguments = (operation, *wanted.packages)
+                targets = await self._ask(wanted.pacman_conf, folder, arguments)
+                self._add(targets, configuration, folder, arguments)
 
     async def of_packages(self, wanted: Wanted) -> None:
         """Find out what packages need where nothing is installed."""
@@ -108,14 +112,22 @@ class _Looking:
         with tempfile.TemporaryDirectory(prefix="flocon-") as name:
             folder = Path(name)
             await self._fetch(architecture, folder)
-            (folder / "local").mkdir()
+            # Newer pacmans want all folders that their configuration names to be there.
+            for empty in ("local", "cache", "hooks"):
+                (folder / empty).mkdir()
             pacman_conf = folder / "pacman.conf"
-            repositories = [where.repository for where in self._databases]
-            pacman_conf.write_text(bare_configuration(architecture, repositories, folder))
+            pacman_conf.write_text(bare_configuration(architecture, self._repositories, folder))
+            configuration = PacmanConfiguration(
+                tuple(map(Repository, self._repositories)), architectures=(architecture,)
+            )
+            arguments = ("-S", *wanted.packages)
             try:
-                await self._ask(pacman_conf, folder, ("-S", *wanted.packages))
+                targets = await self._ask(pacman_conf, folder, arguments)
             except ToolMissing:
-                self._follow(wanted.packages, folder)
+                self._resolve(wanted, architecture, folder)
+            else:
+                whole = None if wanted.apart else configuration
+                self._add(targets, whole, folder, arguments)
 
     async def of_all(self, architecture: str) -> None:
         """Find out what machines of the LAN need to have all that they hold in this state."""
@@ -155,39 +167,58 @@ class _Looking:
             else:
                 yield f"[{repository.name}] of pacman.conf is not in this state"
 
+    @property
+    def _repositories(self) -> list[str]:
+        return [where.repository for where in self._databases]
+
     # What pacman says
 
-    async def _ask(self, pacman_conf: Path, folder: Path, arguments: Sequence[str]) -> None:
-        """Add what pacman would install, or why it cannot; raises ToolMissing."""
+    async def _ask(
+        self, pacman_conf: Path, folder: Path, arguments: Sequence[str]
+    ) -> Sequence[Target]:
+        """Return what pacman would install; add why it cannot; raises ToolMissing."""
         if len(arguments) > MOST_NAMES:
             raise NodeError(f"more than {MOST_NAMES} packages are not looked at in one go")
         try:
-            targets = await would_install(self._reactor, pacman_conf, folder, *arguments)
+            return await would_install(self._reactor, pacman_conf, folder, *arguments)
         except ToolMissing:
             raise
         except ToolError as error:
             self._needed.problems += _sayings(error.reason)
-            return
+            return []
+
+    def _add(
+        self,
+        targets: Sequence[Target],
+        configuration: PacmanConfiguration | None,
+        folder: Path,
+        arguments: Sequence[str],
+    ) -> None:
+        """Add what pacman told, without a ``configuration`` whoever conflicts with whom."""
+        from flocon.carrying.settling import settle  # noqa: PLC0415 - seldom needed
+
+        if configuration is not None:
+            targets, problems = settle(folder, configuration, arguments, targets)
+            self._needed.problems += problems
         by_name = {where.repository: where for where in self._databases}
         for target in targets:
-            self._add(target, by_name.get(target.repository))
-
-    def _add(self, target: Target, where: Where | None) -> None:
-        entry = self._databases[where].entries.get(target.file_name) if where else None
-        if entry is not None and where is not None:
-            self._needed.packages[entry] = where
-        elif not target.here:
-            self._needed.problems.append(f"{target.file_name} is in no database of this state")
+            where = by_name.get(target.repository)
+            entry = self._databases[where].entries.get(target.file_name) if where else None
+            if entry is not None and where is not None:
+                self._needed.packages[entry] = where
+            elif not target.here:
+                problem = f"{target.file_name} is in no database of this state"
+                self._needed.problems.append(problem)
 
     # What packages depend on
 
     def _follow(self, names: Iterable[str], folder: Path) -> None:
         """Add packages and what they depend on, as far as databases tell."""
-        from flocon.wanted.dependencies import Databases, closure  # noqa: PLC0415 - seldom needed
+        from flocon.carrying.described import read_databases  # noqa: PLC0415 - seldom needed
+        from flocon.wanted.dependencies import closure  # noqa: PLC0415
 
-        order, problems = list(self._databases), self._needed.problems
-        paths = (folder / "sync" / f"{where.repository}.db" for where in order)
-        known = Databases([_descriptions(path) for path in paths])
+        problems = self._needed.problems
+        known = read_databases(folder / "sync", self._repositories)
         beginning = []
         for name in names:
             meant = known.meant(name, known.places)
@@ -197,11 +228,30 @@ class _Looking:
         found = closure(known, beginning)
         problems += [f"nothing in it satisfies {one}" for one in sorted(found.unresolved)]
         for (place, _), description in found.packages.items():
-            entry = self._databases[order[place]].entries.get(description.file_name)
-            if entry is None:
-                problems.append(f"{description.file_name} is listed without size or SHA-256")
-            else:
-                self._needed.packages[entry] = order[place]
+            self._need(place, description)
+
+    def _resolve(self, wanted: Wanted, architecture: str, folder: Path) -> None:
+        """Add what packages need on a machine on which nothing is."""
+        from flocon.carrying.described import read_databases  # noqa: PLC0415 - seldom needed
+        from flocon.wanted import transactions  # noqa: PLC0415
+
+        known = read_databases(folder / "sync", self._repositories)
+        machine = transactions.machine_with([], architectures=[architecture])
+        targets = transactions.named(known, machine, wanted.packages)
+        work_out = transactions.resolved if wanted.apart else transactions.transaction
+        found = work_out(known, machine, targets)
+        self._needed.problems += found.problems
+        for place, description in found.packages if not found.problems else ():
+            self._need(place, description)
+
+    def _need(self, place: int, description: Description) -> None:
+        where = list(self._databases)[place]
+        entry = self._databases[where].entries.get(description.file_name)
+        if entry is None:
+            problem = f"{description.file_name} is listed without size or SHA-256"
+            self._needed.problems.append(problem)
+        else:
+            self._needed.packages[entry] = where
 
 
 def bare_configuration(architecture: str, repositories: Iterable[str], folder: Path) -> str:
@@ -218,15 +268,3 @@ def _sayings(text: str) -> list[str]:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     said = [line for line in lines if line.startswith(_SAYINGS)] or lines
     return [line.removeprefix(":: ").removeprefix("error: ") for line in said[:MOST_LINES]]
-
-
-def _descriptions(path: Path) -> list[Description]:
-    from flocon.pacman.database_files import read_sent  # noqa: PLC0415
-    from flocon.pacman.relations import describe  # noqa: PLC0415
-    from flocon.pacman.syncdb import read_descs  # noqa: PLC0415
-
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        return read_sent(descriptor, lambda file: [*filter(None, map(describe, read_descs(file)))])
-    finally:
-        os.close(descriptor)

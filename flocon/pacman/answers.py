@@ -112,6 +112,8 @@ def configuration_of(
         architectures=architectures,
         files=tuple(scan.stamps),
         unusable=tuple(unusable),
+        ignored=tuple(options.get("IgnorePkg", ())),
+        ignored_groups=tuple(options.get("IgnoreGroup", ())),
         download_user=_last(options.get("DownloadUser")) or default.download_user,
     )
 

@@ -53,6 +53,9 @@ class PacmanConfiguration:
     files: tuple[Path, ...] = ()
     general_servers: tuple[str, ...] = ()
     unusable: tuple[str, ...] = ()
+    #: Patterns of names, of packages and groups, that pacman upgrades only if they are named.
+    ignored: tuple[str, ...] = ()
+    ignored_groups: tuple[str, ...] = ()
     #: As whom pacman downloads where root runs it, if not as root.
     download_user: str = "alpm"
 

@@ -1,4 +1,4 @@
-"""What packages say of each other in a sync database: what they need, provide and replace.
+"""What packages say of each other in a database: what they need, provide, replace, conflict with.
 
 Kept as the database has it and taken apart when it is asked for: of 14,000 packages few are.
 """
@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from flocon.files import belongs_to
 from flocon.pacman.versions import compare_versions
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 #: The fields used, each after a blank line, and all of the value up to the next one.
 _FIELDS = re.compile(
-    rb"(?:\A|\n\n)%(FILENAME|NAME|VERSION|ARCH|DEPENDS|PROVIDES|REPLACES|GROUPS)%\n"
+    rb"(?:\A|\n\n)%(FILENAME|NAME|VERSION|ARCH|DEPENDS|PROVIDES|REPLACES|CONFLICTS|GROUPS)%\n"
     rb"([^\n]*(?:\n[^\n]+)*)"
 )
 #: A name, and a version that is demanded or provided; descriptions may follow in ``OPTDEPENDS``.
@@ -53,7 +57,10 @@ def parse_relation(text: str) -> Relation | None:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """A package as a database describes it, with its relations as they stand there."""
+    """A package as a database describes it, with its relations as they stand there.
+
+    What is installed has no ``file_name``.
+    """
 
     name: str
     version: str
@@ -62,6 +69,7 @@ class Description:
     _provides: bytes = b""
     _replaces: bytes = b""
     _groups: bytes = b""
+    _conflicts: bytes = b""
 
     @property
     def depends(self) -> list[Relation]:
@@ -74,6 +82,10 @@ class Description:
     @property
     def replaces(self) -> list[Relation]:
         return _relations(self._replaces)
+
+    @property
+    def conflicts(self) -> list[Relation]:
+        return _relations(self._conflicts)
 
     @property
     def groups(self) -> list[str]:
@@ -106,6 +118,22 @@ def describe(desc: bytes) -> Description | None:
         return None
     if not belongs_to(file_name, name, version, architecture):
         return None
+    return _description(name, version, file_name, fields)
+
+
+def describe_installed(desc: bytes) -> Description | None:
+    """Return what a ``desc`` of ``DBPath/local`` describes; None without a name or a version."""
+    fields = dict(_FIELDS.findall(desc))
+    try:
+        name, version = (fields.get(key, b"").decode("ascii") for key in (b"NAME", b"VERSION"))
+    except UnicodeDecodeError:
+        return None
+    return _description(name, version, "", fields) if name and version else None
+
+
+def _description(
+    name: str, version: str, file_name: str, fields: Mapping[bytes, bytes]
+) -> Description:
     return Description(
         name,
         version,
@@ -114,6 +142,7 @@ def describe(desc: bytes) -> Description | None:
         fields.get(b"PROVIDES", b""),
         fields.get(b"REPLACES", b""),
         fields.get(b"GROUPS", b""),
+        fields.get(b"CONFLICTS", b""),
     )
 
 

@@ -90,7 +90,12 @@ async def would_install(
     outcome = await _ask(reactor, pacman_conf, *command)
     if outcome.status:
         raise ToolError(f"pacman {operation}", _reason(outcome))
-    return read_targets(_text(outcome.output))
+    text = _text(outcome.output)
+    targets = read_targets(text)
+    if len(targets) < sum(line.startswith(f"{_MARK} ") for line in text.splitlines()):
+        problem = "it would install too many packages, or one whose file is not named as a package"
+        raise ToolError(f"pacman {operation}", problem)
+    return targets
 
 
 _PRINTING = ("--noconfirm", "--print-format", _FORMAT)

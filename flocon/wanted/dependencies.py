@@ -1,7 +1,8 @@
-"""What packages need to be installed: found as pacman does, in databases one after the other.
+"""What packages of many machines need, looked up in databases one after the other.
 
-No I/O. What is installed already is not known here; of several that provide something, pacman takes
-the first where nobody is asked, and so is it here.
+No I/O. What one machine would install is ``transactions``: here packages that no machine has side
+by side are looked at together, so what one excludes is no question. Of several that provide
+something, pacman takes the first where nobody is asked, and so is it here.
 """
 
 from __future__ import annotations
@@ -54,11 +55,11 @@ class Databases:
 
     def _index(self, listed: Listed) -> None:
         description = listed.description
-        for relation in description.provides:
-            self._providers.setdefault(relation.name, []).append(listed)
-        for relation in description.replaces:
-            self._replacers.setdefault(relation.name, []).append(listed)
-        for group in description.groups:
+        for name in dict.fromkeys(one.name for one in description.provides):
+            self._providers.setdefault(name, []).append(listed)
+        for name in dict.fromkeys(one.name for one in description.replaces):
+            self._replacers.setdefault(name, []).append(listed)
+        for group in dict.fromkeys(description.groups):
             self._groups.setdefault(group, []).append(listed)
 
     @property
@@ -90,15 +91,15 @@ class Databases:
                 seen.add(listed.description.name)
                 yield listed
 
-    def meant(self, word: str, places: Sequence[int]) -> list[Listed]:
-        """Return what ``pacman -S WORD`` would install: a package, a group, or who provides it."""
+    def meant(
+        self, word: str, places: Sequence[int], has: Callable[[Listed], bool] = lambda _: False
+    ) -> list[Listed]:
+        """Return what ``pacman -S WORD`` would install: a package, who provides it, or a group."""
         wanted = parse_relation(word)
         if wanted is None:
             return []
-        for listed in self.named(wanted.name, places):
-            if wanted.fits(listed.description.version):
-                return [listed]
-        return list(self.group(word, places)) or list(self.providing(wanted, places))[:1]
+        taken = self.satisfier(wanted, places, has)
+        return list(self.group(word, places)) if taken is None else [taken]
 
     def satisfier(
         self, wanted: Relation, places: Sequence[int], has: Callable[[Listed], bool]

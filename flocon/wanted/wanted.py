@@ -55,8 +55,9 @@ def choose(
     """Choose for one architecture; ``repositories`` are the names of its databases, in order.
 
     ``names`` are by the repositories of the machines that have them: none for all, and one where
-    somebody asked for a package of that one. Each name stands for what an upgrade brings: the first
-    package of it, or what replaces that. What is wanted for one kind of machine does for another.
+    somebody asked for a package of that one. Each name stands for what an upgrade brings: of the
+    first database that knows it, the package and whoever takes its place. What is wanted for one
+    kind of machine does for another.
     """
     found: dict[tuple[int, str], Description] = {}
     unresolved: set[str] = set()
@@ -92,6 +93,15 @@ def _upgrades(
     databases: Databases, names: Collection[str], places: Sequence[int]
 ) -> Iterator[Listed]:
     for name in names:
-        for found in (databases.named(name, places), databases.replacing(name, places)):
-            if (listed := next(iter(found), None)) is not None:
-                yield listed
+        for place in places:
+            replacing = list(databases.replacing(name, [place]))
+            known = list(databases.named(name, [place]))
+            yield from replacing
+            yield from known
+            # What replaces only older ones may be none of a machine's business.
+            if known or any(_replaces_all(one, name) for one in replacing):
+                break
+
+
+def _replaces_all(listed: Listed, name: str) -> bool:
+    return any(one.name == name and not one.test for one in listed.description.replaces)

@@ -123,12 +123,15 @@ class Configuration(OnDisk):
     async def test_a_later_pacmans_lines_are_read_or_passed_over(self) -> None:
         self.tool(
             "cat <<END\n[options]\nDownloadUser = loader\nDisableSandbox\nFuture = 1 = 2\n"
+            "IgnorePkg = linux\nIgnorePkg = nvidia*\nIgnoreGroup = games\n"
             "Architecture = x86_64\n[core]\nCacheServer = http://localhost:19433/core\n"
             "CacheServer = http://nas/core/\nServer = https://m/core\n[../x]\nServer = https://m\n"
             "END"
         )
         found = await self.read("")
         self.assertEqual([one.name for one in found.repositories], ["core"])
+        self.assertEqual(found.ignored, ("linux", "nvidia*"))
+        self.assertEqual(found.ignored_groups, ("games",))
         self.assertEqual(found.repositories[0].cache_servers, ("http://nas/core",))
         self.assertEqual(found.repositories[0].servers, ("https://m/core",))
         self.assertEqual(found.download_user, "loader")

@@ -28,6 +28,7 @@ from flocon.pacman.upgrades import (
     read_targets,
     state_of,
     with_what_it_needs,
+    would_install,
 )
 from tests.path import fake_program, no_programs
 
@@ -103,6 +104,12 @@ class Asking(TestCase):
             f' echo "$8" | sed "s|%r %n %v %l|core b 2-1 http://h/{FILE}|"'
         )
         self.assertEqual(await self.pending(script), [Target("core", "b", "2-1", FILE)])
+
+    async def test_what_cannot_be_told_as_a_package_is_no_answer(self) -> None:
+        odd = f"echo flocon core b 2-1 http://h/{FILE}; echo flocon core c 2-1 http://h/c.tar"
+        fake_program(self, "pacman", odd)
+        with self.assertRaisesRegex(ToolError, "not named as a package"):
+            await would_install(reactor, CONF, Path("/nowhere"), "-Su")
 
     async def test_what_lacks_something_is_left_out_as_a_person_would_skip_it(self) -> None:
         script = (

@@ -103,6 +103,9 @@ class CheckTests(SmallTestCase):
             # What is installed needs something of an older one, now and then.
             if dice.random() < 0.15:
                 text += f"%DEPENDS%\n{dice.choice(names)}<2\n\n"
+            # Of two that conflict pacman says nothing where it only prints.
+            if number % 4 == 1:
+                text += f"%CONFLICTS%\n{names[number % NUMBER]}\n\n"
             (at / "desc").write_text(text)
             (at / "files").write_text("%FILES%\n")
         self.lan.repositories = []
@@ -113,6 +116,8 @@ class CheckTests(SmallTestCase):
             (self.first.folder / "root", folder / "root"),
         ):
             conf = conf.replace(f"= {before}\n", f"= {after}\n")
+        if number % 3 == 2:
+            conf = conf.replace("[options]", f"[options]\nIgnorePkg = {dice.choice(names)}", 1)
         path = folder / "pacman.conf"
         path.write_text(f"{conf}[needing]\nServer = file://{self.alone}/$repo/os/$arch\n")
         return path

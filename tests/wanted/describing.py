@@ -16,9 +16,12 @@ def package(
     provides: str = "",
     replaces: str = "",
     groups: str = "",
+    conflicts: str = "",
 ) -> Description:
     """Return a package; what it needs and the rest are words."""
-    lines = ["\n".join(text.split()).encode() for text in (needs, provides, replaces, groups)]
+    lines = [
+        "\n".join(text.split()).encode() for text in (needs, provides, replaces, groups, conflicts)
+    ]
     return Description(name, version, f"{name}-{version}-any.pkg.tar.zst", *lines)
 
 

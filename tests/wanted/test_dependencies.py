@@ -39,6 +39,10 @@ class Meaning(SynchronousTestCase):
         known = databases([package("a", groups="c", provides="c"), package("c")])
         self.assertEqual(self.meant(known, "c"), [(0, "c")])
 
+    def test_who_provides_it_comes_before_a_group(self) -> None:
+        known = databases([package("a", groups="c"), package("b", provides="c")])
+        self.assertEqual(self.meant(known, "c"), [(0, "b")])
+
     def test_who_provides_it_where_nothing_is_called_so(self) -> None:
         known = databases([package("b", provides="sh"), package("a", provides="sh")])
         self.assertEqual(self.meant(known, "sh"), [(0, "a")])
@@ -117,6 +121,10 @@ class Replacing(SynchronousTestCase):
         found = [one.description.name for one in known.replacing("old", known.places)]
         self.assertEqual(found, ["new", "other"])
         self.assertEqual(list(known.replacing("new", known.places)), [])
+
+    def test_who_names_it_twice_takes_its_place_once(self) -> None:
+        known = databases([package("new", replaces="old<2 old>3", provides="x=1 x=2")])
+        self.assertEqual(len(list(known.replacing("old", known.places))), 1)
 
     def test_what_provides_is_asked_with_its_version(self) -> None:
         known = databases([package("a", provides="x=2"), package("b", provides="x")])

@@ -31,6 +31,17 @@ class Choosing(SynchronousTestCase):
         known = databases([package("new", replaces="old", needs="b"), package("b")], [])
         self.assertEqual(self.choose(known, {(): ["old"]}), {("core", "new"), ("core", "b")})
 
+    def test_all_that_takes_the_place_of_what_was_one_package(self) -> None:
+        known = databases(
+            [package("one", replaces="old"), package("two", replaces="old<2")],
+            [package("old"), package("late", replaces="old")],
+        )
+        self.assertEqual(self.choose(known, {(): ["old"]}), {("core", "one"), ("core", "two")})
+
+    def test_what_takes_the_place_of_older_ones_comes_beside_the_newest(self) -> None:
+        known = databases([package("new", replaces="old<2")], [package("old", "3-1")])
+        self.assertEqual(self.choose(known, {(): ["old"]}), {("core", "new"), ("extra", "old")})
+
     def test_pins_are_packages_and_groups(self) -> None:
         known = databases([package("a", groups="base", needs="c"), package("b")], [package("c")])
         wanted = self.choose(known, {}, pins=("base", "b", "typo"))
