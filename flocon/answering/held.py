@@ -241,7 +241,8 @@ def _is_fresh(request: Request, etag: str | None, modified: int | None) -> bool:
     """
     tags = request.getHeader("If-None-Match")
     if tags is not None and etag is not None:
-        return not {etag, "*"}.isdisjoint(tags.replace(",", " ").split())
+        # Proxies make tags weak; that is the same here (RFC 9110, 13.1.2).
+        return not {etag, "*"}.isdisjoint(tags.replace("W/", "").replace(",", " ").split())
     since = since_of(request)
     return since is not None and modified is not None and modified <= since
 

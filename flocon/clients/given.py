@@ -4,6 +4,10 @@ pacman takes no database whose date is not later than its own copy's. A client m
 from another mirror, or because the state went back. So what it is given bears the second in which
 the state was published or, for such a client, the second after that of its own copy; and as long as
 it is remembered which one that was, the same is not sent again.
+
+A date to come is told to nobody: a clock may be ahead, here or there, and with such a copy pacman
+would take nothing from any other mirror until then. Without a date pacman takes it, and dates it by
+the moment.
 """
 
 from __future__ import annotations
@@ -16,13 +20,30 @@ if TYPE_CHECKING:
 
 #: Files of clients of which it is remembered what they have.
 MOST_REMEMBERED = 4_096
+#: Seconds by which dates may be ahead though no clock is: of states that were published one after
+#: the other, and of who asks two mirrors in turn.
+AHEAD = 60
+#: Seconds by which the date of what was sent without one may be before and after it was asked for.
+EARLIER, LATER = 2, 10
 
 
 class Copy(NamedTuple):
-    """What a client has of a file: of which generation, and the second that it bears."""
+    """What a client has of a file: of which generation, and the second that it bears.
+
+    ``dated`` unless it was sent without a date, about then.
+    """
 
     identity: str
     date: int
+    dated: bool = True
+
+    def is_had(self, has: float | None) -> bool:
+        """Whether it is what a client has that says so of its own copy."""
+        if has is None:
+            return False
+        if self.dated:
+            return self.date == int(has)
+        return self.date - EARLIER <= has <= self.date + LATER
 
 
 class Given:
@@ -49,26 +70,34 @@ class Given:
         """Return the second that a file of this ``kind`` bears for a client, None for no date.
 
         ``since`` is that of the state, ``has`` what the client's own copy bears, None where it has
-        none. A copy of a time to come cannot be outdone by a date that is none.
+        none.
         """
         key = client, where, kind
         copy = self._copies.get(key)
-        ours = copy is not None and has is not None and copy.date == int(has)
+        ours = copy is not None and copy.is_had(has)
         if ours and copy is not None and copy.identity == identity:
             self._copies.move_to_end(key)
-            return copy.date
-        if has is None or has < since or (has == since and not ours):
+            return copy.date if copy.dated or has is None else int(has)
+        if has is not None and has == since and not ours:
             self._copies.pop(key, None)
             return since
-        if has + 1 > now:
+        date = since if has is None else max(since, int(has) + 1)
+        if date > (now + AHEAD if date == since else now):
             self._copies.pop(key, None)
+            if date > now + AHEAD:
+                self._note(key, Copy(identity, int(now), dated=False))
             return None
-        date = int(has) + 1
-        self._copies[key] = Copy(identity, date)
+        if date == since:
+            self._copies.pop(key, None)
+        else:
+            self._note(key, Copy(identity, date))
+        return date
+
+    def _note(self, key: tuple[str, Where, str], copy: Copy) -> None:
+        self._copies[key] = copy
         self._copies.move_to_end(key)
         while len(self._copies) > self._most:
             self._copies.popitem(last=False)
-        return date
 
 
 class Lists:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from flocon.asking.dates import seconds_of
 from flocon.asking.source import Origin
+from flocon.databases.given import Signature
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -50,6 +51,8 @@ class Answer:
     """Who brings a database, and the signature that was found to be right of it.
 
     ``undated`` is what pacman has without its date; ``began`` is the time of day in seconds.
+    ``date`` is the second that pacman's copy bears where no transfer tells it, and ``had`` whether
+    pacman had it before.
     ``followed`` tells that it is of the state that is followed: nobody else has its signature,
     which ``find_signature`` finds where it is not here yet; raises a FloconError.
     """
@@ -60,6 +63,17 @@ class Answer:
     undated: Undated | None = None
     followed: bool = False
     find_signature: Callable[[], Awaitable[bytes | None]] | None = None
+    date: float | None = None
+    had: bool = False
+
+    def signed(self, signature: bytes) -> Signature:
+        """Return what is given of its signature."""
+        date, had, transfer = self.date, self.had, self.transfer
+        if transfer is not None:
+            told = transfer.head.modified if transfer.head is not None else None
+            date = seconds_of(transfer.subject.dated or told)
+            date, had = None if transfer.subject.undated else date, transfer.not_modified
+        return Signature(signature, date, not had)
 
     def arrived(self, source: Source) -> None:
         """Take note of a database that is whole."""

@@ -21,7 +21,7 @@ from flocon.asking.source import Origin, Source
 from flocon.databases.answers import Answer, Answers
 from flocon.databases.checks import DatabaseChecks, SignatureChecks
 from flocon.databases.choosing import DatabaseChooser
-from flocon.databases.given import Missing
+from flocon.databases.given import Missing, Signature
 from flocon.databases.peers import level_of
 from flocon.errors import FloconError
 from flocon.pacman.configuration import SignatureLevel
@@ -78,16 +78,14 @@ class Databases:
         self.answers = Answers()
         self._followed = followed
 
-    def transfer(
-        self, asked: Asked, modified_since: str | None
-    ) -> Deferred[Transfer | bytes | Given]:
+    def transfer(self, asked: Asked, modified_since: str | None) -> Deferred[Transfer | Given]:
         """Return the transfer that brings a database or its signature; or the signature itself.
 
         Or what is given of the state that is followed.
         """
         return defer.Deferred.fromCoroutine(self._transfer(asked, modified_since))
 
-    async def _transfer(self, asked: Asked, modified_since: str | None) -> Transfer | bytes | Given:
+    async def _transfer(self, asked: Asked, modified_since: str | None) -> Transfer | Given:
         began = self._clock.seconds()
         # A node that has just started may not know its mirrors yet.
         await self._pacman.configured()
@@ -129,7 +127,7 @@ class Databases:
         self.answers.remember(asked, answer)
         return answer.transfer
 
-    async def _followed_signature(self, asked: Asked) -> bytes | Missing | None:
+    async def _followed_signature(self, asked: Asked) -> Signature | Missing | None:
         """Return the signature of what was given of a state; None where it was none of one."""
         answer = self.answers.find(asked)
         if answer is None or not answer.followed:
@@ -139,16 +137,18 @@ class Databases:
                 answer.signature = await answer.find_signature()
             except FloconError:
                 return Missing(http.SERVICE_UNAVAILABLE)
-        return answer.signature or Missing(http.NOT_FOUND)
+        if not answer.signature:
+            return Missing(http.NOT_FOUND)
+        return answer.signed(answer.signature)
 
-    def _signature(self, asked: Asked, subject: Subject, began: float) -> Transfer | bytes:
+    def _signature(self, asked: Asked, subject: Subject, began: float) -> Transfer | Signature:
         """Return a database's signature: from who gave the database, and from nobody else.
 
         pacman can do without most of them, but not with one that belongs to another database.
         """
         answer = self.answers.find(asked) or Answer()
         if answer.signature is not None:
-            return answer.signature
+            return answer.signed(answer.signature)
         source = answer.transfer.source if answer.transfer is not None else None
         order: list[Source] | None = None
         if source is not None:

@@ -121,7 +121,7 @@ class Followed:
                 await self._want(told, key)
                 return None
             if self._is_had(asked, key, told.state, file, have):
-                self._remember_unchanged(asked, told)
+                self._remember_own(asked, told, have, had=True)
                 return Unchanged(STANDS if told.place.is_own else f"peer {told.place.address}")
             given = await self._give(asked, told, have, began, patience)
             if given is not None:
@@ -150,7 +150,7 @@ class Followed:
             return None
         if have is None:
             return Missing(http.SERVICE_UNAVAILABLE)
-        self._remember_unchanged(asked, None)
+        self._remember_own(asked, None, have, had=True)
         return Unchanged(STANDS)
 
     def _key(self, asked: Asked) -> tuple[str, str]:
@@ -199,7 +199,7 @@ class Followed:
             self.telling.problem = str(error)
             return None
         opened.modified = float(date or 0)
-        self._remember_unchanged(asked, told)
+        self._remember_own(asked, told, date)
         return OwnCopy(opened, dated=date is not None)
 
     async def _open(self, told: Told, key: tuple[str, str]) -> Opened:
@@ -277,10 +277,14 @@ class Followed:
 
     # Signatures
 
-    def _remember_unchanged(self, asked: Asked, told: Told | None) -> None:
-        """Have the signature that is asked for next be that of what pacman has."""
+    def _remember_own(
+        self, asked: Asked, told: Told | None, date: float | None, *, had: bool = False
+    ) -> None:
+        """Have the signature that is asked for next be that of what pacman has, with that date."""
         find = partial(self._find_signature, asked, told)
-        self._answers.remember(asked, Answer(time.time(), followed=True, find_signature=find))
+        self._answers.remember(
+            asked, Answer(time.time(), followed=True, find_signature=find, date=date, had=had)
+        )
 
     async def _find_signature(self, asked: Asked, told: Told | None) -> bytes | None:
         architecture, name = self._key(asked)

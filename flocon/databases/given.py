@@ -44,4 +44,17 @@ class OwnCopy:
     dated: bool
 
 
-Given = Unchanged | Missing | Arrived | OwnCopy
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A signature that is known to be right of a database, which was given last.
+
+    ``modified`` is the second that the database bears, None where that is not known; ``is_new``
+    unless pacman had that very database already.
+    """
+
+    data: bytes
+    modified: float | None = None
+    is_new: bool = True
+
+
+Given = Unchanged | Missing | Arrived | OwnCopy | Signature

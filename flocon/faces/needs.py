@@ -104,9 +104,7 @@ if TYPE_CHECKING:
             """Return what a mirror says of a file without sending it."""
 
     class Databases(Protocol):
-        def transfer(
-            self, asked: Asked, modified_since: str | None
-        ) -> Deferred[Transfer | bytes | Given]:
+        def transfer(self, asked: Asked, modified_since: str | None) -> Deferred[Transfer | Given]:
             """Return the transfer of a database or its signature; or the signature itself.
 
             Or what is given of the state that is followed.

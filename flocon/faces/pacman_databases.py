@@ -5,12 +5,15 @@ Whether a mirror or a peer has the newest is decided elsewhere.
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
+from email.utils import formatdate
 from typing import TYPE_CHECKING
 
 from twisted.web import http
 
-from flocon.databases.given import Arrived, Missing, OwnCopy, Unchanged
+from flocon.answering.held import since_of
+from flocon.databases.given import Arrived, Missing, OwnCopy, Signature, Unchanged
 from flocon.errors import FloconError
 from flocon.faces.pacman_request import failure_status
 
@@ -27,9 +30,8 @@ async def answer_database(one: PacmanRequest, absent: AbsentSignatures) -> None:
     modified_since = one.request.getHeader("If-Modified-Since")
     given = await one.parts.databases.transfer(one.asked, modified_since)
     match given:
-        case bytes():
-            one.say_source("peer")
-            one.send_bytes(given)
+        case Signature():
+            _send_signature(one, given)
         case Unchanged():
             one.unchanged(given.source)
         case Missing():
@@ -45,6 +47,24 @@ async def answer_database(one: PacmanRequest, absent: AbsentSignatures) -> None:
                 given.close()
         case _:
             await _follow(one, given, absent)
+
+
+def _send_signature(one: PacmanRequest, given: Signature) -> None:
+    """Send a signature that is as new as its database: pacman takes both by their dates.
+
+    What bore none would be dated by the moment, and then be taken for newer than that of the next
+    database of a mirror.
+    """
+    has = since_of(one.request)
+    if has is not None and not given.is_new:
+        one.unchanged("peer")
+        return
+    if given.modified is not None:
+        date = int(given.modified) if has is None else max(int(given.modified), int(has) + 1)
+        if date <= time.time():
+            one.request.setHeader("Last-Modified", formatdate(date, usegmt=True))
+    one.say_source("peer")
+    one.send_bytes(given.data)
 
 
 async def _follow(one: PacmanRequest, transfer: Transfer, absent: AbsentSignatures) -> None:

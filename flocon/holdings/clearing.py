@@ -66,6 +66,7 @@ class Clearing:
         self._trim_due = False
         #: Which packages of the store stay in any case.
         self._protects: Callable[[str], bool] = lambda _: False
+        self._protects_now: Callable[[str], bool] = lambda _: False
         self.placing = DeferredLock()
         self._worker = Worker(reactor, self._clear_on)
         offering.judged_in_store = self._consider
@@ -83,9 +84,15 @@ class Clearing:
 
     # What others have a say in
 
-    def protect(self, protects: Callable[[str], bool]) -> None:
-        """Have packages stay that ``protects`` says of, whatever the store's bound."""
+    def protect(
+        self, protects: Callable[[str], bool], now: Callable[[str], bool] | None = None
+    ) -> None:
+        """Have packages stay that ``protects`` says of, whatever the store's bound.
+
+        ``now`` says the same as it is at this moment, for one in whose place another is to be.
+        """
         self._protects = protects
+        self._protects_now = now or protects
         self._accounts.protect(protects)
 
     def sha256(self, name: str) -> bytes | None:
@@ -96,7 +103,7 @@ class Clearing:
     def keeps_another(self, name: str, content: Content) -> bool:
         """Whether something else than ``content`` has this name, and stays."""
         sha256 = self.sha256(name)
-        return sha256 is not None and sha256 != content.sha256 and self._protects(name)
+        return sha256 is not None and sha256 != content.sha256 and self._protects_now(name)
 
     def stored(self) -> list[InStore]:
         """Return what is in the store, in the order in which it may go for its bound."""

@@ -72,6 +72,8 @@ class Notebook:
         self._path = path
         self._next: list[Any] = []
         self._writing: Deferred[None] | None = None
+        #: Whether the last value could not be written.
+        self.failed = False
 
     def write(self, value: Any) -> Deferred[None]:
         """Remember ``value``, unless a newer one comes first; fires when all is written."""
@@ -84,7 +86,9 @@ class Notebook:
         while self._next:
             (value,), self._next = self._next, []
             threads = self._reactor.getThreadPool()
-            if not await deferToThreadPool(self._reactor, threads, remember, self._path, value):
+            written = await deferToThreadPool(self._reactor, threads, remember, self._path, value)
+            self.failed = not written
+            if self.failed:
                 _log.debug("{path} could not be written", path=self._path)
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Protocol
 
+    from flocon.files import Content
     from flocon.mirrors.keeping import Going, Plan
     from flocon.mirrors.protection import Guard
     from flocon.settings.settings import Mirror as MirrorSettings
@@ -49,7 +50,11 @@ if TYPE_CHECKING:
     class Shelf(Protocol):
         """The store, as far as it is cleared; ``protect`` has packages stay there."""
 
-        def protect(self, protects: Callable[[str], bool]) -> None: ...
+        def protect(
+            self, protects: Callable[[str], bool], now: Callable[[str], bool] | None = None
+        ) -> None: ...
+
+        def keeps_another(self, name: str, content: Content) -> bool: ...
 
         def sha256(self, name: str) -> bytes | None: ...
 
@@ -204,7 +209,7 @@ def begin(
 ) -> Clearing:
     """Have what ``guards`` know stay in the store from now on, and the rest cleared in time."""
     protection = Protection(shelf.sha256, guards)
-    shelf.protect(protection)
+    shelf.protect(protection, protection.now)
     clearing = Clearing(
         reactor, settings=settings, max_size=max_size, shelf=shelf, protection=protection
     )

@@ -67,6 +67,10 @@ class Protection:
             self._known[file_name] = sha256, reason
         return bool(reason)
 
+    def now(self, file_name: str) -> bool:
+        """Return the same as it is at this moment."""
+        return bool(self.reason(file_name, self._sha256(file_name)))
+
     def reason(self, file_name: str, sha256: bytes | None) -> str:
         """Return why a package is protected, "" where it is not; for any thread."""
         if sha256 is None:

@@ -16,7 +16,7 @@ from flocon.pacman.database_files import load_sent
 from flocon.states.names import Names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from flocon.pacman.entries import Entry
     from flocon.pacman.listing import Database
@@ -39,6 +39,8 @@ class Catalogue:
         #: What each of them lists, and all of those that are used; None until all were read.
         self._names: dict[tuple[Where, str], Names] = {}
         self._listed: Names | None = None
+        #: Those that the first generation has otherwise, by file name and SHA-256.
+        self._superseded: frozenset[tuple[str, bytes]] = frozenset()
 
     async def use(self, generations: Sequence[Generation]) -> None:
         """List what these do, and nothing else; one that cannot be read lists nothing."""
@@ -47,7 +49,7 @@ class Catalogue:
             for generation in generations
             for where, one in generation.databases.items()
         }
-        before = set(self._loaded)
+        before, generations_before = set(self._loaded), self._generations
         for (where, sha256), piece in wanted.items():
             if (where, sha256) not in self._loaded:
                 await self._load(where, piece)
@@ -58,6 +60,9 @@ class Catalogue:
             self._listed = None
         elif self._listed is None or before != set(self._loaded):
             self._listed = await in_thread(self._reactor, _joined, list(self._names.values()))
+        if [one.identity for one in generations_before] != [one.identity for one in generations]:
+            tables = [dict(self._of(one)) for one in self._generations]
+            self._superseded = await in_thread(self._reactor, _find_superseded, tables)
         await in_thread(self._reactor, give_back)
 
     async def _load(self, where: Where, piece: Piece) -> None:
@@ -74,7 +79,7 @@ class Catalogue:
     @property
     def databases(self) -> tuple[Database, ...]:
         """All that are in use, those of the first generation first."""
-        return tuple(dict.fromkeys(self._of(self._generations)))
+        return tuple(dict.fromkeys(one for each in self._generations for _, one in self._of(each)))
 
     def database(self, generation: Generation, where: Where) -> Database | None:
         """Return one that is in use."""
@@ -92,17 +97,19 @@ class Catalogue:
     def lists(self, file_name: str, sha256: bytes) -> bool | None:
         """Whether a state in use lists a package; None unless all of them could be read.
 
-        For any thread; quick, unlike ``entry``.
+        What the first has under that name makes way for nothing, and the others' for that. For any
+        thread; quick, unlike ``entry``.
         """
         listed = self._listed
-        return None if listed is None else listed.has(file_name, sha256)
+        if listed is None:
+            return None
+        return listed.has(file_name, sha256) and (file_name, sha256) not in self._superseded
 
-    def _of(self, generations: Iterable[Generation]) -> Iterator[Database]:
-        for generation in generations:
-            for where in generation.databases:
-                database = self.database(generation, where)
-                if database is not None:
-                    yield database
+    def _of(self, generation: Generation) -> Iterator[tuple[Where, Database]]:
+        for where in generation.databases:
+            database = self.database(generation, where)
+            if database is not None:
+                yield where, database
 
 
 def read_database(archive: Archive, where: Where, piece: Piece) -> Database:
@@ -121,6 +128,32 @@ def _read(archive: Archive, where: Where, piece: Piece) -> tuple[Database, Names
     database = read_database(archive, where, piece)
     entries = database.entries.values()
     return database, Names.of((one.file_name, one.sha256) for one in entries)
+
+
+def _find_superseded(
+    tables: Sequence[Mapping[Where, Database]],
+) -> frozenset[tuple[str, bytes]]:
+    """Return what later ones list under names that are another package's in the first.
+
+    That was built anew without a new version, and the store has one file of a name. For a thread.
+    """
+    first: Mapping[Where, Database] = tables[0] if tables else {}
+    found = {
+        (name, entry.sha256)
+        for table in tables[1:]
+        for where, database in table.items()
+        if (ours := first.get(where)) is not None and ours is not database
+        for name, entry in database.entries.items()
+        if (now := ours.entries.get(name)) is not None and now.sha256 != entry.sha256
+    }
+    # The same file may be of several architectures.
+    current = {
+        (name, entry.sha256)
+        for name, _ in found
+        for database in first.values()
+        if (entry := database.entries.get(name)) is not None
+    }
+    return frozenset(found - current)
 
 
 def _joined(all_names: Sequence[Names]) -> Names:

@@ -25,9 +25,11 @@ from flocon.states.generation import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from flocon.states.generation import Piece
+
 #: Seconds for which a mirror that is older, or lacks what was there, is left alone; if no other one
-#: has been as new for so long, the repository itself has gone back.
-TRUST = 86_400.0
+#: has been as new for so long, the repository itself has gone back. Two days: some look once a day.
+TRUST = 172_800.0
 #: Characters of a date that a mirror says.
 LONGEST_DATE = 64
 #: Digits of ``lastupdate``, which is in seconds since 1970.
@@ -139,6 +141,21 @@ def is_older(
         return last_update < known.state.last_update
     ours, theirs = known.newest, newest(dates)
     return ours is not None and theirs is not None and theirs < ours
+
+
+def is_late(
+    known: Known | None, where: Where, database: Piece, signature: Piece | None, now: float
+) -> bool:
+    """Whether a signature, or its lack, cannot be a database's: it was there, or was another's.
+
+    So much can be told without the key; mirrors copy one file after the other.
+    """
+    if known is None or not 0 <= now - known.state.made < TRUST:
+        return False
+    before = known.state.databases.get(where)
+    if before is None or before.signature is None:
+        return False
+    return signature is None or (signature == before.signature and database != before.database)
 
 
 def lacks_too_much(known: Known | None, absent: Collection[Where], now: float) -> bool:

@@ -37,6 +37,7 @@ from flocon.upstream.groups import (
     LONGEST_DATE,
     MOST_DIGITS,
     Known,
+    is_late,
     is_older,
     is_unchanged,
     make_source,
@@ -244,7 +245,8 @@ class Reading:
                     if head.modified and seconds_of(head.modified) != seconds_of(date):
                         raise Contradicted(self._source, "takes what is older for the same")
                     self._marks[where] = Mark(head.modified or date, head.etag)
-                    self._databases[where] = before
+                    # Its signature may have come later than it did.
+                    await self._add(where, before, f"{url}.sig")
                     return
                 reactor = self._tools.reactor
                 problem = await in_thread(reactor, find_problem, where, draft.descriptor)
@@ -256,13 +258,20 @@ class Reading:
             if refused.status not in MISSING:
                 raise
             return
-        signature = await self._signature(where, f"{url}.sig")
         # What is the same in spite of another date keeps its list of files.
         known = self._known.state.databases.get(where) if self._known is not None else None
         same = known if known is not None and known.database == piece else None
-        one = DatabaseFiles(piece) if same is None else same
+        await self._add(where, same or DatabaseFiles(piece), f"{url}.sig")
+
+    async def _add(self, where: Where, one: DatabaseFiles, url: str) -> None:
+        """Take a database with the signature that the mirror has now."""
+        signature = await self._signature(where, url)
+        if is_late(self._known, where, one.database, signature, self._tools.wall()):
+            raise Contradicted(self._source, f"has no signature of its {where.repository}.db yet")
         self._databases[where] = replace(one, signature=signature)
-        self._new.append(where)
+        before = self._known.state.databases.get(where) if self._known is not None else None
+        if before is None or (before.database, before.signature) != (one.database, signature):
+            self._new.append(where)
 
     async def _signature(self, where: Where, url: str) -> Piece | None:
         needed = self._tools.level(where) is SignatureLevel.REQUIRED

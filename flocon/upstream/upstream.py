@@ -59,11 +59,13 @@ class Upstream:
                 best = found
         if best is not None and not lacks_too_much(known, best.absent, self._tools.wall()):
             return best
+        remedy = ""
         told = [str(problem) for problem in problems[:_MOST_TOLD]]
         if best is not None:
             lacking = ", ".join(map(str, sorted(best.absent)))
             told.append(f"{best.state.source}: has no more {lacking}")
-        raise MirrorError(f"no mirror has all of {group}: {'; '.join(told)}", "")
+            remedy = "what is gone for good goes out of pacman.conf, or of [mirror] repositories"
+        raise MirrorError(f"no mirror has all of {group}: {'; '.join(told)}", remedy)
 
     async def read_apart(self, servers: Mapping[Where, Sequence[str]]) -> Generation:
         """Return what the first server of each has, whatever is known here of any other.

@@ -56,7 +56,8 @@ class Fetching(Coming):
     """Brings what is wanted of the states of one mirror; ``arrived`` is called when some is here.
 
     ``mirrored`` gives what is mirrored, in pacman's order, ``pins`` what is wanted by name, and
-    ``most`` is how many bytes may come after one look.
+    ``most`` is how many bytes may come after one look. ``keeps_another`` tells whether the store
+    has something else under a name, which stays.
     """
 
     def __init__(
@@ -72,8 +73,10 @@ class Fetching(Coming):
         pins: Callable[[], Sequence[str]],
         most: int,
         arrived: Callable[[], None],
+        keeps_another: Callable[[str, Content], bool],
     ) -> None:
         super().__init__(means)
+        self._keeps_another = keeps_another
         self._reactor = reactor
         self._states = states
         self._archive = archive
@@ -213,7 +216,7 @@ class Fetching(Coming):
             # The store has one file of a name: the other is brought when it is asked for.
             if entry is None or contents.setdefault(name, entry.content) != entry.content:
                 continue
-            if not self.holds(entry):
+            if not self.holds(entry) and not self._keeps_another(name, entry.content):
                 self._wheres[key_of(entry)] = where
                 lacking.append(entry)
         self._lacking[generation.identity] = lacking

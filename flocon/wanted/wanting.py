@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
     from flocon.ahead.coming import Means
+    from flocon.files import Content
     from flocon.pacman.watch import PacmanWatch
     from flocon.settings.settings import Mirror as MirrorSettings
     from flocon.states.archive import Archive
@@ -60,6 +61,7 @@ class Wanting:
         archive: Archive,
         pacman: PacmanWatch,
         arrived: Callable[[], None],
+        keeps_another: Callable[[str, Content], bool],
     ) -> None:
         self._reactor = reactor
         self._means = means
@@ -71,6 +73,7 @@ class Wanting:
         self._archive = archive
         self._pacman = pacman
         self._arrived = arrived
+        self._keeps_another = keeps_another
         self._notes = Notebook(reactor, self._path)
         self._writing = Delay(reactor, self._remember)
         #: Whether the link costs nothing.
@@ -99,6 +102,7 @@ class Wanting:
             pins=lambda: (*self._settings().pins, *self.requests.by_hand),
             most=self._most,
             arrived=self._arrived,
+            keeps_another=self._keeps_another,
         )
         self._fetching.start(free=self._free)
         self.changed()
@@ -153,29 +157,33 @@ class Wanting:
                 raise MirrorError(problem, "'pacman -Ss WORD' finds what there is")
         taken = self.requests.want(names)
         left = [name for name in names if name not in taken]
-        await self._remember_now()
+        forgotten = await self._remember_now()
         if left:
             remedy = "let go of some by 'flocon mirror unwant'"
             raise MirrorError(f"there is no room to remember {_told(left)}", remedy)
-        return f"wanted from now on, whoever asks: {_told(taken)}"
+        return f"wanted from now on, whoever asks: {_told(taken)}{forgotten}"
 
     async def unwant(self, names: Sequence[str]) -> str:
         """Want these no more for their own sake; return a sentence, or raise MirrorError."""
         self._demand(names)
         pinned = [name for name in names if name in self._settings().pins]
         gone = self.requests.unwant(names)
-        await self._remember_now()
+        forgotten = await self._remember_now()
         if pinned:
             problem = f"flocon.toml wants {_told(pinned)}"
             raise MirrorError(problem, "take that out of pins in [mirror], and reload")
         if not gone:
             problem = f"nobody has said that {_told(names)} is wanted"
             raise MirrorError(problem, "'flocon mirror status' lists what is wanted by hand")
-        return f"not wanted by hand any more: {_told(gone)}"
+        return f"not wanted by hand any more: {_told(gone)}{forgotten}"
 
-    async def _remember_now(self) -> None:
+    async def _remember_now(self) -> str:
+        """Write down what is wanted; return what is to be said where that could not be done."""
         await self._notes.write(self.requests.dump())
         self.changed()
+        if not self._notes.failed:
+            return ""
+        return f"; that is forgotten at the next start, as {self._path} could not be written"
 
     def _demand(self, names: Sequence[str]) -> Fetching:
         wrong = [name for name in names if not is_package_name(name)]

@@ -51,8 +51,33 @@ class Dates(SynchronousTestCase):
 
     def test_no_date_to_come_is_made(self) -> None:
         for has in (NOW, NOW + 86_400):
-            self.assertIsNone(date(self.table, has))
+            self.assertIsNone(date(Given(), has))
+
+    def test_none_is_told_either_where_the_clock_was_ahead_when_it_was_published(self) -> None:
+        later = int(NOW) + 10**8
+        for has in (None, 900.0, NOW - 3_600):
+            self.assertIsNone(date(Given(), has, since=later))
+        # Who took it then keeps it until there is another.
+        self.assertEqual(date(self.table, float(later), since=later), later)
+        self.assertIsNone(date(self.table, float(later), since=later + 1, identity="b"))
+
+    def test_what_was_sent_without_a_date_is_not_sent_again(self) -> None:
+        self.assertIsNone(date(self.table, NOW + 86_400))
+        for now in (NOW + 5, NOW + 86_400):
+            self.assertEqual(date(self.table, NOW + 1, now=now), int(NOW) + 1)
+
+    def test_who_asks_two_mirrors_in_turn_is_not_taken_for_having_ours(self) -> None:
+        self.assertIsNone(date(self.table, NOW))
+        self.assertIsNone(date(self.table, NOW + 1, now=NOW + 1))
         self.assertEqual(len(self.table), 0)
+
+    def test_but_it_is_to_who_has_something_else(self) -> None:
+        date(self.table, NOW + 86_400)
+        self.assertIsNone(date(self.table, NOW + 86_400))
+        self.assertIsNone(date(self.table, NOW + 2, client="other"))
+        date(self.table, NOW + 86_400)
+        told = date(self.table, NOW + 2, since=int(NOW) + 9, identity="b", now=NOW + 10)
+        self.assertEqual(told, int(NOW) + 9)
 
     def test_no_more_than_so_many_are_remembered(self) -> None:
         table = Given(most=3)

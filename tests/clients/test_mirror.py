@@ -94,6 +94,29 @@ class Databases(MirrorCase):
         self.get(DB)
         self.assertEqual(self.get(f"{DB}.sig").body, b"second")
 
+    def test_a_signature_is_as_new_as_its_database_to_who_comes_from_elsewhere(self) -> None:
+        self.publish(DATA, signature=b"first")
+        self.patch(self.face, "_now", lambda: self.since + 86_400.0)
+        self.get(DB, If_Modified_Since=formatdate(self.since + 60, usegmt=True))
+        # That of a mirror's database, which was signed a little later.
+        later = formatdate(self.since + 63, usegmt=True)
+        found = self.get(f"{DB}.sig", If_Modified_Since=later)
+        self.assertEqual((found.status, found.body), (200, b"first"))
+        self.assertEqual(second(found.headers["last-modified"]), self.since + 64)
+        again = self.get(f"{DB}.sig", If_Modified_Since=found.headers["last-modified"])
+        self.assertEqual(again.status, 304)
+
+    def test_neither_bears_a_date_to_come(self) -> None:
+        self.publish(DATA, signature=b"first", files=b"list", files_signature=b"list's")
+        self.patch(self.face, "_now", lambda: self.since - 86_400.0 * 900)
+        for path in (DB, f"{DB}.sig", FILES, f"{FILES}.sig"):
+            self.assertNotIn("last-modified", self.get(path).headers)
+
+    def test_no_proxy_between_is_to_keep_them(self) -> None:
+        self.publish(DATA, signature=b"first", files=b"list", files_signature=b"list's")
+        for path in (DB, f"{DB}.sig", FILES, f"{FILES}.sig"):
+            self.assertEqual(self.get(path).headers["cache-control"], "no-cache", path)
+
     def test_a_look_at_its_head_gives_nothing(self) -> None:
         self.publish(DATA, signature=b"first")
         self.get(DB)

@@ -17,10 +17,12 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers
 
+from flocon.asking.dates import seconds_of
 from flocon.asking.patience import PACMAN
 from flocon.asking.source import Origin, Source
 from flocon.databases.databases import Databases
 from flocon.databases.followed import Followed
+from flocon.databases.given import Signature
 from flocon.databases.origins import DatabaseOrigins, Given, load
 from flocon.databases.own import OwnDatabases
 from flocon.databases.peers import PeersDatabases
@@ -613,7 +615,10 @@ class SignedByPeers(FromPeersTestCase):
         transfer = self.judged(Verdict.GOOD)
         self.assertEqual(self.data(transfer), DATABASE)
         asked = len(self.peers_agent.requests)
-        self.assertEqual(self.ask("core.db.sig"), SIGNATURE)
+        given = self.ask("core.db.sig")
+        assert isinstance(given, Signature)
+        self.assertEqual((given.data, given.is_new), (SIGNATURE, True))
+        self.assertEqual(given.modified, seconds_of(ago(HOUR)))
         self.assertEqual(len(self.peers_agent.requests), asked)
 
     def test_a_bad_one_is_its_senders_fault_and_the_mirrors_is_given(self) -> None:

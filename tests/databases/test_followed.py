@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 
 from flocon.databases import lan_state
 from flocon.databases.followed import STANDS
-from flocon.databases.given import Arrived, Missing, OwnCopy, Unchanged
+from flocon.databases.given import Arrived, Missing, OwnCopy, Signature, Unchanged
 from flocon.databases.lan_state import LanState, StateFile
 from flocon.databases.telling import ONE_RUN, SILENT
 from flocon.errors import StoreError
@@ -329,7 +329,9 @@ class Away(FollowedTestCase):
         self.giving = []
         (self.sync / "core.db.sig").write_bytes(SIGNATURE)
         self.assertStands()
-        self.assertEqual(self.successResultOf(self.begin("core.db.sig")), SIGNATURE)
+        given = self.successResultOf(self.begin("core.db.sig"))
+        assert isinstance(given, Signature)
+        self.assertEqual((given.data, given.is_new), (SIGNATURE, False))
 
     def test_where_pacman_has_none_there_is_none(self) -> None:
         self.giving = []
@@ -373,7 +375,8 @@ class Signed(FollowedTestCase):
         self.peers_agent.last.whole(SIGNATURE)
         self.assertEqual(self.arrived(waiting)[0], DATABASE)
         self.assertEqual(self.keyring.judged, [(DATABASE, SIGNATURE, PEER)])
-        self.assertEqual(self.successResultOf(self.begin("core.db.sig")), SIGNATURE)
+        given = self.successResultOf(self.begin("core.db.sig"))
+        self.assertEqual(given, Signature(SIGNATURE, SINCE))
 
     def test_with_a_bad_one_nothing_is_taken(self) -> None:
         self.keyring.verdict = Verdict.BAD
@@ -391,7 +394,7 @@ class Signed(FollowedTestCase):
         waiting = self.begin("core.db.sig")
         self.assertEqual(self.peers_agent.last.url, f"{STATE_URL}/{FIRST}/x86_64/core.db.sig")
         self.peers_agent.last.whole(SIGNATURE)
-        self.assertEqual(self.successResultOf(waiting), SIGNATURE)
+        self.assertEqual(self.successResultOf(waiting), Signature(SIGNATURE, SINCE, is_new=False))
 
     def test_where_it_cannot_be_had_no_mirror_is_asked_for_one(self) -> None:
         """A mirror's would be of another database."""
@@ -475,7 +478,8 @@ class Own(FollowedTestCase):
 
     def test_so_is_its_signature(self) -> None:
         self.given(self.begin()).opened.close()
-        self.assertEqual(self.successResultOf(self.begin("core.db.sig")), SIGNATURE)
+        given = self.successResultOf(self.begin("core.db.sig"))
+        self.assertEqual(given, Signature(SIGNATURE, SINCE))
 
     def test_pacman_that_has_it_is_told_so(self) -> None:
         self.assertEqual(self.given(self.begin(since=SINCE)), Unchanged(STANDS))

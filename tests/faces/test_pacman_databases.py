@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet import error
 from twisted.internet.defer import Deferred, succeed
 
-from flocon.databases.given import Arrived, Missing, OwnCopy, Unchanged
+from flocon.databases.given import Arrived, Missing, OwnCopy, Signature, Unchanged
 from flocon.faces import absent as module
 from flocon.transfers.reader import Reader
 from flocon.transfers.release import MIRROR_HOLD
@@ -115,9 +115,29 @@ class Databases(LoopbackTestCase):
                 self.assertNotIn("last-modified", found.headers)
 
     def test_a_signature_that_is_known_already_is_given(self) -> None:
-        self.patch(self.desk, "database", lambda *_: succeed(SIGNATURE))
+        self.patch(self.desk, "database", lambda *_: succeed(Signature(SIGNATURE)))
         found = self.get(DB + ".sig")
         self.assertEqual((found.status, found.body), (200, SIGNATURE))
+        self.assertNotIn("last-modified", found.headers)
+
+    def test_it_is_as_new_as_its_database_and_newer_than_what_pacman_has(self) -> None:
+        """By its date pacman takes it, and the next one of a mirror's database."""
+        at = 1_700_000_000
+        self.patch(self.desk, "database", lambda *_: succeed(Signature(SIGNATURE, at)))
+        for has, told in ((None, at), (at - 9, at), (at, at + 1), (at + 60, at + 61)):
+            headers = {} if has is None else {"If_Modified_Since": formatdate(has, usegmt=True)}
+            found = self.get(DB + ".sig", **headers)
+            self.assertEqual((found.status, found.body), (200, SIGNATURE))
+            self.assertEqual(found.headers["last-modified"], formatdate(told, usegmt=True))
+        found = self.get(DB + ".sig", If_Modified_Since=formatdate(2**32, usegmt=True))
+        self.assertNotIn("last-modified", found.headers)
+
+    def test_with_a_database_that_is_unchanged_it_is_unchanged(self) -> None:
+        given = Signature(SIGNATURE, 1_700_000_000, is_new=False)
+        self.patch(self.desk, "database", lambda *_: succeed(given))
+        date = formatdate(1_700_000_000, usegmt=True)
+        self.assertEqual(self.get(DB + ".sig", If_Modified_Since=date).status, 304)
+        self.assertEqual(self.get(DB + ".sig").body, SIGNATURE)
 
     def absent(self, path: str) -> None:
         exchange = self.browser.ask(path)

@@ -119,6 +119,14 @@ class ProtectedTests(HoldingsCase):
         self.assertFalse(self.machine.publish(A, b"another"))
         self.assertEqual(self.machine.read(A), b"data")
 
+    def test_it_does_as_soon_as_nothing_needs_the_first_any_more(self) -> None:
+        self.protect(A)
+        clearing = self.machine.holdings.clearing
+        clearing.protect(lambda name: name in self.protected, lambda _: False)
+        self.machine.publish(A, b"data")
+        self.assertTrue(self.machine.publish(A, b"another"))
+        self.assertEqual(self.machine.read(A), b"another")
+
     def test_a_damaged_file_goes_nevertheless(self) -> None:
         self.protect(A)
         put(self.machine.packages, A, b"dama")

@@ -19,8 +19,13 @@ from tests.states.states_case import DAY, StatesTestCase
 class EmptyShelf:
     """A store without a package."""
 
-    def protect(self, protects: Callable[[str], bool]) -> None:
+    def protect(
+        self, protects: Callable[[str], bool], now: Callable[[str], bool] | None = None
+    ) -> None:
         """Have nothing stay."""
+
+    def keeps_another(self, *_: object) -> bool:
+        return False
 
     def sha256(self, _: str) -> None:
         """Know nothing."""

@@ -53,6 +53,14 @@ class ProtectionTests(SynchronousTestCase):
             self.protection(B)
         self.assertEqual(self.asked, 1)
 
+    def test_for_what_is_to_take_its_place_it_is_asked_for_again(self) -> None:
+        self.assertTrue(self.protection(A))
+        self.wanted = set()
+        self.protection.changed()
+        # What was protected stays so until all of it was looked at.
+        self.assertTrue(self.protection(A))
+        self.assertFalse(self.protection.now(A))
+
     def test_what_becomes_protected_is_so_at_once(self) -> None:
         self.assertFalse(self.protection(B))
         self.listed.add((B, ONE))

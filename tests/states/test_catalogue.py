@@ -59,6 +59,21 @@ class CatalogueTests(StatesTestCase):
                 database.entries[file_name("a", "1-1")],
             )
 
+    def test_what_was_built_anew_since_makes_way_for_what_is_given_out(self) -> None:
+        rebuilt = Generation(
+            int(self.now), "mirror", {CORE: DatabaseFiles(keep(self.archive, self.rebuilt()))}
+        )
+        other = bytes(32)
+        self.use(self.old, rebuilt)
+        self.assertIs(self.lists("a", "1-1"), True)
+        self.assertIs(self.catalogue.lists(file_name("a", "1-1"), other), False)
+        self.use(rebuilt, self.old)
+        self.assertIs(self.lists("a", "1-1"), False)
+        self.assertIs(self.lists("b", "1-1"), True)
+        self.assertIs(self.catalogue.lists(file_name("a", "1-1"), other), True)
+        self.use(self.old)
+        self.assertIs(self.lists("a", "1-1"), True)
+
     def rebuilt(self) -> bytes:
         """Return a database that has other bytes under a's name."""
         right = sha256_of("a", "1-1").hex().encode()

@@ -175,6 +175,16 @@ class GivenTests(StatesCase):
 
 
 class DiskTests(StatesCase):
+    def test_on_a_full_disk_a_snapshot_of_what_is_given_out_can_be_dropped(self) -> None:
+        given_out = self.publish(core=OLD)
+        self.done(self.states.keep_snapshot("full", given_out, 1))
+        full = StoreError("disk", "No space left on device")
+        self.patch(self.archive, "_write", mock.Mock(side_effect=full))
+        self.done(self.states.drop_snapshot("full"))
+        self.assertEqual(self.states.snapshots, {})
+        self.restart()
+        self.assertEqual(self.states.published and self.states.published[0], given_out)
+
     def test_a_restart_finds_all_as_it_was(self) -> None:
         self.publish(core=OLD)
         self.now += 60

@@ -20,6 +20,7 @@ from flocon.upstream.groups import (
     dump_known,
     find_known,
     groups_of,
+    is_late,
     is_older,
     is_unchanged,
     load_known,
@@ -168,9 +169,25 @@ class Believed(SynchronousTestCase):
         self.assertFalse(is_older(known, None, [date(THEN - 9), date(THEN - 60)], THEN))
         self.assertFalse(is_older(known, None, ["Yesterday"], THEN))
 
-    def test_for_a_day_and_no_longer(self) -> None:
+    def test_for_two_days_and_no_longer(self) -> None:
         self.assertFalse(is_older(self.known, THEN - 1, (), THEN + TRUST))
         self.assertFalse(is_older(self.known, THEN - 1, (), THEN - 1))
+
+    def test_a_signature_that_was_anothers_or_is_gone_is_late(self) -> None:
+        signed = DatabaseFiles(piece(1), piece(7))
+        known = replace(self.known, state=replace(self.known.state, databases={CORE: signed}))
+        for database, signature, late in (
+            (piece(2), piece(7), True),
+            (piece(2), None, True),
+            (piece(1), None, True),
+            (piece(1), piece(7), False),
+            (piece(1), piece(8), False),
+            (piece(2), piece(8), False),
+        ):
+            self.assertIs(is_late(known, CORE, database, signature, THEN), late)
+            self.assertIs(is_late(known, CORE, database, signature, THEN + TRUST), False)
+        self.assertFalse(is_late(known, EXTRA, piece(2), None, THEN))
+        self.assertFalse(is_late(self.known, CORE, piece(2), None, THEN))
 
 
 class Notes(SynchronousTestCase):

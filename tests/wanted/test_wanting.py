@@ -35,6 +35,7 @@ class WantingCase(WantingTestCase):
             archive=self.archive,
             pacman=self.pacman,
             arrived=lambda: None,
+            keeps_another=lambda *_: False,
         )
         self.states.changed = wanting.changed
         wanting.allow(free=True)
@@ -53,6 +54,13 @@ class WantingCase(WantingTestCase):
 
 
 class ByHand(WantingCase):
+    def test_what_could_not_be_written_down_is_said_to_be_forgotten(self) -> None:
+        (self.store / "mirror" / "requests.json").unlink(missing_ok=True)
+        (self.store / "mirror" / "requests.json").mkdir()
+        self.assertIn("forgotten at the next start", self.done(self.wanting.want(["a"])))
+        (self.store / "mirror" / "requests.json").rmdir()
+        self.assertNotIn("forgotten", self.done(self.wanting.unwant(["a"])))
+
     def test_packages_and_groups_are_wanted_from_then_on(self) -> None:
         self.assertIn("a, base", self.done(self.wanting.want(["a", "base"])))
         self.pass_time(10)
