@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
@@ -19,6 +20,7 @@ from flocon.wanted.transactions import (
     transaction,
     upgrades,
 )
+from tests.needs import leave_out
 from tests.wanted import real_pacman
 from tests.wanted.real_pacman import ARCHITECTURE, GROUPS, NAMES, REPOSITORIES, Made, Pacman
 
@@ -48,6 +50,8 @@ def _targets(known: Databases, machine: Machine, arguments: list[str]) -> Target
 
 class AgainstPacman(SynchronousTestCase):
     def setUp(self) -> None:
+        if os.geteuid() != 0:
+            leave_out("pacman installs for root only")
         self.pacmans = real_pacman.pacmans()
 
     @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
