@@ -17,13 +17,12 @@ PYTHON := $(shell for python in $(CANDIDATES); do \
 VENV := .venv
 BIN := $(VENV)/bin
 TESTS :=
+# What is installed, built and booted, states of a LAN, and some on a LAN of which nothing is measured.
+UNMEASURED := tests.packaging tests.states_on_lan tests.lan.test_pacman_7 tests.lan.test_redirect
 # Real nodes and pacmans, and how long they take: little else is to run beside one.
-ONE_BY_ONE := tests.lan
-# What is installed, built and booted, and states of a LAN: that takes time, and little of it is
-# measured.
-UNMEASURED := tests.packaging tests.states_on_lan
+ONE_BY_ONE := $(filter-out $(UNMEASURED),$(subst /,.,$(patsubst %.py,%,$(sort $(wildcard tests/lan/test_*.py)))))
 FOLDERS := $(subst /,.,$(patsubst %/__init__.py,%,$(sort $(wildcard tests/*/__init__.py))))
-TWO_AT_A_TIME := $(filter-out $(ONE_BY_ONE) $(UNMEASURED),$(FOLDERS)) $(sort $(wildcard tests/test_*.py))
+TWO_AT_A_TIME := $(filter-out tests.lan $(UNMEASURED),$(FOLDERS)) $(sort $(wildcard tests/test_*.py))
 TRIAL := $(BIN)/python -m twisted.trial
 # An editable installation leads Python to flocon, and Twisted not to its plugin: this does.
 FIND_PLUGIN := import os, pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), \
