@@ -7,5 +7,5 @@ with suppress(ModuleNotFoundError):
     from hypothesis import HealthCheck, settings
 
     # Others run beside, and in CI these have what those leave.
-    settings.register_profile("loaded", suppress_health_check=[HealthCheck.too_slow])
+    settings.register_profile("loaded", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("loaded")
