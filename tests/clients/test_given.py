@@ -100,6 +100,7 @@ class Dates(SynchronousTestCase):
     ) -> None:
         """Each client follows pacman's rule: it takes what is later than its own or undated."""
         table, has = Given(), dict[str, tuple[str, float] | None]()
+        gave: set[tuple[str, float]] = set()
         since, identity = 10, "0"
         for number, (client, step, foreign, state) in enumerate(looks):
             if step:
@@ -122,8 +123,11 @@ class Dates(SynchronousTestCase):
                 self.assertEqual(told, mine[1])
             now = has[client]
             assert now is not None
-            # Only who happens to have another mirror's of that very second keeps that.
-            self.assertTrue(now[0] == identity or now == ("elsewhere", float(since)))
+            # Only who happens to have another mirror's of the very second of ours keeps that.
+            same = now[1] == since or (client, now[1]) in gave
+            self.assertTrue(now[0] == identity or (now[0] == "elsewhere" and same))
+            if told is not None:
+                gave.add((client, float(told)))
 
 
 class ListsOfFiles(SynchronousTestCase):
