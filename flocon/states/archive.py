@@ -21,6 +21,7 @@ import os
 import re
 import secrets
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,15 @@ _JSON = ".json"
 _NO_NOTES = frozenset({errno.ELOOP, errno.EINVAL, errno.EFBIG})
 #: What a kill leaves of a file while it is written.
 _HALF_WRITTEN = re.compile(r".+\.[0-9a-f]{8}\.new")
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+
+
+@dataclass(slots=True)
+class _New:
+    """A file that is being written, and the name that it is to have."""
+
+    descriptor: int
+    name: str
 
 
 class Archive:
@@ -104,30 +114,14 @@ class Archive:
         size = os.fstat(descriptor).st_size
         if not 0 < size <= LARGEST_DATABASE:
             raise StoreError(str(self.path), f"a file of {size} bytes is no database")
-        sha256 = hashlib.sha256()
-        temporary = f"piece.{secrets.token_hex(4)}.new"
-        folder = self._folder(CONTENT)
-        try:
-            target = os.open(
-                temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=folder
-            )
-            try:
-                position = 0
-                while data := os.pread(descriptor, _READ_SIZE, position):
-                    sha256.update(data)
-                    position += len(data)
-                    _write_all(target, data)
-                os.fsync(target)
-            finally:
-                os.close(target)
+        sha256, position = hashlib.sha256(), 0
+        with self._new(CONTENT, "piece", self.path) as new:
+            while data := os.pread(descriptor, _READ_SIZE, position):
+                sha256.update(data)
+                position += len(data)
+                _write_all(new.descriptor, data)
             piece = Piece(sha256.hexdigest(), position)
-            with self._sweeping:
-                os.rename(temporary, piece.sha256, src_dir_fd=folder, dst_dir_fd=folder)
-            os.fsync(folder)
-        except OSError as error:
-            with suppress(OSError):
-                os.unlink(temporary, dir_fd=folder)
-            raise _failed(self.path, error) from None
+            new.name = piece.sha256
         return piece
 
     def open_piece(self, piece: Piece) -> int:
@@ -283,25 +277,31 @@ class Archive:
             return None
 
     def _write(self, folder: str, name: str, data: bytes) -> None:
-        descriptor = self._folder(folder)
+        with self._new(folder, name, self.path / folder / name) as new:
+            _write_all(new.descriptor, data)
+
+    @contextmanager
+    def _new(self, folder: str, name: str, place: Path) -> Iterator[_New]:
+        """Yield a new file, which is synced and has its name in the end, or is not there at all.
+
+        What fails is said of ``place``: a StoreError.
+        """
+        into = self._folder(folder)
         temporary = f"{name}.{secrets.token_hex(4)}.new"
         try:
-            target = os.open(
-                temporary,
-                os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC,
-                0o644,
-                dir_fd=descriptor,
-            )
-            with os.fdopen(target, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.rename(temporary, name, src_dir_fd=descriptor, dst_dir_fd=descriptor)
-            os.fsync(descriptor)
+            new = _New(os.open(temporary, _CREATE, 0o644, dir_fd=into), name)
+            try:
+                yield new
+                os.fsync(new.descriptor)
+            finally:
+                os.close(new.descriptor)
+            with self._sweeping:
+                os.rename(temporary, new.name, src_dir_fd=into, dst_dir_fd=into)
+            os.fsync(into)
         except OSError as error:
             with suppress(OSError):
-                os.unlink(temporary, dir_fd=descriptor)
-            raise _failed(self.path / folder / name, error) from None
+                os.unlink(temporary, dir_fd=into)
+            raise _failed(place, error) from None
 
 
 def _encoded(value: Any) -> bytes:
