@@ -29,6 +29,14 @@ def past(date: str | None, now: float) -> str | None:
     return date if seconds is not None and 0 <= seconds <= now else None
 
 
+def taken_from(since: int, has: float | None) -> int:
+    """Return the first second, ``since`` at the least, with which pacman takes a file.
+
+    It takes none that is no newer than its own copy, of ``has`` (seconds; None: it has none).
+    """
+    return since if has is None else max(since, int(has) + 1)
+
+
 def read_retry_after(value: str, wall_now: float) -> float | None:
     """Return the seconds that ``Retry-After`` asks for (RFC 9110, 10.2.3); None where it is none.
 

@@ -15,6 +15,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, NamedTuple
 
+from flocon.asking.dates import taken_from
+
 if TYPE_CHECKING:
     from flocon.states.generation import Where
 
@@ -81,7 +83,7 @@ class Given:
         if has is not None and has == since and not ours:
             self._copies.pop(key, None)
             return since
-        date = since if has is None else max(since, int(has) + 1)
+        date = taken_from(since, has)
         if date > (now + AHEAD if date == since else now):
             self._copies.pop(key, None)
             if date > now + AHEAD:

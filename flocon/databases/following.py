@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+from flocon.asking.dates import taken_from
 from flocon.settings.settings import NODE
 
 if TYPE_CHECKING:
@@ -120,5 +121,5 @@ def date_to_give(since: int, have: float | None, now: float) -> int | None:
     pacman takes nothing that is no newer than what it has, and this may be an older state. None
     where only a date to come would do: without any pacman takes it, and dates it by the moment.
     """
-    date = since if have is None else max(since, int(have) + 1)
+    date = taken_from(since, have)
     return date if date <= now else None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from twisted.web import http
 
 from flocon.answering.held import since_of
+from flocon.asking.dates import taken_from
 from flocon.databases.given import Arrived, Missing, OwnCopy, Signature, Unchanged
 from flocon.errors import FloconError
 from flocon.faces.pacman_request import failure_status
@@ -60,7 +61,7 @@ def _send_signature(one: PacmanRequest, given: Signature) -> None:
         one.unchanged("peer")
         return
     if given.modified is not None:
-        date = int(given.modified) if has is None else max(int(given.modified), int(has) + 1)
+        date = taken_from(int(given.modified), has)
         if date <= time.time():
             one.request.setHeader("Last-Modified", formatdate(date, usegmt=True))
     one.say_source("peer")
