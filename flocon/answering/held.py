@@ -153,6 +153,18 @@ async def send_opened(
         opened.close()
 
 
+def send_bytes(request: Request, data: bytes, sent: Callable[[int], None]) -> None:
+    """Answer with bytes that are in memory, or with what is asked of them; ``sent`` is told."""
+    extent = set_extent(request, request.getHeader("Range"), len(data))
+    if extent is None:
+        return
+    request.setHeader("Content-Type", CONTENT_TYPE)
+    body = b"" if request.method == b"HEAD" else data[extent.start : extent.end]
+    request.write(body)
+    sent(len(body))
+    request.finish()
+
+
 def watched(
     limit: Callable[[int], int], offered: Callable[[bool], None] | None
 ) -> Callable[[int], int]:

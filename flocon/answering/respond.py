@@ -16,6 +16,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.web import http
 
 from flocon.answering.visitors import is_browser, is_foreign_page
+from flocon.asking.patience import PACMAN
 from flocon.log import logger
 from flocon.precedence import BACKGROUND
 
@@ -150,3 +151,9 @@ def cut(request: Request) -> None:
     """End the connection in the middle of an answer, so that nobody takes it for whole."""
     if request.channel is not None:
         request.channel.forceAbortClient()
+
+
+def in_time(clock: Any, since: float, waited_for: Deferred[Any]) -> Deferred[Any]:
+    """Return what is waited for, with a TimeoutError before pacman, who asked then, gives up."""
+    spent = clock.seconds() - since
+    return waited_for.addTimeout(max(0.1, PACMAN - spent), clock)

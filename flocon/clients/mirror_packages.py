@@ -15,11 +15,10 @@ from twisted.internet.defer import TimeoutError  # noqa: A004 - Twisted's own
 from twisted.web import http
 
 from flocon.answering.growing import send_growing, tell_content
-from flocon.answering.held import CONTENT_TYPE, send_opened, set_extent
-from flocon.answering.respond import refuse
+from flocon.answering.held import CONTENT_TYPE, send_bytes, send_opened
+from flocon.answering.respond import in_time, refuse
 from flocon.answering.visitors import is_loopback
 from flocon.asking.mirrors import LOOP_HEADER
-from flocon.asking.patience import PACMAN
 from flocon.errors import FloconError, StoreError
 from flocon.faces.awake import Awake
 from flocon.faces.pacman_request import failure_status
@@ -185,10 +184,7 @@ class MirrorPackages:
             reader.close()
 
     def _in_time(self, one: ClientRequest, waited_for: Deferred[Any]) -> Deferred[Any]:
-        """Return what is waited for, with a TimeoutError before pacman would give up."""
-        reactor = self._parts.reactor
-        spent = reactor.seconds() - one.since
-        return waited_for.addTimeout(max(0.1, PACMAN - spent), reactor)
+        return in_time(self._parts.reactor, one.since, waited_for)
 
     async def _signature(self, one: ClientRequest) -> None:
         if await self._held(one, signature=True):
@@ -203,7 +199,10 @@ class MirrorPackages:
         if signature is None:
             self._refuse(one, http.NOT_FOUND)
         else:
-            self._send_bytes(one, signature)
+            send_bytes(one.request, signature, partial(self._count_signature, one.client))
+
+    def _count_signature(self, client: str, count: int) -> None:
+        self.counts(client, package=False)(count)
 
     async def _came_with_package(self, one: ClientRequest) -> bytes | None:
         """Return the signature of a package that comes, or has just come; None without one."""
@@ -217,17 +216,6 @@ class MirrorPackages:
         except (FloconError, TimeoutError):
             return None
         return signature
-
-    def _send_bytes(self, one: ClientRequest, data: bytes) -> None:
-        request = one.request
-        extent = set_extent(request, request.getHeader("Range"), len(data))
-        if extent is None:
-            return
-        request.setHeader("Content-Type", CONTENT_TYPE)
-        body = b"" if request.method == b"HEAD" else data[extent.start : extent.end]
-        request.write(body)
-        self.counts(one.client, package=False)(len(body))
-        request.finish()
 
     def _refuse(self, one: ClientRequest, status: int) -> None:
         self._counters[f"refused {status}"] += 1

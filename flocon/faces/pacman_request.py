@@ -14,10 +14,9 @@ from twisted.internet.defer import TimeoutError  # noqa: A004 - Twisted's own
 from twisted.web import http
 
 from flocon.answering.growing import send_growing, set_head
-from flocon.answering.held import CONTENT_TYPE, send_opened, set_extent
-from flocon.answering.respond import cut, refuse
+from flocon.answering.held import send_bytes, send_opened
+from flocon.answering.respond import cut, in_time, refuse
 from flocon.asking.answer import GIVEN, NOT_MODIFIED
-from flocon.asking.patience import PACMAN
 from flocon.books.recent import LONGEST_TEXT, MOST_ATTEMPTS, MOST_SOURCES, Answered, kind_of
 from flocon.errors import FloconError, StoreError
 from flocon.files import Asked, Kind
@@ -190,15 +189,11 @@ class PacmanRequest:
 
     def in_time(self, waited_for: Deferred[Any]) -> Deferred[Any]:
         """Return what is waited for, with a TimeoutError before pacman would give up."""
-        reactor = self.parts.reactor
-        spent = reactor.seconds() - self.since
-        return waited_for.addTimeout(max(0.1, PACMAN - spent), reactor)
+        return in_time(self.parts.reactor, self.since, waited_for)
 
     def not_modified(self, transfer: Transfer) -> None:
-        self.say_source(str(transfer.source))
         set_head(self.request, transfer)
-        self.request.setResponseCode(NOT_MODIFIED)
-        self.request.finish()
+        self.unchanged(str(transfer.source))
 
     def unchanged(self, source: str) -> None:
         """Tell pacman that what it has is what it is to have."""
@@ -207,14 +202,7 @@ class PacmanRequest:
         self.request.finish()
 
     def send_bytes(self, data: bytes) -> None:
-        extent = set_extent(self.request, self.request.getHeader("Range"), len(data))
-        if extent is None:
-            return
-        self.request.setHeader("Content-Type", CONTENT_TYPE)
-        body = b"" if self.request.method == b"HEAD" else data[extent.start : extent.end]
-        self.request.write(body)
-        self.count(len(body))
-        self.request.finish()
+        send_bytes(self.request, data, self.count)
 
     async def relay(self) -> None:
         await self.parts.listed.settled()
