@@ -8,8 +8,10 @@ from __future__ import annotations
 import os
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from twisted.internet import defer
+from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from flocon.asking.addresses import without_user
@@ -18,7 +20,7 @@ from flocon.asking.attempts import Limits
 from flocon.asking.dates import past, seconds_of
 from flocon.asking.fetch import Wanted, fetch, field
 from flocon.asking.small import ask_head, fetch_small
-from flocon.errors import Broken, Contradicted, Refused, SourceError
+from flocon.errors import Broken, Contradicted, Refused, SourceError, Stalled
 from flocon.log import logger
 from flocon.machine.reactor_threads import in_thread
 from flocon.pacman.configuration import SignatureLevel
@@ -45,14 +47,18 @@ from flocon.upstream.groups import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection, Mapping
+    from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping
 
+    from flocon.asking.bodies import Sink
     from flocon.pacman.keyring import Keyring
     from flocon.states.archive import Archive
     from flocon.states.generation import Piece, Where
 
+T = TypeVar("T")
 #: Seconds of silence, and in which so many bytes come of what is not: 13 kB/s.
 LIMITS = Limits(first_byte=10.0, stall=20.0, step=256 << 10)
+#: Seconds for all that one mirror is asked in one look, however steadily it drips.
+LONGEST_READING = 1_800.0
 #: So often one mirror is read that changes meanwhile, with so many seconds between.
 TRIES = 3
 PAUSE = 1.0
@@ -104,6 +110,7 @@ class Reading:
         self._root = root
         self._source = make_source(root)
         self._servers = servers
+        self._until = tools.reactor.seconds() + LONGEST_READING
         #: What is known of this very mirror's state, and of any one's.
         is_same = known is not None and known.root == without_user(root)
         self._before = known if is_same else None
@@ -174,13 +181,7 @@ class Reading:
         """Return what the mirror says of when it changed last, None where it says nothing."""
         few = Few(_FEW)
         try:
-            await fetch(
-                self._tools.agent,
-                self._tools.reactor,
-                Wanted(f"{self._root}/lastupdate", self._source),
-                few,
-                LIMITS,
-            )
+            await self._fetch(Wanted(f"{self._root}/lastupdate", self._source), few)
         except Refused as refused:
             if refused.status not in MISSING:
                 raise
@@ -205,7 +206,8 @@ class Reading:
         """Return the mark that a database has now, None where the mirror does not say."""
         wanted = self._wanted(f"{self._servers[where]}/{where.repository}.db")
         tools = self._tools
-        response = await ask_head(tools.agent, tools.reactor, wanted, LIMITS.first_byte)
+        asking = ask_head(tools.agent, tools.reactor, wanted, LIMITS.first_byte)
+        response = await self._in_time(asking)
         if response.code != OK:
             return None
         return Mark(field(wanted, response, "Last-Modified"), field(wanted, response, "ETag"))
@@ -217,6 +219,23 @@ class Reading:
             return Wanted(url, self._source)
         return Wanted(url, self._source, modified_since=date, unchanged=(date, before.size))
 
+    async def _fetch(self, wanted: Wanted, sink: Sink) -> None:
+        await self._in_time(fetch(self._tools.agent, self._tools.reactor, wanted, sink, LIMITS))
+
+    async def _in_time(self, asking: Coroutine[Any, Any, T]) -> T:
+        """Return what the mirror answers, if it does in the time that all has together.
+
+        Work in threads is never cut off so: it has descriptors.
+        """
+        reactor = self._tools.reactor
+        answer = Deferred.fromCoroutine(asking)
+        answer.addTimeout(max(0.0, self._until - reactor.seconds()), reactor)
+        try:
+            return await answer
+        except defer.TimeoutError:
+            minutes = round(LONGEST_READING / 60)
+            raise Stalled(self._source, f"is not read after {minutes} minutes") from None
+
     @asynccontextmanager
     async def _draft(self, wanted: Wanted) -> AsyncIterator[Draft]:
         """Yield a file as it came, whole; nothing of it is kept."""
@@ -224,7 +243,7 @@ class Reading:
         descriptor = await in_thread(tools.reactor, open_draft, tools.archive.path)
         draft = Draft(tools.reactor, self._source, descriptor)
         try:
-            await fetch(tools.agent, tools.reactor, wanted, draft, LIMITS)
+            await self._fetch(wanted, draft)
             if not draft.is_unchanged:
                 await draft.end()
             yield draft
@@ -276,7 +295,7 @@ class Reading:
     async def _signature(self, where: Where, url: str) -> Piece | None:
         needed = self._tools.level(where) is SignatureLevel.REQUIRED
         try:
-            data = await self._small(url)
+            data = await self._small(Wanted(url, self._source))
         except Refused as refused:
             if needed or refused.status not in MISSING:
                 raise
@@ -288,9 +307,11 @@ class Reading:
             return None
         return await self._take(data)
 
-    async def _small(self, url: str) -> bytes:
-        tools, wanted = self._tools, Wanted(url, self._source)
-        return await fetch_small(tools.agent, tools.reactor, wanted, LIMITS, LARGEST_SIGNATURE)
+    async def _small(self, wanted: Wanted) -> bytes:
+        tools = self._tools
+        return await self._in_time(
+            fetch_small(tools.agent, tools.reactor, wanted, LIMITS, LARGEST_SIGNATURE)
+        )
 
     async def _keep(self, descriptor: int) -> Piece:
         return await in_thread(self._tools.reactor, self._tools.archive.take, descriptor)
@@ -352,13 +373,7 @@ class Reading:
                 raise Contradicted(self._source, "has a list of files of other packages")
             piece = await self._keep(draft.descriptor)
             try:
-                data = await fetch_small(
-                    tools.agent,
-                    tools.reactor,
-                    self._wanted(f"{url}.sig"),
-                    LIMITS,
-                    LARGEST_SIGNATURE,
-                )
+                data = await self._small(self._wanted(f"{url}.sig"))
             except Refused:
                 return replace(one, files=piece)
             good = plausible(data)

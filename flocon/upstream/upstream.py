@@ -25,6 +25,8 @@ __all__ = ["Upstream", "mirrored", "servers_of"]
 #: Mirrors of one group that are asked in one look, and for a list of files that somebody waits for.
 MOST_MIRRORS = 6
 MOST_FOR_FILES = 2
+#: Seconds after which no further mirror of a group is begun.
+LONGEST_LOOK = 3_600.0
 #: What is told of those that failed.
 _MOST_TOLD = 3
 
@@ -46,7 +48,10 @@ class Upstream:
         """
         problems: list[SourceError] = []
         best: Known | None = None
+        began = self._tools.reactor.seconds()
         for root, servers in list(group.mirrors.items())[:MOST_MIRRORS]:
+            if self._tools.reactor.seconds() - began >= LONGEST_LOOK:
+                break
             try:
                 found = await Reading(self._tools, root, servers, known).run(files)
             except SourceError as error:

@@ -10,7 +10,7 @@ from flocon.errors import FloconError, MirrorError
 from flocon.pacman.configuration import PacmanConfiguration, Repository, SignatureLevel
 from flocon.pacman.keyring import Verdict
 from flocon.states.generation import Where
-from flocon.upstream import drafts
+from flocon.upstream import drafts, one_mirror, upstream
 from flocon.upstream.groups import TRUST
 from flocon.upstream.one_mirror import PAUSE, TRIES
 from flocon.upstream.refreshing import Refreshing
@@ -235,6 +235,15 @@ class Amid(RefreshingCase):
         self.assertEqual(self.listed(CORE), {"bash-1-1"})
 
 
+class LookingOn(RefreshingCase):
+    def test_no_further_mirror_is_begun_once_the_look_has_had_its_time(self) -> None:
+        self.web.silent.add(f"{ONE}/extra{DATABASE}extra.db")
+        self.patch(upstream, "LONGEST_LOOK", 5.0)
+        reading = self.start(self.refreshing.read())
+        self.clock.advance(10.0)
+        self.failureResultOf(reading, MirrorError)
+
+
 class Faults(RefreshingCase):
     """The first mirror does something wrong, and the second is read."""
 
@@ -266,6 +275,14 @@ class Faults(RefreshingCase):
     def test_it_drips(self) -> None:
         self.web.dripping.add(f"{ONE}/extra{DATABASE}extra.db")
         self.assert_second()
+
+    def test_it_has_had_its_time_for_all_of_it(self) -> None:
+        self.web.silent.add(f"{ONE}/extra{DATABASE}extra.db")
+        self.patch(one_mirror, "LONGEST_READING", 5.0)
+        reading = self.start(self.refreshing.read())
+        self.clock.advance(5.0)
+        self.successResultOf(reading)
+        self.assertEqual(self.states.read[-1].source, "two")
 
     def test_its_note_has_no_end(self) -> None:
         # What is no time says nothing, and no more of it is read than a time has.
