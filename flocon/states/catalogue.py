@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from flocon.errors import FloconError
+from flocon.errors import FloconError, SyncDatabaseError
 from flocon.log import logger
 from flocon.machine.memory import give_back
 from flocon.machine.reactor_threads import in_thread
@@ -16,13 +16,17 @@ from flocon.pacman.database_files import load_sent
 from flocon.states.names import Names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from flocon.pacman.entries import Entry
     from flocon.pacman.listing import Database
     from flocon.states.archive import Archive
     from flocon.states.generation import Generation, Piece, Where
     from flocon.states.names import Names
+
+#: Packages that all databases in use list together, at some 250 bytes each: a LAN's two
+#: architectures have 30,000, and so many for each state that is kept in use.
+MOST_LISTED = 400_000
 
 
 class Catalogue:
@@ -52,7 +56,7 @@ class Catalogue:
         before, generations_before = set(self._loaded), self._generations
         for (where, sha256), piece in wanted.items():
             if (where, sha256) not in self._loaded:
-                await self._load(where, piece)
+                await self._load(where, piece, wanted.keys())
         self._loaded = {key: one for key, one in self._loaded.items() if key in wanted}
         self._generations = tuple(generations)
         self._names = {key: one for key, one in self._names.items() if key in wanted}
@@ -65,9 +69,14 @@ class Catalogue:
             self._superseded = await in_thread(self._reactor, _find_superseded, tables)
         await in_thread(self._reactor, give_back)
 
-    async def _load(self, where: Where, piece: Piece) -> None:
+    async def _load(
+        self, where: Where, piece: Piece, wanted: Collection[tuple[Where, str]]
+    ) -> None:
         try:
             database, names = await in_thread(self._reactor, _read, self._archive, where, piece)
+            listed = sum(len(one.entries) for key, one in self._loaded.items() if key in wanted)
+            if listed + len(database.entries) > MOST_LISTED:
+                raise SyncDatabaseError("size", f"more than {MOST_LISTED} packages are listed")
         except (FloconError, OSError) as error:
             self._log.warn(
                 "the database of {where} cannot be used: {error}", where=where, error=error

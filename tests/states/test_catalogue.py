@@ -6,6 +6,7 @@ import os
 
 from twisted.internet.defer import Deferred
 
+from flocon.states import catalogue
 from flocon.states.catalogue import Catalogue
 from flocon.states.generation import DatabaseFiles, Generation
 from tests.states.states_case import (
@@ -108,6 +109,13 @@ class CatalogueTests(StatesTestCase):
         self.reactor.pool.resume()
         self.successResultOf(using)
         self.assertEqual([self.lists("a", "1-1"), self.lists("a", "2-1")], [False, True])
+
+    def test_what_would_list_too_much_with_the_others_is_not_used(self) -> None:
+        self.patch(catalogue, "MOST_LISTED", 2)
+        self.use(self.old)
+        self.assertIsNotNone(self.catalogue.entry(CORE, file_name("a", "1-1")))
+        self.assertIsNone(self.catalogue.entry(EXTRA, file_name("e", "1-1")))
+        self.assertIsNone(self.lists("e", "1-1"))
 
     def test_where_one_cannot_be_read_that_is_said_and_the_others_are_listed(self) -> None:
         piece = self.old.databases[CORE].database
