@@ -62,7 +62,7 @@ _KEYS: Mapping[str, Any] = {
         "repositories": permitted.list_of(permitted.repository),
         "architectures": permitted.list_of(permitted_mirror.architecture),
         "upstream": permitted_mirror.by_name(
-            permitted_mirror.architecture, permitted.list_of(permitted.mirror)
+            permitted_mirror.architecture, permitted.list_of(permitted_mirror.upstream)
         ),
         "paths": permitted_mirror.by_name(permitted_mirror.path_name, permitted_mirror.layout),
         "refresh": permitted_mirror.refresh,

@@ -92,6 +92,15 @@ def path_name(value: Any, where: str, key: str) -> str:
     return said
 
 
+def upstream(value: Any, where: str, key: str) -> str:
+    """Return a mirror's address; without $repo it would be the same folder for all of them."""
+    said = mirror(value, where, key)
+    if "$repo" not in said:
+        remedy = "write it like https://HOST/$repo/os/$arch"
+        raise refusal(where, key, f"{said!r} has no $repo", remedy)
+    return said
+
+
 def dated_mirror(value: Any, where: str, key: str) -> str:
     """Return an archive's address with $date in it, "" for none."""
     if value == "":

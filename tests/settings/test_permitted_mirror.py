@@ -96,6 +96,11 @@ class Mirrors(OptionsTestCase):
             "mirror.upstream.aarch64",
             "is not a mirror's address",
         )
+        self.assertRefused(
+            '[mirror]\nupstream = { aarch64 = ["http://arm.example/core/os/$arch"] }',
+            "mirror.upstream.aarch64",
+            "has no $repo",
+        )
 
     def test_a_table_of_the_operators_names_is_bounded(self) -> None:
         names = ", ".join(f'n{number} = "$arch"' for number in range(65))
