@@ -92,6 +92,7 @@ class Holdings(Service):
         self.opening = Opening(
             reactor,
             threads=threads,
+            politeness=politeness,
             offering=offering,
             accounts=accounts,
             recollection=recollection,

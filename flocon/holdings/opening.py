@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flocon.holdings.offering import Held, Listed, Offering
+    from flocon.holdings.politeness import Politeness
     from flocon.holdings.recollection import Recollection
     from flocon.machine.threads import Threads
     from flocon.store.accounts import Accounts, Loan
@@ -33,6 +34,7 @@ class Opening:
         reactor: Any,
         *,
         threads: Threads,
+        politeness: Politeness,
         offering: Offering,
         accounts: Accounts,
         recollection: Recollection,
@@ -40,6 +42,7 @@ class Opening:
     ) -> None:
         self._reactor = reactor
         self._threads = threads
+        self._politeness = politeness
         self._offering = offering
         self._accounts = accounts
         self._recollection = recollection
@@ -57,6 +60,9 @@ class Opening:
         Fails with StoreError if that is not possible any more; then it is no longer offered, unless
         it was for want of descriptors.
         """
+        if own:
+            # It puts a copy into its cache, and asks for others: those are looked at afterwards.
+            self._politeness.hold_back()
         return Deferred.fromCoroutine(self._open(held, signature, own))
 
     async def _open(self, held: Held, signature: bool, own: bool) -> Opened:

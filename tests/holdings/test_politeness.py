@@ -13,7 +13,7 @@ from flocon.holdings.politeness import (
     PAUSE,
     Politeness,
 )
-from tests.holdings.machine import SIGNATURE, A, HoldingsCase, content_of, put
+from tests.holdings.machine import SIGNATURE, A, B, HoldingsCase, content_of, put, result_of
 
 
 class PolitenessTests(SynchronousTestCase):
@@ -69,6 +69,27 @@ class PauseTests(HoldingsCase):
         self.machine.settle()
         self.assertEqual(self.machine.held(), {A: content_of(b"data")})
         incoming.close()
+
+    def held_right_after_somebody_took(self, *, own: bool) -> set[str]:
+        """Return what is held just after a package was taken, and another came to the cache."""
+        put(self.machine.folder, A, b"data")
+        held = self.start().find(A)
+        assert held is not None
+        result_of(self.cache.open(held, own=own)).close()
+        put(self.machine.folder, B, b"more")
+        self.machine.watch.report(self.machine.folder, [B])
+        self.machine.reactor.advance(PAUSE / 2)
+        self.machine.reactor.settle()
+        return set(self.machine.held())
+
+    def test_what_pacman_takes_from_here_is_looked_at_in_its_cache_once_it_is_quiet(self) -> None:
+        self.assertEqual(self.held_right_after_somebody_took(own=True), {A})
+        self.machine.reactor.advance(PAUSE / 2)
+        self.machine.settle()
+        self.assertEqual(set(self.machine.held()), {A, B})
+
+    def test_what_a_peer_takes_from_here_puts_nothing_off(self) -> None:
+        self.assertEqual(self.held_right_after_somebody_took(own=False), {A, B})
 
     def test_a_package_is_taken_in_once_it_is_quiet(self) -> None:
         cache = self.start()
