@@ -21,6 +21,7 @@ from flocon.machine.interfaces import look_at_links
 from flocon.machine.limits import raise_open_files
 from flocon.machine.memory import share_memory
 from flocon.machine.ports import inherited_sockets
+from flocon.machine.reactor_threads import take_short_turns
 from flocon.machine.shares import ENOUGH
 from flocon.machine.signals import Signals
 from flocon.node.following import set_debug
@@ -181,6 +182,7 @@ def makeService(options: Options) -> Node:
     from twisted.internet import reactor  # noqa: PLC0415 - twistd installs it first
 
     share_memory()
+    take_short_turns()
     steady_clock(reactor)
     raise_open_files(ENOUGH)
     inherited = inherited_sockets(os.environ, os.getpid())
