@@ -17,8 +17,9 @@ PYTHON := $(shell for python in $(CANDIDATES); do \
 VENV := .venv
 BIN := $(VENV)/bin
 TESTS :=
-# What is installed, built and booted, states of a LAN, and some on a LAN of which nothing is measured.
-UNMEASURED := tests.packaging tests.states_on_lan tests.lan.test_pacman_7 tests.lan.test_redirect
+# What is installed, built and booted, states and own packages of a LAN, and some of which nothing is
+# measured.
+UNMEASURED := tests.packaging tests.states_on_lan tests.own_on_lan tests.lan.test_pacman_7 tests.lan.test_redirect
 # Real nodes and pacmans, and how long they take: little else is to run beside one.
 ONE_BY_ONE := $(filter-out $(UNMEASURED),$(subst /,.,$(patsubst %.py,%,$(sort $(wildcard tests/lan/test_*.py)))))
 FOLDERS := $(subst /,.,$(patsubst %/__init__.py,%,$(sort $(wildcard tests/*/__init__.py))))

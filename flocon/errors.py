@@ -11,6 +11,12 @@
     │   ├── AmbiguousPeer       several are: they are carried
     │   └── NotHeld             it is not in quarantine
     ├── MirrorError             the operator's: what the LAN's mirror cannot do, or has not
+    ├── RepositoryError         the operator's: what an own repository cannot do, or has not
+    │   └── SignerAway          not now: the signer is not there, or ended meanwhile
+    ├── BuildError              the operator's: what cannot be built, or decided of builds
+    │   └── BuilderAway         not now: the builder is not there, or ended meanwhile
+    ├── PackageError            a file's: it is not the package it should be
+    ├── RecipeError             a recipe's: PKGBUILD or .SRCINFO that cannot be read
     ├── ToolError               this machine's: pacman-conf or gpgv failed
     │   └── ToolMissing         it is not installed
     ├── ProtocolError           a stranger's: what was received is not the protocol
@@ -123,6 +129,64 @@ class MirrorError(FloconError):
 
     def __str__(self) -> str:
         return f"{self.problem}; {self.remedy}" if self.remedy else self.problem
+
+
+class RepositoryError(FloconError):
+    """What an own repository cannot do: what is wrong, and what to do."""
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(problem, remedy)
+        self.problem = problem
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.problem}; {self.remedy}" if self.remedy else self.problem
+
+
+class SignerAway(RepositoryError):  # noqa: N818 - a state of this machine, and a passing one
+    """The signer is not there, or was ended: what it was asked is to be asked again."""
+
+
+class BuildError(FloconError):
+    """What cannot be built, or decided of builds: what is wrong, and what to do."""
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(problem, remedy)
+        self.problem = problem
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.problem}; {self.remedy}" if self.remedy else self.problem
+
+
+class BuilderAway(BuildError):  # noqa: N818 - a state of this machine, and a passing one
+    """The builder is not there, or was ended: what it was doing is to be done again."""
+
+
+class PackageError(FloconError):
+    """A file that is not the package it should be: its name, and what is wrong."""
+
+    def __init__(self, file_name: str, problem: str) -> None:
+        super().__init__(file_name, problem)
+        self.file_name = file_name
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"{self.file_name}: {self.problem}"
+
+
+class RecipeError(FloconError):
+    """A recipe that cannot be read: the file, the line (0 where it is none), what is wrong."""
+
+    def __init__(self, file_name: str, line: int, problem: str) -> None:
+        super().__init__(file_name, line, problem)
+        self.file_name = file_name
+        self.line = line
+        self.problem = problem
+
+    def __str__(self) -> str:
+        place = f"{self.file_name}, line {self.line}" if self.line else self.file_name
+        return f"{place}: {self.problem}"
 
 
 class ToolError(FloconError):

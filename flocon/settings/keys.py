@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from flocon.errors import ConfigurationError
 from flocon.machine.reading import read_plain
-from flocon.settings import permitted, permitted_endpoints, permitted_mirror
+from flocon.settings import (
+    permitted,
+    permitted_build,
+    permitted_endpoints,
+    permitted_mirror,
+)
 from flocon.settings.permitted import refusal
 from flocon.settings.settings import Settings
 
@@ -74,6 +79,35 @@ _KEYS: Mapping[str, Any] = {
         "max_age": permitted_mirror.duration,
         "hold_at_most": permitted_mirror.duration,
         "archive": permitted_mirror.dated_mirror,
+    },
+    "repo": {
+        "keys": permitted.absolute,
+        "published": permitted.absolute,
+        "signer": permitted.absolute_text,
+        "keep": permitted.number(1, 100, int),
+        "debug": permitted.flag,
+        "copies": permitted.number(0, 100, int),
+    },
+    "build": {
+        "state": permitted.absolute,
+        "builder": permitted.absolute_text,
+        "aur": permitted_build.address,
+        "aur_copy": permitted_build.address_or_none,
+        "poll": permitted_build.poll,
+        "auto": permitted.one_of("bump", "never"),
+        "wait": permitted_mirror.duration,
+        "trust": permitted.list_of(permitted.text),
+        "networks": permitted.list_of(permitted.network),
+        "online": permitted.list_of(permitted_mirror.package),
+        "root": permitted.one_of("auto", "clean", "machine"),
+        "check": permitted.flag,
+        "memory": permitted.size,
+        "disk": permitted.size,
+        "processes": permitted.number(16, 1 << 20, int),
+        "time": permitted_mirror.duration,
+        "notify_command": permitted.list_of(permitted.text),
+        "notify_url": permitted_build.address_or_none,
+        "notify_mail": permitted_build.mail,
     },
 }
 

@@ -17,7 +17,7 @@ from flocon.errors import ConfigurationError
 from flocon.settings.defaults import default_store, host_name
 from flocon.settings.keys import dotted, read_file
 from flocon.settings.permitted_endpoints import endpoint
-from flocon.settings.settings import Mirror, Peers, Presence, Settings, Store
+from flocon.settings.settings import Build, Mirror, Peers, Presence, Repo, Settings, Store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -130,6 +130,8 @@ def load(command_line: Mapping[str, Any]) -> Settings:
     values["presence"] = Presence(**presence)
     values["peers"] = Peers(**values.get("peers", {}))
     values["mirror"] = Mirror(**values.get("mirror", {}))
+    values["repo"] = Repo(**values.get("repo", {}))
+    values["build"] = Build(**values.get("build", {}))
     return _checked(Settings(**values))
 
 

@@ -108,6 +108,63 @@ class Mirror:
 
 
 @dataclass(frozen=True, slots=True)
+class Repo:
+    """Own repositories: whose keys are trusted here, and what this machine itself publishes.
+
+    ``keys`` has a file NAME.gpg for each repository that was joined; ``published`` is where this
+    machine's signer leaves what it signed, ``signer`` its socket.
+    """
+
+    keys: Path = Path("/etc/flocon/repositories")
+    published: Path = Path("/var/lib/flocon-repository")
+    signer: str = "/run/flocon-sign/socket"
+    #: Versions of each package that stay to go back to.
+    keep: int = 3
+    #: Whether packages of debugging symbols are published as well.
+    debug: bool = False
+    #: Nodes beside the one that publishes which keep each package of it.
+    copies: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """What is built from recipes, and who says that it may be. Times are in seconds."""
+
+    #: Where what is watched, its history and logs are kept.
+    state: Path = Path("/var/lib/flocon/builds")
+    #: The socket of this machine's builder.
+    builder: str = "/run/flocon-build/socket"
+    aur: str = "https://aur.archlinux.org"
+    #: A copy of the AUR's recipes, one branch for each, for when the AUR is away; empty for none.
+    aur_copy: str = "https://github.com/archlinux/aur"
+    #: Seconds between two looks at the AUR.
+    poll: float = 3_600.0
+    #: What is approved by rule: plain new versions ("bump"), or nothing ("never").
+    auto: str = "bump"
+    #: Seconds that a new commit waits before a rule approves it.
+    wait: float = 2 * 86_400.0
+    #: Maintainers whose changes of a recipe's text a rule approves too.
+    trust: tuple[str, ...] = ()
+    #: Private networks from which sources may be fetched.
+    networks: tuple[Network, ...] = ()
+    #: Packages whose build() may ask the network, by a person's word.
+    online: tuple[str, ...] = ()
+    #: Where a package is built: in a root of its own ("clean"), over this machine's own system
+    #: ("machine"), or in the one of the two that can be had ("auto").
+    root: str = "auto"
+    check: bool = True
+    #: Bounds of one build: bytes of memory and of disk, processes, seconds.
+    memory: int = 8 << 30
+    disk: int = 20 << 30
+    processes: int = 4_096
+    time: float = 4 * 3_600.0
+    #: Who is told what waits for a person: a program and its words, a URL, a mail address.
+    notify_command: tuple[str, ...] = ()
+    notify_url: str = ""
+    notify_mail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that can be set, with its default."""
 
@@ -142,6 +199,8 @@ class Settings:
     presence: Presence = field(default_factory=Presence)
     peers: Peers = field(default_factory=Peers)
     mirror: Mirror = field(default_factory=Mirror)
+    repo: Repo = field(default_factory=Repo)
+    build: Build = field(default_factory=Build)
 
     def place(self, key: str, option: str) -> str:
         """Return where a dotted ``key`` was set, or the ``option`` by which it can be."""

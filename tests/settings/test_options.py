@@ -63,6 +63,33 @@ keep = 3
 max_age = "90d"
 hold_at_most = "10d"
 archive = "https://archive.example/repos/$date/$repo/os/$arch"
+[repo]
+keys = "/srv/keys"
+published = "/srv/own"
+signer = "/run/other/signer"
+keep = 5
+debug = true
+copies = 1
+[build]
+state = "/srv/builds"
+builder = "/run/other/builder"
+aur = "https://aur.example/"
+aur_copy = ""
+poll = "2h"
+auto = "never"
+wait = "3d"
+trust = ["somebody"]
+networks = ["10.8.0.5"]
+online = ["hugo"]
+root = "clean"
+check = false
+memory = "4G"
+disk = "40G"
+processes = 512
+time = "90m"
+notify_command = ["/usr/bin/tell", "admins"]
+notify_url = "https://ntfy.example/builds"
+notify_mail = "root"
 """
 
 
@@ -126,6 +153,35 @@ class Merging(OptionsTestCase):
                     max_age=90 * 86_400.0,
                     hold_at_most=10 * 86_400.0,
                     archive="https://archive.example/repos/$date/$repo/os/$arch",
+                ),
+                repo=settings.Repo(
+                    keys=Path("/srv/keys"),
+                    published=Path("/srv/own"),
+                    signer="/run/other/signer",
+                    keep=5,
+                    debug=True,
+                    copies=1,
+                ),
+                build=settings.Build(
+                    state=Path("/srv/builds"),
+                    builder="/run/other/builder",
+                    aur="https://aur.example",
+                    aur_copy="",
+                    poll=7_200.0,
+                    auto="never",
+                    wait=3 * 86_400.0,
+                    trust=("somebody",),
+                    networks=(ip_network("10.8.0.5/32"),),
+                    online=("hugo",),
+                    root="clean",
+                    check=False,
+                    memory=4 << 30,
+                    disk=40 << 30,
+                    processes=512,
+                    time=90 * 60.0,
+                    notify_command=("/usr/bin/tell", "admins"),
+                    notify_url="https://ntfy.example/builds",
+                    notify_mail="root",
                 ),
             ),
         )
