@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import resource
 import shutil
+import signal
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 MOST_OUTPUT = 4 << 20
 #: setpriority(2): whatever else wants to run, runs first.
 LEAST_PRIORITY = 19
+#: Begins a session and then is the program that follows it (util-linux).
+_SETSID = "setsid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +71,10 @@ class Outcome:
 class _Run(ProcessProtocol):
     transport: IProcessTransport
 
-    def __init__(self, tool: str) -> None:
+    def __init__(self, tool: str, given: bytes, *, with_children: bool) -> None:
         self._tool = tool
+        self._given = given
+        self._with_children = with_children
         self._received: dict[int, list[bytes]] = {1: [], 2: []}
         self._length = 0
         self._why = ""
@@ -78,6 +83,8 @@ class _Run(ProcessProtocol):
         self.gone: Deferred[None] = Deferred()
 
     def connectionMade(self) -> None:
+        if self._given:
+            self.transport.write(self._given)
         self.transport.closeStdin()
 
     def childDataReceived(self, childFD: int, data: bytes) -> None:  # noqa: N802, N803
@@ -89,6 +96,11 @@ class _Run(ProcessProtocol):
 
     def kill(self, why: str) -> None:
         self._why = self._why or why
+        process = self.transport.pid
+        if self._with_children and process is not None:
+            # It has no session yet where it has only just been started: then it is alone.
+            with suppress(ProcessLookupError):
+                os.killpg(process, signal.SIGKILL)
         with suppress(ProcessExitedAlready):
             self.transport.signalProcess("KILL")
 
@@ -117,24 +129,38 @@ async def run(
     descriptors: Mapping[int, int] | None = None,
     bounds: Bounds | None = None,
     yielding: bool = False,
+    given: bytes = b"",
+    environment: Mapping[str, str] | None = None,
+    with_children: bool = False,
 ) -> Outcome:
-    """Run a program, by the name it has in PATH, with nothing to read; return how it ended.
+    """Run a program, by the name it has in PATH, with ``given`` to read; return how it ended.
 
     ``descriptors`` are given to it: its number there to ours; they stay ours to close. It speaks
-    English. It may take ``seconds``, and no more than ``bounds``; ``yielding`` it leaves the
-    processor to whoever wants it. Raises ToolMissing where there is no such program, and ToolError
-    where it could not be started, ran too long or said too much.
-    Cancelled, it ends when the program has.
+    English, and has our environment unless it is given one. It may take ``seconds``, and no more
+    than ``bounds``; ``yielding`` it leaves the processor to whoever wants it. Raises ToolMissing
+    where there is no such program, and ToolError where it could not be started, ran too long or
+    said too much.
+    Cancelled, it ends when the program has; ``with_children``, all that it started ends with it.
     """
     tool = arguments[0]
     path = shutil.which(tool)
     if path is None:
         raise ToolMissing(tool)
-    protocol = _Run(tool)
+    session = shutil.which(_SETSID) if with_children else None
+    if with_children:
+        if session is None:
+            raise ToolMissing(_SETSID)
+        # By its path: what we were asked for may be found otherwise in its own environment.
+        path, arguments = session, [_SETSID, path, *arguments[1:]]
+    protocol = _Run(tool, given, with_children=with_children)
     child_fds: dict[int, str | int] = {0: "w", 1: "r", 2: "r", **(descriptors or {})}
     try:
         process = reactor.spawnProcess(
-            protocol, path, arguments, env={**os.environ, "LC_ALL": "C"}, childFDs=child_fds
+            protocol,
+            path,
+            arguments,
+            env={**(os.environ if environment is None else environment), "LC_ALL": "C"},
+            childFDs=child_fds,
         )
         if bounds is not None and process.pid is not None:
             bounds.impose(process.pid)

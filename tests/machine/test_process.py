@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor as real_reactor
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
@@ -15,6 +17,15 @@ from flocon.machine import process
 from flocon.machine.process import Bounds, Outcome, run
 
 reactor: Any = real_reactor
+
+
+def is_running(process: int) -> bool:
+    """Whether there is such a process, and it has not just ended."""
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
 
 
 class Running(TestCase):
@@ -32,6 +43,37 @@ class Running(TestCase):
 
     async def test_it_has_nothing_to_read_and_speaks_english(self) -> None:
         self.assertEqual((await self.sh('cat; echo "$LC_ALL"')).output, b"C\n")
+
+    async def test_it_reads_what_it_is_given(self) -> None:
+        given = b"0123456789" * 100_000
+        self.assertEqual((await self.sh("cat", given=given)).output, given)
+
+    async def test_what_reads_nothing_of_it_ends_as_always(self) -> None:
+        outcome = await self.sh("exec echo out", given=b"x" * (1 << 20))
+        self.assertEqual((outcome.status, outcome.output), (0, b"out\n"))
+
+    async def test_it_may_have_an_environment_of_its_own(self) -> None:
+        outcome = await self.sh(
+            'echo "$A$HOME$LC_ALL"', environment={"A": "a", "PATH": os.environ["PATH"]}
+        )
+        self.assertEqual(outcome.output, b"aC\n")
+
+    async def test_what_it_started_ends_with_it(self) -> None:
+        place = Path(self.mktemp()).absolute()
+        script = f"sleep 100 & echo $! > {place}.new; mv {place}.new {place}; wait"
+        running = Deferred.fromCoroutine(self.sh(script, with_children=True))
+        while not place.exists():
+            await deferLater(reactor, 0.02)
+        child = int(place.read_text())
+        running.cancel()
+        with self.assertRaises(CancelledError):
+            await running
+        while is_running(child):
+            await deferLater(reactor, 0.02)
+
+    async def test_a_session_of_its_own_changes_nothing_else(self) -> None:
+        outcome = await self.sh("cat; exit 3", given=b"in", with_children=True)
+        self.assertEqual(outcome, Outcome(3, b"in", b""))
 
     async def test_it_gets_the_descriptors_it_was_given_and_no_others(self) -> None:
         descriptor = os.memfd_create("given")
