@@ -241,12 +241,14 @@ def begins_compressed(beginning: bytes) -> bool:
     return _decompressor(beginning, OWN.memory) is not None or bool(name_of(beginning))
 
 
-def first_bytes(beginning: bytes, most: int) -> bytes:
+def first_bytes(beginning: bytes, most: int, memory: int = OWN.memory) -> bytes:
     """Return the first bytes of a file without its compression, as far as ``beginning`` has them.
+
+    ``memory`` is what looking back may take, as in ``Patience``.
 
     Raises one of ``errors`` where it cannot be what it begins to be.
     """
-    begin = _decompressor(beginning, OWN.memory)
+    begin = _decompressor(beginning, memory)
     plain = _Plain(io.BytesIO(beginning), begin, None) if begin else io.BytesIO(beginning)
     data = b""
     with suppress(EOFError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from twisted.logger import Logger
@@ -95,7 +96,8 @@ class PacmanDatabases:
         self._paths: Sequence[tuple[str, Path]] = ()
         self._loaded: dict[str, Loaded] = {}
         self._sent = SentDatabases()
-        self._mirrored: tuple[Database, ...] = ()
+        #: By whose word they are listed.
+        self._mirrored: dict[str, tuple[Database, ...]] = {}
 
     @property
     def any_sent(self) -> bool:
@@ -151,9 +153,9 @@ class PacmanDatabases:
         await in_thread(self._reactor, give_back)
         return known
 
-    def mirror(self, databases: tuple[Database, ...]) -> None:
-        """Take these as what the states list that this node gives to other machines."""
-        self._mirrored = databases
+    def mirror(self, databases: tuple[Database, ...], by: str) -> None:
+        """Take these as what this node gives to other machines ``by`` somebody's word."""
+        self._mirrored[by] = databases
         self.publish()
 
     async def load_sent(self) -> None:
@@ -185,7 +187,7 @@ class PacmanDatabases:
         self._sent.drop(self._digests())
         own = (self._marked(one.database) for one in loaded.values() if one.database)
         sent = self._sent.current(self._reactor.seconds())
-        listing = Listing(tuple(own), sent, self._mirrored)
+        listing = Listing(tuple(own), sent, tuple(chain(*self._mirrored.values())))
         if listing != self.listing:
             self.listing = listing
             self._listing_changed(listing)

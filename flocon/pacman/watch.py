@@ -231,9 +231,12 @@ class PacmanWatch(Service):
         if waits and (self._sent_due is None or not self._sent_due.active()):
             self._sent_due = self._reactor.callLater(SENT_PAUSE, self._look)
 
-    def mirror(self, databases: tuple[Database, ...]) -> None:
-        """Have databases list that are for other machines, see ``Listing.mirrored``."""
-        self._databases.mirror(databases)
+    def mirror(self, databases: tuple[Database, ...], by: str = "mirror") -> None:
+        """Have databases list that are for other machines, see ``Listing.mirrored``.
+
+        They take the place of those that came ``by`` the same.
+        """
+        self._databases.mirror(databases, by)
 
     def _is_settled(self) -> bool:
         databases = self._databases

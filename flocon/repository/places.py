@@ -1,0 +1,118 @@
+"""Where a file makes others' programs do something: hooks, units, rules, keys. No I/O."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A kind of file that does something without anybody starting it.
+
+    ``beginnings`` are those of paths, without a slash in front. ``is_power`` where such a file
+    says who may do what, or runs as root without being enabled: the first one of a package counts,
+    and each that has changed.
+    """
+
+    what: str
+    beginnings: tuple[str, ...]
+    is_power: bool = True
+
+
+def _in_both(*names: str) -> tuple[str, ...]:
+    """Return these below usr/lib, where packages put them, and below etc."""
+    return tuple(f"{top}/{name}" for name in names for top in ("usr/lib", "etc"))
+
+
+PLACES = (
+    Place("pacman hook", ("usr/share/libalpm/", "etc/pacman.d/hooks/")),
+    Place(
+        "setting or key of pacman",
+        (
+            "etc/pacman.conf",
+            "etc/pacman.d/",
+            "etc/makepkg.conf",
+            "usr/share/pacman/keyrings/",
+            "usr/share/makepkg/",
+        ),
+    ),
+    Place("rule for sudo", ("etc/sudo", "etc/doas")),
+    Place("rule for polkit", ("usr/share/polkit-1/", "etc/polkit-1/", "usr/lib/polkit-1/")),
+    Place("rule for logging in (PAM)", (*_in_both("pam.d/", "security/"), "usr/lib64/security/")),
+    Place(
+        "script that runs when somebody logs in",
+        (
+            "etc/profile",
+            "etc/bash",
+            "etc/zsh",
+            "etc/fish/",
+            "etc/environment",
+            "usr/share/fish/vendor_conf.d/",
+            *_in_both("environment.d/"),
+            "etc/skel/",
+            "root/",
+            "etc/X11/xinit/",
+            "etc/xdg/autostart/",
+        ),
+    ),
+    Place("setting of the loader of programs", ("etc/ld.so", "usr/lib/ld")),
+    Place("timed job (cron)", ("etc/cron", "etc/anacron", "var/spool/cron/")),
+    Place(
+        "program that systemd runs by itself",
+        _in_both(
+            "systemd/system-generators/",
+            "systemd/user-generators/",
+            "systemd/system-environment-generators/",
+            "systemd/user-environment-generators/",
+            "systemd/system-sleep/",
+            "systemd/system-shutdown/",
+            "systemd/system-preset/",
+            "systemd/user-preset/",
+        ),
+    ),
+    Place(
+        "unit that is enabled at once",
+        ("etc/systemd/system/", "etc/systemd/user/"),
+    ),
+    Place("systemd unit", ("usr/lib/systemd/system/", "usr/lib/systemd/user/"), is_power=False),
+    Place("system user", _in_both("sysusers.d/"), is_power=False),
+    Place("file that systemd makes", _in_both("tmpfiles.d/"), is_power=False),
+    Place("rule for devices", _in_both("udev/"), is_power=False),
+    Place(
+        "setting of the kernel",
+        _in_both("modules-load.d/", "modprobe.d/", "sysctl.d/", "binfmt.d/"),
+        is_power=False,
+    ),
+    Place("kernel module", ("usr/lib/modules/", "usr/src/"), is_power=False),
+    Place("part of the boot", ("boot/", *_in_both("initcpio/"), "etc/mkinitcpio", "efi/")),
+    Place(
+        "system service of D-Bus",
+        ("usr/share/dbus-1/system", "etc/dbus-1/system"),
+        is_power=False,
+    ),
+    Place(
+        "program that runs when the network changes",
+        _in_both("NetworkManager/dispatcher.d/", "networkd-dispatcher/"),
+    ),
+    Place("key that programs trust", ("etc/ca-certificates/", "usr/share/ca-certificates/")),
+    Place("setting of ssh", ("etc/ssh/",)),
+)
+#: Every Python that starts runs what these say.
+_PYTHON = re.compile(r"usr/lib/python[0-9.]+/(site-packages/[^/]+\.pth|.*/?(site|user)customize.*)")
+_PYTHON_PLACE = Place("code that every Python runs", ())
+#: Where packages put things; all else is not theirs.
+_TOPS = frozenset({"usr", "etc", "opt", "var", "boot"})
+
+
+def place_of(path: str) -> Place | None:
+    """Return the kind of place that a path is in, the first that fits; None for all others."""
+    for place in PLACES:
+        if path.startswith(place.beginnings):
+            return place
+    return _PYTHON_PLACE if _PYTHON.fullmatch(path) else None
+
+
+def is_outside(path: str) -> bool:
+    """Whether a path lies where no package puts anything."""
+    return path.partition("/")[0] not in _TOPS

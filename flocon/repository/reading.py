@@ -1,0 +1,271 @@
+"""A package's file -> what it says of itself, and what it would put where. Blocks: for a thread.
+
+The archive is read by bsdtar, in a process with bounds that can reach nothing else (``confined``);
+nothing of it is written anywhere, and nothing in it is run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import stat
+import subprocess
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import zip_longest
+from typing import TYPE_CHECKING
+
+from flocon.errors import PackageError, ToolMissing
+from flocon.files import LONGEST_NAME, Content, parse_file_name
+from flocon.machine.process import Bounds
+from flocon.pacman.compression import errors, first_bytes
+from flocon.programs.confined import command
+from flocon.repository.archive import LONGEST_PATH, Archive
+from flocon.repository.checking import MemberCheck
+from flocon.repository.package import BUILDINFO, DESCRIBING, INSTALL, PKGINFO, Package
+from flocon.repository.pkginfo import LARGEST_INFO, parse_info, parse_package_info
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from typing import IO
+
+    from flocon.repository.package import Member
+
+#: A package's file; Arch's largest are below 4 GiB.
+LARGEST_PACKAGE = 16 << 30
+#: An install script; Arch's longest has 10 KB.
+LARGEST_INSTALL = 256 << 10
+#: A file that is compared by its content, and not by its size alone: rules and scripts are small.
+_LARGEST_COMPARED = 1 << 20
+#: Seconds for one package, and for the processor: xz unpacks 60 MB of a package in one.
+_SECONDS = 1_200.0
+#: zstd --ultra -22 looks back 128 MiB, xz -9 64.
+_LOOKS_BACK = 128 << 20
+_BOUNDS = Bounds(processor_seconds=1_200, memory=768 << 20)
+_READ_SIZE = 1 << 20
+_BLOCK = 512
+#: Enough of any compression's first frame for the first block of a tar.
+_BEGINNING = 1 << 20
+#: The first member: makepkg puts what describes the package before all else. A name that begins so
+#: can begin no other archive or compression that libarchive knows, one that might lead it to files
+#: of this machine (mtree) among them.
+_FIRST_NAMES = (b".", b"PaxHeader/", b"./PaxHeaders")
+_MAGIC = slice(257, 262)
+_CAPABILITIES = b".xattr.security.capability="
+_COMPRESSIONS = {
+    ".zst": (b"\x28\xb5\x2f\xfd",),
+    ".xz": (b"\xfd7zXZ\0",),
+    ".gz": (b"\x1f\x8b",),
+    ".bz2": (b"BZh",),
+    ".tar": (b".", b"PaxHeader/", b"./PaxHeaders"),
+}
+#: What bsdtar writes of what cannot be printed: octal, or a sign that stands for itself.
+_ESCAPE = re.compile(rb"\\([0-7]{3}|.)")
+#: A line of its list: kind, permissions, links, user, group, size, three words of a date, a name.
+_LINE = re.compile(
+    rb".([-rwxsStT]{9})[ +] *[0-9]+ 0 +0 +([0-9]{1,18}) \S+ +\S+ +\S+ (.*)\n", re.DOTALL
+)
+#: How it is asked for: with numbers, for a user's name is whatever somebody has written there.
+_LIST = ("-t", "-v", "--uid", "0", "--gid", "0", "-f", "-")
+#: Bytes of one: of two paths, of which each may take four.
+_LONGEST_LINE = 8 * LONGEST_PATH + 200
+_WANTED: Mapping[str, int] = {
+    PKGINFO: LARGEST_INFO,
+    BUILDINFO: LARGEST_INFO,
+    INSTALL: LARGEST_INSTALL,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Inside:
+    members: tuple[Member, ...]
+    describing: Mapping[str, bytes]
+    #: The members with those that describe it.
+    every: tuple[Member, ...]
+
+
+def read_package(descriptor: int, file_name: str, signature: bytes = b"") -> Package:
+    """Read the package in an open file, from its beginning; its offset is moved.
+
+    ``file_name`` is what it is to be called, and must name what is inside. Raises PackageError
+    where it is no package that may be published, ToolMissing without bsdtar.
+    """
+    file = parse_file_name(file_name)
+    if file is None or file.text != file.subject or not file.version:
+        raise PackageError(file_name[:LONGEST_NAME], "that is no package's file name")
+    size = os.fstat(descriptor).st_size
+    if not 0 < size <= LARGEST_PACKAGE:
+        raise PackageError(file_name, f"{size} bytes are no package's size")
+    _demand_tar(descriptor, file_name)
+    content = Content(size, _sha256(descriptor))
+    with _unpacked(descriptor, file_name, "gnutar") as tar:
+        inside = _read_inside(file_name, tar)
+    with _reading(descriptor, file_name, *_LIST) as lines:
+        _demand_told(file_name, inside.every, lines)
+    if PKGINFO not in inside.describing:
+        raise PackageError(file_name, f"it has no {PKGINFO}: it is no package")
+    return Package(
+        file_name=file_name,
+        content=content,
+        info=parse_package_info(file_name, inside.describing[PKGINFO]),
+        members=_with_attributes(descriptor, file_name, inside.members),
+        install=inside.describing.get(INSTALL, b"").decode("utf-8", "surrogateescape"),
+        signature=signature,
+        build_info=parse_info(file_name, inside.describing.get(BUILDINFO, b"")),
+    )
+
+
+def _demand_tar(descriptor: int, file_name: str) -> None:
+    """Raise PackageError unless the file is a tar, compressed as its name says."""
+    beginning = os.pread(descriptor, _BEGINNING, 0)
+    extension = "." + file_name.rpartition(".")[2]
+    magic = _COMPRESSIONS.get(extension)
+    if magic is None:
+        known = ", ".join(_COMPRESSIONS)
+        raise PackageError(file_name, f"it is compressed in a way that is not one of {known}")
+    if not beginning.startswith(magic):
+        raise PackageError(file_name, f"it is not what {extension} says")
+    try:
+        block = first_bytes(beginning, _BLOCK, _LOOKS_BACK)
+    except errors() as error:
+        raise PackageError(file_name, f"it cannot be unpacked: {error}") from None
+    is_tar = len(block) == _BLOCK and block[_MAGIC] == b"ustar"
+    if not is_tar or not block.startswith(_FIRST_NAMES):
+        raise PackageError(file_name, "it does not begin as makepkg's packages do")
+
+
+def _sha256(descriptor: int) -> bytes:
+    sha256, position = hashlib.sha256(), 0
+    while data := os.pread(descriptor, _READ_SIZE, position):
+        sha256.update(data)
+        position += len(data)
+    return sha256.digest()
+
+
+def _read_inside(file_name: str, tar: IO[bytes]) -> _Inside:
+    archive, check = Archive(file_name, tar), MemberCheck(file_name)
+    members: list[Member] = []
+    every: list[Member] = []
+    describing: dict[str, bytes] = {}
+    for member in archive.members():
+        check.look(member)
+        every.append(member)
+        if member.path in _WANTED:
+            describing[member.path] = archive.read(_WANTED[member.path])
+        elif member.path not in DESCRIBING:
+            members.append(_with_digest(member, archive))
+    check.finish()
+    return _Inside(tuple(members), describing, tuple(every))
+
+
+def _demand_told(file_name: str, members: Sequence[Member], lines: IO[bytes]) -> None:
+    """Raise PackageError unless bsdtar's list is of the members that it has given out.
+
+    Making a tar of them it leaves out, without a word, what it takes for no file, and what a hard
+    link has to say of its own; whoever unpacks it does not.
+    """
+    told = iter(partial(lines.readline, _LONGEST_LINE), b"")
+    for member, line in zip_longest(members, told):
+        if member is None or line is None or not _tells(line, member):
+            shown = member.path if member else line.decode("utf-8", "replace")
+            raise PackageError(file_name, f"bsdtar does not tell twice the same of {shown[:200]!r}")
+
+
+def _tells(line: bytes, member: Member) -> bool:
+    """Whether a line of bsdtar's list is that of a member: permissions, size, name and target."""
+    match = _LINE.fullmatch(line)
+    if match is None:
+        return False
+    permissions, size, escaped = match.groups()
+    name, path, target = _ESCAPE.sub(_unescape, escaped), member.path, member.target
+    if member.is_folder:
+        names = [path, f"{path}/"]
+    elif member.is_link:
+        names = [f"{path} -> {target}"]
+    else:
+        names = [f"{path} link to {target}" if target else path]
+    said = permissions.decode(), int(size), name
+    return any(said == (stat.filemode(member.mode)[1:], member.size, one.encode()) for one in names)
+
+
+def _unescape(match: re.Match[bytes]) -> bytes:
+    said = match[1]
+    return bytes([int(said, 8) & 0xFF]) if said.isdigit() else said
+
+
+def _with_digest(member: Member, archive: Archive) -> Member:
+    if 0 < member.size <= _LARGEST_COMPARED:
+        return replace(member, digest=hashlib.sha256(archive.read(_LARGEST_COMPARED)).digest())
+    return member
+
+
+def _with_attributes(
+    descriptor: int, file_name: str, members: tuple[Member, ...]
+) -> tuple[Member, ...]:
+    """Return the members with their extended attributes, where any has capabilities.
+
+    Only pax's kind of tar tells them; and it does not tell all else as it will be.
+    """
+    with _unpacked(descriptor, file_name, "pax") as tar:
+        if not _says_capabilities(tar):
+            return members
+    with _unpacked(descriptor, file_name, "pax") as tar:
+        told = [one for one in Archive(file_name, tar).members() if one.path not in DESCRIBING]
+    found = tuple(
+        replace(member, attributes=one.attributes)
+        for member, one in zip(members, told, strict=False)
+    )
+    bare = tuple(replace(one, attributes=()) for one in told)
+    if bare != tuple(replace(member, digest=b"") for member in members):
+        raise PackageError(file_name, "bsdtar does not tell twice the same of it")
+    return found
+
+
+def _says_capabilities(tar: IO[bytes]) -> bool:
+    """Whether some member has capabilities, or a file has the very words; reads it to its end."""
+    before, found = b"", False
+    while data := tar.read(_READ_SIZE):
+        found = found or _CAPABILITIES in before + data
+        before = data[-len(_CAPABILITIES) :]
+    return found
+
+
+def _unpacked(descriptor: int, file_name: str, layout: str) -> AbstractContextManager[IO[bytes]]:
+    """Yield the tar that bsdtar makes of a package, laid out so."""
+    return _reading(descriptor, file_name, "-c", "-f", "-", "--format", layout, "@-")
+
+
+@contextmanager
+def _reading(descriptor: int, file_name: str, *arguments: str) -> Iterator[IO[bytes]]:
+    """Yield what bsdtar says that reads a package; raises where it could not, in the end."""
+    program = shutil.which("bsdtar")
+    if program is None:
+        raise ToolMissing("bsdtar")
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    process = subprocess.Popen(  # noqa: S603 - nothing of it comes from outside
+        command([program, *arguments]),
+        stdin=descriptor,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        env={"LC_ALL": "C.UTF-8", "PATH": os.defpath},
+    )
+    _BOUNDS.impose(process.pid)
+    late = threading.Timer(_SECONDS, process.kill)
+    late.daemon = True
+    late.start()
+    try:
+        assert process.stdout is not None  # noqa: S101 - as asked for
+        with process.stdout as tar:
+            yield tar
+        if process.wait(_SECONDS):
+            raise PackageError(file_name, "bsdtar cannot read it, or not within its bounds")
+    finally:
+        late.cancel()
+        process.kill()
+        process.wait()
