@@ -1,0 +1,112 @@
+"""What is handed over, looked at: copied first, so that what is signed is what was looked at."""
+
+from __future__ import annotations
+
+import os
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from flocon.errors import PackageError, RepositoryError
+from flocon.machine.reactor_threads import in_thread
+from flocon.pacman.versions import compare_versions
+from flocon.repository.reading import read_package
+from flocon.repository.surprises import demand_expected, digest, find_surprises
+from flocon.signing.approved import demand_all, expected_of, find_printed, find_taken
+from flocon.signing.copying import copy_all
+from flocon.signing.vouching import is_vouched
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
+
+    from flocon.repository.package import Package
+    from flocon.repository.surprises import Surprise
+    from flocon.signing.copying import Copied, Desk
+    from flocon.signing.publisher import Publisher
+    from flocon.signing.requests import Add, Build
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A package, and the signer's own copy of its file."""
+
+    copied: Copied
+    package: Package
+
+
+class Examination:
+    """Examines files on the ``desk``; ``keyring`` is pacman's here. Raises what is wrong."""
+
+    def __init__(self, reactor: Any, desk: Desk, keyring: Path, *, debug: bool) -> None:
+        self._reactor = reactor
+        self._desk = desk
+        self._keyring = keyring
+        self._debug = debug
+
+    @asynccontextmanager
+    async def reading(
+        self, names: Sequence[str], files: Sequence[int]
+    ) -> AsyncIterator[list[Examined]]:
+        """Yield the packages in copies of open files; the copies go afterwards."""
+        with self._desk.holding() as place:
+            copies = await in_thread(self._reactor, copy_all, place, names, files)
+            try:
+                packages = [
+                    await in_thread(self._reactor, read_package, one.descriptor, one.name)
+                    for one in copies
+                ]
+                yield [Examined(*each) for each in zip(copies, packages, strict=True)]
+            finally:
+                for one in copies:
+                    os.close(one.descriptor)
+
+    async def of_build(
+        self, publisher: Publisher, build: Build, examined: Sequence[Examined]
+    ) -> tuple[list[Examined], list[Surprise]]:
+        """Return the packages that are to be published, and what a person should know before."""
+        expected = expected_of(build)
+        for one in examined:
+            demand_expected(one.package, expected)
+        demand_all([one.package for one in examined], expected)
+        wanted = [one for one in examined if self._debug or not one.package.is_debug]
+        found = list(find_printed(build))
+        found += find_taken((one.package for one in wanted), publisher.newest.files)
+        for one in wanted:
+            before = await in_thread(self._reactor, publisher.read_published, one.package.name)
+            found += find_surprises(one.package, before, expected)
+        return wanted, found
+
+    async def of_stranger(
+        self, publisher: Publisher, request: Add, examined: Sequence[Examined]
+    ) -> None:
+        """Look at packages made elsewhere; raises where one may not be taken in."""
+        names = [one.package.name for one in examined]
+        for one, signature in zip(examined, request.signatures, strict=True):
+            package = one.package
+            if names.count(package.name) > 1:
+                raise PackageError(package.file_name, f"{package.name} is there twice")
+            listed = publisher.newest.find(package.name)
+            if listed is not None and compare_versions(package.version, listed.version) < 0:
+                raise RepositoryError(
+                    f"{package.name} {package.version} is older than {listed.version},"
+                    " which is published",
+                    "'flocon repo rollback' goes back, 'flocon repo remove' takes it out",
+                )
+            if not request.on_word:
+                await self._demand_vouched(one, signature)
+
+    async def _demand_vouched(self, one: Examined, signature: bytes) -> None:
+        remedy = "say --yes for your word that it is right"
+        if not signature:
+            raise RepositoryError(f"{one.copied.name} has no signature", remedy)
+        vouched = await is_vouched(self._reactor, self._keyring, one.copied.descriptor, signature)
+        if not vouched:
+            raise RepositoryError(
+                f"{one.copied.name} is not signed by a key that pacman here trusts", remedy
+            )
+
+
+def digest_of(examined: Sequence[Examined], surprises: Sequence[Surprise]) -> str:
+    """Return what stands for exactly these surprises of exactly these files."""
+    return digest(surprises, [one.package for one in examined])
