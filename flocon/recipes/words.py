@@ -1,0 +1,128 @@
+"""Words and signs in a recipe's text that are worth a look. No I/O.
+
+They help a reader and decide nothing: a text that has none of them may do the same.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import TYPE_CHECKING
+
+from flocon.recipes.differences import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: Packages that bring programs from the registries of a language while something is built.
+FETCHERS = frozenset(
+    {
+        "npm", "nodejs-npm", "yarn", "pnpm", "bun", "bun-bin", "deno", "python-pip",
+        "python-pipx", "uv", "curl", "wget", "aria2",
+    }
+)  # fmt: skip
+#: What a line may have, and what to say of it; the first that fits is said.
+_WORDS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern), what)
+    for pattern, what in (
+        (r"/dev/(?:tcp|udp)/", "talks to the network"),
+        (
+            r"\b(?:ba|z|da)?sh\s+-c\b|\|\s*(?:sudo\s+)?(?:ba|z|da)?sh\b",
+            "runs what it made as a program",
+        ),
+        (r"\beval\b|\bsource\s+<\(|\bexec\s", "runs what it made as a program"),
+        (r"\$'[^']*\\[0-7x]", "hides signs behind numbers"),
+        (
+            r"\bbase(?:32|64)\b|\bxxd\b|\bopenssl\s+enc\b|\\x[0-9a-f]{2}\\x",
+            "takes hidden text apart",
+        ),
+        (r"\b(?:curl|wget|aria2c|fetch)\b", "fetches something"),
+        (r"\b(?:npm|npx|yarn|pnpm|bun|bunx|deno)\s+\w", "fetches programs"),
+        (r"\bpipx?3?\s+install\b|\bgem\s+install\b|\buv\s+(?:pip|tool)\b", "fetches programs"),
+        (r"\b(?:cargo|go)\s+install\b", "fetches programs"),
+        (r"\bgit\s+(?:clone|fetch|pull|submodule)\b", "fetches a history"),
+        (r"\b(?:nc|ncat|socat|ssh|scp|telnet)\s", "talks to the network"),
+        (r"\bsystemctl\b", "starts or stops services"),
+        (r"\b(?:crontab|at\s+now)\b|/etc/cron", "has something run later"),
+        (r"\bsudo\b|\bpkexec\b|\bdoas\b", "asks for root's rights"),
+        (r"\bchmod\s+\S*(?:[ug]\+?\S*s|[2467][0-7]{3})\b|\bsetcap\b", "gives rights to a program"),
+        (r"\s(?:-[A-Za-z]*m|--mode)[\s=]*0?[2467][0-7]{3}\b", "gives rights to a program"),
+        (r"/etc/(?:passwd|shadow|sudoers|ld\.so\.preload|profile)", "touches who may do what"),
+        (
+            r"\.ssh\b|\.gnupg\b|authorized_keys|\.mozilla|\.config/(?:google-)?chrom",
+            "reads secrets",
+        ),
+        (r"~/|\$\{?HOME\b", "touches a home"),
+        (r"\bpython[0-9.]*\s+-c\b|\bperl\s+-e\b|\bnode\s+-e\b", "runs a text as a program"),
+        (r"\bnohup\b|\bsetsid\b|\bdisown\b", "leaves something running"),
+    )
+)
+_SCRIPT_NAMES = re.compile(
+    r".*\.(?:install|sh|bash|zsh|py|pl|rb|js|hook|service|timer|socket|path|desktop|rules|conf|sysusers"
+    r"|tmpfiles|sysctl|mk)|Makefile|[^.]+"
+)
+#: What is looked at: lines of one file and signs of one line; and what is said of one file.
+_MOST_LINES, _LONGEST_LOOKED_AT, _MOST_FOUND = 5_000, 4_000, 40
+_LONGEST_LINE, _GAP = 300, re.compile(r"\S[ \t]{60,}\S")
+_LONGEST_SHOWN = 160
+_TEXT_OUTSIDE_COMMENTS = re.compile(r"[^#\s][^#]*")
+
+
+def runs(name: str, data: bytes, *, is_program: bool) -> bool:
+    """Whether a file of a recipe could be run, on this machine or those that install it."""
+    if b"\0" in data:
+        return False
+    return is_program or data.startswith(b"#!") or bool(_SCRIPT_NAMES.fullmatch(name))
+
+
+def found(data: bytes) -> Iterator[tuple[int, str, str]]:
+    """Yield number, text and what is to be said of lines that have a word worth a look."""
+    count = 0
+    for number, line in _lines(data):
+        if line.lstrip().startswith("#"):
+            continue
+        looked_at = line[:_LONGEST_LOOKED_AT]
+        what = next((what for pattern, what in _WORDS if pattern.search(looked_at)), "")
+        if what and count < _MOST_FOUND:
+            count += 1
+            yield number, _shown(line), what
+
+
+def oddities(data: bytes) -> Iterator[tuple[int, str, str]]:
+    """Yield lines that show a person something else than what they are."""
+    count = 0
+    for number, line in _lines(data):
+        what = _oddity(line)
+        if what and count < _MOST_FOUND:
+            count += 1
+            yield number, _shown(line), what
+
+
+def _oddity(line: str) -> str:
+    if any(
+        unicodedata.category(one) in {"Cc", "Cf", "Co", "Zl", "Zp"} for one in line if one != "\t"
+    ):
+        return "has signs that do not show"
+    if _GAP.search(line[:_LONGEST_LOOKED_AT]):
+        return "goes on after many blanks"
+    if len(line) > _LONGEST_LINE:
+        return f"is {len(line):,} signs long"
+    code = _TEXT_OUTSIDE_COMMENTS.match(line)
+    if code and any(one.isalpha() and not one.isascii() and _is_like_latin(one) for one in code[0]):
+        return "has letters that look like others"
+    return ""
+
+
+def _is_like_latin(letter: str) -> bool:
+    return unicodedata.name(letter, "").startswith(("CYRILLIC", "GREEK", "FULLWIDTH", "ARMENIAN"))
+
+
+def _lines(data: bytes) -> Iterator[tuple[int, str]]:
+    if b"\0" not in data:
+        lines = data.decode("utf-8", "replace").split("\n", _MOST_LINES)[:_MOST_LINES]
+        yield from enumerate(lines, 1)
+
+
+def _shown(line: str) -> str:
+    said = visible(line.strip())
+    return said if len(said) <= _LONGEST_SHOWN else f"{said[:_LONGEST_SHOWN]}..."

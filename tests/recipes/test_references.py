@@ -1,0 +1,76 @@
+"""What must be upstream's own is asked for, wherever a source names it."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from flocon.recipes.described import Described, read_described
+from flocon.recipes.references import new_references, unasked
+
+HASH, OTHER = "a1" * 20, "b2" * 20
+
+
+def described(source: str) -> Described:
+    text = f"pkgbase = x\n\tpkgver = 1\n\tpkgrel = 1\n\tsource = {source}\npkgname = x\n"
+    found = read_described(text.encode())
+    assert isinstance(found, Described), found
+    return found
+
+
+def asked(before: str, after: str) -> list[tuple[str, str]]:
+    return list(new_references(described(before), described(after)))
+
+
+class References(SynchronousTestCase):
+    def test_commits_and_tags_of_histories(self) -> None:
+        for kind, old, new in (
+            ("commit", HASH, OTHER),
+            ("tag", "v1", "v2"),
+            ("tag", "x/v1", "x/v2"),
+            ("branch", "a", "b"),
+        ):
+            found = asked(f"git+https://e.org/w#{kind}={old}", f"git+https://e.org/w#{kind}={new}")
+            self.assertEqual(found, [("https://e.org/w", new)])
+
+    def test_archives_of_forges(self) -> None:
+        home = ("https://github.com/o/r", OTHER)
+        for place in (
+            "https://github.com/o/r/archive/@.tar.gz",
+            "https://github.com/o/r/archive/@.zip",
+            "https://github.com/o/r/tarball/@",
+            "https://raw.githubusercontent.com/o/r/@/LICENSE",
+            "https://codeload.github.com/o/r/tar.gz/@",
+        ):
+            self.assertEqual(
+                asked(place.replace("@", HASH), place.replace("@", OTHER)), [home], place
+            )
+
+    def test_a_date_or_a_described_commit_in_the_place_of_a_tag(self) -> None:
+        place = "https://github.com/o/r/archive/{}.tar.gz"
+        for name in ("20240101", "v1-0-gabcdef1"):
+            self.assertEqual(
+                asked(place.format("v1"), place.format(name)), [("https://github.com/o/r", name)]
+            )
+        self.assertEqual(asked(place.format("v1"), place.format("v1.2")), [])
+
+    def test_what_a_project_released_itself(self) -> None:
+        place = "https://github.com/o/r/releases/download/v{}/x-{}.tar.gz"
+        self.assertEqual(asked(place.format(1, HASH), place.format(2, OTHER)), [])
+
+    def test_what_did_not_change_is_not_asked(self) -> None:
+        self.assertEqual(
+            asked(f"git+https://e.org/w#commit={HASH}", f"git+https://e.org/w#commit={HASH}"), []
+        )
+
+    def test_where_nobody_can_be_asked_is_told(self) -> None:
+        for before, after in (
+            ("hg+https://e.org/w#revision=1", "hg+https://e.org/w#revision=2"),
+            ("git+https://e.org/w#tag=v1", "git+https://e.org/w#tag=v1..v2"),
+            ("git+https://e.org/w#tag=v1", "git+https://e.org/w#tag=v1~1"),
+            ("git+https://e.org/w#tag=v1", "git+https://e.org/w#tag=@{1}"),
+            (f"https://e.org/{HASH}.tgz", f"https://e.org/{OTHER}.tgz"),
+        ):
+            self.assertEqual(len(list(unasked(described(before), described(after)))), 1, after)
+        self.assertEqual(
+            list(unasked(described("https://e.org/1"), described("https://e.org/2"))), []
+        )
