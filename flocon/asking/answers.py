@@ -127,7 +127,7 @@ class _Parser(HTTPClientParser):
                 return b""
         return data
 
-    def lineLengthExceeded(self, line: bytes) -> None:  # noqa: N802 - Twisted's
+    def lineLengthExceeded(self, line: bytes) -> None:
         raise ExcessError("a line of a head that is too long")
 
     def statusReceived(self, status: bytes) -> None:  # noqa: N802

@@ -60,11 +60,11 @@ _CONTENT_TAG = re.compile(r'(?:W/)?"([0-9a-f]{64})"')
 class Wanted:
     """What to ask for: bytes of ``url`` from ``start`` up to ``end`` (None: all the rest).
 
-    ``modified_since`` makes it conditional (a 304 reaches the sink as a head), ``if_range`` ties
-    a range to the version that began it. ``unchanged``, a date and a length, is what the asker has
-    already: an answer with both is taken as a 304. ``if_match`` is the SHA-256 in hex that a peer
-    must mean; ``only_if_cached`` asks it not to fetch what it has not (RFC 9111, 5.2.1.7);
-    ``unhurried`` tells it that nobody waits for the answer (RFC 9218).
+    ``modified_since`` or ``none_match`` (an ETag) makes it conditional (a 304 reaches the sink as a
+    head), ``if_range`` ties a range to the version that began it. ``unchanged``, a date and a
+    length, is what the asker has already: an answer with both is taken as a 304. ``if_match`` is
+    the SHA-256 in hex that a peer must mean; ``only_if_cached`` asks it not to fetch what it has
+    not (RFC 9111, 5.2.1.7); ``unhurried`` tells it that nobody waits for the answer (RFC 9218).
     """
 
     url: str
@@ -77,6 +77,7 @@ class Wanted:
     only_if_cached: bool = False
     unchanged: tuple[str, int] | None = None
     unhurried: bool = False
+    none_match: str | None = None
 
     def headers(self) -> Headers:
         headers = Headers({"User-Agent": [USER_AGENT], "Accept": ["*/*"]})
@@ -93,6 +94,8 @@ class Wanted:
             headers.setRawHeaders("Priority", [f"u={BACKGROUND}"])
         if self.modified_since:
             headers.setRawHeaders("If-Modified-Since", [self.modified_since])
+        if self.none_match:
+            headers.setRawHeaders("If-None-Match", [self.none_match])
         return headers
 
 
@@ -255,7 +258,7 @@ def _head(wanted: Wanted, response: IResponse) -> Head:
     if status in {OK, PARTIAL_CONTENT} and _is_of_another_content(etag, wanted.if_match):
         # It did not heed the condition, and says itself that it has something else by now.
         raise Refused(wanted.source, PRECONDITION_FAILED)
-    if status == NOT_MODIFIED and wanted.modified_since:
+    if status == NOT_MODIFIED and (wanted.modified_since or wanted.none_match):
         return Head(status, 0, None, modified, etag)
     length = _length(wanted, response)
     if status == OK and wanted.unchanged and wanted.unchanged == (modified, length):

@@ -45,9 +45,16 @@ async def fetch_small(
     agent: IAgent, clock: IReactorTime, wanted: Wanted, limits: Limits, most: int
 ) -> bytes:
     """Return a file of at most ``most`` bytes; raises a SourceError."""
+    return (await fetch_small_with_head(agent, clock, wanted, limits, most))[1]
+
+
+async def fetch_small_with_head(
+    agent: IAgent, clock: IReactorTime, wanted: Wanted, limits: Limits, most: int
+) -> tuple[Head, bytes]:
+    """Return the same with its head, which may be a 304 where ``wanted`` is conditional."""
     sink = _Small(wanted.source, most)
-    await fetch(agent, clock, wanted, sink, limits)
-    return sink.data
+    head = await fetch(agent, clock, wanted, sink, limits)
+    return head, sink.data
 
 
 async def ask_head(agent: IAgent, clock: IReactorTime, wanted: Wanted, seconds: float) -> IResponse:

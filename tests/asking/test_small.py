@@ -10,7 +10,7 @@ from twisted.web.client import Agent, ResponseFailed
 from twisted.web.http_headers import Headers
 
 from flocon.asking.fetch import Wanted
-from flocon.asking.small import fetch_small, last_modified
+from flocon.asking.small import fetch_small, fetch_small_with_head, last_modified
 from flocon.errors import Broken, Refused, SourceError, Unreachable
 from tests.asking.fetch_case import LIMITS, URL, FetchTestCase
 from tests.fakes import FakeResponse
@@ -26,6 +26,22 @@ class Small(FetchTestCase):
         coming = self.small(3)
         self.agent.last.whole(b"abc")
         self.assertEqual(self.successResultOf(coming), b"abc")
+
+    def test_an_answer_that_is_the_same_has_no_bytes(self) -> None:
+        wanted = Wanted(URL, "s", none_match='"abc"')
+        asking = fetch_small_with_head(self.agent, self.clock, wanted, LIMITS, 3)  # type: ignore[arg-type]
+        coming = ensureDeferred(asking)
+        self.assertEqual(self.agent.last.header("If-None-Match"), '"abc"')
+        self.agent.last.answer(304, ETag='"abc"')
+        head, data = self.successResultOf(coming)
+        self.assertEqual((head.status, head.etag, data), (304, '"abc"', b""))
+
+    def test_an_answer_bears_its_etag(self) -> None:
+        asking = fetch_small_with_head(self.agent, self.clock, Wanted(URL, "s"), LIMITS, 3)  # type: ignore[arg-type]
+        coming = ensureDeferred(asking)
+        self.agent.last.whole(b"abc", ETag='"abc"')
+        head, data = self.successResultOf(coming)
+        self.assertEqual((head.etag, data), ('"abc"', b"abc"))
 
     def test_too_many_announced(self) -> None:
         coming = self.small(3)
