@@ -1,0 +1,83 @@
+"""What runs behind a recipe's wall, as text: two scripts, and the environment of both. No I/O."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flocon.walls.bubblewrap import BUILD
+
+if TYPE_CHECKING:
+    from flocon.building.orders import Order
+
+#: What the scripts leave beside packages: what makepkg says of the recipe, and which commits of
+#: which sources were checked out.
+SRCINFO, CHECKOUTS = "srcinfo", "checkouts"
+#: Where keys for signatures of sources lie that are not the recipe's own.
+KEYS = "/run/flocon-keys"
+
+_FETCH = """
+mkdir -p -m 700 "$GNUPGHOME"
+shopt -s nullglob
+for key in keys/pgp/*.asc {keys}/*; do
+  gpg --batch --quiet --import "$key" || exit 16
+done
+exec makepkg --nobuild --nodeps --noconfirm --noprogressbar --nocolor
+"""
+_BUILD = """
+makepkg --printsrcinfo --nocolor >{build}/report/{srcinfo} 2>/dev/null
+shopt -s nullglob
+for checkout in "$BUILDDIR"/*/src/*/.git; do
+  folder=${{checkout%/.git}}
+  commit=$(git -C "$folder" rev-parse --verify --quiet HEAD) &&
+    printf '%s\\t%s\\n' "$commit" "${{folder##*/}}" >>{build}/report/{checkouts}
+done
+exec makepkg --noextract --holdver --nodeps --noconfirm --noprogressbar --nocolor{check}
+"""
+
+
+def fetch_command() -> list[str]:
+    """Return what fetches, unpacks and prepares the sources."""
+    return ["bash", "-c", _FETCH.format(keys=KEYS)]
+
+
+def build_command(order: Order) -> list[str]:
+    """Return what builds from what was fetched."""
+    script = _BUILD.format(
+        build=BUILD,
+        srcinfo=SRCINFO,
+        checkouts=CHECKOUTS,
+        check="" if order.check else " --nocheck",
+    )
+    return ["bash", "-c", script]
+
+
+def environment(order: Order, user: str, *, proxy: int, rights: bool) -> dict[str, str]:
+    """Return what is set; ``proxy`` is the port of the way out, 0 for none."""
+    values = {
+        "HOME": f"{BUILD}/home",
+        "USER": user,
+        "LOGNAME": user,
+        "SHELL": "/bin/bash",
+        "LANG": "C.UTF-8",
+        "TZ": "UTC",
+        "TERM": "dumb",
+        "TMPDIR": "/tmp",  # noqa: S108 - the job's own
+        "CARCH": order.architecture,
+        "PKGDEST": f"{BUILD}/packages",
+        "SRCDEST": f"{BUILD}/sources",
+        "SRCPKGDEST": f"{BUILD}/logs",
+        "LOGDEST": f"{BUILD}/logs",
+        "BUILDDIR": f"{BUILD}/work",
+        "PKGEXT": ".pkg.tar.zst",
+        "SOURCE_DATE_EPOCH": str(order.epoch),
+        "GNUPGHOME": f"{BUILD}/home/gnupg",
+        "GIT_TERMINAL_PROMPT": "0",
+    }
+    if not rights:
+        # Root has no number there, so the kernel says of a change to it that there is none such.
+        values["FAKEROOTDONTTRYCHOWN"] = "1"
+    if proxy:
+        way = f"http://127.0.0.1:{proxy}"
+        for name in ("http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+            values[name] = way
+    return values

@@ -1,0 +1,133 @@
+"""Installs in a job's root what it needs: fetched outside by pacman, unpacked behind a wall.
+
+pacman fetches and verifies with this machine's configuration and keyring. What it unpacks has
+scripts that run as root, of packages from recipes too: those run behind a wall of their own,
+without a network, with what pacman needs and no more, in a root that is thrown away.
+"""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flocon.errors import ToolError
+from flocon.machine.process import run
+from flocon.walls.bubblewrap import HIDDEN, Shown, Wall, behind_installation_wall
+from flocon.walls.filters import make_filter
+from flocon.walls.running import Plan, Walled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from flocon.building.layouts import Layout
+
+#: Where it finds things behind the wall.
+_CONFIGURATION, _CACHE, _OWN = "/run/flocon/pacman.conf", "/run/flocon/cache", "/run/flocon/own"
+_ASKED_WITHIN = 30.0
+#: The lock of a pacman that is at work on this machine is none for the root above it.
+_PACMAN = 'rm -f "$0/var/lib/pacman/db.lck"; exec pacman "$@"'
+
+
+@dataclass(frozen=True, slots=True)
+class Pacman:
+    """The machine's own pacman: its configuration's file, and what that says."""
+
+    configuration: Path
+    databases: Path
+    caches: tuple[Path, ...]
+    keyring: Path
+    repositories: tuple[str, ...]
+
+
+async def ask_pacman(reactor: Any, configuration: Path) -> Pacman:
+    """Return what this machine's pacman is set to; raise ToolError."""
+    words = ["pacman-conf", "--config", str(configuration)]
+    said: dict[str, list[str]] = {}
+    for name in ("DBPath", "CacheDir", "GPGDir", "--repo-list"):
+        outcome = await run(reactor, [*words, name], seconds=_ASKED_WITHIN)
+        if outcome.status:
+            raise ToolError("pacman-conf", outcome.errors.decode("utf-8", "replace").strip())
+        said[name] = outcome.output.decode("utf-8", "replace").splitlines()
+    return Pacman(
+        configuration,
+        Path(said["DBPath"][0]),
+        tuple(map(Path, said["CacheDir"])),
+        Path(said["GPGDir"][0]),
+        tuple(said["--repo-list"]),
+    )
+
+
+class Installing:
+    """Installs into the root of one job, or of all that come later."""
+
+    def __init__(self, reactor: Any, pacman: Pacman, cache: Path) -> None:
+        self._reactor = reactor
+        self._pacman = pacman
+        self._cache = cache
+
+    def outside(self, root: Path, mounts: Sequence[Mapping[str, str]], words: list[str]) -> Plan:
+        """Return a run of pacman on ``root`` with this machine's network, keyring and scripts."""
+        pacman = self._pacman
+        caches = [self._cache, *pacman.caches]
+        options = ["--config", str(pacman.configuration), "--root", str(root)]
+        options += ["--dbpath", f"{root}/var/lib/pacman", "--gpgdir", str(pacman.keyring)]
+        options += [word for one in caches for word in ("--cachedir", str(one))]
+        options += ["--logfile", "/dev/null", "--noconfirm", "--noprogressbar"]
+        command = ["sh", "-c", _PACMAN, str(root), *options, *words]
+        return Plan(command, mounts, outside=True)
+
+    async def install(
+        self,
+        layout: Layout,
+        packages: Sequence[str],
+        own: Sequence[Path],
+        said: Callable[[bytes], None],
+    ) -> int:
+        """Install packages of repositories, then files of our own; return pacman's status."""
+        if packages:
+            words = ["-Sw", "--needed", "--", *packages]
+            plan = self.outside(layout.root, layout.mounts, words)
+            if status := await Walled(self._reactor, plan, said).run():
+                return status
+        steps = []
+        if packages:
+            steps.append(["-S", "--needed", "--asdeps", "--", *packages])
+        if own:
+            files = [f"{_OWN}/{one.name}" for one in own]
+            steps.append(["-U", "--needed", "--asdeps", "--", *files])
+        for words in steps:
+            plan = self._walled(layout, words)
+            if status := await Walled(self._reactor, plan, said).run():
+                return status
+        return 0
+
+    def _walled(self, layout: Layout, words: list[str]) -> Plan:
+        caches = [one for one in (self._cache, *self._pacman.caches) if one.is_dir()]
+        shown = [Shown(str(one), f"{_CACHE}/{number}") for number, one in enumerate(caches)]
+        configuration = layout.given / "pacman.conf"
+        lines = ["[options]", "Architecture = auto", "SigLevel = Never"]
+        lines += [f"CacheDir = {one.at}/" for one in shown]
+        # pacman wants a server to be named, and asks none for what lies in a cache.
+        for name in self._pacman.repositories:
+            lines += [f"[{name}]", f"Server = file://{_CACHE}/0"]
+        configuration.write_text("\n".join([*lines, ""]), "utf-8")
+        own = layout.given / "own"
+        own.mkdir(exist_ok=True)
+        shown += [Shown(str(configuration), _CONFIGURATION), Shown(str(own), _OWN)]
+        # pacman runs each script with its root as the script's own.
+        calls = make_filter(platform.machine(), allowed=["chroot"])
+        wall = Wall(
+            root=str(layout.root),
+            user=0,
+            group=0,
+            rights=True,
+            shown=shown,
+            hidden=[one for one in HIDDEN if Path(one).exists()],
+            filtered=bool(calls),
+            environment={"HOME": "/root", "LANG": "C.UTF-8", "TERM": "dumb"},
+        )
+        options = ["--config", _CONFIGURATION, "--noconfirm", "--noprogressbar"]
+        command = ["sh", "-c", _PACMAN, "", *options, *words]
+        return Plan(behind_installation_wall(wall, command), layout.mounts, filter=calls)

@@ -1,0 +1,320 @@
+"""One job from its order to what it left: a root, two steps behind the wall, and nothing after it.
+
+Whatever happens, its folder goes when it is over, and with it all that anybody wrote there.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.threads import deferToThread
+
+from flocon.building import commands, endings
+from flocon.building.endings import Ending
+from flocon.building.gateway import PORT, Gateway
+from flocon.building.layouts import hand_over
+from flocon.building.near import destinations
+from flocon.building.recipe_files import lay_out, write_versions
+from flocon.building.results import Left, take
+from flocon.building.said import Said
+from flocon.building.watching import Room, Watch, memory_of
+from flocon.errors import BuildError, ToolError
+from flocon.log import logger
+from flocon.machine.process import run
+from flocon.walls.bubblewrap import BUILD, HIDDEN, Shown, Wall, behind_recipe_wall
+from flocon.walls.filters import make_filter
+from flocon.walls.groups import Group
+from flocon.walls.running import Plan, Walled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Sequence
+
+    from flocon.building.layouts import Layout
+    from flocon.building.orders import Order
+    from flocon.building.place import Place
+
+#: Seconds that the folder of a job may take to go.
+_GONE_WITHIN = 3_600.0
+#: The last words of a step, by which its end is judged.
+_LAST_WORDS = 64 << 10
+_LARGEST_KEY = 1 << 20
+_OPEN_FILES = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a job ended, what it left, and which hosts it asked while it fetched its sources."""
+
+    ending: Ending
+    left: Left
+    hosts: Sequence[str] = ()
+    refused: Sequence[str] = ()
+
+
+@dataclass(slots=True)
+class Told:
+    """Where a job says what it does: ``step`` by name, ``log`` by text."""
+
+    step: Callable[[str], None]
+    log: Callable[[str], None]
+    said: Said = field(default_factory=Said)
+    last_words: bytes = b""
+
+    def heard(self, data: bytes) -> None:
+        """Take what a program said."""
+        self.last_words = (self.last_words + data)[-_LAST_WORDS:]
+        if text := self.said.add(data):
+            self.log(text)
+
+    def end(self) -> None:
+        """Tell what was not told yet."""
+        rest = self.said.rest()
+        # In pieces that fit into a message, however they are escaped.
+        for at in range(0, len(rest), _LAST_WORDS):
+            self.log(rest[at : at + _LAST_WORDS])
+
+
+class Job:
+    """Runs one order in a folder of its own."""
+
+    _log = logger()
+
+    def __init__(
+        self, reactor: Any, place: Place, order: Order, files: Sequence[IO[bytes]], told: Told
+    ) -> None:
+        self._reactor = reactor
+        self._place = place
+        self._order = order
+        self._files = files
+        self._told = told
+        # One of the same name may still be on its way out.
+        self._folder = place.jobs / f"{order.job}-{secrets.token_hex(4)}"
+        self._group = Group(place.group, order.job)
+        self._until = 0.0
+        self._ending: Ending | None = None
+        self._walled: Walled | None = None
+        self._hosts: dict[str, int] = {}
+        self._refused: dict[str, int] = {}
+
+    async def run(self) -> Outcome:
+        """Return what came of it; cancelled, it ends when all of it is gone."""
+        self._until = self._reactor.seconds() + self._order.bounds.time
+        left = Left((), "", {})
+        try:
+            if Room.of(self._place.jobs).is_little:
+                return self._outcome(Ending(endings.REFUSED, "the builder's disk is full"), left)
+            ending = await self._all_steps()
+            if ending.result == endings.BUILT:
+                self._told.step("collect")
+                left = await deferToThread(take, self._folder / "build")
+                if not left.packages:
+                    ending = endings.without_packages(ending.exit)
+            return self._outcome(ending, left)
+        except (BuildError, ToolError) as error:
+            return self._outcome(Ending(endings.REFUSED, str(error)), left)
+        finally:
+            self._told.end()
+            await self._clear()
+
+    def _outcome(self, ending: Ending, left: Left) -> Outcome:
+        return Outcome(ending, left, sorted(self._hosts), sorted(self._refused))
+
+    async def _all_steps(self) -> Ending:
+        self._told.step("root")
+        bounds = self._order.bounds
+        self._group.make(bounds.memory, bounds.processes)
+        roots = self._place.roots
+        layout = await self._within_time(
+            roots.lay_out(self._folder, self._order.root, self._told.heard)
+        )
+        if layout is None:
+            return self._too_late()
+        own = await deferToThread(self._hand_in, layout)
+        if (self._order.packages or own) and (ending := await self._install(layout, own)):
+            return ending
+        place = self._place
+        layout.write_accounts(place.user, place.number, place.group_number)
+        if self._place.rights:
+            await deferToThread(hand_over, layout.build, place.number, place.group_number)
+        watch = Watch(
+            self._reactor,
+            self._folder,
+            self._order.bounds,
+            self._passed,
+            memory=lambda: memory_of(place.seen_number, self._order.bounds.memory),
+        )
+        watch.start()
+        try:
+            self._told.step("fetch")
+            ending = await self._step("fetch", layout, commands.fetch_command(), online=True)
+            if ending.result != endings.BUILT:
+                return ending
+            self._told.step("build")
+            command = commands.build_command(self._order)
+            return await self._step("build", layout, command, online=self._order.online)
+        finally:
+            await watch.stop()
+
+    def _hand_in(self, layout: Layout) -> list[Path]:
+        """Write down what was handed over; return the packages of our own to install."""
+        order = self._order
+        recipe = layout.build / "recipe"
+        lay_out(self._files[order.recipe], recipe)
+        write_versions(recipe, order.versions)
+        keys, own = layout.given / "keys", layout.given / "own"
+        keys.mkdir()
+        own.mkdir()
+        for number, at in enumerate(order.keys):
+            (keys / f"{number}.gpg").write_bytes(self._files[at].read(_LARGEST_KEY))
+        room = order.bounds.disk
+        for one in order.dependencies:
+            room -= os.fstat(self._files[one.at].fileno()).st_size
+            if room < 0:
+                raise BuildError("the packages to install first are larger than a job may be", "")
+            with (own / one.file).open("xb") as file:
+                shutil.copyfileobj(self._files[one.at], file, 1 << 20)
+        return [own / one.file for one in order.dependencies]
+
+    async def _install(self, layout: Layout, own: list[Path]) -> Ending | None:
+        if not self._place.rights:
+            raise BuildError(
+                "nothing can be installed for a job by a builder that is not root",
+                "install what the recipe needs, or run the builder as root",
+            )
+        installing = await self._place.roots.installing()
+        packages = self._order.packages
+        work = installing.install(layout, packages, own, self._told.heard)
+        status = await self._within_time(work)
+        self._place.roots.prune()
+        if status is None:
+            return self._too_late()
+        if status:
+            reason = "what it needs could not be installed; the log has pacman's own words"
+            return Ending(endings.DEPENDENCIES, reason, status)
+        return None
+
+    async def _within_time(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Return what comes of ``work``, None where the job's time is up before."""
+        left = max(0.01, self._until - self._reactor.seconds())
+        return await Deferred.fromCoroutine(work).addTimeout(
+            left, self._reactor, onTimeoutCancel=lambda _result, _timeout: None
+        )
+
+    def _too_late(self) -> Ending:
+        return Ending(endings.TIMED_OUT, f"it took longer than {self._order.bounds.time:.0f} s")
+
+    async def _step(self, step: str, layout: Layout, command: list[str], *, online: bool) -> Ending:
+        """Run one of the two steps behind the wall."""
+        gateway = self._gateway() if online else None
+        plan = self._plan(layout, command, PORT if online else 0)
+        self._told.last_words = b""
+        self._walled = Walled(
+            self._reactor,
+            plan,
+            self._told.heard,
+            gateway.listen if gateway else lambda listening: listening.close(),
+        )
+        late = self._reactor.callLater(
+            max(0.01, self._until - self._reactor.seconds()), self._passed, self._too_late()
+        )
+        try:
+            status = await self._walled.run()
+        finally:
+            if late.active():
+                late.cancel()
+            if gateway is not None:
+                self._hosts.update(gateway.hosts)
+                self._refused.update(gateway.refused)
+                await gateway.stop()
+        return self._judge(step, status)
+
+    def _judge(self, step: str, status: int) -> Ending:
+        if self._ending is not None:
+            return replace(self._ending, exit=status)
+        if self._group.was_short:
+            allowed = f"{self._order.bounds.memory >> 20} MiB"
+            reason = f"it needed more than {allowed} of memory"
+            return Ending(endings.TOO_MUCH_MEMORY, reason, status)
+        if status == 0:
+            return Ending(endings.BUILT)
+        return endings.step_failed(step, status, self._told.last_words.decode("utf-8", "replace"))
+
+    def _passed(self, ending: Ending) -> None:
+        """End it, for it has too much of something."""
+        if self._ending is None:
+            self._ending = ending
+        if self._walled is not None:
+            self._walled.end()
+
+    def _gateway(self) -> Gateway:
+        def told(sentence: str) -> None:
+            self._told.heard(sentence.encode())
+
+        allowed = destinations(self._order.networks)
+        # Sources are kept, unpacked, and read again: as much as the job may have on disk.
+        return Gateway(self._reactor, allowed, 2 * self._order.bounds.disk, told)
+
+    def _plan(self, layout: Layout, command: list[str], port: int) -> Plan:
+        place, bounds = self._place, self._order.bounds
+        calls = make_filter(platform.machine())
+        wall = Wall(
+            root=str(layout.root),
+            user=place.number,
+            group=place.group_number,
+            rights=place.rights,
+            shown=(
+                Shown(str(layout.build), BUILD, writable=True),
+                Shown(str(layout.temporary), "/tmp", writable=True),  # noqa: S108 - the job's own
+                Shown(str(layout.temporary), "/var/tmp", writable=True),  # noqa: S108
+                Shown(str(layout.given / "keys"), commands.KEYS),
+                Shown(str(layout.given / "passwd"), "/etc/passwd"),
+                Shown(str(layout.given / "group"), "/etc/group"),
+            ),
+            hidden=[one for one in HIDDEN if Path(one).exists()],
+            environment=commands.environment(
+                self._order, place.user, proxy=port, rights=place.rights
+            ),
+            folder=f"{BUILD}/recipe",
+            filtered=bool(calls),
+        )
+        limits = {
+            "RLIMIT_CORE": 0,
+            "RLIMIT_DATA": bounds.memory,
+            "RLIMIT_FSIZE": bounds.disk,
+            "RLIMIT_NOFILE": _OPEN_FILES,
+            "RLIMIT_NPROC": bounds.processes,
+        }
+        return Plan(
+            behind_recipe_wall(wall, command),
+            layout.mounts,
+            rights=place.rights,
+            port=port,
+            group=self._group.path,
+            limits=limits,
+            filter=calls,
+        )
+
+    async def _clear(self) -> None:
+        self._group.remove()
+        with suppress(CancelledError):
+            await clear(self._reactor, self._folder)
+
+
+async def clear(reactor: Any, folder: Path) -> None:
+    """Take a folder away with all in it, however deep; raise ToolError where that cannot be."""
+    words = ["rm", "-rf", "--one-file-system", "--", str(folder)]
+    for _ in range(2):
+        outcome = await run(reactor, words, seconds=_GONE_WITHIN)
+        if not outcome.status:
+            return
+        # A folder that its owner may not read is read by root alone.
+        await run(reactor, ["chmod", "-R", "u+rwX", "--", str(folder)], seconds=_GONE_WITHIN)
+    raise ToolError("rm", outcome.errors.decode("utf-8", "replace")[:500])

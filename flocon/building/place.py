@@ -1,0 +1,88 @@
+"""Where jobs run, and as whom: what a builder was told at its start, and what it found."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from flocon.building.roots import Roots
+from flocon.errors import ConfigurationError
+from flocon.walls.groups import own_group
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+#: Who one is behind a wall that no root has built: an ordinary number, for makepkg takes no root.
+_ORDINARY = 1_000
+#: Signs that would end an option of a mount.
+_NOT_IN_FOLDERS = ",:\\\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """``user`` builds, as ``number`` and ``group_number`` behind the wall.
+
+    ``seen_number`` is the number in front of it; ``rights`` is whether this process is root.
+    """
+
+    work: Path
+    user: str
+    number: int
+    group_number: int
+    seen_number: int
+    rights: bool
+    roots: Roots
+    #: The control group that is this process's own, None for none.
+    group: Path | None = field(default_factory=own_group)
+
+    @property
+    def jobs(self) -> Path:
+        return self.work / "jobs"
+
+
+def find_place(
+    reactor: Any, work: Path, user: str, configuration: Path, *, without_root: bool
+) -> Place:
+    """Return the place for jobs, its folders made; raise ConfigurationError where there is none."""
+    rights = os.geteuid() == 0
+    if not rights and not without_root:
+        raise ConfigurationError(
+            "--without-root",
+            "this is not root, so there is no user of its own for what a recipe runs, no root to"
+            " install dependencies in, and no bound on all that a job takes together",
+            "start flocon-build.service; or say --without-root, and trust what is built as you"
+            " trust your own programs",
+        )
+    if any(sign in str(work) for sign in _NOT_IN_FOLDERS) or not work.is_absolute():
+        raise ConfigurationError("--work", f"{work} cannot be mounted over", "name another folder")
+    if shutil.which("bwrap") is None or shutil.which("makepkg") is None:
+        raise ConfigurationError(
+            "bwrap", "bubblewrap or makepkg is not installed", "install bubblewrap and base-devel"
+        )
+    number, group = _numbers(user) if rights else (_ORDINARY, _ORDINARY)
+    try:
+        work.mkdir(mode=0o711, parents=True, exist_ok=True)
+        (work / "jobs").mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            "--work", f"{work} cannot be written ({error.strerror})", "name another folder"
+        ) from None
+    roots = Roots(reactor, work, configuration, rights=rights)
+    seen = number if rights else os.geteuid()
+    return Place(work, user, number, group, seen, rights, roots)
+
+
+def _numbers(user: str) -> tuple[int, int]:
+    try:
+        account = pwd.getpwnam(user)
+    except KeyError:
+        raise ConfigurationError(
+            "--user", f"there is no user {user}", "make one: systemd-sysusers does for flocon-build"
+        ) from None
+    if account.pw_uid == 0:
+        raise ConfigurationError("--user", "root is no user to build as", "name another one")
+    return account.pw_uid, account.pw_gid

@@ -1,0 +1,124 @@
+"""What bubblewrap is told: what is seen within a wall, and who one is there. No I/O.
+
+There are two walls. Behind that of a recipe nothing has a right, all but the job's own folders is
+read only, and only the kernel's answers and a network with nobody in it are shared. Behind that of
+an installation root has what pacman needs, over a root that is thrown away.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+#: The job's own folder behind the wall: always the same, for it stands in what is built.
+BUILD = "/build"
+#: The descriptor by which bubblewrap is given the filter of calls.
+FILTER = 5
+#: Bytes that may lie in memory by the name of a file.
+_SHARED_MEMORY = 256 << 20
+_SMALL = 16 << 20
+#: What the kernel tells of all processes, or of itself, and no build asks.
+HIDDEN = (
+    "/proc/cmdline", "/proc/kallsyms", "/proc/kcore", "/proc/key-users", "/proc/keys", "/proc/kmsg",
+    "/proc/latency_stats", "/proc/sched_debug", "/proc/timer_list", "/proc/timer_stats",
+)  # fmt: skip
+#: What root has behind each of the walls: to install, and to become another user.
+INSTALLING = (
+    "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_SETFCAP", "CAP_SETGID",
+    "CAP_SETUID", "CAP_SYS_CHROOT",
+)  # fmt: skip
+DROPPING = ("CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID")
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/bin/core_perl"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A file or folder of the machine's, and where it is seen behind the wall."""
+
+    source: str
+    at: str
+    writable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wall:
+    """``root`` is the folder that is the root there; ``hidden`` are those of HIDDEN that exist.
+
+    ``user`` and ``group`` are the numbers one has there. ``rights`` is whether the one who builds
+    the wall is root: else it is built in a user namespace, and whoever builds it is behind it.
+    """
+
+    root: str
+    user: int
+    group: int
+    rights: bool
+    shown: Sequence[Shown] = ()
+    hidden: Sequence[str] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    folder: str = "/"
+    filtered: bool = False
+
+
+def behind_recipe_wall(wall: Wall, command: Sequence[str]) -> list[str]:
+    """Return what is run, so that ``command`` runs as the wall's user without any right."""
+    return [
+        *_common(wall, root_writable=False),
+        *_rights(wall),
+        "--",
+        *_dropped(wall),
+        *command,
+    ]
+
+
+def behind_installation_wall(wall: Wall, command: Sequence[str]) -> list[str]:
+    """Return what is run, so that ``command`` runs as root of a root that is thrown away."""
+    rights = [word for one in INSTALLING for word in ("--cap-add", one)]
+    words = [*_common(wall, root_writable=True), *_filter(wall), "--cap-drop", "ALL"]
+    return [*words, *rights, "--", *command]
+
+
+def _common(wall: Wall, *, root_writable: bool) -> list[str]:
+    words = ["bwrap", "--die-with-parent", "--new-session", "--unshare-pid", "--unshare-ipc"]
+    words += ["--unshare-uts", "--hostname", "flocon", "--unshare-cgroup-try"]
+    words.append("--clearenv")
+    for name, value in {"PATH": PATH, **wall.environment}.items():
+        words += ["--setenv", name, value]
+    words += ["--bind" if root_writable else "--ro-bind", wall.root, "/"]
+    words += ["--dev", "/dev", "--perms", "1777", "--size", str(_SHARED_MEMORY)]
+    words += ["--tmpfs", "/dev/shm", "--proc", "/proc"]  # noqa: S108 - behind the wall
+    for path in wall.hidden:
+        words += ["--ro-bind", "/dev/null", path]
+    words += ["--perms", "0755", "--size", str(_SMALL), "--tmpfs", "/run"]
+    for one in wall.shown:
+        words += ["--bind" if one.writable else "--ro-bind", one.source, one.at]
+    return [*words, "--chdir", wall.folder]
+
+
+def _filter(wall: Wall) -> list[str]:
+    return ["--seccomp", str(FILTER)] if wall.filtered else []
+
+
+def _rights(wall: Wall) -> list[str]:
+    words = _filter(wall)
+    if not wall.rights:
+        return [*words, "--unshare-user", "--uid", str(wall.user), "--gid", str(wall.group)]
+    words += ["--cap-drop", "ALL"]
+    return words + [word for one in DROPPING for word in ("--cap-add", one)]
+
+
+def _dropped(wall: Wall) -> list[str]:
+    if not wall.rights:
+        return []
+    return [
+        "setpriv",
+        f"--reuid={wall.user}",
+        f"--regid={wall.group}",
+        "--clear-groups",
+        "--inh-caps=-all",
+        "--bounding-set=-all",
+        "--no-new-privs",
+        "--",
+    ]

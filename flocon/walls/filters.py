@@ -1,0 +1,144 @@
+"""System calls that a job may not make, as a program for the kernel (seccomp(2)). No I/O.
+
+What is left out is what a build has no use for and kernels have had holes in: namespaces of its own
+(in which it would be root), keys, BPF, io_uring, and sockets of odd families. A call that is not
+let through fails as on a kernel that does not know it, or that forbids it.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+# <linux/seccomp.h>, <linux/bpf_common.h>: loads of a word at an offset of struct seccomp_data,
+# jumps on what was loaded, and returns.
+_LOAD, _JUMP, _EQUAL, _ANY_BIT, _AT_LEAST, _RETURN = 0x20, 0x05, 0x15, 0x45, 0x35, 0x06
+_NUMBER, _ARCHITECTURE, _FIRST = 0, 4, 16
+_ALLOW, _KILL, _ERRNO = 0x7FFF_0000, 0x8000_0000, 0x0005_0000
+_EPERM, _ENOSYS, _EAFNOSUPPORT = 1, 38, 97
+#: x32: the same architecture by its name, with other numbers.
+_X32 = 0x4000_0000
+#: CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET and NEWTIME.
+_NAMESPACES = 0x7E02_0080
+#: AF_UNIX, AF_INET, AF_INET6 and AF_NETLINK. A virtual machine's host is in AF_VSOCK, for which
+#: there are no namespaces.
+_FAMILIES = (1, 2, 10, 16)
+
+_FORBIDDEN = (
+    "add_key", "request_key", "keyctl", "bpf", "perf_event_open", "userfaultfd", "io_uring_setup",
+    "io_uring_enter", "io_uring_register", "setns", "mount", "umount2", "move_mount", "open_tree",
+    "fsopen", "fsconfig", "fsmount", "fspick", "mount_setattr", "pivot_root", "chroot", "swapon",
+    "swapoff", "reboot", "kexec_load", "init_module", "finit_module", "delete_module", "acct",
+    "quotactl", "name_to_handle_at", "open_by_handle_at", "fanotify_init", "clone3", "socketcall",
+    "process_vm_writev",
+)  # fmt: skip
+#: Answered as by a kernel that does not know them: libraries then take another way.
+_UNKNOWN = ("clone3", "socketcall", "io_uring_setup", "io_uring_enter", "io_uring_register")
+
+
+@dataclass(frozen=True, slots=True)
+class _Machine:
+    """An architecture's number (``AUDIT_ARCH_...``), and its numbers of system calls."""
+
+    number: int
+    calls: Mapping[str, int]
+
+
+def _calls(text: str) -> dict[str, int]:
+    return {name: int(number) for name, _, number in (one.partition("=") for one in text.split())}
+
+
+#: From 424 on all architectures have the same numbers.
+_SAME = (
+    "io_uring_setup=425 io_uring_enter=426 io_uring_register=427 open_tree=428 move_mount=429"
+    " fsopen=430 fsconfig=431 fsmount=432 fspick=433 clone3=435 mount_setattr=442"
+)
+_X86_64 = _Machine(
+    0xC000_003E,
+    _calls(
+        "socket=41 clone=56 unshare=272 setns=308 add_key=248 request_key=249 keyctl=250 bpf=321"
+        " perf_event_open=298 userfaultfd=323 mount=165 umount2=166 pivot_root=155 chroot=161"
+        " swapon=167 swapoff=168 reboot=169 kexec_load=246 init_module=175 finit_module=313"
+        " delete_module=176 acct=163 quotactl=179 name_to_handle_at=303 open_by_handle_at=304"
+        f" fanotify_init=300 process_vm_writev=311 {_SAME}"
+    ),
+)
+_I386 = _Machine(
+    0x4000_0003,
+    _calls(
+        "socket=359 socketcall=102 clone=120 unshare=310 setns=346 add_key=286 request_key=287"
+        " keyctl=288 bpf=357 perf_event_open=336 userfaultfd=374 mount=21 umount2=52"
+        " pivot_root=217 chroot=61 swapon=87 swapoff=115 reboot=88 kexec_load=283"
+        " init_module=128 finit_module=350 delete_module=129 acct=51 quotactl=131"
+        " name_to_handle_at=341 open_by_handle_at=342 fanotify_init=338"
+        f" process_vm_writev=348 {_SAME}"
+    ),
+)
+_AARCH64 = _Machine(
+    0xC000_00B7,
+    _calls(
+        "socket=198 clone=220 unshare=97 setns=268 add_key=217 request_key=218 keyctl=219 bpf=280"
+        " perf_event_open=241 userfaultfd=282 mount=40 umount2=39 pivot_root=41 chroot=51"
+        " swapon=224 swapoff=225 reboot=142 kexec_load=104 init_module=105 finit_module=273"
+        " delete_module=106 acct=89 quotactl=60 name_to_handle_at=264 open_by_handle_at=265"
+        f" fanotify_init=262 process_vm_writev=271 {_SAME}"
+    ),
+)
+_MACHINES = {"x86_64": (_X86_64, _I386), "aarch64": (_AARCH64,)}
+
+_Instruction = tuple[int, int, int, int]
+
+
+def make_filter(machine: str, allowed: Collection[str] = ()) -> bytes:
+    """Return the program for a machine as ``uname -m`` names it; nothing for one not known.
+
+    ``allowed`` are calls that are let through all the same.
+    """
+    kinds = _MACHINES.get(machine, ())
+    program: list[_Instruction] = []
+    for kind in kinds:
+        part = _part(kind, allowed)
+        # Over the whole part, which may be longer than a conditional jump reaches.
+        program += [
+            (_LOAD, 0, 0, _ARCHITECTURE),
+            (_EQUAL, 1, 0, kind.number),
+            (_JUMP, 0, 0, len(part)),
+            *part,
+        ]
+    if program:
+        # A program for another architecture would have other numbers.
+        program.append(_return(_KILL))
+    return b"".join(struct.pack("=HBBI", *one) for one in program)
+
+
+def _return(value: int) -> _Instruction:
+    return (_RETURN, 0, 0, value)
+
+
+def _part(kind: _Machine, allowed: Collection[str]) -> Sequence[_Instruction]:
+    """Return what is to be said of an architecture's calls; it ends with a return."""
+    part: list[_Instruction] = [(_LOAD, 0, 0, _NUMBER)]
+    if kind is _X86_64:
+        part += [(_AT_LEAST, 0, 1, _X32), _return(_ERRNO | _ENOSYS)]
+    for name in _FORBIDDEN:
+        if name in kind.calls and name not in allowed:
+            error = _ENOSYS if name in _UNKNOWN else _EPERM
+            part += [(_EQUAL, 0, 1, kind.calls[name]), _return(_ERRNO | error)]
+    for name in ("unshare", "clone"):
+        part += [
+            (_EQUAL, 0, 4, kind.calls[name]),
+            (_LOAD, 0, 0, _FIRST),
+            (_ANY_BIT, 0, 1, _NAMESPACES),
+            _return(_ERRNO | _EPERM),
+            _return(_ALLOW),
+        ]
+    part += [(_EQUAL, 0, 3 + len(_FAMILIES), kind.calls["socket"]), (_LOAD, 0, 0, _FIRST)]
+    for at, family in enumerate(_FAMILIES):
+        part.append((_EQUAL, len(_FAMILIES) - at, 0, family))
+    part += [_return(_ERRNO | _EAFNOSUPPORT), _return(_ALLOW)]
+    part.append(_return(_ALLOW))
+    return part

@@ -1,0 +1,112 @@
+"""A clean root: made by pacman of packages alone, kept up to date, and built over."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+
+from twisted.internet.defer import Deferred
+
+from tests.building.case import PACKAGE, JobCase, recipe
+from tests.building.packages import make_repository
+
+#: What makepkg runs.
+PROGRAMS = (
+    "awk", "basename", "bash", "bsdtar", "bzip2", "cat", "chmod", "cksum", "cmp", "cp", "curl",
+    "cut", "date", "dirname", "env", "expr", "fakeroot", "file", "find", "gawk", "getconf",
+    "getopt", "gettext", "gpg", "grep", "gzip", "head", "id", "install", "ldd", "ln", "ls", "mawk",
+    "md5sum", "mkdir", "mktemp", "mv", "nproc", "pacman", "pacman-conf", "readelf", "readlink",
+    "realpath", "rm", "rmdir", "sed", "setpriv", "sh", "sha256sum", "sleep", "sort", "stat",
+    "strip", "tail", "tar", "tee", "touch", "tr", "true", "uname", "uniq", "wc", "xargs", "xz",
+    "zstd", "faked", "faked-sysv", "faked-tcp", "fakeroot-sysv", "makepkg", "nl",
+)  # fmt: skip
+FOLDERS = ("/usr/share/makepkg", "/usr/share/misc", "/usr/share/file", "/usr/lib/file")
+INFO = "pkgname = base-devel\npkgbase = base-devel\npkgver = 1-1\narch = any\nsize = 1\n"
+
+
+def _closure() -> set[Path]:
+    """Return the files that the programs are, and need."""
+    found = {Path(path) for path in map(shutil.which, PROGRAMS) if path}
+    needed = set(found)
+    words = ["ldd", *map(str, found)]
+    said = subprocess.run(words, capture_output=True, text=True, check=False).stdout
+    needed |= {Path(one) for one in re.findall(r"(?:=> |^\s*)(/\S+) \(0x", said, re.MULTILINE)}
+    needed |= set(Path("/usr/lib").glob("*/libfakeroot/*"))
+    for folder in FOLDERS:
+        needed |= {one for one in Path(folder).rglob("*") if one.is_file()}
+    return needed | {Path("/etc/makepkg.conf"), Path("/etc/pacman.conf")}
+
+
+def _place(path: Path) -> str:
+    """Return where a file is in a system of which all lies below usr."""
+    name = str(path)[1:]
+    return name if name.startswith(("usr/", "etc/")) else f"usr/{name}"
+
+
+def make_base(folder: Path) -> Path:
+    """Write a package that is a whole system, as far as makepkg needs one, of this machine's."""
+    info = folder / "info"
+    info.write_text(INFO)
+    accounts = folder / "passwd"
+    accounts.write_text("root:x:0:0::/root:/bin/sh\n")
+    path = folder / "base-devel-1-1-any.pkg.tar"
+    with tarfile.open(path, "w") as tar:
+        tar.add(info, ".PKGINFO")
+        tar.add(accounts, "etc/passwd")
+        for name in ("bin", "sbin", "lib", "lib64"):
+            link = tarfile.TarInfo(name)
+            link.type, link.linkname = tarfile.SYMTYPE, f"usr/{'bin' if 'bin' in name else name}"
+            tar.addfile(link)
+        there: set[str] = set()
+        for one in sorted(_closure()):
+            place = _place(one).replace("usr/sbin/", "usr/bin/")
+            if place not in there:
+                there.add(place)
+                tar.add(one.resolve(), place)
+    return path
+
+
+class CleanRootTests(JobCase):
+    """Of a repository with one package."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.folder.chmod(0o755)
+        repository = self.folder / "repository"
+        repository.mkdir()
+        self.place = self.make_place(make_repository(repository, [make_base(repository)]))
+
+    def test_it_is_made_when_it_is_needed_and_built_over(self) -> Deferred[None]:
+        async def go() -> None:
+            look = """
+mkdir -p found
+ls /usr/bin/python3 /usr/bin/git /root/* /home 2>/dev/null >found/text
+touch /usr/made /etc/made 2>/dev/null && echo wrote >>found/text
+"""
+            done = await self.build(recipe(look + PACKAGE), root="auto")
+            self.assertEqual(done.result, "built", done.log)
+            self.assertEqual(done.found(), "")
+            self.assertIn("installed = base-devel-1-1-any", done.read(".BUILDINFO"))
+            system = self.place.roots.system
+            self.assertTrue((system / "usr/bin/makepkg").is_file())
+            self.assertFalse((system / "usr/made").exists())
+            self.assert_nothing_left()
+            before = system.stat().st_mtime
+            again = await self.build(recipe(), root="clean")
+            self.assertEqual(again.result, "built", again.log)
+            # One of this day is not brought up to date again.
+            self.assertEqual(system.stat().st_mtime, before)
+
+        return self.do(go())
+
+    def test_it_is_brought_up_to_date(self) -> Deferred[None]:
+        async def go() -> None:
+            said: list[bytes] = []
+            await self.place.roots.update(said.append)
+            await self.place.roots.update(said.append)
+            self.assertIn(b"there is nothing to do", b"".join(said))
+
+        return self.do(go())

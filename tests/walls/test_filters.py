@@ -1,0 +1,91 @@
+"""The program that judges system calls, run here by a small machine of its own."""
+
+from __future__ import annotations
+
+import struct
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from flocon.walls.filters import make_filter
+
+ALLOW, KILL = 0x7FFF_0000, 0x8000_0000
+EPERM, ENOSYS, EAFNOSUPPORT = 0x0005_0001, 0x0005_0026, 0x0005_0061
+X86_64, I386, AARCH64 = 0xC000_003E, 0x4000_0003, 0xC000_00B7
+
+
+def run(program: bytes, architecture: int, number: int, *arguments: int) -> int:
+    """Return what a filter says of a call: classic BPF, as far as it is used."""
+    said = [struct.unpack_from("=HBBI", program, at) for at in range(0, len(program), 8)]
+    values = [*arguments, *[0] * (6 - len(arguments))]
+    data = struct.pack(
+        "=iIQ6Q", number - (1 << 32) if number >> 31 else number, architecture, 0, *values
+    )
+    at, loaded = 0, 0
+    while True:
+        code, yes, no, value = said[at]
+        at += 1
+        if code == 0x20:
+            loaded = struct.unpack_from("=I", data, value)[0]
+        elif code == 0x05:
+            at += value
+        elif code == 0x06:
+            return int(value)
+        else:
+            holds = {0x15: loaded == value, 0x35: loaded >= value, 0x45: bool(loaded & value)}[code]
+            at += yes if holds else no
+
+
+class FilterTests(SynchronousTestCase):
+    """For each architecture that is known."""
+
+    def setUp(self) -> None:
+        self.program = make_filter("x86_64")
+
+    def test_what_builds_use_is_let_through(self) -> None:
+        for number in (0, 1, 9, 57, 59, 101, 257, 439):
+            self.assertEqual(run(self.program, X86_64, number), ALLOW)
+
+    def test_a_new_process_is_no_new_namespace(self) -> None:
+        self.assertEqual(run(self.program, X86_64, 56, 17), ALLOW)
+        self.assertEqual(run(self.program, X86_64, 56, 0x0100_0F00), ALLOW)
+        for flag in (0x1000_0000, 0x2_0000, 0x4000_0000, 0x2000_0000):
+            self.assertEqual(run(self.program, X86_64, 56, flag | 17), EPERM)
+            self.assertEqual(run(self.program, X86_64, 272, flag), EPERM)
+            self.assertEqual(run(self.program, I386, 310, flag), EPERM)
+
+    def test_flags_that_cannot_be_read_are_not_known(self) -> None:
+        for architecture in (X86_64, I386):
+            self.assertEqual(run(self.program, architecture, 435), ENOSYS)
+
+    def test_sockets_are_of_four_families(self) -> None:
+        for family in range(46):
+            said = ALLOW if family in {1, 2, 10, 16} else EAFNOSUPPORT
+            self.assertEqual(run(self.program, X86_64, 41, family), said)
+            self.assertEqual(run(self.program, I386, 359, family), said)
+        self.assertEqual(run(self.program, I386, 102, 1), ENOSYS)
+
+    def test_what_no_build_asks_is_refused(self) -> None:
+        for number in (165, 166, 161, 250, 321, 298, 323, 308, 304, 246):
+            self.assertEqual(run(self.program, X86_64, number), EPERM)
+
+    def test_what_is_allowed_all_the_same_is(self) -> None:
+        program = make_filter("x86_64", ["chroot"])
+        self.assertEqual(run(program, X86_64, 161), ALLOW)
+        self.assertEqual(run(program, I386, 61), ALLOW)
+        self.assertEqual(run(program, X86_64, 165), EPERM)
+
+    def test_the_same_call_by_another_number_is_not_known(self) -> None:
+        self.assertEqual(run(self.program, X86_64, 0x4000_0000 | 272, 0x1000_0000), ENOSYS)
+
+    def test_another_architecture_is_none(self) -> None:
+        self.assertEqual(run(self.program, AARCH64, 1), KILL)
+        self.assertEqual(run(make_filter("aarch64"), X86_64, 1), KILL)
+
+    def test_arm_has_its_own_numbers(self) -> None:
+        program = make_filter("aarch64")
+        self.assertEqual(run(program, AARCH64, 97, 0x1000_0000), EPERM)
+        self.assertEqual(run(program, AARCH64, 220, 17), ALLOW)
+        self.assertEqual(run(program, AARCH64, 198, 40), EAFNOSUPPORT)
+
+    def test_a_machine_that_is_not_known_has_none(self) -> None:
+        self.assertEqual(make_filter("riscv64"), b"")
