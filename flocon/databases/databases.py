@@ -30,7 +30,7 @@ from flocon.pacman.syncdb import LARGEST_SIGNATURE
 from flocon.transfers.subjects import Subject
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from twisted.internet.defer import Deferred
 
@@ -77,6 +77,8 @@ class Databases:
         #: Who gave a database last: its signature comes from there too.
         self.answers = Answers()
         self._followed = followed
+        #: Gives what is verified already of own repositories; None of what it returns for others.
+        self.own_repositories: Callable[[Asked, str | None], Awaitable[Given | None]] | None = None
 
     def transfer(self, asked: Asked, modified_since: str | None) -> Deferred[Transfer | Given]:
         """Return the transfer that brings a database or its signature; or the signature itself.
@@ -89,6 +91,10 @@ class Databases:
         began = self._clock.seconds()
         # A node that has just started may not know its mirrors yet.
         await self._pacman.configured()
+        if self.own_repositories is not None:
+            given = await self.own_repositories(asked, modified_since)
+            if given is not None:
+                return given
         now = time.time()
         subject = Subject(
             asked.file.text,

@@ -38,10 +38,14 @@ class Arrived:
 
 @dataclass(frozen=True, slots=True)
 class OwnCopy:
-    """An open file of this node's own state; ``dated`` unless it is to be given without a date."""
+    """An open file of this node's own; ``dated`` unless it is to be given without a date.
+
+    ``source`` is what ``Flocon-Source`` says of it.
+    """
 
     opened: Opened
     dated: bool
+    source: str = "state"
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,9 +64,8 @@ class Clearing:
         self._recollection = recollection
         self._superfluous: set[str] = set()
         self._trim_due = False
-        #: Which packages of the store stay in any case.
-        self._protects: Callable[[str], bool] = lambda _: False
-        self._protects_now: Callable[[str], bool] = lambda _: False
+        #: Who says which packages of the store stay in any case, and which do at this moment.
+        self._protectors: dict[str, tuple[Callable[[str], bool], Callable[[str], bool]]] = {}
         self.placing = DeferredLock()
         self._worker = Worker(reactor, self._clear_on)
         offering.judged_in_store = self._consider
@@ -85,15 +84,21 @@ class Clearing:
     # What others have a say in
 
     def protect(
-        self, protects: Callable[[str], bool], now: Callable[[str], bool] | None = None
+        self,
+        protects: Callable[[str], bool],
+        now: Callable[[str], bool] | None = None,
+        by: str = "mirror",
     ) -> None:
         """Have packages stay that ``protects`` says of, whatever the store's bound.
 
-        ``now`` says the same as it is at this moment, for one in whose place another is to be.
+        ``now`` says the same as it is at this moment, for one in whose place another is to be. It
+        takes the place of what was said ``by`` the same before; others' words count beside it.
         """
-        self._protects = protects
-        self._protects_now = now or protects
-        self._accounts.protect(protects)
+        self._protectors[by] = protects, now or protects
+        self._accounts.protect(self._protects)
+
+    def _protects(self, name: str) -> bool:
+        return any(protects(name) for protects, _ in self._protectors.values())
 
     def sha256(self, name: str) -> bytes | None:
         """Return what lies in the store under a name; None where nobody knows, or it is damaged."""
@@ -104,6 +109,9 @@ class Clearing:
         """Whether something else than ``content`` has this name, and stays."""
         sha256 = self.sha256(name)
         return sha256 is not None and sha256 != content.sha256 and self._protects_now(name)
+
+    def _protects_now(self, name: str) -> bool:
+        return any(now(name) for _, now in self._protectors.values())
 
     def stored(self) -> list[InStore]:
         """Return what is in the store, in the order in which it may go for its bound."""

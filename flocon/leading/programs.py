@@ -83,5 +83,19 @@ def verifier(
     return verify
 
 
+def repositories_read(root: str) -> list[str] | None:
+    """Return the repositories that pacman-conf reads there, None where there is no pacman-conf.
+
+    Raises ConfigurationError where it reads an error.
+    """
+    if shutil.which("pacman-conf") is None:
+        return None
+    status, output, errors = _run("pacman-conf", "--config", root, "--repo-list")
+    if status != 0:
+        problem = f"pacman itself cannot read it ({_first_line(errors)})"
+        raise ConfigurationError(printable(root), problem, "mend that first")
+    return output.split()
+
+
 def _first_line(text: str) -> str:
     return printable(text.strip().partition("\n")[0]) or "it does not say why"

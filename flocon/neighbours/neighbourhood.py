@@ -61,6 +61,8 @@ RELAY = "relay"
 DATABASES = "databases"
 #: The ability to give the LAN a state of all databases.
 MIRROR = "mirror"
+#: That a node makes an own repository, and has all of its packages.
+ORIGIN = "origin"
 
 
 class _WhoMayBeAsked:
@@ -146,6 +148,8 @@ class Neighbourhood(_WhoMayBeAsked):
         self.wake: Callable[[], None] = lambda: None
         #: Called when somebody may hold what nobody did: these, or (None) whatever it may be.
         self.news: Callable[[Iterable[Change] | None], None] = lambda _: None
+        #: Called with each peer that says that it has own repositories, whenever it does.
+        self.has_own: Callable[[Peer], None] = lambda _: None
         #: Called with whoever has this very node's id, and answers to it.
         self.namesake: Callable[[str, Announcement], None] = lambda *_: None
         self._readings = InventoryReadings(
@@ -207,6 +211,8 @@ class Neighbourhood(_WhoMayBeAsked):
                 self._follow(
                     peer, announcement.generation, announcement.files, announcement.changes
                 )
+                if announcement.own:
+                    self.has_own(peer)
             case Claimed(address, port):
                 self._look_at(address, port)
             case Doubted(peer):

@@ -34,6 +34,7 @@ class Profile(TypedDict, total=False):
     architectures: tuple[str, ...]
     databases: tuple[tuple[str, str], ...]
     abilities: frozenset[str]
+    own: tuple[tuple[str, int], ...]
     generation: int
     files: int
 

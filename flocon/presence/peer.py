@@ -52,6 +52,7 @@ class Peer:
     last_heard: float
     beat: float
     savings: tuple[int, int] = (0, 0)
+    own: tuple[tuple[str, int], ...] = ()
     proved: bool = False
     #: Its last words.
     said: Announcement | None = field(default=None, compare=False, repr=False)
@@ -168,6 +169,7 @@ class Known:
             last_heard=self.last_heard,
             beat=said.beat,
             savings=said.savings,
+            own=said.own,
             proved=self.proved,
             said=said,
         )

@@ -44,6 +44,18 @@ def state_file_url(
     return f"{state_url(address, port)}/{identity}/{architecture}/{escape(file_name)}"
 
 
+def own_url(
+    address: str, port: int, name: str, sequence: int | None = None, file_name: str = ""
+) -> str:
+    """Return where a node tells of an own repository, or a file of it is: its key, without number.
+
+    ``name`` may have what has to be escaped, as a package's may.
+    """
+    parts = (escape(name), sequence or "", escape(file_name))
+    path = "/".join(str(part) for part in parts if part)
+    return f"http://{literal_host(address)}:{port}/own/{path}"
+
+
 def mirror_source(server: str, file_name: str, *, is_cache: bool = False) -> Source:
     place = network_location(server)
     url = f"{server.rstrip('/')}/{escape(file_name)}"

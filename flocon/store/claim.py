@@ -27,9 +27,9 @@ _TEXT = (
 )
 _LARGEST_MARK = 4096
 #: Folders in which a store's packages lie; empty ones are anybody's.
-FOLDERS = ("packages", "incoming", "mirror")
+FOLDERS = ("packages", "incoming", "mirror", "own")
 #: The small files in which parts of a node remember something, as a pattern.
-NOTES = r"(savings|quarantine|databases|ahead|neighbours)\.json"
+NOTES = r"(savings|quarantine|databases|ahead|neighbours|copies)\.json"
 #: What may lie in a folder that is free: it says nothing of what else is in there.
 _SMALL = re.compile(
     rf"(lock|node|control|lost\+found|flocon-store|{NOTES}"

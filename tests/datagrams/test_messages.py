@@ -82,6 +82,11 @@ announcements = st.builds(
     abilities=st.frozensets(words, max_size=8),
     changes=st.lists(changes, max_size=12).map(tuple),
     savings=st.tuples(*[st.integers(0, MOST_CLAIMED)] * 2),
+    own=st.dictionaries(
+        st.from_regex(r"[a-z][a-z0-9._-]{0,60}", fullmatch=True),
+        st.integers(1, LARGEST_NUMBER),
+        max_size=4,
+    ).map(lambda pairs: tuple(pairs.items())),
 )
 
 
@@ -106,6 +111,7 @@ class EncodeTests(SynchronousTestCase):
             changes=said.changes,
             databases=said.databases,
             architectures=said.architectures,
+            own=said.own,
         )
         self.assertEqual(kept, said)
         self.assertEqual(heard.architectures, said.architectures[: len(heard.architectures)])
@@ -238,6 +244,15 @@ class DecodeTests(SynchronousTestCase):
             ("t", [1, 1.5]),
             ("t", [True, 1]),
             ("t", [1, MOST_CLAIMED + 1]),
+            ("w", {}),
+            ("w", [["home"]]),
+            ("w", [["home", 0]]),
+            ("w", [["home", True]]),
+            ("w", [["home", 1.0]]),
+            ("w", [["home", 1 << 53]]),
+            ("w", [["../x", 1]]),
+            ("w", [["home", 1], ["home", 2]]),
+            ("w", [[f"r{number}", 1] for number in range(5)]),
             ("c", {}),
             ("c", [row] * 33),
             ("c", [[*row, 1]]),
@@ -286,7 +301,7 @@ class DecodeTests(SynchronousTestCase):
 
     @settings(max_examples=200, deadline=None)
     @given(
-        st.sampled_from("knesphobgfadrc"),
+        st.sampled_from("knesphobgfadrcw"),
         st.recursive(
             st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
             lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=5), inner),

@@ -1,0 +1,154 @@
+"""Who offers a newer generation of an own repository, whom to ask, and what was wrong. No I/O.
+
+What a peer says of itself costs it nothing, so who disappointed is left alone for a while, longer
+each time, by its address: also under another node's id, and also for another repository. ``now`` is
+in seconds.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from flocon.sources.ranking import spread
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+#: Seconds for which who disappointed is left alone; the last one again and again.
+PAUSES = (10.0, 60.0, 600.0, 3_600.0)
+#: Seconds after the last disappointment with which all is forgotten.
+FORGOTTEN_AFTER = 86_400.0
+#: Addresses of which that is remembered.
+MOST_REMEMBERED = 256
+#: Nodes that are named with another key than is trusted, of each repository.
+MOST_FOREIGN = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A peer that says that it has a generation which was ``signed`` then, in Unix seconds."""
+
+    name: str
+    node: str
+    address: str
+    port: int
+    signed: int
+
+
+class Wrong(Enum):
+    """What was wrong with an offer.
+
+    AWAY and UNUSABLE are nobody's fault. With another key (FOREIGN) it is another repository of
+    that name, or its key was replaced: a person is told. The others no honest node does: offences.
+    """
+
+    AWAY = "it could not be had"
+    UNUSABLE = "its key is revoked or has expired, or this machine's clock is wrong"
+    FOREIGN = "it is signed by another key"
+    UNTOLD = "what it told of it is nothing"
+    OTHER = "it is another file than was told"
+    FORGED = "it has a wrong signature"
+    OLDER = "it is older than it was said to be"
+    MIXED = "its list of files is of other packages"
+
+    @property
+    def is_offence(self) -> bool:
+        return self not in {Wrong.AWAY, Wrong.UNUSABLE, Wrong.FOREIGN}
+
+
+@dataclass(slots=True)
+class _Disappointment:
+    times: int
+    until: float
+    last: float
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """A node that has a repository with another key: its fingerprint, "" where that is not told."""
+
+    address: str
+    fingerprint: str
+    signed: int
+
+
+class Offers:
+    """Chooses among offers; ``refused`` counts those that were wrong, by what was."""
+
+    def __init__(self) -> None:
+        self.refused: Counter[str] = Counter()
+        self._disappointing: dict[str, _Disappointment] = {}
+        self._foreign: dict[str, dict[str, Foreign]] = {}
+
+    def choose(self, offers: Iterable[Offer], have: int, now: float) -> Offer | None:
+        """Return whom to ask next for something newer than ``have``; None where nobody is.
+
+        The newest first; of several that have it each asks another one first. Whoever disappointed
+        lately comes behind those that did not, whatever it says that it has.
+        """
+        open_to = [one for one in offers if one.signed > have and not self._is_left_alone(one, now)]
+        return max(
+            open_to,
+            key=lambda one: (
+                one.address not in self._disappointing,
+                one.signed,
+                spread(one.node, f"{one.name} {one.signed}"),
+            ),
+            default=None,
+        )
+
+    def next_try(self, offers: Iterable[Offer], have: int, now: float) -> float | None:
+        """Return when somebody may be asked again who is left alone now; None where nobody is."""
+        times = [
+            self._disappointing[one.address].until
+            for one in offers
+            if one.signed > have and self._is_left_alone(one, now) and not self._is_foreign(one)
+        ]
+        return min(times, default=None)
+
+    def _is_left_alone(self, offer: Offer, now: float) -> bool:
+        known = self._disappointing.get(offer.address)
+        return (known is not None and now < known.until) or self._is_foreign(offer)
+
+    def _is_foreign(self, offer: Offer) -> bool:
+        """Whether this very generation, or an earlier one there, is known to bear another key."""
+        foreign = self._foreign.get(offer.name, {}).get(offer.address)
+        return foreign is not None and foreign.signed >= offer.signed
+
+    def disappointed(self, offer: Offer, wrong: Wrong, now: float, fingerprint: str = "") -> None:
+        """Take note that nothing came of an offer."""
+        self.refused[wrong.name.lower()] += 1
+        if wrong is Wrong.FOREIGN:
+            self._note_foreign(offer, fingerprint)
+            return
+        known = self._disappointing.pop(offer.address, None)
+        if known is None or now - known.last > FORGOTTEN_AFTER:
+            known = _Disappointment(0, now, now)
+        known.until = now + PAUSES[min(known.times, len(PAUSES) - 1)]
+        known.times, known.last = known.times + 1, now
+        self._disappointing[offer.address] = known
+        while len(self._disappointing) > MOST_REMEMBERED:
+            del self._disappointing[next(iter(self._disappointing))]
+
+    def _note_foreign(self, offer: Offer, fingerprint: str) -> None:
+        known = self._foreign.setdefault(offer.name, {})
+        known.pop(offer.address, None)
+        known[offer.address] = Foreign(offer.address, fingerprint, offer.signed)
+        while len(known) > MOST_FOREIGN:
+            del known[next(iter(known))]
+
+    def foreign(self, name: str) -> list[Foreign]:
+        """Return the nodes that have a repository of this name with another key."""
+        return list(self._foreign.get(name, {}).values())
+
+    def trust_anew(self, name: str) -> None:
+        """Learn that other keys are trusted for a repository: what was foreign may not be."""
+        self._foreign.pop(name, None)
+
+    def came(self, offer: Offer) -> None:
+        """Take note that what was offered was right."""
+        self._disappointing.pop(offer.address, None)
+        self._foreign.get(offer.name, {}).pop(offer.address, None)

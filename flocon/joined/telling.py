@@ -1,0 +1,97 @@
+"""What a person is told of own repositories: how each stands, and what is wrong with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flocon.joined.keys import shown
+from flocon.joined.told import time_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from flocon.joined.known import Known
+    from flocon.joined.repositories import OwnRepositories
+
+
+def describe(
+    repositories: OwnRepositories, copies: Callable[[str], Mapping[str, int]]
+) -> list[dict[str, Any]]:
+    """Return what ``/own.json`` says of each; times in Unix seconds, 0 for never."""
+    return [
+        _described(known, repositories, copies)
+        for known in sorted(repositories.known.values(), key=lambda one: one.name)
+    ]
+
+
+def _described(
+    known: Known, repositories: OwnRepositories, copies: Callable[[str], Mapping[str, int]]
+) -> dict[str, Any]:
+    generation, trusted = known.generation, known.trusted
+    return {
+        "name": known.name,
+        "publishes": trusted.publishes,
+        "joined": trusted.joined,
+        "keys": list(trusted.fingerprints),
+        "signed": 0 if generation is None else generation.signed,
+        "sequence": 0 if generation is None else generation.sequence,
+        "fingerprint": "" if generation is None else generation.fingerprint,
+        "packages": 0 if known.database is None else len(known.database),
+        "from": known.source,
+        "copies": dict(copies(known.name)),
+        "problem": known.problem,
+        "foreign": [
+            {"address": one.address, "fingerprint": one.fingerprint, "signed": one.signed}
+            for one in repositories.offers.foreign(known.name)
+        ],
+    }
+
+
+def tell(repositories: OwnRepositories) -> Iterator[dict[str, Any]]:
+    """Yield what is wrong, as the doctor's ``tellers`` do."""
+    for name, problem in sorted(repositories.problems.items()):
+        remedy = f"join it again: 'flocon repo join {name}' as root"
+        yield _said(f"the own repository {name} is not taken: {problem}", remedy)
+    for known in sorted(repositories.known.values(), key=lambda one: one.name):
+        yield from _tell_of(known, repositories)
+
+
+def _tell_of(known: Known, repositories: OwnRepositories) -> Iterator[dict[str, Any]]:
+    foreign = repositories.offers.foreign(known.name)
+    newer = [one for one in foreign if one.signed > known.newest]
+    if newer:
+        one = newer[0]
+        by = f"the key {shown(one.fingerprint)}" if one.fingerprint else "another key"
+        problem = (
+            f"{one.address} has the own repository {known.name} signed by {by}, which is not"
+            " trusted here, so nothing of it is taken"
+        )
+        remedy = (
+            "if its key was replaced, compare the fingerprint where it is made ('flocon repo key"
+            f" {known.name}'), then run 'flocon repo join {known.name}' as root; else another"
+            " repository has this name, and one of them should get another"
+        )
+        yield _said(problem, remedy)
+    if known.generation is None and known.problem:
+        remedy = f"start the node of the machine that makes {known.name}"
+        yield _said(f"nothing of the own repository {known.name} is here: {known.problem}", remedy)
+    elif known.problem and known.trusted.publishes:
+        yield _said(f"{known.name}: {known.problem}", f"run 'flocon repo list {known.name}'")
+
+
+def database_answer(repositories: OwnRepositories, name: str) -> str:
+    """Return how the database of a repository would be answered, "" where it is not trusted."""
+    known = repositories.known.get(name)
+    if known is None:
+        return ""
+    if known.generation is None:
+        return f"{name} is an own repository, of which nothing is here: the answer is an error"
+    signed = time_of(known.generation.signed)
+    return (
+        f"{name} is an own repository: its newest generation is given, which was signed {signed}"
+        f" and came from {known.source}"
+    )
+
+
+def _said(reason: str, remedy: str) -> dict[str, Any]:
+    return {"check": "own repositories", "wrong": True, "reason": reason, "remedy": remedy}

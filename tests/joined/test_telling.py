@@ -1,0 +1,68 @@
+"""What a person is told of own repositories: how each stands, and what is wrong with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from flocon.joined.known import Known, Trusted
+from flocon.joined.offers import Offer, Offers, Wrong
+from flocon.joined.telling import database_answer, describe, tell
+from flocon.joined.told import Generation
+from flocon.pacman.listing import Database
+
+FPR = "AB" * 20
+
+
+class TellingTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.known = Known(Trusted("home", Path("keys"), (), publishes=False, joined=True))
+        self.repositories: Any = SimpleNamespace(
+            known={"home": self.known}, offers=Offers(), problems={}
+        )
+
+    def take(self, signed: int = 1_700_000_000) -> None:
+        generation = Generation("home", signed, 3, FPR, {})
+        self.known.took(generation, Database("home", "", 0.0, {}), "10.0.0.1")
+
+    def foreign(self, signed: int) -> None:
+        offer = Offer("home", "n", "10.0.0.9", 1, signed)
+        self.repositories.offers.disappointed(offer, Wrong.FOREIGN, 0.0, FPR)
+
+    def test_one_that_is_here_has_nothing_wrong(self) -> None:
+        self.take()
+        (told,) = describe(self.repositories, lambda _: {"wanted": 2, "here": 1})
+        self.assertEqual((told["signed"], told["from"]), (1_700_000_000, "10.0.0.1"))
+        self.assertEqual((told["fingerprint"], told["copies"]["here"]), (FPR, 1))
+        self.assertEqual([*tell(self.repositories)], [])
+
+    def test_another_key_is_told_while_it_is_newer_than_what_is_here(self) -> None:
+        self.take()
+        self.foreign(1_700_000_001)
+        (told,) = tell(self.repositories)
+        self.assertIn("10.0.0.9", told["reason"])
+        self.assertIn("ABAB ABAB", told["reason"])
+        self.assertIn("flocon repo join home", told["remedy"])
+        self.take(1_700_000_002)
+        self.assertEqual([*tell(self.repositories)], [])
+
+    def test_that_nothing_is_here_is_told_with_the_reason(self) -> None:
+        self.known.problem = "10.0.0.1 is away"
+        (told,) = tell(self.repositories)
+        self.assertIn("10.0.0.1 is away", told["reason"])
+
+    def test_keys_that_cannot_be_read_are_told(self) -> None:
+        self.repositories.known.clear()
+        self.repositories.problems = {"home": "keys/home.gpg cannot be read"}
+        (told,) = tell(self.repositories)
+        self.assertIn("keys/home.gpg", told["reason"])
+        self.assertIn("flocon repo join home", told["remedy"])
+
+    def test_a_person_is_told_how_a_database_is_answered(self) -> None:
+        self.assertIn("an error", database_answer(self.repositories, "home"))
+        self.take()
+        self.assertIn("2023-11-14 22:13:20 UTC", database_answer(self.repositories, "home"))
+        self.assertEqual(database_answer(self.repositories, "core"), "")
