@@ -1,0 +1,118 @@
+"""What a person looks at before deciding: a recipe whole, the one before, what is held."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flocon.builds.polling import as_values
+from flocon.errors import BuildError, FloconError
+from flocon.jobs.watched import Phase
+from flocon.recipes.differences import as_text, differ
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flocon.builds.fetching import Fetching
+    from flocon.builds.histories import Histories
+    from flocon.jobs.watched import Watched
+    from flocon.recipes.recipe import CommitNote, Recipe
+
+#: Commits of which is told who wrote them.
+MOST_NOTES = 50
+
+
+class Looking:
+    """Reads recipes by commit, and tells of them."""
+
+    def __init__(self, histories: Histories, fetching: Fetching) -> None:
+        self._histories = histories
+        self._fetching = fetching
+
+    async def recipes(self, one: Watched) -> tuple[Recipe | None, Recipe]:
+        """Return the recipe that was approved last, and the one that it is about now.
+
+        They are the same where nothing waits. Raises FloconError where that is gone.
+        """
+        if not one.commit:
+            raise BuildError(f"nothing is known of {one.base} yet", "'flocon build check' looks")
+        after = await self._histories.read(one, one.commit)
+        if one.approval is None or one.candidate is None:
+            return None, after
+        try:
+            return await self._histories.read(one, one.approval.commit), after
+        except FloconError:
+            # What was approved is gone from its history: all of the new one is to be read.
+            return None, after
+
+    async def look(self, one: Watched) -> dict[str, Any]:
+        """Return JSON's values of all that there is to see; raises FloconError."""
+        before, after = await self.recipes(one)
+        job = one.job
+        is_held = job is not None and job.phase is Phase.HELD and one.candidate is None
+        verdict = self._fetching.verdicts.get(one.base) if one.candidate else None
+        candidate = one.candidate
+        return {
+            "base": one.base,
+            "names": list(one.names),
+            "origin": {"kind": one.origin.kind, "place": one.origin.place},
+            "stage": one.stage().value,
+            "commit": one.commit,
+            # What can be decided of it, whatever is being built.
+            "proposed": candidate.commit if candidate else "",
+            "version": one.version,
+            "approved": one.approval.commit if one.approval else "",
+            "published": one.published.version if one.published else "",
+            "reasons": list(one.reasons()),
+            "checks": [
+                {"check": check.check, "passed": check.passed, "sentence": check.sentence}
+                for check in (verdict.checks if verdict is not None else ())
+            ],
+            "needs": {
+                "bases": list(candidate.needs.bases if candidate else ()),
+                "packages": list(candidate.needs.packages if candidate else ()),
+            },
+            "record": as_values(self._fetching.records.get(one.base)),
+            "files": _texts(after),
+            "modes": _modes(after),
+            "before": None if before is None else _texts(before),
+            "modes_before": None if before is None else _modes(before),
+            "held": [
+                {"package": found.package, "what": found.what, "detail": found.detail}
+                for found in (job.surprises if is_held and job is not None else ())
+            ],
+            "digest": job.digest if is_held and job is not None else "",
+            "notes": [_note(note) for note in await self._notes(one)],
+        }
+
+    async def differences(self, one: Watched) -> str:
+        """Return as a diff what changed since the last approval; all of it, where there is none."""
+        before, after = await self.recipes(one)
+        return as_text(differ(before, after))
+
+    async def _notes(self, one: Watched) -> Sequence[CommitNote]:
+        since = one.approval.commit if one.approval and one.candidate else ""
+        try:
+            return (await self._histories.notes(one, since, one.commit))[:MOST_NOTES]
+        except FloconError:
+            return ()
+
+
+def _texts(recipe: Recipe) -> dict[str, str]:
+    # Bytes that are no text stay what they are: who shows them makes them visible.
+    return {
+        path: file.data.decode("utf-8", "surrogateescape") for path, file in recipe.files.items()
+    }
+
+
+def _modes(recipe: Recipe) -> dict[str, str]:
+    return {path: f"{file.mode:o}" for path, file in recipe.files.items()}
+
+
+def _note(note: CommitNote) -> dict[str, Any]:
+    return {
+        "commit": note.commit,
+        "author": note.author,
+        "mail": note.mail,
+        "when": note.when,
+        "subject": note.subject,
+    }

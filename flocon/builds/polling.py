@@ -1,0 +1,193 @@
+"""Looks whether what is watched has changed: by one question to the AUR, and git where it did.
+
+When that is, and what follows, is for ``keeper`` and ``judging``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from flocon.errors import FloconError, SourceError
+from flocon.jobs import passing
+from flocon.jobs.watched import AUR, FOLDER, Candidate, Failing, Job, Phase, Watched
+from flocon.log import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from flocon.aur.records import Record
+    from flocon.builds.fetching import Fetching
+    from flocon.builds.histories import Histories
+    from flocon.jobs.book import Book
+    from flocon.jobs.resolving import AsksAur
+    from flocon.settings.settings import Build
+
+#: Seconds between two questions to a recipe's own sources whether they have moved on.
+HEADS = 86_400.0
+GONE = "the AUR does not have it any more; what was built stays"
+
+
+class Polling:
+    """``has`` tells the repository of pacman that has a package of a name, "" for none.
+
+    ``observe`` is told all that the AUR said; it remembers who maintained what.
+    """
+
+    _log = logger()
+
+    def __init__(
+        self,
+        book: Book,
+        aur: AsksAur,
+        histories: Histories,
+        fetching: Fetching,
+        *,
+        settings: Callable[[], Build],
+        has: Callable[[str], str],
+        observe: Callable[[Mapping[str, Record]], None],
+        now: Callable[[], float],
+    ) -> None:
+        self._book = book
+        self._aur = aur
+        self._histories = histories
+        self._fetching = fetching
+        self._settings = settings
+        self._has = has
+        self._observe = observe
+        self._now = now
+        #: Why the last look was not whole, "" where it was.
+        self.problem = ""
+
+    async def poll(self, bases: Iterable[str] = (), *, urgent: bool = False) -> None:
+        """Look at all that is watched, or at these; nothing raises but StoreError."""
+        chosen = {base: one for base in bases if (one := self._book.get(base)) is not None}
+        watched = chosen or dict(self._book.watched)
+        problems = []
+        try:
+            records = await self._records(watched.values(), urgent=urgent)
+        except SourceError as error:
+            problems.append(str(error))
+            records = {}
+        for base in watched:
+            try:
+                await self._look(base, records, asked=not problems, urgent=urgent)
+            except SourceError as error:
+                problems.append(f"{base}: {error}")
+            except FloconError as error:
+                await self._note(base, f"it could not be looked at: {error}")
+        self.problem = problems[0] if problems else ""
+
+    async def _records(self, watched: Iterable[Watched], *, urgent: bool) -> dict[str, Record]:
+        """Return what the AUR says, by base; asks nothing where nothing is its own."""
+        names = {one.names[0]: one.base for one in watched if one.origin.kind == AUR and one.names}
+        if not names:
+            return {}
+        said = await self._aur.info(sorted(names), urgent=urgent)
+        self._observe(said)
+        return {names[name]: record for name, record in said.items() if name in names}
+
+    async def _look(
+        self, base: str, records: Mapping[str, Record], *, asked: bool, urgent: bool
+    ) -> None:
+        one = self._book.get(base)
+        if one is None:
+            return
+        await self._look_for_arch(one)
+        record = records.get(base)
+        if one.origin.kind == AUR:
+            if not asked:
+                return
+            await self._note(base, "" if record else GONE)
+            if record is None:
+                return
+        if one.origin.kind != FOLDER and (urgent or self._is_due(one, record)):
+            await self._fetching.look(base, record)
+        await self._look_at_heads(base, urgent=urgent)
+
+    def _is_due(self, one: Watched, record: Record | None) -> bool:
+        """Whether git is to be asked: something changed, or what waits is ripe."""
+        if record is None or one.told != told_of(record):
+            return True
+        waits = one.candidate
+        return waits is not None and 0 < waits.matures <= self._now()
+
+    async def _look_for_arch(self, one: Watched) -> None:
+        taken = next(filter(None, map(self._has, one.names)), "")
+        if taken == one.taken_up:
+            return
+        self._log.info("{base} is in {repository} now", base=one.base, repository=taken or "none")
+        what = "taken up" if taken else "not in Arch any more"
+        await self._book.put(replace(one, taken_up=taken), what, repository=taken)
+
+    async def _note(self, base: str, note: str) -> None:
+        """Keep what else a person should know of it, or ("") that there is nothing."""
+        one = self._book.get(base)
+        notes = (note,) if note else ()
+        if one is not None and one.notes != notes:
+            await self._book.put(replace(one, notes=notes), "")
+
+    async def _look_at_heads(self, base: str, *, urgent: bool) -> None:
+        """Ask the sources of what was built whether they are further now, once a day."""
+        one = self._book.get(base)
+        if one is None or one.published is None or not one.published.heads:
+            return
+        if one.job is not None or one.candidate is not None or one.on_hold or one.taken_up:
+            return
+        if self._now() < one.heads_asked + HEADS and not urgent:
+            return
+        moved = []
+        for source, commit in one.published.heads:
+            head = await self._histories.git.heads(source)
+            if head and head != commit:
+                moved.append(source)
+        one = self._book.get(base)
+        if one is not None:
+            asked = replace(one, heads_asked=self._now())
+            await self._book.put(*_moved_on(asked, moved, self._settings().auto, self._now()))
+
+
+def _moved_on(one: Watched, moved: list[str], auto: str, now: float) -> tuple[Watched, str]:
+    """Return it with what follows of sources that moved on, and what happened.
+
+    The recipe was approved as one of a history, so its text lets it be built again.
+    """
+    if not moved or one.approval is None or one.job is not None or one.candidate is not None:
+        return one, ""
+    if auto != "never":
+        reason = f"new commits in {moved[0]}"
+        return replace(one, job=Job(Phase.QUEUED, now, reasons=(reason,))), "sources moved on"
+    approval = one.approval
+    failing = Failing(auto, f'the settings say auto = "never", and {moved[0]} has new commits')
+    candidate = Candidate(
+        approval.commit,
+        approval.version,
+        now,
+        (failing,),
+        needs=approval.needs,
+        maintainers=approval.maintainers,
+    )
+    return passing.seen(one, candidate), "sources moved on"
+
+
+def told_of(record: Record) -> str:
+    """Return what changes whenever the AUR says something else of a recipe that matters."""
+    people = ",".join((record.maintainer, *sorted(record.co_maintainers)))
+    return f"{record.version} {record.last_modified:.0f} {people}"
+
+
+def as_values(record: Record | None) -> dict[str, Any] | None:
+    """Return a record as JSON's values, for a person to look at."""
+    if record is None:
+        return None
+    return {
+        "maintainer": record.maintainer,
+        "co_maintainers": list(record.co_maintainers),
+        "votes": record.votes,
+        "popularity": record.popularity,
+        "first_submitted": record.first_submitted,
+        "last_modified": record.last_modified,
+        "out_of_date": record.out_of_date,
+        "description": record.description,
+        "url": record.url,
+    }

@@ -1,0 +1,61 @@
+"""What a build itself says against what was approved: older versions, another .SRCINFO. No I/O.
+
+A .SRCINFO is what was read and resolved; a recipe can say otherwise once it runs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flocon.errors import RecipeError
+from flocon.jobs.watched import Surprise
+from flocon.pacman.versions import compare_versions
+from flocon.recipes.srcinfo import parse_srcinfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from flocon.recipes.srcinfo import Srcinfo
+
+#: What a person has read, or a rule has compared, and what is installed because of it.
+_OF_BASE = ("source", "validpgpkeys", "makedepends", "checkdepends")
+_OF_PACKAGES = ("depends", "provides", "conflicts", "replaces", "install", "backup")
+#: What stands for a version, which a recipe of a history finds out for itself.
+_VERSION = "\0"
+
+
+def went_back(base: str, before: str, version: str) -> Iterator[Surprise]:
+    """Yield what is wrong where a version is older than ``before``, the one that is published."""
+    if before and compare_versions(version, before) < 0:
+        yield Surprise(base, "version", f"goes back from {before} to {version}")
+
+
+def contradicted(base: str, approved: str, printed: str, architecture: str) -> Iterator[Surprise]:
+    """Yield what the recipe said in the sandbox that its .SRCINFO does not say."""
+    try:
+        before = parse_srcinfo(approved.encode("utf-8", "surrogateescape"))
+        after = parse_srcinfo(printed.encode("utf-8", "surrogateescape"))
+    except (RecipeError, UnicodeEncodeError):
+        yield Surprise(base, ".SRCINFO", "what the recipe says of itself cannot be read")
+        return
+    if before.names != after.names:
+        made = ", ".join(after.names)
+        yield Surprise(base, ".SRCINFO", f"the recipe makes {made} by its own word")
+        return
+    for name, key in [
+        *(("", key) for key in _OF_BASE),
+        *((name, key) for name in before.names for key in _OF_PACKAGES),
+    ]:
+        said = _values(before, key, architecture, name), _values(after, key, architecture, name)
+        if said[0] != said[1]:
+            new = sorted(said[1] - said[0])
+            detail = f"the recipe itself has another {key}"
+            if new:
+                detail += f": {', '.join(new)[:400]}"
+            yield Surprise(name or base, ".SRCINFO", detail.replace(_VERSION, after.pkgver))
+
+
+def _values(srcinfo: Srcinfo, key: str, architecture: str, name: str) -> set[str]:
+    """Return the values of a key, but for what of them is the version."""
+    found = srcinfo.values(key, architecture, name)
+    return {one.replace(srcinfo.pkgver, _VERSION) for one in found}

@@ -1,0 +1,220 @@
+"""Hands to the signer what was built, with what of it was approved, and tells what it said."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from flocon.errors import RecipeError, RepositoryError, StoreError
+from flocon.jobs.contradictions import contradicted, went_back
+from flocon.jobs.keeping import Made
+from flocon.jobs.watched import Surprise
+from flocon.machine.reactor_threads import in_thread
+from flocon.programs.talking import LARGEST_MESSAGE
+from flocon.recipes.recipe import SRCINFO
+from flocon.recipes.srcinfo import parse_srcinfo
+from flocon.signing.asking import ask
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flocon.jobs.archive import Archive
+    from flocon.jobs.builder import Answer
+    from flocon.jobs.resolving import Fetched
+    from flocon.jobs.watched import Watched
+
+#: Surprises of one build that are kept, and characters of one.
+MOST_SURPRISES, LONGEST = 200, 500
+#: Characters of .SRCINFO, as the sandbox prints it.
+LONGEST_SRCINFO = 1 << 18
+#: Bytes of what is said to the signer of a build: of one message most.
+LARGEST_DESCRIBED = LARGEST_MESSAGE * 3 // 4
+#: What the debugging symbols of a package are called.
+_DEBUG = "-debug"
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What was built, and of what: kept with the files until they are signed."""
+
+    base: str
+    commit: str
+    version: str
+    architecture: str
+    made: tuple[Made, ...]
+    names: tuple[str, ...]
+    #: What was approved, and what the sandbox said of it.
+    srcinfo: str
+    printed: str
+    install: tuple[tuple[str, str], ...]
+    heads: tuple[tuple[str, str], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What the signer said: it is published, unless there are ``surprises``."""
+
+    surprises: tuple[Surprise, ...] = ()
+    digest: str = ""
+
+
+def manifest_of(
+    one: Watched, fetched: Fetched, made: list[Made], answer: Answer, architecture: str
+) -> Manifest:
+    """Return what is to be kept with the packages of a job."""
+    printed = answer.text("srcinfo", LONGEST_SRCINFO)
+    srcinfo = fetched.srcinfo
+    data = fetched.recipe.read(SRCINFO) or b""
+    return Manifest(
+        one.base,
+        fetched.recipe.commit,
+        _version(printed) or srcinfo.version,
+        architecture,
+        tuple(made),
+        tuple(srcinfo.names),
+        data.decode("utf-8", "surrogateescape"),
+        printed,
+        tuple(_install_scripts(fetched)),
+        tuple(_heads(answer)),
+    )
+
+
+def _version(printed: str) -> str:
+    """Return the version that was built: a recipe of a history finds out its own."""
+    try:
+        return parse_srcinfo(printed.encode("utf-8", "replace")).version
+    except RecipeError:
+        return ""
+
+
+def _install_scripts(fetched: Fetched) -> list[tuple[str, str]]:
+    found = []
+    for name in fetched.srcinfo.names:
+        for path in fetched.srcinfo.values("install", "", name)[-1:]:
+            data = fetched.recipe.read(path)
+            if data is not None:
+                found.append((name, data.decode("utf-8", "surrogateescape")))
+    return found
+
+
+def _heads(answer: Answer) -> list[tuple[str, str]]:
+    values = answer.values.get("vcs")
+    if not isinstance(values, dict):
+        return []
+    pairs = [(k, v) for k, v in values.items() if isinstance(v, str)]
+    return [(source[:LONGEST], commit[:LONGEST]) for source, commit in pairs[:MOST_SURPRISES]]
+
+
+class Signer:
+    """``path`` is the signer's socket; ``debug`` says whether symbols are published as well."""
+
+    def __init__(
+        self, reactor: Any, archive: Archive, path: Callable[[], str], debug: Callable[[], bool]
+    ) -> None:
+        self._reactor = reactor
+        self._archive = archive
+        self._path = path
+        self._debug = debug
+
+    async def read(self, name: str) -> Manifest:
+        """Return what was kept of a job; raises StoreError where it is not whole."""
+        values = await in_thread(self._reactor, self._archive.read_job, name)
+        try:
+            made = tuple(Made(**row) for row in values.pop("made"))
+            install, heads = (tuple(map(tuple, values.pop(key))) for key in ("install", "heads"))
+            names = tuple(values.pop("names"))
+            return Manifest(made=made, names=names, install=install, heads=heads, **values)
+        except (KeyError, TypeError, ValueError):
+            raise StoreError(str(self._archive.job_folder(name)), "is damaged") from None
+
+    async def publish(self, one: Watched, manifest: Manifest) -> Examined:
+        """Have a job's packages examined and signed; what contradicts its recipe is held here.
+
+        Raises RepositoryError with the signer's sentence, and StoreError.
+        """
+        assert one.job is not None  # noqa: S101 - only jobs are handed on
+        own = _own_surprises(one, manifest)
+        accepted = one.job.accepted
+        if own and _digest_of(own) not in accepted:
+            return Examined(own, _digest_of(own))
+        described = _described(manifest)
+        if len(json.dumps(described)) > LARGEST_DESCRIBED:
+            raise RepositoryError(f"what {one.base} says of itself is too much", "")
+        made = [made for made in manifest.made if self._debug() or not _is_debug(made, manifest)]
+        files = await in_thread(self._reactor, self._open, one.job.name, made)
+        try:
+            answer = await ask(
+                self._reactor,
+                self._path(),
+                {
+                    "do": "publish",
+                    "names": [one.name for one in made],
+                    "build": described,
+                    "accept": accepted[-1] if accepted else None,
+                },
+                files,
+            )
+        finally:
+            for descriptor in files:
+                os.close(descriptor)
+        held = answer.get("held")
+        if isinstance(held, list) and held:
+            return Examined(tuple(map(_surprise, held[:MOST_SURPRISES])), str(answer["digest"]))
+        return Examined()
+
+    def _open(self, name: str, made: list[Made]) -> list[int]:
+        folder, files = self._archive.job_folder(name), []
+        try:
+            for one in made:
+                descriptor = os.open(folder / one.name, os.O_RDONLY | os.O_CLOEXEC)
+                files.append(descriptor)
+        except OSError as error:
+            for descriptor in files:
+                os.close(descriptor)
+            raise StoreError(str(folder), error.strerror or str(error)) from None
+        return files
+
+
+def _own_surprises(one: Watched, manifest: Manifest) -> tuple[Surprise, ...]:
+    """Return what the build itself says against what was approved."""
+    before = one.published.version if one.published else ""
+    found = [
+        *went_back(one.base, before, manifest.version),
+        *contradicted(one.base, manifest.srcinfo, manifest.printed, manifest.architecture),
+    ]
+    return tuple(found[:MOST_SURPRISES])
+
+
+def _digest_of(surprises: tuple[Surprise, ...]) -> str:
+    import hashlib  # noqa: PLC0415 - seldom needed
+
+    return hashlib.sha256(repr(surprises).encode()).hexdigest()
+
+
+def _is_debug(made: Made, manifest: Manifest) -> bool:
+    """Whether these are a package's debugging symbols, and not one of that name itself."""
+    return made.name.startswith(f"{manifest.base}{_DEBUG}-") and (
+        f"{manifest.base}{_DEBUG}" not in manifest.names
+    )
+
+
+def _described(manifest: Manifest) -> dict[str, Any]:
+    return {
+        "base": manifest.base,
+        "version": manifest.version,
+        "architecture": manifest.architecture,
+        "packages": list(manifest.names),
+        "commit": manifest.commit,
+        "srcinfo": manifest.srcinfo,
+        "install": dict(manifest.install),
+    }
+
+
+def _surprise(row: Any) -> Surprise:
+    words = [str(row.get(key, ""))[:LONGEST] for key in ("package", "what", "detail")]
+    return Surprise(*words)

@@ -1,0 +1,238 @@
+"""How a watched recipe passes from one stage to the next: each step gives it as it is afterwards.
+
+No step is taken in passing: what comes of it is written down before anything is done.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from flocon.errors import BuildError
+from flocon.jobs.watched import Approval, Candidate, Job, Phase, Published
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from flocon.jobs.watched import Surprise, Watched
+
+#: How often a build may be ended by something else before it counts as its own failure, and the
+#: seconds until a failure that may pass is tried again: twice as many each time.
+MOST_INTERRUPTIONS = 3
+FIRST_AGAIN, MOST_AGAIN = 900.0, 6
+#: Digits of a commit by which a person may call it.
+FEWEST_DIGITS = 7
+#: Mail addresses of authors that are remembered.
+MOST_AUTHORS = 64
+
+
+def seen(one: Watched, candidate: Candidate) -> Watched:
+    """Have a commit wait that nobody has approved; whatever waited before is over."""
+    return replace(one, candidate=candidate)
+
+
+def withdrawn(one: Watched) -> Watched:
+    """Have nothing wait: the commit that did is there no more."""
+    return replace(one, candidate=None)
+
+
+def approved(one: Watched, by: str, now: float, authors: Iterable[str] = ()) -> Watched:
+    """Have what waits be built; raises BuildError where nothing does, or it cannot be built."""
+    candidate = one.open
+    if candidate is None:
+        raise BuildError(f"nothing of {one.base} waits to be approved", "")
+    if candidate.lacks:
+        raise BuildError(f"{one.base} cannot be built: {candidate.lacks[0]}", "")
+    approval = Approval(
+        candidate.commit,
+        candidate.version,
+        by,
+        now,
+        tuple(check.check for check in candidate.failing),
+        candidate.maintainers,
+        candidate.needs,
+    )
+    known = tuple(dict.fromkeys((*one.authors, *authors)))[-MOST_AUTHORS:]
+    return replace(
+        one,
+        candidate=None,
+        approval=approval,
+        refused=None,
+        on_hold="",
+        authors=known,
+        job=Job(Phase.QUEUED, now),
+    )
+
+
+def accepted(one: Watched, digest: str, now: float) -> Watched:
+    """Let pass what the signer found; raises BuildError where that is not what waits."""
+    job = one.job
+    if job is None or job.phase is not Phase.HELD:
+        raise BuildError(f"no package of {one.base} is held", "")
+    if digest and not is_meant(digest, job.digest):
+        raise BuildError(
+            f"something else is held of {one.base} now", f"see 'flocon build diff {one.base}'"
+        )
+    let = (*job.accepted, job.digest)
+    job = replace(job, phase=Phase.EXAMINING, since=now, accepted=let, reasons=())
+    return replace(one, job=job)
+
+
+def rejected(one: Watched, by: str, now: float) -> Watched:
+    """Refuse what waits or is held; raises BuildError where nothing is."""
+    if one.candidate is not None:
+        # Whatever was approved before stays so.
+        return replace(one, candidate=None, refused=one.candidate)
+    job = one.job
+    if job is not None and job.phase is Phase.HELD:
+        return failed(one, now, [f"{by} refused what came of it"])
+    raise BuildError(f"nothing of {one.base} waits to be refused", "")
+
+
+def again(one: Watched, now: float) -> Watched:
+    """Queue what was approved once more; raises BuildError where nothing was."""
+    if one.approval is None:
+        remedy = f"see 'flocon build diff {one.base}', and approve it"
+        raise BuildError(f"nothing of {one.base} was ever approved", remedy)
+    release = ""
+    before = one.published
+    if before is not None and before.version == one.approval.version:
+        release = next_release(before.version)
+    return replace(one, job=Job(Phase.QUEUED, now, release=release), on_hold="")
+
+
+def next_release(version: str) -> str:
+    """Return the pkgrel by which the same version counts as a newer one: 1, then 1.1, then 1.2."""
+    whole, _, part = version.rpartition("-")[2].partition(".")
+    return f"{whole}.{int(part or 0) + 1}"
+
+
+def held_back(one: Watched, by: str) -> Watched:
+    """Have nothing of it built, and no rule approve of it."""
+    job = one.job
+    if job is not None and job.phase is Phase.BUILDING:
+        job = replace(job, phase=Phase.QUEUED, name="")
+    return replace(one, on_hold=by, job=job)
+
+
+def released(one: Watched) -> Watched:
+    return replace(one, on_hold="")
+
+
+# A job
+
+
+def begun(one: Watched, name: str, now: float) -> Watched:
+    """Begin the building of what was approved: ``name`` is the job's."""
+    job = _job(one, Phase.QUEUED)
+    attempts = job.attempts + 1
+    started = replace(
+        job, phase=Phase.BUILDING, since=now, name=name, reasons=(), attempts=attempts, again=0.0
+    )
+    return replace(one, job=started)
+
+
+def built(one: Watched, now: float) -> Watched:
+    """Have what came out of it examined; its files are kept by now."""
+    return replace(one, job=replace(_job(one, Phase.BUILDING), phase=Phase.EXAMINING, since=now))
+
+
+def held(one: Watched, now: float, surprises: Iterable[Surprise], digest: str) -> Watched:
+    """Have a person look at what was found."""
+    found = tuple(surprises)
+    reasons = tuple(f"{one.package}: {one.detail}" for one in found)
+    job = _job(one, Phase.EXAMINING)
+    return replace(
+        one,
+        job=replace(
+            job, phase=Phase.HELD, since=now, surprises=found, digest=digest, reasons=reasons
+        ),
+    )
+
+
+def published(
+    one: Watched, version: str, now: float, heads: Iterable[tuple[str, str]] = ()
+) -> Watched:
+    """Take note that it is signed and offered."""
+    _job(one, Phase.EXAMINING)
+    commit = one.approval.commit if one.approval else ""
+    return replace(one, job=None, published=Published(commit, version, now, tuple(heads)))
+
+
+def failed(one: Watched, now: float, reasons: Iterable[str], *, may_pass: bool = False) -> Watched:
+    """Take note that it could not be built; what ``may_pass`` is tried again, a few times."""
+    job = one.job or Job(Phase.FAILED, now)
+    later = 0.0
+    if may_pass and job.attempts <= MOST_AGAIN:
+        later = now + FIRST_AGAIN * 2 ** max(0, job.attempts - 1)
+    return replace(
+        one,
+        job=replace(job, phase=Phase.FAILED, since=now, reasons=tuple(reasons), again=later),
+    )
+
+
+def interrupted(one: Watched, now: float, why: str) -> Watched:
+    """Take up again what something else has ended; after a few times it has failed."""
+    job = one.job
+    if job is None or job.phase is not Phase.BUILDING:
+        return one
+    interruptions = job.interruptions + 1
+    if interruptions >= MOST_INTERRUPTIONS:
+        return failed(one, now, [f"it was ended {interruptions} times: {why}"])
+    queued = replace(
+        job,
+        phase=Phase.QUEUED,
+        since=now,
+        name="",
+        reasons=(why,),
+        attempts=job.attempts - 1,
+        interruptions=interruptions,
+    )
+    return replace(one, job=queued)
+
+
+def put_back(one: Watched) -> Watched:
+    """Queue again what is being built, as if it had not begun: this node ends, and knows it."""
+    job = one.job
+    if job is None or job.phase is not Phase.BUILDING:
+        return one
+    queued = replace(job, phase=Phase.QUEUED, name="", attempts=job.attempts - 1)
+    return replace(one, job=queued)
+
+
+def due(one: Watched, now: float) -> Watched:
+    """Queue once more what had failed for something that may have passed."""
+    job = one.job
+    if job is None or job.phase is not Phase.FAILED or not 0 < job.again <= now:
+        return one
+    return replace(one, job=replace(job, phase=Phase.QUEUED, since=now, name="", again=0.0))
+
+
+def found_at_start(one: Watched, now: float, kept: frozenset[str]) -> Watched:
+    """Return it as it is when the node begins: ``kept`` are the jobs whose files are whole.
+
+    What was being built begins anew; what had been built is examined, if all of it is there.
+    """
+    job = one.job
+    if job is None:
+        return one
+    if job.phase is Phase.BUILDING:
+        return interrupted(one, now, "the node had ended meanwhile")
+    if job.phase in {Phase.EXAMINING, Phase.HELD} and job.name not in kept:
+        why = "what was built is not there any more"
+        queued = replace(
+            job, phase=Phase.QUEUED, since=now, name="", reasons=(why,), accepted=(), surprises=()
+        )
+        return replace(one, job=queued)
+    return one
+
+
+def is_meant(said: str, whole: str) -> bool:
+    """Whether a person's word for a commit or a digest means this one."""
+    return len(said) >= FEWEST_DIGITS and whole.startswith(said.lower())
+
+
+def _job(one: Watched, phase: Phase) -> Job:
+    if one.job is None or one.job.phase is not phase:
+        raise BuildError(f"{one.base} is not {phase.value}", "")
+    return one.job

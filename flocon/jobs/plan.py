@@ -1,0 +1,194 @@
+"""What has to be built for a recipe, and what comes from elsewhere: by name, provides and version.
+
+No I/O. What a recipe needs is looked for among what is built here, then in this machine's own
+repository, then in pacman's databases, and only then asked of the AUR: ``questions`` are the names
+that it has to be asked, and ``learn`` takes what it said.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flocon.jobs.watched import Needs
+from flocon.pacman.relations import Relation, parse_relation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+#: Recipes that may be needed for one.
+MOST_NEEDED = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a recipe makes and needs: ``provides`` are ``NAME=VERSION`` or ``NAME``, names included.
+
+    ``needs`` are relations as they stand in .SRCINFO, those for building and checking among them.
+    """
+
+    base: str
+    version: str
+    names: tuple[str, ...]
+    provides: tuple[str, ...]
+    needs: tuple[str, ...] = ()
+
+    def satisfies(self, relation: Relation) -> bool:
+        return satisfies(self.provides, relation)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Bases of the AUR in which something is: one that has the name, or those that provide it."""
+
+    named: str = ""
+    providing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one recipe of a plan needs; ``lacks`` says in sentences what cannot be had."""
+
+    needs: Needs
+    lacks: tuple[str, ...]
+    #: Bases that the AUR has and that are to be added.
+    new: tuple[str, ...]
+
+
+class Plan:
+    """``own`` and ``pacman`` tell the package that satisfies a relation there, "" for none."""
+
+    def __init__(
+        self,
+        watched: Iterable[Offer],
+        own: Callable[[Relation], str],
+        pacman: Callable[[Relation], str],
+    ) -> None:
+        self._offers = {one.base: one for one in watched}
+        self._own = own
+        self._pacman = pacman
+        self._found: dict[str, Found] = {}
+        #: What was planned, in the order in which it was found.
+        self.planned: dict[str, Offer] = {}
+
+    def add(self, offer: Offer) -> None:
+        """Plan a recipe; what was known of it before is out of date."""
+        self._offers[offer.base] = offer
+        self.planned[offer.base] = offer
+
+    def knows(self, base: str) -> bool:
+        return base in self._offers
+
+    def questions(self) -> set[str]:
+        """Return the names that nobody here has, and that the AUR was not asked yet."""
+        return {
+            relation.name
+            for offer in self.planned.values()
+            for relation in relations(offer.needs)
+            if relation.name not in self._found and not self._here(offer, relation)
+        }
+
+    def learn(self, found: Mapping[str, Found]) -> None:
+        self._found.update(found)
+
+    def new_bases(self) -> list[str]:
+        """Return the AUR's recipes that are needed, and not planned yet."""
+        bases = (base for one in self.planned.values() for base in self.outcome(one.base).new)
+        return [base for base in dict.fromkeys(bases) if not self.knows(base)]
+
+    def outcome(self, base: str) -> Outcome:
+        """Return what a planned recipe needs, as far as it is known by now."""
+        offer = self.planned[base]
+        bases: dict[str, None] = {}
+        own: dict[str, None] = {}
+        packages: dict[str, None] = {}
+        lacks: list[str] = []
+        new: dict[str, None] = {}
+        for relation in relations(offer.needs):
+            if offer.satisfies(relation):
+                continue
+            if built := self._built_here(relation):
+                bases[built] = None
+            elif package := self._own(relation):
+                own[package] = None
+            elif package := self._pacman(relation):
+                packages[package] = None
+            else:
+                self._from_aur(offer, relation, bases, new, lacks)
+        return Outcome(Needs(tuple(bases), tuple(own), tuple(packages)), tuple(lacks), tuple(new))
+
+    def _from_aur(
+        self,
+        offer: Offer,
+        relation: Relation,
+        bases: dict[str, None],
+        new: dict[str, None],
+        lacks: list[str],
+    ) -> None:
+        found = self._found.get(relation.name, Found())
+        candidates = (found.named,) if found.named else found.providing
+        if not candidates:
+            lacks.append(f"{offer.base} needs {relation}, which neither pacman nor the AUR has")
+        elif len(candidates) > 1:
+            some = ", ".join(candidates[:8])
+            lacks.append(
+                f"{offer.base} needs {relation}, which several of the AUR provide ({some}):"
+                " add the one that you want first"
+            )
+        elif (known := self._offers.get(candidates[0])) is not None:
+            # It was looked at, and does not satisfy.
+            lacks.append(f"{offer.base} needs {relation}, and {known.base} is {known.version}")
+        else:
+            new[candidates[0]] = None
+            bases[candidates[0]] = None
+
+    def _here(self, offer: Offer, relation: Relation) -> bool:
+        return bool(
+            offer.satisfies(relation)
+            or self._built_here(relation)
+            or self._own(relation)
+            or self._pacman(relation)
+        )
+
+    def _built_here(self, relation: Relation) -> str:
+        """Return the base of which a package satisfies: by its own name rather than another's."""
+        providing = [one for one in self._offers.values() if one.satisfies(relation)]
+        named = [one for one in providing if relation.name in one.names]
+        return next((one.base for one in (*named, *providing)), "")
+
+
+def relations(needs: Sequence[str]) -> list[Relation]:
+    """Return what can be read of relations, each once."""
+    return list(dict.fromkeys(filter(None, map(parse_relation, needs))))
+
+
+def satisfies(provides: Iterable[str], relation: Relation) -> bool:
+    """Whether one of ``NAME=VERSION`` does; what has no version passes no test of one."""
+    for one in filter(None, map(parse_relation, provides)):
+        if one.name == relation.name and (
+            not relation.test or (one.test == "=" and relation.fits(one.version))
+        ):
+            return True
+    return False
+
+
+def find_cycle(needs: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Return bases of which each needs the next, and the last one the first; () for none."""
+    done: set[str] = set()
+    for start in needs:
+        path: list[str] = []
+        stack = [(start, iter(needs.get(start, ())))] if start not in done else []
+        if stack:
+            path.append(start)
+        while stack:
+            _, following = stack[-1]
+            base = next(following, None)
+            if base is None:
+                stack.pop()
+                done.add(path.pop())
+            elif base in path:
+                return tuple(path[path.index(base) :])
+            elif base not in done and base in needs:
+                path.append(base)
+                stack.append((base, iter(needs[base])))
+    return ()

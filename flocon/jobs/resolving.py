@@ -1,0 +1,175 @@
+"""Finds out what a recipe needs: asks the AUR, fetches its recipes, reads pacman's databases.
+
+What is taken from where is ``plan``'s to decide.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from flocon.errors import BuildError
+from flocon.jobs.plan import MOST_NEEDED, Found, Offer, Plan, find_cycle
+from flocon.jobs.watched import AUR, Origin
+from flocon.recipes.recipe import SRCINFO
+from flocon.recipes.srcinfo import parse_srcinfo
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+    from typing import Protocol
+
+    from flocon.aur.records import Record
+    from flocon.jobs.stock import Stock
+    from flocon.jobs.watched import Watched
+    from flocon.recipes.recipe import Recipe
+    from flocon.recipes.srcinfo import Srcinfo
+
+    class AsksAur(Protocol):
+        """The AUR's RPC."""
+
+        async def info(
+            self, names: Collection[str], *, urgent: bool = False
+        ) -> Mapping[str, Record]: ...
+
+        async def search_provides(self, name: str) -> Iterable[Record]: ...
+
+
+#: Keys of .SRCINFO that say what has to be there for a build; the last only where it is checked.
+_NEEDS = ("depends", "makedepends", "checkdepends")
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A recipe at its newest commit, with what is known of it."""
+
+    origin: Origin
+    recipe: Recipe
+    srcinfo: Srcinfo
+    offer: Offer
+
+
+@dataclass(slots=True)
+class Resolved:
+    """What is to be watched for what was asked: by base, what is needed before what needs it."""
+
+    plan: Plan
+    fetched: dict[str, Fetched] = field(default_factory=dict)
+    #: What the AUR said of those of its own.
+    records: dict[str, Record] = field(default_factory=dict)
+
+
+def offer_of(srcinfo: Srcinfo, architecture: str, *, check: bool) -> Offer:
+    """Return what a recipe makes and needs, on machines of an architecture."""
+    provides: dict[str, None] = {}
+    needs: dict[str, None] = {}
+    for name in srcinfo.names:
+        provides[f"{name}={srcinfo.version}"] = None
+        provides.update(dict.fromkeys(srcinfo.values("provides", architecture, name)))
+        needs.update(dict.fromkeys(srcinfo.values("depends", architecture, name)))
+    for key in _NEEDS if check else _NEEDS[:2]:
+        needs.update(dict.fromkeys(srcinfo.values(key, architecture)))
+    return Offer(srcinfo.base, srcinfo.version, tuple(srcinfo.names), tuple(provides), tuple(needs))
+
+
+def watched_offer(one: Watched) -> Offer:
+    """Return what is known of a recipe that is watched: nothing of what it needs."""
+    return Offer(one.base, one.version, one.names, one.provides)
+
+
+class Resolving:
+    """``read`` fetches a recipe at its newest commit, and ``stock`` reads what is here."""
+
+    def __init__(
+        self,
+        aur: AsksAur,
+        *,
+        read: Callable[[str, Origin], Awaitable[Recipe]],
+        stock: Callable[[], Awaitable[Stock]],
+        architecture: Callable[[], str],
+        check: Callable[[], bool],
+    ) -> None:
+        self._aur = aur
+        self._read = read
+        self._stock = stock
+        self._architecture = architecture
+        self._check = check
+
+    def understood(self, recipe: Recipe, origin: Origin) -> Fetched:
+        """Return a recipe with what its .SRCINFO says; raises RecipeError or BuildError."""
+        data = recipe.read(SRCINFO)
+        if data is None:
+            raise BuildError(
+                f"{recipe.base} has no .SRCINFO",
+                "make one where you trust it: makepkg --printsrcinfo > .SRCINFO",
+            )
+        srcinfo = parse_srcinfo(data)
+        offer = offer_of(srcinfo, self._architecture(), check=self._check())
+        return Fetched(origin, recipe, srcinfo, offer)
+
+    async def resolve(
+        self, beginning: Iterable[Fetched], watched: Mapping[str, Watched]
+    ) -> Resolved:
+        """Return what ``beginning`` needs, all of the AUR's that nobody watches yet among it.
+
+        Raises BuildError where it would be too much, or recipes need each other.
+        """
+        stock = await self._stock()
+        plan = Plan(map(watched_offer, watched.values()), stock.own, stock.pacman)
+        resolved = Resolved(plan)
+        for one in beginning:
+            self._take(resolved, one)
+        while True:
+            await self._ask(resolved)
+            new = plan.new_bases()
+            if not new:
+                break
+            if len(plan.planned) + len(new) > MOST_NEEDED:
+                raise BuildError(f"more than {MOST_NEEDED} recipes would be needed", "")
+            for base in new:
+                origin = Origin(AUR, base)
+                self._take(resolved, self.understood(await self._read(base, origin), origin))
+        _demand_no_cycle(plan)
+        return resolved
+
+    def _take(self, resolved: Resolved, one: Fetched) -> None:
+        resolved.fetched[one.offer.base] = one
+        resolved.plan.add(one.offer)
+
+    async def _ask(self, resolved: Resolved) -> None:
+        """Ask the AUR for what nobody here has: for names first, then for who provides them."""
+        names = resolved.plan.questions()
+        if not names:
+            return
+        records = await self._aur.info(sorted(names), urgent=True)
+        found = {name: Found(record.base) for name, record in records.items() if name in names}
+        for name in sorted(names - found.keys()):
+            providing = await self._aur.search_provides(name)
+            bases = dict.fromkeys(record.base for record in providing)
+            found[name] = Found(providing=tuple(bases))
+        resolved.records.update({record.base: record for record in records.values()})
+        resolved.plan.learn(found)
+
+
+def _demand_no_cycle(plan: Plan) -> None:
+    needs = {base: plan.outcome(base).needs.bases for base in plan.planned}
+    if cycle := find_cycle(needs):
+        circle = ", which needs ".join((*cycle, cycle[0]))
+        raise BuildError(
+            f"{circle}: none of them can be built first",
+            "have one of them built elsewhere, and publish it with 'flocon repo add'",
+        )
+
+
+def in_order(resolved: Resolved) -> list[str]:
+    """Return the bases, each behind what it needs."""
+    needs = {base: resolved.plan.outcome(base).needs.bases for base in resolved.fetched}
+    ordered: dict[str, None] = {}
+    while len(ordered) < len(needs):
+        ordered.update(
+            dict.fromkeys(
+                base
+                for base, needed in needs.items()
+                if base not in ordered and all(n in ordered or n not in needs for n in needed)
+            )
+        )
+    return list(ordered)

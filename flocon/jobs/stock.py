@@ -1,0 +1,111 @@
+"""What pacman's databases and this machine's own repository have, to look needs up in.
+
+Read when a recipe is resolved, in a thread, and let go of afterwards: nothing of it stays.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flocon.errors import BuildError, FloconError
+from flocon.files import is_repository
+from flocon.jobs.plan import relations
+from flocon.pacman.database_files import read_sent
+from flocon.pacman.relations import Relation, describe
+from flocon.pacman.syncdb import read_descs
+from flocon.wanted.dependencies import Databases, Listed, closure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from flocon.pacman.relations import Description
+
+
+@dataclass(frozen=True, slots=True)
+class OwnPackage:
+    """A package that this machine published: its name, and where its file lies."""
+
+    name: str
+    version: str
+    path: Path
+
+
+class Stock:
+    """``sync`` is where pacman's databases lie, those of ``repositories`` in their order.
+
+    ``published`` is where this machine's signer leaves what it signed, under the name ``own``.
+    """
+
+    def __init__(self, sync: Path, repositories: Sequence[str], published: Path, own: str) -> None:
+        self._published = published / own
+        self._own = Databases([_read(self._published / "current" / f"{own}.db") if own else []])
+        others = [name for name in repositories if name != own]
+        self._names = others
+        self._pacman = Databases([_read(sync / f"{name}.db") for name in others])
+
+    def own(self, relation: Relation) -> str:
+        """Return the package of this machine's own repository that satisfies, "" for none."""
+        return _name(self._own, relation)
+
+    def pacman(self, relation: Relation) -> str:
+        """Return the package that pacman would take, "" for none."""
+        return _name(self._pacman, relation)
+
+    def repository_of(self, name: str) -> str:
+        """Return the repository of pacman that has a package of this very name, "" for none."""
+        found = next(self._pacman.named(name, self._pacman.places), None)
+        return self._names[found.place] if found else ""
+
+    def own_packages(self, names: Iterable[str]) -> tuple[list[OwnPackage], list[Relation]]:
+        """Return these packages with what they need of the own repository, and what of others.
+
+        Raises BuildError where one is not published.
+        """
+        places = self._own.places
+        first: list[Listed] = []
+        for name in dict.fromkeys(names):
+            found = next(self._own.named(name, places), None)
+            if found is None:
+                raise BuildError(f"{name} is not published any more", f"rebuild or add {name}")
+            first.append(found)
+        needed = closure(self._own, first)
+        packages = [
+            OwnPackage(one.name, one.version, self._published / "packages" / one.file_name)
+            for one in sorted(needed.packages.values(), key=lambda one: one.name)
+        ]
+        return packages, relations(sorted(needed.unresolved))
+
+
+def own_repository(published: Path) -> str:
+    """Return the name of what this machine publishes, "" where that is nothing or not one."""
+    try:
+        names = [
+            path.name
+            for path in published.iterdir()
+            if is_repository(path.name) and (path / "current").exists()
+        ]
+    except OSError:
+        return ""
+    return names[0] if len(names) == 1 else ""
+
+
+def _name(databases: Databases, relation: Relation) -> str:
+    found = databases.satisfier(relation, databases.places, lambda _: False)
+    return found.description.name if found is not None else ""
+
+
+def _read(path: Path) -> list[Description]:
+    """Return what a database describes; nothing where it cannot be read."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return read_sent(
+                descriptor, lambda file: [*filter(None, map(describe, read_descs(file)))]
+            )
+        finally:
+            os.close(descriptor)
+    except (FloconError, OSError):
+        return []

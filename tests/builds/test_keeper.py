@@ -1,0 +1,647 @@
+"""The keeper: what is watched is judged, built, signed, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+
+from flocon.errors import BuildError
+from flocon.jobs.packing import pack
+from flocon.jobs.watched import Phase, Stage
+from flocon.recipes.recipe import Recipe, TreeFile
+from tests.builds.world import DAY, WorldTestCase, files_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+
+
+def run(
+    test: Callable[[Any], Coroutine[Any, Any, None]],
+) -> Callable[[Any], Deferred[None]]:
+    """Make of a coroutine a test."""
+
+    def begin(self: WorldTestCase) -> Deferred[None]:
+        return Deferred.fromCoroutine(test(self))
+
+    begin.__name__ = test.__name__
+    begin.__doc__ = test.__doc__
+    return begin
+
+
+class KeeperTestCase(WorldTestCase):
+    async def assertRefuses(self, refused: Awaitable[object], *words: str) -> None:
+        try:
+            await refused
+        except BuildError as error:
+            for word in words:
+                self.assertIn(word, str(error))
+        else:
+            self.fail("nothing was refused")
+
+    def history(self, base: str) -> list[str]:
+        events = self.keeper.deciding._archive.history(base, 99)
+        return [one["what"] for one in events]
+
+
+class AddingTests(KeeperTestCase):
+    @run
+    async def test_what_is_added_waits_for_a_person_with_all_that_it_needs(self) -> None:
+        self.aur.push("library", "1-1")
+        self.aur.push("tool", "1-1", "library")
+        await self.begun()
+        said = await self.steer("add", "tool")
+        self.assertEqual(
+            [line.partition(":")[0] for line in said.splitlines()], ["library", "tool"]
+        )
+        self.assertEqual(self.stage("tool"), "waits for a person")
+        self.assertEqual(self.stage("library"), "waits for a person")
+        self.assertEqual(self.builder.requests, [])
+
+    @run
+    async def test_a_dry_run_watches_nothing(self) -> None:
+        self.aur.push("tool", "1-1")
+        await self.begun()
+        await self.steer("add-dry", "tool")
+        self.assertEqual(self.keeper.describe()["watched"], [])
+
+    @run
+    async def test_what_the_aur_does_not_have_is_refused(self) -> None:
+        await self.begun()
+        await self.assertRefuses(self.steer("add", "nothing"), "the AUR has no nothing")
+
+    @run
+    async def test_a_package_of_a_split_recipe_is_found_by_its_name(self) -> None:
+        self.aur.push("suite", "1-1", names=["suite-a", "suite-b"])
+        await self.begun()
+        await self.steer("add", "suite-b")
+        self.assertEqual(self.one("suite").names, ("suite-a", "suite-b"))
+
+    @run
+    async def test_what_need_each_other_is_refused(self) -> None:
+        self.aur.push("one", "1-1", "other")
+        self.aur.push("other", "1-1", "one")
+        await self.begun()
+        await self.assertRefuses(self.steer("add", "one"), "none of them can be built first")
+        self.assertEqual(self.keeper.describe()["watched"], [])
+
+    @run
+    async def test_the_whole_order_is_built_once_all_is_approved(self) -> None:
+        self.aur.push("base", "1-1")
+        self.aur.push("library", "1-1", "base")
+        self.aur.push("tool", "1-1", "library>=1", "base")
+        await self.begun()
+        await self.steer("add", "tool")
+        for base in ("tool", "library"):
+            await self.steer("approve", base)
+        self.assertEqual(self.stage("tool"), "blocked")
+        self.assertEqual(self.stage("library"), "blocked")
+        await self.steer("approve", "base")
+        await self.until(("tool", "published"))
+        self.assertEqual(
+            [one["base"] for one in self.builder.requests], ["base", "library", "tool"]
+        )
+        needed = [one["name"] for one in self.builder.requests[-1]["dependencies"]]
+        self.assertEqual(needed, ["base", "library"])
+
+    @run
+    async def test_a_folder_is_kept_as_it_came(self) -> None:
+        await self.begun()
+        body = folder("mine", "1-1")
+        await self.steer("add", "/home/alice/mine", body=body)
+        await self.steer("approve", "mine")
+        await self.until(("mine", "published"))
+        await self.steer("add", "/home/alice/mine", body=folder("mine", "2-1"))
+        look = json.loads(await self.steer("look", "mine"))
+        self.assertIn("pkgver=1", look["before"]["PKGBUILD"])
+        self.assertIn("pkgver=2", look["files"]["PKGBUILD"])
+
+    @run
+    async def test_a_folder_that_did_not_change_is_as_it_was(self) -> None:
+        await self.begun()
+        await self.steer("add", "/mine", body=folder("mine", "1-1"))
+        await self.steer("approve", "mine")
+        await self.until(("mine", "published"))
+        said = await self.steer("add", "/mine", body=folder("mine", "1-1"))
+        self.assertIn("as it was approved", said)
+        self.assertEqual(self.stage("mine"), "published")
+
+    @run
+    async def test_a_recipe_without_srcinfo_is_refused(self) -> None:
+        await self.begun()
+        recipe = Recipe("", "", {"PKGBUILD": TreeFile(0o100644, b"pkgname=x\n")})
+        await self.assertRefuses(self.steer("add", "/mine", body=pack(recipe)), "printsrcinfo")
+
+
+class ApprovingTests(KeeperTestCase):
+    @run
+    async def test_only_the_commit_that_was_shown_is_approved(self) -> None:
+        self.aur.push("tool", "1-1")
+        await self.begun()
+        await self.steer("add", "tool")
+        shown = self.one("tool").commit
+        self.aur.push("tool", "2-1", install="x")
+        await self.poll()
+        await self.assertRefuses(self.steer("approve", "tool", shown), "does not wait")
+        await self.steer("approve", "tool", self.aur.head["tool"][:12])
+        await self.until(("tool", "published"))
+        self.assertEqual(self.one("tool").version, "2-1")
+
+    @run
+    async def test_history_says_who_approved_what(self) -> None:
+        self.aur.push("tool", "1-1")
+        await self.have("tool")
+        events = [json.loads(one) for one in (await self.steer("history", "tool")).splitlines()]
+        (approved,) = [one for one in events if one["what"] == "approved"]
+        self.assertEqual(
+            {key: approved[key] for key in ("by", "commit", "version", "against")},
+            {"by": "root", "commit": self.aur.head["tool"], "version": "1-1", "against": ["first"]},
+        )
+        self.assertEqual([one["what"] for one in events][-1], "published")
+
+    @run
+    async def test_a_rejected_commit_is_not_built_and_not_shown_again(self) -> None:
+        self.aur.push("tool", "1-1")
+        await self.have("tool")
+        self.aur.push("tool", "2-1", evil="x")
+        await self.poll()
+        self.assertEqual(self.stage("tool"), "waits for a person")
+        await self.steer("reject", "tool")
+        await self.poll(after=3 * DAY)
+        self.assertEqual((self.stage("tool"), self.one("tool").version), ("published", "1-1"))
+        self.aur.push("tool", "3-1", evil="x")
+        await self.poll()
+        self.assertEqual(self.stage("tool"), "waits for a person")
+
+
+class ByRuleTests(KeeperTestCase):
+    @run
+    async def test_a_plain_new_version_is_built_by_itself_once_it_is_old_enough(self) -> None:
+        self.aur.push("tool", "1-1")
+        await self.have("tool")
+        self.now += 1_000
+        self.aur.push("tool", "2-1")
+        await self.poll()
+        self.assertEqual(self.stage("tool"), "waits for time", self.one("tool").reasons())
+        await self.poll(after=DAY)
+        self.assertEqual(self.stage("tool"), "waits for time")
+        await self.poll(after=1.01 * DAY)
+        await self.until(("tool", "published"))
+        self.assertEqual(self.one("tool").version, "2-1")
+        approval = self.one("tool").approval
+        assert approval is not None
+        self.assertEqual(approval.by, "rule")
+
+    @run
+    async def test_what_waits_for_time_is_replaced_by_what_comes_meanwhile(self) -> None:
+        self.aur.push("tool", "1-1")
+        await self.have("tool")
+        self.aur.push("tool", "2-1")
+        await self.poll(after=1_000)
+        self.aur.push("tool", "3-1")
+        await self.poll(after=1.9 * DAY)
+        await self.poll(after=1.9 * DAY)
+        self.assertEqual(self.stage("tool"), "waits for time")
+        await self.poll(after=0.2 * DAY)
+        await self.until(("tool", "published"))
+        self.assertEqual(self.one("tool").version, "3-1")
+        self.assertEqual(len(self.builder.requests), 2)
+
+    async def changed(self, stage: str, *words: str) -> None:
+        await self.poll(after=10 * DAY)
+        self.assertEqual(self.stage("tool"), stage, self.one("tool").reasons())
+        said = " ".join(self.one("tool").reasons())
+        for word in words:
+            self.assertIn(word, said)
+
+    @run
+    async def test_another_file_waits_for_a_person(self) -> None:
+        self.aur.push("tool", "1-1")
+        await self.have("tool")
+        self.aur.push("tool", "2-1", more="x")
+        await self.changed("waits for a person", "more")
+
+    @run
+    async def test_a_version_that_goes_back_waits_for_a_person(self) -> None:
+        self.aur.push("tool", "2-1")
+        await self.have("tool")
+        self.aur.push("tool", "1-1")
+        await self.changed("waits for a person", "1-1")
+
+    @run
+    async def test_a_rewritten_history_waits_for_a_person(self) -> None:
+        self.aur.push("tool", "1-1")
+        await self.have("tool")
+        self.aur.push("tool", "2-1", parent="")
+        await self.changed("waits for a person", "history")
+
+    @run
+    async def test_another_maintainer_waits_for_a_person(self) -> None:
+        self.aur.push("tool", "1-1")
+        await self.have("tool")
+        self.aur.push("tool", "2-1", maintainer="mallory", mail="mallory@example")
+        await self.changed("waits for a person", "mallory")
+
+    @run
+    async def test_nothing_is_approved_by_rule_where_the_settings_say_never(self) -> None:
+        self.settings = replace(self.settings, auto="never")
+        self.aur.push("tool", "1-1")
+        await self.have("tool")
+        self.aur.push("tool", "2-1")
+        await self.changed("waits for a person", 'auto = "never"')
+
+    @run
+    async def test_a_new_need_from_the_aur_waits_and_so_does_what_needs_it(self) -> None:
+        self.aur.push("tool", "1-1")
+        await self.have("tool")
+        self.aur.push("library", "1-1")
+        self.aur.push("tool", "2-1", "library")
+        await self.changed("waits for a person", "library")
+        self.assertEqual(self.stage("library"), "waits for a person")
+        await self.steer("approve", "tool")
+        self.assertEqual(self.stage("tool"), "blocked")
+        await self.steer("approve", "library")
+        await self.until(("tool", "published"), ("library", "published"))
+
+    @run
+    async def test_an_unchanged_aur_costs_one_question_and_no_git(self) -> None:
+        self.aur.push("library", "1-1")
+        self.aur.push("tool", "1-1", "library")
+        await self.begun()
+        await self.steer("add", "tool")
+        await self.steer("approve", "library")
+        await self.steer("approve", "tool")
+        await self.until(("tool", "published"))
+        self.aur.asked.clear()
+        fetched: list[str] = []
+        self.aur.fetch = fetched.append  # type: ignore[assignment,method-assign]
+        await self.poll(after=3_600)
+        self.assertEqual(self.aur.asked, [("library", "tool")])
+        self.assertEqual(fetched, [])
+
+
+class AwayTests(KeeperTestCase):
+    @run
+    async def test_nothing_is_lost_while_the_aur_is_away(self) -> None:
+        self.aur.push("tool", "1-1")
+        await self.have("tool")
+        self.aur.away = True
+        await self.poll(after=DAY)
+        self.assertEqual(self.stage("tool"), "published")
+        self.assertIn("nobody answers", self.keeper.describe()["problem"])
+        self.aur.away = False
+        await self.poll(after=DAY)
+        self.assertEqual(self.keeper.describe()["problem"], "")
+
+    @run
+    async def test_what_the_aur_has_no_more_is_said_and_stays(self) -> None:
+        self.aur.push("tool", "1-1")
+        await self.have("tool")
+        self.aur.records.clear()
+        await self.poll(after=DAY)
+        self.assertEqual(self.stage("tool"), "published")
+        self.assertIn("does not have it any more", self.one("tool").notes[0])
+
+    @run
+    async def test_what_arch_has_taken_up_is_built_no_more(self) -> None:
+        self.aur.push("tool", "1-1")
+        await self.have("tool")
+        self.in_arch["tool"] = "extra"
+        self.aur.push("tool", "2-1")
+        await self.poll(after=1_000)
+        await self.poll(after=3 * DAY)
+        self.assertEqual(self.stage("tool"), "taken up by Arch")
+        self.assertEqual(len(self.builder.requests), 1)
+        self.in_arch.clear()
+        await self.poll(after=DAY)
+        await self.until(("tool", "published"))
+
+    @run
+    async def test_a_builder_that_is_away_is_waited_for(self) -> None:
+        await self.builder.stop()
+        self.aur.push("tool", "1-1")
+        await self.begun()
+        await self.steer("add", "tool")
+        await self.steer("approve", "tool")
+        while not self.keeper.working.away:
+            await self.turn()
+        self.assertEqual(self.stage("tool"), "queued")
+        self.assertIn("flocon-build.socket", self.keeper.describe()["problem"])
+        self.builder.start()
+        await self.wake()
+        await self.until(("tool", "published"))
+        self.assertEqual(self.keeper.describe()["problem"], "")
+
+    @run
+    async def test_a_signer_that_is_away_is_waited_for(self) -> None:
+        await self.signer.stop()
+        self.aur.push("tool", "1-1")
+        await self.begun()
+        await self.steer("add", "tool")
+        await self.steer("approve", "tool")
+        while not self.keeper.working.away:
+            await self.turn()
+        self.assertEqual(self.stage("tool"), "examining")
+        self.signer.start()
+        await self.wake()
+        await self.until(("tool", "published"))
+        self.assertEqual(len(self.builder.requests), 1)
+
+
+class BuildingTests(KeeperTestCase):
+    async def approved(self, *bases: str) -> None:
+        await self.begun()
+        for base in bases:
+            if base not in self.aur.head:
+                self.aur.push(base, "1-1")
+            await self.steer("add", base)
+            await self.steer("approve", base)
+
+    @run
+    async def test_what_fails_says_why_and_the_next_one_is_built(self) -> None:
+        self.builder.results["bad"] = {"result": "failed", "reason": "a function failed"}
+        await self.approved("bad", "good")
+        await self.until(("bad", "failed"), ("good", "published"))
+        self.assertEqual(self.one("bad").reasons(), ("a function failed",))
+
+    @run
+    async def test_what_could_not_be_fetched_is_tried_again(self) -> None:
+        self.builder.results["tool"] = {"result": "unreachable", "reason": "no answer"}
+        await self.approved("tool")
+        await self.until(("tool", "failed"))
+        job = self.one("tool").job
+        assert job is not None
+        self.assertGreater(job.again, self.now)
+        del self.builder.results["tool"]
+        self.now = job.again
+        await self.keeper._ripen()
+        await self.until(("tool", "published"))
+
+    @run
+    async def test_a_log_is_there_while_it_is_built_and_afterwards(self) -> None:
+        self.builder.endless.add("tool")
+        await self.approved("tool")
+        text = ""
+        while "building tool" not in text:
+            head, _, text = (await self.steer("log", "tool", "0")).partition("\n")
+            await self.turn()
+        self.assertTrue(json.loads(head)["running"])
+        await self.steer("cancel", "tool")
+        await self.until(("tool", "failed"))
+        head, _, text = (await self.steer("log", "tool", "0")).partition("\n")
+        self.assertEqual((json.loads(head)["running"], text), (False, "building tool\n"))
+
+    @run
+    async def test_a_job_that_is_cancelled_is_ended_at_the_builder(self) -> None:
+        self.builder.endless.add("tool")
+        await self.approved("tool")
+        while not self.builder.conversations:
+            await self.turn()
+        await self.steer("cancel", "tool")
+        while self.builder.conversations:
+            await self.turn()
+        self.assertEqual(self.stage("tool"), "failed")
+        self.builder.endless.clear()
+        await self.steer("rebuild", "tool")
+        await self.until(("tool", "published"))
+
+    @run
+    async def test_a_hold_ends_a_job_and_nothing_is_built_until_it_is_let_go(self) -> None:
+        self.builder.endless.add("tool")
+        await self.approved("tool")
+        while not self.builder.conversations:
+            await self.turn()
+        await self.steer("hold", "tool")
+        while self.builder.conversations:
+            await self.turn()
+        self.builder.endless.clear()
+        self.assertEqual(self.stage("tool"), "on hold")
+        await self.steer("hold", "tool", "off")
+        await self.until(("tool", "published"))
+
+    @run
+    async def test_another_commit_that_is_approved_takes_the_place_of_what_is_built(self) -> None:
+        self.builder.endless.add("tool")
+        await self.approved("tool")
+        while not self.builder.conversations:
+            await self.turn()
+        self.aur.push("tool", "2-1", more="x")
+        await self.poll()
+        self.builder.endless.clear()
+        await self.steer("approve", "tool")
+        await self.until(("tool", "published"))
+        self.assertEqual(self.one("tool").version, "2-1")
+
+    def kept(self) -> list[str]:
+        return [path.name for path in (self.settings.state / "jobs").iterdir()]
+
+    @run
+    async def test_packages_are_kept_until_they_are_signed_and_no_longer(self) -> None:
+        self.signer.surprises["tool"] = [{"package": "tool", "what": "x", "detail": "y"}]
+        await self.approved("tool", "other")
+        await self.until(("tool", "held"), ("other", "published"))
+        job = self.one("tool").job
+        assert job is not None
+        while self.kept() != [job.name]:
+            await self.turn()
+        await self.steer("reject", "tool")
+        await self.wake()
+        await self.steer("rebuild", "other")
+        while len(self.builder.requests) < 3 or self.kept():
+            await self.turn()
+
+    @run
+    async def test_surprises_wait_for_a_person_and_are_signed_by_that_word(self) -> None:
+        surprise = {"package": "tool", "what": "setuid", "detail": "/usr/bin/tool is setuid"}
+        self.signer.surprises["tool"] = [surprise]
+        await self.approved("tool")
+        await self.until(("tool", "held"))
+        look = json.loads(await self.steer("look", "tool"))
+        self.assertEqual(look["held"], [surprise])
+        await self.assertRefuses(self.steer("approve", "tool", "0" * 12), "something else")
+        await self.steer("approve", "tool", look["digest"])
+        await self.until(("tool", "published"))
+        self.assertEqual(len(self.builder.requests), 1)
+
+    @run
+    async def test_what_the_signer_refuses_has_failed(self) -> None:
+        self.signer.errors["tool"] = "tool is another package"
+        await self.approved("tool")
+        await self.until(("tool", "failed"))
+        self.assertEqual(self.one("tool").reasons(), ("tool is another package",))
+
+    @run
+    async def test_what_comes_out_older_than_what_is_published_is_held(self) -> None:
+        self.aur.push("tool", "2-1")
+        await self.have("tool")
+        self.aur.push("tool", "3-1", more="x")
+        self.builder.versions["tool"] = "1-1"
+        await self.poll()
+        await self.steer("approve", "tool")
+        await self.until(("tool", "held"))
+        self.assertIn("goes back from 2-1 to 1-1", self.one("tool").reasons()[0])
+        await self.steer("approve", "tool")
+        await self.until(("tool", "published"))
+        self.assertEqual(self.one("tool").version, "1-1")
+
+    @run
+    async def test_the_same_version_is_built_with_a_release_of_its_own(self) -> None:
+        await self.approved("tool")
+        await self.until(("tool", "published"))
+        await self.steer("rebuild", "tool")
+        await self.until(("tool", "published"))
+        while len(self.builder.requests) < 2:
+            await self.turn()
+        await self.until(("tool", "published"))
+        self.assertEqual(self.builder.requests[1]["versions"], {"pkgrel": "1.1"})
+        self.assertEqual(self.one("tool").version, "1-1.1")
+
+    @run
+    async def test_what_others_need_cannot_be_removed(self) -> None:
+        self.aur.push("library", "1-1")
+        self.aur.push("tool", "1-1", "library")
+        await self.approved("tool")
+        await self.steer("approve", "library")
+        await self.until(("tool", "published"))
+        await self.assertRefuses(self.steer("remove", "library"), "tool needs library")
+        await self.steer("remove", "tool")
+        await self.steer("remove", "library")
+        self.assertEqual(self.keeper.describe()["watched"], [])
+
+
+class HistoriesTests(KeeperTestCase):
+    """Recipes of a history of their sources."""
+
+    source = "tool::git+https://example/tool.git"
+
+    async def built(self) -> None:
+        self.builder.vcs["tool"] = {self.source: "a" * 40}
+        self.aur.upstream[self.source] = "a" * 40
+        self.aur.push("tool", "1-1", source=self.source)
+        await self.have("tool")
+
+    @run
+    async def test_new_commits_are_built_once_a_day_at_most(self) -> None:
+        await self.built()
+        await self.poll(after=DAY)
+        self.assertEqual(len(self.builder.requests), 1)
+        self.aur.upstream[self.source] = "b" * 40
+        await self.poll(after=3_600)
+        self.assertEqual(self.stage("tool"), "published")
+        self.builder.vcs["tool"] = {self.source: "b" * 40}
+        self.builder.versions["tool"] = "1.r2-1"
+        await self.poll(after=DAY)
+        while self.one("tool").version != "1.r2-1":
+            await self.turn()
+        self.assertEqual(len(self.builder.requests), 2)
+
+    @run
+    async def test_they_wait_for_a_person_where_the_settings_say_never(self) -> None:
+        self.settings = replace(self.settings, auto="never")
+        await self.built()
+        self.aur.upstream[self.source] = "b" * 40
+        await self.poll(after=2 * DAY)
+        self.assertEqual(self.stage("tool"), "waits for a person")
+        await self.poll(after=3_600)
+        self.assertEqual(self.stage("tool"), "waits for a person")
+        self.builder.versions["tool"] = "1.r2-1"
+        await self.steer("approve", "tool")
+        await self.until(("tool", "published"))
+
+
+class RestartTests(KeeperTestCase):
+    @run
+    async def test_what_waits_still_waits(self) -> None:
+        self.aur.push("tool", "1-1")
+        await self.begun()
+        await self.steer("add", "tool")
+        await self.restart()
+        await self.begun()
+        self.assertEqual(self.stage("tool"), "waits for a person")
+
+    @run
+    async def test_what_was_being_built_is_built(self) -> None:
+        self.aur.push("tool", "1-1")
+        await self.begun()
+        await self.steer("add", "tool")
+        self.builder.endless.add("tool")
+        await self.steer("approve", "tool")
+        while not self.builder.conversations:
+            await self.turn()
+        await self.keeper.stopService()
+        while self.builder.conversations:
+            await self.turn()
+        self.builder.endless.clear()
+        self.keeper = self.make()
+        await self.begun()
+        await self.until(("tool", "published"))
+        job = self.one("tool").job
+        self.assertIsNone(job)
+
+    @run
+    async def test_what_was_built_is_not_built_again(self) -> None:
+        await self.signer.stop()
+        self.aur.push("tool", "1-1")
+        await self.begun()
+        await self.steer("add", "tool")
+        await self.steer("approve", "tool")
+        await self.until(("tool", "examining"))
+        while not self.keeper.working.away:
+            await self.turn()
+        await self.restart()
+        await self.begun()
+        self.signer.start()
+        await self.wake()
+        await self.until(("tool", "published"))
+        self.assertEqual(len(self.builder.requests), 1)
+
+    @run
+    async def test_a_builder_that_dies_is_asked_again_and_not_for_ever(self) -> None:
+        self.aur.push("tool", "1-1")
+        self.builder.endless.add("tool")
+        await self.begun()
+        await self.steer("add", "tool")
+        await self.steer("approve", "tool")
+        for count in range(1, 4):
+            while len(self.builder.requests) < count or not self.builder.conversations:
+                await self.turn()
+            # Not before it is known that it had begun.
+            while not self.keeper.working.step:
+                await self.turn()
+            self.builder.conversations[0].leave_now()
+            while self.one("tool").stage() is Stage.BUILDING and self.keeper.working.step:
+                await self.turn()
+        await self.until(("tool", "failed"))
+        self.assertIn("ended 3 times", self.one("tool").reasons()[0])
+        job = self.one("tool").job
+        assert job is not None
+        self.assertIs(job.phase, Phase.FAILED)
+
+    @run
+    async def test_a_disk_that_takes_nothing_loses_nothing(self) -> None:
+        self.aur.push("tool", "1-1")
+        await self.begun()
+        await self.steer("add", "tool")
+        state = self.settings.state / "watched.json"
+        state.unlink()
+        state.mkdir()
+        try:
+            await self.steer("approve", "tool")
+        except Exception as error:  # noqa: BLE001 - whichever, it is told
+            self.assertIn("watched.json", str(error))
+        else:
+            self.fail("it was not said")
+        self.assertEqual(self.builder.requests, [])
+        state.rmdir()
+        await self.wake()
+        await self.until(("tool", "published"))
+
+
+def folder(base: str, version: str) -> bytes:
+    """Return the tar of a folder with a recipe."""
+    files = {
+        name: TreeFile(0o100644, text.encode()) for name, text in files_of(base, version).items()
+    }
+    return pack(Recipe("", "", files))
