@@ -1,0 +1,237 @@
+"""``flocon repo join``: trust an own repository of the LAN on this machine, and lead pacman to it.
+
+The keys come from nodes of the LAN, and a person compares their fingerprints: until then nothing is
+trusted. First the node is given the keys, then pacman's keyring, then pacman.conf: whatever is
+missing after a run that was killed, another one does.
+"""
+
+from __future__ import annotations
+
+import sys
+from base64 import b64decode
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from flocon.errors import ConfigurationError, RepositoryError
+from flocon.files import is_repository
+from flocon.joined.keys import LARGEST_KEYS, PublicKey, as_fingerprint, read_keys, shown
+from flocon.joined.published import KEYS
+from flocon.leading import section
+from flocon.machine.beneath import write_small
+from flocon.machine.reading import read_plain
+from flocon.publishing.trusting import certified, trust, trust_no_more
+from flocon.settings.options import load
+from flocon.terminal.asking import Node, NodeError
+from flocon.terminal.printing import complain, printable, put, say, say_json, say_rows
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+#: Seconds in which nodes of the LAN tell of their keys.
+PATIENCE = 15.0
+
+
+@dataclass(slots=True)
+class Found:
+    """A key that was found, and who says that it is the repository's."""
+
+    key: PublicKey
+    said_by: list[str] = field(default_factory=list)
+
+
+async def join(reactor: Any, options: argparse.Namespace) -> None:
+    """Trust a repository, or with ``--undo`` trust it no more."""
+    name = options.name
+    keys = load({"config": options.config} if options.config else {}).repo.keys
+    if not is_repository(name) or name == "options":
+        raise RepositoryError(
+            f"{name!r} is no repository's name", "see what 'flocon repo list' has"
+        )
+    node = Node(reactor, options.port)
+    if options.undo:
+        await _undo(node, options, keys / f"{name}{KEYS}")
+    else:
+        await _join(node, options, keys / f"{name}{KEYS}")
+
+
+async def _join(node: Node, options: argparse.Namespace, path: Path) -> None:
+    name = options.name
+    told = await node.ask("/own.json", {"name": name}, patience=PATIENCE)
+    found, asked = find(told["found"])
+    if not found:
+        raise RepositoryError(
+            f"no node of the LAN has keys of an own repository {name}",
+            "start the node of the machine that makes it, and look at 'flocon peers'",
+        )
+    pinned = _pinned(path)
+    chosen = choose(found, asked, [as_fingerprint(one) for one in options.fingerprint], pinned)
+    if options.json:
+        say_json({"name": name, "keys": [_told(one) for one in found.values()]})
+    else:
+        _show(name, found, chosen, pinned)
+    change = section.put_in(options.pacman_conf, name, port=options.port, dry_run=True)
+    put(change.diff)
+    if options.dry_run:
+        complain("nothing is changed; without --dry-run this would be, and the keys be trusted")
+        return
+    if not options.fingerprint and pinned != set(chosen):
+        _ask(name, chosen)
+    data = b"".join(found[one].key.data for one in chosen)
+    _write(path, data)
+    trust(options.pacman_conf, data, chosen)
+    section.put_in(options.pacman_conf, name, port=options.port, dry_run=False)
+    await tell_node(node)
+    complain(
+        f"next: 'pacman -Sy', and what {name} has can be installed;"
+        f" 'flocon repo join {name} --undo' takes it back"
+    )
+
+
+async def _undo(node: Node, options: argparse.Namespace, path: Path) -> None:
+    name = options.name
+    change = section.take_out(options.pacman_conf, name, port=options.port, dry_run=options.dry_run)
+    put(change.diff)
+    pinned = _pinned(path)
+    if options.dry_run:
+        complain("nothing is changed; without --dry-run this would be, and its keys not be trusted")
+        return
+    trust_no_more(options.pacman_conf, sorted(pinned))
+    _remove(path)
+    await tell_node(node)
+    if change or pinned:
+        complain(f"{name} is not trusted any more; what was installed of it stays")
+    else:
+        put(f"{options.pacman_conf}: nothing to change\n")
+
+
+async def tell_node(node: Node) -> None:
+    """Have the node look whose keys are trusted, and what is published, if it runs."""
+    try:
+        await node.tell("repo", "look")
+    except NodeError as error:
+        complain(f"the node was not told ({error}); it looks when it is started or reloaded")
+
+
+# What was found
+
+
+def find(rows: Iterable[Mapping[str, Any]]) -> tuple[dict[str, Found], int]:
+    """Return what nodes say of a repository's keys, by fingerprint, and how many of them said any.
+
+    What they sent is looked at again: the fingerprints are those of the keys themselves.
+    """
+    found: dict[str, Found] = {}
+    asked = 0
+    for row in rows:
+        where = row["address"] or "this machine"
+        named = f"{row['node']} ({where})"
+        if row["problem"]:
+            complain(f"{named} tells no key: {row['problem']}")
+        asked += bool(row["keys"])
+        for one in row["keys"]:
+            for key in read_keys(b64decode(one["key"], validate=True)):
+                found.setdefault(key.fingerprint, Found(key)).said_by.append(named)
+    return found, asked
+
+
+def choose(
+    found: Mapping[str, Found], asked: int, wanted: Sequence[str], pinned: set[str]
+) -> list[str]:
+    """Return the fingerprints that are to be trusted; raises RepositoryError where it is unclear.
+
+    Those that were named; else those on which all nodes agree, and what these, or the keys that are
+    trusted already, have certified: so one is announced that is to take their place.
+    """
+    if wanted:
+        missing = [one for one in wanted if one not in found]
+        if missing:
+            there = ", ".join(map(shown, found))
+            raise RepositoryError(
+                f"no node has the key {shown(missing[0])}; found was {there}",
+                "compare with 'flocon repo key' where the repository is made",
+            )
+        return list(dict.fromkeys(wanted))
+    agreed = [one for one in found if len(found[one].said_by) == asked]
+    base = {*agreed, *(pinned & set(found))}
+    announced = certified([one.key for one in found.values()], base) if base else set()
+    chosen = [one for one in found if one in base or one in announced]
+    if not chosen:
+        raise RepositoryError(
+            "the nodes of this LAN do not agree on its key: " + "; ".join(_sayings(found)),
+            "compare with 'flocon repo key' where the repository is made, and name it by"
+            " --fingerprint",
+        )
+    return chosen
+
+
+def _sayings(found: Mapping[str, Found]) -> list[str]:
+    return [f"{shown(one)} say {', '.join(found[one].said_by)}" for one in found]
+
+
+def _told(one: Found) -> dict[str, Any]:
+    return {
+        "fingerprint": one.key.fingerprint,
+        "names": list(one.key.names),
+        "said_by": one.said_by,
+    }
+
+
+def _show(name: str, found: Mapping[str, Found], chosen: Sequence[str], pinned: set[str]) -> None:
+    say(f"{name}: found on the LAN")
+    for fingerprint, one in found.items():
+        state = "trusted already" if fingerprint in pinned else "new"
+        state = state if fingerprint in chosen else "another, not taken"
+        rows = [("key", shown(fingerprint)), ("", state)]
+        rows += [("called", called) for called in one.key.names[:1]]
+        rows += [("says", who) for who in one.said_by]
+        say_rows(rows, indent=2)
+    if pinned and not pinned & set(chosen):
+        complain(
+            "the key that was trusted here so far is none of these: unless it was replaced,"
+            " somebody else gives a repository this name"
+        )
+
+
+def _ask(name: str, chosen: Sequence[str]) -> None:
+    """Ask a person; raises RepositoryError unless the answer is yes."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise RepositoryError(
+            "nobody is there to compare the key",
+            f"name it: flocon repo join {name} --fingerprint '{shown(chosen[0])}'",
+        )
+    complain(f"compare with 'flocon repo key' where {name} is made")
+    put(printable("Trust it, for packages that pacman installs as root? [y/N] "))
+    sys.stdout.flush()
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        raise RepositoryError("nothing is trusted, and nothing changed", "")
+
+
+def _pinned(path: Path) -> set[str]:
+    """Return the fingerprints of the keys that are trusted already."""
+    try:
+        return {one.fingerprint for one in read_keys(read_plain(path, LARGEST_KEYS))}
+    except (OSError, RepositoryError):
+        return set()
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Put the keys where the node reads them."""
+    try:
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        write_small(path, data, 0o644)
+    except OSError as error:
+        raise _not_ours(path, error) from None
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise _not_ours(path, error) from None
+
+
+def _not_ours(path: Path, error: OSError) -> ConfigurationError:
+    problem = f"cannot be written ({error.strerror})"
+    return ConfigurationError(str(path), problem, "run this as root")

@@ -1,0 +1,120 @@
+"""What this machine has published, read where it lies: for who may not ask the signer."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from flocon.errors import FloconError, RepositoryError, ToolError
+from flocon.machine.process import run
+from flocon.repository.keeping import packages_among
+from flocon.repository.published import (
+    CURRENT,
+    KEY,
+    PACKAGES,
+    newest_generation,
+    repositories,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+#: Seconds for gpg to read a few keys.
+_SECONDS = 20.0
+
+
+def may_ask(signer: str) -> bool:
+    """Whether this user may ask the signer, as far as its socket tells."""
+    return os.access(signer, os.W_OK, effective_ids=True)
+
+
+def read_list(published: Path, name: str) -> dict[str, Any]:
+    """Return what the signer would say that there is; raises RepositoryError."""
+    folder = _folder(published, name)
+    try:
+        generation = newest_generation(folder)
+        present = [path.name for path in (folder / PACKAGES).iterdir()]
+    except (FloconError, OSError) as error:
+        raise RepositoryError(f"{folder} cannot be read: {error}", "ask as root") from None
+    if generation is None:
+        raise RepositoryError(f"{folder} has nothing published", "see 'flocon repo init'")
+    others = packages_among(present)
+    return {
+        "name": generation.name,
+        "generation": generation.sequence,
+        "signed": generation.signed,
+        "packages": [
+            {
+                "name": one.name,
+                "version": one.version,
+                "file": one.file_name,
+                "base": one.base,
+                "size": one.content.size,
+                "built": one.built,
+                "older": [
+                    file.version
+                    for file in others
+                    if file.name == one.name and file.version != one.version
+                ],
+            }
+            for one in generation.files
+        ],
+    }
+
+
+async def read_key(reactor: Any, published: Path, name: str) -> dict[str, Any]:
+    """Return what the signer would say of its keys, but for where they are."""
+    folder = _folder(published, name)
+    key, place = folder / KEY, folder / CURRENT
+    shown = await _told(reactor, "gpg", "--batch", "--with-colons", "--show-keys", str(key))
+    database = str(place / f"{folder.name}.db")
+    files = ["--keyring", str(key), f"{database}.sig", database]
+    verified = await _told(reactor, "gpgv", "--status-fd", "1", *files)
+    by = [line.split() for line in verified.splitlines() if " VALIDSIG " in line]
+    if len(by) != 1:
+        raise RepositoryError(f"{database} is not signed as it should be", "ask as root")
+    keys = dict(_keys(shown))
+    current = by[0][2]
+    others = [one for one, is_revoked in keys.items() if one != current and not is_revoked]
+    return {
+        "name": folder.name,
+        "fingerprint": current,
+        "next": others[0] if others else "",
+        "revoked": [one for one, is_revoked in keys.items() if is_revoked],
+        "signed": int(by[0][4]),
+    }
+
+
+def _keys(shown: str) -> Iterator[tuple[str, bool]]:
+    """Yield the print of each key that gpg shows, and whether it was revoked."""
+    is_revoked = False
+    for line in shown.splitlines():
+        fields = line.split(":")
+        if fields[0] == "pub":
+            is_revoked = fields[1] == "r"
+        elif fields[0] == "fpr":
+            yield fields[9], is_revoked
+
+
+async def _told(reactor: Any, *words: str) -> str:
+    try:
+        outcome = await run(reactor, words, seconds=_SECONDS)
+    except ToolError as error:
+        raise RepositoryError(str(error), "install gnupg") from None
+    return outcome.output.decode("utf-8", "replace")
+
+
+def _folder(published: Path, name: str) -> Path:
+    known = repositories(published)
+    if not known:
+        raise RepositoryError(
+            "this user may not ask the signer, and nothing is published here", "run it as root"
+        )
+    if not name and len(known) > 1:
+        raise RepositoryError(
+            f"there are several repositories: {', '.join(known)}", "say which by --repository"
+        )
+    if name and name not in known:
+        raise RepositoryError(f"there is no repository {name} here", f"say {' or '.join(known)}")
+    return published / (name or known[0])

@@ -1,0 +1,163 @@
+"""Which keys are trusted of those that nodes tell of, and what pacman is told of them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from base64 import b64encode
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from unittest import skipUnless
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from flocon.errors import ConfigurationError, RepositoryError, ToolError
+from flocon.joined.keys import read_keys
+from flocon.publishing.joining import choose, find
+from flocon.publishing.trusting import certified, trust, trust_no_more
+from tests.joined.maker import signer
+from tests.leading.setup_case import tools
+from tests.pgp import Signer
+
+HAS_PACMAN_KEY = bool(shutil.which("pacman-key"))
+
+
+def public(number: int) -> bytes:
+    return signer(number).gpg("--export")
+
+
+def fingerprint(number: int) -> str:
+    return read_keys(public(number))[0].fingerprint
+
+
+def row(node: str, *numbers: int, problem: str = "") -> dict[str, Any]:
+    keys = [{"key": b64encode(public(number)).decode()} for number in numbers]
+    return {"node": node, "address": "10.0.0.1", "keys": keys, "problem": problem}
+
+
+class ChoosingTests(SynchronousTestCase):
+    def choose(
+        self,
+        *rows: dict[str, Any],
+        wanted: tuple[str, ...] = (),
+        pinned: frozenset[str] = frozenset(),
+    ) -> list[str]:
+        return choose(*find(rows), wanted, set(pinned))
+
+    def test_a_key_that_all_nodes_tell_of_is_asked_about(self) -> None:
+        self.assertEqual(self.choose(row("a", 0), row("b", 0)), [fingerprint(0)])
+
+    def test_who_tells_nothing_does_not_disagree(self) -> None:
+        rows = row("a", 0), row("b", problem="it is away")
+        self.assertEqual(self.choose(*rows), [fingerprint(0)])
+
+    def test_a_key_that_one_node_alone_adds_is_not_taken(self) -> None:
+        self.assertEqual(self.choose(row("a", 0), row("b", 0, 1)), [fingerprint(0)])
+
+    def test_nodes_that_do_not_agree_have_a_person_name_it(self) -> None:
+        with self.assertRaises(RepositoryError) as raised:
+            self.choose(row("a", 0), row("b", 1))
+        self.assertIn("do not agree", str(raised.exception))
+        self.assertEqual(
+            self.choose(row("a", 0), row("b", 1), wanted=(fingerprint(1),)), [fingerprint(1)]
+        )
+
+    def test_a_key_that_was_named_and_nobody_has_is_refused(self) -> None:
+        self.assertRaises(RepositoryError, self.choose, row("a", 0), wanted=(fingerprint(1),))
+
+    def test_a_fingerprint_is_the_keys_own_whatever_a_node_says(self) -> None:
+        lying = row("a", 0)
+        lying["keys"][0]["fingerprint"] = fingerprint(1)
+        self.assertEqual(self.choose(lying), [fingerprint(0)])
+
+
+class SuccessionTests(SynchronousTestCase):
+    """A key that the old one has certified is announced as its successor."""
+
+    def setUp(self) -> None:
+        self.old, self.new = Signer(), Signer()
+        self.addCleanup(self.old.close)
+        self.addCleanup(self.new.close)
+        self.old_key = read_keys(self.old.gpg("--export"))[0]
+        plain = self.new.gpg("--export")
+        path = self.old.home / "new"
+        path.write_bytes(plain)
+        self.uncertified = read_keys(plain)[0]
+        self.old.gpg("--import", str(path))
+        new = self.uncertified.fingerprint
+        self.old.gpg("--yes", "--quick-sign-key", new)
+        self.certified = read_keys(self.old.gpg("--export", new))[0]
+
+    def row(self, node: str, *keys: bytes) -> dict[str, Any]:
+        told = [{"key": b64encode(one).decode()} for one in keys]
+        return {"node": node, "address": "10.0.0.1", "keys": told, "problem": ""}
+
+    def test_gpg_says_which_key_vouches_for_which(self) -> None:
+        old = self.old_key.fingerprint
+        both = [self.old_key, self.certified]
+        self.assertEqual(certified(both, {old}), {self.certified.fingerprint})
+        self.assertEqual(certified(both, {self.certified.fingerprint}), set())
+        self.assertEqual(certified([self.old_key, self.uncertified], {old}), set())
+
+    def test_successor_is_chosen_beside_the_old_one(self) -> None:
+        rows = [
+            self.row("a", self.old_key.data),
+            self.row("b", self.old_key.data, self.certified.data),
+        ]
+        self.assertEqual(
+            choose(*find(rows), (), set()),
+            [self.old_key.fingerprint, self.certified.fingerprint],
+        )
+        rows[1] = self.row("b", self.old_key.data, self.uncertified.data)
+        self.assertEqual(choose(*find(rows), (), set()), [self.old_key.fingerprint])
+
+
+@skipUnless(HAS_PACMAN_KEY, "pacman-key is not installed")
+@skipUnless(not os.geteuid(), "pacman-key is root's")
+class TrustingTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        # A short path: a socket lies in it.
+        folder = TemporaryDirectory(prefix="flocon-")
+        self.addCleanup(folder.cleanup)
+        self.home = Path(folder.name, "gnupg")
+        self.conf = self.home.parent / "pacman.conf"
+        self.conf.write_text(f"[options]\nGPGDir = {self.home}\n")
+        self.addCleanup(self._end_agent)
+
+    def _end_agent(self) -> None:
+        command = ["gpgconf", "--homedir", str(self.home), "--kill", "all"]
+        subprocess.run(command, check=False, capture_output=True, timeout=10)
+
+    def listing(self) -> str:
+        command = ["gpg", "--homedir", str(self.home), "--with-colons", "--list-keys"]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    def test_key_is_trusted_fully_and_then_no_more(self) -> None:
+        trust(self.conf, public(0), [fingerprint(0)])
+        trust(self.conf, public(0), [fingerprint(0)])
+        keys = [line.split(":") for line in self.listing().splitlines()]
+        validity = {one[4]: one[1] for one in keys if one[0] == "pub"}
+        self.assertEqual(validity[fingerprint(0)[-16:]], "f")
+        trust_no_more(self.conf, [fingerprint(0), fingerprint(1)])
+        self.assertNotIn(fingerprint(0), self.listing())
+
+    def test_a_keyring_that_pacman_does_not_tell_of_is_never_touched(self) -> None:
+        self.conf.write_text("[options]\nNonsense\n[core]\nInclude = /nowhere/at/all\n")
+        with tools(self.conf.parent / "bin", pacman_conf="exit 1"):
+            self.assertRaises(ConfigurationError, trust, self.conf, public(0), [fingerprint(0)])
+        with tools(self.conf.parent / "bin", pacman_conf="echo"):
+            self.assertRaises(ConfigurationError, trust, self.conf, public(0), [fingerprint(0)])
+        self.assertFalse(self.home.exists())
+
+    def test_a_keyring_that_is_not_made_yet_is(self) -> None:
+        said = f"error: 'failed to resolve path '{self.home}' passed to 'GPGDir': No such file'"
+        with tools(self.conf.parent / "bin", pacman_conf=f'echo "{said}" >&2; exit 1'):
+            trust(self.conf, public(0), [fingerprint(0)])
+        self.assertIn(fingerprint(0), self.listing())
+
+    def test_what_pacman_key_refuses_is_a_sentence(self) -> None:
+        with self.assertRaises(ToolError) as raised:
+            trust(self.conf, b"nonsense", ["0" * 40])
+        self.assertIn("pacman-key", str(raised.exception))
