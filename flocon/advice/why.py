@@ -72,6 +72,8 @@ class Why:
         self._quarantine = quarantine
         self._recent = recent
         self._contents = contents
+        #: Tells how the database of an own repository would be answered, "" where it is none.
+        self.own_repositories: Callable[[str], str] = lambda _: ""
 
     async def recent(self, _: Mapping[str, str]) -> list[dict[str, Any]]:
         """Return what pacman asked lately, the newest first."""
@@ -126,7 +128,9 @@ class Why:
             "left_out": [],
             "recent": [one.describe() for one in self._recent.of(file.text)],
         }
-        told["answer"] = database_answer(file.name, self._settings().databases, order)
+        told["answer"] = self.own_repositories(file.name) or database_answer(
+            file.name, self._settings().databases, order
+        )
         return told
 
     def _candidate(self, source: Source, entry: Entry | None) -> dict[str, Any]:

@@ -45,3 +45,7 @@ class Figures:
     transfer_seconds: Mapping[str, Spans]
     #: Of a mirror for the LAN, by words of its own; empty where this is none.
     mirror: Mapping[str, float] = field(default_factory=dict)
+    #: Of builds, by words of its own; empty where this node builds nothing.
+    builds: Mapping[str, float] = field(default_factory=dict)
+    #: Of each own repository, by its name and words of its own.
+    own: Mapping[str, Mapping[str, float]] = field(default_factory=dict)

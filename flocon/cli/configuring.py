@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from flocon.settings.settings import Settings
 
 #: In bytes: what a person reads stands beside it.
-_SIZES = frozenset({"max_size", "bandwidth", "relayed_per_day"})
+_SIZES = frozenset({"max_size", "bandwidth", "relayed_per_day", "memory", "disk"})
 #: In seconds: they stand in the file as a number and a unit.
-_LENGTHS = frozenset({"refresh", "publish_within", "unused", "max_age", "hold_at_most"})
+_LENGTHS = frozenset(
+    {"refresh", "publish_within", "unused", "max_age", "hold_at_most", "poll", "wait", "time"}
+)
 _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 
 

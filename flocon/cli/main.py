@@ -24,6 +24,8 @@ from flocon.cli import (
 )
 from flocon.cli.parser import make_parser
 from flocon.errors import FloconError
+from flocon.publishing import verbs as publishing
+from flocon.reviewing import verbs as reviewing
 from flocon.terminal.printing import OutputError, complain, flush, put
 
 if TYPE_CHECKING:
@@ -51,6 +53,8 @@ _ASKING: dict[str, Callable[[Any, argparse.Namespace], Coroutine[Any, Any, None]
     "prefetch": acting.prefetch,
     "mirror": mirroring.run,
     "snapshot": snapshots.run,
+    "repo": publishing.run,
+    "build": reviewing.run,
 }
 
 

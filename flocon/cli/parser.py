@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from flocon import __version__
 from flocon.carrying import porting
+from flocon.publishing import verbs as publishing
+from flocon.reviewing import verbs as reviewing
 from flocon.settings.options import DEFAULT_CONFIG
 from flocon.settings.settings import DEFAULT_PACMAN_CONF, LOOPBACK_PORT
 from flocon.terminal.printing import put
@@ -83,6 +85,10 @@ def make_parser() -> argparse.ArgumentParser:
     snapshot = _group(commands, "snapshot", "states of all databases that are kept, or used")
     _add_snapshot(snapshot)
     porting.add_verbs(partial(_command, snapshot))
+    repository = _group(commands, "repo", "repositories of your own: signed here, trusted there")
+    publishing.add_verbs(partial(_command, repository))
+    build = _group(commands, "build", "packages from recipes, built here once for the whole LAN")
+    reviewing.add_verbs(partial(_command, build))
     settings = commands.add_parser(
         "config", help="print and check the settings, without a node", allow_abbrev=False
     )

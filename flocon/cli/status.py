@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flocon.books.units import time_text
+from flocon.builds.sayings import short as short_rows
 from flocon.cli.mirroring import short_rows as mirror_rows
 from flocon.terminal.asking import Node
 from flocon.terminal.printing import (
@@ -78,6 +79,9 @@ def _print_status(status: dict[str, Any]) -> None:
         rows += [("ahead", ahead["text"]), *(("", line) for line in coming_text(ahead))]
     if mirror := status.get("mirror"):
         rows += mirror_rows(mirror)
+    if builds := status.get("builds"):
+        rows += short_rows(builds)
+    rows += [row for one in status.get("own", ()) for row in _own_rows(one)]
     if followed := status.get("followed"):
         rows += _followed_rows(followed)
     rows += [("quarantine", f"{one['address']} {one['text']}") for one in status["quarantine"]]
@@ -85,6 +89,20 @@ def _print_status(status: dict[str, Any]) -> None:
         ("receipt", f"{clock(one['at'])}  {one['text']}") for one in status["receipts"][:_RECEIPTS]
     ]
     say_rows(rows, indent=2)
+
+
+def _own_rows(one: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return how an own repository stands."""
+    told = f"{one['name']}: "
+    if one["signed"]:
+        told += f"{counted(one['packages'], 'package')}, signed {clock(one['signed'])}"
+    else:
+        told += "nothing of it is here yet"
+    told += ", made here" if one["publishes"] else ""
+    if wanted := one["copies"].get("wanted"):
+        told += f"; keeps {one['copies']['here']} of {counted(wanted, 'package')} for others"
+    problems = [("", one["problem"])] if one["problem"] else []
+    return [("repository", told), *problems]
 
 
 def _followed_rows(followed: dict[str, Any]) -> list[tuple[str, str]]:

@@ -6,7 +6,10 @@ changes anything. Here each action is a POST, answered with a sentence.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+import pwd
+import socket
+import struct
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote
 
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -24,6 +27,10 @@ if TYPE_CHECKING:
 LONGEST_PEER = 128
 #: Words of what the mirror for the LAN is told, and characters of one.
 MOST_WORDS, LONGEST_WORD = 64, 1_024
+#: Bytes that come along with a request: the files of a recipe.
+LARGEST_BODY = 4 << 20
+#: ``struct ucred`` of unix(7): process, user and group.
+_CREDENTIALS = struct.Struct("3i")
 
 
 if TYPE_CHECKING:
@@ -39,13 +46,19 @@ if TYPE_CHECKING:
 
         def prefetch(self) -> Deferred[int]: ...
 
+    class Personal(Protocol):
+        """Does what words say that come with a user and some bytes; returns a text."""
+
+        async def __call__(self, words: list[str], who: str, body: bytes = b"") -> str: ...
+
 
 class Control:
     """``POST /rejoin``, ``/prefetch``, ``/ban/PEER``, ``/pardon/PEER``, ``/mirror/...``.
 
     ``acted`` is called after each: what was said of the node may not be so any more. ``steering``
     has by the first word of a path who does what the others say, and returns a sentence; what it
-    cannot do is a FloconError.
+    cannot do is a FloconError. Those that are ``personal`` are told who asks, too, and what came
+    along.
     """
 
     def __init__(
@@ -53,10 +66,12 @@ class Control:
         operator: Operator,
         acted: Callable[[], None] = lambda: None,
         steering: Mapping[str, Callable[[list[str]], Awaitable[str]]] | None = None,
+        personal: Mapping[str, Personal] | None = None,
     ) -> None:
         self._operator = operator
         self._acted = acted
         self._steering = steering or {}
+        self._personal = personal or {}
 
     def render(self, request: Request) -> None:
         respond(request, self._answer(request))
@@ -81,7 +96,7 @@ class Control:
                 await self._prefetch(request)
             case ["ban" | "pardon" as verb, peer] if 0 < len(peer) <= LONGEST_PEER:
                 self._judge(request, verb, peer)
-            case [subject, *rest] if subject in self._steering:
+            case [subject, *rest] if subject in self._steering or subject in self._personal:
                 await self._steer(request, subject, rest)
             case _:
                 refuse(request, http.NOT_FOUND)
@@ -91,7 +106,12 @@ class Control:
             refuse(request, http.NOT_FOUND)
             return
         try:
-            _say(request, await self._steering[subject](words))
+            if subject in self._personal:
+                body = request.content.read(LARGEST_BODY) if request.content else b""
+                said = await self._personal[subject](words, _user(request), body)
+            else:
+                said = await self._steering[subject](words)
+            _say(request, said)
         except FloconError as error:
             _say(request, str(error), http.CONFLICT)
 
@@ -111,6 +131,20 @@ class Control:
             _say(request, str(error), http.CONFLICT)
         except PeerError as error:
             _say(request, str(error), http.NOT_FOUND)
+
+
+def _user(request: Request) -> str:
+    """Return the name of the user who asks, as the kernel knows it; "" where it does not."""
+    connected: Any = getattr(request.channel.transport, "socket", None)
+    try:
+        said = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    except (AttributeError, OSError):
+        return ""
+    _, user, _ = _CREDENTIALS.unpack(said)
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return str(user)
 
 
 def _fetched(count: int) -> str:

@@ -87,13 +87,15 @@ class Lan:
         if request.method not in {b"GET", b"HEAD"}:
             request.setHeader("Allow", "GET, HEAD")
             self._refuse(request, http.NOT_ALLOWED)
-            return
-        if request.path == b"/":
+        elif request.path == b"/":
             finish_text(request, SENTENCE, "text/plain; charset=utf-8")
-            return
-        if not self._may_ask(request):
+        elif not self._may_ask(request):
             self._refuse(request, http.FORBIDDEN)
-            return
+        else:
+            await self._find(request)
+
+    async def _find(self, request: Request) -> None:
+        """Answer by what the path names."""
         match _segments(request.path):
             case ["pkg", name]:
                 await self._in_turn(request, self._package(request, name))
@@ -104,6 +106,8 @@ class Lan:
                 await self._inventory.send(request, _number(request, b"since"))
             case [("db" | "state") as kind, *which]:
                 await self._database(request, kind, which)
+            case ["own", *which]:
+                await self._own(request, which)
             case ["knock"] if self._knocker is not None:
                 await self._knock(request, self._knocker)
             case ["relay", repository, architecture, name]:
@@ -196,6 +200,17 @@ class Lan:
     async def _database(self, request: Request, kind: str, which: Sequence[str]) -> None:
         """Send a sync database that this node shares, or one of the state that it gives."""
         status = await self._databases.answer(request, kind, which, self._counts(request))
+        if status is not None:
+            self._refuse(request, status)
+
+    async def _own(self, request: Request, which: Sequence[str]) -> None:
+        """Tell of an own repository, or send a file of it."""
+        from flocon.faces import lan_own  # noqa: PLC0415 - few nodes have any
+
+        own, count = self._shelf.own_repositories(), self._counts(request)
+        status = await lan_own.answer(
+            own, request, which, count, pacer=self._pacer, counters=self.counters
+        )
         if status is not None:
             self._refuse(request, status)
 

@@ -51,6 +51,8 @@ SENTENCE = (
 
 #: What begins so is the LAN's mirror's.
 MIRROR = b"/mirror/"
+#: Pages for who has a link to decide by: what answers them is made when a link is asked for.
+REVIEW = b"/review/"
 
 
 if TYPE_CHECKING:
@@ -95,6 +97,8 @@ class Loopback:
         self._admitting = Admitting(names, admission)
         #: Makes what answers below MIRROR, when that is first asked for.
         self.contents: Callable[[], Contents] | None = None
+        #: Answers below REVIEW, once somebody has asked for a link.
+        self.review: Callable[[Request], Awaitable[None]] | None = None
         self._parts = parts
         self._questions = {path.encode(): answer for path, answer in (questions or {}).items()}
         self._recent = Recent() if recent is None else recent
@@ -135,6 +139,8 @@ class Loopback:
             self._refuse(request, http.FORBIDDEN)
         elif is_from_foreign_page(request):
             self._refuse_page(request)
+        elif request.path.startswith(REVIEW) and self.review is not None:
+            await self.review(request)
         elif request.method not in {b"GET", b"HEAD"}:
             request.setHeader("Allow", "GET, HEAD")
             refuse(request, http.NOT_ALLOWED)

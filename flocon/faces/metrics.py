@@ -42,6 +42,13 @@ class _Figures(Collector):
         yield from self._gauges()
         yield from self._histograms()
         yield from self._mirror()
+        for name, value in self._figures.builds.items():
+            yield GaugeMetricFamily(f"flocon_builds_{name}", _BUILDS[name], value=value)
+        for name, text in _OWN.items() if self._figures.own else ():
+            gauge = GaugeMetricFamily(f"flocon_own_{name}", text, labels=("repository",))
+            for repository, values in self._figures.own.items():
+                gauge.add_metric((repository,), values[name])
+            yield gauge
 
     def _counters(self) -> Iterator[Metric]:
         one = self._figures
@@ -140,6 +147,22 @@ _MIRROR = {
     "client_requests": "Requests of machines without a node.",
     "client_bytes": "Bytes sent to machines without a node.",
     "client_fetched_bytes": "Bytes of these that came from the WAN for them.",
+}
+#: What is told of builds.
+_BUILDS = {
+    "watched": "Recipes that are watched.",
+    "waiting": "Recipes of which something waits for a person.",
+    "failed": "Recipes that failed when they were last built.",
+    "running": "Whether one is being built.",
+    "oldest_wait_seconds": "For how long the first of those that wait has.",
+    "polled_timestamp_seconds": "When it could last be told whether anything is new.",
+}
+#: What is told of each own repository.
+_OWN = {
+    "signed_timestamp_seconds": "When the newest database that is here was signed.",
+    "packages": "Packages that it lists.",
+    "copies_wanted": "Packages of it that this node is to keep for others.",
+    "copies_here": "Those of them that are here.",
 }
 _MIRROR_COUNTS = {"cleared_bytes", "client_requests", "client_bytes", "client_fetched_bytes"}
 

@@ -123,6 +123,18 @@ if TYPE_CHECKING:
         async def open(self, identity: str, architecture: str, file_name: str) -> Opened:
             """Open a file of a state that is or was given out; raise StoreError."""
 
+    class OwnRepositories(Protocol):
+        """The own repositories of this LAN, as far as they are here and for others."""
+
+        def told(self, name: str) -> bytes | None:
+            """Return what peers are told of the newest generation, None where there is none."""
+
+        def key(self, name: str) -> bytes | None:
+            """Return the public keys that are trusted for it."""
+
+        async def open(self, name: str, sequence: int, file_name: str) -> Opened:
+            """Open a file of a generation that is given; raise StoreError."""
+
     class ForPeers(Protocol):
         """Fetches listed packages because peers ask for them."""
 
@@ -167,7 +179,7 @@ class Shelf:
     """What the face for peers is given: all that it may give away.
 
     ``crowd`` are those who are sent what nobody waits for; ``states`` is None where this node gives
-    the LAN no state.
+    the LAN no state, and ``own_repositories`` returns None while there are none.
     """
 
     reactor: Any
@@ -182,3 +194,4 @@ class Shelf:
     transfers: Transfers
     precedence: Precedence
     crowd: Crowd
+    own_repositories: Callable[[], OwnRepositories | None] = lambda: None

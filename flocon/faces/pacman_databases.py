@@ -39,7 +39,7 @@ async def answer_database(one: PacmanRequest, absent: AbsentSignatures) -> None:
             one.fail_with(given.status)
         case OwnCopy():
             absent.forget_beside(one.asked)
-            await one.send_database("state", given.opened, dated=given.dated)
+            await one.send_database(given.source, given.opened, dated=given.dated)
         case Arrived():
             absent.forget_beside(one.asked)
             try:

@@ -7,8 +7,8 @@ would be 3 MB of every node's memory.
 What a stranger can make it do is bounded here: connections in all, per address, network and local
 user (where a face is full, who asks nothing and has all that was sent makes room for who comes),
 header sizes (twisted.web's own), idle time, answers that are not taken, requests sent ahead, time
-of one turn of the reactor, and request bodies, of which a small one is read over and a large one
-ends the connection.
+of one turn of the reactor, and request bodies, of which a small one is read over, or kept where a
+face reads some, and a large one ends the connection.
 """
 
 from __future__ import annotations
@@ -188,14 +188,17 @@ class Channel(http.HTTPChannel):
 
 
 class Request(http.Request):
-    """A request whose body, if it has one, is small and read by nobody; its headers are ASCII."""
+    """A request whose body, if it has one, is small; its headers are ASCII.
+
+    The body is read over, but on a site that keeps some: there ``content`` has it.
+    """
 
     def __init__(self, channel: Any, queued: object) -> None:
         super().__init__(channel, queued, parsePOSTFormSubmission=False)
         self._site: Site = channel.factory
 
     def gotLength(self, length: int | None) -> None:
-        if length is None or length > LARGEST_BODY:
+        if length is None or length > max(LARGEST_BODY, self._site.kept):
             # Nobody has a reason to send one, and twisted.web would write it to a file.
             self._site.counters["request body"] += 1
             self.channel.forceAbortClient()
@@ -203,7 +206,9 @@ class Request(http.Request):
         super().gotLength(length)
 
     def handleContentChunk(self, data: bytes) -> None:  # noqa: N802
-        """Let go of a piece of the body."""
+        """Let go of a piece of the body, where nobody is to read it."""
+        if self._site.kept:
+            super().handleContentChunk(data)
 
     def process(self) -> None:
         """Refuse headers that are no text: to decode them would fail wherever one is read."""
@@ -223,7 +228,8 @@ class Site(http.HTTPFactory):
 
     0 is no bound, and those addresses that are ``unbounded`` have none of their own. Whom
     ``admits`` does not admit, by address, is not talked to at all. ``user_of`` tells the user at a
-    connection's other end, None where nobody is known; those count as one.
+    connection's other end, None where nobody is known; those count as one. So many bytes of a
+    request's body are ``kept`` for the face to read.
     """
 
     noisy = False
@@ -240,9 +246,11 @@ class Site(http.HTTPFactory):
         unbounded: Collection[str] = (),
         user_of: Callable[[Any, Any], int | None] = lambda _, __: None,
         admits: Callable[[str], bool] | None = None,
+        kept: int = 0,
     ) -> None:
         super().__init__(timeout=IDLE_SECONDS, reactor=reactor)
         self.face = face
+        self.kept = kept
         # Without HTTP/2's negotiating wrapper: nobody speaks it here.
         self.protocol = Channel  # type: ignore[assignment]  # takes its place in every way used
         self.turns = Turns(reactor)

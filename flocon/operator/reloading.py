@@ -21,6 +21,14 @@ LIVE_OF_MIRROR = (
     *("networks", "refresh", "publish", "publish_within", "unused", "pins", "keep", "max_age"),
     *("hold_at_most", "archive"),
 )
+#: And those of ``repo`` and ``build``.
+LIVE_OF_REPO = ("copies",)
+LIVE_OF_BUILD = (
+    *("poll", "auto", "wait", "trust", "networks", "online", "root", "check"),
+    *("memory", "disk", "processes", "time", "notify_command", "notify_url", "notify_mail"),
+)
+#: The tables of which some settings are.
+_LIVE_OF = {"mirror": LIVE_OF_MIRROR, "repo": LIVE_OF_REPO, "build": LIVE_OF_BUILD}
 #: Seconds between two readings of flocon.toml.
 PAUSE = 1.0
 
@@ -86,8 +94,9 @@ class Reloading:
         fixed = {field.name: getattr(old, field.name) for field in fields(old)} | {
             name: getattr(settings, name) for name in LIVE
         }
-        mirror = {name: getattr(settings.mirror, name) for name in LIVE_OF_MIRROR}
-        fixed["mirror"] = replace(old.mirror, **mirror)
+        for table, names in _LIVE_OF.items():
+            live = {name: getattr(getattr(settings, table), name) for name in names}
+            fixed[table] = replace(getattr(old, table), **live)
         self.settings = replace(old, **fixed)
         self._changed(old, self.settings)
         waiting = list(_different(settings, self.settings))

@@ -69,6 +69,8 @@ class Status:
         health: Health,
         holds: Holds,
         mirror: Callable[[], dict[str, Any] | None],
+        builds: Callable[[], dict[str, Any] | None],
+        own: Callable[[], list[dict[str, Any]]],
         followed: Callable[[], dict[str, Any] | None],
         counters: Callable[[], Counter[str]],
     ) -> None:
@@ -92,6 +94,8 @@ class Status:
         self._health = health
         self._holds = holds
         self._mirror = mirror
+        self._builds = builds
+        self._own = own
         self._followed = followed
         self._counters = counters
 
@@ -163,6 +167,8 @@ class Status:
             "ahead": _ahead(self._ahead.readiness()) | self._ledger.ahead.describe(),
             "reactor": self._holds.status(),
             "mirror": self._mirror(),
+            "builds": self._builds(),
+            "own": self._own(),
             "followed": self._followed(),
             **self._ledger.describe(),
         }
@@ -255,12 +261,17 @@ class Status:
     def figures(self) -> Figures:
         """Return what ``/metrics`` says."""
         told = self.describe()
-        figures = self._ledger.figures(told, self._counters())
-        if told["mirror"] is None:
-            return figures
-        from flocon.mirrors import telling  # noqa: PLC0415 - a node that is no mirror needs none
+        own = {one["name"]: _figures_of(one) for one in told["own"]}
+        figures = replace(self._ledger.figures(told, self._counters()), own=own)
+        if told["mirror"] is not None:
+            from flocon.mirrors import telling  # noqa: PLC0415 - a node that is no mirror needs none
 
-        return replace(figures, mirror=telling.figures(told["mirror"]))
+            figures = replace(figures, mirror=telling.figures(told["mirror"]))
+        if told["builds"] is not None:
+            from flocon.builds import sayings  # noqa: PLC0415 - nor one that builds nothing
+
+            figures = replace(figures, builds=sayings.figures(told["builds"], time.time()))
+        return figures
 
     def line(self) -> str:
         files, peers = len(self._offering.inventory), len(self._presence.peers())
@@ -269,6 +280,16 @@ class Status:
         rest = f", {owners} by peers for us" if (owners := traffic.from_owners_bytes >> 20) else ""
         counts = f"{counted(peers, 'peer')}, {counted(files, 'package')} held"
         return f"{counts}; {lan} MiB from the LAN, {wan} from mirrors{rest}"
+
+
+def _figures_of(repository: Mapping[str, Any]) -> dict[str, float]:
+    """Return what ``/metrics`` says of an own repository."""
+    return {
+        "signed_timestamp_seconds": repository["signed"],
+        "packages": repository["packages"],
+        "copies_wanted": repository["copies"].get("wanted", 0),
+        "copies_here": repository["copies"].get("here", 0),
+    }
 
 
 def _ahead(readiness: Readiness) -> dict[str, Any]:

@@ -96,20 +96,26 @@ class Node:
 
     async def tell(self, *words: str, patience: float = LONG_PATIENCE) -> str:
         """Have the node do something; return what it says. Raises NodeError with a refusal."""
+        return (await self.hand(*words, patience=patience)).strip()
+
+    async def hand(self, *words: str, body: bytes = b"", patience: float = LONG_PATIENCE) -> str:
+        """Tell it something that comes with a ``body``; return its answer as it is."""
         path = (await self.ask("/status.json")).get("control")
         if not path:
             raise NodeError("the node has no control socket; its log says why")
         agent = Agent.usingEndpointFactory(self.reactor, _Socket(self.reactor, path))
         url = "http://localhost/" + "/".join(quote(word, safe="") for word in words)
         try:
-            response = await HTTPClient(agent).post(url, timeout=patience, reactor=self.reactor)
-            text = (await response.text("utf-8")).strip()
+            response = await HTTPClient(agent).post(
+                url, data=body or None, timeout=patience, reactor=self.reactor
+            )
+            text: str = await response.text("utf-8")
         except ConnectError as error:
             raise _closed(path, error) from None
         except Exception as error:  # noqa: BLE001 - as above
             raise _unless_ended(error, f"{path}: no answer ({_reason(error)})") from None
         if response.code != OK:
-            raise NodeError(text or f"the node refuses ({response.code})")
+            raise NodeError(text.strip() or f"the node refuses ({response.code})")
         return text
 
 

@@ -35,6 +35,24 @@ _COLOURS = {
     "warning": "33",
     "wrong": "1;31",
     "unknown": "36",
+    "published": "32",
+    "building": "36",
+    "examining": "36",
+    "waits for a person": "1;33",
+    "held": "1;33",
+    "failed": "1;31",
+    "rejected": "31",
+}
+#: How a line looks that has a tone.
+_TONES = {
+    "title": "1",
+    "good": "32",
+    "added": "32",
+    "removed": "31",
+    "place": "36",
+    "quiet": "2",
+    "warning": "33",
+    "wrong": "1;31",
 }
 
 
@@ -125,6 +143,12 @@ def _shown(text: object) -> str:
 def _coloured(shown: str, cell: object) -> str:
     colour = _COLOURS.get(str(cell)) if isinstance(cell, Word) else None
     return f"\x1b[{colour}m{shown}\x1b[0m" if colour and has_colours() else shown
+
+
+def toned(shown: str, tone: str) -> str:
+    """Return a printable text as it looks in a tone, "" for none."""
+    colour = _TONES.get(tone)
+    return f"\x1b[{colour}m{shown}\x1b[0m" if shown and colour and has_colours() else shown
 
 
 def has_colours() -> bool:

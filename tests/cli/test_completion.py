@@ -64,7 +64,7 @@ class Shells(SynchronousTestCase):
         names = {one.name for one in commands(make_parser())}
         self.assertEqual(names - set(self.complete("flocon", "")), set())
         self.assertEqual(self.complete("flocon", "do"), ["doctor"])
-        self.assertEqual(self.complete("flocon", "--port", "5", "re"), ["rejoin"])
+        self.assertEqual(self.complete("flocon", "--port", "5", "rej"), ["rejoin"])
         self.assertEqual(self.complete("flocon", "setup", "--un"), ["--undo"])
         self.assertEqual(self.complete("flocon", "completion", "z"), ["zsh"])
 

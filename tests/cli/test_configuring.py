@@ -46,7 +46,7 @@ class Settings(SynchronousTestCase):
     def test_lengths_of_time_and_tables_of_a_mirror_are_printed_as_they_are_written(self) -> None:
         text = (
             '[mirror]\nrefresh = "90m"\nmax_age = "3d"\npublish_within = "5s"\n'
-            'upstream = { aarch64 = ["http://h/$arch"] }\npaths = { a = "$arch" }\n'
+            'upstream = { aarch64 = ["http://h/$repo/$arch"] }\npaths = { a = "$arch" }\n'
         )
         shown, _ = self.show(text)
         for line in (
@@ -54,7 +54,7 @@ class Settings(SynchronousTestCase):
             'max_age = "3d"\n',
             'publish_within = "5s"\n',
             'hold_at_most = "30d"  # default\n',
-            'upstream = { "aarch64" = ["http://h/$arch"] }\n',
+            'upstream = { "aarch64" = ["http://h/$repo/$arch"] }\n',
         ):
             self.assertIn(f"\n{line}", shown)
         self.assert_read_as_the_same(text)

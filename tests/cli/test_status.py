@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from flocon.cli import status
+from tests.builds.told import builds, own, watched
 from tests.mirrors.told import clients, state
 from tests.mirrors.told import told as told_of_mirror
 from tests.terminal.node import NodeTestCase
@@ -75,6 +76,21 @@ class StatusTests(NodeTestCase):
     async def test_a_state_that_is_held_is_told_by_its_name(self) -> None:
         self.answer(mirror=told_of_mirror(policy="may"))
         self.assertRegex(await self.show(status.show_status), r"gives the state of .* \(may\)\n")
+
+    async def test_builds_are_told_of_with_what_waits(self) -> None:
+        self.answer(builds=builds(watched(), watched("bad", "failed")))
+        said = await self.show(status.show_status)
+        self.assertIn("builds", said)
+        self.assertIn("2 recipes watched\n", said)
+        self.assertIn("paru waits for you: 'flocon build status' tells why\n", said)
+        self.assertIn("failed: bad\n", said)
+
+    async def test_own_repositories_are_told_of(self) -> None:
+        self.answer(own=[own(), own("other", signed=0, copies={}, problem="nobody has it")])
+        said = " ".join((await self.show(status.show_status)).split())
+        self.assertRegex(said, r"repository home: 7 packages, signed \S+ \S+, made here;")
+        self.assertIn("keeps 2 of 3 packages for others", said)
+        self.assertIn("repository other: nothing of it is here yet nobody has it", said)
 
     async def test_a_node_that_is_no_mirror_tells_of_none(self) -> None:
         self.answer(mirror=None)

@@ -55,6 +55,7 @@ class FakeShelf:
     def __init__(self) -> None:
         self.traffic = Traffic()
         self.inventory = Inventory()
+        self.own_repositories: Any = None
         self.asked: list[str] = []
         self.files: dict[str, bytes] = {}
         self.opened: list[OpenedBytes] = []
@@ -95,6 +96,7 @@ class FakeShelf:
             transfers=self.transfers,
             precedence=self.tools.precedence,
             crowd=self.crowd,
+            own_repositories=lambda: self.own_repositories,
         )
 
     def find(self, file_name: str) -> HeldFile | None:

@@ -17,9 +17,12 @@ from twisted.web.http import Request
 from flocon.answering.respond import refuse, respond
 from flocon.books.figures import Figures
 from flocon.books.spans import Spans
+from flocon.builds import sayings
 from flocon.faces import page as module
 from flocon.faces.page import MOST_ROWS, POLICY, Pages, chart, plain
 from flocon.mirrors import telling
+from flocon.operator.status import _figures_of
+from tests.builds.told import NOW, builds, own, watched
 from tests.faces.web import Browser
 from tests.fakes import FakeReactor
 from tests.mirrors.told import clearing, clients, told
@@ -92,6 +95,8 @@ def status(**changed: Any) -> dict[str, Any]:
         "receipts": [],
         "recent": [],
         "mirror": None,
+        "builds": None,
+        "own": [],
         **changed,
     }
 
@@ -320,6 +325,36 @@ class ThePage(PageTestCase):
         self.assertEqual((bar["value"], bar["max"]), ("75", "100"))
         self.assertIn(words, page.text)
 
+    def test_tells_what_is_built_and_what_to_type_for_what_waits(self) -> None:
+        self.status = status(
+            builds=builds(
+                watched("done", "published", version="1.0-1"),
+                watched(reasons=[f"reason {number}" for number in range(6)]),
+                watched("bad", "failed", published=None),
+                running={"base": "new", "job": "1", "step": "fetch", "since": NOW},
+                problem="no signer answers",
+            )
+        )
+        page = self.page()
+        for words in (
+            *("1 waits for a person", "flocon build approve NAME", "flocon build web", "reason 3"),
+            *("and 2 more", "no signer answers", "failed", "new: fetch"),
+        ):
+            self.assertIn(words, page.text)
+        self.assertNotIn("reason 4", page.text)
+        self.assertLess(page.text.index("paru"), page.text.index("done"))
+        self.assertEqual([one for one in page.all("form") if one.get("method") == "post"], [])
+
+    def test_tells_of_own_repositories(self) -> None:
+        self.status = status(own=[own(), own("other", signed=0, problem="nobody has it")])
+        text = self.page().text
+        for words in ("home", "made here", "0123456789ABCDEF", "2 of 3", "nobody has it"):
+            self.assertIn(words, text)
+        self.assertIn("nothing is here yet", text)
+
+    def test_says_nothing_of_builds_where_nothing_is_built(self) -> None:
+        self.assertNotIn("Recipe", self.page().text)
+
     def test_the_first_day_is_called_today(self) -> None:
         self.status["savings"] = savings([day(30, 1)], since="2026-11-30")
         self.assertIn("Saved today", self.page().text)
@@ -486,6 +521,22 @@ class Metrics(PageTestCase):
         ):
             self.assertIn(line, lines)
 
+    def test_says_how_each_own_repository_stands(self) -> None:
+        self.figures = figures(own={"home": _figures_of(own())})
+        lines = self.lines()
+        for name, value in (("packages", "7.0"), ("copies_wanted", "3.0"), ("copies_here", "2.0")):
+            self.assertIn(f'flocon_own_{name}{{repository="home"}} {value}', lines)
+
+    def test_says_how_builds_stand(self) -> None:
+        told = builds(watched(since=NOW - 90), watched("b", "failed"))
+        self.figures = figures(builds=sayings.figures(told, NOW))
+        lines = self.lines()
+        for line in (
+            *("flocon_builds_watched 2.0", "flocon_builds_waiting 1.0"),
+            *("flocon_builds_failed 1.0", "flocon_builds_oldest_wait_seconds 90.0"),
+        ):
+            self.assertIn(line, lines)
+
     def test_durations_are_histograms(self) -> None:
         spans = Spans((1.0, 2.0))
         for seconds in (0.5, 1.5, 9.0):
@@ -510,7 +561,11 @@ class Metrics(PageTestCase):
 
     def test_the_dashboard_uses_what_is_there_and_all_of_it(self) -> None:
         of_a_mirror = told(clients=clients(("10.0.0.2", 9, 1)), clearing=clearing(1, 9))
-        self.figures = figures(mirror=telling.figures(of_a_mirror))
+        self.figures = figures(
+            mirror=telling.figures(of_a_mirror),
+            builds=sayings.figures(builds(watched()), NOW),
+            own={"home": _figures_of(own())},
+        )
         there = {re.split(r"[{ ]", line)[0] for line in self.lines() if line[0] != "#"}
         there = {name for name in there if not name.endswith("_created")}
         panels = json.loads(DASHBOARD.read_text())["panels"]

@@ -109,6 +109,38 @@ class SiteTests(SynchronousTestCase):
         self.assertEqual(self.site.counters["request body"], 2)
         self.assertEqual((self.hello.requests, self.lines), ([], []))
 
+    def test_where_a_face_reads_bodies_so_much_is_kept_and_no_more(self) -> None:
+        self.site.kept = 2 * LARGEST_BODY
+        read = self.read_bodies()
+        for length, kept in ((5, True), (2 * LARGEST_BODY, True), (2 * LARGEST_BODY + 1, False)):
+            transport = self.connected()
+            head = b"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % length
+            transport.channel.dataReceived(head + b"x" * length)
+            self.assertEqual(not (transport.disconnecting or transport.disconnected), kept)
+            self.assertEqual([len(body) for body in read], [length] if kept else [])
+            read.clear()
+            self.close(transport)
+
+    def read_bodies(self) -> list[bytes]:
+        """Have the face read each request's body, into this list."""
+        read: list[bytes] = []
+
+        def rendering() -> None:
+            content = self.hello.requests[-1].content
+            assert content is not None
+            read.append(content.read())
+
+        self.hello.rendering = rendering
+        return read
+
+    def test_elsewhere_none_is(self) -> None:
+        read = self.read_bodies()
+        transport = self.connected()
+        head = b"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\n"
+        transport.channel.dataReceived(head + b"xxx")
+        self.assertEqual(read, [b""])
+        self.close(transport)
+
     def test_a_header_that_is_no_text_is_refused_and_counted(self) -> None:
         transport = self.connected()
         transport.protocol = transport.channel

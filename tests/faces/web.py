@@ -94,8 +94,9 @@ class Browser:
         face: Face,
         client: str = "127.0.0.1",
         server: str = "127.0.0.1",
+        kept: int = 0,
     ) -> None:
-        self.site = Site(reactor, face, most_connections=1_000)
+        self.site = Site(reactor, face, most_connections=1_000, kept=kept)
         self.client = client
         self.server = server
         self._open: list[Exchange] = []

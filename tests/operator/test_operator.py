@@ -93,6 +93,17 @@ class Anew(OperatorTestCase):
         self.assertEqual(self.parts.desk.relaying.relays.a_day, 2 << 30)
         self.assertEqual(self.parts.desk.for_peers._most(), 3)
 
+    def test_of_builds_and_own_repositories_places_need_a_restart(self) -> None:
+        said = self.read(
+            'name = "own"\n[repo]\nkeys = "/k"\ncopies = 7\n'
+            '[build]\nstate = "/s"\nbuilder = "/b"\nauto = "never"\nmemory = "1G"\n'
+        )
+        names = "repo.keys, build.state, build.builder"
+        self.assertEqual(said, f"settings read anew; a restart is needed for: {names}")
+        found = self.parts.reloading.settings
+        self.assertEqual((found.repo.copies, found.build.auto), (7, "never"))
+        self.assertEqual((found.build.memory, found.build.state), (1 << 30, Settings().build.state))
+
     def test_of_a_mirror_for_the_lan_what_it_serves_and_where_needs_a_restart(self) -> None:
         said = self.read(
             'name = "own"\n[mirror]\nserve = true\nlisten = ["tcp:1"]\nrepositories = ["ours"]\n'

@@ -86,10 +86,22 @@ class Chromium:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def tab(
-        self, *, width: int = 1280, height: int = 800, dark: bool = False, script: bool = True
+        self,
+        *,
+        width: int = 1280,
+        height: int = 800,
+        dark: bool = False,
+        script: bool = True,
+        alone: bool = False,
     ) -> Tab:
-        """Return a new empty tab: a phone's screen if it is narrow, else a desktop's."""
-        target = self.send("Target.createTarget", url="about:blank")["targetId"]
+        """Return a new empty tab: a phone's screen if it is narrow, else a desktop's.
+
+        One that is ``alone`` has no cookies of others, as if it were in another browser.
+        """
+        where = {}
+        if alone:
+            where = self.send("Target.createBrowserContext")
+        target = self.send("Target.createTarget", url="about:blank", **where)["targetId"]
         session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         tab = self._tabs[session] = Tab(self, session, target)
         for domain in ("Page", "Runtime", "Log", "Network"):

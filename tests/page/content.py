@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from tests.builds.told import builds, own, watched
 from tests.mirrors.told import DAY, NOW, clearing, clients, read, snapshot, state, wanting
 from tests.mirrors.told import told as told_of_mirror
 
@@ -67,6 +68,8 @@ def told(peers: int, *, part: float = 0.3, empty: bool = False, text: Text = str
         "quarantine": [_quarantined(text)] if peers > 1 else [],
         "moving": [] if empty else _moving(part, text),
         "mirror": None if empty or peers <= 1 else _mirror(text),
+        "builds": None if empty or peers <= 1 else _builds(text),
+        "own": [] if empty or peers <= 1 else _own(text),
         "savings": {
             "wan_bytes_per_second": 0 if empty else 6 * _MIB,
             "since": "2026-11-30" if empty else "2026-11-01",
@@ -100,6 +103,24 @@ def _mirror(text: Text) -> dict[str, Any]:
         snapshots=[snapshot(text("before-the-upgrade"), in_use=True), snapshot("x" * 64)],
         clients=clients((text("10.0.0.44"), 940 * _MIB, 120 * _MIB), ("fe80::1", 33 * _MIB, 0)),
         clearing=clearing(7_000 * _MIB, 10_240 * _MIB),
+    )
+
+
+def _own(text: Text) -> list[dict[str, Any]]:
+    """Return an own repository that is made here, and one of which nothing is here."""
+    return [own(text("home"), publishes=True), own("x", signed=0, problem=text("away"))]
+
+
+def _builds(text: Text) -> dict[str, Any]:
+    """Return builds of which one waits, one is held, one runs, and one failed."""
+    return builds(
+        watched(text("paru"), reasons=[text(f"line {number} was changed") for number in range(6)]),
+        watched(text("xcursor-theme"), "held", reasons=[text("usr/bin/x is setuid")]),
+        watched("running", "building", published=None),
+        watched("broken", "failed", reasons=[text("build() failed with 2")]),
+        watched("well", "published", version="1.0-1"),
+        running={"base": text("running"), "job": "7", "step": "fetch", "since": NOW - 90},
+        problem=text("the signer does not answer"),
     )
 
 

@@ -1,0 +1,64 @@
+"""``flocon build log``: what a build said, and, where it runs, what it goes on to say."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet import task
+
+from flocon.terminal.asking import Node, NodeError
+from flocon.terminal.printing import complain, flush, printable, put, say_json
+
+if TYPE_CHECKING:
+    import argparse
+
+#: Seconds between two looks at a log that grows.
+_PAUSE = 1.0
+
+
+async def show_log(reactor: Any, options: argparse.Namespace) -> None:
+    """Print the log from its beginning; with ``follow`` until the build ends."""
+    node = Node(reactor, options.port)
+    at, rest, texts = 0, "", []
+    while True:
+        head, text = await _piece(node, options.name, at)
+        if options.json:
+            texts.append(text)
+        else:
+            rest = _print(rest + text)
+        is_all = head["next"] == at
+        at = head["next"]
+        if not is_all:
+            continue
+        if not (options.follow and head["running"]):
+            break
+        flush()
+        await task.deferLater(reactor, _PAUSE)
+    if options.json:
+        say_json({"job": head["job"], "result": head["result"], "log": "".join(texts)})
+        return
+    if rest:
+        _print(rest + "\n")
+    if head["running"]:
+        complain(f"{options.name} is still being built: --follow goes on")
+    elif head["result"]:
+        complain(f"{options.name}: {head['result']}")
+
+
+async def _piece(node: Node, base: str, at: int) -> tuple[dict[str, Any], str]:
+    """Return what the node says of the log, and its text from byte ``at`` on."""
+    said = await node.hand("build", "log", base, str(at))
+    first, _, text = said.partition("\n")
+    try:
+        head = json.loads(first)
+        return {"result": "", "job": "", "running": False, **head, "next": int(head["next"])}, text
+    except (ValueError, KeyError, TypeError):
+        raise NodeError(f"the node answers what is no log of {base}") from None
+
+
+def _print(text: str) -> str:
+    """Print the whole lines of a text, whatever they try to do; return what is left of it."""
+    *lines, rest = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    put("".join(f"{printable(line.expandtabs())}\n" for line in lines))
+    return rest

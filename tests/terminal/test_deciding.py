@@ -1,0 +1,87 @@
+"""A person reads by a pager and answers a question."""
+
+from __future__ import annotations
+
+import io
+import os
+import pty
+import sys
+from pathlib import Path
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from flocon.terminal import deciding
+from flocon.terminal.deciding import UnansweredError, choose, confirm, show_long
+
+
+class Asking(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.out = io.StringIO()
+        self.patch(sys, "stdout", self.out)
+
+    def answer(self, text: str) -> None:
+        self.patch(sys, "stdin", io.StringIO(text))
+
+    def test_yes_is_yes_and_no_is_no(self) -> None:
+        for said, meant in (("y\n", True), ("YES\n", True), ("n\n", False), (" no \n", False)):
+            self.answer(said)
+            self.assertIs(confirm("Well?"), meant, said)
+        self.assertIn("Well? ([y] yes, [n] no) ", self.out.getvalue())
+
+    def test_anything_else_is_asked_again(self) -> None:
+        self.answer("\nperhaps\ny")
+        self.assertTrue(confirm("Well?"))
+        self.assertEqual(self.out.getvalue().count("Well?"), 3)
+
+    def test_who_says_nothing_decides_nothing(self) -> None:
+        self.answer("\n")
+        with self.assertRaises(UnansweredError):
+            confirm("Well?")
+        self.patch(sys, "stdin", None)
+        with self.assertRaises(UnansweredError):
+            confirm("Well?")
+
+    def test_one_of_several_is_chosen_by_its_letter_or_its_beginning(self) -> None:
+        for said in ("r\n", "rej\n"):
+            self.answer(said)
+            self.assertEqual(choose("?", {"y": "yes", "r": "reject"}), "r")
+
+
+class Paging(SynchronousTestCase):
+    def test_in_a_pipe_it_is_just_printed(self) -> None:
+        out = io.StringIO()
+        self.patch(sys, "stdout", out)
+        self.patch(os, "environ", {**os.environ, "PAGER": "/nonexistent"})
+        show_long("text\n")
+        self.assertEqual(out.getvalue(), "text\n")
+
+    def on_a_terminal(self, **environment: str) -> Any:
+        """Have standard output be a terminal, in this environment."""
+        ours, theirs = pty.openpty()
+        self.addCleanup(os.close, ours)
+        out = os.fdopen(theirs, "w")
+        self.addCleanup(out.close)
+        self.patch(sys, "stdout", out)
+        self.patch(os, "environ", {"PATH": os.environ["PATH"], **environment})
+        return out
+
+    def test_the_pager_that_is_set_reads_it(self) -> None:
+        said = Path(self.mktemp()).absolute()
+        self.on_a_terminal(PAGER=f"tee {said}")
+        show_long("text\n")
+        self.assertEqual(said.read_text(), "text\n")
+
+    def test_less_may_run_nothing(self) -> None:
+        said = Path(self.mktemp()).absolute()
+        self.on_a_terminal(PAGER=f"sh -c 'echo $LESSSECURE $LESS > {said}'", LESSSECURE="0")
+        show_long("text\n")
+        self.assertEqual(said.read_text(), "1 FRX\n")
+
+    def test_one_that_is_not_there_hides_nothing(self) -> None:
+        out = self.on_a_terminal(PAGER="/nonexistent")
+        written: list[str] = []
+        self.patch(deciding, "put", written.append)
+        show_long("text\n")
+        self.assertEqual(written, ["text\n"])
+        self.assertTrue(out.isatty())
