@@ -97,6 +97,8 @@ def status(parts: Parts) -> Status:
         health=parts.health,
         holds=parts.holds,
         mirror=parts.mirroring.status,
+        builds=parts.building.status,
+        own=parts.joining.describe,
         followed=parts.desk.describe_followed,
         counters=lambda: (
             parts.lan_face.counters + parts.lan.counters + parts.desk.relaying.relays.counters

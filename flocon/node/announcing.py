@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flocon.neighbours.neighbourhood import DATABASES, MIRROR, RELAY
+from flocon.neighbours.neighbourhood import DATABASES, MIRROR, ORIGIN, RELAY
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -43,6 +43,10 @@ class Announcer:
     def abilities(self, names: Collection[str]) -> None:
         self._update(abilities=frozenset(names))
 
+    def own(self, repositories: Sequence[tuple[str, int]]) -> None:
+        """Tell of own repositories: each one's name, and when its newest was signed."""
+        self._update(own=tuple(repositories))
+
     def inventory(self, inventory: Inventory, changes: list[Change]) -> None:
         self._presence.inventory_changed(
             self._reactor.seconds(), inventory.generation, len(inventory), changes
@@ -59,7 +63,9 @@ class Announcer:
         self._multicast.wake()
 
 
-def abilities(*, relays: bool, databases: bool, mirror: bool = False) -> frozenset[str]:
+def abilities(
+    *, relays: bool, databases: bool, mirror: bool = False, origin: bool = False
+) -> frozenset[str]:
     """Return what a node announces that it can do."""
     able = {"store"}
     if relays:
@@ -68,6 +74,8 @@ def abilities(*, relays: bool, databases: bool, mirror: bool = False) -> frozens
         able.add(DATABASES)
     if mirror:
         able.add(MIRROR)
+    if origin:
+        able.add(ORIGIN)
     return frozenset(able)
 
 

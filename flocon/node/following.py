@@ -49,19 +49,26 @@ class Following:
             self._parts.pacer.bound(settings.peers.bandwidth)
         self._parts.desk.relaying.relays.a_day = settings.peers.relayed_per_day
         self._parts.mirroring.settings_changed(old, settings)
+        self._parts.building.settings_changed(old, settings)
+        self._parts.joining.settings_changed()
         set_debug(settings.debug)
         self._set_relays()
         if settings.prefetch != old.prefetch:
             self._prefetch_or_rest()
 
     def configuration_changed(self, configuration: PacmanConfiguration) -> None:
-        self._parts.holdings.looking.set_directories(configuration.cache_directories)
+        self.own_folders_changed()
         self._parts.announcer.architectures(configuration.architectures)
         # A user may be known to a server alone, which may be silent: nothing waits for that.
         found = in_thread(self._reactor, number_of, configuration.download_user)
         found.addCallbacks(
             self._set_users, lambda reason: self._log.failure("looking a user up failed", reason)
         )
+
+    def own_folders_changed(self) -> None:
+        """Offer what lies in pacman's folders, and what this machine publishes itself."""
+        caches = self._parts.pacman.configuration.cache_directories
+        self._parts.holdings.looking.set_directories((*caches, *self._parts.joining.folders))
 
     def _set_users(self, download_user: int | None) -> None:
         own = {ROOT} if download_user is None else {ROOT, download_user}
@@ -80,6 +87,7 @@ class Following:
                 self._parts.ledger.ahead.gone(change.file_name)
         self._parts.announcer.inventory(offering.inventory, changes)
         self._parts.mirroring.held()
+        self._parts.joining.held(changes)
 
     def links_changed(self, links: list[Link]) -> None:
         before, self._parts.admission.links = self._parts.admission.links, tuple(links)
@@ -117,6 +125,7 @@ class Following:
         free = self._parts.metered.known and not self._parts.metered.metered
         self._parts.ahead.prefetch.allow(self._settings.prefetch if free else "off")
         self._parts.mirroring.allow(metered=not free)
+        self._parts.joining.allow(metered=not free)
 
     def _set_relays(self) -> None:
         relays = self._may_relay()
@@ -124,11 +133,16 @@ class Following:
         if relays != own.relays:
             own.relays, own.able_since = relays, self._reactor.seconds()
         self._parts.announcer.abilities(
-            abilities_of(self._settings, relays=relays, mirror=self._parts.mirroring.gives)
+            abilities_of(
+                self._settings,
+                relays=relays,
+                mirror=self._parts.mirroring.gives,
+                origin=self._parts.joining.publishes,
+            )
         )
 
     def published(self) -> None:
-        """Announce that this node gives the LAN a state of databases, where it does."""
+        """Announce that this node gives the LAN a state, or makes a repository, where it does."""
         self._set_relays()
 
     def renamed(self, identity: Identity) -> None:
@@ -141,9 +155,12 @@ class Following:
         self._parts.announcer.savings(self._parts.ledger)
 
 
-def abilities_of(settings: Settings, *, relays: bool, mirror: bool = False) -> frozenset[str]:
+def abilities_of(
+    settings: Settings, *, relays: bool, mirror: bool = False, origin: bool = False
+) -> frozenset[str]:
     """Return what a node with these settings announces that it can do."""
-    return abilities(relays=relays, databases=settings.databases == "lan", mirror=mirror)
+    shares = settings.databases == "lan"
+    return abilities(relays=relays, databases=shares, mirror=mirror, origin=origin)
 
 
 def set_debug(shown: bool) -> None:

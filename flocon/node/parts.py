@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import platform
 import random
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flocon.advice.questions import questions
@@ -21,12 +22,13 @@ from flocon.books.traffic import Traffic
 from flocon.databases.origins import DatabaseOrigins
 from flocon.databases.origins import load as load_origins
 from flocon.databases.own import DATABASES_FILE
-from flocon.faces.control import Control
+from flocon.faces.control import LARGEST_BODY, Control
 from flocon.faces.doors import Doors
 from flocon.faces.lan import Lan
 from flocon.faces.loopback import Loopback
 from flocon.faces.needs import ForPacman, Shelf
 from flocon.faces.page import Pages
+from flocon.faces.site import LARGEST_BODY as KEPT_OF_FORMS
 from flocon.faces.site import Site
 from flocon.holdings.holdings import Holdings
 from flocon.machine.endpoints import hosts_of, ports_of
@@ -48,7 +50,8 @@ from flocon.node import advising
 from flocon.node.announcing import Announcer, announced_ports
 from flocon.node.desk import Desk
 from flocon.node.following import Following, abilities_of
-from flocon.node.unmirrored import Unmirrored
+from flocon.node.joining import Joining
+from flocon.node.unmirrored import Unbuilding, Unmirrored
 from flocon.operator.changing import Operator
 from flocon.operator.problems import Problems
 from flocon.operator.reloading import Reloading
@@ -66,6 +69,7 @@ if TYPE_CHECKING:
     from flocon.clients.mirror_contents import MirrorContents
     from flocon.files import Content
     from flocon.machine.ports import Inherited
+    from flocon.node.building import Building
     from flocon.node.mirroring import Mirroring
     from flocon.pacman.entries import Entry
     from flocon.settings.settings import Settings
@@ -88,6 +92,7 @@ class Parts:
         self.reactor = self._reactor = reactor
         self.settings = self._settings = settings
         self.following = Following(reactor, self)
+        self.joining = Joining(reactor, self)
         self.supervision = Supervision(reactor, lambda: self.status.line())  # noqa: PLW0108 - later
         self.reloading = Reloading(
             reactor, settings, reread, self.following.settings_changed, self.supervision
@@ -109,6 +114,7 @@ class Parts:
         shares = share_out(open_files(), mirror=settings.mirror.serve)
         self.mirroring = self._make_mirror(shares)
         self.desk.own_state = self.mirroring.giving
+        self.building = self._make_building()
         self.lan = self._make_lan(shares)
         self.search = advising.search(self)
         self.why = advising.why(self)
@@ -120,6 +126,8 @@ class Parts:
         self.examination.tellers += [
             Problems(self.doors, self.reloading).tell,
             self.mirroring.tell,
+            self.building.tell,
+            self.joining.tell,
             self.desk.tell,
         ]
 
@@ -227,6 +235,15 @@ class Parts:
 
         return Mirroring(self._reactor, self, self.settings, shares)
 
+    def _make_building(self) -> Building | Unbuilding:
+        """Return what has recipes built, where there is a builder, or something was built."""
+        build = self.settings.build
+        if not Path(build.builder).exists() and not build.state.exists():
+            return Unbuilding()
+        from flocon.node.building import Building  # noqa: PLC0415 - by few nodes alone
+
+        return Building(self._reactor, self, self.settings)
+
     def _whereabouts(self) -> Whereabouts:
         from flocon.node.porting import whereabouts  # noqa: PLC0415 - few nodes ever need it
 
@@ -255,6 +272,7 @@ class Parts:
                 transfers=self.desk.transfers,
                 precedence=self.desk.precedence,
                 crowd=shares.unhurried(),
+                own_repositories=lambda: self.joining.giving,
             ),
             self.pacer,
             Knocker(
@@ -300,6 +318,8 @@ class Parts:
             {
                 **questions(self.search, self.why, self.examination),
                 **self.mirroring.questions(),
+                **self.building.questions(),
+                **self.joining.questions(),
                 "/whereabouts.json": lambda fields: self._whereabouts().whereabouts(fields),
                 "/names.json": lambda fields: self._whereabouts().names(fields),
             },
@@ -317,6 +337,8 @@ class Parts:
             most_connections=shares.loopback,
             most_per_user=shares.loopback_per_user,
             user_of=self.users.user_of,
+            # A decision comes as a small form.
+            kept=KEPT_OF_FORMS if self.building.keeper is not None else 0,
         )
 
     def _make_operator(self) -> None:
@@ -333,9 +355,11 @@ class Parts:
             Control(
                 self.operator,
                 self.loopback_face.forget_answers,
-                self.mirroring.commands(),
+                {**self.mirroring.commands(), **self.joining.commands()},
+                {"build": self.building.steer},
             ),
             most_connections=MOST_CONTROL_CONNECTIONS,
+            kept=LARGEST_BODY if self.building.keeper is not None else 0,
         )
 
     def node(self) -> str:

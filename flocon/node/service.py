@@ -90,6 +90,8 @@ class Node(MultiService):
             self.parts.holdings,
             self.parts.ahead.prefetch,
             *self.parts.mirroring.services,
+            *self.parts.building.services,
+            self.parts.joining,
             Signals(self._reactor, handlers),
             self.parts.multicast,
             self.parts.metered,
@@ -166,6 +168,7 @@ class Node(MultiService):
         # What comes on a connection from now on would meet a node of which half has ended.
         self.parts.loopback.end()
         self.parts.mirroring.stop()
+        self.parts.building.stop()
         self.parts.lan_face.close()
         self.parts.users.close()
         self.parts.neighbourhood.stop()

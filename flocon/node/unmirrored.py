@@ -1,16 +1,32 @@
-"""What stands in the mirror's place on a node that is none: it knows nothing and says so."""
+"""What stands in the place of the mirror, or of the keeper of builds, on a node that has none.
+
+It knows nothing and says so.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flocon.errors import MirrorError
+from flocon.errors import BuildError, MirrorError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from flocon.machine.links import Link
     from flocon.settings.settings import Settings
+
+
+#: What ``/builds.json`` says where nothing is built.
+NOTHING: Mapping[str, Any] = {
+    "used": False,
+    "problem": "",
+    "polled": 0.0,
+    "next_poll": 0.0,
+    "repository": "",
+    "running": None,
+    "waiting": 0,
+    "watched": [],
+}
 
 
 class Unmirrored:
@@ -57,6 +73,38 @@ class Unmirrored:
         """Nothing runs here."""
 
 
+class Unbuilding:
+    """Is asked and told what ``Building`` is, and has none of it."""
+
+    services = ()
+    keeper = None
+
+    def questions(self) -> dict[str, Callable[[Mapping[str, str]], Awaitable[Any]]]:
+        """Return the answers to what is asked about builds, by path."""
+        return {"/builds.json": _nothing}
+
+    async def steer(self, words: list[str], who: str, body: bytes = b"") -> str:
+        """Refuse the words of a person."""
+        problem = "this node builds nothing"
+        remedy = (
+            "'systemctl enable --now flocon-sign.socket flocon-build.socket' starts what signs and"
+            " builds; then restart the node"
+        )
+        raise BuildError(problem, remedy)
+
+    def status(self) -> None:
+        """Say nothing in ``/status.json``."""
+
+    def tell(self) -> tuple[()]:
+        return ()
+
+    def settings_changed(self, old: Settings, settings: Settings) -> None:
+        """Nothing is done by them here; to build something needs a restart."""
+
+    def stop(self) -> None:
+        """Nothing runs here."""
+
+
 def _none() -> MirrorError:
     problem = "this node is no mirror for the LAN"
     return MirrorError(problem, "set serve = true in [mirror] of flocon.toml, and restart")
@@ -71,3 +119,7 @@ def _always(told: dict[str, Any]) -> Callable[[Mapping[str, str]], Awaitable[dic
 
 async def _refuse(_: list[str]) -> str:
     raise _none()
+
+
+async def _nothing(_: Mapping[str, str]) -> dict[str, Any]:
+    return dict(NOTHING)

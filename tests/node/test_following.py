@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from flocon.machine.links import Link
 from flocon.node import following
 from flocon.node.following import Following
+from flocon.node.joining import Joining
 from flocon.node.unmirrored import Unmirrored
 from flocon.pacman.configuration import PacmanConfiguration
 from flocon.precedence import MOST_FOR_PEERS, QUIET, Precedence
@@ -72,7 +73,9 @@ class DownloadUsers(SynchronousTestCase):
             holdings=SimpleNamespace(looking=nothing),
             announcer=nothing,
             desk=SimpleNamespace(precedence=self.precedence),
+            pacman=SimpleNamespace(configuration=PacmanConfiguration()),
         )
+        parts.joining = Joining(None, parts)
         self.patch(following, "in_thread", lambda _, call, *given: succeed(call(*given)))
         self.patch(following, "number_of", self.USERS.get)
         self.following = Following(None, parts)
@@ -122,6 +125,7 @@ class Metered(SynchronousTestCase):
             desk=SimpleNamespace(own=SimpleNamespace(relays=True, able_since=0.0)),
             announcer=SimpleNamespace(abilities=lambda _: None),
         )
+        parts.joining = Joining(None, parts)
         self.patch(following, "abilities_of", lambda *_, **__: frozenset())
         changes = Following(Clock(), parts)
         metered.known = True

@@ -1,0 +1,133 @@
+"""The keeper of builds, put together with a node; imported only where something may be built.
+
+Elsewhere ``unmirrored`` has what stands in its place.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from flocon.approving.notices import Notices
+from flocon.aur.aur import Aur
+from flocon.aur.git import git_environment
+from flocon.aur.recipes import Recipes
+from flocon.building.near import destinations
+from flocon.builds import sayings
+from flocon.builds.keeper import Keeper
+from flocon.machine.endpoints import ports_of
+from flocon.settings.defaults import host_name
+from flocon.settings.settings import LOOPBACK_PORT
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
+
+    from twisted.application.service import Service
+
+    from flocon.approving.pages import Approving
+    from flocon.node.parts import Parts
+    from flocon.settings.settings import Settings
+
+#: Below the keeper's folder: what git has of recipes, and what a person was told.
+GIT, TOLD = "git", "told.json"
+
+
+class Building:
+    """Has the keeper, who is told what waits, and pages on which to decide."""
+
+    def __init__(self, reactor: Any, parts: Parts, settings: Settings) -> None:
+        self._reactor = reactor
+        self._parts = parts
+        build = settings.build
+        recipes = Recipes(
+            reactor,
+            build.state / GIT,
+            aur=build.aur,
+            copy=build.aur_copy,
+            environment=git_environment(os.environ, settings.proxy),
+            permit=self._permits,
+        )
+        self.keeper = keeper = Keeper(
+            reactor,
+            build=lambda: parts.reloading.settings.build,
+            repo=lambda: parts.reloading.settings.repo,
+            pacman=parts.pacman,
+            aur=Aur(reactor, parts.desk.agents.mirrors, build.aur),
+            git=recipes,
+        )
+        port = next(iter(ports_of(settings.loopback)), LOOPBACK_PORT)
+        self._address = f"http://localhost:{port}"
+        self._notices: Notices | None = None
+        keeper.own_names = lambda: [one["name"] for one in parts.joining.describe()]
+        keeper.begun = self._begun
+        self._approving: Approving | None = None
+
+    def _permits(self, address: str, port: int) -> bool:
+        """Whether a recipe's sources may be asked there: near this machine where it was named."""
+        networks = self._parts.reloading.settings.build.networks
+        return destinations(networks).permit(address, port)
+
+    def _begun(self) -> None:
+        """Tell a person what waits, now that it is known."""
+        settings = self._parts.reloading
+        self._notices = notices = Notices(
+            self._reactor,
+            lambda: settings.settings.build,
+            self.keeper.describe,
+            host_name,
+            settings.settings.build.state / TOLD,
+        )
+        self.keeper.changed.append(notices.changed)
+        notices.changed()
+
+    @property
+    def services(self) -> tuple[Service, ...]:
+        """What is started and stopped with the node."""
+        return (self.keeper,)
+
+    def questions(self) -> dict[str, Callable[[Mapping[str, str]], Awaitable[Any]]]:
+        """Return what can be asked about builds, by path."""
+        return {"/builds.json": self._described}
+
+    async def _described(self, _: Mapping[str, str]) -> dict[str, Any]:
+        return self.keeper.describe()
+
+    async def steer(self, words: list[str], who: str, body: bytes = b"") -> str:
+        """Do what a person says of builds; raises FloconError."""
+        if words == ["web"]:
+            return self._web().make_link(who)
+        return await self.keeper.steer(words, who, body)
+
+    def _web(self) -> Approving:
+        """Return the pages on which to decide, which answer from now on."""
+        if self._approving is None:
+            from flocon.approving.pages import Approving  # noqa: PLC0415 - seldom needed
+
+            self._approving = Approving(self._reactor, self.keeper, self._address)
+            self._parts.loopback_face.review = self._approving.answer
+        return self._approving
+
+    def status(self) -> dict[str, Any]:
+        """Return what ``/status.json`` says of builds."""
+        return self.keeper.describe()
+
+    def tell(self) -> Iterator[dict[str, Any]]:
+        """Yield what the doctor is to tell of builds."""
+        yield from sayings.problems(self.keeper.describe(), time.time())
+        for way, reason in (self._notices.problems if self._notices else {}).items():
+            yield {
+                "check": "builds",
+                "reason": f"nobody could be told what waits by {way}: {reason}",
+                "remedy": "set it right in [build] of flocon.toml",
+                "wrong": False,
+            }
+
+    def settings_changed(self, old: Settings, settings: Settings) -> None:
+        if settings.build != old.build:
+            self.keeper.settings_changed()
+
+    def stop(self) -> None:
+        """Let go of what would be told."""
+        if self._notices is not None:
+            self._notices.stop()
