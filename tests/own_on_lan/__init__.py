@@ -1,0 +1,1 @@
+"""Real nodes, signers and pacmans, and packages that are made once for all of a LAN."""

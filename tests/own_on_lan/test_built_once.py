@@ -1,0 +1,90 @@
+"""A package of the AUR is built on one host of a LAN, and installed on all, and kept up to date."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from tests.needs import leave_out
+from tests.own_on_lan.built import BuildingHost
+from tests.own_on_lan.case import OwnTestCase
+
+if TYPE_CHECKING:
+    from tests.lan.lan import Host
+
+#: Seconds for a build, on a machine that does other things as well.
+BUILT = 90
+
+
+class BuiltOnce(OwnTestCase):
+    """``maker`` builds; all three hosts have joined what it publishes."""
+
+    def setUp(self) -> None:
+        programs = ("bwrap", "makepkg", "git", "gpg", "bsdtar")
+        lacking = [name for name in programs if shutil.which(name) is None]
+        leave_out(f"{' and '.join(lacking)} cannot be found" if lacking else "")
+        super().setUp()
+        self.builder = BuildingHost(self.lan, self.maker)
+        self.wait = 0
+
+    def settings(self, host: Host) -> dict[str, Any]:
+        if host is not self.maker:
+            return super().settings(host)
+        settings = self.builder.settings(wait=self.wait)
+        settings["repo"]["copies"] = 1
+        return settings
+
+    def assert_installs(self, host: Host, *packages: str) -> None:
+        run = self.run_pacman(host, "-Syu", *packages)
+        self.assertEqual(run.returncode, 0, run.output)
+
+    def test_from_nothing_to_a_lan_that_is_kept_up_to_date(self) -> None:
+        builder = self.builder
+        builder.push("base", "1.0-1", old=True)
+        builder.push(
+            "library", "1.0-1", old=True, names=["library", "library-data"], depends=["base"]
+        )
+        builder.push(
+            "tool", "1.0-1", old=True, depends=["library>=1"], makedepends=["library-data"]
+        )
+        self.start_own(self.maker, self.second, self.third)
+        builder.wait_until_begun()
+
+        said = builder.say("add", "tool")
+
+        bases = [line.partition(":")[0] for line in said.splitlines()]
+        self.assertEqual(bases, ["base", "library", "tool"])
+        self.assertEqual(set(builder.stages().values()), {"waits for a person"})
+        builder.approve(*reversed(bases))
+        builder.wait_for(dict.fromkeys(bases, "published"), BUILT)
+        packages = dict.fromkeys(("base", "library", "library-data", "tool"), "1.0-1")
+        self.assertEqual(builder.database(), packages)
+        self.assert_history_tells_who_approved("tool")
+        for host in (self.second, self.third):
+            self.join(host)
+        self.wait_for_newest(self.maker, self.second, self.third)
+        self.assert_installs(self.second, "tool")
+        self.assertEqual(self.installed(self.second), {"base 1.0-1", "library 1.0-1", "tool 1.0-1"})
+
+        builder.push(
+            "tool", "2.0-1", old=True, depends=["library>=1"], makedepends=["library-data"]
+        )
+        builder.say("check")
+        builder.wait_for({"tool": "published"}, BUILT)
+        self.assertEqual(builder.database()["tool"], "2.0-1")
+        self.assertEqual(builder.one("tool")["approved"]["by"], "rule")
+        self.wait_for_newest(self.maker, self.second, self.third)
+        self.assert_installs(self.second)
+        self.assertIn("tool 2.0-1", self.installed(self.second))
+
+        self.wait_for_copies(self.second, self.third, count=4)
+        self.maker.unplug()
+        self.assert_installs(self.third, "tool")
+        self.assertEqual(self.installed(self.third), {"base 1.0-1", "library 1.0-1", "tool 2.0-1"})
+
+    def assert_history_tells_who_approved(self, base: str) -> None:
+        events = [json.loads(line) for line in self.builder.say("history", base).splitlines()]
+        (approved,) = [one for one in events if one["what"] == "approved"]
+        said = approved["by"], approved["commit"], approved["against"]
+        self.assertEqual(said, ("root", self.builder.one(base)["commit"], ["first"]))
