@@ -9,7 +9,7 @@ _flocon() {
         -*) ;;
         *)
             command+="${command:+ }${COMP_WORDS[at]}"
-            [[ $command =~ ^(mirror|snapshot)$ ]] || break
+            [[ $command =~ ^(mirror|snapshot|repo|build)$ ]] || break
             ;;
         esac
     done
@@ -22,7 +22,7 @@ _flocon() {
         return
     fi
     case $command in
-        "") words="status peers watch has get why doctor ban pardon rejoin prefetch mirror snapshot config setup pacman completion --help --version --port --json" ;;
+        "") words="status peers watch has get why doctor ban pardon rejoin prefetch mirror snapshot repo build config setup pacman completion --help --version --port --json" ;;
         status) words="--help --json --port" ;;
         peers) words="--help --json --port" ;;
         watch) words="--help --json --port" ;;
@@ -49,6 +49,28 @@ _flocon() {
         "snapshot check") words="--help --json --port --architecture --machine --downgrade --pacman-conf" ;;
         "snapshot export") words="--help --json --port --architecture" ;;
         "snapshot import") words="--help --json --port --name" ;;
+        repo) words="--help --json --port init key add remove rollback list join" ;;
+        "repo init") words="--help --json --port --to --sudo --signer" ;;
+        "repo key") words="--help --json --port --replace --switch --repository --to --sudo --signer" ;;
+        "repo add") words="--help --json --port --stdin --yes --repository --to --sudo --signer" ;;
+        "repo remove") words="--help --json --port --repository --to --sudo --signer" ;;
+        "repo rollback") words="--help --json --port --repository --to --sudo --signer" ;;
+        "repo list") words="--help --json --port --repository --to --sudo --signer" ;;
+        "repo join") words="--help --json --port --fingerprint --undo --dry-run --pacman-conf --config" ;;
+        build) words="--help --json --port add status check log diff approve reject hold rebuild cancel remove history web" ;;
+        "build add") words="--help --json --port" ;;
+        "build status") words="--help --json --port" ;;
+        "build check") words="--help --json --port" ;;
+        "build log") words="--help --json --port --follow" ;;
+        "build diff") words="--help --json --port" ;;
+        "build approve") words="--help --json --port --yes" ;;
+        "build reject") words="--help --json --port --yes" ;;
+        "build hold") words="--help --json --port --off" ;;
+        "build rebuild") words="--help --json --port" ;;
+        "build cancel") words="--help --json --port" ;;
+        "build remove") words="--help --json --port" ;;
+        "build history") words="--help --json --port" ;;
+        "build web") words="--help --json --port" ;;
         config) words="--help --json --config" ;;
         setup) words="--help --undo --dry-run --databases --server --cache-server --pacman-conf --port" ;;
         completion) words="--help bash zsh fish" ;;

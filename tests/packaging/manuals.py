@@ -25,6 +25,7 @@ _EXAMPLES = {
     r"linux-6\S+": "FILE",
     r"(?<=has |get |why )linux\b": "NAME",
     r"(?<=--contains )firefox\b": "NAME",
+    r"(?<=repo init |repo join )home\b": "NAME",
 }
 #: What stands before a line's text, the mark of a list's item too.
 _INDENT = re.compile(r"^ *(?:[0-9]+\. |- )?")

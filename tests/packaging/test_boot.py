@@ -77,6 +77,10 @@ cd etc/systemd/system
 cp ../../../shared/*.service ../../../shared/try.target .
 mkdir flocon.service.d
 cp ../../../shared/drop-in.conf flocon.service.d
+for name in flocon-sign flocon-build; do
+  mkdir $name.service.d
+  cp ../../../shared/home.conf $name.service.d
+done
 for name in systemd-udevd systemd-modules-load systemd-sysctl systemd-timesyncd \\
   systemd-random-seed systemd-tmpfiles-setup-dev systemd-networkd systemd-resolved; do
   ln -sf /dev/null $name.service
@@ -333,7 +337,7 @@ def _signature(shared: Path) -> None:
 
 
 @functools.cache
-def boot() -> Path:
+def boot(script: str = _SCRIPT) -> Path:
     """Boot, run the script, and return the folder with the answers."""
     top = folder()
     shared = top / "shared"
@@ -363,8 +367,9 @@ def boot() -> Path:
         "probe-ports.py": _PORTS,
         "try.target": _TARGET,
         "try.service": _TRY,
-        "script": _SCRIPT,
+        "script": script,
         "drop-in.conf": _DROP_IN + home,
+        "home.conf": home,
     }
     for name, text in files.items():
         (shared / name).write_text(text)
@@ -394,6 +399,8 @@ def _prefixes() -> str:
 
 
 class Booted(SynchronousTestCase):
+    script = _SCRIPT
+
     def setUp(self) -> None:
         need_package()
         need(
@@ -406,7 +413,7 @@ class Booted(SynchronousTestCase):
             "ip",
             root=True,
         )
-        self.shared = boot()
+        self.shared = boot(self.script)
 
     def said(self, name: str) -> str:
         path = self.shared / name

@@ -80,6 +80,34 @@ _CHECKED = f"{_CHECK}complete_exactly_where_the_upgrade_ends_well"
 _PLACE = "~/.local/share/flocon"
 _FIREWALLS = f"{_PACKAGING}test_files.Firewalls."
 
+
+def published(name: str, words: str) -> Run:
+    """Return a test of ``flocon repo``, whose first words are its helper's."""
+    return Run(f"tests.publishing.test_commands.CommandTests.test_{name}", as_run=words)
+
+
+def joined(name: str, words: str = "", by: str = "") -> Run:
+    return Run(f"tests.own_on_lan.test_joined.{name}", by, words)
+
+
+def typed(name: str) -> Run:
+    return Run(f"tests.own_on_lan.test_commands.Commands.test_{name}")
+
+
+_FILLED = "from_nothing_to_a_repository_and_back"
+_REPLACED = "a_key_is_replaced"
+_BY_SSH = "packages_go_to_another_machine_by_ssh"
+_TAKEN_THERE = (
+    "tests.publishing.test_elsewhere.WordsTests.test_the_other_machine_runs_what_was_asked_for"
+)
+_THERE = Run(_TAKEN_THERE, as_run="--sudo")
+_SIGNERS = Run(
+    f"tests.publishing.test_commands.CommandTests.test_{_FILLED}", "flocon", "repo --signer"
+)
+_TRUSTED = "TrustingTests.test_nothing_is_trusted_before_somebody_compared_the_key"
+_ADDED = "recipes_are_added_shown_approved_and_held_and_all_is_noted"
+_DECIDED = "what_is_new_waits_is_shown_and_decided_as_it_was_shown"
+
 RUN_BY: dict[str, Run] = {
     # In a clone
     "make demo": checkout("Making.test_the_demo_proves_what_it_shows"),
@@ -202,6 +230,76 @@ RUN_BY: dict[str, Run] = {
     # With the databases that the folder has by now.
     "pacman -Su": Run(_CHECKED, as_run="-Syu"),
     "pacman -Suu": Run(_CHECKED, as_run="-Syuu"),
+    # An own repository. The words before these are the helper's.
+    "flocon repo init NAME": published(_FILLED, "init"),
+    "flocon repo init NAME --to HOST": published(_BY_SSH, "init --to"),
+    "flocon repo init --to HOST": published(_BY_SSH, "init --to"),
+    "flocon repo init NAME --sudo": _THERE,
+    "flocon repo init --sudo": _THERE,
+    "flocon repo init NAME --signer PATH": _SIGNERS,
+    "flocon repo init --signer PATH": _SIGNERS,
+    "flocon repo key": published(_FILLED, "key"),
+    "flocon repo key --replace": published(_REPLACED, "key --replace"),
+    "flocon repo key --switch": published(_REPLACED, "key --switch"),
+    "flocon repo key --repository NAME": Run(
+        "tests.publishing.test_elsewhere.WordsTests.test_the_other_machine_runs_what_was_asked_for",
+        as_run="--repository",
+    ),
+    "flocon repo add FILE...": published(_FILLED, "add"),
+    "flocon repo add FILE... --yes": published(_FILLED, "add --yes"),
+    "flocon repo add --yes": published(_FILLED, "add --yes"),
+    "flocon repo add FILE... --to HOST": published(_BY_SSH, "add --to"),
+    "flocon repo add --stdin": Run(
+        "tests.publishing.test_elsewhere.WordsTests.test_the_other_machine_runs_what_was_asked_for",
+        as_run="add --stdin",
+    ),
+    "flocon repo remove PACKAGE...": published(_FILLED, "remove"),
+    "flocon repo list": published(_FILLED, "list"),
+    "flocon repo rollback PACKAGE": published(_FILLED, "rollback"),
+    "flocon repo add --repository NAME": Run(_TAKEN_THERE, as_run="add --repository"),
+    "flocon repo add FILE... --repository NAME": Run(_TAKEN_THERE, as_run="add --repository"),
+    "flocon repo join NAME": joined(_TRUSTED, "repo join home", "join"),
+    "flocon repo join NAME --fingerprint FPR": joined(_TRUSTED, "--fingerprint"),
+    "flocon repo join --fingerprint FPR": joined(_TRUSTED, "--fingerprint"),
+    "flocon repo join NAME --undo": joined(_TRUSTED, "--undo"),
+    "flocon repo join --undo": joined(_TRUSTED, "--undo"),
+    "flocon repo join NAME --dry-run": joined(_TRUSTED, "--dry-run"),
+    "flocon repo join --dry-run": joined(_TRUSTED, "--dry-run"),
+    "flocon repo join NAME --pacman-conf FILE": joined(_TRUSTED, "repo --pacman-conf", "join"),
+    "flocon repo join --pacman-conf FILE": joined(_TRUSTED, "repo --pacman-conf", "join"),
+    "flocon repo join NAME --config FILE": joined(_TRUSTED, "repo --config", "join"),
+    "flocon repo join --config FILE": joined(_TRUSTED, "repo --config", "join"),
+    # Both sockets are what the units say; nothing is started by systemd here.
+    "systemctl enable --now flocon-sign.socket flocon-build.socket": Run(
+        f"{_PACKAGING}test_files.SignersUnit.test_its_socket_is_where_the_settings_say",
+        as_run="flocon-sign.socket",
+    ),
+    # Builds
+    "flocon build add NAME": typed(_ADDED),
+    "flocon build add FOLDER": typed("a_folder_is_handed_over_and_again_when_it_was_changed"),
+    "flocon build add GITURL...": typed("a_repository_of_git_is_read_as_the_aurs_are"),
+    "flocon build status": typed(_ADDED),
+    "flocon build check": typed(_DECIDED),
+    "flocon build log NAME": typed(_DECIDED),
+    "flocon build log NAME --follow": typed(_DECIDED),
+    "flocon build diff NAME": typed(_DECIDED),
+    "flocon build approve NAME": typed(_DECIDED),
+    "flocon build approve NAME@COMMIT --yes": typed(_DECIDED),
+    "flocon build approve --yes": typed(_DECIDED),
+    "flocon build reject NAME": typed(_DECIDED),
+    "flocon build reject NAME@COMMIT --yes": typed(_DECIDED),
+    "flocon build reject --yes": typed(_DECIDED),
+    "flocon build hold NAME": typed(_ADDED),
+    "flocon build hold NAME --off": typed(_ADDED),
+    "flocon build hold --off": typed(_ADDED),
+    "flocon build rebuild NAME": typed(_ADDED),
+    "flocon build cancel NAME": typed(_ADDED),
+    "flocon build remove NAME": typed(_ADDED),
+    "flocon build history": typed(_ADDED),
+    "flocon build web": typed("by_a_link_one_browser_decides"),
+    "makepkg --printsrcinfo": Run(
+        "tests.aur.test_standin.Recipes.test_a_recipes_srcinfo_is_makepkgs", "printed"
+    ),
     # In each shell
     "flocon completion bash": Run(
         f"{_COMPLETION}test_bash_completes_commands_options_and_choices", "complete"

@@ -21,7 +21,11 @@ from flocon.settings.settings import (
     LAN_PORT,
     MIRROR_PORT,
     SYSTEM_STORE,
+    Build,
+    Repo,
 )
+from flocon.signing.__main__ import HOME
+from flocon.walls.bubblewrap import DROPPING, INSTALLING
 from tests.packaging.workshop import PACKAGING, folder, need, succeed
 
 #: What `systemd-analyze security` may say at most, in tenths.
@@ -155,6 +159,82 @@ class Unit(SynchronousTestCase):
             *("systemd-analyze", "security", "--offline=true", "--no-pager"),
             *(f"--threshold={MOST_EXPOSURE}", str(PACKAGING / "flocon.service")),
         )
+
+
+class SignersUnit(SynchronousTestCase):
+    """The keys of own repositories are behind it."""
+
+    def setUp(self) -> None:
+        need("systemd-analyze")
+        self.text = (PACKAGING / "flocon-sign.service").read_text()
+
+    def test_systemd_understands_every_line(self) -> None:
+        unit = folder() / "flocon-sign.service"
+        # A test's machine may have its Python elsewhere, and systemd looks whether it is there.
+        unit.write_text(self.text.replace("/usr/bin/python", shutil.which("true") or ""))
+        shutil.copy(PACKAGING / "flocon-sign.socket", unit.parent)
+        units = str(unit), str(unit.with_suffix(".socket"))
+        self.assertEqual(succeed("systemd-analyze", "verify", "--man=no", *units), "")
+
+    def test_it_is_hardened(self) -> None:
+        succeed(
+            *("systemd-analyze", "security", "--offline=true", "--no-pager"),
+            *(f"--threshold={MOST_EXPOSURE}", str(PACKAGING / "flocon-sign.service")),
+        )
+
+    def test_its_socket_is_where_the_settings_say(self) -> None:
+        socket = (PACKAGING / "flocon-sign.socket").read_text()
+        self.assertIn(f"\nListenStream={Repo().signer}\n", socket)
+
+    def test_it_may_write_into_its_folders_alone_and_they_are_made(self) -> None:
+        (written,) = re.findall(r"^ReadWritePaths=(.*)$", self.text, re.MULTILINE)
+        self.assertEqual(written.split(), [str(HOME), str(Repo().published)])
+        made = (PACKAGING / "tmpfiles.conf").read_text()
+        self.assertIn(f"d {HOME} 0700 flocon-sign flocon-sign -\n", made)
+        self.assertIn(f"d {Repo().published} 0755 flocon-sign flocon-sign -\n", made)
+        self.assertIn("u flocon-sign ", (PACKAGING / "sysusers.conf").read_text())
+
+    def test_it_has_no_network(self) -> None:
+        for line in ("PrivateNetwork=yes", "IPAddressDeny=any", "RestrictAddressFamilies=AF_UNIX"):
+            self.assertIn(f"\n{line}\n", self.text)
+
+    def test_the_kernel_can_tell_it_who_asks(self) -> None:
+        # In a user namespace of its own everybody but root would be nobody.
+        self.assertNotIn("\nPrivateUsers=", self.text)
+
+
+class BuildersUnit(SynchronousTestCase):
+    """Recipes of strangers run within it."""
+
+    def setUp(self) -> None:
+        need("systemd-analyze")
+        self.text = (PACKAGING / "flocon-build.service").read_text()
+
+    def test_systemd_understands_every_line(self) -> None:
+        unit = folder() / "flocon-build.service"
+        unit.write_text(self.text.replace("/usr/bin/python", shutil.which("true") or ""))
+        shutil.copy(PACKAGING / "flocon-build.socket", unit.parent)
+        units = str(unit), str(unit.with_suffix(".socket"))
+        self.assertEqual(succeed("systemd-analyze", "verify", "--man=no", *units), "")
+
+    def test_its_socket_is_where_the_settings_say(self) -> None:
+        socket = (PACKAGING / "flocon-build.socket").read_text()
+        self.assertIn(f"\nListenStream={Build().builder}\n", socket)
+
+    def test_its_user_and_folder_are_made(self) -> None:
+        self.assertIn("u flocon-build ", (PACKAGING / "sysusers.conf").read_text())
+        self.assertIn("\nStateDirectory=flocon-build\n", self.text)
+
+    def test_it_may_bound_what_a_job_takes_and_goes_last(self) -> None:
+        for line in ("Delegate=memory pids", "CPUWeight=1", "IOWeight=1", "KillMode=control-group"):
+            self.assertIn(f"\n{line}\n", self.text)
+
+    def test_it_has_the_rights_that_a_wall_takes_and_no_others(self) -> None:
+        said = " ".join(re.findall(r"^CapabilityBoundingSet=(.*)$", self.text, re.MULTILINE))
+        rights = set(said.split())
+        self.assertLessEqual(set(INSTALLING) | set(DROPPING), rights)
+        others = {"CAP_MKNOD", "CAP_NET_RAW", "CAP_SYS_MODULE", "CAP_SYS_RAWIO", "CAP_SYS_BOOT"}
+        self.assertFalse(rights & others)
 
 
 class Firewalls(SynchronousTestCase):
