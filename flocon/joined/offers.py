@@ -2,7 +2,8 @@
 
 What a peer says of itself costs it nothing, so who disappointed is left alone for a while, longer
 each time, by its address: also under another node's id, and also for another repository. ``now`` is
-in seconds.
+in seconds. With another key it may be an honest neighbour's repository of the same name: then only
+what it has by that name is left alone.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 PAUSES = (10.0, 60.0, 600.0, 3_600.0)
 #: Seconds after the last disappointment with which all is forgotten.
 FORGOTTEN_AFTER = 86_400.0
-#: Addresses of which that is remembered.
-MOST_REMEMBERED = 256
+#: What is remembered of that: as many addresses as there are peers, with repositories of each.
+MOST_REMEMBERED = 2_048
 #: Nodes that are named with another key than is trusted, of each repository.
 MOST_FOREIGN = 8
 
@@ -80,7 +81,8 @@ class Offers:
 
     def __init__(self) -> None:
         self.refused: Counter[str] = Counter()
-        self._disappointing: dict[str, _Disappointment] = {}
+        #: By address, and by address and name for what bore another key.
+        self._disappointing: dict[tuple[str, str], _Disappointment] = {}
         self._foreign: dict[str, dict[str, Foreign]] = {}
 
     def choose(self, offers: Iterable[Offer], have: int, now: float) -> Offer | None:
@@ -93,7 +95,7 @@ class Offers:
         return max(
             open_to,
             key=lambda one: (
-                one.address not in self._disappointing,
+                not self._found(one),
                 one.signed,
                 spread(one.node, f"{one.name} {one.signed}"),
             ),
@@ -103,15 +105,19 @@ class Offers:
     def next_try(self, offers: Iterable[Offer], have: int, now: float) -> float | None:
         """Return when somebody may be asked again who is left alone now; None where nobody is."""
         times = [
-            self._disappointing[one.address].until
+            max(known.until for known in self._found(one))
             for one in offers
             if one.signed > have and self._is_left_alone(one, now) and not self._is_foreign(one)
         ]
         return min(times, default=None)
 
     def _is_left_alone(self, offer: Offer, now: float) -> bool:
-        known = self._disappointing.get(offer.address)
-        return (known is not None and now < known.until) or self._is_foreign(offer)
+        return any(now < known.until for known in self._found(offer)) or self._is_foreign(offer)
+
+    def _found(self, offer: Offer) -> list[_Disappointment]:
+        """Return what is remembered against an offer."""
+        places = (offer.address, ""), (offer.address, offer.name)
+        return [self._disappointing[one] for one in places if one in self._disappointing]
 
     def _is_foreign(self, offer: Offer) -> bool:
         """Whether this very generation, or an earlier one there, is known to bear another key."""
@@ -121,15 +127,17 @@ class Offers:
     def disappointed(self, offer: Offer, wrong: Wrong, now: float, fingerprint: str = "") -> None:
         """Take note that nothing came of an offer."""
         self.refused[wrong.name.lower()] += 1
+        place = offer.address, ""
         if wrong is Wrong.FOREIGN:
+            # It may say every second that it has a newer one: that is no reason to look again.
             self._note_foreign(offer, fingerprint)
-            return
-        known = self._disappointing.pop(offer.address, None)
+            place = offer.address, offer.name
+        known = self._disappointing.pop(place, None)
         if known is None or now - known.last > FORGOTTEN_AFTER:
             known = _Disappointment(0, now, now)
         known.until = now + PAUSES[min(known.times, len(PAUSES) - 1)]
         known.times, known.last = known.times + 1, now
-        self._disappointing[offer.address] = known
+        self._disappointing[place] = known
         while len(self._disappointing) > MOST_REMEMBERED:
             del self._disappointing[next(iter(self._disappointing))]
 
@@ -147,8 +155,11 @@ class Offers:
     def trust_anew(self, name: str) -> None:
         """Learn that other keys are trusted for a repository: what was foreign may not be."""
         self._foreign.pop(name, None)
+        for place in [one for one in self._disappointing if one[1] == name]:
+            del self._disappointing[place]
 
     def came(self, offer: Offer) -> None:
         """Take note that what was offered was right."""
-        self._disappointing.pop(offer.address, None)
+        self._disappointing.pop((offer.address, ""), None)
+        self._disappointing.pop((offer.address, offer.name), None)
         self._foreign.get(offer.name, {}).pop(offer.address, None)

@@ -102,7 +102,9 @@ class ForeignTests(SynchronousTestCase):
     def test_the_same_is_not_asked_for_again_a_later_one_is(self) -> None:
         self.assertIsNone(self.offers.choose([offer(1, 5)], 1, NOW + 1e9))
         self.assertIsNone(self.offers.next_try([offer(1, 5)], 1, NOW))
-        self.assertEqual(self.offers.choose([offer(1, 6)], 1, NOW), offer(1, 6))
+        self.assertEqual(self.offers.next_try([offer(1, 6)], 1, NOW), NOW + PAUSES[0])
+        later = NOW + PAUSES[0]
+        self.assertEqual(self.offers.choose([offer(1, 6)], 1, later), offer(1, 6))
 
     def test_it_is_told_whose_key_it_is(self) -> None:
         (one,) = self.offers.foreign("home")
@@ -116,3 +118,41 @@ class ForeignTests(SynchronousTestCase):
     def test_only_what_no_honest_node_does_is_an_offence(self) -> None:
         innocent = {one for one in Wrong if not one.is_offence}
         self.assertEqual(innocent, {Wrong.AWAY, Wrong.UNUSABLE, Wrong.FOREIGN})
+
+
+class AnotherKey(SynchronousTestCase):
+    """Those with another key under the same name, many of them, or again and again."""
+
+    def setUp(self) -> None:
+        self.offers = Offers()
+
+    def asked(self, offers: list[Offer], times: int) -> list[str]:
+        """Return who is asked, each of whom has another key but for the first host."""
+        asked = []
+        for _ in range(times):
+            chosen = self.offers.choose(offers, 4, NOW)
+            if chosen is None:
+                break
+            asked.append(chosen.address)
+            if chosen.address == offer(1).address:
+                break
+            self.offers.disappointed(chosen, Wrong.FOREIGN, NOW, "F" * 40)
+        return asked
+
+    def test_however_many_each_is_asked_once(self) -> None:
+        strangers = [offer(host, 9) for host in range(2, 4 * MOST_FOREIGN)]
+        asked = self.asked([*strangers, offer(1, 5)], 1_000)
+        self.assertEqual((len(asked), asked[-1]), (len(strangers) + 1, offer(1).address))
+
+    def test_one_that_says_all_the_time_that_it_has_a_newer_one_is_asked_seldom(self) -> None:
+        for signed in range(9, 99):
+            chosen = self.offers.choose([offer(2, signed), offer(1, 5)], 4, NOW)
+            if chosen == offer(1, 5):
+                break
+            self.offers.disappointed(offer(2, signed), Wrong.FOREIGN, NOW, "F" * 40)
+        self.assertEqual(self.offers.refused, {"foreign": 1})
+
+    def test_another_repository_of_that_address_is_asked_for(self) -> None:
+        self.offers.disappointed(offer(2), Wrong.FOREIGN, NOW, "F" * 40)
+        other = offer(2, name="other")
+        self.assertEqual(self.offers.choose([other], 1, NOW), other)
