@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 #: Who has approved what nobody had to look at.
 RULE = "rule"
 MOST_WATCHED = 1_000
+#: Of those that nobody has asked for, and that only strangers' commits need: what one of them says
+#: has each looked at every hour.
+MOST_ADDED = 20
 
 
 class Fetching:
@@ -68,7 +71,9 @@ class Fetching:
         if not self._is_new(one, recipe.commit):
             await self._told(one.base, record)
             return
-        resolved = await self.resolving.resolve([fetched], self._others(one.base))
+        resolved = await self.resolving.resolve(
+            [fetched], self._others(one.base), most=self._room(), urgent=False
+        )
         approved = None
         if one.approval is not None:
             approved = await self._approved(one, one.approval.commit)
@@ -87,6 +92,13 @@ class Fetching:
         is_known = current.candidate is not None and current.candidate.commit == candidate.commit
         what = "" if is_known else "seen"
         await self._book.put(seen, what, commit=candidate.commit, version=candidate.version)
+
+    def _room(self) -> int:
+        """Return how many recipes may be watched for what no person has said."""
+        unasked = sum(
+            one.approval is None and "" not in one.wanted_by for one in self._book.watched.values()
+        )
+        return max(0, min(MOST_ADDED - unasked, MOST_WATCHED - len(self._book.watched)))
 
     def _is_new(self, one: Watched, commit: str) -> bool:
         if one.refused is not None and one.refused.commit == commit:
@@ -220,6 +232,9 @@ def _needing(resolved: Resolved, base: str) -> str:
 def _as_told(one: Watched, fetched: Fetched, record: Record | None) -> Watched:
     offer = fetched.offer
     told = told_of(record) if record is not None else one.told
+    if one.approval is not None:
+        # What it is taken for is what was approved, until more is.
+        return replace(one, told=told)
     return replace(one, names=offer.names, provides=offer.provides, told=told)
 
 

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
         async def reaches(self, source: str, commit: str) -> bool | None: ...
 
 
+#: What is told against one commit.
+MOST_FAILING = 32
 #: References whose sources are asked for one commit.
 MOST_REFERENCES = 32
 #: Words for what is no check of the nine.
@@ -90,12 +92,14 @@ class Judging:
             fetched.recipe.commit,
             fetched.srcinfo.version,
             seen,
-            tuple(failing),
+            tuple(failing[:MOST_FAILING]),
             # Never 0.0, which is a person's: what is ripe already was so a moment ago.
             max(verdict.waits_until, 1.0) if by_rule and verdict is not None else 0.0,
             outcome.needs,
             people_of(record),
             outcome.lacks,
+            fetched.offer.names,
+            fetched.offer.provides,
         )
         return candidate, verdict
 

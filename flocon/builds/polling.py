@@ -5,10 +5,11 @@ When that is, and what follows, is for ``keeper`` and ``judging``.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from flocon.errors import FloconError, SourceError
+from flocon.errors import BuildError, FloconError, Refused, SourceError, Stalled, Unreachable
 from flocon.jobs import passing
 from flocon.jobs.watched import AUR, FOLDER, Candidate, Failing, Job, Phase, Watched
 from flocon.log import logger
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 #: Seconds between two questions to a recipe's own sources whether they have moved on.
 HEADS = 86_400.0
+#: Names of one recipe by which the AUR is asked for it.
+MOST_NAMES = 16
+#: Seconds for which what could not be looked at is left alone: doubled each time, up to a day.
+FIRST_PAUSE, LONGEST_PAUSE = 3_600.0, 86_400.0
 GONE = "the AUR does not have it any more; what was built stays"
 
 
@@ -56,6 +61,8 @@ class Polling:
         self._has = has
         self._observe = observe
         self._now = now
+        #: Until when what could not be looked at is left alone, and for how long, by base.
+        self._left_alone: dict[str, tuple[float, float]] = {}
         #: Why the last look was not whole, "" where it was.
         self.problem = ""
 
@@ -69,23 +76,42 @@ class Polling:
         except SourceError as error:
             problems.append(str(error))
             records = {}
+        asked = not problems
         for base in watched:
+            if not urgent and self._now() < self._left_alone.get(base, (0.0, 0.0))[0]:
+                continue
             try:
-                await self._look(base, records, asked=not problems, urgent=urgent)
-            except SourceError as error:
+                await self._look(base, records, asked=asked, urgent=urgent)
+            except (Unreachable, Refused, Stalled) as error:
                 problems.append(f"{base}: {error}")
             except FloconError as error:
+                # It is the same tomorrow, most likely: what it sends costs that much each time.
+                self._leave_alone(base)
                 await self._note(base, f"it could not be looked at: {error}")
+            else:
+                self._left_alone.pop(base, None)
+        self._left_alone = {
+            base: until for base, until in self._left_alone.items() if base in self._book.watched
+        }
         self.problem = problems[0] if problems else ""
+
+    def _leave_alone(self, base: str) -> None:
+        _, pause = self._left_alone.get(base, (0.0, FIRST_PAUSE / 2))
+        pause = min(2 * pause, LONGEST_PAUSE)
+        self._left_alone[base] = self._now() + pause, pause
 
     async def _records(self, watched: Iterable[Watched], *, urgent: bool) -> dict[str, Record]:
         """Return what the AUR says, by base; asks nothing where nothing is its own."""
-        names = {one.names[0]: one.base for one in watched if one.origin.kind == AUR and one.names}
+        names = {
+            name: one.base for one in watched if one.origin.kind == AUR for name in _names(one)
+        }
         if not names:
             return {}
         said = await self._aur.info(sorted(names), urgent=urgent)
-        self._observe(said)
-        return {names[name]: record for name, record in said.items() if name in names}
+        # A name may be another base's by now, which has people of its own.
+        right = {name: record for name, record in said.items() if names.get(name) == record.base}
+        self._observe(right)
+        return {record.base: record for record in right.values()}
 
     async def _look(
         self, base: str, records: Mapping[str, Record], *, asked: bool, urgent: bool
@@ -98,8 +124,13 @@ class Polling:
         if one.origin.kind == AUR:
             if not asked:
                 return
+            is_news = record is None and one.notes != (GONE,)
             await self._note(base, "" if record else GONE)
             if record is None:
+                # Its packages may have other names by now: git knows.
+                if is_news or urgent:
+                    with suppress(BuildError):
+                        await self._fetching.look(base, None)
                 return
         if one.origin.kind != FOLDER and (urgent or self._is_due(one, record)):
             await self._fetching.look(base, record)
@@ -168,6 +199,12 @@ def _moved_on(one: Watched, moved: list[str], auto: str, now: float) -> tuple[Wa
         maintainers=approval.maintainers,
     )
     return passing.seen(one, candidate), "sources moved on"
+
+
+def _names(one: Watched) -> tuple[str, ...]:
+    """Return the names by which the AUR may know a recipe: what is newest of it may have others."""
+    newest = one.candidate.names if one.candidate else ()
+    return tuple(dict.fromkeys((*newest, *one.names, one.base)))[:MOST_NAMES]
 
 
 def told_of(record: Record) -> str:

@@ -61,6 +61,8 @@ def approved(one: Watched, by: str, now: float, authors: Iterable[str] = ()) -> 
         on_hold="",
         authors=known,
         job=Job(Phase.QUEUED, now),
+        names=candidate.names or one.names,
+        provides=candidate.provides or one.provides,
     )
 
 

@@ -16,8 +16,13 @@ from flocon.pacman.relations import Relation, parse_relation
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-#: Recipes that may be needed for one.
+#: Recipes that may be needed for one, and things of which it is told that nobody has them.
 MOST_NEEDED = 200
+MOST_LACKING = 10
+
+
+#: Where something is that is needed.
+_BUILT, _OWN, _PACMAN = "built", "own", "pacman"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,8 @@ class Offer:
     names: tuple[str, ...]
     provides: tuple[str, ...]
     needs: tuple[str, ...] = ()
+    #: Whether a person has said that it may be built.
+    is_approved: bool = True
 
     def satisfies(self, relation: Relation) -> bool:
         return satisfies(self.provides, relation)
@@ -107,15 +114,26 @@ class Plan:
         for relation in relations(offer.needs):
             if offer.satisfies(relation):
                 continue
-            if built := self._built_here(relation):
-                bases[built] = None
-            elif package := self._own(relation):
-                own[package] = None
-            elif package := self._pacman(relation):
-                packages[package] = None
-            else:
+            where, found = self._find(relation)
+            if where is None:
                 self._from_aur(offer, relation, bases, new, lacks)
+            else:
+                {_BUILT: bases, _OWN: own, _PACMAN: packages}[where][found] = None
+        if (more := len(lacks) - MOST_LACKING) > 0:
+            lacks[MOST_LACKING:] = [f"{offer.base} needs {more} more that cannot be had"]
         return Outcome(Needs(tuple(bases), tuple(own), tuple(packages)), tuple(lacks), tuple(new))
+
+    def _find(self, relation: Relation) -> tuple[str | None, str]:
+        """Return where something is, and the base or the package; None where nobody here has it."""
+        named, providing = self._built_here(relation)
+        own, pacman = self._own(relation), self._pacman(relation)
+        found = (
+            (_BUILT, named),
+            (_OWN, own if is_ours(relation, own, pacman) else ""),
+            (_PACMAN, pacman),
+            (_BUILT, providing),
+        )
+        return next(((where, what) for where, what in found if what), (None, ""))
 
     def _from_aur(
         self,
@@ -143,18 +161,26 @@ class Plan:
             bases[candidates[0]] = None
 
     def _here(self, offer: Offer, relation: Relation) -> bool:
-        return bool(
-            offer.satisfies(relation)
-            or self._built_here(relation)
-            or self._own(relation)
-            or self._pacman(relation)
-        )
+        return offer.satisfies(relation) or self._find(relation)[0] is not None
 
-    def _built_here(self, relation: Relation) -> str:
-        """Return the base of which a package satisfies: by its own name rather than another's."""
+    def _built_here(self, relation: Relation) -> tuple[str, str]:
+        """Return the bases of which a package satisfies: by its name, and by that or otherwise.
+
+        A name counts as one if a person let it be built; until then it is a stranger's word.
+        """
         providing = [one for one in self._offers.values() if one.satisfies(relation)]
         named = [one for one in providing if relation.name in one.names]
-        return next((one.base for one in (*named, *providing)), "")
+        approved = next((one.base for one in named if one.is_approved), "")
+        return approved, next((one.base for one in (*named, *providing)), "")
+
+
+def is_ours(relation: Relation, own: str, pacman: str) -> bool:
+    """Whether the package ``own`` is taken, and not ``pacman``; "" stands for none.
+
+    What has the name comes before what says that it provides it: else any recipe could say so of
+    itself, and be taken in the place of a package of Arch.
+    """
+    return bool(own) and (own == relation.name or pacman != relation.name)
 
 
 def relations(needs: Sequence[str]) -> list[Relation]:

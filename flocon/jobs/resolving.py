@@ -5,12 +5,13 @@ What is taken from where is ``plan``'s to decide.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from flocon.errors import BuildError
 from flocon.jobs.plan import MOST_NEEDED, Found, Offer, Plan, find_cycle
 from flocon.jobs.watched import AUR, Origin
+from flocon.pacman.relations import parse_relation
 from flocon.recipes.recipe import SRCINFO
 from flocon.recipes.srcinfo import parse_srcinfo
 
@@ -31,11 +32,19 @@ if TYPE_CHECKING:
             self, names: Collection[str], *, urgent: bool = False
         ) -> Mapping[str, Record]: ...
 
-        async def search_provides(self, name: str) -> Iterable[Record]: ...
+        async def search_provides(self, name: str, *, urgent: bool = False) -> Iterable[Record]: ...
 
 
 #: Keys of .SRCINFO that say what has to be there for a build; the last only where it is checked.
 _NEEDS = ("depends", "makedepends", "checkdepends")
+
+
+#: Signs of all names, needs and provides of a recipe, those that part them among these: the longest
+#: of the AUR have some thousand.
+LARGEST_OFFER = 32 << 10
+_PARTING = 3
+#: Names for which the AUR is searched for who provides them, for what begins a plan.
+MOST_SEARCHED = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +65,15 @@ class Resolved:
     fetched: dict[str, Fetched] = field(default_factory=dict)
     #: What the AUR said of those of its own.
     records: dict[str, Record] = field(default_factory=dict)
+    #: How often the AUR was searched.
+    searched: int = 0
 
 
 def offer_of(srcinfo: Srcinfo, architecture: str, *, check: bool) -> Offer:
-    """Return what a recipe makes and needs, on machines of an architecture."""
+    """Return what a recipe makes and needs, on machines of an architecture.
+
+    Raises BuildError where that is more than any has.
+    """
     provides: dict[str, None] = {}
     needs: dict[str, None] = {}
     for name in srcinfo.names:
@@ -68,12 +82,23 @@ def offer_of(srcinfo: Srcinfo, architecture: str, *, check: bool) -> Offer:
         needs.update(dict.fromkeys(srcinfo.values("depends", architecture, name)))
     for key in _NEEDS if check else _NEEDS[:2]:
         needs.update(dict.fromkeys(srcinfo.values(key, architecture)))
-    return Offer(srcinfo.base, srcinfo.version, tuple(srcinfo.names), tuple(provides), tuple(needs))
+    made, needed = _relations(provides), _relations(needs)
+    said = sum(len(one) + _PARTING for one in (*srcinfo.names, *made, *needed))
+    if said > LARGEST_OFFER:
+        problem = f"{srcinfo.base} makes and needs more than any recipe does ({said} letters of it)"
+        raise BuildError(problem, "")
+    return Offer(srcinfo.base, srcinfo.version, tuple(srcinfo.names), made, needed)
+
+
+def _relations(said: Iterable[str]) -> tuple[str, ...]:
+    """Return what pacman could make something of."""
+    return tuple(one for one in said if one.isprintable() and parse_relation(one))
 
 
 def watched_offer(one: Watched) -> Offer:
     """Return what is known of a recipe that is watched: nothing of what it needs."""
-    return Offer(one.base, one.version, one.names, one.provides)
+    is_approved = one.approval is not None
+    return Offer(one.base, one.version, one.names, one.provides, is_approved=is_approved)
 
 
 class Resolving:
@@ -107,27 +132,39 @@ class Resolving:
         return Fetched(origin, recipe, srcinfo, offer)
 
     async def resolve(
-        self, beginning: Iterable[Fetched], watched: Mapping[str, Watched]
+        self,
+        beginning: Iterable[Fetched],
+        watched: Mapping[str, Watched],
+        *,
+        most: int = MOST_NEEDED,
+        urgent: bool = True,
     ) -> Resolved:
         """Return what ``beginning`` needs, all of the AUR's that nobody watches yet among it.
 
-        Raises BuildError where it would be too much, or recipes need each other.
+        Raises BuildError where that is more than ``most``, or recipes need each other. ``urgent``
+        is what a person waits for.
         """
         stock = await self._stock()
         plan = Plan(map(watched_offer, watched.values()), stock.own, stock.pacman)
         resolved = Resolved(plan)
         for one in beginning:
             self._take(resolved, one)
+        begun = len(plan.planned)
         while True:
-            await self._ask(resolved)
+            await self._ask(resolved, urgent=urgent)
             new = plan.new_bases()
             if not new:
                 break
-            if len(plan.planned) + len(new) > MOST_NEEDED:
-                raise BuildError(f"more than {MOST_NEEDED} recipes would be needed", "")
+            if len(plan.planned) - begun + len(new) > most:
+                problem = f"more than {most} recipes of the AUR would be needed for it"
+                raise BuildError(problem, "add those that you want by hand, before it")
             for base in new:
                 origin = Origin(AUR, base)
-                self._take(resolved, self.understood(await self._read(base, origin), origin))
+                one = self.understood(await self._read(base, origin), origin)
+                if one.offer.base != base:
+                    raise BuildError(f"the .SRCINFO of {base} is of {one.offer.base}", "")
+                offer = replace(one.offer, is_approved=False)
+                self._take(resolved, replace(one, offer=offer))
         _demand_no_cycle(plan)
         return resolved
 
@@ -135,15 +172,20 @@ class Resolving:
         resolved.fetched[one.offer.base] = one
         resolved.plan.add(one.offer)
 
-    async def _ask(self, resolved: Resolved) -> None:
+    async def _ask(self, resolved: Resolved, *, urgent: bool) -> None:
         """Ask the AUR for what nobody here has: for names first, then for who provides them."""
         names = resolved.plan.questions()
         if not names:
             return
-        records = await self._aur.info(sorted(names), urgent=True)
+        records = await self._aur.info(sorted(names), urgent=urgent)
         found = {name: Found(record.base) for name, record in records.items() if name in names}
         for name in sorted(names - found.keys()):
-            providing = await self._aur.search_provides(name)
+            # Each is a question of its own, of which the AUR answers so many a day.
+            if resolved.searched == MOST_SEARCHED:
+                found[name] = Found()
+                continue
+            resolved.searched += 1
+            providing = await self._aur.search_provides(name, urgent=urgent)
             bases = dict.fromkeys(record.base for record in providing)
             found[name] = Found(providing=tuple(bases))
         resolved.records.update({record.base: record for record in records.values()})

@@ -90,6 +90,9 @@ class Candidate:
     maintainers: tuple[str, ...] = ()
     #: What it lacks that can be had nowhere, in sentences.
     lacks: tuple[str, ...] = ()
+    #: Its packages, and what they are taken for once it is approved; () where that stays.
+    names: tuple[str, ...] = ()
+    provides: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +157,7 @@ class Watched:
     base: str
     origin: Origin
     #: Its packages, and what they are taken for: ``NAME=VERSION`` of each and of what it provides.
+    #: As they were approved, or where nothing was, as they are.
     names: tuple[str, ...] = ()
     provides: tuple[str, ...] = ()
     since: float = 0.0

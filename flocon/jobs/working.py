@@ -27,7 +27,7 @@ from flocon.jobs.handing import Signer, manifest_of
 from flocon.jobs.keeping import keep, said_of
 from flocon.jobs.logs import BuildLog
 from flocon.jobs.packing import pack
-from flocon.jobs.plan import relations
+from flocon.jobs.plan import is_ours, relations
 from flocon.jobs.watched import Phase, Stage
 from flocon.machine.reactor_threads import in_thread
 from flocon.programs.talking import MOST_FILES
@@ -277,7 +277,8 @@ def _needed(fetched: Fetched, stock: Stock) -> tuple[list[OwnPackage], list[str]
     for relation in relations(fetched.offer.needs):
         if fetched.offer.satisfies(relation):
             continue
-        if name := stock.own(relation):
+        name = stock.own(relation)
+        if is_ours(relation, name, stock.pacman(relation)):
             own[name] = None
         else:
             others.append(relation)

@@ -132,7 +132,7 @@ class FakeAur:
         self.asked.append(tuple(names))
         return {name: self.records[name] for name in names if name in self.records}
 
-    async def search_provides(self, name: str) -> tuple[Record, ...]:
+    async def search_provides(self, name: str, *, urgent: bool = False) -> tuple[Record, ...]:
         self._demand()
         found = (
             one
