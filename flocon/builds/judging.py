@@ -35,6 +35,8 @@ if TYPE_CHECKING:
         async def reaches(self, source: str, commit: str) -> bool | None: ...
 
 
+#: Seconds by which the AUR may say that a commit came later than it was seen here.
+LATEST = 86_400.0
 #: What is told against one commit.
 MOST_FAILING = 32
 #: References whose sources are asked for one commit.
@@ -137,7 +139,8 @@ class Judging:
             now=_people(record),
             taken_over=self._taken_over(base),
             judged=self._now(),
-            modified=max(seen, record.last_modified if record else 0.0),
+            # Else whoever says that it was next year keeps it from everybody, and nobody is told.
+            modified=max(seen, min(record.last_modified if record else 0.0, seen + LATEST)),
             head=new,
             confirmed=frozenset(await self._confirmed(references(approved, recipe))),
         )

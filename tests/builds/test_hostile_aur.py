@@ -209,3 +209,29 @@ class TooMuchTests(HostileTestCase):
         self.aur.fetch = fetch  # type: ignore[method-assign]
         await self.poll(after=HOUR)
         self.assertEqual(self.one("tool").version, "2-1")
+
+
+class ClockTests(HostileTestCase):
+    @run
+    async def test_what_was_changed_in_a_thousand_years_waits_some_days(
+        self,
+    ) -> None:
+        self.aur.push("tool", "1-1")
+        await self.have("tool")
+        self.aur.push("tool", "2-1")
+        self.aur.change("tool", last_modified=1 << 52)
+        await self.poll(after=HOUR)
+        await self.poll(after=2 * DAY)
+        self.assertEqual(self.stage("tool"), "waits for time")
+        await self.poll(after=1.1 * DAY)
+        await self.until(("tool", "published"))
+
+    @run
+    async def test_what_was_changed_long_ago_waits_as_long(self) -> None:
+        self.aur.push("tool", "1-1")
+        await self.have("tool")
+        self.aur.push("tool", "2-1")
+        self.aur.change("tool", last_modified=1)
+        await self.poll(after=HOUR)
+        await self.poll(after=1.9 * DAY)
+        self.assertEqual(self.stage("tool"), "waits for time")
