@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
     from flocon.presence.peer import Peer
 
-#: Peers that are asked for the key of one repository, and for how many seconds.
-MOST_ASKED = 8
+#: Peers that are asked for the key of one repository, so many at once, each for so many seconds.
+MOST_ASKED, AT_ONCE = 48, 16
 SECONDS = 4.0
+#: What is told of a peer that was not asked.
+UNASKED = "it was not asked: too many say that they have it"
 #: Rows that are told of what peers have.
 MOST_TOLD = 64
 
@@ -44,16 +46,31 @@ async def find_keys(
     """
     asking = Asking(reactor, agent, Path())
     having = [peer for peer in peers if any(called == name for called, _ in peer.own)]
-    asked = [
-        defer.Deferred.fromCoroutine(_ask(asking, peer, name)).addTimeout(SECONDS, reactor)
-        for peer in having[:MOST_ASKED]
+    # One machine may be as many nodes as it likes: its others come behind other machines.
+    first = {peer.address: peer for peer in reversed(having)}
+    having.sort(key=lambda peer: first[peer.address] is not peer)
+    turn = defer.DeferredSemaphore(AT_ONCE)
+
+    def ask(peer: Peer) -> defer.Deferred[dict[str, Any]]:
+        asked = defer.Deferred.fromCoroutine(_ask(asking, peer, name))
+        return asked.addTimeout(SECONDS, reactor)
+
+    answers = await defer.DeferredList(
+        [turn.run(ask, peer) for peer in having[:MOST_ASKED]], consumeErrors=True
+    )
+    rows = [
+        answer if was_answered else _row(peer, "it does not answer")
+        for peer, (was_answered, answer) in zip(having, answers, strict=False)
     ]
-    answers = await defer.DeferredList(asked, consumeErrors=True)
-    return [answer for was_answered, answer in answers if was_answered]
+    return rows + [_row(peer, UNASKED) for peer in having[MOST_ASKED:][:MOST_TOLD]]
+
+
+def _row(peer: Peer, problem: str) -> dict[str, Any]:
+    return {"node": peer.name, "address": peer.address, "keys": [], "problem": problem}
 
 
 async def _ask(asking: Asking, peer: Peer, name: str) -> dict[str, Any]:
-    row: dict[str, Any] = {"node": peer.name, "address": peer.address, "keys": [], "problem": ""}
+    row = _row(peer, "")
     try:
         keys = read_keys(await asking.key(peer.address, peer.port, name))
     except RepositoryError as error:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from flocon.errors import ConfigurationError, RepositoryError
 from flocon.files import is_repository
+from flocon.joined.finding import UNASKED
 from flocon.joined.keys import LARGEST_KEYS, PublicKey, as_fingerprint, read_keys, shown
 from flocon.joined.published import KEYS
 from flocon.leading import section
@@ -66,7 +67,10 @@ async def _join(node: Node, options: argparse.Namespace, path: Path) -> None:
             "start the node of the machine that makes it, and look at 'flocon peers'",
         )
     pinned = _pinned(path)
-    chosen = choose(found, asked, [as_fingerprint(one) for one in options.fingerprint], pinned)
+    wanted = [as_fingerprint(one) for one in options.fingerprint]
+    if not wanted:
+        demand_all_asked(told["found"])
+    chosen = choose(found, asked, wanted, pinned)
     if options.json:
         say_json({"name": name, "keys": [_told(one) for one in found.values()]})
     else:
@@ -134,6 +138,19 @@ def find(rows: Iterable[Mapping[str, Any]]) -> tuple[dict[str, Found], int]:
             for key in read_keys(b64decode(one["key"], validate=True)):
                 found.setdefault(key.fingerprint, Found(key)).said_by.append(named)
     return found, asked
+
+
+def demand_all_asked(rows: Iterable[Mapping[str, Any]]) -> None:
+    """Raise RepositoryError where some that say they have it were not asked.
+
+    Somebody who is many nodes would else be all that agree.
+    """
+    if any(row["problem"] == UNASKED for row in rows):
+        raise RepositoryError(
+            "more nodes say that they have it than are asked for its key",
+            "compare with 'flocon repo key' where the repository is made, and name it by"
+            " --fingerprint",
+        )
 
 
 def choose(

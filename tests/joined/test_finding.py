@@ -9,7 +9,7 @@ from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
 from flocon.asking.agents import peer_agent
-from flocon.joined.finding import MOST_ASKED, MOST_TOLD, find_keys, heard
+from flocon.joined.finding import MOST_ASKED, MOST_TOLD, UNASKED, find_keys, heard
 from flocon.joined.keys import read_keys
 from tests.joined.maker import signer
 from tests.joined.peers import Peer
@@ -46,7 +46,22 @@ class FindingTests(TestCase):
     async def test_no_more_are_asked_than_a_few(self) -> None:
         peers = [self.peer(self.key) for _ in range(MOST_ASKED + 2)]
         rows = await find_keys(reactor, self.agent, peers, "home")
-        self.assertEqual(len(rows), MOST_ASKED)
+        self.assertEqual([bool(row["keys"]) for row in rows], [True] * MOST_ASKED + [False] * 2)
+        self.assertEqual({row["problem"] for row in rows[MOST_ASKED:]}, {UNASKED})
+
+    async def test_one_machine_with_many_nodes_keeps_nobody_from_being_asked(self) -> None:
+        many: list[Any] = [Peer("127.0.0.1", (("home", 5),), port=1) for _ in range(100)]
+        other = Peer("127.0.0.2", (("home", 5),))
+        other.paths["/own/home/key"] = self.key
+        other.start()
+        self.addCleanup(other.stop)
+        rows = await find_keys(reactor, self.agent, [*many, other], "home")
+        self.assertEqual([row["address"] for row in rows if row["keys"]], ["127.0.0.2"])
+
+    async def test_who_does_not_answer_is_told(self) -> None:
+        peer: Any = Peer("127.0.0.1", (("home", 5),), port=1)
+        (row,) = await find_keys(reactor, self.agent, [peer], "home")
+        self.assertTrue(row["problem"])
 
     def test_what_is_told_of_all_is_bounded(self) -> None:
         peers: list[Any] = [Peer(f"10.0.0.{n}", own=(("home", n), ("x", 1))) for n in range(1, 99)]

@@ -94,6 +94,36 @@ class TrustingTests(JoinedCase):
         self.assert_clean(self.run_pacman(self.second, "-Sy", "beta"))
 
 
+class ForgingTests(JoinedCase):
+    def test_another_package_than_was_signed_is_installed_nowhere(self) -> None:
+        maker, third = self.start_own(self.maker, self.third)
+        self.join(self.third)
+        self.wait_for_copies(self.third, count=2)
+        fingerprint = self.signed_by()
+        for node in (maker, third):
+            node.stop()
+        self.third.nodes.clear()
+        forger = [sys.executable, "-m", "tests.own_on_lan.forger"]
+        self.start_own(self.third, program=forger)
+        (node,) = self.start_own(self.second)
+        wait_until(lambda: self.told(self.second)["heard"], SOON, "it is heard of")
+        self.join(self.second, "--fingerprint", fingerprint)
+        self.wait_for_generation(self.second, packages=2)
+        refused = self.run_pacman(self.second, "-Sy", "alpha")
+        self.assertNotEqual(refused.returncode, 0, refused.output)
+        self.assertEqual(self.installed(self.second), set())
+        self.assertFalse([*(self.second.store / "packages").glob("alpha-*.zst")])
+        quarantined = json.dumps(node.status()["quarantine"])
+        self.assertIn(self.third.address, quarantined)
+        # Of who has the right one it comes.
+        self.start_own(self.maker)
+        self.wait_for_newest(self.maker, self.second)
+        wait_until(lambda: self._installs("alpha"), SOON, "alpha is installed")
+
+    def _installs(self, name: str) -> bool:
+        return self.run_pacman(self.second, "-S", name).returncode == 0
+
+
 class Installing7(JoinedCase):
     uses_pacman_7 = True
 

@@ -14,8 +14,9 @@ from unittest import skipUnless
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.errors import ConfigurationError, RepositoryError, ToolError
+from flocon.joined.finding import UNASKED
 from flocon.joined.keys import read_keys
-from flocon.publishing.joining import choose, find
+from flocon.publishing.joining import choose, demand_all_asked, find
 from flocon.publishing.trusting import certified, trust, trust_no_more
 from tests.joined.maker import signer
 from tests.leading.setup_case import tools
@@ -48,6 +49,13 @@ class ChoosingTests(SynchronousTestCase):
 
     def test_a_key_that_all_nodes_tell_of_is_asked_about(self) -> None:
         self.assertEqual(self.choose(row("a", 0), row("b", 0)), [fingerprint(0)])
+
+    def test_where_not_all_were_asked_a_person_names_it(self) -> None:
+        rows = row("a", 0), row("b", problem=UNASKED)
+        with self.assertRaises(RepositoryError) as raised:
+            demand_all_asked(rows)
+        self.assertIn("--fingerprint", str(raised.exception))
+        demand_all_asked([row("a", 0), row("b", problem="it is away")])
 
     def test_who_tells_nothing_does_not_disagree(self) -> None:
         rows = row("a", 0), row("b", problem="it is away")
