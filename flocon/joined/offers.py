@@ -24,6 +24,8 @@ PAUSES = (10.0, 60.0, 600.0, 3_600.0)
 FORGOTTEN_AFTER = 86_400.0
 #: What is remembered of that: as many addresses as there are peers, with repositories of each.
 MOST_REMEMBERED = 2_048
+#: Addresses that are remembered for having had what is right.
+MOST_PROVEN = 64
 #: Nodes that are named with another key than is trusted, of each repository.
 MOST_FOREIGN = 8
 
@@ -84,18 +86,23 @@ class Offers:
         #: By address, and by address and name for what bore another key.
         self._disappointing: dict[tuple[str, str], _Disappointment] = {}
         self._foreign: dict[str, dict[str, Foreign]] = {}
+        #: Those from whom something right came, the last ones, by address and name.
+        self._proven: dict[tuple[str, str], None] = {}
 
     def choose(self, offers: Iterable[Offer], have: int, now: float) -> Offer | None:
         """Return whom to ask next for something newer than ``have``; None where nobody is.
 
         The newest first; of several that have it each asks another one first. Whoever disappointed
-        lately comes behind those that did not, whatever it says that it has.
+        lately comes behind those that did not, whatever it says that it has; and those of whom
+        something right came before come before all others: many that each take their time would
+        else keep one from an honest one for as long.
         """
         open_to = [one for one in offers if one.signed > have and not self._is_left_alone(one, now)]
         return max(
             open_to,
             key=lambda one: (
                 not self._found(one),
+                (one.address, one.name) in self._proven,
                 one.signed,
                 spread(one.node, f"{one.name} {one.signed}"),
             ),
@@ -127,6 +134,7 @@ class Offers:
     def disappointed(self, offer: Offer, wrong: Wrong, now: float, fingerprint: str = "") -> None:
         """Take note that nothing came of an offer."""
         self.refused[wrong.name.lower()] += 1
+        self._proven.pop((offer.address, offer.name), None)
         place = offer.address, ""
         if wrong is Wrong.FOREIGN:
             # It may say every second that it has a newer one: that is no reason to look again.
@@ -160,6 +168,10 @@ class Offers:
 
     def came(self, offer: Offer) -> None:
         """Take note that what was offered was right."""
+        self._proven.pop((offer.address, offer.name), None)
+        self._proven[offer.address, offer.name] = None
+        while len(self._proven) > MOST_PROVEN:
+            del self._proven[next(iter(self._proven))]
         self._disappointing.pop((offer.address, ""), None)
         self._disappointing.pop((offer.address, offer.name), None)
         self._foreign.get(offer.name, {}).pop(offer.address, None)

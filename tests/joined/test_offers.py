@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from flocon.joined.offers import (
     FORGOTTEN_AFTER,
     MOST_FOREIGN,
+    MOST_PROVEN,
     MOST_REMEMBERED,
     PAUSES,
     Offer,
@@ -118,6 +119,24 @@ class ForeignTests(SynchronousTestCase):
     def test_only_what_no_honest_node_does_is_an_offence(self) -> None:
         innocent = {one for one in Wrong if not one.is_offence}
         self.assertEqual(innocent, {Wrong.AWAY, Wrong.UNUSABLE, Wrong.FOREIGN})
+
+
+class ManyTests(SynchronousTestCase):
+    """Many that each say they have something newer, and take their time."""
+
+    def test_who_had_it_before_is_asked_before_them(self) -> None:
+        offers = Offers()
+        offers.came(offer(1, 5))
+        strangers = [offer(host, 9) for host in range(2, 200)]
+        self.assertEqual(offers.choose([*strangers, offer(1, 6)], 5, NOW), offer(1, 6))
+        offers.disappointed(offer(1, 6), Wrong.AWAY, NOW)
+        self.assertIn(offers.choose([*strangers, offer(1, 6)], 5, NOW), strangers)
+
+    def test_those_remembered_are_bounded(self) -> None:
+        offers = Offers()
+        for host in range(4 * MOST_PROVEN):
+            offers.came(offer(host))
+        self.assertEqual(len(offers._proven), MOST_PROVEN)
 
 
 class AnotherKey(SynchronousTestCase):
