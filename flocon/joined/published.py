@@ -60,6 +60,15 @@ def current(published: Path, name: str) -> int:
     return 0
 
 
+def lies_in(folder: Path, file_name: str) -> bool:
+    """Whether there is a file of that name in a folder of packages."""
+    try:
+        os.lstat(folder / file_name)
+    except OSError:
+        return False
+    return True
+
+
 def open_current(published: Path, name: str, folder: Path) -> Candidate:
     """Return the generation that is published now, to be examined and closed.
 

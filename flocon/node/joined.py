@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from flocon.joined import telling
 from flocon.joined.copies import COPIES_FILE, Copies
 from flocon.joined.giving import Giving
+from flocon.joined.published import lies_in
 from flocon.joined.repositories import OwnRepositories
 from flocon.repository.published import PACKAGES
 
@@ -57,6 +58,7 @@ class Joined:
         )
         parts.holdings.clearing.protect(self.copies.protects, by="own")
         parts.desk.databases.own_repositories = self.giving.answer
+        parts.desk.privacy.publishes = self._publishes_privately
         parts.neighbourhood.has_own = self._heard
         parts.why.own_repositories = lambda name: telling.database_answer(self.repositories, name)
 
@@ -79,6 +81,17 @@ class Joined:
             place / name / PACKAGES
             for name, known in self.repositories.known.items()
             if known.trusted.publishes
+        )
+
+    def _publishes_privately(self, file_name: str) -> bool:
+        """Whether a package lies in a private repository of this machine, also one listed no more.
+
+        pacman's databases tell of it only once they were refreshed here.
+        """
+        privacy = self._parts.desk.privacy
+        return any(
+            privacy.keeps(folder.parent.name) and lies_in(folder, file_name)
+            for folder in self.folders()
         )
 
     def changed(self) -> None:

@@ -23,6 +23,8 @@ class Privacy:
     def __init__(self, listing: Callable[[], Listing], repositories: Collection[str] = ()) -> None:
         self._listing = listing
         self.repositories = frozenset(repositories)
+        #: Whether a file lies where this machine publishes a private one: be it listed or not.
+        self.publishes: Callable[[str], bool] = lambda _: False
 
     def keeps(self, repository: str) -> bool:
         """Whether nothing is told of a repository."""
@@ -39,6 +41,8 @@ class Privacy:
         entries = [one for one in listing.find(file_name) if one.content == content]
         if entries:
             return not all(self.keeps(one.repository) for one in entries)
+        if self.publishes(file_name):
+            return False
         file = parse_file_name(file_name)
         if file is None or any(listing.database(one) is None for one in self.repositories):
             return False

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import time
+from typing import Any
 
-from tests.lan.lan import Host, wait_until
+from tests.lan.lan import LAN_PORT, Answer, Host, wait_until
 from tests.own_on_lan.case import SOON, OwnTestCase
 
 FIRST, SECOND = "1-1", "2-1"
@@ -122,6 +124,38 @@ class ForgingTests(JoinedCase):
 
     def _installs(self, name: str) -> bool:
         return self.run_pacman(self.second, "-S", name).returncode == 0
+
+
+class PrivateTests(JoinedCase):
+    """What is private is told to nobody, from the moment that it is published."""
+
+    def settings(self, host: Host) -> dict[str, Any]:
+        return {**super().settings(host), "peers": {"private": ["home"]}}
+
+    def test_nothing_of_a_private_repository_is_given_to_others(self) -> None:
+        self.start_own(self.maker)
+        self.join(self.maker)
+        self.wait_for_generation(self.maker, packages=2)
+        self.assert_clean(self.run_pacman(self.maker, "-Sy", "alpha"))
+        # Of the next one pacman has no database yet.
+        (package,) = self.make("gamma")
+        self.publish([package])
+        self.wait_for_generation(self.maker, packages=3)
+        self.assert_clean(self.run_pacman(self.maker, "-Sy", "gamma"))
+        (package,) = self.make("delta")
+        self.publish([package])
+        self.wait_for_generation(self.maker, packages=4)
+        time.sleep(2.0)
+        for path in ("/own/home", "/own/home/key", f"/pkg/{package.path.name}"):
+            self.assertEqual(self.asked(path).status, 404, path)
+        told = self.asked("/inventory").body
+        for name in (b"alpha", b"gamma", b"delta", b"home"):
+            self.assertNotIn(name, told)
+
+    def asked(self, path: str) -> Answer:
+        """Ask the maker's node as another one does."""
+        headers = {"Host": f"{self.maker.address}:{LAN_PORT}"}
+        return self.second.request(path, address=self.maker.address, port=LAN_PORT, headers=headers)
 
 
 class Installing7(JoinedCase):

@@ -60,6 +60,13 @@ class Telling(SynchronousTestCase):
         self.assertFalse(self.allows("zlib-0.9-1"))
         self.assertTrue(self.allows("zlib-1-1", THEIRS))
 
+    def test_what_this_machine_publishes_privately_is_not_told_before_pacman_lists_it(self) -> None:
+        published = {"newest-1-1-any.pkg.tar.zst", "zlib-1-1-any.pkg.tar.zst"}
+        self.assertTrue(self.allows("newest-1-1"))
+        self.privacy.publishes = published.__contains__
+        self.assertFalse(self.allows("newest-1-1"))
+        self.assertTrue(self.allows("zlib-1-1", THEIRS))
+
     def test_without_private_repositories_everything_is_told(self) -> None:
         self.privacy.repositories = frozenset()
         self.assertTrue(self.allows("secret-1-1"))
