@@ -20,6 +20,9 @@ LARGEST = 4 << 20
 MOST_RECORDS = 5_000
 LONGEST_TEXT = 4_096
 MOST_VALUES = 2_000
+#: Characters of a person's name, of which the AUR lets it have 16, and people of one package: they
+#: are remembered of each.
+LONGEST_PERSON, MOST_PEOPLE = 64, 200
 #: Any time or count beyond is none.
 _LARGEST_NUMBER = 1 << 53
 #: Why there are no records: it is no answer, or one that tells what was wrong with the question.
@@ -40,7 +43,6 @@ _LISTS = {
     "groups": "Groups",
     "licenses": "License",
     "keywords": "Keywords",
-    "co_maintainers": "CoMaintainers",
 }
 
 
@@ -116,8 +118,8 @@ def _record(one: Any) -> Record:
         name,
         base,
         version,
-        maintainer=_text(one.get("Maintainer")),
-        submitter=_text(one.get("Submitter")),
+        maintainer=_person(one.get("Maintainer")),
+        submitter=_person(one.get("Submitter")),
         description=_text(one.get("Description")),
         url=_text(one.get("URL")),
         votes=_number(one.get("NumVotes")),
@@ -125,6 +127,7 @@ def _record(one: Any) -> Record:
         out_of_date=_number(one.get("OutOfDate")),
         first_submitted=_number(one.get("FirstSubmitted")),
         last_modified=_number(one.get("LastModified")),
+        co_maintainers=_people(one.get("CoMaintainers")),
         **{field: _texts(one.get(called)) for field, called in _LISTS.items()},
     )
 
@@ -146,6 +149,18 @@ def _texts(value: Any) -> tuple[str, ...]:
     if len(value) > MOST_VALUES:
         raise ValueError
     return tuple(_text(one) for one in value)
+
+
+def _person(value: Any) -> str:
+    if isinstance(value, str) and len(value) > LONGEST_PERSON:
+        raise ValueError
+    return _text(value)
+
+
+def _people(value: Any) -> tuple[str, ...]:
+    if isinstance(value, list) and len(value) > MOST_PEOPLE:
+        raise ValueError
+    return tuple(map(_person, _texts(value)))
 
 
 def _number(value: Any) -> int:

@@ -99,6 +99,9 @@ class Answers(SynchronousTestCase):
             {"Depends": [1]},
             {"Depends": ["bar"] * 2_001},
             {"Maintainer": 7},
+            {"Maintainer": "x" * 65},
+            {"CoMaintainers": ["third", "x" * 65]},
+            {"CoMaintainers": [str(number) for number in range(201)]},
         ):
             self.assertEqual(parse_records(answer({**FOO, **fields}, FOO))[1], 1, fields)
 
