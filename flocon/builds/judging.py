@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 #: Seconds by which the AUR may say that a commit came later than it was seen here.
 LATEST = 86_400.0
+#: Commits that are told of at once, see ``aur.recipes``.
+MOST_NOTES = 500
 #: What is told against one commit.
 MOST_FAILING = 32
 #: References whose sources are asked for one commit.
@@ -89,6 +91,8 @@ class Judging:
                     for check in verdict.checks
                     if not check.passed
                 ]
+        elif one.approval and not approved:
+            failing.append(Failing(UNKNOWN, "the commit that was approved is not here any more"))
         by_rule = verdict is not None and not failing and not outcome.lacks
         candidate = Candidate(
             fetched.recipe.commit,
@@ -130,6 +134,9 @@ class Judging:
         base, old, new = one.base, one.approval.commit, recipe.commit
         descends = await self._histories.is_ancestor(base, old, new)
         notes = await self._histories.notes(base, old, new) if descends else ()
+        if len(notes) >= MOST_NOTES:
+            # Behind these there may be more, of whomever.
+            notes = ()
         people = one.approval.maintainers
         evidence = Evidence(
             descends=descends,

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from flocon.builds.fetching import MOST_ADDED
+from flocon.builds.judging import MOST_NOTES
 from flocon.builds.polling import GONE, LONGEST_PAUSE
 from flocon.errors import BuildError, Unreachable
 from flocon.jobs.resolving import LARGEST_OFFER, MOST_SEARCHED
@@ -235,3 +236,32 @@ class ClockTests(HostileTestCase):
         await self.poll(after=HOUR)
         await self.poll(after=1.9 * DAY)
         self.assertEqual(self.stage("tool"), "waits for time")
+
+
+class HistoryTests(HostileTestCase):
+    @run
+    async def test_a_stranger_behind_very_many_commits_is_not_overlooked(self) -> None:
+        self.aur.push("tool", "1-1")
+        await self.have("tool")
+        self.aur.push("tool", "1.1-1", mail="mallory@example")
+        for number in range(2, MOST_NOTES + 2):
+            self.aur.push("tool", f"{number}-1")
+        notes = self.aur.notes
+
+        async def so_many(*words: str) -> Any:
+            return (await notes(*words))[:MOST_NOTES]
+
+        self.aur.notes = so_many  # type: ignore[method-assign]
+        await self.poll(after=DAY)
+        self.assertEqual(self.stage("tool"), "waits for a person")
+
+    @run
+    async def test_that_nothing_can_be_compared_is_said(self) -> None:
+        self.aur.push("tool", "1-1")
+        await self.have("tool")
+        approved = self.one("tool").commit
+        self.aur.push("tool", "2-1")
+        del self.aur.commits["tool"][approved]
+        await self.poll(after=DAY)
+        self.assertEqual(self.stage("tool"), "waits for a person")
+        self.assertIn("is not here any more", " ".join(self.one("tool").reasons()))
