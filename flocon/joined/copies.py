@@ -177,14 +177,16 @@ class Copies(Coming):
         return self._own.relays and not self._means.neighbourhood.is_private(name)
 
     def _others(self, name: str) -> set[str]:
-        """Return the other nodes that may keep packages of a repository."""
-        return {
-            peer.node
-            for peer in self._means.neighbourhood.proved()
-            if RELAY in peer.abilities
-            and ORIGIN not in peer.abilities
-            and any(called == name for called, _ in peer.own)
-        }
+        """Return the other nodes that may keep packages of a repository, one of each address.
+
+        One machine that is many nodes would else be all that keep a package, and give none.
+        """
+        of: dict[str, str] = {}
+        for peer in self._means.neighbourhood.proved():
+            is_one = RELAY in peer.abilities and ORIGIN not in peer.abilities
+            if is_one and any(called == name for called, _ in peer.own):
+                of[peer.address] = min(peer.node, of.get(peer.address, peer.node))
+        return set(of.values())
 
     async def _drop(self, wanted: dict[str, Entry]) -> None:
         """Remove copies that no generation lists; others are used as whatever the store has."""

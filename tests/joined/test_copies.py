@@ -134,9 +134,12 @@ class CopiesTests(SynchronousTestCase):
         entries = {file_name(name): entry(name) for name in names}
         known.took(Generation("home", 5, 1, "", {}), Database("home", "", 0.0, entries), "")
 
-    def add_peer(self, node: str, *abilities: str) -> None:
+    def add_peer(self, node: str, *abilities: str, address: str = "") -> None:
         able = frozenset(abilities or ("relay",))
-        self.node.peers.append(SimpleNamespace(node=node, own=(("home", 5),), abilities=able))
+        peer = SimpleNamespace(
+            node=node, own=(("home", 5),), abilities=able, address=address or f"of {node}"
+        )
+        self.node.peers.append(peer)
 
     def run_copies(self, *, free: bool = True) -> None:
         self.copies.start(free=free)
@@ -165,6 +168,14 @@ class CopiesTests(SynchronousTestCase):
         self.add_peer(OTHERS[0], "relay", "origin")
         self.add_peer(OTHERS[1], "store")
         self.run_copies()
+        self.assertEqual(len(self.node.held), len(self.names))
+        self.stop()
+
+    def test_one_machine_that_is_many_nodes_is_not_all_that_keep_something(self) -> None:
+        for number in range(200):
+            self.add_peer(f"{number:016x}", address="10.0.0.66")
+        self.run_copies()
+        # It is one of two, so each package is kept here too.
         self.assertEqual(len(self.node.held), len(self.names))
         self.stop()
 
