@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from flocon.errors import BuildError, FloconError, Refused, SourceError, Stalled, Unreachable
 from flocon.jobs import passing
-from flocon.jobs.watched import AUR, FOLDER, Candidate, Failing, Job, Phase, Watched
+from flocon.jobs.watched import AUR, FOLDER, GIT, Candidate, Failing, Job, Phase, Watched
 from flocon.log import logger
 
 if TYPE_CHECKING:
@@ -84,6 +84,9 @@ class Polling:
                 await self._look(base, records, asked=asked, urgent=urgent)
             except (Unreachable, Refused, Stalled) as error:
                 problems.append(f"{base}: {error}")
+                # Of the AUR it is known when to ask again; others may take their time each time.
+                if watched[base].origin.kind == GIT:
+                    self._leave_alone(base)
             except FloconError as error:
                 # It is the same tomorrow, most likely: what it sends costs that much each time.
                 self._leave_alone(base)
@@ -167,15 +170,21 @@ class Polling:
             return
         if self._now() < one.heads_asked + HEADS and not urgent:
             return
-        moved = []
+        moved, away = [], None
         for source, commit in one.published.heads:
-            head = await self._histories.git.heads(source)
+            try:
+                head = await self._histories.git.heads(source)
+            except SourceError as error:
+                away = error
+                continue
             if head and head != commit:
                 moved.append(source)
         one = self._book.get(base)
         if one is not None:
             asked = replace(one, heads_asked=self._now())
             await self._book.put(*_moved_on(asked, moved, self._settings().auto, self._now()))
+        if away is not None:
+            raise away
 
 
 def _moved_on(one: Watched, moved: list[str], auto: str, now: float) -> tuple[Watched, str]:

@@ -10,6 +10,7 @@ from flocon.builds.judging import MOST_NOTES
 from flocon.builds.polling import GONE, LONGEST_PAUSE
 from flocon.errors import BuildError, Unreachable
 from flocon.jobs.resolving import LARGEST_OFFER, MOST_SEARCHED
+from flocon.jobs.watched import GIT, Origin
 from tests.builds.test_keeper import KeeperTestCase, run
 from tests.builds.world import DAY
 
@@ -269,3 +270,49 @@ class HistoryTests(HostileTestCase):
         await self.poll(after=DAY)
         self.assertEqual(self.stage("tool"), "waits for a person")
         self.assertIn("is not here any more", " ".join(self.one("tool").reasons()))
+
+
+class AwayTests(HostileTestCase):
+    """Hosts that take their time are asked seldom."""
+
+    @run
+    async def test_a_repository_that_is_away_is_asked_less_and_less_often(self) -> None:
+        self.aur.push("tool", "1-1")
+        await self.have("tool")
+        one = self.one("tool")
+        await self.keeper.book.put(replace(one, origin=Origin(GIT, "https://example/tool")), "")
+        asked: list[str] = []
+
+        async def away(base: str, _: str = "") -> str:
+            asked.append(base)
+            raise Unreachable("example", "nobody answers")
+
+        self.aur.fetch = away  # type: ignore[method-assign]
+        for _ in range(7 * 24):
+            await self.poll(after=HOUR)
+        self.assertLess(len(asked), 14)
+
+    @run
+    async def test_sources_that_are_away_are_asked_once_a_day(self) -> None:
+        self.aur.push("tool", "1-1")
+        await self.have("tool")
+        published = self.one("tool").published
+        assert published is not None
+        heads = (("git+https://example/a", "a" * 40), ("git+https://example/b", "b" * 40))
+        published = replace(published, heads=heads)
+        await self.keeper.book.put(replace(self.one("tool"), published=published), "")
+        asked: list[str] = []
+
+        async def away(source: str) -> str:
+            asked.append(source)
+            raise Unreachable("example", "nobody answers")
+
+        self.aur.heads = away  # type: ignore[method-assign]
+        for _ in range(48):
+            await self.poll(after=HOUR)
+        self.assertLessEqual(len(asked), 6)
+        self.assertIn("nobody answers", self._said)
+
+    async def poll(self, *bases: str, after: float = 0.0) -> None:
+        await super().poll(*bases, after=after)
+        self._said = f"{getattr(self, '_said', '')}{self.keeper.describe()['problem']}"
