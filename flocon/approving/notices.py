@@ -29,10 +29,15 @@ if TYPE_CHECKING:
 
 #: Seconds for which more is waited for, to be told in one message, and between two messages.
 TOGETHER, APART = 10.0, 120.0
+#: Seconds between two messages of commits of one recipe: whoever pushes them would else have a
+#: person told as often.
+OF_ONE = 6 * 3_600.0
 #: Seconds that a program or an address may take.
 PATIENCE = 30.0
 #: Things that were told and are remembered: many more than anybody watches recipes.
 MOST_TOLD = 4_096
+#: How the notice of a commit begins.
+COMMIT = "waits "
 #: Names that a program is given behind its own words.
 _MOST_NAMES = 100
 _FAILING = 300
@@ -72,6 +77,8 @@ class Notices:
         told = recall(file, _is_list_of_texts)
         self._told = dict.fromkeys(one for one in told or () if isinstance(one, str))
         self._told_at = float("-inf")
+        #: When a person may be told of a further commit, by base.
+        self._again: dict[str, float] = {}
         self._call: Any = None
         self._running: set[Deferred[None]] = set()
         #: Why a person could not be told, by the way that failed, until that one gets through.
@@ -79,30 +86,53 @@ class Notices:
 
     def changed(self) -> None:
         """Learn that something waits, or no longer does."""
-        if self._call is not None or not self._due():
+        now = self._reactor.seconds()
+        times = [self._when(one) for one in self._untold()]
+        if not times:
+            self._cancel()
             return
-        wait = max(TOGETHER, self._told_at + APART - self._reactor.seconds())
-        self._call = self._reactor.callLater(wait, self._tell)
+        due = max(now + TOGETHER, self._told_at + APART, min(times))
+        if self._call is not None and self._call.getTime() <= due:
+            return
+        self._cancel()
+        self._call = self._reactor.callLater(due - now, self._tell)
 
-    def stop(self) -> None:
-        """Tell nothing any more; what is being told is given up."""
+    def _cancel(self) -> None:
         if self._call is not None:
             self._call.cancel()
             self._call = None
+
+    def stop(self) -> None:
+        """Tell nothing any more; what is being told is given up."""
+        self._cancel()
         for one in tuple(self._running):
             one.addErrback(lambda failure: failure.trap(CancelledError))
             one.cancel()
 
-    def _due(self) -> list[dict[str, Any]]:
+    def _untold(self) -> list[dict[str, Any]]:
         watched = self._describe()["watched"]
         return [one for one in watched if one["notice"] and one["notice"] not in self._told]
 
+    def _when(self, one: dict[str, Any]) -> float:
+        """Return when something may be told, of the reactor's time."""
+        is_commit = one["notice"].startswith(COMMIT)
+        return self._again.get(one["base"], float("-inf")) if is_commit else float("-inf")
+
     def _tell(self) -> None:
         self._call = None
-        due = self._due()
-        if not due:
-            return
-        self._told_at = self._reactor.seconds()
+        now = self._reactor.seconds()
+        due = [one for one in self._untold() if self._when(one) <= now]
+        if due:
+            self._tell_of(due, now)
+        # What came too soon after another one is told later.
+        self.changed()
+
+    def _tell_of(self, due: list[dict[str, Any]], now: float) -> None:
+        self._told_at = now
+        self._again = {base: time for base, time in self._again.items() if time > now}
+        self._again |= {
+            one["base"]: now + OF_ONE for one in due if one["notice"].startswith(COMMIT)
+        }
         # First: who is told twice each time that a node starts reads none of it any more.
         self._told |= dict.fromkeys(one["notice"] for one in due)
         while len(self._told) > MOST_TOLD:

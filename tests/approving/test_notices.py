@@ -13,7 +13,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
 from flocon.approving.messages import message
-from flocon.approving.notices import APART, MOST_TOLD, TOGETHER, Notices
+from flocon.approving.notices import APART, MOST_TOLD, OF_ONE, TOGETHER, Notices
 from flocon.settings.settings import Build
 from tests.builds.told import builds, watched
 from tests.fakes import FakeReactor
@@ -54,6 +54,24 @@ class Whether(SynchronousTestCase):
     def test_the_next_thing_that_waits_of_it_is(self) -> None:
         self.change(watched())
         self.assertEqual(len(self.change(watched(notice="another"))), 1)
+
+    def test_commits_of_one_recipe_are_not_told_each_time(self) -> None:
+        told = [
+            self.change(watched(notice=f"waits paru {number}"), seconds=3_600.0)
+            for number in range(24)
+        ]
+        self.assertEqual(len([said for said in told if said]), 4)
+        # The last one is told some time later, and others are told at once.
+        others = self.change(watched(notice="waits paru 23"), watched("yay", notice="waits yay 1"))
+        self.assertEqual(others, ["flocon on nas: yay waits for you: yay"])
+        self.reactor.advance(OF_ONE)
+        self.assertEqual(self.said, ["flocon on nas: paru waits for you: paru"])
+
+    def test_a_commit_that_was_decided_of_is_not_told_later(self) -> None:
+        self.change(watched(notice="waits paru 1"))
+        self.change(watched(notice="waits paru 2"))
+        self.change(watched(stage="published"))
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
 
     def test_nor_again_after_a_new_start(self) -> None:
         self.change(watched())
