@@ -87,6 +87,8 @@ class OwnRepositories(Service):
         self._look_due = True
         self._worker = Worker(reactor, self._step)
         self._fetching: Deferred[Candidate] | None = None
+        #: When somebody was looked for last because of a datagram.
+        self._woken = float("-inf")
         self._watch = FolderWatch(reactor, lambda *_: self._look_soon.begin(PAUSE))
         # What was published may be signed by another key.
         self._look_soon = Delay(reactor, self._look_anew)
@@ -125,11 +127,21 @@ class OwnRepositories(Service):
         self._worker.wake()
 
     def heard(self, peer: Peer) -> None:
-        """Learn what a peer says of its own repositories."""
-        for name, signed in peer.own:
-            known = self.known.get(name)
-            if known is not None and signed > known.have:
-                self._worker.wake()
+        """Learn what a peer says of its own repositories.
+
+        Datagrams cost who sends them nothing: what of all is newest is looked up some times a
+        second, not with each.
+        """
+        now = self._reactor.seconds()
+        if not any(
+            name in self.known and signed > self.known[name].have for name, signed in peer.own
+        ):
+            return
+        if now >= self._woken + NEWS_PAUSE:
+            self._woken = now
+            self._worker.wake()
+        elif self.running:
+            self._news.begin(NEWS_PAUSE)
 
     def settled(self, patience: float) -> Deferred[None]:
         """Fire once all is here that is known of, or after ``patience`` seconds; never fails."""

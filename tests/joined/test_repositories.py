@@ -9,7 +9,7 @@ import hashlib
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet import reactor, task
 from twisted.trial.unittest import TestCase
@@ -117,6 +117,25 @@ class FromPeersTests(RepositoriesCase):
         self.assertEqual(known.newest, THEN + 1)
         assert known.before is not None
         self.assertEqual(known.before.signed, THEN)
+
+    async def test_a_flood_of_datagrams_has_offers_looked_up_a_few_times(self) -> None:
+        self.join()
+        made = self.start()
+        await self.known(made)
+        looks: list[str] = []
+        choose = made.offers.choose
+
+        def counted(*words: Any) -> Any:
+            looks.append("")
+            return choose(*words)
+
+        self.patch(made.offers, "choose", counted)
+        liar = Peer("127.0.0.1", own=(("home", THEN + 1_000),))
+        for _ in range(20):
+            for _ in range(100):
+                made.heard(liar)  # type: ignore[arg-type]
+            await task.deferLater(reactor, 0)
+        self.assertLessEqual(len(looks), 2)
 
     async def test_after_a_restart_it_is_there_without_anybody(self) -> None:
         self.join()
