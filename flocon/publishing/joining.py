@@ -20,7 +20,7 @@ from flocon.joined.published import KEYS
 from flocon.leading import section
 from flocon.machine.beneath import write_small
 from flocon.machine.reading import read_plain
-from flocon.publishing.trusting import certified, trust, trust_no_more
+from flocon.publishing.trusting import certified, trust, trust_no_more, united
 from flocon.settings.options import load
 from flocon.terminal.asking import Node, NodeError
 from flocon.terminal.printing import complain, printable, put, say, say_json, say_rows
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 #: Seconds in which nodes of the LAN tell of their keys.
 PATIENCE = 15.0
+#: Forms of one key, beside the first, that are looked at.
+MOST_OTHERS = 15
 
 
 @dataclass(slots=True)
@@ -40,6 +42,8 @@ class Found:
 
     key: PublicKey
     said_by: list[str] = field(default_factory=list)
+    #: The key as others have it, where that differs.
+    others: list[PublicKey] = field(default_factory=list)
 
 
 async def join(reactor: Any, options: argparse.Namespace) -> None:
@@ -61,6 +65,7 @@ async def _join(node: Node, options: argparse.Namespace, path: Path) -> None:
     name = options.name
     told = await node.ask("/own.json", {"name": name}, patience=PATIENCE)
     found, asked = find(told["found"])
+    unite(found)
     if not found:
         raise RepositoryError(
             f"no node of the LAN has keys of an own repository {name}",
@@ -136,8 +141,21 @@ def find(rows: Iterable[Mapping[str, Any]]) -> tuple[dict[str, Found], int]:
         asked += bool(row["keys"])
         for one in row["keys"]:
             for key in read_keys(b64decode(one["key"], validate=True)):
-                found.setdefault(key.fingerprint, Found(key)).said_by.append(named)
+                known = found.setdefault(key.fingerprint, Found(key))
+                known.said_by.append(named)
+                if key not in (known.key, *known.others) and len(known.others) < MOST_OTHERS:
+                    known.others.append(key)
     return found, asked
+
+
+def unite(found: Mapping[str, Found]) -> None:
+    """Have each key have all that any node has of it.
+
+    Who answers first could else leave out that it is revoked, or which one takes its place.
+    """
+    several = {name: (one.key, *one.others) for name, one in found.items() if one.others}
+    for name, key in united(several).items():
+        found[name].key = key
 
 
 def demand_all_asked(rows: Iterable[Mapping[str, Any]]) -> None:

@@ -10,13 +10,15 @@ import re
 import shutil
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flocon.errors import ConfigurationError, ToolError, ToolMissing
+from flocon.errors import ConfigurationError, RepositoryError, ToolError, ToolMissing
+from flocon.joined.keys import read_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from flocon.joined.keys import PublicKey
 
@@ -91,6 +93,30 @@ def certified(keys: Sequence[PublicKey], by: Collection[str]) -> set[str]:
         _run(*gpg, "--no-autostart", "--import", str(file))
         _, said, _ = _run(*gpg, "--no-autostart", "--with-colons", "--check-sigs")
     return _read_certified(said, {one[-_ID_DIGITS:] for one in by})
+
+
+def united(keys: Mapping[str, Sequence[PublicKey]]) -> dict[str, PublicKey]:
+    """Return what several forms of each key have together, by fingerprint, as gpg makes it of them.
+
+    Where gpg makes nothing of them that is a key, it is left out.
+    """
+    found: dict[str, PublicKey] = {}
+    if not keys or shutil.which("gpg") is None:
+        return found
+    with tempfile.TemporaryDirectory() as home:
+        gpg = ["gpg", "--homedir", home, "--batch", "--quiet", "--no-auto-check-trustdb"]
+        file, out = Path(home, "keys"), Path(home, "united")
+        for fingerprint, forms in keys.items():
+            for one in forms:
+                file.write_bytes(one.data)
+                _run(*gpg, "--no-autostart", "--import", str(file))
+            _run(*gpg, "--no-autostart", "--yes", "-o", str(out), "--export", fingerprint)
+            with suppress(OSError, RepositoryError):
+                (key,) = read_keys(out.read_bytes())
+                if key.fingerprint == fingerprint:
+                    found[fingerprint] = key
+            out.unlink(missing_ok=True)
+    return found
 
 
 def _read_certified(said: str, ids: Collection[str]) -> set[str]:

@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from flocon.errors import ConfigurationError, RepositoryError, ToolError
 from flocon.joined.finding import UNASKED
 from flocon.joined.keys import read_keys
-from flocon.publishing.joining import choose, demand_all_asked, find
+from flocon.publishing.joining import Found, choose, demand_all_asked, find, unite
 from flocon.publishing.trusting import certified, trust, trust_no_more
 from tests.joined.maker import signer
 from tests.leading.setup_case import tools
@@ -81,8 +81,8 @@ class ChoosingTests(SynchronousTestCase):
         self.assertEqual(self.choose(lying), [fingerprint(0)])
 
 
-class SuccessionTests(SynchronousTestCase):
-    """A key that the old one has certified is announced as its successor."""
+class _SuccessionCase(SynchronousTestCase):
+    """Has a key, and another one with and without the first one's word for it."""
 
     def setUp(self) -> None:
         self.old, self.new = Signer(), Signer()
@@ -102,6 +102,10 @@ class SuccessionTests(SynchronousTestCase):
         told = [{"key": b64encode(one).decode()} for one in keys]
         return {"node": node, "address": "10.0.0.1", "keys": told, "problem": ""}
 
+
+class SuccessionTests(_SuccessionCase):
+    """A key that the old one has certified is announced as its successor."""
+
     def test_gpg_says_which_key_vouches_for_which(self) -> None:
         old = self.old_key.fingerprint
         both = [self.old_key, self.certified]
@@ -120,6 +124,30 @@ class SuccessionTests(SynchronousTestCase):
         )
         rows[1] = self.row("b", self.old_key.data, self.uncertified.data)
         self.assertEqual(choose(*find(rows), (), set()), [self.old_key.fingerprint])
+
+
+class FormsTests(_SuccessionCase):
+    """One key as several nodes have it: the first to answer cannot leave out what others tell."""
+
+    def united(self, *rows: dict[str, Any]) -> dict[str, Found]:
+        found, _ = find(rows)
+        unite(found)
+        return found
+
+    def test_who_vouches_for_it_is_not_left_out(self) -> None:
+        old, new = self.old_key.fingerprint, self.certified.fingerprint
+        for forms in ((self.uncertified, self.certified), (self.certified, self.uncertified)):
+            rows = [self.row("a", self.old_key.data, one.data) for one in forms]
+            found = self.united(*rows)
+            self.assertEqual(certified([self.old_key, found[new].key], {old}), {new})
+
+    def test_that_it_is_revoked_is_not_left_out(self) -> None:
+        before = self.new.gpg("--export")
+        self.new.revoke()
+        revoked = self.new.gpg("--export")
+        (name,) = (one.fingerprint for one in read_keys(before))
+        found = self.united(self.row("a", before), self.row("b", revoked))
+        self.assertGreaterEqual(len(found[name].key.data), len(revoked))
 
 
 @skipUnless(HAS_PACMAN_KEY, "pacman-key is not installed")
