@@ -51,7 +51,7 @@ class FindingTests(TestCase):
 
     async def test_one_machine_with_many_nodes_keeps_nobody_from_being_asked(self) -> None:
         many: list[Any] = [Peer("127.0.0.1", (("home", 5),), port=1) for _ in range(100)]
-        other = Peer("127.0.0.2", (("home", 5),))
+        other: Any = Peer("127.0.0.2", (("home", 5),))
         other.paths["/own/home/key"] = self.key
         other.start()
         self.addCleanup(other.stop)
