@@ -42,8 +42,9 @@ LONGEST_QUESTION = 120.0
 LONGEST_URL = 4_000
 #: Names that are asked for in one call.
 MOST_NAMES = 3_000
-#: Questions of which the answer is kept, to be asked again by its ETag.
-MOST_KEPT = 24
+#: Questions of which the answer is kept, to be asked again by its ETag, and bytes of all of them:
+#: what was read of them takes ten times as many.
+MOST_KEPT, MOST_BYTES_KEPT = 24, 3 << 20
 #: Characters of a word that is searched for, at the least.
 SHORTEST_WORD = 2
 TOO_MANY = 429
@@ -60,8 +61,8 @@ class Aur:
         self._address = address
         self._name = network_location(address)
         self._pauses = Pauses()
-        #: By question: the ETag of its answer, and what that said.
-        self._kept: OrderedDict[str, tuple[str, tuple[Record, ...]]] = OrderedDict()
+        #: By question: the ETag of its answer, what that said, and how many bytes it had.
+        self._kept: OrderedDict[str, tuple[str, tuple[Record, ...], int]] = OrderedDict()
 
     async def info(self, names: Collection[str], *, urgent: bool = False) -> dict[str, Record]:
         """Return what the AUR says of packages by name; of one it does not know, nothing.
@@ -150,15 +151,18 @@ class Aur:
             self._log.warn(
                 "{count} records of {name} are none, and left out", count=others, name=self._name
             )
-        self._keep(url, head.etag, tuple(records))
+        self._keep(url, head.etag, tuple(records), len(data))
         return tuple(records)
 
-    def _keep(self, url: str, etag: str | None, records: tuple[Record, ...]) -> None:
+    def _keep(self, url: str, etag: str | None, records: tuple[Record, ...], size: int) -> None:
         self._kept.pop(url, None)
         if etag is not None:
-            self._kept[url] = etag, records
-        while len(self._kept) > MOST_KEPT:
+            self._kept[url] = etag, records, size
+        while len(self._kept) > MOST_KEPT or self._bytes_kept() > MOST_BYTES_KEPT:
             self._kept.popitem(last=False)
+
+    def _bytes_kept(self) -> int:
+        return sum(size for _, _, size in self._kept.values())
 
     def _learn(self, failure: SourceError) -> None:
         told, too_often = None, False

@@ -8,7 +8,7 @@ left out, as if the AUR did not know the package.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flocon.errors import ProtocolError
@@ -78,6 +78,10 @@ class Record:
     groups: tuple[str, ...] = ()
     licenses: tuple[str, ...] = ()
     keywords: tuple[str, ...] = ()
+
+    def bare(self) -> Record:
+        """Return it without its long lists."""
+        return replace(self, **dict.fromkeys(_LISTS, ()))
 
 
 def parse_records(data: bytes) -> tuple[list[Record], int]:

@@ -64,7 +64,7 @@ class Fetching:
     async def take(self, one: Watched, recipe: Recipe, record: Record | None) -> None:
         """Take up a recipe that is watched, as it is now."""
         if record is not None:
-            self.records[one.base] = record
+            self.records[one.base] = record.bare()
         fetched = self.resolving.understood(recipe, one.origin)
         if fetched.offer.base != one.base:
             raise BuildError(f"its .SRCINFO is of {fetched.offer.base}", "")
@@ -211,7 +211,7 @@ class Fetching:
     async def _begin(self, one: Watched, resolved: Resolved) -> None:
         fetched, record = resolved.fetched[one.base], resolved.records.get(one.base)
         if record is not None:
-            self.records[one.base] = record
+            self.records[one.base] = record.bare()
         if one.origin.kind == "folder":
             spare = [one.approval.commit] if one.approval else []
             await self._histories.keep(fetched.recipe, spare)

@@ -113,6 +113,15 @@ class Unchanged(Asking):
         self.agent.last.answer(304).end()
         self.failureResultOf(coming, Refused)
 
+    def test_what_is_kept_has_so_many_bytes_together(self) -> None:
+        for number in range(4):
+            coming = self.info([f"foo{number}"])
+            large = {**FOO, "Depends": ["x" * 4_000] * 250}
+            self.agent.last.whole(answer(large), ETag='"abc"')
+            self.successResultOf(coming)
+        self.assertEqual(len(self.aur._kept), 3)
+        self.assertLessEqual(self.aur._bytes_kept(), aur_module.MOST_BYTES_KEPT)
+
     def test_so_many_answers_are_kept(self) -> None:
         for number in range(100):
             self.info([f"p{number}"])

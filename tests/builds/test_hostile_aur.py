@@ -29,7 +29,7 @@ class HostileTestCase(KeeperTestCase):
         stock = self.keeper._stock
 
         async def with_these() -> Any:
-            made = await stock()
+            made: Any = await stock()
             before = made.pacman
             made.pacman = lambda one: one.name if one.name in names else before(one)
             return made
@@ -186,7 +186,7 @@ class TooMuchTests(HostileTestCase):
             raise BuildError("this is none", "")
 
         before = self.aur.read
-        self.aur.read = no_recipe  # type: ignore[method-assign]
+        self.aur.read = no_recipe  # type: ignore[assignment,method-assign]
         for _ in range(7 * 24):
             await self.poll(after=HOUR)
         self.assertLess(len(read), 14)
@@ -205,7 +205,7 @@ class TooMuchTests(HostileTestCase):
         async def away(*_: str) -> str:
             raise Unreachable("aur.example", "nobody answers")
 
-        self.aur.fetch = away  # type: ignore[method-assign]
+        self.aur.fetch = away  # type: ignore[assignment,method-assign]
         for _ in range(5):
             await self.poll(after=HOUR)
         self.aur.fetch = fetch  # type: ignore[method-assign]
@@ -255,8 +255,8 @@ class HistoryTests(HostileTestCase):
         async def leads_to(*_: str) -> bool:
             return True
 
-        self.aur.notes = so_many  # type: ignore[method-assign]
-        self.aur.is_ancestor = leads_to  # type: ignore[method-assign]
+        self.aur.notes = so_many  # type: ignore[assignment,method-assign]
+        self.aur.is_ancestor = leads_to  # type: ignore[assignment,method-assign]
         await self.poll(after=DAY)
         self.assertEqual(self.stage("tool"), "waits for a person")
 
@@ -287,7 +287,7 @@ class AwayTests(HostileTestCase):
             asked.append(base)
             raise Unreachable("example", "nobody answers")
 
-        self.aur.fetch = away  # type: ignore[method-assign]
+        self.aur.fetch = away  # type: ignore[assignment,method-assign]
         for _ in range(7 * 24):
             await self.poll(after=HOUR)
         self.assertLess(len(asked), 14)

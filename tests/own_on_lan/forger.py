@@ -33,7 +33,7 @@ async def send_another(request: Request, opened: Any, *words: Any, **more: Any) 
 
 
 def main() -> None:
-    lan.send_opened = send_another
+    lan.send_opened = send_another  # type: ignore[attr-defined]
     run()
 
 
