@@ -81,7 +81,8 @@ class Record:
 
     def bare(self) -> Record:
         """Return it without its long lists."""
-        return replace(self, **dict.fromkeys(_LISTS, ()))
+        lists: dict[str, Any] = dict.fromkeys(_LISTS, ())
+        return replace(self, **lists)
 
 
 def parse_records(data: bytes) -> tuple[list[Record], int]:
