@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 #: Where it finds things behind the wall.
 _CONFIGURATION, _CACHE, _OWN = "/run/flocon/pacman.conf", "/run/flocon/cache", "/run/flocon/own"
 _ASKED_WITHIN = 30.0
+#: What is to be installed takes the place of what it conflicts with, where that may go: a root has
+#: it for this job alone. It turns the answer to that one question around (``pacman --ask``).
+_REPLACING = ("--ask", "4")
 #: The lock of a pacman that is at work on this machine is none for the root above it.
 _PACMAN = 'rm -f "$0/var/lib/pacman/db.lck"; exec pacman "$@"'
 
@@ -128,6 +131,6 @@ class Installing:
             filtered=bool(calls),
             environment={"HOME": "/root", "LANG": "C.UTF-8", "TERM": "dumb"},
         )
-        options = ["--config", _CONFIGURATION, "--noconfirm", "--noprogressbar"]
+        options = ["--config", _CONFIGURATION, "--noconfirm", *_REPLACING, "--noprogressbar"]
         command = ["sh", "-c", _PACMAN, "", *options, *words]
         return Plan(behind_installation_wall(wall, command), layout.mounts, filter=calls)

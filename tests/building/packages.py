@@ -16,10 +16,16 @@ def make_package(
     *,
     install: str = "",
     depends: Sequence[str] = (),
+    instead_of: str = "",
 ) -> Path:
-    """Write a package with ``files`` (paths and texts, all programs) into ``folder``."""
+    """Write a package with ``files`` (paths and texts, all programs) into ``folder``.
+
+    It provides what it is ``instead_of``, and cannot be installed together with it.
+    """
     info = f"pkgname = {name}\npkgbase = {name}\npkgver = 1-1\narch = any\nsize = 1\n"
     info += "builddate = 1700000000\n" + "".join(f"depend = {one}\n" for one in depends)
+    if instead_of:
+        info += f"provides = {instead_of}\nconflict = {instead_of}\n"
     path = folder / f"{name}-1-1-any.pkg.tar.gz"
     with tarfile.open(path, "w:gz") as tar:
         for place, text in {".PKGINFO": info, ".INSTALL": install, **files}.items():

@@ -85,6 +85,27 @@ class InstallingTests(JobCase):
 
         return self.do(go())
 
+    def test_one_of_our_own_takes_the_place_of_one_of_a_repository(self) -> Deferred[None]:
+        async def go() -> None:
+            part = make_package(self.repository, "part", {"usr/bin/flocon-test-part": "exit 1\n"})
+            tool = make_package(
+                self.repository,
+                "tool",
+                {"usr/bin/flocon-test-tool": "#!/bin/sh\nflocon-test-part\n"},
+                depends=["part"],
+            )
+            self._offer(part, tool)
+            own = self.folder / "own"
+            own.mkdir()
+            other = make_package(
+                own, "part-git", {"usr/bin/flocon-test-part": TOOL}, instead_of="part"
+            )
+            done = await self.build(recipe(USING), packages=["tool"], own=[other])
+            self.assertEqual(done.result, "built", done.log)
+            self.assertEqual(done.found(), "from a tool\n")
+
+        return self.do(go())
+
     def test_what_cannot_be_installed_is_said(self) -> Deferred[None]:
         async def go() -> None:
             self._offer(make_package(self.repository, "part", {"usr/bin/flocon-test-part": TOOL}))
