@@ -56,7 +56,8 @@ def write_versions(folder: Path, versions: Mapping[str, str]) -> None:
     text = path.read_bytes()
     for name, value in versions.items():
         line = re.compile(rb"^" + name.encode() + rb"=[^\n]*$", re.MULTILINE)
-        if len(line.findall(text)) != 1:
+        # As makepkg writes its own: wherever such a line is.
+        if not line.search(text):
             raise BuildError(
                 f"the PKGBUILD has no line of its own for {name}", "it cannot be built as another"
             )

@@ -96,17 +96,7 @@ def again(one: Watched, now: float) -> Watched:
     if one.approval is None:
         remedy = f"see 'flocon build diff {one.base}', and approve it"
         raise BuildError(f"nothing of {one.base} was ever approved", remedy)
-    release = ""
-    before = one.published
-    if before is not None and before.version == one.approval.version:
-        release = next_release(before.version)
-    return replace(one, job=Job(Phase.QUEUED, now, release=release), on_hold="")
-
-
-def next_release(version: str) -> str:
-    """Return the pkgrel by which the same version counts as a newer one: 1, then 1.1, then 1.2."""
-    whole, _, part = version.rpartition("-")[2].partition(".")
-    return f"{whole}.{int(part or 0) + 1}"
+    return replace(one, job=Job(Phase.QUEUED, now), on_hold="")
 
 
 def held_back(one: Watched, by: str) -> Watched:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flocon.errors import BuildError, FloconError
-from flocon.files import is_repository
+from flocon.files import is_repository, parse_file_name
 from flocon.jobs.plan import relations
 from flocon.pacman.database_files import read_sent
 from flocon.pacman.relations import Relation, describe
@@ -58,6 +58,15 @@ class Stock:
         """Return the repository of pacman that has a package of this very name, "" for none."""
         found = next(self._pacman.named(name, self._pacman.places), None)
         return self._names[found.place] if found else ""
+
+    def versions(self, names: Iterable[str]) -> list[str]:
+        """Return all versions of these packages whose files this machine has published."""
+        try:
+            files = [parse_file_name(one) for one in os.listdir(self._published / "packages")]
+        except OSError:
+            return []
+        wanted = set(names)
+        return [one.version for one in files if one is not None and one.name in wanted]
 
     def own_packages(self, names: Iterable[str]) -> tuple[list[OwnPackage], list[Relation]]:
         """Return these packages with what they need of the own repository, and what of others.

@@ -122,8 +122,7 @@ class Job:
     """The building of an approved commit. ``name`` is "" until it begins; its files have it.
 
     ``again`` is when it is tried once more; 0.0 for never by itself. ``digest`` stands for exactly
-    these ``surprises``; ``accepted`` are those of what a person has let pass. ``release`` is
-    written over the recipe's own pkgrel, where the same version is built once more.
+    these ``surprises``; ``accepted`` are those of what a person has let pass.
     """
 
     phase: Phase
@@ -137,7 +136,6 @@ class Job:
     surprises: tuple[Surprise, ...] = ()
     digest: str = ""
     accepted: tuple[str, ...] = ()
-    release: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,13 +27,15 @@ from flocon.jobs.handing import Signer, manifest_of
 from flocon.jobs.keeping import keep, said_of
 from flocon.jobs.logs import BuildLog
 from flocon.jobs.packing import pack
-from flocon.jobs.plan import is_ours, relations
+from flocon.jobs.plan import relations
+from flocon.jobs.releases import finds_version, written_over
 from flocon.jobs.watched import Phase, Stage
 from flocon.machine.reactor_threads import in_thread
 from flocon.programs.talking import MOST_FILES
+from flocon.recipes.recipe import PKGBUILD
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
     from typing import Protocol
 
     from flocon.jobs.archive import Archive
@@ -123,12 +125,13 @@ class Working:
         fetched = await self._fetched(one)
         stock = await self._stock()
         own, packages = await in_thread(self._reactor, _needed, fetched, stock)
+        versions = await in_thread(self._reactor, _versions, one, fetched, stock)
         if len(own) >= MOST_FILES:
             raise BuildError(f"it needs {len(own)} packages that were built here", "")
         descriptor = await in_thread(self._reactor, self._archive.begin_log, one.base)
         log = BuildLog(self._reactor, descriptor)
         try:
-            answer = await self._ask(one, fetched, own, packages, log)
+            answer = await self._ask(one, fetched, own, packages, versions, log)
             self.away = ""
             try:
                 await self._take(one, one.job, fetched, answer)
@@ -143,6 +146,7 @@ class Working:
         fetched: Fetched,
         own: list[OwnPackage],
         packages: list[str],
+        versions: Mapping[str, str],
         log: BuildLog,
     ) -> Answer:
         with ExitStack() as opened:
@@ -155,7 +159,7 @@ class Working:
             return await build(
                 self._reactor,
                 self._settings().builder,
-                self._request(one, fetched, own, packages),
+                self._request(one, fetched, own, packages, versions),
                 files,
                 seconds=self._settings().time,
                 log=log.write,
@@ -166,7 +170,12 @@ class Working:
         self.step = step
 
     def _request(
-        self, one: Watched, fetched: Fetched, own: list[OwnPackage], packages: list[str]
+        self,
+        one: Watched,
+        fetched: Fetched,
+        own: list[OwnPackage],
+        packages: list[str],
+        versions: Mapping[str, str],
     ) -> dict[str, Any]:
         settings = self._settings()
         assert one.job is not None  # noqa: S101 - it has just begun
@@ -191,7 +200,7 @@ class Working:
                 "time": settings.time,
             },
             "networks": [str(network) for network in settings.networks],
-            "versions": {"pkgrel": one.job.release} if one.job.release else {},
+            "versions": dict(versions),
             "epoch": int(one.approval.when) if one.approval else 0,
         }
 
@@ -293,6 +302,14 @@ def _needed(fetched: Fetched, stock: Stock) -> tuple[list[OwnPackage], list[str]
             )
         packages[name] = None
     return built, list(packages)
+
+
+def _versions(one: Watched, fetched: Fetched, stock: Stock) -> Mapping[str, str]:
+    """Return what is written over the recipe's own version, so that what is built is newer."""
+    known = stock.versions(fetched.srcinfo.names)
+    current = one.published.version if one.published else ""
+    finds = finds_version(fetched.recipe.read(PKGBUILD) or b"")
+    return written_over(fetched.srcinfo.version, known, current, finds=finds)
 
 
 def _in_memory(data: bytes) -> int:

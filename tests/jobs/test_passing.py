@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from flocon.errors import BuildError
 from flocon.jobs import passing
 from flocon.jobs.watched import Candidate, Phase, Stage, Surprise, Watched
-from tests.jobs.recipes import NOW, again, commit, in_phase, published, queued, waiting, watched
+from tests.jobs.recipes import NOW, commit, in_phase, published, queued, waiting, watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,20 +113,9 @@ class FailingTests(SynchronousTestCase):
 
 
 class RebuildingTests(SynchronousTestCase):
-    def test_the_same_version_gets_a_release_of_its_own(self) -> None:
-        one = passing.again(published(), NOW)
-        assert one.job is not None
-        self.assertEqual(one.job.release, "1.1")
-
-    def test_a_version_that_was_never_published_keeps_its_own(self) -> None:
-        one = passing.failed(passing.begun(again(published()), "job", NOW), NOW, ["no"])
-        one = passing.again(one, NOW)
-        assert one.job is not None
-        self.assertEqual(one.job.release, "")
-
-    def test_releases_grow(self) -> None:
-        self.assertEqual(passing.next_release("1:2.0-1"), "1.1")
-        self.assertEqual(passing.next_release("1:2.0-1.9"), "1.10")
+    def test_what_was_approved_is_queued_once_more(self) -> None:
+        one = passing.again(replace(published(), on_hold="alice"), NOW)
+        self.assertEqual(one.stage(), Stage.QUEUED)
 
     def test_what_was_never_approved_is_not_built_by_that(self) -> None:
         self.assertRaises(BuildError, passing.again, waiting(), NOW)

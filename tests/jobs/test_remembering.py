@@ -38,7 +38,6 @@ _approvals = st.builds(Approval, _texts, _texts, _texts, _times, _lists, _lists,
 _jobs = st.builds(
     Job, st.sampled_from(Phase), _times, _texts, _lists, st.integers(0, 99), st.integers(0, 99),
     _times, st.lists(st.builds(Surprise, _texts, _texts, _texts)).map(tuple), _texts, _lists,
-    _texts,
 )  # fmt: skip
 _published = st.builds(
     Published, _texts, _texts, _times, st.lists(st.tuples(_texts, _texts), max_size=3).map(tuple)
