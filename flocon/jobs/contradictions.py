@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 #: What a person has read, or a rule has compared, and what is installed because of it.
 _OF_BASE = ("source", "validpgpkeys", "makedepends", "checkdepends")
 _OF_PACKAGES = ("depends", "provides", "conflicts", "replaces", "install", "backup")
-#: What stands for a version, which a recipe of a history finds out for itself.
+#: What stands for a version, which a recipe of a history finds out for itself, and a release,
+#: which is another one where the same version is built again.
 _VERSION = "\0"
 
 
@@ -46,16 +47,19 @@ def contradicted(base: str, approved: str, printed: str, architecture: str) -> I
         *(("", key) for key in _OF_BASE),
         *((name, key) for name in before.names for key in _OF_PACKAGES),
     ]:
-        said = _values(before, key, architecture, name), _values(after, key, architecture, name)
-        if said[0] != said[1]:
-            new = sorted(said[1] - said[0])
+        said = set(before.values(key, architecture, name))
+        found = set(after.values(key, architecture, name))
+        # What differs may differ by the version only, which the build itself may have found out.
+        gone = {_masked(one, before) for one in said - found}
+        new = {_masked(one, after): one for one in found - said}
+        if gone != new.keys():
             detail = f"the recipe itself has another {key}"
-            if new:
-                detail += f": {', '.join(new)[:400]}"
-            yield Surprise(name or base, ".SRCINFO", detail.replace(_VERSION, after.pkgver))
+            if others := sorted(new[one] for one in new.keys() - gone):
+                detail += f": {', '.join(others)[:400]}"
+            yield Surprise(name or base, ".SRCINFO", detail)
 
 
-def _values(srcinfo: Srcinfo, key: str, architecture: str, name: str) -> set[str]:
-    """Return the values of a key, but for what of them is the version."""
-    found = srcinfo.values(key, architecture, name)
-    return {one.replace(srcinfo.pkgver, _VERSION) for one in found}
+def _masked(value: str, srcinfo: Srcinfo) -> str:
+    """Return a value without what of it is the version."""
+    whole = value.replace(f"{srcinfo.pkgver}-{srcinfo.pkgrel}", f"{_VERSION}-{_VERSION}")
+    return whole.replace(srcinfo.pkgver, _VERSION)

@@ -26,6 +26,17 @@ class Contradicted(SynchronousTestCase):
         printed = srcinfo("1.0.r5-1.1", provides=["lib=1.0.r5"], sources=["https://x/1.0.r5.tar"])
         self.assertEqual(self.said(approved, printed), [])
 
+    def test_a_release_of_its_own_is_none(self) -> None:
+        approved = srcinfo("1.0-1", depends=["tool-data=1.0-1"], provides=["lib=1:1.0-1"])
+        printed = srcinfo("1.0-1.1", depends=["tool-data=1.0-1.1"], provides=["lib=1:1.0-1.1"])
+        self.assertEqual(self.said(approved, printed), [])
+
+    def test_a_short_version_stands_for_nothing_else(self) -> None:
+        sources = ["https://x/11/1.tar"]
+        approved = srcinfo("1-1", depends=["gtk3>=3.1"], sources=sources)
+        printed = srcinfo("r7.abc-1", depends=["gtk3>=3.1"], sources=sources)
+        self.assertEqual(self.said(approved, printed), [])
+
     def test_whatever_was_read_and_is_another_is_told(self) -> None:
         cases: dict[str, Any] = {
             "depends": ["evil"],
