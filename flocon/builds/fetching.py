@@ -55,6 +55,11 @@ class Fetching:
         #: What the AUR said of each when it was last looked at.
         self.records: dict[str, Record] = {}
 
+    async def names(self, one: Watched) -> tuple[str, ...]:
+        """Return the packages that a recipe makes at its newest commit."""
+        recipe = await self._histories.newest(one.base, one.origin)
+        return self.resolving.understood(recipe, one.origin).offer.names
+
     async def look(self, base: str, record: Record | None) -> None:
         """Fetch what is newest of a watched recipe, and have it wait, or be built."""
         one = self._book.demand(base)

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from flocon.errors import BuildError, FloconError, Refused, SourceError, Stalled, Unreachable
+from flocon.errors import BuildError, FloconError, RecipeError, SourceError
 from flocon.jobs import passing
 from flocon.jobs.watched import AUR, FOLDER, GIT, Candidate, Failing, Job, Phase, Watched
 from flocon.log import logger
@@ -105,16 +105,34 @@ class Polling:
 
     async def _records(self, watched: Iterable[Watched], *, urgent: bool) -> dict[str, Record]:
         """Return what the AUR says, by base; asks nothing where nothing is its own."""
-        names = {
-            name: one.base for one in watched if one.origin.kind == AUR for name in _names(one)
-        }
-        if not names:
+        ours = [one for one in watched if one.origin.kind == AUR]
+        if not ours:
             return {}
+        # All their packages: the first one may be another recipe's by now.
+        names = {name for one in ours for name in (one.base, *one.names)}
         said = await self._aur.info(sorted(names), urgent=urgent)
-        # A name may be another base's by now, which has people of its own.
-        right = {name: record for name, record in said.items() if names.get(name) == record.base}
-        self._observe(right)
-        return {record.base: record for record in right.values()}
+        bases = {one.base for one in ours}
+        return self._of_bases({name: one for name, one in said.items() if one.base in bases})
+
+    def _of_bases(self, said: Mapping[str, Record]) -> dict[str, Record]:
+        """Return the record of a package of each recipe."""
+        self._observe(said)
+        return {record.base: record for _, record in sorted(said.items(), reverse=True)}
+
+    async def _renamed(self, one: Watched, *, urgent: bool) -> Record | None:
+        """Return what the AUR says of a recipe whose packages it has no more: it may make others.
+
+        None where there is no such recipe.
+        """
+        try:
+            names = await self._fetching.names(one)
+        except (BuildError, RecipeError):
+            return None
+        if not set(names) - {one.base, *one.names}:
+            return None
+        said = await self._aur.info(sorted(names), urgent=urgent)
+        ours = {name: record for name, record in said.items() if record.base == one.base}
+        return self._of_bases(ours).get(one.base)
 
     async def _look(
         self, base: str, records: Mapping[str, Record], *, asked: bool, urgent: bool
@@ -127,7 +145,7 @@ class Polling:
         if one.origin.kind == AUR:
             if not asked:
                 return
-            is_news = record is None and one.notes != (GONE,)
+            record = record or await self._renamed(one, urgent=urgent)
             await self._note(base, "" if record else GONE)
             if record is None:
                 # Its packages may have other names by now: git knows.

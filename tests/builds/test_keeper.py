@@ -499,6 +499,24 @@ class BuildingTests(KeeperTestCase):
         self.assertEqual(self.one("tool").version, "1-1.1")
 
     @run
+    async def test_a_recipe_that_makes_other_packages_now_is_still_looked_at(self) -> None:
+        self.aur.push("suite", "1-1", names=["suite-a", "suite-b"])
+        await self.begun()
+        await self.steer("add", "suite-a")
+        await self.steer("approve", "suite")
+        await self.until(("suite", "published"))
+        for name in ("suite-a", "suite-b"):
+            del self.aur.records[name]
+        # The first one is another recipe's now, and the second has another name.
+        self.aur.push("suite-a", "9-1", maintainer="mallory")
+        self.aur.push("suite", "2-1", names=["suite-c"])
+        await self.poll(after=DAY)
+        self.assertEqual(self.one("suite").notes, ())
+        candidate = self.one("suite").candidate
+        assert candidate is not None
+        self.assertEqual((candidate.version, candidate.maintainers), ("2-1", ("alice",)))
+
+    @run
     async def test_what_others_need_cannot_be_removed(self) -> None:
         self.aur.push("library", "1-1")
         self.aur.push("tool", "1-1", "library")
