@@ -1,4 +1,4 @@
-"""By which version a recipe is built, so that it is newer than all that was published of it. No I/O.
+"""By which version a recipe is built, newer than all that was published of it. No I/O.
 
 A file's name is given once: what is built again of the same version, whether its recipe changed
 or not, gets a pkgrel between the recipe's own and the next: 1, then 1.1, then 1.2.

@@ -62,7 +62,8 @@ class Stock:
     def versions(self, names: Iterable[str]) -> list[str]:
         """Return all versions of these packages whose files this machine has published."""
         try:
-            files = [parse_file_name(one) for one in os.listdir(self._published / "packages")]
+            paths = (self._published / "packages").iterdir()
+            files = [parse_file_name(path.name) for path in paths]
         except OSError:
             return []
         wanted = set(names)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
+from dataclasses import dataclass
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
@@ -124,14 +125,13 @@ class Working:
         assert one.job is not None  # noqa: S101 - it has just begun
         fetched = await self._fetched(one)
         stock = await self._stock()
-        own, packages = await in_thread(self._reactor, _needed, fetched, stock)
-        versions = await in_thread(self._reactor, _versions, one, fetched, stock)
-        if len(own) >= MOST_FILES:
-            raise BuildError(f"it needs {len(own)} packages that were built here", "")
+        needed = await in_thread(self._reactor, _needed, one, fetched, stock)
+        if len(needed.own) >= MOST_FILES:
+            raise BuildError(f"it needs {len(needed.own)} packages that were built here", "")
         descriptor = await in_thread(self._reactor, self._archive.begin_log, one.base)
         log = BuildLog(self._reactor, descriptor)
         try:
-            answer = await self._ask(one, fetched, own, packages, versions, log)
+            answer = await self._ask(one, fetched, needed, log)
             self.away = ""
             try:
                 await self._take(one, one.job, fetched, answer)
@@ -140,26 +140,18 @@ class Working:
         finally:
             await log.close()
 
-    async def _ask(
-        self,
-        one: Watched,
-        fetched: Fetched,
-        own: list[OwnPackage],
-        packages: list[str],
-        versions: Mapping[str, str],
-        log: BuildLog,
-    ) -> Answer:
+    async def _ask(self, one: Watched, fetched: Fetched, needed: Needed, log: BuildLog) -> Answer:
         with ExitStack() as opened:
             recipe = pack(fetched.recipe, one.approval.when if one.approval else 0.0)
             files = [_in_memory(recipe)]
             opened.callback(_close, files)
-            for package in own:
+            for package in needed.own:
                 descriptor = _open(package)
                 files.append(descriptor)
             return await build(
                 self._reactor,
                 self._settings().builder,
-                self._request(one, fetched, own, packages, versions),
+                self._request(one, fetched, needed),
                 files,
                 seconds=self._settings().time,
                 log=log.write,
@@ -169,14 +161,7 @@ class Working:
     def _begin_step(self, step: str) -> None:
         self.step = step
 
-    def _request(
-        self,
-        one: Watched,
-        fetched: Fetched,
-        own: list[OwnPackage],
-        packages: list[str],
-        versions: Mapping[str, str],
-    ) -> dict[str, Any]:
+    def _request(self, one: Watched, fetched: Fetched, needed: Needed) -> dict[str, Any]:
         settings = self._settings()
         assert one.job is not None  # noqa: S101 - it has just begun
         return {
@@ -186,9 +171,9 @@ class Working:
             "recipe": 0,
             "dependencies": [
                 {"name": package.name, "file": package.path.name, "fd": at}
-                for at, package in enumerate(own, 1)
+                for at, package in enumerate(needed.own, 1)
             ],
-            "packages": packages,
+            "packages": list(needed.packages),
             "architecture": self._architecture(),
             "check": settings.check,
             "online": not {one.base, *fetched.srcinfo.names}.isdisjoint(settings.online),
@@ -200,7 +185,7 @@ class Working:
                 "time": settings.time,
             },
             "networks": [str(network) for network in settings.networks],
-            "versions": dict(versions),
+            "versions": dict(needed.versions),
             "epoch": int(one.approval.when) if one.approval else 0,
         }
 
@@ -275,8 +260,20 @@ class Working:
         await self._ledger.put(failed, "failed", reason=reason)
 
 
-def _needed(fetched: Fetched, stock: Stock) -> tuple[list[OwnPackage], list[str]]:
-    """Return our own packages that a build needs, with theirs, and the names of pacman's for all.
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """What a build needs: our own packages, with theirs, and the names of pacman's for all.
+
+    ``versions`` is what is written over the recipe's own version.
+    """
+
+    own: list[OwnPackage]
+    packages: list[str]
+    versions: Mapping[str, str]
+
+
+def _needed(one: Watched, fetched: Fetched, stock: Stock) -> Needed:
+    """Return what a build of a recipe needs.
 
     Raises BuildError where something is nowhere.
     """
@@ -301,7 +298,7 @@ def _needed(fetched: Fetched, stock: Stock) -> tuple[list[OwnPackage], list[str]
                 "see 'flocon build status'",
             )
         packages[name] = None
-    return built, list(packages)
+    return Needed(built, list(packages), _versions(one, fetched, stock))
 
 
 def _versions(one: Watched, fetched: Fetched, stock: Stock) -> Mapping[str, str]:
