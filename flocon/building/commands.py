@@ -21,7 +21,7 @@ shopt -s nullglob
 for key in keys/pgp/*.asc {keys}/*; do
   gpg --batch --quiet --import "$key" || exit 16
 done
-exec makepkg --nobuild --nodeps --noconfirm --noprogressbar --nocolor
+exec makepkg --nobuild --nodeps --nosign --noconfirm --noprogressbar --nocolor
 """
 _BUILD = """
 makepkg --printsrcinfo --nocolor >{build}/report/{srcinfo} 2>/dev/null
@@ -31,7 +31,7 @@ for checkout in "$BUILDDIR"/*/src/*/.git; do
   commit=$(git -C "$folder" rev-parse --verify --quiet HEAD) &&
     printf '%s\\t%s\\n' "$commit" "${{folder##*/}}" >>{build}/report/{checkouts}
 done
-exec makepkg --noextract --holdver --nodeps --noconfirm --noprogressbar --nocolor{check}
+exec makepkg --noextract --holdver --nodeps --nosign --noconfirm --noprogressbar --nocolor{check}
 """
 
 

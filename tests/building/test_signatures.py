@@ -7,7 +7,7 @@ from pathlib import Path
 
 from twisted.internet.defer import Deferred
 
-from tests.building.case import JobCase, recipe
+from tests.building.case import PACKAGE, JobCase, recipe
 
 LINES = """
 source=(text text.sig)
@@ -47,6 +47,14 @@ class SignatureTests(JobCase):
     def _end_agent(self) -> None:
         words = ["gpgconf", "--homedir", str(self.home), "--kill", "all"]
         subprocess.run(words, check=True, capture_output=True)
+
+    def test_a_machine_that_signs_what_it_builds_has_no_key_there(self) -> Deferred[None]:
+        async def go() -> None:
+            files = recipe("BUILDENV+=(sign)\n" + PACKAGE)
+            done = await self.build(files)
+            self.assertEqual(done.result, "built", done.log)
+
+        return self.do(go())
 
     def test_a_key_of_the_recipe_is_known(self) -> Deferred[None]:
         async def go() -> None:
