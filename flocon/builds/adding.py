@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from flocon.errors import BuildError
+from flocon.errors import BuildError, RecipeError
 from flocon.files import is_package_name
 from flocon.jobs.packing import unpack
 from flocon.jobs.watched import AUR, FOLDER, GIT, Origin
@@ -77,9 +77,21 @@ class Adding:
             (one,) = providing.values()
             return (await self._aur.info([one.name], urgent=True)).get(one.name, one)
         if not providing:
-            raise BuildError(f"the AUR has no {name}", "look at how it is written")
+            return await self._of_base(name)
         some = ", ".join(sorted(providing)[:_SHOWN])
         raise BuildError(f"several of the AUR provide {name}: {some}", "add the one that you want")
+
+    async def _of_base(self, base: str) -> Record:
+        """Return the record of a package of a recipe that makes none of its own name."""
+        try:
+            names = (await self._read(base, Origin(AUR, base))).offer.names
+        except (BuildError, RecipeError):
+            names = ()
+        records = await self._aur.info(names, urgent=True) if names else {}
+        found = next((one for one in records.values() if one.base == base), None)
+        if found is None:
+            raise BuildError(f"the AUR has no {base}", "look at how it is written")
+        return found
 
     async def _read(self, base: str, origin: Origin) -> Fetched:
         recipe = await self._histories.newest(base, origin)

@@ -80,6 +80,13 @@ class AddingTests(KeeperTestCase):
         self.assertEqual(self.one("suite").names, ("suite-a", "suite-b"))
 
     @run
+    async def test_a_split_recipe_is_found_by_its_own_name(self) -> None:
+        self.aur.push("suite", "1-1", names=["suite-a", "suite-b"])
+        await self.begun()
+        await self.steer("add", "suite")
+        self.assertEqual(self.one("suite").names, ("suite-a", "suite-b"))
+
+    @run
     async def test_what_need_each_other_is_refused(self) -> None:
         self.aur.push("one", "1-1", "other")
         self.aur.push("other", "1-1", "one")
@@ -502,9 +509,7 @@ class BuildingTests(KeeperTestCase):
     async def test_a_recipe_that_makes_other_packages_now_is_still_looked_at(self) -> None:
         self.aur.push("suite", "1-1", names=["suite-a", "suite-b"])
         await self.begun()
-        await self.steer("add", "suite-a")
-        await self.steer("approve", "suite")
-        await self.until(("suite", "published"))
+        await self.have("suite")
         for name in ("suite-a", "suite-b"):
             del self.aur.records[name]
         # The first one is another recipe's now, and the second has another name.

@@ -28,14 +28,14 @@ from tests.needs import leave_out
 from tests.signing.process import SignerProcess
 
 #: Seconds in which one recipe is built, on a slow machine too.
-PATIENCE = 60.0
+PATIENCE = 120.0
 _ENDED = 10.0
 
 
 class WholeTestCase(TestCase):
     """Has ``keeper`` and ``aur``; what is signed is at ``published``, by the name of ``home``."""
 
-    timeout = 180
+    timeout = 600
 
     def setUp(self) -> None:
         lacking = missing()
@@ -170,7 +170,7 @@ class WholeTestCase(TestCase):
 
     async def turn(self) -> None:
         later: Deferred[None] = Deferred()
-        reactor.callLater(0.02, later.callback, None)  # type: ignore[attr-defined]
+        reactor.callLater(0.02, later.callback, None)
         await later
 
     def database(self) -> dict[str, str]:
