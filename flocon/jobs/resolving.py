@@ -198,7 +198,8 @@ def _demand_no_cycle(plan: Plan) -> None:
         circle = ", which needs ".join((*cycle, cycle[0]))
         raise BuildError(
             f"{circle}: none of them can be built first",
-            "have one of them built elsewhere, and publish it with 'flocon repo add'",
+            "have one of them built elsewhere, and publish it with 'flocon repo add';"
+            " where only their tests need each other, set check = false in [build]",
         )
 
 

@@ -95,6 +95,21 @@ class AddingTests(KeeperTestCase):
         self.assertEqual(self.keeper.describe()["watched"], [])
 
     @run
+    async def test_what_need_each_other_for_tests_alone_is_built_without_them(self) -> None:
+        self.aur.push("tests", "1-1", "tool")
+        self.aur.push("tool", "1-1")
+        commit = self.aur.commits["tool"][self.aur.head["tool"]]
+        said = commit.recipe.files[".SRCINFO"].data
+        lines = said.replace(b"\tarch", b"\tcheckdepends = tests\n\tarch", 1)
+        files = {**commit.recipe.files, ".SRCINFO": TreeFile(0o100644, lines)}
+        recipe = replace(commit.recipe, files=files)
+        self.aur.commits["tool"][self.aur.head["tool"]] = replace(commit, recipe=recipe)
+        await self.begun()
+        await self.assertRefuses(self.steer("add", "tests"), "set check = false")
+        self.settings = replace(self.settings, check=False)
+        await self.have("tool", "tests")
+
+    @run
     async def test_the_whole_order_is_built_once_all_is_approved(self) -> None:
         self.aur.push("base", "1-1")
         self.aur.push("library", "1-1", "base")
