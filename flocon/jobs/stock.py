@@ -67,7 +67,8 @@ class Stock:
         except OSError:
             return []
         wanted = set(names)
-        return [one.version for one in files if one is not None and one.name in wanted]
+        # A signature alone was left by a disk that was full.
+        return [one.version for one in files if one and not one.is_signature and one.name in wanted]
 
     def own_packages(self, names: Iterable[str]) -> tuple[list[OwnPackage], list[Relation]]:
         """Return these packages with what they need of the own repository, and what of others.

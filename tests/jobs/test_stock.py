@@ -72,6 +72,16 @@ class StockTests(SynchronousTestCase):
         self.assertEqual(packages[1].path.name, "library-2-1-any.pkg.tar.zst")
         self.assertEqual([str(one) for one in others], ["glibc>=2"])
 
+    def test_versions_are_those_of_all_files_that_were_published(self) -> None:
+        packages = self.folder / "published" / "home" / "packages"
+        packages.mkdir(exist_ok=True)
+        for name in ("tool-1:2-1", "tool-1:2-1.1", "tool-data-3-1", "other-4-1"):
+            (packages / f"{name}-any.pkg.tar.zst").touch()
+            (packages / f"{name}-any.pkg.tar.zst.sig").touch()
+        (packages / "tool-9-1-any.pkg.tar.zst.sig").touch()
+        found = sorted(self.stock.versions(["tool", "tool-data"]))
+        self.assertEqual(found, ["1:2-1", "1:2-1.1", "3-1"])
+
     def test_what_is_not_published_is_said(self) -> None:
         self.assertRaises(BuildError, self.stock.own_packages, ["gone"])
 
