@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from flocon.errors import BuildError
 from flocon.jobs import passing
 from flocon.jobs.passing import is_meant
+from flocon.jobs.queueing import stages
 from flocon.jobs.watched import Phase, Stage
 from flocon.machine.reactor_threads import in_thread
 
@@ -149,13 +150,15 @@ class Deciding:
         """Return how far a log was read, and a piece of it."""
         following, data = await in_thread(self._reactor, self._archive.read_log, one.base, begin)
         job = one.job
+        stage, blocking = self._stage(one.base)
         # A character may be cut in two here: the next piece begins with it.
         whole = _whole(data)
         head = {
             "next": following - (len(data) - len(whole)),
             "running": job is not None and job.phase in {Phase.QUEUED, Phase.BUILDING},
             "job": job.name if job else "",
-            "result": one.stage().value,
+            "result": stage.value,
+            "why": f"waits for {', '.join(blocking)}" if blocking else "",
         }
         return head, whole.decode("utf-8", "replace")
 
@@ -165,7 +168,16 @@ class Deciding:
 
     def _standing(self, base: str) -> str:
         one = self._book.demand(base)
-        return f"{one.base} {one.version}: {one.stage().value}"
+        stage, blocking = self._stage(base)
+        waits = f", waits for {', '.join(blocking)}" if blocking else ""
+        return f"{one.base} {one.version}: {stage.value}{waits}"
+
+    def _stage(self, base: str) -> tuple[Stage, tuple[str, ...]]:
+        """Return the stage of a recipe, and the bases that it waits for in it."""
+        for one, stage, blocking in stages(self._book.watched):
+            if one.base == base:
+                return stage, blocking
+        return self._book.demand(base).stage(), ()
 
 
 #: The first byte of a character of several has these bits, and its others have that one alone.

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from flocon.builds.polling import told_of
 from flocon.errors import BuildError, FloconError
 from flocon.jobs import passing
+from flocon.jobs.plan import Outcome
 from flocon.jobs.resolving import in_order
-from flocon.jobs.watched import Watched
+from flocon.jobs.watched import Needs, Stage, Watched
 from flocon.log import logger
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from flocon.builds.histories import Histories
     from flocon.builds.judging import Judging
     from flocon.jobs.book import Book
-    from flocon.jobs.plan import Outcome
     from flocon.jobs.resolving import Fetched, Resolved, Resolving
     from flocon.recipes.bumps import Verdict
     from flocon.recipes.recipe import Recipe
@@ -184,7 +184,26 @@ class Fetching:
         if not dry:
             for one, _ in told:
                 await self._begin(one, resolved)
-        return told
+        return [*self._waiting_before(resolved, bases), *told]
+
+    def _waiting_before(self, resolved: Resolved, bases: set[str]) -> list[tuple[Watched, str]]:
+        """Return what was watched already, is needed and waits for a person: first things first."""
+        found: dict[str, tuple[Watched, str]] = {}
+
+        def note(needed: Iterable[str], needed_by: str) -> None:
+            for base in needed:
+                one = self._book.get(base)
+                if one is None or base in found or base in resolved.fetched:
+                    continue
+                open_, approval = one.open, one.approval
+                needs = open_.needs if open_ else approval.needs if approval else Needs()
+                note(set(needs.bases) - bases, base)
+                if one.stage() is Stage.WAITS and open_ is not None:
+                    found[base] = one, _waiting(open_.version, Outcome(needs, (), ()), needed_by)
+
+        for base in resolved.fetched:
+            note(resolved.plan.outcome(base).needs.bases, base)
+        return list(found.values())
 
     async def _add_needed(self, resolved: Resolved, but: str) -> None:
         """Watch what a recipe that is watched needs now, and nobody has approved."""

@@ -20,7 +20,7 @@ _PAUSE = 1.0
 async def show_log(reactor: Any, options: argparse.Namespace) -> None:
     """Print the log from its beginning; with ``follow`` until the build ends."""
     node = Node(reactor, options.port)
-    at, rest, texts = 0, "", []
+    at, rest, said, texts = 0, "", "", []
     while True:
         head, text = await _piece(node, options.name, at)
         if options.json:
@@ -34,6 +34,10 @@ async def show_log(reactor: Any, options: argparse.Namespace) -> None:
         if not (options.follow and head["running"]):
             break
         flush()
+        standing = f"{head['result']}, {head['why']}" if head["why"] else head["result"]
+        if standing not in {said, ""}:
+            complain(f"{options.name}: {standing}")
+        said = standing
         await task.deferLater(reactor, _PAUSE)
     if options.json:
         say_json({"job": head["job"], "result": head["result"], "log": "".join(texts)})
@@ -49,10 +53,11 @@ async def show_log(reactor: Any, options: argparse.Namespace) -> None:
 async def _piece(node: Node, base: str, at: int) -> tuple[dict[str, Any], str]:
     """Return what the node says of the log, and its text from byte ``at`` on."""
     said = await node.hand("build", "log", base, str(at))
-    first, _, text = said.partition("\n")
+    # The node ends whatever it says by an end of line, which is not the log's.
+    first, _, text = said.removesuffix("\n").partition("\n")
     try:
-        head = json.loads(first)
-        return {"result": "", "job": "", "running": False, **head, "next": int(head["next"])}, text
+        head = {"result": "", "why": "", "job": "", "running": False, **json.loads(first)}
+        return {**head, "next": int(head["next"])}, text
     except (ValueError, KeyError, TypeError):
         raise NodeError(f"the node answers what is no log of {base}") from None
 

@@ -129,6 +129,30 @@ class AddingTests(KeeperTestCase):
         self.assertEqual(needed, ["base", "library"])
 
     @run
+    async def test_what_still_waits_is_told_again_with_what_needs_it(self) -> None:
+        self.aur.push("base", "1-1")
+        self.aur.push("library", "1-1", "base")
+        self.aur.push("tool", "1-1", "library")
+        await self.begun()
+        said = await self.steer("add", "tool")
+        self.assertEqual(await self.steer("add", "tool"), said)
+        await self.steer("approve", "library")
+        again = await self.steer("add", "tool")
+        bases = [line.partition(":")[0] for line in again.splitlines()]
+        self.assertEqual(bases, ["base", "tool"])
+
+    @run
+    async def test_who_approves_is_told_what_it_waits_for(self) -> None:
+        self.aur.push("library", "1-1")
+        self.aur.push("tool", "1-1", "library")
+        await self.begun()
+        await self.steer("add", "tool")
+        said = await self.steer("approve", "tool")
+        self.assertEqual(said, "tool 1-1: blocked, waits for library")
+        head = json.loads((await self.steer("log", "tool")).partition("\n")[0])
+        self.assertEqual((head["result"], head["why"]), ("blocked", "waits for library"))
+
+    @run
     async def test_a_folder_is_kept_as_it_came(self) -> None:
         await self.begun()
         body = folder("mine", "1-1")

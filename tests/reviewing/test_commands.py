@@ -99,6 +99,7 @@ class Log(BuildTestCase):
         super().setUp()
         self.log, self.pieces = "", ["one\ntw", "o\n\x1b[2Jthree\r", "four"]
         self.running = True
+        self.stage = self.why = ""
         self.complaints: list[str] = []
         self.patch(following, "complain", lambda text: self.complaints.append(str(text)))
 
@@ -115,7 +116,10 @@ class Log(BuildTestCase):
             head = {"next": len(self.log), "running": self.running, "job": "1", "result": ""}
             if not self.running:
                 head["result"] = "built"
-            return f"{json.dumps(head)}\n{self.log[at:]}"
+            else:
+                head |= {"result": self.stage, "why": self.why}
+            # The node ends all that it says by an end of line.
+            return f"{json.dumps(head)}\n{self.log[at:]}\n"
 
         self.patch(Node, "hand", hand)
 
@@ -123,6 +127,11 @@ class Log(BuildTestCase):
         said = await self.run_build("log", name="paru", follow=True)
         self.assertEqual(said, "one\ntwo\n\\x1b[2Jthree\nfour\n")
         self.assertEqual(self.complaints, ["paru: built"])
+
+    async def test_who_follows_is_told_once_what_it_waits_for(self) -> None:
+        self.stage, self.why = "blocked", "waits for lib"
+        await self.run_build("log", name="paru", follow=True)
+        self.assertEqual(self.complaints, ["paru: blocked, waits for lib", "paru: built"])
 
     async def test_otherwise_what_is_there_is_all(self) -> None:
         self.log = self.pieces[0]
