@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import UNIXClientEndpoint, connectProtocol
+from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.error import ConnectError
 
 from flocon.errors import BuilderAway, BuildError
-from flocon.programs.talking import Conversation
+from flocon.programs.talking import Conversation, connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -58,7 +58,7 @@ async def build(
     """
     job = _Job(log, step)
     try:
-        conversation = await connectProtocol(
+        conversation = await connect(
             UNIXClientEndpoint(reactor, path, timeout=PATIENCE),
             Conversation(job.received, job.ended),
         )

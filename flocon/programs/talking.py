@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import IFileDescriptorReceiver
-from twisted.internet.protocol import connectionDone
+from twisted.internet.protocol import Factory, connectionDone
 from twisted.protocols.basic import LineOnlyReceiver
 from zope.interface import implementer
 
@@ -131,6 +131,14 @@ class Conversation(LineOnlyReceiver):
     def _abandon(self) -> None:
         _close(self._arrived)
         self.transport.abortConnection()
+
+
+async def connect(endpoint: Any, conversation: Conversation) -> Conversation:
+    """Begin a conversation at an endpoint, without a word of it in the log."""
+    factory = Factory.forProtocol(lambda: conversation)
+    factory.noisy = False
+    begun: Conversation = await endpoint.connect(factory)
+    return begun
 
 
 def _close(descriptors: list[int]) -> None:

@@ -7,11 +7,11 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import UNIXClientEndpoint, connectProtocol
+from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.error import ConnectError
 
 from flocon.errors import RepositoryError, SignerAway
-from flocon.programs.talking import MOST_FILES, Conversation
+from flocon.programs.talking import MOST_FILES, Conversation, connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -47,9 +47,7 @@ async def ask(
     answers = _Answers(heard)
     endpoint = UNIXClientEndpoint(reactor, path, timeout=PATIENCE)
     try:
-        conversation = await connectProtocol(
-            endpoint, Conversation(answers.received, answers.ended)
-        )
+        conversation = await connect(endpoint, Conversation(answers.received, answers.ended))
     except ConnectError as error:
         raise _absent(path, error) from None
     conversation.say(request, files)
@@ -102,7 +100,7 @@ def _absent(path: str, error: ConnectError) -> SignerAway:
     number = error.osError
     if number in {errno.EACCES, errno.EPERM}:
         return SignerAway(
-            f"{path}: permission denied", "run it as root, or as a member of the socket's group"
+            f"{path}: permission denied", "run it as root: what is published is root's to change"
         )
     if number in {errno.ENOENT, errno.ECONNREFUSED}:
         return SignerAway(

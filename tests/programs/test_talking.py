@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet import defer, reactor
-from twisted.internet.endpoints import UNIXClientEndpoint, connectProtocol
+from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.protocol import Factory
+from twisted.logger import formatEvent, globalLogPublisher
 from twisted.trial.unittest import TestCase
 
-from flocon.programs.talking import LARGEST_MESSAGE, MOST_FILES, Conversation, Message
+from flocon.programs.talking import LARGEST_MESSAGE, MOST_FILES, Conversation, Message, connect
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -41,14 +42,24 @@ class TalkingTests(TestCase):
         self.addCleanup(folder.cleanup)
         path = folder.name + "/socket"
         factory = Factory()
+        factory.noisy = False
         factory.protocol = lambda: build(None)
         port = reactor.listenUNIX(path, factory)  # type: ignore[attr-defined]
         self.addCleanup(port.stopListening)
         self.ended: list[Conversation] = []
-        self.client = await connectProtocol(
+        self.logged: list[str] = []
+        globalLogPublisher.addObserver(self._note)
+        self.addCleanup(globalLogPublisher.removeObserver, self._note)
+        self.client = await connect(
             UNIXClientEndpoint(reactor, path), Conversation(lambda *_: None, self.ended.append)
         )
         self.addCleanup(self._close)
+
+    def test_nothing_of_it_is_logged(self) -> None:
+        self.assertEqual([one for one in self.logged if "OneShot" in one or "Starting" in one], [])
+
+    def _note(self, event: dict[str, Any]) -> None:
+        self.logged.append(str(formatEvent(event)))
 
     async def _closed(self) -> None:
         self.client.transport.abortConnection()
