@@ -7,6 +7,7 @@ missing after a run that was killed, another one does.
 
 from __future__ import annotations
 
+import os
 import sys
 from base64 import b64decode
 from dataclasses import dataclass, field
@@ -63,6 +64,8 @@ async def join(reactor: Any, options: argparse.Namespace) -> None:
 
 async def _join(node: Node, options: argparse.Namespace, path: Path) -> None:
     name = options.name
+    if not options.dry_run:
+        demand_ours(path, options.pacman_conf)
     told = await node.ask("/own.json", {"name": name}, patience=PATIENCE)
     found, asked = find(told["found"])
     unite(found)
@@ -100,6 +103,8 @@ async def _join(node: Node, options: argparse.Namespace, path: Path) -> None:
 
 async def _undo(node: Node, options: argparse.Namespace, path: Path) -> None:
     name = options.name
+    if not options.dry_run:
+        demand_ours(path, options.pacman_conf)
     change = section.take_out(options.pacman_conf, name, port=options.port, dry_run=options.dry_run)
     put(change.diff)
     pinned = _pinned(path)
@@ -249,6 +254,14 @@ def _pinned(path: Path) -> set[str]:
         return {one.fingerprint for one in read_keys(read_plain(path, LARGEST_KEYS))}
     except (OSError, RepositoryError):
         return set()
+
+
+def demand_ours(*paths: Path) -> None:
+    """Raise ConfigurationError where this user may not write: nobody compares keys for nothing."""
+    for path in paths:
+        there = next(one for one in (path, *path.parents) if one.exists())
+        if not os.access(there, os.W_OK, effective_ids=True):
+            raise ConfigurationError(str(path), "cannot be written", "run this as root")
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from flocon.errors import ConfigurationError, RepositoryError, ToolError
 from flocon.joined.finding import UNASKED
 from flocon.joined.keys import read_keys
-from flocon.publishing.joining import Found, choose, demand_all_asked, find, unite
+from flocon.publishing.joining import choose, demand_ours, find
 from flocon.publishing.trusting import certified, trust, trust_no_more
 from tests.joined.maker import signer
 from tests.leading.setup_case import tools
@@ -197,3 +197,19 @@ class TrustingTests(SynchronousTestCase):
         with self.assertRaises(ToolError) as raised:
             trust(self.conf, b"nonsense", ["0" * 40])
         self.assertIn("pacman-key", str(raised.exception))
+
+
+class RightsTests(SynchronousTestCase):
+    """Nobody is asked to compare keys who may not write them down."""
+
+    @skipUnless(os.geteuid() == 0, "needs root, to be somebody else")
+    def test_who_may_not_write_is_told_before_all_else(self) -> None:
+        there = Path(self.mktemp())
+        there.mkdir(mode=0o755)
+        demand_ours(there / "keys/home.gpg")
+        os.seteuid(65534)
+        try:
+            with self.assertRaisesRegex(ConfigurationError, "run this as root"):
+                demand_ours(Path("/"), there / "keys/home.gpg")
+        finally:
+            os.seteuid(0)
