@@ -85,7 +85,7 @@ class Giving:
     def key(self, name: str) -> bytes | None:
         """Return the public keys that are trusted for a repository."""
         known = self._for_others(name)
-        return None if known is None else b"".join(one.data for one in known.trusted.keys)
+        return None if known is None else b"".join(one.data for one in known.trusted.told)
 
     async def open(self, name: str, sequence: int, file_name: str) -> Opened:
         """Open a file of a generation for a peer; raises StoreError."""

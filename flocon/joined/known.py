@@ -19,13 +19,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Trusted:
-    """Whose signatures are taken for a repository: the keys of the file ``keyring``."""
+    """Whose signatures are taken for a repository: the keys of the file ``keyring``.
+
+    ``announced`` are those that this machine's signer has, where others are trusted by hand.
+    """
 
     name: str
     keyring: Path
     keys: tuple[PublicKey, ...]
     publishes: bool
     joined: bool
+    announced: tuple[PublicKey, ...] | None = None
+
+    @property
+    def told(self) -> tuple[PublicKey, ...]:
+        """The keys that others are told of, to compare them with their maker's own word."""
+        return self.keys if self.announced is None else self.announced
 
     @property
     def fingerprints(self) -> tuple[str, ...]:

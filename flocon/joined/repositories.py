@@ -353,13 +353,18 @@ def _trusted(keys: Path, published: Path) -> tuple[dict[str, Trusted], dict[str,
     found: dict[str, Trusted] = {}
     problems: dict[str, str] = {}
     for name in dict.fromkeys([*joined, *publishes]):
-        path = keys / f"{name}{own.KEYS}" if name in joined else published / name / KEY
+        made = published / name / KEY
+        path = keys / f"{name}{own.KEYS}" if name in joined else made
+        told = None
         try:
             all_keys = tuple(own.read_keyring(path))
+            if name in publishes and name in joined:
+                # Whoever makes it tells of a key that is to take the place of the one here, too.
+                told = tuple(own.read_keyring(made))
         except OSError as error:
             problems[name] = f"{path} cannot be read ({error.strerror})"
         except RepositoryError as error:
             problems[name] = f"{path}: {error.problem}"
         else:
-            found[name] = Trusted(name, path, all_keys, name in publishes, name in joined)
+            found[name] = Trusted(name, path, all_keys, name in publishes, name in joined, told)
     return found, problems

@@ -133,7 +133,7 @@ class Joined:
                 "names": list(one.names),
                 "key": b64encode(one.data).decode("ascii"),
             }
-            for one in known.trusted.keys
+            for one in known.trusted.told
         ]
         own = self._parts.namesakes.identity.name
         return [{"node": own, "address": "", "keys": keys, "problem": ""}]

@@ -15,6 +15,7 @@ from twisted.internet import reactor, task
 from twisted.trial.unittest import TestCase
 
 from flocon.asking.agents import peer_agent
+from flocon.joined.keys import read_keys
 from flocon.joined.offers import Wrong
 from flocon.joined.repositories import OwnRepositories
 from flocon.joined.told import Piece
@@ -354,6 +355,22 @@ class OwnTests(RepositoriesCase):
         known = await self.known(self.start())
         self.assertIsNone(known.generation)
         self.assertIn(self.maker.fingerprint, known.problem)
+
+    async def test_a_key_that_its_signer_announces_is_told_and_not_yet_trusted(self) -> None:
+        self.join()
+        self.maker.publish({"a": "1-1"}, THEN)
+        made = self.start()
+        known = await self.known(made)
+        anew = self.maker.folder / "anew"
+        anew.write_bytes(self.maker.public + signer(1).gpg("--export"))
+        anew.replace(self.maker.folder / "key.gpg")
+        await made.look()
+        known = await self.known(made)
+        told = [one.fingerprint for one in known.trusted.told]
+        new = read_keys(signer(1).gpg("--export"))[0].fingerprint
+        self.assertEqual(told, [self.maker.fingerprint, new])
+        self.assertEqual(known.trusted.fingerprints, (self.maker.fingerprint,))
+        self.assertEqual(known.newest, THEN)
 
     async def test_half_a_generation_is_told_and_nothing_is_taken(self) -> None:
         self.maker.publish({"a": "1-1"}, THEN)
