@@ -21,14 +21,14 @@ from flocon.joined.published import KEYS
 from flocon.leading import section
 from flocon.machine.beneath import write_small
 from flocon.machine.reading import read_plain
-from flocon.publishing.trusting import certified, trust, trust_no_more, united
+from flocon.publishing.trusting import certified, revoked, trust, trust_no_more
 from flocon.settings.options import load
 from flocon.terminal.asking import Node, NodeError
 from flocon.terminal.printing import complain, printable, put, say, say_json, say_rows
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
 #: Seconds in which nodes of the LAN tell of their keys.
@@ -76,13 +76,12 @@ async def _join(node: Node, options: argparse.Namespace, path: Path) -> None:
         )
     pinned = _pinned(path)
     wanted = [as_fingerprint(one) for one in options.fingerprint]
-    if not wanted:
-        demand_all_asked(told["found"])
-    chosen = choose(found, asked, wanted, pinned)
+    bad = revoked([one.key for one in found.values()])
+    chosen = choose(found, asked, wanted, pinned, bad)
     if options.json:
         say_json({"name": name, "keys": [_told(one) for one in found.values()]})
     else:
-        _show(name, found, chosen, pinned)
+        _show(name, found, chosen, pinned, bad)
     change = section.put_in(options.pacman_conf, name, port=options.port, dry_run=True)
     put(change.diff)
     if options.dry_run:
@@ -177,13 +176,23 @@ def demand_all_asked(rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def choose(
-    found: Mapping[str, Found], asked: int, wanted: Sequence[str], pinned: set[str]
+    found: Mapping[str, Found],
+    asked: int,
+    wanted: Sequence[str],
+    pinned: set[str],
+    bad: Collection[str] = (),
 ) -> list[str]:
     """Return the fingerprints that are to be trusted; raises RepositoryError where it is unclear.
 
     Those that were named; else those on which all nodes agree, and what these, or the keys that are
-    trusted already, have certified: so one is announced that is to take their place.
+    trusted already, have certified: so one is announced that is to take their place. None of
+    those that are revoked, which are ``bad``.
     """
+    if named := [one for one in wanted if one in bad]:
+        raise RepositoryError(
+            f"the key {shown(named[0])} is revoked",
+            "take the one that 'flocon repo key' shows where the repository is made",
+        )
     if wanted:
         missing = [one for one in wanted if one not in found]
         if missing:
@@ -196,7 +205,7 @@ def choose(
     agreed = [one for one in found if len(found[one].said_by) == asked]
     base = {*agreed, *(pinned & set(found))}
     announced = certified([one.key for one in found.values()], base) if base else set()
-    chosen = [one for one in found if one in base or one in announced]
+    chosen = [one for one in found if (one in base or one in announced) and one not in bad]
     if not chosen:
         raise RepositoryError(
             "the nodes of this LAN do not agree on its key: " + "; ".join(_sayings(found)),
@@ -218,11 +227,18 @@ def _told(one: Found) -> dict[str, Any]:
     }
 
 
-def _show(name: str, found: Mapping[str, Found], chosen: Sequence[str], pinned: set[str]) -> None:
+def _show(
+    name: str,
+    found: Mapping[str, Found],
+    chosen: Sequence[str],
+    pinned: set[str],
+    bad: Collection[str],
+) -> None:
     say(f"{name}: found on the LAN")
     for fingerprint, one in found.items():
         state = "trusted already" if fingerprint in pinned else "new"
         state = state if fingerprint in chosen else "another, not taken"
+        state = "revoked, not taken" if fingerprint in bad else state
         rows = [("key", shown(fingerprint)), ("", state)]
         rows += [("called", called) for called in one.key.names[:1]]
         rows += [("says", who) for who in one.said_by]

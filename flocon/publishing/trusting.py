@@ -95,27 +95,24 @@ def certified(keys: Sequence[PublicKey], by: Collection[str]) -> set[str]:
     return _read_certified(said, {one[-_ID_DIGITS:] for one in by})
 
 
-def united(keys: Mapping[str, Sequence[PublicKey]]) -> dict[str, PublicKey]:
-    """Return what several forms of each key have together, by fingerprint, as gpg makes it of them.
-
-    Where gpg makes nothing of them that is a key, it is left out.
-    """
-    found: dict[str, PublicKey] = {}
+def revoked(keys: Sequence[PublicKey]) -> set[str]:
+    """Return which keys have revoked themselves; gpg says so, and believes nobody else."""
     if not keys or shutil.which("gpg") is None:
-        return found
+        return set()
     with tempfile.TemporaryDirectory() as home:
+        file = Path(home, "keys")
+        file.write_bytes(b"".join(one.data for one in keys))
         gpg = ["gpg", "--homedir", home, "--batch", "--quiet", "--no-auto-check-trustdb"]
-        file, out = Path(home, "keys"), Path(home, "united")
-        for fingerprint, forms in keys.items():
-            for one in forms:
-                file.write_bytes(one.data)
-                _run(*gpg, "--no-autostart", "--import", str(file))
-            _run(*gpg, "--no-autostart", "--yes", "-o", str(out), "--export", fingerprint)
-            with suppress(OSError, RepositoryError):
-                (key,) = read_keys(out.read_bytes())
-                if key.fingerprint == fingerprint:
-                    found[fingerprint] = key
-            out.unlink(missing_ok=True)
+        _run(*gpg, "--no-autostart", "--import", str(file))
+        _, said, _ = _run(*gpg, "--no-autostart", "--with-colons", "--list-keys")
+    found: set[str] = set()
+    is_revoked = False
+    for words in (line.split(":") for line in said.splitlines()):
+        if words[_KIND] == "pub":
+            is_revoked = words[_GOOD] == "r"
+        elif words[_KIND] == "fpr" and is_revoked and len(words) > _FINGERPRINT:
+            found.add(words[_FINGERPRINT])
+            is_revoked = False
     return found
 
 

@@ -17,7 +17,7 @@ from flocon.errors import ConfigurationError, RepositoryError, ToolError
 from flocon.joined.finding import UNASKED
 from flocon.joined.keys import read_keys
 from flocon.publishing.joining import choose, demand_ours, find
-from flocon.publishing.trusting import certified, trust, trust_no_more
+from flocon.publishing.trusting import certified, revoked, trust, trust_no_more
 from tests.joined.maker import signer
 from tests.leading.setup_case import tools
 from tests.pgp import Signer
@@ -124,6 +124,18 @@ class SuccessionTests(_SuccessionCase):
         )
         rows[1] = self.row("b", self.old_key.data, self.uncertified.data)
         self.assertEqual(choose(*find(rows), (), set()), [self.old_key.fingerprint])
+
+    def test_a_revoked_key_vouches_for_the_next_and_is_not_taken_itself(self) -> None:
+        self.old.revoke()
+        gone = read_keys(self.old.gpg("--export", self.old_key.fingerprint))[0]
+        bad = revoked([gone, self.certified])
+        self.assertEqual(bad, {gone.fingerprint})
+        self.assertEqual(revoked([self.old_key, self.certified]), set())
+        found, asked = find([self.row("a", gone.data, self.certified.data)])
+        pinned = {gone.fingerprint}
+        self.assertEqual(choose(found, asked, (), pinned, bad), [self.certified.fingerprint])
+        with self.assertRaisesRegex(RepositoryError, "is revoked"):
+            choose(found, asked, (gone.fingerprint,), pinned, bad)
 
 
 class FormsTests(_SuccessionCase):
