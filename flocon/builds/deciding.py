@@ -135,7 +135,9 @@ class Deciding:
             if other.approval is not None and one.base in other.approval.needs.bases
         ]
         if needing:
-            raise BuildError(f"{', '.join(needing)} needs {one.base}", "remove that first")
+            needs = "needs" if len(needing) == 1 else "need"
+            remedy = f"begin with 'flocon build remove {needing[0]}'"
+            raise BuildError(f"{', '.join(needing)} {needs} {one.base}", remedy)
         end = self._shift.ending(one.base)
         await self._book.remove(one.base, who)
         end()

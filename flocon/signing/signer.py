@@ -146,7 +146,8 @@ class Signer:
             )
         if not name and len(known) > 1:
             raise RepositoryError(
-                f"there are several repositories: {', '.join(known)}", "say which by --repository"
+                f"there are several repositories: {', '.join(known)}",
+                "say which by --repository; what is built needs a machine that has one alone",
             )
         name = name or known[0]
         if name not in known:

@@ -48,8 +48,9 @@ class TalkingTests(TestCase):
         self.addCleanup(port.stopListening)
         self.ended: list[Conversation] = []
         self.logged: list[str] = []
-        globalLogPublisher.addObserver(self._note)
-        self.addCleanup(globalLogPublisher.removeObserver, self._note)
+        note: Any = self._note
+        globalLogPublisher.addObserver(note)
+        self.addCleanup(globalLogPublisher.removeObserver, note)
         self.client = await connect(
             UNIXClientEndpoint(reactor, path), Conversation(lambda *_: None, self.ended.append)
         )
