@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from flocon.building.roots import Roots
-from flocon.errors import ConfigurationError
+from flocon.errors import BuildError, ConfigurationError
 from flocon.walls.groups import own_group
 
 if TYPE_CHECKING:
@@ -59,10 +59,6 @@ def find_place(
         )
     if any(sign in str(work) for sign in _NOT_IN_FOLDERS) or not work.is_absolute():
         raise ConfigurationError("--work", f"{work} cannot be mounted over", "name another folder")
-    if shutil.which("bwrap") is None or shutil.which("makepkg") is None:
-        raise ConfigurationError(
-            "bwrap", "bubblewrap or makepkg is not installed", "install bubblewrap and base-devel"
-        )
     number, group = _numbers(user) if rights else (_ORDINARY, _ORDINARY)
     try:
         work.mkdir(mode=0o711, parents=True, exist_ok=True)
@@ -74,6 +70,19 @@ def find_place(
     roots = Roots(reactor, work, configuration, rights=rights)
     seen = number if rights else os.geteuid()
     return Place(work, user, number, group, seen, rights, roots)
+
+
+def demand_tools() -> None:
+    """Raise BuildError where what walls a job in, or makes packages, is not here.
+
+    Asked for each job: who starts without it says so, and goes on once it is installed.
+    """
+    packages = {"bwrap": "bubblewrap", "makepkg": "pacman", "fakeroot": "base-devel"}
+    if missing := [name for name in packages if shutil.which(name) is None]:
+        raise BuildError(
+            f"{' and '.join(missing)} cannot be found where it is to be built",
+            f"sudo pacman -S --needed {' '.join(packages[name] for name in missing)}",
+        )
 
 
 def _numbers(user: str) -> tuple[int, int]:

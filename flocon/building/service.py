@@ -13,6 +13,7 @@ from flocon.building.describing import Here, can, cannot
 from flocon.building.handed import Handed
 from flocon.building.job import Job, Told, clear
 from flocon.building.orders import read_order
+from flocon.building.place import Place, demand_tools
 from flocon.building.watching import Room
 from flocon.errors import BuildError, FloconError
 from flocon.log import logger
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
     from flocon.building.job import Outcome
-    from flocon.building.place import Place
     from flocon.programs.talking import Conversation, Message
 
 #: Requests that wait, of all who ask, and of one.
@@ -116,6 +116,7 @@ class Service:
             case "update root":
                 await self._in_turn(conversation, lambda: self._update(conversation))
             case "build":
+                demand_tools()
                 # Taken apart at once: who orders what cannot be is not kept waiting.
                 order = read_order(message.values, len(message.files))
                 with Handed(message.files) as handed:

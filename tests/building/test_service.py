@@ -253,6 +253,20 @@ class ServiceTests(TestCase):
 
         return self.do(go())
 
+    def test_without_a_wall_it_says_what_to_install_and_stays(self) -> Deferred[None]:
+        async def go() -> None:
+            self.patch(os, "environ", {**os.environ, "PATH": str(self.folder)})
+            process = self.start("--user", builder())
+            for _ in range(2):
+                asking = await self.ask(process)
+                self.order(asking, {"PKGBUILD": "pkgname=odd\n"})
+                said = await asking.heard.get()
+                self.assertIn("bwrap", said["error"])
+                self.assertIn("pacman -S --needed bubblewrap", said["remedy"])
+            self.assertIsNone(process.poll())
+
+        return self.do(go())
+
     async def _say(self, *words: str) -> str:
         done = await deferToThread(
             subprocess.run, words, capture_output=True, text=True, check=False
