@@ -225,6 +225,8 @@ class Keeper(Service):
         await self._turn.acquire()
         try:
             await self.polling.poll(bases, urgent=urgent)
+            # What was published meanwhile may be others' word, or there was no time for it.
+            await self.working.renew()
             if not bases:
                 self.memory.looked(self._now())
         finally:

@@ -51,6 +51,9 @@ class Book:
     def get(self, base: str) -> Watched | None:
         return self._watched.get(base)
 
+    def all(self) -> tuple[Watched, ...]:
+        return tuple(self._watched.values())
+
     def demand(self, base: str) -> Watched:
         """Return what is watched under a name: a base's, or one of its packages'."""
         one = self._watched.get(base)

@@ -60,9 +60,7 @@ def approved(one: Watched, by: str, now: float, authors: Iterable[str] = ()) -> 
         refused=None,
         on_hold="",
         authors=known,
-        job=Job(Phase.QUEUED, now),
-        names=candidate.names or one.names,
-        provides=candidate.provides or one.provides,
+        job=Job(Phase.QUEUED, now, release=_release(one, candidate.commit)),
     )
 
 
@@ -96,7 +94,22 @@ def again(one: Watched, now: float) -> Watched:
     if one.approval is None:
         remedy = f"see 'flocon build diff {one.base}', and approve it"
         raise BuildError(f"nothing of {one.base} was ever approved", remedy)
-    return replace(one, job=Job(Phase.QUEUED, now), on_hold="")
+    release = _release(one, one.approval.commit)
+    return replace(one, job=Job(Phase.QUEUED, now, release=release), on_hold="")
+
+
+def _release(one: Watched, commit: str) -> str:
+    """Return the pkgrel by which a commit is built, "" for its own: what is out has its own."""
+    before = one.published
+    if before is None or before.commit != commit:
+        return ""
+    return next_release(before.version)
+
+
+def next_release(version: str) -> str:
+    """Return the pkgrel by which the same version counts as a newer one: 1, then 1.1, then 1.2."""
+    whole, _, part = version.rpartition("-")[2].partition(".")
+    return f"{whole}.{int(part or 0) + 1}"
 
 
 def held_back(one: Watched, by: str) -> Watched:
@@ -124,9 +137,12 @@ def begun(one: Watched, name: str, now: float) -> Watched:
     return replace(one, job=started)
 
 
-def built(one: Watched, now: float) -> Watched:
+def built(one: Watched, now: float, stands_on: Iterable[tuple[str, str]] = ()) -> Watched:
     """Have what came out of it examined; its files are kept by now."""
-    return replace(one, job=replace(_job(one, Phase.BUILDING), phase=Phase.EXAMINING, since=now))
+    job = replace(
+        _job(one, Phase.BUILDING), phase=Phase.EXAMINING, since=now, stands_on=tuple(stands_on)
+    )
+    return replace(one, job=job)
 
 
 def held(one: Watched, now: float, surprises: Iterable[Surprise], digest: str) -> Watched:
@@ -146,9 +162,10 @@ def published(
     one: Watched, version: str, now: float, heads: Iterable[tuple[str, str]] = ()
 ) -> Watched:
     """Take note that it is signed and offered."""
-    _job(one, Phase.EXAMINING)
+    job = _job(one, Phase.EXAMINING)
     commit = one.approval.commit if one.approval else ""
-    return replace(one, job=None, published=Published(commit, version, now, tuple(heads)))
+    made = Published(commit, version, now, tuple(heads), job.stands_on)
+    return replace(one, job=None, published=made)
 
 
 def failed(one: Watched, now: float, reasons: Iterable[str], *, may_pass: bool = False) -> Watched:

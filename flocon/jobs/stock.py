@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from flocon.errors import BuildError, FloconError
 from flocon.files import is_repository, parse_file_name
 from flocon.jobs.plan import relations
+from flocon.jobs.standing import is_library
 from flocon.pacman.database_files import read_sent
 from flocon.pacman.relations import Relation, describe
 from flocon.pacman.syncdb import read_descs
@@ -41,7 +42,8 @@ class Stock:
 
     def __init__(self, sync: Path, repositories: Sequence[str], published: Path, own: str) -> None:
         self._published = published / own
-        self._own = Databases([_read(self._published / "current" / f"{own}.db") if own else []])
+        self._described = _read(self._published / "current" / f"{own}.db") if own else []
+        self._own = Databases([self._described])
         others = [name for name in repositories if name != own]
         self._names = others
         self._pacman = Databases([_read(sync / f"{name}.db") for name in others])
@@ -53,6 +55,13 @@ class Stock:
     def pacman(self, relation: Relation) -> str:
         """Return the package that pacman would take, "" for none."""
         return _name(self._pacman, relation)
+
+    def libraries(self) -> dict[str, frozenset[str]]:
+        """Return the libraries that each package of our own repository provides."""
+        return {
+            one.name: frozenset(filter(is_library, map(str, one.provides)))
+            for one in self._described
+        }
 
     def repository_of(self, name: str) -> str:
         """Return the repository of pacman that has a package of this very name, "" for none."""

@@ -136,16 +136,23 @@ class Job:
     surprises: tuple[Surprise, ...] = ()
     digest: str = ""
     accepted: tuple[str, ...] = ()
+    release: str = ""
+    #: Libraries of our own packages with which it was built: the package, and what it provides.
+    stands_on: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What was signed last; ``heads`` are the commits of its sources that were built, by source."""
+    """What was signed last; ``heads`` are the commits of its sources that were built, by source.
+
+    ``stands_on`` are the libraries of our own packages with which it was built.
+    """
 
     commit: str
     version: str
     when: float
     heads: tuple[tuple[str, str], ...] = ()
+    stands_on: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from flocon.jobs.keeping import keep, said_of
 from flocon.jobs.logs import BuildLog
 from flocon.jobs.packing import pack
 from flocon.jobs.plan import relations
-from flocon.jobs.releases import finds_version, written_over
+from flocon.jobs.standing import libraries, rebuilt
 from flocon.jobs.watched import Phase, Stage
 from flocon.machine.reactor_threads import in_thread
 from flocon.programs.talking import MOST_FILES
@@ -52,6 +52,8 @@ if TYPE_CHECKING:
         """Where what is watched is written down."""
 
         def get(self, base: str) -> Watched | None: ...
+
+        def all(self) -> tuple[Watched, ...]: ...
 
         async def put(self, one: Watched, what: str, **said: Any) -> None: ...
 
@@ -125,16 +127,16 @@ class Working:
         assert one.job is not None  # noqa: S101 - it has just begun
         fetched = await self._fetched(one)
         stock = await self._stock()
-        needed = await in_thread(self._reactor, _needed, one, fetched, stock)
-        if len(needed.own) >= MOST_FILES:
-            raise BuildError(f"it needs {len(needed.own)} packages that were built here", "")
+        own, packages, stands_on = await in_thread(self._reactor, _needed, fetched, stock)
+        if len(own) >= MOST_FILES:
+            raise BuildError(f"it needs {len(own)} packages that were built here", "")
         descriptor = await in_thread(self._reactor, self._archive.begin_log, one.base)
         log = BuildLog(self._reactor, descriptor)
         try:
             answer = await self._ask(one, fetched, needed, log)
             self.away = ""
             try:
-                await self._take(one, one.job, fetched, answer)
+                await self._take(one, one.job, fetched, answer, stands_on)
             finally:
                 answer.close()
         finally:
@@ -189,7 +191,14 @@ class Working:
             "epoch": int(one.approval.when) if one.approval else 0,
         }
 
-    async def _take(self, one: Watched, job: Job, fetched: Fetched, answer: Answer) -> None:
+    async def _take(
+        self,
+        one: Watched,
+        job: Job,
+        fetched: Fetched,
+        answer: Answer,
+        stands_on: Iterable[tuple[str, str]],
+    ) -> None:
         """Keep what came out, or say why nothing did."""
         result = answer.text("result")
         if result != "built":
@@ -210,7 +219,7 @@ class Working:
             raise StoreError(str(self._archive.folder), error.strerror or str(error)) from None
         current = self._ledger.get(one.base)
         if current is not None and current.job is not None and current.job.name == job.name:
-            await self._ledger.put(passing.built(current, self._now()), "built")
+            await self._ledger.put(passing.built(current, self._now(), stands_on), "built")
 
     def _keep(self, name: str, manifest: Manifest, answer: Answer, ended: Event) -> None:
         # The builder bounds one job; what is held of others must not fill the disk.
@@ -244,7 +253,20 @@ class Working:
         await self._ledger.put(
             published, "published", version=manifest.version, commit=manifest.commit
         )
+        await self.renew()
         return True
+
+    async def renew(self) -> None:
+        """Queue what was built with libraries that our own packages do not have any more."""
+        if not any(one.published and one.published.stands_on for one in self._ledger.all()):
+            return
+        stock = await self._stock()
+        provided = await in_thread(self._reactor, stock.libraries)
+        for one in self._ledger.all():
+            again = rebuilt(one, provided, self._settings().auto, self._now())
+            if again is not one:
+                reasons = list(again.reasons())
+                await self._ledger.put(again, "libraries changed", reasons=reasons)
 
     async def clear(self, watched: Iterable[Watched]) -> None:
         """Remove what is kept of jobs that nobody goes on with."""
@@ -260,20 +282,12 @@ class Working:
         await self._ledger.put(failed, "failed", reason=reason)
 
 
-@dataclass(frozen=True, slots=True)
-class Needed:
-    """What a build needs: our own packages, with theirs, and the names of pacman's for all.
+def _needed(
+    fetched: Fetched, stock: Stock
+) -> tuple[list[OwnPackage], list[str], tuple[tuple[str, str], ...]]:
+    """Return our own packages that a build needs, with theirs, and the names of pacman's for all.
 
-    ``versions`` is what is written over the recipe's own version.
-    """
-
-    own: list[OwnPackage]
-    packages: list[str]
-    versions: Mapping[str, str]
-
-
-def _needed(one: Watched, fetched: Fetched, stock: Stock) -> Needed:
-    """Return what a build of a recipe needs.
+    At last come the libraries of those of our own that it names itself.
 
     Raises BuildError where something is nowhere.
     """
@@ -298,15 +312,7 @@ def _needed(one: Watched, fetched: Fetched, stock: Stock) -> Needed:
                 "see 'flocon build status'",
             )
         packages[name] = None
-    return Needed(built, list(packages), _versions(one, fetched, stock))
-
-
-def _versions(one: Watched, fetched: Fetched, stock: Stock) -> Mapping[str, str]:
-    """Return what is written over the recipe's own version, so that what is built is newer."""
-    known = stock.versions(fetched.srcinfo.names)
-    current = one.published.version if one.published else ""
-    finds = finds_version(fetched.recipe.read(PKGBUILD) or b"")
-    return written_over(fetched.srcinfo.version, known, current, finds=finds)
+    return built, list(packages), libraries(own, stock.libraries() if own else {})
 
 
 def _in_memory(data: bytes) -> int:

@@ -543,6 +543,9 @@ class BuildingTests(KeeperTestCase):
         await self.until(("tool", "published"))
         self.assertEqual(self.builder.requests[1]["versions"], {"pkgrel": "1.1"})
         self.assertEqual(self.one("tool").version, "1-1.1")
+        await self.steer("rebuild", "tool")
+        while self.one("tool").version != "1-1.2":
+            await self.turn()
 
     @run
     async def test_a_recipe_that_makes_other_packages_now_is_still_looked_at(self) -> None:
@@ -611,6 +614,76 @@ class HistoriesTests(KeeperTestCase):
         self.builder.versions["tool"] = "1.r2-1"
         await self.steer("approve", "tool")
         await self.until(("tool", "published"))
+
+
+class LibraryTests(KeeperTestCase):
+    """A library that another package was linked to has another version now."""
+
+    async def built(self) -> None:
+        self.aur.push("library", "1-1", provides=["liblibrary.so=1-64"])
+        self.aur.push("other", "1-1")
+        self.aur.push("tool", "1-1", "library", "other")
+        await self.have("other", "library", "tool")
+
+    async def change_library(self, *provides: str) -> None:
+        self.aur.push("library", "2-1", provides=provides)
+        await self.steer("check", "library")
+        await self.steer("approve", "library")
+        await self.until(("library", "published"))
+        self.assertEqual(self.one("library").version, "2-1")
+
+    @run
+    async def test_what_was_linked_to_it_is_built_again_with_a_release_of_its_own(self) -> None:
+        await self.built()
+        await self.change_library("liblibrary.so=2-64")
+        while self.one("tool").version != "1-1.1":
+            await self.turn()
+        self.assertEqual(self.builder.requests[-1]["versions"], {"pkgrel": "1.1"})
+        (event,) = [
+            one
+            for one in self.keeper.deciding._archive.history("tool", 99)
+            if one["what"] == "libraries changed"
+        ]
+        self.assertIn("liblibrary.so=1-64", event["reasons"][0])
+        await self.poll(after=DAY)
+        self.assertEqual(len(self.builder.requests), 5)
+
+    @run
+    async def test_nothing_is_built_where_it_is_the_same(self) -> None:
+        await self.built()
+        await self.change_library("liblibrary.so=1-64", "libmore.so=1-64")
+        await self.poll(after=DAY)
+        self.assertEqual(self.stage("tool"), "published")
+        self.assertEqual(len(self.builder.requests), 4)
+
+    @run
+    async def test_it_waits_for_a_person_where_the_settings_say_never(self) -> None:
+        self.settings = replace(self.settings, auto="never")
+        await self.built()
+        await self.change_library("liblibrary.so=2-64")
+        await self.until(("tool", "waits for a person"))
+        self.assertIn("liblibrary.so=1-64", self.one("tool").reasons()[0])
+        await self.poll(after=DAY)
+        self.assertEqual(self.stage("tool"), "waits for a person")
+        await self.steer("approve", "tool")
+        while self.one("tool").version != "1-1.1":
+            await self.turn()
+
+    @run
+    async def test_a_node_that_ended_before_it_was_queued_does_it_afterwards(self) -> None:
+        await self.built()
+        self.keeper.working.renew = _nothing  # type: ignore[method-assign]
+        await self.change_library("liblibrary.so=2-64")
+        await self.until(("tool", "published"))
+        await self.restart()
+        await self.begun()
+        await self.poll(after=DAY)
+        while self.one("tool").version != "1-1.1":
+            await self.turn()
+
+
+async def _nothing() -> None:
+    pass
 
 
 class RestartTests(KeeperTestCase):
