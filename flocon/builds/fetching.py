@@ -143,7 +143,7 @@ class Fetching:
         assert candidate is not None  # noqa: S101 - it was just put there
         authors = await self.authors(one, candidate.commit)
         await self._book.put(
-            passing.approved(one, RULE, self._now(), authors),
+            passing.approved(one, RULE, self._now(), authors, unasked=True),
             "approved",
             by=RULE,
             commit=candidate.commit,

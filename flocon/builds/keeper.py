@@ -209,7 +209,7 @@ class Keeper(Service):
         _cancel(self._poll_due)
         self._poll_due, self._next_poll = None, 0.0
         interval = self._build().poll
-        if not interval or not self.running or self._problem:
+        if not interval or not self._shift.free or not self.running or self._problem:
             return
         jitter = random.uniform(0, JITTER)  # noqa: S311 - spreads questions, guards nothing
         due = self.memory.polled + interval * (1 + jitter)
@@ -220,6 +220,16 @@ class Keeper(Service):
     async def _poll(self) -> None:
         await self._look(())
         self.settings_changed()
+
+    def allow(self, *, free: bool) -> None:
+        """Look, fetch and build by itself only while the link costs nothing."""
+        if free == self._shift.free:
+            return
+        self._shift.free = free
+        self.settings_changed()
+        if not self._problem:
+            self._shift.wake()
+            self._arrange()
 
     async def _look(self, bases: Iterable[str], *, urgent: bool = False) -> None:
         await self._turn.acquire()
@@ -244,7 +254,7 @@ class Keeper(Service):
         _cancel(self._ripe_due)
         self._ripe_due = None
         times = [time for one in self.book.watched.values() if (time := _ripe(one))]
-        if times and self.running:
+        if times and self.running and self._shift.free:
             wait = max(SHORTEST_PAUSE, min(times) - self._now())
             self._ripe_due = self._reactor.callLater(wait, lambda: self._run(self._ripen()))
 
@@ -259,7 +269,7 @@ class Keeper(Service):
         bases = [one.base for one in ripe if one.candidate is not None]
         if bases:
             await self._look(bases)
-            if self.polling.problem and self.running:
+            if self.polling.problem and self.running and self._shift.free:
                 # Who is away is asked with the next look at all, or a little later.
                 _cancel(self._ripe_due)
                 later = self._reactor.callLater(LATER, lambda: self._run(self._ripen()))
@@ -305,6 +315,7 @@ class Keeper(Service):
             "problem": self.problem,
             "polled": self.memory.polled,
             "next_poll": self._next_poll,
+            "metered": not self._shift.free,
             "repository": self._own,
             "running": job
             and {

@@ -214,7 +214,9 @@ def _moved_on(one: Watched, moved: list[str], auto: str, now: float) -> tuple[Wa
         return one, ""
     if auto != "never":
         reason = f"new commits in {moved[0]}"
-        return replace(one, job=Job(Phase.QUEUED, now, reasons=(reason,))), "sources moved on"
+        return replace(
+            one, job=Job(Phase.QUEUED, now, reasons=(reason,), unasked=True)
+        ), "sources moved on"
     approval = one.approval
     failing = Failing(auto, f'the settings say auto = "never", and {moved[0]} has new commits')
     candidate = Candidate(

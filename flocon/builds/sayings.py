@@ -82,6 +82,8 @@ def sums(told: Mapping[str, Any], now: float) -> Iterator[str]:
     """Yield how it stands as a whole."""
     if told["problem"]:
         yield told["problem"]
+    if told["metered"]:
+        yield "the link is metered: nothing is looked at or built but what you ask for"
     running = told["running"]
     if running:
         took = time_text(max(0.0, now - running["since"]))

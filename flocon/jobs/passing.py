@@ -36,8 +36,13 @@ def withdrawn(one: Watched) -> Watched:
     return replace(one, candidate=None)
 
 
-def approved(one: Watched, by: str, now: float, authors: Iterable[str] = ()) -> Watched:
-    """Have what waits be built; raises BuildError where nothing does, or it cannot be built."""
+def approved(
+    one: Watched, by: str, now: float, authors: Iterable[str] = (), *, unasked: bool = False
+) -> Watched:
+    """Have what waits be built; raises BuildError where nothing does, or it cannot be built.
+
+    It is ``unasked`` where no person has said so.
+    """
     candidate = one.open
     if candidate is None:
         raise BuildError(f"nothing of {one.base} waits to be approved", "")
@@ -60,7 +65,7 @@ def approved(one: Watched, by: str, now: float, authors: Iterable[str] = ()) -> 
         refused=None,
         on_hold="",
         authors=known,
-        job=Job(Phase.QUEUED, now, release=_release(one, candidate.commit)),
+        job=Job(Phase.QUEUED, now, release=_release(one, candidate.commit), unasked=unasked),
     )
 
 
@@ -214,7 +219,8 @@ def due(one: Watched, now: float) -> Watched:
     job = one.job
     if job is None or job.phase is not Phase.FAILED or not 0 < job.again <= now:
         return one
-    return replace(one, job=replace(job, phase=Phase.QUEUED, since=now, name="", again=0.0))
+    queued = replace(job, phase=Phase.QUEUED, since=now, name="", again=0.0, unasked=True)
+    return replace(one, job=queued)
 
 
 def found_at_start(one: Watched, now: float, kept: frozenset[str]) -> Watched:

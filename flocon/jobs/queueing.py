@@ -28,13 +28,17 @@ def queued(watched: Mapping[str, Watched]) -> list[Watched]:
     return sorted(found, key=lambda one: (one.job.since if one.job else 0.0, one.base))
 
 
-def following(watched: Mapping[str, Watched]) -> Watched | None:
-    """Return what is to be built next, None where nothing can be."""
+def following(watched: Mapping[str, Watched], *, free: bool = True) -> Watched | None:
+    """Return what is to be built next, None where nothing can be.
+
+    Where the link is not ``free``, that is what somebody has asked for in person.
+    """
     there = {base for base, one in watched.items() if one.published is not None}
     coming = _coming(watched, there)
     for one in queued(watched):
         needs = _needed(one)
-        if there.issuperset(needs) and coming.isdisjoint(needs):
+        asked = one.job is not None and not one.job.unasked
+        if (free or asked) and there.issuperset(needs) and coming.isdisjoint(needs):
             return one
     return None
 

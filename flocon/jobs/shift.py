@@ -36,6 +36,8 @@ class Shift:
         self._job: Deferred[bool] | None = None
         self._later: Any = None
         self._stopped = True
+        #: Whether the link costs nothing: else only what a person asked for is built.
+        self.free = True
         self._pause = FIRST_AGAIN
         #: The base whose job is being done.
         self.current = ""
@@ -95,7 +97,7 @@ class Shift:
         for _, one in sorted(watched.items()):
             if one.job is not None and one.job.phase is Phase.EXAMINING:
                 return one
-        return following(watched)
+        return following(watched, free=self.free)
 
     async def _do(self, one: Watched) -> bool:
         """Do the next step of a job; False where who is to do it is away."""

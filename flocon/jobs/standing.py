@@ -62,7 +62,7 @@ def rebuilt(
     if auto != "never":
         queued = passing.again(one, now)
         assert queued.job is not None  # noqa: S101 - that is what it is
-        return replace(queued, job=replace(queued.job, reasons=(reason,)))
+        return replace(queued, job=replace(queued.job, reasons=(reason,), unasked=True))
     if one.candidate or (one.refused and one.refused.commit == approval.commit):
         return one
     waiting = Candidate(

@@ -137,6 +137,8 @@ class Job:
     digest: str = ""
     accepted: tuple[str, ...] = ()
     release: str = ""
+    #: Whether nobody has asked for it in person: that is not done where the link costs by the byte.
+    unasked: bool = False
     #: Libraries of our own packages with which it was built: the package, and what it provides.
     stands_on: tuple[tuple[str, str], ...] = ()
 

@@ -62,6 +62,8 @@ class Building:
         keeper.own_names = lambda: [one["name"] for one in parts.joining.describe()]
         keeper.begun = self._begun
         self._approving: Approving | None = None
+        metered = parts.metered
+        keeper.allow(free=metered.known and not metered.metered)
 
     def _permits(self, address: str, port: int) -> bool:
         """Whether a recipe's sources may be asked there: near this machine where it was named."""
@@ -122,6 +124,10 @@ class Building:
                 "remedy": "set it right in [build] of flocon.toml",
                 "wrong": False,
             }
+
+    def allow(self, *, metered: bool) -> None:
+        """Look, fetch and build by itself only where the link costs nothing."""
+        self.keeper.allow(free=not metered)
 
     def settings_changed(self, old: Settings, settings: Settings) -> None:
         if settings.build != old.build:

@@ -126,6 +126,7 @@ class Following:
         self._parts.ahead.prefetch.allow(self._settings.prefetch if free else "off")
         self._parts.mirroring.allow(metered=not free)
         self._parts.joining.allow(metered=not free)
+        self._parts.building.allow(metered=not free)
 
     def _set_relays(self) -> None:
         relays = self._may_relay()

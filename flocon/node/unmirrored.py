@@ -22,6 +22,7 @@ NOTHING: Mapping[str, Any] = {
     "problem": "",
     "polled": 0.0,
     "next_poll": 0.0,
+    "metered": False,
     "repository": "",
     "running": None,
     "waiting": 0,
@@ -97,6 +98,9 @@ class Unbuilding:
 
     def tell(self) -> tuple[()]:
         return ()
+
+    def allow(self, *, metered: bool) -> None:
+        """Nothing is asked for here."""
 
     def settings_changed(self, old: Settings, settings: Settings) -> None:
         """Nothing is done by them here; to build something needs a restart."""

@@ -616,6 +616,58 @@ class HistoriesTests(KeeperTestCase):
         await self.until(("tool", "published"))
 
 
+class MeteredTests(KeeperTestCase):
+    """A link that costs by the byte."""
+
+    @run
+    async def test_nothing_is_looked_at_by_itself_until_the_link_is_free(self) -> None:
+        self.settings = replace(self.settings, poll=3_600.0)
+        self.aur.push("tool", "1-1")
+        await self.have("tool")
+        self.keeper.allow(free=False)
+        told = self.keeper.describe()
+        self.assertEqual((told["next_poll"], told["metered"]), (0.0, True))
+        self.keeper.settings_changed()
+        self.assertFalse(_is_due(self.keeper._poll_due))
+        self.keeper.allow(free=True)
+        self.assertTrue(_is_due(self.keeper._poll_due))
+
+    @run
+    async def test_what_is_ripe_waits_for_a_link_that_is_free(self) -> None:
+        self.aur.push("tool", "1-1")
+        await self.have("tool")
+        self.now += DAY
+        self.aur.push("tool", "2-1")
+        await self.poll("tool")
+        self.assertEqual(self.stage("tool"), "waits for time")
+        self.keeper.allow(free=False)
+        self.assertFalse(_is_due(self.keeper._ripe_due))
+        self.keeper.allow(free=True)
+        self.assertTrue(_is_due(self.keeper._ripe_due))
+
+    @run
+    async def test_only_what_a_person_asks_for_is_built(self) -> None:
+        self.aur.push("tool", "1-1")
+        self.aur.push("other", "1-1")
+        await self.have("tool", "other")
+        self.keeper.allow(free=False)
+        self.aur.push("tool", "2-1")
+        # Both times are over: it is approved by rule, as it would be had the link changed since.
+        await self.poll("tool")
+        await self.poll("tool", after=9 * DAY)
+        self.assertEqual(self.stage("tool"), "queued")
+        await self.steer("rebuild", "other")
+        while self.one("other").version != "1-1.1":
+            await self.turn()
+        self.assertEqual(self.stage("tool"), "queued")
+        self.keeper.allow(free=True)
+        await self.until(("tool", "published"))
+
+
+def _is_due(later: Any) -> bool:
+    return later is not None and later.active()
+
+
 class LibraryTests(KeeperTestCase):
     """A library that another package was linked to has another version now."""
 

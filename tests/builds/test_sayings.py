@@ -77,6 +77,10 @@ class Whole(SynchronousTestCase):
     def test_status_says_nothing_where_nothing_is_watched(self) -> None:
         self.assertEqual([*sayings.short(builds())], [])
 
+    def test_a_link_on_which_nothing_is_looked_at_is_told(self) -> None:
+        told = builds(watched(), metered=True, polled=0.0)
+        self.assertIn("the link is metered", next(sayings.sums(told, NOW)))
+
     def test_what_runs_and_what_is_wrong_is_told(self) -> None:
         running = {"base": "paru", "job": "1", "step": "fetch", "since": NOW - 120}
         told = builds(watched(stage="building"), running=running, problem="no signer")

@@ -38,6 +38,7 @@ def builds(*recipes: dict[str, Any], **changed: Any) -> dict[str, Any]:
         "problem": "",
         "polled": NOW - 60,
         "next_poll": NOW + 3_540,
+        "metered": False,
         "repository": "home",
         "running": None,
         "waiting": 0,

@@ -110,7 +110,9 @@ class DownloadUsers(SynchronousTestCase):
 class Metered(SynchronousTestCase):
     """What may be fetched unasked, by what a link costs."""
 
-    def test_a_mirror_is_told_once_the_link_is_known_and_whenever_it_is_another(self) -> None:
+    def test_mirror_and_keeper_are_told_once_the_link_is_known_and_when_it_is_another(
+        self,
+    ) -> None:
         told: list[bool] = []
 
         def allow(*, metered: bool) -> None:
@@ -126,6 +128,7 @@ class Metered(SynchronousTestCase):
             announcer=SimpleNamespace(abilities=lambda _: None),
         )
         parts.joining = Joining(None, parts)
+        parts.building = SimpleNamespace(allow=allow)
         self.patch(following, "abilities_of", lambda *_, **__: frozenset())
         changes = Following(Clock(), parts)
         metered.known = True
@@ -133,4 +136,4 @@ class Metered(SynchronousTestCase):
         for costs in (True, False):
             metered.metered = costs
             changes.metered_changed(costs)
-        self.assertEqual(told, [False, True, False])
+        self.assertEqual(told, [False, False, True, True, False, False])
