@@ -15,7 +15,7 @@ from flocon.jobs.watched import AUR, FOLDER, GIT, Candidate, Failing, Job, Phase
 from flocon.log import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from flocon.aur.records import Record
     from flocon.builds.fetching import Fetching
@@ -105,34 +105,35 @@ class Polling:
 
     async def _records(self, watched: Iterable[Watched], *, urgent: bool) -> dict[str, Record]:
         """Return what the AUR says, by base; asks nothing where nothing is its own."""
-        ours = [one for one in watched if one.origin.kind == AUR]
-        if not ours:
+        asked = {one.base: one for one in watched if one.origin.kind == AUR and one.names}
+        found = await self._named({one.base: one.names[:1] for one in asked.values()}, urgent)
+        # A recipe of several packages may have dropped the one by whose name it was asked for.
+        left = {base: one.names[1:] for base, one in asked.items() if base not in found}
+        found |= await self._named(left, urgent)
+        # Or all of them: then only the recipe itself can tell their names.
+        renamed = {base: await self._names_now(base) for base in asked if base not in found}
+        return found | await self._named(renamed, urgent)
+
+    async def _named(self, names: Mapping[str, Sequence[str]], urgent: bool) -> dict[str, Record]:
+        """Return what the AUR says of recipes, asked for by any of their packages."""
+        some = {name for each in names.values() for name in each}
+        if not some:
             return {}
-        # All their packages: the first one may be another recipe's by now.
-        names = {name for one in ours for name in (one.base, *one.names)}
-        said = await self._aur.info(sorted(names), urgent=urgent)
-        bases = {one.base for one in ours}
-        return self._of_bases({name: one for name, one in said.items() if one.base in bases})
+        said = await self._aur.info(sorted(some), urgent=urgent)
+        # A package may be another recipe's by now.
+        found = {one.base: one for one in said.values() if one.name in names.get(one.base, ())}
+        self._observe({one.name: one for one in found.values()})
+        return found
 
-    def _of_bases(self, said: Mapping[str, Record]) -> dict[str, Record]:
-        """Return the record of a package of each recipe."""
-        self._observe(said)
-        return {record.base: record for _, record in sorted(said.items(), reverse=True)}
-
-    async def _renamed(self, one: Watched, *, urgent: bool) -> Record | None:
-        """Return what the AUR says of a recipe whose packages it has no more: it may make others.
-
-        None where there is no such recipe.
-        """
+    async def _names_now(self, base: str) -> Sequence[str]:
+        one = self._book.get(base)
+        if one is None or one.notes == (GONE,):
+            # It was looked for before.
+            return ()
         try:
-            names = await self._fetching.names(one)
-        except (BuildError, RecipeError):
-            return None
-        if not set(names) - {one.base, *one.names}:
-            return None
-        said = await self._aur.info(sorted(names), urgent=urgent)
-        ours = {name: record for name, record in said.items() if record.base == one.base}
-        return self._of_bases(ours).get(one.base)
+            return await self._fetching.names(one)
+        except FloconError:
+            return ()
 
     async def _look(
         self, base: str, records: Mapping[str, Record], *, asked: bool, urgent: bool

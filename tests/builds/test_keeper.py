@@ -350,6 +350,39 @@ class AwayTests(KeeperTestCase):
         self.assertEqual(self.stage("tool"), "published")
         self.assertIn("does not have it any more", self.one("tool").notes[0])
 
+    async def have_suite(self) -> None:
+        self.aur.push("suite", "1-1", names=["suite-a", "suite-b"])
+        await self.begun()
+        await self.steer("add", "suite-a")
+        await self.steer("approve", "suite")
+        await self.until(("suite", "published"))
+
+    @run
+    async def test_a_split_recipe_is_followed_whichever_of_its_packages_it_drops(self) -> None:
+        await self.have_suite()
+        del self.aur.records["suite-a"]
+        self.aur.push("suite", "2-1", names=["suite-b"])
+        await self.poll(after=DAY)
+        self.assertEqual(self.one("suite").notes, ())
+        self.assertEqual(self.one("suite").version, "2-1")
+        # All of its names are others now: its own recipe tells them.
+        del self.aur.records["suite-b"]
+        self.aur.push("suite", "3-1", names=["suite-x"])
+        await self.poll(after=DAY)
+        self.assertEqual(self.one("suite").notes, ())
+        self.assertEqual(
+            (self.one("suite").version, self.one("suite").names), ("3-1", ("suite-x",))
+        )
+
+    @run
+    async def test_a_name_that_another_recipe_has_now_says_nothing_of_this_one(self) -> None:
+        await self.have_suite()
+        self.aur.push("suite-a", "9-1", maintainer="mallory")
+        self.aur.change("suite-a", last_modified=int(self.now) + 1)
+        await self.poll(after=DAY)
+        self.assertEqual(self.one("suite").notes, ())
+        self.assertIn("alice", self.one("suite").told)
+
     @run
     async def test_what_arch_has_taken_up_is_built_no_more(self) -> None:
         self.aur.push("tool", "1-1")
