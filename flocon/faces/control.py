@@ -6,10 +6,7 @@ changes anything. Here each action is a POST, answered with a sentence.
 
 from __future__ import annotations
 
-import pwd
-import socket
-import struct
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote
 
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -17,6 +14,7 @@ from twisted.web import http
 
 from flocon.answering.respond import refuse, respond
 from flocon.errors import AmbiguousPeer, FloconError, PeerError
+from flocon.machine.callers import caller
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -29,8 +27,6 @@ LONGEST_PEER = 128
 MOST_WORDS, LONGEST_WORD = 64, 1_024
 #: Bytes that come along with a request: the files of a recipe.
 LARGEST_BODY = 4 << 20
-#: ``struct ucred`` of unix(7): process, user and group.
-_CREDENTIALS = struct.Struct("3i")
 
 
 if TYPE_CHECKING:
@@ -108,7 +104,9 @@ class Control:
         try:
             if subject in self._personal:
                 body = request.content.read(LARGEST_BODY) if request.content else b""
-                said = await self._personal[subject](words, _user(request), body)
+                said = await self._personal[subject](
+                    words, caller(getattr(request.channel.transport, "socket", None)), body
+                )
             else:
                 said = await self._steering[subject](words)
             _say(request, said)
@@ -131,20 +129,6 @@ class Control:
             _say(request, str(error), http.CONFLICT)
         except PeerError as error:
             _say(request, str(error), http.NOT_FOUND)
-
-
-def _user(request: Request) -> str:
-    """Return the name of the user who asks, as the kernel knows it; "" where it does not."""
-    connected: Any = getattr(request.channel.transport, "socket", None)
-    try:
-        said = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    except (AttributeError, OSError):
-        return ""
-    _, user, _ = _CREDENTIALS.unpack(said)
-    try:
-        return pwd.getpwuid(user).pw_name
-    except KeyError:
-        return str(user)
 
 
 def _fetched(count: int) -> str:
