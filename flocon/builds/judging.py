@@ -5,10 +5,12 @@ What comes of it is a candidate: for a person, with what is against it, or for a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from flocon.errors import FloconError
 from flocon.jobs.watched import Candidate, Failing
+from flocon.machine.reactor_threads import in_thread
 from flocon.recipes.bumps import Evidence, People, judge, references
 
 if TYPE_CHECKING:
@@ -55,12 +57,14 @@ class Judging:
 
     def __init__(
         self,
+        reactor: Any,
         histories: Histories,
         *,
         settings: Callable[[], Build],
         taken_over: Callable[[str], float],
         now: Callable[[], float],
     ) -> None:
+        self._reactor = reactor
         self._histories = histories
         self._settings = settings
         self._taken_over = taken_over
@@ -138,6 +142,8 @@ class Judging:
             # Behind these there may be more, of whomever.
             notes = ()
         people = one.approval.maintainers
+        # What a stranger wrote takes as long as it takes: up to a second, not the reactor's.
+        asked = await in_thread(self._reactor, references, approved, recipe)
         evidence = Evidence(
             descends=descends,
             notes=tuple(notes),
@@ -149,11 +155,10 @@ class Judging:
             # Else whoever says that it was next year keeps it from everybody, and nobody is told.
             modified=max(seen, min(record.last_modified if record else 0.0, seen + LATEST)),
             head=new,
-            confirmed=frozenset(await self._confirmed(references(approved, recipe))),
+            confirmed=frozenset(await self._confirmed(asked)),
         )
-        return judge(
-            approved, recipe, evidence, wait=settings.wait, trust=frozenset(settings.trust)
-        )
+        judging = partial(judge, wait=settings.wait, trust=frozenset(settings.trust))
+        return await in_thread(self._reactor, judging, approved, recipe, evidence)
 
     async def _confirmed(self, asked: Sequence[Reference]) -> list[Reference]:
         """Return those that their repositories have; who is away has confirmed nothing."""

@@ -87,7 +87,7 @@ class Keeper(Service):
             architecture=self._architecture,
             check=lambda: build().check,
         )
-        judging = Judging(git, settings=build, taken_over=self.memory.taken_over, now=now)
+        judging = Judging(reactor, git, settings=build, taken_over=self.memory.taken_over, now=now)
         self.fetching = Fetching(book, histories, resolving, judging, now)
         self.polling = Polling(
             book,
@@ -125,7 +125,7 @@ class Keeper(Service):
         self.adding = Adding(aur, histories, self.fetching)
         #: Names of repositories that were joined: what they have, Arch has not.
         self.own_names: Callable[[], Collection[str]] = tuple
-        self.looking = Looking(histories, self.fetching)
+        self.looking = Looking(reactor, histories, self.fetching)
         self.steering = Steering(self)
         #: Called when it is known what is watched, and after each change from then on.
         self.begun: Callable[[], None] = lambda: None

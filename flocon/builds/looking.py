@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from flocon.builds.polling import as_values
 from flocon.errors import BuildError, FloconError
 from flocon.jobs.watched import Phase
+from flocon.machine.reactor_threads import in_thread
 from flocon.recipes.differences import as_text, differ
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ MOST_NOTES = 50
 class Looking:
     """Reads recipes by commit, and tells of them."""
 
-    def __init__(self, histories: Histories, fetching: Fetching) -> None:
+    def __init__(self, reactor: Any, histories: Histories, fetching: Fetching) -> None:
+        self._reactor = reactor
         self._histories = histories
         self._fetching = fetching
 
@@ -87,7 +89,8 @@ class Looking:
     async def differences(self, one: Watched) -> str:
         """Return as a diff what changed since the last approval; all of it, where there is none."""
         before, after = await self.recipes(one)
-        return as_text(differ(before, after))
+        # Two texts that have little in common take seconds.
+        return await in_thread(self._reactor, lambda: as_text(differ(before, after)))
 
     async def _notes(self, one: Watched) -> Sequence[CommitNote]:
         since = one.approval.commit if one.approval and one.candidate else ""

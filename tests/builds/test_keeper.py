@@ -7,7 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
+from twisted.python.threadable import isInIOThread
 
+from flocon.builds import judging, looking
 from flocon.errors import BuildError
 from flocon.jobs.packing import pack
 from flocon.jobs.watched import Phase, Stage
@@ -326,6 +328,30 @@ class ByRuleTests(KeeperTestCase):
         await self.poll(after=3_600)
         self.assertEqual(self.aur.asked, [("library", "tool")])
         self.assertEqual(fetched, [])
+
+
+class HostileTests(KeeperTestCase):
+    """A text that a stranger wrote so that it takes long to be looked at."""
+
+    @run
+    async def test_the_reactor_goes_on_while_it_is_judged_and_compared(self) -> None:
+        where: dict[str, bool] = {}
+
+        def note(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+            def noted(*given: Any, **more: Any) -> Any:
+                where[name] = isInIOThread()
+                return function(*given, **more)
+
+            return noted
+
+        for module, name in ((judging, "judge"), (judging, "references"), (looking, "differ")):
+            self.patch(module, name, note(name, getattr(module, name)))
+        self.aur.push("tool", "1-1")
+        await self.have("tool")
+        self.aur.push("tool", "2-1")
+        await self.poll("tool", after=DAY)
+        await self.steer("diff", "tool")
+        self.assertEqual(where, {"judge": False, "references": False, "differ": False})
 
 
 class AwayTests(KeeperTestCase):
