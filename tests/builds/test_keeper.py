@@ -183,6 +183,58 @@ class AddingTests(KeeperTestCase):
         await self.assertRefuses(self.steer("add", "/mine", body=pack(recipe)), "printsrcinfo")
 
 
+class AddressTests(KeeperTestCase):
+    """A recipe that is no AUR's: in git, at an address that a person named."""
+
+    address = "https://example.org/recipes/tool.git"
+
+    @run
+    async def test_it_is_followed_there_and_the_aur_is_not_asked(self) -> None:
+        self.aur.push("tool", "1-1")
+        self.aur.records.clear()
+        await self.begun()
+        await self.steer("add", self.address)
+        await self.steer("approve", "tool")
+        await self.until(("tool", "published"))
+        self.aur.push("tool", "2-1")
+        self.aur.records.clear()
+        await self.poll(after=3_600)
+        self.assertEqual(self.stage("tool"), "waits for time")
+        await self.poll("tool", after=9 * DAY)
+        await self.until(("tool", "published"))
+        self.assertEqual(self.one("tool").version, "2-1")
+        self.assertEqual({*self.aur.fetched}, {("tool", self.address)})
+        self.assertEqual(self.aur.asked, [])
+
+    @run
+    async def test_it_is_watched_by_the_name_that_it_has_itself(self) -> None:
+        self.aur.push("tool", "1-1")
+        self.aur.push("recipes", "1-1")
+        self.aur.commits["recipes"] = self.aur.commits["tool"]
+        self.aur.head["recipes"] = self.aur.head["tool"]
+        await self.begun()
+        await self.steer("add", "https://example.org/recipes")
+        self.assertEqual(self.one("tool").origin.place, "https://example.org/recipes")
+
+    @run
+    async def test_no_other_way_than_the_webs_is_gone(self) -> None:
+        await self.begun()
+        for odd in (
+            "ssh://example.org/tool.git",
+            "file:///home/alice/tool.git",
+            "ext::sh -c id://tool",
+            "https:///tool.git",
+            "https://example.org/-tool",
+        ):
+            await self.assertRefuses(self.steer("add", odd), "no address of a recipe")
+        self.assertEqual(self.aur.fetched, [])
+
+    @run
+    async def test_what_is_not_there_is_said(self) -> None:
+        await self.begun()
+        await self.assertRefuses(self.steer("add", self.address), "has no recipe tool")
+
+
 class ApprovingTests(KeeperTestCase):
     @run
     async def test_only_the_commit_that_was_shown_is_approved(self) -> None:

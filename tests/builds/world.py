@@ -79,6 +79,8 @@ class FakeAur:
         self.away = False
         self.upstream: dict[str, str] = {}
         self.reachable: set[tuple[str, str]] = set()
+        #: What was fetched: a base, and the address where that was a person's word.
+        self.fetched: list[tuple[str, str]] = []
 
     def push(
         self,
@@ -144,6 +146,7 @@ class FakeAur:
 
     async def fetch(self, base: str, address: str = "") -> str:
         self._demand()
+        self.fetched.append((base, address))
         if base not in self.head:
             raise Refused("aur.example", 404)
         return self.head[base]
