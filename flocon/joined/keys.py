@@ -9,10 +9,11 @@ No I/O.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha1
 
 from flocon.errors import RepositoryError
+from flocon.joined.lifetimes import lifetime, made
 
 #: Bytes of a file of keys, keys in it, and packets of one.
 LARGEST_KEYS = 64 << 10
@@ -27,11 +28,23 @@ _FINGERPRINT = re.compile(r"[0-9A-F]{40}")
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
-    """One key: its fingerprint (40 hex digits), the names it gives itself, its packets."""
+    """One key: its fingerprint (40 hex digits), the names it gives itself, its packets.
+
+    ``made`` is when, in Unix seconds, and ``lives`` for how many from then on, 0 for ever: what it
+    says of itself by the signature of the second ``said``.
+    """
 
     fingerprint: str
     names: tuple[str, ...]
     data: bytes
+    made: int = 0
+    lives: int = 0
+    said: int = 0
+
+    @property
+    def expires(self) -> int:
+        """When nothing that it signs is good any more, in Unix seconds; 0 for never."""
+        return self.made + self.lives if self.lives else 0
 
 
 def read_keys(data: bytes) -> list[PublicKey]:
@@ -46,13 +59,17 @@ def read_keys(data: bytes) -> list[PublicKey]:
         if tag == _KEY:
             if len(keys) == MOST_KEYS:
                 raise _none(f"it has more than {MOST_KEYS} keys")
-            keys.append(PublicKey(_fingerprint(body), (), b""))
+            keys.append(PublicKey(_fingerprint(body), (), b"", made(body)))
             count = 0
         elif tag not in {_SIGNATURE, _USER, _SUBKEY} or not keys or count > _MOST_PACKETS:
             raise _none("it has what belongs to no public key")
         last = keys[-1]
         names = (*last.names, _name(body)) if tag == _USER else last.names
-        keys[-1] = PublicKey(last.fingerprint, names, last.data + data[position:end])
+        last = replace(last, names=names, data=last.data + data[position:end])
+        says = lifetime(body, last.fingerprint) if tag == _SIGNATURE else None
+        if says is not None and says[0] >= last.said:
+            last = replace(last, said=says[0], lives=says[1])
+        keys[-1] = last
         position = end
     if len({one.fingerprint for one in keys}) < len(keys):
         raise _none("it has one key twice")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from flocon.books.units import time_text
 from flocon.joined.keys import shown
 from flocon.joined.told import time_of
 
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
 
     from flocon.joined.known import Known
     from flocon.joined.repositories import OwnRepositories
+
+#: Seconds before a key expires in which that is told, and after which a key is an old one.
+SOON, OLD = 60 * 86_400.0, 5 * 365 * 86_400.0
 
 
 def describe(
@@ -47,13 +51,14 @@ def _described(
     }
 
 
-def tell(repositories: OwnRepositories) -> Iterator[dict[str, Any]]:
-    """Yield what is wrong, as the doctor's ``tellers`` do."""
+def tell(repositories: OwnRepositories, now: float) -> Iterator[dict[str, Any]]:
+    """Yield what is wrong, as the doctor's ``tellers`` do; ``now`` in Unix seconds."""
     for name, problem in sorted(repositories.problems.items()):
         remedy = f"join it again: 'flocon repo join {name}' as root"
         yield _said(f"the own repository {name} is not taken: {problem}", remedy)
     for known in sorted(repositories.known.values(), key=lambda one: one.name):
         yield from _tell_of(known, repositories)
+        yield from _tell_of_key(known, now)
 
 
 def _tell_of(known: Known, repositories: OwnRepositories) -> Iterator[dict[str, Any]]:
@@ -79,6 +84,24 @@ def _tell_of(known: Known, repositories: OwnRepositories) -> Iterator[dict[str, 
         yield _said(f"{known.name}: {known.problem}", f"run 'flocon repo list {known.name}'")
 
 
+def _tell_of_key(known: Known, now: float) -> Iterator[dict[str, Any]]:
+    """Tell of the key in use, by which the newest generation is signed."""
+    using = known.generation.fingerprint if known.generation else ""
+    for key in known.trusted.keys:
+        if key.fingerprint != using:
+            continue
+        remedy = f"where {known.name} is made: 'flocon repo key --replace', then as it says"
+        if key.expires and now >= key.expires:
+            problem = f"the key of the own repository {known.name} has expired"
+            yield _said(f"{problem} {time_of(key.expires)}: pacman refuses what it signs", remedy)
+        elif key.expires and key.expires - now < SOON:
+            problem = f"the key of the own repository {known.name} expires"
+            yield _said(f"{problem} in {time_text(key.expires - now)}", remedy, wrong=False)
+        elif known.trusted.publishes and now - key.made > OLD:
+            age = time_text(now - key.made)
+            yield _said(f"the key of {known.name} was made {age} ago", remedy, wrong=False)
+
+
 def database_answer(repositories: OwnRepositories, name: str) -> str:
     """Return how the database of a repository would be answered, "" where it is not trusted."""
     known = repositories.known.get(name)
@@ -93,5 +116,5 @@ def database_answer(repositories: OwnRepositories, name: str) -> str:
     )
 
 
-def _said(reason: str, remedy: str) -> dict[str, Any]:
-    return {"check": "own repositories", "wrong": True, "reason": reason, "remedy": remedy}
+def _said(reason: str, remedy: str, *, wrong: bool = True) -> dict[str, Any]:
+    return {"check": "own repositories", "wrong": wrong, "reason": reason, "remedy": remedy}

@@ -5,6 +5,7 @@ This is imported only where there are any; elsewhere ``joining`` stands alone.
 
 from __future__ import annotations
 
+import time
 from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
@@ -116,7 +117,7 @@ class Joined:
         return telling.describe(self.repositories, self.copies.describe)
 
     def tell(self) -> Iterator[dict[str, Any]]:
-        return telling.tell(self.repositories)
+        return telling.tell(self.repositories, time.time())
 
     def refused(self) -> dict[str, int]:
         """Return how often offers of peers were not taken, by what was wrong."""

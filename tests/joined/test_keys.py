@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -22,6 +26,47 @@ class RealKeyTests(SynchronousTestCase):
         (key,) = read_keys(public())
         self.assertEqual(key.fingerprint, expected)
         self.assertEqual(key.names, ("packager@example",))
+
+    def test_its_times_are_gpgs(self) -> None:
+        with TemporaryDirectory(prefix="flocon-") as home:
+            Path(home).chmod(0o700)
+            for user, until in (("never@example", "never"), ("soon@example", "30d")):
+                words = ("--passphrase", "", "--quick-generate-key", user, "ed25519", "sign", until)
+                self.gpg(home, "--batch", *words)
+            # What was said later counts.
+            mark = self.marks(home)[0][4]
+            self.gpg(home, "--batch", "--quick-set-expire", mark, "60d")
+            # Another key that vouches for one says nothing of its life.
+            self.gpg(
+                home,
+                "--batch",
+                "--yes",
+                "-u",
+                self.marks(home)[0][4],
+                "--quick-sign-key",
+                self.marks(home)[1][4],
+            )
+            told = {(int(row[5]), int(row[6] or 0)) for row in self.marks(home)}
+            keys = read_keys(self.gpg(home, "--export"))
+            self.gpgconf(home)
+        self.assertEqual({(one.made, one.expires) for one in keys}, told)
+        self.assertEqual(len([one for one in keys if one.expires]), 2)
+
+    def gpg(self, home: str, *words: str) -> bytes:
+        command = ["gpg", "--homedir", home, *words]
+        return subprocess.run(command, check=True, capture_output=True).stdout
+
+    def gpgconf(self, home: str) -> None:
+        command = ["gpgconf", "--homedir", home, "--kill", "all"]
+        subprocess.run(command, check=False, capture_output=True)
+
+    def marks(self, home: str) -> list[list[str]]:
+        """Return what gpg says of each key, taken apart."""
+        listing = self.gpg(home, "--list-keys", "--with-colons").decode().splitlines()
+        rows = [line.split(":") for line in listing if line.startswith(("pub", "fpr"))]
+        for pub, fpr in zip(rows[::2], rows[1::2], strict=True):
+            pub[4] = fpr[9]
+        return rows[::2]
 
     def test_each_key_has_its_own_packets(self) -> None:
         first, second = read_keys(public(0) + public(1))

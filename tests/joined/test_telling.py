@@ -8,13 +8,15 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from flocon.joined.keys import PublicKey
 from flocon.joined.known import Known, Trusted
 from flocon.joined.offers import Offer, Offers, Wrong
-from flocon.joined.telling import database_answer, describe, tell
+from flocon.joined.telling import OLD, SOON, database_answer, describe, tell
 from flocon.joined.told import Generation
 from flocon.pacman.listing import Database
 
 FPR = "AB" * 20
+NOW = 1_700_000_000.0
 
 
 class TellingTests(SynchronousTestCase):
@@ -37,27 +39,27 @@ class TellingTests(SynchronousTestCase):
         (told,) = describe(self.repositories, lambda _: {"wanted": 2, "here": 1})
         self.assertEqual((told["signed"], told["from"]), (1_700_000_000, "10.0.0.1"))
         self.assertEqual((told["fingerprint"], told["copies"]["here"]), (FPR, 1))
-        self.assertEqual([*tell(self.repositories)], [])
+        self.assertEqual([*tell(self.repositories, NOW)], [])
 
     def test_another_key_is_told_while_it_is_newer_than_what_is_here(self) -> None:
         self.take()
         self.foreign(1_700_000_001)
-        (told,) = tell(self.repositories)
+        (told,) = tell(self.repositories, NOW)
         self.assertIn("10.0.0.9", told["reason"])
         self.assertIn("ABAB ABAB", told["reason"])
         self.assertIn("flocon repo join home", told["remedy"])
         self.take(1_700_000_002)
-        self.assertEqual([*tell(self.repositories)], [])
+        self.assertEqual([*tell(self.repositories, NOW)], [])
 
     def test_that_nothing_is_here_is_told_with_the_reason(self) -> None:
         self.known.problem = "10.0.0.1 is away"
-        (told,) = tell(self.repositories)
+        (told,) = tell(self.repositories, NOW)
         self.assertIn("10.0.0.1 is away", told["reason"])
 
     def test_keys_that_cannot_be_read_are_told(self) -> None:
         self.repositories.known.clear()
         self.repositories.problems = {"home": "keys/home.gpg cannot be read"}
-        (told,) = tell(self.repositories)
+        (told,) = tell(self.repositories, NOW)
         self.assertIn("keys/home.gpg", told["reason"])
         self.assertIn("flocon repo join home", told["remedy"])
 
@@ -66,3 +68,23 @@ class TellingTests(SynchronousTestCase):
         self.take()
         self.assertIn("2023-11-14 22:13:20 UTC", database_answer(self.repositories, "home"))
         self.assertEqual(database_answer(self.repositories, "core"), "")
+
+    def keyed(self, made: float, lives: float = 0, *, publishes: bool = True) -> list[Any]:
+        key = PublicKey(FPR, (), b"", int(made), int(lives))
+        trusted = Trusted("home", Path("keys"), (key,), publishes=publishes, joined=True)
+        self.known = self.repositories.known["home"] = Known(trusted)
+        self.take()
+        return [(told["wrong"], told["reason"]) for told in tell(self.repositories, NOW)]
+
+    def test_a_key_that_is_not_good_for_long_is_told(self) -> None:
+        self.assertEqual(self.keyed(NOW - 100, 101 + SOON), [])
+        ((wrong, said),) = self.keyed(NOW - 100, 100 + 3 * 86_400)
+        self.assertEqual((wrong, "expires in 3 days" in said), (False, True))
+        ((wrong, said),) = self.keyed(NOW - 100, 99)
+        self.assertEqual((wrong, "has expired" in said), (True, True))
+
+    def test_an_old_key_is_told_where_it_signs(self) -> None:
+        self.assertEqual(self.keyed(NOW - OLD), [])
+        ((wrong, said),) = self.keyed(NOW - OLD - 1)
+        self.assertEqual((wrong, "1825 days ago" in said), (False, True))
+        self.assertEqual(self.keyed(NOW - OLD - 1, publishes=False), [])
