@@ -6,11 +6,14 @@ import json
 import shutil
 from typing import TYPE_CHECKING, Any
 
+from tests.lan.lan import PACMAN_7, PacmanRun, pacman_7
 from tests.needs import leave_out
 from tests.own_on_lan.built import BuildingHost
 from tests.own_on_lan.case import OwnTestCase
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.lan.lan import Host
 
 #: Seconds for a build, on a machine that does other things as well.
@@ -18,12 +21,17 @@ BUILT = 90
 
 
 class BuiltOnce(OwnTestCase):
-    """``maker`` builds; all three hosts have joined what it publishes."""
+    """``maker`` builds; all three hosts have joined what it publishes.
+
+    The third has pacman 7, the others have this machine's.
+    """
 
     def setUp(self) -> None:
         programs = ("bwrap", "makepkg", "git", "gpg", "bsdtar")
         lacking = [name for name in programs if shutil.which(name) is None]
         leave_out(f"{' and '.join(lacking)} cannot be found" if lacking else "")
+        if pacman_7() is None:
+            leave_out(f"no pacman 7: {PACMAN_7} names no folder made by .ci/pacman-7")
         super().setUp()
         self.builder = BuildingHost(self.lan, self.maker)
         self.wait = 0
@@ -34,6 +42,21 @@ class BuiltOnce(OwnTestCase):
         settings = self.builder.settings(wait=self.wait)
         settings["repo"]["copies"] = 1
         return settings
+
+    def conf(self, host: Host) -> Path:
+        if host is self.third:
+            # As it is shipped, but for the user's name.
+            self.lan.pacman_options = {"DownloadUser": "nobody"}
+        path = super().conf(host)
+        self.lan.pacman_options = {}
+        return path
+
+    def run_pacman(self, host: Host, *words: str) -> PacmanRun:
+        self.lan.pacman_folder = pacman_7() if host is self.third else None
+        try:
+            return super().run_pacman(host, *words)
+        finally:
+            self.lan.pacman_folder = None
 
     def assert_installs(self, host: Host, *packages: str) -> None:
         run = self.run_pacman(host, "-Syu", *packages)
@@ -63,6 +86,7 @@ class BuiltOnce(OwnTestCase):
         self.assert_history_tells_who_approved("tool")
         for host in (self.second, self.third):
             self.join(host)
+        self.assertIn("v7.", self.run_pacman(self.third, "--version").output)
         self.wait_for_newest(self.maker, self.second, self.third)
         self.assert_installs(self.second, "tool")
         self.assertEqual(self.installed(self.second), {"base 1.0-1", "library 1.0-1", "tool 1.0-1"})
