@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flocon.approving.notices import Notices
@@ -116,6 +117,8 @@ class Building:
 
     def tell(self) -> Iterator[dict[str, Any]]:
         """Yield what the doctor is to tell of builds."""
+        settings = self._parts.reloading.settings
+        yield from absent(settings.build.builder, settings.repo.signer)
         yield from sayings.problems(self.keeper.describe(), time.time())
         for way, reason in (self._notices.problems if self._notices else {}).items():
             yield {
@@ -137,3 +140,15 @@ class Building:
         """Let go of what would be told."""
         if self._notices is not None:
             self._notices.stop()
+
+
+def absent(builder: str, signer: str) -> Iterator[dict[str, Any]]:
+    """Yield what the doctor is to tell where nobody builds or signs at these sockets."""
+    for does, path, unit in (("builds", builder, "flocon-build"), ("signs", signer, "flocon-sign")):
+        if not Path(path).is_socket():
+            yield {
+                "check": "builds",
+                "reason": f"nobody {does} here: there is no socket {path}",
+                "remedy": f"systemctl enable --now {unit}.socket",
+                "wrong": False,
+            }
