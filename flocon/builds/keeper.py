@@ -108,6 +108,7 @@ class Keeper(Service):
             signer=signer,
             fetched=self._fetched,
             stock=self._stock,
+            libraries=self._libraries,
             architecture=self._architecture,
             now=now,
             name=lambda: secrets.token_hex(8),
@@ -345,6 +346,14 @@ class Keeper(Service):
         self._own = await in_thread(self._reactor, own_repository, published)
         return await in_thread(
             self._reactor, Stock, configuration.sync_directory, names, published, self._own
+        )
+
+    async def _libraries(self) -> dict[str, frozenset[str]]:
+        # What pacman's databases have is no matter: they are a hundred times as large.
+        published, sync = self._repo().published, self._pacman.configuration.sync_directory
+        return await in_thread(
+            self._reactor,
+            lambda: Stock(sync, (), published, own_repository(published)).libraries(),
         )
 
     def _architecture(self) -> str:

@@ -36,7 +36,7 @@ from flocon.programs.talking import MOST_FILES
 from flocon.recipes.recipe import PKGBUILD
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
     from typing import Protocol
 
     from flocon.jobs.archive import Archive
@@ -63,7 +63,10 @@ _MAY_PASS = frozenset({"unreachable", "dependencies"})
 
 
 class Working:
-    """``fetched`` reads the recipe of a commit, ``stock`` what is here; ``now`` gives Unix time."""
+    """``fetched`` reads the recipe of a commit, ``stock`` what is here; ``now`` gives Unix time.
+
+    ``libraries`` reads those of our own packages alone.
+    """
 
     def __init__(
         self,
@@ -75,6 +78,7 @@ class Working:
         signer: Signer,
         fetched: Callable[[Watched], Awaitable[Fetched]],
         stock: Callable[[], Awaitable[Stock]],
+        libraries: Callable[[], Awaitable[Mapping[str, Collection[str]]]],
         architecture: Callable[[], str],
         now: Callable[[], float],
         name: Callable[[], str],
@@ -86,6 +90,7 @@ class Working:
         self._signer = signer
         self._fetched = fetched
         self._stock = stock
+        self._libraries = libraries
         self._architecture = architecture
         self._now = now
         self._name = name
@@ -260,8 +265,7 @@ class Working:
         """Queue what was built with libraries that our own packages do not have any more."""
         if not any(one.published and one.published.stands_on for one in self._ledger.all()):
             return
-        stock = await self._stock()
-        provided = await in_thread(self._reactor, stock.libraries)
+        provided = await self._libraries()
         for one in self._ledger.all():
             again = rebuilt(one, provided, self._settings().auto, self._now())
             if again is not one:
