@@ -5,7 +5,6 @@ A node makes one, and imports this, only where something is to be built.
 
 from __future__ import annotations
 
-import platform
 import random
 import secrets
 import time
@@ -18,6 +17,7 @@ from flocon.builds.adding import Adding
 from flocon.builds.deciding import Deciding
 from flocon.builds.describing import describe_watched, waiting
 from flocon.builds.fetching import Fetching
+from flocon.builds.here import Here
 from flocon.builds.histories import Histories
 from flocon.builds.judging import Judging
 from flocon.builds.looking import Looking
@@ -31,14 +31,13 @@ from flocon.jobs.book import Book
 from flocon.jobs.handing import Signer
 from flocon.jobs.resolving import Resolving
 from flocon.jobs.shift import Shift
-from flocon.jobs.stock import Stock, own_repository
 from flocon.jobs.watched import Phase
 from flocon.jobs.working import Working
 from flocon.log import logger
 from flocon.machine.reactor_threads import in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Sequence
 
     from twisted.python.failure import Failure
 
@@ -73,8 +72,7 @@ class Keeper(Service):
     ) -> None:
         self._reactor = reactor
         self._build = build
-        self._repo = repo
-        self._pacman = pacman
+        self.here = here = Here(reactor, pacman, lambda: repo().published)
         self._now = now
         self._archive = archive = Archive(build().state)
         self.book = book = Book(reactor, archive, now)
@@ -83,8 +81,8 @@ class Keeper(Service):
         resolving = Resolving(
             aur,
             read=histories.newest,
-            stock=self._stock,
-            architecture=self._architecture,
+            stock=here.stock,
+            architecture=here.architecture,
             check=lambda: build().check,
         )
         judging = Judging(reactor, git, settings=build, taken_over=self.memory.taken_over, now=now)
@@ -95,7 +93,7 @@ class Keeper(Service):
             histories,
             self.fetching,
             settings=build,
-            has=self._repository_of,
+            has=here.repository_of,
             observe=lambda records: self.memory.observe(records.values(), now()),
             now=now,
         )
@@ -107,9 +105,9 @@ class Keeper(Service):
             ledger=book,
             signer=signer,
             fetched=self._fetched,
-            stock=self._stock,
-            libraries=self._libraries,
-            architecture=self._architecture,
+            stock=here.stock,
+            libraries=here.libraries,
+            architecture=here.architecture,
             now=now,
             name=lambda: secrets.token_hex(8),
         )
@@ -124,14 +122,11 @@ class Keeper(Service):
         )
         self.deciding.forget = self._forget
         self.adding = Adding(aur, histories, self.fetching)
-        #: Names of repositories that were joined: what they have, Arch has not.
-        self.own_names: Callable[[], Collection[str]] = tuple
         self.looking = Looking(reactor, histories, self.fetching)
         self.steering = Steering(self)
         #: Called when it is known what is watched, and after each change from then on.
         self.begun: Callable[[], None] = lambda: None
         self.changed: list[Callable[[], None]] = []
-        self._own = ""
         self._problem = "builds have not begun yet"
         #: One look at a time, and nothing is added meanwhile.
         self._turn = DeferredLock()
@@ -317,7 +312,7 @@ class Keeper(Service):
             "polled": self.memory.polled,
             "next_poll": self._next_poll,
             "metered": not self._shift.free,
-            "repository": self._own,
+            "repository": self.here.own,
             "running": job
             and {
                 "base": self._shift.current,
@@ -339,31 +334,6 @@ class Keeper(Service):
     def _forget(self, base: str) -> None:
         self.memory.forget(base)
         self._run(self._histories.git.forget(base))
-
-    async def _stock(self) -> Stock:
-        configuration, published = self._pacman.configuration, self._repo().published
-        names = [one.name for one in configuration.repositories]
-        self._own = await in_thread(self._reactor, own_repository, published)
-        return await in_thread(
-            self._reactor, Stock, configuration.sync_directory, names, published, self._own
-        )
-
-    async def _libraries(self) -> dict[str, frozenset[str]]:
-        # What pacman's databases have is no matter: they are a hundred times as large.
-        published, sync = self._repo().published, self._pacman.configuration.sync_directory
-        return await in_thread(
-            self._reactor,
-            lambda: Stock(sync, (), published, own_repository(published)).libraries(),
-        )
-
-    def _architecture(self) -> str:
-        return next(iter(self._pacman.configuration.architectures), platform.machine())
-
-    def _repository_of(self, name: str) -> str:
-        """Return the repository of pacman, but our own, that has a package of a name."""
-        entries = self._pacman.listing.named(name)
-        own = {self._own, *self.own_names()}
-        return next((one.repository for one in entries if one.repository not in own), "")
 
     async def _fetched(self, one: Watched) -> Fetched:
         """Return the recipe that was approved."""

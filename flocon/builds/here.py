@@ -1,0 +1,52 @@
+"""What this machine has to build with: pacman's databases, and what it published itself."""
+
+from __future__ import annotations
+
+import platform
+from typing import TYPE_CHECKING, Any
+
+from flocon.jobs.stock import Stock, own_repository
+from flocon.machine.reactor_threads import in_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from pathlib import Path
+
+    from flocon.pacman.watch import PacmanWatch
+
+
+class Here:
+    """``published`` gives the folder in which the signer publishes."""
+
+    def __init__(self, reactor: Any, pacman: PacmanWatch, published: Callable[[], Path]) -> None:
+        self._reactor = reactor
+        self._pacman = pacman
+        self._published = published
+        #: The repository that this machine makes, "" for none; as it was found last.
+        self.own = ""
+        #: Names of repositories that were joined: what they have, Arch has not.
+        self.own_names: Callable[[], Collection[str]] = tuple
+
+    async def stock(self) -> Stock:
+        """Read what there is, in a thread."""
+        return await self._read([one.name for one in self._pacman.configuration.repositories])
+
+    async def libraries(self) -> dict[str, frozenset[str]]:
+        """Return the libraries that each package of the own repository provides."""
+        # What pacman's databases have is no matter: they are a hundred times as large.
+        stock = await self._read(())
+        return await in_thread(self._reactor, stock.libraries)
+
+    async def _read(self, names: Collection[str]) -> Stock:
+        published, sync = self._published(), self._pacman.configuration.sync_directory
+        self.own = await in_thread(self._reactor, own_repository, published)
+        return await in_thread(self._reactor, Stock, sync, names, published, self.own)
+
+    def architecture(self) -> str:
+        return next(iter(self._pacman.configuration.architectures), platform.machine())
+
+    def repository_of(self, name: str) -> str:
+        """Return the repository of pacman, but our own, that has a package of a name."""
+        entries = self._pacman.listing.named(name)
+        own = {self.own, *self.own_names()}
+        return next((one.repository for one in entries if one.repository not in own), "")
