@@ -6,10 +6,10 @@ import json
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from tests.lan.lan import PACMAN_7, PacmanRun, pacman_7
+from tests.lan.lan import PACMAN_7, PacmanRun, pacman_7, wait_until
 from tests.needs import leave_out
 from tests.own_on_lan.built import BuildingHost
-from tests.own_on_lan.case import OwnTestCase
+from tests.own_on_lan.case import SOON, OwnTestCase
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,9 +65,7 @@ class BuiltOnce(OwnTestCase):
     def test_from_nothing_to_a_lan_that_is_kept_up_to_date(self) -> None:
         builder = self.builder
         builder.push("base", "1.0-1", old=True)
-        builder.push(
-            "library", "1.0-1", old=True, names=["library", "library-data"], depends=["base"]
-        )
+        self.push_library("1")
         builder.push(
             "tool", "1.0-1", old=True, depends=["library>=1"], makedepends=["library-data"]
         )
@@ -101,11 +99,45 @@ class BuiltOnce(OwnTestCase):
         self.wait_for_newest(self.maker, self.second, self.third)
         self.assert_installs(self.second)
         self.assertIn("tool 2.0-1", self.installed(self.second))
+        self.assert_builds_again_what_is_linked_to_a_library()
 
-        self.wait_for_copies(self.second, self.third, count=4)
+        self.wait_until_others_have_all()
         self.maker.unplug()
         self.assert_installs(self.third, "tool")
-        self.assertEqual(self.installed(self.third), {"base 1.0-1", "library 1.0-1", "tool 2.0-1"})
+        now = {"base 1.0-1", "library 2.0-1", "tool 2.0-1.1"}
+        self.assertEqual(self.installed(self.third), now)
+
+    def push_library(self, version: str) -> None:
+        self.builder.push(
+            "library",
+            f"{version}.0-1",
+            old=True,
+            names=["library", "library-data"],
+            depends=["base"],
+            provides=[f"liblibrary.so={version}-64"],
+        )
+
+    def assert_builds_again_what_is_linked_to_a_library(self) -> None:
+        """Have the library be another one, and what was built with it follow by itself."""
+        builder = self.builder
+        self.push_library("2")
+        builder.say("check", "library")
+        builder.approve("library")
+        wait_until(lambda: builder.database()["tool"] == "2.0-1.1", BUILT, "tool is built again")
+        self.wait_for_newest(self.maker, self.second, self.third)
+
+    def wait_until_others_have_all(self) -> None:
+        """Wait for copies of what is offered now; those of what was before are as many."""
+        files = [
+            f"packages/{name}-{version}-any.pkg.tar.zst"
+            for name, version in self.builder.database().items()
+        ]
+        others = (self.second, self.third)
+        wait_until(
+            lambda: all(any((host.store / file).exists() for host in others) for file in files),
+            SOON,
+            f"copies of {files} are kept",
+        )
 
     def assert_history_tells_who_approved(self, base: str) -> None:
         events = [json.loads(line) for line in self.builder.say("history", base).splitlines()]
