@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 from hypothesis import given
 from hypothesis import strategies as some
 from twisted.trial.unittest import SynchronousTestCase
@@ -61,6 +63,23 @@ class HeadTests(SynchronousTestCase):
         ):
             with self.subTest(head=head):
                 self.assertIsNone(read_head(head))
+
+    def test_a_name_that_is_none_is_told_at_once(self) -> None:
+        def too_late(*_: object) -> None:
+            raise AssertionError("it takes longer than 5 s")
+
+        self.addCleanup(signal.signal, signal.SIGALRM, signal.signal(signal.SIGALRM, too_late))
+        self.addCleanup(signal.setitimer, signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_REAL, 5)
+        for name in (b"a" * 240 + b"!", b"a." * 120 + b"!", b"-" * 250, b"a" * 64 + b".org"):
+            self.assertIsNone(read_head(b"CONNECT " + name + b":443 HTTP/1.1"))
+            self.assertIsNone(read_head(b"GET http://" + name + b"/ HTTP/1.1"))
+
+    def test_the_longest_name(self) -> None:
+        name = ".".join(["a" * 63] * 3 + ["b" * 61])
+        self.assertEqual(
+            read_head(f"CONNECT {name}:443 HTTP/1.1".encode()), Asked(name, 443)
+        )
 
     @given(
         some.binary(max_size=200)
