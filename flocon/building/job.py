@@ -29,6 +29,7 @@ from flocon.building.watching import Room, Watch, memory_of
 from flocon.errors import BuildError, ToolError
 from flocon.log import logger
 from flocon.machine.process import run
+from flocon.machine.whole import see_through
 from flocon.walls.bubblewrap import BUILD, HIDDEN, Shown, Wall, behind_recipe_wall
 from flocon.walls.filters import make_filter
 from flocon.walls.groups import Group
@@ -114,7 +115,8 @@ class Job:
             ending = await self._all_steps()
             if ending.result == endings.BUILT:
                 self._told.step("collect")
-                left = await deferToThread(take, self._folder / "build")
+                taking = deferToThread(take, self._folder / "build", self._order.bounds.disk)
+                left = await see_through(taking, Left.close)
                 if not left.packages:
                     ending = endings.without_packages(ending.exit)
             return self._outcome(ending, left)
@@ -137,13 +139,14 @@ class Job:
         )
         if layout is None:
             return self._too_late()
-        own = await deferToThread(self._hand_in, layout)
+        own = await see_through(deferToThread(self._hand_in, layout))
         if (self._order.packages or own) and (ending := await self._install(layout, own)):
             return ending
         place = self._place
         layout.write_accounts(place.user, place.number, place.group_number)
         if self._place.rights:
-            await deferToThread(hand_over, layout.build, place.number, place.group_number)
+            handing = deferToThread(hand_over, layout.build, place.number, place.group_number)
+            await see_through(handing)
         watch = Watch(
             self._reactor,
             self._folder,
@@ -304,8 +307,9 @@ class Job:
 
     async def _clear(self) -> None:
         self._group.remove()
+        clearing = Deferred.fromCoroutine(clear(self._reactor, self._folder))
         with suppress(CancelledError):
-            await clear(self._reactor, self._folder)
+            await see_through(clearing)
 
 
 async def clear(reactor: Any, folder: Path) -> None:

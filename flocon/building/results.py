@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flocon.building.commands import CHECKOUTS, SRCINFO
-from flocon.files import is_package
+from flocon.files import LARGEST_FILE, is_package
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,11 +55,14 @@ class Left:
             os.close(one.descriptor)
 
 
-def take(build: Path) -> Left:
-    """Return what lies in a job's folder ``build``."""
+def take(build: Path, most: int = LARGEST_FILE) -> Left:
+    """Return what lies in a job's folder ``build``; packages of ``most`` bytes together.
+
+    A file without bytes on the disk is as large as its maker says: what is too much is left.
+    """
     srcinfo = _text(build / "report", SRCINFO, _LARGEST_SRCINFO)
     checkouts = _text(build / "report", CHECKOUTS, _LARGEST_CHECKOUTS)
-    return Left(tuple(_packages(build / "packages")), srcinfo, commits_of(srcinfo, checkouts))
+    return Left(tuple(_packages(build / "packages", most)), srcinfo, commits_of(srcinfo, checkouts))
 
 
 def commits_of(srcinfo: str, checkouts: str) -> dict[str, str]:
@@ -90,7 +93,7 @@ def folder_of(source: str) -> str:
     return address.rpartition("/")[2].removesuffix(".git")
 
 
-def _packages(folder: Path) -> list[Made]:
+def _packages(folder: Path, most: int) -> list[Made]:
     made: list[Made] = []
     try:
         within = os.open(folder, _PLAIN | os.O_DIRECTORY)
@@ -107,17 +110,18 @@ def _packages(folder: Path) -> list[Made]:
         for name in sorted(names)[:MOST_PACKAGES]:
             with suppress(OSError):
                 descriptor = os.open(name, _PLAIN, dir_fd=within)
-                if one := _look_at(name, descriptor):
+                if one := _look_at(name, descriptor, most):
+                    most -= one.size
                     made.append(one)
     finally:
         os.close(within)
     return made
 
 
-def _look_at(name: str, descriptor: int) -> Made | None:
-    """Return what a descriptor leads to; close it where that is no plain file."""
+def _look_at(name: str, descriptor: int, most: int) -> Made | None:
+    """Return what a descriptor leads to; close it where that is no plain file, or too large."""
     info = os.fstat(descriptor)
-    if not stat.S_ISREG(info.st_mode) or info.st_size == 0:
+    if not stat.S_ISREG(info.st_mode) or not 0 < info.st_size <= most:
         os.close(descriptor)
         return None
     sha256 = hashlib.sha256()

@@ -19,6 +19,7 @@ from flocon.building.layouts import Layout, clean_layout, machine_layout
 from flocon.errors import BuildError, ToolError
 from flocon.log import logger
 from flocon.machine.process import run
+from flocon.machine.whole import see_through
 from flocon.walls.running import Walled
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class Roots:
 
     async def _in_thread(self, make: Callable[..., Layout], *arguments: Any) -> Layout:
         try:
-            layout: Layout = await deferToThread(make, *arguments)
+            layout: Layout = await see_through(deferToThread(make, *arguments))
         except OSError as error:
             raise ToolError("the root", f"cannot be laid out: {error}") from error
         return layout

@@ -77,9 +77,7 @@ class HeadTests(SynchronousTestCase):
 
     def test_the_longest_name(self) -> None:
         name = ".".join(["a" * 63] * 3 + ["b" * 61])
-        self.assertEqual(
-            read_head(f"CONNECT {name}:443 HTTP/1.1".encode()), Asked(name, 443)
-        )
+        self.assertEqual(read_head(f"CONNECT {name}:443 HTTP/1.1".encode()), Asked(name, 443))
 
     @given(
         some.binary(max_size=200)

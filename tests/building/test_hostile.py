@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import socket
 import tempfile
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 
+from flocon.building import job as jobs
+from flocon.building import results, roots
+from flocon.building.results import Left
 from tests.building.case import PACKAGE, JobCase, recipe
 
 #: Runs wherever a PKGBUILD is read, as its own text; what it finds is put into the package.
@@ -206,6 +212,76 @@ class BoundsTests(JobCase):
 
     def test_time_that_is_up_before_the_wall_stands(self) -> Deferred[None]:
         return self.do(self._quiet(self._ends(recipe(), "timed out", time=1)))
+
+    def test_what_still_writes_is_waited_for_before_its_folder_goes(self) -> Deferred[None]:
+        """A thread cannot be stopped: it would write into what is being taken away."""
+
+        async def go() -> None:
+            lay_out, begun, ended = roots.machine_layout, threading.Event(), threading.Event()
+
+            def slowly(*arguments: Any, **named: Any) -> Any:
+                begun.set()
+                time.sleep(2)
+                layout = lay_out(*arguments, **named)
+                ended.set()
+                return layout
+
+            self.patch(roots, "machine_layout", slowly)
+            done = await self.build(recipe(), bounds={"time": 1})
+            self.assertEqual(done.result, "timed out", done.reason)
+            self.assertTrue(begun.is_set() and ended.is_set())
+            self.assert_nothing_left()
+
+        return self.do(go())
+
+    def test_cancelled_while_it_is_collected_it_leaves_nothing_open(self) -> Deferred[None]:
+        async def go() -> None:
+            taken: list[Left] = []
+            collecting: Deferred[None] = Deferred()
+
+            def slowly(*arguments: Any) -> Left:
+                time.sleep(1)
+                taken.append(results.take(*arguments))
+                return taken[0]
+
+            self.patch(jobs, "take", slowly)
+            job, *_ = self.job(
+                recipe(),
+                stepped=lambda name: collecting.callback(None) if name == "collect" else None,
+            )
+            work = Deferred.fromCoroutine(job.run())
+            await collecting
+            await deferLater(reactor, 0.2)
+            work.cancel()
+            work.cancel()
+            await self.assertFailure(work, CancelledError)
+            (made,) = taken[0].packages
+            self.assertRaises(OSError, os.fstat, made.descriptor)
+            self.assert_nothing_left()
+
+        return self.do(go())
+
+    def test_cancelled_while_it_is_taken_away_it_goes_all_the_same(self) -> Deferred[None]:
+        async def go() -> None:
+            clearing: Deferred[None] = Deferred()
+            clear = jobs.clear
+
+            async def slowly(*arguments: Any) -> None:
+                clearing.callback(None)
+                await deferLater(reactor, 0.5)
+                await clear(*arguments)
+
+            self.patch(jobs, "clear", slowly)
+            job, *_ = self.job(recipe("build() { false; }\n" + PACKAGE))
+            work = Deferred.fromCoroutine(job.run())
+            await clearing
+            await deferLater(reactor, 0.1)
+            work.cancel()
+            with contextlib.suppress(CancelledError):
+                await work
+            self.assert_nothing_left()
+
+        return self.do(go())
 
     def test_output_without_end(self) -> Deferred[None]:
         async def go() -> None:

@@ -48,6 +48,18 @@ class TakeTests(SynchronousTestCase):
             (self.build / f"packages/a-{number}-1-any.pkg.tar.zst").write_bytes(b"x")
         self.assertEqual(len(self._names()), MOST_PACKAGES)
 
+    def test_no_more_bytes_are_read_than_a_job_may_leave(self) -> None:
+        """A file of which nothing lies on a disk would keep the builder reading for a day."""
+        for name, size in (("a", 60), ("b", 1 << 42), ("c", 60), ("d", 40)):
+            path = self.build / f"packages/{name}-1-1-any.pkg.tar.zst"
+            path.touch()
+            os.truncate(path, size)
+        before = sum(1 for _ in Path("/proc/self/fd").iterdir())
+        left = take(self.build, 100)
+        self.addCleanup(left.close)
+        self.assertEqual([one.size for one in left.packages], [60, 40])
+        self.assertEqual(sum(1 for _ in Path("/proc/self/fd").iterdir()), before + 2)
+
     def test_folders_that_are_links_have_nothing(self) -> None:
         for name in ("packages", "report"):
             (self.build / name).rmdir()
