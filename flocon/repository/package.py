@@ -20,6 +20,10 @@ PKGINFO, BUILDINFO, MTREE, INSTALL, CHANGELOG = (
     ".CHANGELOG",
 )
 DESCRIBING = frozenset({PKGINFO, BUILDINFO, MTREE, INSTALL, CHANGELOG})
+#: What makepkg leaves out of a package of symbols (``create_debug_package``): it comes with nothing,
+#: and takes the place of nothing.
+_NOT_OF_DEBUG = ("depend", "optdepend", "provides", "conflict", "replaces", "group", "backup")
+_ABOVE_DEBUG = frozenset({"usr", "usr/lib", "usr/lib/debug", "usr/src", "usr/src/debug"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +106,17 @@ class Package:
 
     @property
     def is_debug(self) -> bool:
-        """Whether it has only symbols for debugging, as makepkg splits them off."""
-        if "pkgtype=debug" in self.info.get("xdata", ()):
-            return True
-        return self.name.endswith("-debug") and all(
-            member.is_folder or member.path.startswith(("usr/lib/debug/", "usr/src/debug/"))
-            for member in self.members
+        """Whether it has symbols for debugging, as makepkg splits them off, and nothing else.
+
+        What it says of itself counts for nothing here: code of a recipe may have written it.
+        """
+        return (
+            self.name.endswith("-debug")
+            and not self.install
+            and not any(map(self.info.get, _NOT_OF_DEBUG))
+            and all(
+                member.path.startswith(("usr/lib/debug/", "usr/src/debug/"))
+                or (member.is_folder and member.path in _ABOVE_DEBUG)
+                for member in self.members
+            )
         )

@@ -69,8 +69,8 @@ class Surprise:
 
 def demand_expected(package: Package, expected: Expected) -> None:
     """Raise PackageError where a package is not one of those that were to be built."""
-    names = {*expected.packages, f"{expected.base}-debug"}
-    if package.name not in names:
+    is_symbols = package.name == f"{expected.base}-debug" and package.is_debug
+    if package.name not in expected.packages and not is_symbols:
         wanted = ", ".join(expected.packages)
         raise PackageError(package.file_name, f"{package.name} was not to be built, but {wanted}")
     if package.base != expected.base:

@@ -544,6 +544,29 @@ class PublishingTests(_Made):
 
         return self.do(run())
 
+    def test_what_is_called_symbols_and_is_not_was_not_to_be_built(self) -> Deferred[None]:
+        async def run() -> None:
+            symbols = File("usr/lib/debug/usr/bin/foo.debug", b"symbols")
+            for debug in (
+                made("foo-debug", "1.0-1", BINARY, pkgbase="foo"),
+                made("foo-debug", "1.0-1", BINARY, pkgbase="foo", xdata="pkgtype=debug"),
+                made("foo-debug", "1.0-1", symbols, pkgbase="foo", replaces="bash"),
+                made("foo-debug", "1.0-1", symbols, pkgbase="foo", provides="bash=9"),
+                made("foo-debug", "1.0-1", symbols, pkgbase="foo", depend="odd"),
+            ):
+                await self.refused("publish", [made("foo"), debug], build=build("foo"))
+            self.assertEqual(self.listed(), {})
+
+        return self.do(run())
+
+    def test_a_package_that_says_it_is_symbols_is_one_all_the_same(self) -> Deferred[None]:
+        async def run() -> None:
+            said = made("foo", "1.0-1", BINARY, xdata="pkgtype=debug")
+            await self.told("publish", [said], build=build("foo"))
+            self.assertEqual(self.listed(), {"foo": "1.0-1"})
+
+        return self.do(run())
+
     def test_what_was_examined_is_what_is_signed(self) -> Deferred[None]:
         """Who handed the file over writes another package into it once it was looked at."""
 
