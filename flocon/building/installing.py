@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from flocon.errors import ToolError
 from flocon.machine.process import run
-from flocon.walls.bubblewrap import HIDDEN, Shown, Wall, behind_installation_wall
+from flocon.walls.bubblewrap import HIDDEN, Shown, Wall, behind_installation_wall, places_of
 from flocon.walls.filters import make_filter
 from flocon.walls.running import Plan, Walled
 
@@ -79,7 +79,7 @@ class Installing:
         options += [word for one in caches for word in ("--cachedir", str(one))]
         options += ["--logfile", "/dev/null", "--noconfirm", "--noprogressbar"]
         command = ["sh", "-c", _PACMAN, str(root), *options, *words]
-        return Plan(command, mounts, outside=True)
+        return Plan(command, mounts, outside=True, root=str(root))
 
     async def install(
         self,
@@ -133,4 +133,10 @@ class Installing:
         )
         options = ["--config", _CONFIGURATION, "--noconfirm", *_REPLACING, "--noprogressbar"]
         command = ["sh", "-c", _PACMAN, "", *options, *words]
-        return Plan(behind_installation_wall(wall, command), layout.mounts, filter=calls)
+        return Plan(
+            behind_installation_wall(wall, command),
+            layout.mounts,
+            filter=calls,
+            root=wall.root,
+            places=places_of(wall),
+        )

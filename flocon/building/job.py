@@ -30,7 +30,7 @@ from flocon.errors import BuildError, ToolError
 from flocon.log import logger
 from flocon.machine.process import run
 from flocon.machine.whole import see_through
-from flocon.walls.bubblewrap import BUILD, HIDDEN, Shown, Wall, behind_recipe_wall
+from flocon.walls.bubblewrap import BUILD, HIDDEN, Shown, Wall, behind_recipe_wall, places_of
 from flocon.walls.filters import make_filter
 from flocon.walls.groups import Group
 from flocon.walls.running import Plan, Walled
@@ -303,6 +303,8 @@ class Job:
             group=self._group.path,
             limits=limits,
             filter=calls,
+            root=wall.root,
+            places=places_of(wall),
         )
 
     async def _clear(self) -> None:

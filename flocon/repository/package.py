@@ -20,8 +20,8 @@ PKGINFO, BUILDINFO, MTREE, INSTALL, CHANGELOG = (
     ".CHANGELOG",
 )
 DESCRIBING = frozenset({PKGINFO, BUILDINFO, MTREE, INSTALL, CHANGELOG})
-#: What makepkg leaves out of a package of symbols (``create_debug_package``): it comes with nothing,
-#: and takes the place of nothing.
+#: What makepkg leaves out of a package of symbols (``create_debug_package``): such a one
+#: comes with nothing, and takes the place of nothing.
 _NOT_OF_DEBUG = ("depend", "optdepend", "provides", "conflict", "replaces", "group", "backup")
 _ABOVE_DEBUG = frozenset({"usr", "usr/lib", "usr/lib/debug", "usr/src", "usr/src/debug"})
 

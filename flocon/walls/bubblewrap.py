@@ -62,6 +62,11 @@ class Wall:
     filtered: bool = False
 
 
+def places_of(wall: Wall) -> list[str]:
+    """Return where something is put over what the root has, as paths there."""
+    return ["/dev", "/proc", "/run", *(one.at for one in wall.shown)]
+
+
 def behind_recipe_wall(wall: Wall, command: Sequence[str]) -> list[str]:
     """Return what is run, so that ``command`` runs as the wall's user without any right."""
     return [

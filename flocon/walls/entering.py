@@ -10,6 +10,7 @@ else on its standard output.
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import json
 import os
@@ -111,9 +112,12 @@ def _enter(plan: dict[str, Any]) -> socket.socket | None:
     _unshare(_NEW_MOUNTS | _NEW_PROCESSES | (0 if plan["outside"] else _NEW_NETWORK))
     _mount("none", "/", "", _RECURSIVE | _PRIVATE, "")
     for one in plan["mounts"]:
+        _demand_no_link(plan["root"], one["at"])
         flags = _BIND | _RECURSIVE if one["kind"] == "bind" else 0
         kind = "" if flags else one["kind"]
         _mount(one["source"], one["at"], kind, flags, one["options"])
+    for place in plan["places"]:
+        _demand_no_link(plan["root"], plan["root"] + place)
     if plan["outside"]:
         return None
     _raise_loopback()
@@ -137,6 +141,20 @@ def _mount(source: str, at: str, kind: str, flags: int, options: str) -> None:
     words = [os.fsencode(one) if one else None for one in (source, at, kind)]
     if _libc.mount(*words, ctypes.c_ulong(flags), os.fsencode(options) if options else None):
         raise _last_error(at)
+
+
+def _demand_no_link(root: str, path: str) -> None:
+    """Raise OSError where a link leads away from ``path``, below a root that others wrote in.
+
+    Bubblewrap makes what is missing there as root, and would make it wherever a link leads to.
+    """
+    if not path.startswith(f"{root}/"):
+        return
+    here = Path(root)
+    for part in Path(path).relative_to(root).parts:
+        here /= part
+        if here.is_symlink():
+            raise OSError(errno.ELOOP, "a link lies where the wall puts something", str(here))
 
 
 def _last_error(about: str) -> OSError:

@@ -50,7 +50,8 @@ class Plan:
     """What ``entering`` is to do: see there. ``port`` is listened at within the network, 0 not.
 
     ``outside`` leaves it the machine's own network: nothing of a recipe is run so. ``filter`` is
-    bubblewrap's program of system calls.
+    bubblewrap's program of system calls. ``places`` are those below ``root`` at which something is
+    put: no link may lie there.
     """
 
     command: Sequence[str]
@@ -62,6 +63,8 @@ class Plan:
     limits: Mapping[str, int] = field(default_factory=dict)
     nice: int = 10
     filter: bytes = b""
+    root: str = ""
+    places: Sequence[str] = ()
 
     def as_bytes(self) -> bytes:
         return json.dumps(
@@ -74,6 +77,8 @@ class Plan:
                 "group": self.group,
                 "limits": dict(self.limits),
                 "nice": self.nice,
+                "root": self.root,
+                "places": list(self.places),
                 "environment": {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
             }
         ).encode()

@@ -11,7 +11,7 @@ from pathlib import Path
 from twisted.internet.defer import Deferred
 
 from tests.building.case import PACKAGE, JobCase, recipe
-from tests.building.packages import make_repository
+from tests.building.packages import make_package, make_repository
 
 #: What makepkg runs.
 PROGRAMS = (
@@ -99,6 +99,27 @@ touch /usr/made /etc/made 2>/dev/null && echo wrote >>found/text
             self.assertEqual(again.result, "built", again.log)
             # One of this day is not brought up to date again.
             self.assertEqual(system.stat().st_mtime, before)
+
+        return self.do(go())
+
+    def test_a_link_of_a_script_where_the_wall_puts_something_leads_nowhere(self) -> Deferred[None]:
+        """The wall is built by root: what it makes behind a link would be made on the machine."""
+
+        async def go() -> None:
+            own, outside = self.folder / "own", self.folder / "outside"
+            own.mkdir()
+            outside.mkdir()
+            for name, script in {
+                "folder": f"mv /var /var-before; ln -s /oldroot{outside} /var",
+                "build": f"rmdir /build; ln -s /oldroot{outside} /build",
+                "file": f"rm /etc/passwd; ln -s ../../oldroot{outside}/file /etc/passwd",
+            }.items():
+                install = f"post_install() {{ {script}; }}\n"
+                odd = make_package(own, f"odd-{name}", {"usr/bin/odd": ""}, install=install)
+                done = await self.build(recipe(), own=[odd], root="clean")
+                self.assertEqual(list(outside.iterdir()), [], name)
+                self.assertEqual(done.result, "refused", (name, done.log))
+                self.assertIn("a link", done.reason)
 
         return self.do(go())
 
