@@ -19,17 +19,20 @@ Address = IPv4Address | IPv6Address
 _PORTS = (80, 443)
 _FIRST_FREE_PORT = 1_024
 _LAST_PORT = 65_535
-#: IPv4 within IPv6: NAT64 (RFC 6052, 8215), and what is compatible (RFC 4291, 2.5.5.1).
+#: IPv4 at the end of IPv6: NAT64 (RFC 6052), what is compatible (RFC 4291, 2.5.5.1), and what is
+#: translated (RFC 2765).
 _EMBEDDING = (
     IPv6Network("64:ff9b::/96"),
-    IPv6Network("64:ff9b:1::/48"),
     IPv6Network("::/96"),
+    IPv6Network("::ffff:0:0:0/96"),
 )
 _NOT_GLOBAL = (
     # What Python's versions do not agree on.
     IPv4Network("192.0.0.0/24"),
     IPv4Network("192.88.99.0/24"),
     IPv6Network("3fff::/20"),
+    # NAT64 of a network of its own (RFC 8215): where in it the IPv4 address stands, it alone knows.
+    IPv6Network("64:ff9b:1::/48"),
     IPv6Network("5f00::/16"),
     IPv6Network("fec0::/10"),
 )
