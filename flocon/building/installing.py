@@ -8,7 +8,7 @@ without a network, with what pacman needs and no more, in a root that is thrown 
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,14 @@ class Pacman:
     caches: tuple[Path, ...]
     keyring: Path
     repositories: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a job's installation may take: the kernel's limits, and the control group it is in."""
+
+    limits: Mapping[str, int] = field(default_factory=dict)
+    group: str = ""
 
 
 async def ask_pacman(reactor: Any, configuration: Path) -> Pacman:
@@ -87,6 +95,7 @@ class Installing:
         packages: Sequence[str],
         own: Sequence[Path],
         said: Callable[[bytes], None],
+        taken: Taken,
     ) -> int:
         """Install packages of repositories, then files of our own; return pacman's status."""
         if packages:
@@ -101,12 +110,12 @@ class Installing:
             files = [f"{_OWN}/{one.name}" for one in own]
             steps.append(["-U", "--needed", "--asdeps", "--", *files])
         for words in steps:
-            plan = self._walled(layout, words)
+            plan = self._walled(layout, words, taken)
             if status := await Walled(self._reactor, plan, said).run():
                 return status
         return 0
 
-    def _walled(self, layout: Layout, words: list[str]) -> Plan:
+    def _walled(self, layout: Layout, words: list[str], taken: Taken) -> Plan:
         caches = [one for one in (self._cache, *self._pacman.caches) if one.is_dir()]
         shown = [Shown(str(one), f"{_CACHE}/{number}") for number, one in enumerate(caches)]
         configuration = layout.given / "pacman.conf"
@@ -136,6 +145,8 @@ class Installing:
         return Plan(
             behind_installation_wall(wall, command),
             layout.mounts,
+            group=taken.group,
+            limits=taken.limits,
             filter=calls,
             root=wall.root,
             places=places_of(wall),

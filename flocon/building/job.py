@@ -20,6 +20,7 @@ from twisted.internet.threads import deferToThread
 from flocon.building import commands, endings
 from flocon.building.endings import Ending
 from flocon.building.gateway import PORT, Gateway
+from flocon.building.installing import Taken
 from flocon.building.layouts import hand_over
 from flocon.building.near import destinations
 from flocon.building.recipe_files import lay_out, write_versions
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
     from flocon.building.layouts import Layout
-    from flocon.building.orders import Order
+    from flocon.building.orders import Bounds, Order
     from flocon.building.place import Place
 
 #: Seconds that the folder of a job may take to go.
@@ -102,6 +103,8 @@ class Job:
         self._until = 0.0
         self._ending: Ending | None = None
         self._walled: Walled | None = None
+        #: What is done before there is something behind the recipe's wall.
+        self._work: Deferred[Any] | None = None
         self._hosts: dict[str, int] = {}
         self._refused: dict[str, int] = {}
 
@@ -139,32 +142,35 @@ class Job:
         )
         if layout is None:
             return self._too_late()
+        watch = Watch(
+            self._reactor, self._folder, bounds, self._passed, memory=lambda: self._memory(bounds)
+        )
+        # From now on: what is installed has scripts of recipes, too.
+        watch.start()
+        try:
+            return await self._steps_in(layout)
+        finally:
+            await watch.stop()
+
+    def _memory(self, bounds: Bounds) -> int:
+        return memory_of(self._place.seen_number, bounds.memory)
+
+    async def _steps_in(self, layout: Layout) -> Ending:
         own = await see_through(deferToThread(self._hand_in, layout))
         if (self._order.packages or own) and (ending := await self._install(layout, own)):
             return ending
         place = self._place
         layout.write_accounts(place.user, place.number, place.group_number)
-        if self._place.rights:
+        if place.rights:
             handing = deferToThread(hand_over, layout.build, place.number, place.group_number)
             await see_through(handing)
-        watch = Watch(
-            self._reactor,
-            self._folder,
-            self._order.bounds,
-            self._passed,
-            memory=lambda: memory_of(place.seen_number, self._order.bounds.memory),
-        )
-        watch.start()
-        try:
-            self._told.step("fetch")
-            ending = await self._step("fetch", layout, commands.fetch_command(), online=True)
-            if ending.result != endings.BUILT:
-                return ending
-            self._told.step("build")
-            command = commands.build_command(self._order)
-            return await self._step("build", layout, command, online=self._order.online)
-        finally:
-            await watch.stop()
+        self._told.step("fetch")
+        ending = await self._step("fetch", layout, commands.fetch_command(), online=True)
+        if ending.result != endings.BUILT:
+            return ending
+        self._told.step("build")
+        command = commands.build_command(self._order)
+        return await self._step("build", layout, command, online=self._order.online)
 
     def _hand_in(self, layout: Layout) -> list[Path]:
         """Write down what was handed over; return the packages of our own to install."""
@@ -194,22 +200,33 @@ class Job:
             )
         installing = await self._place.roots.installing()
         packages = self._order.packages
-        work = installing.install(layout, packages, own, self._told.heard)
+        taken = Taken(self._limits(), self._group.path)
+        work = installing.install(layout, packages, own, self._told.heard, taken)
         status = await self._within_time(work)
         self._place.roots.prune()
         if status is None:
-            return self._too_late()
+            return self._ending or self._too_late()
+        if status and self._group.was_short:
+            return self._short_of_memory(status)
         if status:
             reason = "what it needs could not be installed; the log has pacman's own words"
             return Ending(endings.DEPENDENCIES, reason, status)
         return None
 
     async def _within_time(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """Return what comes of ``work``, None where the job's time is up before."""
+        """Return what comes of ``work``, None where the job may take no more before."""
         left = max(0.01, self._until - self._reactor.seconds())
-        return await Deferred.fromCoroutine(work).addTimeout(
-            left, self._reactor, onTimeoutCancel=lambda _result, _timeout: None
-        )
+        self._work = Deferred.fromCoroutine(work)
+        try:
+            return await self._work.addTimeout(
+                left, self._reactor, onTimeoutCancel=lambda _result, _timeout: None
+            )
+        except CancelledError:
+            if self._ending is None:
+                raise
+            return None
+        finally:
+            self._work = None
 
     def _too_late(self) -> Ending:
         return Ending(endings.TIMED_OUT, f"it took longer than {self._order.bounds.time:.0f} s")
@@ -243,12 +260,15 @@ class Job:
         if self._ending is not None:
             return replace(self._ending, exit=status)
         if self._group.was_short:
-            allowed = f"{self._order.bounds.memory >> 20} MiB"
-            reason = f"it needed more than {allowed} of memory"
-            return Ending(endings.TOO_MUCH_MEMORY, reason, status)
+            return self._short_of_memory(status)
         if status == 0:
             return Ending(endings.BUILT)
         return endings.step_failed(step, status, self._told.last_words.decode("utf-8", "replace"))
+
+    def _short_of_memory(self, status: int) -> Ending:
+        allowed = f"{self._order.bounds.memory >> 20} MiB"
+        reason = f"it needed more than {allowed} of memory"
+        return Ending(endings.TOO_MUCH_MEMORY, reason, status)
 
     def _passed(self, ending: Ending) -> None:
         """End it, for it has too much of something."""
@@ -256,6 +276,8 @@ class Job:
             self._ending = ending
         if self._walled is not None:
             self._walled.end()
+        if self._work is not None:
+            self._work.cancel()
 
     def _gateway(self) -> Gateway:
         def told(sentence: str) -> None:
@@ -266,7 +288,7 @@ class Job:
         return Gateway(self._reactor, allowed, 2 * self._order.bounds.disk, told)
 
     def _plan(self, layout: Layout, command: list[str], port: int) -> Plan:
-        place, bounds = self._place, self._order.bounds
+        place = self._place
         calls = make_filter(platform.machine())
         wall = Wall(
             root=str(layout.root),
@@ -288,24 +310,27 @@ class Job:
             folder=f"{BUILD}/recipe",
             filtered=bool(calls),
         )
-        limits = {
-            "RLIMIT_CORE": 0,
-            "RLIMIT_DATA": bounds.memory,
-            "RLIMIT_FSIZE": bounds.disk,
-            "RLIMIT_NOFILE": _OPEN_FILES,
-            "RLIMIT_NPROC": bounds.processes,
-        }
         return Plan(
             behind_recipe_wall(wall, command),
             layout.mounts,
             rights=place.rights,
             port=port,
             group=self._group.path,
-            limits=limits,
+            limits={**self._limits(), "RLIMIT_NPROC": self._order.bounds.processes},
             filter=calls,
             root=wall.root,
             places=places_of(wall),
         )
+
+    def _limits(self) -> dict[str, int]:
+        """Return what each process of the job may have."""
+        bounds = self._order.bounds
+        return {
+            "RLIMIT_CORE": 0,
+            "RLIMIT_DATA": bounds.memory,
+            "RLIMIT_FSIZE": bounds.disk,
+            "RLIMIT_NOFILE": _OPEN_FILES,
+        }
 
     async def _clear(self) -> None:
         self._group.remove()

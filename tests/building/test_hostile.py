@@ -17,7 +17,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 
 from flocon.building import job as jobs
-from flocon.building import results, roots
+from flocon.building import layouts, results, roots
 from flocon.building.results import Left
 from tests.building.case import PACKAGE, JobCase, recipe
 
@@ -217,7 +217,7 @@ class BoundsTests(JobCase):
         """A thread cannot be stopped: it would write into what is being taken away."""
 
         async def go() -> None:
-            lay_out, begun, ended = roots.machine_layout, threading.Event(), threading.Event()
+            lay_out, begun, ended = layouts.machine_layout, threading.Event(), threading.Event()
 
             def slowly(*arguments: Any, **named: Any) -> Any:
                 begun.set()

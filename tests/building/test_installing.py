@@ -132,6 +132,24 @@ class InstallingTests(JobCase):
 
         return self.do(go())
 
+    def test_a_script_of_a_package_ends_within_the_bounds_of_its_job(self) -> Deferred[None]:
+        async def go() -> None:
+            self._offer(make_package(self.repository, "part", {"usr/bin/flocon-test-part": TOOL}))
+            own = self.folder / "own"
+            own.mkdir()
+            fill = "for n in $(seq 99); do head -c 50M /dev/zero >/usr/share/$n; done; sleep 60"
+            install = f"post_install() {{ {fill}; }}\n"
+            odd = make_package(own, "hungry", {"usr/bin/flocon-test-tool": TOOL}, install=install)
+            done = await self.build(recipe(), own=[odd], bounds={"disk": 200 << 20, "time": 40})
+            self.assertEqual(done.result, "too big", (done.reason, done.log))
+            self.assert_nothing_left()
+            one = "post_install() { head -c 300M /dev/zero >/usr/share/one; }\n"
+            odd = make_package(own, "large", {"usr/bin/flocon-test-tool": TOOL}, install=one)
+            done = await self.build(recipe(), own=[odd], bounds={"disk": 200 << 20})
+            self.assertRegex(done.log, "File (too large|size limit exceeded)")
+
+        return self.do(go())
+
     def test_what_one_job_installed_the_next_has_not(self) -> Deferred[None]:
         async def go() -> None:
             self._offer(make_package(self.repository, "tool", {"usr/bin/flocon-test-tool": TOOL}))
