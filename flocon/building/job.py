@@ -26,7 +26,7 @@ from flocon.building.near import destinations
 from flocon.building.recipe_files import lay_out, write_versions
 from flocon.building.results import Left, take
 from flocon.building.said import Said
-from flocon.building.watching import Room, Watch, memory_of
+from flocon.building.watching import Room, Watch, memory_of, unnamed_of
 from flocon.errors import BuildError, ToolError
 from flocon.log import logger
 from flocon.machine.process import run
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
     from flocon.building.layouts import Layout
-    from flocon.building.orders import Bounds, Order
+    from flocon.building.orders import Order
     from flocon.building.place import Place
 
 #: Seconds that the folder of a job may take to go.
@@ -143,7 +143,12 @@ class Job:
         if layout is None:
             return self._too_late()
         watch = Watch(
-            self._reactor, self._folder, bounds, self._passed, memory=lambda: self._memory(bounds)
+            self._reactor,
+            self._folder,
+            bounds,
+            self._passed,
+            memory=lambda: memory_of(self._place.seen_number, bounds.memory),
+            unnamed=lambda: unnamed_of(self._place.seen_number),
         )
         # From now on: what is installed has scripts of recipes, too.
         watch.start()
@@ -151,9 +156,6 @@ class Job:
             return await self._steps_in(layout)
         finally:
             await watch.stop()
-
-    def _memory(self, bounds: Bounds) -> int:
-        return memory_of(self._place.seen_number, bounds.memory)
 
     async def _steps_in(self, layout: Layout) -> Ending:
         own = await see_through(deferToThread(self._hand_in, layout))

@@ -7,6 +7,7 @@ the file system lost more than the job may have, and now and then anyway.
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
+from twisted.internet.threads import deferToThread
 
 from flocon.building.endings import TOO_BIG, TOO_MUCH_MEMORY, Ending
 from flocon.errors import FloconError
 from flocon.machine.process import run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from flocon.building.orders import Bounds
 
@@ -30,8 +32,8 @@ EVERY, COUNT_EVERY = 0.5, 30.0
 _COUNTED_WITHIN = 300.0
 #: What stays of a file system, whatever a job may have.
 RESERVE_BYTES, RESERVE_FILES = 512 << 20, 10_000
-#: Files and folders that a job may leave on disk.
-MOST_FILES = 4_000_000
+#: Files and folders that a job may leave on disk, and those that it may have open and mapped.
+MOST_FILES, MOST_OPEN = 4_000_000, 400_000
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _MIB = 1 << 20
 
@@ -65,12 +67,14 @@ class Watch:
         passed: Callable[[Ending], None],
         *,
         memory: Callable[[], int],
+        unnamed: Callable[[], int | None],
     ) -> None:
         self._reactor = reactor
         self._folder = folder
         self._bounds = bounds
         self._passed = passed
         self._memory = memory
+        self._unnamed = unnamed
         self._begun = Room.of(folder)
         self._counting: Deferred[None] | None = None
         self._counted = 0.0
@@ -107,12 +111,15 @@ class Watch:
         try:
             counted = await self._sum("--block-size=1")
             files = await self._sum("--inodes")
+            unnamed = await deferToThread(self._unnamed)
         except FloconError:
             return
         finally:
             self._counting = None
             self._counted = self._reactor.seconds()
-        if counted > self._bounds.disk:
+        if unnamed is None:
+            self._pass(TOO_BIG, f"it has more than {MOST_OPEN} files open")
+        elif counted + unnamed > self._bounds.disk:
             allowed = f"{self._bounds.disk // _MIB} MiB"
             self._pass(TOO_BIG, f"it took more than {allowed} of disk")
         elif files > MOST_FILES:
@@ -136,14 +143,47 @@ def memory_of(user: int, enough: int, proc: Path = Path("/proc")) -> int:
 
     What they share is counted once where the sum is above ``enough``, for that takes longer.
     """
-    here = _namespace(proc / "self")
-    processes = [
-        one for one in _numbered(proc) if _owner(one) == user and _namespace(one) not in {"", here}
-    ]
+    processes = _walled(user, proc)
     total = sum(_field(one / "statm", 1) * _PAGE for one in processes)
     if total <= enough:
         return total
     return sum(_proportional(one) for one in processes)
+
+
+def unnamed_of(user: int, proc: Path = Path("/proc")) -> int | None:
+    """Return the bytes of files that a user's processes behind walls have, and no folder any more.
+
+    None where they have more open than anybody looks through. Blocks: for a thread.
+    """
+    found: dict[tuple[int, int], int] = {}
+    looked = 0
+    for process in _walled(user, proc):
+        for path in _held(process):
+            looked += 1
+            if looked > MOST_OPEN:
+                return None
+            with suppress(OSError):
+                info = os.stat(path)  # noqa: PTH116 - many
+                if stat.S_ISREG(info.st_mode) and not info.st_nlink:
+                    found[info.st_dev, info.st_ino] = info.st_blocks * 512
+    return sum(found.values())
+
+
+def _held(process: Path) -> Iterator[str]:
+    """Yield what leads to each file that a process has open or mapped."""
+    for name in ("fd", "map_files"):
+        # It may have ended, and without a right nobody is told what is mapped.
+        with suppress(OSError), os.scandir(process / name) as entries:
+            for entry in entries:
+                yield entry.path
+
+
+def _walled(user: int, proc: Path) -> list[Path]:
+    """Return a user's processes that see others than this one does."""
+    here = _namespace(proc / "self")
+    return [
+        one for one in _numbered(proc) if _owner(one) == user and _namespace(one) not in {"", here}
+    ]
 
 
 def _numbered(proc: Path) -> list[Path]:

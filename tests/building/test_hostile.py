@@ -311,6 +311,28 @@ class BoundsTests(JobCase):
 
         return self.do(go())
 
+    def test_files_that_have_no_name_any_more_count(self) -> Deferred[None]:
+        """What counts a folder does not find them, nor who keeps one as a memory's."""
+
+        async def go() -> None:
+            hold = """build() { python3 -c '
+import mmap, os, time
+kept = []
+for number in range(10):
+    file = os.open("hidden", os.O_RDWR | os.O_CREAT | os.O_EXCL)
+    os.unlink("hidden")
+    for _ in range(50):
+        os.write(file, bytes(1 << 20))
+    if number % 2:
+        kept.append(mmap.mmap(file, 50 << 20))
+        os.close(file)
+time.sleep(60)
+'; }
+"""
+            await self._ends(recipe(hold + PACKAGE), "too big", disk=200 << 20, time=40)
+
+        return self.do(go())
+
     def test_one_file_ends_where_it_may_be_no_larger(self) -> Deferred[None]:
         async def go() -> None:
             files = recipe("build() { head -c 300M /dev/zero >one; }\n" + PACKAGE)
