@@ -118,6 +118,7 @@ def inspect(
         points += _sources(described)
         points += _sums(described)
         points += _needs(described)
+        points += _replaced(described)
     points += _files(recipe)
     points += _text(recipe)
     return Inspection(tuple(points), to_read(recipe))
@@ -275,6 +276,15 @@ def _needs(described: Described) -> Iterator[Point]:
             if re.split(r"[<>=: ]", need)[0] in words.FETCHERS:
                 sentence = f"{key} has {need}, which fetches programs from elsewhere"
                 yield Point("needs", sentence, concern=True)
+
+
+def _replaced(described: Described) -> Iterator[Point]:
+    """Yield whose place its packages take: pacman puts them there on each machine that upgrades."""
+    for (_, key), names in sorted(described.values.items()):
+        if key.partition("_")[0] == "replaces" and any(names):
+            taken = ", ".join(filter(None, names))
+            sentence = f"it takes the place of {taken} wherever that is installed"
+            yield Point("name", sentence, concern=True)
 
 
 def _files(recipe: Recipe) -> Iterator[Point]:

@@ -54,6 +54,11 @@ class Inspections(SynchronousTestCase):
             concerns = inspect(old(), about, now=NOW).concerns
             self.assert_told(words, [one.sentence for one in concerns])
 
+    def test_whose_place_it_takes(self) -> None:
+        for key in ("replaces", "replaces_x86_64"):
+            told = made(f"{key} = glibc")
+            self.assert_told("takes the place of glibc wherever that is installed", told)
+
     def test_names_that_tempt(self) -> None:
         for name in ("firefox-fix-bin", "firefox-patched", "firefox-patch-bin"):
             self.assert_told("called after firefox, a package of Arch's", made(name=name))
