@@ -66,11 +66,6 @@ class Fetching:
         recipe = await self._histories.newest(base, one.origin)
         await self.take(one, recipe, record)
 
-    async def names(self, one: Watched) -> tuple[str, ...]:
-        """Return the packages that what is newest of a watched recipe makes."""
-        recipe = await self._histories.newest(one.base, one.origin)
-        return self.resolving.understood(recipe, one.origin).offer.names
-
     async def take(self, one: Watched, recipe: Recipe, record: Record | None) -> None:
         """Take up a recipe that is watched, as it is now."""
         if record is not None:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from flocon.errors import BuildError, FloconError, RecipeError, SourceError
+from flocon.errors import BuildError, FloconError, Refused, SourceError, Stalled, Unreachable
 from flocon.jobs import passing
 from flocon.jobs.watched import AUR, FOLDER, GIT, Candidate, Failing, Job, Phase, Watched
 from flocon.log import logger
@@ -105,12 +105,9 @@ class Polling:
 
     async def _records(self, watched: Iterable[Watched], *, urgent: bool) -> dict[str, Record]:
         """Return what the AUR says, by base; asks nothing where nothing is its own."""
-        asked = {one.base: one for one in watched if one.origin.kind == AUR and one.names}
-        found = await self._named({one.base: one.names[:1] for one in asked.values()}, urgent)
-        # A recipe of several packages may have dropped the one by whose name it was asked for.
-        left = {base: one.names[1:] for base, one in asked.items() if base not in found}
-        found |= await self._named(left, urgent)
-        # Or all of them: then only the recipe itself can tell their names.
+        asked = {one.base: _names(one) for one in watched if one.origin.kind == AUR}
+        found = await self._named(asked, urgent)
+        # All may have other names by now: then only the recipe itself can tell them.
         renamed = {base: await self._names_now(base) for base in asked if base not in found}
         return found | await self._named(renamed, urgent)
 
@@ -146,7 +143,7 @@ class Polling:
         if one.origin.kind == AUR:
             if not asked:
                 return
-            record = record or await self._renamed(one, urgent=urgent)
+            is_news = record is None and one.notes != (GONE,)
             await self._note(base, "" if record else GONE)
             if record is None:
                 # Its packages may have other names by now: git knows.

@@ -65,7 +65,9 @@ def approved(
         refused=None,
         on_hold="",
         authors=known,
-        job=Job(Phase.QUEUED, now, release=_release(one, candidate.commit), unasked=unasked),
+        job=Job(Phase.QUEUED, now, unasked=unasked),
+        names=candidate.names or one.names,
+        provides=candidate.provides or one.provides,
     )
 
 
@@ -99,22 +101,7 @@ def again(one: Watched, now: float) -> Watched:
     if one.approval is None:
         remedy = f"see 'flocon build diff {one.base}', and approve it"
         raise BuildError(f"nothing of {one.base} was ever approved", remedy)
-    release = _release(one, one.approval.commit)
-    return replace(one, job=Job(Phase.QUEUED, now, release=release), on_hold="")
-
-
-def _release(one: Watched, commit: str) -> str:
-    """Return the pkgrel by which a commit is built, "" for its own: what is out has its own."""
-    before = one.published
-    if before is None or before.commit != commit:
-        return ""
-    return next_release(before.version)
-
-
-def next_release(version: str) -> str:
-    """Return the pkgrel by which the same version counts as a newer one: 1, then 1.1, then 1.2."""
-    whole, _, part = version.rpartition("-")[2].partition(".")
-    return f"{whole}.{int(part or 0) + 1}"
+    return replace(one, job=Job(Phase.QUEUED, now), on_hold="")
 
 
 def held_back(one: Watched, by: str) -> Watched:

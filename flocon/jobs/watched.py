@@ -136,7 +136,6 @@ class Job:
     surprises: tuple[Surprise, ...] = ()
     digest: str = ""
     accepted: tuple[str, ...] = ()
-    release: str = ""
     #: Whether nobody has asked for it in person: that is not done where the link costs by the byte.
     unasked: bool = False
     #: Libraries of our own packages with which it was built: the package, and what it provides.

@@ -28,7 +28,8 @@ from flocon.jobs.handing import Signer, manifest_of
 from flocon.jobs.keeping import keep, said_of
 from flocon.jobs.logs import BuildLog
 from flocon.jobs.packing import pack
-from flocon.jobs.plan import relations
+from flocon.jobs.plan import is_ours, relations
+from flocon.jobs.releases import finds_version, written_over
 from flocon.jobs.standing import libraries, rebuilt
 from flocon.jobs.watched import Phase, Stage
 from flocon.machine.reactor_threads import in_thread
@@ -132,16 +133,16 @@ class Working:
         assert one.job is not None  # noqa: S101 - it has just begun
         fetched = await self._fetched(one)
         stock = await self._stock()
-        own, packages, stands_on = await in_thread(self._reactor, _needed, fetched, stock)
-        if len(own) >= MOST_FILES:
-            raise BuildError(f"it needs {len(own)} packages that were built here", "")
+        needed = await in_thread(self._reactor, _needed, one, fetched, stock)
+        if len(needed.own) >= MOST_FILES:
+            raise BuildError(f"it needs {len(needed.own)} packages that were built here", "")
         descriptor = await in_thread(self._reactor, self._archive.begin_log, one.base)
         log = BuildLog(self._reactor, descriptor)
         try:
             answer = await self._ask(one, fetched, needed, log)
             self.away = ""
             try:
-                await self._take(one, one.job, fetched, answer, stands_on)
+                await self._take(one, one.job, fetched, answer, needed.stands_on)
             finally:
                 answer.close()
         finally:
@@ -286,12 +287,22 @@ class Working:
         await self._ledger.put(failed, "failed", reason=reason)
 
 
-def _needed(
-    fetched: Fetched, stock: Stock
-) -> tuple[list[OwnPackage], list[str], tuple[tuple[str, str], ...]]:
-    """Return our own packages that a build needs, with theirs, and the names of pacman's for all.
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """What a build needs: our own packages, with theirs, and the names of pacman's for all.
 
-    At last come the libraries of those of our own that it names itself.
+    ``versions`` is what is written over the recipe's own version.
+    """
+
+    own: list[OwnPackage]
+    packages: list[str]
+    versions: Mapping[str, str]
+    #: Libraries of those of our own that it names itself.
+    stands_on: tuple[tuple[str, str], ...]
+
+
+def _needed(one: Watched, fetched: Fetched, stock: Stock) -> Needed:
+    """Return what a build of a recipe needs.
 
     Raises BuildError where something is nowhere.
     """
@@ -316,7 +327,16 @@ def _needed(
                 "see 'flocon build status'",
             )
         packages[name] = None
-    return built, list(packages), libraries(own, stock.libraries() if own else {})
+    stands_on = libraries(own, stock.libraries() if own else {})
+    return Needed(built, list(packages), _versions(one, fetched, stock), stands_on)
+
+
+def _versions(one: Watched, fetched: Fetched, stock: Stock) -> Mapping[str, str]:
+    """Return what is written over the recipe's own version, so that what is built is newer."""
+    known = stock.versions(fetched.srcinfo.names)
+    current = one.published.version if one.published else ""
+    finds = finds_version(fetched.recipe.read(PKGBUILD) or b"")
+    return written_over(fetched.srcinfo.version, known, current, finds=finds)
 
 
 def _in_memory(data: bytes) -> int:

@@ -21,7 +21,7 @@ from flocon.joined.published import KEYS
 from flocon.leading import section
 from flocon.machine.beneath import write_small
 from flocon.machine.reading import read_plain
-from flocon.publishing.trusting import certified, revoked, trust, trust_no_more
+from flocon.publishing.trusting import certified, revoked, trust, trust_no_more, united
 from flocon.settings.options import load
 from flocon.terminal.asking import Node, NodeError
 from flocon.terminal.printing import complain, printable, put, say, say_json, say_rows
@@ -76,6 +76,8 @@ async def _join(node: Node, options: argparse.Namespace, path: Path) -> None:
         )
     pinned = _pinned(path)
     wanted = [as_fingerprint(one) for one in options.fingerprint]
+    if not wanted:
+        demand_all_asked(told["found"])
     bad = revoked([one.key for one in found.values()])
     chosen = choose(found, asked, wanted, pinned, bad)
     if options.json:

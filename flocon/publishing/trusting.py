@@ -95,6 +95,30 @@ def certified(keys: Sequence[PublicKey], by: Collection[str]) -> set[str]:
     return _read_certified(said, {one[-_ID_DIGITS:] for one in by})
 
 
+def united(keys: Mapping[str, Sequence[PublicKey]]) -> dict[str, PublicKey]:
+    """Return what several forms of each key have together, by fingerprint, as gpg makes it of them.
+
+    Where gpg makes nothing of them that is a key, it is left out.
+    """
+    found: dict[str, PublicKey] = {}
+    if not keys or shutil.which("gpg") is None:
+        return found
+    with tempfile.TemporaryDirectory() as home:
+        gpg = ["gpg", "--homedir", home, "--batch", "--quiet", "--no-auto-check-trustdb"]
+        file, out = Path(home, "keys"), Path(home, "united")
+        for fingerprint, forms in keys.items():
+            for one in forms:
+                file.write_bytes(one.data)
+                _run(*gpg, "--no-autostart", "--import", str(file))
+            _run(*gpg, "--no-autostart", "--yes", "-o", str(out), "--export", fingerprint)
+            with suppress(OSError, RepositoryError):
+                (key,) = read_keys(out.read_bytes())
+                if key.fingerprint == fingerprint:
+                    found[fingerprint] = key
+            out.unlink(missing_ok=True)
+    return found
+
+
 def revoked(keys: Sequence[PublicKey]) -> set[str]:
     """Return which keys have revoked themselves; gpg says so, and believes nobody else."""
     if not keys or shutil.which("gpg") is None:

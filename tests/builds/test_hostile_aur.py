@@ -26,7 +26,7 @@ HOUR = 3_600.0
 class HostileTestCase(KeeperTestCase):
     def have_in_arch(self, *names: str) -> None:
         """Have pacman's databases have these packages."""
-        stock = self.keeper._stock
+        stock = self.keeper.here.stock
 
         async def with_these() -> Any:
             made: Any = await stock()

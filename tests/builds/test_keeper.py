@@ -253,6 +253,8 @@ class ApprovingTests(KeeperTestCase):
     async def test_history_says_who_approved_what(self) -> None:
         self.aur.push("tool", "1-1")
         await self.have("tool")
+        # What is in memory already is on the disk a moment later.
+        await self.keeper.book.ended()
         events = [json.loads(one) for one in (await self.steer("history", "tool")).splitlines()]
         (approved,) = [one for one in events if one["what"] == "approved"]
         self.assertEqual(
@@ -448,9 +450,9 @@ class AwayTests(KeeperTestCase):
         self.aur.push("suite", "3-1", names=["suite-x"])
         await self.poll(after=DAY)
         self.assertEqual(self.one("suite").notes, ())
-        self.assertEqual(
-            (self.one("suite").version, self.one("suite").names), ("3-1", ("suite-x",))
-        )
+        waiting = self.one("suite").candidate
+        assert waiting is not None
+        self.assertEqual((waiting.version, waiting.names), ("3-1", ("suite-x",)))
 
     @run
     async def test_a_name_that_another_recipe_has_now_says_nothing_of_this_one(self) -> None:

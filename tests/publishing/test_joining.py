@@ -16,7 +16,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from flocon.errors import ConfigurationError, RepositoryError, ToolError
 from flocon.joined.finding import UNASKED
 from flocon.joined.keys import read_keys
-from flocon.publishing.joining import choose, demand_ours, find
+from flocon.publishing.joining import (
+    Found,
+    choose,
+    demand_all_asked,
+    demand_ours,
+    find,
+    unite,
+)
 from flocon.publishing.trusting import certified, revoked, trust, trust_no_more
 from tests.joined.maker import signer
 from tests.leading.setup_case import tools
