@@ -29,6 +29,8 @@ from tests.lan.repository import Package, Recipe, Repository, SigningKey, instal
 MIRROR_PORT = 19434
 #: How often the repository moves on, and how many seconds pass between two steps at the least.
 STEPS, STEP = 20, 0.5
+#: Seconds for what nobody claims to be quick: four pacmans and a mirror have the machine meanwhile.
+PATIENCE = 60
 #: Packages of which each step brings newer ones, in turn.
 NEWER = 4
 
@@ -188,9 +190,9 @@ class Moving(LanTestCase):
     def serve(self, **settings: Any) -> Node:
         given = {"serve": True, "refresh": "off", "publish": "complete", **settings}
         node = self.server.node(settings={"mirror": given})
-        wait_until(lambda: self.state()["wanting"], 10, "the mirror has begun")
+        wait_until(lambda: self.state()["wanting"], PATIENCE, "the mirror has begun")
         self.refresh()
-        wait_until(lambda: self.state()["published"], 10, "a state is published")
+        wait_until(lambda: self.state()["published"], PATIENCE, "a state is published")
         return node
 
     def state(self) -> dict[str, Any]:
@@ -217,7 +219,7 @@ class Moving(LanTestCase):
             state = self.state()
             return state if state["published"]["generation"] != before else None
 
-        return wait_until(is_there, 10, "the next state is published")
+        return wait_until(is_there, PATIENCE, "the next state is published")
 
     def clients(self) -> list[Client]:
         address = f"{self.server.address}:{MIRROR_PORT}"
@@ -231,7 +233,7 @@ class Moving(LanTestCase):
         config.write_text(_RIVAL.format(folder=folder, mirror=self.mirror.host.address))
         self.rival.start(["nginx", "-c", str(config)], log=folder / "log")
         client = Client(self.rival, "client", f"{self.rival.address}:8080")
-        wait_until(lambda: client.pacman("-Sy"), 10, "the rival answers")
+        wait_until(lambda: client.pacman("-Sy"), PATIENCE, "the rival answers")
         client.complaints.clear()
         client.runs.clear()
         return client
@@ -297,7 +299,7 @@ class UnderLoad(Moving):
             ended.set()
             reader.join()
         self.refresh()
-        wait_until(lambda: not self.state()["waiting"], 10, "the last state is given out")
+        wait_until(lambda: not self.state()["waiting"], PATIENCE, "the last state is given out")
         return states
 
 
@@ -306,7 +308,7 @@ class Publishing(Moving):
         names = [package.recipe for package in self.repository.packages[:3]]
         install(self.server.database_path / "local", names)
         self.serve()
-        wait_until(lambda: self.stored() == self.files(3), 10, "what is installed is here")
+        wait_until(lambda: self.stored() == self.files(3), PATIENCE, "what is installed is here")
         old, before = self.state()["published"]["generation"], self.stored()
         self.mirror.host.limit("2mbit")
         self.repository.add(
@@ -338,7 +340,7 @@ class Publishing(Moving):
         self.assertIn("typo", self.tell("mirror", "want", "app1", "typo"))
         self.assertEqual(self.stored(), set())
         self.assertIn("200", self.tell("mirror", "want", "app1"))
-        wait_until(lambda: self.stored() == self.names("app1"), 10, "it is here")
+        wait_until(lambda: self.stored() == self.names("app1"), PATIENCE, "it is here")
         node.stop()
         self.serve()
         self.repository.add([Recipe("app1", "1-2", 30_000)])
