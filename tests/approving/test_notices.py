@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +153,8 @@ class How(TestCase):
 
     async def test_a_program_is_given_names_and_the_text(self) -> None:
         said = self.folder / "said"
-        program = self.program(f'echo "$@" > {said}; cat >> {said}')
+        there = shlex.quote(str(said))
+        program = self.program(f'echo "$@" > {there}; cat >> {there}')
         self.assertEqual(await self.tell(notify_command=(program, "admins")), {})
         first, second, *_ = said.read_text().splitlines()
         self.assertEqual((first, second), ("admins paru", "paru 2.0-1: waits for a person"))
@@ -167,7 +169,8 @@ class How(TestCase):
         self.assertEqual(problems, {"notify_command": "/nonexistent: is not installed"})
 
     async def test_a_mail_goes_to_sendmail(self) -> None:
-        self.program(f'echo "$@" > {self.folder}/said; cat >> {self.folder}/said', "sendmail")
+        there = shlex.quote(f"{self.folder}/said")
+        self.program(f'echo "$@" > {there}; cat >> {there}', "sendmail")
         path = f"{self.folder}:{os.environ['PATH']}"
         self.patch(os, "environ", {**os.environ, "PATH": path})
         self.assertEqual(await self.tell(notify_mail="root"), {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,8 @@ class Running(TestCase):
 
     async def test_what_it_started_ends_with_it(self) -> None:
         place = Path(self.mktemp()).absolute()
-        script = f"sleep 100 & echo $! > {place}.new; mv {place}.new {place}; wait"
+        there = shlex.quote(str(place))
+        script = f"sleep 100 & echo $! > {there}.new; mv {there}.new {there}; wait"
         running = Deferred.fromCoroutine(self.sh(script, with_children=True))
         while not place.exists():
             await deferLater(reactor, 0.02)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -35,7 +36,9 @@ class CommandTests(SynchronousTestCase):
         self.signer.start()
         self.programs = self.folder / "bin"
         self.programs.mkdir()
-        self.program("flocon", f'#!/bin/sh\nexec {sys.executable} -m flocon.cli "$@"\n')
+        self.program(
+            "flocon", f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m flocon.cli "$@"\n'
+        )
 
     def program(self, name: str, text: str) -> Path:
         path = self.programs / name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pty
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -68,13 +69,14 @@ class Paging(SynchronousTestCase):
 
     def test_the_pager_that_is_set_reads_it(self) -> None:
         said = Path(self.mktemp()).absolute()
-        self.on_a_terminal(PAGER=f"tee {said}")
+        self.on_a_terminal(PAGER=shlex.join(["tee", str(said)]))
         show_long("text\n")
         self.assertEqual(said.read_text(), "text\n")
 
     def test_less_may_run_nothing(self) -> None:
         said = Path(self.mktemp()).absolute()
-        self.on_a_terminal(PAGER=f"sh -c 'echo $LESSSECURE $LESS > {said}'", LESSSECURE="0")
+        script = f"echo $LESSSECURE $LESS > {shlex.quote(str(said))}"
+        self.on_a_terminal(PAGER=shlex.join(["sh", "-c", script]), LESSSECURE="0")
         show_long("text\n")
         self.assertEqual(said.read_text(), "1 FRX\n")
 
