@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
 from twisted.internet import defer
+from twisted.internet.task import deferLater
 
 from flocon.asking.source import Origin, Source
 from flocon.errors import FloconError, RepositoryError, StoreError
@@ -35,8 +36,10 @@ if TYPE_CHECKING:
 
     from twisted.internet.defer import Deferred
 
+    from flocon.files import Content
     from flocon.joined.candidate import Candidate, Examined
     from flocon.neighbours.neighbourhood import Neighbourhood
+    from flocon.pacman.listing import Database
     from flocon.presence.peer import Peer
 
 #: Seconds from a change of the published folder to looking at it.
@@ -45,6 +48,9 @@ PAUSE = 0.1
 NEWS_PAUSE = 0.2
 #: Seconds between two looks at it where the system tells of no change.
 POLL = 60.0
+#: Seconds for which a generation of this machine's own waits until its packages are found here,
+#: and between two looks: who is told of one can have it then.
+FOUND_WITHIN, LOOK_AGAIN = 6.0, 0.1
 #: Where this machine's own come from, as it is told.
 HERE = "this machine"
 
@@ -76,6 +82,8 @@ class OwnRepositories(Service):
         self._neighbourhood = neighbourhood
         self._offence = offence
         self._changed = changed
+        #: Whether a package, by file name and content, can be given here.
+        self.has: Callable[[str, Content], bool] = lambda *_: True
         self.known: dict[str, Known] = {}
         #: Why nobody's signatures are taken for a repository whose keys lie there.
         self.problems: dict[str, str] = {}
@@ -323,6 +331,8 @@ class OwnRepositories(Service):
         except StoreError as error:
             self._log.warn("{name} is not kept: {error}", name=known.name, error=error)
             return Wrong.AWAY, examined.fingerprint
+        if source == HERE:
+            await self._found(database)
         known.took(generation, database, source)
         self._log.info(
             "{name}: generation {sequence}, signed {signed}, with {count} packages, from {source}",
@@ -336,6 +346,16 @@ class OwnRepositories(Service):
         await in_thread(self._reactor, self.shelf.sweep, known.name, kept)
         self._changed()
         return None, examined.fingerprint
+
+    async def _found(self, database: Database) -> None:
+        """Return once all packages of a database are found here, or after a while."""
+        until = self._reactor.seconds() + FOUND_WITHIN
+        left = [(name, entry.content) for name, entry in database.entries.items()]
+        while self.running and self._reactor.seconds() < until:
+            left = [one for one in left if not self.has(*one)]
+            if not left:
+                return
+            await deferLater(self._reactor, LOOK_AGAIN)
 
     def _examine(self, known: Known, candidate: Candidate) -> Deferred[Examined]:
         keyring = known.trusted.keyring

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from twisted.internet.defer import Deferred
 
+    from flocon.files import Content
     from flocon.node.parts import Parts
     from flocon.pacman.entries import Entry
     from flocon.presence.peer import Peer
@@ -46,6 +47,7 @@ class Joined:
             offence=parts.offenders.offence,
             changed=self.changed,
         )
+        self.repositories.has = self._has
         self.giving = Giving(reactor, self.repositories, parts.pacman, parts.desk.privacy.keeps)
         self.copies = Copies(
             reactor,
@@ -62,6 +64,10 @@ class Joined:
         parts.desk.privacy.publishes = self._publishes_privately
         parts.neighbourhood.has_own = self._heard
         parts.why.own_repositories = lambda name: telling.database_answer(self.repositories, name)
+
+    def _has(self, file_name: str, content: Content) -> bool:
+        held = self._parts.holdings.offering.find(file_name)
+        return held is not None and held.content == content
 
     def start(self) -> None:
         self.repositories.startService()

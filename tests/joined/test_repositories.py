@@ -17,7 +17,7 @@ from twisted.trial.unittest import TestCase
 from flocon.asking.agents import peer_agent
 from flocon.joined.keys import read_keys
 from flocon.joined.offers import Wrong
-from flocon.joined.repositories import OwnRepositories
+from flocon.joined.repositories import LOOK_AGAIN, OwnRepositories
 from flocon.joined.told import Piece
 from tests.joined.maker import THEN, Maker, file_name, signer
 from tests.joined.peers import Neighbourhood, Peer
@@ -329,6 +329,19 @@ class OwnTests(RepositoriesCase):
             await _moment()
         self.assertEqual(known.newest, THEN + 1)
         self.assertGreater(self.changes, changes)
+
+    async def test_it_is_told_once_its_packages_can_be_given(self) -> None:
+        here: set[str] = set()
+        made = self.start()
+        made.has = lambda name, _: name in here
+        self.maker.publish({"a": "1-1"}, THEN)
+        looked = made.look()
+        for _ in range(5):
+            await task.deferLater(reactor, 2 * LOOK_AGAIN)
+            self.assertIsNone(made.known["home"].generation)
+        here.add(file_name("a", "1-1"))
+        await looked
+        self.assertEqual(made.known["home"].newest, THEN)
 
     async def test_after_a_restart_nothing_is_wrong_with_it(self) -> None:
         self.maker.publish({"a": "1-1"}, THEN)
