@@ -10,11 +10,12 @@
     │   ├── UnknownPeer         nobody is called so
     │   ├── AmbiguousPeer       several are: they are carried
     │   └── NotHeld             it is not in quarantine
-    ├── MirrorError             the operator's: what the LAN's mirror cannot do, or has not
-    ├── RepositoryError         the operator's: what an own repository cannot do, or has not
-    │   └── SignerAway          not now: the signer is not there, or ended meanwhile
-    ├── BuildError              the operator's: what cannot be built, or decided of builds
-    │   └── BuilderAway         not now: the builder is not there, or ended meanwhile
+    ├── TaskError               the operator's: what was wanted and cannot be done, and what to do
+    │   ├── MirrorError         by the LAN's mirror
+    │   ├── RepositoryError     with an own repository
+    │   │   └── SignerAway      not now: the signer is not there, or ended meanwhile
+    │   └── BuildError          of builds, or decided of them
+    │       └── BuilderAway     not now: the builder is not there, or ended meanwhile
     ├── PackageError            a file's: it is not the package it should be
     ├── RecipeError             a recipe's: PKGBUILD or .SRCINFO that cannot be read
     ├── ToolError               this machine's: pacman-conf or gpgv failed
@@ -119,44 +120,32 @@ class NotHeld(PeerError):  # noqa: N818
         return f"{self.word} was not in quarantine"
 
 
-class MirrorError(FloconError):
+class TaskError(FloconError):
+    """What a person wanted and cannot be done: what is wrong, and what to do ("" for nothing)."""
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(problem, remedy)
+        self.problem = problem
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.problem}; {self.remedy}" if self.remedy else self.problem
+
+
+class MirrorError(TaskError):
     """What the mirror for the LAN was told and cannot do: what is wrong, and what to do."""
 
-    def __init__(self, problem: str, remedy: str) -> None:
-        super().__init__(problem, remedy)
-        self.problem = problem
-        self.remedy = remedy
 
-    def __str__(self) -> str:
-        return f"{self.problem}; {self.remedy}" if self.remedy else self.problem
-
-
-class RepositoryError(FloconError):
+class RepositoryError(TaskError):
     """What an own repository cannot do: what is wrong, and what to do."""
-
-    def __init__(self, problem: str, remedy: str) -> None:
-        super().__init__(problem, remedy)
-        self.problem = problem
-        self.remedy = remedy
-
-    def __str__(self) -> str:
-        return f"{self.problem}; {self.remedy}" if self.remedy else self.problem
 
 
 class SignerAway(RepositoryError):  # noqa: N818 - a state of this machine, and a passing one
     """The signer is not there, or was ended: what it was asked is to be asked again."""
 
 
-class BuildError(FloconError):
+class BuildError(TaskError):
     """What cannot be built, or decided of builds: what is wrong, and what to do."""
-
-    def __init__(self, problem: str, remedy: str) -> None:
-        super().__init__(problem, remedy)
-        self.problem = problem
-        self.remedy = remedy
-
-    def __str__(self) -> str:
-        return f"{self.problem}; {self.remedy}" if self.remedy else self.problem
 
 
 class BuilderAway(BuildError):  # noqa: N818 - a state of this machine, and a passing one
