@@ -81,6 +81,11 @@ def number_of(name: str) -> int | None:
         return None
 
 
+def number_meant(word: str) -> int | None:
+    """Return a user's number, given by name or as it is; None where nobody has the name. Blocks."""
+    return int(word) if word.isascii() and word.isdecimal() else number_of(word)
+
+
 def _request(client: str, client_port: int, server: str, server_port: int) -> bytes:
     """Return the question for the socket that ``client`` has of the connection to ``server``."""
     here, there = (ip_address(host.partition("%")[0]) for host in (client, server))

@@ -8,20 +8,15 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import socket
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet import task
-from twisted.internet.defer import Deferred
-from twisted.logger import globalLogBeginner
-
 from flocon.errors import ConfigurationError, FloconError
-from flocon.machine import journal
-from flocon.machine.users import number_of
+from flocon.machine.users import number_meant
+from flocon.programs.serving import as_folder, serve
 from flocon.settings.options import DEFAULT_CONFIG, load
 from flocon.signing.rights import ROOT, Rights
 from flocon.signing.service import Service
@@ -45,10 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rights = _rights(options)
     except FloconError as error:
         raise SystemExit(f"flocon.signing: {error}") from None
-    globalLogBeginner.beginLoggingTo([journal.observer()], redirectStandardIO=False)
-    failed: list[FloconError] = []
 
-    async def run(reactor: Any) -> None:
+    def make(reactor: Any) -> Service:
         signer = Signer(
             reactor,
             options.home,
@@ -59,34 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             keep=settings.repo.keep if options.keep is None else options.keep,
             debug=settings.repo.debug,
         )
-        service = Service(reactor, signer, rights)
-        ended: Deferred[None] = Deferred()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: reactor.callFromThread(_fire, ended))
-        try:
-            await service.start(options.listen)
-            service.reception.over.addCallback(lambda _: _fire(ended))
-            await ended
-        except FloconError as error:
-            failed.append(error)
-        finally:
-            await service.stop()
+        return Service(reactor, signer, rights)
 
-    async def begin(reactor: Any) -> None:
-        # Once it runs: the reactor's own handlers are set then.
-        await task.deferLater(reactor, 0)
-        await run(reactor)
-
-    try:
-        task.react(begin)
-    finally:
-        if failed:
-            raise SystemExit(f"flocon.signing: {failed[0]}")
-
-
-def _fire(ended: Deferred[None]) -> None:
-    if not ended.called:
-        ended.callback(None)
+    serve("flocon.signing", options.listen, make)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -95,28 +63,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--listen", metavar="PATH", default="", help="a socket of its own [systemd's]")
-    add("--home", metavar="DIR", type=_path, default=HOME, help="the keys [%(default)s]")
-    add("--published", metavar="DIR", type=_path, help="what it publishes [repo.published]")
-    add("--keyring", metavar="DIR", type=_path, default=_KEYRING, help="pacman's [%(default)s]")
+    add("--home", metavar="DIR", type=as_folder, default=HOME, help="the keys [%(default)s]")
+    add("--published", metavar="DIR", type=as_folder, help="what it publishes [repo.published]")
+    add("--keyring", metavar="DIR", type=as_folder, default=_KEYRING, help="pacman's [%(default)s]")
     add("--keep", metavar="N", type=int, help="versions of each package that stay [repo.keep]")
     add("--node", metavar="USER", default=_NODE, help="who may have builds signed [%(default)s]")
     add("--commanders", metavar="USER,...", default="", help="who may say all, beside root")
-    add("--config", metavar="FILE", type=_path, help=f"flocon's settings [{DEFAULT_CONFIG}]")
+    add("--config", metavar="FILE", type=as_folder, help=f"flocon's settings [{DEFAULT_CONFIG}]")
     return parser
-
-
-def _path(text: str) -> Path:
-    # Path would take nothing for the folder that it is run in.
-    if not text:
-        raise argparse.ArgumentTypeError("an empty name is no folder's")
-    return Path(text).absolute()
 
 
 def _rights(options: argparse.Namespace) -> Rights:
     own = os.geteuid()
-    node = _user(options.node)
+    node = number_meant(options.node)
     named = [name for name in options.commanders.split(",") if name]
-    commanders = [_user(name) for name in named]
+    commanders = [number_meant(name) for name in named]
     for name, user in zip(named, commanders, strict=True):
         if user is None:
             raise ConfigurationError("--commanders", f"there is no user {name}", "name another")
@@ -127,11 +88,6 @@ def _rights(options: argparse.Namespace) -> Rights:
         )
     nodes = frozenset() if node is None else frozenset({node})
     return Rights(own, nodes, frozenset(one for one in commanders if one is not None))
-
-
-def _user(name: str) -> int | None:
-    """Return a user's number, by name or as it is."""
-    return int(name) if name.isascii() and name.isdecimal() else number_of(name)
 
 
 if __name__ == "__main__":
