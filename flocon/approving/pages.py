@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, unquote
@@ -26,7 +25,7 @@ from flocon.builds import sayings
 from flocon.builds.reviews import decided, lines
 from flocon.errors import FloconError
 from flocon.faces.loopback import REVIEW
-from flocon.faces.page import moment, plain
+from flocon.faces.page import guard, load_templates, moment, plain
 from flocon.faces.site import LARGEST_BODY, host_of
 
 if TYPE_CHECKING:
@@ -238,23 +237,11 @@ def _say(request: Request, sentence: str, status: int) -> None:
 
 
 def _guard(request: Request) -> None:
-    request.setHeader("Content-Security-Policy", _POLICY)
-    request.setHeader("X-Content-Type-Options", "nosniff")
     # "no-referrer" would have browsers say nothing of where a form comes from.
-    request.setHeader("Referrer-Policy", "same-origin")
-    request.setHeader("Cross-Origin-Resource-Policy", "same-origin")
+    guard(request, _POLICY, "same-origin")
     request.setHeader("Cross-Origin-Opener-Policy", "same-origin")
 
 
 def _load_templates() -> Any:
-    jinja2 = import_module("jinja2")
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_FOLDER),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-    )
-    environment.filters |= {"plain": plain, "moment": moment, "word": lambda text: quote(text, "")}
-    return environment
+    filters = {"plain": plain, "moment": moment, "word": lambda text: quote(text, "")}
+    return load_templates(_FOLDER, filters)

@@ -99,7 +99,7 @@ class Pages:
             body = await self._in_thread(self._render, self._describe(), wanted, found)
         else:
             body = await self._lately.get("page", self._plain)
-        _guard(request)
+        guard(request, POLICY, "no-referrer")
         finish_text(request, body, "text/html; charset=utf-8")
 
     async def _plain(self) -> bytes:
@@ -130,7 +130,7 @@ class Pages:
 
     async def _file(self, request: Request, path: str) -> None:
         body = await self._in_thread((_FOLDER / path[1:]).read_bytes)
-        _guard(request)
+        guard(request, POLICY, "no-referrer")
         finish_text(request, body, _FILES[path])
 
     async def _in_thread(self, function: Callable[..., bytes], *arguments: Any) -> bytes:
@@ -148,25 +148,32 @@ def _wanted(request: Request) -> str | None:
     return str(values[0].decode("utf-8", "replace")).strip()
 
 
-def _guard(request: Request) -> None:
-    request.setHeader("Content-Security-Policy", POLICY)
+def guard(request: Request, policy: str, referrer: str) -> None:
+    """Set the heads by which a browser keeps other sites from a page, and a page from them."""
+    request.setHeader("Content-Security-Policy", policy)
     request.setHeader("X-Content-Type-Options", "nosniff")
-    request.setHeader("Referrer-Policy", "no-referrer")
+    request.setHeader("Referrer-Policy", referrer)
     request.setHeader("Cross-Origin-Resource-Policy", "same-origin")
 
 
-def _load_template() -> Any:
+def load_templates(folder: Path, filters: Mapping[str, Callable[..., str]]) -> Any:
+    """Return Jinja's environment of a folder: each text is escaped, each name has to be known."""
     jinja2 = import_module("jinja2")
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_FOLDER),
+        loader=jinja2.FileSystemLoader(folder),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.filters |= {"size": size_text, "span": time_text, "plain": plain, "moment": moment}
-    return environment.get_template("page.html")
+    environment.filters |= filters
+    return environment
+
+
+def _load_template() -> Any:
+    filters = {"size": size_text, "span": time_text, "plain": plain, "moment": moment}
+    return load_templates(_FOLDER, filters).get_template("page.html")
 
 
 def _exposition(figures: Figures) -> bytes:
