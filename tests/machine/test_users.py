@@ -9,7 +9,7 @@ from unittest import SkipTest
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.machine.users import Users, number_of
+from flocon.machine.users import Users, number_meant, number_of
 
 NOBODY = 65_534
 
@@ -82,3 +82,11 @@ class Telling(SynchronousTestCase):
         self.users.close()
         one = IPv4Address("TCP", "127.0.0.1", 1)
         self.assertIsNone(self.users.user_of(one, one))
+
+
+class Meant(SynchronousTestCase):
+    def test_a_user_is_meant_by_name_or_number(self) -> None:
+        self.assertEqual([number_meant(word) for word in ("root", "0", "4711")], [0, 0, 4711])
+
+    def test_nobody_is_meant_by_what_is_neither(self) -> None:
+        self.assertEqual([number_meant(word) for word in ("no such user", "-1", "")], [None] * 3)
