@@ -135,18 +135,22 @@ def group(version: int) -> Check:
 
 def mirror(value: Any, where: str, key: str) -> str:
     said = text(value, where, key)
-    try:
-        url = urlsplit(said)
-        usable = url.scheme in {"http", "https"} and url.hostname and url.port != 0
-    except ValueError:
-        usable = False
-    if not usable or not said.isascii() or " " in said:
+    if not is_http_url(said) or not said.isascii() or " " in said:
         remedy = "write it as pacman does: https://HOST/PATH/$repo/os/$arch"
-        raise refusal(where, key, f"{_bare(said)!r} is not a mirror's address", remedy)
+        raise refusal(where, key, f"{bare(said)!r} is not a mirror's address", remedy)
     return said
 
 
-def _bare(text: str) -> str:
+def is_http_url(said: str) -> bool:
+    """Whether a text can be split as an address of HTTP that names a host."""
+    try:
+        url = urlsplit(said)
+        return url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
+    except ValueError:
+        return False
+
+
+def bare(text: str) -> str:
     """Return an address that is none without the password that may be in it."""
     return text.rpartition("@")[2]
 
@@ -162,7 +166,7 @@ def proxy(value: Any, where: str, key: str) -> str:
             'write "http://HOST:PORT", with USER:PASSWORD@ before HOST where it wants them, "" for'
             ' none, or "environment"'
         )
-        raise refusal(where, key, f"{_bare(said)!r} is no http proxy", remedy) from None
+        raise refusal(where, key, f"{bare(said)!r} is no http proxy", remedy) from None
     return said
 
 

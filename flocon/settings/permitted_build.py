@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from urllib.parse import urlsplit
 
-from flocon.settings.permitted import refusal, text
+from flocon.settings.permitted import bare, is_http_url, refusal, text
 from flocon.settings.permitted_mirror import duration
 
 #: Seconds between two looks at the AUR, at the least: its answers to one address are counted.
@@ -20,13 +19,9 @@ _MAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}(@[A-Za-z0-9.-]{1,253})?")
 def address(value: Any, where: str, key: str) -> str:
     """Return the address of a site, without a slash at its end."""
     said = text(value, where, key)
-    try:
-        parts = urlsplit(said)
-        fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        fits = False
-    if not fits or any(sign.isspace() for sign in said):
-        raise refusal(where, key, f"{said!r} is not an address", "write it like https://HOST/PATH")
+    if not is_http_url(said) or any(sign.isspace() for sign in said):
+        remedy = "write it like https://HOST/PATH"
+        raise refusal(where, key, f"{bare(said)!r} is not an address", remedy)
     return said.rstrip("/")
 
 
