@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flocon.settings.settings import DEFAULT_PACMAN_CONF
+from flocon.terminal.options import as_file
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable
 
 VERBS = frozenset({"check", "export", "import"})
@@ -28,16 +28,18 @@ def add_verbs(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
     check.add_argument(
         "--pacman-conf",
         metavar="FILE",
-        type=_path,
+        type=as_file,
         default=DEFAULT_PACMAN_CONF,
         help="this machine's configuration [%(default)s]",
     )
     export = add("export", "copy a state and its packages into a folder")
-    export.add_argument("directory", metavar="DIR", type=_path, help="the folder, made if need be")
+    export.add_argument(
+        "directory", metavar="DIR", type=as_file, help="the folder, made if need be"
+    )
     _add_state(export)
     _add_packages(export, "only these, and what they need [all that is on the LAN]")
     take_in = add("import", "take in a folder that was exported, as a snapshot")
-    take_in.add_argument("directory", metavar="DIR", type=_path, help="the folder")
+    take_in.add_argument("directory", metavar="DIR", type=as_file, help="the folder")
     take_in.add_argument("--name", metavar="NAME", default="", help="the snapshot's name [its own]")
 
 
@@ -56,13 +58,6 @@ def _add_packages(parser: argparse.ArgumentParser, text: str) -> None:
     parser.add_argument(
         "--architecture", metavar="ARCH", default="", help="for which machines [this one's]"
     )
-
-
-def _path(text: str) -> Path:
-    # Path would take nothing for the folder that it is run in.
-    if not text:
-        raise argparse.ArgumentTypeError("an empty name is no file's")
-    return Path(text)
 
 
 async def run(reactor: Any, options: argparse.Namespace) -> None:

@@ -9,7 +9,6 @@ import argparse
 import difflib
 import sys
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flocon import __version__
@@ -18,6 +17,7 @@ from flocon.publishing import verbs as publishing
 from flocon.reviewing import verbs as reviewing
 from flocon.settings.options import DEFAULT_CONFIG
 from flocon.settings.settings import DEFAULT_PACMAN_CONF, LOOPBACK_PORT
+from flocon.terminal.options import as_file
 from flocon.terminal.printing import put
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--json", action="store_true", default=argparse.SUPPRESS, help="print JSON"
     )
     settings.add_argument(
-        "--config", metavar="FILE", type=_file, help=f"the file to check [{DEFAULT_CONFIG}]"
+        "--config", metavar="FILE", type=as_file, help=f"the file to check [{DEFAULT_CONFIG}]"
     )
     _add_setup(commands.add_parser("setup", help="lead pacman to this machine's node"))
     # No argument of pacman's is one of ours, whatever it begins with.
@@ -153,7 +153,7 @@ def _add_reading(commands: argparse._SubParsersAction[_Parser]) -> None:
     doctor.add_argument(
         "--pacman-conf",
         metavar="FILE",
-        type=_file,
+        type=as_file,
         help=f"pacman's configuration [what the node reads, or {DEFAULT_PACMAN_CONF}]",
     )
 
@@ -216,18 +216,11 @@ def _add_setup(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--pacman-conf",
         metavar="FILE",
-        type=_file,
+        type=as_file,
         default=DEFAULT_PACMAN_CONF,
         help="the file to change [%(default)s]",
     )
     _add_port(parser)
-
-
-def _file(text: str) -> Path:
-    # Path would take nothing for the folder that it is run in.
-    if not text:
-        raise argparse.ArgumentTypeError("an empty name is no file's")
-    return Path(text)
 
 
 def _port(text: str) -> int:

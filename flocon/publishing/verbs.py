@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flocon.settings.options import DEFAULT_CONFIG
 from flocon.settings.settings import DEFAULT_PACMAN_CONF
+from flocon.terminal.options import as_file
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable
 
     Add = Callable[[str, str], argparse.ArgumentParser]
@@ -37,7 +37,7 @@ def add_verbs(add: Add) -> None:
 
 def _add_filling(add: Add) -> None:
     taken = add("add", "check, sign and publish packages made elsewhere")
-    taken.add_argument("files", metavar="FILE", nargs="*", type=_path, help="a package's file")
+    taken.add_argument("files", metavar="FILE", nargs="*", type=as_file, help="a package's file")
     taken.add_argument(
         "--stdin", action="store_true", help="read them from standard input, as --to sends them"
     )
@@ -69,12 +69,12 @@ def _add_join(add: Add) -> None:
     join.add_argument(
         "--pacman-conf",
         metavar="FILE",
-        type=_path,
+        type=as_file,
         default=DEFAULT_PACMAN_CONF,
         help="the file to change [%(default)s]",
     )
     join.add_argument(
-        "--config", metavar="FILE", type=_path, help=f"the node's settings [{DEFAULT_CONFIG}]"
+        "--config", metavar="FILE", type=as_file, help=f"the node's settings [{DEFAULT_CONFIG}]"
     )
 
 
@@ -91,13 +91,6 @@ def _add_host(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--signer", metavar="PATH", default="", help="the signer's socket [repo.signer]"
     )
-
-
-def _path(text: str) -> Path:
-    # Path would take nothing for the folder that it is run in.
-    if not text:
-        raise argparse.ArgumentTypeError("an empty name is no file's")
-    return Path(text)
 
 
 async def run(reactor: Any, options: argparse.Namespace) -> None:
