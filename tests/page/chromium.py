@@ -8,7 +8,9 @@ The protocol is described at https://chromedevtools.github.io/devtools-protocol/
 
 from __future__ import annotations
 
+import atexit
 import base64
+import functools
 import json
 import os
 import select
@@ -252,3 +254,11 @@ class Tab:
             "Page.captureScreenshot", captureBeyondViewport=True, clip={**size, "scale": 1}
         )
         path.write_bytes(base64.b64decode(shot["data"]))
+
+
+@functools.cache
+def shared() -> Chromium:
+    """Return the one that all tests of a process share; it takes two seconds to start."""
+    browser = Chromium()
+    atexit.register(browser.close)
+    return browser

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from flocon.approving.links import LIFETIME
 from tests.builds.told import BEFORE, COMMIT, PKGBUILD, SRCINFO, builds, look, watched
 from tests.needs import leave_out
-from tests.page.chromium import Chromium, Tab, unavailable
+from tests.page.chromium import Tab, shared, unavailable
 from tests.page.content import HOSTILE, hostile
 from tests.page.deciding import Deciding
 from tests.page.shots import DESKTOP, PHONE
@@ -31,13 +31,6 @@ fetch('ACTION', {method: 'POST', mode: 'no-cors', credentials: 'include',
     document.title = 'tried'; });
 </script>
 """
-
-
-@functools.cache
-def _browser() -> Chromium:
-    browser = Chromium()
-    atexit.register(browser.close)
-    return browser
 
 
 @functools.cache
@@ -61,7 +54,7 @@ class DecidingTestCase(SynchronousTestCase):
         self.server.did()
 
     def tab(self, **more: Any) -> Tab:
-        tab = _browser().tab(alone=True, **more)
+        tab = shared().tab(alone=True, **more)
         self.addCleanup(tab.close)
         return tab
 

@@ -19,7 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.lan.lan import environment, twistd, wait_until, working_folder
 from tests.needs import leave_out
-from tests.page.chromium import Chromium, Tab, unavailable
+from tests.page.chromium import Tab, shared, unavailable
 from tests.page.content import HOSTILE, hostile, told
 from tests.page.server import Server
 from tests.page.shots import DESKTOP, PHONE
@@ -71,13 +71,6 @@ PALE_TEXT = """
 
 
 @functools.cache
-def _browser() -> Chromium:
-    browser = Chromium()
-    atexit.register(browser.close)
-    return browser
-
-
-@functools.cache
 def _server() -> Server:
     server = Server()
     atexit.register(server.close)
@@ -106,7 +99,7 @@ class RenderedTestCase(SynchronousTestCase):
         Of a ``failing`` page only the latter is claimed.
         """
         address = address or self.server.address
-        with _browser().tab(width=width, dark=dark, script=script) as tab:
+        with shared().tab(width=width, dark=dark, script=script) as tab:
             tab.open(address)
             yield tab
             if not failing:
