@@ -15,7 +15,7 @@ from twisted.internet.defer import DeferredSemaphore
 from flocon.errors import ToolError
 from flocon.log import logger
 from flocon.machine.process import Bounds, run
-from flocon.pacman.keyring import packets
+from flocon.pacman.keyring import packets, status_lines
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,8 +94,7 @@ class Verifier:
 
 def read_status(output: bytes) -> Signed:
     """Return what gpgv's status lines say of a file's signatures: exactly one, and a good one."""
-    lines = [line.split() for line in output.decode("ascii", "replace").splitlines()]
-    said = [words[1:] for words in lines if words[:1] == ["[GNUPG:]"] and len(words) > 1]
+    said = status_lines(output)
     keywords = [words[0] for words in said]
     if "BADSIG" in keywords or "NODATA" in keywords:
         return Signed(bad=True)

@@ -223,16 +223,29 @@ class Keyring:
         return found
 
 
+def status_lines(output: bytes) -> list[list[str]]:
+    """Return the words of each status line of gpg or gpgv, the keyword first.
+
+    Lines are parted by their ends alone: the name in a key may have signs that begin a line in
+    Unicode, and what its owner calls himself is no word of gpg's.
+    """
+    lines = (line.split() for line in output.splitlines())
+    return [
+        [word.decode("utf-8", "replace") for word in line[1:]]
+        for line in lines
+        if line[:1] == [b"[GNUPG:]"] and len(line) > 1
+    ]
+
+
 def read_status(output: bytes) -> Verdict:
     """Return what gpgv's status lines say of all signatures together."""
-    words = [line.split() for line in output.splitlines()]
-    keywords = [each[1] for each in words if each[:1] == [b"[GNUPG:]"] and len(each) > 1]
-    if b"BADSIG" in keywords or b"NODATA" in keywords:
+    keywords = [words[0] for words in status_lines(output)]
+    if "BADSIG" in keywords or "NODATA" in keywords:
         return Verdict.BAD
     # A good signature of a key that is expired or revoked comes as EXPKEYSIG, REVKEYSIG; of an
     # unknown key, or made in a way gpgv does not know, as ERRSIG; past its own end as EXPSIG.
-    doubtful = {b"EXPKEYSIG", b"REVKEYSIG", b"EXPSIG", b"ERRSIG", b"UNEXPECTED"}
-    good = keywords.count(b"GOODSIG")
-    if good and keywords.count(b"VALIDSIG") == good and doubtful.isdisjoint(keywords):
+    doubtful = {"EXPKEYSIG", "REVKEYSIG", "EXPSIG", "ERRSIG", "UNEXPECTED"}
+    good = keywords.count("GOODSIG")
+    if good and keywords.count("VALIDSIG") == good and doubtful.isdisjoint(keywords):
         return Verdict.GOOD
     return Verdict.UNKNOWN

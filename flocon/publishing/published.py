@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from flocon.errors import FloconError, RepositoryError, ToolError
 from flocon.machine.process import run
+from flocon.pacman.keyring import status_lines
 from flocon.repository.keeping import packages_among
 from flocon.repository.published import (
     CURRENT,
@@ -71,18 +72,18 @@ async def read_key(reactor: Any, published: Path, name: str) -> dict[str, Any]:
     database = str(place / f"{folder.name}.db")
     files = ["--keyring", str(key), f"{database}.sig", database]
     verified = await _told(reactor, "gpgv", "--status-fd", "1", *files)
-    by = [line.split() for line in verified.splitlines() if " VALIDSIG " in line]
+    by = [line for line in status_lines(verified) if line[0] == "VALIDSIG"]
     if len(by) != 1:
         raise RepositoryError(f"{database} is not signed as it should be", "ask as root")
-    keys = dict(_keys(shown))
-    current = by[0][2]
+    keys = dict(_keys(shown.decode("utf-8", "replace")))
+    current = by[0][1]
     others = [one for one, is_revoked in keys.items() if one != current and not is_revoked]
     return {
         "name": folder.name,
         "fingerprint": current,
         "next": others[0] if others else "",
         "revoked": [one for one, is_revoked in keys.items() if is_revoked],
-        "signed": int(by[0][4]),
+        "signed": int(by[0][3]),
     }
 
 
@@ -97,12 +98,12 @@ def _keys(shown: str) -> Iterator[tuple[str, bool]]:
             yield fields[9], is_revoked
 
 
-async def _told(reactor: Any, *words: str) -> str:
+async def _told(reactor: Any, *words: str) -> bytes:
     try:
         outcome = await run(reactor, words, seconds=_SECONDS)
     except ToolError as error:
         raise RepositoryError(str(error), "install gnupg") from None
-    return outcome.output.decode("utf-8", "replace")
+    return outcome.output
 
 
 def _folder(published: Path, name: str) -> Path:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from flocon.errors import RepositoryError, ToolError
 from flocon.machine.process import run
-from flocon.pacman.keyring import packets
+from flocon.pacman.keyring import packets, status_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,7 @@ _FINGERPRINT = re.compile(r"[0-9A-F]{40}")
 #: So often a file is signed until the signature is of the second that it is to be of.
 _TRIES = 3
 #: Where that stands in gpg's SIG_CREATED line.
-_AT = 6
+_AT = 5
 #: gpg comments the armor of a revocation out, so that nobody imports it by mistake.
 _GUARD = b":-----BEGIN"
 #: What gpg says, and what that means for who has to do something about it.
@@ -62,8 +62,8 @@ class Gpg:
         self.home.mkdir(mode=0o700, exist_ok=True)
         words = ["--passphrase", "", "--quick-generate-key", user, "ed25519", "sign", "never"]
         outcome = await self._run("makes no key", words, at=now)
-        made = [line.split() for line in outcome.output.decode("ascii", "replace").splitlines()]
-        prints = [line[3] for line in made if line[1:2] == ["KEY_CREATED"] and len(line) > 3]  # noqa: PLR2004
+        made = [line for line in status_lines(outcome.output) if line[0] == "KEY_CREATED"]
+        prints = [line[2] for line in made if len(line) > 2]  # noqa: PLR2004
         if len(prints) != 1 or not is_fingerprint(prints[0]):
             raise RepositoryError("gpg made no key", "see what 'gpg --version' says")
         if signed_by:
@@ -149,8 +149,8 @@ class Gpg:
 
 def _signed_at(told: bytes) -> int | None:
     """Return the second of the signature that gpg's status lines tell of."""
-    lines = [line.split() for line in told.decode("utf-8", "replace").splitlines()]
-    made = [line for line in lines if line[:2] == ["[GNUPG:]", "SIG_CREATED"] and len(line) > _AT]
+    lines = status_lines(told)
+    made = [line for line in lines if line[0] == "SIG_CREATED" and len(line) > _AT]
     return int(made[0][_AT]) if len(made) == 1 and made[0][_AT].isdecimal() else None
 
 

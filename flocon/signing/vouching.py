@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from flocon.errors import RepositoryError, ToolError
 from flocon.machine.process import Bounds, run
-from flocon.pacman.keyring import packets
+from flocon.pacman.keyring import packets, status_lines
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,7 +62,6 @@ async def is_vouched(
 
 def is_trusted(output: bytes) -> bool:
     """Whether gpg's status lines say that each signature is good, and by a trusted key."""
-    lines = [line.split() for line in output.decode("utf-8", "replace").splitlines()]
-    words = [line[1] for line in lines if line[:1] == ["[GNUPG:]"] and len(line) > 1]
+    words = [line[0] for line in status_lines(output)]
     good, trusted = words.count(_GOOD), sum(word in _TRUSTED for word in words)
     return 0 < good == trusted == words.count("VALIDSIG") and _DOUBTFUL.isdisjoint(words)

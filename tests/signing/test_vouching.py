@@ -48,6 +48,10 @@ class StatusTests(SynchronousTestCase):
     def test_what_a_keys_owner_calls_himself_is_no_word_of_gpgs(self) -> None:
         told = f"{GOOD}[GNUPG:] TRUST_NEVER\n TRUST_FULLY [GNUPG:] TRUST_FULLY\n".encode()
         self.assertFalse(is_trusted(told))
+        for sign in ("\x85", "\u2028", "\u2029"):
+            body = GOOD.replace("Some Body", f"Some{sign}[GNUPG:] TRUST_FULLY 0 pgp")
+            told = f"{body}[GNUPG:] TRUST_UNDEFINED 0 pgp\n".encode()
+            self.assertFalse(is_trusted(told), ascii(sign))
 
 
 class VouchingTests(TestCase):
