@@ -25,7 +25,7 @@ _UNKNOWN = "'CacheServer' in section"
 def pacman_version() -> tuple[int, int]:
     """Ask pacman for its version; raise ConfigurationError where it cannot say."""
     try:
-        _, output, _ = _run("pacman", "--version")
+        _, output, _ = run_tool("pacman", "--version")
     except ToolError as error:
         problem = f"the version of pacman is not known ({error.reason})"
     else:
@@ -36,16 +36,16 @@ def pacman_version() -> tuple[int, int]:
     raise ConfigurationError("pacman", problem, remedy)
 
 
-def _run(tool: str, *arguments: str) -> tuple[int, str, str]:
-    """Return status, output and errors; raise ToolError or ToolMissing."""
+def run_tool(tool: str, *arguments: str, seconds: float = PATIENCE) -> tuple[int, str, str]:
+    """Run a program; return status, output and errors. Raises ToolError or ToolMissing."""
     if shutil.which(tool) is None:
         raise ToolMissing(tool)
     try:
-        done = subprocess.run(  # noqa: S603 - a fixed name, and arguments that are paths
+        done = subprocess.run(  # noqa: S603 - fixed names, and arguments that were looked at
             [tool, *arguments],
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=PATIENCE,
+            timeout=seconds,
             env={**os.environ, "LC_ALL": "C"},
             check=False,
         )
@@ -63,13 +63,10 @@ def verifier(
     """
     if shutil.which("pacman-conf") is None:
         return lambda: None
-    status, before, errors = _run("pacman-conf", "--config", root)
-    if status != 0:
-        problem = f"pacman itself cannot read it ({_first_line(errors)})"
-        raise ConfigurationError(printable(root), problem, "mend that first")
+    before = _read(root)
 
     def verify() -> None:
-        status, after, errors = _run("pacman-conf", "--config", root)
+        status, after, errors = run_tool("pacman-conf", "--config", root)
         if status != 0:
             wrong = f"pacman could not read the outcome ({_first_line(errors)})"
         elif _UNKNOWN in errors and not forced:
@@ -90,11 +87,16 @@ def repositories_read(root: str) -> list[str] | None:
     """
     if shutil.which("pacman-conf") is None:
         return None
-    status, output, errors = _run("pacman-conf", "--config", root, "--repo-list")
+    return _read(root, "--repo-list").split()
+
+
+def _read(root: str, *options: str) -> str:
+    """Return what pacman-conf reads there; raises ConfigurationError where it is an error."""
+    status, output, errors = run_tool("pacman-conf", "--config", root, *options)
     if status != 0:
         problem = f"pacman itself cannot read it ({_first_line(errors)})"
         raise ConfigurationError(printable(root), problem, "mend that first")
-    return output.split()
+    return output
 
 
 def _first_line(text: str) -> str:

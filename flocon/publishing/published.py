@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from flocon.errors import FloconError, RepositoryError, ToolError
 from flocon.machine.process import run
 from flocon.pacman.keyring import status_lines
+from flocon.publishing.trusting import listed_keys
 from flocon.repository.keeping import packages_among
 from flocon.repository.published import (
     CURRENT,
@@ -18,7 +19,6 @@ from flocon.repository.published import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 #: Seconds for gpg to read a few keys.
@@ -75,7 +75,7 @@ async def read_key(reactor: Any, published: Path, name: str) -> dict[str, Any]:
     by = [line for line in status_lines(verified) if line[0] == "VALIDSIG"]
     if len(by) != 1:
         raise RepositoryError(f"{database} is not signed as it should be", "ask as root")
-    keys = dict(_keys(shown.decode("utf-8", "replace")))
+    keys = dict(listed_keys(shown.decode("utf-8", "replace")))
     current = by[0][1]
     others = [one for one, is_revoked in keys.items() if one != current and not is_revoked]
     return {
@@ -85,17 +85,6 @@ async def read_key(reactor: Any, published: Path, name: str) -> dict[str, Any]:
         "revoked": [one for one, is_revoked in keys.items() if is_revoked],
         "signed": int(by[0][3]),
     }
-
-
-def _keys(shown: str) -> Iterator[tuple[str, bool]]:
-    """Yield the print of each key that gpg shows, and whether it was revoked."""
-    is_revoked = False
-    for line in shown.splitlines():
-        fields = line.split(":")
-        if fields[0] == "pub":
-            is_revoked = fields[1] == "r"
-        elif fields[0] == "fpr":
-            yield fields[9], is_revoked
 
 
 async def _told(reactor: Any, *words: str) -> bytes:

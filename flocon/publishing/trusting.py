@@ -5,20 +5,19 @@ Only what ``joined.keys`` has looked at comes here.
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import subprocess
 import tempfile
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flocon.errors import ConfigurationError, RepositoryError, ToolError, ToolMissing
+from flocon.errors import ConfigurationError, RepositoryError, ToolError
 from flocon.joined.keys import read_keys
+from flocon.leading.programs import run_tool
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from flocon.joined.keys import PublicKey
 
@@ -54,7 +53,7 @@ def trust_no_more(pacman_conf: Path, fingerprints: Sequence[str]) -> None:
     """
     folder = _keyring(pacman_conf) if fingerprints else ""
     for fingerprint in fingerprints:
-        if _run("pacman-key", "--gpgdir", folder, "--finger", fingerprint)[0] == 0:
+        if _pacman_key(folder, "--finger", fingerprint)[0] == 0:
             _key(folder, "--delete", fingerprint)
 
 
@@ -63,7 +62,8 @@ def _keyring(pacman_conf: Path) -> str:
 
     pacman-key itself would do without a folder, and make its files in the root of the system.
     """
-    status, output, errors = _run("pacman-conf", "--config", str(pacman_conf), "GPGDir")
+    words = ("--config", str(pacman_conf), "GPGDir")
+    status, output, errors = run_tool("pacman-conf", *words, seconds=PATIENCE)
     missing = _MISSING.search(errors) if status != 0 else None
     folder = missing[1] if missing else output.strip()
     if (status != 0 and not missing) or not folder.startswith("/") or "\n" in folder:
@@ -77,21 +77,21 @@ def _keyring(pacman_conf: Path) -> str:
 
 
 def _key(folder: str, *arguments: str) -> None:
-    status, output, errors = _run("pacman-key", "--gpgdir", folder, *arguments)
+    status, output, errors = _pacman_key(folder, *arguments)
     if status != 0:
         raise ToolError(f"pacman-key {arguments[0]}", _last_lines(output + errors))
 
 
+def _pacman_key(folder: str, *arguments: str) -> tuple[int, str, str]:
+    return run_tool("pacman-key", "--gpgdir", folder, *arguments, seconds=PATIENCE)
+
+
 def certified(keys: Sequence[PublicKey], by: Collection[str]) -> set[str]:
     """Return which keys are certified by one of those ``by``, which are among them; gpg says so."""
-    if len(keys) < 2 or shutil.which("gpg") is None:  # noqa: PLR2004 - none beside itself
+    if len(keys) < 2 or not _has_gpg():  # noqa: PLR2004 - none beside itself
         return set()
-    with tempfile.TemporaryDirectory() as home:
-        file = Path(home, "keys")
-        file.write_bytes(b"".join(one.data for one in keys))
-        gpg = ["gpg", "--homedir", home, "--batch", "--quiet", "--no-auto-check-trustdb"]
-        _run(*gpg, "--no-autostart", "--import", str(file))
-        _, said, _ = _run(*gpg, "--no-autostart", "--with-colons", "--check-sigs")
+    with _ring(keys) as ring:
+        said = ring.tell("--with-colons", "--check-sigs")
     return _read_certified(said, {one[-_ID_DIGITS:] for one in by})
 
 
@@ -101,50 +101,87 @@ def united(keys: Mapping[str, Sequence[PublicKey]]) -> dict[str, PublicKey]:
     Where gpg makes nothing of them that is a key, it is left out.
     """
     found: dict[str, PublicKey] = {}
-    if not keys or shutil.which("gpg") is None:
+    if not keys or not _has_gpg():
         return found
-    with tempfile.TemporaryDirectory() as home:
-        gpg = ["gpg", "--homedir", home, "--batch", "--quiet", "--no-auto-check-trustdb"]
-        file, out = Path(home, "keys"), Path(home, "united")
+    with _ring() as ring:
         for fingerprint, forms in keys.items():
             for one in forms:
-                file.write_bytes(one.data)
-                _run(*gpg, "--no-autostart", "--import", str(file))
-            _run(*gpg, "--no-autostart", "--yes", "-o", str(out), "--export", fingerprint)
+                ring.take([one])
             with suppress(OSError, RepositoryError):
-                (key,) = read_keys(out.read_bytes())
+                (key,) = read_keys(ring.export(fingerprint))
                 if key.fingerprint == fingerprint:
                     found[fingerprint] = key
-            out.unlink(missing_ok=True)
     return found
 
 
 def revoked(keys: Sequence[PublicKey]) -> set[str]:
     """Return which keys have revoked themselves; gpg says so, and believes nobody else."""
-    if not keys or shutil.which("gpg") is None:
+    if not keys or not _has_gpg():
         return set()
-    with tempfile.TemporaryDirectory() as home:
-        file = Path(home, "keys")
-        file.write_bytes(b"".join(one.data for one in keys))
-        gpg = ["gpg", "--homedir", home, "--batch", "--quiet", "--no-auto-check-trustdb"]
-        _run(*gpg, "--no-autostart", "--import", str(file))
-        _, said, _ = _run(*gpg, "--no-autostart", "--with-colons", "--list-keys")
-    found: set[str] = set()
-    is_revoked = False
-    for words in (line.split(":") for line in said.splitlines()):
+    with _ring(keys) as ring:
+        said = ring.tell("--with-colons", "--list-keys")
+    return {fingerprint for fingerprint, is_revoked in listed_keys(said) if is_revoked}
+
+
+def listed_keys(said: str) -> Iterator[tuple[str, bool]]:
+    """Yield the print of each key in gpg's list with colons, and whether it was revoked."""
+    is_revoked: bool | None = None
+    for words in _fields(said):
         if words[_KIND] == "pub":
             is_revoked = words[_GOOD] == "r"
-        elif words[_KIND] == "fpr" and is_revoked and len(words) > _FINGERPRINT:
-            found.add(words[_FINGERPRINT])
-            is_revoked = False
-    return found
+        elif words[_KIND] == "fpr" and is_revoked is not None and len(words) > _FINGERPRINT:
+            yield words[_FINGERPRINT], is_revoked
+            # Those that follow are of its other keys.
+            is_revoked = None
+
+
+def _fields(said: str) -> Iterator[list[str]]:
+    """Yield the fields of each line; names in a key have signs that begin a line in Unicode."""
+    return (line.split(":") for line in said.split("\n"))
+
+
+class _Ring:
+    """gpg with the folder ``home``, where no other keys are; it asks nobody."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+
+    def take(self, keys: Sequence[PublicKey]) -> None:
+        file = self._home / "keys"
+        file.write_bytes(b"".join(one.data for one in keys))
+        self.tell("--import", str(file))
+
+    def export(self, fingerprint: str) -> bytes:
+        """Return one key; raises OSError where it is not there."""
+        out = self._home / "exported"
+        out.unlink(missing_ok=True)
+        self.tell("-o", str(out), "--export", fingerprint)
+        return out.read_bytes()
+
+    def tell(self, *arguments: str) -> str:
+        """Have gpg do something, and return what it says; raises ToolError or ToolMissing."""
+        words = ("--homedir", str(self._home), "--batch", "--quiet", "--no-auto-check-trustdb")
+        return run_tool("gpg", *words, "--no-autostart", *arguments, seconds=PATIENCE)[1]
+
+
+@contextmanager
+def _ring(keys: Sequence[PublicKey] = ()) -> Iterator[_Ring]:
+    """Yield a ring that has these keys, and goes in the end."""
+    with tempfile.TemporaryDirectory() as home:
+        ring = _Ring(Path(home))
+        if keys:
+            ring.take(keys)
+        yield ring
+
+
+def _has_gpg() -> bool:
+    return shutil.which("gpg") is not None
 
 
 def _read_certified(said: str, ids: Collection[str]) -> set[str]:
     found: set[str] = set()
     current = ""
-    for line in said.splitlines():
-        words = line.split(":")
+    for words in _fields(said):
         kind = words[_KIND]
         if kind == "pub":
             current = ""
@@ -156,25 +193,6 @@ def _read_certified(said: str, ids: Collection[str]) -> set[str]:
         elif kind == "rev" and current in found and words[_GOOD] == "!" and words[_ID] in ids:
             found.discard(current)
     return found
-
-
-def _run(*command: str) -> tuple[int, str, str]:
-    """Return a program's status, output and errors; raises ToolError or ToolMissing."""
-    if shutil.which(command[0]) is None:
-        raise ToolMissing(command[0])
-    try:
-        done = subprocess.run(  # noqa: S603 - fixed names, and arguments that were looked at
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=PATIENCE,
-            env={**os.environ, "LC_ALL": "C"},
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise ToolError(command[0], str(error)) from None
-    output, errors = (one.decode("utf-8", "replace") for one in (done.stdout, done.stderr))
-    return done.returncode, output, errors
 
 
 def _last_lines(said: str) -> str:
