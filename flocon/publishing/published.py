@@ -9,7 +9,7 @@ from flocon.errors import FloconError, RepositoryError, ToolError
 from flocon.machine.process import run
 from flocon.pacman.keyring import status_lines
 from flocon.publishing.trusting import listed_keys
-from flocon.repository.keeping import packages_among
+from flocon.repository.keeping import tell
 from flocon.repository.published import (
     CURRENT,
     KEY,
@@ -40,28 +40,7 @@ def read_list(published: Path, name: str) -> dict[str, Any]:
         raise RepositoryError(f"{folder} cannot be read: {error}", "ask as root") from None
     if generation is None:
         raise RepositoryError(f"{folder} has nothing published", "see 'flocon repo init'")
-    others = packages_among(present)
-    return {
-        "name": generation.name,
-        "generation": generation.sequence,
-        "signed": generation.signed,
-        "packages": [
-            {
-                "name": one.name,
-                "version": one.version,
-                "file": one.file_name,
-                "base": one.base,
-                "size": one.content.size,
-                "built": one.built,
-                "older": [
-                    file.version
-                    for file in others
-                    if file.name == one.name and file.version != one.version
-                ],
-            }
-            for one in generation.files
-        ],
-    }
+    return tell(generation, present)
 
 
 async def read_key(reactor: Any, published: Path, name: str) -> dict[str, Any]:

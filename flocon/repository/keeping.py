@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flocon.errors import RepositoryError
 from flocon.files import is_package, parse_file_name
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from flocon.files import FileName
+    from flocon.repository.generation import Generation
 
 
 def packages_among(names: Iterable[str]) -> list[FileName]:
@@ -22,6 +23,33 @@ def packages_among(names: Iterable[str]) -> list[FileName]:
         key=lambda file: (version_key(file.version), file.text),
         reverse=True,
     )
+
+
+def tell(generation: Generation, present: Iterable[str]) -> dict[str, Any]:
+    """Return what a person reads of a generation, as JSON's values; ``present`` are all files.
+
+    ``older`` are the other versions of a package that there are, the newest first.
+    """
+    versions: dict[str, list[str]] = {}
+    for file in packages_among(present):
+        versions.setdefault(file.name, []).append(file.version)
+    return {
+        "name": generation.name,
+        "generation": generation.sequence,
+        "signed": generation.signed,
+        "packages": [
+            {
+                "name": one.name,
+                "version": one.version,
+                "file": one.file_name,
+                "base": one.base,
+                "size": one.content.size,
+                "built": one.built,
+                "older": [each for each in versions.get(one.name, ()) if each != one.version],
+            }
+            for one in generation.files
+        ],
+    }
 
 
 def superfluous(present: Iterable[str], listed: Collection[str], keep: int) -> list[str]:

@@ -111,7 +111,7 @@ class Publisher:
         entries = {one.name: one for one in await self.entries()}
         if package not in entries:
             raise self._unknown(package)
-        present = await self._in_thread(self._generations.packages)
+        present = await self.files()
         current = entries[package].version
         chosen = choose_version(package, present, current, version or None)
         entries[package] = await self._in_thread(self._listed, chosen.text)
@@ -134,15 +134,10 @@ class Publisher:
         found: list[Listed] = await self._in_thread(self._generations.entries)
         return found
 
-    async def older(self) -> Mapping[str, list[str]]:
-        """Return the other versions of each package that there are, the newest first."""
-        present = await self._in_thread(self._generations.packages)
-        listed = {one.name: one.version for one in self.newest.files}
-        older: dict[str, list[str]] = {}
-        for file in packages_among(present):
-            if listed.get(file.name) not in {None, file.version}:
-                older.setdefault(file.name, []).append(file.version)
-        return older
+    async def files(self) -> list[str]:
+        """Return the names of all files that there are, those of older versions among them."""
+        found: list[str] = await self._in_thread(self._generations.packages)
+        return found
 
     def read_published(self, package: str) -> Package | None:
         """Return a package as it is published now, read whole; None where none is. Blocks."""
@@ -177,7 +172,7 @@ class Publisher:
     async def _sign_anew(self) -> Generation:
         """Sign all that there is by the key that signs now, and only then revoke the other."""
         listed = {one.file_name for one in self.newest.files}
-        present = await self._in_thread(self._generations.packages)
+        present = await self.files()
         second = self._begin()
         entries = []
         for file in packages_among(present):

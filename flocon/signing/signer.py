@@ -10,6 +10,7 @@ from twisted.internet.defer import DeferredLock
 from flocon.errors import RepositoryError, StoreError
 from flocon.log import logger
 from flocon.repository.generations import Generations
+from flocon.repository.keeping import tell
 from flocon.signing import keyholder
 from flocon.signing.approved import left_out
 from flocon.signing.copying import Desk
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
-    from flocon.repository.generation import Generation, ListedFile
+    from flocon.repository.generation import Generation
     from flocon.signing.requests import Request
 
     Answer = dict[str, Any]
@@ -192,10 +193,8 @@ class Signer:
         return await self._key(publisher, request)
 
     async def _list(self, publisher: Publisher, _: Any) -> Answer:
-        older = await publisher.older()
-        newest = publisher.newest
-        packages = [_told(one, older) for one in newest.files]
-        return {**_told_of(publisher, newest), "packages": packages}
+        present = await publisher.files()
+        return tell(publisher.newest, present)
 
     async def _remove(self, publisher: Publisher, request: Remove) -> Answer:
         generation = await publisher.drop(request.packages)
@@ -256,16 +255,4 @@ def _told_of(publisher: Publisher, generation: Generation) -> Answer:
         "name": publisher.name,
         "generation": generation.sequence,
         "signed": generation.signed,
-    }
-
-
-def _told(listed: ListedFile, older: Mapping[str, Sequence[str]]) -> Answer:
-    return {
-        "name": listed.name,
-        "version": listed.version,
-        "file": listed.file_name,
-        "base": listed.base,
-        "size": listed.content.size,
-        "built": listed.built,
-        "older": list(older.get(listed.name, ())),
     }
