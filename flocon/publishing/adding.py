@@ -19,7 +19,8 @@ from flocon.programs.talking import MOST_FILES
 from flocon.publishing import bundle
 from flocon.publishing.signer import tell
 from flocon.signing.requests import LARGEST_SIGNATURE
-from flocon.terminal.printing import printable, say, say_json, size
+from flocon.terminal.deciding import agree
+from flocon.terminal.printing import say, say_json, size
 
 if TYPE_CHECKING:
     import argparse
@@ -111,8 +112,7 @@ def is_on_word(packages: Sequence[Given], options: argparse.Namespace) -> bool:
         )
     for one in unsigned:
         say(one.name, size(os.fstat(one.descriptor).st_size), "has no signature")
-    print(printable("Sign it on your word, for all machines? [y/N] "), end="", flush=True)
-    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+    if not agree("Sign it on your word, for all machines?"):
         raise RepositoryError("nothing is signed", "")
     return True
 

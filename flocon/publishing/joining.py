@@ -24,7 +24,8 @@ from flocon.machine.reading import read_plain
 from flocon.publishing.trusting import certified, revoked, trust, trust_no_more, united
 from flocon.settings.options import load
 from flocon.terminal.asking import Node, NodeError
-from flocon.terminal.printing import complain, printable, put, say, say_json, say_rows
+from flocon.terminal.deciding import agree
+from flocon.terminal.printing import complain, put, say, say_json, say_rows
 
 if TYPE_CHECKING:
     import argparse
@@ -260,9 +261,7 @@ def _ask(name: str, chosen: Sequence[str]) -> None:
             f"name it: flocon repo join {name} --fingerprint '{shown(chosen[0])}'",
         )
     complain(f"compare with 'flocon repo key' where {name} is made")
-    put(printable("Trust it, for packages that pacman installs as root? [y/N] "))
-    sys.stdout.flush()
-    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+    if not agree("Trust it, for packages that pacman installs as root?"):
         raise RepositoryError("nothing is trusted, and nothing changed", "")
 
 

@@ -86,6 +86,15 @@ def confirm(question: str) -> bool:
     return choose(question, {"y": "yes", "n": "no"}) == "y"
 
 
+def agree(question: str) -> bool:
+    """Ask a question once; whatever is not yes is no, and so is nothing."""
+    put(f"{question} [y/N] ")
+    flush()
+    with suppress(UnansweredError):
+        return _line().strip().lower() in {"y", "yes"}
+    return False
+
+
 def _line() -> str:
     with _interrupts_raise():
         try:

@@ -6,14 +6,16 @@ import io
 import os
 import pty
 import shlex
+import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.terminal import deciding
-from flocon.terminal.deciding import UnansweredError, choose, confirm, show_long
+from flocon.terminal.deciding import UnansweredError, agree, choose, confirm, show_long
 
 
 class Asking(SynchronousTestCase):
@@ -42,6 +44,30 @@ class Asking(SynchronousTestCase):
         self.patch(sys, "stdin", None)
         with self.assertRaises(UnansweredError):
             confirm("Well?")
+
+    def test_who_agrees_says_so_and_all_else_is_no(self) -> None:
+        for said, meant in (("y\n", True), (" Yes \n", True), ("n\n", False), ("\n", False)):
+            self.answer(said)
+            self.assertIs(agree("Well?"), meant, said)
+        self.answer("")
+        self.assertFalse(agree("Well?"))
+        self.assertEqual(self.out.getvalue(), "Well? [y/N] " * 5 + "\n")
+
+    def test_an_interrupt_ends_the_question(self) -> None:
+        # As a reactor's own handler does, which goes on with what it interrupts.
+        before = signal.signal(signal.SIGINT, lambda *_: None)
+        self.addCleanup(signal.signal, signal.SIGINT, before)
+        read, write = os.pipe()
+        self.patch(sys, "stdin", os.fdopen(read))
+        self.addCleanup(sys.stdin.close)
+        self.addCleanup(os.close, write)
+        late = threading.Timer(5.0, os.write, [write, b"y\n"])
+        soon = threading.Timer(0.2, signal.pthread_kill, [threading.get_ident(), signal.SIGINT])
+        for timer in (late, soon):
+            self.addCleanup(timer.join)
+            self.addCleanup(timer.cancel)
+            timer.start()
+        self.assertRaises(KeyboardInterrupt, agree, "Well?")
 
     def test_one_of_several_is_chosen_by_its_letter_or_its_beginning(self) -> None:
         for said in ("r\n", "rej\n"):
