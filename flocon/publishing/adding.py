@@ -9,7 +9,6 @@ import base64
 import os
 import sys
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flocon.errors import RepositoryError
@@ -17,6 +16,7 @@ from flocon.files import is_package
 from flocon.machine.reading import open_plain, read_plain
 from flocon.programs.talking import MOST_FILES
 from flocon.publishing import bundle
+from flocon.publishing.bundle import Given
 from flocon.publishing.signer import tell
 from flocon.signing.requests import LARGEST_SIGNATURE
 from flocon.terminal.deciding import agree
@@ -26,15 +26,6 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Sequence
     from pathlib import Path
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """A package's file, open, and its detached signature, b"" for none."""
-
-    name: str
-    descriptor: int
-    signature: bytes = b""
 
 
 async def add(reactor: Any, options: argparse.Namespace) -> None:
@@ -65,11 +56,7 @@ def given(options: argparse.Namespace) -> Iterator[list[Given]]:
     if not options.stdin and not options.files:
         raise RepositoryError("there is nothing to add", "name packages' files")
     with ExitStack() as stack:
-        if options.stdin:
-            found = bundle.read(sys.stdin.buffer)
-            packages = [Given(one.name, one.descriptor, one.signature) for one in found]
-        else:
-            packages = []
+        packages = bundle.read(sys.stdin.buffer) if options.stdin else []
         for one in packages:
             stack.callback(os.close, one.descriptor)
         for path in options.files:

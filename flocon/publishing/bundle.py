@@ -38,23 +38,24 @@ _RESERVE = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Bundled:
-    """A file of the stream, open, and the detached signature that came with it, b"" for none."""
+class Given:
+    """A package's file, open, and its detached signature, b"" for none."""
 
     name: str
     descriptor: int
-    signature: bytes
+    signature: bytes = b""
 
 
-def write(out: Any, files: Sequence[tuple[str, int, bytes]]) -> None:
-    """Write packages: each its name, an open file and a signature, b"" for none."""
+def write(out: Any, packages: Sequence[Given]) -> None:
+    """Write packages, and the signature of each before it."""
     with tarfile.open(fileobj=out, mode="w|", format=tarfile.GNU_FORMAT) as tar:
-        for name, descriptor, signature in files:
-            if signature:
-                tar.addfile(_header(name + _SIGNATURE, len(signature)), io.BytesIO(signature))
-            with os.fdopen(os.dup(descriptor), "rb") as file:
+        for one in packages:
+            if one.signature:
+                header = _header(one.name + _SIGNATURE, len(one.signature))
+                tar.addfile(header, io.BytesIO(one.signature))
+            with os.fdopen(os.dup(one.descriptor), "rb") as file:
                 file.seek(0)
-                tar.addfile(_header(name, os.fstat(descriptor).st_size), file)
+                tar.addfile(_header(one.name, os.fstat(one.descriptor).st_size), file)
 
 
 def _header(name: str, size: int) -> tarfile.TarInfo:
@@ -63,7 +64,7 @@ def _header(name: str, size: int) -> tarfile.TarInfo:
     return header
 
 
-def read(stream: Stream) -> list[Bundled]:
+def read(stream: Stream) -> list[Given]:
     """Return the packages of a stream, each in a file without a name that the caller closes.
 
     Raises RepositoryError where it is none, or too large.
@@ -107,11 +108,11 @@ class _Reading:
             _copy(self._stream, self.files[name], size)
         _exactly(self._stream, -size % _BLOCK)
 
-    def finish(self) -> list[Bundled]:
+    def finish(self) -> list[Given]:
         if not self.files:
             raise _refused("has no package")
         return [
-            Bundled(name, one, self._signatures.get(name + _SIGNATURE, b""))
+            Given(name, one, self._signatures.get(name + _SIGNATURE, b""))
             for name, one in self.files.items()
         ]
 

@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> None:
         assert process.stdin is not None  # noqa: S101 - as asked for
         try:
             with process.stdin as there:
-                bundle.write(there, [(one.name, one.descriptor, one.signature) for one in packages])
+                bundle.write(there, packages)
         except BrokenPipeError:
             # It has said why it reads no more.
             pass

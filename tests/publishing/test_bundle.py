@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.errors import RepositoryError
 from flocon.publishing import bundle
+from flocon.publishing.bundle import Given
 from flocon.signing.requests import LARGEST_SIGNATURE
 
 FOO, BAR = "foo-1-1-any.pkg.tar.zst", "bar-1-1-any.pkg.tar.zst"
@@ -36,7 +37,7 @@ class BundleTests(SynchronousTestCase):
 
     def written(self, *files: tuple[str, bytes, bytes]) -> bytes:
         out = _Written()
-        bundle.write(out, [(name, self.opened(data), sig) for name, data, sig in files])
+        bundle.write(out, [Given(name, self.opened(data), sig) for name, data, sig in files])
         return out.getvalue()
 
     def read(self, stream: bytes) -> list[tuple[str, bytes, bytes]]:
