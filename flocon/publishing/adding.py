@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from flocon.errors import RepositoryError
 from flocon.files import is_package
 from flocon.machine.reading import open_plain, read_plain
+from flocon.pacman.syncdb import LARGEST_SIGNATURE
 from flocon.programs.talking import MOST_FILES
 from flocon.publishing import bundle
 from flocon.publishing.bundle import Given
 from flocon.publishing.signer import tell
-from flocon.signing.requests import LARGEST_SIGNATURE
 from flocon.terminal.deciding import agree
 from flocon.terminal.printing import say, say_json, size
 

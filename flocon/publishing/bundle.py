@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from flocon.errors import RepositoryError
 from flocon.files import LONGEST_NAME, is_package
 from flocon.machine.temporary import free_bytes, open_nameless, temporary_folders
+from flocon.pacman.syncdb import LARGEST_SIGNATURE
 from flocon.programs.talking import MOST_FILES
-from flocon.signing.requests import LARGEST_SIGNATURE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

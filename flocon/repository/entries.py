@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING
 
 from flocon.errors import RepositoryError
 from flocon.files import Content, belongs_to
+from flocon.pacman.syncdb import LARGEST_SIGNATURE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from flocon.repository.package import Package
 
-#: A signature, as pacman takes it (``dload.c``).
-LARGEST_SIGNATURE = 16 << 10
 _BLANKS = re.compile(r"[ \t]+")
 _FIELDS = re.compile(r"%([A-Z0-9]+)%\n((?:[^\n]+\n)*)\n?")
 #: The fields that come after the file's own, and what .PKGINFO calls them.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from flocon.errors import FloconError, RepositoryError
 from flocon.log import logger
 from flocon.machine.reactor_threads import in_thread
+from flocon.pacman.syncdb import LARGEST_SIGNATURE
 from flocon.repository.entries import list_package
 from flocon.repository.keeping import choose_version, packages_among
 from flocon.repository.published import KEY
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from flocon.repository.generations import Generations
     from flocon.repository.package import Package
     from flocon.signing.keyholder import Keyholder
-
-#: Bytes of a detached signature, as pacman takes it.
-_LARGEST_SIGNATURE = 16 << 10
 
 
 class Publisher:
@@ -203,7 +201,7 @@ class Publisher:
         package = self._read(file_name)
         descriptor = self._generations.open_package(f"{file_name}.sig")
         with os.fdopen(descriptor, "rb") as file:
-            return list_package(package, file.read(_LARGEST_SIGNATURE))
+            return list_package(package, file.read(LARGEST_SIGNATURE))
 
     def _read(self, file_name: str) -> Package:
         descriptor = self._generations.open_package(file_name)

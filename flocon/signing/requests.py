@@ -20,6 +20,7 @@ from flocon.files import (
     is_package_name,
     is_repository,
 )
+from flocon.pacman.syncdb import LARGEST_SIGNATURE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,8 +35,6 @@ TAKEN = frozenset(
         *("core-staging", "extra-staging", "multilib-staging", "gnome-unstable", "kde-unstable"),
     }
 )
-#: Bytes of a detached signature, as pacman takes it.
-LARGEST_SIGNATURE = 16 << 10
 #: Characters of a recipe's .SRCINFO and of one install script; a whole message has 1 MiB.
 LARGEST_TEXT = 512 << 10
 #: Packages in one request.

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.errors import RepositoryError
+from flocon.pacman.syncdb import LARGEST_SIGNATURE
 from flocon.publishing import bundle
 from flocon.publishing.bundle import Given
-from flocon.signing.requests import LARGEST_SIGNATURE
 
 FOO, BAR = "foo-1-1-any.pkg.tar.zst", "bar-1-1-any.pkg.tar.zst"
 LONG = f"{'x' * 180}-1-1-any.pkg.tar.zst"

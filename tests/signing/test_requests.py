@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.errors import RepositoryError
+from flocon.pacman.syncdb import LARGEST_SIGNATURE
 from flocon.signing.requests import (
-    LARGEST_SIGNATURE,
     LARGEST_TEXT,
     TAKEN,
     Add,
