@@ -12,9 +12,7 @@ import io
 import lzma
 import os
 import shutil
-import subprocess
 import sys
-import threading
 import time
 import zlib
 from contextlib import contextmanager, suppress
@@ -22,6 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from flocon.errors import SyncDatabaseError
+from flocon.machine.piped import printed
 from flocon.machine.process import Bounds
 
 if TYPE_CHECKING:
@@ -267,24 +266,14 @@ def by_program(data: bytes) -> Iterator[BinaryIO]:
     if program is None:
         raise SyncDatabaseError("bsdtar", "bsdtar, which could read it, is not installed")
     arguments = [program, "-c", "-f", "-", "--format", "gnutar", "@-"]
-    with _in_memory(data) as given:
-        process = subprocess.Popen(  # noqa: S603 - nothing of it comes from outside
-            arguments, stdin=given, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        )
-    _PROGRAM_BOUNDS.impose(process.pid)
-    late = threading.Timer(_PROGRAM_SECONDS, process.kill)
-    late.daemon = True
-    late.start()
-    try:
-        assert process.stdout is not None  # noqa: S101 - as asked for
-        with process.stdout as tar:
-            yield cast("BinaryIO", tar)
-        if process.wait(_PROGRAM_SECONDS):
-            raise SyncDatabaseError("bsdtar", "bsdtar cannot read it either")
-    finally:
-        late.cancel()
-        process.kill()
-        process.wait()
+    failing = SyncDatabaseError("bsdtar", "bsdtar cannot read it either")
+    with (
+        _in_memory(data) as given,
+        printed(
+            arguments, given, seconds=_PROGRAM_SECONDS, bounds=_PROGRAM_BOUNDS, failing=failing
+        ) as tar,
+    ):
+        yield cast("BinaryIO", tar)
 
 
 @contextmanager

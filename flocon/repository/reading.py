@@ -11,9 +11,6 @@ import os
 import re
 import shutil
 import stat
-import subprocess
-import threading
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import zip_longest
@@ -21,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from flocon.errors import PackageError, ToolMissing
 from flocon.files import LONGEST_NAME, Content, parse_file_name
+from flocon.machine.piped import printed
 from flocon.machine.process import Bounds
 from flocon.pacman.compression import errors, first_bytes
 from flocon.programs.confined import command
@@ -30,7 +28,7 @@ from flocon.repository.package import BUILDINFO, DESCRIBING, INSTALL, PKGINFO, P
 from flocon.repository.pkginfo import LARGEST_INFO, parse_info, parse_package_info
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
     from typing import IO
 
@@ -240,32 +238,18 @@ def _unpacked(descriptor: int, file_name: str, layout: str) -> AbstractContextMa
     return _reading(descriptor, file_name, "-c", "-f", "-", "--format", layout, "@-")
 
 
-@contextmanager
-def _reading(descriptor: int, file_name: str, *arguments: str) -> Iterator[IO[bytes]]:
+def _reading(descriptor: int, file_name: str, *arguments: str) -> AbstractContextManager[IO[bytes]]:
     """Yield what bsdtar says that reads a package; raises where it could not, in the end."""
     program = shutil.which("bsdtar")
     if program is None:
         raise ToolMissing("bsdtar")
     os.lseek(descriptor, 0, os.SEEK_SET)
-    process = subprocess.Popen(  # noqa: S603 - nothing of it comes from outside
+    return printed(
         command([program, *arguments]),
-        stdin=descriptor,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        cwd="/",
-        env={"LC_ALL": "C.UTF-8", "PATH": os.defpath},
+        descriptor,
+        seconds=_SECONDS,
+        bounds=_BOUNDS,
+        failing=PackageError(file_name, "bsdtar cannot read it, or not within its bounds"),
+        folder="/",
+        environment={"LC_ALL": "C.UTF-8", "PATH": os.defpath},
     )
-    _BOUNDS.impose(process.pid)
-    late = threading.Timer(_SECONDS, process.kill)
-    late.daemon = True
-    late.start()
-    try:
-        assert process.stdout is not None  # noqa: S101 - as asked for
-        with process.stdout as tar:
-            yield tar
-        if process.wait(_SECONDS):
-            raise PackageError(file_name, "bsdtar cannot read it, or not within its bounds")
-    finally:
-        late.cancel()
-        process.kill()
-        process.wait()
