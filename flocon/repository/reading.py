@@ -21,6 +21,7 @@ from flocon.files import LONGEST_NAME, Content, parse_file_name
 from flocon.machine.piped import printed
 from flocon.machine.process import Bounds
 from flocon.pacman.compression import errors, first_bytes
+from flocon.pacman.database_files import sha256_of
 from flocon.programs.confined import command
 from flocon.repository.archive import LONGEST_PATH, Archive
 from flocon.repository.checking import MemberCheck
@@ -60,7 +61,7 @@ _COMPRESSIONS = {
     ".xz": (b"\xfd7zXZ\0",),
     ".gz": (b"\x1f\x8b",),
     ".bz2": (b"BZh",),
-    ".tar": (b".", b"PaxHeader/", b"./PaxHeaders"),
+    ".tar": _FIRST_NAMES,
 }
 #: What bsdtar writes of what cannot be printed: octal, or a sign that stands for itself.
 _ESCAPE = re.compile(rb"\\([0-7]{3}|.)")
@@ -100,7 +101,7 @@ def read_package(descriptor: int, file_name: str, signature: bytes = b"") -> Pac
     if not 0 < size <= LARGEST_PACKAGE:
         raise PackageError(file_name, f"{size} bytes are no package's size")
     _demand_tar(descriptor, file_name)
-    content = Content(size, _sha256(descriptor))
+    content = Content(size, bytes.fromhex(sha256_of(descriptor)))
     with _unpacked(descriptor, file_name, "gnutar") as tar:
         inside = _read_inside(file_name, tar)
     with _reading(descriptor, file_name, *_LIST) as lines:
@@ -135,14 +136,6 @@ def _demand_tar(descriptor: int, file_name: str) -> None:
     is_tar = len(block) == _BLOCK and block[_MAGIC] == b"ustar"
     if not is_tar or not block.startswith(_FIRST_NAMES):
         raise PackageError(file_name, "it does not begin as makepkg's packages do")
-
-
-def _sha256(descriptor: int) -> bytes:
-    sha256, position = hashlib.sha256(), 0
-    while data := os.pread(descriptor, _READ_SIZE, position):
-        sha256.update(data)
-        position += len(data)
-    return sha256.digest()
 
 
 def _read_inside(file_name: str, tar: IO[bytes]) -> _Inside:
