@@ -69,8 +69,6 @@ class Package:
     members: tuple[Member, ...]
     #: The install script, "" for none.
     install: str = ""
-    #: A detached signature, binary; empty for none.
-    signature: bytes = b""
     #: What .BUILDINFO says, as ``info``; empty where there is none.
     build_info: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 

@@ -88,7 +88,7 @@ class _Inside:
     every: tuple[Member, ...]
 
 
-def read_package(descriptor: int, file_name: str, signature: bytes = b"") -> Package:
+def read_package(descriptor: int, file_name: str) -> Package:
     """Read the package in an open file, from its beginning; its offset is moved.
 
     ``file_name`` is what it is to be called, and must name what is inside. Raises PackageError
@@ -114,7 +114,6 @@ def read_package(descriptor: int, file_name: str, signature: bytes = b"") -> Pac
         info=parse_package_info(file_name, inside.describing[PKGINFO]),
         members=_with_attributes(descriptor, file_name, inside.members),
         install=inside.describing.get(INSTALL, b"").decode("utf-8", "surrogateescape"),
-        signature=signature,
         build_info=parse_info(file_name, inside.describing.get(BUILDINFO, b"")),
     )
 
