@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from flocon.recipes.differences import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 #: Packages that bring programs from the registries of a language while something is built.
 FETCHERS = frozenset(
@@ -77,25 +78,25 @@ def runs(name: str, data: bytes, *, is_program: bool) -> bool:
 
 def found(data: bytes) -> Iterator[tuple[int, str, str]]:
     """Yield number, text and what is to be said of lines that have a word worth a look."""
-    count = 0
-    for number, line in _lines(data):
-        if line.lstrip().startswith("#"):
-            continue
-        looked_at = line[:_LONGEST_LOOKED_AT]
-        what = next((what for pattern, what in _WORDS if pattern.search(looked_at)), "")
-        if what and count < _MOST_FOUND:
-            count += 1
-            yield number, _shown(line), what
+    return _noted(data, _word)
 
 
 def oddities(data: bytes) -> Iterator[tuple[int, str, str]]:
     """Yield lines that show a person something else than what they are."""
-    count = 0
-    for number, line in _lines(data):
-        what = _oddity(line)
-        if what and count < _MOST_FOUND:
-            count += 1
-            yield number, _shown(line), what
+    return _noted(data, _oddity)
+
+
+def _noted(data: bytes, judge: Callable[[str], str]) -> Iterator[tuple[int, str, str]]:
+    said = ((number, line, judge(line)) for number, line in _lines(data))
+    noted = ((number, _shown(line), what) for number, line, what in said if what)
+    return islice(noted, _MOST_FOUND)
+
+
+def _word(line: str) -> str:
+    if line.lstrip().startswith("#"):
+        return ""
+    looked_at = line[:_LONGEST_LOOKED_AT]
+    return next((what for pattern, what in _WORDS if pattern.search(looked_at)), "")
 
 
 def _oddity(line: str) -> str:
