@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
     from flocon.signing.rights import Rights
     from flocon.signing.signer import Signer
 
-#: Requests of one conversation that wait or are done: each may hold 250 open files.
-MOST_WAITING = 1
 #: Packages told in one answer: a message has 1 MiB.
 _TOLD_AT_ONCE = 500
 
@@ -31,7 +28,8 @@ class Service:
     def __init__(self, reactor: Any, signer: Signer, rights: Rights) -> None:
         self._signer = signer
         self._rights = rights
-        self._waiting: Counter[Conversation] = Counter()
+        #: Whose request waits or is done: one of each, for it may hold 250 open files.
+        self._answering: set[Conversation] = set()
         self.reception = Reception(reactor, self._received, is_busy=self._is_busy)
 
     async def start(self, path: str) -> None:
@@ -46,14 +44,14 @@ class Service:
     def _is_busy(self, conversation: Conversation | None) -> bool:
         if conversation is None:
             return self._signer.is_busy
-        return self._waiting[conversation] > 0
+        return conversation in self._answering
 
     def _received(self, conversation: Conversation, message: Message) -> None:
-        if self._waiting[conversation] >= MOST_WAITING:
+        if conversation in self._answering:
             message.close()
             conversation.leave_now()
             return
-        self._waiting[conversation] += 1
+        self._answering.add(conversation)
         done = Deferred.fromCoroutine(self._answer(conversation, message))
         done.addErrback(lambda failure: self._log.failure("no answer was given", failure))
 
@@ -67,8 +65,7 @@ class Service:
             said = {"error": "the signer failed", "remedy": "see 'journalctl -u flocon-sign'"}
         finally:
             message.close()
-            self._waiting[conversation] -= 1
-            self._waiting += Counter()
+            self._answering.discard(conversation)
         if self.reception.is_present(conversation):
             _say(conversation, said)
             self.reception.worked(conversation)
