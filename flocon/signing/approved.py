@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from flocon.errors import PackageError, RecipeError, RepositoryError
@@ -46,16 +47,22 @@ def expected_of(build: Build) -> Expected:
 
 def demand_all(packages: Collection[Package], expected: Expected) -> None:
     """Raise PackageError or RepositoryError unless there is each package that was to be built."""
-    names = [one.name for one in packages]
-    for one in packages:
-        if names.count(one.name) > 1:
-            raise PackageError(one.file_name, f"{one.name} is there twice")
+    demand_each_once(packages)
+    names = {one.name for one in packages}
     missing = [name for name in expected.packages if name not in names]
     if missing:
         raise RepositoryError(
             f"{', '.join(missing)} did not come out of the build of {expected.base}",
             "see its log by 'flocon build log'",
         )
+
+
+def demand_each_once(packages: Collection[Package]) -> None:
+    """Raise PackageError where two files are of one package."""
+    counts = Counter(one.name for one in packages)
+    for one in packages:
+        if counts[one.name] > 1:
+            raise PackageError(one.file_name, f"{one.name} is there twice")
 
 
 def find_taken(packages: Iterable[Package], listed: Iterable[ListedFile]) -> Iterator[Surprise]:

@@ -7,12 +7,18 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from flocon.errors import PackageError, RepositoryError
+from flocon.errors import RepositoryError
 from flocon.machine.reactor_threads import in_thread
 from flocon.pacman.versions import compare_versions
 from flocon.repository.reading import read_package
 from flocon.repository.surprises import demand_expected, digest, find_surprises
-from flocon.signing.approved import demand_all, expected_of, find_printed, find_taken
+from flocon.signing.approved import (
+    demand_all,
+    demand_each_once,
+    expected_of,
+    find_printed,
+    find_taken,
+)
 from flocon.signing.copying import copy_all
 from flocon.signing.vouching import is_vouched
 
@@ -81,11 +87,9 @@ class Examination:
         self, publisher: Publisher, request: Add, examined: Sequence[Examined]
     ) -> None:
         """Look at packages made elsewhere; raises where one may not be taken in."""
-        names = [one.package.name for one in examined]
+        demand_each_once([one.package for one in examined])
         for one, signature in zip(examined, request.signatures, strict=True):
             package = one.package
-            if names.count(package.name) > 1:
-                raise PackageError(package.file_name, f"{package.name} is there twice")
             listed = publisher.newest.find(package.name)
             if listed is not None and compare_versions(package.version, listed.version) < 0:
                 raise RepositoryError(
