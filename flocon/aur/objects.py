@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 from flocon.errors import RecipeError
-from flocon.recipes.recipe import CommitNote
+from flocon.recipes.recipe import FILE, LINK, PROGRAM, SUBMODULE, CommitNote
 
 #: Files of a recipe, bytes of one and of all of them: the AUR takes 250 KiB for one. What git says
 #: of all is read at once, within what a program may say at the most.
@@ -19,9 +19,6 @@ LARGEST_FILE = 2 << 20
 LARGEST_RECIPE = 3 << 20
 #: Bytes of a path.
 LONGEST_PATH = 1_024
-#: Modes of git: a file, one that can be run, a link.
-FILE, RUN, LINK = 0o100644, 0o100755, 0o120000
-_SUBMODULE = 0o160000
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 _ENTRY = re.compile(
@@ -89,9 +86,9 @@ def _parse_entry(line: bytes) -> Entry:
     if not _is_plain(path):
         raise RecipeError(shown, 0, "is no name that a file of a recipe may have")
     mode = int(match["mode"], 8)
-    if mode == _SUBMODULE:
+    if mode == SUBMODULE:
         raise RecipeError(shown, 0, "is a submodule, which no recipe may have")
-    if mode not in {FILE, RUN, LINK} or match["kind"] != b"blob":
+    if mode not in {FILE, PROGRAM, LINK} or match["kind"] != b"blob":
         raise RecipeError(shown, 0, f"has the mode {mode:o}, which no file of a recipe may have")
     size = int(match["size"])
     if size > LARGEST_FILE:

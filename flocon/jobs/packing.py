@@ -12,14 +12,13 @@ import tarfile
 from typing import TYPE_CHECKING
 
 from flocon.errors import RecipeError
-from flocon.recipes.recipe import Recipe, TreeFile
+from flocon.recipes.recipe import FILE, LINK, PROGRAM, Recipe, TreeFile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 #: Bytes of a tar, files of a recipe, and characters of a path.
 LARGEST_TAR, MOST_FILES, LONGEST_PATH = 4 << 20, 512, 200
-_FILE, _PROGRAM, _LINK = 0o100644, 0o100755, 0o120000
 
 
 def pack(recipe: Recipe, when: float = 0.0) -> bytes:
@@ -77,11 +76,11 @@ def _path(name: str) -> str:
 
 def _file(tar: tarfile.TarFile, info: tarfile.TarInfo, path: str) -> TreeFile:
     if info.issym():
-        return TreeFile(_LINK, info.linkname.encode("utf-8", "surrogateescape"))
+        return TreeFile(LINK, info.linkname.encode("utf-8", "surrogateescape"))
     source = tar.extractfile(info) if info.isreg() else None
     if source is None:
         raise RecipeError(path, 0, "is neither a file nor a link")
-    return TreeFile(_PROGRAM if info.mode & 0o100 else _FILE, source.read())
+    return TreeFile(PROGRAM if info.mode & 0o100 else FILE, source.read())
 
 
 def _digest(files: Mapping[str, TreeFile]) -> str:

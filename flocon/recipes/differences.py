@@ -12,7 +12,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from flocon.recipes.recipe import PKGBUILD, SRCINFO
+from flocon.recipes.recipe import FILE, LINK, PKGBUILD, PROGRAM, SRCINFO, SUBMODULE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -31,8 +31,7 @@ _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 #: After a line that the end of its file ends: no text has it.
 _UNENDED = "\0"
 _SHOWN = re.compile(r"[ -~\t]*")
-_PLAIN_FILE = 0o100644
-_KINDS = {_PLAIN_FILE: "file", 0o100755: "program", 0o120000: "link", 0o160000: "submodule"}
+_KINDS = {FILE: "file", PROGRAM: "program", LINK: "link", SUBMODULE: "submodule"}
 
 
 class Line(NamedTuple):
@@ -113,7 +112,7 @@ def _difference(
     said = [Line(HEAD, _side("---", name, before)), Line(HEAD, _side("+++", name, after))]
     if before and after and before.mode != after.mode:
         said.append(Line(NOTE, f"was a {_kind(before)}, is a {_kind(after)}"))
-    elif after and not before and after.mode != _PLAIN_FILE:
+    elif after and not before and after.mode != FILE:
         said.append(Line(NOTE, f"is a {_kind(after)}"))
     old = _read_lines(before.data) if before else []
     new = _read_lines(after.data) if after else []

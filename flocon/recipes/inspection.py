@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from flocon.recipes import words
 from flocon.recipes.described import Described, read_described
 from flocon.recipes.edits import SUMS
-from flocon.recipes.recipe import PKGBUILD, SRCINFO
+from flocon.recipes.recipe import FILE, LINK, PKGBUILD, PROGRAM, SRCINFO
 from flocon.recipes.shell import read_beginning
 
 if TYPE_CHECKING:
@@ -61,7 +61,6 @@ _TEMPTING = re.compile(
     r"(.+?)-(?:(?:fix|fixed|patch|patched|crack|cracked|unlocked|pro|premium|plus|new|official|secure)"
     r"(?:-bin|-git)?)"
 )
-_PROGRAM, _LINK, _FILE = 0o100755, 0o120000, 0o100644
 _FUNCTION = re.compile(
     r"[ \t\n]*(?:#[^\n]*\n[ \t\n]*)*(?:function[ \t]+)?[A-Za-z_][A-Za-z0-9_.+@-]*[ \t]*\("
 )
@@ -129,7 +128,7 @@ def to_read(recipe: Recipe) -> tuple[str, ...]:
     found = [
         name
         for name, file in recipe.files.items()
-        if name != PKGBUILD and words.runs(name, file.data, is_program=file.mode == _PROGRAM)
+        if name != PKGBUILD and words.runs(name, file.data, is_program=file.mode == PROGRAM)
     ]
     return (PKGBUILD, *sorted(found))
 
@@ -296,15 +295,15 @@ def _files(recipe: Recipe) -> Iterator[Point]:
 
 
 def _file(name: str, file: TreeFile) -> tuple[str, bool]:
-    if file.mode == _LINK:
+    if file.mode == LINK:
         return f"{name} is a link to {file.data.decode('utf-8', 'replace')}", True
     size = f"{len(file.data):,} bytes"
     if name.endswith(".install"):
         return f"{name} ({size}) runs as root where a package is installed", True
     if b"\0" in file.data:
         return f"{name} ({size}) is no text", True
-    if file.mode == _PROGRAM or file.mode != _FILE:
-        return f"{name} ({size}) is a program", file.mode not in {_PROGRAM, _FILE}
+    if file.mode != FILE:
+        return f"{name} ({size}) is a program", file.mode != PROGRAM
     return f"{name} ({size})", False
 
 

@@ -9,11 +9,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PKGBUILD, SRCINFO = "PKGBUILD", ".SRCINFO"
+#: git's modes of what can lie in a folder; a recipe has no submodule.
+FILE, PROGRAM, LINK, SUBMODULE = 0o100644, 0o100755, 0o120000, 0o160000
 
 
 @dataclass(frozen=True, slots=True)
 class TreeFile:
-    """One file of a recipe: git's mode of it (0o100644, 0o100755, 0o120000), and its bytes."""
+    """One file of a recipe: git's mode of it (FILE, PROGRAM or LINK), and its bytes."""
 
     mode: int
     data: bytes
