@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from flocon.recipes import words
-from flocon.recipes.described import Described, read_described
-from flocon.recipes.edits import SUMS
+from flocon.recipes.described import Described, is_sums, read_described
 from flocon.recipes.recipe import FILE, LINK, PKGBUILD, PROGRAM, SRCINFO
 from flocon.recipes.shell import read_beginning
 
@@ -251,8 +250,7 @@ def _sums(described: Described) -> Iterator[Point]:
         lists = {
             name: values[name]
             for name in values
-            if (SUMS.fullmatch(name) or name.startswith("cksums"))
-            and name.partition("sums")[2] == ending
+            if is_sums(name) and name.partition("sums")[2] == ending
         }
         for at, source in enumerate(described.sources_of(key)):
             said = {name.partition("sums")[0] for name, sums in lists.items() if _checks(sums, at)}
