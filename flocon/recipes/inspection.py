@@ -87,21 +87,9 @@ class Point:
     concern: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Inspection:
-    """All points, and the files that are to be read in full (install scripts, programs)."""
-
-    points: tuple[Point, ...]
-    to_read: tuple[str, ...]
-
-    @property
-    def concerns(self) -> tuple[Point, ...]:
-        return tuple(one for one in self.points if one.concern)
-
-
 def inspect(
     recipe: Recipe, about: About | None, *, now: float, known: Collection[str] = ()
-) -> Inspection:
+) -> list[Point]:
     """Look at a recipe; ``known`` are names of packages that others could be mistaken for."""
     described = read_described(recipe.read(SRCINFO))
     points: list[Point] = []
@@ -119,7 +107,7 @@ def inspect(
         points += _replaced(described)
     points += _files(recipe)
     points += _text(recipe)
-    return Inspection(tuple(points), to_read(recipe))
+    return points
 
 
 def to_read(recipe: Recipe) -> tuple[str, ...]:
@@ -312,7 +300,7 @@ def _text(recipe: Recipe) -> Iterator[Point]:
         line = text.count("\n", 0, end) + 1
         sentence = f"PKGBUILD is more than variables and functions, from line {line} on"
         yield Point("text", sentence, concern=True)
-    for name in (PKGBUILD, *to_read(recipe)[1:]):
+    for name in to_read(recipe):
         data = recipe.read(name) or b""
         for number, shown, what in words.oddities(data):
             yield Point("text", f"{name}, line {number}: {what}: {shown}", concern=True)

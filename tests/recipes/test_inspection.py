@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.recipes.inspection import About, inspect, to_read
+from flocon.recipes.inspection import About, Point, inspect, to_read
 from flocon.recipes.recipe import TreeFile
 from tests.recipes.samples import DAY, NOW, old, recipe
 
@@ -18,7 +18,11 @@ def made(
     said = "".join(f"\t{line}\n" for line in lines)
     srcinfo = f"pkgbase = x\n\tpkgver = 1\n\tpkgrel = 1\n\tarch = any\n{said}\npkgname = {name}\n"
     found = inspect(recipe(text, srcinfo, files), USUAL, now=NOW, known={"firefox"})
-    return [one.sentence for one in found.concerns]
+    return concerns_of(found)
+
+
+def concerns_of(points: list[Point]) -> list[str]:
+    return [one.sentence for one in points if one.concern]
 
 
 class Inspections(SynchronousTestCase):
@@ -27,12 +31,12 @@ class Inspections(SynchronousTestCase):
 
     def test_a_usual_recipe_has_its_install_script_to_read_and_little_else(self) -> None:
         found = inspect(old(), USUAL, now=NOW)
-        self.assertEqual(found.to_read, ("PKGBUILD", "widget.install", "widget.service"))
-        told = [one.sentence for one in found.concerns]
+        self.assertEqual(to_read(old()), ("PKGBUILD", "widget.install", "widget.service"))
+        told = concerns_of(found)
         self.assertEqual(len(told), 2, told)
         self.assert_told("widget.install (52 bytes) runs as root", told)
         self.assert_told("widget.install, line 2: starts or stops services", told)
-        said = [one.sentence for one in found.points]
+        said = [one.sentence for one in found]
         for words in (
             "widget 1.2.3-1",
             "maintained by ann, seen here for 400 days",
@@ -51,8 +55,7 @@ class Inspections(SynchronousTestCase):
             (About("eve", 120, 1.0, NOW - DAY, NOW - DAY), "in the AUR for 1 day"),
             (About("eve", 0, 0.0, 0.0, 0.0), "0 votes"),
         ):
-            concerns = inspect(old(), about, now=NOW).concerns
-            self.assert_told(words, [one.sentence for one in concerns])
+            self.assert_told(words, concerns_of(inspect(old(), about, now=NOW)))
 
     def test_whose_place_it_takes(self) -> None:
         for key in ("replaces", "replaces_x86_64"):
@@ -128,5 +131,5 @@ class Inspections(SynchronousTestCase):
 
     def test_a_recipe_that_cannot_be_read_is_told_and_looked_at(self) -> None:
         found = inspect(recipe("curl x\n", b"\0"), None, now=NOW)
-        self.assert_told(".SRCINFO", [one.sentence for one in found.concerns])
-        self.assert_told("fetches something", [one.sentence for one in found.concerns])
+        self.assert_told(".SRCINFO", concerns_of(found))
+        self.assert_told("fetches something", concerns_of(found))
