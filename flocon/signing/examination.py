@@ -80,7 +80,7 @@ class Examination:
         found += find_taken((one.package for one in wanted), publisher.newest.files)
         for one in wanted:
             before = await in_thread(self._reactor, publisher.read_published, one.package.name)
-            found += find_surprises(one.package, before, expected)
+            found += await in_thread(self._reactor, find_surprises, one.package, before, expected)
         return wanted, found
 
     async def of_stranger(

@@ -90,7 +90,7 @@ class Publisher:
         for descriptor, package in new:
             signature = await self.keyholder.sign(descriptor, second)
             await self._in_thread(self._generations.keep_package, descriptor, package, signature)
-            entries[package.name] = list_package(package, signature)
+            entries[package.name] = await self._in_thread(list_package, package, signature)
         for name in left_out:
             del entries[name]
         return await self._publish(entries.values(), second)
@@ -184,7 +184,7 @@ class Publisher:
             finally:
                 os.close(descriptor)
             if file.text in listed:
-                entries.append(list_package(package, signature))
+                entries.append(await self._in_thread(list_package, package, signature))
         generation = await self._publish(entries, second)
         await self._hand_out_keys()
         self.keyholder.switched()
