@@ -6,12 +6,11 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from twisted.internet import defer
-
 from flocon.asking.addresses import network_location
 from flocon.asking.answer import NOT_MODIFIED
 from flocon.asking.attempts import Limits
 from flocon.asking.fetch import Wanted
+from flocon.asking.in_time import in_time
 from flocon.asking.small import fetch_small_with_head
 from flocon.aur.pauses import Pauses
 from flocon.aur.records import AUR_SAYS, LARGEST, parse_records
@@ -126,14 +125,9 @@ class Aur:
 
     async def _fetch(self, url: str, etag: str | None) -> tuple[Head, bytes]:
         wanted = Wanted(url, self._name, none_match=etag)
-        asking = defer.Deferred.fromCoroutine(
-            fetch_small_with_head(self._agent, self._reactor, wanted, LIMITS, LARGEST)
-        )
-        asking.addTimeout(LONGEST_QUESTION, self._reactor)
-        try:
-            return await asking
-        except defer.TimeoutError:
-            raise Stalled(self._name, f"took longer than {LONGEST_QUESTION:g} s") from None
+        asking = fetch_small_with_head(self._agent, self._reactor, wanted, LIMITS, LARGEST)
+        late = Stalled(self._name, f"took longer than {LONGEST_QUESTION:g} s")
+        return await in_time(self._reactor, LONGEST_QUESTION, asking, late)
 
     def _read(self, url: str, head: Head, data: bytes) -> tuple[Record, ...]:
         try:

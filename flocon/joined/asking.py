@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet import defer
-
 from flocon.asking.attempts import Limits
 from flocon.asking.fetch import Wanted, fetch
+from flocon.asking.in_time import in_time
 from flocon.asking.small import fetch_small
-from flocon.errors import Broken, FloconError, SourceError
+from flocon.errors import Broken, FloconError, SourceError, Stalled
 from flocon.joined.candidate import Candidate
 from flocon.joined.keys import LARGEST_KEYS
 from flocon.joined.offers import Wrong
@@ -71,12 +70,11 @@ class Asking:
 
     async def candidate(self, offer: Offer) -> Candidate:
         """Return what is offered, to be examined and closed; raises OfferError."""
-        asking = defer.Deferred.fromCoroutine(self._candidate(offer))
-        asking.addTimeout(SECONDS, self._reactor)
+        late = Stalled(offer.address, f"took longer than {SECONDS:g} s")
         try:
-            return await asking
-        except (SourceError, defer.TimeoutError) as error:
-            raise OfferError(Wrong.AWAY, str(error)[:200] or "it took too long") from None
+            return await in_time(self._reactor, SECONDS, self._candidate(offer), late)
+        except SourceError as error:
+            raise OfferError(Wrong.AWAY, str(error)[:200]) from None
         except OSError as error:
             raise OfferError(Wrong.AWAY, error.strerror or str(error)) from None
 

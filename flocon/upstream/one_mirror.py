@@ -10,8 +10,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from twisted.internet import defer
-from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from flocon.asking.addresses import without_user
@@ -19,6 +17,7 @@ from flocon.asking.answer import OK
 from flocon.asking.attempts import Limits
 from flocon.asking.dates import past, seconds_of
 from flocon.asking.fetch import Wanted, fetch, field
+from flocon.asking.in_time import in_time
 from flocon.asking.small import ask_head, fetch_small
 from flocon.errors import Broken, Contradicted, Refused, SourceError, Stalled
 from flocon.log import logger
@@ -228,13 +227,8 @@ class Reading:
         Work in threads is never cut off so: it has descriptors.
         """
         reactor = self._tools.reactor
-        answer = Deferred.fromCoroutine(asking)
-        answer.addTimeout(max(0.0, self._until - reactor.seconds()), reactor)
-        try:
-            return await answer
-        except defer.TimeoutError:
-            minutes = round(LONGEST_READING / 60)
-            raise Stalled(self._source, f"is not read after {minutes} minutes") from None
+        late = Stalled(self._source, f"is not read after {round(LONGEST_READING / 60)} minutes")
+        return await in_time(reactor, self._until - reactor.seconds(), asking, late)
 
     @asynccontextmanager
     async def _draft(self, wanted: Wanted) -> AsyncIterator[Draft]:
