@@ -15,8 +15,15 @@ from typing import IO, TYPE_CHECKING, Any
 from flocon.errors import SyncDatabaseError
 from flocon.joined.offers import Wrong
 from flocon.joined.told import LARGEST_SIGNATURE, file_names
+from flocon.machine.beneath import open_regular
 from flocon.machine.reactor_threads import in_thread
-from flocon.pacman.database_files import find_problem, lists_the_same, load_sent, sha256_of
+from flocon.pacman.database_files import (
+    digest_of,
+    find_problem,
+    lists_the_same,
+    load_sent,
+    sha256_of,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,8 +32,6 @@ if TYPE_CHECKING:
     from flocon.joined.told import Generation
     from flocon.pacman.listing import Database
 
-#: Hex digits by which a database is known, see ``Database.digest``.
-_DIGEST_LENGTH = 16
 #: Instead of when it was signed, where only its signature tells that.
 UNTOLD = 0
 
@@ -46,6 +51,12 @@ class Candidate:
         file = tempfile.TemporaryFile(dir=self.folder, buffering=0)  # noqa: SIM115
         self.files[file_name] = file
         return file
+
+    def open(self, path: Path) -> int:
+        """Take in the file that lies at ``path``; return its descriptor. Raises OSError."""
+        descriptor = open_regular(path, os.O_RDONLY)
+        self.files[path.name] = os.fdopen(descriptor, "rb", buffering=0)
+        return descriptor
 
     def descriptors(self) -> dict[str, int]:
         return {name: file.fileno() for name, file in self.files.items()}
@@ -117,7 +128,7 @@ def _read(name: str, database: int, files: int) -> Database | None:
     if find_problem(database) or find_problem(files):
         return None
     try:
-        listed = load_sent(name, database, sha256_of(database)[:_DIGEST_LENGTH])
+        listed = load_sent(name, database, digest_of(database))
     except SyncDatabaseError:
         return None
     return listed if lists_the_same(listed.entries, name, files) else None

@@ -5,7 +5,6 @@ How a published repository lies on disk is ``repository.published``'s.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from contextlib import suppress
@@ -16,7 +15,8 @@ from flocon.files import is_repository
 from flocon.joined.candidate import UNTOLD, Candidate
 from flocon.joined.keys import LARGEST_KEYS, PublicKey, read_keys
 from flocon.joined.told import Generation, Piece, file_names, most_of
-from flocon.machine.beneath import open_regular, read_small
+from flocon.machine.beneath import read_small
+from flocon.pacman.database_files import sha256_of
 from flocon.repository.published import CURRENT, GENERATIONS, repositories
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ MOST = 16
 #: How a joined repository's file of keys ends.
 KEYS = ".gpg"
 _SEQUENCE = re.compile(rf"{GENERATIONS}/([0-9]{{1,15}})")
-_READ = 1 << 20
 
 
 def published_names(published: Path) -> list[str]:
@@ -93,15 +92,8 @@ def open_current(published: Path, name: str, folder: Path) -> Candidate:
 
 
 def _open(path: Path, most: int, candidate: Candidate) -> Piece:
-    descriptor = open_regular(path, os.O_RDONLY)
-    file = os.fdopen(descriptor, "rb", buffering=0)
-    candidate.files[path.name] = file
+    descriptor = candidate.open(path)
     size = os.fstat(descriptor).st_size
     if not 0 < size <= most:
         raise StoreError(str(path), f"has {size} bytes where {most} are possible")
-    sha256 = hashlib.sha256()
-    position = 0
-    while data := os.pread(descriptor, _READ, position):
-        sha256.update(data)
-        position += len(data)
-    return Piece(sha256.hexdigest(), size)
+    return Piece(sha256_of(descriptor), size)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from flocon.errors import StoreError
 from flocon.joined.candidate import Candidate
 from flocon.joined.told import LARGEST_TEXT, dump, file_names, load
-from flocon.machine.beneath import open_regular, read_small, write_small
+from flocon.machine.beneath import read_small, write_small
 from flocon.store.folder import Opened, open_file, stamp_of
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 #: The folder below the store's.
 FOLDER = "own"
 NEWEST = "newest.json"
-#: Generations of each repository that stay.
-KEPT = 2
 _NEW = ".new"
 _PIECE = 1 << 20
 
@@ -76,8 +74,7 @@ class Shelf:
         folder = self._folder / generation.name / str(generation.signed)
         try:
             for file_name in file_names(generation.name):
-                descriptor = open_regular(folder / file_name, os.O_RDONLY)
-                candidate.files[file_name] = os.fdopen(descriptor, "rb", buffering=0)
+                candidate.open(folder / file_name)
         except OSError as error:
             candidate.close()
             raise StoreError(str(folder), error.strerror or str(error)) from None
