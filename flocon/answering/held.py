@@ -15,6 +15,7 @@ from flocon.answering.respond import refuse
 from flocon.answering.sendfile import sender
 from flocon.asking.dates import seconds_of
 from flocon.extents import Extent, Unsatisfiable, parse_range
+from flocon.machine.to_disk import write_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,9 +61,7 @@ class InMemory:
         self.size = len(data)
         self.modified = modified
         try:
-            left = memoryview(data)
-            while left:
-                left = left[os.write(self._descriptor, left) :]
+            write_all(self._descriptor, data)
         except OSError:
             self.close()
             raise

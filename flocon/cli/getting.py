@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from flocon.cli.looking import newest
 from flocon.files import Kind, escape, parse_file_name
+from flocon.machine.to_disk import write_all
 from flocon.terminal.asking import Node, NodeError, package_name
 from flocon.terminal.downloading import Received, download
 from flocon.terminal.printing import progress, say, say_json, size
@@ -170,10 +171,8 @@ class _NewFile:
         return self
 
     def write(self, data: bytes) -> None:
-        view = memoryview(data)
         try:
-            while view:
-                view = view[os.write(self._fd, view) :]
+            write_all(self._fd, data)
         except OSError as error:
             raise NodeError(f"{self._path}: {error.strerror}") from None
 

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from flocon.jobs.archive import MOST_LOG
 from flocon.log import logger
 from flocon.machine.reactor_threads import in_thread
+from flocon.machine.to_disk import write_all
 
 #: Characters that may wait for the disk; what comes beyond is left out, and that is said.
 MOST_WAITING = 4 << 20
@@ -61,15 +62,9 @@ class BuildLog:
                 self._waiting.clear()
                 self._waits = 0
                 self._left -= len(data)
-                await in_thread(self._reactor, _write_all, self._descriptor, data)
+                await in_thread(self._reactor, write_all, self._descriptor, data)
         except OSError as error:
             self._left = 0
             _log.warn("the log of a build cannot be written: {reason}", reason=error.strerror)
         finally:
             self._writing = None
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]

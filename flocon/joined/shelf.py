@@ -21,6 +21,7 @@ from flocon.errors import StoreError
 from flocon.joined.candidate import Candidate
 from flocon.joined.told import LARGEST_TEXT, dump, file_names, load
 from flocon.machine.beneath import read_small, write_small
+from flocon.machine.to_disk import sync_folder, write_all
 from flocon.store.folder import Opened, open_file, stamp_of
 
 if TYPE_CHECKING:
@@ -58,13 +59,13 @@ class Shelf:
             new.mkdir(mode=0o755)
             for file_name in file_names(generation.name):
                 _copy(files[file_name], new / file_name, generation.signed)
-            _sync(new)
+            sync_folder(new)
             # Of a run that was killed before it could say so.
             shutil.rmtree(folder / str(generation.signed), ignore_errors=True)
             new.rename(folder / str(generation.signed))
-            _sync(folder)
+            sync_folder(folder)
             write_small(folder / NEWEST, dump(generation), 0o644)
-            _sync(folder)
+            sync_folder(folder)
         except OSError as error:
             raise StoreError(str(folder), error.strerror or str(error)) from None
 
@@ -121,18 +122,8 @@ def _copy(descriptor: int, path: Path, modified: int) -> None:
         position = 0
         while data := os.pread(descriptor, _PIECE, position):
             position += len(data)
-            left = memoryview(data)
-            while left:
-                left = left[os.write(target, left) :]
+            write_all(target, data)
         os.utime(target, (modified, modified))
         os.fsync(target)
     finally:
         os.close(target)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Self
 from flocon.errors import ConfigurationError
 from flocon.leading.printable import printable
 from flocon.machine.reading import read_plain
+from flocon.machine.to_disk import sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -140,7 +141,7 @@ def _write(name: str, text: bytes, *, like: str) -> None:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         problem = f"cannot be written ({error.strerror})"
         remedy = "run this as root, on a writable file system"
@@ -157,11 +158,3 @@ def _make_alike(descriptor: int, like: str) -> None:
         for attribute in os.listxattr(like):
             with suppress(OSError):
                 os.setxattr(descriptor, attribute, os.getxattr(like, attribute))
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from flocon.errors import SyncDatabaseError
 from flocon.machine.piped import printed
 from flocon.machine.process import Bounds
+from flocon.machine.to_disk import write_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -280,9 +281,7 @@ def by_program(data: bytes) -> Iterator[BinaryIO]:
 def _in_memory(data: bytes) -> Iterator[int]:
     descriptor = os.memfd_create("archive", os.MFD_CLOEXEC)
     try:
-        left = memoryview(data)
-        while left:
-            left = left[os.write(descriptor, left) :]
+        write_all(descriptor, data)
         os.lseek(descriptor, 0, os.SEEK_SET)
         yield descriptor
     finally:

@@ -17,6 +17,7 @@ from flocon.errors import RepositoryError
 from flocon.files import LONGEST_NAME, is_package
 from flocon.machine.temporary import free_bytes, open_nameless, temporary_folders
 from flocon.pacman.syncdb import LARGEST_SIGNATURE
+from flocon.machine.to_disk import write_all
 from flocon.programs.talking import MOST_FILES
 
 if TYPE_CHECKING:
@@ -167,10 +168,8 @@ def _copy(stream: Stream, descriptor: int, size: int) -> None:
         if not data:
             raise _refused("ends early")
         left -= len(data)
-        view = memoryview(data)
         try:
-            while view:
-                view = view[os.write(descriptor, view) :]
+            write_all(descriptor, data)
         except OSError as error:
             reason = error.strerror or str(error)
             raise RepositoryError(f"what comes cannot be kept ({reason})", "make room") from None

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from flocon.errors import RepositoryError, StoreError
 from flocon.files import Content
 from flocon.log import logger
+from flocon.machine.to_disk import sync_folder, write_all
 from flocon.repository.generation import (
     LARGEST_NOTE,
     Generation,
@@ -150,12 +151,12 @@ class Generations:
         folder = self.path / PACKAGES
         with self._failing(folder / package.file_name):
             with _new_file(folder, package.file_name + ".sig") as target:
-                _write_all(target, signature)
+                write_all(target, signature)
             with _new_file(folder, package.file_name) as target:
                 if _copy(descriptor, target) != package.content:
                     remedy = "leave it alone while it is read"
                     raise RepositoryError(f"{package.file_name} has changed meanwhile", remedy)
-            _sync_folder(folder)
+            sync_folder(folder)
 
     # Generations
 
@@ -210,11 +211,11 @@ class Generations:
             if len(data) > LARGEST_NOTE:
                 raise RepositoryError("the repository has too many packages", "remove some")
             _write_file(draft.folder / NOTE, data)
-            _sync_folder(draft.folder)
+            sync_folder(draft.folder)
             # From here on it is published, if not yet found: a kill before the next step changes
             # nothing, ``open`` takes it.
             draft.folder.rename(self.path / GENERATIONS / str(draft.sequence))
-            _sync_folder(self.path / GENERATIONS)
+            sync_folder(self.path / GENERATIONS)
             self._last = draft.sequence
             self._kept[draft.sequence] = self._newest = generation
             self._lead_to(draft.sequence)
@@ -244,8 +245,8 @@ class Generations:
         """Publish the public keys, binary."""
         with self._failing(self.path / KEY):
             with _new_file(self.path, KEY) as target:
-                _write_all(target, key)
-            _sync_folder(self.path)
+                write_all(target, key)
+            sync_folder(self.path)
 
     def _superseded(self, now: float) -> list[int]:
         """Return the numbers of the generations that nobody should still be reading."""
@@ -280,7 +281,7 @@ class Generations:
         new = self.path / f"{secrets.token_hex(4)}{_NEW}"
         new.symlink_to(target)
         new.rename(link)
-        _sync_folder(self.path)
+        sync_folder(self.path)
 
     @contextmanager
     def _failing(self, path: Path) -> Iterator[None]:
@@ -324,7 +325,7 @@ def _write_file(path: Path, data: bytes) -> None:
     """Write a file in a folder that nobody looks into yet."""
     descriptor = os.open(path, _CREATE, 0o644)
     try:
-        _write_all(descriptor, data)
+        write_all(descriptor, data)
         os.fchmod(descriptor, 0o644)
         os.fsync(descriptor)
     finally:
@@ -336,24 +337,10 @@ def _copy(source: int, target: int) -> Content:
     while data := os.pread(source, _READ_SIZE, position):
         sha256.update(data)
         position += len(data)
-        _write_all(target, data)
+        write_all(target, data)
     return Content(position, sha256.digest())
 
 
 def _content(path: Path) -> Content:
     data = path.read_bytes()
     return Content(len(data), hashlib.sha256(data).digest())
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from flocon.errors import PackageError, RepositoryError
 from flocon.machine.temporary import free_bytes
+from flocon.machine.to_disk import write_all
 from flocon.repository.reading import LARGEST_PACKAGE
 
 if TYPE_CHECKING:
@@ -109,10 +110,8 @@ def _pour(source: int, target: int, size: int) -> bool:
     """Copy so many bytes; return whether there were as many, and no more."""
     position = 0
     while position < size and (data := os.pread(source, _READ_SIZE, position)):
-        view = memoryview(data)
         position += len(data)
-        while view:
-            view = view[os.write(target, view) :]
+        write_all(target, data)
     return position == size and not os.pread(source, 1, size)
 
 

@@ -12,7 +12,6 @@ happens to the program. What is said of a key here is written whole or not at al
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import tempfile
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from flocon.errors import RepositoryError
 from flocon.machine.beneath import read_small, write_small
+from flocon.machine.to_disk import sync_folder
 from flocon.signing.gpg import Gpg, is_fingerprint
 from flocon.signing.seconds import next_second
 
@@ -161,7 +161,7 @@ def _settle(beginning: Path, folder: Path) -> None:
     """Give the keys their place, for good."""
     try:
         beginning.rename(folder)
-        _sync(folder.parent)
+        sync_folder(folder.parent)
     except OSError as error:
         raise _failed(folder, error) from None
 
@@ -203,17 +203,9 @@ def _read(folder: Path) -> Keys:
 def _write(folder: Path, keys: Keys) -> None:
     try:
         write_small(folder / _NOTE, json.dumps(asdict(keys)).encode())
-        _sync(folder)
+        sync_folder(folder)
     except OSError as error:
         raise _failed(folder / _NOTE, error) from None
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _failed(path: Path, error: OSError) -> RepositoryError:

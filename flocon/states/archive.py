@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 from flocon.errors import StoreError
 from flocon.log import logger
 from flocon.machine.beneath import enter, names_in, open_regular, open_top, read_small
+from flocon.machine.to_disk import write_all
 from flocon.states.generation import LARGEST_DATABASE, Piece, dump, is_identity, is_sha256, load
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ class Archive:
             while data := os.pread(descriptor, _READ_SIZE, position):
                 sha256.update(data)
                 position += len(data)
-                _write_all(new.descriptor, data)
+                write_all(new.descriptor, data)
             piece = Piece(sha256.hexdigest(), position)
             new.name = piece.sha256
         return piece
@@ -278,7 +279,7 @@ class Archive:
 
     def _write(self, folder: str, name: str, data: bytes) -> None:
         with self._new(folder, name, self.path / folder / name) as new:
-            _write_all(new.descriptor, data)
+            write_all(new.descriptor, data)
 
     @contextmanager
     def _new(self, folder: str, name: str, place: Path) -> Iterator[_New]:
@@ -310,9 +311,3 @@ def _encoded(value: Any) -> bytes:
 
 def _failed(path: Path, error: OSError) -> StoreError:
     return StoreError(str(path), error.strerror or str(error))
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from flocon.errors import StoreError
 from flocon.machine.temporary import free_bytes, is_in_memory, open_nameless, temporary_folders
+from flocon.machine.to_disk import write_all
 from flocon.store.accounts import MARGIN
 from flocon.store.room import OWN, Share
 from flocon.store.store import Received
@@ -281,7 +282,7 @@ class Arrivals:
         try:
             position = 0
             while data := os.pread(source, _STEP, position):
-                _write_all(descriptor, data)
+                write_all(descriptor, data)
                 position += len(data)
             os.fchmod(descriptor, 0o644)
             os.fsync(descriptor)
@@ -293,7 +294,7 @@ class Arrivals:
         descriptor, name = self._store.create_file("sig")
         names.append(name)
         try:
-            _write_all(descriptor, data)
+            write_all(descriptor, data)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -302,9 +303,3 @@ class Arrivals:
     def dismiss(self, received: Received, still_used: str | None) -> None:
         """Remove what ``harden`` wrote and the store did not take; for a thread."""
         self._store.remove_files(name for name in received if name not in {None, still_used})
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]

@@ -249,7 +249,7 @@ class Starting(RepositoryTestCase):
             self.patch(os, name, counted(getattr(os, name)))
             for name in ("rename", "mkdir", "symlink", "fsync", "unlink", "rmdir")
         ]
-        patches.append(self.patch(generations, "_write_all", write))
+        patches.append(self.patch(generations, "write_all", write))
         try:
             add(self.repository, package("b"), BEGINNING + 5_000)
             self.repository.sweep(BEGINNING + 5_000, 1)
