@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from flocon.ahead.coming import Coming
 from flocon.ahead.prefetch import Prefetch
-from flocon.ahead.wishes import Once, Wishes, key_of
+from flocon.ahead.wishes import Once, Wishes
 from flocon.errors import Broken
 from flocon.files import Asked, is_package, parse_file_name
 from flocon.joined.sharing import to_keep
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from flocon.ahead.coming import Means
-    from flocon.ahead.wishes import Key
     from flocon.holdings.inventory import Change
     from flocon.joined.repositories import OwnRepositories
     from flocon.pacman.entries import Entry
@@ -84,7 +83,6 @@ class Copies(Coming):
         self._kept: set[str] = {name for name in _names(recall(file)) if is_package(name)}
         #: Of those what is to be kept now, by name.
         self._wanted: dict[str, Entry] = {}
-        self._of: dict[Key, str] = {}
         self._wishes = Wishes(most, Once())
         self.prefetch = Prefetch(
             reactor,
@@ -152,25 +150,23 @@ class Copies(Coming):
         """Return what is to be kept here and is not; what no generation lists any more goes."""
         await self._means.neighbourhood.acquainted()
         self._having = {peer.node for peer in self._means.neighbourhood.proved() if peer.own}
-        wanted, of = self._find_wanted()
-        self._wanted, self._of = wanted, of
+        self._wanted = wanted = self._find_wanted()
         self._means.arrivals.accounts.want_ahead(set(wanted), by="copies")
-        await self._drop(wanted)
+        await self._drop()
         self._remember(self._kept.union(wanted))
         return [(entry, False) for entry in wanted.values()]
 
-    def _find_wanted(self) -> tuple[dict[str, Entry], dict[Key, str]]:
+    def _find_wanted(self) -> dict[str, Entry]:
         wanted: dict[str, Entry] = {}
-        of: dict[Key, str] = {}
         left = self._most
         for name, known in sorted(self._repositories.known.items()):
             if known.database is None or known.trusted.publishes or not self._may_keep(name):
                 continue
             entries, others = known.database.entries, self._others(name)
             for entry in to_keep(self._own.node, entries, others, self._copies(), left):
-                wanted[entry.file_name], of[key_of(entry)] = entry, name
+                wanted[entry.file_name] = entry
                 left -= entry.size
-        return wanted, of
+        return wanted
 
     def _may_keep(self, name: str) -> bool:
         """Whether this node is one of those that may keep packages of a repository."""
@@ -188,7 +184,7 @@ class Copies(Coming):
                 of[peer.address] = min(peer.node, of.get(peer.address, peer.node))
         return set(of.values())
 
-    async def _drop(self, wanted: dict[str, Entry]) -> None:
+    async def _drop(self) -> None:
         """Remove copies that no generation lists; others are used as whatever the store has."""
         listed = {
             name
@@ -200,16 +196,16 @@ class Copies(Coming):
         if going:
             removed = await self._shelf.remove(going)
             self._log.debug("{count} copies were dropped", count=len(removed))
-        self._kept = {name for name in self._kept if name in listed or name in wanted}
+        self._kept &= listed
 
     def _remember(self, kept: set[str]) -> None:
-        if kept != self._kept or not kept:
-            self._kept = set(sorted(kept)[:MOST_REMEMBERED])
-        self._notes.write(sorted(self._kept))
+        remembered = sorted(kept)[:MOST_REMEMBERED]
+        self._kept = set(remembered)
+        self._notes.write(remembered)
 
     def describe(self, name: str) -> dict[str, int]:
         """Return how many packages of a repository are to be kept here, and how many are."""
-        own = [entry for entry in self._wanted.values() if self._of.get(key_of(entry)) == name]
+        own = [entry for entry in self._wanted.values() if entry.repository == name]
         return {"wanted": len(own), "here": sum(map(self.holds, own))}
 
     # How it comes
@@ -224,10 +220,11 @@ class Copies(Coming):
 
     async def fetch(self, entry: Entry, *, mirrors: bool, asked: bool) -> None:
         """Have a package brought here, as nobody waits for it; raises FloconError."""
-        file, name = parse_file_name(entry.file_name), self._of.get(key_of(entry))
-        if file is None or name is None:
+        file = parse_file_name(entry.file_name)
+        if file is None:
             raise Broken(entry.file_name, "is no package of an own repository")
-        await self.bring(Asked(name, file.architecture, file), entry, mirrors=mirrors, asked=asked)
+        wanted = Asked(entry.repository, file.architecture, file)
+        await self.bring(wanted, entry, mirrors=mirrors, asked=asked)
 
 
 def _names(remembered: object) -> list[str]:
