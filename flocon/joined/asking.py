@@ -11,11 +11,12 @@ from flocon.asking.attempts import Limits
 from flocon.asking.fetch import Wanted, fetch
 from flocon.asking.in_time import in_time
 from flocon.asking.small import fetch_small
-from flocon.errors import Broken, FloconError, SourceError, Stalled
+from flocon.errors import Broken, FloconError, SourceError, Stalled, StoreError
 from flocon.joined.candidate import Candidate
 from flocon.joined.keys import LARGEST_KEYS
 from flocon.joined.offers import Wrong
 from flocon.joined.told import LARGEST_TEXT, file_names, load
+from flocon.machine.to_disk import write_all
 from flocon.sources.places import own_url
 
 if TYPE_CHECKING:
@@ -57,7 +58,10 @@ class _Into:
     def write(self, position: int, data: bytes) -> None:
         if position + len(data) > self._size:
             raise Broken(self._source, f"sent more than the {self._size} bytes that it told of")
-        self._file.write(data)
+        try:
+            write_all(self._file.fileno(), data)
+        except OSError as error:
+            raise StoreError("what comes", error.strerror or str(error)) from None
 
 
 class Asking:
@@ -73,7 +77,7 @@ class Asking:
         late = Stalled(offer.address, f"took longer than {SECONDS:g} s")
         try:
             return await in_time(self._reactor, SECONDS, self._candidate(offer), late)
-        except SourceError as error:
+        except (SourceError, StoreError) as error:
             raise OfferError(Wrong.AWAY, str(error)[:200]) from None
         except OSError as error:
             raise OfferError(Wrong.AWAY, error.strerror or str(error)) from None
