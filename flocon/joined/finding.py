@@ -15,6 +15,7 @@ from flocon.joined.keys import read_keys
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from flocon.joined.keys import PublicKey
     from flocon.presence.peer import Peer
 
 #: Peers that are asked for the key of one repository, so many at once, each for so many seconds.
@@ -65,6 +66,18 @@ async def find_keys(
     return rows + [_row(peer, UNASKED) for peer in having[MOST_ASKED:][:MOST_TOLD]]
 
 
+def described(keys: Iterable[PublicKey]) -> list[dict[str, Any]]:
+    """Return what is told of keys: whose they are, and they themselves in base64."""
+    return [
+        {
+            "fingerprint": one.fingerprint,
+            "names": list(one.names),
+            "key": b64encode(one.data).decode("ascii"),
+        }
+        for one in keys
+    ]
+
+
 def _row(peer: Peer, problem: str) -> dict[str, Any]:
     return {"node": peer.name, "address": peer.address, "keys": [], "problem": problem}
 
@@ -77,12 +90,4 @@ async def _ask(asking: Asking, peer: Peer, name: str) -> dict[str, Any]:
         return {**row, "problem": error.problem}
     except FloconError as error:
         return {**row, "problem": str(error)[:200]}
-    found = [
-        {
-            "fingerprint": one.fingerprint,
-            "names": list(one.names),
-            "key": b64encode(one.data).decode("ascii"),
-        }
-        for one in keys
-    ]
-    return {**row, "keys": found}
+    return {**row, "keys": described(keys)}

@@ -6,7 +6,6 @@ This is imported only where there are any; elsewhere ``joining`` stands alone.
 from __future__ import annotations
 
 import time
-from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
 from flocon.joined import telling
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
     from twisted.internet.defer import Deferred
 
-    from flocon.files import Content
     from flocon.node.parts import Parts
     from flocon.pacman.entries import Entry
     from flocon.presence.peer import Peer
@@ -47,7 +45,7 @@ class Joined:
             offence=parts.offenders.offence,
             changed=self.changed,
         )
-        self.repositories.has = self._has
+        self.repositories.has = parts.holdings.offering.holds
         self.giving = Giving(reactor, self.repositories, parts.pacman, parts.desk.privacy.keeps)
         self.copies = Copies(
             reactor,
@@ -64,10 +62,6 @@ class Joined:
         parts.desk.privacy.publishes = self._publishes_privately
         parts.neighbourhood.has_own = self._heard
         parts.why.own_repositories = lambda name: telling.database_answer(self.repositories, name)
-
-    def _has(self, file_name: str, content: Content) -> bool:
-        held = self._parts.holdings.offering.find(file_name)
-        return held is not None and held.content == content
 
     def start(self) -> None:
         self.repositories.startService()
@@ -134,13 +128,8 @@ class Joined:
         known = self.repositories.known.get(name)
         if known is None:
             return []
-        keys = [
-            {
-                "fingerprint": one.fingerprint,
-                "names": list(one.names),
-                "key": b64encode(one.data).decode("ascii"),
-            }
-            for one in known.trusted.told
-        ]
+        from flocon.joined.finding import described  # noqa: PLC0415 - seldom asked
+
         own = self._parts.namesakes.identity.name
+        keys = described(known.trusted.told)
         return [{"node": own, "address": "", "keys": keys, "problem": ""}]
