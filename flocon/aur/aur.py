@@ -105,10 +105,7 @@ class Aur:
 
     async def _ask(self, url: str, *, urgent: bool) -> tuple[Record, ...]:
         now = self._reactor.seconds()
-        wait = self._pauses.wait(now, urgent=urgent)
-        if wait:
-            why = f"is left alone for {wait:.0f} s more: {self._pauses.reason}"
-            raise Unreachable(self._name, why)
+        self._pauses.demand_asked(self._name, now, urgent=urgent)
         if not self._pauses.take(now):
             raise Unreachable(self._name, "was asked as often today as one machine should")
         kept = self._kept.get(url)

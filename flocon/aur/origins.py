@@ -32,9 +32,7 @@ class Origin:
 
     def demand_asked(self, now: float, *, urgent: bool) -> None:
         """Raise Unreachable where it is left alone now."""
-        if wait := self.pauses.wait(now, urgent=urgent):
-            why = f"is left alone for {wait:.0f} s more: {self.pauses.reason}"
-            raise Unreachable(self.remote.name, why)
+        self.pauses.demand_asked(self.remote.name, now, urgent=urgent)
 
     def failed(self, failure: SourceError, now: float) -> None:
         if is_away(failure):

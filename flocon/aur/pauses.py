@@ -6,6 +6,7 @@ whatever it does, nobody here asks it more often for that.
 
 from __future__ import annotations
 
+from flocon.errors import Unreachable
 from flocon.presence.buckets import Bucket
 
 #: Questions of a day, and of an hour: the AUR answers 4,000 a day of one address, with all that is
@@ -42,6 +43,11 @@ class Pauses:
         """
         until = self._told_until if urgent else max(self._until, self._told_until)
         return max(0.0, until - now)
+
+    def demand_asked(self, name: str, now: float, *, urgent: bool) -> None:
+        """Raise Unreachable where ``name`` is left alone now."""
+        if wait := self.wait(now, urgent=urgent):
+            raise Unreachable(name, f"is left alone for {wait:.0f} s more: {self.reason}")
 
     def take(self, now: float) -> bool:
         """Count a question; False where there were too many."""
