@@ -15,7 +15,7 @@ from flocon.asking.addresses import Address, network_location, parse_address, wi
 from flocon.asking.proxies import read_proxies
 from flocon.asking.resolving import Names
 from flocon.aur.folder import make, remove
-from flocon.aur.git import NOT_FOUND, Git, Moved, Remote
+from flocon.aur.git import FETCH, NOT_FOUND, Git, Moved, Remote
 from flocon.aur.objects import COMMIT, parse_refs
 from flocon.errors import Refused, SourceError, ToolError, Unreachable
 from flocon.log import logger
@@ -36,9 +36,7 @@ LARGEST_HISTORY = 1 << 30
 _ASKED = "/info/refs?service=git-upload-pack"
 _NAMES = ("ls-remote", "--quiet", "--heads", "--tags", "--")
 _HISTORY = (
-    "fetch", "--quiet", "--filter=tree:0", "--no-tags", "--no-write-fetch-head",
-    "--no-auto-maintenance", "--no-recurse-submodules", "--refmap=", "--",
-    "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*",
+    *FETCH, "--filter=tree:0", "--", "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*",
 )  # fmt: skip
 
 

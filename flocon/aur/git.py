@@ -39,6 +39,12 @@ _LONGEST_REASON = 300
 #: Characters of the name of a folder that has objects outside of packs.
 _LOOSE = 2
 
+#: How a fetch begins, whatever of: by itself git would bring, note and do more than is named.
+FETCH = (
+    "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance",
+    "--no-recurse-submodules", "--refmap=",
+)  # fmt: skip
+
 #: What counts whatever this machine's own settings of git say; those are not read.
 _SETTINGS = {
     "core.attributesFile": "/dev/null",

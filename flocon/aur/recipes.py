@@ -13,7 +13,7 @@ from twisted.internet.defer import DeferredLock, DeferredSemaphore
 
 from flocon.aur.folder import MOST_PACKS, count_packs, prepare, remove, repository
 from flocon.aur.following import Following
-from flocon.aur.git import NOT_FOUND, Git
+from flocon.aur.git import FETCH, NOT_FOUND, Git
 from flocon.aur.objects import COMMIT, NOTE_FORMAT, parse_blobs, parse_notes, parse_tree
 from flocon.aur.origins import Origin, Origins, is_away, parse_origin
 from flocon.errors import BuildError, Refused, SourceError, ToolError
@@ -37,10 +37,6 @@ MOST_NOTES = 500
 MOST_SEEN = 64
 
 _HEAD, _NEW, _SEEN = "refs/flocon/head", "refs/flocon/new", "refs/flocon/seen"
-_FETCH = (
-    "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance",
-    "--no-recurse-submodules", "--refmap=", "--",
-)  # fmt: skip
 
 
 class Recipes:
@@ -128,7 +124,7 @@ class Recipes:
         return new
 
     async def _fetch_from(self, origin: Origin, base: str, most: int) -> None:
-        words, remote = [*_FETCH, f"+{origin.ref}:{_NEW}"], origin.remote
+        words, remote = [*FETCH, "--", f"+{origin.ref}:{_NEW}"], origin.remote
         place, seconds = self._place(base), LONGEST_FETCH
         if origin.is_set:
             await self._git.remote(remote, words, folder=place, seconds=seconds, most=most)
