@@ -94,7 +94,7 @@ class Recipes:
                 raise
             new = await self._bring_copy(base, others[0], most, known, failure)
         await self._take(base, known, new)
-        if count_packs(self._folder, base) > MOST_PACKS:
+        if await in_thread(self._reactor, count_packs, self._folder, base) > MOST_PACKS:
             await self._git.local(self._place(base), "repack", "-a", "-d", "--quiet")
         return new
 
