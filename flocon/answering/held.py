@@ -15,7 +15,7 @@ from flocon.answering.respond import refuse
 from flocon.answering.sendfile import sender
 from flocon.asking.dates import seconds_of
 from flocon.extents import Extent, Unsatisfiable, parse_range
-from flocon.machine.to_disk import write_all
+from flocon.machine.beneath import write_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable

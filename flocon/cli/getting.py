@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from flocon.cli.looking import newest
 from flocon.files import Kind, escape, parse_file_name
-from flocon.machine.to_disk import write_all
+from flocon.machine.beneath import write_all
 from flocon.terminal.asking import Node, NodeError, package_name
 from flocon.terminal.downloading import Received, download
 from flocon.terminal.printing import progress, say, say_json, size

@@ -9,8 +9,8 @@ from twisted.internet.defer import Deferred
 
 from flocon.jobs.archive import MOST_LOG
 from flocon.log import logger
+from flocon.machine.beneath import write_all
 from flocon.machine.reactor_threads import in_thread
-from flocon.machine.to_disk import write_all
 
 #: Characters that may wait for the disk; what comes beyond is left out, and that is said.
 MOST_WAITING = 4 << 20

@@ -16,7 +16,7 @@ from flocon.joined.candidate import Candidate
 from flocon.joined.keys import LARGEST_KEYS
 from flocon.joined.offers import Wrong
 from flocon.joined.told import LARGEST_TEXT, file_names, load
-from flocon.machine.to_disk import write_all
+from flocon.machine.beneath import write_all
 from flocon.sources.places import own_url
 
 if TYPE_CHECKING:

@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING
 from flocon.errors import StoreError
 from flocon.joined.candidate import Candidate
 from flocon.joined.told import LARGEST_TEXT, dump, file_names, load
-from flocon.machine.beneath import read_small, write_small
-from flocon.machine.to_disk import sync_folder, write_all
+from flocon.machine.beneath import read_small, sync_folder, write_all, write_small
 from flocon.store.folder import Opened, open_file, stamp_of
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Self
 
 from flocon.errors import ConfigurationError
 from flocon.leading.printable import printable
+from flocon.machine.beneath import sync_folder
 from flocon.machine.reading import read_plain
-from flocon.machine.to_disk import sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

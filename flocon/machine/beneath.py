@@ -1,8 +1,8 @@
 """Opening what lies in a folder that somebody else may have prepared.
 
 Nothing here waits for a fifo or a device, follows a link at the end of a name, takes what is no
-regular file for one, or reads more than it was told to. Everything blocks for as long as the disk
-does.
+regular file for one, or reads more than it was told to; and what is to stay there is written whole.
+Everything blocks for as long as the disk does.
 """
 
 from __future__ import annotations
@@ -111,3 +111,19 @@ def put_aside(path: Path) -> Path | None:
     except OSError:
         return None
     return aside
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all of it where an open file stands: the system may take less at once. OSError."""
+    left = memoryview(data)
+    while left:
+        left = left[os.write(descriptor, left) :]
+
+
+def sync_folder(path: Path) -> None:
+    """Have the disk hold what lies in a folder by which names; raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -20,9 +20,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from flocon.errors import SyncDatabaseError
-from flocon.machine.piped import printed
+from flocon.machine.beneath import write_all
 from flocon.machine.process import Bounds
-from flocon.machine.to_disk import write_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -263,6 +262,8 @@ def by_program(data: bytes) -> Iterator[BinaryIO]:
 
     Raises SyncDatabaseError where there is no bsdtar, or once it turns out that it cannot read it.
     """
+    from flocon.machine.piped import printed  # noqa: PLC0415 - seldom needed
+
     program = shutil.which("bsdtar")
     if program is None:
         raise SyncDatabaseError("bsdtar", "bsdtar, which could read it, is not installed")

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from flocon.errors import RepositoryError, StoreError
 from flocon.files import Content
 from flocon.log import logger
-from flocon.machine.to_disk import sync_folder, write_all
+from flocon.machine.beneath import sync_folder, write_all
 from flocon.repository.generation import (
     LARGEST_NOTE,
     Generation,

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flocon.errors import PackageError, RepositoryError
+from flocon.machine.beneath import write_all
 from flocon.machine.temporary import free_bytes
-from flocon.machine.to_disk import write_all
 from flocon.repository.reading import LARGEST_PACKAGE
 
 if TYPE_CHECKING:

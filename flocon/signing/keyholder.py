@@ -20,8 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flocon.errors import RepositoryError
-from flocon.machine.beneath import read_small, write_small
-from flocon.machine.to_disk import sync_folder
+from flocon.machine.beneath import read_small, sync_folder, write_small
 from flocon.signing.gpg import Gpg, is_fingerprint
 from flocon.signing.seconds import next_second
 

@@ -27,8 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from flocon.errors import StoreError
 from flocon.log import logger
-from flocon.machine.beneath import enter, names_in, open_regular, open_top, read_small
-from flocon.machine.to_disk import write_all
+from flocon.machine.beneath import enter, names_in, open_regular, open_top, read_small, write_all
 from flocon.states.generation import LARGEST_DATABASE, Piece, dump, is_identity, is_sha256, load
 
 if TYPE_CHECKING:
