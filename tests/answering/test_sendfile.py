@@ -6,13 +6,14 @@ import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from twisted.internet import protocol, reactor, ssl
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
-from twisted.trial.unittest import TestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.http import Request
 
 from flocon.answering import held, sendfile
@@ -295,6 +296,46 @@ class Sending:
         self.test.assertTrue(client.body.startswith(DATA))
         await self.turns()
         self.test.assertTrue(client.body.endswith(b"\r\n\r\nok"))
+
+
+class TurnTests(SynchronousTestCase):
+    """For how long one answer is sent before others have their turn."""
+
+    def calls_in_a_turn(self, seconds_of_a_call: float) -> int:
+        """Return how often the kernel is asked for 5 MiB of which it takes 256 KiB at a time."""
+        calls: list[int] = []
+        self.patch(
+            sendfile, "time", SimpleNamespace(perf_counter=lambda: len(calls) * seconds_of_a_call)
+        )
+
+        def take(*_: int) -> int:
+            calls.append(1)
+            return 256 << 10
+
+        self.patch(sendfile, "os", SimpleNamespace(sendfile=take))
+        transport = SimpleNamespace(
+            fileno=lambda: 1,
+            write=lambda _: None,
+            startWriting=lambda: None,
+            unregisterProducer=lambda: None,
+            registerProducer=lambda *_: None,
+        )
+        request: Any = SimpleNamespace(
+            channel=SimpleNamespace(transport=transport), write=lambda _: None
+        )
+        sender = sendfile._KernelSender(
+            request, 0, 5 << 20, fileno=lambda: 2, limit=lambda _: 4 << 20, sent=lambda _: None
+        )
+        sender._send()
+        self.assertEqual(sender.position, len(calls) * (256 << 10))
+        return len(calls)
+
+    def test_a_client_that_takes_much_gets_it_in_one(self) -> None:
+        self.assertEqual(self.calls_in_a_turn(0.0), 16)
+
+    def test_one_that_takes_long_lets_others_go_on(self) -> None:
+        self.assertEqual(self.calls_in_a_turn(sendfile.TURN / 4), 4)
+        self.assertEqual(self.calls_in_a_turn(1.0), 1)
 
 
 class Watched(Growing):
