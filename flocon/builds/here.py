@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from flocon.pacman.watch import PacmanWatch
 
 
+#: Arch's own repositories, those of the past too. Others build what the AUR has, as we do.
+ARCH = frozenset(
+    {
+        *("core", "extra", "multilib", "community", "gnome-unstable", "kde-unstable"),
+        *("core-testing", "extra-testing", "multilib-testing", "testing", "community-testing"),
+    }
+)
+
+
 class Here:
     """``published`` gives the folder in which the signer publishes."""
 
@@ -24,8 +33,6 @@ class Here:
         self._published = published
         #: The repository that this machine makes, "" for none; as it was found last.
         self.own = ""
-        #: Names of repositories that were joined: what they have, Arch has not.
-        self.own_names: Callable[[], Collection[str]] = tuple
 
     async def stock(self) -> Stock:
         """Read what there is, in a thread."""
@@ -45,8 +52,7 @@ class Here:
     def architecture(self) -> str:
         return next(iter(self._pacman.configuration.architectures), platform.machine())
 
-    def repository_of(self, name: str) -> str:
-        """Return the repository of pacman, but our own, that has a package of a name."""
+    def arch_has(self, name: str) -> str:
+        """Return the repository of Arch's that has a package of a name, "" for none."""
         entries = self._pacman.listing.named(name)
-        own = {self.own, *self.own_names()}
-        return next((one.repository for one in entries if one.repository not in own), "")
+        return next((one.repository for one in entries if one.repository in ARCH - {self.own}), "")

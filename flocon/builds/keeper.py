@@ -93,7 +93,7 @@ class Keeper(Service):
             histories,
             self.fetching,
             settings=build,
-            has=here.repository_of,
+            has=here.arch_has,
             observe=lambda records: self.memory.observe(records.values(), now()),
             now=now,
         )
@@ -122,7 +122,7 @@ class Keeper(Service):
         )
         self.deciding.forget = self._forget
         self.adding = Adding(aur, histories, self.fetching)
-        self.looking = Looking(reactor, histories, self.fetching)
+        self.looking = Looking(reactor, histories, self.fetching, here.arch_has)
         self.steering = Steering(self)
         #: Called when it is known what is watched, and after each change from then on.
         self.begun: Callable[[], None] = lambda: None

@@ -9,9 +9,10 @@ from flocon.errors import BuildError, FloconError
 from flocon.jobs.watched import Phase
 from flocon.machine.reactor_threads import in_thread
 from flocon.recipes.differences import as_text, differ
+from flocon.recipes.inspection import called_after
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from flocon.builds.fetching import Fetching
     from flocon.builds.histories import Histories
@@ -25,10 +26,17 @@ MOST_NOTES = 50
 class Looking:
     """Reads recipes by commit, and tells of them."""
 
-    def __init__(self, reactor: Any, histories: Histories, fetching: Fetching) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        histories: Histories,
+        fetching: Fetching,
+        arch_has: Callable[[str], str],
+    ) -> None:
         self._reactor = reactor
         self._histories = histories
         self._fetching = fetching
+        self._arch_has = arch_has
 
     async def recipes(self, one: Watched) -> tuple[Recipe | None, Recipe]:
         """Return the recipe that was approved last, and the one that it is about now.
@@ -73,6 +81,8 @@ class Looking:
                 "bases": list(candidate.needs.bases if candidate else ()),
                 "packages": list(candidate.needs.packages if candidate else ()),
             },
+            # Those of Arch's packages after which it is called.
+            "after": [name for name in map(called_after, one.names) if self._arch_has(name)],
             "record": as_values(self._fetching.records.get(one.base)),
             "files": _texts(after),
             "modes": _modes(after),

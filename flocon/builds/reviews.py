@@ -110,7 +110,7 @@ def _checks(look: Mapping[str, Any]) -> Iterator[Line]:
 def _inspected(look: Mapping[str, Any], after: Recipe, now: float) -> Iterator[Line]:
     yield Line("")
     yield Line("What to look at", "title")
-    for one in inspect(after, _about(look["record"]), now=now):
+    for one in inspect(after, _about(look["record"]), now=now, known=look["after"]):
         # A terminal without colours has to tell them apart, too.
         mark, tone = ("!", "warning") if one.concern else (" ", "")
         yield Line(visible(f"{mark} {one.about}: {one.sentence}"), tone)

@@ -60,7 +60,6 @@ class Building:
         port = next(iter(ports_of(settings.loopback)), LOOPBACK_PORT)
         self._address = f"http://localhost:{port}"
         self._notices: Notices | None = None
-        keeper.here.own_names = lambda: [one["name"] for one in parts.joining.describe()]
         keeper.begun = self._begun
         self._approving: Approving | None = None
         metered = parts.metered

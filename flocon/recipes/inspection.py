@@ -90,7 +90,7 @@ class Point:
 def inspect(
     recipe: Recipe, about: About | None, *, now: float, known: Collection[str] = ()
 ) -> list[Point]:
-    """Look at a recipe; ``known`` are names of packages that others could be mistaken for."""
+    """Look at a recipe; ``known`` are names of Arch's packages for which others could be taken."""
     described = read_described(recipe.read(SRCINFO))
     points: list[Point] = []
     if about is not None:
@@ -145,12 +145,17 @@ def _days(seconds: float) -> str:
     return "1 day" if days == 1 else f"{days} days"
 
 
+def called_after(name: str) -> str:
+    """Return the name of which this one is to be something better, "" for none."""
+    found = _TEMPTING.fullmatch(name)
+    return found[1] if found is not None else ""
+
+
 def _names(described: Described, known: Collection[str]) -> Iterator[Point]:
     for name in described.names:
-        found = _TEMPTING.fullmatch(name)
-        if found is not None:
-            whose = "a package of Arch's" if found[1] in known else "another program"
-            sentence = f"{name} is called after {found[1]}, {whose}, as something better"
+        if other := called_after(name):
+            whose = "a package of Arch's" if other in known else "another program"
+            sentence = f"{name} is called after {other}, {whose}, as something better"
             yield Point("name", sentence, concern=True)
 
 

@@ -467,15 +467,35 @@ class AwayTests(KeeperTestCase):
     async def test_what_arch_has_taken_up_is_built_no_more(self) -> None:
         self.aur.push("tool", "1-1")
         await self.have("tool")
-        self.in_arch["tool"] = "extra"
+        self.pacman.has("extra", name="tool")
         self.aur.push("tool", "2-1")
         await self.poll(after=1_000)
         await self.poll(after=3 * DAY)
         self.assertEqual(self.stage("tool"), "taken up by Arch")
         self.assertEqual(len(self.builder.requests), 1)
-        self.in_arch.clear()
+        self.pacman.has(name="tool")
         await self.poll(after=DAY)
         await self.until(("tool", "published"))
+
+    @run
+    async def test_what_somebody_elses_repository_has_is_built_all_the_same(self) -> None:
+        self.aur.push("tool", "1-1")
+        await self.have("tool")
+        self.pacman.has("chaotic-aur", name="tool")
+        self.aur.push("tool", "2-1")
+        await self.poll(after=1_000)
+        await self.poll(after=3 * DAY)
+        await self.until(("tool", "published"))
+        self.assertEqual(len(self.builder.requests), 2)
+
+    @run
+    async def test_of_a_name_that_borrows_another_ones_it_is_told_whose_that_is(self) -> None:
+        self.pacman.has("extra", name="tool")
+        self.aur.push("tool-patched-bin", "1-1")
+        await self.begun()
+        await self.steer("add", "tool-patched-bin")
+        told = await self.keeper.looking.look(self.one("tool-patched-bin"))
+        self.assertEqual(told["after"], ["tool"])
 
     @run
     async def test_a_builder_that_is_away_is_waited_for(self) -> None:

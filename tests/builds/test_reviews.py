@@ -59,6 +59,13 @@ class First(ReviewTestCase):
         marked = [text for text, tone in found.items() if text.startswith("! files: a.install")]
         self.assertEqual([found[text] for text in marked], ["warning"])
 
+    def test_a_name_that_borrows_one_of_archs_is_said_to(self) -> None:
+        srcinfo = SRCINFO.replace("paru", "paru-patched")
+        for after, whose in (([], "another program"), (["paru"], "a package of Arch's")):
+            texts = self.texts(files={"PKGBUILD": PKGBUILD, ".SRCINFO": srcinfo}, after=after)
+            said = f"! name: paru-patched is called after paru, {whose}, as something better"
+            self.assertIn(said, texts)
+
     def test_what_it_needs_is_told(self) -> None:
         texts = self.texts(needs={"packages": ["git"], "bases": ["lib"]})
         self.assertIn("  needs: git of pacman's repositories", texts)

@@ -69,6 +69,7 @@ def look(**changed: Any) -> dict[str, Any]:
         "reasons": ["it was never built here"],
         "checks": [],
         "needs": {"bases": [], "packages": ["git"]},
+        "after": [],
         "record": None,
         "files": {"PKGBUILD": PKGBUILD, ".SRCINFO": SRCINFO},
         "before": None,

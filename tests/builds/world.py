@@ -24,7 +24,8 @@ from flocon.aur.records import Record
 from flocon.builds.keeper import Keeper
 from flocon.errors import BuildError, Refused, Unreachable
 from flocon.pacman.configuration import PacmanConfiguration, Repository
-from flocon.pacman.listing import Listing
+from flocon.pacman.entries import Entry
+from flocon.pacman.listing import Database, Listing
 from flocon.programs.talking import Conversation, Message
 from flocon.recipes.recipe import CommitNote, Recipe, TreeFile
 from flocon.settings.settings import Build, Repo
@@ -354,6 +355,16 @@ class FakePacman:
         )
         (self.sync / "sync").mkdir(parents=True)
 
+    def has(self, *repositories: str, name: str) -> None:
+        """Have these repositories list a package, and no other one."""
+        entries = [
+            Entry(one, f"{name}-9-1-any.pkg.tar.zst", name, "9-1", 1, bytes(32))
+            for one in repositories
+        ]
+        self.listing = Listing(
+            tuple(Database(one.repository, "", 0.0, {one.file_name: one}) for one in entries)
+        )
+
 
 class WorldTestCase(TestCase):
     """Has ``keeper``, ``aur``, ``builder`` and ``signer``; ``now`` is the time of them all."""
@@ -374,7 +385,6 @@ class WorldTestCase(TestCase):
             state=self.folder / "state", builder=str(self.folder / "builder"), poll=0.0
         )
         self.repo = Repo(published=self.folder / "published", signer=str(self.folder / "signer"))
-        self.in_arch: dict[str, str] = {}
         for server in (self.builder, self.signer):
             server.start()
             self.addCleanup(self._wait_for, server.stop)
@@ -394,7 +404,6 @@ class WorldTestCase(TestCase):
             git=self.aur,
             now=lambda: self.now,
         )
-        keeper.polling._has = lambda name: self.in_arch.get(name, "")
         keeper.startService()
         self.addCleanup(self._stop, keeper)
         return keeper
