@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 SRCINFO, CHECKOUTS = "srcinfo", "checkouts"
 #: Where keys for signatures of sources lie that are not the recipe's own.
 KEYS = "/run/flocon-keys"
+#: Bytes of memory that a compiler of C++ may want.
+A_COMPILERS = 1 << 30
 
 _FETCH = """
 mkdir -p -m 700 "$GNUPGHOME"
@@ -51,8 +53,15 @@ def build_command(order: Order) -> list[str]:
     return ["bash", "-c", script]
 
 
-def environment(order: Order, user: str, *, proxy: int, rights: bool) -> dict[str, str]:
-    """Return what is set; ``proxy`` is the port of the way out, 0 for none."""
+def environment(
+    order: Order, user: str, *, proxy: int, rights: bool, processors: int
+) -> dict[str, str]:
+    """Return what is set; ``proxy`` is the port of the way out, 0 for none.
+
+    As many of the ``processors`` are used at a time as a compiler's memory allows; where the
+    machine's makepkg.conf says how many, or a recipe that it is none, that holds.
+    """
+    at_a_time = max(1, min(processors, order.bounds.memory // A_COMPILERS))
     values = {
         "HOME": f"{BUILD}/home",
         "USER": user,
@@ -69,6 +78,7 @@ def environment(order: Order, user: str, *, proxy: int, rights: bool) -> dict[st
         "LOGDEST": f"{BUILD}/logs",
         "BUILDDIR": f"{BUILD}/work",
         "PKGEXT": ".pkg.tar.zst",
+        "MAKEFLAGS": f"-j{at_a_time}",
         "SOURCE_DATE_EPOCH": str(order.epoch),
         "GNUPGHOME": f"{BUILD}/home/gnupg",
         "GIT_TERMINAL_PROMPT": "0",

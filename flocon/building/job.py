@@ -307,7 +307,11 @@ class Job:
             ),
             hidden=[one for one in HIDDEN if Path(one).exists()],
             environment=commands.environment(
-                self._order, place.user, proxy=port, rights=place.rights
+                self._order,
+                place.user,
+                proxy=port,
+                rights=place.rights,
+                processors=len(os.sched_getaffinity(0)),
             ),
             folder=f"{BUILD}/recipe",
             filtered=bool(calls),
