@@ -25,12 +25,19 @@ ARCH = frozenset(
 
 
 class Here:
-    """``published`` gives the folder in which the signer publishes."""
+    """``published`` gives the folder in which the signer publishes, ``chosen`` the repository."""
 
-    def __init__(self, reactor: Any, pacman: PacmanWatch, published: Callable[[], Path]) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        pacman: PacmanWatch,
+        published: Callable[[], Path],
+        chosen: Callable[[], str],
+    ) -> None:
         self._reactor = reactor
         self._pacman = pacman
         self._published = published
+        self._chosen = chosen
         #: The repository that this machine makes, "" for none; as it was found last.
         self.own = ""
 
@@ -46,7 +53,7 @@ class Here:
 
     async def _read(self, names: Collection[str]) -> Stock:
         published, sync = self._published(), self._pacman.configuration.sync_directory
-        self.own = await in_thread(self._reactor, own_repository, published)
+        self.own = await in_thread(self._reactor, own_repository, published, self._chosen())
         return await in_thread(self._reactor, Stock, sync, names, published, self.own)
 
     def architecture(self) -> str:

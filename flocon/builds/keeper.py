@@ -72,7 +72,9 @@ class Keeper(Service):
     ) -> None:
         self._reactor = reactor
         self._build = build
-        self.here = here = Here(reactor, pacman, lambda: repo().published)
+        self.here = here = Here(
+            reactor, pacman, lambda: repo().published, lambda: build().repository
+        )
         self._now = now
         self._archive = archive = Archive(build().state)
         self.book = book = Book(reactor, archive, now)
@@ -97,7 +99,7 @@ class Keeper(Service):
             observe=lambda records: self.memory.observe(records.values(), now()),
             now=now,
         )
-        signer = Signer(reactor, archive, lambda: repo().signer, lambda: repo().debug)
+        signer = Signer(reactor, archive, repo, lambda: build().repository)
         self.working = Working(
             reactor,
             settings=build,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from flocon.jobs.builder import Answer
     from flocon.jobs.resolving import Fetched
     from flocon.jobs.watched import Watched
+    from flocon.settings.settings import Repo
 
 #: Surprises of one build that are kept, and characters of one.
 MOST_SURPRISES, LONGEST = 200, 500
@@ -111,15 +112,19 @@ def _heads(answer: Answer) -> list[tuple[str, str]]:
 
 
 class Signer:
-    """``path`` is the signer's socket; ``debug`` says whether symbols are published as well."""
+    """Hands over what was built; ``repository`` is where it goes, "" for the only one."""
 
     def __init__(
-        self, reactor: Any, archive: Archive, path: Callable[[], str], debug: Callable[[], bool]
+        self,
+        reactor: Any,
+        archive: Archive,
+        repo: Callable[[], Repo],
+        repository: Callable[[], str],
     ) -> None:
         self._reactor = reactor
         self._archive = archive
-        self._path = path
-        self._debug = debug
+        self._repo = repo
+        self._repository = repository
 
     async def read(self, name: str) -> Manifest:
         """Return what was kept of a job; raises StoreError where it is not whole."""
@@ -145,14 +150,17 @@ class Signer:
         described = _described(manifest)
         if len(json.dumps(described)) > LARGEST_DESCRIBED:
             raise RepositoryError(f"what {one.base} says of itself is too much", "")
-        made = [made for made in manifest.made if self._debug() or not _is_debug(made, manifest)]
+        made = [
+            made for made in manifest.made if self._repo().debug or not _is_debug(made, manifest)
+        ]
         files = await in_thread(self._reactor, self._open, one.job.name, made)
         try:
             answer = await ask(
                 self._reactor,
-                self._path(),
+                self._repo().signer,
                 {
                     "do": "publish",
+                    "repository": self._repository(),
                     "names": [one.name for one in made],
                     "build": described,
                     "accept": accepted[-1] if accepted else None,

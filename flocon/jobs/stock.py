@@ -99,8 +99,11 @@ class Stock:
         return packages, relations(sorted(needed.unresolved))
 
 
-def own_repository(published: Path) -> str:
-    """Return the name of what this machine publishes, "" where that is nothing or not one."""
+def own_repository(published: Path, chosen: str = "") -> str:
+    """Return the name of what this machine publishes, "" where that is nothing or not one.
+
+    Where ``chosen`` is among them it is that one.
+    """
     try:
         names = [
             path.name
@@ -109,6 +112,8 @@ def own_repository(published: Path) -> str:
         ]
     except OSError:
         return ""
+    if chosen:
+        return chosen if chosen in names else ""
     return names[0] if len(names) == 1 else ""
 
 

@@ -90,6 +90,7 @@ _KEYS: Mapping[str, Any] = {
     },
     "build": {
         "state": permitted.absolute,
+        "repository": permitted_build.repository_or_none,
         "builder": permitted.absolute_text,
         "aur": permitted_build.address,
         "aur_copy": permitted_build.address_or_none,

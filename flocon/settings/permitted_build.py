@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from flocon.settings.permitted import bare, is_http_url, refusal, text
+from flocon.settings.permitted import bare, is_http_url, refusal, repository, text
 from flocon.settings.permitted_mirror import duration
 
 #: Seconds between two looks at the AUR, at the least: its answers to one address are counted.
@@ -28,6 +28,11 @@ def address(value: Any, where: str, key: str) -> str:
 def address_or_none(value: Any, where: str, key: str) -> str:
     """Return an address, "" for none."""
     return "" if value == "" else address(value, where, key)
+
+
+def repository_or_none(value: Any, where: str, key: str) -> str:
+    """Return a repository's name, "" for the only one."""
+    return "" if value == "" else str(repository(value, where, key))
 
 
 def poll(value: Any, where: str, key: str) -> float:

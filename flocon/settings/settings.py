@@ -132,6 +132,8 @@ class Build:
 
     #: Where what is watched, its history and logs are kept.
     state: Path = Path("/var/lib/flocon/builds")
+    #: Into which of this machine's own repositories it goes; the only one where this is empty.
+    repository: str = ""
     #: The socket of this machine's builder.
     builder: str = "/run/flocon-build/socket"
     aur: str = "https://aur.archlinux.org"

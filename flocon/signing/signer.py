@@ -148,7 +148,7 @@ class Signer:
         if not name and len(known) > 1:
             raise RepositoryError(
                 f"there are several repositories: {', '.join(known)}",
-                "say which by --repository; what is built needs a machine that has one alone",
+                "say which by --repository, for what is built by [build] repository",
             )
         name = name or known[0]
         if name not in known:

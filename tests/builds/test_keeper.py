@@ -498,6 +498,15 @@ class AwayTests(KeeperTestCase):
         self.assertEqual(told["after"], ["tool"])
 
     @run
+    async def test_what_is_built_goes_where_the_operator_says(self) -> None:
+        self.settings = replace(self.settings, repository="home")
+        (self.folder / "published" / "other" / "current").mkdir(parents=True)
+        self.aur.push("tool", "1-1")
+        await self.have("tool")
+        self.assertEqual(self.signer.requests[-1]["repository"], "home")
+        self.assertEqual(self.keeper.here.own, "home")
+
+    @run
     async def test_a_builder_that_is_away_is_waited_for(self) -> None:
         await self.builder.stop()
         self.aur.push("tool", "1-1")

@@ -91,3 +91,9 @@ class StockTests(SynchronousTestCase):
         self.assertEqual(own_repository(self.folder / "nowhere"), "")
         (published / "other/current").mkdir(parents=True)
         self.assertEqual(own_repository(published), "")
+
+    def test_of_several_it_is_the_one_that_was_chosen(self) -> None:
+        published = self.folder / "published"
+        (published / "other/current").mkdir(parents=True)
+        self.assertEqual(own_repository(published, "other"), "other")
+        self.assertEqual(own_repository(published, "gone"), "")

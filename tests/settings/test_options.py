@@ -72,6 +72,7 @@ debug = true
 copies = 1
 [build]
 state = "/srv/builds"
+repository = "home"
 builder = "/run/other/builder"
 aur = "https://aur.example/"
 aur_copy = ""
@@ -164,6 +165,7 @@ class Merging(OptionsTestCase):
                 ),
                 build=settings.Build(
                     state=Path("/srv/builds"),
+                    repository="home",
                     builder="/run/other/builder",
                     aur="https://aur.example",
                     aur_copy="",
