@@ -57,6 +57,15 @@ PROBE_PATIENCE = 5.0
 PASSWORD_WANTED, PROXY_WANTED = 401, 407
 
 
+def needs_pacman(settings: Settings) -> bool:
+    """Whether a node does nothing without pacman's configuration.
+
+    It has mirrors of its own, or it gives the LAN states that may all have been carried to it.
+    """
+    mirror = settings.mirror
+    return not (settings.mirrors or (mirror.serve and mirror.repositories))
+
+
 class Examination:
     """Answers ``/doctor.json``; ``node`` gives this node's id, which may change."""
 
@@ -129,7 +138,7 @@ class Examination:
             "namesake": self._namesake(),
             "unit": "INVOCATION_ID" in os.environ,
             "pacman_conf": str(settings.pacman_conf),
-            "configuration": read if configuration.repositories or not settings.mirrors else None,
+            "configuration": read if configuration.repositories or needs_pacman(settings) else None,
             "repositories": [one.name for one in configuration.repositories],
             "mirrors": mirrors,
             "links": links,
