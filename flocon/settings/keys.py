@@ -17,6 +17,7 @@ from flocon.settings import (
     permitted_build,
     permitted_endpoints,
     permitted_mirror,
+    permitted_others,
 )
 from flocon.settings.permitted import refusal
 from flocon.settings.settings import Settings
@@ -51,8 +52,14 @@ _KEYS: Mapping[str, Any] = {
         "networks": permitted.list_of(permitted.network),
         "relayed_per_day": permitted.size,
         "private": permitted.list_of(permitted.repository),
+        "static": permitted.list_of(permitted_others.static),
+        "far": permitted.one_of("owners", "no owners"),
     },
-    "store": {"path": permitted.absolute, "max_size": permitted.size},
+    "store": {
+        "path": permitted.absolute,
+        "max_size": permitted.size,
+        "adopt": permitted.list_of(permitted.absolute),
+    },
     "presence": {
         "group": permitted.group(4),
         "group6": permitted.group(6),
@@ -110,6 +117,19 @@ _KEYS: Mapping[str, Any] = {
         "notify_url": permitted_build.address_or_none,
         "notify_mail": permitted_build.mail,
     },
+    "parents": permitted_others.parents,
+    "foreign": {
+        "pacredir": permitted.flag,
+        "pacserve": permitted.flag,
+        "hosts": permitted.list_of(permitted_others.foreign_host),
+    },
+    "standins": {
+        "pacserve": permitted.list_of(permitted_endpoints.endpoint),
+        "pacredir": permitted.list_of(permitted_endpoints.endpoint),
+        "pacredir_lan": permitted.list_of(permitted_endpoints.endpoint),
+        "networks": permitted.list_of(permitted.network),
+    },
+    "mdns": permitted.flag,
 }
 
 

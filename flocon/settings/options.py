@@ -17,7 +17,17 @@ from flocon.errors import ConfigurationError
 from flocon.settings.defaults import default_store, host_name
 from flocon.settings.keys import dotted, read_file
 from flocon.settings.permitted_endpoints import endpoint
-from flocon.settings.settings import Build, Mirror, Peers, Presence, Repo, Settings, Store
+from flocon.settings.settings import (
+    Build,
+    Foreign,
+    Mirror,
+    Peers,
+    Presence,
+    Repo,
+    Settings,
+    Standins,
+    Store,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -132,6 +142,8 @@ def load(command_line: Mapping[str, Any]) -> Settings:
     values["mirror"] = Mirror(**values.get("mirror", {}))
     values["repo"] = Repo(**values.get("repo", {}))
     values["build"] = Build(**values.get("build", {}))
+    values["foreign"] = Foreign(**values.get("foreign", {}))
+    values["standins"] = Standins(**values.get("standins", {}))
     return _checked(Settings(**values))
 
 

@@ -47,10 +47,14 @@ class Presence:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """flocon's own folder of packages; ``max_size`` in bytes."""
+    """flocon's own folder of packages; ``max_size`` in bytes.
+
+    ``adopt`` are other tools' folders of packages, which are read and never written to.
+    """
 
     path: Path = SYSTEM_STORE
     max_size: int = 10 << 30
+    adopt: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,9 @@ class Peers:
     ``relays`` files are fetched at once for them; ``bandwidth`` is in bytes per second to all of
     them together, 0 for no bound. ``networks`` may ask beside those of this machine's own links.
     Nothing is told of ``private`` repositories. ``relayed_per_day`` bytes are fetched for one of
-    them in a day, and four times as many for all; 0 for no bound.
+    them in a day, and four times as many for all; 0 for no bound. ``static`` are nodes that are
+    greeted by unicast: HOST, HOST:PORT, [ADDRESS]:PORT, or "srv:DOMAIN" for what DNS lists there.
+    ``far`` tells whether nodes of other networks fetch for this one: "owners" or "no owners".
     """
 
     relays: int = 16
@@ -68,6 +74,53 @@ class Peers:
     networks: tuple[Network, ...] = ()
     relayed_per_day: int = 16 << 30
     private: tuple[str, ...] = ()
+    static: tuple[str, ...] = ()
+    far: str = "owners"
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """A caching proxy of this LAN, asked before the mirrors.
+
+    ``url`` is as a ``Server`` value of pacman's; ``kind`` is the tool's name, "proxy" for another
+    one, or "auto" for what its address tells.
+    """
+
+    url: str
+    kind: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """Other tools' machines as holders of packages.
+
+    ``hosts`` are asked beside those that are found: HOST or HOST:PORT for pacredir's server, an
+    address like http://HOST:15678/ for a pacserve.
+    """
+
+    pacredir: bool = True
+    pacserve: bool = True
+    hosts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Standins:
+    """Faces in place of other tools, as endpoints; none is open where they are empty.
+
+    ``pacserve`` is for its peers and its clients, usually ``tcp:15678``; ``pacredir`` for this
+    machine's pacman, usually ``tcp:7077:interface=127.0.0.1``; ``pacredir_lan`` for its peers,
+    usually ``tcp:7078``. ``networks`` may ask beside those of this machine's own links.
+    """
+
+    pacserve: tuple[str, ...] = ()
+    pacredir: tuple[str, ...] = ()
+    pacredir_lan: tuple[str, ...] = ()
+    networks: tuple[Network, ...] = ()
+
+    @property
+    def faces(self) -> list[tuple[str, ...]]:
+        """The endpoints of each face that is to be open."""
+        return [one for one in (self.pacserve, self.pacredir, self.pacredir_lan) if one]
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +256,11 @@ class Settings:
     mirror: Mirror = field(default_factory=Mirror)
     repo: Repo = field(default_factory=Repo)
     build: Build = field(default_factory=Build)
+    parents: tuple[Parent, ...] = ()
+    foreign: Foreign = field(default_factory=Foreign)
+    standins: Standins = field(default_factory=Standins)
+    #: Whether this node is announced by mDNS, and others found, where python-zeroconf is installed.
+    mdns: bool = True
 
     def place(self, key: str, option: str) -> str:
         """Return where a dotted ``key`` was set, or the ``option`` by which it can be."""

@@ -31,15 +31,20 @@ prefetch = true
 databases = "lan"
 transfer = "redirect"
 control = "/run/flocon/control"
+parents = ["http://nas:7878/$repo/os/$arch"]
+mdns = false
 [peers]
 relays = 3
 bandwidth = "5M"
 networks = ["10.8.0.0/16"]
 relayed_per_day = "2G"
 private = ["ours"]
+static = ["nas", "[fd00::5]:19432", "srv:lan.org"]
+far = "no owners"
 [store]
 path = "/srv/flocon"
 max_size = "20G"
+adopt = ["/var/cache/pacoloco"]
 [presence]
 group = "239.1.2.3"
 group6 = "ff02::1234"
@@ -91,6 +96,15 @@ time = "90m"
 notify_command = ["/usr/bin/tell", "admins"]
 notify_url = "https://ntfy.example/builds"
 notify_mail = "root"
+[foreign]
+pacredir = false
+pacserve = false
+hosts = ["pc:7078"]
+[standins]
+pacserve = ["tcp:15678"]
+pacredir = ["tcp:7077:interface=127.0.0.1"]
+pacredir_lan = ["tcp:7078"]
+networks = ["10.7.0.0/16"]
 """
 
 
@@ -132,8 +146,16 @@ class Merging(OptionsTestCase):
                 databases="lan",
                 transfer="redirect",
                 control="/run/flocon/control",
-                peers=settings.Peers(3, 5 << 20, (ip_network("10.8.0.0/16"),), 2 << 30, ("ours",)),
-                store=settings.Store(Path("/srv/flocon"), 20 << 30),
+                peers=settings.Peers(
+                    3,
+                    5 << 20,
+                    (ip_network("10.8.0.0/16"),),
+                    2 << 30,
+                    ("ours",),
+                    ("nas", "[fd00::5]:19432", "srv:lan.org"),
+                    "no owners",
+                ),
+                store=settings.Store(Path("/srv/flocon"), 20 << 30, (Path("/var/cache/pacoloco"),)),
                 presence=settings.Presence(
                     "239.1.2.3", "ff02::1234", 5000, 0.5, ("eth0", "10.0.0.1")
                 ),
@@ -185,6 +207,15 @@ class Merging(OptionsTestCase):
                     notify_url="https://ntfy.example/builds",
                     notify_mail="root",
                 ),
+                parents=(settings.Parent("http://nas:7878/$repo/os/$arch"),),
+                foreign=settings.Foreign(pacredir=False, pacserve=False, hosts=("pc:7078",)),
+                standins=settings.Standins(
+                    pacserve=("tcp:15678",),
+                    pacredir=("tcp:7077:interface=127.0.0.1",),
+                    pacredir_lan=("tcp:7078",),
+                    networks=(ip_network("10.7.0.0/16"),),
+                ),
+                mdns=False,
             ),
         )
 
@@ -213,7 +244,8 @@ class Merging(OptionsTestCase):
             interface=["wlan0"],
         )
         self.assertEqual(found.pacman_conf, Path("/mine.conf"))
-        self.assertEqual(found.store, settings.Store(Path("/mine"), 20 << 30))
+        kept = (Path("/var/cache/pacoloco"),)
+        self.assertEqual(found.store, settings.Store(Path("/mine"), 20 << 30, kept))
         self.assertEqual((found.lan, found.loopback), ("tcp:1", ("tcp:2", "tcp:3")))
         self.assertEqual(found.presence.interfaces, ("wlan0",))
         self.assertEqual(found.presence.group, "239.1.2.3")
