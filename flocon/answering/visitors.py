@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from ipaddress import IPv4Network, IPv6Network
 
     from flocon.machine.links import Link
@@ -147,6 +147,12 @@ class Admission:
     def __init__(self, networks: Iterable[IPv4Network | IPv6Network] = ()) -> None:
         self.networks = tuple(networks)
         self.links: tuple[Link, ...] = ()
+        #: Whether an address may ask that is in none of them: a node's of another network.
+        self.also: Callable[[str], bool] = lambda _: False
+
+    def is_near(self, host: str) -> bool:
+        """Whether ``host`` is this machine, or on a network of its links; empty is no network."""
+        return not host or is_loopback(host) or any(link.reaches(host) for link in self.links)
 
     def admits(self, host: str) -> bool:
         """Whether ``host``, an address with its zone if it has one, may ask; empty is no network.
@@ -162,4 +168,4 @@ class Admission:
         if address.is_loopback or any(link.reaches(host) for link in self.links):
             return True
         plain = ip_address(host.partition("%")[0])
-        return any(plain in network for network in self.networks)
+        return any(plain in network for network in self.networks) or self.also(host)

@@ -25,7 +25,7 @@ from twisted.web.iweb import IResponse
 
 from flocon.answering.held import Editions, InMemory, send_opened
 from flocon.answering.respond import respond
-from flocon.faces.site import Site
+from flocon.serving.site import Site
 
 
 class OpenedFile:

@@ -139,6 +139,16 @@ class Networks(SynchronousTestCase):
         ):
             self.assertTrue(self.admission.admits(host), host)
 
+    def test_who_is_admitted_from_a_named_network_is_not_near_for_that(self) -> None:
+        admission = Admission((ip_network("10.1.0.0/16"),))
+        admission.links = (ETHERNET,)
+        for host, near in (
+            *(("127.0.0.1", True), ("192.168.1.77", True), ("fe80::7%eth0", True), ("", True)),
+            *(("10.1.0.5", False), ("192.168.2.5", False), ("no address", False)),
+        ):
+            self.assertEqual(admission.is_near(host), near, host)
+        self.assertTrue(admission.admits("10.1.0.5"))
+
     def test_other_networks_are_not(self) -> None:
         for host in (
             *("192.168.2.5", "10.0.0.1", "8.8.8.8", "2001:db8:1:3::5", "fe80::7%wlan0", "fe80::7"),
@@ -160,3 +170,9 @@ class Networks(SynchronousTestCase):
             "2001:db8::1": False,
         }.items():
             self.assertIs(self.admission.admits(host), admitted, host)
+
+    def test_nodes_of_other_networks_that_are_known_may_ask_and_are_not_near(self) -> None:
+        self.admission.also = {"10.9.0.1"}.__contains__
+        self.assertTrue(self.admission.admits("10.9.0.1"))
+        self.assertFalse(self.admission.admits("10.9.0.2"))
+        self.assertFalse(self.admission.is_near("10.9.0.1"))
