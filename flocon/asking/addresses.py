@@ -16,6 +16,9 @@ LONGEST_LOCATION = 8 << 10
 #: What stands for itself in one: everything that is printable ASCII (RFC 3986, 2.2).
 _AS_IT_IS = "".join(map(chr, range(0x21, 0x7F)))
 _PORTS = {"http": 80, "https": 443}
+#: Where caching proxies listen if nobody says otherwise, and what stands in paths of one alone.
+_TOOLS = {9129: "pacoloco", 7878: "flexo", 7070: "cpcache", 8090: "pkgstash"}
+_TOOLS_PATHS = (("/repo/", "pacoloco"), ("/custom_repo/", "flexo"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,25 @@ def network_location(url: str) -> str:
     for end in "/?#":
         place = place.split(end, 1)[0]
     return place.rpartition("@")[2]
+
+
+def hostname(place: str) -> str:
+    """Return the host of ``HOST:PORT`` in lower case, an IPv6 address without its brackets."""
+    host = place if place.endswith("]") else place.rpartition(":")[0] or place
+    return host.strip("[]").lower()
+
+
+def tool_of(url: str) -> str:
+    """Return which caching proxy a ``Server`` address is one of, by port or path; "" for none."""
+    try:
+        address = parse_address(url)
+    except ValueError:
+        return ""
+    path = urlsplit(address.url).path
+    for beginning, tool in _TOOLS_PATHS:
+        if path.startswith(beginning) and path.count("/") > beginning.count("/"):
+            return tool
+    return _TOOLS.get(address.port, "")
 
 
 def without_user(url: str) -> str:

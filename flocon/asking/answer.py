@@ -18,7 +18,8 @@ class Head:
     """What a source said before its first byte.
 
     ``start`` is the position of the first byte to come, ``size`` that of the whole file or None.
-    ``modified`` and ``etag`` are passed on as they came.
+    ``modified`` and ``etag`` are passed on as they came. ``elsewhere`` is the ``HOST:PORT`` that
+    said it, where that is another host than the one that was asked.
     """
 
     status: int
@@ -26,3 +27,4 @@ class Head:
     size: int | None
     modified: str | None
     etag: str | None
+    elsewhere: str = ""

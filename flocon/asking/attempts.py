@@ -33,6 +33,8 @@ class Limits:
     step: int = 1
 
 
+#: With what a source says that it lacks a file, and from where on a parent says nothing else.
+NOT_FOUND, FAILING = 404, 500
 #: Of a source that was asked already and is not asked again.
 NO_LIMITS = Limits(first_byte=0.0, stall=0.0)
 
@@ -88,7 +90,7 @@ class Attempts:
     def came(self, source: Source, size: int, now: float) -> None:
         """Learn that a source sent so many bytes that lacked."""
         self._uncounted += size
-        if source.origin is Origin.MIRROR or self._uncounted >= COUNTING:
+        if source.is_mirror or self._uncounted >= COUNTING:
             self._heard, self._uncounted = now, 0
 
     def failed(self, attempt: Attempt, failure: SourceError) -> None:
@@ -123,11 +125,11 @@ class Attempts:
         ]
 
     def distrust(self, contributors: Sequence[Source], failure: SourceError) -> list[Source]:
-        """Ask none of these again, but for the mirrors where peers may have spoilt it.
+        """Ask none of these again, but for the mirrors where others may have spoilt it.
 
         Returns those of whom that is news.
         """
-        peers = [source for source in contributors if source.origin is Origin.PEER]
+        peers = [source for source in contributors if not source.is_mirror]
         tried = {attempt.source.key for attempt in self.tried}
         # A mirror may be asked again after it broke off, but not after this.
         news = [
@@ -143,3 +145,9 @@ class Attempts:
         """Return why the file cannot be had."""
         last = self.tried[-1].failure if self.tried else None
         return last or Unreachable(file_name, "nobody to ask")
+
+
+def lacking(source: Source, failure: SourceError) -> SourceError:
+    """Return what a failure means: that a parent fails is how it says that it lacks a file."""
+    fails = isinstance(failure, Refused) and failure.status >= FAILING
+    return Refused(source.label, NOT_FOUND) if source.parent and fails else failure

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from twisted.internet import defer, error
@@ -21,6 +21,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH
 
 from flocon import __version__
+from flocon.asking.addresses import hostname, network_location
 from flocon.asking.answer import (
     BUSY,
     NOT_MODIFIED,
@@ -165,7 +166,9 @@ async def _ask(
     except Exception as reason:  # noqa: BLE001 - Agent lets whatever its parser met escape
         raise Broken(wanted.source, told(reason)) from None
     try:
-        return _head(wanted, response), response
+        head = _head(wanted, response)
+        elsewhere = _elsewhere(wanted, response)
+        return replace(head, elsewhere=elsewhere) if elsewhere else head, response
     except SourceError:
         abandon(response)
         raise
@@ -276,6 +279,16 @@ def _head(wanted: Wanted, response: IResponse) -> Head:
     if extent.end != end or (length is not None and length != len(extent)):
         raise Broken(wanted.source, "answered with another range than was asked for")
     return Head(status, extent.start, size, modified, etag)
+
+
+def _elsewhere(wanted: Wanted, response: IResponse) -> str:
+    """Return the ``HOST:PORT`` that a redirect led to, "" where it is the host that was asked."""
+    asked = getattr(getattr(response, "request", None), "absoluteURI", None)
+    if not isinstance(asked, bytes) or asked == wanted.url.encode("ascii"):
+        return ""
+    place = network_location(asked.decode("ascii", "replace"))
+    same = hostname(place) == hostname(network_location(wanted.url))
+    return "" if same else place
 
 
 def _is_of_another_content(etag: str | None, wanted: str | None) -> bool:

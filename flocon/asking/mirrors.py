@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.error import ConnectError
-from twisted.internet.interfaces import IStreamClientEndpoint
-from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
-from twisted.web.client import Agent, BrowserLikePolicyForHTTPS, ProxyAgent, ResponseFailed
+from twisted.web.client import Agent, BrowserLikePolicyForHTTPS, ResponseFailed
 from twisted.web.error import SchemeNotSupported
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IAgentEndpointFactory
@@ -31,14 +30,16 @@ from flocon.asking.addresses import (
     parse_address,
 )
 from flocon.asking.answers import MirrorPool
-from flocon.asking.proxies import ENVIRONMENT, Proxies, Proxy, read_proxies
+from flocon.asking.proxies import ENVIRONMENT, Proxies, read_proxies
 from flocon.asking.resolving import Elsewhere, Names, Resolving
 from flocon.log import logger
 
 if TYPE_CHECKING:
-    from twisted.internet.interfaces import IDelayedCall, IProtocolFactory
+    from twisted.internet.interfaces import IDelayedCall
     from twisted.web.client import URI
     from twisted.web.iweb import IResponse
+
+    from flocon.asking.tunnels import Proxied
 
 #: Redirects followed one after the other: as many as pacman has curl follow.
 MOST_REDIRECTS = 10
@@ -52,8 +53,6 @@ MOST_SPELLINGS = 64
 #: Bytes of an unread body that is let pass, to keep the connection, and the seconds it may take.
 SMALL_BODY = 16 << 10
 PASSING_SECONDS = 2.0
-#: Bytes of a proxy's answer to CONNECT.
-MOST_TUNNEL_HEAD = 16 << 10
 #: Tells this process's own requests from all others; nobody else learns anything by it.
 LOOP_HEADER = "Flocon-Loop"
 LOOP_MARK = secrets.token_hex(8)
@@ -82,20 +81,27 @@ class MirrorAgent:
     log = logger()
 
     def __init__(
-        self, reactor: Any, connect_timeout: float, proxies: Proxies, names: Names | None = None
+        self,
+        reactor: Any,
+        connect_timeout: float,
+        proxies: Proxies,
+        names: Names | None = None,
+        named_by: Any = None,
     ) -> None:
+        """``named_by`` looks up the names that are asked for, where ``names`` are not to."""
         self._reactor = reactor
         self._proxies = proxies
         names = Names(reactor) if names is None else names
         elsewhere = Elsewhere(names)
         self._pools = [MirrorPool(reactor) for _ in range(3)]
-        named = _Endpoints(Resolving(reactor, names), connect_timeout)
-        others = _Endpoints(Resolving(reactor, elsewhere), connect_timeout)
+        named = Endpoints(Resolving(reactor, named_by or names), connect_timeout)
+        others = Endpoints(Resolving(reactor, elsewhere), connect_timeout)
         # Where a redirect leads has connections of its own: a kept one to a mirror of this machine
         # would be taken without a look at its address.
         self._named = Agent.usingEndpointFactory(reactor, named, self._pools[0])
         self._others = Agent.usingEndpointFactory(reactor, others, self._pools[1])
-        self._proxied = _Proxied(reactor, named, self._pools[2])
+        self._endpoints = named
+        self._proxied: Proxied | None = None
         self._spelled: dict[tuple[str, int], None] = {}
         #: Folders that know names as pacman spells them.
         self._plain: dict[str, None] = {}
@@ -111,6 +117,12 @@ class MirrorAgent:
         address = parse_address(uri.decode("ascii"))
         asking = self._spell(method, address, headers or Headers())
         return Deferred.fromCoroutine(asking)
+
+    def _begin(
+        self, method: bytes, address: Address, headers: Headers | None
+    ) -> Deferred[IResponse]:
+        """Ask for what is spelled as it is to be."""
+        return Deferred.fromCoroutine(self._follow(method, address, headers or Headers()))
 
     async def _spell(self, method: bytes, address: Address, headers: Headers) -> IResponse:
         """Ask for a name as pacman spells it and, where that is not there, in the other way.
@@ -182,12 +194,21 @@ class MirrorAgent:
         if credentials is not None:
             headers.setRawHeaders("Authorization", [credentials.basic()])
         url = address.url.encode("ascii")
-        proxy = self._proxies.find(address.scheme, address.host)
+        proxies = self._proxies_of(address, named)
+        proxy = proxies.find(address.scheme, address.host) if proxies is not None else None
         if proxy is not None:
+            if self._proxied is None:
+                from flocon.asking.tunnels import Proxied  # noqa: PLC0415 - few machines have one
+
+                self._proxied = Proxied(self._reactor, self._endpoints, self._pools[2])
             return await self._proxied.request(proxy, method, url, headers)
         agent = self._named if address.place == named.place else self._others
         response: IResponse = await agent.request(method, url, headers)
         return response
+
+    def _proxies_of(self, address: Address, named: Address) -> Proxies | None:
+        """Return the proxies by which an address is asked, to which ``named`` has led."""
+        return self._proxies
 
     def _pass(self, response: IResponse) -> None:
         """Let a body that nobody reads pass, if it is small; else end its connection."""
@@ -246,7 +267,7 @@ class _Passing(Protocol):
 
 
 @implementer(IAgentEndpointFactory)
-class _Endpoints:
+class Endpoints:
     """Connects by name, with TLS for https."""
 
     def __init__(self, reactor: Any, connect_timeout: float) -> None:
@@ -268,131 +289,3 @@ class _Endpoints:
         if scheme != "https":
             raise SchemeNotSupported(f"{scheme} is neither http nor https")
         return wrapClientTLS(self._policy.creatorForNetloc(host.encode("ascii"), port), endpoint)
-
-
-class _Proxied:
-    """Asks through proxies: whole addresses for http, tunnels for https."""
-
-    def __init__(self, reactor: Any, endpoints: _Endpoints, pool: MirrorPool) -> None:
-        self._reactor = reactor
-        self._endpoints = endpoints
-        self._pool = pool
-        self._agents: dict[tuple[Proxy, bool], Any] = {}
-
-    def request(
-        self, proxy: Proxy, method: bytes, url: bytes, headers: Headers
-    ) -> Deferred[IResponse]:
-        tunnelled = url.startswith(b"https:")
-        agent = self._agents.get((proxy, tunnelled))
-        if agent is None:
-            agent = self._agents[proxy, tunnelled] = self._agent(proxy, tunnelled=tunnelled)
-        if proxy.credentials is not None and not tunnelled:
-            headers.setRawHeaders("Proxy-Authorization", [proxy.credentials.basic()])
-        answer: Deferred[IResponse] = agent.request(method, url, headers)
-        return answer
-
-    def _agent(self, proxy: Proxy, *, tunnelled: bool) -> Any:
-        endpoint = self._endpoints.connect_to(proxy.scheme, proxy.host, proxy.port)
-        if not tunnelled:
-            return ProxyAgent(endpoint, self._reactor, self._pool)
-        tunnels = _Tunnels(endpoint, proxy, self._endpoints)
-        return Agent.usingEndpointFactory(self._reactor, tunnels, self._pool)
-
-
-@implementer(IAgentEndpointFactory)
-class _Tunnels:
-    """Connects to https servers through a proxy."""
-
-    def __init__(self, endpoint: Any, proxy: Proxy, endpoints: _Endpoints) -> None:
-        self._endpoint = endpoint
-        self._proxy = proxy
-        self._endpoints = endpoints
-
-    def endpointForURI(self, uri: URI) -> Any:
-        host = uri.host.decode("ascii")
-        place = f"[{host}]:{uri.port}" if ":" in host else f"{host}:{uri.port}"
-        return self._endpoints.wrap(
-            _TunnelEndpoint(self._endpoint, self._proxy, place), "https", host, uri.port
-        )
-
-
-@implementer(IStreamClientEndpoint)
-class _TunnelEndpoint:
-    """One tunnel: a connection to the proxy that becomes one to ``place``."""
-
-    def __init__(self, endpoint: Any, proxy: Proxy, place: str) -> None:
-        self._endpoint = endpoint
-        self._proxy = proxy
-        self._place = place
-
-    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[Any]:  # noqa: N803
-        lines = [f"CONNECT {self._place} HTTP/1.1", f"Host: {self._place}"]
-        if self._proxy.credentials is not None:
-            lines.append(f"Proxy-Authorization: {self._proxy.credentials.basic()}")
-        question = "\r\n".join([*lines, "", ""]).encode("ascii")
-        return Deferred.fromCoroutine(self._connect(protocolFactory, question))
-
-    async def _connect(self, factory: IProtocolFactory, question: bytes) -> Any:
-        tunnel = await self._endpoint.connect(Factory.forProtocol(lambda: _Tunnel(question)))
-        await tunnel.open
-        return tunnel.pass_to(factory)
-
-
-class _Tunnel(Protocol):
-    """Asks a proxy for a connection, and then only passes bytes on."""
-
-    transport: Any
-
-    def __init__(self, question: bytes) -> None:
-        self._question = question
-        self._head = b""
-        self._inner: Any = None
-        self.open: Deferred[None] = Deferred(lambda _: self.transport.abortConnection())
-
-    def connectionMade(self) -> None:
-        self.transport.write(self._question)
-
-    def dataReceived(self, data: bytes) -> None:
-        if self._inner is not None:
-            self._inner.dataReceived(data)
-            return
-        self._head += data
-        head, end, rest = self._head.partition(b"\r\n\r\n")
-        if not end:
-            if len(self._head) > MOST_TUNNEL_HEAD:
-                self._fail("the proxy's answer has no end")
-            return
-        status = head.split(b"\r\n", 1)[0].split(b" ")
-        if not status[0].startswith(b"HTTP/") or len(status) < 2 or not status[1].isdigit():  # noqa: PLR2004
-            self._fail("the proxy does not speak HTTP")
-        elif not status[1].startswith(b"2"):
-            self._fail(f"the proxy answered {status[1][:3].decode('ascii')}")
-        elif rest:
-            # Servers of TLS wait for the client's hello.
-            self._fail("the proxy speaks before it was asked")
-        elif not self.open.called:
-            # Nothing is read until somebody takes it.
-            self.transport.pauseProducing()
-            self.open.callback(None)
-
-    def pass_to(self, factory: IProtocolFactory) -> Any:
-        """Have what ``factory`` makes speak from now on; return it."""
-        inner: Any = factory.buildProtocol(self.transport.getPeer())
-        if inner is None:
-            self.transport.abortConnection()
-            raise ConnectError(string="nobody takes the tunnel")
-        self._inner = inner
-        self.transport.resumeProducing()
-        inner.makeConnection(self.transport)
-        return inner
-
-    def _fail(self, why: str) -> None:
-        if not self.open.called:
-            self.open.errback(ConnectError(string=why))
-        self.transport.abortConnection()
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        if self._inner is not None:
-            self._inner.connectionLost(reason)
-        elif not self.open.called:
-            self.open.errback(ConnectError(string="the proxy closed the connection"))

@@ -183,22 +183,22 @@ class Elsewhere:
         addressTypes: Sequence[type[IAddress]] | None = None,  # noqa: N803
         transportSemantics: str = "TCP",  # noqa: N803
     ) -> IHostResolution:
-        receiver: Any = _Sieve(resolutionReceiver, self._is_own)
+        receiver: Any = Sieve(resolutionReceiver, self._is_own)
         return self._names.resolveHostName(receiver, hostName, portNumber)
 
 
-class _Sieve:
-    """Lets the addresses of others through."""
+class Sieve:
+    """Lets the addresses through that are not to be kept back."""
 
-    def __init__(self, receiver: Any, is_own: Callable[[str], bool]) -> None:
+    def __init__(self, receiver: Any, keeps_back: Callable[[str], bool]) -> None:
         self._receiver = receiver
-        self._is_own = is_own
+        self._keeps_back = keeps_back
 
     def resolutionBegan(self, resolution: IHostResolution) -> None:  # noqa: N802
         self._receiver.resolutionBegan(resolution)
 
     def addressResolved(self, address: IPv4Address | IPv6Address) -> None:  # noqa: N802
-        if not self._is_own(address.host):
+        if not self._keeps_back(address.host):
             self._receiver.addressResolved(address)
 
     def resolutionComplete(self) -> None:  # noqa: N802

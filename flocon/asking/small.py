@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from twisted.internet import defer
 
 from flocon.asking.answer import OK
-from flocon.asking.fetch import fetch, field, told
+from flocon.asking.attempts import NOT_FOUND, lacking
+from flocon.asking.fetch import Wanted, fetch, field, told
 from flocon.errors import Broken, Refused, Unreachable
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from flocon.asking.answer import Head
     from flocon.asking.attempts import Limits
-    from flocon.asking.fetch import Wanted
+    from flocon.asking.source import Source
 
 
 class _Small:
@@ -55,6 +56,27 @@ async def fetch_small_with_head(
     sink = _Small(wanted.source, most)
     head = await fetch(agent, clock, wanted, sink, limits)
     return head, sink.data
+
+
+async def fetch_signature(
+    agent: IAgent,
+    clock: IReactorTime,
+    source: Source,
+    limits: Limits,
+    *,
+    most: int,
+    if_match: str | None = None,
+) -> tuple[bytes, Source]:
+    """Return the signature beside a source's file, and who gave it; raises a SourceError."""
+    wanted = Wanted(source.url + ".sig", source.label, if_match=if_match)
+    try:
+        head, data = await fetch_small_with_head(agent, clock, wanted, limits, most)
+    except Refused as refused:
+        raise lacking(source, refused) from None
+    if source.parent and not data:
+        raise Refused(source.label, NOT_FOUND)
+    moved = source.parent and head.elsewhere
+    return data, source.elsewhere(head.elsewhere) if moved else source
 
 
 async def ask_head(agent: IAgent, clock: IReactorTime, wanted: Wanted, seconds: float) -> IResponse:

@@ -160,8 +160,10 @@ class Unhurried:
             return False
         self._standing = Deferred()
         if self._asking is not None:
-            # What an owner fetches for nobody else it fetches no more when it is left.
-            then = self._go_on if self._source.relayed else self._ask_anew
+            # What an owner fetches for nobody else it fetches no more when it is left; and one that
+            # gives no parts would begin anew.
+            stays = self._source.relayed or self._source.whole
+            then = self._go_on if stays else self._ask_anew
             self._longest = self._clock.callLater(LONGEST_STAND, then)
         return True
 

@@ -342,6 +342,10 @@ class _Anything:
 HALF = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc"
 
 
+#: Seconds for a first byte that comes, on a machine that does other things as well.
+PATIENCE = 10.0
+
+
 class RealConnections(TestCase):
     """With the real Agent, whose own ways of ending a request differ from a fake's."""
 
@@ -363,7 +367,14 @@ class RealConnections(TestCase):
                 connection.transport.abortConnection()  # type: ignore[attr-defined]
         await deferLater(reactor, 0.01)
 
-    def fetch(self, url: str, stall: float = 0.2, *, sink: Kept | None = None) -> Deferred[Head]:
+    def fetch(
+        self,
+        url: str,
+        stall: float = 0.2,
+        *,
+        sink: Kept | None = None,
+        first_byte: float = PATIENCE,
+    ) -> Deferred[Head]:
         agent: Any
         pool: Any
         if url.startswith("https"):
@@ -371,13 +382,25 @@ class RealConnections(TestCase):
         else:
             agent, pool = peer_agent(reactor, 1.0)
         self.addCleanup(pool.closeCachedConnections)
-        limits = Limits(first_byte=stall, stall=stall)
+        limits = Limits(first_byte=first_byte, stall=stall)
         return ensureDeferred(fetch(agent, reactor, Wanted(url, "s"), sink or Kept(), limits))
 
     async def test_no_answer_in_time_is_a_stall(self) -> None:
         port = self.serve(b"")
         with self.assertRaises(Stalled):
-            await self.fetch(f"http://127.0.0.1:{port}/x")
+            await self.fetch(f"http://127.0.0.1:{port}/x", first_byte=0.2)
+
+    async def test_each_connection_tells_how_far_away_its_host_is(self) -> None:
+        port = self.serve(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc")
+        met: list[tuple[str, float]] = []
+        agent, pool = peer_agent(reactor, 1.0, lambda *one: met.append(one))
+        self.addCleanup(pool.closeCachedConnections)
+        wanted, limits = Wanted(f"http://127.0.0.1:{port}/x", "s"), Limits(2.0, 2.0)
+        for _ in range(2):
+            await fetch(agent, reactor, wanted, Kept(), limits)
+        [(host, seconds)] = met
+        self.assertEqual(host, "127.0.0.1")
+        self.assertTrue(0 < seconds < 0.1, seconds)
 
     async def test_a_kept_connection_is_read_again_whoever_had_no_room_for_its_last_answer(
         self,

@@ -26,3 +26,8 @@ class HowItCame(SynchronousTestCase):
         for relayed, came in ((False, Came.PEER), (True, Came.OWNER)):
             peer = Source(Origin.PEER, "a", "a", "http://a/x", relayed=relayed)
             self.assertIs(peer.came, came)
+
+    def test_another_tools_machine_holds_as_a_peer_does_and_is_called_by_its_tool(self) -> None:
+        source = Source(Origin.PEER, "10.0.0.7", "10.0.0.7", "http://a/x", tool="pacredir")
+        self.assertIs(source.came, Came.PEER)
+        self.assertEqual(str(source), "pacredir at 10.0.0.7")
