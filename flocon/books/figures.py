@@ -49,3 +49,7 @@ class Figures:
     builds: Mapping[str, float] = field(default_factory=dict)
     #: Of each own repository, by its name and words of its own.
     own: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    #: Of each face in another tool's place, by that one's name: answers and refusals, by kind.
+    standins: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    #: Of each caching proxy of the LAN, by its place and words of its own.
+    parents: Mapping[str, Mapping[str, float]] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from flocon.asking.source import FOR_US, Came
+from flocon.asking.source import AT, FOR_US, Came
 from flocon.books.units import size_text
 from flocon.secrecy import without_any_passwords, without_passwords
 
@@ -24,7 +24,7 @@ MOST_ATTEMPTS = 16
 MOST_SOURCES = 16
 MOST_NAMED = 3
 #: What a file that is here is called by what answers pacman.
-HERE = frozenset({"cache", "store"})
+HERE = frozenset({"cache", "adopted", "store"})
 #: Longest text kept of a source or a failure, which may be a stranger's words.
 LONGEST_TEXT = 200
 
@@ -105,7 +105,12 @@ class Answered:
 
 def kind_of(source: str) -> str:
     """Return the kind of what ``Flocon-Source`` says; "none" where it says nothing."""
-    word = source.partition(" ")[0] or "none"
+    word, _, place = source.partition(" ")
+    if not word:
+        return "none"
+    if word == "parent" or place.startswith(AT.lstrip()):
+        # A proxy of this LAN and another tool's machine hold what they give, as a peer does.
+        return Came.PEER.value
     return Came.OWNER.value if word == "peer" and source.endswith(FOR_US) else word
 
 

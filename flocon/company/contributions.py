@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flocon.asking.source import Origin
 from flocon.extents import Extents
 
 if TYPE_CHECKING:
@@ -33,8 +32,8 @@ class Contributions:
 
     @property
     def are_a_peers(self) -> bool:
-        """Whether a peer brought any of it."""
-        return any(source.origin is Origin.PEER for source in self.of)
+        """Whether any of it was brought by who is believed only once all is verified."""
+        return any(not source.is_mirror for source in self.of)
 
     @property
     def shares(self) -> dict[Came, int]:
@@ -63,17 +62,17 @@ class Contributions:
     def add(self, source: Source, start: int, end: int) -> None:
         self.arrived.add(start, end)
         self.of[source].add(start, end)
-        if source.origin is Origin.MIRROR:
+        if source.is_mirror:
             self.from_mirrors.add(start, end)
 
     def sent(self, source: Source, now: float) -> None:
         """Learn that a source sent bytes that lacked."""
-        if source.origin is Origin.MIRROR and source is not self._mirror:
+        if source.is_mirror and source is not self._mirror:
             self._mirror, self.mirror_since = source, now
 
     def drop_peers(self) -> dict[Source, Extents]:
         """Keep what mirrors brought alone; return what each peer had."""
-        dropped = {one: had for one, had in self.of.items() if one.origin is Origin.PEER}
+        dropped = {one: had for one, had in self.of.items() if not one.is_mirror}
         for source in dropped:
             del self.of[source]
         self.arrived = Extents()

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks of an idle source for a part to take over.
 IDLE_LOOK = 0.1
+#: Bytes per second of one that is left nothing but what it brings.
+ALL = 1e15
 #: Bytes that a mirror is asked for at first, beside a holder or beside an owner.
 FIRST_OF_MIRROR = 1 << 20
 FIRST_BESIDE_OWNER = 128 << 10
@@ -64,7 +66,8 @@ class Parted:
     async def bring(self, attempt: Attempt) -> None:
         while True:
             if self._take(attempt) is not None:
-                if not await self._bring_part(attempt):
+                # One that gives no parts would begin anew for each.
+                if not await self._bring_part(attempt) or attempt.source.whole:
                     return
             elif self._receiver.extents.missing(0, self._size):
                 # All is being brought; one that turns slow is helped out.
@@ -75,6 +78,9 @@ class Parted:
     def _take(self, attempt: Attempt) -> Extent | None:
         """Give a source its next part, as large as what is known of it allows."""
         key, now = attempt.source.key, self._clock.seconds()
+        if attempt.source.whole:
+            # It sends all from the beginning, so it is given all that it can be.
+            return self._parts.take(key, self._receiver.extents, ALL, now, self._size)
         rate = self._rates.get(key)
         first = part_size(rate) if rate else self._first_part(attempt)
         if not self.spreads and self._parts.is_alone(key, now):

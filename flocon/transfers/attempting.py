@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from flocon.asking.attempts import Attempts
+from flocon.asking.answer import NOT_MODIFIED
+from flocon.asking.attempts import NOT_FOUND, Attempts, lacking
 from flocon.asking.fetch import Wanted, fetch
 from flocon.asking.patience import MOST_PEERS
 from flocon.asking.source import Origin
 from flocon.asking.unhurried import Unhurried
-from flocon.errors import SourceError
+from flocon.errors import Refused, SourceError
 from flocon.log import logger
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from flocon.asking.source import Source
     from flocon.transfers.promised import Promised
     from flocon.transfers.subjects import Subject
-    from flocon.transfers.tools import Tools
+    from flocon.transfers.tools import Reporter, Tools
 
 
 class Asking:
@@ -62,6 +63,7 @@ class Asking:
         self.attempts = Attempts()
         #: Whether nobody waits for the file.
         self.unhurried = False
+        #: Who is asked now, by key.
         self._now: dict[str, Source] = {}
         self._patient: dict[Unhurried, None] = {}
 
@@ -152,17 +154,23 @@ class Asking:
         began = clock.seconds()
         failure: SourceError | None = None
         counted = _Counted(sink, self._room)
+        if source.parent:
+            counted = _OfAParent(sink, self._room, source, self._subject, self._tools.reporter)
         self._tools.reporter.began(source)
         left = True
         try:
             await self._ask(source, wanted, counted, limits)
+            counted.done()
             left = False
         except SourceError as error:
-            failure = error
+            failure = lacking(source, error)
             left = patiently is not None and patiently.held_back(failure)
-            raise
+            if failure is error:
+                raise
+            raise failure from None
         finally:
             seconds = clock.seconds() - began if patiently is None else patiently.flowed
+            source = counted.answered_by(source)
             if left or (failure is None and self.attempts.is_slow(source)):
                 self._tools.reporter.left(source, counted.bytes, seconds)
             else:
@@ -177,6 +185,11 @@ class Asking:
     async def _ask(self, source: Source, wanted: Wanted, sink: Sink, limits: Limits) -> None:
         agent, clock = self._tools.agent(source), self._tools.reactor
         await fetch(agent, clock, wanted, sink, limits, little_ahead=self._paced)
+
+    @property
+    def parents(self) -> list[Source]:
+        """The caching proxies that are asked now."""
+        return [one for one in self._now.values() if one.parent]
 
     @property
     def stands_still(self) -> bool:
@@ -212,8 +225,9 @@ class Asking:
         return Wanted(
             source.url,
             source.label,
-            start,
-            end,
+            # What is not wanted of what a parent sends is left out when it comes.
+            0 if source.whole else start,
+            None if source.parent else end,
             modified_since=subject.modified_since if start == 0 else None,
             if_range=self._promised.version if is_rest else None,
             if_match=subject.content.sha256.hex() if of_a_peer and subject.content else None,
@@ -242,3 +256,47 @@ class _Counted:
         self.bytes += len(data)
         still = self._sink.write(position, data)
         return self._room() if still is None else still
+
+    def done(self) -> None:
+        """Learn that the answer has ended."""
+
+    def answered_by(self, source: Source) -> Source:
+        """Return who it was that sent it, where it was asked of ``source``."""
+        return source
+
+
+class _OfAParent(_Counted):
+    """What a caching proxy sends, or whom it sends to: as it is asked for what it may not have."""
+
+    def __init__(
+        self,
+        sink: Sink,
+        room: Callable[[], Deferred[None] | None],
+        source: Source,
+        subject: Subject,
+        reporter: Reporter,
+    ) -> None:
+        super().__init__(sink, room)
+        self._source = source
+        self._subject = subject
+        self._reporter = reporter
+        self._elsewhere = ""
+        self._is_changed = True
+
+    def begin(self, head: Head) -> None:
+        content = self._subject.content
+        if content is not None and head.size not in {None, content.size}:
+            # An older one under this name, or an answer without a body for one it cannot have.
+            raise Refused(self._source.label, NOT_FOUND)
+        self._is_changed = head.status != NOT_MODIFIED
+        if head.elsewhere:
+            self._elsewhere = head.elsewhere
+            self._reporter.sent_elsewhere(self._source, self.answered_by(self._source))
+        super().begin(head)
+
+    def done(self) -> None:
+        if self._is_changed and not self.bytes:
+            raise Refused(self._source.label, NOT_FOUND)
+
+    def answered_by(self, source: Source) -> Source:
+        return source.elsewhere(self._elsewhere) if self._elsewhere else source

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flocon.asking.source import Origin
 from flocon.extents import Extents
 
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ class Disputes:
         if self.concern(contributors) and len(contributors) > 1:
             return []
         liars, self._liars = self._liars, set()
-        peers = [source for source in contributors if source.origin is Origin.PEER]
+        peers = [source for source in contributors if not source.is_mirror]
         if not peers or len(contributors) == 1:
             return list(contributors)
         # What replaced the liars' bytes may have been what was wrong.

@@ -64,6 +64,8 @@ class Intake:
         self._doubting = doubting
         self._begun = begun
         self._wrote = wrote
+        #: Who answers for a parent that sent this node on, by the parent.
+        self._answering: dict[Source, Source] = {}
         self._crew: Several | None = None
         #: Whether what came has just been dropped, to be begun anew.
         self._anew = False
@@ -77,6 +79,10 @@ class Intake:
 
     async def _bring(self) -> None:
         content, promised = self._subject.content, self._promised
+        if content is not None:
+            looking = self._tools.look_up(self._subject.file_name, content)
+            if looking is not None:
+                await looking
         size = content.size if content and content.size else None
         plan = Plan(size, self._tools.pace, stagger(len(self._asking.mirrors())))
         self._crew = Several(self._tools.reactor, self, plan, self._asking.next)
@@ -148,6 +154,9 @@ class Intake:
     def begin(self, attempt: Attempt, head: Head) -> None:
         """Take a source's head; raise a SourceError where it cannot be that of what is coming."""
         source, promised = attempt.source, self._promised
+        if source.parent:
+            self._answering[source] = source.elsewhere(head.elsewhere) if head.elsewhere else source
+            source = self._answering[source]
         contributions = self._draft.contributions
         if head.status == NOT_MODIFIED:
             promised.take_unchanged(source, head, self._here())
@@ -166,7 +175,7 @@ class Intake:
         return Here(bool(contributions.arrived), contributions.are_a_peers, self._begun.known)
 
     def write(self, attempt: Attempt, position: int, data: bytes) -> None:
-        self.take(attempt.source, position, data)
+        self.take(self._answering.get(attempt.source, attempt.source), position, data)
 
     def take(self, source: Source, position: int, data: bytes) -> None:
         """Take a source's bytes; raise a FloconError where they cannot be, or there is no room."""

@@ -14,10 +14,10 @@ from twisted.python.failure import Failure
 
 from flocon.asking.attempts import Limits
 from flocon.asking.bodies import Enough
-from flocon.asking.staggered import first_good
 from flocon.errors import Broken, Contradicted, SourceError
 from flocon.log import logger
 from flocon.transfers import release
+from flocon.transfers.staggered import first_good
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +80,8 @@ class KeepingPatient:
 
     def ask(self, position: int) -> None:
         """Ask a mirror for the few bytes from ``position`` on, where there are none of one's."""
-        content, mirrors = self._subject.content, self._asking.mirrors()
+        content = self._subject.content
+        mirrors = [one for one in self._asking.mirrors() if one.is_mirror]
         needless = (
             content is None
             or self._finished.known

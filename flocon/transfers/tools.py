@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from flocon.asking.patience import Pace
     from flocon.asking.source import Source
     from flocon.errors import SourceError
+    from flocon.files import Content
     from flocon.precedence import Precedence
     from flocon.writing.growing_file import Files
 
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
         def took(self, source: Source, size: int) -> None:
             """Learn of bytes that were asked for only to keep pacman patient."""
 
+        def sent_elsewhere(self, parent: Source, answering: Source) -> None:
+            """Learn that another host answers what a parent was asked, by its redirect."""
+
         def contradicted(self, file_name: str, contributors: Sequence[Source]) -> None: ...
 
     class Tools(Files, Protocol):
@@ -53,5 +57,12 @@ if TYPE_CHECKING:
 
         @property
         def reporter(self) -> Reporter: ...
+
+        @property
+        def look_up(self) -> Callable[[str, Content], Deferred[None] | None]:
+            """Have those asked for a file that do not tell what they hold.
+
+            What comes of it fires soon, once whom to ask is known; None where nobody is waited for.
+            """
 
         def agent(self, source: Source) -> IAgent: ...

@@ -137,6 +137,11 @@ class _Seen:
         return self._asking.mirrors()
 
     @property
+    def parents(self) -> list[Source]:
+        """The caching proxies that are asked for it now."""
+        return self._asking.parents
+
+    @property
     def mirror_statuses(self) -> list[int | None]:
         """What each mirror that failed had answered; None where it was no answer."""
         return self._asking.attempts.mirror_statuses

@@ -34,6 +34,18 @@ class Transactions(SynchronousTestCase):
         )
         self.assertEqual(receipt.describe()["text"], str(receipt))
 
+    def test_what_a_proxy_of_the_lan_has_is_from_it_and_what_was_adopted_is_here(self) -> None:
+        self.receipts.add(answered("a.pkg.tar.zst", "parent nas:9129", 3 * MIB), 0)
+        self.receipts.add(answered("b.pkg.tar.zst", "adopted", MIB), 1)
+        self.receipts.add(answered("c.pkg.tar.zst", "mirror m, where nas:9129 sends to", MIB), 2)
+        receipt = self.receipts.close(90.0)
+        assert receipt is not None
+        self.assertEqual(
+            str(receipt),
+            "3 packages: 3.0 MiB from the LAN, 1.0 MiB from the WAN, 1.0 MiB held here;"
+            " 1 min 30 s saved",
+        )
+
     def test_what_a_peer_fetched_for_us_is_not_from_the_lan(self) -> None:
         self.receipts.add(answered("a.pkg.tar.zst", "peer 10.0.0.7 for us", 3 * MIB), 0)
         receipt = self.receipts.close(0)

@@ -44,7 +44,11 @@ class Remembering(SynchronousTestCase):
             ("peer 10.0.0.2", "peer"),
             ("peer 10.0.0.2 for us", "owner"),
             ("mirror for us", "mirror"),
+            ("parent nas:9129", "peer"),
+            ("mirror m, where nas:9129 sends to", "mirror"),
             ("cache", "cache"),
+            ("pacredir at 10.0.0.7", "peer"),
+            ("adopted", "adopted"),
             ("", "none"),
         ):
             self.assertEqual(kind_of(source), kind)

@@ -38,6 +38,8 @@ class Peer:
     asked: int = 0
     origin: Origin = Origin.PEER
     relayed: bool = False
+    parent: str = ""
+    whole: bool = False
     #: Seconds before it says anything at all.
     silent: float = 0.0
 
@@ -152,7 +154,16 @@ class SeveralTestCase(SynchronousTestCase):
         self.receiver.unhurried = unhurried
         self.attempts = [
             Attempt(
-                Source(peer.origin, key, key, f"http://{key}/x", relayed=peer.relayed), Limits(1, 1)
+                Source(
+                    peer.origin,
+                    key,
+                    key,
+                    f"http://{key}/x",
+                    relayed=peer.relayed,
+                    parent=peer.parent,
+                    whole=peer.whole,
+                ),
+                Limits(1, 1),
             )
             for key, peer in peers.items()
         ]
@@ -398,6 +409,14 @@ class Helping(SeveralTestCase):
         self.running.cancel()
         self.failureResultOf(self.running, CancelledError)
 
+    def test_a_parent_that_gives_no_parts_is_asked_once_and_for_all(self) -> None:
+        for whole in (False, True):
+            parent = Peer(4 * MB, origin=Origin.MIRROR, parent="flexo", whole=whole)
+            self.begin(16 * MB, {"a": Peer(400_000), "p": parent})
+            self.go(60)
+            self.assertWhole()
+            self.assertEqual(parent.asked > 1, not whole)
+
     def test_an_owner_that_drips_is_helped_out(self) -> None:
         self.begin(4 * MB, {"o": Peer(850, relayed=True), "m": mirror(20 * MB)})
         self.assertLess(self.go(20), 2.5)
@@ -575,6 +594,7 @@ peers = st.builds(
     st.sampled_from([0, 1 * MB, 20 * MB, 80 * MB]),
     st.sampled_from([0.0, 1000.0, 3.0 * MB, float("inf"), float("inf")]),
     st.sampled_from([None, Broken("x", "broken"), Stalled("x", "stalled")]),
+    whole=st.booleans(),
 )
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet import error
+from twisted.internet.defer import Deferred
 
 from flocon.asking.source import Origin, Source
 from flocon.errors import Broken, Refused
+from flocon.files import Content
 from flocon.transfers.release import MIRROR_HOLD
 from flocon.transfers.subjects import Subject
 from flocon.transfers.transfer import Transfer
@@ -17,6 +19,7 @@ from tests.transfers.transfer_case import (
     LIMITS,
     MIRROR_A,
     MIRROR_B,
+    NAME,
     PEER_A,
     Client,
     TransferTestCase,
@@ -254,3 +257,38 @@ class Databases(TransferTestCase):
         self.assertIsNone(self.asked(MIRROR_B).header("If-Modified-Since"))
         self.asked(MIRROR_B).answer(304)
         self.failureResultOf(transfer.finished.wait(), Refused)
+
+
+class LookedUp(TransferTestCase):
+    """What nobody announced may be somewhere all the same: that is found out before it begins."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.waiting: Deferred[None] = Deferred()
+        self.looked: list[str] = []
+
+        def look_up(name: str, _: Content) -> Deferred[None]:
+            self.looked.append(name)
+            return self.waiting
+
+        self.tools.look_up = look_up
+
+    def test_nobody_is_asked_before_that_is_known(self) -> None:
+        transfer = self.transfer(PEER_A, MIRROR_A)
+        client = Client(transfer)
+        self.assertEqual((self.looked, self.was_asked(PEER_A)), ([NAME], False))
+        self.waiting.callback(None)
+        self.asked(PEER_A).whole(DATA)
+        self.assertEqual(client.data, DATA)
+
+    def test_who_leaves_meanwhile_ends_it(self) -> None:
+        transfer = self.transfer(PEER_A)
+        transfer.cancel()
+        self.failureResultOf(transfer.finished.wait())
+        self.assertFalse(self.was_asked(PEER_A))
+
+    def test_what_is_not_listed_is_looked_for_nowhere(self) -> None:
+        transfer = Transfer(self.tools, Subject(NAME), lambda _: None, tuple)
+        transfer.start()
+        self.failureResultOf(transfer.finished.wait())
+        self.assertEqual(self.looked, [])

@@ -1,0 +1,73 @@
+"""How each caching proxy did since this node started, by its ``HOST:PORT``. No I/O; seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+#: Seconds for which one that sent what is wrong is not asked; as long as it takes to be seen to.
+LEFT_ALONE = 600.0
+#: Parents of which is remembered how they did: as many as can be named, and some of pacman.conf's.
+MOST = 64
+
+
+@dataclass(slots=True)
+class Record:
+    """``files`` and ``bytes`` are what it gave, ``missing`` how often it had nothing to give.
+
+    ``sent_elsewhere`` is how often it sent this node on, to a mirror mostly. ``problem`` is what
+    went wrong last, "" where it has answered since.
+    """
+
+    files: int = 0
+    bytes: int = 0
+    missing: int = 0
+    failures: int = 0
+    wrong: int = 0
+    sent_elsewhere: int = 0
+    problem: str = ""
+    left_alone_until: float = field(default=float("-inf"))
+
+
+class Records:
+    """The record of each."""
+
+    def __init__(self) -> None:
+        self._records: dict[str, Record] = {}
+
+    def of(self, place: str) -> Record:
+        record = self._records.pop(place, None)
+        if record is None:
+            record = Record()
+            if len(self._records) >= MOST:
+                del self._records[next(iter(self._records))]
+        self._records[place] = record
+        return record
+
+    def gave(self, place: str, size: int) -> None:
+        """Note what came of one that was asked."""
+        if size:
+            record = self.of(place)
+            record.files += 1
+            record.bytes += size
+            record.problem = ""
+
+    def lacked(self, place: str) -> None:
+        record = self.of(place)
+        record.missing += 1
+        record.problem = ""
+
+    def failed(self, place: str, problem: str) -> None:
+        record = self.of(place)
+        record.failures += 1
+        record.problem = problem
+
+    def was_wrong(self, place: str, file_name: str, now: float) -> None:
+        """Note one that sent other bytes than it should have; it is left alone for a while."""
+        record = self.of(place)
+        record.wrong += 1
+        record.problem = f"sent wrong bytes for {file_name}"
+        record.left_alone_until = now + LEFT_ALONE
+
+    def is_left_alone(self, place: str, now: float) -> bool:
+        record = self._records.get(place)
+        return record is not None and now < record.left_alone_until
