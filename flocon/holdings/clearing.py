@@ -169,7 +169,8 @@ class Clearing:
         own = self._folders.store.files.get(name)
         if own is None or (not own.faulty and self._protects(name)):
             return False
-        caches = (folder for folder in self._folders if folder is not self._folders.store)
+        # What another tool has may be gone by tomorrow.
+        caches = (folder for folder in self._folders if folder.origin == "cache")
         others = (folder.files.get(name) for folder in caches)
         return is_superfluous(own, (other for other in others if other is not None))
 

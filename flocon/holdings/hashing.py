@@ -92,7 +92,12 @@ class Hashing:
         unreadable: OSError | None = None
         try:
             sha256 = await self._threads.run(
-                self._threads.hashing, disk.digest, folder.path, name, stamp, stopped
+                self._threads.hashing,
+                disk.digest,
+                folder.path,
+                file.name_on_disk(name),
+                stamp,
+                stopped,
             )
         except (StoreError, FileNotFoundError):
             self._folders.look_again(folder, name)

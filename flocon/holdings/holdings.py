@@ -30,12 +30,13 @@ from flocon.store.incoming import Arrivals
 from flocon.store.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from twisted.python.threadpool import ThreadPool
 
     from flocon.files import Content
+    from flocon.holdings.adopting import Adopting
     from flocon.holdings.inventory import Change
     from flocon.holdings.looking import Watch
     from flocon.holdings.offering import Listed
@@ -49,8 +50,9 @@ class Holdings(Service):
     """The parts, by what they do; ``offering`` explains what it is asked and tells.
 
     ``store`` is the store's folder, bounded by ``max_size`` bytes, and ``directories`` are pacman's
-    CacheDirs. For ``pause`` seconds after each package that comes in, what can wait leaves the
-    machine to those who wait. ``startService`` raises StoreError if another node uses the store.
+    CacheDirs, ``adopt`` other tools' folders. For ``pause`` seconds after each package that comes
+    in, what can wait leaves the machine to those who wait. ``startService`` raises StoreError if
+    another node uses the store.
     """
 
     _log = Logger()
@@ -65,6 +67,7 @@ class Holdings(Service):
         signature_needed: Callable[[str], bool],
         changed: Callable[[list[Change]], None],
         directories: Iterable[Path] = (),
+        adopt: Sequence[Path] = (),
         offered: Callable[[str, Content], bool] = lambda _, __: True,
         watch: Callable[[Any, Callable[[Path, str], None]], Watch] = FolderWatch,
         pool: ThreadPool | None = None,
@@ -140,6 +143,48 @@ class Holdings(Service):
             signature_needed=signature_needed,
         )
         self.looking.set_directories(directories)
+        self.adopting = self._adopting(adopt) if adopt else None
+
+    def _adopting(self, roots: Sequence[Path]) -> Adopting:
+        # On few machines alone.
+        from flocon.holdings.adopting import Adopting  # noqa: PLC0415
+        from flocon.holdings.late_signatures import LateSignatures  # noqa: PLC0415
+
+        signatures = LateSignatures(
+            self._reactor,
+            self.store.path / "signatures.json",
+            threads=self.threads,
+            politeness=self.politeness,
+            offering=self.offering,
+        )
+        self.offering.late_signature = signatures.find
+        return Adopting(
+            self._reactor,
+            roots,
+            threads=self.threads,
+            folders=self._folders,
+            looking=self.looking,
+            signatures=signatures,
+        )
+
+    def fetch_signatures(
+        self,
+        fetch: Callable[[str, Content, int], Awaitable[bytes | None]],
+        may_ask: Callable[[], bool],
+    ) -> None:
+        """Have ``fetch`` asked for those that lie beside no package of other tools' folders."""
+        if self.adopting is not None:
+            self.adopting.signatures.fetch = fetch
+            self.adopting.signatures.may_ask = may_ask
+
+    def describe_adopted(self) -> list[dict[str, Any]]:
+        """Return what ``/status.json`` says of the folders that are adopted."""
+        return [] if self.adopting is None else self.adopting.describe()
+
+    def tell(self) -> Iterator[dict[str, Any]]:
+        """Yield what the doctor is to tell of them."""
+        if self.adopting is not None:
+            yield from self.adopting.tell()
 
     def startService(self) -> None:
         self.store.open()
@@ -156,6 +201,8 @@ class Holdings(Service):
         self.threads.some_time(self.arrivals.prepare)
         for part in (self.looking, self.hashing, self.clearing, self.recollection):
             part.start()
+        if self.adopting is not None:
+            self.adopting.start()
 
     async def judged(self, file_name: str) -> None:
         """Return once it is known whether the store has a package, or after ``JUDGED_WITHIN``.
@@ -175,6 +222,8 @@ class Holdings(Service):
     async def _stop(self) -> None:
         self.threads.stopped.set()
         self.politeness.stop()
+        if self.adopting is not None:
+            await self.adopting.stop()
         parts = (self.looking, self.hashing, self.clearing, self.recollection)
         for ended in [part.stop() for part in parts]:
             await ended

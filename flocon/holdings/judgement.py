@@ -3,7 +3,9 @@
 A package counts with its signature (where one is needed) and under its own SHA-256. Until that is
 known, a file in a CacheDir goes by the one that the sync database lists for its name and size; a
 file in the store is not offered before it was hashed. A file whose hash contradicts what is listed
-is not offered, and what was listed once is offered as what it is, whatever is listed by now.
+is not offered, and what was listed once is offered as what it is, whatever is listed by now. Of
+another tool's folder nothing is offered but what was hashed and is, or was, listed: files lie there
+under their last names while they still grow.
 """
 
 from __future__ import annotations
@@ -47,6 +49,14 @@ if TYPE_CHECKING:
             """Whether it cannot be read, or is no longer what it was."""
 
 
+class Place(Enum):
+    """Whose folder a file lies in: pacman's, another tool's, or this node's own."""
+
+    CACHE = "cache"
+    ADOPTED = "adopted"
+    STORE = "store"
+
+
 class Next(Enum):
     """What is to be done before more can be said of a file."""
 
@@ -74,27 +84,27 @@ _REFUSED = Verdict()
 
 
 def judge(
-    file: Known, listed: Sequence[Content], *, in_store: bool, needs_signature: bool, now: float
+    file: Known, listed: Sequence[Content], *, place: Place, needs_signature: bool, now: float
 ) -> Verdict:
     """Judge a file; ``listed`` is what the sync databases list under its name."""
     if file.faulty or not file.size or (needs_signature and not file.signed):
         return _REFUSED
     if file.sha256 is not None:
-        return _judge_hashed(file, Content(file.size, file.sha256), listed, in_store=in_store)
+        return _judge_hashed(file, Content(file.size, file.sha256), listed, place=place)
     fitting = {content for content in listed if content.size == file.size}
     if not fitting:
-        if listed:
+        if listed or place is Place.ADOPTED:
             return _REFUSED
         is_growing = abs(now - file.modified) < SETTLING
         return Verdict(next=Next.LET_SETTLE if is_growing else Next.HASH)
-    if in_store or len(fitting) != 1:
+    if place is not Place.CACHE or len(fitting) != 1:
         return Verdict(next=Next.HASH_FIRST)
     (content,) = fitting
     return Verdict(content, Next.HASH_FIRST)
 
 
 def _judge_hashed(
-    file: Known, content: Content, listed: Sequence[Content], *, in_store: bool
+    file: Known, content: Content, listed: Sequence[Content], *, place: Place
 ) -> Verdict:
     """Judge a file by its own hash.
 
@@ -103,10 +113,13 @@ def _judge_hashed(
     """
     if content in listed:
         return Verdict(content, confirms=not file.confirmed)
-    if file.confirmed or not listed:
+    if file.confirmed or (not listed and place is not Place.ADOPTED):
         return Verdict(content)
+    if place is Place.ADOPTED:
+        # It may not be whole yet, and is not this node's to complain of.
+        return _REFUSED
     expected = next((one.sha256 for one in listed if one.size == content.size), None)
-    return Verdict(expected=expected, damaged=in_store and expected is not None)
+    return Verdict(expected=expected, damaged=place is Place.STORE and expected is not None)
 
 
 def rank(content: Content, *, verified: bool, listed: Sequence[Content]) -> tuple[bool, bool]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from flocon.store.folder import Found, Identity
     from flocon.store.index import Remembered
 
-Origin = Literal["cache", "store"]
+Origin = Literal["cache", "adopted", "store"]
 #: More single names than this are looked at by scanning the folder.
 MOST_NAMES = 2_000
 
@@ -30,9 +30,18 @@ class KnownFile:
         self.faulty = False
         self.reported = False
 
+    def name_on_disk(self, name: str) -> str:
+        """Return what the file of a package of this ``name`` is called where it lies."""
+        return self.found.on_disk or name
+
     @property
     def size(self) -> int:
         return self.found.stamp.size
+
+    @property
+    def content(self) -> tuple[int, bytes | None]:
+        """Its size and its SHA-256, where that is known."""
+        return self.size, self.sha256
 
     @property
     def modified(self) -> float:
@@ -75,6 +84,11 @@ class KnownFolder:
         #: something was mounted over it.
         self.identity: Identity | None = None
 
+    @property
+    def adopted(self) -> bool:
+        """Whether it is another tool's."""
+        return self.origin == "adopted"
+
     def note(self, name: str, found: Found | None, remembered: Remembered | None) -> None:
         """Take note of what is on disk under ``name`` now."""
         earlier = self.files.get(name)
@@ -101,11 +115,13 @@ class KnownFolder:
 
 
 class KnownFolders:
-    """pacman's CacheDirs, the first one first, and then the store's packages."""
+    """pacman's CacheDirs, the first one first, other tools' folders, and the store's packages."""
 
     def __init__(self, store: Path) -> None:
         self.store = KnownFolder(store, "store")
         self._folders = [self.store]
+        self._caches: list[Path] = []
+        self._adopted: list[Path] = []
         #: Called when something has to be looked at.
         self.wake: Callable[[], None] = lambda: None
 
@@ -117,11 +133,27 @@ class KnownFolders:
 
     def replace_caches(self, directories: Iterable[Path]) -> list[KnownFolder]:
         """Take these as pacman's CacheDirs; return those that are none any more."""
-        wanted = [path for path in dict.fromkeys(directories) if path != self.store.path]
+        self._caches = [path for path in dict.fromkeys(directories) if path != self.store.path]
+        return self._replace()
+
+    def replace_adopted(self, directories: Iterable[Path]) -> list[KnownFolder]:
+        """Take these as other tools' folders; return those that are none any more."""
+        self._adopted = [path for path in dict.fromkeys(directories) if path != self.store.path]
+        return self._replace()
+
+    def _replace(self) -> list[KnownFolder]:
+        origins: dict[Path, Origin] = dict.fromkeys(self._caches, "cache")
+        for path in self._adopted:
+            origins.setdefault(path, "adopted")
         known = {folder.path: folder for folder in self._folders if folder is not self.store}
-        left = [known[path] for path in known if path not in wanted]
-        caches = [known.get(path) or KnownFolder(path, "cache") for path in wanted]
-        self._folders = [*caches, self.store]
+        stay = {
+            path: known[path]
+            for path, origin in origins.items()
+            if path in known and known[path].origin == origin
+        }
+        left = [folder for path, folder in known.items() if path not in stay]
+        others = [stay.get(path) or KnownFolder(path, one) for path, one in origins.items()]
+        self._folders = [*others, self.store]
         for folder in left:
             folder.gone = True
         return left

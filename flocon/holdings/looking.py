@@ -118,7 +118,13 @@ class Looking:
 
     def set_directories(self, directories: Iterable[Path]) -> None:
         """Take these as pacman's CacheDirs, the first one first."""
-        left = self._folders.replace_caches(directories)
+        self._leave(self._folders.replace_caches(directories))
+
+    def set_adopted(self, directories: Iterable[Path]) -> None:
+        """Take these as other tools' folders of packages."""
+        self._leave(self._folders.replace_adopted(directories))
+
+    def _leave(self, left: Sequence[KnownFolder]) -> None:
         for folder in left:
             self._watch.forget(folder.path)
         if left:
@@ -138,6 +144,8 @@ class Looking:
         if folder is None:
             return
         subject = name.removesuffix(".sig")
+        if folder.adopted:
+            subject = disk.package_name(subject)
         if not name:
             self._folders.look_at([folder])
         elif subject in folder.names or is_package(subject):
@@ -235,7 +243,7 @@ class Looking:
             self._store.sweep()
             turns = index.turns()
             self._reactor.callFromThread(self._accounts.recall, turns)
-        scanned = disk.scan(folder.path, before, stopped)
+        scanned = disk.scan(folder.path, before, stopped, escaped=folder.adopted)
         if before:
             return scanned, {}
         remembered = index.files(folder.path)
@@ -260,7 +268,7 @@ class Looking:
     async def _look(self, folder: KnownFolder, names: set[str]) -> None:
         folder.touched.clear()
         try:
-            found = await self._in_thread(disk.look, folder.path, names)
+            found = await self._in_thread(self._look_into, folder, names)
         except NoDescriptors:
             for name in names:
                 self._let_settle(folder, name)
@@ -273,6 +281,10 @@ class Looking:
         await self._sliced(list(names), merge)
         if folder is self._folders.store:
             self._clearing.trim()
+
+    def _look_into(self, folder: KnownFolder, names: Iterable[str]) -> dict[str, Found]:
+        """Look at some files of a folder; in a thread."""
+        return disk.look(folder.path, names, escaped=folder.adopted)
 
     def _say_problem(self, folder: KnownFolder, problem: str) -> None:
         is_said = folder is self._folders.store and self._store.problem

@@ -13,7 +13,7 @@ from twisted.logger import Logger
 
 from flocon.files import Content
 from flocon.holdings.inventory import Inventory
-from flocon.holdings.judgement import Next, judge, rank
+from flocon.holdings.judgement import Next, Place, judge, rank
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -36,8 +36,16 @@ if TYPE_CHECKING:
         @property
         def sha256(self) -> bytes: ...
 
+        @property
+        def is_signed(self) -> bool:
+            """Whether the database has its signature."""
+
         def read_signature(self) -> bytes | None:
             """Return the signature; None where there is none, or it cannot be had."""
+
+
+#: What a folder is to who judges its files, by its origin.
+PLACES = {"cache": Place.CACHE, "adopted": Place.ADOPTED, "store": Place.STORE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +53,8 @@ class Held:
     """A package that is offered.
 
     ``verified`` if ``content.sha256`` was computed here and not only taken from a sync database;
-    ``stamp`` and ``signature`` are what the two files must still be like when they are opened.
+    ``stamp`` and ``signature`` are what the two files must still be like when they are opened, and
+    ``on_disk`` what the first is called there, where that is not ``file_name``.
     """
 
     file_name: str
@@ -55,6 +64,7 @@ class Held:
     verified: bool
     stamp: Stamp
     signature: Stamp | None
+    on_disk: str = ""
 
     @property
     def signed(self) -> bool:
@@ -100,6 +110,10 @@ class Offering:
         self.hash: Callable[[KnownFolder, str, bool], None] = lambda *_: None
         #: Has a file looked at again when it has had time to settle.
         self.let_settle: Callable[[KnownFolder, str], None] = lambda *_: None
+        #: Called with a folder that was adopted, and what is verified in it but for a signature.
+        self.lacks_signature: Callable[[KnownFolder, str], None] = lambda *_: None
+        #: Returns the signature of what lies there without one, where it was fetched.
+        self.late_signature: Callable[[Content], bytes | None] = lambda _: None
         #: Called with every name of the store that was judged.
         self.judged_in_store: Callable[[str], None] = lambda _: None
 
@@ -184,8 +198,8 @@ class Offering:
         verdict = judge(
             file,
             listed,
-            in_store=folder is self._folders.store,
-            needs_signature=not file.signed and self._signature_needed(name),
+            place=PLACES[folder.origin],
+            needs_signature=not file.signed and self._lacks_signature(folder, name, file),
             now=self._wall(),
         )
         if verdict.next is not Next.NOTHING:
@@ -202,7 +216,24 @@ class Offering:
             file.sha256 is not None,
             file.found.stamp,
             file.found.signature,
+            file.found.on_disk,
         )
+
+    def _lacks_signature(self, folder: KnownFolder, name: str, file: KnownFile) -> bool:
+        """Whether a file without a signature beside it is nothing for others.
+
+        Where other tools' folders have none, that in the database counts: it is what is given.
+        """
+        if not self._signature_needed(name):
+            return False
+        if not folder.adopted or file.sha256 is None:
+            return not folder.adopted
+        own = [one for one in self._listed(name) if (one.size, one.sha256) == file.content]
+        content = Content(file.size, file.sha256)
+        lacking = not any(one.is_signed for one in own) and self.late_signature(content) is None
+        if lacking and own:
+            self.lacks_signature(folder, name)
+        return lacking
 
     def _follow(self, folder: KnownFolder, name: str, step: Next) -> None:
         if step is Next.LET_SETTLE:

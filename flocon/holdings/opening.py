@@ -66,13 +66,16 @@ class Opening:
         return Deferred.fromCoroutine(self._open(held, signature, own))
 
     async def _open(self, held: Held, signature: bool, own: bool) -> Opened:
-        listed = self._listed_signature(held) if signature else None
-        if listed is not None:
-            return _in_memory(listed, held)
+        known = self._listed_signature(held) if signature else None
+        if signature and known is None and held.origin == "adopted":
+            known = self._offering.late_signature(held.content)
+        if known is not None:
+            return _in_memory(known, held)
         expected = held.signature if signature else held.stamp
         if expected is None:
             raise StoreError(str(held.directory / held.file_name), "has no signature beside it")
-        name = held.file_name + ".sig" if signature else held.file_name
+        on_disk = held.on_disk or held.file_name
+        name = on_disk + ".sig" if signature else on_disk
         try:
             opened = await self._open_file(held.directory, name, expected, own)
         except (OSError, StoreError) as error:

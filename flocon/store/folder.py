@@ -16,6 +16,7 @@ import os
 import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote
 
 from flocon.errors import NoDescriptors, StoreError
 from flocon.files import is_package
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 LARGEST_SIGNATURE = 16 << 10
 #: Read between two looks at whether to stop: under a millisecond of hashing.
 _CHUNK = 1 << 20
+#: How '+' and ':' stand in addresses.
+_ESCAPES = (("%2B", "%3A"), ("%2B", ":"), ("%2b", "%3a"))
 _BENEATH = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
@@ -60,10 +63,25 @@ class Stamp(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A package file, and its signature where one lies beside it."""
+    """A package file, and its signature where one lies beside it.
+
+    ``on_disk`` is what the file is called there, where that is not the package's own name.
+    """
 
     stamp: Stamp
     signature: Stamp | None = None
+    on_disk: str = ""
+
+
+def package_name(on_disk: str) -> str:
+    """Return the name that a file has at a mirror, where it lies under the name in its address."""
+    return unquote(on_disk) if "%" in on_disk else on_disk
+
+
+def _names_on_disk(name: str) -> tuple[str, ...]:
+    """Return under which names a file may lie that has this name at a mirror."""
+    escaped = (name.replace("+", plus).replace(":", colon) for plus, colon in _ESCAPES)
+    return tuple(dict.fromkeys((name, *escaped)))
 
 
 def stamp_of(info: os.stat_result) -> Stamp:
@@ -95,9 +113,16 @@ class Scanned:
     gone: list[str]
 
 
-def scan(directory: Path, known: Mapping[str, Found], stopped: Callable[[], bool]) -> Scanned:
+def scan(
+    directory: Path,
+    known: Mapping[str, Found],
+    stopped: Callable[[], bool],
+    *,
+    escaped: bool = False,
+) -> Scanned:
     """Compare the packages in ``directory`` with what is ``known`` of them.
 
+    Names there may be ``escaped``, as in an address; one that is not comes before one that is.
     Raises StoreError if it is unreadable, NoDescriptors where it is not now. Incomplete once
     ``stopped`` returns True.
     """
@@ -105,12 +130,12 @@ def scan(directory: Path, known: Mapping[str, Found], stopped: Callable[[], bool
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             with os.scandir(descriptor) as entries:
-                names = [entry.name for entry in entries if is_package(entry.name)]
+                names = _packages((entry.name for entry in entries), escaped=escaped)
             present = {}
-            for name in names:
+            for name, on_disk in names.items():
                 if stopped():
                     break
-                found = _find(descriptor, name)
+                found = _find(descriptor, name, on_disk)
                 before = known.get(name)
                 if found is not None:
                     # Most are as they were: the objects of those are gone at once.
@@ -125,7 +150,19 @@ def scan(directory: Path, known: Mapping[str, Found], stopped: Callable[[], bool
     return Scanned(different, [name for name in known if name not in present])
 
 
-def look(directory: Path, names: Iterable[str]) -> dict[str, Found]:
+def _packages(names: Iterable[str], *, escaped: bool) -> dict[str, str]:
+    """Return the packages among these names, each with what it is called there."""
+    if not escaped:
+        return {name: name for name in names if is_package(name)}
+    found: dict[str, str] = {}
+    for on_disk in names:
+        name = package_name(on_disk)
+        if is_package(name) and (name == on_disk or name not in found):
+            found[name] = on_disk
+    return found
+
+
+def look(directory: Path, names: Iterable[str], *, escaped: bool = False) -> dict[str, Found]:
     """Return those of the packages ``names`` that are in ``directory`` now.
 
     Raises NoDescriptors where nobody can tell.
@@ -139,20 +176,22 @@ def look(directory: Path, names: Iterable[str]) -> dict[str, Found]:
         return {}
     try:
         for name in names:
-            if found := _find(descriptor, name):
-                result[name] = found
+            for on_disk in _names_on_disk(name) if escaped else (name,):
+                if found := _find(descriptor, name, on_disk):
+                    result[name] = found
+                    break
     finally:
         os.close(descriptor)
     return result
 
 
-def _find(descriptor: int, name: str) -> Found | None:
-    package = _stamp(descriptor, name)
+def _find(descriptor: int, name: str, on_disk: str) -> Found | None:
+    package = _stamp(descriptor, on_disk)
     if package is None:
         return None
-    signature = _stamp(descriptor, name + ".sig")
+    signature = _stamp(descriptor, on_disk + ".sig")
     usable = signature is not None and 0 < signature.size <= LARGEST_SIGNATURE
-    return Found(package, signature if usable else None)
+    return Found(package, signature if usable else None, "" if on_disk == name else on_disk)
 
 
 def _stamp(descriptor: int, name: str) -> Stamp | None:

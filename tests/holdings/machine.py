@@ -57,6 +57,10 @@ class Listed:
     sha256: bytes
     signature: bytes | None
 
+    @property
+    def is_signed(self) -> bool:
+        return self.signature is not None
+
     def read_signature(self) -> bytes | None:
         return self.signature
 
@@ -105,6 +109,8 @@ class Machine:
         self.changes: list[Change] = []
         self.max_size = max_size
         self.wall = 1_700_000_000.0
+        #: Other tools' folders.
+        self.adopt: list[Path] = []
         self.make()
 
     def make(self) -> None:
@@ -118,6 +124,7 @@ class Machine:
             changed=self.changes.extend,
             offered=lambda name, _: name not in self.private,
             directories=self.directories,
+            adopt=self.adopt,
             watch=self._make_watch,
             pool=self.reactor.pool,  # type: ignore[arg-type]
             wall=lambda: self.wall,

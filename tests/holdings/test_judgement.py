@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.files import Content
-from flocon.holdings.judgement import SETTLING, Next, Verdict, is_superfluous, judge, rank
+from flocon.holdings.judgement import SETTLING, Next, Place, Verdict, is_superfluous, judge, rank
 
 NOW = 1_700_000_000.0
 OURS, OTHERS = bytes(32), bytes([1]) * 32
@@ -40,13 +40,14 @@ files = st.builds(
     confirmed=st.booleans(),
     faulty=st.booleans(),
 )
+places = st.sampled_from(Place)
 listings = st.lists(st.builds(Content, st.integers(0, 3), hashes), max_size=3)
 
 
 def verdict(
-    file: File, *listed: Content, in_store: bool = False, needs_signature: bool = True
+    file: File, *listed: Content, place: Place = Place.CACHE, needs_signature: bool = True
 ) -> Verdict:
-    return judge(file, listed, in_store=in_store, needs_signature=needs_signature, now=NOW)
+    return judge(file, listed, place=place, needs_signature=needs_signature, now=NOW)
 
 
 class JudgementTests(SynchronousTestCase):
@@ -66,18 +67,18 @@ class JudgementTests(SynchronousTestCase):
         self.assertEqual(verdict(HASHED, Content(4, OTHERS)), Verdict(expected=OTHERS))
 
     def test_in_the_store_it_is_damaged_for_good(self) -> None:
-        found = verdict(HASHED, Content(4, OTHERS), in_store=True)
+        found = verdict(HASHED, Content(4, OTHERS), place=Place.STORE)
         self.assertEqual(found, Verdict(expected=OTHERS, damaged=True))
 
     def test_another_size_than_the_listed_one_is_refused_and_not_damaged(self) -> None:
-        self.assertEqual(verdict(HASHED, Content(5, OTHERS), in_store=True), Verdict())
+        self.assertEqual(verdict(HASHED, Content(5, OTHERS), place=Place.STORE), Verdict())
         self.assertEqual(verdict(File(), Content(5, OTHERS)), Verdict())
 
     def test_a_listed_file_is_offered_while_it_is_being_hashed(self) -> None:
         self.assertEqual(verdict(File(), LISTED), Verdict(LISTED, Next.HASH_FIRST))
 
     def test_of_the_store_or_of_two_listed_it_is_hashed_before(self) -> None:
-        self.assertEqual(verdict(File(), LISTED, in_store=True), Verdict(next=Next.HASH_FIRST))
+        self.assertEqual(verdict(File(), LISTED, place=Place.STORE), Verdict(next=Next.HASH_FIRST))
         two = (LISTED, Content(4, OTHERS))
         self.assertEqual(verdict(File(), *two), Verdict(next=Next.HASH_FIRST))
 
@@ -90,35 +91,62 @@ class JudgementTests(SynchronousTestCase):
         ):
             self.assertEqual(verdict(File(modified=modified)), Verdict(next=step))
 
-    @given(files, listings, st.booleans(), st.booleans())
+    @given(files, listings, places, st.booleans())
     def test_nothing_faulty_empty_or_unsigned_is_offered_or_hashed(
-        self, file: File, listed: list[Content], in_store: bool, needed: bool
+        self, file: File, listed: list[Content], place: Place, needed: bool
     ) -> None:
-        found = verdict(file, *listed, in_store=in_store, needs_signature=needed)
+        found = verdict(file, *listed, place=place, needs_signature=needed)
         if file.faulty or not file.size or (needed and not file.signed):
             self.assertEqual(found, Verdict())
 
-    @given(files, listings, st.booleans())
+    @given(files, listings, places)
     def test_whatever_is_offered_has_its_size_and_its_own_hash_or_a_listed_one(
-        self, file: File, listed: list[Content], in_store: bool
+        self, file: File, listed: list[Content], place: Place
     ) -> None:
-        found = verdict(file, *listed, in_store=in_store, needs_signature=False).content
+        found = verdict(file, *listed, place=place, needs_signature=False).content
         if found is not None:
             self.assertEqual(found.size, file.size)
             if file.sha256 is None:
-                self.assertFalse(in_store)
+                self.assertIs(place, Place.CACHE)
                 self.assertIn(found, listed)
             else:
                 self.assertEqual(found.sha256, file.sha256)
 
-    @given(files, listings, st.booleans())
+    @given(files, listings, places)
     def test_what_could_be_offered_once_it_is_hashed_comes_to_be_hashed(
-        self, file: File, listed: list[Content], in_store: bool
+        self, file: File, listed: list[Content], place: Place
     ) -> None:
         file = replace(file, sha256=None, faulty=False, size=file.size or 1)
-        found = verdict(file, *listed, in_store=in_store, needs_signature=False)
-        possible = not listed or any(one.size == file.size for one in listed)
+        found = verdict(file, *listed, place=place, needs_signature=False)
+        unlisted = not listed and place is not Place.ADOPTED
+        possible = unlisted or any(one.size == file.size for one in listed)
         self.assertEqual(found.next is not Next.NOTHING, possible)
+
+
+class AdoptedTests(SynchronousTestCase):
+    """What lies in another tool's folder, maybe not whole yet under its last name."""
+
+    def judge(self, file: File, *listed: Content) -> Verdict:
+        return verdict(file, *listed, place=Place.ADOPTED)
+
+    def test_nothing_is_offered_before_it_was_hashed(self) -> None:
+        self.assertEqual(self.judge(File(), LISTED), Verdict(next=Next.HASH_FIRST))
+        self.assertEqual(self.judge(HASHED, LISTED), Verdict(LISTED, confirms=True))
+
+    def test_what_no_database_lists_is_neither_read_nor_offered(self) -> None:
+        self.assertEqual(self.judge(File()), Verdict())
+        self.assertEqual(self.judge(HASHED), Verdict())
+
+    def test_what_is_still_growing_is_not_read(self) -> None:
+        self.assertEqual(self.judge(File(size=3), LISTED), Verdict())
+        self.assertEqual(self.judge(File(size=0), LISTED), Verdict())
+
+    def test_other_bytes_are_refused_and_not_complained_of(self) -> None:
+        self.assertEqual(self.judge(HASHED, Content(4, OTHERS)), Verdict())
+
+    def test_what_was_listed_once_is_offered_as_what_it_is(self) -> None:
+        confirmed = replace(HASHED, confirmed=True)
+        self.assertEqual(self.judge(confirmed, Content(4, OTHERS)), Verdict(LISTED))
 
 
 class RankTests(SynchronousTestCase):

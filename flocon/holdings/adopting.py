@@ -1,0 +1,206 @@
+"""Other tools' folders of packages: which there are beneath one, and whether they can be read.
+
+Nothing is written there, and no link leads out of one. What lies in them is looked at as what lies
+in pacman's own folders, and offered once it is verified; see ``judgement``.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shlex
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from twisted.logger import Logger
+
+from flocon.files import is_package
+from flocon.machine.threads import Delay
+from flocon.store.folder import package_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from twisted.internet.defer import Deferred
+    from twisted.python.failure import Failure
+
+    from flocon.holdings.known import KnownFolders
+    from flocon.holdings.late_signatures import LateSignatures
+    from flocon.holdings.looking import Looking
+    from flocon.machine.threads import Threads
+
+#: Folders in folders that are looked into, and folders with packages of one that is adopted: each
+#: is watched. ``CACHE/pkg/REPO/os/ARCH`` is the deepest of any tool's.
+DEEPEST, MOST_FOLDERS = 5, 128
+#: Folders and files that are looked at in one that is adopted.
+MOST_LOOKED_AT = 400_000
+NOT_READABLE = "has packages that this node may not read"
+#: What the node's own unit hides from it, unless it is told otherwise.
+HOMES = ("/home", "/root", "/run/user")
+#: Seconds between two looks for new folders.
+AGAIN = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The folders with packages beneath one; ``problem`` is why not all of it can be offered."""
+
+    folders: tuple[Path, ...] = ()
+    problem: str = ""
+
+
+def survey(root: Path) -> Tree:
+    """Return which folders beneath ``root`` have packages; in a thread."""
+    folders: list[Path] = []
+    problems: list[str] = []
+    seen = 0
+    for folder, names, problem in _walk(root, DEEPEST):
+        seen += 1 + len(names)
+        if seen > MOST_LOOKED_AT:
+            problems.append(f"has more than {MOST_LOOKED_AT} files")
+            break
+        if problem:
+            problems.append(problem)
+        packages = [name for name in names if is_package(package_name(name))]
+        if not packages:
+            continue
+        if len(folders) >= MOST_FOLDERS:
+            problems.append(f"has more than {MOST_FOLDERS} folders with packages")
+            break
+        folders.append(folder)
+        if not _is_readable(folder / packages[0]):
+            problems.append(f"{NOT_READABLE}, as {folder / packages[0]}")
+    return Tree(tuple(sorted(folders)), problems[0] if problems else "")
+
+
+def _walk(folder: Path, depth: int) -> Iterator[tuple[Path, list[str], str]]:
+    """Yield each folder with the names of its plain files, and why it could not be read."""
+    names: list[str] = []
+    inside: list[str] = []
+    try:
+        # No link is followed, so that nothing else of this machine is found by one.
+        if not stat.S_ISDIR(os.lstat(folder).st_mode):
+            yield folder, [], "is no folder"
+            return
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    inside.append(entry.name)
+                elif entry.is_file(follow_symlinks=False):
+                    names.append(entry.name)
+    except OSError as error:
+        yield folder, [], f"cannot be read ({error.strerror}): {folder}"
+        return
+    yield folder, names, ""
+    for name in sorted(inside) if depth > 1 else ():
+        yield from _walk(folder / name, depth - 1)
+
+
+def _is_readable(path: Path) -> bool:
+    return os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids)
+
+
+class Adopting:
+    """Has the folders beneath ``roots`` looked at, now and as new ones come."""
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        roots: Sequence[Path],
+        *,
+        threads: Threads,
+        folders: KnownFolders,
+        looking: Looking,
+        signatures: LateSignatures,
+    ) -> None:
+        self._roots = tuple(dict.fromkeys(roots))
+        self._threads = threads
+        self._folders = folders
+        self._looking = looking
+        #: Those that do not lie beside their packages.
+        self.signatures = signatures
+        self._trees: dict[Path, Tree] = {}
+        self._again = Delay(reactor, self.look)
+        self._stopped = False
+
+    def start(self) -> None:
+        self.signatures.start()
+        self.look()
+
+    def stop(self) -> Deferred[None]:
+        self._stopped = True
+        self._again.stop()
+        return self.signatures.stop()
+
+    def look(self) -> None:
+        """Look which folders there are."""
+        looked = self._threads.run(self._threads.looking, self._survey)
+        looked.addCallbacks(self._found, self._failed)
+
+    def _survey(self) -> dict[Path, Tree]:
+        return {root: survey(root) for root in self._roots}
+
+    def _found(self, trees: dict[Path, Tree]) -> None:
+        if self._stopped:
+            return
+        for root, tree in trees.items():
+            if tree.problem and tree.problem != self._trees.get(root, Tree()).problem:
+                self._log.warn("{root} {problem}", root=root, problem=tree.problem)
+        self._trees = trees
+        self._looking.set_adopted([one for tree in trees.values() for one in tree.folders])
+        self._again.begin(AGAIN)
+
+    def _failed(self, failure: Failure) -> None:
+        if not self._stopped:
+            self._log.failure("looking for adopted folders failed", failure)
+            self._again.begin(AGAIN)
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Return what ``/status.json`` says of each."""
+        return [self._described(root) for root in self._roots]
+
+    def _described(self, root: Path) -> dict[str, Any]:
+        tree = self._trees.get(root, Tree())
+        inside = set(tree.folders)
+        known = [one for one in self._folders if one.adopted and one.path in inside]
+        files = [file for folder in known for file in folder.files.values()]
+        problems = [tree.problem, *(folder.problem for folder in known)]
+        return {
+            "path": str(root),
+            "folders": len(tree.folders),
+            "files": len(files),
+            "verified": sum(file.confirmed for file in files),
+            "bytes": sum(file.size for file in files if file.confirmed),
+            "problem": next(filter(None, problems), ""),
+        }
+
+    def tell(self) -> Iterator[dict[str, Any]]:
+        """Yield what the doctor is to tell of them."""
+        for one in self.describe():
+            if one["problem"]:
+                yield {
+                    "check": "adopt",
+                    "wrong": False,
+                    "reason": f"{one['path']}, which is adopted, {one['problem']}",
+                    "remedy": _remedy(one["path"], one["problem"]),
+                }
+
+
+def _remedy(path: str, problem: str) -> str:
+    """Return what mends it."""
+    if NOT_READABLE in problem or os.strerror(errno.EACCES) in problem:
+        quoted = shlex.quote(path)
+        # What comes later is to be readable too; and what leads there has to be passed through.
+        return f"setfacl -R -m u:flocon:rX -m d:u:flocon:rX {quoted}"
+    if any(path == place or path.startswith(f"{place}/") for place in HOMES):
+        return (
+            "systemctl edit flocon, write [Service] and below it ProtectHome=read-only;"
+            " then systemctl restart flocon"
+        )
+    return "name the folder that is meant in adopt, [store] of /etc/flocon.toml"
