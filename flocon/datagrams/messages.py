@@ -65,6 +65,8 @@ __all__ = [
     "MAGIC",
     "MOST_CLAIMED",
     "SHORTEST_BEAT",
+    "SITES",
+    "TOLD_MAGIC",
     "Announcement",
     "Kind",
     "check",
@@ -74,6 +76,10 @@ __all__ = [
 ]
 
 MAGIC = b"flocon 1\n"
+#: What begins a datagram that tells of another node (``introductions``).
+TOLD_MAGIC = b"flocon told 1\n"
+#: The ability to hear of nodes of other networks, and to answer them.
+SITES = "sites"
 #: Passes every link that carries IPv6 (1,280 bytes) unfragmented, tunnels included.
 LARGEST_DATAGRAM = 1_200
 
@@ -122,8 +128,8 @@ class Announcement:
     own: tuple[tuple[str, int], ...] = ()
 
 
-def encode(announcement: Announcement) -> bytes:
-    """Return the datagram, at most 1,200 bytes.
+def encode(announcement: Announcement, largest: int = LARGEST_DATAGRAM) -> bytes:
+    """Return the datagram, at most ``largest`` bytes.
 
     What does not fit is left out: the oldest changes first, then databases from the end, then
     architectures, then own repositories. Raises DatagramError("field") for a value no reader
@@ -131,7 +137,7 @@ def encode(announcement: Announcement) -> bytes:
     """
     check(announcement)
     head, own, architectures, databases, changes = _parts(announcement)
-    room = LARGEST_DATAGRAM - len(head)
+    room = largest - len(head)
     own, room = _prefix(own, room)
     architectures, room = _prefix(architectures, room)
     databases, room = _prefix(databases, room)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flocon.presence.buckets import Bucket, BucketTable
+from flocon.datagrams.buckets import Bucket, BucketTable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -68,6 +68,8 @@ class Multicast(Service):
         self._stirred = False
         self._pumping = False
         self._told_error = False
+        #: Called with what this node has just said to the group.
+        self.said: Callable[[bytes], None] = lambda _: None
         self.counters: Counter[str] = Counter()
         #: Datagrams of each place by what became of them: "sent", "own" heard back, or "others".
         self._traffic: dict[tuple[int, int], Counter[str]] = {}
@@ -264,14 +266,16 @@ class Multicast(Service):
             if not datagrams and not events:
                 return
             for datagram in datagrams:
-                self._send(datagram)
+                self.send(datagram)
+                self.said(datagram)
             for event in events:
                 try:
                     self._on_event(event)
                 except Exception:  # noqa: BLE001 - the other events must still be told
                     self.log.failure("A listener failed at {event}", event=event)
 
-    def _send(self, datagram: bytes) -> None:
+    def send(self, datagram: bytes) -> None:
+        """Send ``datagram`` to the group, wherever it is joined."""
         for place in self._membership.places():
             if self._members[_key(place)].send(datagram):
                 self._count(place, "sent")

@@ -29,11 +29,12 @@ class Peer:
     """Another node as it was when last heard.
 
     ``address`` is the best of those it was heard from: one that can be connected to and still
-    carries its beats, one that answered for it before others, then IPv4 before IPv6, link-local
-    (with its ``%scope``) last. ``first_heard`` and ``last_heard`` are in
-    seconds of the clock that ``presence`` is given, as is ``able_since``: when its abilities or
+    carries its beats, one that answered for it before others, one on a link before far ones, then
+    IPv4 before IPv6, link-local (with its ``%scope``) last. ``first_heard`` and ``last_heard`` are
+    in seconds of the clock that ``presence`` is given, as is ``able_since``: when its abilities or
     databases last changed. ``beat`` is the silence it announced. ``proved``: some address of its
-    has answered in its name, so that it is not made up.
+    has answered in its name, so that it is not made up. ``far``: ``address`` is on no link of this
+    machine, but of another network, from which a node told of itself or was told of (``sites``).
     """
 
     node: str
@@ -54,6 +55,7 @@ class Peer:
     savings: tuple[int, int] = (0, 0)
     own: tuple[tuple[str, int], ...] = ()
     proved: bool = False
+    far: bool = False
     #: Its last words.
     said: Announcement | None = field(default=None, compare=False, repr=False)
 
@@ -71,6 +73,13 @@ class KnownAddress:
     proved: bool = False
     #: When nobody could be connected to there.
     failed_at: float | None = None
+    #: It is on no link of this machine.
+    far: bool = False
+
+    @property
+    def nearness(self) -> tuple[bool, int]:
+        """Return how near it is, the lowest first, and then how good otherwise."""
+        return self.far, self.rank
 
 
 @dataclass(slots=True)
@@ -109,11 +118,11 @@ class Known:
         """Return the address to connect to."""
         return min(self.addresses, key=lambda one: self._goodness(self.addresses[one]))
 
-    def _goodness(self, entry: KnownAddress) -> tuple[bool, bool, bool, int]:
+    def _goodness(self, entry: KnownAddress) -> tuple[bool, bool, bool, tuple[bool, int]]:
         """Return how good an address is, the lowest first."""
         # Half a beat of grace: an address that missed just now is not given up at once.
         missed = self.last_heard - entry.last_heard > (entry.expires - entry.last_heard) / 2
-        return entry.failed_at is not None, missed, not entry.proved, entry.rank
+        return entry.failed_at is not None, missed, not entry.proved, entry.nearness
 
     def misses(self, address: str) -> bool:
         """Whether the peer's newest datagram has not come from ``address``."""
@@ -151,7 +160,7 @@ class Known:
         self.seen = None
 
     def _made(self) -> Peer:
-        said = self.said
+        said, address = self.said, self.best()
         return Peer(
             node=said.node,
             epoch=said.epoch,
@@ -159,7 +168,7 @@ class Known:
             port=said.port,
             system=said.system,
             architectures=said.architectures,
-            address=self.best(),
+            address=address,
             generation=said.generation,
             files=said.files,
             databases=said.databases,
@@ -171,6 +180,7 @@ class Known:
             savings=said.savings,
             own=said.own,
             proved=self.proved,
+            far=self.addresses[address].far,
             said=said,
         )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flocon.presence.buckets import Bucket
+from flocon.datagrams.buckets import Bucket
 from flocon.presence.departures import Departures
 from flocon.presence.expiries import Expiries
 from flocon.presence.peer import BEATS_TO_LIVE, Known, KnownAddress, rank
@@ -45,6 +45,8 @@ class PeerTable:
     ) -> None:
         self._most = most
         self._most_of_an_address = most_of_an_address
+        #: Whether an address is on no link of this machine.
+        self.is_far: Callable[[str], bool] = lambda _: False
         self._known: dict[str, Known] = {}
         self._places = Places()
         self._expiries = Expiries(self._known)
@@ -97,7 +99,7 @@ class PeerTable:
             self._places.drop(known, one)
         known.before = known.said, now
         if address in known.addresses:
-            known.addresses[address] = KnownAddress(0, now, rank(address))
+            known.addresses[address] = self._entry(address, 0, now)
         known.said, known.said_at = said, now
         known.first_heard = known.able_since = now
         self._note(known, now, address, said)
@@ -106,7 +108,7 @@ class PeerTable:
         known.changed()
         entry = known.addresses.get(address)
         if entry is None:
-            entry = KnownAddress(said.sequence, now, rank(address))
+            entry = self._entry(address, said.sequence, now)
             self._places.add(known, address, entry)
         else:
             entry.sequence = said.sequence
@@ -118,6 +120,9 @@ class PeerTable:
         known.promise(now, said.beat)
         if len(known.addresses) > 1:
             self._drop_silent(known, now)
+
+    def _entry(self, address: str, sequence: int, now: float) -> KnownAddress:
+        return KnownAddress(sequence, now, rank(address), far=self.is_far(address))
 
     def _has_room(self, known: Known, now: float, address: str) -> bool:
         self._drop_silent(known, now)
@@ -149,9 +154,9 @@ class PeerTable:
 
     def _look_for_better(self, known: Known) -> None:
         good = [one for one in known.addresses.values() if one.failed_at is None]
-        best = min((one.rank for one in good if one.proved), default=3)
+        best = min((one.nearness for one in good if one.proved), default=(True, 3))
         for address, entry in known.addresses.items():
-            if entry.rank < best and entry.failed_at is None:
+            if entry.nearness < best and entry.failed_at is None:
                 self._promising.append((address, known.said.port))
 
     # Room
@@ -220,8 +225,15 @@ class PeerTable:
             known.expires = max(known.expires, when)
 
     def networks_changed(self, reaches: Callable[[str], bool]) -> None:
-        """Forget the addresses out of reach of peers that are known at another one."""
+        """Learn which addresses are on a link now.
+
+        Those that are not are forgotten of peers that are known at another one.
+        """
         for known in self._known.values():
+            for address, entry in known.addresses.items():
+                if entry.far == reaches(address):
+                    entry.far = not entry.far
+                    known.changed()
             near = [address for address in known.addresses if reaches(address)]
             if near and len(near) < len(known.addresses):
                 proved = known.proved

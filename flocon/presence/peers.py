@@ -17,6 +17,7 @@ from flocon.presence.peer_table import MOST_PEERS, MOST_PEERS_OF_AN_ADDRESS, Pee
 
 if TYPE_CHECKING:
     from flocon.datagrams.messages import Announcement
+    from flocon.presence.peer import Peer
 
 
 class Verdict(Enum):
@@ -294,3 +295,36 @@ class Peers(PeerTable):
                 known.expires = min(known.expires, now + BEATS_TO_LIVE * beat)
                 if known.expires < known.entry:
                     self._expiries.enter(known)
+
+
+class LookedUp:
+    """What others may ask about those who are there."""
+
+    def __init__(self, peers: Peers) -> None:
+        self._peers = peers
+
+    def peer(self, node: str) -> Peer | None:
+        return self._peers.get(node)
+
+    def peers(self) -> list[Peer]:
+        return self._peers.all()
+
+    def is_missed(self, node: str) -> bool:
+        """Whether the newest of a peer's datagrams has not come from its address (yet)."""
+        return self._peers.is_missed(node)
+
+    def elsewhere(self, node: str) -> list[str]:
+        """Return from where the newest of a peer's datagrams came, besides its address."""
+        return self._peers.elsewhere(node)
+
+    def has_moved(self, node: str) -> bool:
+        """Whether a peer that is missed at its address answers where it was heard instead."""
+        return self._peers.has_moved(node)
+
+    def has_address(self, address: str) -> bool:
+        """Whether some peer is known at ``address``."""
+        return self._peers.has_address(address)
+
+    def at(self, address: str, port: int) -> list[Peer]:
+        """Return those that were heard from ``address`` and announce ``port``."""
+        return self._peers.at_place(address, port)

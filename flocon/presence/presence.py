@@ -23,11 +23,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Unpack
 
-from flocon.datagrams.messages import Kind, decode
+from flocon.datagrams.messages import TOLD_MAGIC, Kind, decode
 from flocon.errors import DatagramError
 from flocon.presence.earshot import Earshot
 from flocon.presence.own_announcement import Identity, OwnAnnouncement, Profile
-from flocon.presence.peers import ACCEPTED, DROPPED, Peers, Verdict
+from flocon.presence.peers import ACCEPTED, DROPPED, LookedUp, Peers, Verdict
 from flocon.presence.presence_events import (
     Claimed,
     Doubted,
@@ -37,6 +37,8 @@ from flocon.presence.presence_events import (
     PeerCame,
     PeerLeft,
     PeerRestarted,
+    Proved,
+    Told,
 )
 from flocon.presence.speaker import Speaker
 from flocon.presence.steady_clock import SteadyClock
@@ -62,7 +64,7 @@ SLEPT_AFTER = 10.0
 NAMESAKE_PAUSE = 60.0
 
 
-class Presence:
+class Presence(LookedUp):
     """Makes this node known and knows the others.
 
     ``beat`` is the seconds between two beats on a small LAN; ``chance`` spreads what should not
@@ -92,9 +94,10 @@ class Presence:
             databases=databases,
             abilities=abilities,
         )
-        self._peers = Peers(most=most_peers)
+        super().__init__(Peers(most=most_peers))
         self._speaker = Speaker(self._own, self._peers, beat=beat, chance=chance)
         self._earshot = Earshot()
+        self._peers.is_far = lambda address: not self._earshot.reaches(address)
         self._clock = SteadyClock()
         self._links: tuple[Link, ...] = ()
         self._running = False
@@ -106,11 +109,15 @@ class Presence:
     def running(self) -> bool:
         return self._running
 
-    def peer(self, node: str) -> Peer | None:
-        return self._peers.get(node)
+    @property
+    def node(self) -> str:
+        """The id of this node."""
+        return self._own.said.node
 
-    def peers(self) -> list[Peer]:
-        return self._peers.all()
+    @property
+    def last_said(self) -> bytes | None:
+        """The newest datagram, None before the first."""
+        return self._speaker.last_said
 
     def silence(self, now: float, peer: Peer) -> float:
         """Return for how many seconds ``peer`` was not heard."""
@@ -256,6 +263,8 @@ class Presence:
             self.counters["off_link"] += 1
         elif not self._earshot.admits(now, address, is_peers=self._peers.has_address(address)):
             self.counters["rate"] += 1
+        elif data.startswith(TOLD_MAGIC):
+            self._events.append(Told(address, data))
         else:
             try:
                 said = decode(data)
@@ -263,6 +272,12 @@ class Presence:
                 self.counters[error.reason] += 1
             else:
                 self._take(now, address, said)
+
+    def hear_far(self, now: float, address: str, said: Announcement) -> None:
+        """Take what a node of another network says at ``address``, by whatever way it came here."""
+        now = self._advance(now)
+        if self._running:
+            self._take(now, address, said)
 
     def _take(self, now: float, address: str, said: Announcement) -> None:
         if said.node == self._own.said.node:
@@ -313,33 +328,20 @@ class Presence:
         now = self._advance(now)
         if not self._running:
             return None
+        before = {one.node for one in self.at(address, port) if one.proved}
         outcome = self._peers.answered(now, address, port, epoch)
         self._tell_of_others()
         if outcome is not None:
-            verdict, said = outcome
-            self._judge(now, address, said, verdict)
-        return next((one for one in self.at(address, port) if one.epoch == epoch), None)
+            self._judge(now, address, outcome[1], outcome[0])
+        peer = next((one for one in self.at(address, port) if one.epoch == epoch), None)
+        if peer is not None and (peer.node not in before or outcome is not None):
+            self._events.append(Proved(peer))
+        return peer
 
     def unanswered(self, now: float, address: str, port: int) -> None:
         """Note that nobody could be connected to at ``address`` and ``port``."""
         self._peers.unanswered(self._advance(now), address, port)
         self._tell_of_others()
-
-    def is_missed(self, node: str) -> bool:
-        """Whether the newest of a peer's datagrams has not come from its address (yet)."""
-        return self._peers.is_missed(node)
-
-    def elsewhere(self, node: str) -> list[str]:
-        """Return from where the newest of a peer's datagrams came, besides its address."""
-        return self._peers.elsewhere(node)
-
-    def has_moved(self, node: str) -> bool:
-        """Whether a peer that is missed at its address answers where it was heard instead."""
-        return self._peers.has_moved(node)
-
-    def at(self, address: str, port: int) -> list[Peer]:
-        """Return those that were heard from ``address`` and announce ``port``."""
-        return self._peers.at_place(address, port)
 
     def _judge(self, now: float, address: str, said: Announcement, verdict: Verdict) -> None:
         if verdict is Verdict.CLAIMED:

@@ -44,6 +44,21 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
+class Proved:
+    """A peer has answered that had not before."""
+
+    peer: Peer
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a neighbour at ``address`` tells of a node of another network, not read yet."""
+
+    address: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Claimed:
     """What listens there is to be asked which node it is: ``answered`` or ``unanswered``."""
 
@@ -66,4 +81,4 @@ class Namesake:
     announcement: Announcement
 
 
-Event = PeerCame | PeerRestarted | PeerLeft | Heard | Claimed | Doubted | Namesake
+Event = PeerCame | PeerRestarted | PeerLeft | Heard | Proved | Told | Claimed | Doubted | Namesake

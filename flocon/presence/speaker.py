@@ -9,8 +9,8 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from flocon.datagrams.buckets import Bucket
 from flocon.datagrams.messages import LONGEST_BEAT, SHORTEST_BEAT, Kind, encode
-from flocon.presence.buckets import Bucket
 from flocon.presence.peer import OVERTAKEN
 from flocon.presence.timetable import JITTER, Due, Timetable, spread_for
 
@@ -61,6 +61,11 @@ class Speaker:
         """Return what is to be sent to the group on every link, and forget it."""
         datagrams, self._datagrams = self._datagrams, []
         return datagrams
+
+    @property
+    def last_said(self) -> bytes | None:
+        """The newest datagram, None before the first."""
+        return self._sent[-1] if self._sent else None
 
     def has_sent(self, data: bytes) -> bool:
         """Whether this is one of the newest datagrams of its own."""

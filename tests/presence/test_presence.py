@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.datagrams.messages import MAGIC, Kind, decode, encode
+from flocon.datagrams.messages import MAGIC, TOLD_MAGIC, Kind, decode, encode
 from flocon.machine.links import Link
 from flocon.presence import presence as module
 from flocon.presence.own_announcement import Identity
@@ -24,6 +24,8 @@ from flocon.presence.presence_events import (
     PeerCame,
     PeerLeft,
     PeerRestarted,
+    Proved,
+    Told,
 )
 from tests.datagrams.test_messages import REST, change
 from tests.presence.virtual_lan import (
@@ -553,3 +555,58 @@ class RecallTests(LanTestCase):
         self.node.take_events()
         self.assertFalse(self.node.recall(0.0, "192.0.2.7", self.old))
         self.assertEqual(self.node.take_events(), [])
+
+
+class FarTests(SynchronousTestCase):
+    """A node of another network, of which presence is told by who looks after those."""
+
+    FAR = "10.99.0.7"
+
+    def setUp(self) -> None:
+        self.presence = make()
+        self.presence.start(0)
+        self.said = decode(said(1, port=19432))
+
+    def far(self) -> bool:
+        peer = self.presence.peer(self.said.node)
+        assert peer is not None
+        return peer.far
+
+    def test_what_it_says_is_not_heard_on_a_link(self) -> None:
+        self.presence.receive(0, self.FAR, said(1))
+        self.assertEqual(self.presence.counters["off_link"], 1)
+
+    def test_it_is_far_for_as_long_as_its_address_is_on_no_link(self) -> None:
+        self.presence.hear_far(0, self.FAR, self.said)
+        self.assertTrue(self.far())
+        tunnel = Link("wg0", 9, (ip_interface("10.99.0.1/24"),))
+        self.presence.networks_changed(1, [LINK, tunnel])
+        self.assertFalse(self.far())
+        self.presence.networks_changed(2, [LINK])
+        self.assertTrue(self.far())
+
+    def test_one_that_is_heard_on_a_link_too_is_connected_to_there(self) -> None:
+        self.presence.hear_far(0, self.FAR, self.said)
+        self.presence.receive(1, CABLE, said(2, port=19432))
+        peer = self.presence.peer(self.said.node)
+        assert peer is not None
+        self.assertEqual((peer.address, peer.far), (CABLE, False))
+
+    def test_that_it_has_answered_is_told_once(self) -> None:
+        self.presence.hear_far(0, self.FAR, self.said)
+        self.presence.take_events()
+        for _ in range(2):
+            self.presence.answered(0, self.FAR, 19432, self.said.epoch)
+        proved = [one.peer for one in self.presence.take_events() if isinstance(one, Proved)]
+        self.assertEqual([(one.node, one.proved) for one in proved], [(self.said.node, True)])
+
+    def test_what_a_neighbour_tells_of_others_is_handed_on_unread(self) -> None:
+        data = TOLD_MAGIC + b"whatever"
+        self.presence.receive(0, CABLE, data)
+        self.presence.receive(0, self.FAR, data)
+        self.assertEqual(self.presence.take_events(), [Told(CABLE, data)])
+
+    def test_a_stopped_node_hears_nobody(self) -> None:
+        self.presence.stop(0)
+        self.presence.hear_far(0, self.FAR, self.said)
+        self.assertEqual(self.presence.peers(), [])

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.presence.buckets import Bucket, BucketTable
+from flocon.datagrams.buckets import Bucket, BucketTable
 
 
 class BucketTests(SynchronousTestCase):

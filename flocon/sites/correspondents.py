@@ -1,0 +1,175 @@
+"""Nodes that are told and tell by unicast: where they are, when they are greeted. No I/O.
+
+Those that the operator names are greeted until they answer: at once, then after 1, 2, 4, ... 15
+seconds; so are those that mDNS told of, once they have answered a question. Others are met: they
+wrote from a network that the operator names, and have proved to be there. All of them are told what
+the group is once they are known to be there, and not before: an address that somebody else has made
+up is sent nothing.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+#: Seconds from one greeting to the next, doubled each time; and greetings per second of all.
+FIRST_GREETING, LONGEST_GREETING = 1.0, 15.0
+GREETINGS_RATE = 20.0
+#: Those that are named, with all their addresses; those that are met; and those found by mDNS.
+MOST_NAMED, MOST_MET, MOST_FOUND = 256, 64, 64
+
+Place = tuple[str, int]
+
+
+@dataclass(slots=True)
+class Correspondent:
+    """One address and UDP port: who is there, where that is known, and when it is greeted next.
+
+    ``names`` are what the operator calls it; those that are met have none. ``found``: by mDNS.
+    """
+
+    place: Place
+    names: set[str] = field(default_factory=set)
+    found: bool = False
+    node: str = ""
+    greet_at: float | None = None
+    pause: float = FIRST_GREETING
+    greeted: int = 0
+
+    @property
+    def is_there(self) -> bool:
+        return bool(self.node)
+
+    @property
+    def is_greeted(self) -> bool:
+        """Whether it is looked for while it is not there."""
+        return bool(self.names) or self.found
+
+
+class Correspondents:
+    """Those that there are, by address and port."""
+
+    def __init__(self) -> None:
+        self._at: OrderedDict[Place, Correspondent] = OrderedDict()
+
+    def __iter__(self) -> Iterator[Correspondent]:
+        return iter(self._at.values())
+
+    def __len__(self) -> int:
+        return len(self._at)
+
+    def __contains__(self, address: str) -> bool:
+        return any(place[0] == address for place in self._at)
+
+    def there(self) -> list[Correspondent]:
+        """Return those that are known to be there."""
+        return [one for one in self._at.values() if one.is_there]
+
+    def nodes(self) -> set[str]:
+        """Return the ids of those that are there."""
+        return {one.node for one in self._at.values() if one.node}
+
+    def named(self, name: str) -> list[Correspondent]:
+        """Return the places that the operator calls ``name``."""
+        return [one for one in self._at.values() if name in one.names]
+
+    def at(self, address: str) -> list[Correspondent]:
+        """Return those at an address, whatever their port."""
+        return [one for one in self._at.values() if one.place[0] == address]
+
+    # Who they are
+
+    def resolved(self, now: float, places: Mapping[str, Iterable[Place]]) -> None:
+        """Take where each name leads to now; those whom none leads to any more are forgotten."""
+        wanted: dict[Place, set[str]] = {}
+        for name, ones in places.items():
+            for place in ones:
+                if place in wanted or len(wanted) < MOST_NAMED:
+                    wanted.setdefault(place, set()).add(name)
+        for place, one in list(self._at.items()):
+            if one.names and place not in wanted:
+                one.names = set()
+                if not one.found:
+                    del self._at[place]
+        for place, names in wanted.items():
+            known = self._at.get(place)
+            if known is None:
+                self._at[place] = Correspondent(place, names, greet_at=now)
+            else:
+                known.names = names
+
+    def find(self, now: float, place: Place) -> None:
+        """Greet one that was found by mDNS, and has answered."""
+        found = sum(one.found for one in self._at.values())
+        one = self._at.get(place)
+        if one is not None:
+            one.found = True
+        elif found < MOST_FOUND:
+            self._at[place] = Correspondent(place, found=True, greet_at=now)
+
+    def keep_found(self, addresses: set[str]) -> None:
+        """Look no more for those that mDNS does not tell of any more."""
+        for one in list(self._at.values()):
+            if one.found and one.place[0] not in addresses:
+                one.found = False
+                # One that is there is forgotten once it is gone.
+                if not one.names and not one.is_there:
+                    del self._at[one.place]
+
+    def meet(self, place: Place) -> bool:
+        """Take up who wrote from a place and has proved to be there; return whether that is new."""
+        if place in self._at:
+            return False
+        met = [one.place for one in self._at.values() if not one.is_greeted]
+        if len(met) >= MOST_MET:
+            return False
+        self._at[place] = Correspondent(place)
+        return True
+
+    # Whether they are there
+
+    def proved(self, address: str, node: str) -> list[Correspondent]:
+        """Learn which node is at an address; return those of whom that was not known."""
+        news = [one for one in self.at(address) if one.node != node]
+        for one in news:
+            one.node, one.greet_at, one.pause = node, None, FIRST_GREETING
+        return news
+
+    def gone(self, now: float, node: str) -> None:
+        """Learn that a node is not there any more: who is named is greeted again."""
+        for place, one in list(self._at.items()):
+            if one.node != node:
+                continue
+            one.node = ""
+            if one.is_greeted:
+                one.greet_at = now + one.pause
+            else:
+                del self._at[place]
+
+    # Greetings
+
+    def due(self, now: float) -> list[Place]:
+        """Return who is to be greeted now."""
+        places = []
+        for one in self._at.values():
+            if one.greet_at is not None and one.greet_at <= now:
+                places.append(one.place)
+                one.greeted += 1
+                one.greet_at = now + max(one.pause, len(self._at) / GREETINGS_RATE)
+                one.pause = min(2 * one.pause, LONGEST_GREETING)
+        return places
+
+    def greet(self, now: float) -> None:
+        """Greet at once who is not there: this node is on another network now, or was asleep."""
+        for one in self._at.values():
+            if one.is_greeted and not one.is_there:
+                one.greet_at, one.pause = now, FIRST_GREETING
+
+    def deadline(self) -> float | None:
+        """Return when the next greeting is due."""
+        times = (one.greet_at for one in self._at.values() if one.greet_at is not None)
+        return min(times, default=None)

@@ -1,0 +1,78 @@
+"""How the operator's far nodes stand, for a person and for the doctor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from flocon.presence.presence import Presence
+    from flocon.sites.far_nodes import FarNodes
+
+#: A name that was greeted so often in vain is silent: 1 + 2 + 4 seconds, and the last one's time.
+IN_VAIN = 4
+
+
+def describe(far: FarNodes, presence: Presence) -> list[dict[str, Any]]:
+    """Return of each name that the operator gave: where it leads to, who is there, how it stands.
+
+    ``state`` is "good", "resolving", "silent" (``why`` says what is the matter) or "unknown" yet.
+    ``nodes`` counts those of its network that it told of.
+    """
+    told = []
+    for name in far.names.names:
+        state, why = _state(far, name)
+        nodes = {one.node for one in far.sites.correspondents.named(name) if one.node}
+        told.append(
+            {
+                "name": name,
+                "addresses": [address for address, _ in far.names.places.get(name, ())],
+                "state": state,
+                "peers": sorted(
+                    peer.name for node in nodes if (peer := presence.peer(node)) is not None
+                ),
+                "nodes": sum(map(far.sites.believing.introduced, nodes)),
+                "why": why,
+            }
+        )
+    return told
+
+
+def _state(far: FarNodes, name: str) -> tuple[str, str]:
+    problem = far.names.problems.get(name, "")
+    places = far.names.places.get(name, ())
+    ones = far.sites.correspondents.named(name)
+    if any(one.is_there for one in ones):
+        return "good", problem
+    if not places:
+        return ("silent", problem) if problem else ("resolving", "")
+    if not ones:
+        return "unknown", "it leads to this machine itself"
+    if all(one.greeted >= IN_VAIN for one in ones):
+        return "silent", "it does not answer"
+    return "unknown", ""
+
+
+def tell(far: FarNodes, presence: Presence) -> Iterator[dict[str, Any]]:
+    """Yield what the doctor is to tell: a name that leads nowhere, one that does not answer."""
+    for one in describe(far, presence):
+        if one["state"] != "silent":
+            continue
+        name, where = one["name"], ", ".join(one["addresses"])
+        if not where:
+            yield {
+                "check": "other networks",
+                "reason": f"{name} in peers.static leads nowhere: {one['why']}",
+                "remedy": "write an address, or a name that 'getent ahosts' finds",
+                "wrong": True,
+            }
+            continue
+        yield {
+            "check": "other networks",
+            "reason": f"{name} in peers.static ({where}) does not answer",
+            "remedy": "see that a flocon node runs there which has this machine in its own"
+            " peers.static or peers.networks, and that nothing between the two keeps UDP or TCP"
+            " port 19432 out",
+            "wrong": True,
+        }

@@ -1,0 +1,49 @@
+"""Which addresses may be asked because somebody told of them."""
+
+from __future__ import annotations
+
+from ipaddress import ip_interface, ip_network
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from flocon.machine.links import Link
+from flocon.sites.addresses import PRIVATE, Permitted
+
+LINKS = (Link("eth0", 2, (ip_interface("10.7.1.5/24"), ip_interface("fd07::5/64"))),)
+
+
+class PermittedTests(SynchronousTestCase):
+    def allowed(self, *addresses: str, networks: tuple[str, ...] = ()) -> list[str]:
+        permitted = Permitted(tuple(map(ip_network, networks)), LINKS)
+        return [one for one in addresses if permitted.allows(one)]
+
+    def test_private_addresses_of_other_networks_are(self) -> None:
+        private = ["10.8.0.1", "172.16.0.9", "192.168.1.1", "fd00::7", "10.7.2.5"]
+        self.assertEqual(self.allowed(*private), private)
+
+    def test_others_are_where_the_operator_names_their_network(self) -> None:
+        self.assertEqual(self.allowed("198.51.100.7", "2001:db8::7"), [])
+        named = ("198.51.100.0/24", "2001:db8::/32")
+        self.assertEqual(
+            self.allowed("198.51.100.7", "2001:db8::7", networks=named),
+            ["198.51.100.7", "2001:db8::7"],
+        )
+
+    def test_the_ends_of_a_named_network_are_no_machine(self) -> None:
+        named = ("198.51.100.0/24",)
+        self.assertEqual(self.allowed("198.51.100.0", "198.51.100.255", networks=named), [])
+
+    def test_an_address_on_a_link_and_an_own_one_are_not(self) -> None:
+        self.assertEqual(self.allowed("10.7.1.5", "10.7.1.77", "10.7.1.255", "fd07::9"), [])
+
+    def test_what_is_no_other_machine_is_not_whatever_is_named(self) -> None:
+        never = ["127.0.0.1", "::1", "224.0.0.1", "ff02::1", "169.254.0.1", "fe80::1", "0.0.0.0"]
+        never += ["::", "255.255.255.255", "240.0.0.1", "::ffff:127.0.0.1", "no", ""]
+        self.assertEqual(self.allowed(*never, networks=("0.0.0.0/0", "::/0")), [])
+
+    @given(st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)))
+    def test_without_a_setting_nothing_outside_private_networks_is(self, address: object) -> None:
+        if not any(address in network for network in PRIVATE):
+            self.assertEqual(self.allowed(str(address)), [])

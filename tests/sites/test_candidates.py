@@ -1,0 +1,156 @@
+"""Who is asked whether it is there: within bounds, whatever is told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from twisted.trial.unittest import SynchronousTestCase
+
+from flocon.datagrams.messages import Announcement
+from flocon.sites.candidates import (
+    ALL_BURST,
+    ALL_RATE,
+    FORGOTTEN_AFTER,
+    MOST_ASKED,
+    MOST_TOLD,
+    TELLER_BURST,
+    TELLER_RATE,
+    Candidates,
+)
+from tests.datagrams.test_messages import REST
+
+PORT = 19432
+
+
+def said(number: int, *, epoch: int = 1, sequence: int = 1) -> Announcement:
+    return replace(REST, node=f"{number:016x}", epoch=f"{epoch:08x}", sequence=sequence)
+
+
+def place(number: int) -> tuple[str, int]:
+    return f"10.9.{number >> 8}.{number & 255}", PORT
+
+
+class CandidatesTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.candidates = Candidates()
+
+    def keep(self, number: int, *, now: float = 0, teller: str = "t", pause: float = 0) -> bool:
+        return self.candidates.keep(
+            now, place(number), said(number), teller, by_group=True, pause=pause
+        )
+
+    def begun(self, now: float) -> list[tuple[str, int]]:
+        return [one.place for one in self.candidates.begin(now)]
+
+    def test_one_is_asked_once_its_pause_is_over(self) -> None:
+        self.keep(1, pause=0.7)
+        self.assertEqual(self.begun(0.6), [])
+        self.assertEqual(self.candidates.deadline(0.6), 0.7)
+        self.assertEqual(self.begun(0.7), [place(1)])
+        self.assertEqual(self.begun(60), [])
+
+    def test_the_epoch_that_was_told_proves_it(self) -> None:
+        self.keep(1)
+        self.begun(0)
+        proved = self.candidates.ended(0.1, place(1), said(1).epoch)
+        assert proved is not None
+        self.assertEqual(proved.said.node, said(1).node)
+        self.assertFalse(self.candidates.has_address(place(1)[0]))
+
+    def test_another_epoch_or_no_answer_proves_nothing_and_it_waits_longer_each_time(self) -> None:
+        self.keep(1)
+        now, tries = 0.0, []
+        for answer in ("ffffffff", None, None, None):
+            self.assertEqual(self.begun(now), [place(1)])
+            tries.append(now)
+            self.assertIsNone(self.candidates.ended(now, place(1), answer))
+            deadline = self.candidates.deadline(now)
+            assert deadline is not None
+            now = deadline
+        self.assertEqual(tries, [0, 2, 10, 42])
+
+    def test_an_answer_nobody_asked_for_proves_nothing(self) -> None:
+        self.keep(1)
+        self.assertIsNone(self.candidates.ended(0, place(1), said(1).epoch))
+
+    def test_one_that_is_not_told_of_any_more_is_forgotten(self) -> None:
+        self.keep(1)
+        self.candidates.forget_old(FORGOTTEN_AFTER - 1)
+        self.assertEqual(len(self.candidates), 1)
+        self.candidates.forget_old(FORGOTTEN_AFTER)
+        self.assertEqual(len(self.candidates), 0)
+
+    def test_one_whose_only_teller_left_is_forgotten_but_not_that_it_failed(self) -> None:
+        self.keep(1)
+        self.keep(2)
+        self.begun(0)
+        self.candidates.ended(0, place(1), None)
+        self.candidates.ended(0, place(2), said(2).epoch)
+        self.keep(3)
+        self.candidates.forget_teller("t")
+        self.assertEqual([one.place for one in self.candidates], [place(1)])
+
+    def test_tries_of_one_teller_do_not_cost_another_ones(self) -> None:
+        for number in range(100):
+            self.keep(number, teller="flood")
+        now = 0.0
+        for _ in range(50):
+            for one in self.begun(now):
+                self.candidates.ended(now, one, None)
+        self.keep(200, teller="honest")
+        self.assertEqual(self.begun(now), [place(200)])
+
+
+class Bounds(RuleBasedStateMachine):
+    """Somebody tells of thousands of places, at which nobody is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.candidates = Candidates()
+        self.now = 0.0
+        self.tries: dict[str, int] = {}
+        self.running: list[tuple[str, int]] = []
+
+    @rule(first=st.integers(0, 4_000), count=st.integers(1, 400), teller=st.sampled_from("abc"))
+    def tell(self, first: int, count: int, teller: str) -> None:
+        for number in range(first, first + count):
+            self.candidates.keep(
+                self.now, place(number), said(number), teller, by_group=False, pause=0.1
+            )
+
+    @rule(seconds=st.floats(0, 100))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule()
+    def begin(self) -> None:
+        for one in self.candidates.begin(self.now):
+            self.tries[one.teller] = self.tries.get(one.teller, 0) + 1
+            self.running.append(one.place)
+
+    @rule(late=st.booleans())
+    def fail(self, late: bool) -> None:
+        for one in self.running:
+            self.candidates.ended(self.now, one, "0badc0de" if late else None)
+        self.running.clear()
+
+    @rule(teller=st.sampled_from("abc"))
+    def leave(self, teller: str) -> None:
+        self.candidates.forget_teller(teller)
+        self.candidates.forget_old(self.now)
+
+    @invariant()
+    def it_keeps_to_its_bounds(self) -> None:
+        assert len(self.candidates) <= MOST_TOLD
+        assert sum(one.asked for one in self.candidates) <= MOST_ASKED
+        assert len(self.candidates._addresses) <= len(self.candidates)
+        assert sum(self.tries.values()) <= ALL_BURST + self.now * ALL_RATE + 1
+        for tries in self.tries.values():
+            assert tries <= TELLER_BURST + self.now * TELLER_RATE + 1
+
+
+BoundsTests = Bounds.TestCase
+BoundsTests.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)

@@ -1,0 +1,93 @@
+"""Who is greeted, met, and known to be there."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from flocon.sites.correspondents import (
+    GREETINGS_RATE,
+    LONGEST_GREETING,
+    MOST_FOUND,
+    MOST_MET,
+    MOST_NAMED,
+    Correspondents,
+    Place,
+)
+
+NAS: Place = ("10.9.0.1", 19432)
+ADA: Place = ("10.9.0.2", 19432)
+NODE = "a" * 16
+
+
+class CorrespondentsTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.ones = Correspondents()
+
+    def greeted(self, seconds: int) -> list[int]:
+        """Return in which seconds somebody is greeted."""
+        return [now for now in range(seconds) if self.ones.due(now)]
+
+    def test_one_that_is_named_is_greeted_until_it_is_there(self) -> None:
+        self.ones.resolved(0, {"nas": [NAS]})
+        self.assertEqual(self.greeted(50), [0, 1, 3, 7, 15, 30, 45])
+        self.ones.proved(NAS[0], NODE)
+        self.assertEqual((self.greeted(100), self.ones.deadline()), ([], None))
+
+    def test_once_it_is_gone_it_is_greeted_again(self) -> None:
+        self.ones.resolved(0, {"nas": [NAS]})
+        self.ones.proved(NAS[0], NODE)
+        self.ones.gone(10, NODE)
+        self.assertEqual(self.ones.deadline(), 11)
+        self.assertEqual(self.ones.there(), [])
+
+    def test_very_many_are_greeted_more_seldom(self) -> None:
+        self.ones.resolved(0, {str(n): [(f"10.9.1.{n}", 1)] for n in range(200)})
+        greetings = sum(len(self.ones.due(now / 10)) for now in range(100))
+        self.assertLessEqual(greetings, 200 + 10 * GREETINGS_RATE)
+
+    def test_after_a_change_of_networks_all_that_are_not_there_are_greeted_at_once(self) -> None:
+        self.ones.resolved(0, {"nas": [NAS], "ada": [ADA]})
+        self.greeted(60)
+        self.ones.proved(ADA[0], NODE)
+        self.ones.greet(61)
+        self.assertEqual(self.ones.due(61), [NAS])
+        self.assertLess(self.ones.at(NAS[0])[0].pause, LONGEST_GREETING)
+
+    def test_a_name_that_leads_elsewhere_is_greeted_there_and_not_where_it_led(self) -> None:
+        self.ones.resolved(0, {"nas": [NAS]})
+        self.ones.proved(NAS[0], NODE)
+        self.ones.resolved(5, {"nas": [ADA]})
+        self.assertEqual(self.ones.due(5), [ADA])
+        self.assertNotIn(NAS[0], self.ones)
+
+    def test_two_names_of_one_place_are_one(self) -> None:
+        self.ones.resolved(0, {"nas": [NAS], "nas.lan": [NAS]})
+        self.assertEqual((len(self.ones), self.ones.due(0)), (1, [NAS]))
+        self.ones.resolved(1, {"nas.lan": [NAS]})
+        self.assertEqual(len(self.ones), 1)
+
+    def test_one_that_is_met_is_forgotten_once_it_is_gone(self) -> None:
+        self.assertTrue(self.ones.meet(NAS))
+        self.assertFalse(self.ones.meet(NAS))
+        self.ones.proved(NAS[0], NODE)
+        self.ones.gone(10, NODE)
+        self.assertEqual((len(self.ones), self.ones.deadline()), (0, None))
+
+    def test_one_that_was_found_is_greeted_for_as_long_as_it_is_announced(self) -> None:
+        self.ones.find(0, NAS)
+        self.assertEqual(self.ones.due(0), [NAS])
+        self.ones.keep_found({ADA[0]})
+        self.assertEqual(len(self.ones), 0)
+
+    def test_one_that_is_there_is_told_who_it_is_once(self) -> None:
+        self.ones.resolved(0, {"nas": [NAS]})
+        self.assertEqual(len(self.ones.proved(NAS[0], NODE)), 1)
+        self.assertEqual(self.ones.proved(NAS[0], NODE), [])
+        self.assertEqual(self.ones.nodes(), {NODE})
+
+    def test_they_are_bounded(self) -> None:
+        self.ones.resolved(0, {"all": [(f"10.8.{n >> 8}.{n & 255}", 1) for n in range(1_000)]})
+        for number in range(1_000):
+            self.ones.meet((f"10.9.{number >> 8}.{number & 255}", 1))
+            self.ones.find(0, (f"10.10.{number >> 8}.{number & 255}", 1))
+        self.assertEqual(len(self.ones), MOST_NAMED + MOST_MET + MOST_FOUND)

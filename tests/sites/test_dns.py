@@ -1,0 +1,63 @@
+"""What DNS lists as the nodes of a domain, asked of a name server on the loopback."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.names import dns, server
+from twisted.names.authority import FileAuthority
+from twisted.names.common import ResolverBase
+from twisted.trial.unittest import TestCase
+
+from flocon.sites.dns import hosts_listed
+
+
+class _Authority(FileAuthority):
+    """Knows the hosts of two domains."""
+
+    records: Any
+    soa: Any
+
+    def __init__(self) -> None:
+        # There is no file.
+        ResolverBase.__init__(self)
+        self._cache: dict[str, Any] = {}
+        name = b"_flocon._tcp.example.org"
+        records = [
+            dns.Record_SRV(10, 1, 19432, b"second.example.org"),
+            dns.Record_SRV(5, 1, 19432, b"first.example.org"),
+            dns.Record_SRV(10, 9, 19432, b"weighty.example.org"),
+        ]
+        self.records = {name: records, b"_flocon._tcp.none.org": [dns.Record_SRV(0, 0, 0, b"")]}
+        self.soa = b"example.org", dns.Record_SOA(b"example.org", b"root.example.org")
+
+
+class HostsListedTests(TestCase):
+    def setUp(self) -> None:
+        factory = server.DNSServerFactory(authorities=[_Authority()])
+        factory.noisy = False
+        self.port: Any = reactor.listenUDP(  # type: ignore[attr-defined]
+            0, dns.DNSDatagramProtocol(factory), interface="127.0.0.1"
+        )
+        self.addCleanup(self.port.stopListening)
+
+    def listed(self, domain: str) -> Deferred[list[str]]:
+        servers = [("127.0.0.1", self.port.getHost().port)]
+        return Deferred.fromCoroutine(hosts_listed(reactor, domain, servers))
+
+    async def test_the_hosts_come_by_priority_and_weight(self) -> None:
+        hosts = await self.listed("example.org")
+        self.assertEqual(hosts, ["first.example.org", "weighty.example.org", "second.example.org"])
+
+    async def test_a_domain_of_which_none_are_listed_says_so(self) -> None:
+        try:
+            await self.listed("other.example.org")
+        except OSError as error:
+            self.assertIn("_flocon._tcp.other.example.org", str(error.strerror))
+        else:
+            self.fail("there is none")
+
+    async def test_a_root_for_a_host_means_that_there_is_none(self) -> None:
+        self.assertEqual(await self.listed("none.org"), [])
