@@ -71,6 +71,8 @@ class PeersDatabases:
             for peer in self._neighbourhood.sharing(repository)
             if not self._standing.demoted(peer.address, self._reactor.seconds())
         ]
+        # Of those who have the same one, the nearest is asked.
+        peers.sort(key=lambda peer: peer.far)
         digests = [dict(peer.databases)[repository] for peer in peers]
         chosen = [peers[place] for place in sample_databases(digests, MOST_DATABASES)]
         found: list[Dated] = []

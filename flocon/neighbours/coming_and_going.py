@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from flocon.datagrams.buckets import Bucket
 from flocon.log import logger
-from flocon.presence.buckets import Bucket
 
 if TYPE_CHECKING:
     from flocon.presence.peer import Peer

@@ -28,8 +28,12 @@ if TYPE_CHECKING:
 
 #: A step of 8 KiB is what the slowest Wi-Fi brings in that time.
 LIMITS = Limits(first_byte=3.0, stall=3.0, step=8 << 10)
+#: The same of another network's node: a step is what a tenth of a slow way brings.
+FAR_LIMITS = Limits(first_byte=5.0, stall=5.0, step=8 << 10)
 #: Seconds for a whole inventory, however it drips: 3,000 files are 400 kB.
 PATIENCE = 20.0
+#: The same of another network's node: all machines here read over the same way.
+FAR_PATIENCE = 60.0
 #: Bytes of an inventory, of which 100,000 files take some 12 million; and of what it takes here,
 #: condensed, until all of it has come.
 LARGEST, MOST_CONDENSED = 32 << 20, 7 << 20
@@ -71,8 +75,8 @@ class _Arriving:
 class _Reading:
     """A turn and what is done in it; ``end`` takes it away."""
 
-    def __init__(self, address: str) -> None:
-        self.turn = Turn(address)
+    def __init__(self, address: str, *, far: bool) -> None:
+        self.turn = Turn(address, far)
         self.begun: Deferred[None] = defer.Deferred()
         self.asking: Deferred[Any] | None = None
         self.lost = ""
@@ -84,11 +88,14 @@ class _Reading:
 
 
 class InventoryClient:
-    """Asks peers for their inventories, a few at once."""
+    """Asks peers for their inventories, a few at once; ``is_far`` tells of an address."""
 
-    def __init__(self, reactor: Any, agent: IAgent) -> None:
+    def __init__(
+        self, reactor: Any, agent: IAgent, is_far: Callable[[str], bool] = lambda _: False
+    ) -> None:
         self._reactor = reactor
         self._agent = agent
+        self._is_far = is_far
         self._turns = Turns()
         self._readings: dict[Turn, _Reading] = {}
         self._timer: IDelayedCall | None = None
@@ -100,7 +107,7 @@ class InventoryClient:
 
         Raises SourceError where it cannot be had or is not one.
         """
-        reading = _Reading(address)
+        reading = _Reading(address, far=self._is_far(address))
         self._readings[reading.turn] = reading
         self._turns.wait(reading.turn)
         failed = False
@@ -147,15 +154,17 @@ class InventoryClient:
                 raise Broken(address, "is the largest of more than there is room for")
 
         coming = _Arriving(address, grew)
+        limits = FAR_LIMITS if reading.turn.far else LIMITS
         asking = defer.ensureDeferred(
-            fetch(self._agent, self._reactor, Wanted(url, address), coming, LIMITS)
+            fetch(self._agent, self._reactor, Wanted(url, address), coming, limits)
         )
         reading.asking = asking
-        asking.addTimeout(PATIENCE, self._reactor)
+        patience = FAR_PATIENCE if reading.turn.far else PATIENCE
+        asking.addTimeout(patience, self._reactor)
         try:
             await asking
         except defer.TimeoutError:
-            raise Stalled(address, f"no inventory within {PATIENCE:g} s") from None
+            raise Stalled(address, f"no inventory within {patience:g} s") from None
         except defer.CancelledError:
             if reading.lost:
                 raise Stalled(address, reading.lost) from None

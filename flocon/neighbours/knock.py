@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 
+from flocon.datagrams.buckets import Bucket, BucketTable
 from flocon.machine.shares import network_of
-from flocon.presence.buckets import Bucket, BucketTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

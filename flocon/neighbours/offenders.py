@@ -34,6 +34,12 @@ class Offenders:
     def holds_off(self, peer: Peer) -> bool:
         return self.record(peer) is not None
 
+    def term(self, address: str) -> str:
+        """Return for how long an address is in quarantine and why, "" where it is in none."""
+        now = time.time()
+        record = self.quarantine.record("", address, now)
+        return "" if record is None else f"in quarantine {record.described(now)}"
+
     def offence(self, source: Source, why: str) -> None:
         """Put a peer that sent what cannot be into quarantine, for longer each time."""
         record = self.quarantine.offence(source.node, source.label, time.time(), why)

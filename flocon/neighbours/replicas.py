@@ -370,16 +370,17 @@ class Holders:
         """
         from flocon.neighbours.searching import packages  # noqa: PLC0415 - a mirror alone asks
 
-        return packages(self._table(), set(peers), most)
+        return packages(self.table(), set(peers), most)
 
     def search(self, fragment: str, **bounds: int) -> Iterator[list[Found]]:
         """Yield each file whose name contains ``fragment``, as ``searching`` does."""
         # Only a person ever searches.
         from flocon.neighbours.searching import search  # noqa: PLC0415
 
-        return search(self._table(), fragment, **bounds)
+        return search(self.table(), fragment, **bounds)
 
-    def _table(self) -> Table:
+    def table(self) -> Table:
+        """Return what ``searching`` looks through."""
         from flocon.neighbours.searching import Table  # noqa: PLC0415
 
         doubts = ((known.bit, known.doubts) for known in self._peers.values() if known.doubts)

@@ -63,20 +63,15 @@ def search(
     changes meanwhile is seen or not.
     """
     wanted = fragment.encode("ascii", "replace")
-    keys = list(table.masks)
-    doubted: dict[bytes, int] = {}
-    for bit, gone in table.doubts:
-        for key in gone:
-            doubted[key] = doubted.get(key, 0) | 1 << bit
-    for start in range(0, len(keys), entries):
+    doubted = doubts(table)
+    for keys_of_slice in keys(table, entries):
         part: list[Found] = []
         size = 0
-        fitting = [key for key in keys[start : start + entries] if wanted in key[:-DIGEST_SIZE]]
-        for key in fitting:
-            found = _found(table, key, doubted.get(key, 0), named)
-            if found is not None:
-                part.append(found)
-                size += 1 + len(found.holders)
+        for key in [key for key in keys_of_slice if wanted in key[:-DIGEST_SIZE]]:
+            one = found(table, key, doubted.get(key, 0), named)
+            if one is not None:
+                part.append(one)
+                size += 1 + len(one.holders)
             if size >= batch:
                 yield part
                 part, size = [], 0
@@ -94,10 +89,9 @@ def packages(
     by_bit = {bit: node for bit, node in table.by_bit.items() if node in peers}
     wanted = sum(1 << bit for bit in by_bit)
     left = dict.fromkeys(by_bit.values(), most)
-    keys = list(table.masks)
-    for start in range(0, len(keys), entries):
+    for keys_of_slice in keys(table, entries):
         part: dict[str, set[str]] = {}
-        for key in keys[start : start + entries]:
+        for key in keys_of_slice:
             mask = table.masks.get(key, 0) & wanted & table.live()
             if mask:
                 name = key[:-DIGEST_SIZE].decode("ascii").rsplit("-", _PARTS)[0]
@@ -109,7 +103,27 @@ def packages(
         yield part
 
 
-def _found(table: Table, key: bytes, doubted: int, named: int) -> Found | None:
+def keys(table: Table, entries: int = SLICE) -> Iterator[list[bytes]]:
+    """Yield the keys of all rows, in slices of ``entries``; some may have no holder any more."""
+    every = list(table.masks)
+    for start in range(0, len(every), entries):
+        yield every[start : start + entries]
+
+
+def doubts(table: Table) -> dict[bytes, int]:
+    """Return which peers, as a mask, have a file no more by what a datagram says."""
+    doubted: dict[bytes, int] = {}
+    for bit, gone in table.doubts:
+        for key in gone:
+            doubted[key] = doubted.get(key, 0) | 1 << bit
+    return doubted
+
+
+def found(table: Table, key: bytes, doubted: int, named: int = MOST_NAMED) -> Found | None:
+    """Return the file of a key, with up to ``named`` of its holders; None where there is none.
+
+    Those of the mask ``doubted`` do not count.
+    """
     mask = table.masks.get(key, 0) & table.live() & ~doubted
     if not mask:
         return None

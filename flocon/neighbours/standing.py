@@ -1,4 +1,4 @@
-"""How well each source did lately: failures that push it back for a while, speed, and load.
+"""How well each source did lately: failures that push it back for a while, speed, way, and load.
 
 A source is a peer's address or a mirror's ``HOST:PORT``, which it cannot choose. What a peer did
 wrong on purpose is not kept here but in ``quarantine``; being slow or gone is no offence. Nor is
@@ -28,6 +28,7 @@ class _Record:
     failures: int = 0
     demoted_until: float = 0.0
     throughput: float = 0.0
+    round_trip: float = 0.0
     active: int = 0
     rests_until: float = 0.0
     asked: float = 0.0
@@ -76,6 +77,14 @@ class Standing:
             old = record.throughput
             record.throughput = rate if old == 0 else old + WEIGHT * (rate - old)
 
+    def met(self, source: str, seconds: float) -> None:
+        """Take note that it takes ``seconds`` to ``source`` and back, as its kernel answers."""
+        record = self._record(source)
+        old = record.round_trip
+        nearer = old == 0 or seconds < old
+        # A longer one may be a queue on the way, or another way from now on.
+        record.round_trip = seconds if nearer else old + WEIGHT * (seconds - old)
+
     def failed(self, source: str, now: float) -> None:
         """Push ``source`` back for a term that doubles with each failure in a row."""
         record = self._record(source)
@@ -117,6 +126,11 @@ class Standing:
         """Return bytes per second, 0 where nothing was measured."""
         record = self._records.get(source)
         return record.throughput if record else 0.0
+
+    def round_trip(self, source: str) -> float:
+        """Return the seconds there and back, 0 where nothing was measured."""
+        record = self._records.get(source)
+        return record.round_trip if record else 0.0
 
     def active(self, source: str) -> int:
         """Return how many transfers from ``source`` are running."""

@@ -2,7 +2,9 @@
 
 An honest inventory comes in a moment. So whoever takes longer than that moment is read beside the
 others, not instead of them, and of too many such the slowest one ends. One address has one turn at
-a time, however many nodes speak from it, and one that failed lately comes after all others.
+a time, however many nodes speak from it, and one that failed lately comes after all others. Nodes
+of other networks have turns of their own, few at once: what lies between may be slow, and all
+machines here read over it.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ AT_ONCE = 4
 HASTE = 0.5
 #: Readings in all, with the slow ones.
 MOST = 8
+#: The same of other networks' nodes, which have all the time that they need.
+FAR_AT_ONCE = 2
 #: Bytes that all of them may have in memory: an inventory has 7 MiB at most.
 MOST_BYTES = 16 << 20
 #: Seconds for which an address that failed comes last, and how many such are remembered.
@@ -26,10 +30,12 @@ MOST_FAILED = 1_024
 class Turn:
     """One reading, waiting or running; ``size`` bytes of it have come.
 
-    ``safe`` once all of it is here: then it is not ended for being slow.
+    ``far`` where it is of another network's node; ``safe`` once all of it is here: then it is not
+    ended for being slow.
     """
 
     address: str
+    far: bool = False
     began: float = 0.0
     size: int = 0
     safe: bool = False
@@ -56,17 +62,25 @@ class Turns:
         begun: list[Turn] = []
         ended: list[Turn] = []
         while len(self._young(now)) < AT_ONCE and (turn := self._next(now)) is not None:
-            if len(self._running) >= MOST:
+            if len(self._of(far=False)) >= MOST:
                 slowest = self._slowest(now)
                 if slowest is None:
                     break
                 self._running.remove(slowest)
                 ended.append(slowest)
-            self._waiting.remove(turn)
-            turn.began = now
-            self._running.append(turn)
-            begun.append(turn)
+            begun.append(self._begin(turn, now))
+        while len(self._of(far=True)) < FAR_AT_ONCE:
+            turn = self._next(now, far=True)
+            if turn is None:
+                break
+            begun.append(self._begin(turn, now))
         return begun, ended
+
+    def _begin(self, turn: Turn, now: float) -> Turn:
+        self._waiting.remove(turn)
+        turn.began = now
+        self._running.append(turn)
+        return turn
 
     def due(self, now: float) -> float | None:
         """Return in how many seconds the next turn may be given; None where nobody waits for one.
@@ -97,14 +111,17 @@ class Turns:
             if len(self._failed) > MOST_FAILED:
                 del self._failed[next(iter(self._failed))]
 
-    def _young(self, now: float) -> list[Turn]:
-        return [turn for turn in self._running if now - turn.began < HASTE]
+    def _of(self, *, far: bool) -> list[Turn]:
+        return [turn for turn in self._running if turn.far is far]
 
-    def _next(self, now: float) -> Turn | None:
+    def _young(self, now: float) -> list[Turn]:
+        return [turn for turn in self._of(far=False) if now - turn.began < HASTE]
+
+    def _next(self, now: float, *, far: bool = False) -> Turn | None:
         busy = {turn.address for turn in self._running}
-        free = (turn for turn in self._waiting if turn.address not in busy)
+        free = (turn for turn in self._waiting if turn.far is far and turn.address not in busy)
         return min(free, key=lambda turn: self._failed.get(turn.address, 0.0) > now, default=None)
 
     def _slowest(self, now: float) -> Turn | None:
-        slow = (one for one in self._running if now - one.began >= HASTE and not one.safe)
+        slow = (one for one in self._of(far=False) if now - one.began >= HASTE and not one.safe)
         return min(slow, key=lambda one: one.rate(now), default=None)

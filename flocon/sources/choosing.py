@@ -7,7 +7,7 @@ The order is the candidates', what follows from those that were tried is ``tried
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from flocon.asking.attempts import Attempt, Limits
@@ -31,6 +31,16 @@ LIMITS = Limits(first_byte=PACMAN, stall=PACMAN)
 LOOK_LIMITS = Limits(first_byte=0.6, stall=PACMAN)
 
 
+@dataclass(frozen=True, slots=True)
+class Whom:
+    """Who may be asked, as ``Choosing.chooser`` says."""
+
+    relays: bool
+    looks: bool
+    near: bool
+    parents: bool
+
+
 class Choosing:
     """Makes choosers; ``ledger`` learns how long a look-up took."""
 
@@ -51,14 +61,16 @@ class Choosing:
         relays: bool = True,
         looks: bool = False,
         near: bool = False,
+        parents: bool = True,
     ) -> Chooser:
         """Return what says whom to ask for a file.
 
         Mirrors alone without ``entry``, and no owners without ``relays``; where it only ``looks``
         those that have it on its way. ``near`` who has it on the LAN or has it on its way, and
-        nobody who would have to fetch it.
+        nobody who would have to fetch it. No caching proxies without ``parents``.
         """
-        return Chooser(self, name, servers, entry, relays=relays, looks=looks, near=near)
+        who = Whom(relays=relays, looks=looks, near=near, parents=parents)
+        return Chooser(self, name, servers, entry, who)
 
 
 class Chooser:
@@ -70,27 +82,24 @@ class Chooser:
         name: str,
         servers: Sequence[str],
         entry: Entry | None,
-        *,
-        relays: bool,
-        looks: bool,
-        near: bool,
+        whom: Whom,
     ) -> None:
         self._choosing = choosing
-        self._near = near
         self._name = name
         self._servers = servers
         self._entry = entry
-        self._relays = relays
-        self._looks = looks
+        self._whom = whom
         self._began = choosing.clock.seconds()
 
     def mirrors(self) -> list[Source]:
         """Return the mirrors that may have the file, the best one first."""
         choosing = self._choosing
-        return choosing.candidates.mirrors(self._name, self._servers, choosing.clock.seconds())
+        now = choosing.clock.seconds()
+        mirrors = choosing.candidates.mirrors(self._name, self._servers, now)
+        return [one for one in mirrors if self._whom.parents or not one.parent]
 
     def __call__(self, tried: Sequence[Attempt]) -> Attempt | None:
-        if self._near and self._entry is not None:
+        if self._whom.near and self._entry is not None:
             near = self._choosing.candidates.near(self._name, self._entry)
             return _attempt(next(untried(near, tried), None), 0.0)
         # Once bytes came, pacman's patience is as it was when the last one did.
@@ -102,9 +111,10 @@ class Chooser:
             self._name,
             self._servers,
             self._entry,
-            relays=self._relays,
-            looks=self._looks,
+            relays=self._whom.relays,
+            looks=self._whom.looks,
             peers_last=peers_come_last(now - since, contradictions, now - self._began),
+            parents=self._whom.parents,
         )
         return self._next(order, tried, now - since)
 

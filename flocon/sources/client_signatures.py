@@ -12,16 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError, Deferred
 
-from flocon.asking.fetch import Wanted
 from flocon.asking.patience import PACMAN, stagger
-from flocon.asking.small import fetch_small
-from flocon.asking.source import Came
-from flocon.asking.staggered import first_good
+from flocon.asking.small import fetch_signature
 from flocon.asking.waiting import Outcome
 from flocon.errors import Broken, FloconError, SourceError
 from flocon.pacman.syncdb import LARGEST_SIGNATURE
 from flocon.sources.choosing import LIMITS
 from flocon.sources.tried import is_missing
+from flocon.transfers.staggered import first_good
 
 if TYPE_CHECKING:
     from flocon.asking.source import Source
@@ -106,11 +104,11 @@ class ClientSignatures:
         mirrors = self._candidates.mirrors(entry.file_name, servers, self._reactor.seconds())
         failures: list[SourceError] = []
 
-        async def ask(mirror: Source) -> bytes:
-            wanted = Wanted(mirror.url + ".sig", mirror.label)
+        async def ask(mirror: Source) -> tuple[bytes, Source]:
+            agent = self._agents.of(mirror)
             try:
-                return await fetch_small(
-                    self._agents.of(mirror), self._reactor, wanted, LIMITS, LARGEST_SIGNATURE
+                return await fetch_signature(
+                    agent, self._reactor, mirror, LIMITS, most=LARGEST_SIGNATURE
                 )
             except SourceError as failure:
                 failures.append(failure)
@@ -118,7 +116,7 @@ class ClientSignatures:
 
         tries = [partial(ask, mirror) for mirror in mirrors]
         try:
-            signature = await first_good(
+            signature, giver = await first_good(
                 self._reactor, tries, stagger=stagger(len(tries)), patience=PACMAN
             )
         except SourceError:
@@ -126,7 +124,7 @@ class ClientSignatures:
                 self._signatures.unsigned.note(entry, self._reactor.seconds())
                 return None
             raise
-        self._traffic.take(Came.MIRROR, len(signature))
+        self._traffic.take(giver.came, len(signature))
         return signature
 
     def stop(self) -> None:

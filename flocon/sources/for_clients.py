@@ -54,6 +54,9 @@ class ForClients:
         self.allowances = allowances
         #: Who waits for a place, the first first.
         self._waiting: list[tuple[str, Deferred[None]]] = []
+        #: Tells whether a client is a caching proxy that this node asks itself: at this place, or
+        #: at any.
+        self.is_parent: Callable[[str, str], bool] = lambda *_: False
         #: Told of a client and of the bytes that crossed the WAN for it.
         self.fetched: Callable[[str, int], None] = lambda *_: None
 
@@ -70,8 +73,12 @@ class ForClients:
         """
         while True:
             running = self.coming(entry)
+            if running is not None and self._goes_round(client, running):
+                # It would wait for itself.
+                self.allowances.counters["clients gone round"] += 1
+                return None
             if running is not None:
-                return self._joined(asked, entry, running, looks=looks)
+                return self._joined(asked, entry, client, running, looks=looks)
             if self.allowances.is_spent(client, self._reactor.seconds()):
                 return None
             if self.allowances.has_place(client):
@@ -79,30 +86,42 @@ class ForClients:
             if not await self._turn(client):
                 return None
 
-    def _joined(self, asked: Asked, entry: Entry, running: Transfer, *, looks: bool) -> Transfer:
+    def _goes_round(self, client: str, running: Transfer) -> bool:
+        """Whether a client is the caching proxy by which the same file is coming here."""
+        return any(self.is_parent(client, one.key) for one in running.parents)
+
+    def _joined(
+        self, asked: Asked, entry: Entry, client: str, running: Transfer, *, looks: bool
+    ) -> Transfer:
         """Let what comes already come from all whom this client may have asked."""
         if running.terms.near or running.terms.begun_by or running.unhurried:
             # Others may follow what was begun for them: two owners must not wait for each other.
             looks = looks and not running.terms.begun_by
-            chooser = self._chooser(asked, entry, looks=looks)
+            chooser = self._chooser(asked, entry, client, looks=looks)
             running.widen(chooser, chooser.mirrors)
         running.terms.spares = False
         return running
 
     def _begin(self, asked: Asked, entry: Entry, client: str, *, looks: bool) -> Transfer:
-        chooser = self._chooser(asked, entry, looks=looks)
+        chooser = self._chooser(asked, entry, client, looks=looks)
         subject = Subject(entry.file_name, entry.content)
         transfer = self._transfers.join(subject, chooser, chooser.mirrors)
         self.allowances.begin(client)
         transfer.finished.wait().addBoth(lambda _: self._ended(client, transfer))
         return transfer
 
-    def _chooser(self, asked: Asked, entry: Entry, *, looks: bool) -> Any:
+    def _chooser(self, asked: Asked, entry: Entry, client: str, *, looks: bool) -> Any:
         # Peers list what is for their own machines.
         own = asked.architecture in self._pacman.configuration.architectures
         servers = self._candidates.servers(asked, entry)
         return self._choosing.chooser(
-            entry.file_name, servers, entry, relays=looks and own, looks=True
+            entry.file_name,
+            servers,
+            entry,
+            relays=looks and own,
+            looks=True,
+            # Who asks this node and is asked by it would be asked for what it asks for.
+            parents=looks and not self.is_parent(client, ""),
         )
 
     def _ended(self, client: str, transfer: Transfer) -> None:

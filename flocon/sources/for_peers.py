@@ -67,6 +67,8 @@ class ForPeers:
         self._transfers = transfers
         self._relaying = relaying
         self._traffic = traffic
+        #: Tells of an address whether it is on this network.
+        self.is_near: Callable[[str], bool] = lambda _: True
 
     def relay(
         self, asked: Asked, etag: str | None, asker: str, *, unhurried: bool = False
@@ -126,6 +128,8 @@ class ForPeers:
         most = self._most()
         if unhurried:
             most -= most // LEFT_TO_HURRIED
+        if not self._candidates.far_owners() and not self.is_near(asker):
+            return None
         if not self._relaying.admits(asker, most, unhurried=unhurried):
             return None
         name = entry.file_name

@@ -60,5 +60,6 @@ class FromMirrors:
 
     async def _told(self, asked: Asked, modified_since: str | None) -> Told:
         await self._pacman.configured()
-        mirrors = self._candidates.mirrors_for(asked, self._listed.entry(asked))
+        everybody = self._candidates.mirrors_for(asked, self._listed.entry(asked))
+        mirrors = [one for one in everybody if one.takes_heads]
         return await ask_heads(self._agent, self._reactor, mirrors, modified_since)

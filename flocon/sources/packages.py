@@ -63,6 +63,7 @@ class Packages:
             start > MOST_FETCHED_AGAIN
             and running is None
             and not self._neighbourhood.is_held(entry.file_name, entry.content)
+            and not self.is_elsewhere(entry)
         ):
             rest = self._unverified_from(asked, start, user, servers)
             if rest is not None:
@@ -97,6 +98,10 @@ class Packages:
         transfer = self._transfers.alone(Subject(name, start=start), mirrors, mirrors.mirrors)
         self._unverified.append(((asked, start), user, transfer))
         return transfer
+
+    def is_elsewhere(self, entry: Entry) -> bool:
+        """Whether one of other tools' machines is known to have a listed package."""
+        return bool(self._candidates.foreign(entry))
 
     def ahead(self, asked: Asked, entry: Entry, *, mirrors: bool, spares: bool = True) -> Transfer:
         """Return the transfer that brings a listed package for which nobody waits.

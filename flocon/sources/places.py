@@ -13,12 +13,28 @@ from flocon.asking.source import Origin, Source
 from flocon.files import escape, parse_file_name
 
 if TYPE_CHECKING:
+    from flocon.foreign.place import Place
     from flocon.pacman.entries import Entry
     from flocon.presence.peer import Peer
+
+#: Caching proxies that heed no range, or send whoever asks for one elsewhere.
+WHOLE = frozenset({"flexo", "pkgstash"})
 
 
 def holder_source(peer: Peer, file_name: str) -> Source:
     return _of_peer(peer, f"/pkg/{escape(file_name)}")
+
+
+def foreign_source(place: Place, file_name: str) -> Source:
+    """Return what another tool's machine is for a file that it has: a peer that is no node."""
+    return Source(
+        Origin.PEER,
+        place.address,
+        place.address,
+        place.url(file_name),
+        node=place.node,
+        tool=place.tool.value,
+    )
 
 
 def owner_source(peer: Peer, entry: Entry) -> Source:
@@ -56,10 +72,14 @@ def own_url(
     return f"http://{literal_host(address)}:{port}/own/{path}"
 
 
-def mirror_source(server: str, file_name: str, *, is_cache: bool = False) -> Source:
+def mirror_source(
+    server: str, file_name: str, *, is_cache: bool = False, parent: str = ""
+) -> Source:
+    """Return where a file is at a mirror, or at a ``parent`` of that kind."""
     place = network_location(server)
     url = f"{server.rstrip('/')}/{escape(file_name)}"
-    return Source(Origin.MIRROR, place, place, url, is_cache=is_cache)
+    whole = parent in WHOLE
+    return Source(Origin.MIRROR, place, place, url, is_cache=is_cache, parent=parent, whole=whole)
 
 
 def _of_peer(peer: Peer, path: str, *, relayed: bool = False) -> Source:

@@ -24,6 +24,13 @@ FRESH = 86_400.0
 NEW_OWNER = 600.0
 #: A node is here longer than another if it is by so many seconds: hellos take a while.
 LONGER = 1.0
+#: Seconds there and back to whom another network is as near as this one: another VLAN of the same
+#: house is, another house is not.
+NEIGHBOURLY = 0.002
+#: Seconds of a round trip that nobody measured, to a node of another network.
+USUAL_ROUND_TRIP = 0.1
+#: Round trips until a file begins to come: of a connection, and of the question.
+TRIPS = 2
 #: Seconds for which mirrors are tried for a database that a peer has; pacman gives up after 10.
 MIRRORS_PATIENCE = 3.0
 
@@ -46,21 +53,26 @@ def spread(node: str, file_name: str) -> int:
 
 
 def rank_holders(
-    holders: Iterable[Holder], file_name: str, standing: Standing, now: float
+    holders: Iterable[Holder], file_name: str, standing: Standing, now: float, size: int = 0
 ) -> list[Holder]:
-    """Sort holders, best first.
+    """Sort holders of a file of ``size`` bytes, best first.
 
-    Those that failed lately come last; then the one whose link is least shared, by its measured
-    throughput over the transfers it would then serve us; unmeasured ones count as fast, so that
-    each is tried; nearest subnet first; and evenly by file where nothing else decides.
+    Those that failed lately come last; before them those of other networks, but for whoever is as
+    near as a neighbour by the round trip; then the one whose link is least shared, by its measured
+    throughput over the transfers it would then serve us, or who is done soonest over a long way;
+    unmeasured ones count as fast, so that each is tried; nearest subnet first; and evenly by file
+    where nothing else decides.
     """
 
-    def merit(holder: Holder) -> tuple[bool, float, bool, int]:
+    def merit(holder: Holder) -> tuple[bool, bool, float, bool, int]:
         share = standing.throughput(holder.key) or float("1e12")
         expected = share / (1 + standing.active(holder.key))
+        trip = standing.round_trip(holder.key) or USUAL_ROUND_TRIP
+        far = not holder.near and trip > NEIGHBOURLY
         return (
             standing.demoted(holder.key, now),
-            -expected,
+            far,
+            TRIPS * trip + size / expected if far else -expected,
             not holder.near,
             -spread(holder.node, file_name),
         )

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from flocon.books.traffic import Traffic
     from flocon.errors import SourceError
     from flocon.neighbours.standing import Standing
+    from flocon.parents.records import Records
 
 #: Owners that may disappoint at once before those that have given nothing are left out.
 MOST_OWNERS_BORNE = 9
@@ -52,6 +53,10 @@ class Reporter:
         self._owners = Strangers(MOST_OWNERS_BORNE)
         #: Told of each peer, and its address, that could not be connected to.
         self.unreachable: Callable[[str, str], None] = lambda *_: None
+        #: How caching proxies did, where there are any.
+        self.parents: Records | None = None
+        #: Told of each of other tools' machines, its bytes, and its failure if it is to blame.
+        self.foreign: Callable[[Source, int, SourceError | None], None] = lambda *_: None
 
     def began(self, source: Source) -> None:
         self._standing.began(source.key, self._reactor.seconds())
@@ -59,6 +64,11 @@ class Reporter:
 
     def ended(self, source: Source, size: int, seconds: float, failure: SourceError | None) -> None:
         self.left(source, size, seconds)
+        if source.parent and self.parents is not None and failure is not None:
+            if isinstance(failure, Refused):
+                self.parents.lacked(source.key)
+            else:
+                self.parents.failed(source.key, failure.detail)
         if failure is None:
             self._standing.succeeded(source.key, size, seconds)
             if source.origin is Origin.PEER and not source.relayed:
@@ -68,7 +78,10 @@ class Reporter:
             self.refused(source, failure)
         elif _is_at_fault(source, size, failure):
             self._failed(source)
-        if isinstance(failure, Unreachable) and source.origin is Origin.PEER:
+        if source.tool:
+            blamed = failure is not None and not isinstance(failure, Refused)
+            self.foreign(source, size, failure if blamed else None)
+        elif isinstance(failure, Unreachable) and source.origin is Origin.PEER:
             self.unreachable(source.node, source.label)
 
     def refused(self, source: Source, failure: Refused) -> None:
@@ -84,6 +97,15 @@ class Reporter:
 
     def took(self, source: Source, size: int) -> None:
         self._traffic.take(source.came, size)
+        if source.parent and self.parents is not None:
+            self.parents.gave(source.key, size)
+
+    def sent_elsewhere(self, parent: Source, answering: Source) -> None:
+        """Count what is on its way from a parent as coming from where that sent to."""
+        self._ledger.ended(parent.came, 0, 0.0)
+        self._ledger.began(answering.came)
+        if self.parents is not None:
+            self.parents.of(parent.key).sent_elsewhere += 1
 
     def slow(self, source: Source) -> None:
         """Have a source that another had to help asked after others for a while."""
@@ -120,6 +142,8 @@ class Reporter:
         now = self._reactor.seconds()
         for source in contributors:
             self._failed(source)
+            if source.parent and self.parents is not None:
+                self.parents.was_wrong(source.key, file_name, now)
         peers = [source for source in contributors if source.origin is Origin.PEER]
         for peer in peers:
             # Of several it cannot be told which one it was; and an owner passes on what a mirror

@@ -9,18 +9,19 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from flocon.asking.fetch import Wanted
 from flocon.asking.patience import PACMAN, PEERS, stagger
-from flocon.asking.small import fetch_small
+from flocon.asking.small import fetch_signature
 from flocon.asking.source import Origin
-from flocon.asking.staggered import first_good
 from flocon.errors import Contradicted, Refused, SourceError
+from flocon.files import parse_file_name
 from flocon.pacman.configuration import package_servers_for
+from flocon.pacman.entries import Entry
 from flocon.pacman.keyring import Keyring, Verdict
 from flocon.pacman.syncdb import LARGEST_SIGNATURE
 from flocon.sources.choosing import LIMITS
 from flocon.sources.tried import is_missing
 from flocon.sources.unsigned import Unsigned
+from flocon.transfers.staggered import first_good
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from flocon.asking.source import Source
     from flocon.books.traffic import Traffic
     from flocon.neighbours.standing import Standing
-    from flocon.pacman.entries import Entry
     from flocon.pacman.watch import PacmanWatch
     from flocon.sources.candidates import Candidates
     from flocon.sources.means import Agents
@@ -93,7 +93,7 @@ class Signatures:
         own = [one for one in listing.find(name) if one.content == content]
         entries = own or [one for one in listing.mirrored_entries(name) if one.content == content]
         if not entries:
-            return None
+            return await self._unlisted(transfer)
         entry = entries[0]
         embedded = entry.read_signature()
         if embedded is not None:
@@ -106,6 +106,18 @@ class Signatures:
             if signature is not None:
                 return signature
         return await self._mirrors_signature(transfer, entry)
+
+    async def _unlisted(self, transfer: Transfer) -> bytes | None:
+        """Return what a holder has for the signature of a package that no database here lists.
+
+        Such a one comes by its content, for a person alone; the name that it has is anybody's.
+        """
+        content, source = transfer.subject.content, transfer.source
+        file = parse_file_name(transfer.subject.file_name)
+        if content is None or source is None or source.origin is not Origin.PEER or file is None:
+            return None
+        entry = Entry("", file.subject, file.name, file.version, content.size, content.sha256)
+        return await self._peers_signature(transfer, entry, source)
 
     async def _peers_signature(
         self, transfer: Transfer, entry: Entry, source: Source
@@ -133,6 +145,22 @@ class Signatures:
         except SourceError:
             return None
 
+    async def of_held(self, entry: Entry, descriptor: int) -> bytes | None:
+        """Return the signature of a package that lies here without one, None where there is none.
+
+        Raises a SourceError.
+        """
+        embedded = entry.read_signature()
+        if embedded is not None or self.is_unsigned(entry):
+            return embedded
+        servers = (
+            *self._candidates.parents_for(entry, ""),
+            *package_servers_for(self._pacman.configuration, entry.repository, ""),
+        )
+        now = self._reactor.seconds()
+        mirrors = self._candidates.mirrors(entry.file_name, servers, now)
+        return await self._from_mirrors(entry, mirrors, descriptor)
+
     def _mirrors(self, transfer: Transfer, entry: Entry) -> Sequence[Source]:
         """Return the mirrors that may have a signature.
 
@@ -141,7 +169,10 @@ class Signatures:
         own = self._pacman.listing.find(entry.file_name)
         if not any(one.content == entry.content for one in own):
             return transfer.mirrors
-        servers = package_servers_for(self._pacman.configuration, entry.repository, "")
+        servers = (
+            *self._candidates.parents_for(entry, ""),
+            *package_servers_for(self._pacman.configuration, entry.repository, ""),
+        )
         return self._candidates.mirrors(entry.file_name, servers, self._reactor.seconds())
 
     async def _mirrors_signature(self, transfer: Transfer, entry: Entry) -> bytes | None:
@@ -149,15 +180,20 @@ class Signatures:
 
         None where those that answer have none: one that may be dead is not waited for then.
         """
+        mirrors = self._mirrors(transfer, entry)
+        return await self._from_mirrors(entry, mirrors, transfer.incoming.fileno())
+
+    async def _from_mirrors(
+        self, entry: Entry, mirrors: Sequence[Source], descriptor: int
+    ) -> bytes | None:
         name = entry.file_name
         now = self._reactor.seconds()
-        mirrors = self._mirrors(transfer, entry)
         failures: list[SourceError] = []
 
         async def ask(mirror: Source) -> bytes:
             try:
                 signature = await self._small(mirror, LIMITS)
-                verdict = await self.keyring().verify(transfer.incoming.fileno(), signature)
+                verdict = await self.keyring().verify(descriptor, signature)
                 if verdict is Verdict.BAD:
                     raise Contradicted(mirror.label, f"has a wrong signature of {name}")
             except SourceError as failure:
@@ -181,13 +217,13 @@ class Signatures:
             raise next((one for one in failures if not is_missing(one)), failure) from None
 
     async def _small(self, source: Source, limits: Limits, if_match: str | None = None) -> bytes:
-        wanted = Wanted(source.url + ".sig", source.label, if_match=if_match)
+        agent = self._agents.of(source)
         try:
-            data = await fetch_small(
-                self._agents.of(source), self._reactor, wanted, limits, LARGEST_SIGNATURE
+            data, giver = await fetch_signature(
+                agent, self._reactor, source, limits, most=LARGEST_SIGNATURE, if_match=if_match
             )
         except Refused as refused:
             self._reporter.refused(source, refused)
             raise
-        self._traffic.take(source.came, len(data))
+        self._traffic.take(giver.came, len(data))
         return data

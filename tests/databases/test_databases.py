@@ -6,6 +6,7 @@ import gzip
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from email.utils import formatdate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -515,6 +516,16 @@ class FromPeers(FromPeersTestCase):
         self.unsigned()
         self.assertEqual(self.data(transfer), DATABASE)
         self.assertEqual((self.pacman.given, self.count(MIRROR_A)), ([], 0))
+
+    def test_of_those_who_have_the_same_one_far_ones_are_asked_last(self) -> None:
+        same = peer("p").databases
+        far = replace(peer("f"), far=True, databases=same)
+        self.peers = [far, *(replace(peer(name), databases=same) for name in "abcdeghi")]
+        self.begin()
+        asked = [head.url.split("/")[2] for head in self.peers_agent.heads]
+        self.assertEqual(len(asked), 8)
+        self.assertNotIn(f"{far.address}:19432", asked)
+        self.clock.advance(1)
 
     def test_another_date_than_it_said_is_not_taken(self) -> None:
         for then in (-1e9, 2 * HOUR, 0.0):

@@ -11,9 +11,15 @@ from flocon.holdings.inventory import Change
 from flocon.neighbours import inventories as module
 from flocon.neighbours import turns
 from flocon.neighbours.condensed import PIECE
-from flocon.neighbours.inventories import LIMITS, PATIENCE, InventoryClient
+from flocon.neighbours.inventories import (
+    FAR_LIMITS,
+    FAR_PATIENCE,
+    LIMITS,
+    PATIENCE,
+    InventoryClient,
+)
 from flocon.neighbours.inventory_text import InventoryReader, format_inventory
-from flocon.neighbours.turns import AT_ONCE, HASTE, MOST
+from flocon.neighbours.turns import AT_ONCE, FAR_AT_ONCE, HASTE, MOST
 from tests.fakes import FakeAgent, FakeReactor
 
 CHANGES = [Change("a-1-1-any.pkg.tar.zst", Content(5, bytes(32)))]
@@ -109,6 +115,27 @@ class ReplicateTests(SynchronousTestCase):
         self.failureResultOf(reading, Stalled)
         self.assertTrue(response.left)
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_that_of_another_networks_node_may_take_longer_but_not_for_ever(self) -> None:
+        self.client = InventoryClient(self.clock, self.agent, lambda one: one == "10.1.0.2")  # type: ignore[arg-type]
+        reading = self.read("10.1.0.2")
+        response = self.agent.last.head(10_000_000)
+        response.send(WHOLE[:-4])
+        waited = 0.0
+        while waited <= FAR_PATIENCE:
+            if PATIENCE < waited < FAR_PATIENCE:
+                self.assertNoResult(reading)
+            response.send(bytes(FAR_LIMITS.step))
+            self.clock.advance(FAR_LIMITS.stall / 2)
+            waited += FAR_LIMITS.stall / 2
+        self.failureResultOf(reading, Stalled)
+        self.assertTrue(response.left)
+
+    def test_few_of_other_networks_nodes_are_read_at_once(self) -> None:
+        self.client = InventoryClient(self.clock, self.agent, lambda one: one.startswith("10.1"))  # type: ignore[arg-type]
+        for number in range(2 * FAR_AT_ONCE):
+            self.read(f"10.1.0.{number}")
+        self.assertEqual(len(self.agent.requests), FAR_AT_ONCE)
 
     def test_one_that_drips_is_given_up_soon(self) -> None:
         reading = self.read()

@@ -47,5 +47,5 @@ class Packages(SynchronousTestCase):
         self.assertEqual({node: len(names) for node, names in found.items()}, {"one": 1, "two": 1})
 
     def test_others_have_their_turn(self) -> None:
-        parts = list(searching.packages(self.holders._table(), {"one", "two"}, 9, entries=2))
+        parts = list(searching.packages(self.holders.table(), {"one", "two"}, 9, entries=2))
         self.assertGreater(len(parts), 1)

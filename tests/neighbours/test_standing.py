@@ -17,6 +17,24 @@ from flocon.neighbours.standing import (
 )
 
 
+class Ways(SynchronousTestCase):
+    """How far away a source is."""
+
+    def test_of_nobody_who_was_not_met_it_is_known(self) -> None:
+        self.assertEqual(Standing().round_trip("a"), 0)
+
+    def test_the_shortest_way_counts_at_once_and_a_longer_one_when_it_stays(self) -> None:
+        standing = Standing()
+        standing.met("a", 0.05)
+        standing.met("a", 0.01)
+        self.assertEqual(standing.round_trip("a"), 0.01)
+        standing.met("a", 0.11)
+        self.assertAlmostEqual(standing.round_trip("a"), 0.04)
+        for _ in range(30):
+            standing.met("a", 0.11)
+        self.assertAlmostEqual(standing.round_trip("a"), 0.11, places=3)
+
+
 class Failures(SynchronousTestCase):
     def setUp(self) -> None:
         self.standing = Standing()

@@ -6,15 +6,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.neighbours.turns import AT_ONCE, HASTE, MOST, MOST_FAILED, PENANCE, Turn, Turns
+from flocon.neighbours.turns import (
+    AT_ONCE,
+    FAR_AT_ONCE,
+    HASTE,
+    MOST,
+    MOST_FAILED,
+    PENANCE,
+    Turn,
+    Turns,
+)
 
 
 class TurnsTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.turns = Turns()
 
-    def ask(self, *addresses: str) -> list[Turn]:
-        asked = [Turn(address) for address in addresses]
+    def ask(self, *addresses: str, far: bool = False) -> list[Turn]:
+        asked = [Turn(address, far) for address in addresses]
         for turn in asked:
             self.turns.wait(turn)
         return asked
@@ -27,6 +36,31 @@ class TurnsTests(SynchronousTestCase):
         self.assertEqual(self.begun(0), list("abcd"))
         self.assertEqual(self.begun(0), [])
         self.assertEqual(self.turns.due(0.1), HASTE - 0.1)
+
+    def test_few_of_other_networks_begin_beside_them(self) -> None:
+        self.ask("A", "B", "C", far=True)
+        self.ask(*"abcde")
+        self.assertEqual(self.begun(0), [*"abcd", "A", "B"])
+        self.assertEqual(self.begun(HASTE), ["e"])
+
+    def test_however_slow_those_of_other_networks_are_they_end_for_nobody(self) -> None:
+        far = self.ask("A", "B", "C", far=True)
+        self.ask(*"abcdefghi")
+        for number in range(4):
+            begun, ended = self.turns.give(number * HASTE)
+            self.assertEqual(set(far).intersection(ended), set())
+            self.assertEqual(sum(turn.far for turn in begun), FAR_AT_ONCE if number == 0 else 0)
+            for turn in begun:
+                turn.size = 0 if turn.far else 10
+        self.turns.ended(far[0], 9, failed=False)
+        self.assertEqual(self.begun(9), ["C"])
+
+    def test_nobody_waits_for_the_moment_of_one_that_is_far(self) -> None:
+        self.ask("A", far=True)
+        self.turns.give(0)
+        self.ask("B", "C", far=True)
+        self.turns.give(0)
+        self.assertIsNone(self.turns.due(0))
 
     def test_slow_ones_go_on_beside_those_that_begin(self) -> None:
         self.ask(*"abcdefgh")

@@ -35,7 +35,7 @@ def asked(name: str = NAME) -> Asked:
 
 
 def peer(address: str) -> Any:
-    return mock.Mock(node=f"n{address}", address=address, port=1, able_since=0.0)
+    return mock.Mock(node=f"n{address}", address=address, port=1, able_since=0.0, far=False)
 
 
 class Room:

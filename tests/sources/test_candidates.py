@@ -13,12 +13,15 @@ from flocon.asking.source import Origin, Source
 from flocon.books.traffic import Traffic
 from flocon.errors import Refused, Unreachable
 from flocon.files import Content, parse_path
+from flocon.foreign.place import Place, Tool
 from flocon.neighbours.standing import Standing
 from flocon.pacman.configuration import PacmanConfiguration, Repository, package_servers_for
 from flocon.pacman.entries import Entry
 from flocon.presence.peer import Peer
 from flocon.sources.candidates import Candidates
 from flocon.sources.own import OwnNode
+from flocon.sources.places import foreign_source
+from flocon.sources.ranking import rank_owners
 from flocon.sources.reporter import Reporter
 from flocon.sources.strangers import MOST, MOST_OF_PROVED
 from flocon.transfers.subjects import Subject
@@ -104,6 +107,42 @@ class Caches(CandidatesTestCase):
         self.assertEqual(transfer.mirror_statuses, [404])
 
 
+class OtherTools(CandidatesTestCase):
+    """Machines that are no nodes are asked where nodes are not, for what they have."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        places = [Place(Tool.PACREDIR, "10.0.0.7", 7_078), Place(Tool.PACSERVE, "10.0.0.8", 1)]
+        self.candidates.foreign = lambda entry: [
+            foreign_source(place, entry.file_name) for place in places
+        ]
+
+    def labels(self, **terms: bool) -> list[str]:
+        found = self.candidates.all(NAME, (CACHE, MIRROR), ENTRY, **terms)
+        return [one.label for one in found]
+
+    def test_they_come_behind_nodes_and_before_caches_and_mirrors(self) -> None:
+        self.neighbourhood.holding.return_value = [
+            mock.Mock(node="n", address="10.0.0.2", port=1, file_name=NAME)
+        ]
+        labels = self.labels()
+        self.assertEqual(labels[0], "10.0.0.2")
+        self.assertEqual(set(labels[1:3]), {"10.0.0.7", "10.0.0.8"})
+        self.assertEqual(labels[3:], ["nas:8090", "mirror"])
+
+    def test_they_are_asked_for_what_nobody_waits_for_too(self) -> None:
+        near = [one.label for one in self.candidates.near(NAME, ENTRY)]
+        self.assertEqual(set(near), {"10.0.0.7", "10.0.0.8"})
+
+    def test_one_that_failed_lately_comes_last(self) -> None:
+        self.standing.failed("10.0.0.7", self.reactor.seconds())
+        self.assertEqual(self.labels(), ["10.0.0.8", "nas:8090", "mirror", "10.0.0.7"])
+
+    def test_nobody_is_asked_for_what_is_not_listed(self) -> None:
+        found = self.candidates.all(NAME, (MIRROR,), None)
+        self.assertEqual([one.label for one in found], ["mirror"])
+
+
 class Crowds(CandidatesTestCase):
     """Many addresses that prove nothing do not stand before the mirrors for long."""
 
@@ -111,7 +150,8 @@ class Crowds(CandidatesTestCase):
         super().setUp()
         self.holders = [f"10.0.0.{number}" for number in range(2, 40)]
         self.neighbourhood.holding.return_value = [
-            mock.Mock(node=f"n{address}", address=address, port=1) for address in self.holders
+            mock.Mock(node=f"n{address}", address=address, port=1, far=False)
+            for address in self.holders
         ]
 
     def before_the_mirror(self) -> int:
@@ -142,6 +182,54 @@ class Crowds(CandidatesTestCase):
         self.assertEqual(self.before_the_mirror(), len(self.holders) - MOST_OF_PROVED + 2)
         self.disappoint(MOST_OF_PROVED)
         self.assertEqual(self.before_the_mirror(), 1)
+
+
+class FarPeers(CandidatesTestCase):
+    """Nodes of other networks."""
+
+    NEAR, FAR = "10.0.0.2", "10.1.0.2"
+
+    def setUp(self) -> None:
+        super().setUp()
+        near, far = (
+            mock.Mock(
+                node=f"n{address}",
+                address=address,
+                port=1,
+                able_since=0.0,
+                far=address == self.FAR,
+                abilities=frozenset({"relay", "mirror"}),
+            )
+            for address in (self.NEAR, self.FAR)
+        )
+        self.near, self.far = near, far
+
+    def asked(self) -> list[str]:
+        """Return who is asked, in order, but for the mirrors: an address and what for."""
+        urls = [one.split("/", 3)[2:] for one in self.order(NAME, ENTRY)]
+        return [f"{host.split(':')[0]} {what[:5]}" for host, what in urls if host.endswith(":1")]
+
+    def test_a_far_holder_is_asked_after_the_near_ones_and_before_owners_and_mirrors(self) -> None:
+        self.neighbourhood.holding.return_value = [self.far, self.near]
+        self.neighbourhood.able.return_value = [self.near]
+        self.standing.succeeded(self.FAR, 10**9, 1.0)
+        self.standing.succeeded(self.NEAR, 10**6, 1.0)
+        self.assertEqual(self.asked()[:2], [f"{self.NEAR} pkg", f"{self.FAR} pkg"])
+        self.assertEqual(self.order(NAME, ENTRY)[-1], MIRROR)
+
+    def test_owners_are_agreed_upon_among_all(self) -> None:
+        self.neighbourhood.able.return_value = [self.near, self.far]
+        self.candidates._own.relays = False
+        ranked = rank_owners([self.near.node, self.far.node], ENTRY.file_name)
+        self.assertEqual(self.asked(), [f"{node[1:]} relay" for node in ranked])
+
+    def test_sites_that_do_not_wait_for_each_other_ask_no_far_owner(self) -> None:
+        self.neighbourhood.able.return_value = [self.near, self.far]
+        self.neighbourhood.mirrors.return_value = [self.far]
+        self.neighbourhood.holding.return_value = [self.far]
+        self.candidates._own.relays = False
+        self.candidates.far_owners = lambda: False
+        self.assertEqual(self.asked(), [f"{self.FAR} pkg", f"{self.NEAR} relay"])
 
 
 class OfStates(CandidatesTestCase):

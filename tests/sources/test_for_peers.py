@@ -61,6 +61,15 @@ class Asked(SynchronousTestCase):
         packages = Packages(room.candidates, room.choosing, room.transfers, room.neighbourhood)
         return _unwatched(packages.ahead(asked(), ENTRY, mirrors=False))
 
+    def test_nothing_is_begun_for_another_network_where_none_is_to_wait_for_another(self) -> None:
+        self.for_peers.is_near = lambda asker: asker != ASKER
+        self.room.candidates.far_owners = lambda: False
+        self.assertIsNone(self.relay())
+        self.assertEqual(self.room.requests(MIRROR), [])
+        # What is on its way anyhow is anybody's.
+        self.begin_own()
+        self.assertIsNotNone(self.relay())
+
     def test_it_comes_from_a_mirror_and_through_no_other_peer(self) -> None:
         self.room.holders(HOLDER)
         self.room.owners(OWNER)

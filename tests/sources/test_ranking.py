@@ -12,6 +12,7 @@ from flocon.asking.source import Origin, Source
 from flocon.neighbours.standing import Standing
 from flocon.sources.ranking import (
     FRESH,
+    NEIGHBOURLY,
     Dated,
     Holder,
     order_for_database,
@@ -93,6 +94,42 @@ class Holders(SynchronousTestCase):
                 0,
             )
             self.assertEqual(ranked[0].node, near)
+
+    def far(self, standing: Standing, *nodes: str, size: int = 0) -> list[str]:
+        """Return the order of nodes: near ones are called so."""
+        holders = [Holder(node, near=node.startswith("near"), key=node) for node in nodes]
+        return [one.node for one in rank_holders(holders, NAME, standing, 0, size)]
+
+    def test_a_fast_far_one_comes_after_a_slow_near_one(self) -> None:
+        standing = Standing()
+        standing.succeeded("far", 10**9, 1.0)
+        standing.succeeded("near", 10**6, 1.0)
+        standing.began("near")
+        self.assertEqual(self.far(standing, "far", "near"), ["near", "far"])
+
+    def test_another_network_that_is_as_near_as_this_one_is_no_other(self) -> None:
+        standing = Standing()
+        standing.succeeded("far", 10**9, 1.0)
+        standing.succeeded("near", 10**6, 1.0)
+        standing.met("far", NEIGHBOURLY)
+        self.assertEqual(self.far(standing, "far", "near"), ["far", "near"])
+
+    def test_of_far_ones_the_one_with_the_shorter_way_comes_first(self) -> None:
+        standing = Standing()
+        standing.met("far", 0.08)
+        standing.met("less far", 0.01)
+        self.assertEqual(
+            self.far(standing, "far", "unknown", "less far"), ["less far", "far", "unknown"]
+        )
+
+    def test_a_long_way_matters_for_what_is_small_and_throughput_for_what_is_large(self) -> None:
+        standing = Standing()
+        standing.met("a", 0.08)
+        standing.succeeded("a", 10**8, 1.0)
+        standing.met("b", 0.01)
+        standing.succeeded("b", 10**6, 1.0)
+        self.assertEqual(self.far(standing, "a", "b", size=10_000), ["b", "a"])
+        self.assertEqual(self.far(standing, "a", "b", size=10**7), ["a", "b"])
 
     def test_files_are_spread_over_equal_holders(self) -> None:
         among = [Holder(node, near=True, key=node) for node in ("a", "b", "c", "d")]

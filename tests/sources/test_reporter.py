@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.asking.source import Origin, Source
 from flocon.books.traffic import Traffic
-from flocon.errors import SourceError, Stalled, Unreachable
+from flocon.errors import Broken, Refused, SourceError, Stalled, Unreachable
 from flocon.neighbours.standing import Standing
 from flocon.sources.reporter import Reporter
 
@@ -44,3 +44,31 @@ class Unreached(SynchronousTestCase):
         self.end(PEER, None)
         self.end(MIRROR, Unreachable("mirror:80", "refused"))
         self.assertEqual(self.told, [])
+
+
+class OtherTools(SynchronousTestCase):
+    """What came of a machine that is no node is told to those who know it."""
+
+    FOREIGN = Source(Origin.PEER, "10.0.0.7", "10.0.0.7", "http://10.0.0.7:7078/pkg/x", tool="x")
+
+    def test_its_bytes_and_what_it_is_to_blame_for_are_told(self) -> None:
+        ledger: Any = NoLedger()
+        told: list[tuple[str, int, str]] = []
+        reporter = Reporter(Clock(), Standing(), Traffic(), ledger, lambda *_: None)
+        reporter.foreign = lambda source, size, failure: told.append(
+            (source.key, size, type(failure).__name__)
+        )
+        reporter.unreachable = lambda *_: self.fail("it is no node")
+        for failure in (
+            None,
+            Broken("10.0.0.7", "broke off"),
+            Unreachable("10.0.0.7", "refused"),
+            Refused("10.0.0.7", 404),
+        ):
+            reporter.ended(self.FOREIGN, 5, 1.0, failure)
+        self.assertEqual(
+            [one[2] for one in told], ["NoneType", "Broken", "Unreachable", "NoneType"]
+        )
+        self.assertEqual({one[:2] for one in told}, {("10.0.0.7", 5)})
+        reporter.ended(PEER, 5, 1.0, None)
+        self.assertEqual(len(told), 4)

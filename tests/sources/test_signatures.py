@@ -141,3 +141,50 @@ class OfOthers(SynchronousTestCase):
         agent.last.whole(b"a signature")
         self.assertEqual(self.successResultOf(looking), b"a signature")
         candidates.mirrors.assert_not_called()
+
+
+class Unlisted(SynchronousTestCase):
+    """What no database lists comes by its content, for a person; a holder has its signature."""
+
+    def setUp(self) -> None:
+        self.verdict = Verdict.GOOD
+        self.agent = FakeAgent()
+        self.reporter: Any = mock.Mock()
+        pacman: Any = mock.Mock()
+        pacman.listing.find = pacman.listing.mirrored_entries = lambda _: []
+        self.signatures = Signatures(
+            FakeReactor(),
+            pacman=pacman,
+            keyring=lambda: mock.Mock(verify=lambda *_, **__: succeed(self.verdict)),
+            candidates=mock.Mock(holders=lambda *_: []),
+            agents=mock.Mock(of=lambda _: self.agent),
+            standing=Standing(),
+            reporter=self.reporter,
+            traffic=Traffic(),
+        )
+
+    def look(self, origin: Origin = Origin.PEER, content: Any = ENTRY.content) -> Deferred[Any]:
+        source = Source(origin, "a", "a", f"http://a/pkg/{NAME}")
+        transfer = mock.Mock(source=source)
+        transfer.subject = mock.Mock(file_name=NAME, content=content)
+        return Deferred.fromCoroutine(self.signatures.find(transfer))
+
+    def test_a_holders_is_taken_that_the_keyring_bears_out(self) -> None:
+        looking = self.look()
+        self.assertEqual(self.agent.last.url, f"http://a/pkg/{NAME}.sig")
+        self.assertEqual(self.agent.last.header("If-Match"), f'"{ENTRY.sha256.hex()}"')
+        self.agent.last.whole(b"a signature")
+        self.assertEqual(self.successResultOf(looking), b"a signature")
+
+    def test_one_that_is_not_known_to_be_right_is_none(self) -> None:
+        for verdict in (Verdict.UNKNOWN, Verdict.BAD):
+            self.verdict = verdict
+            looking = self.look()
+            self.agent.last.whole(b"a signature")
+            self.assertIsNone(self.successResultOf(looking))
+        self.reporter.contradicted.assert_called_once()
+
+    def test_of_what_came_otherwise_nobody_is_asked(self) -> None:
+        self.assertIsNone(self.successResultOf(self.look(Origin.MIRROR)))
+        self.assertIsNone(self.successResultOf(self.look(content=None)))
+        self.assertEqual(self.agent.requests, [])
