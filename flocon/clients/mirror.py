@@ -34,8 +34,8 @@ from flocon.clients.given import Given, Lists
 from flocon.clients.layouts import SYNCED, parse_asked
 from flocon.clients.mirror_packages import MirrorPackages
 from flocon.errors import StoreError
-from flocon.faces.site import host_of
 from flocon.files import Kind
+from flocon.serving.site import host_of
 from flocon.states.generation import Where
 
 if TYPE_CHECKING:

@@ -7,14 +7,16 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
+from twisted.internet.defer import TimeoutError  # noqa: A004 - Twisted's own
 from twisted.web import http
 
 from flocon.answering.held import send_opened
 from flocon.answering.respond import refuse
-from flocon.errors import StoreError
+from flocon.errors import FloconError, StoreError
 from flocon.faces.pacman_request import PacmanRequest
 from flocon.files import Asked, Content, FileName, Kind, parse_file_name
 from flocon.machine.reactor_threads import in_thread
@@ -105,7 +107,9 @@ class MirrorContents:
         one = PacmanRequest(request, Asked("", "", file), self._parts)
         if await one.send_held(content, signature=file.is_signature):
             return
-        if file.is_signature or not self._is_at_peers(file.subject, content):
+        if file.is_signature:
+            await _signature(one, content)
+        elif not self._is_at_peers(file.subject, content):
             refuse(request, http.NOT_FOUND)
         elif request.method == b"HEAD":
             request.setHeader("Content-Length", str(content.size))
@@ -113,6 +117,19 @@ class MirrorContents:
         else:
             entry = Entry("", file.subject, file.name, file.version, content.size, content.sha256)
             await one.follow(self._packages.ahead(one.asked, entry, mirrors=False, spares=False))
+
+
+async def _signature(one: PacmanRequest, content: Content) -> None:
+    """Send the signature of a package that has just come: it may not be kept yet, or found."""
+    coming = one.parts.transfers.signature(one.asked.file.subject)
+    signature = None
+    if coming is not None and coming[0].subject.content == content:
+        with suppress(FloconError, TimeoutError):
+            signature = await one.in_time(coming[1])
+    if signature is None:
+        refuse(one.request, http.NOT_FOUND)
+    else:
+        one.send_bytes(signature)
 
 
 def _open(archive: Archive, piece: Piece) -> Opened:

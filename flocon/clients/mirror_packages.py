@@ -20,10 +20,10 @@ from flocon.answering.respond import in_time, refuse
 from flocon.answering.visitors import is_loopback
 from flocon.asking.mirrors import LOOP_HEADER
 from flocon.errors import FloconError, StoreError
-from flocon.faces.awake import Awake
 from flocon.faces.pacman_request import failure_status
-from flocon.faces.site import host_of
 from flocon.files import escape
+from flocon.serving.awake import Awake
+from flocon.serving.site import host_of
 from flocon.transfers.reader import Reader
 
 if TYPE_CHECKING:

@@ -136,3 +136,21 @@ class Packages(ContentsTestCase):
             PACKAGE.replace(f"/{CONTENT.size}/", f"/{'9' * 40}/"),
         ):
             self.assertRefused(self.get(path), 404)
+
+    def test_signature_of_one_that_has_just_come_is_waited_for(self) -> None:
+        self.at_peers.add((NAME, CONTENT))
+        exchange = self.browser.ask(PACKAGE)
+        self.asked(PEER).whole(DATA)
+        self.assertEqual(exchange.answer.body, DATA)
+
+        exchange = self.browser.ask(f"{PACKAGE}.sig")
+        self.desk.signs[0].callback(SIGNATURE)
+        self.assertEqual(exchange.answer.body, SIGNATURE)
+
+        other = PACKAGE.replace(SHA256, "0" * 64)
+        self.assertRefused(self.get(f"{other}.sig"), 404)
+
+    def test_signature_of_one_that_did_not_come_is_not_looked_for(self) -> None:
+        self.at_peers.add((NAME, CONTENT))
+
+        self.assertRefused(self.get(f"{PACKAGE}.sig"), 404)
