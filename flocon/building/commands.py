@@ -12,12 +12,15 @@ if TYPE_CHECKING:
 #: What the scripts leave beside packages: what makepkg says of the recipe, and which commits of
 #: which sources were checked out.
 SRCINFO, CHECKOUTS = "srcinfo", "checkouts"
+#: What both scripts say before anything of a recipe's is run: the wall stands.
+BEGUN = "==> Behind the wall"
 #: Where keys for signatures of sources lie that are not the recipe's own.
 KEYS = "/run/flocon-keys"
 #: Bytes of memory that a compiler of C++ may want.
 A_COMPILERS = 1 << 30
 
 _FETCH = """
+echo '{begun}'
 mkdir -p -m 700 "$GNUPGHOME"
 shopt -s nullglob
 for key in keys/pgp/*.asc {keys}/*; do
@@ -26,6 +29,7 @@ done
 exec makepkg --nobuild --nodeps --nosign --noconfirm --noprogressbar --nocolor
 """
 _BUILD = """
+echo '{begun}'
 makepkg --printsrcinfo --nocolor >{build}/report/{srcinfo} 2>/dev/null
 shopt -s nullglob
 for checkout in "$BUILDDIR"/*/src/*/.git; do
@@ -39,12 +43,13 @@ exec makepkg --noextract --holdver --nodeps --nosign --noconfirm --noprogressbar
 
 def fetch_command() -> list[str]:
     """Return what fetches, unpacks and prepares the sources."""
-    return ["bash", "-c", _FETCH.format(keys=KEYS)]
+    return ["bash", "-c", _FETCH.format(begun=BEGUN, keys=KEYS)]
 
 
 def build_command(order: Order) -> list[str]:
     """Return what builds from what was fetched."""
     script = _BUILD.format(
+        begun=BEGUN,
         build=BUILD,
         srcinfo=SRCINFO,
         checkouts=CHECKOUTS,

@@ -42,7 +42,7 @@ _AWAY = (
 )
 _UNKNOWN_KEY = "unknown public key"
 _KILLED = 128
-#: What bubblewrap says in place of all that makepkg would.
+#: What bubblewrap says in place of all that is said behind a wall.
 _NO_WALL = "bwrap: "
 
 
@@ -55,9 +55,12 @@ class Ending:
     exit: int = 0
 
 
-def step_failed(step: str, status: int, tail: str) -> Ending:
-    """Return what came of a step that ended with ``status``, whose last words are ``tail``."""
-    if status == 1 and tail.startswith(_NO_WALL):
+def step_failed(step: str, status: int, tail: str, *, walled: bool = True) -> Ending:
+    """Return what came of a step that ended with ``status``, whose last words are ``tail``.
+
+    Only where it was not ``walled`` are they bubblewrap's: behind a wall they are a recipe's.
+    """
+    if status == 1 and not walled and tail.startswith(_NO_WALL):
         reason = f"the wall cannot be built: {tail.removeprefix(_NO_WALL).strip()[:500]}"
         return Ending(REFUSED, reason, status)
     if status == 1 and step == "fetch" and _UNKNOWN_KEY in tail:

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 _GONE_WITHIN = 3_600.0
 #: The last words of a step, by which its end is judged.
 _LAST_WORDS = 64 << 10
+_BEGUN = commands.BEGUN.encode()
 _LARGEST_KEY = 1 << 20
 _OPEN_FILES = 16_384
 
@@ -68,10 +69,17 @@ class Told:
     step: Callable[[str], None]
     log: Callable[[str], None]
     said: Said = field(default_factory=Said)
+    first_words: bytes = b""
     last_words: bytes = b""
+
+    def begin(self) -> None:
+        """Forget what was said in another step."""
+        self.first_words = self.last_words = b""
 
     def heard(self, data: bytes) -> None:
         """Take what a program said."""
+        if len(self.first_words) < len(_BEGUN):
+            self.first_words = (self.first_words + data)[: len(_BEGUN)]
         self.last_words = (self.last_words + data)[-_LAST_WORDS:]
         if text := self.said.add(data):
             self.log(text)
@@ -237,7 +245,7 @@ class Job:
         """Run one of the two steps behind the wall."""
         gateway = self._gateway() if online else None
         plan = self._plan(layout, command, PORT if online else 0)
-        self._told.last_words = b""
+        self._told.begin()
         self._walled = Walled(
             self._reactor,
             plan,
@@ -265,7 +273,8 @@ class Job:
             return self._short_of_memory(status)
         if status == 0:
             return Ending(endings.BUILT)
-        return endings.step_failed(step, status, self._told.last_words.decode("utf-8", "replace"))
+        tail = self._told.last_words.decode("utf-8", "replace")
+        return endings.step_failed(step, status, tail, walled=self._told.first_words == _BEGUN)
 
     def _short_of_memory(self, status: int) -> Ending:
         allowed = f"{self._order.bounds.memory >> 20} MiB"

@@ -41,3 +41,14 @@ class BuildingTests(JobCase):
             self.assertEqual(done.found(), f"-j{len(os.sched_getaffinity(0))}\n")
 
         return self.do(go())
+
+    def test_a_recipe_cannot_say_that_there_is_no_wall(self) -> Deferred[None]:
+        # All that is looked at in the end, from its first byte on.
+        forged = "echo; printf 'bwrap: %-65529s' no; exit 1\n"
+
+        async def go() -> None:
+            done = await self.build(recipe(forged + PACKAGE))
+            self.assertEqual(done.result, "failed", done.log[:200])
+            self.assertTrue(done.log.startswith("==> Behind the wall\n"), done.log[:200])
+
+        return self.do(go())

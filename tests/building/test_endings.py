@@ -43,10 +43,14 @@ class EndingTests(SynchronousTestCase):
         self.assertIn("keys/pgp", ending.reason)
 
     def test_without_a_wall_nothing_was_tried(self) -> None:
-        ending = step_failed("fetch", 1, "bwrap: No permissions to create a new namespace\n")
+        words = "bwrap: No permissions to create a new namespace\n"
+        ending = step_failed("fetch", 1, words, walled=False)
         self.assertEqual(ending.result, REFUSED)
         self.assertIn("No permissions", ending.reason)
-        self.assertEqual(step_failed("build", 1, "==> Making\nbwrap: no\n").result, FAILED)
+
+    def test_behind_a_wall_the_same_words_are_a_recipes(self) -> None:
+        for step in ("fetch", "build"):
+            self.assertEqual(step_failed(step, 1, "bwrap: no\n").result, FAILED)
 
     def test_every_status_has_a_sentence(self) -> None:
         for status in range(1, 256):
