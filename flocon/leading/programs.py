@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flocon.errors import ConfigurationError, ToolError, ToolMissing
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Seconds for pacman and pacman-conf to say what they are asked.
 PATIENCE = 10
+#: What pacman-conf says, since 7.0, of a GPGDir that is not there yet.
+_MISSING = re.compile(r"failed to resolve path '(/[^'\n]+)' passed to 'GPGDir'")
 _UNKNOWN = "'CacheServer' in section"
 
 
@@ -52,6 +56,19 @@ def run_tool(tool: str, *arguments: str, seconds: float = PATIENCE) -> tuple[int
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ToolError(tool, str(error)) from None
     return done.returncode, os.fsdecode(done.stdout), os.fsdecode(done.stderr)
+
+
+def keyring_of(pacman_conf: Path) -> Path:
+    """Return pacman's GPGDir, which may be missing; raises ConfigurationError, ToolError."""
+    words = ("--config", str(pacman_conf), "GPGDir")
+    status, output, errors = run_tool("pacman-conf", *words)
+    missing = _MISSING.search(errors) if status != 0 else None
+    folder = missing[1] if missing else output.strip()
+    if (status != 0 and not missing) or not folder.startswith("/") or "\n" in folder:
+        said = printable(errors.strip().rpartition("\n")[2]) or "it failed"
+        problem = f"pacman itself does not say where its keyring is ({said})"
+        raise ConfigurationError(str(pacman_conf), problem, "mend GPGDir there")
+    return Path(folder)
 
 
 def verifier(

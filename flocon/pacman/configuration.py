@@ -71,6 +71,16 @@ class PacmanConfiguration:
         named = {one for repository in self.repositories for one in repository.cache_servers}
         return frozenset(named - servers)
 
+    @property
+    def all_servers(self) -> tuple[str, ...]:
+        """Every server that is named, each once."""
+        named = (
+            server
+            for repository in self.repositories
+            for server in (*repository.cache_servers, *repository.servers)
+        )
+        return tuple(dict.fromkeys((*named, *self.general_servers)))
+
     def repository(self, name: str) -> Repository | None:
         return next((each for each in self.repositories if each.name == name), None)
 

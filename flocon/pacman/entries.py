@@ -53,6 +53,11 @@ class Entry:
     sha256: bytes
     signature: bytes | Kept | None = None
 
+    @property
+    def is_signed(self) -> bool:
+        """Whether the database has its signature."""
+        return self.signature is not None
+
     def read_signature(self) -> bytes | None:
         """Return the signature, None where there is none or its vault has lost it."""
         kept = self.signature

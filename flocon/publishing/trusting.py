@@ -5,7 +5,6 @@ Only what ``joined.keys`` has looked at comes here.
 
 from __future__ import annotations
 
-import re
 import shutil
 import tempfile
 from contextlib import contextmanager, suppress
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from flocon.errors import ConfigurationError, RepositoryError, ToolError
 from flocon.joined.keys import read_keys
-from flocon.leading.programs import run_tool
+from flocon.leading.programs import keyring_of, run_tool
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -27,8 +26,6 @@ PATIENCE = 120
 #: id, the class of a signature, and a fingerprint.
 _KIND, _GOOD, _ID, _FINGERPRINT = 0, 1, 4, 9
 _ID_DIGITS = 16
-#: What pacman-conf says, since 7.0, of a GPGDir that is not there yet.
-_MISSING = re.compile(r"failed to resolve path '(/[^'\n]+)' passed to 'GPGDir'")
 
 
 def trust(pacman_conf: Path, data: bytes, fingerprints: Sequence[str]) -> None:
@@ -36,7 +33,7 @@ def trust(pacman_conf: Path, data: bytes, fingerprints: Sequence[str]) -> None:
 
     Raises ConfigurationError and ToolError.
     """
-    folder = _keyring(pacman_conf)
+    folder = _made(pacman_conf)
     _key(folder, "--init")
     with tempfile.NamedTemporaryFile(suffix=".gpg") as file:
         file.write(data)
@@ -51,29 +48,24 @@ def trust_no_more(pacman_conf: Path, fingerprints: Sequence[str]) -> None:
 
     Raises ConfigurationError and ToolError.
     """
-    folder = _keyring(pacman_conf) if fingerprints else ""
+    folder = _made(pacman_conf) if fingerprints else ""
     for fingerprint in fingerprints:
         if _pacman_key(folder, "--finger", fingerprint)[0] == 0:
             _key(folder, "--delete", fingerprint)
 
 
-def _keyring(pacman_conf: Path) -> str:
+def _made(pacman_conf: Path) -> str:
     """Return pacman's GPGDir, which is made where it is missing.
 
     pacman-key itself would do without a folder, and make its files in the root of the system.
     """
-    words = ("--config", str(pacman_conf), "GPGDir")
-    status, output, errors = run_tool("pacman-conf", *words, seconds=PATIENCE)
-    missing = _MISSING.search(errors) if status != 0 else None
-    folder = missing[1] if missing else output.strip()
-    if (status != 0 and not missing) or not folder.startswith("/") or "\n" in folder:
-        problem = f"pacman itself does not say where its keyring is ({_last_lines(errors)})"
-        raise ConfigurationError(str(pacman_conf), problem, "mend GPGDir there")
+    folder = keyring_of(pacman_conf)
     try:
-        Path(folder).mkdir(mode=0o755, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigurationError(folder, error.strerror or str(error), "run this as root") from None
-    return folder
+        remedy = "run this as root"
+        raise ConfigurationError(str(folder), error.strerror or str(error), remedy) from None
+    return str(folder)
 
 
 def _key(folder: str, *arguments: str) -> None:

@@ -12,6 +12,7 @@ from flocon.machine.reactor_threads import in_thread
 from flocon.pacman.versions import compare_versions
 from flocon.repository.reading import read_package
 from flocon.repository.surprises import demand_expected, digest, find_surprises
+from flocon.repository.vouching import is_vouched
 from flocon.signing.approved import (
     demand_all,
     demand_each_once,
@@ -20,7 +21,6 @@ from flocon.signing.approved import (
     find_taken,
 )
 from flocon.signing.copying import copy_all
-from flocon.signing.vouching import is_vouched
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

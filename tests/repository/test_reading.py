@@ -21,7 +21,7 @@ from flocon.files import Content
 from flocon.machine.process import Bounds
 from flocon.repository import reading
 from flocon.repository.package import Member, Package
-from flocon.repository.reading import read_package
+from flocon.repository.reading import read_identity, read_package
 from tests.needs import leave_out
 from tests.repository.packages import (
     COMPRESS,
@@ -53,6 +53,32 @@ class ReadingTestCase(SynchronousTestCase):
     def refused(self, data: bytes, file_name: str = FILE) -> str:
         """Return why a file is refused."""
         return str(self.assertRaises(PackageError, read, data, file_name).problem)
+
+
+class Identity(ReadingTestCase):
+    """Whether a package is what its file is called, without all else of it."""
+
+    def identity(self, data: bytes, file_name: str = FILE) -> str:
+        descriptor = opened(data)
+        try:
+            return read_identity(descriptor, file_name)["pkgver"][0]
+        finally:
+            os.close(descriptor)
+
+    def test_what_it_says_of_itself_is_read(self) -> None:
+        data = archive(folder("usr"), File("usr/x", b"x" * 100_000))
+        self.assertEqual(self.identity(data), "1.0-1")
+
+    def test_another_package_under_that_name_is_refused(self) -> None:
+        for name in ("foo-2.0-1-x86_64.pkg.tar.zst", "bar-1.0-1-x86_64.pkg.tar.zst"):
+            with self.assertRaises(PackageError) as caught:
+                self.identity(archive(), name)
+            self.assertIn("inside it is foo 1.0-1", str(caught.exception))
+
+    def test_what_is_no_package_is_refused(self) -> None:
+        for data in (b"", b"no package", COMPRESS["zst"](tar([folder(".x")]))):
+            with self.assertRaises(PackageError):
+                self.identity(data)
 
 
 class Reading(ReadingTestCase):

@@ -1,4 +1,7 @@
-"""Our databases and repo-add's give pacman the same: 300 packages, entry by entry and as told."""
+"""Our databases and repo-add's give pacman the same, entry by entry and as told.
+
+A hundred packages; FLOCON_TESTS=all has three hundred, of which repo-add takes half a minute.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +22,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from flocon.repository.entries import Listed, list_package
 from flocon.repository.reading import read_package
 from flocon.repository.writing import write_database, write_files
+from tests.lan.on_request import ALL
 from tests.needs import leave_out
 from tests.repository.packages import COMPRESS, SIGNATURE, File, archive, folder, info, link, tar
 from tests.wanted.real_pacman import pacmans
 
-PACKAGES = 300
+PACKAGES = 300 if ALL else 100
 KINDS = ("db", "files")
 #: repo-adds that run at the same time.
 PARTS = 4

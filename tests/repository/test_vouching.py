@@ -13,7 +13,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from flocon.signing.vouching import is_trusted, is_vouched
+from flocon.repository.vouching import is_trusted, is_vouched
 from tests import pgp
 
 GOOD = (
