@@ -11,6 +11,7 @@ import json
 import os
 import shlex
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet import defer, task
@@ -19,10 +20,11 @@ from twisted.internet.threads import deferToThreadPool
 from flocon.advice.facts import SHUT
 from flocon.asking.agents import literal_host
 from flocon.asking.attempts import Limits
-from flocon.asking.fetch import Wanted
+from flocon.asking.fetch import Wanted, fetch
 from flocon.asking.small import fetch_small, last_modified
 from flocon.errors import Refused, SourceError
 from flocon.files import Asked, parse_file_name
+from flocon.machine.endpoints import ports_of
 from flocon.machine.interfaces import look_at_links
 from flocon.neighbours.knock import clock_off, read_knock
 from flocon.secrecy import without_any_passwords
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
     from twisted.internet.defer import Deferred
 
+    from flocon.asking.answer import Head
     from flocon.asking.source import Source
     from flocon.neighbours.quarantine import Quarantine
     from flocon.pacman.watch import PacmanWatch
@@ -55,6 +58,15 @@ MOST_PROBED = 4
 PROBE_PATIENCE = 5.0
 #: What a proxy answers that lets nobody through without a password.
 PASSWORD_WANTED, PROXY_WANTED = 401, 407
+
+
+class _Begun:
+    """A sink that wants to know that there is an answer, and nothing of it."""
+
+    def begin(self, head: Head) -> None:
+        raise Refused("this", head.status)
+
+    def write(self, position: int, data: bytes) -> None: ...
 
 
 def needs_pacman(settings: Settings) -> bool:
@@ -144,6 +156,7 @@ class Examination:
             "links": links,
             "problems": [problem for tell in self.tellers for problem in tell()],
             "lan_port": self._lan_port(),
+            "standin_ports": ports_of((*settings.standins.pacserve, *settings.standins.pacredir)),
             "listening_seconds": round(self._reactor.seconds() - self._since, 1),
             "time": round(time.time(), 3),
             "architectures": list(configuration.architectures),
@@ -205,9 +218,13 @@ class Examination:
             file = parse_file_name(f"{repository.name}.db")
             if file is not None:
                 asked = Asked(repository.name, "", file)
-                for source in self._candidates.order(
-                    file.text, self._candidates.servers(asked, None), None
-                ):
+                parents = self._candidates.parents
+                architecture = next(iter(self._pacman.configuration.architectures), "")
+                servers = (
+                    *(parents.for_packages(repository.name, architecture) if parents else ()),
+                    *self._candidates.servers(asked, None),
+                )
+                for source in self._candidates.order(file.text, servers, None):
                     found.setdefault(source.label, source)
         return list(found.values())[:MOST_PROBED]
 
@@ -216,6 +233,9 @@ class Examination:
         told = {"mirror": source.label, "problem": ""}
         wanted = Wanted(source.url, source.label)
         try:
+            if not source.takes_heads:
+                await self._begin(wanted, source)
+                return told
             await last_modified(self._agents.of(source), self._reactor, wanted, PROBE_PATIENCE)
         except Refused as error:
             if error.status == PROXY_WANTED:
@@ -225,6 +245,13 @@ class Examination:
         except SourceError as error:
             told["problem"] = without_any_passwords(error.detail)[:200]
         return told
+
+    async def _begin(self, wanted: Wanted, source: Source) -> None:
+        """Ask for a file, and leave when the answer has begun."""
+        limits = Limits(first_byte=PROBE_PATIENCE, stall=PROBE_PATIENCE)
+        agent = self._agents.of(source)
+        with suppress(Refused):
+            await fetch(agent, self._reactor, wanted, _Begun(), limits)
 
     def database_times(self) -> dict[str, float]:
         """Return when each sync database was last changed, in seconds since 1970."""

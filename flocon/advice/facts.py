@@ -37,9 +37,14 @@ class Facts:
     there: frozenset[str] = frozenset()
     named: Path = DEFAULT_PACMAN_CONF
 
-    def rows(self, key: str) -> list[Mapping[str, Any]]:
+    def rows(self, key: str) -> list[Any]:
         """Return what the node tells under ``key``; nothing where there is no node."""
         return list((self.node or {}).get(key) or ())
+
+    @property
+    def ports(self) -> frozenset[int]:
+        """The ports at which the node answers pacman: its own, and those of other tools' places."""
+        return frozenset({self.port, *self.rows("standin_ports")})
 
     @property
     def has_no_pacman(self) -> bool:

@@ -6,13 +6,13 @@ Judges what the node told of itself; nothing is read, asked or changed.
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flocon.advice.facts import SHUT
 from flocon.advice.findings import Finding, Verdict, nothing_listed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from flocon.advice.facts import Facts
 
@@ -117,6 +117,13 @@ def check_caches(facts: Facts) -> Iterator[Finding]:
         yield Finding("cache", Verdict.GOOD, f"the node reads {paths}")
 
 
+def _verdict(one: Mapping[str, Any]) -> Verdict:
+    """Return how bad a part takes it: what it does without may well not be wanted."""
+    if one.get("optional"):
+        return Verdict.UNKNOWN
+    return Verdict.WRONG if one.get("wrong") else Verdict.WARNING
+
+
 def _hider(path: str) -> tuple[str, str] | None:
     """Return the setting of a unit that hides a path, and the value that does not."""
     for setting, value, places in (
@@ -161,7 +168,7 @@ def check_told(facts: Facts) -> Iterator[Finding]:
     for one in facts.rows("problems")[:MOST_TOLD]:
         yield Finding(
             str(one.get("check", "node")),
-            Verdict.WRONG if one.get("wrong") else Verdict.WARNING,
+            _verdict(one),
             str(one.get("reason", "")),
             str(one.get("remedy", "")),
         )

@@ -17,7 +17,7 @@ from flocon.leading import node_lines, pacman_conf
 from flocon.settings.settings import DEFAULT_PACMAN_CONF, LOOPBACK_PORT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from flocon.advice.facts import Facts
     from flocon.leading.pacman_conf import Repository, Statement
@@ -51,7 +51,7 @@ def check_pacman(facts: Facts) -> Iterator[Finding]:
     findings = [
         finding for repository in repositories if (finding := _reach(repository, facts)) is not None
     ]
-    if unasked := [one.name for one in repositories if _is_unasked(one, facts.port)]:
+    if unasked := [one.name for one in repositories if _is_unasked(one, facts.ports)]:
         names = ", ".join(f"[{name}]" for name in unasked)
         reason = f"pacman does not ask the node for {names}"
         findings.append(Finding("pacman", Verdict.WRONG, reason, _set_up(facts)))
@@ -60,15 +60,15 @@ def check_pacman(facts: Facts) -> Iterator[Finding]:
     elif findings:
         yield from findings
     else:
-        yield _reached(repositories, facts.port)
+        yield _reached(repositories, facts.ports)
 
 
-def _reached(repositories: Sequence[Repository], port: int) -> Finding:
+def _reached(repositories: Sequence[Repository], ports: Collection[int]) -> Finding:
     """Tell for which repositories the node is asked; those that only pacman can fetch need not."""
     led: list[str] = []
     alone: list[str] = []
     for one in repositories:
-        asked = any(node_lines.is_node(server.value, {port}) for server in one.servers)
+        asked = any(node_lines.is_node(server.value, ports) for server in one.servers)
         (led if asked else alone).append(one.name)
     if not led:
         reason = f"no http mirror, so nothing to ask a node for: {', '.join(alone)}"
@@ -100,7 +100,7 @@ def _reach(repository: Repository, facts: Facts) -> Finding | None:
                 f"the node does not know the path of the line at {one.place}: {one.value}",
                 f"write there: {line}",
             )
-    own = [one for one in repository.servers if node_lines.is_node(one.value, {port})]
+    own = [one for one in repository.servers if node_lines.is_node(one.value, facts.ports)]
     mirrors = [one for one in repository.servers if one.key == "Server" and _is_mirror(one, own)]
     if not mirrors:
         return _reach_for_nothing(repository, own)
@@ -125,8 +125,8 @@ def _reach(repository: Repository, facts: Facts) -> Finding | None:
     return None
 
 
-def _is_unasked(repository: Repository, port: int) -> bool:
-    own = [one for one in repository.servers if node_lines.is_node(one.value, {port})]
+def _is_unasked(repository: Repository, ports: Collection[int]) -> bool:
+    own = [one for one in repository.servers if node_lines.is_node(one.value, ports)]
     return not own and any(
         one.key == "Server" and _is_mirror(one, own) for one in repository.servers
     )

@@ -18,6 +18,7 @@ def questions(
     """Return each path that is answered by these."""
     return {
         "/search.json": search.search,
+        "/list.json": search.page,
         "/why.json": why.why,
         "/recent.json": why.recent,
         "/doctor.json": examination.examine,

@@ -18,8 +18,10 @@ def reason(role: str, *, failing: bool) -> str:
         return "failed lately, so it comes after the others of its kind"
     return {
         "holder": "holds these very bytes",
+        "foreign": "is another tool's machine, which said that it has this file",
         "earlier owner": "may be fetching it already, since the owner has only just become it",
         "owner": "fetches what nobody holds, for everybody",
+        "parent": "is a caching proxy of this LAN, which comes before owners and mirrors",
         "mirror": "is named in pacman's configuration",
     }[role]
 
@@ -62,6 +64,10 @@ def answer(told: Mapping[str, Any]) -> str:
         return f"no sync database lists it, so only mirrors are asked: {who} first"
     if first["role"] == "owner":
         return f"nobody holds it: {who} is asked to fetch it for everybody"
+    if first["role"] == "parent":
+        return f"no node holds it: {who}, a caching proxy of this LAN, is asked first"
+    if first["role"] == "foreign":
+        return f"no node holds it: {who} at {first['address']} has it, and is asked first"
     if first["role"] == "mirror":
         return f"nobody holds it, and this node fetches it itself: {who} is asked first"
     return f"a peer holds it: {who} is asked first"

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet import task
 
-from flocon.advice.reasons import answer, database_answer, reason, why_not
 from flocon.advice.search import MOST_FILES, ROWS, entry_values, held_with
 from flocon.asking.addresses import without_user
 from flocon.asking.source import Origin, Source
@@ -19,6 +18,7 @@ from flocon.files import Asked, FileName, Kind, parse_file_name
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from types import ModuleType
     from typing import TypeVar
 
     from flocon.books.recent import Recent
@@ -74,6 +74,8 @@ class Why:
         self._contents = contents
         #: Tells how the database of an own repository would be answered, "" where it is none.
         self.own_repositories: Callable[[str], str] = lambda _: ""
+        #: Has those asked that tell of nothing by themselves, as for a transfer.
+        self.look_up: Callable[[str, Content], Awaitable[None] | None] = lambda *_: None
 
     async def recent(self, _: Mapping[str, str]) -> list[dict[str, Any]]:
         """Return what pacman asked lately, the newest first."""
@@ -94,6 +96,9 @@ class Why:
         content = entry.content if entry else None
         here = held_with(self._offering, name, content)
         running = self._transfers.find(name, content) if content else None
+        looking = self.look_up(name, content) if content else None
+        if looking is not None:
+            await looking
         order = self._candidates.order(name, self._candidates.servers(asked, entry), entry)
         holding = await self._contents(name)
         told: dict[str, Any] = {
@@ -113,7 +118,7 @@ class Why:
                 "size": running.size,
                 "whole": running.verified,
             }
-        told["answer"] = answer(told)
+        told["answer"] = _reasons().answer(told)
         return told
 
     def _why_database(self, file: FileName) -> dict[str, Any]:
@@ -128,7 +133,7 @@ class Why:
             "left_out": [],
             "recent": [one.describe() for one in self._recent.of(file.text)],
         }
-        told["answer"] = self.own_repositories(file.name) or database_answer(
+        told["answer"] = self.own_repositories(file.name) or _reasons().database_answer(
             file.name, self._settings().databases, order
         )
         return told
@@ -137,19 +142,20 @@ class Why:
         now = self._reactor.seconds()
         failing = self._standing.demoted(source.key, now)
         peer = self._presence.peer(source.node) if source.origin is Origin.PEER else None
-        role = "mirror"
+        role = "parent" if source.parent else "mirror"
         if source.origin is Origin.PEER:
             role = "owner" if source.relayed else "holder"
             role = "earlier owner" if source.only_if_cached else role
+            role = "foreign" if source.tool else role
         return {
             "role": role,
-            "name": peer.name if peer else "",
+            "name": peer.name if peer else source.tool,
             "address": source.label,
             "url": without_user(source.url),
             "failing": failing,
             "bytes_per_second": round(self._standing.throughput(source.key)),
             "active": self._standing.active(source.key),
-            "why": reason(role, failing=failing),
+            "why": _reasons().reason(role, failing=failing),
         }
 
     async def _left_out(
@@ -182,10 +188,17 @@ class Why:
     def _why_not(self, peer: Peer, entry: Entry | None, held: Content | None, *, able: bool) -> str:
         now = time.time()
         record = self._quarantine.record(peer.node, peer.address, now)
-        return why_not(
+        why: str = _reasons().why_not(
             entry,
             held,
             term=record.described(now) if record else None,
             able=able,
             failing=self._standing.demoted(peer.address, self._reactor.seconds()),
         )
+        return why
+
+
+def _reasons() -> ModuleType:
+    from flocon.advice import reasons  # noqa: PLC0415 - seldom asked
+
+    return reasons

@@ -26,7 +26,7 @@ from flocon.builds.reviews import decided, lines
 from flocon.errors import FloconError
 from flocon.faces.loopback import REVIEW
 from flocon.faces.page import guard, load_templates, moment, plain
-from flocon.faces.site import LARGEST_BODY, host_of
+from flocon.serving.site import LARGEST_BODY, host_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

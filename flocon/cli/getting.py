@@ -5,6 +5,7 @@ The file appears under its name only when it is whole and right, and never in th
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import os
 import tempfile
@@ -21,7 +22,6 @@ from flocon.terminal.downloading import Received, download
 from flocon.terminal.printing import progress, say, say_json, size
 
 if TYPE_CHECKING:
-    import argparse
     from typing import Self
 
 #: pacman takes no larger signature.
@@ -39,11 +39,30 @@ class Expected:
 
 
 async def get(reactor: Any, options: argparse.Namespace) -> None:
+    if options.newest:
+        await get_newest(reactor, options)
+    else:
+        await get_listed(reactor, options)
+
+
+async def get_newest(reactor: Any, options: argparse.Namespace) -> None:
+    """Get the newest that anybody holds; what is listed where nothing newer is to be had."""
+    from flocon.cli import newest  # noqa: PLC0415 - it needs much that no other command does
+
+    name = package_name(options.name)
+    instead = await newest.get(reactor, name, options)
+    if instead is not None:
+        listed = argparse.Namespace(**{**vars(options), "name": instead})
+        await get_listed(reactor, listed)
+
+
+async def get_listed(reactor: Any, options: argparse.Namespace) -> None:
+    """Get a file by its name, or the version of a package that pacman would install."""
     node = Node(reactor, options.port)
     expected = await _expected(node, package_name(options.name))
     path = Path(expected.file_name)
     began = time.monotonic()
-    if _is_there(path, expected):
+    if is_there(path, expected):
         if options.json:
             say_json({"file": path.name, "path": str(path.absolute()), "fetched": False})
         else:
@@ -97,7 +116,7 @@ async def _expected(node: Node, name: str) -> Expected:
     return Expected(file_name, None, here["sha256"] if here else None)
 
 
-def _is_there(path: Path, expected: Expected) -> bool:
+def is_there(path: Path, expected: Expected) -> bool:
     """Whether the very file is there; raises NodeError where another one is."""
     if not path.exists() and not path.is_symlink():
         return False
@@ -111,20 +130,20 @@ def _is_there(path: Path, expected: Expected) -> bool:
 async def _fetch(node: Node, expected: Expected, path: Path) -> Received:
     bar = progress(path.name, expected.size)
     try:
-        with _NewFile(path) as file:
+        with NewFile(path) as file:
             received = await download(
                 node, f"/{escape(path.name)}", path.name, file.write, bar.move
             )
             if received is None:
                 raise NodeError(f"{path.name}: neither the LAN nor a mirror has it")
-            _verify(received, expected)
+            verify(received, expected)
             file.keep()
             return received
     finally:
         bar.end()
 
 
-def _verify(received: Received, expected: Expected) -> None:
+def verify(received: Received, expected: Expected) -> None:
     wanted = expected.sha256
     if expected.size is not None and received.bytes != expected.size:
         problem = f"{received.bytes} bytes came instead of {expected.size}"
@@ -135,29 +154,38 @@ def _verify(received: Received, expected: Expected) -> None:
 
 async def _fetch_signature(node: Node, path: Path) -> bool:
     """Put the signature beside the package; return whether there is one."""
-    signature = Path(path.name + ".sig")
+    signature = await read_signature(node, f"/{escape(path.name)}.sig", path.name)
+    if signature is not None:
+        put_beside(path, signature)
+    return signature is not None
+
+
+async def read_signature(node: Node, path: str, name: str) -> bytes | None:
+    """Return the signature of a package ``name`` that the node has at ``path``, if it has one."""
     data = bytearray()
 
     def take(chunk: bytes) -> None:
         data.extend(chunk)
         if len(data) > LARGEST_SIGNATURE:
-            raise NodeError(f"{signature}: is too long for a signature")
+            raise NodeError(f"{name}.sig: is too long for a signature")
 
-    path_of_it = f"/{escape(signature.name)}"
-    received = await download(node, path_of_it, signature.name, take, lambda _: None)
-    if received is None:
-        return False
+    received = await download(node, path, f"{name}.sig", take)
+    return None if received is None else bytes(data)
+
+
+def put_beside(path: Path, data: bytes) -> None:
+    """Write a package's signature beside it, or leave the same one there."""
+    signature = Path(path.name + ".sig")
     if signature.exists():
         if signature.read_bytes() != data:
             raise NodeError(f"{signature}: there is another file of this name here; move it away")
-        return True
-    with _NewFile(signature) as file:
-        file.write(bytes(data))
+        return
+    with NewFile(signature) as file:
+        file.write(data)
         file.keep()
-    return True
 
 
-class _NewFile:
+class NewFile:
     """A file that appears under its name when ``keep`` is called, and not in another's place."""
 
     def __init__(self, path: Path) -> None:
@@ -169,6 +197,9 @@ class _NewFile:
 
     def __enter__(self) -> Self:
         return self
+
+    def fileno(self) -> int:
+        return self._fd
 
     def write(self, data: bytes) -> None:
         try:

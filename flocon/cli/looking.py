@@ -1,4 +1,4 @@
-"""``flocon has`` and ``flocon why``: what is where on the LAN, and how a file gets here."""
+"""``flocon has``, ``list`` and ``why``: what is where on the LAN, and how a file gets here."""
 
 from __future__ import annotations
 
@@ -7,46 +7,91 @@ from typing import TYPE_CHECKING, Any
 from flocon.books.recent import whence
 from flocon.files import parse_file_name
 from flocon.pacman.versions import version_key
-from flocon.terminal.asking import Node, NodeError, package_name
+from flocon.terminal.asking import LONG_PATIENCE, Node, NodeError, package_name
 from flocon.terminal.printing import clock, say, say_json, say_rows, size
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping, Sequence
 
+#: Roles of those who have a file, and need not fetch it.
+_HOLDING = frozenset({"holder", "foreign"})
+
+
+#: Files of a list that is put together from pages.
+MOST_LISTED = 500_000
+
 
 async def show_holders(reactor: Any, options: argparse.Namespace) -> None:
     """Print each version of a package that is somewhere on the LAN; exits 1 where none is."""
-    field, name = "part" if options.contains else "name", package_name(options.name)
-    found = await Node(reactor, options.port).ask("/search.json", {field: name})
+    node, names = Node(reactor, options.port), list(map(package_name, options.names))
+    fields = {"newest": "yes"} if options.newest else {}
+    kind = "part" if options.contains else "name"
+    found = [await node.ask("/search.json", {kind: name, **fields}) for name in names]
+    if options.newest:
+        found = [_newest_alone(one) for one in found]
     if options.json:
-        say_json(found)
-    elif found["files"]:
-        _print_holders(found)
+        say_json(found[0] if len(found) == 1 else found)
     else:
-        say(f"nobody on the LAN holds {name}")
-        if found["listed"]:
-            versions = ", ".join(
-                f"{one['version']} [{one['repository']}]" for one in found["listed"]
-            )
-            say(f"the mirrors have {versions}")
-    if not found["files"]:
+        _print_all(names, found)
+    if not all(one["files"] for one in found):
         raise SystemExit(1)
 
 
-def _print_holders(found: Mapping[str, Any]) -> None:
+def _newest_alone(found: dict[str, Any]) -> dict[str, Any]:
+    """Return what was found without all that is older than the newest."""
+    files = found["files"]
+    return found | {"files": [one for one in files if one["version"] == files[0]["version"]]}
+
+
+def _print_all(names: Sequence[str], found: Sequence[Mapping[str, Any]]) -> None:
+    _print_files([file for one in found for file in one["files"]])
+    for name, one in zip(names, found, strict=True):
+        if one["truncated"]:
+            say(f"... and more of {name} than these")
+        if not one["files"]:
+            say(f"nobody on the LAN holds {name}")
+            if one["listed"]:
+                listed = [f"{of['version']} [{of['repository']}]" for of in one["listed"]]
+                say(f"the mirrors have {', '.join(listed)}")
+
+
+def _print_files(files: Sequence[Mapping[str, Any]], *, whence: bool = True) -> None:
+    """Print files in columns; ``whence`` tells of each who holds it."""
     rows = []
-    for file in found["files"]:
-        where = [f"here ({file['here']})"] if file["here"] else []
+    for file in files:
+        where = [f"here ({file['here']})" if whence else file["here"]] if file["here"] else []
         where += [one["name"] or one["node"] for one in file["holders"]]
         if file.get("more_holders"):
             where.append(f"{file['more_holders']} more")
         listed = f"[{']['.join(file['listed'])}]" if file["listed"] else "not listed"
-        columns = (file["name"], file["version"], file["architecture"], size(file["size"]), listed)
+        length = "" if file["size"] is None else size(file["size"])
+        columns = (file["name"], file["version"], file["architecture"], length, listed)
         rows.append((*columns, ", ".join(where)))
-    say_rows(rows)
-    if found["truncated"]:
-        say(f"... and more than these {len(rows)}")
+    if rows:
+        say_rows(rows)
+
+
+async def show_list(reactor: Any, options: argparse.Namespace) -> None:
+    """Print all that this machine holds, or the whole LAN, by name."""
+    node, of = Node(reactor, options.port), "lan" if options.remote else "here"
+    files: list[dict[str, Any]] = []
+    count = 0
+    after: dict[str, str] | None = {}
+    while after is not None and count < MOST_LISTED:
+        page = await node.ask("/list.json", {"of": of, **after}, LONG_PATIENCE)
+        after = page["next"]
+        count += len(page["files"])
+        if options.json:
+            files += page["files"]
+        else:
+            _print_files(page["files"], whence=options.remote)
+    if options.json:
+        say_json({"of": of, "files": files, "truncated": after is not None})
+    elif not count:
+        say("nothing yet" if options.remote else "nothing: pacman's caches and the store are empty")
+    elif after is not None:
+        say(f"... and more than these {count}")
 
 
 async def show_reasons(reactor: Any, options: argparse.Namespace) -> None:
@@ -98,7 +143,7 @@ def _print_reasons(told: Mapping[str, Any]) -> None:
 
 
 def _print_other_holders(order: Sequence[Mapping[str, Any]]) -> None:
-    rows = [(one["name"], one["address"]) for one in order if one["role"] == "holder"]
+    rows = [(one["name"], one["address"]) for one in order if one["role"] in _HOLDING]
     if rows:
         say("who holds it, too:", indent=2)
         say_rows(rows, indent=4)

@@ -44,6 +44,7 @@ _ASKING: dict[str, Callable[[Any, argparse.Namespace], Coroutine[Any, Any, None]
     "watch": watching.watch,
     "peers": status.show_peers,
     "has": looking.show_holders,
+    "list": looking.show_list,
     "why": looking.show_reasons,
     "get": getting.get,
     "doctor": diagnosis.examine,

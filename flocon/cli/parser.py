@@ -139,12 +139,32 @@ def _add_reading(commands: argparse._SubParsersAction[_Parser]) -> None:
     _command(commands, "peers", "who is there")
     _command(commands, "watch", "what the node does, as it does it")
     has = _command(commands, "has", "who on the LAN has a package, in which versions")
-    has.add_argument("name", metavar="NAME", help="a package's name")
-    has.add_argument(
+    has.add_argument("names", metavar="NAME", nargs="+", help="a package's name")
+    which = has.add_mutually_exclusive_group()
+    which.add_argument(
         "--contains", action="store_true", help="every file that has NAME somewhere in its name"
+    )
+    which.add_argument(
+        "--newest", action="store_true", help="only the newest version that anybody holds"
+    )
+    listing = _command(commands, "list", "all packages that this machine holds")
+    listing.add_argument(
+        "--remote", action="store_true", help="those of the whole LAN, with who holds them"
     )
     get = _command(commands, "get", "fetch a package into the current folder, verified")
     get.add_argument("name", metavar="FILE|NAME", help="a package's file name, or its name")
+    get.add_argument(
+        "--newest",
+        action="store_true",
+        help="the newest version that anybody holds, also one that is not listed, if it is signed",
+    )
+    get.add_argument(
+        "--pacman-conf",
+        metavar="FILE",
+        type=as_file,
+        default=DEFAULT_PACMAN_CONF,
+        help="whose keyring says who may sign what is not listed [%(default)s]",
+    )
     why = _command(commands, "why", "how a request for a file is answered, or was lately")
     why.add_argument(
         "name", metavar="FILE|NAME", help="a package's file name or its name, or a database's"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from flocon.books.units import time_text
 from flocon.builds.sayings import short as short_rows
+from flocon.cli import others
 from flocon.cli.mirroring import short_rows as mirror_rows
 from flocon.terminal.asking import Node
 from flocon.terminal.printing import (
@@ -84,6 +85,7 @@ def _print_status(status: dict[str, Any]) -> None:
     rows += [row for one in status.get("own", ()) for row in _own_rows(one)]
     if followed := status.get("followed"):
         rows += _followed_rows(followed)
+    rows += others.rows(status)
     rows += [("quarantine", f"{one['address']} {one['text']}") for one in status["quarantine"]]
     rows += [
         ("receipt", f"{clock(one['at'])}  {one['text']}") for one in status["receipts"][:_RECEIPTS]
@@ -146,6 +148,13 @@ def _print_peers(peers: list[dict[str, Any]]) -> None:
         place = f"{printable(peer['address'])} port {peer['port']}"
         heard = f"heard {time_text(peer['last_heard_seconds'])} ago"
         files, took = counted(peer["files"], "file"), f"took {size(peer['taken_bytes'])}"
-        row = (peer["name"], place, files, took, heard, Word(peer["state"]))
-        rows.append(row)
+        where = [_where(peer)] if any(one.get("far") for one in peers) else []
+        rows.append((peer["name"], place, *where, files, took, heard, Word(peer["state"])))
     say_rows(rows)
+
+
+def _where(peer: dict[str, Any]) -> str:
+    """Return on which side of a router a peer is, and who told of it."""
+    if not peer.get("far"):
+        return "near"
+    return f"far, told by {peer['told_by']}" if peer.get("told_by") else "far"

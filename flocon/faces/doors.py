@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.endpoints import quoteStringArgument
 
 from flocon.errors import ConfigurationError
-from flocon.faces.accepting import Accepting
 from flocon.log import logger
 from flocon.machine.ports import Ports, close
+from flocon.serving.accepting import Accepting
 from flocon.settings.defaults import default_control
 from flocon.settings.settings import DEFAULT_LAN, DEFAULT_MIRROR, LAN_PORT, MIRROR_PORT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from flocon.faces.site import Site
     from flocon.machine.ports import Inherited
+    from flocon.serving.site import Site
     from flocon.settings.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A door that a node does without where it cannot be had: its ``name``, and who answers there.
+
+    ``where`` is where the operator set the ``endpoints``.
+    """
+
+    name: str
+    site: Site
+    endpoints: tuple[str, ...]
+    where: str
 
 
 class Doors:
@@ -34,6 +49,10 @@ class Doors:
         self._lan: list[Any] = []
         self._loopback: list[Any] = []
         self._mirror: list[Any] = []
+        #: The ports of each endpoint of each side.
+        self._sides: dict[str, dict[str, list[Any]]] = {}
+        #: Why those sides are not open that are not.
+        self.missed: dict[str, str] = {}
         self._control: Any = None
         self._control_path = Path(settings.control or default_control(settings.store.path))
         #: Why there is no control socket.
@@ -64,13 +83,38 @@ class Doors:
         if self._settings.mirror.serve:
             self._listening.rehearse(*self._mirror_endpoints())
 
-    def open(self, lan: Site, loopback: Site, mirror: Site | None = None) -> None:
-        """Take the ports; raises ConfigurationError where one cannot be had."""
+    def open(
+        self, lan: Site, loopback: Site, mirror: Site | None = None, sides: Iterable[Side] = ()
+    ) -> None:
+        """Take the ports; raises ConfigurationError where one cannot be had that has to be."""
         if mirror is not None:
             self._mirror = self._listen(mirror, *self._mirror_endpoints())
         self._lan = self._listen(lan, *self._lan_endpoints())
         self._loopback = self._listen(loopback, *self._loopback_endpoints())
+        self.open_sides(sides)
         self._listening.tell_unused()
+
+    def open_sides(self, sides: Iterable[Side]) -> None:
+        """Open what is not open yet: another program may have been there before."""
+        for side in sides:
+            self._open_side(side, self._sides.setdefault(side.name, {}))
+
+    def _open_side(self, side: Side, opened: dict[str, list[Any]]) -> None:
+        before = self.missed.pop(side.name, "")
+        for endpoint in side.endpoints:
+            if endpoint in opened:
+                continue
+            try:
+                opened[endpoint] = self._listen(side.site, [[endpoint]], side.where)
+            except ConfigurationError as error:
+                self.missed[side.name] = why = f"{error.where}: {error.problem}"
+                if why != before:
+                    self._log.warn("{name} is not open: {why}", name=side.name, why=why)
+
+    def ports_of(self, side: str) -> list[int]:
+        """Return the TCP ports of a side that are open."""
+        ports = [one for ports in self._sides.get(side, {}).values() for one in ports]
+        return [int(one.getHost().port) for one in ports if hasattr(one.getHost(), "port")]
 
     def _listen(self, site: Site, endpoints: list[list[str]], where: str) -> list[Any]:
         ports = self._listening.listen(endpoints, site, where)
@@ -100,13 +144,15 @@ class Doors:
 
     async def close(self) -> None:
         control = [self._control] if self._control else []
-        ports = [*self._lan, *self._loopback, *self._mirror, *control]
+        sides = [ports for opened in self._sides.values() for ports in opened.values()]
+        ports = [*self._lan, *self._loopback, *self._mirror, *chain(*sides), *control]
         self._control = None
         for port in ports:
             await close(port)
         self._lan.clear()
         self._loopback.clear()
         self._mirror.clear()
+        self._sides.clear()
 
     def _lan_endpoints(self) -> tuple[list[list[str]], str]:
         endpoint = self._settings.lan

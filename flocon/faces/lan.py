@@ -36,8 +36,8 @@ from flocon.asking.mirrors import LOOP_DETECTED, LOOP_HEADER
 from flocon.errors import FloconError, StoreError
 from flocon.faces.lan_databases import DatabaseAnswers
 from flocon.faces.lan_inventory import InventoryAnswers
-from flocon.faces.site import host_of
 from flocon.files import Kind, parse_content, parse_file_name, parse_parts
+from flocon.serving.site import host_of
 from flocon.transfers.reader import Reader
 
 if TYPE_CHECKING:
@@ -176,6 +176,11 @@ class Lan:
         named = parse_content(sha256, name)
         if named is None or not await self._held(request, *named):
             self._refuse(request, http.NOT_FOUND)
+
+    async def give(self, request: Request, file: FileName, sha256: bytes | None = None) -> bool:
+        """Send a held file as to any peer, whichever face was asked for it; or return False."""
+        self._shelf.precedence.asked()
+        return await self._held(request, file, sha256)
 
     async def _held(self, request: Request, file: FileName, sha256: bytes | None = None) -> bool:
         """Send a held file, or return False; an ``If-Match`` of another content is no match."""

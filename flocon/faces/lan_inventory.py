@@ -23,9 +23,9 @@ from flocon.answering.respond import refuse
 from flocon.answering.turns import Turns
 from flocon.asking.waiting import Outcome
 from flocon.extents import Extent
-from flocon.faces.site import host_of
 from flocon.machine.limits import lacks_descriptors
 from flocon.neighbours.inventory_text import format_inventory
+from flocon.serving.site import host_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -25,14 +25,14 @@ from flocon.answering.respond import (
 from flocon.asking.mirrors import LOOP_DETECTED, LOOP_HEADER, LOOP_MARK
 from flocon.books.recent import LONGEST_TEXT, Answered, Recent
 from flocon.faces.absent import AbsentSignatures
-from flocon.faces.admitting import Admitting
-from flocon.faces.awake import Awake
-from flocon.faces.leaving import Leaving
 from flocon.faces.pacman_databases import answer_database, tell_database
 from flocon.faces.pacman_packages import answer_package, tell_package
 from flocon.faces.pacman_request import PacmanRequest
 from flocon.faces.pacman_signatures import answer_signature, tell_signature
 from flocon.files import Kind, parse_path
+from flocon.serving.accepting import Admitting
+from flocon.serving.awake import Awake
+from flocon.serving.leaving import Leaving
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from flocon.answering.json_answers import Question
     from flocon.answering.visitors import Admission, Names
     from flocon.faces.needs import ForPacman
+    from flocon.files import Asked
 
 #: What a person reads whom a page of another site sent here.
 SENTENCE = (
@@ -171,7 +172,14 @@ class Loopback:
         if asked is None:
             self._refuse(request, http.NOT_FOUND)
             self._remember_strange(request)
-            return
+        else:
+            await self.give(request, asked)
+
+    async def give(self, request: Request, asked: Asked) -> None:
+        """Answer with a file, by whichever face for this machine's pacman it was asked for.
+
+        Who asks was let in there, and no page of another site is behind it.
+        """
         if is_from_browser(request) and request.getHeader("Sec-Fetch-Site") is None:
             # One that does not say whose page had it ask: it could have packages fetched.
             self._refuse(request, http.FORBIDDEN)

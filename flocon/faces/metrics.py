@@ -49,6 +49,11 @@ class _Figures(Collector):
             for repository, values in self._figures.own.items():
                 gauge.add_metric((repository,), values[name])
             yield gauge
+        for name, text in _PARENTS.items() if self._figures.parents else ():
+            counter = CounterMetricFamily(f"flocon_parent_{name}", text, labels=("parent",))
+            for place, values in self._figures.parents.items():
+                counter.add_metric((place,), values[name])
+            yield counter
 
     def _counters(self) -> Iterator[Metric]:
         one = self._figures
@@ -75,6 +80,14 @@ class _Figures(Collector):
         if one.longest_hold_seconds is not None:
             text = "Turns of the reactor that took more than 50 ms."
             yield CounterMetricFamily("flocon_reactor_long_holds", text, value=one.long_holds)
+
+        if one.standins:
+            text = "Requests in the place of another tool, answered or refused, by kind."
+            standins = CounterMetricFamily("flocon_standin_requests", text, labels=("tool", "kind"))
+            for tool, counts in one.standins.items():
+                for kind, count in counts.items():
+                    standins.add_metric((tool, kind), count)
+            yield standins
 
     def _gauges(self) -> Iterator[Metric]:
         one = self._figures
@@ -163,6 +176,15 @@ _OWN = {
     "packages": "Packages that it lists.",
     "copies_wanted": "Packages of it that this node is to keep for others.",
     "copies_here": "Those of them that are here.",
+}
+#: What is told of each caching proxy of the LAN.
+_PARENTS = {
+    "bytes": "Bytes that came from it.",
+    "files": "Files, or parts of them, that came from it.",
+    "missing": "Files that it did not have.",
+    "failures": "Times that it gave no answer, or one that ended early.",
+    "wrong": "Files of which it sent other bytes than it should have.",
+    "sent_elsewhere": "Files for which it sent this node to a mirror.",
 }
 _MIRROR_COUNTS = {"cleared_bytes", "client_requests", "client_bytes", "client_fetched_bytes"}
 

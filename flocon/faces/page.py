@@ -22,10 +22,11 @@ from flocon.answering.respond import finish_text, refuse
 from flocon.books.units import size_text, time_text
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Callable, Mapping
 
     from twisted.web.http import Request
 
+    from flocon.answering.json_answers import Question
     from flocon.books.figures import Figures
 
 _FOLDER = Path(__file__).with_name("templates")
@@ -51,8 +52,8 @@ LEAST_DAYS = 14
 class Pages:
     """``describe`` gives what the page shows, ``search`` who holds what, ``figures`` the metrics.
 
-    Shapes are those of ``/status.json`` (with ``recent`` as ``/recent.json``) and
-    ``/search.json``.
+    ``listing`` gives all that is held, in pages. Shapes are those of ``/status.json`` (with
+    ``recent`` as ``/recent.json``), ``/search.json`` and ``/list.json``.
     """
 
     def __init__(
@@ -60,12 +61,14 @@ class Pages:
         reactor: Any,
         *,
         describe: Callable[[], dict[str, Any]],
-        search: Callable[[Mapping[str, str]], Awaitable[dict[str, Any] | None]],
+        search: Question,
+        listing: Question,
         figures: Callable[[], Figures],
     ) -> None:
         self._reactor = reactor
         self._describe = describe
         self._search = search
+        self._listing = listing
         self._in_turn = InTurn()
         self._figures = figures
         self._template: Any = None
@@ -95,7 +98,13 @@ class Pages:
             refuse(request, http.BAD_REQUEST)
             return
         if wanted:
-            found = await self._in_turn.ask(request, self._search, {"part": wanted})
+            is_list = "of" in wanted
+            question = self._listing if is_list else self._search
+            fields = wanted | {"most": f"{MOST_ROWS}"} if is_list else wanted
+            found = await self._in_turn.ask(request, question, fields)
+            if found is None and is_list:
+                refuse(request, http.BAD_REQUEST)
+                return
             body = await self._in_thread(self._render, self._describe(), wanted, found)
         else:
             body = await self._lately.get("page", self._plain)
@@ -104,18 +113,24 @@ class Pages:
 
     async def _plain(self) -> bytes:
         """Return the page as it is for who looks for nothing."""
-        return await self._in_thread(self._render, self._describe(), "", None)
+        return await self._in_thread(self._render, self._describe(), {}, None)
 
-    def _render(self, status: dict[str, Any], wanted: str, found: dict[str, Any] | None) -> bytes:
+    def _render(
+        self, status: dict[str, Any], wanted: Mapping[str, str], found: dict[str, Any] | None
+    ) -> bytes:
         if self._template is None:
             self._template = _load_template()
+        of = wanted.get("of", "")
+        following = {"of": of, **found["next"]} if of and found and found["next"] else None
         text: str = self._template.render(
             status=status,
             peers=sorted(status["peers"], key=_by_trouble)[:MOST_ROWS],
             guests=[one for one in status["takers"] if one["bytes"] and not one["peer"]],
             chart=chart(status["savings"]["days"], status["savings"]["since"]),
             wrong=sum(one["verdict"] == "wrong" for one in status["health"]["findings"]),
-            wanted=wanted,
+            wanted=wanted.get("part", ""),
+            of=of,
+            following=following,
             found=found,
             most=MOST_ROWS,
         )
@@ -139,13 +154,17 @@ class Pages:
         return result
 
 
-def _wanted(request: Request) -> str | None:
-    """Return what is looked for, None where the query cannot be that."""
+def _wanted(request: Request) -> dict[str, str] | None:
+    """Return what is looked for, as fields of a question; None where the query cannot be that."""
     arguments = request.args or {}
-    values = arguments.get(b"part", [b""])
-    if set(arguments) - {b"part"} or len(values) != 1 or len(values[0]) > LONGEST_SEARCH:
+    if any(len(one) != 1 or len(one[0]) > LONGEST_SEARCH for one in arguments.values()):
         return None
-    return str(values[0].decode("utf-8", "replace")).strip()
+    values = {
+        name.decode("ascii", "replace"): one[0].decode("utf-8", "replace").strip()
+        for name, one in arguments.items()
+    }
+    allowed = {"of", "after", "sha256"} if "of" in values else {"part"}
+    return None if set(values) - allowed else {name: one for name, one in values.items() if one}
 
 
 def guard(request: Request, policy: str, referrer: str) -> None:

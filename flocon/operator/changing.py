@@ -102,11 +102,12 @@ class Operator:
         self._log.info("{count}", count=counted(len(peers), "peer"))
         for peer in peers:
             self._log.info(
-                "{name} at {address} port {port}, {architectures}, {files},"
+                "{name} at {address} port {port}{where}, {architectures}, {files},"
                 " heard {silence:.0f} s ago",
                 name=peer.name,
                 address=peer.address,
                 port=peer.port,
+                where=" in another network" if peer.far else "",
                 architectures="/".join(peer.architectures) or "no architecture",
                 files=counted(peer.files, "file"),
                 silence=self._presence.silence(now, peer),

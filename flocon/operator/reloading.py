@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from flocon.settings.settings import Settings
 
 #: Settings that SIGHUP changes; the others need a restart.
-LIVE = ("debug", "relay", "prefetch", "databases", "transfer", "peers")
+LIVE = ("debug", "relay", "prefetch", "databases", "transfer", "peers", "parents", "mdns")
 #: And those of ``mirror``.
 LIVE_OF_MIRROR = (
     *("networks", "refresh", "publish", "publish_within", "unused", "pins", "keep", "max_age"),
@@ -27,8 +27,15 @@ LIVE_OF_BUILD = (
     *("poll", "auto", "wait", "trust", "networks", "online", "root", "check"),
     *("memory", "disk", "processes", "time", "notify_command", "notify_url", "notify_mail"),
 )
+#: And those of ``standins``.
+LIVE_OF_STANDINS = ("networks",)
 #: The tables of which some settings are.
-_LIVE_OF = {"mirror": LIVE_OF_MIRROR, "repo": LIVE_OF_REPO, "build": LIVE_OF_BUILD}
+_LIVE_OF = {
+    "mirror": LIVE_OF_MIRROR,
+    "repo": LIVE_OF_REPO,
+    "build": LIVE_OF_BUILD,
+    "standins": LIVE_OF_STANDINS,
+}
 #: Seconds between two readings of flocon.toml.
 PAUSE = 1.0
 

@@ -71,8 +71,16 @@ class Status:
         mirror: Callable[[], dict[str, Any] | None],
         builds: Callable[[], dict[str, Any] | None],
         own: Callable[[], list[dict[str, Any]]],
+        dropped: Callable[[], Counter[str]],
+        mdns: Callable[[], dict[str, Any] | None],
         followed: Callable[[], dict[str, Any] | None],
         counters: Callable[[], Counter[str]],
+        parents: Callable[[], list[dict[str, Any]]] = list,
+        foreign: Callable[[], list[dict[str, Any]]] = list,
+        sites: Callable[[], list[dict[str, Any]]] = list,
+        told_by: Callable[[str], str] = lambda _: "",
+        adopted: Callable[[], list[dict[str, Any]]] = list,
+        standins: Callable[[], list[dict[str, Any]]] = list,
     ) -> None:
         self._reactor = reactor
         self._started = reactor.seconds()
@@ -96,8 +104,16 @@ class Status:
         self._mirror = mirror
         self._builds = builds
         self._own = own
+        self._dropped = dropped
+        self._mdns = mdns
         self._followed = followed
         self._counters = counters
+        self._parents = parents
+        self._foreign = foreign
+        self._sites = sites
+        self._told_by = told_by
+        self._adopted = adopted
+        self._standins = standins
 
     def start(self) -> None:
         """Take this moment as the one when the node started."""
@@ -154,7 +170,7 @@ class Status:
             "answers": dict(traffic.answers),
             "transfers": len(list(self._transfers)),
             "moving": [_moving(transfer, now) for transfer in islice(self._transfers, MOST_MOVING)],
-            "dropped_datagrams": dict(self._presence.counters),
+            "dropped_datagrams": dict(self._presence.counters + self._dropped()),
             "prefetch": {
                 "running": bool(coming),
                 "done": coming.done,
@@ -169,7 +185,13 @@ class Status:
             "mirror": self._mirror(),
             "builds": self._builds(),
             "own": self._own(),
+            "mdns": self._mdns(),
             "followed": self._followed(),
+            "parents": self._parents(),
+            "foreign": self._foreign(),
+            "sites": self._sites(),
+            "adopted": self._adopted(),
+            "standins": self._standins(),
             **self._ledger.describe(),
         }
 
@@ -222,6 +244,9 @@ class Status:
             "name": peer.name,
             "address": peer.address,
             "port": peer.port,
+            "far": peer.far,
+            "proved": peer.proved,
+            "told_by": self._name_of(self._told_by(peer.node)) if peer.far else "",
             "architectures": list(peer.architectures),
             "files": peer.files,
             "files_known": replica.files if replica else 0,
@@ -230,6 +255,11 @@ class Status:
             "state": "quarantine" if record else "failing" if demoted else "good",
             "quarantine": record.described(time.time()) if record else None,
         }
+
+    def _name_of(self, node: str) -> str:
+        """Return what a node calls itself, or its id where it is not known."""
+        peer = self._presence.peer(node) if node else None
+        return peer.name if peer is not None else node
 
     def page(self) -> dict[str, Any]:
         """Return the status as a person reads it: names for addresses, and how this node is."""
@@ -262,7 +292,10 @@ class Status:
         """Return what ``/metrics`` says."""
         told = self.describe()
         own = {one["name"]: _figures_of(one) for one in told["own"]}
-        figures = replace(self._ledger.figures(told, self._counters()), own=own)
+        standins = {one["tool"]: one["answers"] | one["refusals"] for one in told["standins"]}
+        parents = {one["name"]: _figures_of_parent(one) for one in told["parents"]}
+        figures = self._ledger.figures(told, self._counters())
+        figures = replace(figures, own=own, standins=standins, parents=parents)
         if told["mirror"] is not None:
             from flocon.mirrors import telling  # noqa: PLC0415 - a node that is no mirror needs none
 
@@ -290,6 +323,12 @@ def _figures_of(repository: Mapping[str, Any]) -> dict[str, float]:
         "copies_wanted": repository["copies"].get("wanted", 0),
         "copies_here": repository["copies"].get("here", 0),
     }
+
+
+def _figures_of_parent(parent: Mapping[str, Any]) -> dict[str, float]:
+    """Return what ``/metrics`` says of a caching proxy."""
+    counts = ("bytes", "files", "missing", "failures", "wrong", "sent_elsewhere")
+    return {name: parent[name] for name in counts}
 
 
 def _ahead(readiness: Readiness) -> dict[str, Any]:

@@ -78,6 +78,8 @@ class NodeTests(DoctorTestCase):
         check = node_checks.check_told
         self.judge(check, Verdict.WRONG, "core.db is lz5", problems=[one])
         self.judge(check, Verdict.WARNING, "lz5", problems=[{**one, "wrong": False}])
+        lacking = {**one, "wrong": False, "optional": True}
+        self.judge(check, Verdict.UNKNOWN, "lz5", problems=[lacking])
         many = self.findings(check, node=node(problems=[one] * 1_000))
         self.assertEqual(len(many), node_checks.MOST_TOLD)
 

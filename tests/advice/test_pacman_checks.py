@@ -75,6 +75,17 @@ class PacmanTests(DoctorTestCase):
         lines = (f"CacheServer = {NODE}", f"Server = {MIRROR}")
         self.judge(Verdict.WRONG, "does not ask the node", *lines, port=19500)
 
+    def test_a_line_of_a_tool_in_whose_place_the_node_answers_leads_to_it(self) -> None:
+        told = node(standin_ports=[15678, 7077])
+        pacserves = "Server = http://localhost:15678/pacman/$repo/$arch"
+        for line in ("CacheServer = http://127.0.0.1:7077/", pacserves):
+            lines = (line, f"Server = {MIRROR}")
+            self.judge(Verdict.GOOD, "pacman asks the node first", *lines, node=told)
+            # It may be that very tool that has the port.
+            self.judge(Verdict.WRONG, "does not ask the node", *lines)
+        late = (f"Server = {MIRROR}", pacserves)
+        self.judge(Verdict.WRONG, "mirror.example before the node", *late, node=told)
+
     def test_a_configuration_that_cannot_be_read(self) -> None:
         error = ConfigurationError("/etc/pacman.conf", "cannot be read", "check it")
         found = self.find(pacman_checks.check_pacman, Verdict.WRONG, "cannot", configuration=error)

@@ -88,3 +88,22 @@ class Crowded(SynchronousTestCase):
         told = self.ask()
         self.assertEqual((len(told["order"]), told["more_in_order"]), (MOST_FILES, 524))
         self.assertEqual((told["left_out"], told["more_left_out"]), ([], 0))
+
+    def test_another_tools_machine_is_asked_for_and_named(self) -> None:
+        looked: list[str] = []
+
+        def look_up(name: str, _: Content) -> Deferred[None]:
+            looked.append(name)
+            self.order = [
+                Source(Origin.PEER, "10.0.0.7", "10.0.0.7", "http://10.0.0.7/x", tool="pacredir")
+            ]
+            return succeed(None)
+
+        self.why.look_up = look_up
+        told = self.ask()
+        self.assertEqual(looked, [NAME])
+        [first] = told["order"]
+        self.assertEqual((first["role"], first["name"]), ("foreign", "pacredir"))
+        self.assertEqual(
+            told["answer"], "no node holds it: pacredir at 10.0.0.7 has it, and is asked first"
+        )

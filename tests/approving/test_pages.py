@@ -15,7 +15,7 @@ from flocon.answering.respond import respond
 from flocon.approving.links import LIFETIME
 from flocon.approving.pages import Approving
 from flocon.errors import BuildError
-from flocon.faces.site import LARGEST_BODY
+from flocon.serving.site import LARGEST_BODY
 from tests.builds.told import COMMIT, builds, look, watched
 from tests.faces.test_page import HOSTILE, Elements
 from tests.faces.web import Answer, Browser

@@ -31,12 +31,12 @@ class GettingTests(NodeTestCase):
         }
 
     async def get(self, name: str = NAME, **options: Any) -> str:
-        await self.run_command(getting.get, name=name, **options)
+        await self.run_command(getting.get, name=name, newest=False, **options)
         return self.out.getvalue()
 
     async def refused(self, name: str = NAME) -> str:
         with self.assertRaises(NodeError) as caught:
-            await self.run_command(getting.get, name=name)
+            await self.run_command(getting.get, name=name, newest=False)
         return str(caught.exception)
 
     def files(self) -> dict[str, bytes]:
@@ -142,7 +142,7 @@ class GettingTests(NodeTestCase):
 
     async def test_without_a_node_one_sentence_says_so(self) -> None:
         with self.assertRaises(NodeError) as caught:
-            await self.run_command(getting.get, name=NAME, port=1)
+            await self.run_command(getting.get, name=NAME, newest=False, port=1)
         self.assertIn(
             "no node answers on port 1 (nobody listens there); start one", str(caught.exception)
         )

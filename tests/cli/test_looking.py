@@ -1,7 +1,9 @@
-"""``flocon has`` and ``flocon why``: what may be asked for, and how it is shown."""
+"""``flocon has``, ``list`` and ``why``: what may be asked for, and how it is shown."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from typing import Any
 
 from flocon.cli import looking
@@ -87,7 +89,8 @@ class LookingTests(NodeTestCase):
 
     async def test_an_empty_name_asks_nobody(self) -> None:
         for contains in (True, False):
-            said = await self.refused(looking.show_holders, name="", contains=contains)
+            options = {"contains": contains, "newest": False}
+            said = await self.refused(looking.show_holders, names=["a", " "], **options)
             self.assertIn("an empty name", said)
         self.assertEqual(self.node.asked, [])
 
@@ -110,3 +113,134 @@ class LookingTests(NodeTestCase):
             shown = self.out.getvalue()
             self.assertIn("***@mirror.example", shown)
             self.assertNotIn("s3cret", shown)
+
+
+def file(version: str, **more: Any) -> dict[str, Any]:
+    """Return a file as the node tells of it."""
+    told = {
+        "file": f"tool-{version}-any.pkg.tar.zst",
+        "name": "tool",
+        "version": version,
+        "architecture": "any",
+        "size": 2_048,
+        "sha256": "00" * 32,
+        "listed": [],
+        "here": None,
+        "holders": [{"node": "1", "name": "bob", "address": "10.0.0.2"}],
+        "more_holders": 0,
+    }
+    return told | more
+
+
+class HoldersTests(NodeTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        listed = {"repository": "core", "file": FILE, "version": "1-1"}
+        self.found: dict[str, Any] = {"listed": [listed], "files": [], "truncated": False}
+        self.node.answers = {"/search.json": (200, self.found)}
+
+    async def has(self, *names: str, contains: bool = False, **more: Any) -> str:
+        options = {"names": list(names), "contains": contains, "newest": False, **more}
+        await self.run_command(looking.show_holders, **options)
+        return self.out.getvalue()
+
+    async def test_the_newest_alone_is_shown_with_all_who_hold_it(self) -> None:
+        other = [{"node": "2", "name": "", "address": ""}]
+        self.found["files"] = [
+            file("3-1"),
+            file("3-1", listed=["core"], here="cache", holders=other, more_holders=4),
+            file("2-1"),
+        ]
+        said = await self.has("tool", newest=True)
+        self.assertEqual(
+            said,
+            "tool  3-1  any  2.0 KiB  not listed  bob\n"
+            "tool  3-1  any  2.0 KiB  [core]      here (cache), 2, 4 more\n",
+        )
+        self.assertEqual(self.node.asked, ["GET /search.json?name=tool&newest=yes"])
+
+    async def test_several_are_told_of_one_after_the_other(self) -> None:
+        self.found["files"] = [file("3-1")]
+        said = await self.has("tool", "other")
+        self.assertEqual(len(said.splitlines()), 2)
+        asked = ["GET /search.json?name=tool", "GET /search.json?name=other"]
+        self.assertEqual(self.node.asked, asked)
+
+    async def test_json_is_an_object_for_one_and_a_list_for_several(self) -> None:
+        self.found["files"] = [file("3-1"), file("2-1")]
+        self.assertEqual(len(json.loads(await self.has("tool", json=True))["files"]), 2)
+        self.out.truncate(0)
+        self.out.seek(0)
+        told = json.loads(await self.has("tool", "tool", json=True, newest=True))
+        self.assertEqual([len(one["files"]) for one in told], [1, 1])
+
+    async def test_it_ends_with_1_where_nobody_has_one_of_them(self) -> None:
+        with self.assertRaises(SystemExit) as caught:
+            await self.has("tool")
+        self.assertEqual(caught.exception.code, 1)
+        said = self.out.getvalue()
+        self.assertEqual(said, "nobody on the LAN holds tool\nthe mirrors have 1-1 [core]\n")
+
+    async def test_a_size_that_nobody_tells_is_not_made_up(self) -> None:
+        place = [{"node": "", "name": "pacserve at 10.0.0.7", "address": ""}]
+        self.found["files"] = [file("3-1", size=None, sha256=None, holders=place)]
+        said = await self.has("tool")
+        self.assertIn("not listed  pacserve at 10.0.0.7", said)
+        self.assertNotIn("None", said)
+
+
+class Pages(dict[str, Any]):
+    """Answers each question for a page with the next one."""
+
+    def __init__(self, pages: Sequence[list[dict[str, Any]]]) -> None:
+        super().__init__()
+        self._left = list(pages)
+
+    def get(self, path: str, default: Any = None) -> Any:
+        if path != "/list.json":
+            return default
+        files = self._left.pop(0)
+        last = files[-1] if files and self._left else None
+        following = last and {"after": last["file"], "sha256": last["sha256"]}
+        return 200, {"of": "lan", "files": files, "next": following}
+
+
+class ListTests(NodeTestCase):
+    def pages(self, *pages: list[dict[str, Any]]) -> None:
+        """Have the node tell these pages, one after the other."""
+        self.node.answers = Pages(pages)
+
+    async def shown(self, *, remote: bool = False, **more: Any) -> str:
+        await self.run_command(looking.show_list, remote=remote, **more)
+        return self.out.getvalue()
+
+    async def test_this_machines_are_told_with_where_they_lie(self) -> None:
+        self.pages([file("3-1", here="store", holders=[])])
+        said = await self.shown()
+        self.assertEqual(said, "tool  3-1  any  2.0 KiB  not listed  store\n")
+        self.assertEqual(self.node.asked, ["GET /list.json?of=here"])
+
+    async def test_all_pages_of_the_lan_are_asked_for(self) -> None:
+        self.pages([file("2-1")], [file("3-1")])
+        said = await self.shown(remote=True)
+        self.assertEqual([line.split()[1] for line in said.splitlines()], ["2-1", "3-1"])
+        second = "GET /list.json?of=lan&after=tool-2-1-any.pkg.tar.zst&sha256=" + "00" * 32
+        self.assertEqual(self.node.asked, ["GET /list.json?of=lan", second])
+
+    async def test_json_is_one_object(self) -> None:
+        self.pages([file("2-1")], [file("3-1")])
+        told = json.loads(await self.shown(remote=True, json=True))
+        self.assertEqual(
+            told, {"of": "lan", "files": [file("2-1"), file("3-1")], "truncated": False}
+        )
+
+    async def test_there_is_an_end_to_what_a_node_tells(self) -> None:
+        self.patch(looking, "MOST_LISTED", 3)
+        self.pages(*[[file(f"{number}-1")] for number in range(9)])
+        said = await self.shown()
+        self.assertIn("... and more than these 3\n", said)
+        self.assertEqual(len(self.node.asked), 3)
+
+    async def test_nothing_is_said_in_words(self) -> None:
+        self.pages([])
+        self.assertIn("nothing", await self.shown())

@@ -159,3 +159,17 @@ class Interrupted(ProcessTestCase):
     def test_being_ended_is_one_too(self) -> None:
         self.assertEqual(self.end(signal.SIGTERM, "ban", "ada"), (143, "", "flocon: ended\n"))
         self.assertEqual(list(Path(self.folder.name).iterdir()), [])
+
+
+class Importing(ProcessTestCase):
+    def test_hardly_any_garbage_is_looked_for_until_all_is_there(self) -> None:
+        script = (
+            "import gc, sys\n"
+            "rounds = lambda: gc.get_stats()[0]['collections']\n"
+            "before = rounds()\n"
+            "import flocon.cli\n"
+            "few = rounds() - before < 10\n"
+            "print(few, gc.isenabled(), gc.get_freeze_count() > 10_000, file=sys.stderr)\n"
+        )
+        line = f"{shlex.quote(sys.executable)} -c {shlex.quote(script)}"
+        self.assertEqual(self.run_in_shell(line), (0, "True True True\n"))

@@ -16,7 +16,7 @@ from twisted.trial.unittest import TestCase
 
 from flocon.errors import BuildError
 from flocon.faces.control import LARGEST_BODY, Control
-from flocon.faces.site import Site
+from flocon.serving.site import Site
 from tests.faces.test_control import FakeOperator
 
 

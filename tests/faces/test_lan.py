@@ -12,6 +12,7 @@ from flocon.asking.mirrors import LOOP_HEADER
 from flocon.errors import Unreachable
 from flocon.faces import lan
 from flocon.precedence import QUIET
+from flocon.serving.site import LARGEST_READ_OVER
 from tests.faces.lan_case import CONTENT, DATA, MIRROR, NAME, SIGNATURE, THEN, LanTestCase
 from tests.faces.web import Exchange
 
@@ -64,6 +65,18 @@ class Packages(LanTestCase):
             found = self.browser.ask(f"/pkg/{NAME}", method).answer
             self.assertRefused(found, 405)
             self.assertEqual(found.headers["allow"], "GET, HEAD")
+
+    def test_a_pacserves_question_is_refused_in_words_and_the_connection_kept(self) -> None:
+        body = b"json=" + b"x" * (LARGEST_READ_OVER - 5)
+        head = self.browser.request("/", "POST", Content_Length=str(len(body)))
+        exchange = self.browser.ask_raw(head + body)
+        self.shelf.tools.reactor.pump([0])
+        self.assertRefused(exchange.answer, 405)
+        self.assertEqual(exchange.answer.headers["allow"], "GET, HEAD")
+        self.assertFalse(exchange.cut)
+        exchange.again(self.browser.request(f"/pkg/{NAME}"))
+        self.shelf.tools.reactor.pump([0])
+        self.assertEqual((exchange.answer.status, exchange.answer.body), (200, DATA))
 
     def test_no_way_leads_out_of_the_folder(self) -> None:
         for path in (

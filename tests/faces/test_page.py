@@ -21,7 +21,7 @@ from flocon.builds import sayings
 from flocon.faces import page as module
 from flocon.faces.page import MOST_ROWS, POLICY, Pages, chart, plain
 from flocon.mirrors import telling
-from flocon.operator.status import _figures_of
+from flocon.operator.status import _figures_of, _figures_of_parent
 from tests.builds.told import NOW, builds, own, watched
 from tests.faces.web import Browser
 from tests.fakes import FakeReactor
@@ -97,6 +97,11 @@ def status(**changed: Any) -> dict[str, Any]:
         "mirror": None,
         "builds": None,
         "own": [],
+        "parents": [],
+        "foreign": [],
+        "sites": [],
+        "standins": [],
+        "adopted": [],
         **changed,
     }
 
@@ -179,15 +184,24 @@ class PageTestCase(SynchronousTestCase):
         self.figures = figures()
         self.found: dict[str, Any] | None = None
         self.searches: list[Mapping[str, str]] = []
+        self.lists: list[Mapping[str, str]] = []
         clock = FakeReactor()
         pages = Pages(
-            clock, describe=lambda: self.status, search=self.search, figures=lambda: self.figures
+            clock,
+            describe=lambda: self.status,
+            search=self.search,
+            listing=self.listing,
+            figures=lambda: self.figures,
         )
         self.browser = Browser(clock, Face(pages))
         self.addCleanup(self.browser.close)
 
     async def search(self, fields: Mapping[str, str]) -> dict[str, Any] | None:
         self.searches.append(fields)
+        return self.found
+
+    async def listing(self, fields: Mapping[str, str]) -> dict[str, Any] | None:
+        self.lists.append(fields)
         return self.found
 
     def page(self, query: str = "") -> Elements:
@@ -389,8 +403,58 @@ class ThePage(PageTestCase):
         for words in ("1.3-1", "1.0 MiB", "this node, attic", "core", "There are more"):
             self.assertIn(words, text)
 
+    def test_shows_all_that_the_lan_holds_a_page_at_a_time(self) -> None:
+        row = {
+            "name": "zlib",
+            "version": "1.3-1",
+            "architecture": "x86_64",
+            "size": None,
+            "listed": [],
+            "here": None,
+            "holders": [{"node": "", "name": "pacserve at 10.0.0.7", "address": ""}],
+            "more_holders": 0,
+        }
+        last = {"after": "zlib-1:1.3+x-1-any.pkg.tar.zst", "sha256": "00" * 32}
+        self.found = {"of": "lan", "files": [row], "next": last}
+        page = self.page("?of=lan")
+        self.assertIn("All packages of the whole LAN", page.text)
+        self.assertIn("pacserve at 10.0.0.7", page.text)
+        [following] = [one for one in page.all("a") if one.get("rel") == "next"]
+        address = str(following["href"])
+        self.found |= {"next": None}
+        page = self.page(address.removeprefix("/").partition("#")[0])
+        self.assertEqual([one for one in page.all("a") if one.get("rel") == "next"], [])
+        self.assertEqual(
+            self.lists,
+            [{"of": "lan", "most": f"{MOST_ROWS}"}, {"of": "lan", **last, "most": f"{MOST_ROWS}"}],
+        )
+        self.assertEqual(self.searches, [])
+
+    def test_says_that_nothing_of_a_list_is_left(self) -> None:
+        self.found = {"of": "here", "files": [], "next": None}
+        self.assertIn("There are no more", self.page("?of=here").text)
+
+    def test_tells_of_others_than_nodes_only_where_there_are_any(self) -> None:
+        def hidden() -> bool:
+            [section] = [one for one in self.page().all("section") if one.get("id") == "others"]
+            return "hidden" in section
+
+        self.assertTrue(hidden())
+        parent = {"name": "nas:9129", "kind": "pacoloco", "from": "setting", "files": 3, "bytes": 9}
+        self.status["parents"] = [parent | {"state": "failing", "why": "nobody listens there"}]
+        self.assertFalse(hidden())
+        for words in ("nas:9129", "pacoloco", "failing", "nobody listens there"):
+            self.assertIn(words, self.page().text)
+
     def test_refuses_a_query_that_no_form_makes(self) -> None:
-        for query in ("?other=1", "?part=a&part=b", f"?part={'a' * 300}"):
+        for query in (
+            "?other=1",
+            "?part=a&part=b",
+            f"?part={'a' * 300}",
+            "?part=a&of=lan",
+            "?after=a",
+            "?of=lan&most=9",
+        ):
             self.assertEqual(self.browser.get(f"/{query}").status, 400, query)
 
 
@@ -527,6 +591,23 @@ class Metrics(PageTestCase):
         for name, value in (("packages", "7.0"), ("copies_wanted", "3.0"), ("copies_here", "2.0")):
             self.assertIn(f'flocon_own_{name}{{repository="home"}} {value}', lines)
 
+    def test_says_how_each_caching_proxy_did(self) -> None:
+        counts = ("bytes", "files", "missing", "failures", "wrong", "sent_elsewhere")
+        told = {"state": "good", **{name: number for number, name in enumerate(counts)}}
+        self.figures = figures(parents={"nas:9129": _figures_of_parent(told)})
+        lines = self.lines()
+        for number, name in enumerate(counts):
+            line = f'flocon_parent_{name}_total{{parent="nas:9129"}} {number}.0'
+            self.assertIn(line, lines)
+
+    def test_says_what_was_asked_in_the_place_of_other_tools(self) -> None:
+        asked = {"files": 3, "refused 403": 1}
+        self.figures = figures(standins={"pacserve": asked, "pacredir": {}})
+        lines = self.lines()
+        for kind, count in (("files", "3.0"), ("refused 403", "1.0")):
+            words = f'kind="{kind}",tool="pacserve"'
+            self.assertIn(f"flocon_standin_requests_total{{{words}}} {count}", lines)
+
     def test_says_how_builds_stand(self) -> None:
         told = builds(watched(since=NOW - 90), watched("b", "failed"))
         self.figures = figures(builds=sayings.figures(told, NOW))
@@ -565,6 +646,7 @@ class Metrics(PageTestCase):
             mirror=telling.figures(of_a_mirror),
             builds=sayings.figures(builds(watched()), NOW),
             own={"home": _figures_of(own())},
+            standins={"pacserve": {"files": 1}},
         )
         there = {re.split(r"[{ ]", line)[0] for line in self.lines() if line[0] != "#"}
         there = {name for name in there if not name.endswith("_created")}

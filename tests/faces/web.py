@@ -12,10 +12,10 @@ from twisted.internet.error import ConnectionLost
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
-from flocon.faces.site import Site
+from flocon.serving.site import Site
 
 if TYPE_CHECKING:
-    from flocon.faces.site import Face
+    from flocon.serving.site import Face
 
 
 @dataclass

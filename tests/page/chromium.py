@@ -25,7 +25,9 @@ from tests.lan.lan import environment, working_folder
 
 PROGRAM = "chromium"
 #: Seconds an answer may take; starting takes about two of them on an idle machine.
-PATIENCE = 30.0
+PATIENCE = 90.0
+#: Seconds for a page to become what is waited for: it asks its node each second or so.
+BECOMING = 45.0
 #: Room that the browser's own files take, in bytes.
 _ROOM = 256 << 20
 _FLAGS = (
@@ -121,6 +123,9 @@ class Chromium:
         tab.send("Emulation.setScriptExecutionDisabled", value=not script)
         return tab
 
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
+
     def forget(self, session: str) -> None:
         """Keep no more of what a closed tab says."""
         self._tabs.pop(session, None)
@@ -214,7 +219,8 @@ class Tab:
         answer = self.send("Page.navigate", url=address)
         if "errorText" in answer:
             raise AssertionError(f"{address}: {answer['errorText']}")
-        self.wait_for("document.readyState === 'complete'")
+        # The tab's empty page was complete, too.
+        self.wait_for("document.readyState === 'complete' && location.href !== 'about:blank'")
 
     def evaluate(self, expression: str) -> Any:
         """Return the value of an expression in the page, as JSON has it."""
@@ -223,14 +229,20 @@ class Tab:
             raise AssertionError(f"{expression}: {answer['exceptionDetails']}")
         return answer["result"].get("value")
 
-    def wait_for(self, expression: str, timeout: float = 15.0) -> Any:
+    def wait_for(self, expression: str, timeout: float = BECOMING) -> Any:
         """Return the first true value of an expression; AssertionError after ``timeout`` seconds.
 
-        The page may be another one meanwhile.
+        The page may be another one meanwhile: one that just goes, or is there by half, cannot
+        answer.
         """
         deadline = time.monotonic() + timeout
         while True:
-            value = self.evaluate(expression)
+            try:
+                value = self.evaluate(expression)
+            except AssertionError as error:
+                value = None
+                if time.monotonic() > deadline or self._browser.has_ended():
+                    raise AssertionError(f"not within {timeout:g} s: {expression}") from error
             if value:
                 return value
             if time.monotonic() > deadline:

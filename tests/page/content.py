@@ -70,6 +70,7 @@ def told(peers: int, *, part: float = 0.3, empty: bool = False, text: Text = str
         "mirror": None if empty or peers <= 1 else _mirror(text),
         "builds": None if empty or peers <= 1 else _builds(text),
         "own": [] if empty or peers <= 1 else _own(text),
+        **_others(text, none=empty or peers <= 1),
         "savings": {
             "wan_bytes_per_second": 0 if empty else 6 * _MIB,
             "since": "2026-11-30" if empty else "2026-11-01",
@@ -122,6 +123,58 @@ def _builds(text: Text) -> dict[str, Any]:
         running={"base": text("running"), "job": "7", "step": "fetch", "since": NOW - 90},
         problem=text("the signer does not answer"),
     )
+
+
+def _others(text: Text, *, none: bool) -> dict[str, Any]:
+    """Return whom a node works with beside the nodes of its LAN."""
+    kinds = ("parents", "foreign", "sites", "standins", "adopted")
+    if none:
+        return {kind: [] for kind in kinds}
+    away = text("nobody listens there")
+    proxy = {"kind": "pacoloco", "from": "pacman.conf", "files": 40, "bytes": 312 * _MIB}
+    place = {"port": 7078, "bytes": 9 * _MIB, "silent_seconds": None}
+    site = {"addresses": [text("10.1.0.5"), text("fd00:1::5")], "nodes": 12}
+    face = {"endpoints": [text("tcp:15678")], "answers": {"check": 340}, "refusals": {"body": 2}}
+    return {
+        "parents": [
+            {"name": text("nas:9129"), "state": "good", "why": "", **proxy},
+            {"name": text("old:7878"), "state": "failing", "why": away, **proxy, "kind": "flexo"},
+        ],
+        "foreign": [
+            {
+                "address": text("10.0.0.81"),
+                "kind": "pacredir",
+                "name": text("anna"),
+                "found": "mdns",
+                "state": "good",
+                "files": None,
+                "why": "",
+                **place,
+            },
+            {
+                "address": text("10.0.0.82"),
+                "kind": "pacserve",
+                "name": "",
+                "found": "multicast",
+                "state": "failing",
+                "files": 1_204,
+                "why": away,
+                **place,
+            },
+        ],
+        "sites": [
+            {"name": text("nas.site-b.example.org"), "state": "good", "why": "", **site},
+            {"name": text("srv:site-c.example.org"), "state": "silent", "why": away, **site},
+        ],
+        "standins": [
+            {"tool": "pacserve", "ports": [15678], "why": "", **face},
+            {"tool": "pacredir", "ports": [], "why": away, **face},
+        ],
+        "adopted": [
+            {"path": text("/var/cache/pacoloco"), "files": 120, "verified": 97, "problem": ""},
+            {"path": "/srv/pkgstash", "files": 0, "verified": 0, "problem": text("cannot be read")},
+        ],
+    }
 
 
 def _receipt(number: int) -> dict[str, Any]:
@@ -184,6 +237,8 @@ def _peer(number: int, text: Text) -> dict[str, Any]:
         "files_known": 97 * number % 4_001,
         "last_heard_seconds": number * 1.7 % 90,
         "state": "quarantine" if bad else "failing" if slow else "good",
+        "far": number % 20 == 7,
+        "told_by": text("attic") if number % 20 == 7 else "",
         "quarantine": text(f"for another 9 min: wrong bytes for {_PACKAGES[0]}") if bad else None,
     }
 
@@ -246,6 +301,7 @@ def _files(peers: list[dict[str, Any]], text: Text) -> list[dict[str, Any]]:
                 "size": (number + 1) * 7 * _MIB,
                 "listed": [text("core")] if number % 2 else [],
                 "here": "cache" if number % 3 == 0 else None,
+                "sha256": f"{number:064x}",
                 "holders": [{"node": one["node"], "name": one["name"]} for one in peers[number:20]],
                 "more_holders": number * 3,
             }

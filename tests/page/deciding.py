@@ -24,8 +24,8 @@ from flocon.books.traffic import Traffic
 from flocon.faces.loopback import Loopback
 from flocon.faces.needs import ForPacman
 from flocon.faces.page import Pages
-from flocon.faces.site import LARGEST_BODY, Site
 from flocon.precedence import Precedence
+from flocon.serving.site import LARGEST_BODY, Site
 from tests.builds.told import builds, look, watched
 from tests.lan.lan import environment
 
@@ -160,7 +160,9 @@ def serve() -> None:
         precedence=Precedence(reactor),
         status=none,
     )
-    face = Loopback(parts, pages=Pages(reactor, describe=none, search=none, figures=none))
+    face = Loopback(
+        parts, pages=Pages(reactor, describe=none, search=none, listing=none, figures=none)
+    )
     site = Site(reactor, face, most_connections=64, kept=LARGEST_BODY)
     port = reactor.listenTCP(0, site, interface="127.0.0.1").getHost().port
     shown = _Builds()

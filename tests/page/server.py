@@ -23,8 +23,8 @@ from flocon.books.traffic import Traffic
 from flocon.faces.loopback import Loopback
 from flocon.faces.needs import ForPacman
 from flocon.faces.page import Pages
-from flocon.faces.site import Site
 from flocon.precedence import Precedence
+from flocon.serving.site import Site
 from tests.lan.lan import environment
 
 
@@ -86,6 +86,15 @@ class _Told(LineOnlyReceiver):
         files = [one for one in self._told["files"] if fields["part"] in one["file"]]
         return {"files": files, "truncated": False}
 
+    async def listing(self, fields: Mapping[str, str]) -> dict[str, Any]:
+        """Return pages of three files."""
+        files = sorted(self._told["files"], key=lambda one: str(one["file"]))
+        later = [one for one in files if one["file"] > fields.get("after", "")]
+        page, last = later[:3], later[2:3]
+        more = len(later) > len(page)
+        following = {"after": last[0]["file"], "sha256": last[0]["sha256"]} if more else None
+        return {"of": fields["of"], "files": page, "next": following}
+
     def figures(self) -> Figures:
         raise NotImplementedError("nobody asks for metrics here")
 
@@ -96,7 +105,13 @@ def serve(port: int) -> None:
 
     reactor: Any = installed
     told = _Told(reactor)
-    pages = Pages(reactor, describe=told.status, search=told.search, figures=told.figures)
+    pages = Pages(
+        reactor,
+        describe=told.status,
+        search=told.search,
+        listing=told.listing,
+        figures=told.figures,
+    )
     # Of the parts, only what the page needs.
     none: Any = None
     parts = ForPacman(

@@ -101,7 +101,7 @@ class Foreign(SynchronousTestCase):
         wait_until(self.answers, 30, "the node answers")
 
     def get(self, path: str) -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.loopback}{path}", timeout=5) as got:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.loopback}{path}", timeout=30) as got:
             text: str = got.read().decode()
             return text
 

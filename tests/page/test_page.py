@@ -271,6 +271,21 @@ class Searching(RenderedTestCase):
             tab.wait_for("document.querySelector('#moving').innerText.includes('50 %')")
             self.assertEqual(tab.evaluate(rows), [row])
 
+    def test_all_that_the_lan_holds_is_looked_through_page_by_page(self) -> None:
+        self.server.tell(told(60))
+        rows = "[...document.querySelectorAll('#search tbody tr')].map(o => o.innerText).join()"
+        with self.page(width=PHONE) as tab:
+            tab.evaluate("document.querySelector('#search a[href*=lan]').click()")
+            tab.wait_for(f"location.search === '?of=lan' && {rows}.includes('glibc')")
+            tab.wait_for("document.readyState === 'complete'")
+            self.assertNotIn("zlib", tab.evaluate(rows))
+            self.assertEqual(tab.evaluate("document.documentElement.scrollWidth"), PHONE)
+            tab.evaluate("document.querySelector('a[rel=next]').click()")
+            tab.wait_for(f"{rows}.includes('zlib')")
+            tab.wait_for("document.readyState === 'complete'")
+            self.assertEqual(tab.evaluate("document.querySelectorAll('a[rel=next]').length"), 0)
+            self.assertEqual(tab.evaluate(PALE_TEXT), [])
+
 
 class RealNode(RenderedTestCase):
     """The page of a node that runs, alone on this machine's own interface."""
@@ -315,7 +330,7 @@ class RealNode(RenderedTestCase):
             except OSError:
                 return False
 
-        wait_until(answers, 20, "the node holds its package")
+        wait_until(answers, 60, "the node holds its package")
         return address
 
     def test_shows_what_it_holds_and_what_is_asked_of_it_meanwhile(self) -> None:
@@ -333,7 +348,7 @@ class RealNode(RenderedTestCase):
 
 def _get(address: str) -> bytes:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(address, timeout=10) as answer:
+    with opener.open(address, timeout=30) as answer:
         body: bytes = answer.read()
         return body
 

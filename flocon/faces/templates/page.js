@@ -3,7 +3,7 @@
 "use strict";
 
 const EVERY = 2000;
-const LIVE = ["node", "health", "summary", "moving", "mirror", "builds", "own", "savings", "peers", "transactions", "recent"];
+const LIVE = ["node", "health", "summary", "moving", "mirror", "builds", "own", "savings", "peers", "others", "transactions", "recent"];
 const parser = new DOMParser();
 let timer;
 
