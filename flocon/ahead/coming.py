@@ -43,7 +43,8 @@ class Coming:
         return self._means.offering.holds(entry.file_name, entry.content)
 
     def is_at_peers(self, entry: Entry) -> bool:
-        return self._means.neighbourhood.is_held(entry.file_name, entry.content)
+        held = self._means.neighbourhood.is_held(entry.file_name, entry.content)
+        return held or self._means.packages.is_elsewhere(entry)
 
     def has_owners(self, repository: str) -> bool:
         return bool(self._means.neighbourhood.able(repository))

@@ -6,8 +6,8 @@ whatever it does, nobody here asks it more often for that.
 
 from __future__ import annotations
 
+from flocon.datagrams.buckets import Bucket
 from flocon.errors import Unreachable
-from flocon.presence.buckets import Bucket
 
 #: Questions of a day, and of an hour: the AUR answers 4,000 a day of one address, with all that is
 #: behind it. 500 watched packages are 4 questions an hour.

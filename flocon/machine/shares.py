@@ -29,6 +29,8 @@ MOST_LAN, LEAST_LAN = 1_024, 4
 #: Part of what is left then that the face for clients without a node has, where there is one.
 MIRROR_PART = 0.6
 MOST_MIRROR, LEAST_MIRROR = 2_048, 4
+#: Part of the connections of peers that each face in another tool's place has.
+STANDIN_PART = 0.25
 #: Of one such address: several pacmans in containers have one together.
 MOST_PER_CLIENT = 64
 #: Of one address: pacman's five files, as many for its node, and some more.
@@ -56,6 +58,8 @@ class Shares:
     mirror: int = 0
     mirror_per_address: int = 0
     mirror_per_network: int = 0
+    #: Of each face in another tool's place.
+    standin: int = 0
 
     def unhurried(self) -> Crowd:
         """Return who may be sent at a time, by peers' connections, what nobody waits for."""
@@ -66,8 +70,11 @@ class Shares:
         )
 
 
-def share_out(descriptors: int, *, mirror: bool = False) -> Shares:
-    """Share out so many file descriptors, some of them for clients of a ``mirror``."""
+def share_out(descriptors: int, *, mirror: bool = False, standins: int = 0) -> Shares:
+    """Share out so many file descriptors, some of them for clients of a ``mirror``.
+
+    So many ``standins`` are faces in other tools' places.
+    """
     left = max(0, descriptors - OWN)
     loopback = _between(LEAST_LOOPBACK, left * LOOPBACK_PART / LOOPBACK_COST, MOST_LOOPBACK)
     left -= loopback * LOOPBACK_COST
@@ -76,6 +83,8 @@ def share_out(descriptors: int, *, mirror: bool = False) -> Shares:
         clients = _between(LEAST_MIRROR, left * MIRROR_PART / MIRROR_COST, MOST_MIRROR)
         left -= clients * MIRROR_COST
     lan = _between(LEAST_LAN, left / LAN_COST, MOST_LAN)
+    standin = max(LEAST_LAN, int(lan * STANDIN_PART)) if standins else 0
+    lan = max(LEAST_LAN, lan - standins * standin)
     return Shares(
         lan=lan,
         lan_per_address=_between(LEAST_PER_ADDRESS, lan / 4, MOST_PER_ADDRESS),
@@ -85,6 +94,7 @@ def share_out(descriptors: int, *, mirror: bool = False) -> Shares:
         mirror=clients,
         mirror_per_address=_between(LEAST_PER_ADDRESS, clients / 4, MOST_PER_CLIENT),
         mirror_per_network=max(LEAST_MIRROR, clients // 2),
+        standin=standin,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flocon.advice.examination import Examination
 from flocon.advice.health import Health
@@ -13,6 +13,8 @@ from flocon.operator.status import Status
 from flocon.settings.settings import LOOPBACK_PORT
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
     from flocon.node.parts import Parts
 
 
@@ -25,6 +27,7 @@ def search(parts: Parts) -> Search:
         pacman=parts.pacman,
         neighbourhood=parts.neighbourhood,
         presence=parts.presence,
+        foreign=parts.foreign.listings,
     )
 
 
@@ -65,6 +68,28 @@ def examination(parts: Parts) -> Examination:
     )
 
 
+def tellers(parts: Parts) -> list[Callable[[], Iterable[Mapping[str, Any]]]]:
+    """Return what else tells the doctor what it lives with."""
+    return [
+        lambda: _problems(parts),
+        parts.mirroring.tell,
+        parts.building.tell,
+        parts.joining.tell,
+        parts.foreign.tell,
+        parts.mdns.tell,
+        parts.desk.tell,
+        parts.standins.tell,
+        parts.siting.tell,
+        parts.holdings.tell,
+    ]
+
+
+def _problems(parts: Parts) -> Iterable[Mapping[str, Any]]:
+    from flocon.operator.problems import Problems  # noqa: PLC0415 - seldom asked
+
+    return Problems(parts.doors, parts.reloading).tell()
+
+
 def health(parts: Parts) -> Health:
     """Return what says in a line whether all is well."""
     return Health(
@@ -99,8 +124,19 @@ def status(parts: Parts) -> Status:
         mirror=parts.mirroring.status,
         builds=parts.building.status,
         own=parts.joining.describe,
+        dropped=parts.siting.dropped,
+        mdns=parts.mdns.describe,
         followed=parts.desk.describe_followed,
+        standins=lambda: parts.standins.describe(),  # noqa: PLW0108 - made later
+        parents=parts.desk.describe_parents,
+        adopted=parts.holdings.describe_adopted,
+        foreign=parts.foreign.describe,
+        sites=parts.siting.describe,
+        told_by=parts.siting.told_by,
         counters=lambda: (
-            parts.lan_face.counters + parts.lan.counters + parts.desk.relaying.relays.counters
+            parts.lan_face.counters
+            + parts.lan.counters
+            + parts.desk.relaying.relays.counters
+            + parts.foreign.counters
         ),
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from flocon.asking.addresses import tool_of
 from flocon.databases.databases import Databases
 from flocon.databases.own import DATABASES_FILE, OwnDatabases
 from flocon.databases.peers import PeersDatabases
@@ -27,7 +28,7 @@ from flocon.sources.signatures import PacmanKeyring, Signatures
 from flocon.transfers.transfers import Transfers
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from twisted.python.threadpool import ThreadPool
 
@@ -37,10 +38,13 @@ if TYPE_CHECKING:
     from flocon.databases.followed import Followed
     from flocon.databases.origins import DatabaseOrigins
     from flocon.databases.telling import OwnState
+    from flocon.files import Content
     from flocon.holdings.keeping import Keeping
+    from flocon.machine.links import Link
     from flocon.neighbours.neighbourhood import Neighbourhood
     from flocon.neighbours.standing import Standing
     from flocon.pacman.watch import PacmanWatch
+    from flocon.parents.parents import Parents
     from flocon.presence.own_announcement import Identity
     from flocon.settings.settings import Settings
     from flocon.store.incoming import Arrivals
@@ -72,12 +76,17 @@ class Desk:
         origins: DatabaseOrigins,
     ) -> None:
         now = settings()
+        self._reactor = reactor
+        self._settings = settings
+        self._pacman = pacman
+        #: The caching proxies of this LAN, where there are any.
+        self.parents: Parents | None = None
         self.own = OwnNode(identity.node, identity.epoch, now.relay, reactor.seconds())
         self.privacy = Privacy(lambda: pacman.listing, now.peers.private)
         neighbourhood.is_private = self.privacy.keeps
         self.reporter = Reporter(reactor, standing, traffic, ledger, offence)
         self.reporter.unreachable = neighbourhood.unreachable
-        self.agents = Agents(reactor, now.proxy)
+        self.agents = Agents(reactor, now.proxy, standing.met)
         self.listed = Listed(pacman, neighbourhood)
         self.candidates = Candidates(
             reactor,
@@ -87,6 +96,7 @@ class Desk:
             standing=standing,
             reporter=self.reporter,
         )
+        self.candidates.far_owners = lambda: settings().peers.far == "owners"
         self.choosing = choosing = Choosing(reactor, self.candidates, standing, ledger)
         keyring = PacmanKeyring(reactor, pacman)
         self.signatures = Signatures(
@@ -99,7 +109,7 @@ class Desk:
             reporter=self.reporter,
             traffic=traffic,
         )
-        means = Means(
+        self.means = means = Means(
             reactor,
             reporter=self.reporter,
             agents=self.agents,
@@ -210,11 +220,49 @@ class Desk:
             self._followed = self._follow()
         return self._followed
 
+    def look_for_parents(self, links: Sequence[Link]) -> None:
+        """Have caching proxies asked as such where the settings or pacman.conf name any.
+
+        ``links`` are this machine's, by which it is known what is on the LAN.
+        """
+        settings = self._settings()
+        if self.parents is None:
+            servers = self._pacman.configuration.all_servers
+            if not settings.parents and not any(map(tool_of, servers)):
+                return
+            # On few LANs alone.
+            from flocon.node.parenting import make_parents  # noqa: PLC0415
+
+            self.parents = self.candidates.parents = make_parents(
+                self._reactor, self._pacman, self.agents, settings.proxy
+            )
+            self.reporter.parents = self.parents.records
+        self.parents.set_near(links=links, networks=settings.peers.networks)
+        self.parents.set_named(settings.parents)
+
+    async def signature_of_held(
+        self, file_name: str, content: Content, descriptor: int
+    ) -> bytes | None:
+        """Return the signature of a package that lies here without one; raises a SourceError."""
+        found = self._pacman.listing.find(file_name)
+        entry = next((one for one in found if one.content == content), None)
+        return None if entry is None else await self.signatures.of_held(entry, descriptor)
+
+    def describe_parents(self) -> list[dict[str, Any]]:
+        """Return what ``/status.json`` says of caching proxies."""
+        return [] if self.parents is None else self.parents.describe()
+
+    def is_parent(self, address: str, place: str) -> bool:
+        """Whether an address is that of the caching proxy at ``place``, of any where that is ""."""
+        return self.parents is not None and self.parents.is_at(place, address)
+
     def tell(self) -> Iterator[dict[str, Any]]:
-        """Yield what the doctor is to tell of whom is followed."""
+        """Yield what the doctor is to tell of whom is followed, and of caching proxies."""
         followed = self.followed()
         if followed is not None:
             yield from followed.telling.tell()
+        if self.parents is not None:
+            yield from self.parents.tell()
 
     def describe_followed(self) -> dict[str, Any] | None:
         """Return what ``/status.json`` says of whom is followed, None where nobody is."""

@@ -51,6 +51,10 @@ class Following:
         self._parts.mirroring.settings_changed(old, settings)
         self._parts.building.settings_changed(old, settings)
         self._parts.joining.settings_changed()
+        self._parts.standins.settings_changed(settings)
+        self._parts.siting.settings_changed(old, settings)
+        self._look_for_parents()
+        self._parts.mdns.changed()
         set_debug(settings.debug)
         self._set_relays()
         if settings.prefetch != old.prefetch:
@@ -58,7 +62,9 @@ class Following:
 
     def configuration_changed(self, configuration: PacmanConfiguration) -> None:
         self.own_folders_changed()
+        self._look_for_parents()
         self._parts.announcer.architectures(configuration.architectures)
+        self._parts.mdns.changed()
         # A user may be known to a server alone, which may be silent: nothing waits for that.
         found = in_thread(self._reactor, number_of, configuration.download_user)
         found.addCallbacks(
@@ -92,13 +98,21 @@ class Following:
     def links_changed(self, links: list[Link]) -> None:
         before, self._parts.admission.links = self._parts.admission.links, tuple(links)
         self._parts.mirroring.links_changed(tuple(links))
+        self._parts.standins.links_changed(tuple(links))
+        self._look_for_parents()
         if before and before != tuple(links):
             # What is kept open may be silent: from an address that has gone, or by another way now.
             defer.Deferred.fromCoroutine(self._close_idle()).addErrback(
                 lambda reason: self._log.failure("closing connections failed", reason)
             )
         self._parts.multicast.set_links(links)
+        self._parts.siting.set_links(links)
+        self._parts.foreign.links_changed(tuple(links))
+        self._parts.mdns.changed()
         self._parts.metered.link_changed()
+
+    def _look_for_parents(self) -> None:
+        self._parts.desk.look_for_parents(self._parts.admission.links)
 
     async def _close_idle(self) -> None:
         await self._parts.inventory_pool.closeCachedConnections()
@@ -117,6 +131,10 @@ class Following:
     def metered_known(self) -> None:
         """Begin to fetch ahead, where the link is known now and costs nothing."""
         self._prefetch_or_rest()
+
+    def may_ask(self) -> bool:
+        """Whether something may be fetched unasked: not while the link costs by the byte."""
+        return self._parts.metered.known and not self._parts.metered.metered
 
     def _may_relay(self) -> bool:
         return self._settings.relay and not self._parts.metered.metered
@@ -150,6 +168,7 @@ class Following:
         own = self._parts.desk.own
         own.node, own.epoch = identity.node, identity.epoch
         self._parts.presence.rename(self._reactor.seconds(), identity)
+        self._parts.mdns.changed()
         self._parts.multicast.wake()
 
     def account(self) -> None:

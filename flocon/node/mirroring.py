@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from flocon.answering.visitors import LOOPBACK_ADDRESSES, Admission, mirror_names
 from flocon.clients.mirror import ANSWERS, MirrorFace
 from flocon.clients.needs import ForMirror
-from flocon.faces.site import Site
 from flocon.machine.endpoints import hosts_of
 from flocon.mirrors.clients import Clients
 from flocon.mirrors.describing import describe, tell
 from flocon.mirrors.giving import Giving
 from flocon.mirrors.mirror import Mirror
+from flocon.serving.site import Site
 from flocon.settings.defaults import host_name
 from flocon.sources.allowances import Allowances
 from flocon.sources.client_signatures import ClientSignatures
@@ -56,6 +56,7 @@ class Mirroring:
             allowances=self.allowances,
         )
         self.for_clients.fetched = self._fetched
+        self.for_clients.is_parent = parts.desk.is_parent
         self._signatures = ClientSignatures(
             reactor,
             candidates=desk.candidates,

@@ -6,7 +6,6 @@ What one must be told by another is handed over as a callable. Nothing is open a
 from __future__ import annotations
 
 import gc
-import platform
 import random
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,8 +27,6 @@ from flocon.faces.lan import Lan
 from flocon.faces.loopback import Loopback
 from flocon.faces.needs import ForPacman, Shelf
 from flocon.faces.page import Pages
-from flocon.faces.site import LARGEST_BODY as KEPT_OF_FORMS
-from flocon.faces.site import Site
 from flocon.holdings.holdings import Holdings
 from flocon.machine.endpoints import hosts_of, ports_of
 from flocon.machine.holds import Holds
@@ -47,18 +44,20 @@ from flocon.neighbours.neighbourhood import Neighbourhood
 from flocon.neighbours.offenders import Offenders
 from flocon.neighbours.standing import Standing
 from flocon.node import advising
-from flocon.node.announcing import Announcer, announced_ports
+from flocon.node.announcing import Announcer, Naming, announced_ports, system
 from flocon.node.desk import Desk
 from flocon.node.following import Following, abilities_of
+from flocon.node.foreigners import Foreigners
 from flocon.node.joining import Joining
-from flocon.node.unmirrored import Unbuilding, Unmirrored
+from flocon.node.unmirrored import Siting, Unbuilding, Unmirrored, standins
 from flocon.operator.changing import Operator
-from flocon.operator.problems import Problems
 from flocon.operator.reloading import Reloading
 from flocon.pacman.watch import PacmanWatch
 from flocon.presence.multicast import Multicast
 from flocon.presence.namesakes import Namesakes
 from flocon.presence.presence import Presence
+from flocon.serving.site import LARGEST_BODY as KEPT_OF_FORMS
+from flocon.serving.site import Site
 from flocon.settings.defaults import host_name
 from flocon.settings.settings import LAN_PORT
 from flocon.sources.means import PEER_CONNECT
@@ -93,6 +92,9 @@ class Parts:
         self.settings = self._settings = settings
         self.following = Following(reactor, self)
         self.joining = Joining(reactor, self)
+        self.siting = Siting(reactor, self)
+        self.foreign = Foreigners(reactor, self)
+        self.mdns = Naming(reactor, self)
         self.supervision = Supervision(reactor, lambda: self.status.line())  # noqa: PLW0108 - later
         self.reloading = Reloading(
             reactor, settings, reread, self.following.settings_changed, self.supervision
@@ -107,11 +109,13 @@ class Parts:
         self.metered.found_out = self.following.metered_known
         self.holds = Holds(reactor)
         mirror_ports = ports_of(settings.mirror.listen) if settings.mirror.serve else ()
-        own_ports = (*ports_of(settings.loopback), *mirror_ports)
+        others = (settings.loopback, *settings.standins.faces)
+        own_ports = (*mirror_ports, *(port for one in others for port in ports_of(one)))
         self._make_holdings([*own_ports, *(one.port for one in inherited)])
         self._make_presence()
         self._make_desk()
-        shares = share_out(open_files(), mirror=settings.mirror.serve)
+        faces = len(settings.standins.faces)
+        shares = share_out(open_files(), mirror=settings.mirror.serve, standins=faces)
         self.mirroring = self._make_mirror(shares)
         self.desk.own_state = self.mirroring.giving
         self.building = self._make_building()
@@ -122,14 +126,9 @@ class Parts:
         self.health = advising.health(self)
         self.status = advising.status(self)
         self.loopback = self._make_loopback(shares)
+        self.standins = standins(reactor, self, shares)
         self._make_operator()
-        self.examination.tellers += [
-            Problems(self.doors, self.reloading).tell,
-            self.mirroring.tell,
-            self.building.tell,
-            self.joining.tell,
-            self.desk.tell,
-        ]
+        self.examination.tellers += advising.tellers(self)
 
     def _make_holdings(self, own_ports: Sequence[int]) -> None:
         """Make what reads this machine: pacman's files, and the packages that are here."""
@@ -148,6 +147,7 @@ class Parts:
             reactor,
             store=settings.store.path,
             max_size=settings.store.max_size,
+            adopt=settings.store.adopt,
             listed=self._listed,
             signature_needed=self.pacman.signature_needed,
             changed=self.following.inventory_changed,
@@ -163,14 +163,15 @@ class Parts:
             chance=random.Random(),  # noqa: S311 - spreads datagrams, guards nothing
             beat=presence.beat,
             port=LAN_PORT,
-            system=_system(),
+            system=system(),
             abilities=abilities_of(self._settings, relays=self._settings.relay),
         )
-        agent, self.inventory_pool = peer_agent(reactor, PEER_CONNECT)
+        agent, self.inventory_pool = peer_agent(reactor, PEER_CONNECT, self.standing.met)
+        self.inventory_agent = agent
         self.neighbourhood = Neighbourhood(
             reactor,
             self.presence,
-            InventoryClient(reactor, agent),
+            InventoryClient(reactor, agent, lambda address: not self.admission.is_near(address)),
             held_off=self.offenders.holds_off,
             listed=self._is_listed,
             # Once what has read it is gone as well.
@@ -183,7 +184,7 @@ class Parts:
             group=presence.group,
             group6=presence.group6,
             port=presence.port,
-            on_event=self.neighbourhood.event,
+            on_event=self.siting.event,
         )
         self.neighbourhood.wake = self.multicast.wake
         self.neighbourhood.namesake = self.namesakes.met
@@ -209,6 +210,7 @@ class Parts:
             origins=self._origins,
         )
         self.announcer = Announcer(self._reactor, self.presence, self.multicast, self.desk.privacy)
+        self.holdings.fetch_signatures(self.desk.signature_of_held, self.following.may_ask)
         self.ledger.changed = self.following.account
         self.ahead_means = Means(
             self.holdings.arrivals,
@@ -284,6 +286,7 @@ class Parts:
             lan_names(settings.name, (*settings.names, host_name())),
         )
         self.admission = Admission(settings.peers.networks)
+        self.desk.for_peers.is_near = self.admission.is_near
         return Site(
             reactor,
             self.lan_face,
@@ -296,8 +299,14 @@ class Parts:
     def _make_loopback(self, shares: Shares) -> Site:
         """Return the face for pacman."""
         settings = self._settings
-        status, search = self.status, self.search.search
-        pages = Pages(self._reactor, describe=status.page, search=search, figures=status.figures)
+        status, search = self.status, self.search
+        pages = Pages(
+            self._reactor,
+            describe=status.page,
+            search=search.search,
+            listing=search.page,
+            figures=status.figures,
+        )
         parts = ForPacman(
             self._reactor,
             traffic=self.traffic,
@@ -386,10 +395,3 @@ def _settle_memory(_: None) -> None:
     A round of its own beforehand would take as long; little of what it finds is garbage.
     """
     gc.freeze()
-
-
-def _system() -> str:
-    try:
-        return platform.freedesktop_os_release().get("ID", "linux")
-    except OSError:
-        return "linux"

@@ -92,10 +92,13 @@ class Node(MultiService):
             *self.parts.mirroring.services,
             *self.parts.building.services,
             self.parts.joining,
+            self.parts.foreign,
             Signals(self._reactor, handlers),
+            self.parts.siting,
             self.parts.multicast,
             self.parts.metered,
             self.parts.interfaces,
+            self.parts.mdns,
             self.parts.supervision,
         ]
         for part in parts:
@@ -118,7 +121,12 @@ class Node(MultiService):
     def privilegedStartService(self) -> None:
         """Take the ports, before twistd gives up root's rights; end at once where one is taken."""
         try:
-            self.parts.doors.open(self.parts.lan, self.parts.loopback, self.parts.mirroring.site)
+            self.parts.doors.open(
+                self.parts.lan,
+                self.parts.loopback,
+                self.parts.mirroring.site,
+                self.parts.standins.sides,
+            )
         except ConfigurationError as error:
             raise self._logged(cannot_start(error)) from None
         super().privilegedStartService()
@@ -140,6 +148,7 @@ class Node(MultiService):
                 name=name,
             )
         self.parts.neighbourhood.start()
+        self.parts.standins.opened()
         self.parts.doors.open_control(self.parts.control)
         self._log.info(
             "flocon {version} is node {node} as {name}; its store is {store}",
@@ -160,6 +169,8 @@ class Node(MultiService):
 
     async def _stop(self) -> None:
         self.parts.reloading.stop()
+        # By mDNS it takes three datagrams: meanwhile all else ends.
+        farewell = defer.maybeDeferred(self.parts.mdns.disownServiceParent)
         # The bye goes out first: from then on nobody asks us, and what ends, ends quietly.
         for part in (self.parts.interfaces, self.parts.multicast):
             await defer.maybeDeferred(part.disownServiceParent)
@@ -168,6 +179,7 @@ class Node(MultiService):
         # What comes on a connection from now on would meet a node of which half has ended.
         self.parts.loopback.end()
         self.parts.mirroring.stop()
+        self.parts.standins.stop()
         self.parts.building.stop()
         self.parts.lan_face.close()
         self.parts.users.close()
@@ -177,6 +189,7 @@ class Node(MultiService):
         await self.parts.ahead.stop()
         await self.parts.inventory_pool.closeCachedConnections()
         await defer.maybeDeferred(super().stopService)
+        await farewell
         self._log.info("flocon has stopped")
 
 

@@ -1,19 +1,32 @@
-"""What stands in the place of the mirror, or of the keeper of builds, on a node that has none.
+"""What stands for the mirror, the keeper, faces of other tools, or far nodes, where none is.
 
-It knows nothing and says so.
+It knows nothing and says so; far nodes may come to be known while the node runs.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from twisted.application.service import Service
+from twisted.internet import defer
+
 from flocon.errors import BuildError, MirrorError
+from flocon.presence.presence_events import Told
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+
+    from twisted.internet.defer import Deferred
 
     from flocon.machine.links import Link
+    from flocon.machine.shares import Shares
+    from flocon.mdns.services import Found
+    from flocon.node.parts import Parts
+    from flocon.presence.presence_events import Event
     from flocon.settings.settings import Settings
+    from flocon.sites.far_nodes import FarNodes
+    from flocon.standins.standins import Standins
 
 
 #: What ``/builds.json`` says where nothing is built.
@@ -107,6 +120,127 @@ class Unbuilding:
 
     def stop(self) -> None:
         """Nothing runs here."""
+
+
+class NoStandins:
+    """Is asked and told what ``Standins`` is, and has none of them."""
+
+    sides = ()
+
+    def opened(self) -> None:
+        """Nobody is to be told of a face."""
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Say nothing in ``/status.json``."""
+        return []
+
+    def tell(self) -> tuple[()]:
+        return ()
+
+    def settings_changed(self, settings: Settings) -> None:
+        """Nothing is done by them here; to open a face needs a restart."""
+
+    def links_changed(self, links: tuple[Link, ...]) -> None:
+        """Nobody is let in here."""
+
+    def stop(self) -> None:
+        """Nothing is open here."""
+
+
+def standins(reactor: Any, parts: Parts, shares: Shares) -> Standins | NoStandins:
+    """Return the faces in other tools' places, where there are to be any."""
+    if not parts.settings.standins.faces:
+        return NoStandins()
+    from flocon.node.standing_in import standing_in  # noqa: PLC0415 - by few nodes alone
+
+    return standing_in(reactor, parts, shares)
+
+
+class Siting(Service):
+    """Has the nodes of other networks, once the operator names some or somebody tells of one.
+
+    ``parts`` are complete once it is started.
+    """
+
+    def __init__(self, reactor: Any, parts: Parts) -> None:
+        self._reactor = reactor
+        self._parts = parts
+        self._far: FarNodes | None = None
+        self._links: tuple[Link, ...] = ()
+
+    def startService(self) -> None:
+        super().startService()
+        self._parts.multicast.said = self._said
+        self._parts.admission.also = self._admits
+        self._parts.mdns.nodes_changed = self._found
+        peers = self._parts.reloading.settings.peers
+        if peers.static or peers.networks:
+            self._begin()
+
+    def stopService(self) -> Deferred[Any]:
+        super().stopService()
+        far = self._far
+        return defer.succeed(None) if far is None else defer.maybeDeferred(far.stopService)
+
+    def _begin(self) -> FarNodes:
+        if self._far is None:
+            from flocon.sites.far_nodes import far_nodes  # noqa: PLC0415 - by few nodes alone
+
+            parts, peers = self._parts, self._parts.reloading.settings.peers
+            port = parts.settings.presence.port
+            self._far = far_nodes(
+                self._reactor, parts.presence, parts.multicast, parts.inventory_agent, port
+            )
+            self._far.use(peers.static, peers.networks)
+            self._far.set_links(self._links)
+            self._far.startService()
+        return self._far
+
+    def event(self, event: Event) -> None:
+        """Hand on what presence tells."""
+        self._parts.neighbourhood.event(event)
+        if self._far is not None:
+            self._far.event(event)
+        elif isinstance(event, Told) and self.running:
+            self._begin().event(event)
+
+    def _said(self, datagram: bytes) -> None:
+        if self._far is not None:
+            self._far.said(datagram)
+
+    def _found(self, found: tuple[Found, ...]) -> None:
+        if self.running and (found or self._far is not None):
+            self._begin().found(found)
+
+    def set_links(self, links: Sequence[Link]) -> None:
+        self._links = tuple(links)
+        if self._far is not None:
+            self._far.set_links(links)
+
+    def settings_changed(self, old: Settings, settings: Settings) -> None:
+        new = settings.peers
+        before = old.peers.static, old.peers.networks
+        if self.running and (new.static, new.networks) != before:
+            self._begin().use(new.static, new.networks)
+
+    def _admits(self, address: str) -> bool:
+        return self._far is not None and self._far.sites.admits(address)
+
+    def told_by(self, node: str) -> str:
+        """Return the id of who told of a far node, "" where it did so itself."""
+        return "" if self._far is None else self._far.sites.told_by(node)
+
+    def dropped(self) -> Counter[str]:
+        """Return what was dropped of what far nodes said, and was said of them, by reason."""
+        return Counter() if self._far is None else self._far.sites.counters
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Return how each name stands that the operator gave, see ``sites.telling``."""
+        return [] if self._far is None else self._far.describe()
+
+    def tell(self) -> Iterator[dict[str, Any]]:
+        """Yield what the doctor is to tell of them."""
+        return iter(()) if self._far is None else self._far.tell()
 
 
 def _none() -> MirrorError:

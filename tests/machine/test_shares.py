@@ -30,6 +30,14 @@ class Sharing(SynchronousTestCase):
         taken = OWN + shares.lan * LAN_COST + shares.loopback * LOOPBACK_COST
         self.assertLessEqual(taken, descriptors)
 
+    @given(st.integers(LEAST, 1 << 20), st.integers(1, 3))
+    def test_also_where_faces_are_in_other_tools_places(self, descriptors: int, count: int) -> None:
+        shares = share_out(descriptors, standins=count)
+        taken = OWN + shares.lan * LAN_COST + shares.loopback * LOOPBACK_COST
+        self.assertLessEqual(taken + count * shares.standin * LAN_COST, descriptors)
+        self.assertGreaterEqual(min(shares.standin, shares.lan), 4)
+        self.assertEqual(share_out(descriptors).standin, 0)
+
     @given(st.integers(LEAST, 1 << 20))
     def test_also_where_there_are_clients_of_a_mirror(self, descriptors: int) -> None:
         shares = share_out(descriptors, mirror=True)

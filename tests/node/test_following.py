@@ -14,7 +14,7 @@ from flocon.machine.links import Link
 from flocon.node import following
 from flocon.node.following import Following
 from flocon.node.joining import Joining
-from flocon.node.unmirrored import Unmirrored
+from flocon.node.unmirrored import NoStandins, Unmirrored
 from flocon.pacman.configuration import PacmanConfiguration
 from flocon.precedence import MOST_FOR_PEERS, QUIET, Precedence
 
@@ -22,13 +22,22 @@ from flocon.precedence import MOST_FOR_PEERS, QUIET, Precedence
 class Links(SynchronousTestCase):
     def setUp(self) -> None:
         self.closed: list[str] = []
+        #: The links by which it was last told what is on the LAN.
+        self.near: list[Any] = []
         parts: Any = SimpleNamespace(
             admission=SimpleNamespace(links=()),
             inventory_pool=SimpleNamespace(closeCachedConnections=self.closing("inventories")),
-            desk=SimpleNamespace(agents=SimpleNamespace(close_idle=self.closing("files"))),
+            desk=SimpleNamespace(
+                agents=SimpleNamespace(close_idle=self.closing("files")),
+                look_for_parents=self.near.append,
+            ),
             multicast=SimpleNamespace(set_links=lambda _: None),
+            siting=SimpleNamespace(set_links=lambda _: None),
             metered=SimpleNamespace(link_changed=lambda: None),
             mirroring=Unmirrored(),
+            foreign=SimpleNamespace(links_changed=lambda _: None),
+            mdns=SimpleNamespace(changed=lambda: None),
+            standins=NoStandins(),
         )
         self.following = Following(None, parts)
 
@@ -59,6 +68,11 @@ class Links(SynchronousTestCase):
         self.change("10.0.0.1/24")
         self.assertEqual(self.change("10.0.0.1/24"), [])
 
+    def test_what_is_on_the_lan_is_told_by_the_links_as_they_are(self) -> None:
+        self.change("10.0.0.1/24")
+        self.change()
+        self.assertEqual([len(links) for links in self.near], [1, 0])
+
 
 class DownloadUsers(SynchronousTestCase):
     """As whom pacman downloads, by its configuration."""
@@ -72,7 +86,9 @@ class DownloadUsers(SynchronousTestCase):
         parts: Any = SimpleNamespace(
             holdings=SimpleNamespace(looking=nothing),
             announcer=nothing,
-            desk=SimpleNamespace(precedence=self.precedence),
+            desk=SimpleNamespace(precedence=self.precedence, look_for_parents=lambda _: None),
+            admission=SimpleNamespace(links=()),
+            mdns=SimpleNamespace(changed=lambda: None),
             pacman=SimpleNamespace(configuration=PacmanConfiguration()),
         )
         parts.joining = Joining(None, parts)
