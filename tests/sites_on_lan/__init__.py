@@ -1,0 +1,1 @@
+"""Real nodes of several networks, and a router that forwards no multicast between them."""
