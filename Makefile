@@ -17,13 +17,17 @@ PYTHON := $(shell for python in $(CANDIDATES); do \
 VENV := .venv
 BIN := $(VENV)/bin
 TESTS :=
-# What is installed, built and booted, states and own packages of a LAN, and some of which nothing is
-# measured.
-UNMEASURED := tests.packaging tests.states_on_lan tests.own_on_lan tests.lan.test_pacman_7 tests.lan.test_redirect
-# Real nodes and pacmans, and how long they take: little else is to run beside one.
-ONE_BY_ONE := $(filter-out $(UNMEASURED),$(subst /,.,$(patsubst %.py,%,$(sort $(wildcard tests/lan/test_*.py)))))
 FOLDERS := $(subst /,.,$(patsubst %/__init__.py,%,$(sort $(wildcard tests/*/__init__.py))))
-TWO_AT_A_TIME := $(filter-out tests.lan $(UNMEASURED),$(FOLDERS)) $(sort $(wildcard tests/test_*.py))
+# What is installed, built and booted.
+INSTALLED := tests.packaging
+# On a LAN of namespaces. First those of which next to nothing is measured; then real nodes and pacmans,
+# and how long they take: little else is to run beside one.
+MEASURED := tests.interop_on_lan.test_together tests.sites_on_lan.test_sites
+MODULES = $(subst /,.,$(patsubst %.py,%,$(sort $(wildcard $(1)/test_*.py))))
+UNMEASURED := $(filter-out $(MEASURED),$(call MODULES,tests/*_on_lan)) $(addprefix tests.lan.test_,\
+	abilities by_hand commands pacman_7 redirect)
+ONE_BY_ONE := $(filter-out $(UNMEASURED),$(call MODULES,tests/lan) $(call MODULES,tests/*_on_lan))
+TWO_AT_A_TIME := $(filter-out tests.lan tests.%_on_lan $(INSTALLED),$(FOLDERS)) $(sort $(wildcard tests/test_*.py))
 TRIAL := $(BIN)/python -m twisted.trial
 # An editable installation leads Python to flocon, and Twisted not to its plugin: this does.
 FIND_PLUGIN := import os, pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), \
@@ -32,7 +36,7 @@ NO_PIP := echo "flocon: pip could not install what flocon needs, for the reason 
 	the package index of its configuration, which needs a network; $(MAKE) clean, and begin again." \
 	>&2; exit 1
 
-.PHONY: demo test test-two-at-a-time test-unmeasured test-one-by-one bench check clean
+.PHONY: demo test test-two-at-a-time test-installed test-unmeasured test-one-by-one bench check clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -42,13 +46,16 @@ test: $(VENV)/installed-dev
 ifneq ($(strip $(TESTS)),)
 	$(TRIAL) $(TESTS)
 else
-	status=0; $(TRIAL) --jobs=2 $(TWO_AT_A_TIME) || status=1; $(TRIAL) $(UNMEASURED) || status=1; \
-		$(TRIAL) $(ONE_BY_ONE) && exit $$status
+	status=0; $(TRIAL) --jobs=2 $(TWO_AT_A_TIME) || status=1; \
+		$(TRIAL) $(INSTALLED) $(UNMEASURED) || status=1; $(TRIAL) $(ONE_BY_ONE) && exit $$status
 endif
 
 # Its parts, for who has them run at the same time.
 test-two-at-a-time: $(VENV)/installed-dev
 	$(TRIAL) --jobs=2 $(TWO_AT_A_TIME)
+
+test-installed: $(VENV)/installed-dev
+	$(TRIAL) --reporter=timing $(INSTALLED)
 
 test-unmeasured: $(VENV)/installed-dev
 	$(TRIAL) --reporter=timing $(UNMEASURED)

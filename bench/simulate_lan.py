@@ -190,7 +190,7 @@ class Simulation:
         """Let everybody hear everybody once, and the observers know all that is held."""
         shape = self.shape
         first = [station.introduction(shape.files) for station in self.stations]
-        with _parsing_once():
+        with parsing_once():
             for receiver in self.stations:
                 for sender, datagram in zip(self.stations, first, strict=True):
                     if sender is not receiver:
@@ -284,7 +284,7 @@ class Simulation:
             self._push(due, "tick", station.number)
 
     def _run(self, until: float, *, delivered: bool = True) -> None:
-        with _parsing_once():
+        with parsing_once():
             while self._queue and self._queue[0][0] <= until:
                 self._now, _, what, arguments = heapq.heappop(self._queue)
                 self._do(what, arguments, delivered=delivered)
@@ -367,7 +367,7 @@ class Simulation:
 
 
 @contextmanager
-def _parsing_once() -> Iterator[None]:
+def parsing_once() -> Iterator[None]:
     """Have the same bytes parsed once for all who hear them; an announcement never changes."""
     with patch.object(presence_module, "decode", lru_cache(4_096)(decode)):
         yield

@@ -26,6 +26,7 @@ from flocon.writing.descriptors import write_all
 from flocon.writing.growing_file import Backlog
 
 if TYPE_CHECKING:
+    from flocon.files import Content
     from flocon.store.room import Lessee
 
 
@@ -287,10 +288,13 @@ class FakeTools:
         self.blamed: list[tuple[str, list[str]]] = []
         self.left_with: list[tuple[str, int]] = []
         self.took_from: list[tuple[str, int]] = []
+        self.sent_on: list[tuple[str, str]] = []
         self.slow_ones: list[str] = []
         self.pace = Pace()
         self.precedence = Precedence(self.reactor)
         self.backlog = Backlog()
+        #: Whom to ask is known at once.
+        self.look_up: Callable[[str, Content], Deferred[None] | None] = lambda *_: None
 
     @property
     def reporter(self) -> FakeTools:
@@ -304,6 +308,9 @@ class FakeTools:
 
     def left(self, source: Source, size: int, seconds: float) -> None:
         self.left_with.append((source.key, size))
+
+    def sent_elsewhere(self, parent: Source, answering: Source) -> None:
+        self.sent_on.append((parent.key, str(answering)))
 
     def took(self, source: Source, size: int) -> None:
         self.took_from.append((source.key, size))

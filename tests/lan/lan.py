@@ -42,6 +42,8 @@ PACMAN_7 = "FLOCON_PACMAN_7"
 #: "nobody" on every distribution.
 NOBODY = 65534
 TOOLS = ("ip", "tc", "setpriv", "pacman", "pacman-conf", "nginx", "repo-add", "gpg", "bsdtar")
+#: Seconds from one look to the next of who waits: at first, and at most.
+_OFTEN, _SELDOM = 0.02, 0.1
 #: Room that the largest tests take, in bytes.
 _ROOM = 3 << 30
 _CLONE_NEWNET = 0x40000000
@@ -61,7 +63,7 @@ def unavailable() -> str:
     done = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True, check=False)
     if done.returncode:
         return f"no network namespace can be made: {done.stderr.strip()}"
-    _run("ip", "netns", "del", name)
+    run_command("ip", "netns", "del", name)
     return ""
 
 
@@ -72,17 +74,23 @@ def pacman_7() -> Path | None:
 
 
 def wait_until(
-    predicate: Callable[[], T | None], timeout: float, what: str, every: float = 0.02
+    predicate: Callable[[], T | None], timeout: float, what: str, every: float | None = None
 ) -> T:
-    """Return the first true value of ``predicate``; AssertionError after ``timeout`` seconds."""
+    """Return the first true value of ``predicate``; AssertionError after ``timeout`` seconds.
+
+    Unless it is told how often, it asks ever less often: asking takes time of what is waited for.
+    """
     deadline = time.monotonic() + timeout
+    pause = every or _OFTEN
     while True:
         value = predicate()
         if value:
             return value
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {timeout:g} s: {what} (last: {value!r})")
-        time.sleep(every)
+        time.sleep(pause)
+        if every is None:
+            pause = min(pause * 1.1, _SELDOM)
 
 
 def working_folder(room: int = _ROOM) -> Path:
@@ -173,9 +181,9 @@ class Lan:
         #: The GPGDir of every host's pacman.
         self.keyring = self.folder / "keyring"
         self.bridge = f"{self._prefix}-bridge"
-        _run("ip", "netns", "add", self.bridge)
-        _run("ip", "-n", self.bridge, "link", "add", "bridge", "type", "bridge")
-        _run("ip", "-n", self.bridge, "link", "set", "bridge", "up")
+        run_command("ip", "netns", "add", self.bridge)
+        run_command("ip", "-n", self.bridge, "link", "add", "bridge", "type", "bridge")
+        run_command("ip", "-n", self.bridge, "link", "set", "bridge", "up")
 
     def host(self, name: str, address: str, *, plugged: bool = True) -> Host:
         """Add a host; unplugged, it has only ``lo`` until its ``plug`` is called."""
@@ -201,8 +209,8 @@ class Lan:
         for host in self.hosts.values():
             host.end_processes()
             host.cut_wire()
-            _remove_namespace(host.namespace)
-        _remove_namespace(self.bridge)
+            remove_namespace(host.namespace)
+        remove_namespace(self.bridge)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -225,7 +233,7 @@ class Host:
         self._plugged = False
         self._limited = False
         self._wire: subprocess.Popen[bytes] | None = None
-        _run("ip", "netns", "add", namespace)
+        run_command("ip", "netns", "add", namespace)
         self.ip("link", "set", "lo", "up")
         self._make_folders()
 
@@ -233,14 +241,14 @@ class Host:
 
     def ip(self, *arguments: str) -> str:
         """Run ``ip`` in this host's namespace and return what it printed."""
-        return _run("ip", "-n", self.namespace, *arguments)
+        return run_command("ip", "-n", self.namespace, *arguments)
 
     def plug(self) -> None:
         """Bring up a new ``eth0`` with this host's address, joined to the bridge."""
         bridge = self.lan.bridge
         peer = ("peer", "name", "eth0", "netns", self.namespace)
-        _run("ip", "-n", bridge, "link", "add", self._port, "type", "veth", *peer)
-        _run("ip", "-n", bridge, "link", "set", self._port, "master", "bridge", "up")
+        run_command("ip", "-n", bridge, "link", "add", self._port, "type", "veth", *peer)
+        run_command("ip", "-n", bridge, "link", "set", self._port, "master", "bridge", "up")
         self.ip("addr", "add", f"{self.address}/24", "dev", "eth0")
         self.ip("link", "set", "eth0", "up")
         self._plugged = True
@@ -267,7 +275,9 @@ class Host:
         assert self._wire.stdout is not None
         if self._wire.stdout.readline() != b"ready\n":
             raise RuntimeError("no TAP devices can be made here")
-        _run("ip", "-n", self.lan.bridge, "link", "set", self._port, "master", "bridge", "up")
+        run_command(
+            "ip", "-n", self.lan.bridge, "link", "set", self._port, "master", "bridge", "up"
+        )
         self.ip("addr", "add", f"{self.address}/24", "dev", "eth0")
         self.ip("link", "set", "eth0", "up")
         self._plugged = True
@@ -291,12 +301,12 @@ class Host:
     def limit(self, rate: str) -> None:
         """Let this host send no faster than ``rate``, like "50mbit"."""
         tbf = ("tbf", "rate", rate, "burst", "64kb", "latency", "100ms")
-        _run("tc", "-n", self.namespace, "qdisc", "replace", "dev", "eth0", "root", *tbf)
+        run_command("tc", "-n", self.namespace, "qdisc", "replace", "dev", "eth0", "root", *tbf)
         self._limited = True
 
     def unlimit(self) -> None:
         if self._limited:
-            _run("tc", "-n", self.namespace, "qdisc", "del", "dev", "eth0", "root")
+            run_command("tc", "-n", self.namespace, "qdisc", "del", "dev", "eth0", "root")
             self._limited = False
 
     # Processes
@@ -388,7 +398,7 @@ class Host:
         """
         number = next(self._runs)
         config = self.folder / f"flocon-{number}.toml"
-        tables: dict[str, Any] = {"name": self.name, **(settings or {})}
+        tables: dict[str, Any] = {"name": self.name, "mdns": False, **(settings or {})}
         tables["presence"] = {"beat": beat, **tables.get("presence", {})}
         config.write_text(to_toml(tables))
         log = self.folder / f"node-{number}.log"
@@ -706,7 +716,7 @@ def _write(path: Path, text: str) -> None:
         path.write_text(text)
 
 
-def _run(*command: str) -> str:
+def run_command(*command: str) -> str:
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, timeout=30, env=environment()
     )
@@ -791,7 +801,7 @@ def _prefix() -> str:
 
 
 def _namespaces() -> Iterator[str]:
-    for line in _run("ip", "netns", "list").splitlines():
+    for line in run_command("ip", "netns", "list").splitlines():
         yield line.split()[0]
 
 
@@ -806,7 +816,7 @@ def _sweep() -> None:
     for name in list(_namespaces()):
         if _is_orphan(name):
             _end_all_in(name)
-            _remove_namespace(name)
+            remove_namespace(name)
 
 
 def _sweep_folders(parent: Path) -> None:
@@ -817,7 +827,7 @@ def _sweep_folders(parent: Path) -> None:
 
 
 def _pids_in(namespace: str) -> list[int]:
-    return [int(line) for line in _run("ip", "netns", "pids", namespace).split()]
+    return [int(line) for line in run_command("ip", "netns", "pids", namespace).split()]
 
 
 def _end_all_in(namespace: str) -> None:
@@ -832,6 +842,6 @@ def _end_all_in(namespace: str) -> None:
     )
 
 
-def _remove_namespace(name: str) -> None:
+def remove_namespace(name: str) -> None:
     with contextlib.suppress(RuntimeError):
-        _run("ip", "netns", "del", name)
+        run_command("ip", "netns", "del", name)

@@ -11,12 +11,25 @@ from __future__ import annotations
 import os
 import sys
 import unittest
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 from twisted.trial.runner import TestLoader, TestSuite
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
+
+Seeds = TypeVar("Seeds", bound=Sequence[int])
+#: Whether all is run.
+ALL = os.environ.get("FLOCON_TESTS") == "all"
+
+
+def seeds_of(few: Seeds, whole: Seeds) -> Seeds:
+    """Return the seeds of a test that does the same at many random moments: a ``few`` by default.
+
+    What is by the hundred has a program of its own.
+    """
+    return whole if ALL else few
 
 
 def suite_of(module: str, on_request: Collection[str]) -> unittest.TestSuite:
@@ -24,7 +37,7 @@ def suite_of(module: str, on_request: Collection[str]) -> unittest.TestSuite:
 
     Raises ValueError where one of them is not there.
     """
-    left_out = set() if os.environ.get("FLOCON_TESTS") == "all" else set(on_request)
+    left_out = set() if ALL else set(on_request)
     suite = TestSuite()
     found = set()
     for case in _cases(sys.modules[module]):

@@ -65,7 +65,7 @@ class FarLab:
         # What repo-add writes, in a tenth of its time.
         writer = PythonDatabase()
         repository = Repository(self.mirror.root, name, key=self._key, writer=writer)
-        repository.add(_recipes(name))
+        repository.add(twenty_megabytes(name))
         return repository
 
     def _close(self) -> None:
@@ -74,7 +74,7 @@ class FarLab:
         self.lan.close()
 
 
-def _recipes(name: str) -> list[Recipe]:
+def twenty_megabytes(name: str) -> list[Recipe]:
     """Return 60 recipes, 20 MB altogether: most small, a few of up to 4 MB."""
     made = recipes(60, seed=len(name), prefix=f"{name}-", large=[4 * MIB])
     whole = sum(recipe.size for recipe in made[:-1])

@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import functools
 import signal
+from typing import TYPE_CHECKING
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.lan.lan import unavailable, wait_until
+from tests.lan.on_request import seeds_of
 from tests.lan.restarts import DISTURBANCES, REPLACED, Outcome, Scene
 from tests.needs import leave_out
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 #: Runs of each kind.
-RUNS = 3
+SEEDS = seeds_of(range(2), range(3))
 
 
 class Restarts(SynchronousTestCase):
@@ -24,10 +29,10 @@ class Restarts(SynchronousTestCase):
         self.scene = Scene(large=False)
         self.addCleanup(self.scene.close)
 
-    def disturbed(self, name: str, runs: int = RUNS) -> list[Outcome]:
+    def disturbed(self, name: str, seeds: Sequence[int] = SEEDS) -> list[Outcome]:
         self.scene.measure()
-        outcomes = [self.scene.run(DISTURBANCES[name], f"{name} {seed}") for seed in range(runs)]
-        self.assertEqual([outcome.problems for outcome in outcomes], [()] * runs)
+        outcomes = [self.scene.run(DISTURBANCES[name], f"{name} {seed}") for seed in seeds]
+        self.assertEqual([outcome.problems for outcome in outcomes], [()] * len(seeds))
         return outcomes
 
     def test_a_node_that_is_killed_costs_pacman_no_more_than_error_lines(self) -> None:
@@ -37,7 +42,7 @@ class Restarts(SynchronousTestCase):
         self.disturbed("restart")
 
     def test_one_that_hangs_is_replaced_before_pacman_gives_up(self) -> None:
-        for outcome in self.disturbed("freeze", 1):
+        for outcome in self.disturbed("freeze", range(1)):
             self.assertLess(outcome.away, REPLACED)
 
     def test_who_held_a_package_before_a_restart_is_asked_for_it_at_once(self) -> None:

@@ -9,9 +9,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.lan.lan import unavailable
 from tests.lan.mirror_kills import Place
+from tests.lan.on_request import seeds_of
 from tests.needs import leave_out
 
-KILLS = 10
+#: While it reads and gives out, takes a snapshot, takes in a folder, clears, reads, uses another.
+SEEDS = seeds_of((0, 3, 4, 6, 9, 15), tuple(range(16)))
 
 
 class Killed(SynchronousTestCase):
@@ -19,5 +21,5 @@ class Killed(SynchronousTestCase):
         leave_out(unavailable())
         place = Place()
         self.addCleanup(place.close)
-        problems = {seed: place.run(seed) for seed in range(KILLS)}
+        problems = {seed: place.run(seed) for seed in SEEDS}
         self.assertEqual({seed: found for seed, found in problems.items() if found}, {})
