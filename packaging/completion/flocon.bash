@@ -22,12 +22,13 @@ _flocon() {
         return
     fi
     case $command in
-        "") words="status peers watch has get why doctor ban pardon rejoin prefetch mirror snapshot repo build config setup pacman completion --help --version --port --json" ;;
+        "") words="status peers watch has list get why doctor ban pardon rejoin prefetch mirror snapshot repo build config setup pacman completion --help --version --port --json" ;;
         status) words="--help --json --port" ;;
         peers) words="--help --json --port" ;;
         watch) words="--help --json --port" ;;
-        has) words="--help --json --port --contains" ;;
-        get) words="--help --json --port" ;;
+        has) words="--help --json --port --contains --newest" ;;
+        list) words="--help --json --port --remote" ;;
+        get) words="--help --json --port --newest --pacman-conf" ;;
         why) words="--help --json --port" ;;
         doctor) words="--help --json --port --pacman-conf" ;;
         ban) words="--help --json --port"; words+=" $(flocon peers --json 2>/dev/null | sed -n 's/^ *"name": "\([A-Za-z0-9][A-Za-z0-9._-]*\)",$/\1/p')" ;;

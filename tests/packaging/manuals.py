@@ -12,7 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
-TEXTS = ("README.rst", *(f"docs/{path.name}" for path in sorted(PROJECT.glob("docs/*.[1-8].rst"))))
+TEXTS = (
+    "README.rst",
+    "docs/switching.rst",
+    *(f"docs/{path.name}" for path in sorted(PROJECT.glob("docs/*.[1-8].rst"))),
+)
 #: What a command begins with.
 PROGRAMS = frozenset(
     {
@@ -29,7 +33,7 @@ _EXAMPLES = {
 }
 #: What stands before a line's text, the mark of a list's item too.
 _INDENT = re.compile(r"^ *(?:[0-9]+\. |- )?")
-_SETTING = re.compile(r"\[[a-z]+\]|[A-Za-z_.]+ = .*")
+_SETTING = re.compile(r"\[{1,2}[a-z]+\]{1,2}|[A-Za-z_.]+ = .*")
 _INLINE = re.compile(r"``([^`]+)``|\*\*([^*]+)\*\*")
 _SYNOPSIS = re.compile(r"^\| (\*\*.*)$", re.MULTILINE)
 _SECTION = re.compile(r"^flocon (.+)\n-+$", re.MULTILINE)

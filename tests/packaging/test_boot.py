@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -336,9 +337,16 @@ def _signature(shared: Path) -> None:
     run("gpgconf", "--homedir", str(home), "--kill", "all")
 
 
+def nothing(shared: Path) -> None:
+    """Put nothing more into the folder that the booted system has as /shared."""
+
+
 @functools.cache
-def boot(script: str = _SCRIPT) -> Path:
-    """Boot, run the script, and return the folder with the answers."""
+def boot(script: str = _SCRIPT, fill: Callable[[Path], None] = nothing) -> Path:
+    """Boot, run the script, and return the folder with the answers.
+
+    ``fill`` puts there what else the script needs.
+    """
     top = folder()
     shared = top / "shared"
     for name in ("layers", "root", "shared"):
@@ -346,6 +354,7 @@ def boot(script: str = _SCRIPT) -> Path:
     shared.chmod(0o755)
     shutil.copy(package(), shared / "flocon.pkg.tar.zst")
     _signature(shared)
+    fill(shared)
     unit = (PACKAGING / "flocon.service").read_text()
     start = next(line for line in unit.splitlines() if line.startswith("ExecStart="))
     probe = unit.replace(start, "ExecStart=/usr/bin/python /shared/probe.py").replace(
@@ -400,6 +409,7 @@ def _prefixes() -> str:
 
 class Booted(SynchronousTestCase):
     script = _SCRIPT
+    fill = staticmethod(nothing)
 
     def setUp(self) -> None:
         need_package()
@@ -413,7 +423,7 @@ class Booted(SynchronousTestCase):
             "ip",
             root=True,
         )
-        self.shared = boot(self.script)
+        self.shared = boot(self.script, self.fill)
 
     def said(self, name: str) -> str:
         path = self.shared / name

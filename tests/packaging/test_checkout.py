@@ -169,10 +169,22 @@ class Making(SynchronousTestCase):
     def test_nothing_runs_beside_a_test_on_the_lan(self) -> None:
         beside, unmeasured, alone = self.trials("test")
         self.assertIn("--jobs=2", beside)
-        self.assertLess({"tests.packaging", "tests.states_on_lan"}, unmeasured)
-        self.assertIn("tests.lan.test_main_job", alone)
-        others = {name for name in (*beside, *unmeasured) if name.startswith("tests.lan")}
-        self.assertEqual(others, {"tests.lan.test_pacman_7", "tests.lan.test_redirect"})
+        self.assertLess({"tests.packaging", "tests.states_on_lan.test_snapshots"}, unmeasured)
+        self.assertEqual(
+            {name for name in beside if re.match(r"tests\.(lan|\w+_on_lan)", name)}, set()
+        )
+        # What says how long something took.
+        measured = ("main_job", "one_crossing", "hostile", "disk", "precedence", "presence")
+        self.assertLess({f"tests.lan.test_{name}" for name in measured}, alone)
+
+    def test_its_parts_together_are_the_whole(self) -> None:
+        parts = ("two-at-a-time", "installed", "unmeasured", "one-by-one")
+        runs = [run for part in parts for run in self.trials(f"test-{part}")]
+        self.assertEqual(self.tests(*runs), self.tests(*self.trials("test")))
+
+    def tests(self, *runs: set[str]) -> list[str]:
+        """Return what some runs of trial are given, sorted."""
+        return sorted(name for run in runs for name in run if name.startswith("tests"))
 
     def test_some_tests_alone_can_be_run(self) -> None:
         self.assertEqual(

@@ -90,6 +90,15 @@ def joined(name: str, words: str = "", by: str = "") -> Run:
     return Run(f"tests.own_on_lan.test_joined.{name}", by, words)
 
 
+def switched(name: str) -> Run:
+    return Run(f"{_PACKAGING}test_boot_switching.Switching.test_{name}", "_SCRIPT")
+
+
+def unlisted(name: str, words: str) -> Run:
+    """Return a test of what is seen on a LAN; the word ``flocon`` is its helper's."""
+    return Run(f"tests.interop_on_lan.test_seen.Unlisted.test_{name}", as_run=words)
+
+
 def typed(name: str) -> Run:
     return Run(f"tests.own_on_lan.test_commands.Commands.test_{name}")
 
@@ -104,6 +113,11 @@ _THERE = Run(_TAKEN_THERE, as_run="--sudo")
 _SIGNERS = Run(
     f"tests.publishing.test_commands.CommandTests.test_{_FILLED}", "flocon", "repo --signer"
 )
+_BESIDE = "the_node_stands_beside_it_and_then_in_its_place"
+_IN_PLACE = "a_node_takes_a_proxys_place_and_what_lies_in_its_folder"
+_GOES_BACK = "and_back"
+_NEWEST = "newest_is_told_fetched_by_its_signature_alone_and_installed"
+_LISTED = "all_that_is_held_is_listed_here_and_on_the_lan"
 _TRUSTED = "TrustingTests.test_nothing_is_trusted_before_somebody_compared_the_key"
 _ADDED = "recipes_are_added_shown_approved_and_held_and_all_is_noted"
 _DECIDED = "what_is_new_waits_is_shown_and_decided_as_it_was_shown"
@@ -300,6 +314,32 @@ RUN_BY: dict[str, Run] = {
     "makepkg --printsrcinfo": Run(
         "tests.aur.test_standin.Recipes.test_a_recipes_srcinfo_is_makepkgs", "printed"
     ),
+    # Of the whole LAN, and beyond what is listed
+    "flocon list": unlisted(_LISTED, "list"),
+    "flocon list --remote": unlisted(_LISTED, "list --remote"),
+    "flocon has NAME...": unlisted(_NEWEST, "has --newest"),
+    "flocon has --contains NAME...": first_use(_TAKES),
+    "flocon has --newest NAME": unlisted(_NEWEST, "has --newest"),
+    "flocon has --newest NAME...": unlisted(_NEWEST, "has --newest"),
+    "flocon get --newest NAME": Run(
+        f"tests.interop_on_lan.test_seen.Unlisted.test_{_NEWEST}", "get", "get --newest"
+    ),
+    "flocon get --newest --pacman-conf FILE NAME": Run(
+        f"tests.interop_on_lan.test_seen.Unlisted.test_{_NEWEST}", "get", "get --pacman-conf"
+    ),
+    "flocon get --pacman-conf FILE": Run(
+        f"tests.interop_on_lan.test_seen.Unlisted.test_{_NEWEST}", "get", "get --pacman-conf"
+    ),
+    # Changing over from another tool, and back
+    "systemctl disable --now flocon.socket flocon": switched(_GOES_BACK),
+    "systemctl disable --now pacredir pacserve": switched(_BESIDE),
+    "systemctl enable --now pacredir pacserve": switched(_GOES_BACK),
+    "systemctl disable --now pacserve": switched(_IN_PLACE),
+    "systemctl enable --now pacserve": switched(_IN_PLACE),
+    "systemctl disable --now pacoloco": switched(_IN_PLACE),
+    "systemctl disable --now flexo": switched(_IN_PLACE),
+    "systemctl disable --now cpcache": switched(_IN_PLACE),
+    "systemctl disable --now pkgstash": switched(_IN_PLACE),
     # In each shell
     "flocon completion bash": Run(
         f"{_COMPLETION}test_bash_completes_commands_options_and_choices", "complete"

@@ -264,6 +264,22 @@ class Firewalls(SynchronousTestCase):
         self.assertEqual(profile["flocon-mirror"]["ports"], f"{MIRROR_PORT}/tcp")
         self.assertTrue(profile["flocon-mirror"]["title"])
 
+    def test_both_open_the_ports_of_other_tools_by_a_name_of_its_own(self) -> None:
+        expected = {("tcp", "15678"), ("udp", "15679"), ("tcp", "7078")}
+        # firewall-cmd --permanent --add-service=flocon-standins
+        service = ET.parse(PACKAGING / "firewalld-standins.xml").getroot()
+        ports = {(port.get("protocol"), port.get("port")) for port in service.iter("port")}
+        self.assertEqual(ports, expected)
+        # ufw allow flocon-standins
+        profile = configparser.ConfigParser(interpolation=None)
+        profile.read(PACKAGING / "ufw.profile")
+        named = profile["flocon-standins"]["ports"].split("|")
+        self.assertEqual({tuple(reversed(one.split("/"))) for one in named}, expected)
+        # What the settings' own text names is what is opened.
+        text = (PACKAGING / "flocon.toml").read_text()
+        for port in ("15678", "7078"):
+            self.assertIn(f'"tcp:{port}"', text)
+
     def test_nft_takes_the_rules_within_a_chain(self) -> None:
         need("nft", "unshare", root=True)
         ruleset = folder() / "ruleset.nft"
@@ -273,6 +289,7 @@ class Firewalls(SynchronousTestCase):
             "type filter hook input priority filter; policy drop;\n"
             f'include "{PACKAGING / "nftables.conf"}"\n'
             f'include "{PACKAGING / "nftables-mirror.conf"}"\n'
+            f'include "{PACKAGING / "nftables-standins.conf"}"\n'
             "}\n"
             "}\n"
         )
@@ -281,4 +298,7 @@ class Firewalls(SynchronousTestCase):
         listed = succeed("unshare", "--net", "sh", "-c", script, str(ruleset))
         self.assertIn(f"th dport {LAN_PORT} accept", listed)
         self.assertIn("ip protocol igmp accept", listed)
+        self.assertIn("udp dport 5353 accept", listed)
         self.assertIn(f"tcp dport {MIRROR_PORT} accept", listed)
+        self.assertIn("tcp dport { 7078, 15678 } accept", listed)
+        self.assertIn("udp dport 15679 accept", listed)
