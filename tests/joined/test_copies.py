@@ -63,6 +63,9 @@ class Node:
     def is_held(self, name: str, _: Content) -> bool:
         return name in self.at_peers
 
+    def is_elsewhere(self, _: object) -> bool:
+        return False
+
     # What the store has, and what brings it
 
     def holds(self, name: str, content: Content) -> bool:

@@ -78,6 +78,9 @@ class FakeTransfers:
     def find(self, name: str, _: Content) -> FakeTransfer | None:
         return self.coming.get(name)
 
+    def is_elsewhere(self, _: Any) -> bool:
+        return False
+
     def ahead(self, asked: Any, entry: Any, *, mirrors: bool, spares: bool) -> FakeTransfer:
         assert mirrors
         assert spares
