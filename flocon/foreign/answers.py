@@ -7,6 +7,7 @@ believed only that a file is where it was asked, or at another place that is kno
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
@@ -22,9 +23,11 @@ LARGEST_LISTING = 4 << 20
 LARGEST_ANSWER = 16 << 10
 #: Packages kept of one listing.
 MOST_FILES = 10_000
-#: Entries of it read in one go, in a millisecond.
+#: Entries of it read in one go, in a millisecond; and the characters that a name or what is told of
+#: it may have, of which many are read in one go too.
 SLICE = 50
-_BLANK = " \t\r\n"
+LONGEST_PART = 4_096
+_BLANK = re.compile(r"[ \t\r\n]*")
 
 
 def form(said: dict[str, Any]) -> bytes:
@@ -96,9 +99,9 @@ def read_listing(answer: bytes) -> Iterator[dict[str, int]]:
     kept, found, read = 0, dict[str, int](), 0
     decoder = json.JSONDecoder()
     while text[at : at + 1] != "}":
-        name, at = decoder.raw_decode(text, at)
+        name, at = _part(decoder, text, at)
         at = _expect(text, at, ":")
-        entry, at = _entry(decoder, text, at)
+        entry, at = _part(decoder, text, at)
         size = _size(entry)
         if isinstance(name, str) and size is not None and is_package(name) and kept < MOST_FILES:
             found[name] = size
@@ -113,11 +116,13 @@ def read_listing(answer: bytes) -> Iterator[dict[str, int]]:
     yield found
 
 
-def _entry(decoder: json.JSONDecoder, text: str, at: int) -> tuple[Any, int]:
+def _part(decoder: json.JSONDecoder, text: str, at: int) -> tuple[Any, int]:
+    """Return the value that begins at ``at``, and where it ends; one that is too long is none."""
     try:
-        return decoder.raw_decode(text, at)
+        value, length = decoder.raw_decode(text[at : at + LONGEST_PART])
     except RecursionError:
         raise ValueError("is no listing") from None
+    return value, at + length
 
 
 def _expect(text: str, at: int, sign: str) -> int:
@@ -128,9 +133,8 @@ def _expect(text: str, at: int, sign: str) -> int:
 
 
 def _after_blank(text: str, at: int) -> int:
-    while text[at : at + 1] and text[at] in _BLANK:
-        at += 1
-    return at
+    blank = _BLANK.match(text, at)
+    return at if blank is None else blank.end()
 
 
 def _size(entry: Any) -> int | None:

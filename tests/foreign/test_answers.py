@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import time
 from typing import Any
 
 from hypothesis import given, settings
@@ -10,7 +12,9 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.foreign.answers import (
+    LARGEST_LISTING,
     LISTING,
+    LONGEST_PART,
     MOST_FILES,
     SLICE,
     file_check,
@@ -140,6 +144,25 @@ class Listings(SynchronousTestCase):
         ):
             with self.assertRaises(ValueError):
                 listed(answer)
+
+    def test_a_part_that_is_too_long_makes_it_none(self) -> None:
+        for part in (b"[" * 100_000, b'"' + b"n" * LONGEST_PART + b'"', b"[" + b"{}," * 9_999):
+            for answer in (b"{" + part, b'{"a": ' + part, b'{"a": 1, ' + part):
+                with self.assertRaises(ValueError):
+                    listed(answer)
+
+    def test_no_answer_of_any_form_takes_long_to_read_on(self) -> None:
+        most = LARGEST_LISTING - 99
+        for answer in (
+            b"{" + b" " * most + b"}",
+            b'{"a":[' + b"[]," * (most // 3) + b"[]]}",
+            b'{"a":[' + b"{}," * (most // 3) + b"{}]}",
+        ):
+            slices = read_listing(answer)
+            began = time.thread_time()
+            with contextlib.suppress(ValueError):
+                next(slices)
+            self.assertLess(time.thread_time() - began, 0.05)
 
     @given(st.binary(max_size=200))
     def test_nothing_is_not_survived(self, answer: bytes) -> None:
