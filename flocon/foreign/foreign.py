@@ -162,11 +162,11 @@ class Foreign:
         for record in self._places.of(node):
             if not record.proved:
                 continue
-            record.bytes += size
             if failure is not None:
+                record.bytes += size
                 self._rounds.failed(record.place, str(failure))
-            elif size:
-                self._places.answered(record.place, self._reactor.seconds())
+            elif not self._places.gave(record, size, self._reactor.seconds()):
+                self._rounds.failed(record.place, "does not give what it says that it has")
             return
 
     def pacserves(self) -> list[tuple[str, int]]:

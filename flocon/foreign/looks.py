@@ -12,7 +12,7 @@ from twisted.internet import defer, task
 
 from flocon.datagrams.buckets import Bucket
 from flocon.errors import SourceError
-from flocon.foreign.answers import read_listing
+from flocon.foreign.answers import MOST_FILES, read_listing
 from flocon.foreign.heard import is_prefix
 from flocon.foreign.place import Tool
 from flocon.log import logger
@@ -62,7 +62,7 @@ class Looks:
         for record in self._places.due(now):
             if self._stopped or len(self._running) >= AT_ONCE or not self._bucket.take(now):
                 return
-            record.looking = True
+            record.looking, record.looked_at = True, now
             looking = defer.Deferred.fromCoroutine(self._look_at(record))
             self._running.add(looking)
             looking.addBoth(self._ended, record, looking)
@@ -111,7 +111,8 @@ class Looks:
                 await task.deferLater(self._reactor, 0)
         except ValueError:
             files = None
-        self._places.listed(place, files, self._reactor.seconds())
+        whole = files is None or len(files) < MOST_FILES
+        self._places.listed(place, files, self._reactor.seconds(), whole=whole)
         if is_prefix(prefix):
             self.prefixes.pop(prefix, None)
             self.prefixes[prefix] = None

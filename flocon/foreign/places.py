@@ -8,11 +8,13 @@ alone for longer each time, has to answer again, and so costs a question at most
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from flocon.foreign.place import Place
 
@@ -26,6 +28,8 @@ BAD_FOR = 30.0
 LONGEST_BAD = 600.0
 #: Failures in a row after which one is forgotten that was only heard, and is not heard any more.
 FORGOTTEN_AFTER = 5
+#: Files in a row that one said it had and did not give, after which it is left alone.
+MOST_IN_VAIN = 3
 #: Seconds for which a listing stands in for a question.
 LISTING_AGE = 300.0
 #: Ways by which one is known. Nobody takes back what the operator named, and mDNS says goodbye.
@@ -37,7 +41,7 @@ class Record:
     """What is known of a place; ``ways`` has by which it is known, and the name it has there.
 
     ``files`` are the packages of its listing by name, with their sizes; None where it gave none.
-    ``identity`` is what it said that it would show.
+    ``whole``: all of its listing is kept. ``identity`` is what it said that it would show.
     """
 
     place: Place
@@ -50,7 +54,12 @@ class Record:
     #: Whether it is being looked at now.
     looking: bool = False
     files: Mapping[str, int] | None = None
+    whole: bool = False
     listed_at: float = float("-inf")
+    looked_at: float = float("-inf")
+    #: When it was asked for a file last.
+    asked_at: float = float("-inf")
+    in_vain: int = 0
     bytes: int = 0
     why: str = ""
 
@@ -60,8 +69,12 @@ class Record:
         return self.errors > 0 and now - self.failed_at < term
 
     def lists(self, now: float) -> bool:
-        """Whether its listing is so new that it need not be asked for a file."""
-        return self.files is not None and now - self.listed_at < LISTING_AGE
+        """Whether its listing is new, and whole, so that it need not be asked for a file."""
+        return self.files is not None and self.whole and self.is_listed(now)
+
+    def is_listed(self, now: float) -> bool:
+        """Whether its listing is not to be read again yet."""
+        return now - self.listed_at < LISTING_AGE
 
 
 class Places:
@@ -107,7 +120,7 @@ class Places:
         if len(of_address) >= MOST_OF_ADDRESS:
             return self._drop_one(of_address, now)
         if len(self._records) >= MOST_PLACES:
-            return self._drop_one(list(self._records.values()), now)
+            return self._drop_one(list(self._records.values()), now) or self._drop_of_many(place)
         return True
 
     def _drop_one(self, records: list[Record], now: float) -> bool:
@@ -117,6 +130,20 @@ class Places:
                 del self._records[record.place]
                 return True
         return False
+
+    def _drop_of_many(self, place: Place) -> bool:
+        """Let the last go of the address that has the most, for one at an address that has none."""
+        at = Counter(one.place.address for one in self._records.values())
+        address, count = max(at.items(), key=itemgetter(1))
+        heard = [
+            one
+            for one in self._records.values()
+            if one.place.address == address and SETTING not in one.ways
+        ]
+        if place.address in at or count < 2 or not heard:  # noqa: PLR2004 - more than its own place
+            return False
+        del self._records[heard[-1].place]
+        return True
 
     def gone(self, way: str, name: str) -> list[Place]:
         """Learn that ``name`` is there no more by this way; return who is forgotten for it."""
@@ -145,6 +172,17 @@ class Places:
         if record is not None:
             record.errors, record.why, record.heard_at, record.proved = 0, "", now, True
 
+    def gave(self, record: Record, size: int, now: float) -> bool:
+        """Learn how much one gave of a file that it said it had; False if 0 is too often."""
+        record.bytes += size
+        record.in_vain = 0 if size else record.in_vain + 1
+        if size:
+            self.answered(record.place, now)
+        if record.in_vain < MOST_IN_VAIN:
+            return True
+        record.in_vain = 0
+        return False
+
     def failed(self, place: Place, now: float, why: str) -> None:
         """Learn that a place could not be asked, or was silent."""
         record = self._records.get(place)
@@ -157,8 +195,14 @@ class Places:
         if set(record.ways) == {MULTICAST} and record.errors >= FORGOTTEN_AFTER:
             del self._records[place]
 
-    def listed(self, place: Place, files: Mapping[str, int] | None, now: float) -> None:
-        """Take a listing, as much of it as there is room for; None where it gives none."""
+    def listed(
+        self, place: Place, files: Mapping[str, int] | None, now: float, *, whole: bool = True
+    ) -> None:
+        """Take a listing, as much of it as there is room for; None where it gives none.
+
+        ``whole``: it has all that there is. One of which not all is kept tells of what it has, and
+        not of what it has not: whoever fills the room keeps nobody else from being asked.
+        """
         record = self._records.get(place)
         if record is None:
             return
@@ -170,7 +214,9 @@ class Places:
                 if one.files is not None and one is not record
             )
             room = max(0, MOST_LISTED - others)
+            whole = whole and len(files) <= room
             files = dict(list(files.items())[:room]) if len(files) > room else files
+        record.whole = whole
         record.files = files
 
     def of(self, node: str) -> list[Record]:
@@ -196,15 +242,43 @@ class Places:
         return [one for one in self._records.values() if self.may_be_asked(one, now)]
 
     def due(self, now: float) -> list[Record]:
-        """Return those to be looked at: who has proved nothing yet, or whose listing is old."""
-        return [
-            one
-            for one in self._records.values()
-            if not one.looking
-            and not one.is_bad(now)
-            and (not one.proved or (one.files is not None and not one.lists(now)))
-            and self.may_be_reached(one)
-        ]
+        """Return those to be looked at: who has proved nothing yet, or whose listing is old.
+
+        One of an address at a time, and first who was looked at the longest ago: who is slow keeps
+        nobody else waiting.
+        """
+        busy = {one.place.address for one in self._records.values() if one.looking}
+        looked_at: dict[str, float] = {}
+        for one in self._records.values():
+            at = looked_at.get(one.place.address, one.looked_at)
+            looked_at[one.place.address] = max(at, one.looked_at)
+        found: dict[str, Record] = {}
+        # Of one address, too, first who was looked at the longest ago.
+        for one in sorted(
+            self._records.values(), key=lambda one: (looked_at[one.place.address], one.looked_at)
+        ):
+            if (
+                one.place.address not in busy
+                and not one.is_bad(now)
+                and (not one.proved or (one.files is not None and not one.is_listed(now)))
+                and self.may_be_reached(one)
+            ):
+                found.setdefault(one.place.address, one)
+        return list(found.values())
+
+    @staticmethod
+    def in_turn(records: Iterable[Record]) -> list[Record]:
+        """Return the order in which some are asked where not all can be.
+
+        Whom the operator named comes first, then one of each address, then a second; of equals who
+        was asked the longest ago. So nobody keeps others from being asked by being many.
+        """
+        seen: Counter[str] = Counter()
+        turns: list[tuple[bool, int, Record]] = []
+        for one in sorted(records, key=lambda one: one.asked_at):
+            turns.append((SETTING not in one.ways, seen[one.place.address], one))
+            seen[one.place.address] += 1
+        return [one for *_, one in sorted(turns, key=itemgetter(0, 1))]
 
     def listing(self, file_name: str, size: int, now: float) -> list[Place]:
         """Return who lists this very file."""

@@ -80,11 +80,14 @@ class Rounds:
         if self.found.is_known(name, size, now) or self._places.listing(name, size, now):
             return None
         # Who has just said what it has is not asked for what it has not.
-        asked = [one.place for one in self._places.askable(now) if not one.lists(now)]
-        asked = asked[: min(MOST_ASKED, MOST_QUESTIONS - len(self._questions))]
-        if not asked or len(self._running) >= MOST_ROUNDS:
+        asked = [one for one in self._places.askable(now) if not one.lists(now)]
+        most = min(MOST_ASKED, MOST_QUESTIONS - len(self._questions))
+        if not asked or most <= 0 or len(self._running) >= MOST_ROUNDS:
             return None
-        beginning = self._begin(name, size, asked)
+        asked = self._places.in_turn(asked)[:most]
+        for one in asked:
+            one.asked_at = now
+        beginning = self._begin(name, size, [one.place for one in asked])
         return beginning.wait() if waits and not beginning.known else None
 
     def _begin(self, name: str, size: int, asked: list[Place]) -> Outcome[None]:

@@ -153,6 +153,16 @@ class Asked(ForeignTestCase):
     def test_with_nobody_there_nobody_waits(self) -> None:
         self.assertIsNone(self.foreign.look(NAME, SIZE))
 
+    def test_who_lists_what_it_does_not_give_is_left_alone(self) -> None:
+        self.prove_pacserve(a=3)
+        name = "a-1-1-any.pkg.tar.zst"
+        for size in (0, 0, 5, 0, 0):
+            self.foreign.ended(PACSERVE.node, size, None)
+        self.assertEqual(self.foreign.holding(name, 3), [PACSERVE])
+        self.foreign.ended(PACSERVE.node, 0, None)
+        self.assertEqual(self.foreign.holding(name, 3), [])
+        self.assertEqual(self.states(), {PACSERVE.address: "failing"})
+
     def test_listings_are_told(self) -> None:
         self.prove_pacserve(a=3, b=4)
         self.assertEqual(

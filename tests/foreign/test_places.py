@@ -176,6 +176,35 @@ class Bounds(PlacesTestCase):
         self.assertEqual(self.places.refused, 1)
         self.assertTrue(self.hear(PACLAN, SETTING))
 
+    def test_one_machine_with_many_places_keeps_no_other_one_out(self) -> None:
+        for number in range(MOST_PLACES // MOST_OF_ADDRESS):
+            for port in range(MOST_OF_ADDRESS):
+                self.prove(Place(Tool.PACSERVE, f"10.0.1.{number}", 1 + port))
+        self.assertTrue(self.hear(PACREDIR))
+        self.assertEqual(len(self.places), MOST_PLACES)
+
+    def test_who_fills_the_room_for_listings_keeps_nobody_from_being_asked(self) -> None:
+        for number in range(5):
+            self.prove(numbered(number))
+            files = {f"{number} {one}": 1 for one in range(MOST_LISTED // 4)}
+            self.places.listed(numbered(number), files, self.now)
+        whole = [one.place for one in self.places if one.lists(self.now)]
+        self.assertEqual(whole, [numbered(number) for number in range(4)])
+        self.assertEqual(self.due(), [])
+
+    def test_who_is_looked_at_for_long_keeps_nobody_waiting(self) -> None:
+        for port in range(1, 4):
+            self.hear(Place(Tool.PACSERVE, "10.0.1.1", port))
+        self.hear(PACREDIR)
+        first, second = self.places.due(self.now)
+        self.assertEqual(second.place, PACREDIR)
+        first.looking, first.looked_at = True, self.now
+        self.assertEqual(self.due(), [PACREDIR])
+        first.looking = False
+        self.assertEqual(self.due()[0], PACREDIR)
+        self.places.due(self.now)[0].looked_at = self.now + 1
+        self.assertEqual(self.due(), [Place(Tool.PACSERVE, "10.0.1.1", 2), PACREDIR])
+
     def test_listings_are_bounded_altogether(self) -> None:
         for number in range(9):
             self.prove(numbered(number))

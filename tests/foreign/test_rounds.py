@@ -7,8 +7,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.foreign.asking import Asking
 from flocon.foreign.found import KNOWN_FOR, NOBODY_FOR
-from flocon.foreign.place import Place
-from flocon.foreign.places import MULTICAST, Places
+from flocon.foreign.place import Place, Tool
+from flocon.foreign.places import MULTICAST, SETTING, Places
 from flocon.foreign.rounds import (
     BORNE,
     BORNE_AGAIN,
@@ -109,6 +109,41 @@ class Asked(RoundsTestCase):
         self.agent.one().head(302, Location=f"http://203.0.113.7/{NAME}")
         self.assertEqual((done, self.rounds.holding(NAME, SIZE)), ([True], []))
         self.assertEqual(self.agent.take(), [])
+
+    def test_many_places_of_few_machines_keep_no_other_one_from_being_asked(self) -> None:
+        many = [
+            Place(Tool.PACREDIR, f"10.0.9.{number}", 1 + port)
+            for number in range(MOST_ASKED // 4)
+            for port in range(4)
+        ]
+        self.prove(*many, PACREDIR)
+        self.look()
+        asked = self.asked()
+        self.assertIn(PACREDIR.url(NAME), asked)
+        self.assertEqual(len(asked), MOST_ASKED)
+
+    def test_all_have_their_turn_and_whom_the_operator_named_always(self) -> None:
+        many = [numbered(number) for number in range(2 * MOST_ASKED)]
+        self.prove(*many)
+        self.places.heard(many[-1], SETTING, "nas", self.clock.seconds())
+        asked: set[str] = set()
+        for number in range(3):
+            self.clock.advance(1)
+            name = f"{number}-1-1-any.pkg.tar.zst"
+            self.look(name)
+            urls = self.asked()
+            self.assertIn(many[-1].url(name), urls)
+            asked |= {url.removesuffix(name) for url in urls}
+            for question in urls.values():
+                question.head(404)
+        self.assertEqual(asked, {one.url("") for one in many})
+
+    def test_a_listing_that_is_cut_short_does_not_stand_for_an_answer(self) -> None:
+        self.prove(PACSERVE)
+        self.places.listed(PACSERVE, {NAME: SIZE}, self.clock.seconds(), whole=False)
+        self.assertEqual(self.look(), [False])
+        self.look("other-1-1-any.pkg.tar.zst")
+        self.assertEqual(self.agent.one().url, PACSERVE.root)
 
     def test_who_has_just_told_what_it_has_is_not_asked_for_the_rest(self) -> None:
         self.prove(PACSERVE)
