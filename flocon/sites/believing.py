@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from flocon.datagrams.introductions import Introduction
     from flocon.datagrams.messages import Announcement
     from flocon.presence.presence import Presence
-    from flocon.sites.candidates import Candidate
+    from flocon.sites.candidates import Proof
     from flocon.sites.correspondents import Correspondents, Place
     from flocon.sites.hints import Hint
 
@@ -120,7 +120,9 @@ class Believing:
 
     def hear_itself(self, now: float, address: str, said: Announcement) -> None:
         """Take what a node says of itself by unicast."""
-        self._hear(now, address, said, "", by_group=False)
+        # Strangers may have made up their addresses; those that are named pay for themselves.
+        witness = address if address in self._correspondents else ""
+        self._hear(now, address, said, "", witness=witness, by_group=False)
 
     def hear_told(self, now: float, address: str, told: Introduction, *, by_group: bool) -> bool:
         """Take what somebody at ``address`` tells of another node; return whether it may."""
@@ -135,7 +137,8 @@ class Believing:
             # Two machines of one image may be in two networks.
             self._presence.hear_far(now, told.address, told.said)
         else:
-            self._hear(now, told.address, told.said, told.teller, by_group=by_group)
+            who = told.teller
+            self._hear(now, told.address, told.said, who, witness=address, by_group=by_group)
             return True
         return False
 
@@ -169,7 +172,14 @@ class Believing:
         return any(one.node == teller for one in self._correspondents.at(address))
 
     def _hear(
-        self, now: float, address: str, said: Announcement, teller: str, *, by_group: bool
+        self,
+        now: float,
+        address: str,
+        said: Announcement,
+        teller: str,
+        *,
+        witness: str,
+        by_group: bool,
     ) -> None:
         peer = self._presence.peer(said.node)
         if teller and peer is not None and not peer.far:
@@ -189,22 +199,32 @@ class Believing:
         elif said.kind is Kind.BYE:
             self.counters["unknown"] += 1
         else:
-            self._look_at(now, (address, said.port), said, teller, by_group=by_group)
+            place = address, said.port
+            self._look_at(now, place, said, teller, witness=witness, by_group=by_group)
 
     @staticmethod
     def _heard(said: Announcement | None) -> int:
         return 0 if said is None else said.sequence
 
     def _look_at(
-        self, now: float, place: Place, said: Announcement, teller: str, *, by_group: bool
+        self,
+        now: float,
+        place: Place,
+        said: Announcement,
+        teller: str,
+        *,
+        witness: str,
+        by_group: bool,
     ) -> None:
         """Have a place asked whether that node is there."""
         is_new = said.node not in self._known and not self._candidates.has_place(place)
-        if teller and is_new and not self._may_tell(teller):
+        if is_new and not self._may_tell(teller, witness):
             self.counters["told_too_many"] += 1
             return
         pause = self._pause(teller, by_group=by_group)
-        kept = self._candidates.keep(now, place, said, teller, by_group=by_group, pause=pause)
+        kept = self._candidates.keep(
+            now, place, said, teller, by_group=by_group, witness=witness, pause=pause
+        )
         self.counters["full"] += not kept
 
     def hear_hint(self, now: float, hint: Hint) -> None:
@@ -217,12 +237,18 @@ class Believing:
             self.counters["hinted_elsewhere"] += 1
             return
         pause = self._chance.uniform(PAUSE, LONGEST_PAUSE)
-        self._candidates.keep(now, hint.place, hint.said(), MDNS, by_group=False, pause=pause)
+        self._candidates.keep(
+            now, hint.place, hint.said(), MDNS, by_group=False, witness=MDNS, pause=pause
+        )
 
-    def _may_tell(self, teller: str) -> bool:
+    def _may_tell(self, teller: str, witness: str) -> bool:
+        """Whether a machine may tell of one more, by whatever ids it tells of them."""
+        told = self._candidates.told_by(witness)
+        if not teller:
+            return told < MOST_OF_A_TELLER
         if len(self._known) + len(self._candidates) >= MOST_TOLD:
             return False
-        return self.introduced(teller) + self._candidates.told_by(teller) < MOST_OF_A_TELLER
+        return self.introduced(teller) + told < MOST_OF_A_TELLER
 
     def _pause(self, teller: str, *, by_group: bool) -> float:
         if not teller:
@@ -240,15 +266,15 @@ class Believing:
             self._sweep_at = None
         if self._sweep_at is None and len(self._candidates):
             self._sweep_at = now + SWEEP
-        return [(one.place, one.said.generation) for one in self._candidates.begin(now)]
+        return [(one.place, one.generation) for one in self._candidates.begin(now)]
 
     def deadline(self, now: float) -> float | None:
         """Return when ``questions`` may have some."""
         times = self._candidates.deadline(now), self._sweep_at
         return min((time for time in times if time is not None), default=None)
 
-    def answered(self, now: float, place: Place, epoch: str | None) -> Candidate | None:
-        """Take in which epoch a place says that it is; return the candidate that this proves.
+    def answered(self, now: float, place: Place, epoch: str | None) -> Proof | None:
+        """Take in which epoch a place says that it is; return what this proves.
 
         Presence knows that one then, unless it was only hinted at: it has said nothing yet.
         """
@@ -281,6 +307,5 @@ class Believing:
     def networks_changed(self) -> None:
         """Ask none whom the links reach now: the group is heard there."""
         for one in list(self._candidates):
-            told = one.teller and one.said.sequence
-            if not one.asked and told and self.permitted.is_near(one.place[0]):
+            if not one.asked and one.is_told and self.permitted.is_near(one.place[0]):
                 self._candidates.drop(one.place)

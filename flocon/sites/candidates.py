@@ -1,14 +1,15 @@
 """Far nodes that were told of and are not proved: who is asked, when, how often. No I/O.
 
 Somebody may have named a third machine. So an address is asked once, by one connection, what node
-is there, and again only after ever longer pauses; tries that may fail are counted for each who
-tells, and for all. Until it has answered in the epoch that was told, nobody else learns of it.
+is there, and again only after ever longer pauses; tries that may fail are counted for each machine
+that tells, and for all. Until it has answered in the epoch that was told, nobody else learns of it.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
 #: Nodes that one introducer tells of at a time, and all of them: neighbours have the other places
 #: of the table of peers.
 MOST_OF_A_TELLER, MOST_TOLD = 256, 768
-#: Addresses asked at the same time.
-MOST_ASKED = 16
+#: Addresses asked at the same time, and those of one who tells.
+MOST_ASKED, MOST_ASKED_OF_ONE = 16, 12
+#: Machines whose words of one place are kept.
+MOST_WITNESSES = 16
 #: Tries that may fail, per second and at once: those of one who tells, and those of all.
 TELLER_RATE, TELLER_BURST, MOST_TELLERS = 0.25, 32.0, 256
 ALL_RATE, ALL_BURST = 1.0, 128.0
@@ -35,11 +38,18 @@ Place = tuple[str, int]
 class Allowance:
     """Tries that may fail: so many per second, and at once; one that succeeds costs nothing."""
 
-    __slots__ = ("_at", "_burst", "_level", "_rate")
+    __slots__ = ("_at", "_burst", "_level", "_rate", "spent_at")
 
     def __init__(self, rate: float, burst: float) -> None:
         self._rate, self._burst = rate, burst
         self._level, self._at = burst, float("-inf")
+        #: When the last one was spent.
+        self.spent_at = float("-inf")
+
+    def level(self, now: float) -> float:
+        """Return how many there are."""
+        self._fill(now)
+        return self._level
 
     def open_at(self, now: float) -> float:
         """Return when there is one; ``now`` where there is."""
@@ -49,6 +59,7 @@ class Allowance:
     def spend(self, now: float) -> None:
         self._fill(now)
         self._level -= 1
+        self.spent_at = now
 
     def give_back(self) -> None:
         self._level = min(self._burst, self._level + 1)
@@ -60,23 +71,75 @@ class Allowance:
 
 
 @dataclass(slots=True)
-class Candidate:
-    """What was told of a place last, by whom (by itself: ""), and when it is asked next."""
+class Word:
+    """What one machine told of a place last, and which ids it told that by: "" is the node itself.
+
+    By multicast, or by unicast.
+    """
+
+    said: Announcement
+    by_group: set[str] = field(default_factory=set)
+    by_unicast: set[str] = field(default_factory=set)
+
+    def is_of(self, said: Announcement) -> bool:
+        """Whether it tells of the same start of the same node."""
+        return self.said.node == said.node and self.said.epoch == said.epoch
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """That what was told of a place is so: the newest that was, and who told it."""
 
     place: Place
     said: Announcement
+    by_group: frozenset[str]
+    by_unicast: frozenset[str]
+
+
+@dataclass(slots=True)
+class Candidate:
+    """What was told of a place, and when it is asked next.
+
+    ``words`` are by the address of the machine that told them, "" for a stranger of itself: what
+    one says of a place undoes nothing of what another one says. ``payer`` is whose try the last one
+    was.
+    """
+
+    place: Place
     heard_at: float
     due: float
-    #: Who told of it by multicast, and who by unicast.
-    by_group: set[str] = field(default_factory=set)
-    by_unicast: set[str] = field(default_factory=set)
+    words: dict[str, Word] = field(default_factory=dict)
     failed: int = 0
     asked: bool = False
+    payer: str = ""
 
     @property
-    def teller(self) -> str:
-        """Who pays for the tries."""
-        return min(self.by_group | self.by_unicast, default="")
+    def generation(self) -> int:
+        """What was told of its inventory."""
+        return next((one.said.generation for one in self.words.values()), 0)
+
+    @property
+    def is_told(self) -> bool:
+        """Whether others tell of it, who heard it, and it does not itself."""
+        words = self.words.values()
+        itself = any("" in one.by_unicast for one in words)
+        return not itself and any(one.said.sequence for one in words)
+
+    def proof(self, epoch: str) -> Proof | None:
+        """Return what is so if it is in this epoch: what it says itself, or most others do."""
+        fitting = [one for one in self.words.values() if one.said.epoch == epoch]
+        if not fitting:
+            return None
+        nodes = Counter(one.said.node for one in fitting)
+        nodes.update({one.said.node: MOST_WITNESSES for one in fitting if "" in one.by_unicast})
+        node, _ = nodes.most_common(1)[0]
+        ones = [one for one in fitting if one.said.node == node]
+        return Proof(
+            self.place,
+            max((one.said for one in ones), key=lambda said: said.sequence),
+            frozenset().union(*(one.by_group for one in ones)),
+            frozenset().union(*(one.by_unicast for one in ones)),
+        )
 
 
 class Candidates:
@@ -102,9 +165,9 @@ class Candidates:
         """Whether somebody told of an address and port."""
         return place in self._at
 
-    def told_by(self, teller: str) -> int:
-        """Return of how many places one told that have not proved themselves."""
-        return sum(teller in one.by_group | one.by_unicast for one in self._at.values())
+    def told_by(self, witness: str) -> int:
+        """Return of how many places one machine told that have not proved themselves."""
+        return sum(witness in one.words for one in self._at.values())
 
     def keep(
         self,
@@ -114,83 +177,120 @@ class Candidates:
         teller: str,
         *,
         by_group: bool,
+        witness: str,
         pause: float,
     ) -> bool:
-        """Keep what is told of a place; return whether there was room for it."""
+        """Keep what a node ``teller`` at the address ``witness`` tells of a place.
+
+        Return whether there was room for it.
+        """
         one = self._at.get(place)
         if one is None:
             if len(self._at) >= MOST_TOLD:
                 return False
-            one = self._at[place] = Candidate(place, said, now, now + pause)
+            one = self._at[place] = Candidate(place, now, now + pause)
             self._addresses[place[0]] = self._addresses.get(place[0], 0) + 1
-        if one.said.node != said.node or one.said.epoch != said.epoch:
+        elif not teller and not any(word.is_of(said) for word in one.words.values()):
             # Another node, or a new start of it: whatever failed before tells nothing of this one
             # when it says so itself. Whom others say so of waits all the same.
-            if not teller:
-                one.failed, one.due = 0, now + pause
-            one.said = said
-        elif said.sequence > one.said.sequence:
-            one.said = said
+            one.failed, one.due = 0, now + pause
+        word = one.words.get(witness)
+        if word is None and len(one.words) >= MOST_WITNESSES:
+            if by_group:
+                return False
+            del one.words[next(iter(one.words))]
+        if word is None or not word.is_of(said):
+            word = one.words[witness] = Word(said)
+        elif said.sequence > word.said.sequence:
+            word.said = said
         one.heard_at = now
-        (one.by_group if by_group else one.by_unicast).add(teller)
+        (word.by_group if by_group else word.by_unicast).add(teller)
         return True
 
     def begin(self, now: float) -> list[Candidate]:
-        """Return who is to be asked now; each is to be answered with ``ended``."""
-        begun: list[Candidate] = []
-        running = sum(one.asked for one in self._at.values())
+        """Return who is to be asked now; each is to be answered with ``ended``.
+
+        Those who pay take turns: nobody keeps others' waiting by telling of many.
+        """
+        if self._all.open_at(now) > now:
+            return []
+        waiting: dict[str, list[Candidate]] = {}
         for one in self._at.values():
-            if running + len(begun) >= MOST_ASKED:
-                break
-            if one.asked or one.due > now:
-                continue
-            if max(self._all.open_at(now), self._allowance(one.teller).open_at(now)) <= now:
-                one.asked = True
+            if not one.asked and one.due <= now and one.words:
+                waiting.setdefault(self._payer(now, one), []).append(one)
+        running = self._running()
+        begun: list[Candidate] = []
+        turns = sorted(waiting, key=lambda payer: self._allowance(payer).spent_at)
+        for row in zip_longest(*(waiting[payer] for payer in turns)):
+            for payer, one in zip(turns, row, strict=True):
+                if one is None or not self._may_ask(now, payer, running):
+                    continue
+                one.asked, one.payer = True, payer
+                running[payer] += 1
                 self._all.spend(now)
-                self._allowance(one.teller).spend(now)
+                self._allowance(payer).spend(now)
                 begun.append(one)
         return begun
 
+    def _running(self) -> Counter[str]:
+        """Return how many are asked now at whose cost."""
+        return Counter(one.payer for one in self._at.values() if one.asked)
+
+    def _may_ask(self, now: float, payer: str, running: Counter[str]) -> bool:
+        if running[payer] >= MOST_ASKED_OF_ONE or running.total() >= MOST_ASKED:
+            return False
+        return max(self._all.open_at(now), self._allowance(payer).open_at(now)) <= now
+
+    def _payer(self, now: float, one: Candidate) -> str:
+        """Return who pays for a try: of those who told of a place, who can best afford it."""
+        if len(one.words) == 1:
+            return next(iter(one.words))
+        return max(one.words, key=lambda witness: self._allowance(witness).level(now))
+
     def deadline(self, now: float) -> float | None:
         """Return when ``begin`` may find somebody; None where only an end can change that."""
-        if sum(one.asked for one in self._at.values()) >= MOST_ASKED:
+        running = self._running()
+        if running.total() >= MOST_ASKED:
             return None
         soonest: float | None = None
         # What each who tells may spend is found out once: a thousand may wait.
         open_at: dict[str, float] = {}
         for one in self._at.values():
-            if one.asked or (soonest is not None and one.due >= soonest):
+            if one.asked or not one.words or (soonest is not None and one.due >= soonest):
                 continue
-            teller = one.teller
-            if teller not in open_at:
-                spent = self._all.open_at(now), self._allowance(teller).open_at(now)
-                open_at[teller] = max(spent)
-            due = max(one.due, open_at[teller])
+            payer = self._payer(now, one)
+            if running[payer] >= MOST_ASKED_OF_ONE:
+                continue
+            if payer not in open_at:
+                spent = self._all.open_at(now), self._allowance(payer).open_at(now)
+                open_at[payer] = max(spent)
+            due = max(one.due, open_at[payer])
             soonest = due if soonest is None else min(soonest, due)
         return soonest
 
-    def _allowance(self, teller: str) -> Allowance:
-        allowance = self._tellers.get(teller)
+    def _allowance(self, witness: str) -> Allowance:
+        allowance = self._tellers.get(witness)
         if allowance is None:
             if len(self._tellers) >= MOST_TELLERS:
                 self._tellers.popitem(last=False)
-            allowance = self._tellers[teller] = Allowance(TELLER_RATE, TELLER_BURST)
+            allowance = self._tellers[witness] = Allowance(TELLER_RATE, TELLER_BURST)
         return allowance
 
-    def ended(self, now: float, place: Place, epoch: str | None) -> Candidate | None:
+    def ended(self, now: float, place: Place, epoch: str | None) -> Proof | None:
         """Note in which epoch a place answered, None for not at all.
 
-        Return the candidate that this proves; it is none any more.
+        Return what this proves; it is no candidate any more then.
         """
         one = self._at.get(place)
         if one is None or not one.asked:
             return None
         one.asked = False
-        if epoch is not None and epoch == one.said.epoch:
+        proof = None if epoch is None else one.proof(epoch)
+        if proof is not None:
             self._all.give_back()
-            self._allowance(one.teller).give_back()
+            self._allowance(one.payer).give_back()
             self.drop(place)
-            return one
+            return proof
         wait = min(FIRST_WAIT * WAIT_GROWS ** min(one.failed, 8), LONGEST_WAIT)
         one.failed, one.due = one.failed + 1, now + wait
         return None
@@ -215,7 +315,10 @@ class Candidates:
     def forget_teller(self, teller: str) -> None:
         """Forget those of whom one told alone that is not there any more, and nobody has failed."""
         for place, one in list(self._at.items()):
-            one.by_group.discard(teller)
-            one.by_unicast.discard(teller)
-            if not one.by_group and not one.by_unicast and not one.asked and not one.failed:
+            for witness, word in list(one.words.items()):
+                word.by_group.discard(teller)
+                word.by_unicast.discard(teller)
+                if not word.by_group and not word.by_unicast:
+                    del one.words[witness]
+            if not one.words and not one.asked and not one.failed:
                 self.drop(place)

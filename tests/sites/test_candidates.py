@@ -15,10 +15,13 @@ from flocon.sites.candidates import (
     ALL_RATE,
     FORGOTTEN_AFTER,
     MOST_ASKED,
+    MOST_ASKED_OF_ONE,
     MOST_TOLD,
+    MOST_WITNESSES,
     TELLER_BURST,
     TELLER_RATE,
     Candidates,
+    Proof,
 )
 from tests.datagrams.test_messages import REST
 
@@ -39,7 +42,7 @@ class CandidatesTests(SynchronousTestCase):
 
     def keep(self, number: int, *, now: float = 0, teller: str = "t", pause: float = 0) -> bool:
         return self.candidates.keep(
-            now, place(number), said(number), teller, by_group=True, pause=pause
+            now, place(number), said(number), teller, by_group=True, witness=teller, pause=pause
         )
 
     def begun(self, now: float) -> list[tuple[str, int]]:
@@ -103,6 +106,95 @@ class CandidatesTests(SynchronousTestCase):
         self.keep(200, teller="honest")
         self.assertEqual(self.begun(now), [place(200)])
 
+    def test_many_of_one_teller_keep_nobody_elses_waiting(self) -> None:
+        for witness in range(8):
+            for number in range(30):
+                self.keep(1_000 * witness + number, teller=f"flood {witness}")
+        now = 0.0
+        for _ in range(200):
+            for one in self.begun(now):
+                self.candidates.ended(now, one, None)
+            now += 1
+        self.keep(9_000, now=now, teller="honest")
+        self.assertIn(place(9_000), self.begun(now) + self.begun(now + 1))
+
+    def test_one_that_tells_of_many_who_are_silent_leaves_room_to_ask_others(self) -> None:
+        for number in range(100):
+            self.keep(number, teller="flood")
+        self.assertEqual(len(self.begun(0)), MOST_ASKED_OF_ONE)
+        self.assertIsNone(self.candidates.deadline(1))
+        self.keep(200, teller="honest")
+        self.assertEqual(self.begun(1), [place(200)])
+
+
+class Witnesses(SynchronousTestCase):
+    """Several tell of one place, and one of them lies."""
+
+    def setUp(self) -> None:
+        self.candidates = Candidates()
+
+    def tell(self, witness: str, told: Announcement, now: float = 0, number: int = 1) -> bool:
+        return self.candidates.keep(
+            now, place(number), told, witness, by_group=True, witness=witness, pause=0
+        )
+
+    def proof(self, now: float, epoch: str) -> Proof | None:
+        self.assertEqual([one.place for one in self.candidates.begin(now)], [place(1)])
+        return self.candidates.ended(now, place(1), epoch)
+
+    def test_what_a_liar_tells_of_it_undoes_nothing(self) -> None:
+        self.tell("honest", said(1))
+        for sequence in range(1, 50):
+            self.tell("liar", said(1, epoch=2, sequence=sequence))
+            self.tell("liar", said(3, epoch=sequence, sequence=sequence))
+        proof = self.proof(0, said(1).epoch)
+        assert proof is not None
+        self.assertEqual((proof.said, proof.by_group), (said(1), {"honest"}))
+
+    def test_nor_does_another_name_that_it_gives_it(self) -> None:
+        self.tell("liar", replace(said(7), epoch=said(1).epoch))
+        self.tell("honest", said(1))
+        self.tell("other", said(1, sequence=5))
+        proof = self.proof(0, said(1).epoch)
+        assert proof is not None
+        self.assertEqual((proof.said, proof.by_group), (said(1, sequence=5), {"honest", "other"}))
+
+    def test_what_it_says_itself_counts_more_than_what_all_others_say(self) -> None:
+        for number in range(9):
+            self.tell(f"liar {number}", replace(said(7), epoch=said(1).epoch))
+        self.candidates.keep(0, place(1), said(1), "", by_group=False, witness="", pause=0)
+        proof = self.proof(0, said(1).epoch)
+        assert proof is not None
+        self.assertEqual(proof.said, said(1))
+
+    def test_who_has_spent_all_does_not_pay_for_what_others_tell_too(self) -> None:
+        for number in range(100, 300):
+            self.tell("0 liar", said(number), number=number)
+        now = 0.0
+        for _ in range(10):
+            for one in self.candidates.begin(now):
+                self.candidates.ended(now, one.place, None)
+        self.tell("honest", said(1))
+        self.tell("0 liar", said(1))
+        proof = self.proof(now, said(1).epoch)
+        assert proof is not None
+
+    def test_the_words_of_so_many_are_kept_and_its_own_always(self) -> None:
+        for number in range(MOST_WITNESSES):
+            self.assertTrue(self.tell(f"{number}", said(number + 9, epoch=9)))
+        self.assertFalse(self.tell("one more", said(1)))
+        self.candidates.keep(0, place(1), said(1), "", by_group=False, witness="", pause=0)
+        proof = self.proof(0, said(1).epoch)
+        assert proof is not None
+        self.assertEqual(proof.said, said(1))
+
+    def test_with_nobody_left_who_tells_of_it_it_is_not_asked(self) -> None:
+        self.tell("t", said(1))
+        self.assertIsNone(self.proof(0, "0badc0de"))
+        self.candidates.forget_teller("t")
+        self.assertEqual((self.candidates.begin(60), self.candidates.deadline(60)), ([], None))
+        self.assertTrue(self.candidates.has_place(place(1)))
+
 
 class Bounds(RuleBasedStateMachine):
     """Somebody tells of thousands of places, at which nobody is."""
@@ -118,7 +210,13 @@ class Bounds(RuleBasedStateMachine):
     def tell(self, first: int, count: int, teller: str) -> None:
         for number in range(first, first + count):
             self.candidates.keep(
-                self.now, place(number), said(number), teller, by_group=False, pause=0.1
+                self.now,
+                place(number),
+                said(number),
+                teller,
+                by_group=False,
+                witness=teller,
+                pause=0.1,
             )
 
     @rule(seconds=st.floats(0, 100))
@@ -128,7 +226,7 @@ class Bounds(RuleBasedStateMachine):
     @rule()
     def begin(self) -> None:
         for one in self.candidates.begin(self.now):
-            self.tries[one.teller] = self.tries.get(one.teller, 0) + 1
+            self.tries[one.payer] = self.tries.get(one.payer, 0) + 1
             self.running.append(one.place)
 
     @rule(late=st.booleans())

@@ -284,6 +284,44 @@ class Hostile(NetworksTestCase):
         self.networks.start(self.networks.add(Node(2, 9)))
         self.assert_within(10, lambda: self.at(2, 9).node in self.victim.knows())
 
+    def test_a_neighbour_that_gives_a_far_node_another_epoch_keeps_nobody_from_knowing_it(
+        self,
+    ) -> None:
+        late = Node(2, 9)
+        for number in range(200):
+            self.tell(late.address, 7_000 + number)
+            self.networks.run(0.1)
+        self.networks.start(self.networks.add(late))
+        for number in range(50):
+            self.tell(late.address, 8_000 + number)
+            self.networks.run(0.1)
+        self.assert_within(200, lambda: late.node in self.victim.knows())
+
+    def test_many_ids_at_one_address_tell_of_no_more_than_one(self) -> None:
+        other = Node(1, 7)
+        self.networks.start(self.networks.add(other))
+        self.networks.run(5)
+        believing = self.victim.sites.believing if self.victim.sites else None
+        assert believing is not None
+        for number in range(600):
+            told = Introduction(
+                f"{number % 8:016x}",
+                f"10.99.{number // 200}.{number % 200}",
+                replace(self._said(), node=f"{number + 999:016x}", epoch="12345678"),
+            )
+            believing._is_introducer = lambda *_, **__: True  # type: ignore[method-assign]
+            believing.hear_told(self.networks.now, self.liar.address, told, by_group=True)
+        self.assertEqual(believing.is_waiting(), 256)
+
+    def test_strangers_together_have_the_room_of_one_who_tells(self) -> None:
+        believing = self.victim.sites.believing if self.victim.sites else None
+        assert believing is not None
+        for number in range(600):
+            said = replace(self._said(), node=f"{number + 999:016x}", epoch="12345678")
+            address = f"10.99.{number // 200}.{number % 200}"
+            believing.hear_itself(self.networks.now, address, said)
+        self.assertEqual(believing.is_waiting(), 256)
+
     def test_who_is_no_proved_neighbour_introduces_nobody(self) -> None:
         self.tell("10.99.0.7", 7, teller="f" * 16)
         self.tell("10.99.0.8", 8, teller=self.at(2, 1).node)
