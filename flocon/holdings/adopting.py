@@ -11,13 +11,14 @@ import os
 import shlex
 import stat
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from twisted.logger import Logger
 
 from flocon.files import is_package
 from flocon.machine.threads import Delay
-from flocon.store.folder import package_name
+from flocon.store.folder import MOST_NAMES, package_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 #: is watched. ``CACHE/pkg/REPO/os/ARCH`` is the deepest of any tool's.
 DEEPEST, MOST_FOLDERS = 5, 128
 #: Folders and files that are looked at in one that is adopted.
-MOST_LOOKED_AT = 400_000
+MOST_LOOKED_AT = MOST_NAMES
 NOT_READABLE = "has packages that this node may not read"
 #: What the node's own unit hides from it, unless it is told otherwise.
 HOMES = ("/home", "/root", "/run/user")
@@ -85,7 +86,8 @@ def _walk(folder: Path, depth: int) -> Iterator[tuple[Path, list[str], str]]:
             yield folder, [], "is no folder"
             return
         with os.scandir(folder) as entries:
-            for entry in entries:
+            # One more tells that they are too many.
+            for entry in islice(entries, MOST_LOOKED_AT + 1):
                 if entry.name.startswith("."):
                     continue
                 if entry.is_dir(follow_symlinks=False):

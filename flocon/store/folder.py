@@ -15,6 +15,7 @@ import hashlib
 import os
 import stat
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
@@ -32,6 +33,8 @@ LARGEST_SIGNATURE = 16 << 10
 _CHUNK = 1 << 20
 #: How '+' and ':' stand in addresses.
 _ESCAPES = (("%2B", "%3A"), ("%2B", ":"), ("%2b", "%3a"))
+#: Names read of another tool's folder, and packages of it that are known.
+MOST_NAMES, MOST_ADOPTED = 400_000, 50_000
 _BENEATH = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
@@ -122,7 +125,9 @@ def scan(
 ) -> Scanned:
     """Compare the packages in ``directory`` with what is ``known`` of them.
 
-    Names there may be ``escaped``, as in an address; one that is not comes before one that is.
+    Names there may be ``escaped``, as in an address; one that is not comes before one that is. It
+    is another tool's folder then, in which whoever asks that tool may have files made: those
+    without a byte do not count, and only so many do.
     Raises StoreError if it is unreadable, NoDescriptors where it is not now. Incomplete once
     ``stopped`` returns True.
     """
@@ -130,12 +135,14 @@ def scan(
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             with os.scandir(descriptor) as entries:
-                names = _packages((entry.name for entry in entries), escaped=escaped)
-            present = {}
+                most = MOST_NAMES if escaped else None
+                there = (entry.name for entry in islice(entries, most))
+                names = _packages(there, escaped=escaped)
+            present: dict[str, Found | None] = {}
             for name, on_disk in names.items():
-                if stopped():
+                if stopped() or (escaped and len(present) >= MOST_ADOPTED):
                     break
-                found = _find(descriptor, name, on_disk)
+                found = _find(descriptor, name, on_disk, escaped=escaped)
                 before = known.get(name)
                 if found is not None:
                     # Most are as they were: the objects of those are gone at once.
@@ -177,7 +184,7 @@ def look(directory: Path, names: Iterable[str], *, escaped: bool = False) -> dic
     try:
         for name in names:
             for on_disk in _names_on_disk(name) if escaped else (name,):
-                if found := _find(descriptor, name, on_disk):
+                if found := _find(descriptor, name, on_disk, escaped=escaped):
                     result[name] = found
                     break
     finally:
@@ -185,9 +192,9 @@ def look(directory: Path, names: Iterable[str], *, escaped: bool = False) -> dic
     return result
 
 
-def _find(descriptor: int, name: str, on_disk: str) -> Found | None:
+def _find(descriptor: int, name: str, on_disk: str, *, escaped: bool) -> Found | None:
     package = _stamp(descriptor, on_disk)
-    if package is None:
+    if package is None or (escaped and not package.size):
         return None
     signature = _stamp(descriptor, on_disk + ".sig")
     usable = signature is not None and 0 < signature.size <= LARGEST_SIGNATURE

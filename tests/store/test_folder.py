@@ -68,6 +68,25 @@ class FolderTests(SynchronousTestCase):
         self.assertEqual(self.scan(), {})
         self.assertEqual(folder.look(self.folder, [A, B]), {})
 
+    def test_what_anybody_can_have_made_in_another_tools_folder_does_not_count(self) -> None:
+        for number in range(200):
+            self.put(f"forged-{number}-1-any.pkg.tar.zst", b"")
+        self.put(A.replace("+", "%2B"))
+        scanned = folder.scan(self.folder, {}, lambda: False, escaped=True)
+        self.assertEqual(set(scanned.different), {A})
+        seen = folder.look(self.folder, [A, "forged-7-1-any.pkg.tar.zst"], escaped=True)
+        self.assertEqual(set(seen), {A})
+        self.assertEqual(len(self.scan()), 200)
+
+    def test_of_another_tools_folder_only_so_much_is_known_and_read(self) -> None:
+        for number in range(20):
+            self.put(f"p{number}-1-1-any.pkg.tar.zst")
+        for bound, most in (("MOST_ADOPTED", 7), ("MOST_NAMES", 5)):
+            self.patch(folder, bound, most)
+            scanned = folder.scan(self.folder, {}, lambda: False, escaped=True)
+            self.assertEqual(len(scanned.different), most)
+        self.assertEqual(len(self.scan()), 20)
+
     def test_an_empty_or_huge_or_linked_signature_is_none(self) -> None:
         self.put(A)
         for data in (b"", bytes(16385)):
