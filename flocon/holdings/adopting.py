@@ -59,20 +59,20 @@ def survey(root: Path) -> Tree:
     seen = 0
     for folder, names, problem in _walk(root, DEEPEST):
         seen += 1 + len(names)
-        if seen > MOST_LOOKED_AT:
-            problems.append(f"has more than {MOST_LOOKED_AT} files")
-            break
         if problem:
             problems.append(problem)
-        packages = [name for name in names if is_package(package_name(name))]
-        if not packages:
-            continue
-        if len(folders) >= MOST_FOLDERS:
-            problems.append(f"has more than {MOST_FOLDERS} folders with packages")
+        package = next((name for name in names if is_package(package_name(name))), None)
+        if package is not None:
+            if len(folders) >= MOST_FOLDERS:
+                problems.append(f"has more than {MOST_FOLDERS} folders with packages")
+                break
+            folders.append(folder)
+            if not _is_readable(folder / package):
+                problems.append(f"{NOT_READABLE}, as {folder / package}")
+        if seen > MOST_LOOKED_AT:
+            # Those found so far are adopted all the same: others may have made the files.
+            problems.append(f"has more than {MOST_LOOKED_AT} files")
             break
-        folders.append(folder)
-        if not _is_readable(folder / packages[0]):
-            problems.append(f"{NOT_READABLE}, as {folder / packages[0]}")
     return Tree(tuple(sorted(folders)), problems[0] if problems else "")
 
 

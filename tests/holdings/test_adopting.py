@@ -75,11 +75,13 @@ class Survey(SynchronousTestCase):
         self.assertIn("more than 3 files", survey(self.root).problem)
 
     def test_no_more_names_are_read_of_one_folder_than_of_all(self) -> None:
-        self.lay(*(f"pkgs/{number}" for number in range(50)))
+        self.lay(f"pkgs/{A}", *(f"pkgs/{number}-1-1-any.pkg.tar.zst" for number in range(50)))
         self.patch(adopting, "MOST_LOOKED_AT", 20)
         ((_, names, _),) = list(adopting._walk(self.root / "pkgs", 1))
         self.assertEqual(len(names), 21)
-        self.assertIn("more than 20 files", survey(self.root).problem)
+        found = survey(self.root)
+        self.assertIn("more than 20 files", found.problem)
+        self.assertEqual(found.folders, (self.root / "pkgs",))
 
     def test_what_this_node_may_not_read_is_said(self) -> None:
         self.lay(f"pkgs/arch/{A}")
