@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from flocon.datagrams.buckets import BucketTable
+
 #: Seconds for which one that sent what is wrong is not asked; as long as it takes to be seen to.
 LEFT_ALONE = 600.0
+#: Seconds of all together in which one may say that it lacks a file: at once, and more for each
+#: second that passes; less than so many each time do not count. Then it is left alone for a while.
+BORNE, BORNE_AGAIN = 8.0, 0.05
+AT_ONCE = 0.1
+RESTS = 60.0
 #: Parents of which is remembered how they did: as many as can be named, and some of pacman.conf's.
 MOST = 64
 
@@ -33,6 +40,7 @@ class Records:
 
     def __init__(self) -> None:
         self._records: dict[str, Record] = {}
+        self._borne = BucketTable(BORNE_AGAIN, BORNE, MOST)
 
     def of(self, place: str) -> Record:
         record = self._records.pop(place, None)
@@ -51,10 +59,17 @@ class Records:
             record.bytes += size
             record.problem = ""
 
-    def lacked(self, place: str) -> None:
+    def lacked(self, place: str, seconds: float, now: float) -> None:
+        """Note one that has not what it was asked for, and took so long to say it.
+
+        Nobody else is asked meanwhile, and pacman waits.
+        """
         record = self.of(place)
         record.missing += 1
         record.problem = ""
+        if seconds >= AT_ONCE and not self._borne.take(now, place, seconds):
+            record.problem = "takes long to say what it lacks"
+            record.left_alone_until = max(record.left_alone_until, now + RESTS)
 
     def failed(self, place: str, problem: str) -> None:
         record = self.of(place)

@@ -66,7 +66,7 @@ class Reporter:
         self.left(source, size, seconds)
         if source.parent and self.parents is not None and failure is not None:
             if isinstance(failure, Refused):
-                self.parents.lacked(source.key)
+                self.parents.lacked(source.key, seconds, self._reactor.seconds())
             else:
                 self.parents.failed(source.key, failure.detail)
         if failure is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.parents.records import LEFT_ALONE, MOST, Records
+from flocon.parents.records import AT_ONCE, BORNE, LEFT_ALONE, MOST, RESTS, Records
 
 
 class RecordsTests(SynchronousTestCase):
@@ -20,9 +20,24 @@ class RecordsTests(SynchronousTestCase):
 
     def test_that_it_lacks_a_file_is_no_problem(self) -> None:
         self.records.failed("nas:9129", "refused the connection")
-        self.records.lacked("nas:9129")
+        self.records.lacked("nas:9129", 0.01, 100.0)
         record = self.records.of("nas:9129")
         self.assertEqual((record.failures, record.missing, record.problem), (1, 1, ""))
+
+    def test_one_that_takes_long_to_say_no_is_left_alone_after_some_seconds(self) -> None:
+        now, waited = 100.0, 0.0
+        while not self.records.is_left_alone("nas:9129", now):
+            self.records.lacked("nas:9129", 1.9, now)
+            now, waited = now + 1.9, waited + 1.9
+        self.assertLess(waited, 1.2 * BORNE + 1.9)
+        self.assertEqual(self.records.of("nas:9129").problem, "takes long to say what it lacks")
+        self.assertFalse(self.records.is_left_alone("nas:9129", now + RESTS))
+        self.assertFalse(self.records.is_left_alone("other:9129", now))
+
+    def test_one_that_says_it_at_once_may_do_so_for_ever(self) -> None:
+        for _ in range(10_000):
+            self.records.lacked("nas:9129", AT_ONCE / 2, 100.0)
+        self.assertFalse(self.records.is_left_alone("nas:9129", 100.0))
 
     def test_one_that_sent_what_is_wrong_is_left_alone_for_a_while(self) -> None:
         self.records.was_wrong("nas:9129", "a.pkg", 100.0)
