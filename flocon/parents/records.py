@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from flocon.datagrams.buckets import BucketTable
-
 #: Seconds for which one that sent what is wrong is not asked; as long as it takes to be seen to.
 LEFT_ALONE = 600.0
 #: Seconds of all together in which one may say that it lacks a file: at once, and more for each
@@ -40,7 +38,8 @@ class Records:
 
     def __init__(self) -> None:
         self._records: dict[str, Record] = {}
-        self._borne = BucketTable(BORNE_AGAIN, BORNE, MOST)
+        #: Seconds that each may take yet for what it lacks, and when that was so.
+        self._left: dict[str, tuple[float, float]] = {}
 
     def of(self, place: str) -> Record:
         record = self._records.pop(place, None)
@@ -67,9 +66,18 @@ class Records:
         record = self.of(place)
         record.missing += 1
         record.problem = ""
-        if seconds >= AT_ONCE and not self._borne.take(now, place, seconds):
+        if seconds >= AT_ONCE and not self._bears(place, seconds, now):
             record.problem = "takes long to say what it lacks"
             record.left_alone_until = max(record.left_alone_until, now + RESTS)
+
+    def _bears(self, place: str, seconds: float, now: float) -> bool:
+        """Whether one may take so many seconds more for what it lacks; they are spent."""
+        left, at = self._left.pop(place, (BORNE, now))
+        if len(self._left) >= MOST:
+            del self._left[next(iter(self._left))]
+        left = min(BORNE, left + max(0.0, now - at) * BORNE_AGAIN) - seconds
+        self._left[place] = max(0.0, left), now
+        return left >= 0
 
     def failed(self, place: str, problem: str) -> None:
         record = self.of(place)
