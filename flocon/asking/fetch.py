@@ -145,7 +145,7 @@ async def _ask(
     agent: IAgent, clock: IReactorTime, wanted: Wanted, limits: Limits
 ) -> tuple[Head, IResponse]:
     try:
-        asked = _ended_by_cancelling(
+        asked = ended_by_cancelling(
             agent.request(b"GET", wanted.url.encode("ascii"), wanted.headers())
         )
     except ValueError as reason:
@@ -174,7 +174,7 @@ async def _ask(
         raise
 
 
-def _ended_by_cancelling(asked: Deferred[IResponse]) -> Deferred[IResponse]:
+def ended_by_cancelling(asked: Deferred[IResponse]) -> Deferred[IResponse]:
     """Return ``asked`` with a cancelling that is one, and not what Agent makes of it.
 
     Agent tells of a cancelled request, by how far it came, as a CancelledError, a failed

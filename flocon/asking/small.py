@@ -11,7 +11,7 @@ from twisted.internet import defer
 
 from flocon.asking.answer import OK
 from flocon.asking.attempts import NOT_FOUND, lacking
-from flocon.asking.fetch import Wanted, fetch, field, told
+from flocon.asking.fetch import Wanted, ended_by_cancelling, fetch, field, told
 from flocon.errors import Broken, Refused, Unreachable
 
 if TYPE_CHECKING:
@@ -82,13 +82,15 @@ async def fetch_signature(
 async def ask_head(agent: IAgent, clock: IReactorTime, wanted: Wanted, seconds: float) -> IResponse:
     """Return the answer to a HEAD, whatever its status; raises Unreachable where there is none."""
     try:
-        asked: Deferred[IResponse] = agent.request(
-            b"HEAD", wanted.url.encode("ascii"), wanted.headers()
+        asked: Deferred[IResponse] = ended_by_cancelling(
+            agent.request(b"HEAD", wanted.url.encode("ascii"), wanted.headers())
         )
         asked.addTimeout(seconds, clock)
         return await asked
     except defer.CancelledError:
         raise
+    except defer.TimeoutError:
+        raise Unreachable(wanted.source, f"no answer within {seconds:g} s") from None
     except Exception as reason:  # noqa: BLE001 - as in fetch
         raise Unreachable(wanted.source, told(reason)) from None
 

@@ -16,7 +16,7 @@ from zope.interface import implementer
 from flocon.asking.answer import OK
 from flocon.asking.attempts import Limits
 from flocon.asking.bodies import Body, abandon
-from flocon.asking.fetch import USER_AGENT, Wanted, told
+from flocon.asking.fetch import USER_AGENT, Wanted, ended_by_cancelling, told
 from flocon.asking.small import ask_head
 from flocon.errors import Broken, Refused, Stalled, Unreachable
 from flocon.foreign import answers
@@ -93,7 +93,9 @@ class Asking:
                 "Content-Type": ["application/x-www-form-urlencoded"],
             }
         )
-        asked = self._agent.request(b"POST", place.root.encode("ascii"), headers, _Form(body))
+        asked = ended_by_cancelling(
+            self._agent.request(b"POST", place.root.encode("ascii"), headers, _Form(body))
+        )
         asked.addTimeout(patience, self._reactor)
         try:
             response: IResponse = await asked

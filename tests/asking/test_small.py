@@ -6,6 +6,7 @@ from typing import Any
 
 from twisted.internet import error
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
+from twisted.python.failure import Failure
 from twisted.web.client import Agent, ResponseFailed
 from twisted.web.http_headers import Headers
 
@@ -99,6 +100,14 @@ class Dates(FetchTestCase):
         self.clock.advance(0.1)
         self.failureResultOf(coming, SourceError)
         self.assertQuiet()
+
+    def test_half_an_answer_that_is_waited_for_no_longer_is_told_as_silence(self) -> None:
+        half = ResponseFailed([Failure(CancelledError())])
+        self.asked = Deferred(lambda asked: asked.errback(half))
+        coming = self.last_modified()
+        self.clock.advance(2.0)
+        failure = self.failureResultOf(coming, Unreachable)
+        self.assertIn("no answer within 2 s", str(failure.value))
 
     def test_whatever_the_agent_makes_of_it_is_the_sources_failure(self) -> None:
         for reason in (error.ConnectionRefusedError(), ResponseFailed([]), ZeroDivisionError()):
