@@ -23,7 +23,7 @@ from collections import Counter, OrderedDict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from flocon.datagrams.buckets import BucketTable
+from flocon.datagrams.buckets import Bucket, BucketTable
 from flocon.datagrams.introductions import (
     Introduction,
     decode_introduction,
@@ -57,6 +57,8 @@ GREETED_WITHIN = 0.3
 HELLO_PAUSE = 1.0
 #: Datagrams per second and at once of one address, as in ``earshot``.
 SOURCE_RATE, SOURCE_BURST, MOST_SOURCES = 50.0, 400.0, 512
+#: The same of all together who are neither named nor known: they may have made up their addresses.
+STRANGERS_RATE, STRANGERS_BURST = 100.0, 500.0
 #: Ports remembered of those who wrote without being named.
 MOST_WRITERS = 256
 
@@ -74,6 +76,7 @@ class Sites:
         self._chance = chance
         self._tellings = Tellings(chance, self._everybody)
         self._sources = BucketTable(SOURCE_RATE, SOURCE_BURST, MOST_SOURCES)
+        self._strangers = Bucket(STRANGERS_RATE, STRANGERS_BURST)
         self._ports: OrderedDict[str, int] = OrderedDict()
         self._hello_at = float("-inf")
         self._hint_port = 0
@@ -176,6 +179,8 @@ class Sites:
             self.counters["stranger"] += 1
         elif not self._sources.take(now, address):
             self.counters["rate"] += 1
+        elif not (named or self._presence.has_address(address) or self._strangers.take(now)):
+            self.counters["strangers_rate"] += 1
         else:
             self._read(now, place, data)
 

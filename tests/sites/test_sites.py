@@ -8,6 +8,7 @@ from flocon.datagrams.introductions import Introduction, decode_introduction, en
 from flocon.datagrams.messages import TOLD_MAGIC, Announcement, Kind, decode, encode
 from flocon.presence.presence_events import Namesake, Told
 from flocon.sites.hints import Hint
+from flocon.sites.sites import STRANGERS_BURST
 from tests.sites.virtual_networks import PORT, NetworksTestCase, Node
 
 
@@ -309,6 +310,23 @@ class Hostile(NetworksTestCase):
             believing._is_introducer = lambda *_, **__: True  # type: ignore[method-assign]
             believing.hear_told(self.networks.now, self.liar.address, told, by_group=True)
         self.assertEqual(believing.is_waiting(), 256)
+
+    def test_strangers_together_cannot_have_everything_read(self) -> None:
+        sites = self.victim.sites
+        assert sites is not None
+        sites.permit(self.network("10.88.0.0/16"))
+        far = self.at(2, 2)
+        for number in range(10_000):
+            said = replace(self._said(), node=f"{number + 999:016x}", epoch="12345678")
+            place = f"10.88.{number >> 8}.{number & 255}", PORT
+            sites.receive(self.networks.now, place, encode(said))
+        self.assertEqual(self.counted("strangers_rate"), 10_000 - STRANGERS_BURST)
+        # Who is known is heard all the same.
+        sites.permit(self.network("10.77.2.0/24"))
+        before = self.counted("strangers_rate")
+        assert far.presence.last_said is not None
+        sites.receive(self.networks.now, (far.address, PORT), far.presence.last_said)
+        self.assertEqual(self.counted("strangers_rate"), before)
 
     def test_strangers_together_have_the_room_of_one_who_tells(self) -> None:
         believing = self.victim.sites.believing if self.victim.sites else None
