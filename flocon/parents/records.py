@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 #: Seconds for which one that sent what is wrong is not asked; as long as it takes to be seen to.
 LEFT_ALONE = 600.0
+#: Seconds for which one that sent what is wrong is taken for who did it again.
+LIED_FOR = 3_600.0
 #: Seconds of all together in which one may say that it lacks a file: at once, and more for each
 #: second that passes; less than so many each time do not count. Then it is left alone for a while.
 BORNE, BORNE_AGAIN = 8.0, 0.05
@@ -40,6 +42,8 @@ class Records:
         self._records: dict[str, Record] = {}
         #: Seconds that each may take yet for what it lacks, and when that was so.
         self._left: dict[str, tuple[float, float]] = {}
+        #: When each sent what is wrong, and nobody else had a part in it.
+        self._lied: dict[str, float] = {}
 
     def of(self, place: str) -> Record:
         record = self._records.pop(place, None)
@@ -84,12 +88,24 @@ class Records:
         record.failures += 1
         record.problem = problem
 
-    def was_wrong(self, place: str, file_name: str, now: float) -> None:
-        """Note one that sent other bytes than it should have; it is left alone for a while."""
+    def was_wrong(self, place: str, file_name: str, now: float, *, alone: bool = False) -> None:
+        """Note one that sent other bytes than it should have; it is left alone for a while.
+
+        ``alone``: nobody else had a part in it.
+        """
+        if alone:
+            self._lied.pop(place, None)
+            if len(self._lied) >= MOST:
+                del self._lied[next(iter(self._lied))]
+            self._lied[place] = now
         record = self.of(place)
         record.wrong += 1
         record.problem = f"sent wrong bytes for {file_name}"
         record.left_alone_until = now + LEFT_ALONE
+
+    def has_lied(self, place: str, now: float) -> bool:
+        """Whether it was beyond doubt lately that one sent what is wrong."""
+        return now - self._lied.get(place, float("-inf")) < LIED_FOR
 
     def is_left_alone(self, place: str, now: float) -> bool:
         record = self._records.get(place)

@@ -139,17 +139,20 @@ class Reporter:
             file=file_name,
             sources=", ".join(map(str, contributors)),
         )
-        now = self._reactor.seconds()
+        now, parents = self._reactor.seconds(), self.parents
+        alone = len(contributors) == 1
+        is_known_to_lie = False
         for source in contributors:
             self._failed(source)
-            if source.parent and self.parents is not None:
-                self.parents.was_wrong(source.key, file_name, now)
+            if source.parent and parents is not None:
+                parents.was_wrong(source.key, file_name, now, alone=alone)
+                is_known_to_lie |= parents.has_lied(source.key, now)
         peers = [source for source in contributors if source.origin is Origin.PEER]
         for peer in peers:
             # Of several it cannot be told which one it was; and an owner passes on what a mirror
-            # sent. But not time and again.
-            beyond_doubt = len(contributors) == 1 and not peer.relayed
-            if beyond_doubt or self._doubts.note(peer.key, now):
+            # sent. But not time and again, and not beside a parent that did it before.
+            beyond_doubt = alone and not peer.relayed
+            if beyond_doubt or (not is_known_to_lie and self._doubts.note(peer.key, now)):
                 self._offence(peer, f"wrong bytes for {file_name}")
 
 

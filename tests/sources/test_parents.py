@@ -13,10 +13,11 @@ from flocon.asking.source import Came, Origin, Source
 from flocon.books.traffic import Traffic
 from flocon.errors import Broken, Refused
 from flocon.files import Asked
+from flocon.neighbours.doubts import MOST_DOUBTS
 from flocon.neighbours.standing import Standing
 from flocon.pacman.configuration import PacmanConfiguration, Repository
 from flocon.parents.parents import Parents
-from flocon.parents.records import LEFT_ALONE
+from flocon.parents.records import LEFT_ALONE, LIED_FOR
 from flocon.settings.settings import Parent
 from flocon.sources import from_mirrors as module
 from flocon.sources.allowances import Allowances
@@ -180,8 +181,9 @@ class Reported(Case):
         super().setUp()
         self.traffic, self.ledger = Traffic(), mock.Mock()
         self.standing = Standing()
+        self.offence = mock.Mock()
         self.reporter = Reporter(
-            self.room.clock, self.standing, self.traffic, self.ledger, mock.Mock()
+            self.room.clock, self.standing, self.traffic, self.ledger, self.offence
         )
         self.reporter.parents = self.parents.records
         self.source = Source(Origin.MIRROR, PLACE, PLACE, f"http://{PLACE}/x", parent="pacoloco")
@@ -211,6 +213,23 @@ class Reported(Case):
         self.reporter.contradicted(NAME, [self.source])
         self.assertEqual(self.parents.records.of(PLACE).wrong, 1)
         self.assertTrue(self.parents.is_left_alone(f"http://{PLACE}/core"))
+
+    def test_beside_one_that_sent_wrong_bytes_alone_nobody_else_is_blamed_in_the_end(self) -> None:
+        peer = Source(Origin.PEER, "10.0.0.5", "10.0.0.5", "http://10.0.0.5/x")
+        self.reporter.contradicted(NAME, [self.source])
+        for _ in range(2 * MOST_DOUBTS):
+            self.reporter.contradicted(NAME, [self.source, peer])
+        self.offence.assert_not_called()
+        self.room.clock.advance(LIED_FOR)
+        for _ in range(MOST_DOUBTS):
+            self.reporter.contradicted(NAME, [self.source, peer])
+        self.offence.assert_called_once()
+
+    def test_who_is_wrong_beside_one_that_never_was_alone_is_doubted_as_ever(self) -> None:
+        peer = Source(Origin.PEER, "10.0.0.5", "10.0.0.5", "http://10.0.0.5/x")
+        for _ in range(MOST_DOUBTS):
+            self.reporter.contradicted(NAME, [self.source, peer])
+        self.offence.assert_called_once()
 
     def test_where_it_sends_on_the_wan_is_what_is_counted(self) -> None:
         answering = self.source.elsewhere("mirror.example.org")
