@@ -1,4 +1,4 @@
-"""Hosts of the LAN that answer in the worst ways: as caching proxies, and as other tools' machines."""
+"""Hosts of the LAN that answer in the worst ways: as proxies, and as other tools' machines."""
 
 from __future__ import annotations
 
