@@ -17,10 +17,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter, OrderedDict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
-from twisted.internet.task import deferLater
+from twisted.internet.defer import Deferred
 from twisted.web import http
 
 from flocon.answering.respond import (
@@ -31,6 +31,7 @@ from flocon.answering.respond import (
     refuse,
     respond,
 )
+from flocon.answering.turns import Turns
 from flocon.answering.visitors import Names, is_loopback
 from flocon.asking.addresses import names_this_machine, parse_address
 from flocon.asking.mirrors import LOOP_DETECTED, LOOP_HEADER, LOOP_MARK
@@ -44,6 +45,7 @@ from flocon.standins.questions import (
     FileCheck,
     Nudge,
     Unknown,
+    file_at,
     parse_question,
     root_listing,
 )
@@ -65,7 +67,7 @@ SENTENCE = (
 #: The longest path that can name something, escaped.
 LONGEST_PATH = 8 * LONGEST_NAME
 #: Paths of a question that are looked up between two turns of the reactor.
-SLICE = 100
+SLICE = 20
 #: Seconds between two nudges of one address that are heeded, and how many addresses are remembered.
 NUDGES_APART, MOST_NUDGING = 10.0, 256
 
@@ -80,6 +82,8 @@ class PacserveFace:
         self.counters: Counter[str] = Counter()
         self._listing = PackageListing(parts.reactor, parts.offering)
         self._nudges = Nudges()
+        #: Questions of many paths, which many may ask at once.
+        self._turns = Turns(parts.reactor)
 
     def render(self, request: Request) -> None:
         respond(request, self._answer(request), self.counters)
@@ -200,7 +204,7 @@ class PacserveFace:
         match question:
             case FileCheck():
                 self.counters["file checks"] += 1
-                self._say(request, await self._check(question))
+                self._say(request, await self._check(request, question))
             case DirectoryListing(root):
                 self.counters["listings"] += 1
                 if root:
@@ -218,17 +222,30 @@ class PacserveFace:
     def _say(self, request: Request, answer: bytes) -> None:
         finish_text(request, answer, JSON)
 
-    async def _check(self, question: FileCheck) -> bytes:
+    async def _check(self, request: Request, question: FileCheck) -> bytes:
         """Return where the files of a question are; those that nobody has are left out."""
         found: dict[str, str] = {}
-        for at, (path, file) in enumerate(question.files.items(), 1):
-            if self._parts.offering.inventory.get(file.subject) is not None:
-                found[path] = f"{FOLDER}/{file.text}"
-            elif (where := self._elsewhere(file, question.hops)) is not None:
+        for at, path in enumerate(question.paths, 1):
+            where = self._where(file_at(path), question.hops)
+            if where is not None:
                 found[path] = where
             if at % SLICE == 0:
-                await deferLater(self._parts.reactor, 0)
+                await self._turn(request)
         return json.dumps(found).encode()
+
+    def _where(self, file: FileName | None, hops: int) -> str | None:
+        if file is None:
+            return None
+        if self._parts.offering.inventory.get(file.subject) is not None:
+            return f"{FOLDER}/{file.text}"
+        return self._elsewhere(file, hops)
+
+    def _turn(self, request: Request) -> Deferred[None]:
+        """Return when a question may be looked at further: each asker's in turn."""
+        channel: Any = request.channel
+        turn: Deferred[None] = Deferred(lambda _: self._turns.drop(channel.asker, request))
+        self._turns.wait(channel.asker, request, lambda: turn.callback(None))
+        return turn
 
     def _nudged(self, request: Request, port: int) -> None:
         """Learn of a pacserve: at the very address that asks, which is proved by that."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote_plus, urlsplit
+from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from flocon.files import FileName, Kind, parse_file_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Sequence
 
 #: Bytes of a question: some thousand paths.
 LARGEST_QUESTION = 64 << 10
@@ -31,12 +31,12 @@ NULL = b"null"
 
 @dataclass(frozen=True, slots=True)
 class FileCheck:
-    """Asks where ``files`` are, each by the path that was asked for.
+    """Asks where the files of ``paths`` are; what each names is read when it is looked up.
 
     ``hops`` is how often the question may be passed on.
     """
 
-    files: Mapping[str, FileName]
+    paths: Sequence[str]
     hops: int
 
 
@@ -82,7 +82,7 @@ def _said(body: bytes) -> dict[str, Any] | None:
         name, _, value = field.partition(b"=")
         if name == b"json":
             try:
-                said = json.loads(unquote_plus(value.decode("ascii"), errors="strict"))
+                said = json.loads(unquote_to_bytes(value.replace(b"+", b" ")))
             except (ValueError, RecursionError):
                 return None
             return said if isinstance(said, dict) and "type" in said else None
@@ -93,17 +93,15 @@ def _file_check(said: dict[str, Any]) -> FileCheck | None:
     paths, hops = said.get("paths"), said.get("hops", 0)
     if not isinstance(paths, list) or not isinstance(hops, int):
         return None
-    return FileCheck(dict(_files(paths[:MOST_PATHS])), hops)
+    named = (one for one in paths[:MOST_PATHS] if isinstance(one, str))
+    return FileCheck(tuple(dict.fromkeys(named)), hops)
 
 
-def _files(paths: Iterable[object]) -> Iterator[tuple[str, FileName]]:
-    for path in paths:
-        if not isinstance(path, str):
-            continue
-        folder, _, name = path.removeprefix("/").partition("/")
-        file = parse_file_name(name) if folder == FOLDER else None
-        if file is not None and file.kind is Kind.PACKAGE:
-            yield path, file
+def file_at(path: str) -> FileName | None:
+    """Return the package or signature that a path of a question names; None for anything else."""
+    folder, _, name = path.removeprefix("/").partition("/")
+    file = parse_file_name(name) if folder == FOLDER else None
+    return file if file is not None and file.kind is Kind.PACKAGE else None
 
 
 def _listing(path: object) -> DirectoryListing | None:

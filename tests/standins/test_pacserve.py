@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -173,6 +174,62 @@ class Questions(PacserveCase):
         self.assertFalse(exchange.answered)
         self.shelf.tools.reactor.pump([0, 0, 0])
         self.assertEqual(len(json.loads(exchange.answer.body)), 4)
+
+    def ask_slowly(self, asker: Browser, number: int) -> Exchange:
+        """Ask where so many files are, each of which takes a millisecond to be looked up."""
+        reactor = self.shelf.tools.reactor
+
+        def listed(_: str, __: str) -> list[Entry]:
+            reactor.rightNow += 0.001
+            return []
+
+        self.face._parts = replace(self.face._parts, listed=listed)
+        paths = [f"pkg/a-{at}-1-any.pkg.tar.zst" for at in range(number)]
+        said = json.dumps({"type": "file check", "hops": 0, "paths": paths})
+        data = f"json={quote(said)}".encode()
+        head = asker.request("/", "POST", "nas", Content_Length=str(len(data)))
+        return asker.ask_raw(head + data)
+
+    def turn(self) -> None:
+        """Let the reactor do what is due by now, and nothing that becomes due by that."""
+        reactor = self.shelf.tools.reactor
+        for call in [one for one in reactor.calls if one.getTime() <= reactor.seconds()]:
+            if call in reactor.calls:
+                reactor.calls.remove(call)
+                call.called = 1
+                call.func(*call.args, **call.kw)
+
+    def test_many_who_ask_at_once_do_not_hold_the_reactor_together(self) -> None:
+        self.patch(module, "SLICE", 2)
+        reactor = self.shelf.tools.reactor
+        exchanges = [self.ask_slowly(self.browser, 40) for _ in range(20)]
+        longest = 0.0
+        while not all(one.answered for one in exchanges):
+            began = reactor.rightNow
+            self.turn()
+            longest = max(longest, reactor.rightNow - began)
+        # The site's turn for what is read, and that of what is looked up.
+        self.assertLess(longest, 0.015)
+
+    def test_one_who_asks_again_and_again_does_not_keep_another_waiting(self) -> None:
+        self.patch(module, "SLICE", 2)
+        many = [self.ask_slowly(self.browser, 40) for _ in range(20)]
+        face = self.face
+        other = Browser(self.shelf.tools.reactor, face, "10.0.0.8", "10.0.0.1", LARGEST_QUESTION)
+        self.addCleanup(other.close)
+        asked = self.ask_slowly(other, 40)
+        for _ in range(25):
+            self.turn()
+        self.assertTrue(asked.answered)
+        self.assertFalse(any(one.answered for one in many))
+
+    def test_who_leaves_is_looked_up_for_no_longer(self) -> None:
+        self.patch(module, "SLICE", 2)
+        exchange = self.ask_slowly(self.browser, 40)
+        exchange.leave()
+        before = self.shelf.tools.reactor.rightNow
+        self.shelf.tools.reactor.pump([0] * 5)
+        self.assertEqual(self.shelf.tools.reactor.rightNow, before)
 
     def test_the_listing_has_what_is_held_and_the_signatures(self) -> None:
         exchange = self.ask_raw(b'json={"type":"directory listing","path":"pkg","hops":0}')

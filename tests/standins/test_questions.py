@@ -17,6 +17,7 @@ from flocon.standins.questions import (
     FileCheck,
     Nudge,
     Unknown,
+    file_at,
     listing_entry,
     parse_question,
     root_listing,
@@ -39,12 +40,13 @@ class Reading(SynchronousTestCase):
     def test_a_file_check_has_the_names_of_packages_and_signatures(self) -> None:
         found = self.check(paths=[PATH, f"{PATH}.sig", f"/{PATH}"], hops=1)
         self.assertEqual(found.hops, 1)
-        self.assertEqual([one.text for one in found.files.values()], [NAME, f"{NAME}.sig", NAME])
+        files = [one.text for one in map(file_at, found.paths) if one is not None]
+        self.assertEqual(files, [NAME, f"{NAME}.sig", NAME])
 
     def test_nothing_else_is_a_file_here(self) -> None:
         paths: list[Any] = ["pkg/../../etc/passwd", "pkg/core.db", "etc/passwd", NAME, "pkg/", 7]
         paths += [None, ["pkg"], f"pkg//{NAME}", f"pkg/x/{NAME}", "pkg/\ud800", f"pkg/{NAME}\n"]
-        self.assertEqual(self.check(paths=paths).files, {})
+        self.assertEqual({file_at(one) for one in self.check(paths=paths).paths}, {None})
 
     def test_it_is_read_as_forms_are_quoted(self) -> None:
         said = {"type": "file check", "paths": [PATH], "hops": 0}
@@ -55,11 +57,11 @@ class Reading(SynchronousTestCase):
         ):
             found = parse_question(form.encode())
             assert isinstance(found, FileCheck), form
-            self.assertEqual(list(found.files), [PATH])
+            self.assertEqual(list(found.paths), [PATH])
 
     def test_so_many_paths_are_looked_up_and_no_more(self) -> None:
         paths = [f"pkg/a-{at}-1-any.pkg.tar.zst" for at in range(MOST_PATHS + 5)]
-        self.assertEqual(list(self.check(paths=paths).files), paths[:MOST_PATHS])
+        self.assertEqual(list(self.check(paths=paths).paths), paths[:MOST_PATHS])
 
     def test_a_listing_is_of_the_packages_or_of_the_root(self) -> None:
         for path, root in (("", True), ("/", True), ("pkg", False), ("/pkg/", False)):
