@@ -258,10 +258,13 @@ def digest(
     try:
         sha256 = hashlib.sha256()
         buffer = memoryview(bytearray(min(_CHUNK, expected.size + 1)))
-        while count := os.readv(descriptor, [buffer]):
+        left = expected.size
+        # Whoever writes to it has it read no further than to where it ended.
+        while left >= 0 and (count := os.readv(descriptor, [buffer])):
             if stopped():
                 return None
             sha256.update(buffer[:count])
+            left -= count
         if not stamp_of(os.fstat(descriptor)).same_bytes(expected):
             raise StoreError(str(directory / name), "changed while it was read")
     finally:

@@ -160,6 +160,21 @@ class FolderTests(SynchronousTestCase):
 
         self.assertRaises(StoreError, folder.digest, self.folder, A, stamp, meddle)
 
+    def test_a_file_that_grows_while_it_is_read_is_not_followed(self) -> None:
+        path = self.put(A, bytes(10))
+        stamp = self.scan()[A].stamp
+        looks = 0
+
+        def grow() -> bool:
+            nonlocal looks
+            looks += 1
+            with path.open("ab") as file:
+                file.write(bytes(20))
+            return looks > 9
+
+        self.assertRaises(StoreError, folder.digest, self.folder, A, stamp, grow)
+        self.assertEqual(looks, 2)
+
     def test_what_the_kernel_knows_is_opened_at_once_and_only_if_it_is_the_same(self) -> None:
         path = self.put(A)
         (expected,) = (found.stamp for found in self.scan().values())
