@@ -152,7 +152,13 @@ class Keyring:
         self._of_peers = Line(MOST_OF_PEERS, MOST_OF_ONE)
 
     async def verify(
-        self, package: Path | int, signature: bytes, seconds: float = TIMEOUT, *, peer: str = ""
+        self,
+        package: Path | int,
+        signature: bytes,
+        seconds: float = TIMEOUT,
+        *,
+        peer: str = "",
+        size: int | None = None,
     ) -> Verdict:
         """Judge ``signature`` over ``package``: a path, or a descriptor of an open file.
 
@@ -160,7 +166,8 @@ class Keyring:
         matter, and it must stay open until the verdict. ``seconds`` is what gpgv itself may take,
         and more for a large package. ``peer`` is the address of the peer that sent the signature:
         such wait in a line of their own, where the addresses take turns; what finds no place in
-        it is UNKNOWN.
+        it is UNKNOWN. ``size`` is what the package should have, where somebody may still write to
+        it: that would have gpgv read on for as long as it grows.
         """
         binary = packets(signature)
         if not binary:
@@ -171,19 +178,21 @@ class Keyring:
             return Verdict.UNKNOWN
         await turn
         try:
-            return await self._judge(package, binary, seconds)
+            return await self._judge(package, binary, seconds, size)
         except (ToolError, OSError) as error:
             self.log.debug("no verdict on a signature: {error}", error=error)
             return Verdict.UNKNOWN
         finally:
             line.release()
 
-    async def _judge(self, package: Path | int, signature: bytes, seconds: float) -> Verdict:
+    async def _judge(
+        self, package: Path | int, signature: bytes, seconds: float, size: int | None
+    ) -> Verdict:
         keyrings = self._keyrings()
         if not keyrings:
             return Verdict.UNKNOWN
-        size = os.stat(package).st_size  # noqa: PTH116 - of a descriptor, too
-        seconds += size / BYTES_A_SECOND
+        now = os.stat(package).st_size  # noqa: PTH116 - of a descriptor, too
+        seconds += (now if size is None else size) / BYTES_A_SECOND
         arguments = ["gpgv", "--quiet", "--status-fd", "1"]
         for keyring in keyrings:
             arguments += ["--keyring", str(keyring)]

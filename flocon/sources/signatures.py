@@ -193,7 +193,7 @@ class Signatures:
         async def ask(mirror: Source) -> bytes:
             try:
                 signature = await self._small(mirror, LIMITS)
-                verdict = await self.keyring().verify(descriptor, signature)
+                verdict = await self.keyring().verify(descriptor, signature, size=entry.size)
                 if verdict is Verdict.BAD:
                     raise Contradicted(mirror.label, f"has a wrong signature of {name}")
             except SourceError as failure:

@@ -217,6 +217,15 @@ class Judging(WithKeys):
         verdict = await self.keyring.verify(self.package, self.signature, 0.05)
         self.assertIs(verdict, Verdict.UNKNOWN)
 
+    async def test_what_grows_meanwhile_is_read_for_no_longer(self) -> None:
+        path = Path(self.mktemp())
+        path.write_bytes(b"data")
+        os.truncate(path, 1 << 43)
+        with path.open("rb") as file:
+            verifying = self.keyring.verify(file.fileno(), self.signature, 0.05, size=4)
+            verdict = await Deferred.fromCoroutine(verifying).addTimeout(5, reactor)
+        self.assertIs(verdict, Verdict.UNKNOWN)
+
     def test_an_expired_keys_signature_is_unknown(self) -> Deferred[Any]:
         expired = Signer(at="20200101T000000", expires="seconds=86400")
         self.addCleanup(expired.close)

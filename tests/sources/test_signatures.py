@@ -87,6 +87,14 @@ class Unsigned(SynchronousTestCase):
             self.signatures.unsigned.note(entry, self.reactor.seconds())
         self.assertEqual(len(self.signatures.unsigned), MOST_UNSIGNED)
 
+    def test_what_lies_here_is_verified_as_what_it_should_be(self) -> None:
+        """Another user may write to it in an adopted folder."""
+        verify = self.keyring.verify = mock.Mock(return_value=succeed(Verdict.GOOD))
+        self.patch(self.signatures, "_small", lambda *_: succeed(b"signature"))
+        looking = Deferred.fromCoroutine(self.signatures.of_held(ENTRY, 9))
+        self.assertEqual(self.successResultOf(looking), b"signature")
+        verify.assert_called_once_with(9, b"signature", size=ENTRY.size)
+
 
 class Holders(SynchronousTestCase):
     """A holder's signature is asked for of the very package that arrived."""
