@@ -56,50 +56,50 @@ def survey(root: Path) -> Tree:
     """Return which folders beneath ``root`` have packages; in a thread."""
     folders: list[Path] = []
     problems: list[str] = []
-    seen = 0
-    for folder, names, problem in _walk(root, DEEPEST):
-        seen += 1 + len(names)
-        if problem:
-            problems.append(problem)
-        package = next((name for name in names if is_package(package_name(name))), None)
-        if package is not None:
-            if len(folders) >= MOST_FOLDERS:
-                problems.append(f"has more than {MOST_FOLDERS} folders with packages")
-                break
-            folders.append(folder)
-            if not _is_readable(folder / package):
-                problems.append(f"{NOT_READABLE}, as {folder / package}")
-        if seen > MOST_LOOKED_AT:
-            # Those found so far are adopted all the same: others may have made the files.
+    budget = iter(range(MOST_LOOKED_AT))
+    for folder, first, problem in _walk(root, DEEPEST, budget):
+        if next(budget, None) is None:
             problems.append(f"has more than {MOST_LOOKED_AT} files")
             break
+        if problem:
+            problems.append(problem)
+        if not first:
+            continue
+        if len(folders) >= MOST_FOLDERS:
+            problems.append(f"has more than {MOST_FOLDERS} folders with packages")
+            break
+        folders.append(folder)
+        if not _is_readable(folder / first):
+            problems.append(f"{NOT_READABLE}, as {folder / first}")
     return Tree(tuple(sorted(folders)), problems[0] if problems else "")
 
 
-def _walk(folder: Path, depth: int) -> Iterator[tuple[Path, list[str], str]]:
-    """Yield each folder with the names of its plain files, and why it could not be read."""
-    names: list[str] = []
+def _walk(folder: Path, depth: int, budget: Iterator[int]) -> Iterator[tuple[Path, str, str]]:
+    """Yield each folder, a package in it or "", and why it could not be read.
+
+    No more is looked at than ``budget`` has items.
+    """
+    package = ""
     inside: list[str] = []
     try:
         # No link is followed, so that nothing else of this machine is found by one.
         if not stat.S_ISDIR(os.lstat(folder).st_mode):
-            yield folder, [], "is no folder"
+            yield folder, "", "is no folder"
             return
         with os.scandir(folder) as entries:
-            # One more tells that they are too many.
-            for entry in islice(entries, MOST_LOOKED_AT + 1):
+            for _, entry in zip(budget, entries, strict=False):
                 if entry.name.startswith("."):
                     continue
                 if entry.is_dir(follow_symlinks=False):
                     inside.append(entry.name)
-                elif entry.is_file(follow_symlinks=False):
-                    names.append(entry.name)
+                elif not package and is_package(package_name(entry.name)):
+                    package = entry.name if entry.is_file(follow_symlinks=False) else ""
     except OSError as error:
-        yield folder, [], f"cannot be read ({error.strerror}): {folder}"
+        yield folder, "", f"cannot be read ({error.strerror}): {folder}"
         return
-    yield folder, names, ""
+    yield folder, package, ""
     for name in sorted(inside) if depth > 1 else ():
-        yield from _walk(folder / name, depth - 1)
+        yield from _walk(folder / name, depth - 1, budget)
 
 
 def _is_readable(path: Path) -> bool:

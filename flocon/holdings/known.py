@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 Origin = Literal["cache", "adopted", "store"]
 #: More single names than this are looked at by scanning the folder.
 MOST_NAMES = 2_000
+#: Packages in all folders of other tools together: some 600 bytes each, and whoever may write there
+#: may lay down as many as he likes. A whole mirror has 15,000.
+MOST_ADOPTED = 50_000
 
 
 class KnownFile:
@@ -170,6 +173,13 @@ class KnownFolders:
 
     def names(self) -> set[str]:
         return set().union(*(folder.files for folder in self._folders))
+
+    def room_in(self, folder: KnownFolder) -> int | None:
+        """Return how many packages a folder may have; None where it is this machine's to say."""
+        if not folder.adopted:
+            return None
+        others = (one for one in self._folders if one.adopted and one is not folder)
+        return max(0, MOST_ADOPTED - sum(len(one.files) for one in others))
 
     def look_again(self, folder: KnownFolder, name: str) -> None:
         """Have one file of a folder looked at."""

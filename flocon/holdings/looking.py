@@ -14,6 +14,7 @@ from twisted.logger import Logger
 from flocon.errors import NoDescriptors, StoreError
 from flocon.files import is_package
 from flocon.holdings.judgement import SETTLING
+from flocon.holdings.known import MOST_ADOPTED
 from flocon.machine.threads import Delay
 from flocon.machine.worker import Worker
 from flocon.store import folder as disk
@@ -43,6 +44,8 @@ AGAIN = 5.0
 #: Seconds of one turn of the reactor that merging may take, and items between two looks.
 TURN = 0.01
 _ITEMS = 64
+#: What is said of an adopted folder of which not all is looked at.
+FULL = f"has more packages than are looked at ({MOST_ADOPTED} in all that are adopted)"
 
 
 if TYPE_CHECKING:
@@ -243,7 +246,8 @@ class Looking:
             self._store.sweep()
             turns = index.turns()
             self._reactor.callFromThread(self._accounts.recall, turns)
-        scanned = disk.scan(folder.path, before, stopped, escaped=folder.adopted)
+        most = self._folders.room_in(folder)
+        scanned = disk.scan(folder.path, before, stopped, escaped=folder.adopted, most=most)
         if before:
             return scanned, {}
         remembered = index.files(folder.path)
@@ -264,6 +268,8 @@ class Looking:
 
         await self._sliced(scanned.gone, merge)
         await self._sliced(list(scanned.different), merge)
+        if len(folder.files) == self._folders.room_in(folder):
+            self._say_problem(folder, FULL)
 
     async def _look(self, folder: KnownFolder, names: set[str]) -> None:
         folder.touched.clear()
@@ -274,8 +280,11 @@ class Looking:
                 self._let_settle(folder, name)
             return
 
+        room = self._folders.room_in(folder)
+
         def merge(name: str) -> None:
-            if name not in folder.touched and not folder.gone:
+            is_known = room is None or name in folder.files or len(folder.files) < room
+            if is_known and name not in folder.touched and not folder.gone:
                 self._offering.note(folder, name, found.get(name))
 
         await self._sliced(list(names), merge)

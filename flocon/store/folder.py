@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 LARGEST_SIGNATURE = 16 << 10
 #: Read between two looks at whether to stop: under a millisecond of hashing.
 _CHUNK = 1 << 20
+#: Names of whatever kind that are read of a folder where packages are bounded.
+MOST_NAMES = 400_000
 #: How '+' and ':' stand in addresses.
 _ESCAPES = (("%2B", "%3A"), ("%2B", ":"), ("%2b", "%3a"))
 #: Names read of another tool's folder, and packages of it that are known.
@@ -122,12 +124,12 @@ def scan(
     stopped: Callable[[], bool],
     *,
     escaped: bool = False,
+    most: int | None = None,
 ) -> Scanned:
     """Compare the packages in ``directory`` with what is ``known`` of them.
 
-    Names there may be ``escaped``, as in an address; one that is not comes before one that is. It
-    is another tool's folder then, in which whoever asks that tool may have files made: those
-    without a byte do not count, and only so many do.
+    Names there may be ``escaped``, as in an address; one that is not comes before one that is.
+    ``most`` is how many are looked at, where somebody else may put there as many as he likes.
     Raises StoreError if it is unreadable, NoDescriptors where it is not now. Incomplete once
     ``stopped`` returns True.
     """
@@ -135,10 +137,8 @@ def scan(
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             with os.scandir(descriptor) as entries:
-                most = MOST_NAMES if escaped else None
-                there = (entry.name for entry in islice(entries, most))
-                names = _packages(there, escaped=escaped)
-            present: dict[str, Found | None] = {}
+                names = _packages((entry.name for entry in entries), escaped=escaped, most=most)
+            present = {}
             for name, on_disk in names.items():
                 if stopped() or (escaped and len(present) >= MOST_ADOPTED):
                     break
@@ -157,15 +157,16 @@ def scan(
     return Scanned(different, [name for name in known if name not in present])
 
 
-def _packages(names: Iterable[str], *, escaped: bool) -> dict[str, str]:
+def _packages(names: Iterable[str], *, escaped: bool, most: int | None) -> dict[str, str]:
     """Return the packages among these names, each with what it is called there."""
-    if not escaped:
-        return {name: name for name in names if is_package(name)}
     found: dict[str, str] = {}
-    for on_disk in names:
-        name = package_name(on_disk)
-        if is_package(name) and (name == on_disk or name not in found):
-            found[name] = on_disk
+    for on_disk in names if most is None else islice(names, MOST_NAMES):
+        name = package_name(on_disk) if escaped else on_disk
+        if not is_package(name) or (name != on_disk and name in found):
+            continue
+        if most is not None and len(found) >= most and name not in found:
+            break
+        found[name] = on_disk
     return found
 
 

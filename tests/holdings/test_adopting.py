@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
 from urllib.parse import quote
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.holdings import adopting
+from flocon.holdings import adopting, known
 from flocon.holdings.adopting import AGAIN, survey
 from tests.holdings.machine import OLD, SIGNATURE, A, B, HoldingsCase, content_of
 
@@ -74,14 +76,25 @@ class Survey(SynchronousTestCase):
         self.patch(adopting, "MOST_LOOKED_AT", 3)
         self.assertIn("more than 3 files", survey(self.root).problem)
 
-    def test_no_more_names_are_read_of_one_folder_than_of_all(self) -> None:
-        self.lay(f"pkgs/{A}", *(f"pkgs/{number}-1-1-any.pkg.tar.zst" for number in range(50)))
-        self.patch(adopting, "MOST_LOOKED_AT", 20)
-        ((_, names, _),) = list(adopting._walk(self.root / "pkgs", 1))
-        self.assertEqual(len(names), 21)
-        found = survey(self.root)
-        self.assertIn("more than 20 files", found.problem)
-        self.assertEqual(found.folders, (self.root / "pkgs",))
+    def test_of_a_folder_without_end_no_more_is_read(self) -> None:
+        self.lay(*(f"many/{number}" for number in range(50)))
+        self.patch(adopting, "MOST_LOOKED_AT", 10)
+        read: list[str] = []
+        scandir = os.scandir
+
+        def count(entries: Iterable[os.DirEntry[str]]) -> Iterator[os.DirEntry[str]]:
+            for entry in entries:
+                read.append(entry.name)
+                yield entry
+
+        @contextmanager
+        def counted(path: Path) -> Iterator[Iterator[os.DirEntry[str]]]:
+            with scandir(path) as entries:
+                yield count(entries)
+
+        with mock.patch.object(os, "scandir", counted):
+            self.assertIn("more than 10 files", survey(self.root).problem)
+        self.assertLess(len(read), 12)
 
     def test_what_this_node_may_not_read_is_said(self) -> None:
         self.lay(f"pkgs/arch/{A}")
@@ -171,6 +184,26 @@ class Adopted(HoldingsCase):
         self.list(A)
         self.start()
         self.assertIsNone(self.machine.cache.find(A))
+
+    def test_whoever_lays_down_more_than_anybody_needs_has_so_many_looked_at(self) -> None:
+        self.patch(known, "MOST_ADOPTED", 3)
+        second = self.folder.parent / "other"
+        second.mkdir()
+        for number in range(9):
+            self.put(f"x{number}-1-1-any.pkg.tar.zst")
+            (second / f"y{number}-1-1-any.pkg.tar.zst").write_bytes(b"data")
+        self.start()
+        self.assertEqual(self.looked_at(), 3)
+        (told,) = self.machine.holdings.tell()
+        self.assertIn("has more packages than are looked at", told["reason"])
+        # One by one is no other way.
+        self.put("z-1-1-any.pkg.tar.zst")
+        self.machine.report(self.folder, "z-1-1-any.pkg.tar.zst")
+        self.assertEqual(self.looked_at(), 3)
+
+    def looked_at(self) -> int:
+        (told,) = self.machine.holdings.describe_adopted()
+        return int(told["files"])
 
     def test_new_folders_are_found_in_time_and_those_that_went_are_left(self) -> None:
         self.start()
