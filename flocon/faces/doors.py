@@ -113,8 +113,15 @@ class Doors:
 
     def ports_of(self, side: str) -> list[int]:
         """Return the TCP ports of a side that are open."""
-        ports = [one for ports in self._sides.get(side, {}).values() for one in ports]
+        ports = self._ports_of(side)
         return [int(one.getHost().port) for one in ports if hasattr(one.getHost(), "port")]
+
+    def unheld(self, side: str) -> list[str]:
+        """Return where a side listens that systemd does not hold as it holds others."""
+        return self._listening.unheld(self._ports_of(side))
+
+    def _ports_of(self, side: str) -> list[Any]:
+        return [one for ports in self._sides.get(side, {}).values() for one in ports]
 
     def _listen(self, site: Site, endpoints: list[list[str]], where: str) -> list[Any]:
         ports = self._listening.listen(endpoints, site, where)

@@ -128,6 +128,18 @@ class Ports:
         """Return the sockets of systemd's that no endpoint is for."""
         return [one for one in self._inherited if one not in self._taken]
 
+    def unheld(self, ports: Sequence[Any]) -> list[str]:
+        """Return where this process alone listens, though systemd holds other ports for it.
+
+        Any user of this machine can listen there while it is restarted.
+        """
+        hosts = [one.getHost() for one in ports] if self._inherited else []
+        return [
+            f"[{one.host}]:{one.port}" if ":" in one.host else f"{one.host}:{one.port}"
+            for one in hosts
+            if hasattr(one, "port") and self.find(one.host, one.port) is None
+        ]
+
     def find(self, address: str, port: int) -> Inherited | None:
         """Return the socket of systemd's that is there, if there is one."""
         wanted = address or "0.0.0.0"

@@ -156,3 +156,15 @@ class Standins:
                     " there; then systemctl reload flocon",
                     "wrong": True,
                 }
+        if places := [place for one in self._standins for place in self._doors.unheld(one.name)]:
+            lines = " and ".join(f"ListenStream={place}" for place in places)
+            yield {
+                "check": "standins",
+                "reason": f"systemd does not hold {', '.join(places)}, where a node answers in"
+                " another tool's place: while it is restarted any user of this machine can listen"
+                " there and answer pacman",
+                "remedy": f"systemctl edit flocon.socket, write [Socket] and below it {lines}, each"
+                " on a line; then systemctl stop flocon, and"
+                " systemctl restart flocon.socket flocon",
+                "wrong": False,
+            }

@@ -9,8 +9,11 @@ import tempfile
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 from twisted.internet import reactor
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.interfaces import (
     IReactorSocket,
     IReactorTCP,
@@ -116,6 +119,17 @@ class TakingOver(PortsCase):
     def test_what_systemd_holds_is_no_port_that_is_taken(self) -> None:
         held = self.inherited(self.listening())
         Ports(None, [held]).rehearse(endpoint(held.port), "flocon: --lan")
+
+    def test_what_this_process_alone_listens_on_is_told_where_systemd_holds_others(self) -> None:
+        held, other = (self.inherited(self.listening()) for _ in range(2))
+        hosts = [IPv4Address("TCP", HERE, one.port) for one in (held, other)]
+        ports: list[Any] = [mock.Mock(getHost=lambda host=host: host) for host in hosts]
+        ports.append(mock.Mock(getHost=lambda: UNIXAddress("/run/x")))
+        self.assertEqual(Ports(self.reactor, [held]).unheld(ports), [f"{HERE}:{other.port}"])
+        # By hand nothing is held.
+        self.assertEqual(Ports(self.reactor).unheld(ports), [])
+        six: Any = mock.Mock(getHost=lambda: IPv6Address("TCP", "::", 15678))
+        self.assertEqual(Ports(self.reactor, [held]).unheld([six]), ["[::]:15678"])
 
     def test_one_that_no_endpoint_names_is_told_of(self) -> None:
         used, unused = (self.inherited(self.listening()) for _ in range(2))

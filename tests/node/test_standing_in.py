@@ -76,6 +76,7 @@ class Opening(TestCase):
             self.doors = Doors(reactor, Settings(store=Store(path=self.folder)), [inherited])
             self.doors.open_sides([self.side(port)])
             self.assertEqual(self.doors.ports_of("pacredir"), [port])
+            self.assertEqual(self.doors.unheld("pacredir"), [])
             self.assertEqual(self.doors.unused(), [])
 
 

@@ -34,11 +34,13 @@ class StandinsTests(SynchronousTestCase):
         self.closed: list[str] = []
         self.opened = 0
         self.missed: dict[str, str] = {}
+        self.unheld: dict[str, list[str]] = {}
         doors: Any = SimpleNamespace(
             ports_of=self.ports.__getitem__,
             missed=self.missed,
             are_open=True,
             open_sides=self.open,
+            unheld=lambda side: self.unheld.get(side, []),
         )
         self.settings = Settings(standins=Endpoints(("tcp:15678",), ("tcp:7077",)))
         self.standins = Standins(
@@ -99,6 +101,14 @@ class StandinsTests(SynchronousTestCase):
         self.assertIn("place of pacredir: port 7077 is taken", told["reason"])
         self.assertIn("systemctl disable --now pacredir,", told["remedy"])
         self.assertTrue(told["wrong"])
+
+    def test_the_doctor_says_which_ports_any_user_could_take_and_what_to_do(self) -> None:
+        self.unheld |= {PACREDIR: ["127.0.0.1:7077"], PACSERVE: ["0.0.0.0:15678"]}
+        (told,) = self.standins.tell()
+        self.assertIn("does not hold 0.0.0.0:15678, 127.0.0.1:7077,", told["reason"])
+        both = "ListenStream=0.0.0.0:15678 and ListenStream=127.0.0.1:7077"
+        self.assertIn(both, told["remedy"])
+        self.assertFalse(told["wrong"])
 
     def test_what_was_answered_is_told_apart_from_what_was_refused(self) -> None:
         self.faces[PACSERVE].counters.update({"files": 2, "refused 403": 1, "nudges": 1})
