@@ -159,6 +159,13 @@ class Admission:
 
         What comes over a Unix socket has no address; there the file's permissions decide.
         """
+        return self.belongs(host) or self.also(host)
+
+    def belongs(self, host: str) -> bool:
+        """Whether ``host`` is in one of the networks themselves; somebody may only tell of others.
+
+        To be asked by someone is one thing, to be sent to ask there another.
+        """
         if not host:
             return True
         try:
@@ -168,4 +175,4 @@ class Admission:
         if address.is_loopback or any(link.reaches(host) for link in self.links):
             return True
         plain = ip_address(host.partition("%")[0])
-        return any(plain in network for network in self.networks) or self.also(host)
+        return any(plain in network for network in self.networks)

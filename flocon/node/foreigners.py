@@ -79,7 +79,7 @@ class Foreigners(Service):
             reach = Reach(
                 self._reactor.seconds,
                 links=lambda: self._links,
-                admits=self._parts.admission.admits,
+                admits=self._parts.admission.belongs,
                 nodes=lambda: (peer.address for peer in neighbourhood.proved()),
                 term=self._parts.offenders.term,
             )

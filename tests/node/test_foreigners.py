@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter
-from ipaddress import ip_interface
+from ipaddress import ip_interface, ip_network
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from flocon.answering.visitors import Admission
 from flocon.asking.source import Came, Origin
 from flocon.files import Content
 from flocon.foreign import foreign
@@ -38,6 +39,8 @@ class ForeignersTestCase(SynchronousTestCase):
         self.private: set[str] = set()
         self.nodes: list[Any] = []
         self.banned: dict[str, str] = {}
+        self.admission = Admission()
+        self.admission.links = (LINK,)
         self.make()
 
     def make(self, **foreign: Any) -> None:
@@ -59,7 +62,7 @@ class ForeignersTestCase(SynchronousTestCase):
             why=self.why,
             neighbourhood=neighbourhood,
             offenders=SimpleNamespace(term=lambda address: self.banned.get(address, "")),
-            admission=SimpleNamespace(admits=LINK.reaches),
+            admission=self.admission,
             pacman=SimpleNamespace(listing=listing, configuration=configuration),
         )
         self.foreigners = Foreigners(self.clock, parts)
@@ -106,6 +109,14 @@ class MayBeAsked(ForeignersTestCase):
         self.assertTrue(self.may("fd00::7"))
         for address in ("10.0.1.7", "203.0.113.7", "2001:db8::1", "nonsense", ""):
             self.assertFalse(self.may(address), address)
+
+    def test_not_where_a_node_is_only_told_of_to_be(self) -> None:
+        """It may ask here, which is not for whoever tells of it to have this machine ask there."""
+        self.admission.also = {"10.0.1.7"}.__contains__
+        self.assertTrue(self.admission.admits("10.0.1.7"))
+        self.assertFalse(self.may("10.0.1.7"))
+        self.admission.networks = (ip_network("10.0.1.0/24"),)
+        self.assertTrue(self.may("10.0.1.7"))
 
     def test_never_this_machine_itself(self) -> None:
         for address in ("10.0.0.1", "fd00::1", "127.0.0.1", "127.1.2.3", "::1"):
