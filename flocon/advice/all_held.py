@@ -132,7 +132,9 @@ class _Found:
             yield [name.encode("ascii") + one.sha256 for name, one in part if one is not None]
         if self._table:
             yield from searching.keys(self._table, SLICE)
-        yield self._foreign
+        elsewhere = list(self._foreign)
+        for start in range(0, len(elsewhere), SLICE):
+            yield elsewhere[start : start + SLICE]
 
     def row(self, key: bytes) -> dict[str, Any] | None:
         """Return a file as JSON's values; None where nobody has it any more."""

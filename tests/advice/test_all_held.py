@@ -152,3 +152,18 @@ class AllHeldTests(SynchronousTestCase):
         assert told is not None
         self.assertEqual(len(told["files"]), all_held.PAGE)
         self.assertGreaterEqual(turns, all_held.PAGE // all_held.ROWS)
+
+    def test_what_others_list_is_looked_at_in_slices_too(self) -> None:
+        self.patch(all_held, "SLICE", 4)
+        self.listings = [("pacserve at 10.0.0.8", name_of(number), 10) for number in range(30)]
+        sizes: list[int] = []
+        add = all_held._Lowest.add
+
+        def noted(lowest: Any, keys: Any) -> None:
+            keys = list(keys)
+            sizes.append(len(keys))
+            add(lowest, keys)
+
+        self.patch(all_held._Lowest, "add", noted)
+        self.assertEqual(len(self.page(of="lan")["files"]), 30)
+        self.assertEqual(max(sizes), 4)
