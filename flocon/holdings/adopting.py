@@ -53,7 +53,11 @@ class Tree:
 
 
 def survey(root: Path) -> Tree:
-    """Return which folders beneath ``root`` have packages; in a thread."""
+    """Return which folders beneath ``root`` have packages; in a thread.
+
+    They are named without the links that may lead to it.
+    """
+    root = root.parent.resolve() / root.name
     folders: list[Path] = []
     problems: list[str] = []
     budget = iter(range(MOST_LOOKED_AT))

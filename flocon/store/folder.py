@@ -11,11 +11,13 @@ the folder, and links are not followed.
 from __future__ import annotations
 
 import ctypes
+import errno
 import hashlib
 import os
 import stat
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
@@ -25,7 +27,6 @@ from flocon.machine.limits import lacks_descriptors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from pathlib import Path
 
 #: pacman itself takes no larger signature (``dload.c``).
 LARGEST_SIGNATURE = 16 << 10
@@ -134,7 +135,7 @@ def scan(
     ``stopped`` returns True.
     """
     try:
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        descriptor = _open_folder(directory, os.O_RDONLY, as_named=escaped)
         try:
             with os.scandir(descriptor) as entries:
                 names = _packages((entry.name for entry in entries), escaped=escaped, most=most)
@@ -157,6 +158,18 @@ def scan(
     return Scanned(different, [name for name in known if name not in present])
 
 
+def _open_folder(directory: Path, flags: int, *, as_named: bool) -> int:
+    """Return a descriptor of a folder, ``as_named`` only if no link led anywhere else.
+
+    Whoever may write to a folder of another tool's may put a link in its place at any time.
+    """
+    descriptor = os.open(directory, flags | os.O_DIRECTORY | os.O_CLOEXEC)
+    if as_named and Path(f"/proc/self/fd/{descriptor}").readlink() != directory:
+        os.close(descriptor)
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(directory))
+    return descriptor
+
+
 def _packages(names: Iterable[str], *, escaped: bool, most: int | None) -> dict[str, str]:
     """Return the packages among these names, each with what it is called there."""
     found: dict[str, str] = {}
@@ -177,7 +190,7 @@ def look(directory: Path, names: Iterable[str], *, escaped: bool = False) -> dic
     """
     result = {}
     try:
-        descriptor = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        descriptor = _open_folder(directory, os.O_PATH, as_named=escaped)
     except OSError as error:
         if lacks_descriptors(error):
             raise NoDescriptors(str(directory)) from None

@@ -201,6 +201,38 @@ class Adopted(HoldingsCase):
         self.machine.report(self.folder, "z-1-1-any.pkg.tar.zst")
         self.assertEqual(self.looked_at(), 3)
 
+    def test_a_link_that_is_put_in_a_folders_place_leads_nowhere(self) -> None:
+        self.put(A)
+        self.list(A)
+        self.list(B)
+        self.start()
+        outside = self.machine.top.resolve() / "outside"
+        for swapped in (self.folder, self.folder.parent):
+            away = swapped.rename(swapped.with_name("away"))
+            (outside / self.folder.name).mkdir(parents=True, exist_ok=True)
+            for place in (outside, outside / self.folder.name):
+                (place / B).write_bytes(self.DATA)
+                (place / f"{B}.sig").write_bytes(SIGNATURE)
+            swapped.symlink_to(outside)
+            for name in (B, ""):
+                # Before it is looked again which folders there are.
+                self.machine.report(self.folder, name)
+                self.assertIsNone(self.machine.cache.find(B), name)
+            swapped.unlink()
+            away.rename(swapped)
+        self.machine.report(self.folder, "")
+        self.assertIsNotNone(self.machine.cache.find(A))
+
+    def test_a_link_that_leads_to_all_of_it_is_the_operators(self) -> None:
+        link = self.root.parent / "link"
+        link.symlink_to(self.root)
+        self.put(A)
+        self.list(A)
+        self.machine.adopt = [link / "pkgs"]
+        self.machine.make()
+        self.start()
+        self.assertIsNotNone(self.machine.cache.find(A))
+
     def looked_at(self) -> int:
         (told,) = self.machine.holdings.describe_adopted()
         return int(told["files"])
