@@ -123,6 +123,12 @@ class Foreign:
         for place in places:
             self.found(place, way, name)
 
+    def deaf(self) -> None:
+        """Forget whom only the group told of: it is heard no more."""
+        for record in self._places:
+            if MULTICAST in record.ways and self._places.forget(record.place, MULTICAST):
+                self._rounds.found.forget(record.place)
+
     def gone(self, instance: str) -> None:
         """Learn that an instance of mDNS is there no more."""
         for place in self._places.gone(MDNS, instance):

@@ -51,10 +51,17 @@ class Naming:
         self._named = named
         self.problems: dict[str, str] = {}
         self._found_at = float("-inf")
+        self._hosts: tuple[str, ...] = ()
 
     def look(self, hosts: Sequence[str]) -> None:
-        """Find all of them, where that was long ago."""
+        """Find all of them, where that was long ago; who is not among them any more is nowhere."""
         now = self._reactor.seconds()
+        if tuple(hosts) != self._hosts:
+            left, self._hosts = set(self._hosts).difference(hosts), tuple(hosts)
+            for host in left:
+                self.problems.pop(host, None)
+                self._named(host, ())
+            self.doubt()
         known_for = UNRESOLVED_FOR if self.problems else RESOLVED_FOR
         if now - self._found_at >= known_for:
             self._found_at = now
@@ -84,6 +91,8 @@ class Naming:
         )
 
     def _take(self, said: str, places: list[Place]) -> None:
+        if said not in self._hosts:
+            return
         others = [one for one in places if not is_own(one.address)]
         if others:
             self.problems.pop(said, None)

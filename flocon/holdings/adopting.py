@@ -110,6 +110,10 @@ def _is_readable(path: Path) -> bool:
     return os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
+def _survey_all(roots: Sequence[Path]) -> dict[Path, Tree]:
+    return {root: survey(root) for root in roots}
+
+
 class Adopting:
     """Has the folders beneath ``roots`` looked at, now and as new ones come."""
 
@@ -125,7 +129,7 @@ class Adopting:
         looking: Looking,
         signatures: LateSignatures,
     ) -> None:
-        self._roots = tuple(dict.fromkeys(roots))
+        self._roots: tuple[Path, ...] = ()
         self._threads = threads
         self._folders = folders
         self._looking = looking
@@ -133,11 +137,21 @@ class Adopting:
         self.signatures = signatures
         self._trees: dict[Path, Tree] = {}
         self._again = Delay(reactor, self.look)
-        self._stopped = False
+        self._started = self._stopped = False
+        self.set_roots(roots)
 
     def start(self) -> None:
+        self._started = True
         self.signatures.start()
         self.look()
+
+    def set_roots(self, roots: Sequence[Path]) -> None:
+        """Have these adopted, and no others."""
+        roots = tuple(dict.fromkeys(roots))
+        if roots != self._roots:
+            self._roots = roots
+            if self._started:
+                self.look()
 
     def stop(self) -> Deferred[None]:
         self._stopped = True
@@ -146,21 +160,20 @@ class Adopting:
 
     def look(self) -> None:
         """Look which folders there are."""
-        looked = self._threads.run(self._threads.looking, self._survey)
+        looked = self._threads.run(self._threads.looking, _survey_all, self._roots)
         looked.addCallbacks(self._found, self._failed)
 
-    def _survey(self) -> dict[Path, Tree]:
-        return {root: survey(root) for root in self._roots}
-
     def _found(self, trees: dict[Path, Tree]) -> None:
-        if self._stopped:
+        if self._stopped or tuple(trees) != self._roots:
+            # Others are looked at by now.
             return
         for root, tree in trees.items():
             if tree.problem and tree.problem != self._trees.get(root, Tree()).problem:
                 self._log.warn("{root} {problem}", root=root, problem=tree.problem)
         self._trees = trees
         self._looking.set_adopted([one for tree in trees.values() for one in tree.folders])
-        self._again.begin(AGAIN)
+        if trees:
+            self._again.begin(AGAIN)
 
     def _failed(self, failure: Failure) -> None:
         if not self._stopped:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from flocon.files import Content
     from flocon.holdings.adopting import Adopting
     from flocon.holdings.inventory import Change
+    from flocon.holdings.late_signatures import LateSignatures
     from flocon.holdings.looking import Watch
     from flocon.holdings.offering import Listed
 
@@ -143,7 +144,18 @@ class Holdings(Service):
             signature_needed=signature_needed,
         )
         self.looking.set_directories(directories)
+        self._fetching: Callable[[LateSignatures], None] = lambda _: None
         self.adopting = self._adopting(adopt) if adopt else None
+
+    def adopt(self, roots: Sequence[Path]) -> None:
+        """Have these folders of other tools adopted from now on, and no others."""
+        if self.adopting is not None:
+            self.adopting.set_roots(roots)
+        elif roots:
+            self.adopting = self._adopting(roots)
+            self._fetching(self.adopting.signatures)
+            if self.running:
+                self.adopting.start()
 
     def _adopting(self, roots: Sequence[Path]) -> Adopting:
         # On few machines alone.
@@ -173,9 +185,13 @@ class Holdings(Service):
         may_ask: Callable[[], bool],
     ) -> None:
         """Have ``fetch`` asked for those that lie beside no package of other tools' folders."""
+
+        def have_fetched(signatures: LateSignatures) -> None:
+            signatures.fetch, signatures.may_ask = fetch, may_ask
+
+        self._fetching = have_fetched
         if self.adopting is not None:
-            self.adopting.signatures.fetch = fetch
-            self.adopting.signatures.may_ask = may_ask
+            have_fetched(self.adopting.signatures)
 
     def describe_adopted(self) -> list[dict[str, Any]]:
         """Return what ``/status.json`` says of the folders that are adopted."""

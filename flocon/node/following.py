@@ -54,6 +54,8 @@ class Following:
         self._parts.standins.settings_changed(settings)
         self._parts.siting.settings_changed(old, settings)
         self._look_for_parents()
+        self._parts.holdings.adopt(settings.store.adopt)
+        self._parts.foreign.settings_changed(settings.foreign)
         self._parts.mdns.changed()
         set_debug(settings.debug)
         self._set_relays()

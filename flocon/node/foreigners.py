@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from flocon.mdns.services import Found
     from flocon.node.parts import Parts
     from flocon.pacman.entries import Entry
+    from flocon.settings.settings import Foreign as ForeignSettings
 
 
 class Foreigners(Service):
@@ -41,21 +42,41 @@ class Foreigners(Service):
         self._group: Group | None = None
         self._links: tuple[Link, ...] = ()
         self._naming: Naming | None = None
+        self._settings = parts.settings.foreign
+        #: All whom mDNS tells of now.
+        self._browsed: tuple[Found, ...] = ()
 
     def startService(self) -> None:
         super().startService()
-        settings = self._parts.settings.foreign
         candidates, means = self._parts.desk.candidates, self._parts.desk.means
         candidates.foreign = self.holders
         means.look_up = self._parts.why.look_up = self.look
         self._parts.desk.reporter.foreign = self._ended
         self._parts.mdns.pacserves_changed = self.pacserves_changed
-        if settings.pacserve:
+        self._hear()
+        self._resolve()
+
+    def settings_changed(self, settings: ForeignSettings) -> None:
+        """Know those that the operator wants now, and no others."""
+        if settings != self._settings:
+            self._settings = settings
+            if self.running:
+                self._hear()
+                self.pacserves_changed(self._browsed)
+                self._resolve()
+
+    def _hear(self) -> None:
+        """Be in pacserve's group, where the operator wants that."""
+        if self._settings.pacserve and self._group is None:
             from flocon.foreign.group import Group  # noqa: PLC0415 - where it is to be heard
 
             self._group = Group(self._reactor, self._received)
             self._group.set_links(self._links)
-        self._resolve()
+        elif self._group is not None and not self._settings.pacserve:
+            self._group.close()
+            self._group = None
+            if self._foreign is not None:
+                self._foreign.deaf()
 
     def stopService(self) -> Deferred[None]:
         super().stopService()
@@ -165,12 +186,14 @@ class Foreigners(Service):
 
     def pacserves_changed(self, found: tuple[Found, ...]) -> None:
         """Learn of all whom mDNS tells of now."""
-        if self._parts.settings.foreign.pacredir and (found or self._foreign is not None):
-            self._made().browsed(found, self._parts.pacman.configuration.architectures)
+        self._browsed = found
+        wanted = found if self._settings.pacredir else ()
+        if wanted or self._foreign is not None:
+            self._made().browsed(wanted, self._parts.pacman.configuration.architectures)
 
     def nudged(self, address: str, port: int) -> None:
         """Learn of a pacserve that asked our face to know it."""
-        if self._parts.settings.foreign.pacserve:
+        if self._settings.pacserve:
             self._made().nudged(address, port)
 
     def face(self, port: int | None) -> None:
@@ -194,8 +217,8 @@ class Foreigners(Service):
 
     def _resolve(self) -> None:
         """Find out the addresses of named machines, where that was long ago."""
-        hosts = self._parts.settings.foreign.hosts
-        if not hosts:
+        hosts = self._settings.hosts
+        if not hosts and self._naming is None:
             return
         if self._naming is None:
             from flocon.foreign.naming import Naming  # noqa: PLC0415 - by few nodes alone

@@ -15,7 +15,19 @@ if TYPE_CHECKING:
     from flocon.settings.settings import Settings
 
 #: Settings that SIGHUP changes; the others need a restart.
-LIVE = ("debug", "relay", "prefetch", "databases", "transfer", "peers", "parents", "mdns")
+LIVE = (
+    "debug",
+    "relay",
+    "prefetch",
+    "databases",
+    "transfer",
+    "peers",
+    "parents",
+    "mdns",
+    "foreign",
+)
+#: And those of ``store``.
+LIVE_OF_STORE = ("adopt",)
 #: And those of ``mirror``.
 LIVE_OF_MIRROR = (
     *("networks", "refresh", "publish", "publish_within", "unused", "pins", "keep", "max_age"),
@@ -31,6 +43,7 @@ LIVE_OF_BUILD = (
 LIVE_OF_STANDINS = ("networks",)
 #: The tables of which some settings are.
 _LIVE_OF = {
+    "store": LIVE_OF_STORE,
     "mirror": LIVE_OF_MIRROR,
     "repo": LIVE_OF_REPO,
     "build": LIVE_OF_BUILD,

@@ -45,10 +45,10 @@ class Found(SynchronousTestCase):
         self.named: dict[str, Any] = {}
         names: Any = Names(**known)
         self.names = names
-        naming = Naming(None, self.named.__setitem__, names)
+        naming = Naming(Clock(), self.named.__setitem__, names)
         self.problems = naming.problems
         naming.problems["ada"] = "had no address before"
-        naming.find(said)
+        naming.look([said])
         return list(self.named.get(said, ()))
 
     def test_a_literal_address_is_not_looked_up(self) -> None:

@@ -250,6 +250,40 @@ class Adopted(HoldingsCase):
         self.machine.settle()
         self.assertIsNone(self.machine.cache.find(A))
 
+    def test_folders_are_adopted_and_left_while_the_node_runs(self) -> None:
+        self.machine.adopt = []
+        self.machine.make()
+        self.put(A)
+        self.list(A)
+        self.start()
+        self.assertIsNone(self.machine.cache.find(A))
+        self.machine.holdings.adopt([self.root])
+        self.machine.settle()
+        self.assertEqual(self.machine.read(A), self.DATA)
+        self.machine.holdings.adopt([])
+        self.machine.settle()
+        self.assertIsNone(self.machine.cache.find(A))
+        self.assertEqual(self.machine.holdings.describe_adopted(), [])
+        self.assertEqual({path.name for path in self.folder.iterdir()}, {A, A + ".sig"})
+
+    def test_signatures_are_fetched_of_one_that_is_adopted_late(self) -> None:
+        self.machine.adopt = []
+        self.machine.make()
+        fetched: list[str] = []
+
+        async def fetch(name: str, *_: object) -> bytes:
+            fetched.append(name)
+            return SIGNATURE
+
+        self.machine.holdings.fetch_signatures(fetch, lambda: True)
+        self.put(A, signature=None)
+        self.list(A)
+        self.start()
+        self.machine.holdings.adopt([self.root])
+        self.machine.settle()
+        self.assertEqual(fetched, [A])
+        self.assertEqual(self.machine.read(A, signature=True), SIGNATURE)
+
     def test_the_stores_own_copy_stays(self) -> None:
         self.put(A)
         self.list(A)

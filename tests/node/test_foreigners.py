@@ -238,3 +238,47 @@ class Looked(ForeignersTestCase):
         self.assertEqual((source.origin, source.came), (Origin.PEER, Came.PEER))
         self.assertEqual((source.key, str(source)), ("10.0.0.7", "pacredir at 10.0.0.7"))
         self.assertEqual(source.url, f"http://10.0.0.7:7078/pkg/{NAME}")
+
+
+class Changed(ForeignersTestCase):
+    """What the operator wants otherwise holds at once."""
+
+    def change(self, **foreign: Any) -> list[str]:
+        wanted = {"pacserve": False, **foreign}
+        self.foreigners.settings_changed(Foreign(**wanted))
+        return [one["address"] for one in self.foreigners.describe()]
+
+    def test_who_is_named_now_is_known_and_who_is_not_any_more_forgotten(self) -> None:
+        self.start()
+        self.assertEqual(self.change(hosts=("10.99.0.7", "10.99.0.8")), ["10.99.0.7", "10.99.0.8"])
+        self.assertEqual(self.change(hosts=("10.99.0.8",)), ["10.99.0.8"])
+        self.assertEqual(self.change(), [])
+
+    def test_what_was_wrong_with_one_that_is_named_no_more_is_not_told(self) -> None:
+        self.start()
+        self.change(hosts=("https://ada/",))
+        self.assertEqual(len(list(self.foreigners.tell())), 1)
+        self.change()
+        self.assertEqual(list(self.foreigners.tell()), [])
+
+    def test_pacredirs_that_were_found_are_known_as_long_as_they_are_wanted(self) -> None:
+        self.patch(foreign, "own_id", lambda: "")
+        self.start()
+        found = Found("pacserve on ada", "ada.local", ("10.0.0.7",), 7_078, ())
+        self.foreigners.pacserves_changed((found,))
+        self.assertEqual(self.change(pacredir=False), [])
+        self.assertEqual(self.change(pacredir=True), ["10.0.0.7"])
+
+    def test_pacserves_group_is_heard_as_long_as_that_is_wanted(self) -> None:
+        group = mock.Mock(problem="", counters=Counter())
+        with mock.patch("flocon.foreign.group.Group", return_value=group) as made:
+            self.start()
+            self.change(pacserve=True)
+            self.assertEqual(made.call_count, 1)
+            group.set_links.assert_called_once_with((LINK,))
+            said = b"ThreadedServers.Pacserve/2013.05.12 http://ada:15678/"
+            self.foreigners._received("10.0.0.7", said)
+            self.assertEqual(self.change(pacserve=True, hosts=("10.99.0.8",))[0], "10.0.0.7")
+            group.close.assert_not_called()
+            self.assertEqual(self.change(hosts=("10.99.0.8",)), ["10.99.0.8"])
+            group.close.assert_called_once_with()
