@@ -51,5 +51,11 @@ class Figures:
     own: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     #: Of each face in another tool's place, by that one's name: answers and refusals, by kind.
     standins: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    #: What happened with other tools' machines, by words; empty where there are none.
+    foreign: Mapping[str, int] = field(default_factory=dict)
+    #: Bytes that came from each of them, by tool and address.
+    foreign_bytes: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    #: Datagrams of mDNS, by what became of them; empty where nothing is heard by it.
+    mdns_datagrams: Mapping[str, int] = field(default_factory=dict)
     #: Of each caching proxy of the LAN, by its place and words of its own.
     parents: Mapping[str, Mapping[str, float]] = field(default_factory=dict)

@@ -49,6 +49,8 @@ PEER_STATES = ("good", "failing", "quarantine")
 UPGRADE_STATES = ("wanted", "ready", "coming", "only_at_mirrors", "left_out")
 #: What the LAN face counts as answered; the other counters are of what it refused.
 LAN_ANSWERS = frozenset({"files", "databases", "knocks", "relayed", "inventories"})
+#: With what the counters of other tools' machines begin.
+FOREIGN = "foreign "
 RESULTS = {
     200: "sent",
     206: "resumed",
@@ -196,6 +198,10 @@ class Ledger(Service):
     def figures(self, status: Mapping[str, Any], lan: Mapping[str, int]) -> Figures:
         """Return the node's figures, from its status and the counters of the LAN face."""
         reactor, ahead = status["reactor"], status["ahead"]
+        mdns = status["mdns"]
+        given: Counter[tuple[str, str]] = Counter()
+        for one in status["foreign"]:
+            given[one["kind"], one["address"]] += one["bytes"]
         return Figures(
             version=status["version"],
             uptime_seconds=status["uptime_seconds"],
@@ -211,7 +217,18 @@ class Ledger(Service):
             long_holds=reactor["holds_over_50_ms"] if reactor else 0,
             dropped_datagrams=status["dropped_datagrams"],
             lan_answers={kind: count for kind, count in lan.items() if kind in LAN_ANSWERS},
-            lan_refusals={kind: count for kind, count in lan.items() if kind not in LAN_ANSWERS},
+            lan_refusals={
+                kind: count
+                for kind, count in lan.items()
+                if kind not in LAN_ANSWERS and not kind.startswith(FOREIGN)
+            },
+            foreign={
+                kind.removeprefix(FOREIGN): count
+                for kind, count in lan.items()
+                if kind.startswith(FOREIGN)
+            },
+            foreign_bytes=given,
+            mdns_datagrams=mdns["datagrams"] if mdns else {},
             ahead_bytes={use: ahead[f"{use}_bytes"] for use in ("used", "unused")},
             ahead_waiting_bytes=ahead["waiting_bytes"],
             upgrade_packages={state: ahead[state] for state in UPGRADE_STATES},

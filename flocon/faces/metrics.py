@@ -89,6 +89,19 @@ class _Figures(Collector):
                     standins.add_metric((tool, kind), count)
             yield standins
 
+        if one.foreign:
+            text = "What happened with other tools' machines, by what it was."
+            yield _counter("foreign_events", text, "event", one.foreign)
+        if one.foreign_bytes:
+            text = "Bytes that came from each of other tools' machines."
+            told = CounterMetricFamily("flocon_foreign_bytes", text, labels=("tool", "address"))
+            for place, count in one.foreign_bytes.items():
+                told.add_metric(place, count)
+            yield told
+        if one.mdns_datagrams:
+            text = "Datagrams of mDNS, by what became of them."
+            yield _counter("mdns_datagrams", text, "result", one.mdns_datagrams)
+
     def _gauges(self) -> Iterator[Metric]:
         one = self._figures
         version = GaugeMetricFamily("flocon_info", "The version that runs.", labels=("version",))

@@ -608,6 +608,20 @@ class Metrics(PageTestCase):
             words = f'kind="{kind}",tool="pacserve"'
             self.assertIn(f"flocon_standin_requests_total{{{words}}} {count}", lines)
 
+    def test_says_what_came_of_other_tools_machines_and_of_mdns(self) -> None:
+        self.figures = figures(
+            foreign={"questions": 4},
+            foreign_bytes={("pacredir", "10.0.0.7"): 9},
+            mdns_datagrams={"read": 5, "limited": 2},
+        )
+        lines = self.lines()
+        for line in (
+            'flocon_foreign_events_total{event="questions"} 4.0',
+            'flocon_foreign_bytes_total{address="10.0.0.7",tool="pacredir"} 9.0',
+            'flocon_mdns_datagrams_total{result="limited"} 2.0',
+        ):
+            self.assertIn(line, lines)
+
     def test_says_how_builds_stand(self) -> None:
         told = builds(watched(since=NOW - 90), watched("b", "failed"))
         self.figures = figures(builds=sayings.figures(told, NOW))

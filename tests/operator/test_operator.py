@@ -8,6 +8,7 @@ from dataclasses import fields, replace
 from functools import partial
 from ipaddress import IPv4Interface
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from twisted.logger import ILogObserver, formatEvent, globalLogPublisher
@@ -93,6 +94,16 @@ class Anew(OperatorTestCase):
         self.assertEqual(self.parts.desk.relaying.relays.a_day, 2 << 30)
         self.assertEqual(self.parts.desk.for_peers._most(), 3)
 
+    def test_other_tools_machines_and_folders_need_none(self) -> None:
+        folder = Path(self.mktemp()).resolve()
+        said = self.read(
+            f'name = "own"\n[foreign]\nhosts = ["10.99.0.7"]\n[store]\nadopt = ["{folder}"]\n'
+        )
+        self.assertEqual(said, "settings read anew")
+        self.assertEqual(self.parts.foreign._settings.hosts, ("10.99.0.7",))
+        [adopted] = self.parts.holdings.describe_adopted()
+        self.assertEqual(adopted["path"], str(folder))
+
     def test_of_builds_and_own_repositories_places_need_a_restart(self) -> None:
         said = self.read(
             'name = "own"\n[repo]\nkeys = "/k"\ncopies = 7\n'
@@ -170,6 +181,20 @@ class Upgrading(OperatorTestCase):
 
 
 class Counting(OperatorTestCase):
+    def test_what_came_of_other_tools_machines_is_no_refusal_of_peers(self) -> None:
+        self.parts.foreign.pacserves_changed(())
+        self.parts.foreign.nudged("10.0.0.7", 15_678)
+        foreign: Any = self.parts.foreign._foreign
+        foreign.received("10.0.0.8", b"nonsense")
+        foreign.ended("pacserve:10.0.0.7", 0, None)
+        self.addCleanup(foreign.stop)
+        figures = self.parts.status.figures()
+        self.assertEqual(figures.foreign, {"datagrams of nobody": 1})
+        self.assertEqual([kind for kind in figures.lan_refusals if kind.startswith("foreign")], [])
+        named: Any = SimpleNamespace(describe=lambda: {"datagrams": {"limited": 3}})
+        self.parts.mdns._named = named
+        self.assertEqual(self.parts.status.figures().mdns_datagrams, {"limited": 3})
+
     def test_the_lan_as_a_whole_is_summed_over_those_who_tell(self) -> None:
         self.parts.ledger.savings.days[_today()] = Day(3 << 20, 1 << 20, 0.0, 9 << 20)
         self.assertEqual(
