@@ -14,7 +14,7 @@ from flocon.datagrams.buckets import BucketTable
 from flocon.errors import SourceError
 from flocon.foreign.asking import Asking
 from flocon.foreign.browsed import Browsed
-from flocon.foreign.heard import PREFIX, announcement, own_url, read
+from flocon.foreign.heard import PING, PONG, PREFIX, announcement, own_url, paclan_word, read
 from flocon.foreign.looks import Looks
 from flocon.foreign.place import Place, Tool
 from flocon.foreign.places import MDNS, MULTICAST, SETTING, Places
@@ -44,8 +44,8 @@ FIRST_WORD, EVERY_WORD = 1.0, 300.0
 class Foreign:
     """The machines; ``may`` is as for ``Places``, ``agent`` connects to literal addresses.
 
-    ``say`` sends a datagram to pacserve's group, ``news`` is called when somebody may hold what
-    nobody did.
+    ``say`` sends a datagram to pacserve's group, ``answer`` one to an address; ``news`` is called
+    when somebody may hold what nobody did. ``identity`` is what a face of ours shows to paclans.
     """
 
     _log = logger()
@@ -58,9 +58,13 @@ class Foreign:
         *,
         say: Callable[[bytes], None],
         news: Callable[[], None],
+        answer: Callable[[str, bytes], None] = lambda *_: None,
+        identity: str = "",
     ) -> None:
         self._reactor = reactor
         self._say = say
+        self._answer = answer
+        self._identity = identity
         self._told = news
         self._places = Places(may)
         self._asking = Asking(reactor, agent)
@@ -86,7 +90,19 @@ class Foreign:
         if heard is None:
             self._counters["datagrams of nobody"] += 1
             return
-        self.found(Place(heard.tool, address, heard.port), MULTICAST, heard.identity)
+        place = Place(heard.tool, address, heard.port)
+        self.found(place, MULTICAST, heard.identity)
+        if heard.asks:
+            self._tell_paclan(place)
+
+    def _tell_paclan(self, place: Place) -> None:
+        """Answer who asks the group who is there; not what is out of reach, whoever says so."""
+        record = self._places.get(place)
+        if self._identity and self._face and record and self._places.may_be_reached(record):
+            self._answer(place.address, self._paclan_word(PONG, self._face))
+
+    def _paclan_word(self, kind: str, port: int) -> bytes:
+        return paclan_word(kind, self._identity, port, str(int(self._reactor.seconds() * 1_000)))
 
     def nudged(self, address: str, port: int) -> None:
         """Learn that a pacserve wants to be known, which connected from that address."""
@@ -200,7 +216,7 @@ class Foreign:
     # How we are known to them
 
     def face(self, port: int | None) -> None:
-        """Be known to pacserves by a face at ``port``, or no more."""
+        """Be known to pacserves and paclans by a face at ``port``, or no more."""
         self._face = port
         self._nudged.clear()
         if self._word is not None:
@@ -217,6 +233,8 @@ class Foreign:
         assert self._face is not None  # noqa: S101 - spoken for a face alone
         for prefix in {PREFIX: None, **self._looks.prefixes}:
             self._say(announcement(prefix, self._face))
+        if self._identity:
+            self._say(self._paclan_word(PING, self._face))
 
     def _met(self, place: Place) -> None:
         """Tell a pacserve of our face, if there is one, and it was not told lately."""

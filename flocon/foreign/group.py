@@ -123,6 +123,17 @@ class Group:
             else:
                 self.counters["sent"] += 1
 
+    def answer(self, address: str, data: bytes) -> None:
+        """Send to the group's port of one address; what cannot be sent is counted."""
+        if self._socket is None:
+            return
+        try:
+            self._socket.sendto(data, (address, self._to[1]))
+        except OSError as error:
+            self.counters[errno.errorcode.get(error.errno or 0, "error")] += 1
+        else:
+            self.counters["answered"] += 1
+
     def close(self) -> None:
         """Leave the group."""
         if self._pause is not None:

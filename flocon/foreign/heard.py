@@ -22,20 +22,22 @@ LARGEST = 512
 OF_A_NODE = "flocon"
 _PREFIX = re.compile(r"[!-~]{1,64}")
 _IDENTITY = re.compile(r"[0-9a-fA-F]{8,64}")
-_KINDS = ("PING", "PONG")
+PING, PONG = "PING", "PONG"
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
     """Who is there, by one datagram: its port, at the sender's address.
 
-    ``prefix`` is what a pacserve calls itself, ``identity`` what a paclan shows over HTTP too.
+    ``prefix`` is what a pacserve calls itself, ``identity`` what a paclan shows over HTTP too; it
+    ``asks`` to be told who else is there.
     """
 
     tool: Tool
     port: int
     prefix: str = ""
     identity: str = ""
+    asks: bool = False
 
 
 def read(data: bytes) -> Heard | None:
@@ -71,10 +73,12 @@ def _paclan(text: str) -> Heard | None:
     except (ValueError, RecursionError):
         return None
     match told:
+        case {"BY": _}:
+            return None
         case {"TYPE": str(kind), "PORT": str() | int() as port, "ID": str(identity)}:
             number = int(port) if re.fullmatch(r"[0-9]{1,5}", str(port)) else 0
-            if kind in _KINDS and 0 < number < 1 << 16 and _IDENTITY.fullmatch(identity):
-                return Heard(Tool.PACLAN, number, identity=identity)
+            if kind in {PING, PONG} and 0 < number < 1 << 16 and _IDENTITY.fullmatch(identity):
+                return Heard(Tool.PACLAN, number, identity=identity, asks=kind == PING)
     return None
 
 
@@ -91,3 +95,12 @@ def own_url(port: int) -> str:
 def announcement(prefix: str, port: int) -> bytes:
     """Return the datagram that tells pacserves of a face of ours at ``port``."""
     return f"{prefix} {own_url(port)}".encode("ascii")
+
+
+def paclan_word(kind: str, identity: str, port: int, nonce: str) -> bytes:
+    """Return the datagram that tells paclans of a face of ours; they read 256 bytes.
+
+    ``BY`` has none of theirs: who hears it leaves a node's stand-in to its own ways.
+    """
+    told = {"TYPE": kind, "PORT": str(port), "ID": identity, "NONCE": nonce, "PEERS": []}
+    return json.dumps({**told, "BY": OF_A_NODE}).encode("ascii")

@@ -6,6 +6,7 @@ Then ``foreign`` is made.
 
 from __future__ import annotations
 
+import secrets
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,8 @@ class Foreigners(Service):
         self._links: tuple[Link, ...] = ()
         self._naming: Naming | None = None
         self._settings = parts.settings.foreign
+        #: What a face in pacserve's place shows, by which paclans know it for who they heard.
+        self.identity = secrets.token_hex(8)
         #: All whom mDNS tells of now.
         self._browsed: tuple[Found, ...] = ()
 
@@ -109,6 +112,8 @@ class Foreigners(Service):
                 agent,
                 reach,
                 say=lambda data: None if self._group is None else self._group.send(data),
+                answer=lambda *said: None if self._group is None else self._group.answer(*said),
+                identity=self.identity,
                 news=lambda: neighbourhood.news(None),
             )
         return self._foreign

@@ -91,6 +91,7 @@ def _pacserve(reactor: Any, parts: Parts) -> PacserveFace:
             elsewhere=elsewhere.foreign,
             mirrors=parts.desk.candidates.servers,
             nudged=parts.foreign.nudged,
+            identity=parts.foreign.identity,
         ),
         _admitting(parts, endpoints),
         lan_names(settings.name, (*settings.names, host_name(), *hosts_of(endpoints))),

@@ -66,7 +66,8 @@ class ForPacserve:
     in all; ``keeps`` tells whether nothing is told of a repository. ``holder`` returns the address
     at which another node has a file of such an entry, and ``elsewhere`` that at which another
     tool's machine has it, both by tables in memory alone; ``mirrors`` those at which mirrors may
-    have what is asked for. ``nudged`` is told of a pacserve at an address and port.
+    have what is asked for. ``nudged`` is told of a pacserve at an address and port;
+    ``identity`` is what paclans know this node by.
     """
 
     reactor: Any
@@ -79,3 +80,4 @@ class ForPacserve:
     elsewhere: Callable[[FileName], str | None]
     mirrors: Callable[[Asked, Entry | None], Sequence[str]]
     nudged: Callable[[str, int], None]
+    identity: str

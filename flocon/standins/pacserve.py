@@ -4,6 +4,7 @@
 
     POST /                              file check, directory listing, nudge (``questions``)
     GET /pkg/FILE                       what is held here; else another machine's, by a redirect
+    HEAD /, GET /ANY/PATH/FILE          for paclans, which know a place by its id: what is held here
     GET /pacman/REPO/ARCH/FILE          for this machine's pacman as on 19433; for another one as
                                         pacserve did: what is held, or where it is to be had
 
@@ -101,6 +102,7 @@ class PacserveFace:
             request.setHeader("Allow", "GET, HEAD, POST" if is_root else "GET, HEAD")
             self._refuse(request, http.NOT_ALLOWED)
         elif reads and request.path == b"/":
+            request.setHeader("X-Paclan-ID", self._parts.identity)
             finish_text(request, SENTENCE, "text/plain; charset=utf-8")
         elif is_from_browser(request):
             self._refuse(request, http.FORBIDDEN)
@@ -115,10 +117,20 @@ class PacserveFace:
                 await self._package(request, parse_file_name(name))
             case ["pacman", repository, architecture, name]:
                 await self._client(request, parse_parts(repository, architecture, name))
+            case [*_, name]:
+                await self._held(request, parse_file_name(name))
             case _:
                 self._refuse(request, http.NOT_FOUND)
 
     # Files
+
+    async def _held(self, request: Request, file: FileName | None) -> None:
+        """Send what is held here, as a paclan does, and lead nowhere: it asks the others itself."""
+        is_package = file is not None and file.kind is Kind.PACKAGE
+        if file is not None and is_package and await self._parts.lan.give(request, file):
+            self.counters["files"] += 1
+        else:
+            self._refuse(request, http.NOT_FOUND)
 
     async def _package(self, request: Request, file: FileName | None) -> None:
         """Send what is held here, or say which machine has it."""

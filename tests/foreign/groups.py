@@ -267,6 +267,29 @@ class Paclan(_Grouped):
             self.heard.append((address, told))
             if told.get("TYPE") == "PING" and self._socket is not None:
                 self._socket.sendto(self.said("PONG"), (address, GROUP_PORT))
+            self._prove(f"http://{address}:{int(told['PORT'])}/", str(told["ID"]))
+
+    def _prove(self, url: str, identity: str) -> None:
+        """Take who was heard for a peer, once it shows the id that was told."""
+        with contextlib.suppress(OSError), self._head(url) as answer:
+            if answer.headers["X-Paclan-ID"] == identity and url not in self.peers:
+                self.peers.append(url)
+
+    def _head(self, url: str) -> Any:
+        return urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=TIMEOUT)
+
+    @property
+    def peers(self) -> list[str]:
+        """Those that have shown what they said."""
+        peers: list[str] = self.__dict__.setdefault("_peers", [])
+        return peers
+
+    def _elsewhere(self, name: str) -> str | None:
+        """Return where a peer has a file."""
+        for url in self.peers:
+            with contextlib.suppress(OSError), self._head(url + quote(name)):
+                return url + quote(name)
+        return None
 
     @property
     def heard(self) -> list[tuple[str, Any]]:
@@ -284,7 +307,11 @@ class Paclan(_Grouped):
             request.end_headers()
         elif self.fault == "claims" and request.command == "HEAD":
             request.send_page(b"", "application/octet-stream")
-        elif held is None:
-            request.refuse(404)
-        else:
+        elif held is not None:
             request.send_file(held, X_Paclan_ID=self.identity)
+        elif request.client_address[0] == "127.0.0.1":
+            # Its own pacman: it is sent on, where a peer has it.
+            where = self._elsewhere(path.rsplit("/", 1)[-1])
+            request.refuse(404) if where is None else request.refuse(302, Location=where)
+        else:
+            request.refuse(404)

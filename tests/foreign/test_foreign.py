@@ -26,14 +26,20 @@ class ForeignTestCase(SynchronousTestCase):
         self.said: list[bytes] = []
         self.news = 0
         self.in_reach = True
+        self.answered: list[tuple[str, bytes]] = []
+        self.make()
+        self.addCleanup(self.assert_nothing_left)
+
+    def make(self, identity: str = "") -> None:
         self.foreign = Foreign(
             self.clock,
             self.agent,
             lambda _, named: named or self.in_reach,
             say=self.said.append,
             news=self.hear_news,
+            answer=lambda *said: self.answered.append(said),
+            identity=identity,
         )
-        self.addCleanup(self.assert_nothing_left)
 
     def hear_news(self) -> None:
         self.news += 1
@@ -223,6 +229,29 @@ class Face(ForeignTestCase):
         )
         self.clock.advance(EVERY_WORD)
         self.assertEqual(len(self.said), 4)
+
+    def test_paclans_are_told_too_and_who_asks_is_answered(self) -> None:
+        self.make(identity="ffeeddccbbaa9988")
+        self.foreign.received("10.0.0.9", PING)
+        self.assertEqual(self.answered, [])
+        self.foreign.face(15_678)
+        self.clock.advance(FIRST_WORD)
+        told = json.loads(self.said[-1])
+        self.assertEqual((told["TYPE"], told["PORT"]), ("PING", "15678"))
+        self.assertEqual((told["ID"], told["PEERS"]), ("ffeeddccbbaa9988", []))
+        self.assertLessEqual(len(self.said[-1]), 256)
+        self.foreign.received("10.0.0.9", PING)
+        [(address, data)] = self.answered
+        self.assertEqual((address, json.loads(data)["TYPE"]), ("10.0.0.9", "PONG"))
+        self.foreign.received("10.0.0.9", PING.replace(b"PING", b"PONG"))
+        self.assertEqual(len(self.answered), 1)
+
+    def test_who_is_out_of_reach_is_not_answered_in_whosever_name_it_asks(self) -> None:
+        self.make(identity="ffeeddccbbaa9988")
+        self.foreign.face(15_678)
+        self.in_reach = False
+        self.foreign.received("203.0.113.7", PING)
+        self.assertEqual(self.answered, [])
 
     def test_a_closed_one_is_told_of_no_more(self) -> None:
         self.foreign.face(15_678)

@@ -64,6 +64,16 @@ class Hearing(GroupTestCase):
         self.group.doRead()
         self.assertEqual(self.heard, [])
 
+    def test_one_address_is_answered_at_the_groups_port(self) -> None:
+        self.group.answer("127.0.0.1", b"before")
+        self.group.set_links([LOOPBACK])
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+            asker.bind(("127.0.0.1", self.port))
+            asker.settimeout(2)
+            self.group.answer("127.0.0.1", b"hello")
+            self.assertEqual(asker.recv(100), b"hello")
+        self.assertEqual(self.group.counters["answered"], 1)
+
     def test_another_program_of_this_machine_hears_the_same(self) -> None:
         others: list[bytes] = []
         other = self.make(lambda _, data: others.append(data))

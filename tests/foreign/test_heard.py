@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.foreign.heard import LARGEST, PREFIX, Heard, announcement, port_of, read
+from flocon.foreign.heard import LARGEST, PREFIX, Heard, announcement, paclan_word, port_of, read
+from flocon.foreign.heard import PING as PING_WORD
 from flocon.foreign.place import Tool
 
 SEEN = b"ThreadedServers.Pacserve/2013.05.12 http://ungabunga:15678/"
@@ -52,8 +53,11 @@ class Paclan(SynchronousTestCase):
     def test_its_ping_tells_port_and_id(self) -> None:
         self.assertEqual(
             read(json.dumps(PING).encode()),
-            Heard(Tool.PACLAN, 15_678, identity="00112233aabbccdd"),
+            Heard(Tool.PACLAN, 15_678, identity="00112233aabbccdd", asks=True),
         )
+
+    def test_a_nodes_own_word_is_no_paclan(self) -> None:
+        self.assertIsNone(read(paclan_word(PING_WORD, "00112233aabbccdd", 15_678, "1")))
 
     def test_versions_write_the_port_in_two_ways(self) -> None:
         heard = read(json.dumps({**PING, "PORT": 15_678, "TYPE": "PONG"}).encode())

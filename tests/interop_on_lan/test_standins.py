@@ -210,6 +210,26 @@ class OthersAsk(StandinCase):
         wait_until(is_led, SOON, "the pacserve has the node for a peer")
         wait_until(self.knows_the_pacserve, SOON, "the node has the pacserve for a holder")
 
+    def test_a_paclan_finds_the_node_and_its_pacman_takes_packages(self) -> None:
+        self.double(
+            self.third,
+            *("paclan", str(self.third.cache), f"0.0.0.0:{PACSERVE}"),
+            *("--announce", self.third.address, "--interval", "1"),
+            port=PACSERVE,
+        )
+
+        def is_led() -> bool:
+            answer = self.third.request(f"/{quote(self.here[0].file_name)}", port=PACSERVE)
+            return answer.headers.get("location", "").startswith(
+                f"http://{self.first.address}:{PACSERVE}/"
+            )
+
+        wait_until(is_led, SOON, "the paclan has the node for a peer")
+        self.take(
+            self.third, self.conf(self.third, f"Server = http://127.0.0.1:{PACSERVE}/"), self.here
+        )
+        self.assert_mirror_gave_no_packages()
+
     def knows_the_pacserve(self) -> bool:
         told = json.loads(self.first.request("/status.json").body)["foreign"]
         return (self.third.address, PACSERVE) in {(one["address"], one["port"]) for one in told}

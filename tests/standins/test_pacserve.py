@@ -77,6 +77,7 @@ class PacserveCase(LanTestCase):
                 elsewhere=self.elsewhere,
                 mirrors=lambda _, __: self.servers,
                 nudged=lambda address, port: self.nudged.append((address, port)),
+                identity="00112233aabbccdd",
             ),
             Admitting(loopback_names(), Admission()),
             lan_names("nas"),
@@ -134,6 +135,20 @@ class PacserveCase(LanTestCase):
     def assertLed(self, answer: Answer, where: str) -> None:
         self.assertEqual((answer.status, answer.headers["location"]), (303, where))
         self.assertEqual(answer.headers["content-length"], "0")
+
+
+class Paclans(PacserveCase):
+    """What paclans ask: by HEAD who is there, and any path by its last part."""
+
+    def test_the_id_that_the_group_is_told_is_shown(self) -> None:
+        answer = self.browser.ask("/", "HEAD", host="10.0.0.1:15678").answer
+        self.assertEqual(answer.headers["x-paclan-id"], "00112233aabbccdd")
+
+    def test_what_is_held_is_sent_by_any_path_and_all_else_is_not_here(self) -> None:
+        for path in (f"/{NAME}", f"/some/other/path/{NAME}"):
+            self.assertEqual(self.get(path).body, DATA)
+        for name in (ELSEWHERE, FOREIGN, NOWHERE, "extra.db"):
+            self.assertEqual(self.get(f"/{name}").status, 404)
 
 
 class Questions(PacserveCase):
