@@ -6,9 +6,12 @@ from types import SimpleNamespace
 from typing import Any
 
 from twisted.web.http_headers import Headers
+from twisted.web.iweb import UNKNOWN_LENGTH
 
 from flocon.asking.source import Came, Origin, Source
 from flocon.errors import Refused, SourceError
+from flocon.foreign.place import Place, Tool
+from flocon.sources.places import foreign_source
 from flocon.transfers.release import MIRROR_HOLD
 from flocon.transfers.subjects import Subject
 from tests.fakes import FakeResponse
@@ -49,6 +52,18 @@ class Asked(ParentsTestCase):
         self.assertEqual(client.data, DATA)
         self.assertEqual(transfer.shares, {Came.PEER: len(DATA)})
         self.assertEqual(str(transfer.source), "parent nas:9129")
+
+    def test_who_tells_no_length_sends_as_many_bytes_as_are_listed(self) -> None:
+        for source in (PARENT, foreign_source(Place(Tool.PACSERVE, "10.0.0.7", 15_678), NAME)):
+            transfer = self.transfer(source)
+            client = Client(transfer)
+            response: Any = FakeResponse(200, Headers(), UNKNOWN_LENGTH)
+            self.asked(source).deferred.callback(response)
+            response.send(DATA)
+            response.end()
+            self.assertEqual(client.data, DATA)
+            self.assertEqual(transfer.shares, {Came.PEER: len(DATA)})
+            self.tools.agents.clear()
 
     def test_it_is_asked_by_name_alone_and_for_no_end(self) -> None:
         self.transfer(PARENT)
