@@ -96,9 +96,9 @@ class Foreign:
             self._tell_paclan(place)
 
     def _tell_paclan(self, place: Place) -> None:
-        """Answer who asks the group who is there; not what is out of reach, whoever says so."""
+        """Answer who asks the group who is there: who has proved that it is, and nobody else."""
         record = self._places.get(place)
-        if self._identity and self._face and record and self._places.may_be_reached(record):
+        if self._identity and self._face and record and record.proved:
             self._answer(place.address, self._paclan_word(PONG, self._face))
 
     def _paclan_word(self, kind: str, port: int) -> bytes:
@@ -237,7 +237,10 @@ class Foreign:
             self._say(self._paclan_word(PING, self._face))
 
     def _met(self, place: Place) -> None:
-        """Tell a pacserve of our face, if there is one, and it was not told lately."""
+        """Tell one of our face, if there is one; a pacserve only if it was not told lately."""
+        if place.tool is Tool.PACLAN:
+            self._tell_paclan(place)
+            return
         now = self._reactor.seconds()
         if self._face is None or now - self._nudged.get(place, float("-inf")) < NUDGED_FOR:
             return

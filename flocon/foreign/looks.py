@@ -97,7 +97,7 @@ class Looks:
             )
         if place.tool is Tool.PACSERVE or not was_proved:
             self._news(place)
-        if place.tool is Tool.PACSERVE:
+        if place.tool is Tool.PACSERVE or (place.tool is Tool.PACLAN and not was_proved):
             self.met(place)
 
     async def _list(self, place: Place) -> None:

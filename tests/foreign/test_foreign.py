@@ -232,8 +232,6 @@ class Face(ForeignTestCase):
 
     def test_paclans_are_told_too_and_who_asks_is_answered(self) -> None:
         self.make(identity="ffeeddccbbaa9988")
-        self.foreign.received("10.0.0.9", PING)
-        self.assertEqual(self.answered, [])
         self.foreign.face(15_678)
         self.clock.advance(FIRST_WORD)
         told = json.loads(self.said[-1])
@@ -241,16 +239,21 @@ class Face(ForeignTestCase):
         self.assertEqual((told["ID"], told["PEERS"]), ("ffeeddccbbaa9988", []))
         self.assertLessEqual(len(self.said[-1]), 256)
         self.foreign.received("10.0.0.9", PING)
+        self.assertEqual(self.answered, [])
+        # As soon as it has shown that it is one.
+        self.agent.one().head(X_Paclan_ID="00112233aabbccdd")
         [(address, data)] = self.answered
         self.assertEqual((address, json.loads(data)["TYPE"]), ("10.0.0.9", "PONG"))
+        self.foreign.received("10.0.0.9", PING)
         self.foreign.received("10.0.0.9", PING.replace(b"PING", b"PONG"))
-        self.assertEqual(len(self.answered), 1)
+        self.assertEqual(len(self.answered), 2)
 
-    def test_who_is_out_of_reach_is_not_answered_in_whosever_name_it_asks(self) -> None:
+    def test_who_has_not_shown_that_it_is_a_paclan_is_not_answered(self) -> None:
         self.make(identity="ffeeddccbbaa9988")
         self.foreign.face(15_678)
-        self.in_reach = False
-        self.foreign.received("203.0.113.7", PING)
+        self.foreign.received("10.0.0.9", PING)
+        self.agent.one().head(X_Paclan_ID="another")
+        self.foreign.received("10.0.0.9", PING)
         self.assertEqual(self.answered, [])
 
     def test_a_closed_one_is_told_of_no_more(self) -> None:

@@ -20,7 +20,10 @@ PATIENCE, BUSY = 0.5, 1.5
 
 
 class Together(ForeignTestCase):
-    """Two nodes, two machines with pacredir, one with pacserve, a proxy: each has its packages."""
+    """Two nodes, two machines with pacredir, one with pacserve, a proxy: each has its packages.
+
+    And two more with either tool are dead.
+    """
 
     def test_each_package_comes_from_who_has_it(self) -> None:
         packages = sorted(self.all_packages, key=lambda one: one.size)
@@ -30,12 +33,17 @@ class Together(ForeignTestCase):
         red = self.machine("red", "pacredir", packages[1::5])
         blue = self.machine("blue", "pacredir", packages[2::5])
         serve = self.machine("serve", "pacserve", packages[3::5], announces=True)
+        # Two that have all of it, and are dead when they are asked.
+        black = self.machine("black", "pacredir", packages)
+        ghost = self.machine("ghost", "pacserve", packages, announces=True)
         settings: dict[str, object] = {
-            "foreign": {"hosts": [red.address, f"{blue.address}:7078"]},
+            "foreign": {"hosts": [red.address, f"{blue.address}:7078", black.address]},
             "parents": [self.proxy()],
         }
         _, node = self.start_nodes(self.first, self.second, settings=settings)
-        self.wait_for_machines(node, red, blue, serve)
+        self.wait_for_machines(node, red, blue, serve, black, ghost)
+        black.freeze()
+        ghost.kill()
         run = self.download(self.second, packages)
         self.assert_clean(run)
         self.assert_cached(self.second, packages)

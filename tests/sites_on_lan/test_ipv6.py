@@ -16,20 +16,21 @@ def over_six(host: Host) -> str:
 
 class OverIpv6Tests(SitesCase):
     def test_nodes_that_are_named_by_ipv6_alone_are_one_lan(self) -> None:
-        near, far = self.of_network(1)[0], self.of_network(2)[0]
-        self.join_over_six(near, far)
+        near, (far, beside) = self.of_network(1)[0], self.of_network(2)[:2]
+        self.join_over_six(near, far, beside)
         self.sync(near, far)
         few = self.packages[:5]
-        self.hold(far, few)
+        self.hold(beside, few)
         nodes = [
             one.start_node(settings={"peers": {"static": [f"[{over_six(other)}]:19432"]}})
             for one, other in ((near, far), (far, near))
         ]
+        nodes.append(beside.start_node())
         for node in nodes:
             node.wait_ready(60)
         self.until_known(nodes, MEETING)
-        [known] = nodes[0].peers().values()
-        self.assertEqual((known["address"], known["far"]), (over_six(far), True))
+        for host, known in zip((far, beside), nodes[0].peers().values(), strict=True):
+            self.assertEqual((known["address"], known["far"]), (over_six(host), True))
         self.mirror.reset()
         rush = self.rush([near], few)
         self.assert_all_got([near], rush, few)
@@ -40,12 +41,14 @@ class OverIpv6Tests(SitesCase):
         router = ("ip", "-n", self.sites.lan.router)
         forwards = "net.ipv6.conf.all.forwarding=1"
         run_command("ip", "netns", "exec", self.sites.lan.router, "sysctl", "-qw", forwards)
+        for network in (1, 2):
+            leg = ("dev", f"leg{network}")
+            run_command(*router, "-6", "addr", "add", f"fd77:{network}::fe/64", *leg, "nodad")
+            self.addCleanup(
+                run_command, *router, "-6", "addr", "del", f"fd77:{network}::fe/64", *leg
+            )
         for host in hosts:
             network = host.address.split(".")[2]
-            gate = f"fd77:{network}::fe/64"
-            leg = ("dev", f"leg{network}")
-            run_command(*router, "-6", "addr", "add", gate, *leg, "nodad")
-            self.addCleanup(run_command, *router, "-6", "addr", "del", gate, *leg)
             own = f"{over_six(host)}/64"
             host.ip("-6", "addr", "add", own, "dev", "eth0", "nodad")
             self.addCleanup(host.ip, "-6", "addr", "del", own, "dev", "eth0")
