@@ -113,7 +113,11 @@ class Reporter:
 
     def _failed(self, source: Source) -> None:
         now = self._reactor.seconds()
+        # What was asked of it together, as pacman asks for five files, fails together.
+        paid = self._standing.demoted(source.key, now)
         self._standing.failed(source.key, now)
+        if paid:
+            return
         if source.relayed:
             self._owners.disappointed(now)
         elif source.origin is Origin.PEER:

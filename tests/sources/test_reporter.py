@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from twisted.internet.task import Clock
@@ -72,3 +73,23 @@ class OtherTools(SynchronousTestCase):
         self.assertEqual({one[:2] for one in told}, {("10.0.0.7", 5)})
         reporter.ended(PEER, 5, 1.0, None)
         self.assertEqual(len(told), 4)
+
+
+class Together(SynchronousTestCase):
+    """What is asked of one that is gone, by all that pacman wants at once, is one disappointment."""
+
+    def setUp(self) -> None:
+        ledger: Any = NoLedger()
+        self.reporter = Reporter(Clock(), Standing(), Traffic(), ledger, lambda *_: None)
+
+    def end(self, *addresses: str) -> bool:
+        for address in addresses:
+            source = replace(PEER, key=address)
+            self.reporter.ended(source, 0, 0.1, Unreachable(address, "refused"))
+        return self.reporter.comes_first("10.0.0.99", 0.0)
+
+    def test_others_that_have_proved_nothing_do_not_pay_for_it(self) -> None:
+        self.assertTrue(self.end(*["10.0.0.7"] * 5))
+
+    def test_many_addresses_are_not_one(self) -> None:
+        self.assertFalse(self.end(*(f"10.0.1.{number}" for number in range(5))))
