@@ -76,7 +76,7 @@ class OtherTools(SynchronousTestCase):
 
 
 class Together(SynchronousTestCase):
-    """What is asked of one that is gone, by all that pacman wants at once, is one disappointment."""
+    """Of one that is gone all that pacman wants at once is asked, and that disappoints once."""
 
     def setUp(self) -> None:
         ledger: Any = NoLedger()
