@@ -40,12 +40,10 @@ class OverIpv6Tests(SitesCase):
         router = ("ip", "-n", self.sites.lan.router)
         forwards = "net.ipv6.conf.all.forwarding=1"
         run_command("ip", "netns", "exec", self.sites.lan.router, "sysctl", "-qw", forwards)
-        for network in (1, 2):
-            leg = ("dev", f"leg{network}")
-            run_command(*router, "-6", "addr", "add", f"fd77:{network}::fe/64", *leg, "nodad")
-            self.addCleanup(
-                run_command, *router, "-6", "addr", "del", f"fd77:{network}::fe/64", *leg
-            )
+        for network in ("1", "2"):
+            gate = (f"fd77:{network}::fe/64", "dev", f"leg{network}")
+            run_command(*router, "-6", "addr", "add", *gate, "nodad")
+            self.addCleanup(run_command, *router, "-6", "addr", "del", *gate)
         for host in hosts:
             network = host.address.split(".")[2]
             own = f"{over_six(host)}/64"

@@ -6,7 +6,6 @@ from types import SimpleNamespace
 from typing import Any
 
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import UNKNOWN_LENGTH
 
 from flocon.asking.source import Came, Origin, Source
 from flocon.errors import Refused, SourceError
@@ -57,7 +56,7 @@ class Asked(ParentsTestCase):
         for source in (PARENT, foreign_source(Place(Tool.PACSERVE, "10.0.0.7", 15_678), NAME)):
             transfer = self.transfer(source)
             client = Client(transfer)
-            response: Any = FakeResponse(200, Headers(), UNKNOWN_LENGTH)
+            response: Any = FakeResponse(200, Headers(), None)
             self.asked(source).deferred.callback(response)
             response.send(DATA)
             response.end()
