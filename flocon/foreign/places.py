@@ -14,7 +14,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from flocon.foreign.place import Place
 
@@ -32,6 +32,8 @@ FORGOTTEN_AFTER = 5
 MOST_IN_VAIN = 3
 #: Seconds for which a listing stands in for a question.
 LISTING_AGE = 300.0
+#: Seconds after its last answer for which nobody else is asked for what one lists.
+THERE_FOR = 30.0
 #: Ways by which one is known. Nobody takes back what the operator named, and mDNS says goodbye.
 SETTING, MDNS, MULTICAST = "setting", "mdns", "multicast"
 
@@ -279,6 +281,11 @@ class Places:
             turns.append((SETTING not in one.ways, seen[one.place.address], one))
             seen[one.place.address] += 1
         return [one for *_, one in sorted(turns, key=itemgetter(0, 1))]
+
+    def is_there(self, places: Sequence[Place], now: float) -> bool:
+        """Whether one of these was heard of lately: it may be gone, whatever it listed."""
+        heard = (self._records[place].heard_at for place in places)
+        return any(one is not None and now - one < THERE_FOR for one in heard)
 
     def listing(self, file_name: str, size: int, now: float) -> list[Place]:
         """Return who lists this very file."""

@@ -77,7 +77,8 @@ class Rounds:
         running = self._running.get((name, size))
         if running is not None:
             return running.wait() if waits else None
-        if self.found.is_known(name, size, now) or self._places.listing(name, size, now):
+        listing = self._places.listing(name, size, now)
+        if self.found.is_known(name, size, now) or self._places.is_there(listing, now):
             return None
         # Who has just said what it has is not asked for what it has not.
         asked = [one for one in self._places.askable(now) if not one.lists(now)]

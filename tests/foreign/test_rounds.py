@@ -7,8 +7,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.foreign.asking import Asking
 from flocon.foreign.found import KNOWN_FOR, NOBODY_FOR
-from flocon.foreign.place import Place, Tool
-from flocon.foreign.places import MULTICAST, SETTING, Places
+from flocon.foreign.place import Place
+from flocon.foreign.places import MULTICAST, THERE_FOR, Places
 from flocon.foreign.rounds import (
     BORNE,
     BORNE_AGAIN,
@@ -69,6 +69,20 @@ class Asked(RoundsTestCase):
         )
         self.assertEqual(asked[2].said, {"type": "file check", "paths": [f"pkg/{NAME}"], "hops": 0})
         self.assertEqual(done, [])
+
+    def test_others_are_asked_for_what_one_lists_that_was_silent_since(self) -> None:
+        self.prove(PACREDIR, PACSERVE)
+        self.places.listed(PACSERVE, {NAME: SIZE}, self.clock.seconds())
+        self.assertEqual((self.look(), self.agent.take()), ([False], []))
+        self.clock.advance(THERE_FOR)
+        done = self.look()
+        # It may be gone, and then it is too late to ask who else has it.
+        self.agent.one().head(200, Content_Length=str(SIZE))
+        self.assertEqual(done, [True])
+        self.assertEqual(self.rounds.holding(NAME, SIZE), [PACREDIR, PACSERVE])
+        self.clock.advance(KNOWN_FOR)
+        self.places.answered(PACSERVE, self.clock.seconds())
+        self.assertEqual((self.look(), self.agent.take()), ([False], []))
 
     def test_it_is_over_as_soon_as_one_has_it(self) -> None:
         self.prove(PACREDIR, SECOND)
