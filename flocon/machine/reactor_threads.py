@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+from threading import Thread
 from typing import TYPE_CHECKING
 
+from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
+from twisted.python.failure import Failure
 
 #: Seconds for which a thread may keep the interpreter's lock from the reactor's.
 SHORT_TURN = 0.001
@@ -13,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeVar
 
-    from twisted.internet.defer import Deferred
     from twisted.internet.interfaces import IReactorThreads
 
     T = TypeVar("T")
@@ -24,6 +26,33 @@ def in_thread(
 ) -> Deferred[T]:
     """Have ``function`` called in a thread; fire with what it returns."""
     result: Deferred[T] = deferToThreadPool(reactor, reactor.getThreadPool(), function, *arguments)
+    return result
+
+
+def in_own_thread(
+    reactor: IReactorThreads, name: str, function: Callable[..., T], *arguments: object
+) -> Deferred[T]:
+    """Have ``function`` called in a thread of its own; fire with what it returns.
+
+    For what cannot be ended and may take minutes: it takes no thread from anybody, and ends with
+    the process. A cancelled one goes on, and tells nobody.
+    """
+    result: Deferred[T] = Deferred()
+
+    def tell(outcome: T | Failure) -> None:
+        if isinstance(outcome, Failure):
+            result.errback(outcome)
+        else:
+            result.callback(outcome)
+
+    def run() -> None:
+        try:
+            outcome: T | Failure = function(*arguments)
+        except Exception:  # noqa: BLE001 - handed on
+            outcome = Failure()
+        reactor.callFromThread(tell, outcome)
+
+    Thread(target=run, name=name[:40], daemon=True).start()
     return result
 
 

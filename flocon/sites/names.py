@@ -2,10 +2,13 @@
 
 A host is looked up as the system does it, in a thread; ``srv:DOMAIN`` is what DNS lists as
 ``_flocon._tcp.DOMAIN``. A few at a time; a name that does not resolve keeps what it led to.
+A look-up cannot be ended and may take minutes, so it has a thread of its own; of those there are
+few as well.
 """
 
 from __future__ import annotations
 
+import errno
 import socket
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +16,7 @@ from twisted.internet import defer
 from twisted.internet.defer import Deferred
 
 from flocon.log import logger
-from flocon.machine.reactor_threads import in_thread
+from flocon.machine.reactor_threads import in_own_thread
 from flocon.settings.permitted_others import SRV, place
 from flocon.sites.addresses import is_one_machine, plain
 
@@ -24,11 +27,11 @@ if TYPE_CHECKING:
 
     from flocon.sites.correspondents import Place
 
-#: Seconds between two look-ups of all names; until the first success of one that has not led
-#: anywhere; and for one look-up.
+#: Seconds between two look-ups of all names; the same, at first, while one has not led anywhere,
+#: doubled each time; and for one look-up.
 AGAIN, SOON, PATIENCE = 60.0, 5.0, 20.0
-#: Names looked up at the same time, each of which may hold a thread.
-MOST_AT_ONCE = 2
+#: Names looked up at the same time; and threads that do, or still wait for what nobody else does.
+MOST_AT_ONCE, MOST_THREADS = 2, 8
 #: Addresses of one host, and hosts that DNS lists for one domain.
 MOST_ADDRESSES, MOST_HOSTS = 8, 64
 
@@ -50,6 +53,11 @@ class Names:
         self._places: dict[str, tuple[Place, ...]] = {}
         #: Why a name leads nowhere, or not to where it last did.
         self.problems: dict[str, str] = {}
+        #: Names that mean this machine itself.
+        self.own: set[str] = set()
+        self._listed_hosts: dict[str, dict[str, tuple[Place, ...]]] = {}
+        self._threads: set[str] = set()
+        self._soon = SOON
         self._call: IDelayedCall | None = None
         self._looking: Deferred[Any] | None = None
         self._running = False
@@ -68,12 +76,18 @@ class Names:
         self._names = tuple(dict.fromkeys(names))
         self._places = {name: self._places.get(name, ()) for name in self._names}
         self.problems = {one: why for one, why in self.problems.items() if one in self._names}
+        self.own &= set(self._names)
+        self._listed_hosts = {
+            one: hosts for one, hosts in self._listed_hosts.items() if one in self._names
+        }
         self._running = True
+        self._soon = SOON
         self._look()
 
     def look(self) -> None:
         """Look all names up now: this machine is on another network, maybe."""
         if self._running:
+            self._soon = SOON
             self._look()
 
     def stop(self) -> Deferred[None]:
@@ -113,8 +127,11 @@ class Names:
         if self._looked_for != self._names:
             self._look()
             return
-        lost = any(name not in self._places or not self._places[name] for name in self._names)
-        self._call = self._reactor.callLater(SOON if lost else AGAIN, self._again)
+        pause = AGAIN
+        if any(not self._places.get(name) and name not in self.own for name in self._names):
+            # A machine that is away from all that it names is not to be kept awake by that.
+            pause, self._soon = self._soon, min(2 * self._soon, AGAIN)
+        self._call = self._reactor.callLater(pause, self._again)
 
     def _again(self) -> None:
         self._call = None
@@ -135,7 +152,7 @@ class Names:
         looking.addTimeout(PATIENCE, self._reactor)
         try:
             places = await looking
-            why = "" if places else "the name has no address"
+            why = "" if places or name in self.own else "the name has no address"
         except defer.TimeoutError:
             places, why = (), f"no answer within {PATIENCE:g} s"
         except defer.CancelledError:
@@ -154,39 +171,68 @@ class Names:
     async def _places_of(self, name: str) -> tuple[Place, ...]:
         """Return where a name leads to; raise OSError where that cannot be found out."""
         if name.startswith(SRV):
-            return await self._listed(name.removeprefix(SRV))
+            return await self._listed(name)
         named = place(name)
         if named is None:
             return ()
         host, port = named
-        return await self._addresses(host, port or self._port)
+        found = await self._addresses(host)
+        if found and plain(host) is None and all(_is_loopback(one) for one in found):
+            # As /etc/hosts has it of a machine's own name.
+            self.own.add(name)
+        else:
+            self.own.discard(name)
+        return _one_machines([(address, port or self._port) for address in found])
 
-    async def _addresses(self, host: str, port: int) -> tuple[Place, ...]:
+    async def _addresses(self, host: str) -> list[str]:
         if plain(host) is not None:
-            return _one_machines([(host, port)])
-        found = await in_thread(self._reactor, _look_up_host, host)
-        return _one_machines([(address, port) for address in found])
+            return [host]
+        if host in self._threads or len(self._threads) >= MOST_THREADS:
+            raise OSError(errno.EBUSY, "no name server has answered for long")
+        self._threads.add(host)
+        looking = in_own_thread(self._reactor, f"name {host}", _look_up_host, host)
+        looking.addBoth(self._thread_ended, host)
+        # Who gives up leaves the thread to its end.
+        waiting: Deferred[list[str]] = Deferred()
+        looking.addCallbacks(
+            lambda found: None if waiting.called else waiting.callback(found),
+            lambda reason: None if waiting.called else waiting.errback(reason),
+        )
+        return await waiting
 
-    async def _listed(self, domain: str) -> tuple[Place, ...]:
+    def _thread_ended(self, result: Any, host: str) -> Any:
+        self._threads.discard(host)
+        return result
+
+    async def _listed(self, name: str) -> tuple[Place, ...]:
         """Return the places that DNS lists; raise OSError where no server says anything."""
         # For few nodes: 2 MB.
         from flocon.sites.dns import hosts_listed  # noqa: PLC0415
 
-        hosts = await hosts_listed(self._reactor, domain)
-        places: list[Place] = []
+        hosts = await hosts_listed(self._reactor, name.removeprefix(SRV))
+        before = self._listed_hosts.get(name, {})
+        led: dict[str, tuple[Place, ...]] = {}
         for host in hosts[:MOST_HOSTS]:
             try:
-                places += await self._addresses(host, self._port)
-            except OSError:
-                # One host of a list may be gone.
-                continue
-        return tuple(dict.fromkeys(places))
+                found = await self._addresses(host)
+            except OSError as error:
+                # One host of a list may be gone; or its name server is away for a moment.
+                led[host] = () if error.errno == socket.EAI_NONAME else before.get(host, ())
+            else:
+                led[host] = _one_machines([(address, self._port) for address in found])
+        self._listed_hosts[name] = led
+        return tuple(dict.fromkeys(one for places in led.values() for one in places))
 
 
 def _look_up_host(host: str) -> list[str]:
     """Return the addresses of a host, as the system has them; in a thread. Raises OSError."""
     found = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
     return [str(one[4][0]) for one in found if one[0] in {socket.AF_INET, socket.AF_INET6}]
+
+
+def _is_loopback(address: str) -> bool:
+    parsed = plain(address)
+    return parsed is not None and parsed.is_loopback
 
 
 def _one_machines(places: Sequence[Place]) -> tuple[Place, ...]:

@@ -45,10 +45,10 @@ def _state(far: FarNodes, name: str) -> tuple[str, str]:
     ones = far.sites.correspondents.named(name)
     if any(one.is_there for one in ones):
         return "good", problem
+    if name in far.names.own or (places and not ones):
+        return "unknown", "it leads to this machine itself"
     if not places:
         return ("silent", problem) if problem else ("resolving", "")
-    if not ones:
-        return "unknown", "it leads to this machine itself"
     if all(one.greeted >= IN_VAIN for one in ones):
         return "silent", "it does not answer"
     return "unknown", ""

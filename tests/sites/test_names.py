@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from threading import Event
+from threading import enumerate as enumerate_threads
 
 from twisted.internet import defer
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from flocon.machine.reactor_threads import in_own_thread, in_thread
 from flocon.sites import dns
 from flocon.sites import names as module
 from flocon.sites.correspondents import Place
-from flocon.sites.names import AGAIN, MOST_ADDRESSES, MOST_AT_ONCE, PATIENCE, SOON, Names
-from tests.inline import InlineReactor
+from flocon.sites.names import (
+    AGAIN,
+    MOST_ADDRESSES,
+    MOST_AT_ONCE,
+    MOST_THREADS,
+    PATIENCE,
+    SOON,
+    Names,
+)
+from tests.inline import InlinePool, InlineReactor
 
 PORT = 19432
 
@@ -22,16 +33,26 @@ class NamesTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.reactor = InlineReactor()
         self.hosts: dict[str, list[str]] = {"nas": ["10.9.0.1"]}
+        self.errors: dict[str, OSError] = {}
         self.asked: list[str] = []
         self.told: Mapping[str, Sequence[Place]] = {}
         self.names = Names(self.reactor, PORT, self.tell)
         self.patch(module, "_look_up_host", self.look_up)
+        self.patch(module, "in_own_thread", self.in_own_thread)
+
+    def in_own_thread(
+        self, _: object, name: str, look_up: Callable[[str], list[str]], host: str
+    ) -> Deferred[list[str]]:
+        self.assertIn(host, name)
+        return in_thread(self.reactor, look_up, host)  # type: ignore[arg-type]
 
     def tell(self, places: Mapping[str, Sequence[Place]]) -> None:
         self.told = places
 
     def look_up(self, host: str) -> list[str]:
         self.asked.append(host)
+        if host in self.errors:
+            raise self.errors[host]
         if host not in self.hosts:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         return self.hosts[host]
@@ -96,6 +117,47 @@ class NamesTests(SynchronousTestCase):
         self.assertEqual(len(self.reactor.pool._waiting), 2 * MOST_AT_ONCE)
         self.assertEqual(len(self.names.problems), MOST_AT_ONCE)
 
+    def test_a_name_server_that_is_silent_for_hours_holds_few_threads(self) -> None:
+        self.hosts |= {f"host{number}": ["10.9.0.1"] for number in range(20)}
+        self.reactor.pool.hold("look_up")
+        self.names.start([*self.hosts])
+        self.reactor.pump([PATIENCE / 4] * 720)
+        self.assertEqual(len(self.reactor.pool._waiting), MOST_THREADS)
+        self.reactor.pool.resume()
+        self.reactor.pump([PATIENCE / 4] * 40)
+        self.assertEqual(self.names.problems, {})
+
+    def test_a_thread_that_is_held_is_none_of_the_reactor_s(self) -> None:
+        pool = InlinePool()
+        pool.hold("look_up")
+        self.patch(self.reactor, "pool", pool)
+        self.patch(module, "in_own_thread", in_own_thread)
+        asking = Event()
+        self.hosts["nas"] = []
+        self.patch(module, "_look_up_host", lambda _: asking.wait(10) and [])
+        self.names.start(["nas"])
+        (thread,) = [one for one in enumerate_threads() if one.name == "name nas"]
+        self.assertTrue(thread.daemon)
+        self.assertEqual(pool._waiting, [])
+        asking.set()
+        thread.join(10)
+
+    def test_one_that_leads_nowhere_is_looked_up_ever_more_seldom(self) -> None:
+        self.found("gone")
+        self.reactor.pump([1.0] * 3_600)
+        self.assertLess(len(self.asked), 70)
+        del self.asked[:]
+        self.names.look()
+        self.reactor.pump([1.0] * 20)
+        self.assertEqual(len(self.asked), 3)
+
+    def test_a_name_of_this_machine_itself_is_no_fault(self) -> None:
+        self.hosts["here"] = ["127.0.1.1"]
+        self.assertEqual(self.found("here"), {"here": []})
+        self.assertEqual((self.names.problems, self.names.own), ({}, {"here"}))
+        self.reactor.advance(SOON)
+        self.assertEqual(self.asked, ["here"])
+
     def test_once_stopped_nothing_is_looked_up_or_told(self) -> None:
         self.reactor.pool.hold("look_up")
         self.names.start(["nas"])
@@ -128,3 +190,8 @@ class NamesTests(SynchronousTestCase):
         self.patch(dns, "hosts_listed", listed)
         found = self.found("srv:example.org")
         self.assertEqual(found["srv:example.org"], ["10.9.0.1 19432", "10.9.0.5 19432"])
+        # A name server that is away for a moment takes nobody off the list.
+        self.errors["ada"] = socket.gaierror(socket.EAI_AGAIN, "Temporary failure")
+        del self.hosts["nas"]
+        self.reactor.advance(AGAIN)
+        self.assertEqual(self.told["srv:example.org"], (("10.9.0.5", PORT),))
