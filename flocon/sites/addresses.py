@@ -12,6 +12,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flocon.machine.links import Link
 
 #: RFC 1918 and 4193: what routers of the Internet do not pass on.
@@ -44,6 +46,10 @@ def is_one_machine(address: IPv4Address | IPv6Address) -> bool:
     )
 
 
+def _never(_: str) -> bool:
+    return False
+
+
 @dataclass(slots=True)
 class Permitted:
     """The addresses of other networks that may be asked because somebody told of them."""
@@ -51,6 +57,8 @@ class Permitted:
     #: Networks beside the private ones, as ``peers.networks`` names them.
     networks: tuple[IPv4Network | IPv6Network, ...] = ()
     links: tuple[Link, ...] = ()
+    #: Whether an address is this machine's on what carries no multicast, as a VPN.
+    own: Callable[[str], bool] = _never
 
     def is_named(self, address: str) -> bool:
         """Whether an address is in one of ``networks``."""
@@ -63,7 +71,7 @@ class Permitted:
 
     def is_own(self, address: str) -> bool:
         own = (str(one.ip) for link in self.links for one in link.addresses)
-        return address in own
+        return address in own or self.own(address)
 
     def allows(self, address: str) -> bool:
         """Whether somebody may tell of an address."""
@@ -72,7 +80,8 @@ class Permitted:
             return False
         if self.is_near(address) or self._is_broadcast(parsed):
             return False
-        return any(parsed in network for network in (*PRIVATE, *self.networks))
+        permitted = any(parsed in network for network in (*PRIVATE, *self.networks))
+        return permitted and not self.own(address)
 
     def allows_hint(self, address: str) -> bool:
         """Whether one may be asked that is announced by mDNS: a neighbour's, too."""

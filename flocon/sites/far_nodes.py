@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
 
+from flocon.asking.resolving import is_own
 from flocon.datagrams.unicast import UnicastProtocol
 from flocon.log import logger
 from flocon.presence.presence_events import PeerLeft
@@ -49,6 +50,7 @@ def far_nodes(
     """Return what keeps in touch with nodes of other networks; ``agent`` asks peers."""
     chance = random.Random()  # noqa: S311 - spreads datagrams, guards nothing
     sites = Sites(presence, chance=chance)
+    sites.believing.permitted.own = is_own
     ask = partial(ask_epoch, agent, reactor)
     return FarNodes(reactor, sites, presence, multicast, port=port, ask=ask)
 

@@ -38,6 +38,12 @@ class PermittedTests(SynchronousTestCase):
     def test_an_address_on_a_link_and_an_own_one_are_not(self) -> None:
         self.assertEqual(self.allowed("10.7.1.5", "10.7.1.77", "10.7.1.255", "fd07::9"), [])
 
+    def test_an_own_one_on_a_link_without_multicast_is_not(self) -> None:
+        permitted = Permitted(links=LINKS, own=lambda address: address == "10.8.0.1")
+        self.assertTrue(permitted.is_own("10.8.0.1"))
+        self.assertFalse(permitted.allows("10.8.0.1"))
+        self.assertTrue(permitted.allows("10.8.0.2"))
+
     def test_what_is_no_other_machine_is_not_whatever_is_named(self) -> None:
         never = ["127.0.0.1", "::1", "224.0.0.1", "ff02::1", "169.254.0.1", "fe80::1", "0.0.0.0"]
         never += ["::", "255.255.255.255", "240.0.0.1", "::ffff:127.0.0.1", "no", ""]

@@ -10,6 +10,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from flocon.asking.resolving import is_own
 from flocon.datagrams.introductions import Introduction, encode_introduction
 from flocon.datagrams.messages import SITES, decode, encode
 from flocon.datagrams.unicast import UnicastProtocol
@@ -18,7 +19,7 @@ from flocon.presence.own_announcement import Identity
 from flocon.presence.presence import Presence
 from flocon.presence.presence_events import Told
 from flocon.sites import far_nodes as module
-from flocon.sites.far_nodes import FarNodes
+from flocon.sites.far_nodes import FarNodes, far_nodes
 from flocon.sites.sites import Sites
 from flocon.sites.telling import describe, tell
 from tests.datagrams.loopback_group import Reactor as Loopback
@@ -134,6 +135,16 @@ class FarNodesTests(SynchronousTestCase):
         self.assertEqual(
             (told["state"], told["why"]), ("unknown", "it leads to this machine itself")
         )
+
+    def test_nor_is_an_own_address_on_a_link_without_multicast(self) -> None:
+        """One list of names for all machines has those of a VPN, too."""
+        self.far.sites.believing.permitted.own = lambda address: address == "10.8.0.1"
+        self.start("10.8.0.1", "10.8.0.2")
+        self.assertEqual([place[0] for place, _ in self.sent], ["10.8.0.2"])
+
+    def test_the_kernel_is_asked_which_addresses_are_own(self) -> None:
+        one = far_nodes(self.reactor, self.presence, self.multicast, None, 1)  # type: ignore[arg-type]
+        self.assertIs(one.sites.believing.permitted.own, is_own)
 
     def test_who_is_told_of_is_asked_once_and_then_presence_knows_it(self) -> None:
         said = replace(REST, node="a" * 16, epoch="11111111", sequence=3, port=19432)
