@@ -34,8 +34,9 @@ if TYPE_CHECKING:
 #: Threads that look names up, and names that wait for one.
 THREADS = 4
 MOST_WAITING = 64
-#: Seconds for which a name's addresses are waited for.
-PATIENCE = 2.5
+#: Seconds for which a name's addresses are waited for; and where nobody is kept waiting by that: a
+#: name server that is dead costs five each time.
+PATIENCE, LONG_PATIENCE = 2.5, 30.0
 
 
 def look_up(host: str) -> list[str]:
@@ -105,7 +106,7 @@ class Names:
         self._queue: deque[str] = deque()
         self._busy = 0
 
-    def addresses(self, host: str) -> defer.Deferred[list[str]]:
+    def addresses(self, host: str, patience: float = PATIENCE) -> defer.Deferred[list[str]]:
         """Return the addresses of a name; none where it has none, or they are not known in time."""
         waiting = self._asked.get(host)
         if waiting is None:
@@ -116,7 +117,7 @@ class Names:
             waiting = self._asked[host] = _Waiting()
             self._queue.append(host)
         answer = waiting.add()
-        answer.addTimeout(PATIENCE, self._reactor)
+        answer.addTimeout(patience, self._reactor)
         answer.addErrback(lambda reason: [] if reason.check(defer.TimeoutError) else reason)
         self._work()
         return answer

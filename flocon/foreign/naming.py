@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from flocon.asking.resolving import Names, is_own
+from flocon.asking.resolving import LONG_PATIENCE, Names, is_own
 from flocon.foreign.place import Place, Tool
 from flocon.log import logger
 from flocon.settings.permitted_others import place as host_and_port
@@ -82,7 +82,7 @@ class Naming:
         if _is_literal(host):
             self._take(said, [Place(tool, host, port)])
             return
-        looked_up = self._names.addresses(host)
+        looked_up = self._names.addresses(host, LONG_PATIENCE)
         looked_up.addCallback(
             lambda found: self._take(said, [Place(tool, one, port) for one in found])
         )

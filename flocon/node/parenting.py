@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from flocon.asking.resolving import Names
+from flocon.asking.resolving import LONG_PATIENCE, Names
 from flocon.parents.agent import ParentAgent
 from flocon.parents.parents import Parents
 from flocon.sources.means import PEER_CONNECT
@@ -20,7 +21,7 @@ def make_parents(reactor: Any, pacman: PacmanWatch, agents: Agents, proxy: str) 
     names = Names(reactor)
     parents = Parents(
         reactor,
-        look_up=names.addresses,
+        look_up=partial(names.addresses, patience=LONG_PATIENCE),
         servers=lambda: pacman.configuration.all_servers,
     )
     agents.parents = ParentAgent(

@@ -87,6 +87,11 @@ class Parents:
 
     def set_near(self, *, links: Sequence[Link], networks: Sequence[Network]) -> None:
         """Count these to the LAN, beside what is private anyhow."""
+        if links != self._links:
+            # Names may be known there that were not, or lead elsewhere.
+            for name, host in self._hosts.items():
+                if _literal(name) is None:
+                    host.due = float("-inf")
         self._links, self._networks = links, networks
 
     def look_anew(self) -> None:

@@ -15,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from flocon.asking import resolving as module
 from flocon.asking.resolving import (
+    LONG_PATIENCE,
     MOST_WAITING,
     PATIENCE,
     THREADS,
@@ -68,6 +69,12 @@ class NamesTests(SynchronousTestCase):
         self.clock = FakeClock()
         self.known = {"m": ["10.0.0.1", "fd00::1"]}
         self.names = Names(self.clock, lambda name: self.known[name])
+
+    def test_where_nobody_is_kept_waiting_a_dead_name_server_is_outlasted(self) -> None:
+        asked = self.names.addresses("m", LONG_PATIENCE)
+        self.clock.advance(2 * PATIENCE)
+        self.threads[0].run()
+        self.assertEqual(self.successResultOf(asked), self.known["m"])
 
     @property
     def threads(self) -> list[FakeThread]:

@@ -35,7 +35,7 @@ class Names:
         self.known = known
         self.asked: list[str] = []
 
-    def addresses(self, host: str) -> Deferred[list[str]]:
+    def addresses(self, host: str, patience: float) -> Deferred[list[str]]:
         self.asked.append(host)
         return succeed(self.known.get(host, []))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Interface
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -9,6 +10,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.asking.addresses import tool_of
+from flocon.machine.links import Link
 from flocon.parents.parents import (
     MOST_HOSTS,
     NO_NAME,
@@ -19,6 +21,7 @@ from flocon.parents.parents import (
 )
 from flocon.settings.settings import Parent
 
+LINKS = (Link("eth0", 2, (IPv4Interface("192.168.1.5/24"),)),)
 NAS = "http://nas:9129/repo/archlinux/core/os/x86_64"
 MIRROR = "http://mirror.example.org/core/os/x86_64"
 
@@ -95,6 +98,21 @@ class ByItsAddress(Case):
         self.clock.advance(UNRESOLVED_FOR)
         self.parents.kind("http://away:9129/repo/arch/core")
         self.assertEqual(self.looked_up, ["nas", "away", "away"])
+
+    def test_on_other_links_they_are_looked_up_at_once(self) -> None:
+        """At boot the network comes after the node, whose first packages are to find the parent."""
+        self.names.clear()
+        self.servers = [NAS]
+        self.parents.look_anew()
+        self.assertEqual(self.parents.kind(NAS), "")
+        self.names["nas"] = ["192.168.1.9"]
+        self.parents.set_near(links=LINKS, networks=())
+        self.parents.set_named(())
+        self.assertEqual(self.parents.kind(NAS), "pacoloco")
+        del self.looked_up[:]
+        self.parents.set_near(links=LINKS, networks=())
+        self.parents.set_named(())
+        self.assertEqual(self.looked_up, [])
 
     def test_so_many_hosts_are_remembered_and_no_more(self) -> None:
         for number in range(2 * MOST_HOSTS):
