@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from zeroconf import (  # type: ignore[attr-defined]  # not all is in its __all__
     AddressResolver,
+    DNSOutgoing,
+    DNSQuestion,
     DNSQuestionType,
     NonUniqueNameException,
     RecordUpdateListener,
     ServiceStateChange,
+    current_time_millis,
 )
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
@@ -48,6 +51,7 @@ LOOK_UP_PATIENCE = 3_000
 CLASH_PATIENCE = 500
 #: Types of records: of a service's host and port, and of a host's addresses.
 _SRV, _ADDRESSES = 33, (1, 28)
+_PTR, _IN = 12, 1
 #: Seconds that all goodbyes together may take.
 FAREWELL = 1.5
 
@@ -85,6 +89,21 @@ class Library:
         self._browser = AsyncServiceBrowser(
             self._zeroconf.zeroconf, list(KINDS), handlers=[self._changed]
         )
+
+    def ask(self) -> None:
+        """Ask who is there, but for those that are known: the browser does so at its start alone.
+
+        Whoever was cut off for a while, by a router that was restarted, announces itself to nobody.
+        """
+        now = current_time_millis()
+        cache = self._zeroconf.zeroconf.cache
+        out = DNSOutgoing(0)
+        for kind in KINDS:
+            out.add_question(DNSQuestion(kind, _PTR, _IN))
+            for record in cache.async_all_by_details(kind, _PTR, _IN):
+                if not record.is_stale(now):
+                    out.add_answer_at_time(record, now)
+        self._zeroconf.zeroconf.async_send(out)
 
     @property
     def remembered(self) -> int:

@@ -29,6 +29,9 @@ MOST = {PACSERVE: 64, FLOCON: 256}
 MOST_NAMES = {PACSERVE: 64 + 256, FLOCON: 256}
 #: Looked up at a time.
 MOST_LOOKING = 8
+#: Seconds between two questions who is there; and after which it is asked on other links.
+ASK_EVERY = 300.0
+ASK_ON_LINKS = (0.0, 1.0, 4.0)
 #: Seconds between two tellings of what is there.
 TELL_EVERY = 1.0
 _TYPES = ("_pacserve", "_flocon", "_services")
@@ -57,6 +60,7 @@ class Responder:
         self._library: Library | None = None
         self._rests = Rests()
         self._looked_at = self._told_at = float("-inf")
+        self._ask_at: list[float] = []
         self._names: Names | None = None
         self._has_clashed = self._clashes = False
         self._directories = {kind: Directory(most) for kind, most in MOST_NAMES.items()}
@@ -126,7 +130,7 @@ class Responder:
         now = self._loop.time()
         if self._library is None:
             return self._rests.until - now if self._rests.why and self._wish.links else None
-        times = [self._looked_at + LOOK_EVERY]
+        times = [self._looked_at + LOOK_EVERY, *self._ask_at[:1]]
         if self._looking is None:
             times += [one for each in self._directories.values() if (one := each.deadline())]
         if any(each.has_news for each in self._directories.values()):
@@ -147,9 +151,11 @@ class Responder:
         elif self._wish.links != self._is_as_wished.links:
             self._sieve.set_links(self._wish.links)
             await self._library.be_on(self._wish.links)
+            self._ask_at = [now + one for one in ASK_ON_LINKS]
         if self._library is not None:
             self._library.networks = self._wish.networks
             await self._announce(self._library)
+            self._ask_who_is_there(now, self._library)
             self._look_up()
         self._tell_news()
 
@@ -162,6 +168,13 @@ class Responder:
         if self._rests.look(now, self._library.remembered, came):
             await self._close()
             give_back()
+
+    def _ask_who_is_there(self, now: float, library: Library) -> None:
+        """Ask if it is time to."""
+        if self._ask_at[0] <= now:
+            library.ask()
+            later = [one for one in self._ask_at if one > now]
+            self._ask_at = later or [now + ASK_EVERY]
 
     async def _rest(self, why: str, *, is_failure: bool = False) -> None:
         self._rests.begin(self._loop.time(), why, is_failure=is_failure)
@@ -176,6 +189,8 @@ class Responder:
         )
         self._is_as_wished = Wish(wish.links)
         self._looked_at = self._loop.time()
+        # At first the library asks by itself.
+        self._ask_at = [self._looked_at + ASK_EVERY]
         await self._library.begin()
 
     async def _close(self) -> None:

@@ -13,7 +13,15 @@ from typing import Any
 from tests.interop_on_lan.forged_mdns import flood
 from tests.interop_on_lan.responders import Avahi, Resolved, lacking
 from tests.lan.case import LanTestCase
-from tests.lan.lan import LAN_PORT, LOOPBACK_PORT, Host, Node, in_namespace, wait_until
+from tests.lan.lan import (
+    LAN_PORT,
+    LOOPBACK_PORT,
+    Host,
+    Node,
+    in_namespace,
+    run_command,
+    wait_until,
+)
 from tests.lan.repository import Package
 from tests.needs import leave_out
 
@@ -176,6 +184,39 @@ class NodesTests(MdnsCase):
 
     def _is_at(self, node: Node, address: str) -> bool:
         return any(one["addresses"][0] == address for one in self.told(node)["nodes"])
+
+
+class SecondLinkTests(MdnsCase):
+    def test_who_is_on_a_link_that_came_later_is_found(self) -> None:
+        """It has announced itself there long before, and does so no more."""
+        service = self.avahi(self._elsewhere(self.third), "grace")
+        service.publish("pacserve on grace", PACSERVE, 7078, "id=arch", "arch=x86_64")
+        node = self.start_node(self.first)
+        self.wait_announced(node)
+        bridge = self.first.lan.bridge
+        peer = ("peer", "name", "eth1", "netns", self.first.namespace)
+        run_command("ip", "-n", bridge, "link", "add", "p-eth1", "type", "veth", *peer)
+        self.addCleanup(self.first.ip, "link", "del", "eth1")
+        run_command("ip", "-n", bridge, "link", "set", "p-eth1", "master", "elsewhere", "up")
+        self.first.ip("addr", "add", "10.78.0.1/24", "dev", "eth1")
+        self.first.ip("link", "set", "eth1", "up")
+        wait_until(lambda: self.pacserves(node), 10, "the node asks on its second link")
+        (found,) = self.pacserves(node).values()
+        self.assertEqual(found["addresses"], ["10.78.0.3"])
+
+    def _elsewhere(self, host: Host) -> Host:
+        """Have a host on a bridge of its own."""
+        bridge, port = host.lan.bridge, f"p-{host.name}"
+        run_command("ip", "-n", bridge, "link", "add", "elsewhere", "type", "bridge")
+        self.addCleanup(run_command, "ip", "-n", bridge, "link", "del", "elsewhere")
+        run_command("ip", "-n", bridge, "link", "set", "elsewhere", "up")
+        run_command("ip", "-n", bridge, "link", "set", port, "master", "elsewhere")
+        self.addCleanup(run_command, "ip", "-n", bridge, "link", "set", port, "master", "bridge")
+        host.ip("addr", "del", f"{host.address}/24", "dev", "eth0")
+        self.addCleanup(host.ip, "addr", "add", f"{host.address}/24", "dev", "eth0")
+        host.ip("addr", "add", "10.78.0.3/24", "dev", "eth0")
+        self.addCleanup(host.ip, "addr", "del", "10.78.0.3/24", "dev", "eth0")
+        return host
 
 
 class CostTests(MdnsCase):
