@@ -29,6 +29,8 @@ TELLER_RATE, TELLER_BURST, MOST_TELLERS = 0.25, 32.0, 256
 ALL_RATE, ALL_BURST = 1.0, 128.0
 #: Seconds to the next try, and for how much longer after each further one.
 FIRST_WAIT, WAIT_GROWS, LONGEST_WAIT = 2.0, 4.0, 3_600.0
+#: The longest one while it writes itself: its operator may have opened the firewall meanwhile.
+LONGEST_OWN_WAIT = 60.0
 #: Seconds after which one is forgotten that nobody tells of any more.
 FORGOTTEN_AFTER = 600.0
 
@@ -114,32 +116,14 @@ class Candidate:
     payer: str = ""
 
     @property
-    def generation(self) -> int:
-        """What was told of its inventory."""
-        return next((one.said.generation for one in self.words.values()), 0)
+    def writes_itself(self) -> bool:
+        """Whether it has written by unicast, as only those may that the operator named."""
+        return "" in self.by_unicast
 
     @property
-    def is_told(self) -> bool:
-        """Whether others tell of it, who heard it, and it does not itself."""
-        words = self.words.values()
-        itself = any("" in one.by_unicast for one in words)
-        return not itself and any(one.said.sequence for one in words)
-
-    def proof(self, epoch: str) -> Proof | None:
-        """Return what is so if it is in this epoch: what it says itself, or most others do."""
-        fitting = [one for one in self.words.values() if one.said.epoch == epoch]
-        if not fitting:
-            return None
-        nodes = Counter(one.said.node for one in fitting)
-        nodes.update({one.said.node: MOST_WITNESSES for one in fitting if "" in one.by_unicast})
-        node, _ = nodes.most_common(1)[0]
-        ones = [one for one in fitting if one.said.node == node]
-        return Proof(
-            self.place,
-            max((one.said for one in ones), key=lambda said: said.sequence),
-            frozenset().union(*(one.by_group for one in ones)),
-            frozenset().union(*(one.by_unicast for one in ones)),
-        )
+    def teller(self) -> str:
+        """Who pays for the tries."""
+        return min(self.by_group | self.by_unicast, default="")
 
 
 class Candidates:
@@ -290,8 +274,9 @@ class Candidates:
             self._all.give_back()
             self._allowance(one.payer).give_back()
             self.drop(place)
-            return proof
-        wait = min(FIRST_WAIT * WAIT_GROWS ** min(one.failed, 8), LONGEST_WAIT)
+            return one
+        longest = LONGEST_OWN_WAIT if one.writes_itself else LONGEST_WAIT
+        wait = min(FIRST_WAIT * WAIT_GROWS ** min(one.failed, 8), longest)
         one.failed, one.due = one.failed + 1, now + wait
         return None
 

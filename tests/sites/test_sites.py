@@ -115,6 +115,16 @@ class TwoNetworks(NetworksTestCase):
         # Who is named is greeted every 15 s at least.
         self.assert_within(20, self.networks.all_know_all)
 
+    def test_once_a_firewall_is_opened_who_is_named_is_known_in_a_minute(self) -> None:
+        self.networks.closed = {1}
+        self.meshed(2, 1)
+        self.networks.run(3_600)
+        here, there = self.at(1, 1), self.at(2, 1)
+        self.assertEqual(there.knows(), set())
+        self.assertLess(self.networks.in_vain[here.address], 70)
+        self.networks.closed = set()
+        self.assert_within(65, self.networks.all_know_all)
+
     def test_changes_of_an_inventory_cross_over(self) -> None:
         self.meshed(2, 2)
         self.networks.run(10)

@@ -59,13 +59,15 @@ class Node:
 class Networks:
     """All of them; what is said arrives at once, and a question is answered 5 ms later.
 
-    ``cut`` has networks that are not routed.
+    ``cut`` has networks that are not routed, ``closed`` those that nobody connects into.
     """
 
     def __init__(self) -> None:
         self.now = 1_000.0
         self.nodes: dict[str, Node] = {}
         self.cut: set[int] = set()
+        #: Networks into which a firewall lets datagrams alone.
+        self.closed: set[int] = set()
         self.later: list[tuple[float, int, Any]] = []
         #: TCP connections to addresses where nobody is.
         self.in_vain: Counter[str] = Counter()
@@ -140,7 +142,7 @@ class Networks:
     def ask(self, node: Node, address: str) -> str | None:
         """Return what an address answers to a node's question."""
         other = self._routed(node, address)
-        if other is None:
+        if other is None or (other.network in self.closed and node.network != other.network):
             self.in_vain[address] += 1
             return None
         if not other.admits(node.address):
