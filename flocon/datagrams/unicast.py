@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Datagrams read in one turn of the reactor.
 MOST_AT_ONCE = 64
+#: <linux/in6.h>: Python lacks the names.
+IPV6_ADDR_PREFERENCES, IPV6_PREFER_SRC_PUBLIC = 72, 0x2
 #: Hops to another network and back; a group's datagrams make none.
 HOPS = 64
 
@@ -71,6 +73,10 @@ class UnicastProtocol(DatagramProtocol):
                 opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
                 opened.setsockopt(socket.IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0)
                 opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, HOPS)
+                # From the address that a name leads to, not one that is another one tomorrow.
+                opened.setsockopt(
+                    socket.IPPROTO_IPV6, IPV6_ADDR_PREFERENCES, IPV6_PREFER_SRC_PUBLIC
+                )
                 opened.bind(("::", port))
             reactor.adoptDatagramPort(
                 opened.fileno(), family, self, maxPacketSize=LARGEST_DATAGRAM + 1

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from ipaddress import IPv6Address
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,6 +24,11 @@ GREETINGS_RATE = 20.0
 MOST_NAMED, MOST_MET, MOST_FOUND = 256, 64, 64
 
 Place = tuple[str, int]
+
+
+def _link_of(address: str) -> bytes:
+    """Return what all IPv6 addresses of one link have in common (RFC 7421)."""
+    return IPv6Address(address).packed[:8]
 
 
 @dataclass(slots=True)
@@ -64,6 +70,13 @@ class Correspondents:
 
     def __contains__(self, address: str) -> bool:
         return any(place[0] == address for place in self._at)
+
+    def has_beside(self, address: str) -> bool:
+        """Whether one is at an address or, by IPv6, on its link: who asks has passing ones."""
+        if ":" not in address:
+            return address in self
+        link = _link_of(address)
+        return any(":" in place[0] and _link_of(place[0]) == link for place in self._at)
 
     def there(self) -> list[Correspondent]:
         """Return those that are known to be there."""

@@ -113,7 +113,7 @@ class Sites:
 
     def admits(self, address: str) -> bool:
         """Whether an address may ask the face for peers: who is named, told of, or known there."""
-        return address in self.correspondents or self.believing.admits(address)
+        return self.correspondents.has_beside(address) or self.believing.admits(address)
 
     def told_by(self, node: str) -> str:
         """Return the id of who told of a far node, "" where it did so itself or nobody has."""

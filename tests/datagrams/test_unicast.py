@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections import Counter
 from typing import Literal
 
@@ -10,7 +11,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from flocon.datagrams.group import GroupProtocol
 from flocon.datagrams.membership import Place
 from flocon.datagrams.messages import LARGEST_DATAGRAM
-from flocon.datagrams.unicast import MOST_AT_ONCE, UnicastProtocol
+from flocon.datagrams.unicast import (
+    IPV6_ADDR_PREFERENCES,
+    IPV6_PREFER_SRC_PUBLIC,
+    MOST_AT_ONCE,
+    UnicastProtocol,
+)
 from tests.datagrams.loopback_group import GROUP, LO, Reactor, free_port
 
 
@@ -81,6 +87,12 @@ class UnicastProtocolTests(SynchronousTestCase):
         other.send(b"hello", ("::1", self.port))
         self.reactor.read()
         self.assertEqual([data for _, data in self.heard], [b"hello"])
+
+    def test_by_ipv6_it_is_sent_from_an_address_that_lasts(self) -> None:
+        """Whoever named this machine by one hears nobody else, and passing ones are preferred."""
+        opened = self.open(self.port, 6).transport.socket
+        prefers = opened.getsockopt(socket.IPPROTO_IPV6, IPV6_ADDR_PREFERENCES)
+        self.assertTrue(prefers & IPV6_PREFER_SRC_PUBLIC)
 
     def test_a_flood_is_read_in_turns(self) -> None:
         one = self.open(self.port)

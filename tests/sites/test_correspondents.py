@@ -33,6 +33,13 @@ class CorrespondentsTests(SynchronousTestCase):
         self.ones.proved(NAS[0], NODE)
         self.assertEqual((self.greeted(100), self.ones.deadline()), ([], None))
 
+    def test_by_ipv6_it_asks_from_passing_addresses_of_its_link(self) -> None:
+        self.ones.resolved(0, {"nas": [NAS], "ada": [("fd09::1", 1)]})
+        asking = ["fd09::1", "fd09::a:b:c:d", "fd09:0:0:1::1", "fd08::1", NAS[0], "10.9.0.3"]
+        let_in = [one for one in asking if self.ones.has_beside(one)]
+        self.assertEqual(let_in, ["fd09::1", "fd09::a:b:c:d", NAS[0]])
+        self.assertNotIn("fd09::a:b:c:d", self.ones)
+
     def test_once_it_is_gone_it_is_greeted_again(self) -> None:
         self.ones.resolved(0, {"nas": [NAS]})
         self.ones.proved(NAS[0], NODE)
