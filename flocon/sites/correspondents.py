@@ -145,9 +145,17 @@ class Correspondents:
 
     # Whether they are there
 
-    def proved(self, address: str, node: str) -> list[Correspondent]:
-        """Learn which node is at an address; return those of whom that was not known."""
-        news = [one for one in self.at(address) if one.node != node]
+    def proved(self, address: str, node: str, port: int | None = None) -> list[Correspondent]:
+        """Learn which node is at an address; return those of whom that was not known.
+
+        ``port`` is the one from which it wrote: behind one address there may be several nodes.
+        """
+        ones = self.at(address)
+        if len(ones) > 1 and port is not None:
+            ones = [one for one in ones if one.place[1] == port] or [
+                one for one in ones if not one.node or one.node == node
+            ]
+        news = [one for one in ones if one.node != node]
         for one in news:
             one.node, one.greet_at, one.pause = node, None, FIRST_GREETING
         return news

@@ -211,7 +211,7 @@ class Sites:
         """Note which node is at an address, from which it has written itself."""
         if address not in self.correspondents and address in self._ports:
             self.correspondents.meet((address, self._ports[address]))
-        for one in self.correspondents.proved(address, peer.node):
+        for one in self.correspondents.proved(address, peer.node, self._ports.get(address)):
             self._introduce(now, one)
         if says_hello:
             for one in self.correspondents.at(address):

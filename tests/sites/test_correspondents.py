@@ -40,6 +40,26 @@ class CorrespondentsTests(SynchronousTestCase):
         self.assertEqual(let_in, ["fd09::1", "fd09::a:b:c:d", NAS[0]])
         self.assertNotIn("fd09::a:b:c:d", self.ones)
 
+    def test_behind_one_address_there_may_be_several_by_their_ports(self) -> None:
+        router = "10.9.0.254"
+        self.ones.resolved(0, {"ada": [(router, 1)], "nas": [(router, 2)]})
+        first, second = self.ones.at(router)
+        for _ in range(3):
+            self.ones.proved(router, "a" * 16, 1)
+            self.ones.proved(router, "b" * 16, 2)
+        self.assertEqual((first.node, second.node), ("a" * 16, "b" * 16))
+        self.assertEqual(self.ones.proved(router, "a" * 16, 1), [])
+        self.ones.gone(9, "b" * 16)
+        self.assertEqual(self.ones.there(), [first])
+
+    def test_of_several_one_that_writes_from_another_port_is_who_is_not_known(self) -> None:
+        router = "10.9.0.254"
+        self.ones.resolved(0, {"ada": [(router, 1)], "nas": [(router, 2)]})
+        first, second = self.ones.at(router)
+        self.ones.proved(router, "a" * 16, 1)
+        self.ones.proved(router, "b" * 16, 55_555)
+        self.assertEqual((first.node, second.node), ("a" * 16, "b" * 16))
+
     def test_once_it_is_gone_it_is_greeted_again(self) -> None:
         self.ones.resolved(0, {"nas": [NAS]})
         self.ones.proved(NAS[0], NODE)
