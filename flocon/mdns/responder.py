@@ -20,6 +20,7 @@ from flocon.mdns.services import FLOCON, PACSERVE, Wish, names_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from flocon.machine.links import Link
     from flocon.mdns.services import Found, Names, Own
     from flocon.mdns.sieve import Sieve
 
@@ -150,6 +151,8 @@ class Responder:
                 await self._open()
         elif self._wish.links != self._is_as_wished.links:
             self._sieve.set_links(self._wish.links)
+            if _are_elsewhere(self._is_as_wished.links, self._wish.links):
+                self._has_clashed = False
             await self._library.be_on(self._wish.links)
             self._ask_at = [now + one for one in ASK_ON_LINKS]
         if self._library is not None:
@@ -182,6 +185,8 @@ class Responder:
 
     async def _open(self) -> None:
         wish = self._wish
+        # Who had this node's names may be gone, or on another network.
+        self._has_clashed = self._clashes = False
         self._sieve.set_links(wish.links)
         self._sieve.set_labels(_TYPES, None)
         self._library = Library(
@@ -303,3 +308,9 @@ def _of_use(kind: str, found: Sequence[Found]) -> tuple[Found, ...]:
     """Return those that are what their type says: nodes are found as nodes."""
     others = [one for one in found if kind == FLOCON or not one.is_node]
     return tuple(others[: MOST[kind]])
+
+
+def _are_elsewhere(before: Sequence[Link], now: Sequence[Link]) -> bool:
+    """Whether none of the networks is one of those before."""
+    networks = {one.network for link in before for one in link.addresses if not one.is_link_local}
+    return networks.isdisjoint(one.network for link in now for one in link.addresses)

@@ -227,6 +227,24 @@ class Clashing(ResponderTestCase):
         said = [(OWN, "ada-flocon"), "goodbye", (OWN, "ada-01234567-flocon"), "goodbye"]
         self.assertEqual(self.library.said, said)
 
+    def test_on_another_network_it_bears_its_own_name_again(self) -> None:
+        away = (Link("eth0", 2, (IPv4Interface("10.5.0.1/24"),)),)
+        for between in ((), away, OTHERS):
+            self.network.taken = {"ada-flocon"}
+
+            async def script(one: Responder, between: tuple[Link, ...] = between) -> None:
+                one.ask(WISH)
+                await asyncio.sleep(5)
+                self.assertTrue(one.has_clashed)
+                self.network.taken = set()
+                for links in (between, between or LINKS):
+                    one.ask(Wish(links, OWN))
+                    await asyncio.sleep(5)
+                # The same network, where another address is this machine's, is no other one.
+                self.assertEqual(one.has_clashed, between == OTHERS)
+
+            self.play(script)
+
     def test_where_every_name_is_taken_it_stands_still(self) -> None:
         self.network.taken = {"flocon on ada", "flocon on ada (01234567)"}
 

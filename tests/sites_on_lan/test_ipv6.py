@@ -17,8 +17,7 @@ class PassingAddressesTests(SitesCase):
         hosts = [self.of_network(1)[0], self.of_network(2)[0]]
         for number, host in enumerate(hosts, 1):
             self._give_addresses(number, host)
-        for host in hosts:
-            wait_until(lambda host=host: self._is_ready(host), 10, f"{host.name} has two addresses")
+        wait_until(lambda: all(map(self._is_ready, hosts)), 10, "both have two addresses")
         nodes = [
             host.start_node(settings={"peers": {"static": [other]}})
             for host, other in zip(hosts, ["fd77:2::1", "fd77:1::1"], strict=True)
