@@ -32,6 +32,7 @@ from flocon.mdns.services import (
     in_reach,
     interfaces_of,
     label,
+    lasting,
     packed,
     unpacked,
 )
@@ -194,7 +195,11 @@ class Library:
 
     async def be_on(self, links: Sequence[Link]) -> None:
         """Be on these links from now on; new ones are told who is here."""
-        self._links = links
+        before, self._links = self._links, links
+        kept = lasting(before, links)
+        if kept and len(kept) < len(links):
+            # The library knows links by their addresses: one that was made anew is to it as before.
+            await self._zeroconf.async_update_interfaces(interfaces=list(interfaces_of(kept)))
         await self._zeroconf.async_update_interfaces(interfaces=list(interfaces_of(links)))
 
     async def close(self) -> None:

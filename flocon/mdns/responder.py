@@ -15,7 +15,7 @@ from flocon.machine.memory import give_back
 from flocon.mdns.directory import Directory
 from flocon.mdns.library import KINDS, Library
 from flocon.mdns.rests import LOOK_EVERY, Rests
-from flocon.mdns.services import FLOCON, PACSERVE, Wish, names_of
+from flocon.mdns.services import FLOCON, PACSERVE, Wish, lasting, names_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -149,6 +149,10 @@ class Responder:
         elif self._library is None:
             if self._rests.is_over(now):
                 await self._open()
+        elif not lasting(self._is_as_wished.links, self._wish.links):
+            # Nothing is left of what the library knows.
+            await self._close()
+            await self._open()
         elif self._wish.links != self._is_as_wished.links:
             self._sieve.set_links(self._wish.links)
             if _are_elsewhere(self._is_as_wished.links, self._wish.links):

@@ -226,6 +226,12 @@ def interfaces_of(links: Sequence[Link]) -> tuple[str | int, ...]:
     return tuple(places)
 
 
+def lasting(before: Sequence[Link], now: Sequence[Link]) -> tuple[Link, ...]:
+    """Return those of the links now that were there before: a link made anew has another number."""
+    numbers = {link.index for link in before}
+    return tuple(link for link in now if link.index in numbers)
+
+
 def differences(
     before: Sequence[Found], now: Sequence[Found]
 ) -> tuple[tuple[str, ...], tuple[Found, ...]]:

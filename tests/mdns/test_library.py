@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Interface, ip_address
 from types import SimpleNamespace
 from typing import Any
@@ -9,8 +10,11 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.machine.links import Link
-from flocon.mdns.library import Listener, info_of
+from flocon.mdns import library as library_module
+from flocon.mdns.library import Library, Listener, info_of
 from flocon.mdns.services import PACSERVE, Names, Own
+from flocon.mdns.sieve import Sieve
+from tests.mdns.virtual_loop import run
 
 NAMES = Names("flocon on ada", "ada-flocon")
 LINKS = (Link("eth0", 2, (IPv4Interface("10.0.0.1/24"),)),)
@@ -37,6 +41,30 @@ class Announced(SynchronousTestCase):
             self.info.dns_text().text,
             b"\x07id=arch\x0barch=x86_64\x08arch=any\x17flocon=0123456789abcdef",
         )
+
+
+class Links(SynchronousTestCase):
+    def test_one_that_was_made_anew_is_left_before_it_is_joined(self) -> None:
+        """With the address that it had it is to the library as before, and nothing is heard."""
+        asked: list[list[str | int]] = []
+
+        class PlayedZeroconf:
+            def __init__(self, **_: object) -> None:
+                pass
+
+            async def async_update_interfaces(self, *, interfaces: list[str | int]) -> None:
+                asked.append(interfaces)
+
+        self.patch(library_module, "AsyncZeroconf", PlayedZeroconf)
+        kept = Link("eth1", 3, (IPv4Interface("10.1.0.1/24"),))
+        none: Any = None
+        library = Library((*LINKS, kept), Sieve(), heard=none, left=none, clashed=none)
+        run(library.be_on((kept, replace(LINKS[0], index=9))))
+        self.assertEqual(asked, [["10.1.0.1"], ["10.1.0.1", "10.0.0.1"]])
+        del asked[:]
+        moved = Link("eth1", 3, (IPv4Interface("10.1.0.7/24"),))
+        run(library.be_on((moved, replace(LINKS[0], index=9))))
+        self.assertEqual(asked, [["10.1.0.7", "10.0.0.1"]])
 
 
 class Claims(SynchronousTestCase):

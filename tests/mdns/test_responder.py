@@ -192,6 +192,19 @@ class Announcing(ResponderTestCase):
         self.assertEqual(self.library.links, OTHERS)
         self.assertEqual(self.library.said[1], ("renewed", OWN, "ada-flocon"))
 
+    def test_links_that_were_made_anew_are_joined_anew(self) -> None:
+        """A bridge, or an adapter that was pulled, has the same address and another number."""
+
+        async def script(one: Responder) -> None:
+            one.ask(WISH)
+            await asyncio.sleep(5)
+            one.ask(Wish((replace(LINKS[0], index=7),), OWN))
+            await asyncio.sleep(5)
+            self.assertEqual([each.closed for each in self.network.opened], [True, False])
+            self.assertIsNotNone(one.names)
+
+        self.play(script)
+
     def test_without_links_it_is_closed_and_opened_again(self) -> None:
         async def script(one: Responder) -> None:
             for wish in (WISH, Wish((), OWN), WISH):
