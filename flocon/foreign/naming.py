@@ -99,7 +99,9 @@ class Naming:
         elif places:
             self.problems[said] = "is this machine itself"
         else:
+            # What was found before counts on while a name server is away.
             self.problems[said] = "has no address now"
+            return
         # IPv4 first: one machine is asked by one of its addresses.
         others.sort(key=lambda one: ":" in one.address)
         self._named(said, others[:1])

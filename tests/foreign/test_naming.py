@@ -56,6 +56,16 @@ class Found(SynchronousTestCase):
         self.assertEqual(places, [Place(Tool.PACREDIR, "10.99.0.7", 7_078)])
         self.assertEqual(self.names.asked, [])
 
+    def test_a_name_server_that_is_away_takes_nobody_away(self) -> None:
+        told: list[list[Place]] = []
+        names: Any = Names(ada=["10.99.0.7"])
+        naming = Naming(None, lambda _, places: told.append(list(places)), names)
+        naming.find("ada")
+        names.known.clear()
+        naming.find("ada")
+        self.assertEqual(told, [[Place(Tool.PACREDIR, "10.99.0.7", 7_078)]])
+        self.assertEqual(naming.problems, {"ada": "has no address now"})
+
     def test_a_name_is_one_machine_by_ipv4_first(self) -> None:
         places = self.find("ada", ada=["fd00::7", "10.99.0.7", "10.99.0.8"])
         self.assertEqual(places, [Place(Tool.PACREDIR, "10.99.0.7", 7_078)])
