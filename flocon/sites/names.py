@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 #: doubled each time; and for one look-up.
 AGAIN, SOON, PATIENCE = 60.0, 5.0, 20.0
 #: Names looked up at the same time; and threads that do, or still wait for what nobody else does.
-MOST_AT_ONCE, MOST_THREADS = 2, 8
+MOST_AT_ONCE, MOST_THREADS = 2, 12
 #: Addresses of one host, and hosts that DNS lists for one domain.
 MOST_ADDRESSES, MOST_HOSTS = 8, 64
 
@@ -56,7 +56,7 @@ class Names:
         #: Names that mean this machine itself.
         self.own: set[str] = set()
         self._listed_hosts: dict[str, dict[str, tuple[Place, ...]]] = {}
-        self._threads: set[str] = set()
+        self._threads = 0
         self._soon = SOON
         self._call: IDelayedCall | None = None
         self._looking: Deferred[Any] | None = None
@@ -187,11 +187,11 @@ class Names:
     async def _addresses(self, host: str) -> list[str]:
         if plain(host) is not None:
             return [host]
-        if host in self._threads or len(self._threads) >= MOST_THREADS:
+        if self._threads >= MOST_THREADS:
             raise OSError(errno.EBUSY, "no name server has answered for long")
-        self._threads.add(host)
+        self._threads += 1
         looking = in_own_thread(self._reactor, f"name {host}", _look_up_host, host)
-        looking.addBoth(self._thread_ended, host)
+        looking.addBoth(self._thread_ended)
         # Who gives up leaves the thread to its end.
         waiting: Deferred[list[str]] = Deferred()
         looking.addCallbacks(
@@ -200,8 +200,8 @@ class Names:
         )
         return await waiting
 
-    def _thread_ended(self, result: Any, host: str) -> Any:
-        self._threads.discard(host)
+    def _thread_ended(self, result: Any) -> Any:
+        self._threads -= 1
         return result
 
     async def _listed(self, name: str) -> tuple[Place, ...]:
