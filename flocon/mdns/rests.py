@@ -6,10 +6,9 @@ What is found by mDNS is never needed, so nothing is risked for it.
 from __future__ import annotations
 
 #: Seconds of the first rest, after a flood and after a failure, doubled with each further one up
-#: to the longest.
-FIRST = 60.0
-FIRST_TRY = 5.0
-LONGEST = 3_600.0
+#: to the longest. What this machine's operator has mended is to work while that is remembered.
+FIRST, LONGEST = 60.0, 3_600.0
+FIRST_TRY, LONGEST_TRY = 5.0, 300.0
 #: Seconds without a flood after which one is forgotten.
 FORGOTTEN = 7_200.0
 #: Names and services that the library may remember: some 700 nodes on one link.
@@ -42,12 +41,12 @@ class Rests:
 
     def begin(self, now: float, why: str, *, is_failure: bool = False) -> None:
         """Stand still from now on, longer each time."""
-        first = FIRST_TRY if is_failure else FIRST
+        first, longest = (FIRST_TRY, LONGEST_TRY) if is_failure else (FIRST, LONGEST)
         self.is_failure = is_failure
         if now > self._last + FORGOTTEN:
             self._count = 0
         self._last = now
-        self.until = now + min(first * 2**self._count, LONGEST)
+        self.until = now + min(first * 2**self._count, longest)
         self._count = min(self._count + 1, 16)
         self.why = why
 

@@ -9,6 +9,7 @@ from flocon.mdns.rests import (
     FIRST_TRY,
     FORGOTTEN,
     LONGEST,
+    LONGEST_TRY,
     MOST_IN_A_LOOK,
     MOST_REMEMBERED,
     Rests,
@@ -57,3 +58,8 @@ class Resting(SynchronousTestCase):
         self.rests.begin(0.0, "the port is taken", is_failure=True)
         self.assertFalse(self.rests.is_over(FIRST_TRY - 1))
         self.assertTrue(self.rests.is_over(FIRST_TRY))
+
+    def test_what_the_operator_has_mended_works_within_minutes(self) -> None:
+        for _ in range(12):
+            self.rests.begin(0.0, "the port is taken", is_failure=True)
+        self.assertTrue(self.rests.is_over(LONGEST_TRY))
