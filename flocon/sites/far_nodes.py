@@ -222,7 +222,8 @@ class FarNodes(Service):
         self._stir()
 
     def _receive(self, place: Place, data: bytes) -> None:
-        self.sites.receive(self._now(), place, data)
+        if not self.sites.receive(self._now(), place, data):
+            self.names.doubt()
         self._stir()
 
     # What goes out

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 AGAIN, SOON, PATIENCE = 60.0, 5.0, 20.0
 #: Names looked up at the same time; and threads that do, or still wait for what nobody else does.
 MOST_AT_ONCE, MOST_THREADS = 2, 12
+#: Seconds between two look-ups because a stranger wrote: a named host at a new address, or anybody.
+DOUBT_PAUSE = 10.0
 #: Addresses of one host, and hosts that DNS lists for one domain.
 MOST_ADDRESSES, MOST_HOSTS = 8, 64
 
@@ -58,6 +60,7 @@ class Names:
         self._listed_hosts: dict[str, dict[str, tuple[Place, ...]]] = {}
         self._threads = 0
         self._soon = SOON
+        self._looked_at = float("-inf")
         self._call: IDelayedCall | None = None
         self._looking: Deferred[Any] | None = None
         self._running = False
@@ -90,6 +93,11 @@ class Names:
             self._soon = SOON
             self._look()
 
+    def doubt(self) -> None:
+        """Look all names up if that was a while ago: one may have another address."""
+        if self._running and self._reactor.seconds() >= self._looked_at + DOUBT_PAUSE:
+            self._look()
+
     def stop(self) -> Deferred[None]:
         """Look nothing up any more; a thread that still does tells nobody."""
         self._running = False
@@ -112,6 +120,7 @@ class Names:
             self._resolved({})
             return
         self._looked_for = self._names
+        self._looked_at = self._reactor.seconds()
         looking = self._looking = Deferred.fromCoroutine(self._look_all(self._names))
         looking.addErrback(self._failed)
         looking.addBoth(self._looked)

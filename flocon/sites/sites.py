@@ -171,18 +171,20 @@ class Sites:
 
     # Receiving
 
-    def receive(self, now: float, place: Place, data: bytes) -> None:
-        """Take a datagram that came from a place by unicast."""
+    def receive(self, now: float, place: Place, data: bytes) -> bool:
+        """Take a datagram that came from a place by unicast; tell if it was no stranger's."""
         address = place[0]
         named = address in self.correspondents
         if not self._presence.running or not (named or self.believing.permitted.is_named(address)):
             self.counters["stranger"] += 1
-        elif not self._sources.take(now, address):
+            return not self._presence.running
+        if not self._sources.take(now, address):
             self.counters["rate"] += 1
         elif not (named or self._presence.has_address(address) or self._strangers.take(now)):
             self.counters["strangers_rate"] += 1
         else:
             self._read(now, place, data)
+        return True
 
     def _read(self, now: float, place: Place, data: bytes) -> None:
         try:

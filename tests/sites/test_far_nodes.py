@@ -7,7 +7,7 @@ from dataclasses import replace
 from ipaddress import ip_interface, ip_network
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.asking.resolving import is_own
@@ -19,7 +19,9 @@ from flocon.presence.own_announcement import Identity
 from flocon.presence.presence import Presence
 from flocon.presence.presence_events import Told
 from flocon.sites import far_nodes as module
+from flocon.sites import names as names_module
 from flocon.sites.far_nodes import FarNodes, far_nodes
+from flocon.sites.names import DOUBT_PAUSE
 from flocon.sites.sites import Sites
 from flocon.sites.telling import describe, tell
 from tests.datagrams.loopback_group import Reactor as Loopback
@@ -135,6 +137,18 @@ class FarNodesTests(SynchronousTestCase):
         self.assertEqual(
             (told["state"], told["why"]), ("unknown", "it leads to this machine itself")
         )
+
+    def test_a_named_host_that_writes_from_a_new_address_is_found_there(self) -> None:
+        addresses = ["10.9.0.1"]
+        self.patch(names_module, "_look_up_host", lambda _: list(addresses))
+        self.patch(names_module, "in_own_thread", lambda _, __, call, host: succeed(call(host)))
+        self.start("nas")
+        addresses[:] = ["10.9.0.2"]
+        self.reactor.advance(DOUBT_PAUSE)
+        del self.sent[:]
+        self.far._receive(("10.9.0.2", self.port), b"flocon 1\n")
+        self.reactor.advance(0)
+        self.assertEqual([place[0] for place, _ in self.sent], ["10.9.0.2"])
 
     def test_nor_is_an_own_address_on_a_link_without_multicast(self) -> None:
         """One list of names for all machines has those of a VPN, too."""

@@ -17,6 +17,7 @@ from flocon.sites import names as module
 from flocon.sites.correspondents import Place
 from flocon.sites.names import (
     AGAIN,
+    DOUBT_PAUSE,
     MOST_ADDRESSES,
     MOST_AT_ONCE,
     MOST_THREADS,
@@ -92,6 +93,15 @@ class NamesTests(SynchronousTestCase):
         self.hosts["nas"] = ["10.9.0.2"]
         self.reactor.advance(AGAIN)
         self.assertEqual(self.told["nas"], (("10.9.0.2", PORT),))
+
+    def test_a_stranger_may_be_one_that_has_moved(self) -> None:
+        self.found("nas")
+        self.hosts["nas"] = ["10.9.0.2"]
+        self.reactor.advance(DOUBT_PAUSE)
+        for _ in range(100):
+            self.names.doubt()
+        self.assertEqual(self.told["nas"], (("10.9.0.2", PORT),))
+        self.assertEqual(self.asked, ["nas", "nas"])
 
     def test_one_that_does_not_resolve_is_tried_soon_and_says_why(self) -> None:
         self.found("nas", "gone")
