@@ -34,6 +34,10 @@ LARGEST_PORT = 65_535
 PRIVATE = tuple(map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")))
 _HOST = re.compile(r"[^A-Za-z0-9-]+")
 _SUFFIX = "-flocon"
+#: What programs call the links that they make within a machine.
+_WITHIN = re.compile(
+    r"(docker|podman|cni-podman|virbr|lxcbr|lxdbr|incusbr|vboxnet|vmnet|waydroid)\d+|br-[0-9a-f]{12}"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,25 +167,32 @@ def in_reach(
     *,
     far: bool = False,
 ) -> tuple[str, ...]:
-    """Return those of addresses that may be asked, IPv4 first: of neighbours on the links.
+    """Return those of addresses that may be asked, of neighbours on the links; IPv4 first.
 
-    Also those in ``networks``, which the operator names; with ``far`` all of private networks, as
-    a router may reflect mDNS from one to another.
+    After them those in ``networks``, which the operator names; with ``far`` all of private
+    networks, as a router may reflect mDNS from one to another.
     """
     own = {str(one.ip) for link in links for one in link.addresses}
     barred = own | _edges(links)
-    told: list[str] = []
+    near: list[str] = []
+    others: list[str] = []
     for address in addresses:
         host, _, scope = address.partition("%")
         if host in barred:
             continue
         for link in links:
             if link.reaches(address):
-                told.append(f"{host}%{link.name}" if scope else host)
+                near.append(f"{host}%{link.name}" if scope else host)
                 break
         else:
-            told += [host] if not scope and _is_reachable(host, networks, far=far) else []
-    return tuple(sorted(dict.fromkeys(told), key=lambda one: ":" in one))[:MOST_ADDRESSES]
+            # A machine tells all its addresses, that of its containers' bridge too.
+            others += [host] if not scope and _is_reachable(host, networks, far=far) else []
+    told = [*sorted(near, key=_is_ipv6), *sorted(others, key=_is_ipv6)]
+    return tuple(dict.fromkeys(told))[:MOST_ADDRESSES]
+
+
+def _is_ipv6(address: str) -> bool:
+    return ":" in address
 
 
 def _is_reachable(host: str, networks: Sequence[Network], *, far: bool) -> bool:
@@ -210,9 +221,11 @@ def _edges(links: Sequence[Link]) -> set[str]:
 def announced_addresses(links: Sequence[Link]) -> tuple[str, ...]:
     """Return the addresses of this machine that others are told.
 
-    Link-local ones only where there is nothing else: a name has no room for the link.
+    Link-local ones only where there is nothing else: a name has no room for the link. So it is with
+    those of bridges to containers and virtual machines: who is elsewhere would wait there in vain.
     """
-    every = [one.ip for link in links for one in link.addresses if not one.ip.is_loopback]
+    shared = [link for link in links if not _WITHIN.fullmatch(link.name)] or links
+    every = [one.ip for link in shared for one in link.addresses if not one.ip.is_loopback]
     wide = [one for one in every if one.version == 4 or not one.is_link_local]  # noqa: PLR2004
     return tuple(dict.fromkeys(str(one) for one in wide or every))
 

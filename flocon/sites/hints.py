@@ -33,11 +33,17 @@ class Hint:
 
 
 def hints(found: Iterable[Found]) -> list[Hint]:
-    """Return whom mDNS tells of, each at its first address that has no zone."""
+    """Return whom mDNS tells of, each at its addresses that have no zone.
+
+    There are four at most, and which of them leads there from another network nobody knows before.
+    """
     told = []
     for one in found:
         node, epoch = (next(iter(one.values(key)), "") for key in ("node", "epoch"))
-        address = next((address for address in one.addresses if "%" not in address), None)
-        if address and _NODE.fullmatch(node) and _EPOCH.fullmatch(epoch):
-            told.append(Hint((address, one.port), node, epoch))
+        if _NODE.fullmatch(node) and _EPOCH.fullmatch(epoch):
+            told += [
+                Hint((address, one.port), node, epoch)
+                for address in one.addresses
+                if "%" not in address
+            ]
     return told

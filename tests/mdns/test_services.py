@@ -148,6 +148,11 @@ class Addresses(SynchronousTestCase):
         ):
             self.assertEqual(in_reach([never], (ETH,), far=True), (), never)
 
+    def test_neighbours_come_before_what_a_bridge_of_containers_has(self) -> None:
+        told = ["172.17.0.1", "192.168.122.1", "fd11::1", "10.88.0.1", "10.0.0.9", "fd00::9"]
+        found = in_reach(told, (ETH,), far=True)
+        self.assertEqual(found, ("10.0.0.9", "fd00::9", "172.17.0.1", "192.168.122.1"))
+
     @given(st.lists(st.one_of(st.text(max_size=40), st.ip_addresses().map(str)), max_size=20))
     def test_nothing_public_is_ever_reached(self, told: list[str]) -> None:
         for one in in_reach(told, (ETH,), far=True):
@@ -156,6 +161,16 @@ class Addresses(SynchronousTestCase):
     def test_a_few_are_enough(self) -> None:
         told = [f"10.0.0.{number}" for number in range(2, 60)]
         self.assertEqual(len(in_reach(told, (ETH,))), MOST_ADDRESSES)
+
+    def test_bridges_within_a_machine_are_not_told_where_there_are_others(self) -> None:
+        within = [
+            Link(name, number, (IPv4Interface(f"172.17.{number}.1/24"),))
+            for number, name in enumerate(["docker0", "br-0123456789ab", "virbr0"], 7)
+        ]
+        self.assertEqual(announced_addresses((*within, ETH)), announced_addresses((ETH,)))
+        self.assertEqual(announced_addresses(within[:1]), ("172.17.7.1",))
+        lan = Link("br0", 9, (IPv4Interface("10.3.0.1/24"),))
+        self.assertIn("10.3.0.1", announced_addresses((lan, ETH)))
 
     def test_link_local_ones_are_not_told_where_there_are_others(self) -> None:
         self.assertEqual(announced_addresses((ETH,)), ("10.0.0.1", "fd00::1"))
