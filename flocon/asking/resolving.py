@@ -34,9 +34,10 @@ if TYPE_CHECKING:
 #: Threads that look names up, and names that wait for one.
 THREADS = 4
 MOST_WAITING = 64
-#: Seconds for which a name's addresses are waited for; and where nobody is kept waiting by that: a
-#: name server that is dead costs five each time.
+#: Seconds for which a name's addresses are waited for; and where nobody is kept waiting by that.
 PATIENCE, LONG_PATIENCE = 2.5, 30.0
+#: Seconds for which one that took longer is known, and how many: a dead name server costs five.
+SLOW_FOR, MOST_SLOW = 300.0, 64
 
 
 def look_up(host: str) -> list[str]:
@@ -105,15 +106,18 @@ class Names:
         self._asked: dict[str, _Waiting] = {}
         self._queue: deque[str] = deque()
         self._busy = 0
+        #: What took so long that nobody had waited for it, and until when it counts.
+        self._slow: dict[str, tuple[list[str], float]] = {}
 
     def addresses(self, host: str, patience: float = PATIENCE) -> defer.Deferred[list[str]]:
         """Return the addresses of a name; none where it has none, or they are not known in time."""
+        found, until = self._slow.get(host, ([], 0.0))
+        if self._reactor.seconds() < until:
+            return defer.succeed(list(found))
         waiting = self._asked.get(host)
         if waiting is None:
             if len(self._queue) >= MOST_WAITING:
-                answer: defer.Deferred[list[str]] = defer.Deferred()
-                answer.callback([])
-                return answer
+                return defer.succeed([])
             waiting = self._asked[host] = _Waiting()
             self._queue.append(host)
         answer = waiting.add()
@@ -130,17 +134,24 @@ class Names:
                 del self._asked[host]
                 continue
             self._busy += 1
-            Thread(target=self._run, args=(host,), name=f"name {host}"[:40], daemon=True).start()
+            args = host, self._reactor.seconds()
+            Thread(target=self._run, args=args, name=f"name {host}"[:40], daemon=True).start()
 
-    def _run(self, host: str) -> None:
+    def _run(self, host: str, began: float) -> None:
         try:
             found = list(self._look_up(host))
         except Exception:  # noqa: BLE001 - a name that cannot be looked up has no address
             found = []
-        self._reactor.callFromThread(self._ended, host, found)
+        self._reactor.callFromThread(self._ended, host, found, began)
 
-    def _ended(self, host: str, found: list[str]) -> None:
+    def _ended(self, host: str, found: list[str], began: float) -> None:
         self._busy -= 1
+        self._slow.pop(host, None)
+        now = self._reactor.seconds()
+        if found and now - began >= PATIENCE:
+            if len(self._slow) >= MOST_SLOW:
+                self._slow.clear()
+            self._slow[host] = found, now + SLOW_FOR
         self._asked.pop(host).tell(found)
         self._work()
 

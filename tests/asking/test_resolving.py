@@ -16,8 +16,10 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from flocon.asking import resolving as module
 from flocon.asking.resolving import (
     LONG_PATIENCE,
+    MOST_SLOW,
     MOST_WAITING,
     PATIENCE,
+    SLOW_FOR,
     THREADS,
     Elsewhere,
     Names,
@@ -75,6 +77,29 @@ class NamesTests(SynchronousTestCase):
         self.clock.advance(2 * PATIENCE)
         self.threads[0].run()
         self.assertEqual(self.successResultOf(asked), self.known["m"])
+
+    def test_a_name_that_takes_longer_than_anybody_waits_is_known_the_next_time(self) -> None:
+        """As behind a first name server that is dead, which costs five seconds each time."""
+        asked = self.names.addresses("m")
+        self.clock.advance(PATIENCE)
+        self.assertEqual(self.successResultOf(asked), [])
+        self.clock.advance(PATIENCE)
+        self.threads[0].run()
+        self.assertEqual(self.successResultOf(self.names.addresses("m")), self.known["m"])
+        self.assertEqual(self.threads, [])
+        self.clock.advance(SLOW_FOR)
+        self.names.addresses("m")
+        self.threads[0].run()
+        self.names.addresses("m")
+        self.assertEqual(len(self.threads), 1)
+
+    def test_so_many_slow_names_are_known_and_no_more(self) -> None:
+        for number in range(2 * MOST_SLOW):
+            self.known[f"m{number}"] = ["10.0.0.1"]
+            self.names.addresses(f"m{number}")
+            self.clock.advance(PATIENCE)
+            self.threads[0].run()
+            self.assertLessEqual(len(self.names._slow), MOST_SLOW)
 
     @property
     def threads(self) -> list[FakeThread]:
