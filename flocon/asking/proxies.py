@@ -92,7 +92,7 @@ def _covers(exempt: str, host: str) -> bool:
     """Whether a word of ``no_proxy`` means ``host``: a name, a domain, an address or a network."""
     if exempt == "*":
         return True
-    address = _address(host)
+    address = literal(host)
     if address is not None:
         try:
             return address in ip_network(exempt.strip("[]"), strict=False)
@@ -103,7 +103,7 @@ def _covers(exempt: str, host: str) -> bool:
     return bool(domain) and (name == domain or name.endswith("." + domain))
 
 
-def _address(host: str) -> IPv4Address | IPv6Address | None:
+def literal(host: str) -> IPv4Address | IPv6Address | None:
     try:
         return ip_address(host.partition("%")[0])
     except ValueError:

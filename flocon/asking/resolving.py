@@ -23,6 +23,7 @@ from twisted.internet.interfaces import (
 from zope.interface import implementer
 
 from flocon.asking.addresses import names_this_machine
+from flocon.asking.proxies import literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -172,7 +173,7 @@ class Names:
                 resolutionReceiver.addressResolved(make("TCP", address, portNumber))
             resolutionReceiver.resolutionComplete()
 
-        if _is_literal(hostName):
+        if literal(hostName) is not None:
             tell([hostName])
         else:
             self.addresses(hostName).addCallback(tell)
@@ -232,11 +233,3 @@ class Resolving:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reactor, name)
-
-
-def _is_literal(host: str) -> bool:
-    try:
-        ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    return True
