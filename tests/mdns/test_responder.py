@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.machine.links import Link
 from flocon.mdns import responder as responder_module
-from flocon.mdns.responder import ASK_EVERY, MOST, Responder
+from flocon.mdns.responder import MOST, Responder
 from flocon.mdns.rests import FIRST, FIRST_TRY, MOST_REMEMBERED
 from flocon.mdns.services import FLOCON, PACSERVE, Found, Names, Own, Wish
 from flocon.mdns.sieve import Sieve
@@ -339,44 +339,6 @@ class Finding(ResponderTestCase):
             self.assertEqual(self.told[-1], (PACSERVE, ()))
 
         self.play(script)
-
-
-class AskingAgain(ResponderTestCase):
-    """Whoever was cut off from this machine for a while announces itself to nobody."""
-
-    def test_one_that_was_cut_off_is_found_again(self) -> None:
-        one = self.pacserve("a")
-
-        async def script(responder: Responder) -> None:
-            responder.ask(WISH)
-            await asyncio.sleep(5)
-            self.library.left(PACSERVE, "a")
-            await asyncio.sleep(ASK_EVERY + 5)
-
-        self.play(script)
-        self.assertEqual(self.told[:3], [(PACSERVE, (one,)), (PACSERVE, ()), (PACSERVE, (one,))])
-
-    def test_on_another_link_it_is_asked_who_is_there(self) -> None:
-        wifi = Link("wlan0", 3, (IPv4Interface("10.1.0.1/24"),))
-
-        async def script(responder: Responder) -> None:
-            responder.ask(WISH)
-            await asyncio.sleep(10)
-            one = self.pacserve("a")
-            responder.ask(Wish((*LINKS, wifi), OWN))
-            await asyncio.sleep(5)
-            self.assertEqual(self.told, [(PACSERVE, (one,))])
-            self.assertEqual(len(self.library.asked), 3)
-
-        self.play(script)
-
-    def test_it_is_asked_seldom(self) -> None:
-        async def script(responder: Responder) -> None:
-            responder.ask(WISH)
-            await asyncio.sleep(3_600)
-
-        self.play(script)
-        self.assertLess(len(self.library.asked), 13)
 
 
 class Resting(ResponderTestCase):
