@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from flocon.recipes.described import FORGES, Described
 from flocon.recipes.values import looks_like_commit, may_name_commit
@@ -20,12 +20,19 @@ if TYPE_CHECKING:
     from flocon.recipes.sources import Source
 
 #: Hosts that hand out files of another host's repositories.
-_OF_HOST = {"raw.githubusercontent.com": "github.com", "codeload.github.com": "github.com"}
+_OF_HOST = {
+    "raw.githubusercontent.com": "github.com",
+    "codeload.github.com": "github.com",
+    "www.github.com": "github.com",
+    "raw.github.com": "github.com",
+}
+#: What belongs to a forge, and names its repositories in another way: nobody there says yes.
+_OF_FORGES = tuple(f".{one}" for one in FORGES)
 #: What git takes for a name of a tag or branch, and for nothing else (``a..b``, ``a@{1}``, ``a^``).
 _REF = re.compile(r"(?!.*\.\.)[0-9A-Za-z][0-9A-Za-z._+/-]*")
-_ENDINGS = re.compile(r"\.(?:tar(?:\.[a-z0-9]+)?|tgz|zip|tar)\Z")
+_ENDINGS = re.compile(r"\.(?:tar(?:\.[a-z0-9]+)?|tgz|tbz2?|tb2|bz2|gz|zip|bundle|patch|diff)\Z")
 #: How git writes a commit after a tag's name; the name before it is not looked at.
-_AFTER_NAME = re.compile(r".*-g[0-9a-f]{4,64}")
+_AFTER_NAME = re.compile(r".*-g[0-9A-Fa-f]{4,64}")
 
 
 class Reference(NamedTuple):
@@ -52,15 +59,27 @@ def new_references(before: Described, after: Described) -> tuple[Reference, ...]
 
 def _in_forge(source: Source) -> list[Reference]:
     """Return what of a file's address at a forge git would take for a commit."""
-    if source.is_vcs or source.host not in FORGES:
+    if source.is_vcs or not _is_forge(source):
         return []
-    path = urlsplit(source.url).path.strip("/").split("/")
-    if len(path) <= 2 or path[2] == "releases":  # noqa: PLR2004 - whose, and which repository
-        return []
-    host = _OF_HOST.get(source.host, source.host)
-    repository = f"https://{host}/{path[0]}/{path[1]}"
-    names = (_ENDINGS.sub("", part) for part in path[2:])
+    parts = urlsplit(source.url)
+    path = unquote(parts.path).strip("/").split("/")
+    # What a project released has an address that names no commit.
+    released = len(path) > 2 and path[2] == "releases" and "-" not in path  # noqa: PLR2004
+    named = [] if released else path[2:]
+    asked_for = [value for _, value in parse_qsl(parts.query)]
+    found = _host(source)
+    repository = f"https://{_OF_HOST.get(found, found)}/{'/'.join(path[:2])}"
+    names = (_ENDINGS.sub("", part) for value in (*named, *asked_for) for part in value.split("/"))
     return [Reference(repository, name) for name in names if _could_be_commit(name)]
+
+
+def _is_forge(source: Source) -> bool:
+    return _host(source) in FORGES or _host(source).endswith(_OF_FORGES)
+
+
+def _host(source: Source) -> str:
+    """Return the host's name as another way to write it means it."""
+    return source.host.removesuffix(".")
 
 
 def _could_be_commit(name: str) -> bool:
@@ -78,7 +97,7 @@ def unasked(before: Described, after: Described) -> Iterator[str]:
         if source.is_vcs:
             if source.kind != "git" or (source.value and not _REF.fullmatch(source.value)):
                 yield f"nobody can be asked whether {source.value} is in {source.url}"
-        elif source.host not in FORGES:
+        elif not _is_forge(source):
             for part in _parts(source):
                 if looks_like_commit(part) and part not in parts:
                     yield f"nobody can be asked whose commit {part} at {source.host} is"

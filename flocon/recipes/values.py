@@ -18,10 +18,13 @@ if TYPE_CHECKING:
     from flocon.recipes.edits import Change
 
 _RELEASE = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
-#: A commit, whole or cut short. Dates have digits alone, and so they are none.
-_COMMIT = re.compile(r"[0-9a-f]{7,40}|[0-9a-f]{64}")
+#: A commit, whole or cut short, and in either case: git reads both. Dates have digits alone, and so
+#: they are none.
+_COMMIT = re.compile(r"[0-9A-Fa-f]{7,40}|[0-9A-Fa-f]{64}")
+#: git takes four digits where no other object begins so: in most projects those of a new commit do.
+_SHORTEST_COMMIT = re.compile(r"[0-9A-Fa-f]{4,40}|[0-9A-Fa-f]{64}")
 #: How ``git describe`` and pkgver() write one, at the end of a version.
-_DESCRIBED = re.compile(r"g[0-9a-f]{7,40}")
+_DESCRIBED = re.compile(r"g[0-9A-Fa-f]{7,40}")
 _SEPARATORS = re.compile(r"[.+_~-]")
 _LETTERS = re.compile(r"[A-Za-z]+")
 _WORDS = frozenset(
@@ -36,12 +39,12 @@ _WORDS = frozenset(
 def looks_like_commit(value: str) -> bool:
     """Whether a value has the form of a commit: hexadecimal, with letters or of full length."""
     whole = len(value) >= 40  # noqa: PLR2004 - the digits of a SHA-1
-    return bool(_COMMIT.fullmatch(value)) and (whole or bool(re.search(r"[a-f]", value)))
+    return bool(_COMMIT.fullmatch(value)) and (whole or bool(re.search(r"[A-Fa-f]", value)))
 
 
 def may_name_commit(value: str) -> bool:
     """Whether git could take a value for a commit: also one of digits alone, like a date."""
-    return bool(_COMMIT.fullmatch(value))
+    return bool(_SHORTEST_COMMIT.fullmatch(value))
 
 
 def problem(change: Change) -> str:

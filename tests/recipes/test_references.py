@@ -53,6 +53,30 @@ class References(SynchronousTestCase):
             )
         self.assertEqual(asked(place.format("v1"), place.format("v1.2")), [])
 
+    def test_a_commit_however_it_is_written(self) -> None:
+        home = "https://github.com/o/r"
+        for before, after, wanted in (
+            (f"{home}/archive/1.0.tar.gz", f"{home}/archive/2A1B3C4.tar.gz", "2A1B3C4"),
+            (f"{home}/archive/1.0.tar.gz", f"{home}/archive/2a1b.tar.gz", "2a1b"),
+            (f"{home}/archive/1.0.tar.gz", f"{home}/archive/%61bcdef1.tar.gz", "abcdef1"),
+            (f"{home}/archive/1.0.tar.gz", f"{home}/archive/abcdef1.bundle", "abcdef1"),
+            (f"{home}/archive/v1.tar.gz", f"{home}/archive/v1-0-gABCDEF1.tar.gz", "v1-0-gABCDEF1"),
+            (f"{home}/x?ref=1.0", f"{home}/x?ref=2024111", "2024111"),
+            (f"{home}/x?ref=a/1.0", f"{home}/x?ref=a%2F2024111", "2024111"),
+        ):
+            self.assertEqual(asked(before, after), [(home, wanted)], after)
+
+    def test_a_forge_under_other_names(self) -> None:
+        for place, repository in (
+            ("https://github.com./o/r/archive/{}.zip", "https://github.com/o/r"),
+            ("https://www.github.com/o/r/archive/{}.zip", "https://github.com/o/r"),
+            ("https://api.github.com/repos/o/r/tarball/{}", "https://api.github.com/repos/o"),
+            ("https://gitlab.com/api/v4/a.zip?sha={}", "https://gitlab.com/api/v4"),
+            ("https://gitlab.com/o/g/releases/-/archive/{}/x.zip", "https://gitlab.com/o/g"),
+        ):
+            found = asked(place.format("1.0"), place.format("2024111"))
+            self.assertEqual(found, [(repository, "2024111")], place)
+
     def test_what_a_project_released_itself(self) -> None:
         place = "https://github.com/o/r/releases/download/v{}/x-{}.tar.gz"
         self.assertEqual(asked(place.format(1, HASH), place.format(2, OTHER)), [])
@@ -69,6 +93,7 @@ class References(SynchronousTestCase):
             ("git+https://e.org/w#tag=v1", "git+https://e.org/w#tag=v1~1"),
             ("git+https://e.org/w#tag=v1", "git+https://e.org/w#tag=@{1}"),
             (f"https://e.org/{HASH}.tgz", f"https://e.org/{OTHER}.tgz"),
+            ("https://e.org/1.0.tgz", "https://e.org/2A1B3C4.tgz"),
         ):
             self.assertEqual(len(list(unasked(described(before), described(after)))), 1, after)
         self.assertEqual(
