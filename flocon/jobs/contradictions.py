@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flocon.errors import RecipeError
+from flocon.jobs.releases import parts
 from flocon.jobs.watched import Surprise
 from flocon.pacman.versions import compare_versions
 from flocon.recipes.srcinfo import parse_srcinfo
@@ -29,6 +30,16 @@ def went_back(base: str, before: str, version: str) -> Iterator[Surprise]:
     """Yield what is wrong where a version is older than ``before``, the one that is published."""
     if before and compare_versions(version, before) < 0:
         yield Surprise(base, "version", f"goes back from {before} to {version}")
+
+
+def other_version(base: str, approved: str, version: str, *, finds: bool) -> Iterator[Surprise]:
+    """Yield what is wrong where another version was built than ``approved``, by its own word.
+
+    A release may be another one; whoever ``finds`` out the version does so within an epoch.
+    """
+    (epoch, pkgver), (other_epoch, other) = parts(approved), parts(version)
+    if epoch != other_epoch or (pkgver != other and not finds):
+        yield Surprise(base, "version", f"is {version} by its own word, and not {approved}")
 
 
 def contradicted(base: str, approved: str, printed: str, architecture: str) -> Iterator[Surprise]:

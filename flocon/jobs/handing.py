@@ -8,12 +8,13 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from flocon.errors import RecipeError, RepositoryError, StoreError
-from flocon.jobs.contradictions import contradicted, went_back
+from flocon.jobs.contradictions import contradicted, other_version, went_back
 from flocon.jobs.keeping import Made
+from flocon.jobs.releases import finds_version
 from flocon.jobs.watched import Surprise
 from flocon.machine.reactor_threads import in_thread
 from flocon.programs.talking import LARGEST_MESSAGE
-from flocon.recipes.recipe import SRCINFO
+from flocon.recipes.recipe import PKGBUILD, SRCINFO
 from flocon.recipes.srcinfo import parse_srcinfo
 from flocon.signing.asking import ask
 
@@ -51,6 +52,10 @@ class Manifest:
     printed: str
     install: tuple[tuple[str, str], ...]
     heads: tuple[tuple[str, str], ...]
+    #: The version that was approved, "" for one that the build itself may say, and whether it finds
+    #: that out.
+    approved: str = ""
+    finds: bool = False
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -82,6 +87,8 @@ def manifest_of(
         printed,
         tuple(_install_scripts(fetched)),
         tuple(_heads(answer)),
+        srcinfo.version,
+        finds_version(fetched.recipe.read(PKGBUILD) or b""),
     )
 
 
@@ -191,8 +198,10 @@ class Signer:
 def _own_surprises(one: Watched, manifest: Manifest) -> tuple[Surprise, ...]:
     """Return what the build itself says against what was approved."""
     before = one.published.version if one.published else ""
+    approved, version = manifest.approved or manifest.version, manifest.version
     found = [
-        *went_back(one.base, before, manifest.version),
+        *went_back(one.base, before, version),
+        *other_version(one.base, approved, version, finds=manifest.finds),
         *contradicted(one.base, manifest.srcinfo, manifest.printed, manifest.architecture),
     ]
     return tuple(found[:MOST_SURPRISES])

@@ -36,13 +36,13 @@ def written_over(
     that ``finds`` out its version begins with that one: makepkg sets pkgrel to 1 again where it
     finds another.
     """
-    epoch, pkgver = _parts(approved)
-    same_epoch = [one for one in (*known, current) if one and _parts(one)[0] == epoch]
+    epoch, pkgver = parts(approved)
+    same_epoch = [one for one in (*known, current) if one and parts(one)[0] == epoch]
     if finds and same_epoch:
         begin = current if current in same_epoch else _newest(same_epoch)
-        pkgver = _parts(begin)[1]
-    newest = _newest(one for one in same_epoch if _parts(one)[1] == pkgver)
-    is_own = _parts(approved)[1] == pkgver
+        pkgver = parts(begin)[1]
+    newest = _newest(one for one in same_epoch if parts(one)[1] == pkgver)
+    is_own = parts(approved)[1] == pkgver
     if not newest or (is_own and compare_versions(approved, newest) > 0):
         return {}
     if not _PLAIN.fullmatch(pkgver):
@@ -60,7 +60,7 @@ def _newest(versions: Iterable[str]) -> str:
     return max(versions, key=cmp_to_key(compare_versions), default="")
 
 
-def _parts(version: str) -> tuple[str, str]:
+def parts(version: str) -> tuple[str, str]:
     """Return epoch ("" for none) and pkgver."""
     epoch, _, pkgver = version.rpartition("-")[0].rpartition(":")
     return epoch, pkgver

@@ -675,6 +675,14 @@ class BuildingTests(KeeperTestCase):
         self.assertEqual(self.one("tool").version, "1-1")
 
     @run
+    async def test_another_version_than_was_approved_is_held(self) -> None:
+        self.builder.versions["tool"] = "99-1"
+        await self.approved("tool")
+        await self.until(("tool", "held"))
+        self.assertIn("is 99-1 by its own word, and not 1-1", self.one("tool").reasons()[0])
+        self.assertEqual(self.signer.requests, [])
+
+    @run
     async def test_the_same_version_is_built_with_a_release_of_its_own(self) -> None:
         await self.approved("tool")
         await self.until(("tool", "published"))

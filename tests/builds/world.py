@@ -54,6 +54,8 @@ def files_of(
         f"source=({sources!r})",
         "package() { :; }",
     ]
+    # As all of a history do that is followed.
+    lines += ["pkgver() { git describe; }"] if "git+" in sources else []
     said = [f"pkgbase = {base}", f"\tpkgver = {pkgver}", f"\tpkgrel = {pkgrel}", "\tarch = any"]
     said += [f"\tdepends = {need}" for need in needs]
     said += [f"\tsource = {sources}"] if sources else []

@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.jobs.contradictions import contradicted, went_back
+from flocon.jobs.contradictions import contradicted, other_version, went_back
 from tests.aur.recipes import recipe
 
 
@@ -71,3 +71,23 @@ class WentBack(SynchronousTestCase):
     def test_the_same_or_a_newer_one_or_a_first_one_is_not(self) -> None:
         for before, version in (("2-1", "2-1"), ("2-1", "2-1.1"), ("", "1-1")):
             self.assertEqual([*went_back("tool", before, version)], [])
+
+
+class OtherVersion(SynchronousTestCase):
+    def test_what_nobody_approved_is_told(self) -> None:
+        for approved, version, finds in (
+            ("1.1-1", "99-1", False),
+            ("1.1-1", "9:1.1-1", False),
+            ("1.1-1", "9:1.2-1", True),
+            ("1:1.1-1", "1.1-1", False),
+        ):
+            (one,) = other_version("tool", approved, version, finds=finds)
+            self.assertEqual(one.detail, f"is {version} by its own word, and not {approved}")
+
+    def test_another_release_or_a_version_that_was_found_out_is_none(self) -> None:
+        for approved, version, finds in (
+            ("1.1-1", "1.1-1.1", False),
+            ("1:1.1-1", "1:1.1-2", False),
+            ("r1.abc-1", "r7.def-1", True),
+        ):
+            self.assertEqual([*other_version("tool", approved, version, finds=finds)], [])
