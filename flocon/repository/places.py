@@ -25,6 +25,10 @@ def _in_both(*names: str) -> tuple[str, ...]:
     return tuple(f"{top}/{name}" for name in names for top in ("usr/lib", "etc"))
 
 
+_BOOT = (
+    *_in_both("initcpio/", "dracut", "kernel/"),
+    *("etc/mkinitcpio", "etc/grub.d/", "etc/default/grub"),
+)
 PLACES = (
     Place("pacman hook", ("usr/share/libalpm/", "etc/pacman.d/hooks/")),
     Place(
@@ -85,7 +89,7 @@ PLACES = (
         is_power=False,
     ),
     Place("kernel module", ("usr/lib/modules/", "usr/src/"), is_power=False),
-    Place("part of the boot", ("boot/", *_in_both("initcpio/"), "etc/mkinitcpio", "efi/")),
+    Place("part of the boot", ("boot/", *_BOOT, "efi/")),
     Place(
         "system service of D-Bus",
         ("usr/share/dbus-1/system", "etc/dbus-1/system"),
@@ -97,7 +101,23 @@ PLACES = (
     ),
     Place("key that programs trust", ("etc/ca-certificates/", "usr/share/ca-certificates/")),
     Place("setting of ssh", ("etc/ssh/",)),
+    Place("script that runs when logs are turned over", ("etc/logrotate",)),
+    Place(
+        "setting of git, or hook of new repositories",
+        ("etc/gitconfig", "usr/share/git-core/templates/"),
+    ),
+    Place("file that comes before the system's own", ("usr/local/",)),
+    Place(
+        "part of what pacman or flocon keeps",
+        ("var/lib/pacman/", "var/cache/pacman/", "var/lib/flocon", "var/cache/flocon"),
+    ),
 )
+#: What links one unit into the start of another, or says more of one: it does so at once.
+_ENABLING = re.compile(
+    r"usr/lib/systemd/(?:system|user)/[^/]+\.(?:wants|requires|upholds|d)/.*"
+    r"|usr/lib/systemd/[^/]+\.conf\.d/.*"
+)
+_ENABLING_PLACE = Place("unit that is enabled at once", ())
 #: Every Python that starts runs what these say.
 _PYTHON = re.compile(r"usr/lib/python[0-9.]+/(site-packages/[^/]+\.pth|.*/?(site|user)customize.*)")
 _PYTHON_PLACE = Place("code that every Python runs", ())
@@ -107,6 +127,8 @@ _TOPS = frozenset({"usr", "etc", "opt", "var", "boot"})
 
 def place_of(path: str) -> Place | None:
     """Return the kind of place that a path is in, the first that fits; None for all others."""
+    if _ENABLING.fullmatch(path):
+        return _ENABLING_PLACE
     for place in PLACES:
         if path.startswith(place.beginnings):
             return place

@@ -164,6 +164,63 @@ time.sleep(60)
 
         return self.do(go())
 
+    def test_files_that_are_on_their_way_from_one_to_another_count(self) -> Deferred[None]:
+        """No process has them open: what waits to be received keeps them."""
+
+        async def go() -> None:
+            hold = """build() { python3 -c '
+import os, socket, time
+ours, theirs = socket.socketpair()
+for number in range(10):
+    file = os.open("hidden", os.O_RDWR | os.O_CREAT | os.O_EXCL)
+    os.unlink("hidden")
+    for _ in range(50):
+        os.write(file, bytes(1 << 20))
+    socket.send_fds(ours, [b"."], [file])
+    os.close(file)
+time.sleep(60)
+'; }
+"""
+            await self._ends(recipe(hold + PACKAGE), "too big", disk=200 << 20, time=40)
+
+        return self.do(go())
+
+    def test_memory_that_no_process_has_counts(self) -> Deferred[None]:
+        """A file of memory's on its way, and a segment that nobody is attached to."""
+        sent = """build() { python3 -c '
+import os, socket, time
+ours, theirs = socket.socketpair()
+for number in range(10):
+    file = os.memfd_create("hidden")
+    for _ in range(50):
+        os.write(file, bytes(1 << 20))
+    socket.send_fds(ours, [b"."], [file])
+    os.close(file)
+time.sleep(60)
+'; }
+"""
+        shared = """build() { python3 -c '
+import ctypes, time
+library = ctypes.CDLL(None, use_errno=True)
+library.shmat.restype = ctypes.c_void_p
+for number in range(10):
+    one = library.shmget(0, ctypes.c_size_t(50 << 20), 0o1600)
+    assert one >= 0, ctypes.get_errno()
+    at = library.shmat(one, None, 0)
+    ctypes.memset(ctypes.c_void_p(at), 1, 50 << 20)
+    library.shmdt(ctypes.c_void_p(at))
+time.sleep(60)
+'; }
+"""
+
+        async def go() -> None:
+            for hold in (sent, shared):
+                await self._ends(
+                    recipe(hold + PACKAGE), "too much memory", memory=256 << 20, time=30
+                )
+
+        return self.do(go())
+
     def test_one_file_ends_where_it_may_be_no_larger(self) -> Deferred[None]:
         async def go() -> None:
             files = recipe("build() { head -c 300M /dev/zero >one; }\n" + PACKAGE)

@@ -196,6 +196,22 @@ class Members(SynchronousTestCase):
             for beginning in place.beginnings:
                 self.assertIsNotNone(place_of(f"{beginning}x"), beginning)
 
+    def test_what_works_at_once_counts_from_the_first_package_on(self) -> None:
+        for path in (
+            "usr/lib/systemd/system/multi-user.target.wants/x.service",
+            "usr/lib/systemd/user/default.target.requires/x.service",
+            "usr/lib/systemd/system/sshd.service.d/x.conf",
+            "usr/lib/systemd/system.conf.d/x.conf",
+            "usr/local/bin/sudo",
+            "var/lib/pacman/local/x-1-1/install",
+            "etc/logrotate.d/x",
+            "etc/grub.d/99_x",
+            "usr/lib/kernel/install.d/x.install",
+            "usr/share/git-core/templates/hooks/post-checkout",
+        ):
+            (found,) = find_surprises(package(members=[file(path)]), None)
+            self.assertEqual(found.detail, path)
+
     def test_where_packages_put_files(self) -> None:
         for path in ("usr/x", "etc/x", "opt", "var/x", "boot/x"):
             self.assertFalse(is_outside(path))
