@@ -26,7 +26,7 @@ from flocon.building.near import destinations
 from flocon.building.recipe_files import lay_out, write_versions
 from flocon.building.results import Left, take
 from flocon.building.said import Said
-from flocon.building.watching import Room, Watch, memory_of, unnamed_of
+from flocon.building.watching import Room, Watch, held_of, memory_of
 from flocon.errors import BuildError, ToolError
 from flocon.log import logger
 from flocon.machine.process import run
@@ -156,7 +156,7 @@ class Job:
             bounds,
             self._passed,
             memory=lambda: memory_of(self._place.seen_number, bounds.memory),
-            unnamed=lambda: unnamed_of(self._place.seen_number),
+            held=lambda: held_of(self._place.seen_number),
         )
         # From now on: what is installed has scripts of recipes, too.
         watch.start()

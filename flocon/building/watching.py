@@ -67,15 +67,17 @@ class Watch:
         passed: Callable[[Ending], None],
         *,
         memory: Callable[[], int],
-        unnamed: Callable[[], int | None],
+        held: Callable[[], Held | None],
     ) -> None:
         self._reactor = reactor
         self._folder = folder
         self._bounds = bounds
         self._passed = passed
         self._memory = memory
-        self._unnamed = unnamed
+        self._held = held
         self._begun = Room.of(folder)
+        self._shared = shared_memory()
+        self._is_hiding = False
         self._counting: Deferred[None] | None = None
         self._counted = 0.0
         self._calls = LoopingCall(self._look)
@@ -97,33 +99,49 @@ class Watch:
         if now.is_little:
             self._pass(TOO_BIG, "the disk is nearly full")
         elif self._memory() > self._bounds.memory:
-            allowed = f"{self._bounds.memory // _MIB} MiB"
-            self._pass(TOO_MUCH_MEMORY, f"it took more than {allowed} of memory")
+            self._short_of_memory()
         else:
-            lost = self._begun.bytes - now.bytes > self._bounds.disk
-            lost = lost or self._begun.files - now.files > MOST_FILES
+            lost = self._has_lost or self._begun.files - now.files > MOST_FILES
             since = self._reactor.seconds() - self._counted
             if self._counting is None and (lost or since > COUNT_EVERY):
                 self._counting = Deferred.fromCoroutine(self._count())
                 self._counting.addErrback(lambda _: None)
 
+    @property
+    def _has_lost(self) -> bool:
+        """Whether disk or memory lost more than the job may have; others take of both, too."""
+        lost = self._begun.bytes - Room.of(self._folder).bytes
+        shared = shared_memory() - self._shared
+        return lost > self._bounds.disk or shared > self._bounds.memory
+
     async def _count(self) -> None:
         try:
             counted = await self._sum("--block-size=1")
             files = await self._sum("--inodes")
-            unnamed = await deferToThread(self._unnamed)
+            held = await deferToThread(self._held)
         except FloconError:
             return
         finally:
             self._counting = None
             self._counted = self._reactor.seconds()
-        if unnamed is None:
+        if held is None:
             self._pass(TOO_BIG, f"it has more than {MOST_OPEN} files open")
-        elif counted + unnamed > self._bounds.disk:
+        elif counted + held.disk > self._bounds.disk:
             allowed = f"{self._bounds.disk // _MIB} MiB"
             self._pass(TOO_BIG, f"it took more than {allowed} of disk")
+        elif held.memory > self._bounds.memory:
+            self._short_of_memory()
         elif files > MOST_FILES:
             self._pass(TOO_BIG, f"it made more than {MOST_FILES} files")
+        else:
+            # Programs hand files to one another, and have received them by the next look.
+            was_hiding, self._is_hiding = self._is_hiding, held.sent > 0 and self._has_lost
+            if was_hiding and self._is_hiding:
+                self._pass(TOO_BIG, "it keeps files, or memory, where they cannot be counted")
+
+    def _short_of_memory(self) -> None:
+        allowed = f"{self._bounds.memory // _MIB} MiB"
+        self._pass(TOO_MUCH_MEMORY, f"it took more than {allowed} of memory")
 
     async def _sum(self, what: str) -> int:
         # It complains of files that go meanwhile, and counts the others.
@@ -150,13 +168,25 @@ def memory_of(user: int, enough: int, proc: Path = Path("/proc")) -> int:
     return sum(_proportional(one) for one in processes)
 
 
-def unnamed_of(user: int, proc: Path = Path("/proc")) -> int | None:
-    """Return the bytes of files that a user's processes behind walls have, and no folder any more.
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a job's processes have in no folder: bytes; and how many files are sent, not received.
+
+    What is sent no process has open, and how large it is nobody can tell.
+    """
+
+    disk: int = 0
+    memory: int = 0
+    sent: int = 0
+
+
+def held_of(user: int, proc: Path = Path("/proc")) -> Held | None:
+    """Return what a user's processes behind walls hold of files without a name.
 
     None where they have more open than anybody looks through. Blocks: for a thread.
     """
-    found: dict[tuple[int, int], int] = {}
-    looked = 0
+    found: dict[tuple[int, int], tuple[int, bool]] = {}
+    looked = sent = 0
     for process in _walled(user, proc):
         for path in _held(process):
             looked += 1
@@ -164,9 +194,29 @@ def unnamed_of(user: int, proc: Path = Path("/proc")) -> int | None:
                 return None
             with suppress(OSError):
                 info = os.stat(path)  # noqa: PTH116 - many
-                if stat.S_ISREG(info.st_mode) and not info.st_nlink:
-                    found[info.st_dev, info.st_ino] = info.st_blocks * 512
-    return sum(found.values())
+                if stat.S_ISSOCK(info.st_mode):
+                    sent += _sent(path)
+                elif stat.S_ISREG(info.st_mode) and not info.st_nlink:
+                    in_memory = os.readlink(path).startswith("/memfd:")  # noqa: PTH115 - a name
+                    found[info.st_dev, info.st_ino] = info.st_blocks * 512, in_memory
+    memory = sum(size for size, in_memory in found.values() if in_memory)
+    return Held(sum(size for size, _ in found.values()) - memory, memory, sent)
+
+
+def _sent(socket: str) -> int:
+    """Return how many files wait in a socket, by its path among a process's descriptors."""
+    process, _, number = socket.rpartition("/fd/")
+    lines = Path(process, "fdinfo", number).read_bytes().splitlines()
+    return next((int(one[8:]) for one in lines if one.startswith(b"scm_fds:")), 0)
+
+
+def shared_memory(told: Path = Path("/proc/meminfo")) -> int:
+    """Return the bytes of this machine's memory that are files' or several processes'."""
+    with suppress(OSError, ValueError):
+        for line in told.read_bytes().splitlines():
+            if line.startswith(b"Shmem:"):
+                return int(line.split()[1]) * 1024
+    return 0
 
 
 def _held(process: Path) -> Iterator[str]:
@@ -181,9 +231,26 @@ def _held(process: Path) -> Iterator[str]:
 def _walled(user: int, proc: Path) -> list[Path]:
     """Return a user's processes that see others than this one does."""
     here = _namespace(proc / "self")
-    return [
-        one for one in _numbered(proc) if _owner(one) == user and _namespace(one) not in {"", here}
-    ]
+    own = (one for one in _numbered(proc) if _owner(one) == user)
+    return [one for one in map(_living, own) if _namespace(one) not in {"", here}]
+
+
+def _living(process: Path) -> Path:
+    """Return a process as one of its threads tells of it that has not ended.
+
+    The first one may have: by its number the kernel then tells of nothing that the others have.
+    """
+    if not _has_ended(process):
+        return process
+    with suppress(OSError):
+        threads = (process.parent / one for one in os.listdir(process / "task"))  # noqa: PTH208
+        return next((one for one in threads if not _has_ended(one)), process)
+    return process
+
+
+def _has_ended(process: Path) -> bool:
+    """Whether it has left its namespaces: only that of its number it keeps."""
+    return not _namespace(process, "net")
 
 
 def _numbered(proc: Path) -> list[Path]:
@@ -196,10 +263,10 @@ def _owner(process: Path) -> int:
     return -1
 
 
-def _namespace(process: Path) -> str:
-    """Return which processes one sees; "" where that is not told."""
+def _namespace(process: Path, kind: str = "pid") -> str:
+    """Return in which namespace one is, of those of processes; "" where that is not told."""
     with suppress(OSError):
-        return os.readlink(process / "ns/pid")  # noqa: PTH115 - a name, and no path
+        return os.readlink(process / "ns" / kind)  # noqa: PTH115 - a name, and no path
     return ""
 
 

@@ -18,15 +18,25 @@ if TYPE_CHECKING:
 # jumps on what was loaded, and returns.
 _LOAD, _JUMP, _EQUAL, _ANY_BIT, _AT_LEAST, _RETURN = 0x20, 0x05, 0x15, 0x45, 0x35, 0x06
 _NUMBER, _ARCHITECTURE, _FIRST = 0, 4, 16
+#: The two halves of the second one, the lower first: all that are known here have it so.
+_SECOND, _SECOND_ABOVE, _THIRD = 24, 28, 32
 _ALLOW, _KILL, _ERRNO = 0x7FFF_0000, 0x8000_0000, 0x0005_0000
-_EPERM, _ENOSYS, _EAFNOSUPPORT = 1, 38, 97
+_EPERM, _EINVAL, _ENOSYS, _EAFNOSUPPORT = 1, 22, 38, 97
 #: x32: the same architecture by its name, with other numbers.
 _X32 = 0x4000_0000
 #: CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET and NEWTIME.
 _NAMESPACES = 0x7E02_0080
+#: CLONE_FILES and CLONE_THREAD: what each thread has open is what all of its process have, or
+#: nobody finds it; and CLOSE_RANGE_UNSHARE.
+_FILES, _THREAD, _APART = 0x400, 0x1_0000, 2
 #: AF_UNIX, AF_INET, AF_INET6 and AF_NETLINK. A virtual machine's host is in AF_VSOCK, for which
 #: there are no namespaces.
 _FAMILIES = (1, 2, 10, 16)
+#: Bytes from which on a segment of shared memory is refused: it needs no process, so nobody counts
+#: it, and there may be 4,096 of them. Files in memory do the same, and are counted.
+_SEGMENT = (64 << 10) + 1
+#: What the numbers of i386's calls for such segments have in ipc(2), and those of no others.
+_OF_SEGMENTS = 0x10
 
 _FORBIDDEN = (
     "add_key", "request_key", "keyctl", "bpf", "perf_event_open", "userfaultfd", "io_uring_setup",
@@ -55,14 +65,14 @@ def _calls(text: str) -> dict[str, int]:
 #: From 424 on all architectures have the same numbers.
 _SAME = (
     "io_uring_setup=425 io_uring_enter=426 io_uring_register=427 open_tree=428 move_mount=429"
-    " fsopen=430 fsconfig=431 fsmount=432 fspick=433 clone3=435 mount_setattr=442"
+    " fsopen=430 fsconfig=431 fsmount=432 fspick=433 clone3=435 close_range=436 mount_setattr=442"
 )
 _X86_64 = _Machine(
     0xC000_003E,
     _calls(
-        "socket=41 clone=56 unshare=272 setns=308 add_key=248 request_key=249 keyctl=250 bpf=321"
-        " perf_event_open=298 userfaultfd=323 mount=165 umount2=166 pivot_root=155 chroot=161"
-        " swapon=167 swapoff=168 reboot=169 kexec_load=246 init_module=175 finit_module=313"
+        "socket=41 shmget=29 clone=56 unshare=272 setns=308 add_key=248 request_key=249 keyctl=250"
+        " bpf=321 perf_event_open=298 userfaultfd=323 mount=165 umount2=166 pivot_root=155"
+        " chroot=161 swapon=167 swapoff=168 reboot=169 kexec_load=246 init_module=175 finit_module=313"
         " delete_module=176 acct=163 quotactl=179 name_to_handle_at=303 open_by_handle_at=304"
         f" fanotify_init=300 process_vm_writev=311 {_SAME}"
     ),
@@ -71,6 +81,7 @@ _I386 = _Machine(
     0x4000_0003,
     _calls(
         "socket=359 socketcall=102 clone=120 unshare=310 setns=346 add_key=286 request_key=287"
+        " shmget=395 ipc=117"
         " keyctl=288 bpf=357 perf_event_open=336 userfaultfd=374 mount=21 umount2=52"
         " pivot_root=217 chroot=61 swapon=87 swapoff=115 reboot=88 kexec_load=283"
         " init_module=128 finit_module=350 delete_module=129 acct=51 quotactl=131"
@@ -81,9 +92,9 @@ _I386 = _Machine(
 _AARCH64 = _Machine(
     0xC000_00B7,
     _calls(
-        "socket=198 clone=220 unshare=97 setns=268 add_key=217 request_key=218 keyctl=219 bpf=280"
-        " perf_event_open=241 userfaultfd=282 mount=40 umount2=39 pivot_root=41 chroot=51"
-        " swapon=224 swapoff=225 reboot=142 kexec_load=104 init_module=105 finit_module=273"
+        "socket=198 shmget=194 clone=220 unshare=97 setns=268 add_key=217 request_key=218"
+        " keyctl=219 bpf=280 perf_event_open=241 userfaultfd=282 mount=40 umount2=39"
+        " pivot_root=41 chroot=51 swapon=224 swapoff=225 reboot=142 kexec_load=104 init_module=105 finit_module=273"
         " delete_module=106 acct=89 quotactl=60 name_to_handle_at=264 open_by_handle_at=265"
         f" fanotify_init=262 process_vm_writev=271 {_SAME}"
     ),
@@ -130,10 +141,36 @@ def _part(kind: _Machine, allowed: Collection[str]) -> Sequence[_Instruction]:
             part += [(_EQUAL, 0, 1, kind.calls[name]), _return(_ERRNO | error)]
     for name in ("unshare", "clone"):
         part += [
-            (_EQUAL, 0, 4, kind.calls[name]),
+            (_EQUAL, 0, 6, kind.calls[name]),
             (_LOAD, 0, 0, _FIRST),
-            (_ANY_BIT, 0, 1, _NAMESPACES),
+            (_ANY_BIT, 2, 0, _NAMESPACES if name == "clone" else _NAMESPACES | _FILES),
+            (_ANY_BIT, 0, 2, _THREAD if name == "clone" else 0),
+            (_ANY_BIT, 1, 0, _FILES),
             _return(_ERRNO | _EPERM),
+            _return(_ALLOW),
+        ]
+    part += [
+        (_EQUAL, 0, 4, kind.calls["close_range"]),
+        (_LOAD, 0, 0, _THIRD),
+        (_ANY_BIT, 0, 1, _APART),
+        _return(_ERRNO | _EPERM),
+        _return(_ALLOW),
+    ]
+    part += [
+        (_EQUAL, 0, 6, kind.calls["shmget"]),
+        (_LOAD, 0, 0, _SECOND_ABOVE),
+        (_EQUAL, 0, 2, 0),
+        (_LOAD, 0, 0, _SECOND),
+        (_AT_LEAST, 0, 1, _SEGMENT),
+        _return(_ERRNO | _EINVAL),
+        _return(_ALLOW),
+    ]
+    if "ipc" in kind.calls:
+        part += [
+            (_EQUAL, 0, 4, kind.calls["ipc"]),
+            (_LOAD, 0, 0, _FIRST),
+            (_ANY_BIT, 0, 1, _OF_SEGMENTS),
+            _return(_ERRNO | _ENOSYS),
             _return(_ALLOW),
         ]
     part += [(_EQUAL, 0, 3 + len(_FAMILIES), kind.calls["socket"]), (_LOAD, 0, 0, _FIRST)]

@@ -186,7 +186,7 @@ time.sleep(60)
         return self.do(go())
 
     def test_memory_that_no_process_has_counts(self) -> Deferred[None]:
-        """A file of memory's on its way, and a segment that nobody is attached to."""
+        """A file of memory's that is on its way or open, a segment that nobody is attached to."""
         sent = """build() { python3 -c '
 import os, socket, time
 ours, theirs = socket.socketpair()
@@ -196,6 +196,15 @@ for number in range(10):
         os.write(file, bytes(1 << 20))
     socket.send_fds(ours, [b"."], [file])
     os.close(file)
+time.sleep(60)
+'; }
+"""
+        open_ = """build() { python3 -c '
+import os, time
+for number in range(10):
+    file = os.memfd_create("hidden")
+    for _ in range(50):
+        os.write(file, bytes(1 << 20))
 time.sleep(60)
 '; }
 """
@@ -214,10 +223,10 @@ time.sleep(60)
 """
 
         async def go() -> None:
-            for hold in (sent, shared):
-                await self._ends(
-                    recipe(hold + PACKAGE), "too much memory", memory=256 << 20, time=30
-                )
+            await self._ends(recipe(sent + PACKAGE), "too big", memory=256 << 20, time=30)
+            await self._ends(recipe(open_ + PACKAGE), "too much memory", memory=256 << 20, time=30)
+            done = await self.build(recipe(shared + PACKAGE), bounds={"memory": 256 << 20})
+            self.assertIn("AssertionError: 22", done.log)
 
         return self.do(go())
 
@@ -237,6 +246,32 @@ time.sleep(60)
         )
         files = recipe("build() { " + hungry + "; }\n" + PACKAGE)
         return self.do(self._quiet(self._ends(files, "too much memory", memory=256 << 20)))
+
+    def test_a_process_whose_first_thread_has_ended_counts(self) -> Deferred[None]:
+        """Of such a one the kernel tells by the number of another of its threads alone."""
+        hidden = """build() { hoard() { python3 -c '
+import ctypes, os, platform, threading, time
+def hoard():
+    time.sleep(1)
+    kept = []
+    for number in range(3):
+        HOARD
+    time.sleep(60)
+threading.Thread(target=hoard).start()
+ctypes.CDLL(None).syscall({"x86_64": 60, "aarch64": 93}[platform.machine()], 0)
+'; }; for n in {1..3}; do hoard $n & done; sleep 60; }
+"""
+        file = """kept.append(os.open(str(os.getpid()), os.O_RDWR | os.O_CREAT | os.O_EXCL))
+        os.unlink(str(os.getpid()))
+        os.write(kept[-1], bytes(50 << 20))"""
+
+        async def go() -> None:
+            files = recipe(hidden.replace("HOARD", 'kept.append(b"x" * (60 << 20))') + PACKAGE)
+            await self._ends(files, "too much memory", memory=256 << 20, time=20)
+            files = recipe(hidden.replace("HOARD", file) + PACKAGE)
+            await self._ends(files, "too big", disk=200 << 20, time=30)
+
+        return self.do(go())
 
     def test_a_folder_in_a_folder_in_a_folder(self) -> Deferred[None]:
         deep = """build() { python3 -c '

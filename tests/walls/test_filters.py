@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from flocon.walls.filters import make_filter
 
 ALLOW, KILL = 0x7FFF_0000, 0x8000_0000
-EPERM, ENOSYS, EAFNOSUPPORT = 0x0005_0001, 0x0005_0026, 0x0005_0061
+EINVAL, EPERM, ENOSYS, EAFNOSUPPORT = 0x0005_0016, 0x0005_0001, 0x0005_0026, 0x0005_0061
 X86_64, I386, AARCH64 = 0xC000_003E, 0x4000_0003, 0xC000_00B7
 
 
@@ -52,6 +52,29 @@ class FilterTests(SynchronousTestCase):
             self.assertEqual(run(self.program, X86_64, 56, flag | 17), EPERM)
             self.assertEqual(run(self.program, X86_64, 272, flag), EPERM)
             self.assertEqual(run(self.program, I386, 310, flag), EPERM)
+
+    def test_shared_memory_that_needs_no_process_is_little(self) -> None:
+        for architecture, number, program in (
+            (X86_64, 29, self.program),
+            (I386, 395, self.program),
+            (AARCH64, 194, make_filter("aarch64")),
+        ):
+            for size, said in ((56, ALLOW), (64 << 10, ALLOW), ((64 << 10) + 1, EINVAL)):
+                self.assertEqual(run(program, architecture, number, 0, size), said)
+        self.assertEqual(run(self.program, X86_64, 29, 0, 1 << 32), EINVAL)
+        for number in (21, 23, 0x1_0017):
+            self.assertEqual(run(self.program, I386, 117, number), ENOSYS)
+        for number in (1, 4, 11, 14):
+            self.assertEqual(run(self.program, I386, 117, number), ALLOW)
+
+    def test_threads_have_open_what_their_process_has(self) -> None:
+        thread, files = 0x1_0F00, 0x400
+        self.assertEqual(run(self.program, X86_64, 56, thread | files), ALLOW)
+        self.assertEqual(run(self.program, X86_64, 56, thread & ~files), EPERM)
+        self.assertEqual(run(self.program, X86_64, 272, files), EPERM)
+        self.assertEqual(run(self.program, X86_64, 272, 0x4_0000), ALLOW)
+        self.assertEqual(run(self.program, X86_64, 436, 3, 9, 4), ALLOW)
+        self.assertEqual(run(self.program, X86_64, 436, 3, 9, 6), EPERM)
 
     def test_flags_that_cannot_be_read_are_not_known(self) -> None:
         for architecture in (X86_64, I386):
