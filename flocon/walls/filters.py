@@ -70,22 +70,22 @@ _SAME = (
 _X86_64 = _Machine(
     0xC000_003E,
     _calls(
-        "socket=41 shmget=29 clone=56 unshare=272 setns=308 add_key=248 request_key=249 keyctl=250"
-        " bpf=321 perf_event_open=298 userfaultfd=323 mount=165 umount2=166 pivot_root=155"
-        " chroot=161 swapon=167 swapoff=168 reboot=169 kexec_load=246 init_module=175 finit_module=313"
-        " delete_module=176 acct=163 quotactl=179 name_to_handle_at=303 open_by_handle_at=304"
-        f" fanotify_init=300 process_vm_writev=311 {_SAME}"
+        "socket=41 shmget=29 clone=56 unshare=272 setns=308 add_key=248 request_key=249"
+        " keyctl=250 bpf=321 perf_event_open=298 userfaultfd=323 mount=165 umount2=166"
+        " pivot_root=155 chroot=161 swapon=167 swapoff=168 reboot=169 kexec_load=246"
+        " init_module=175 finit_module=313 delete_module=176 acct=163 quotactl=179"
+        " name_to_handle_at=303 open_by_handle_at=304 fanotify_init=300 process_vm_writev=311"
+        f" {_SAME}"
     ),
 )
 _I386 = _Machine(
     0x4000_0003,
     _calls(
-        "socket=359 socketcall=102 clone=120 unshare=310 setns=346 add_key=286 request_key=287"
-        " shmget=395 ipc=117"
-        " keyctl=288 bpf=357 perf_event_open=336 userfaultfd=374 mount=21 umount2=52"
-        " pivot_root=217 chroot=61 swapon=87 swapoff=115 reboot=88 kexec_load=283"
-        " init_module=128 finit_module=350 delete_module=129 acct=51 quotactl=131"
-        " name_to_handle_at=341 open_by_handle_at=342 fanotify_init=338"
+        "socket=359 socketcall=102 clone=120 unshare=310 setns=346 add_key=286"
+        " request_key=287 shmget=395 ipc=117 keyctl=288 bpf=357 perf_event_open=336"
+        " userfaultfd=374 mount=21 umount2=52 pivot_root=217 chroot=61 swapon=87 swapoff=115"
+        " reboot=88 kexec_load=283 init_module=128 finit_module=350 delete_module=129 acct=51"
+        " quotactl=131 name_to_handle_at=341 open_by_handle_at=342 fanotify_init=338"
         f" process_vm_writev=348 {_SAME}"
     ),
 )
@@ -94,9 +94,10 @@ _AARCH64 = _Machine(
     _calls(
         "socket=198 shmget=194 clone=220 unshare=97 setns=268 add_key=217 request_key=218"
         " keyctl=219 bpf=280 perf_event_open=241 userfaultfd=282 mount=40 umount2=39"
-        " pivot_root=41 chroot=51 swapon=224 swapoff=225 reboot=142 kexec_load=104 init_module=105 finit_module=273"
-        " delete_module=106 acct=89 quotactl=60 name_to_handle_at=264 open_by_handle_at=265"
-        f" fanotify_init=262 process_vm_writev=271 {_SAME}"
+        " pivot_root=41 chroot=51 swapon=224 swapoff=225 reboot=142 kexec_load=104"
+        " init_module=105 finit_module=273 delete_module=106 acct=89 quotactl=60"
+        " name_to_handle_at=264 open_by_handle_at=265 fanotify_init=262 process_vm_writev=271"
+        f" {_SAME}"
     ),
 )
 _MACHINES = {"x86_64": (_X86_64, _I386), "aarch64": (_AARCH64,)}
