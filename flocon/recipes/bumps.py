@@ -8,7 +8,7 @@ B     no other file has come, gone or changed
 C     PKGBUILD is the text that was read: values changed where values may (``edits``)
 D     those values are plain, and of the kind they were (``values``)
 E     .SRCINFO changed in the same alone, and says what PKGBUILD says (``described``)
-F     the version is greater, the epoch the same, and no sum changed at the same version
+F     the version is greater, the epoch the same, and no file of the same version another one
 G     what names a commit names one of the project's own (``references``)
 H     the maintainers are those of then, and who wrote the commits has done so before
 I     it is what the AUR has now; and it has been there for a while
@@ -21,12 +21,13 @@ decides here is that nothing but values changed.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from flocon.pacman.versions import compare_versions
 from flocon.recipes import described, edits
 from flocon.recipes.described import Described, read_described
-from flocon.recipes.edits import SUMS, VALUE, Change, read_text
+from flocon.recipes.edits import VALUE, Change, read_text
 from flocon.recipes.expansions import evaluate
 from flocon.recipes.recipe import PKGBUILD, SRCINFO
 from flocon.recipes.references import Reference, new_references, unasked
@@ -219,7 +220,7 @@ def _of_the_text(
         unwritten = tuple(described.other_than_written(after, new, values, changed))
     uncompared = (_UNCOMPARED,) if changes is None else unwritten
     said["E"] = (*described.other_than_before(before, after), *uncompared)
-    said["F"] = tuple(_not_newer(before, after, changes))
+    said["F"] = tuple(_not_newer(before, after))
     # Whoever is trusted with the text is not with sources that nobody can be asked about.
     unasked_for = unwritten if changes is None else ()
     said["G"] = (*_strangers_commits(before, after, changes or [], evidence), *unasked_for)
@@ -231,9 +232,7 @@ _NO_VERSION = "the version cannot be read"
 _NO_SOURCES = "the sources cannot be read"
 
 
-def _not_newer(
-    before: Described, after: Described, changes: Sequence[Change] | None
-) -> Iterator[str]:
+def _not_newer(before: Described, after: Described) -> Iterator[str]:
     if before.one("epoch") != after.one("epoch"):
         was, now = (one.one("epoch") or "none" for one in (before, after))
         yield f"the epoch was {was}, and is {now}"
@@ -242,14 +241,25 @@ def _not_newer(
     elif (order := compare_versions(after.version, before.version)) <= 0:
         than = "older than" if order < 0 else "the same as"
         yield f"version {after.version} is {than} {before.version}"
-    moved = {one.name for one in changes or () if not SUMS.fullmatch(one.name)} - {"pkgrel"}
-    if after.one("pkgver") == before.one("pkgver") and not moved and _sums(before) != _sums(after):
+    if after.one("pkgver") == before.one("pkgver") and _is_another_file(before, after):
         yield f"sums have changed at the same version {after.one('pkgver')}"
 
 
-def _sums(one: Described) -> list[tuple[str, tuple[str, ...]]]:
-    found = ((key, value) for (section, key), value in one.values.items() if not section)
-    return sorted((key, value) for key, value in found if "sums" in key)
+def _is_another_file(before: Described, after: Described) -> bool:
+    """Whether what is fetched from where it was has another sum, whatever it is called here."""
+    for (section, key), sums in after.values.items():
+        kind, found, architecture = key.partition("sums")
+        if section or not kind or not found:
+            continue
+        places = (
+            [(source.url, source.value) for source in one.sources_of(f"source{architecture}")]
+            for one in (before, after)
+        )
+        old = before.values.get(("", key), ())
+        for was, now, place, other in zip_longest(old, sums, *places):
+            if was != now and place == other:
+                return True
+    return False
 
 
 def _strangers_commits(

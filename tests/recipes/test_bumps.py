@@ -161,6 +161,8 @@ class Table(SynchronousTestCase):
             self.assertIn("E", failed, what)
 
     def test_versions_that_do_not_rise(self) -> None:
+        text, said = ("v$pkgver/data", "$_build/data"), ("v1.2.3/data", "42/data")
+        other = {"BUILD": "42", "DATA": "4" * 64, "RELEASE": "2"}
         self.judge(
             {
                 "older": (verdict(new(VERSION="1.1.9")), {"F": "1.1.9-1 is older than 1.2.3-1"}),
@@ -172,6 +174,29 @@ class Table(SynchronousTestCase):
                 "other sums alone": (
                     verdict(new(VERSION="1.2.3", DATA=OLD["DATA"])),
                     {"F": "sums have changed"},
+                ),
+                "another sum, and a value that has nothing to do with it": (
+                    verdict(again(**other, SUM="3" * 64)),
+                    {"F": "sums have changed at the same version 1.2.3"},
+                ),
+                "another sum of what is only called otherwise": (
+                    verdict(again(**other)),
+                    {"F": "sums have changed at the same version 1.2.3"},
+                ),
+                "the sum of a source that is another": (
+                    verdict(
+                        new(
+                            text,
+                            described=(said,),
+                            VERSION="1.2.3",
+                            SUM=OLD["SUM"],
+                            BUILD="42",
+                            DATA="4" * 64,
+                            RELEASE="2",
+                        ),
+                        old(text, described=(("v1.2.3/data", "41/data"),)),
+                    ),
+                    {},
                 ),
                 "a candidate after the release": (
                     verdict(new(VERSION="1.2.3rc1")),
