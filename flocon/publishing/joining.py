@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from flocon.errors import ConfigurationError, RepositoryError
 from flocon.files import is_repository
-from flocon.joined.finding import UNASKED
+from flocon.joined.finding import MOST_ASKED, UNASKED
 from flocon.joined.keys import LARGEST_KEYS, PublicKey, as_fingerprint, read_keys, shown
 from flocon.joined.published import KEYS
 from flocon.leading import section
@@ -34,8 +34,9 @@ if TYPE_CHECKING:
 
 #: Seconds in which nodes of the LAN tell of their keys.
 PATIENCE = 15.0
-#: Forms of one key, beside the first, that are looked at.
-MOST_OTHERS = 15
+#: Forms of one key, beside the first, that are looked at: one of each node that is asked. Were it
+#: fewer, who tells what others leave out could be crowded out.
+MOST_OTHERS = MOST_ASKED
 
 
 @dataclass(slots=True)

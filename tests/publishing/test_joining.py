@@ -14,7 +14,7 @@ from unittest import skipUnless
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.errors import ConfigurationError, RepositoryError, ToolError
-from flocon.joined.finding import UNASKED
+from flocon.joined.finding import MOST_ASKED, UNASKED
 from flocon.joined.keys import read_keys
 from flocon.publishing.joining import (
     Found,
@@ -167,6 +167,19 @@ class FormsTests(_SuccessionCase):
         (name,) = (one.fingerprint for one in read_keys(before))
         found = self.united(self.row("a", before), self.row("b", revoked))
         self.assertGreaterEqual(len(found[name].key.data), len(revoked))
+
+    def test_many_that_tell_of_it_otherwise_leave_nothing_out(self) -> None:
+        before = self.new.gpg("--export")
+        self.new.revoke()
+        after = self.new.gpg("--export")
+        # Something else each time that belongs to no key, and gpg leaves out.
+        rows = [
+            self.row(f"liar {number}", before + bytes([0xC2, 6, 4, 0x13, 1, 8, 0, number]))
+            for number in range(MOST_ASKED - 1)
+        ]
+        found = self.united(*rows, self.row("honest", after))
+        (one,) = found.values()
+        self.assertEqual(revoked([one.key]), {one.key.fingerprint})
 
 
 @skipUnless(HAS_PACMAN_KEY, "pacman-key is not installed")
