@@ -48,6 +48,9 @@ _TYPES = {
 _LONG_PATH, _LONG_TARGET, _EXTENSION = b"L", b"K", b"x"
 _HARD_LINK = b"1"
 _ATTRIBUTE = "SCHILY.xattr."
+_CAPABILITIES = f"{_ATTRIBUTE}security.capability"
+#: Bytes of them: the kernel takes no more (``struct vfs_ns_cap_data``).
+_LARGEST_CAPABILITIES = 24
 #: In front of a number that is larger than its field in octal: the rest is one of 256.
 _BINARY = 0x80
 
@@ -127,6 +130,7 @@ class Archive:
             attributes=tuple(
                 sorted(key.removeprefix(_ATTRIBUTE) for key in said if key.startswith(_ATTRIBUTE))
             ),
+            capabilities=said.get(_CAPABILITIES, b"")[:_LARGEST_CAPABILITIES],
         )
 
     def _next_header(self) -> _Header | None:

@@ -43,6 +43,8 @@ class Member:
     attributes: tuple[str, ...] = ()
     #: SHA-256 of a file that is not large, empty for all others.
     digest: bytes = b""
+    #: Which capabilities it gives, as the kernel keeps them; empty for none.
+    capabilities: bytes = b""
 
     @property
     def is_folder(self) -> bool:

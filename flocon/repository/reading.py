@@ -221,10 +221,10 @@ def _with_attributes(
     with _unpacked(descriptor, file_name, "pax") as tar:
         told = [one for one in Archive(file_name, tar).members() if one.path not in DESCRIBING]
     found = tuple(
-        replace(member, attributes=one.attributes)
+        replace(member, attributes=one.attributes, capabilities=one.capabilities)
         for member, one in zip(members, told, strict=False)
     )
-    bare = tuple(replace(one, attributes=()) for one in told)
+    bare = tuple(replace(one, attributes=(), capabilities=b"") for one in told)
     if bare != tuple(replace(member, digest=b"") for member in members):
         raise PackageError(file_name, "bsdtar does not tell twice the same of it")
     return found

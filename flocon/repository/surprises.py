@@ -146,6 +146,9 @@ class _Look:
         for what, has in _POWERS:
             if has(member) and not (before is not None and has(before)):
                 yield what
+        had = before.capabilities if before is not None else b""
+        if had and member.capabilities not in {had, b""}:
+            yield "other capabilities"
         if member.user != (before.user if before else 0) and not member.is_link:
             yield f"a file of user {member.user}"
         place = None if member.is_folder else place_of(member.path)

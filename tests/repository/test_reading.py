@@ -120,6 +120,7 @@ class Reading(ReadingTestCase):
         self.assertEqual(
             seen, {"usr/x": (), "usr/y": ("security.capability",), "etc/sudoers.d/x": ()}
         )
+        self.assertEqual([member.capabilities for member in found.members], [b"", b"\1\0\0\2", b""])
         self.assertTrue(found.members[2].digest)
 
     def test_the_words_for_capabilities_in_a_file_are_none(self) -> None:

@@ -196,6 +196,17 @@ class Members(SynchronousTestCase):
             for beginning in place.beginnings:
                 self.assertIsNotNone(place_of(f"{beginning}x"), beginning)
 
+    def test_other_capabilities_than_it_had(self) -> None:
+        def having(capabilities: bytes) -> Package:
+            attributes = ("security.capability",)
+            one = file("usr/bin/ping", attributes=attributes, capabilities=capabilities)
+            return package(members=[one])
+
+        raw, admin = b"\1\0\0\2\0\x20", b"\1\0\0\2\0\0\x20"
+        self.assertEqual(find_surprises(having(raw), having(raw)), [])
+        (found,) = find_surprises(having(admin), having(raw))
+        self.assertEqual((found.what, found.detail), ("other capabilities", "usr/bin/ping"))
+
     def test_what_works_at_once_counts_from_the_first_package_on(self) -> None:
         for path in (
             "usr/lib/systemd/system/multi-user.target.wants/x.service",
