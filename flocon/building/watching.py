@@ -136,6 +136,9 @@ class Watch:
         else:
             # Programs hand files to one another, and have received them by the next look.
             was_hiding, self._is_hiding = self._is_hiding, held.sent > 0 and self._has_lost
+            if not held.sent:
+                # Others' it is, then, and nothing to count anew for each time.
+                self._shared = max(self._shared, shared_memory())
             if was_hiding and self._is_hiding:
                 self._pass(TOO_BIG, "it keeps files, or memory, where they cannot be counted")
 
