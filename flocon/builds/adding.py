@@ -94,7 +94,7 @@ class Adding:
         return found
 
     async def _read(self, base: str, origin: Origin) -> Fetched:
-        recipe = await self._histories.newest(base, origin)
+        recipe = await self._histories.newest(base, origin, urgent=True)
         fetched = self._fetching.resolving.understood(recipe, origin)
         if origin.kind == AUR and fetched.offer.base != base:
             raise BuildError(f"the .SRCINFO of {base} is of {fetched.offer.base}", "")

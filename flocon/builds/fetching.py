@@ -60,13 +60,15 @@ class Fetching:
         recipe = await self._histories.newest(one.base, one.origin)
         return self.resolving.understood(recipe, one.origin).offer.names
 
-    async def look(self, base: str, record: Record | None) -> None:
+    async def look(self, base: str, record: Record | None, *, urgent: bool = False) -> None:
         """Fetch what is newest of a watched recipe, and have it wait, or be built."""
         one = self._book.demand(base)
-        recipe = await self._histories.newest(base, one.origin)
-        await self.take(one, recipe, record)
+        recipe = await self._histories.newest(base, one.origin, urgent=urgent)
+        await self.take(one, recipe, record, urgent=urgent)
 
-    async def take(self, one: Watched, recipe: Recipe, record: Record | None) -> None:
+    async def take(
+        self, one: Watched, recipe: Recipe, record: Record | None, *, urgent: bool = False
+    ) -> None:
         """Take up a recipe that is watched, as it is now."""
         if record is not None:
             self.records[one.base] = record.bare()
@@ -77,7 +79,7 @@ class Fetching:
             await self._told(one.base, record)
             return
         resolved = await self.resolving.resolve(
-            [fetched], self._others(one.base), most=self._room(), urgent=False
+            [fetched], self._others(one.base), most=self._room(), urgent=urgent
         )
         approved = None
         if one.approval is not None:

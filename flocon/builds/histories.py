@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     class Git(Protocol):
         """Recipes as git has them, and what their sources' histories have."""
 
-        async def fetch(self, base: str, address: str = "") -> str: ...
+        async def fetch(self, base: str, address: str = "", *, urgent: bool = False) -> str: ...
 
         async def read(self, base: str, commit: str) -> Recipe: ...
 
@@ -48,13 +48,15 @@ class Histories:
         self._archive = archive
         self.git = git
 
-    async def newest(self, base: str, origin: Origin) -> Recipe:
+    async def newest(self, base: str, origin: Origin, *, urgent: bool = False) -> Recipe:
         """Fetch a recipe from where it comes; raises BuildError where it is not there.
 
-        What a folder was is not fetched: it comes with who adds it.
+        What a folder was is not fetched: it comes with who adds it. ``urgent`` is for a person who
+        waits: failures of before keep nobody from asking then.
         """
         try:
-            commit = await self.git.fetch(base, origin.place if origin.kind == GIT else "")
+            address = origin.place if origin.kind == GIT else ""
+            commit = await self.git.fetch(base, address, urgent=urgent)
         except Refused as error:
             if error.status != _NOT_FOUND:
                 raise

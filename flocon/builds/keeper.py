@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, DeferredLock
+from twisted.internet.defer import CancelledError, Deferred
 
 from flocon.builds.adding import Adding
 from flocon.builds.deciding import Deciding
@@ -24,6 +24,7 @@ from flocon.builds.looking import Looking
 from flocon.builds.memory import Memory
 from flocon.builds.polling import Polling
 from flocon.builds.steering import Steering
+from flocon.builds.turns import Turns
 from flocon.errors import BuildError, FloconError
 from flocon.jobs import passing
 from flocon.jobs.archive import Archive
@@ -130,8 +131,8 @@ class Keeper(Service):
         self.begun: Callable[[], None] = lambda: None
         self.changed: list[Callable[[], None]] = []
         self._problem = "builds have not begun yet"
-        #: One look at a time, and nothing is added meanwhile.
-        self._turn = DeferredLock()
+        #: One look at a time, and nothing is added meanwhile: a look makes room for that.
+        self._turns = Turns()
         self._next_poll = 0.0
         self._poll_due: Any = None
         self._ripe_due: Any = None
@@ -230,15 +231,17 @@ class Keeper(Service):
             self._arrange()
 
     async def _look(self, bases: Iterable[str], *, urgent: bool = False) -> None:
-        await self._turn.acquire()
-        try:
-            await self.polling.poll(bases, urgent=urgent)
-            # What was published meanwhile may be others' word, or there was no time for it.
-            await self.working.renew()
-            if not bases:
-                self.memory.looked(self._now())
-        finally:
-            self._turn.release()
+        bases = tuple(bases)
+        await self._turns.take_loosely(
+            lambda: self._look_in_turn(bases, urgent=urgent), urgent=urgent
+        )
+
+    async def _look_in_turn(self, bases: tuple[str, ...], *, urgent: bool) -> None:
+        await self.polling.poll(bases, urgent=urgent)
+        # What was published meanwhile may be others' word, or there was no time for it.
+        await self.working.renew()
+        if not bases:
+            self.memory.looked(self._now())
 
     def _changed(self) -> None:
         """Go on with whatever there is to do, now that something is another way."""
@@ -283,11 +286,7 @@ class Keeper(Service):
 
     async def add(self, words: list[str], body: bytes, *, dry: bool) -> list[tuple[Watched, str]]:
         """Watch what these words mean; see ``Adding``."""
-        await self._turn.acquire()
-        try:
-            return await self.adding.add(words, body, dry=dry)
-        finally:
-            self._turn.release()
+        return await self._turns.take(lambda: self.adding.add(words, body, dry=dry))
 
     async def check(self, bases: list[str]) -> str:
         """Look now, at all or at these; return what to tell."""

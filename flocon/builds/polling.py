@@ -149,10 +149,10 @@ class Polling:
                 # Its packages may have other names by now: git knows.
                 if is_news or urgent:
                     with suppress(BuildError):
-                        await self._fetching.look(base, None)
+                        await self._fetching.look(base, None, urgent=urgent)
                 return
         if one.origin.kind != FOLDER and (urgent or self._is_due(one, record)):
-            await self._fetching.look(base, record)
+            await self._fetching.look(base, record, urgent=urgent)
         await self._look_at_heads(base, urgent=urgent)
 
     def _is_due(self, one: Watched, record: Record | None) -> bool:

@@ -34,6 +34,13 @@ if TYPE_CHECKING:
 
         async def search_provides(self, name: str, *, urgent: bool = False) -> Iterable[Record]: ...
 
+    class ReadsRecipes(Protocol):
+        """Fetches a recipe at its newest commit."""
+
+        def __call__(
+            self, base: str, origin: Origin, *, urgent: bool = False
+        ) -> Awaitable[Recipe]: ...
+
 
 #: Keys of .SRCINFO that say what has to be there for a build; the last only where it is checked.
 _NEEDS = ("depends", "makedepends", "checkdepends")
@@ -108,7 +115,7 @@ class Resolving:
         self,
         aur: AsksAur,
         *,
-        read: Callable[[str, Origin], Awaitable[Recipe]],
+        read: ReadsRecipes,
         stock: Callable[[], Awaitable[Stock]],
         architecture: Callable[[], str],
         check: Callable[[], bool],
@@ -160,7 +167,7 @@ class Resolving:
                 raise BuildError(problem, "add those that you want by hand, before it")
             for base in new:
                 origin = Origin(AUR, base)
-                one = self.understood(await self._read(base, origin), origin)
+                one = self.understood(await self._read(base, origin, urgent=urgent), origin)
                 if one.offer.base != base:
                     raise BuildError(f"the .SRCINFO of {base} is of {one.offer.base}", "")
                 offer = replace(one.offer, is_approved=False)

@@ -202,7 +202,7 @@ class TooMuchTests(HostileTestCase):
         self.aur.push("tool", "2-1")
         fetch = self.aur.fetch
 
-        async def away(*_: str) -> str:
+        async def away(*_: str, **__: bool) -> str:
             raise Unreachable("aur.example", "nobody answers")
 
         self.aur.fetch = away  # type: ignore[assignment,method-assign]
@@ -283,7 +283,7 @@ class AwayTests(HostileTestCase):
         await self.keeper.book.put(replace(one, origin=Origin(GIT, "https://example/tool")), "")
         asked: list[str] = []
 
-        async def away(base: str, _: str = "") -> str:
+        async def away(base: str, _: str = "", **__: bool) -> str:
             asked.append(base)
             raise Unreachable("example", "nobody answers")
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.threadable import isInIOThread
 
 from flocon.builds import judging, looking
@@ -536,6 +536,69 @@ class AwayTests(KeeperTestCase):
         await self.wake()
         await self.until(("tool", "published"))
         self.assertEqual(len(self.builder.requests), 1)
+
+
+class DrippingTests(KeeperTestCase):
+    """The AUR, or another server of git, that takes minutes for each answer."""
+
+    async def looking(self) -> Deferred[None]:
+        """Return a look that hangs at a recipe, with another one behind it."""
+        for base in ("slow", "tool"):
+            self.aur.push(base, "1-1")
+            await self.have(base)
+            self.aur.push(base, "2-1", maintainer="mallory")
+        self.aur.dripping.add("slow")
+        look = Deferred.fromCoroutine(self.keeper._look(()))
+        while self.aur.fetched[-1] != ("slow", ""):
+            await self.turn()
+        return look
+
+    @run
+    async def test_a_look_that_nobody_asked_for_holds_no_person(self) -> None:
+        look = await self.looking()
+        self.aur.push("new", "1-1")
+        said = await self.steer("add", "new")
+        self.assertIn("waits to be approved", said)
+        await self.steer("check", "tool")
+        self.assertEqual(self.stage("tool"), "waits for a person")
+        self.assertEqual(self.aur.broken_off, 2)
+        look.addErrback(lambda _: None)
+        look.cancel()
+
+    @run
+    async def test_what_was_broken_off_is_looked_at_behind(self) -> None:
+        look = await self.looking()
+        self.aur.dripping.clear()
+        self.aur.push("new", "1-1")
+        await self.steer("add", "new")
+        await look
+        self.assertEqual([self.stage(one) for one in ("slow", "tool")], ["waits for a person"] * 2)
+
+    @run
+    async def test_the_node_that_ends_ends_it(self) -> None:
+        look = await self.looking()
+        look.cancel()
+        with self.assertRaises(CancelledError):
+            await look
+        self.assertEqual(self.aur.broken_off, 1)
+
+    @run
+    async def test_git_is_told_whether_a_person_waits(self) -> None:
+        self.aur.push("library", "1-1")
+        self.aur.push("tool", "1-1", "library")
+        await self.begun()
+        await self.steer("add", "tool")
+        self.assertEqual(self.aur.waited_for, [True, True])
+        for base in ("library", "tool"):
+            await self.steer("approve", base)
+        await self.until(("library", "published"), ("tool", "published"))
+        self.aur.waited_for.clear()
+        self.aur.push("tool", "2-1", "library")
+        await self.poll(after=DAY)
+        self.assertEqual(set(self.aur.waited_for), {False})
+        self.aur.waited_for.clear()
+        await self.steer("check", "tool")
+        self.assertEqual(set(self.aur.waited_for), {True})
 
 
 class BuildingTests(KeeperTestCase):

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.protocol import Factory
 from twisted.trial.unittest import TestCase
 
@@ -84,6 +84,11 @@ class FakeAur:
         self.reachable: set[tuple[str, str]] = set()
         #: What was fetched: a base, and the address where that was a person's word.
         self.fetched: list[tuple[str, str]] = []
+        #: Whether a person waited for each of them.
+        self.waited_for: list[bool] = []
+        #: What never ends, and how often that was broken off.
+        self.dripping: set[str] = set()
+        self.broken_off = 0
 
     def push(
         self,
@@ -147,12 +152,22 @@ class FakeAur:
         )
         return tuple(found)
 
-    async def fetch(self, base: str, address: str = "") -> str:
+    async def fetch(self, base: str, address: str = "", *, urgent: bool = False) -> str:
         self._demand()
         self.fetched.append((base, address))
+        self.waited_for.append(urgent)
+        if base in self.dripping:
+            await self._never()
         if base not in self.head:
             raise Refused("aur.example", 404)
         return self.head[base]
+
+    async def _never(self) -> None:
+        try:
+            await Deferred()
+        except CancelledError:
+            self.broken_off += 1
+            raise
 
     async def read(self, base: str, commit: str) -> Recipe:
         try:
