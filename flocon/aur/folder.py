@@ -78,3 +78,15 @@ def count_packs(folder: Path, base: str) -> int:
 def remove(place: Path) -> None:
     """Remove a repository, as far as it can be."""
     shutil.rmtree(place, ignore_errors=True)
+
+
+def replace(fresh: Path, place: Path) -> None:
+    """Have one repository take another one's place; raises StoreError.
+
+    Whoever is killed meanwhile has none, and fetches it once more.
+    """
+    remove(place)
+    try:
+        fresh.rename(place)
+    except OSError as error:
+        raise StoreError(str(place), error.strerror or str(error)) from None

@@ -125,6 +125,10 @@ class Moved(SourceError):  # noqa: N818 - a fact about the source, read as one
         self.location = location
 
 
+class Spoilt(Broken):
+    """What was fetched before and now is no repository to go on with, or too large for one."""
+
+
 class Git:
     """Runs git, with the environment that ``git_environment`` made."""
 
@@ -180,7 +184,7 @@ class Git:
         except defer.CancelledError:
             if watch is None or not watch.problem:
                 raise
-            raise Broken(remote.name, watch.problem) from None
+            raise Spoilt(remote.name, watch.problem) from None
         except ToolError as error:
             if "took longer" in error.reason:
                 raise Stalled(remote.name, error.reason) from None
@@ -191,7 +195,7 @@ class Git:
         if done.status:
             raise _failure(remote, done)
         if folder is not None and (problem := _find_problem(folder, most)):
-            raise Broken(remote.name, problem)
+            raise Spoilt(remote.name, problem)
         return done.output
 
     async def _run(

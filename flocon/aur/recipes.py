@@ -11,22 +11,26 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import DeferredLock, DeferredSemaphore
 
-from flocon.aur.folder import MOST_PACKS, count_packs, prepare, remove, repository
+from flocon.aur.folder import MOST_PACKS, count_packs, prepare, remove, replace, repository
 from flocon.aur.following import Following
-from flocon.aur.git import FETCH, NOT_FOUND, Git
+from flocon.aur.git import FETCH, NOT_FOUND, Git, Spoilt
 from flocon.aur.objects import COMMIT, NOTE_FORMAT, parse_blobs, parse_notes, parse_tree
 from flocon.aur.origins import Origin, Origins, is_away, parse_origin
 from flocon.errors import BuildError, Refused, SourceError, ToolError
 from flocon.files import is_package_name
 from flocon.log import logger
 from flocon.machine.reactor_threads import in_thread
+from flocon.machine.whole import see_through
 from flocon.recipes.recipe import Recipe, TreeFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
+    from typing import TypeVar
 
     from flocon.recipes.recipe import CommitNote
+
+    T = TypeVar("T")
 
 #: Seconds of one fetch, and how many there are at a time.
 LONGEST_FETCH = 300.0
@@ -36,6 +40,8 @@ MOST_NOTES = 500
 #: Commits kept that were the newest once and are no ancestors of what came then.
 MOST_SEEN = 64
 
+#: What is behind a base's name while its history is fetched anew: no package has that in its name.
+_ANEW = "~anew"
 _HEAD, _NEW, _SEEN = "refs/flocon/head", "refs/flocon/new", "refs/flocon/seen"
 
 
@@ -83,18 +89,23 @@ class Recipes:
             return await self._fetch(base, origins, urgent=urgent)
 
     async def _fetch(self, base: str, origins: list[Origin], *, urgent: bool) -> str:
-        most = await in_thread(self._reactor, prepare, self._folder, base)
+        most = await self._in_thread(prepare, self._folder, base)
         known = await self._known(base)
         first, *others = origins
         try:
             first.demand_asked(self._reactor.seconds(), urgent=urgent)
             new = await self._bring(base, first, most)
+        except Spoilt as failure:
+            if not known:
+                await self._in_thread(remove, self._place(base))
+                raise
+            new, known = await self._bring_anew(base, first, failure), ""
         except SourceError as failure:
             if not is_away(failure) or not others:
                 raise
             new = await self._bring_copy(base, others[0], most, known, failure)
         await self._take(base, known, new)
-        if await in_thread(self._reactor, count_packs, self._folder, base) > MOST_PACKS:
+        if await self._in_thread(count_packs, self._folder, base) > MOST_PACKS:
             await self._git.local(self._place(base), "repack", "-a", "-d", "--quiet")
         return new
 
@@ -106,8 +117,8 @@ class Recipes:
             done = await self._git.local(place, "rev-parse", "--quiet", "--verify", _HEAD)
             if done.status == 0:
                 self._log.warn("the history of {base} is damaged, and fetched anew", base=base)
-                await in_thread(self._reactor, remove, place)
-                await in_thread(self._reactor, prepare, self._folder, base)
+                await self._in_thread(remove, place)
+                await self._in_thread(prepare, self._folder, base)
         return known
 
     async def _bring(self, base: str, origin: Origin, most: int) -> str:
@@ -122,6 +133,28 @@ class Recipes:
         if not new:
             raise Refused(origin.remote.name, NOT_FOUND)
         return new
+
+    async def _bring_anew(self, base: str, origin: Origin, failure: Spoilt) -> str:
+        """Fetch a history from its beginning, and let go of what filled or spoilt the one here.
+
+        That goes only where there is a better one: what was compared with may be in it. Where the
+        new one is no better, ``failure`` is raised.
+        """
+        fresh = f"{base}{_ANEW}"
+        await self._in_thread(remove, self._place(fresh))
+        try:
+            most = await self._in_thread(prepare, self._folder, fresh)
+            new = await self._bring(fresh, origin, most)
+        except Spoilt:
+            await self._in_thread(remove, self._place(fresh))
+            raise failure from None
+        await self._in_thread(replace, self._place(fresh), self._place(base))
+        self._log.info("the history of {base} is begun anew: {failure}", base=base, failure=failure)
+        return new
+
+    async def _in_thread(self, function: Callable[..., T], *arguments: object) -> T:
+        """Have something of a repository done: nobody else comes to it before that has ended."""
+        return await see_through(in_thread(self._reactor, function, *arguments))
 
     async def _fetch_from(self, origin: Origin, base: str, most: int) -> None:
         words, remote = [*FETCH, "--", f"+{origin.ref}:{_NEW}"], origin.remote
@@ -209,7 +242,8 @@ class Recipes:
     async def forget(self, base: str) -> None:
         """Remove a base's history."""
         async with self._locks.setdefault(base, DeferredLock()):
-            await in_thread(self._reactor, remove, self._place(base))
+            await self._in_thread(remove, self._place(base))
+            await self._in_thread(remove, self._place(f"{base}{_ANEW}"))
 
     async def _check(self, base: str, commit: str) -> None:
         """Raise BuildError where a commit is not here."""

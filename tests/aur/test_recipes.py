@@ -144,6 +144,36 @@ class Fetching(GitCase):
         self.aur.push("foo", {"large": os.urandom(200_000)})
         self.assertIn("sent more than the 100000 bytes", await self.fails(Broken))
 
+    async def test_a_history_that_others_filled_is_begun_anew(self) -> None:
+        self.patch(folder_module, "MOST_BYTES", 250_000)
+        for _ in range(2):
+            self.aur.push("foo", {"large": os.urandom(100_000)}, parent="")
+            await self.recipes.fetch("foo")
+        commit = self.aur.push("foo", {"large": os.urandom(100_000)}, parent="")
+        self.assertEqual(await self.recipes.fetch("foo"), commit)
+        self.assertEqual((await self.recipes.read("foo", commit)).base, "foo")
+        later = self.aur.push("foo", recipe("foo", "2-1"))
+        self.assertEqual(await self.recipes.fetch("foo"), later)
+        self.assertTrue(await self.recipes.is_ancestor("foo", commit, later))
+        self.assertEqual([one.name for one in self.folder.glob("foo*")], ["foo.git"])
+
+    async def test_what_is_here_stays_where_the_new_one_is_too_large_in_any_case(self) -> None:
+        known = self.aur.push("foo", recipe("foo"))
+        await self.recipes.fetch("foo")
+        self.patch(folder_module, "MOST_BYTES", 100_000)
+        self.aur.push("foo", {"large": os.urandom(200_000)})
+        for _ in range(2):
+            self.assertIn("sent more than", await self.fails(Broken))
+        self.assertEqual((await self.recipes.read("foo", known)).commit, known)
+        self.assertEqual([one.name for one in self.folder.glob("foo*")], ["foo.git"])
+
+    async def test_what_was_too_large_once_is_fetched_when_it_is_not_any_more(self) -> None:
+        self.patch(folder_module, "MOST_BYTES", 100_000)
+        self.aur.push("foo", {"large": os.urandom(200_000)})
+        await self.fails(Broken)
+        commit = self.aur.push("foo", recipe("foo"), parent="")
+        self.assertEqual(await self.recipes.fetch("foo"), commit)
+
     async def test_all_histories_together_have_a_bound(self) -> None:
         self.aur.push("foo", {"large": os.urandom(80_000)})
         self.aur.push("bar", {"large": os.urandom(80_000)})
