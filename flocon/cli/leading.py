@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flocon.errors import ConfigurationError
-from flocon.leading import borrow, setup
+from flocon.leading import borrow, section, setup
 from flocon.leading.node_lines import Method
 from flocon.secrecy import without_passwords
 from flocon.settings.settings import DEFAULT_PACMAN_CONF, LOOPBACK_PORT
@@ -77,7 +77,15 @@ def _say_done(report: Report, options: argparse.Namespace) -> None:
 
 
 def _say_whom_pacman_asks(options: argparse.Namespace, *, changed: bool) -> None:
-    left = setup.still_led(options.pacman_conf, {options.port, LOOPBACK_PORT})
+    ports = {options.port, LOOPBACK_PORT}
+    joined = section.joined(options.pacman_conf, ports)
+    for name in joined:
+        undo = _command(f"repo join {name} --undo", pacman_conf=options.pacman_conf)
+        complain(
+            f"pacman still asks the node for {name}, and fails where none runs:"
+            f" '{undo}' while the node runs, before you stop it"
+        )
+    left = setup.still_led(options.pacman_conf, ports, but=joined)
     if left:
         places = ", ".join(left)
         complain(f"pacman is still led to the node, by hand: take that out at {places}")

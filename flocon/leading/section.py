@@ -19,7 +19,7 @@ from flocon.leading.programs import repositories_read
 from flocon.leading.replacing import Writing, alone, check_writable, sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
 #: Packages and databases count with a signature by a key that was trusted by hand, and no other.
@@ -74,6 +74,21 @@ def take_out(path: Path, name: str, *, port: int, dry_run: bool) -> Change:
         if bare == text:
             return Change("")
         return _change(state.root, text, bare, name, dry_run=dry_run)
+
+
+def joined(path: Path, ports: Collection[int]) -> tuple[str, ...]:
+    """Return the repositories whose sections lead the pacman that reads ``path`` to a node here.
+
+    Only sections as they were written here.
+    """
+    try:
+        state = look(path)
+        said = list(pacman_conf.statements(state.configuration))
+    except ConfigurationError:
+        return ()
+    text = state.now[state.root]
+    names = dict.fromkeys(one.section for one in said if one.key == HEADER)
+    return tuple(name for name in names if any(section(name, one) in text for one in ports))
 
 
 def _header(

@@ -86,8 +86,11 @@ def undo(path: Path, *, dry_run: bool) -> Report:
         return _undo(path, dry_run=dry_run)
 
 
-def still_led(path: Path, ports: Collection[int]) -> tuple[str, ...]:
-    """Return where lines lead the pacman that reads ``path`` to a node of this machine's now."""
+def still_led(path: Path, ports: Collection[int], but: Collection[str] = ()) -> tuple[str, ...]:
+    """Return where lines lead the pacman that reads ``path`` to a node of this machine's now.
+
+    Those of the sections ``but`` are left out.
+    """
     try:
         said = list(statements(look(path).configuration))
     except ConfigurationError:
@@ -95,7 +98,9 @@ def still_led(path: Path, ports: Collection[int]) -> tuple[str, ...]:
     places = (
         str(one.place)
         for one in said
-        if one.key in SERVER_KEYS and node_lines.is_node(one.value, ports)
+        if one.key in SERVER_KEYS
+        and one.section not in but
+        and node_lines.is_node(one.value, ports)
     )
     # Several repositories include one file.
     return tuple(printable(place) for place in dict.fromkeys(places))

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from flocon.cli import leading
 from flocon.cli.parser import make_parser
 from flocon.errors import ConfigurationError
-from flocon.leading import borrow
+from flocon.leading import borrow, section
 
 MIRROR = "http://alice:s3cret@mirror.example/$repo/os/$arch"
 
@@ -83,6 +83,16 @@ class SettingUp(SynchronousTestCase):
         self.set_up("--cache-server")
         _, errors = self.set_up("--undo")
         self.assertIn("pacman asks its mirrors itself again", errors)
+
+    def test_undoing_says_how_a_joined_repository_is_taken_out_in_which_order(self) -> None:
+        self.set_up("--cache-server")
+        section.put_in(self.conf, "home", port=19433, dry_run=False)
+        _, errors = self.set_up("--undo")
+        command = f"flocon repo join home --undo --pacman-conf {self.conf}"
+        self.assertIn(f"'{command}' while the node runs, before you stop it", errors)
+        # Who took out its Server by hand would have a section that pacman does not take.
+        self.assertNotIn("by hand", errors)
+        self.assertIn("[home]\nSigLevel", self.conf.read_text())
 
     def test_undoing_says_where_lines_by_hand_still_lead_to_the_node(self) -> None:
         text = self.conf.read_text()
