@@ -21,7 +21,14 @@ from flocon.joined.published import KEYS
 from flocon.leading import section
 from flocon.machine.beneath import write_small
 from flocon.machine.reading import read_plain
-from flocon.publishing.trusting import certified, revoked, trust, trust_no_more, united
+from flocon.publishing.trusting import (
+    certified,
+    demand_tools,
+    revoked,
+    trust,
+    trust_no_more,
+    united,
+)
 from flocon.settings.options import load
 from flocon.terminal.asking import Node, NodeError
 from flocon.terminal.deciding import agree
@@ -66,6 +73,7 @@ async def join(reactor: Any, options: argparse.Namespace) -> None:
 
 async def _join(node: Node, options: argparse.Namespace, path: Path) -> None:
     name = options.name
+    demand_tools()
     if not options.dry_run:
         demand_ours(path, options.pacman_conf)
     told = await node.ask("/own.json", {"name": name}, patience=PATIENCE)
@@ -108,9 +116,11 @@ async def _undo(node: Node, options: argparse.Namespace, path: Path) -> None:
     name = options.name
     if not options.dry_run:
         demand_ours(path, options.pacman_conf)
+    pinned = _pinned(path)
+    if pinned:
+        demand_tools()
     change = section.take_out(options.pacman_conf, name, port=options.port, dry_run=options.dry_run)
     put(change.diff)
-    pinned = _pinned(path)
     if options.dry_run:
         complain("nothing is changed; without --dry-run this would be, and its keys not be trusted")
         return

@@ -20,12 +20,27 @@ if TYPE_CHECKING:
 
     from flocon.joined.keys import PublicKey
 
+#: What it takes to trust a key, each with the package that has it.
+_TOOLS = (("gpg", "gnupg"), ("pacman-key", "pacman"))
 #: Seconds for one run: making pacman's own key takes some on a slow machine.
 PATIENCE = 120
 #: Where ``gpg --with-colons`` has what: the kind of a line, whether a signature is good, its key's
 #: id, the class of a signature, and a fingerprint.
 _KIND, _GOOD, _ID, _FINGERPRINT = 0, 1, 4, 9
 _ID_DIGITS = 16
+
+
+def demand_tools() -> None:
+    """Raise RepositoryError where keys can be neither looked at nor trusted here.
+
+    Without gpg nobody would know that a key was revoked.
+    """
+    for tool, package in _TOOLS:
+        if shutil.which(tool) is None:
+            raise RepositoryError(
+                f"{tool} is not installed here, by which keys are looked at and trusted",
+                f"install {package}, and do it once more; nothing was changed",
+            )
 
 
 def trust(pacman_conf: Path, data: bytes, fingerprints: Sequence[str]) -> None:

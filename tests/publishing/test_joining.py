@@ -9,7 +9,7 @@ from base64 import b64encode
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from unittest import skipUnless
+from unittest import mock, skipUnless
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -24,7 +24,7 @@ from flocon.publishing.joining import (
     find,
     unite,
 )
-from flocon.publishing.trusting import certified, revoked, trust, trust_no_more
+from flocon.publishing.trusting import certified, demand_tools, revoked, trust, trust_no_more
 from tests.joined.maker import signer
 from tests.leading.setup_case import tools
 from tests.pgp import Signer
@@ -229,6 +229,22 @@ class TrustingTests(SynchronousTestCase):
         with self.assertRaises(ToolError) as raised:
             trust(self.conf, b"nonsense", ["0" * 40])
         self.assertIn("pacman-key", str(raised.exception))
+
+
+class ToolsTests(SynchronousTestCase):
+    def test_who_has_no_gpg_is_told_what_to_install_before_anything_is_done(self) -> None:
+        there = TemporaryDirectory()
+        self.addCleanup(there.cleanup)
+        folder = Path(there.name)
+        for tool, package in (("gpg", "gnupg"), ("pacman-key", "pacman")):
+            with mock.patch.dict(os.environ, {"PATH": there.name}):
+                error = self.assertRaises(RepositoryError, demand_tools)
+            self.assertIn(f"{tool} is not installed here", str(error))
+            self.assertIn(f"install {package}", str(error))
+            (folder / tool).write_text("#!/bin/sh\n")
+            (folder / tool).chmod(0o755)
+        with mock.patch.dict(os.environ, {"PATH": there.name}):
+            demand_tools()
 
 
 class RightsTests(SynchronousTestCase):
