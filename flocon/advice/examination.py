@@ -114,6 +114,8 @@ class Examination:
         #: Each tells of problems it knows, for ``flocon doctor``: dicts of ``check``, ``reason``,
         #: ``remedy`` and ``wrong`` (whether it is more than a warning).
         self.tellers: list[Callable[[], Iterable[Mapping[str, Any]]]] = [self._tell_of_databases]
+        #: Each finds out, before that, what somebody else has to be asked for.
+        self.lookers: list[Callable[[], Coroutine[Any, Any, None]]] = []
 
     async def examine(self, _: Mapping[str, str]) -> dict[str, Any]:
         """Return what ``flocon doctor`` needs to know of the node; has a few peers knock."""
@@ -145,6 +147,8 @@ class Examination:
             folders["store"] = {**folders["store"], **wrong}
         read = await self._in_thread(gathering.look_at_configuration, settings.pacman_conf)
         links = await self._in_thread(look_at_links, settings.presence.interfaces)
+        for look in self.lookers:
+            await look()
         return {
             "node": self._node(),
             "namesake": self._namesake(),

@@ -12,6 +12,7 @@ _REACHES = (
     "it has processes, names and a network of its own: while it fetches its sources the only way"
     " out leads to the Internet and not to the LAN, and while it is built there is none"
 )
+_ALWAYS = "a hole in the kernel lets it out: a machine, or a virtual one, for builds alone does not"
 _LEAVES = "whatever it started ends with it, and what it wrote goes with it"
 
 
@@ -40,9 +41,12 @@ def can(here: Here) -> list[str]:
 
 def cannot(here: Here) -> list[str]:
     """Return what is not, a sentence each."""
-    said = [
-        "a hole in the kernel lets it out: a machine, or a virtual one, for builds alone does not"
-    ]
+    return [_ALWAYS, *lacks(here)]
+
+
+def lacks(here: Here) -> list[str]:
+    """Return what is not kept apart here, and is elsewhere, a sentence each."""
+    said = []
     if not here.rights:
         said.append("it runs as the user of the builder, who owns whatever a hole leads to")
         said.append("nothing can be installed for it: what a recipe needs must be here")

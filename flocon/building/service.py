@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock
 from twisted.internet.threads import deferToThread
 
-from flocon.building.describing import Here, can, cannot
+from flocon.building.describing import Here, can, cannot, lacks
 from flocon.building.handed import Handed
 from flocon.building.job import Job, Told, clear
 from flocon.building.orders import read_order
@@ -184,10 +184,21 @@ class Service:
             "user": place.user if place.rights else "",
             "can": can(here),
             "cannot": cannot(here),
+            "lacks": lacks(here),
+            **_missing(),
             "free": Room.of(place.jobs).bytes,
             "running": self._running,
             "architecture": platform.machine(),
         }
+
+
+def _missing() -> dict[str, Any]:
+    """Return what has to be installed before anything is built, and how."""
+    try:
+        demand_tools()
+    except BuildError as error:
+        return {"missing": [error.problem], "remedy": error.remedy}
+    return {"missing": []}
 
 
 def _say_error(conversation: Conversation, error: FloconError) -> None:

@@ -16,6 +16,7 @@ from flocon.aur.git import git_environment
 from flocon.aur.recipes import Recipes
 from flocon.building.near import destinations
 from flocon.builds import sayings
+from flocon.builds.builder_told import BuilderTold
 from flocon.builds.keeper import Keeper
 from flocon.machine.endpoints import ports_of
 from flocon.settings.defaults import host_name
@@ -60,6 +61,7 @@ class Building:
         port = next(iter(ports_of(settings.loopback)), LOOPBACK_PORT)
         self._address = f"http://localhost:{port}"
         self._notices: Notices | None = None
+        self._builder = BuilderTold(reactor)
         keeper.begun = self._begun
         self._approving: Approving | None = None
         metered = parts.metered
@@ -114,10 +116,15 @@ class Building:
         """Return what ``/status.json`` says of builds."""
         return self.keeper.describe()
 
+    async def look(self) -> None:
+        """Find out what there is to tell the doctor of the builder."""
+        await self._builder.look(self._parts.reloading.settings.build.builder)
+
     def tell(self) -> Iterator[dict[str, Any]]:
         """Yield what the doctor is to tell of builds."""
         settings = self._parts.reloading.settings
         yield from absent(settings.build.builder, settings.repo.signer)
+        yield from self._builder.problems
         yield from sayings.problems(self.keeper.describe(), time.time())
         for way, reason in (self._notices.problems if self._notices else {}).items():
             yield {

@@ -129,6 +129,7 @@ class Parts:
         self.standins = standins(reactor, self, shares)
         self._make_operator()
         self.examination.tellers += advising.tellers(self)
+        self.examination.lookers.append(self.building.look)
 
     def _make_holdings(self, own_ports: Sequence[int]) -> None:
         """Make what reads this machine: pacman's files, and the packages that are here."""

@@ -109,6 +109,9 @@ class Unbuilding:
     def status(self) -> None:
         """Say nothing in ``/status.json``."""
 
+    async def look(self) -> None:
+        """Ask no builder what it can."""
+
     def tell(self) -> tuple[()]:
         return ()
 

@@ -294,6 +294,9 @@ class ServiceTests(TestCase):
             asking.talk.say({"do": "describe"})
             said = await asking.until_done()
             self.assertTrue(said["rights"] and said["can"] and said["cannot"] and said["free"])
+            # What holds of any builder is nothing that this one lacks.
+            self.assertEqual(said["lacks"], said["cannot"][1:])
+            self.assertEqual(said["missing"], [])
 
         return self.do(go())
 
