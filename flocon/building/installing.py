@@ -89,6 +89,17 @@ class Installing:
         command = ["sh", "-c", _PACMAN, str(root), *options, *words]
         return Plan(command, mounts, outside=True, root=str(root))
 
+    async def upgrade(self, layout: Layout, said: Callable[[bytes], None]) -> int:
+        """Bring a root of packages alone up to date; return pacman's status.
+
+        What takes a package's place may be a recipe's, of whichever repository this machine has:
+        scripts and hooks run behind the wall here as well.
+        """
+        plan = self.outside(layout.root, layout.mounts, ["-Syuw"])
+        if status := await Walled(self._reactor, plan, said).run():
+            return status
+        return await Walled(self._reactor, self._walled(layout, ["-Su"], Taken()), said).run()
+
     async def install(
         self,
         layout: Layout,
@@ -105,10 +116,10 @@ class Installing:
                 return status
         steps = []
         if packages:
-            steps.append(["-S", "--needed", "--asdeps", "--", *packages])
+            steps.append(["-S", *_REPLACING, "--needed", "--asdeps", "--", *packages])
         if own:
             files = [f"{_OWN}/{one.name}" for one in own]
-            steps.append(["-U", "--needed", "--asdeps", "--", *files])
+            steps.append(["-U", *_REPLACING, "--needed", "--asdeps", "--", *files])
         for words in steps:
             plan = self._walled(layout, words, taken)
             if status := await Walled(self._reactor, plan, said).run():
@@ -140,7 +151,7 @@ class Installing:
             filtered=bool(calls),
             environment={"HOME": "/root", "LANG": "C.UTF-8", "TERM": "dumb"},
         )
-        options = ["--config", _CONFIGURATION, "--noconfirm", *_REPLACING, "--noprogressbar"]
+        options = ["--config", _CONFIGURATION, "--noconfirm", "--noprogressbar"]
         command = ["sh", "-c", _PACMAN, "", *options, *words]
         return Plan(
             behind_installation_wall(wall, command),

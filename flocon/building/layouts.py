@@ -93,6 +93,13 @@ class Layout:
         raise ToolError("the root", f"has no {name} after what was installed")
 
 
+def system_layout(folder: Path) -> Layout:
+    """Return how the clean system itself, "root" in ``folder``, is entered to be changed."""
+    layout = Layout("clean", folder, (), (folder / "root/etc",))
+    layout.given.mkdir(mode=0o755, exist_ok=True)
+    return layout
+
+
 def clean_layout(folder: Path, system: Path) -> Layout:
     """Lay out a job in its new ``folder`` over the clean ``system``."""
     _make_folders(folder)

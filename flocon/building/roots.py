@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.threads import deferToThread
 
 from flocon.building.installing import Installing, Pacman, ask_pacman
-from flocon.building.layouts import Layout, clean_layout, machine_layout
+from flocon.building.layouts import Layout, clean_layout, machine_layout, system_layout
 from flocon.errors import BuildError, ToolError
 from flocon.log import logger
 from flocon.machine.process import run
@@ -106,7 +106,8 @@ class Roots:
         if self.system.is_dir():
             if time.time() - self.system.stat().st_mtime < stale:
                 return
-            if await self._run_pacman(self.system, ["-Syu"], said):
+            layout = await self._in_thread(system_layout, self._work)
+            if await (await self.installing()).upgrade(layout, said):
                 said(b"==> flocon: the clean root could not be brought up to date\n")
             else:
                 os.utime(self.system)
@@ -117,20 +118,21 @@ class Roots:
             (new / name).mkdir(parents=True)
         (new / "tmp").chmod(0o1777)
         (new / "build").mkdir()
-        if status := await self._run_pacman(new, ["-Sy", _BASE], said):
+        if status := await self._make(new, said):
             raise BuildError(
                 f"no clean root could be made: pacman ended with status {status}",
                 'see the log, or set root = "machine"',
             )
         new.rename(self.system)
 
-    async def _run_pacman(self, root: Path, words: list[str], said: Said) -> int:
+    async def _make(self, root: Path, said: Said) -> int:
+        """Install what a clean system is made of: there is nothing yet that could build a wall."""
         installing = await self.installing()
         mounts: list[Mapping[str, str]] = [
             {"kind": "proc", "source": "proc", "at": f"{root}/proc", "options": ""},
             {"kind": "bind", "source": "/dev", "at": f"{root}/dev", "options": ""},
         ]
-        plan = installing.outside(root, mounts, words)
+        plan = installing.outside(root, mounts, ["-Sy", _BASE])
         return await Walled(self._reactor, plan, said).run()
 
     def prune(self) -> None:

@@ -46,15 +46,19 @@ def _place(path: Path) -> str:
     return name if name.startswith(("usr/", "etc/")) else f"usr/{name}"
 
 
-def make_base(folder: Path) -> Path:
+def make_base(folder: Path, version: str = "1-1", install: str = "") -> Path:
     """Write a package that is a whole system, as far as makepkg needs one, of this machine's."""
     info = folder / "info"
-    info.write_text(INFO)
+    info.write_text(INFO.replace("1-1", version))
+    script = folder / "install"
+    script.write_text(install)
     accounts = folder / "passwd"
     accounts.write_text("root:x:0:0::/root:/bin/sh\n")
-    path = folder / "base-devel-1-1-any.pkg.tar"
+    path = folder / f"base-devel-{version}-any.pkg.tar"
     with tarfile.open(path, "w") as tar:
         tar.add(info, ".PKGINFO")
+        if install:
+            tar.add(script, ".INSTALL")
         tar.add(accounts, "etc/passwd")
         for name in ("bin", "sbin", "lib", "lib64"):
             link = tarfile.TarInfo(name)
@@ -120,6 +124,36 @@ touch /usr/made /etc/made 2>/dev/null && echo wrote >>found/text
                 self.assertEqual(list(outside.iterdir()), [], name)
                 self.assertEqual(done.result, "refused", (name, done.log))
                 self.assertIn("a link", done.reason)
+
+        return self.do(go())
+
+    def test_scripts_of_what_brings_it_up_to_date_run_behind_a_wall(self) -> Deferred[None]:
+        """A package of a recipe may take the place of any other one, in whichever repository."""
+
+        async def go() -> None:
+            said: list[bytes] = []
+            await self.place.roots.update(said.append)
+            system = self.place.roots.system
+            outside = str(Path("/proc/self/ns/pid").readlink())
+            script = """post_upgrade() {
+  readlink /proc/self/ns/pid /proc/1/ns/mnt >/seen
+  test -e /dev/mem -o -e /dev/kmsg -o -e /dev/loop-control && echo devices >>/seen
+  mknod /device b 7 0 2>/dev/null && echo makes-devices >>/seen
+  cat /proc/net/dev >>/seen
+}
+"""
+            repository = self.folder / "repository"
+            newer = make_base(repository, "2-1", script)
+            words = ["repo-add", "-q", str(repository / "some.db.tar.gz"), str(newer)]
+            subprocess.run(words, check=True, capture_output=True)
+            await self.place.roots.update(said.append)
+            log = b"".join(said).decode()
+            self.assertTrue((system / "var/lib/pacman/local/base-devel-2-1").is_dir(), log)
+            seen = (system / "seen").read_text()
+            self.assertNotIn(outside, seen)
+            self.assertNotIn("devices", seen)
+            self.assertEqual([one for one in seen.split() if one.endswith(":")], ["lo:"], seen)
+            self.assertNotIn("could not be brought up to date", log)
 
         return self.do(go())
 
