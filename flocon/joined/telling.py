@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 #: Seconds before a key expires in which that is told, and after which a key is an old one.
 SOON, OLD = 60 * 86_400.0, 5 * 365 * 86_400.0
 
+#: Packages, and sets of repositories, that are named at once.
+_MOST_TOLD = 5
+
 
 def describe(
     repositories: OwnRepositories, copies: Callable[[str], Mapping[str, int]]
@@ -59,6 +62,30 @@ def tell(repositories: OwnRepositories, now: float) -> Iterator[dict[str, Any]]:
     for known in sorted(repositories.known.values(), key=lambda one: one.name):
         yield from _tell_of(known, repositories)
         yield from _tell_of_key(known, now)
+    yield from _tell_of_same_packages(repositories)
+
+
+def _tell_of_same_packages(repositories: OwnRepositories) -> Iterator[dict[str, Any]]:
+    """Tell where two machines build the same package: one hides the other's, be it newer or not."""
+    makers: dict[str, list[str]] = {}
+    for known in repositories.known.values():
+        entries = () if known.database is None else known.database.entries.values()
+        for name in {one.name for one in entries}:
+            makers.setdefault(name, []).append(known.name)
+    together: dict[tuple[str, ...], list[str]] = {}
+    for name, of in makers.items():
+        if len(of) > 1:
+            together.setdefault(tuple(sorted(of)), []).append(name)
+    for of, names in sorted(together.items())[:_MOST_TOLD]:
+        some = ", ".join(sorted(names)[:_MOST_TOLD])
+        some += f" and {len(names) - _MOST_TOLD} more" if len(names) > _MOST_TOLD else ""
+        yield _said(
+            f"{some}: in the own repositories {' and '.join(of)}; pacman takes what the one has"
+            " whose section in pacman.conf comes first, also where the other's is newer",
+            "have it built on one machine: 'flocon build remove' and 'flocon repo remove' on the"
+            " other",
+            wrong=False,
+        )
 
 
 def _tell_of(known: Known, repositories: OwnRepositories) -> Iterator[dict[str, Any]]:

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
-from flocon.errors import RepositoryError, ToolMissing
+from flocon.errors import RepositoryError
 from flocon.publishing import adding, bundle
 
 if TYPE_CHECKING:
@@ -28,7 +28,9 @@ def run(options: argparse.Namespace) -> None:
     if not _HOST.fullmatch(options.to):
         raise RepositoryError(f"{options.to!r} is no host", "write it like nas or root@nas")
     if shutil.which("ssh") is None:
-        raise ToolMissing("ssh")
+        raise RepositoryError(
+            "ssh is not installed here", "install openssh, or run it on that machine"
+        )
     command = ["ssh", "--", options.to, shlex.join(words(options))]
     if options.verb != "add":
         _finish(options, subprocess.run(command, check=False).returncode)  # noqa: S603 - as told

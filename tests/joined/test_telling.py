@@ -13,6 +13,7 @@ from flocon.joined.known import Known, Trusted
 from flocon.joined.offers import Offer, Offers, Wrong
 from flocon.joined.telling import OLD, SOON, database_answer, describe, tell
 from flocon.joined.told import Generation
+from flocon.pacman.entries import Entry
 from flocon.pacman.listing import Database
 
 FPR = "AB" * 20
@@ -68,6 +69,30 @@ class TellingTests(SynchronousTestCase):
         self.take()
         self.assertIn("2023-11-14 22:13:20 UTC", database_answer(self.repositories, "home"))
         self.assertEqual(database_answer(self.repositories, "core"), "")
+
+    def has(self, repository: str, *names: str) -> None:
+        known = Known(Trusted(repository, Path("keys"), (), publishes=False, joined=True))
+        entries = {
+            f"{name}-1-1-any.pkg.tar": Entry(repository, "", name, "1-1", 1, bytes(32))
+            for name in names
+        }
+        generation = Generation(repository, 1, 3, FPR, {})
+        known.took(generation, Database(repository, "", 0.0, entries), "10.0.0.1")
+        self.repositories.known[repository] = known
+
+    def test_packages_that_two_machines_build_are_told(self) -> None:
+        self.has("home", "paru", "yay")
+        self.has("office", "other")
+        self.assertEqual([*tell(self.repositories, NOW)], [])
+        self.has("office", "paru", "other")
+        (told,) = tell(self.repositories, NOW)
+        self.assertIn("paru: in the own repositories home and office", told["reason"])
+        self.assertIn("flocon build remove", told["remedy"])
+        many = [f"p{number}" for number in range(99)]
+        self.has("home", *many)
+        self.has("office", *many)
+        (told,) = tell(self.repositories, NOW)
+        self.assertIn("and 94 more", told["reason"])
 
     def keyed(self, made: float, lives: float = 0, *, publishes: bool = True) -> list[Any]:
         key = PublicKey(FPR, (), b"", int(made), int(lives))

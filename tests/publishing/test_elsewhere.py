@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import shutil
 import subprocess
 from typing import Any
 
@@ -64,3 +65,9 @@ class HostTests(SynchronousTestCase):
             chosen = argparse.Namespace(**{**vars(options("list")), "to": host})
             self.assertRaises(RepositoryError, elsewhere.run, chosen)
         self.assertEqual(ran, [])
+
+    def test_who_has_no_ssh_is_told_what_to_do(self) -> None:
+        self.patch(shutil, "which", lambda _: None)
+        with self.assertRaises(RepositoryError) as raised:
+            elsewhere.run(options("list", "--to", "nas"))
+        self.assertIn("install openssh", str(raised.exception))
