@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThread
 
 from tests.building.case import PACKAGE, Done, JobCase, recipe
 
+NAMES = ["-c", "user.name=a", "-c", "user.email=a@b"]
 LOCAL = ["127.0.0.0/8"]
 SUM = hashlib.sha256(b"a source\n").hexdigest()
 
@@ -143,12 +145,42 @@ package() {{ install -Dm644 "$srcdir/up/file" "$pkgdir/usr/share/odd/text"; }}
 
         return self.do(go())
 
+    def test_a_source_with_another_one_in_it_is_fetched_in_both_ways(self) -> Deferred[None]:
+        """As recipes do it: the inner one as a source of its own, or by git itself."""
+
+        async def go() -> None:
+            _, port = self._repository()
+            served = f"http://127.0.0.1:{port}"
+            outer, bare = self.folder / "outer", self.folder / "served/outer.git"
+            outer.mkdir()
+            add = ["submodule", "-q", "add", f"{served}/up.git", "inner"]
+            for words in (["init", "-q"], add, [*NAMES, "commit", "-qm", "x"]):
+                await deferToThread(subprocess.run, ["git", *words], cwd=outer, check=True)
+            subprocess.run(["git", "clone", "-q", "--bare", outer, bare], check=True)
+            subprocess.run(["git", "update-server-info"], cwd=bare, check=True)
+            its_own = """
+  git config submodule.inner.url "$srcdir/up"
+  git -c protocol.file.allow=always submodule -q update"""
+            for inner, update in ((f"git+{served}/up.git", its_own), ("", "")):
+                lines = f"""
+source=(git+{served}/outer.git {inner})
+sha256sums=(SKIP{" SKIP" if inner else ""})
+prepare() {{ cd outer; git submodule -q init{update or "; git submodule -q update"}; }}
+build() {{ cat "$srcdir/outer/inner/file" >/dev/null; }}
+package() {{ install -Dm644 "$srcdir/outer/inner/file" "$pkgdir/usr/share/odd/text"; }}
+"""
+                done = await self.build(recipe(lines), networks=LOCAL)
+                self.assertEqual(done.result, "built", done.log)
+                self.assertEqual(done.found(), "followed\n")
+                self.assertEqual(done.hosts, ["127.0.0.1"])
+
+        return self.do(go())
+
     def _repository(self) -> tuple[str, int]:
         up, bare = self.folder / "up", self.folder / "served/up.git"
         up.mkdir()
         (up / "file").write_text("followed\n")
-        names = ["-c", "user.name=a", "-c", "user.email=a@b"]
-        for words in (["init", "-q"], ["add", "."], [*names, "commit", "-qm", "x"]):
+        for words in (["init", "-q"], ["add", "."], [*NAMES, "commit", "-qm", "x"]):
             subprocess.run(["git", *words], cwd=up, check=True)
         bare.parent.mkdir()
         subprocess.run(["git", "clone", "-q", "--bare", up, bare], check=True)
