@@ -104,7 +104,8 @@ class Roots:
         One that cannot be brought up to date stays as it is; FloconError is raised for none.
         """
         if self.system.is_dir():
-            if time.time() - self.system.stat().st_mtime < stale:
+            # One of times to come is of a clock that was wrong.
+            if 0 <= time.time() - self.system.stat().st_mtime < stale:
                 return
             layout = await self._in_thread(system_layout, self._work)
             if await (await self.installing()).upgrade(layout, said):

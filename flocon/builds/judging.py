@@ -81,7 +81,8 @@ class Judging:
         """Return what waits now: the newest commit, which nobody has approved."""
         seen = self._now()
         if one.candidate is not None and one.candidate.commit == fetched.recipe.commit:
-            seen = one.candidate.seen
+            # A clock that was set back since must not have it wait for years.
+            seen = min(seen, one.candidate.seen)
         failing = list(self._against(one, fetched, outcome))
         verdict = None
         if one.approval and approved and one.origin.can_be_approved_by_rule:

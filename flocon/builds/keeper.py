@@ -219,6 +219,8 @@ class Keeper(Service):
     async def _poll(self) -> None:
         await self._look(())
         self.settings_changed()
+        # The clock may have been set meanwhile.
+        self._arrange()
 
     def allow(self, *, free: bool) -> None:
         """Look, fetch and build by itself only while the link costs nothing."""
@@ -254,15 +256,16 @@ class Keeper(Service):
         """Look again when the first of what waits for time is ripe."""
         _cancel(self._ripe_due)
         self._ripe_due = None
-        times = [time for one in self.book.watched.values() if (time := _ripe(one))]
+        now = self._now()
+        times = [time for one in self.book.watched.values() if (time := _ripe(one, now))]
         if times and self.running and self._shift.free:
-            wait = max(SHORTEST_PAUSE, min(times) - self._now())
+            wait = max(SHORTEST_PAUSE, min(times) - now)
             self._ripe_due = self._reactor.callLater(wait, lambda: self._run(self._ripen()))
 
     async def _ripen(self) -> None:
         """Try again what had failed, and look whether what waited is still what is newest."""
         now = self._now()
-        ripe = [one for one in self.book.watched.values() if 0 < _ripe(one) <= now]
+        ripe = [one for one in self.book.watched.values() if 0 < _ripe(one, now) <= now]
         for one in ripe:
             again = passing.due(one, now)
             if again != one:
@@ -344,14 +347,17 @@ class Keeper(Service):
         return self.fetching.resolving.understood(recipe, one.origin)
 
 
-def _ripe(one: Watched) -> float:
-    """Return when something is to be done about it, 0.0 for never."""
+def _ripe(one: Watched, now: float) -> float:
+    """Return when something is to be done about it, 0.0 for never.
+
+    At once where it began to wait in times to come: the clock was set back.
+    """
     times = []
     if one.candidate is not None and not one.on_hold and not one.taken_up:
-        times.append(one.candidate.matures)
+        times.append((one.candidate.matures, one.candidate.seen))
     if one.job is not None and one.job.phase is Phase.FAILED:
-        times.append(one.job.again)
-    return min(filter(None, times), default=0.0)
+        times.append((one.job.again, one.job.since))
+    return min((when if since <= now else now for when, since in times if when), default=0.0)
 
 
 def _cancel(*due: Any) -> None:

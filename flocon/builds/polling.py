@@ -61,7 +61,7 @@ class Polling:
         self._has = has
         self._observe = observe
         self._now = now
-        #: Until when what could not be looked at is left alone, and for how long, by base.
+        #: Since when what could not be looked at is left alone, and for how long, by base.
         self._left_alone: dict[str, tuple[float, float]] = {}
         #: Why the last look was not whole, "" where it was.
         self.problem = ""
@@ -78,7 +78,8 @@ class Polling:
             records = {}
         asked = not problems
         for base in watched:
-            if not urgent and self._now() < self._left_alone.get(base, (0.0, 0.0))[0]:
+            since, pause = self._left_alone.get(base, (0.0, 0.0))
+            if not urgent and 0 <= self._now() - since < pause:
                 continue
             try:
                 await self._look(base, records, asked=asked, urgent=urgent)
@@ -94,14 +95,14 @@ class Polling:
             else:
                 self._left_alone.pop(base, None)
         self._left_alone = {
-            base: until for base, until in self._left_alone.items() if base in self._book.watched
+            base: pause for base, pause in self._left_alone.items() if base in self._book.watched
         }
         self.problem = problems[0] if problems else ""
 
     def _leave_alone(self, base: str) -> None:
         _, pause = self._left_alone.get(base, (0.0, FIRST_PAUSE / 2))
         pause = min(2 * pause, LONGEST_PAUSE)
-        self._left_alone[base] = self._now() + pause, pause
+        self._left_alone[base] = self._now(), pause
 
     async def _records(self, watched: Iterable[Watched], *, urgent: bool) -> dict[str, Record]:
         """Return what the AUR says, by base; asks nothing where nothing is its own."""
@@ -160,7 +161,10 @@ class Polling:
         if record is None or one.told != told_of(record):
             return True
         waits = one.candidate
-        return waits is not None and 0 < waits.matures <= self._now()
+        if waits is None or not waits.matures:
+            return False
+        # What was seen first in times to come was so by a clock that was wrong.
+        return waits.matures <= self._now() or waits.seen > self._now()
 
     async def _look_for_arch(self, one: Watched) -> None:
         taken = next(filter(None, map(self._has, one.names)), "")
@@ -184,7 +188,7 @@ class Polling:
             return
         if one.job is not None or one.candidate is not None or one.on_hold or one.taken_up:
             return
-        if self._now() < one.heads_asked + HEADS and not urgent:
+        if 0 <= self._now() - one.heads_asked < HEADS and not urgent:
             return
         moved, away = [], None
         for source, commit in one.published.heads:

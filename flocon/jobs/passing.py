@@ -204,7 +204,10 @@ def put_back(one: Watched) -> Watched:
 def due(one: Watched, now: float) -> Watched:
     """Queue once more what had failed for something that may have passed."""
     job = one.job
-    if job is None or job.phase is not Phase.FAILED or not 0 < job.again <= now:
+    if job is None or job.phase is not Phase.FAILED or not job.again:
+        return one
+    # It failed in times to come where the clock was set back since.
+    if job.since <= now < job.again:
         return one
     queued = replace(job, phase=Phase.QUEUED, since=now, name="", again=0.0, unasked=True)
     return replace(one, job=queued)

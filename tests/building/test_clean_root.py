@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
 import tarfile
+import time
 from pathlib import Path
 
 from twisted.internet.defer import Deferred
@@ -154,6 +156,18 @@ touch /usr/made /etc/made 2>/dev/null && echo wrote >>found/text
             self.assertNotIn("devices", seen)
             self.assertEqual([one for one in seen.split() if one.endswith(":")], ["lo:"], seen)
             self.assertNotIn("could not be brought up to date", log)
+
+        return self.do(go())
+
+    def test_one_of_times_to_come_is_brought_up_to_date(self) -> Deferred[None]:
+        async def go() -> None:
+            said: list[bytes] = []
+            await self.place.roots.update(said.append)
+            later = time.time() + 1e9
+            os.utime(self.place.roots.system, (later, later))
+            said.clear()
+            await self.place.roots.update(said.append, stale=3_600.0)
+            self.assertIn(b"there is nothing to do", b"".join(said))
 
         return self.do(go())
 

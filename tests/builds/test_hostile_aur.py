@@ -229,6 +229,41 @@ class ClockTests(HostileTestCase):
         await self.until(("tool", "published"))
 
     @run
+    async def test_a_clock_that_was_set_back_has_nothing_wait_for_years(self) -> None:
+        self.aur.upstream["git+https://example/tool.git"] = "0" * 40
+        self.aur.push("tool", "1-1", source="git+https://example/tool.git")
+        self.builder.vcs["tool"] = {"git+https://example/tool.git": "0" * 40}
+        self.aur.push("other", "1-1")
+        await self.have("tool", "other")
+        self.now += 3_650 * DAY
+        self.aur.push("other", "2-1")
+        await self.poll(after=DAY)
+        self.assertEqual(self.stage("other"), "waits for time")
+        self.now -= 3_650 * DAY
+        # Sources are asked again, though they were in ten years from now.
+        self.aur.upstream["git+https://example/tool.git"] = "1" * 40
+        await self.poll(after=DAY)
+        self.assertEqual(self.one("tool").heads_asked, self.now)
+        self.assertEqual(self.stage("other"), "waits for time")
+        waiting = self.one("other").candidate
+        assert waiting is not None
+        self.assertLessEqual(waiting.matures, self.now + 3 * DAY)
+        self.assertGreater(waiting.matures, self.now + DAY)
+
+    @run
+    async def test_what_is_left_alone_is_not_so_for_years(self) -> None:
+        self.aur.push("tool", "1-1")
+        await self.have("tool")
+        self.aur.push("tool", "2-1", **{".SRCINFO": "nonsense"})
+        self.now += 3_650 * DAY
+        await self.poll(after=DAY)
+        self.assertIn("could not be looked at", self.one("tool").notes[0])
+        self.now -= 3_650 * DAY
+        self.aur.push("tool", "3-1")
+        await self.poll()
+        self.assertEqual(self.one("tool").notes, ())
+
+    @run
     async def test_what_was_changed_long_ago_waits_as_long(self) -> None:
         self.aur.push("tool", "1-1")
         await self.have("tool")
