@@ -76,11 +76,11 @@ def _tell_of_same_packages(repositories: OwnRepositories) -> Iterator[dict[str, 
     for name, of in makers.items():
         if len(of) > 1:
             together.setdefault(tuple(sorted(of)), []).append(name)
-    for of, names in sorted(together.items())[:_MOST_TOLD]:
+    for owners, names in sorted(together.items())[:_MOST_TOLD]:
         some = ", ".join(sorted(names)[:_MOST_TOLD])
         some += f" and {len(names) - _MOST_TOLD} more" if len(names) > _MOST_TOLD else ""
         yield _said(
-            f"{some}: in the own repositories {' and '.join(of)}; pacman takes what the one has"
+            f"{some}: in the own repositories {' and '.join(owners)}; pacman takes what the one has"
             " whose section in pacman.conf comes first, also where the other's is newer",
             "have it built on one machine: 'flocon build remove' and 'flocon repo remove' on the"
             " other",
