@@ -125,7 +125,9 @@ class Keeper(Service):
         )
         self.deciding.forget = self._forget
         self.adding = Adding(aur, histories, self.fetching)
-        self.looking = Looking(reactor, histories, self.fetching, here.arch_has)
+        self.looking = Looking(
+            reactor, histories, self.fetching, here.arch_has, self.memory.maintained_since
+        )
         self.steering = Steering(self)
         #: Called when it is known what is watched, and after each change from then on.
         self.begun: Callable[[], None] = lambda: None

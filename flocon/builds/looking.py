@@ -32,11 +32,14 @@ class Looking:
         histories: Histories,
         fetching: Fetching,
         arch_has: Callable[[str], str],
+        since: Callable[[str], float],
     ) -> None:
         self._reactor = reactor
         self._histories = histories
         self._fetching = fetching
         self._arch_has = arch_has
+        #: Since when a base was seen to have its maintainer, 0.0 for never.
+        self._since = since
 
     async def recipes(self, one: Watched) -> tuple[Recipe | None, Recipe]:
         """Return the recipe that was approved last, and the one that it is about now.
@@ -83,7 +86,7 @@ class Looking:
             },
             # Those of Arch's packages after which it is called.
             "after": [name for name in map(called_after, one.names) if self._arch_has(name)],
-            "record": as_values(self._fetching.records.get(one.base)),
+            "record": self._record(one.base),
             "files": _texts(after),
             "modes": _modes(after),
             "before": None if before is None else _texts(before),
@@ -95,6 +98,10 @@ class Looking:
             "digest": job.digest if is_held and job is not None else "",
             "notes": [_note(note) for note in await self._notes(one)],
         }
+
+    def _record(self, base: str) -> dict[str, Any] | None:
+        values = as_values(self._fetching.records.get(base))
+        return values and {**values, "maintained_since": self._since(base)}
 
     async def differences(self, one: Watched) -> str:
         """Return as a diff what changed since the last approval; all of it, where there is none."""

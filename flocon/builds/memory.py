@@ -50,6 +50,11 @@ class Memory:
         known = self._maintainers.of(base)
         return known.taken_over if known is not None else 0.0
 
+    def maintained_since(self, base: str) -> float:
+        """Return since when a base has its maintainer, as far as was seen; 0.0 for never."""
+        known = self._maintainers.of(base)
+        return float(known.since) if known is not None else 0.0
+
     def forget(self, base: str) -> None:
         self._maintainers.forget(base)
         self._write()

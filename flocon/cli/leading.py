@@ -80,7 +80,9 @@ def _say_whom_pacman_asks(options: argparse.Namespace, *, changed: bool) -> None
     ports = {options.port, LOOPBACK_PORT}
     joined = section.joined(options.pacman_conf, ports)
     for name in joined:
-        undo = _command(f"repo join {name} --undo", pacman_conf=options.pacman_conf)
+        undo = _command(
+            f"repo join {name} --undo", pacman_conf=options.pacman_conf, port=options.port
+        )
         complain(
             f"pacman still asks the node for {name}, and fails where none runs:"
             f" '{undo}' while the node runs, before you stop it"

@@ -538,6 +538,20 @@ class AwayTests(KeeperTestCase):
         self.assertEqual(len(self.builder.requests), 1)
 
 
+class LookingTests(KeeperTestCase):
+    @run
+    async def test_since_when_it_was_seen_to_be_maintained_so_is_shown(self) -> None:
+        self.aur.push("tool", "1-1")
+        await self.have("tool")
+        self.assertEqual((await self.keeper.look("tool"))["record"]["maintained_since"], 0.0)
+        await self.poll(after=DAY)
+        since = self.now
+        self.aur.push("tool", "2-1")
+        await self.poll(after=40 * DAY)
+        shown = (await self.keeper.look("tool"))["record"]
+        self.assertEqual((shown["maintainer"], shown["maintained_since"]), ("alice", since))
+
+
 class DrippingTests(KeeperTestCase):
     """The AUR, or another server of git, that takes minutes for each answer."""
 
