@@ -133,7 +133,7 @@ class Keeper(Service):
         self.begun: Callable[[], None] = lambda: None
         self.changed: list[Callable[[], None]] = []
         self._problem = "builds have not begun yet"
-        #: One look at a time, and nothing is added meanwhile: a look makes room for that.
+        #: One look at a time, and nothing is added meanwhile; each makes room for a person.
         self._turns = Turns()
         self._next_poll = 0.0
         self._poll_due: Any = None
@@ -236,9 +236,7 @@ class Keeper(Service):
 
     async def _look(self, bases: Iterable[str], *, urgent: bool = False) -> None:
         bases = tuple(bases)
-        await self._turns.take_loosely(
-            lambda: self._look_in_turn(bases, urgent=urgent), urgent=urgent
-        )
+        await self._turns.take(lambda: self._look_in_turn(bases, urgent=urgent), urgent=urgent)
 
     async def _look_in_turn(self, bases: tuple[str, ...], *, urgent: bool) -> None:
         await self.polling.poll(bases, urgent=urgent)
@@ -291,7 +289,8 @@ class Keeper(Service):
 
     async def add(self, words: list[str], body: bytes, *, dry: bool) -> list[tuple[Watched, str]]:
         """Watch what these words mean; see ``Adding``."""
-        return await self._turns.take(lambda: self.adding.add(words, body, dry=dry))
+        # Broken off and begun anew it adds what it had not.
+        return await self._turns.take(lambda: self.adding.add(words, body, dry=dry), urgent=True)
 
     async def check(self, bases: list[str]) -> str:
         """Look now, at all or at these; return what to tell."""

@@ -25,19 +25,7 @@ class Turns:
         self._running: Deferred[Any] | None = None
         self._makes_room = False
 
-    async def take(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Do what a person waits for, to its end; what may be broken off makes room."""
-        turn = self._lock.acquire()
-        self._break_off()
-        await turn
-        try:
-            return await work()
-        finally:
-            self._lock.release()
-
-    async def take_loosely(
-        self, work: Callable[[], Coroutine[Any, Any, T]], *, urgent: bool = False
-    ) -> T:
+    async def take(self, work: Callable[[], Coroutine[Any, Any, T]], *, urgent: bool = False) -> T:
         """Do what may be broken off anywhere: it is begun anew then, behind who came meanwhile.
 
         Where a person waits (``urgent``), others of the kind make room for it, too.

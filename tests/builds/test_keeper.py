@@ -580,6 +580,22 @@ class DrippingTests(KeeperTestCase):
         look.cancel()
 
     @run
+    async def test_what_a_person_adds_holds_nobody_and_is_added_behind(self) -> None:
+        for base in ("slow", "tool"):
+            self.aur.push(base, "1-1")
+        await self.begun()
+        self.aur.dripping.add("slow")
+        slow = Deferred.fromCoroutine(self.steer("add", "slow"))
+        while not self.aur.fetched:
+            await self.turn()
+        self.assertIn("tool: 1-1 waits", await self.steer("add", "tool"))
+        self.aur.dripping.clear()
+        self.assertFalse(slow.called)
+        await self.steer("check", "tool")
+        self.assertIn("slow: 1-1 waits", await slow)
+        self.assertEqual(self.stage("slow"), "waits for a person")
+
+    @run
     async def test_what_was_broken_off_is_looked_at_behind(self) -> None:
         look = await self.looking()
         self.aur.dripping.clear()
