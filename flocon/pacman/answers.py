@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 #: Seconds that pacman-conf may take; it reads a few small files.
 TIMEOUT = 10.0
+#: Where pacredir and pacserve answer this machine's pacman. They are no mirrors: they ask other
+#: machines as the node does, and lead to pacman's first server, which is the node.
+_OTHER_TOOLS = frozenset({7077, 15678})
 _LOOPBACK_NAMES = frozenset({"localhost", "localhost.localdomain", "ip6-localhost", "localhost6"})
 
 
@@ -134,7 +137,10 @@ def _level(kind: str, values: Collection[str]) -> SignatureLevel:
 def sort_out(
     servers: Iterable[str], own_ports: Collection[int]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the servers that can be asked, each once, and those that are not http(s)."""
+    """Return the servers that can be asked, each once, and those that are not http(s).
+
+    Those of this machine's node, pacredir and pacserve are in neither.
+    """
     usable: dict[str, None] = {}
     unusable: dict[str, None] = {}
     for server in servers:
@@ -148,7 +154,7 @@ def sort_out(
             continue
         if port is None:
             port = 443 if url.scheme == "https" else 80
-        if port not in own_ports or not is_loopback(host):
+        if (port not in own_ports and port not in _OTHER_TOOLS) or not is_loopback(host):
             usable[server.rstrip("/")] = None
     return tuple(usable), tuple(unusable)
 

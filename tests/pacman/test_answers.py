@@ -161,6 +161,11 @@ class Understanding(SynchronousTestCase):
         answers.sort_out([text, "http://" + text], {19433})
         answers.configuration_of(answers.sections_of(text), Scan(Path("x"), {}, (), {}), ())
 
+    def test_pacredir_and_pacserve_on_this_machine_are_no_mirrors(self) -> None:
+        theirs = ["http://127.0.0.1:7077/", "http://localhost:15678/pacman/core/x86_64"]
+        mirror, far = "http://10.0.0.9/core", "http://10.0.0.9:15678/pacman/core/x86_64"
+        self.assertEqual(answers.sort_out([*theirs, far, mirror], {19433}), ((far, mirror), ()))
+
     def test_every_way_to_write_loopback_is_known(self) -> None:
         for host in ("127.1", "::1", "0.0.0.0", "::", "a.localhost", "localhost.", "0x7f000001"):
             self.assertTrue(answers.is_loopback(host), host)
