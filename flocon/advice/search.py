@@ -261,10 +261,12 @@ class Search:
     def foreign_row(self, file_name: str, listings: Sequence[Listing]) -> dict[str, Any]:
         """Return a file that other tools' machines list, who tell no SHA-256, perhaps no size."""
         told = [{"node": "", "name": place, "address": ""} for place, _ in listings[:MOST_NAMED]]
+        size = next((size for _, size in listings if size is not None), None)
+        entries = self._pacman.listing.find(file_name)
         return _named(file_name) | {
-            "size": next((size for _, size in listings if size is not None), None),
+            "size": size,
             "sha256": None,
-            "listed": [],
+            "listed": [one.repository for one in entries if size in {None, one.content.size}],
             "here": None,
             "holders": told,
             "more_holders": len(listings) - len(told),

@@ -112,6 +112,16 @@ class AllHeldTests(SynchronousTestCase):
         where = [one["name"] for one in foreign["holders"]]
         self.assertEqual(where, ["pacserve at a", "pacserve at b"])
 
+    def test_what_other_tools_machines_list_is_listed_where_its_size_agrees(self) -> None:
+        pacman: Any = self.search._pacman
+        entry = mock.Mock(repository="extra", content=mock.Mock(size=7))
+        pacman.listing.find.return_value = (entry,)
+        told = []
+        for size in (7, 8, None):
+            self.listings = [("pacserve at a", name_of(2), size)]
+            told += [row["listed"] for row in self.all_pages()]
+        self.assertEqual(told, [["extra"], [], ["extra"]])
+
     def test_what_left_before_it_was_described_is_not_told(self) -> None:
         self.holders.replace("p", 1, [change(1), change(2)])
         asking = Deferred.fromCoroutine(self.search.page({"of": "lan"}))
