@@ -85,7 +85,7 @@ class Looks:
             else:
                 await self._asking.prove(place, record.identity)
         except SourceError as failure:
-            self._places.failed(place, self._reactor.seconds(), str(failure))
+            self._places.failed(place, self._reactor.seconds(), failure.detail)
             self._log.debug("{place}: {failure}", place=str(place), failure=failure)
             return
         self._places.proved(place, self._reactor.seconds())

@@ -144,7 +144,7 @@ class Rounds:
             self._tell(place, name, failure)
         except SourceError as failure:
             self.counters["failures"] += 1
-            self.failed(place, str(failure))
+            self.failed(place, failure.detail)
             self._tell(place, name, failure)
         except Exception:  # noqa: BLE001 - the others' answers are waited for all the same
             self.counters["failures"] += 1
