@@ -26,6 +26,7 @@ CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
     pacman_checks.check_external_program,
     node_checks.check_configuration,
     node_checks.check_mirrors,
+    node_checks.check_parents,
     node_checks.check_caches,
     node_checks.check_store,
     lan_checks.check_databases,

@@ -233,8 +233,11 @@ class Examination:
         return list(found.values())[:MOST_PROBED]
 
     async def _probe(self, source: Source) -> dict[str, str]:
-        """Ask a mirror for the head of a database; whatever else it answers, it is there."""
-        told = {"mirror": source.label, "problem": ""}
+        """Ask a mirror for the head of a database; whatever else it answers, it is there.
+
+        ``parent`` is the kind of a caching proxy on the LAN, "" of a mirror.
+        """
+        told = {"mirror": source.label, "parent": source.parent, "problem": ""}
         wanted = Wanted(source.url, source.label)
         try:
             if not source.takes_heads:

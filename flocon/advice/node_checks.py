@@ -50,8 +50,8 @@ def check_mirrors(facts: Facts) -> Iterator[Finding]:
     """Whether what nobody on the LAN holds can be fetched."""
     if facts.node is None or "mirrors" not in facts.node:
         return
-    mirrors = facts.rows("mirrors")
-    if not mirrors and facts.lists_nothing:
+    mirrors = [one for one in facts.rows("mirrors") if not one.get("parent")]
+    if not mirrors and (facts.lists_nothing or facts.rows("mirrors")):
         return
     shut = [str(one.get("mirror")) for one in mirrors if one.get("problem") == SHUT]
     if shut:
@@ -91,6 +91,26 @@ def check_mirrors(facts: Facts) -> Iterator[Finding]:
     else:
         names = ", ".join(str(one.get("mirror")) for one in mirrors)
         yield Finding("mirrors", Verdict.GOOD, f"the node reaches {names}")
+
+
+def check_parents(facts: Facts) -> Iterator[Finding]:
+    """Whether the caching proxies of the LAN answer."""
+    known = [str(one.get("reason")) for one in facts.rows("problems")]
+    for one in facts.rows("mirrors"):
+        name = f"{one.get('mirror')} ({one.get('parent')})"
+        if not one.get("parent"):
+            continue
+        if not one.get("problem"):
+            yield Finding("parents", Verdict.GOOD, f"the node reaches {name}")
+        elif not any(reason.startswith(name) for reason in known):
+            # Otherwise the node has found out by itself, and tells it.
+            yield Finding(
+                "parents",
+                Verdict.WARNING,
+                f"{name}: {one['problem']}",
+                "look whether it runs; one that is no more is to be taken out of pacman's"
+                " configuration, or of parents in /etc/flocon.toml",
+            )
 
 
 def check_caches(facts: Facts) -> Iterator[Finding]:

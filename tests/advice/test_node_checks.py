@@ -62,6 +62,22 @@ class NodeTests(DoctorTestCase):
         self.judge(check, Verdict.WARNING, "1 of 2 mirrors out of reach", mirrors=[good, away])
         self.judge(check, Verdict.WARNING, "no http or https mirror", mirrors=[])
 
+    def test_a_proxy_of_the_lan_is_no_mirror(self) -> None:
+        good = {"mirror": "b.example", "parent": "", "problem": ""}
+        nas = {"mirror": "nas:9129", "parent": "pacoloco", "problem": "refused the connection"}
+        told = self.findings(node_checks.check_mirrors, node=node(mirrors=[nas, good]))
+        self.assertEqual([one.verdict for one in told], [Verdict.GOOD])
+        check = node_checks.check_parents
+        words = "nas:9129 (pacoloco): refused the connection"
+        found = self.judge(check, Verdict.WARNING, words, mirrors=[nas, good])
+        self.assertIn("parents in /etc/flocon.toml", found.remedy)
+        known = {"check": "parents", "reason": words, "remedy": "look", "wrong": False}
+        told = self.findings(check, node=node(mirrors=[nas], problems=[known]))
+        self.assertEqual(told, [])
+        self.judge(check, Verdict.GOOD, "nas:9129", mirrors=[{**nas, "problem": ""}])
+        # And one alone is no machine without mirrors.
+        self.assertEqual(self.findings(node_checks.check_mirrors, node=node(mirrors=[nas])), [])
+
     def test_a_mirror_that_wants_another_password(self) -> None:
         check = node_checks.check_mirrors
         shut = {"mirror": "a.example", "problem": facts.SHUT}
