@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from twisted.web.http import Request
 
     from flocon.answering.held import Opened
+    from flocon.asking.attempts import Attempt
     from flocon.faces.needs import ForPacman
     from flocon.files import Content
     from flocon.pacman.entries import Entry
@@ -94,7 +95,7 @@ class PacmanRequest:
     def _tried(self) -> tuple[tuple[str, str], ...]:
         attempts = self.transfer.tried if self.transfer else ()
         return tuple(
-            (_discreet(str(attempt.source)), _discreet(str(attempt.failure)))
+            (_discreet(str(attempt.source)), _discreet(happened(attempt)))
             for attempt in attempts[-MOST_ATTEMPTS:]
         )
 
@@ -224,6 +225,14 @@ class PacmanRequest:
         for name, value in told.fields:
             self.request.setHeader(name, value)
         self.request.finish()
+
+
+def happened(attempt: Attempt) -> str:
+    """Return what came of an attempt; who was asked stands before it, and is not said again."""
+    failure = attempt.failure
+    if failure is not None and failure.source == attempt.source.label:
+        return failure.detail
+    return str(failure)
 
 
 def _discreet(text: str) -> str:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
 
+from flocon.asking.attempts import Attempt, Limits
 from flocon.asking.heads import Told
+from flocon.asking.source import Origin, Source
+from flocon.errors import Unreachable
+from flocon.faces.pacman_request import happened
 from tests.faces.pacman_case import (
     CONTENT,
     DATA,
@@ -87,3 +92,11 @@ class Heads(LoopbackTestCase):
         self.head(PATH)
         (one,) = self.recent
         self.assertEqual((one.status, one.source, one.bytes), (200, "database", 0))
+
+
+class Failed(SynchronousTestCase):
+    def test_who_was_asked_is_named_once_and_another_one_beside_it(self) -> None:
+        source = Source(Origin.MIRROR, "nas:9129", "nas:9129", "http://nas:9129/x", parent="flexo")
+        for at, told in (("nas:9129", "is silent"), ("elsewhere", "elsewhere: is silent")):
+            attempt = Attempt(source, Limits(1.0, 1.0), Unreachable(at, "is silent"))
+            self.assertEqual(happened(attempt), told)
