@@ -140,6 +140,8 @@ def _toml(value: Any) -> str:
     if isinstance(value, dict):
         inner = (f"{json.dumps(name)} = {_toml(one)}" for name, one in value.items())
         return f"{{ {', '.join(inner)} }}" if value else "{}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
     return json.dumps(value, ensure_ascii=False)
 
 
@@ -157,10 +159,12 @@ def _values(settings: Any) -> Iterator[tuple[str, Any]]:
         if one.name not in {"config", "places"}:
             if one.name in _LENGTHS:
                 value = _length(value)
-            yield one.name, dict(_values(value)) if is_dataclass(value) else _plain(value)
+            yield one.name, _plain(value)
 
 
 def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return dict(_values(value))
     if isinstance(value, (list, tuple)):
         return [_plain(one) for one in value]
     if isinstance(value, Mapping):

@@ -72,6 +72,23 @@ class Settings(SynchronousTestCase):
         self.assertEqual(told["peers"]["networks"], ["fd00::/8"])
         self.assertEqual(told["mirror"]["networks"], ["10.8.0.0/16"])
 
+    def test_others_than_nodes_are_printed_as_they_are_written(self) -> None:
+        text = (
+            "mdns = false\n"
+            '[peers]\nstatic = ["nas", "[fd00::5]:1", "srv:example.org"]\nfar = "no owners"\n'
+            '[store]\nadopt = ["/var/cache/pacoloco"]\n'
+            '[foreign]\npacredir = false\nhosts = ["nas", "http://nas:15678/"]\n'
+            '[standins]\npacserve = ["tcp:15678"]\nnetworks = ["10.8.0.0/16"]\n'
+        )
+        url = "http://nas:9129/repo/a/$repo"
+        for parents in (
+            f'parents = ["{url}", "{url}x"]\n{text}',
+            f'{text}[[parents]]\nurl = "{url}"\nkind = "pacoloco"\n[[parents]]\nurl = "{url}x"\n',
+        ):
+            self.assert_read_as_the_same(parents)
+            told = json.loads(self.show(parents, "--json")[0])
+            self.assertEqual([one["url"] for one in told["parents"]], [url, f"{url}x"])
+
     def test_what_was_not_changed_is_marked(self) -> None:
         shown, _ = self.show("relay = false\n")
         self.assertIn("\nrelay = false\n", shown)
@@ -143,7 +160,10 @@ class Settings(SynchronousTestCase):
             self.assertIn(said, errors)
 
     def test_no_password_of_a_mirror_is_shown(self) -> None:
-        text = 'mirrors = ["https://alice:s3cret@h/$repo"]\n'
+        text = (
+            'mirrors = ["https://alice:s3cret@h/$repo"]\n'
+            'parents = ["https://bob:s3cret@nas:9129/$repo"]\n'
+        )
         for words in ((), ("--json",)):
             shown, _ = self.show(text, *words)
             self.assertIn("https://***@h/$repo", shown)
