@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from flocon.answering.visitors import LOOPBACK_ADDRESSES, Admission
 from flocon.faces.doors import Side
+from flocon.machine.endpoints import ports_of
 from flocon.serving.site import Site
 
 if TYPE_CHECKING:
@@ -35,6 +36,12 @@ if TYPE_CHECKING:
 PACSERVE, PACREDIR, PACREDIR_LAN = "pacserve", "pacredir", "pacredir_lan"
 #: The unit of whoever may have each port, by the face in its place.
 _UNITS = {PACSERVE: "pacserve", PACREDIR: "pacredir", PACREDIR_LAN: "pacserve"}
+#: And where it is.
+_USUAL = {
+    PACSERVE: "tcp:15678",
+    PACREDIR: "tcp:7077:interface=127.0.0.1",
+    PACREDIR_LAN: "tcp:7078",
+}
 #: What is counted as answered; all else is of what was refused.
 ANSWERS = frozenset(
     {"files", "for this machine", "led elsewhere", "file checks", "listings", "nudges"}
@@ -152,19 +159,22 @@ class Standins:
                 yield {
                     "check": "standins",
                     "reason": f"nobody is answered in the place of {one.name}: {why}",
-                    "remedy": f"systemctl disable --now {_UNITS[one.name]}, if that is what runs"
-                    " there; then systemctl reload flocon",
+                    "remedy": self._remedy(one, why),
                     "wrong": True,
                 }
-        if places := [place for one in self._standins for place in self._doors.unheld(one.name)]:
-            lines = " and ".join(f"ListenStream={place}" for place in places)
-            yield {
-                "check": "standins",
-                "reason": f"systemd does not hold {', '.join(places)}, where a node answers in"
-                " another tool's place: while it is restarted any user of this machine can listen"
-                " there and answer pacman",
-                "remedy": f"systemctl edit flocon.socket, write [Socket] and below it {lines}, each"
-                " on a line; then systemctl stop flocon, and"
-                " systemctl restart flocon.socket flocon",
-                "wrong": False,
-            }
+
+    def _remedy(self, one: Standin, why: str) -> str:
+        """Return what mends it, be it another program's port, this node's own, or no address."""
+        settings = self._settings
+        others = [way for other in self._standins if other is not one for way in other.endpoints]
+        mirror = settings.mirror.listen if settings.mirror.serve else ()
+        own = ports_of((settings.lan, *settings.loopback, *mirror, *others))
+        if "is taken" in why and not set(own).intersection(ports_of(one.endpoints)):
+            return (
+                f"systemctl disable --now {_UNITS[one.name]}, if that is what runs there; then"
+                " systemctl reload flocon"
+            )
+        return (
+            f'write {one.name} = ["{_USUAL[one.name]}"] below [standins] in /etc/flocon.toml,'
+            " or another port that is free; then systemctl restart flocon"
+        )
