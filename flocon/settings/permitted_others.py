@@ -9,7 +9,9 @@ import re
 from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
+from urllib.parse import urlsplit
 
+from flocon.asking.addresses import tool_of
 from flocon.settings.permitted import bare, is_http_url, mirror, one_of, refusal, text
 from flocon.settings.settings import Parent
 
@@ -18,7 +20,9 @@ MOST_HOSTS, MOST_PARENTS = 256, 32
 #: What stands before a domain whose nodes DNS lists.
 SRV = "srv:"
 #: Tools that are parents, "proxy" for another one, and "auto" for what its address tells.
-KINDS = ("auto", "pacoloco", "flexo", "cpcache", "pkgstash", "proxy")
+AUTO, PROXY = "auto", "proxy"
+KINDS = (AUTO, "pacoloco", "flexo", "cpcache", "pkgstash", PROXY)
+_EXAMPLE = "http://HOST:9129/repo/NAME/$repo/os/$arch"
 _NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_-]+)*\.?")
 _PLACE = re.compile(
     r"(?:\[(?P<six>[^\]]{1,80})\]|(?P<host>[^:\[\]]{1,254}))(?::(?P<port>[0-9]{1,5}))?"
@@ -55,7 +59,8 @@ def static(value: Any, where: str, key: str) -> str:
 def foreign_host(value: Any, where: str, key: str) -> str:
     """Return another tool's machine: HOST or HOST:PORT of a pacredir, an address of a pacserve."""
     said = text(value, where, key)
-    fits = is_http_url(said) if "://" in said else place(said) is not None
+    is_address = said.startswith("http://") and is_http_url(said)
+    fits = is_address if "://" in said else place(said) is not None
     if not fits or any(sign.isspace() for sign in said):
         remedy = 'write "HOST" or "HOST:7078" for a pacredir, "http://HOST:15678/" for a pacserve'
         raise refusal(where, key, f"{bare(said)!r} is no machine of another tool", remedy)
@@ -65,7 +70,7 @@ def foreign_host(value: Any, where: str, key: str) -> str:
 def parents(value: Any, where: str, key: str) -> tuple[Parent, ...]:
     """Return caching proxies, from tables [[parents]] or from a list of their addresses."""
     if not isinstance(value, list):
-        remedy = f'write [[{key}]] and below it url = "http://HOST:9129/repo/NAME/$repo/os/$arch"'
+        remedy = f'write [[{key}]] and below it url = "{_EXAMPLE}"'
         raise refusal(where, key, "is not a list of proxies", remedy)
     if len(value) > MOST_PARENTS:
         raise refusal(where, key, f"has more than {MOST_PARENTS} of them", "leave some out")
@@ -79,10 +84,22 @@ def _parent(value: Any, where: str, key: str) -> Parent:
             name = f"{key}.{one}"
             raise refusal(where, name, "is not a key flocon knows", "use one of: kind, url")
     if "url" not in table:
-        remedy = 'write url = "http://HOST:9129/repo/NAME/$repo/os/$arch"'
+        remedy = f'write url = "{_EXAMPLE}"'
         raise refusal(where, key, "has no url", remedy)
-    url = mirror(table["url"], where, f"{key}.url")
-    return Parent(url, one_of(*KINDS)(table.get("kind", "auto"), where, f"{key}.kind"))
+    name = f"{key}.url"
+    said = text(table["url"], where, name)
+    if not is_http_url(said):
+        remedy = f'write it as pacman does: "{_EXAMPLE}"'
+        raise refusal(where, name, f"{bare(said)!r} is not a proxy's address", remedy)
+    url = mirror(said, where, name)
+    kind: str = one_of(*KINDS)(table.get("kind", "auto"), where, f"{key}.kind")
+    if kind != PROXY and not urlsplit(url).path.strip("/") and (kind != AUTO or tool_of(url)):
+        # Each of these tools has a path for each repository, and gives nothing at its root.
+        remedy = (
+            f'write it as pacman does: "{url.rstrip("/")}/$repo/os/$arch", or what stands there'
+        )
+        raise refusal(where, name, f"{bare(said)!r} leads to no repository", remedy)
+    return Parent(url, kind)
 
 
 def _is_host(host: str) -> bool:

@@ -53,6 +53,16 @@ class ParentTests(OptionsTestCase):
         self.assertRefused('[[parents]]\nurl = "http://h/$repo"\nkind = "squid"', "parents.kind")
         self.assertRefused('[[parents]]\nuri = "http://h/$repo"', "parents.uri", "kind, url")
         self.assertRefused('parents = "http://h/$repo"', "parents", "[[parents]]")
+        self.assertRefused('parents = ["nas:9129"]', "parents.url", "http://HOST:9129/repo/NAME/")
+
+    def test_the_root_of_a_tool_that_has_a_path_for_each_repository_is_refused(self) -> None:
+        self.assertRefused('parents = ["http://nas:9129/"]', "parents.url", ":9129/$repo/os/$arch")
+        self.assertRefused('[[parents]]\nurl = "http://h"\nkind = "flexo"', "parents.url", "$repo")
+        for flat in (
+            'parents = ["http://h/"]',
+            '[[parents]]\nurl = "http://h:7878"\nkind = "proxy"',
+        ):
+            self.assertEqual(len(self.load(flat).parents), 1)
 
 
 class ForeignTests(OptionsTestCase):
@@ -61,5 +71,5 @@ class ForeignTests(OptionsTestCase):
         self.assertEqual(self.load(f"[foreign]\nhosts = {said}").foreign.hosts, tuple(said))
 
     def test_what_is_no_machine_is_refused(self) -> None:
-        for said in ("ftp://pc/", "http://", "a b", "http://p c/"):
+        for said in ("ftp://pc/", "http://", "a b", "http://p c/", "https://pc:15678/"):
             self.assertRefused(f'[foreign]\nhosts = ["{said}"]', "foreign.hosts")
