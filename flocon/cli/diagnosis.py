@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from flocon.advice.findings import Finding
 
+#: What the names of checks take at least.
 _WIDTH = 13
 
 
@@ -62,11 +63,12 @@ def _there(node: dict[str, Any] | None) -> frozenset[str]:
 
 
 def _print(findings: Sequence[Finding], *, healthy: bool) -> None:
+    width = max([_WIDTH, *(len(finding.check) for finding in findings)])
     for finding in findings:
         verdict = Word(finding.verdict.value)
-        say(verdict, " " * (7 - len(verdict)), f"{finding.check:{_WIDTH}}", finding.reason)
+        say(verdict, " " * (7 - len(verdict)), f"{finding.check:{width}}", finding.reason)
         if finding.remedy:
-            say(f"mend it: {finding.remedy}", indent=9 + _WIDTH + 1)
+            say(f"mend it: {finding.remedy}", indent=9 + width + 1)
     say()
     say(_sum(findings, healthy=healthy))
 

@@ -57,3 +57,15 @@ class Examining(NodeTestCase):
         [one] = await self.found(self.folder)
         self.assertIn("is a folder, and no file", one["reason"])
         self.assertIn(f"{self.folder}/pacman.conf", one["remedy"])
+
+    async def test_reasons_stand_below_each_other_however_long_a_checks_name_is(self) -> None:
+        told = [
+            Finding("node", Verdict.GOOD, "it answers"),
+            Finding("other networks", Verdict.WRONG, "it is silent", "look"),
+        ]
+        self.patch(doctor, "examine", lambda _: told)
+        with contextlib.suppress(SystemExit):
+            await self.run_command(diagnosis.examine, pacman_conf=None)
+        lines = self.out.getvalue().splitlines()
+        self.assertEqual(lines[0].index("it"), lines[1].index("it is"))
+        self.assertEqual(lines[2].index("mend"), lines[1].index("it is"))
