@@ -99,8 +99,8 @@ def _walk(folder: Path, depth: int, budget: Iterator[int]) -> Iterator[tuple[Pat
                 elif not package and is_package(package_name(entry.name)):
                     package = entry.name if entry.is_file(follow_symlinks=False) else ""
     except OSError as error:
-        inside = f", as {folder}" if depth < DEEPEST else ""
-        yield folder, [], f"cannot be read ({error.strerror}){inside}"
+        where = f", as {folder}" if depth < DEEPEST else ""
+        yield folder, [], f"cannot be read ({error.strerror}){where}"
         return
     yield folder, package, ""
     for name in sorted(inside) if depth > 1 else ():
