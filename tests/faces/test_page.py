@@ -446,6 +446,14 @@ class ThePage(PageTestCase):
         for words in ("nas:9129", "pacoloco", "failing", "nobody listens there"):
             self.assertIn(words, self.page().text)
 
+    def test_a_machine_that_is_named_by_its_address_is_shown_once(self) -> None:
+        told = {"address": "10.0.0.7", "kind": "pacredir", "found": "setting", "files": None}
+        told |= {"bytes": 0, "state": "good", "why": ""}
+        self.status["foreign"] = [{**told, "name": "10.0.0.7"}]
+        self.assertEqual(self.page().text.count("10.0.0.7"), 1)
+        self.status["foreign"] = [{**told, "name": "ada"}]
+        self.assertIn("ada", self.page().text)
+
     def test_refuses_a_query_that_no_form_makes(self) -> None:
         for query in (
             "?other=1",
