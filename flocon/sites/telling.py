@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from flocon.settings.permitted_others import SRV
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -64,7 +66,7 @@ def tell(far: FarNodes, presence: Presence) -> Iterator[dict[str, Any]]:
             yield {
                 "check": "other networks",
                 "reason": f"{name} in peers.static leads nowhere: {one['why']}",
-                "remedy": "write an address, or a name that 'getent ahosts' finds",
+                "remedy": _remedy(name),
                 "wrong": True,
             }
             continue
@@ -76,3 +78,11 @@ def tell(far: FarNodes, presence: Presence) -> Iterator[dict[str, Any]]:
             " port 19432 out",
             "wrong": True,
         }
+
+
+def _remedy(name: str) -> str:
+    """Return what mends a name that leads nowhere."""
+    if name.startswith(SRV):
+        domain = name.removeprefix(SRV)
+        return f"see what 'resolvectl service _flocon._tcp {domain}' says, or name a host"
+    return "write another machine's address, or a name that 'getent ahosts' finds it by"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.logger import globalLogPublisher
 from twisted.names import dns, server
 from twisted.names.authority import FileAuthority
 from twisted.names.common import ResolverBase
 from twisted.trial.unittest import TestCase
 
+from flocon.sites import dns as module
 from flocon.sites.dns import hosts_listed
 
 
@@ -61,3 +64,31 @@ class HostsListedTests(TestCase):
 
     async def test_a_root_for_a_host_means_that_there_is_none(self) -> None:
         self.assertEqual(await self.listed("none.org"), [])
+
+    async def test_nothing_is_written_into_the_log(self) -> None:
+        written: list[Any] = []
+        globalLogPublisher.addObserver(written.append)
+        self.addCleanup(globalLogPublisher.removeObserver, written.append)
+        await self.listed("example.org")
+        self.assertEqual(written, [])
+
+    async def test_a_server_that_answers_rubbish_or_nothing_is_said(self) -> None:
+        self.patch(module, "TIMEOUTS", (0.1,))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+            silent.bind(("127.0.0.1", 0))
+            try:
+                await hosts_listed(reactor, "example.org", [silent.getsockname()])
+            except OSError as error:
+                self.assertIn("127.0.0.1: no answer", str(error.strerror))
+            else:
+                self.fail("nobody answered")
+
+    def test_what_is_no_answer_to_the_question_is_not_taken(self) -> None:
+        question = dns.Message(7)
+        question.addQuery(b"a.example", dns.SRV)
+        other = dns.Message(7, answer=1)
+        other.addQuery(b"b.example", dns.SRV)
+        self.assertFalse(module._answers(other, question))
+        for rubbish in (b"", b"\0" * 5, b"\xff" * 40, question.toStr()[:-3]):
+            read = module._read(rubbish)
+            self.assertTrue(read is None or not module._answers(read, question), rubbish)

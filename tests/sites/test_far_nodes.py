@@ -217,6 +217,12 @@ class FarNodesTests(SynchronousTestCase):
         told = list(tell(self.far, self.presence))
         self.assertEqual([one["check"] for one in told], ["other networks"])
         self.assertIn("127.0.0.1 in peers.static leads nowhere", told[0]["reason"])
+        self.assertIn("another machine's address", told[0]["remedy"])
+        self.far.names.problems["srv:example.org"] = "DNS lists none"
+        self.patch(self.far.names, "_names", ("srv:example.org",))
+        [listed] = tell(self.far, self.presence)
+        self.assertIn("service _flocon._tcp example.org", listed["remedy"])
+        self.patch(self.far.names, "_names", (FAR, "127.0.0.1"))
         self.reactor.pump([0.5] * 20)
         told = list(tell(self.far, self.presence))
         self.assertIn(f"{FAR} in peers.static ({FAR}) does not answer", told[0]["reason"])
