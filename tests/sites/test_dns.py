@@ -7,6 +7,7 @@ from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.protocol import DatagramProtocol
 from twisted.logger import globalLogPublisher
 from twisted.names import dns, server
 from twisted.names.authority import FileAuthority
@@ -37,9 +38,21 @@ class _Authority(FileAuthority):
         self.soa = b"example.org", dns.Record_SOA(b"example.org", b"root.example.org")
 
 
+class _Short(DatagramProtocol):
+    """Answers that the answer is too long for it."""
+
+    transport: Any
+
+    def datagramReceived(self, datagram: bytes, addr: Any) -> None:
+        message = dns.Message()
+        message.fromStr(datagram)
+        message.answer = message.trunc = 1
+        self.transport.write(message.toStr(), addr)
+
+
 class HostsListedTests(TestCase):
     def setUp(self) -> None:
-        factory = server.DNSServerFactory(authorities=[_Authority()])
+        self.factory = factory = server.DNSServerFactory(authorities=[_Authority()])
         factory.noisy = False
         self.port: Any = reactor.listenUDP(  # type: ignore[attr-defined]
             0, dns.DNSDatagramProtocol(factory), interface="127.0.0.1"
@@ -62,13 +75,24 @@ class HostsListedTests(TestCase):
         else:
             self.fail("there is none")
 
+    async def test_what_is_too_long_for_a_datagram_is_asked_for_by_a_stream(self) -> None:
+        listening: Any = reactor
+        stream = listening.listenTCP(0, self.factory, interface="127.0.0.1")
+        self.addCleanup(stream.stopListening)
+        number = stream.getHost().port
+        port = listening.listenUDP(number, _Short(), interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        hosts = await hosts_listed(reactor, "example.org", [("127.0.0.1", number)])
+        self.assertEqual(len(hosts), 3)
+
     async def test_a_root_for_a_host_means_that_there_is_none(self) -> None:
         self.assertEqual(await self.listed("none.org"), [])
 
     async def test_nothing_is_written_into_the_log(self) -> None:
         written: list[Any] = []
-        globalLogPublisher.addObserver(written.append)
-        self.addCleanup(globalLogPublisher.removeObserver, written.append)
+        observer: Any = written.append
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
         await self.listed("example.org")
         self.assertEqual(written, [])
 
