@@ -447,8 +447,8 @@ class ThePage(PageTestCase):
             self.assertIn(words, self.page().text)
 
     def test_a_machine_that_is_named_by_its_address_is_shown_once(self) -> None:
-        told = {"address": "10.0.0.7", "kind": "pacredir", "found": "setting", "files": None}
-        told |= {"bytes": 0, "state": "good", "why": ""}
+        told: dict[str, Any] = {"address": "10.0.0.7", "kind": "pacredir", "found": "setting"}
+        told |= {"files": None, "bytes": 0, "state": "good", "why": ""}
         self.status["foreign"] = [{**told, "name": "10.0.0.7"}]
         self.assertEqual(self.page().text.count("10.0.0.7"), 1)
         self.status["foreign"] = [{**told, "name": "ada"}]
