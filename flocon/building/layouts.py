@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flocon.building.public_etc import copy_public, system_accounts
 from flocon.errors import ToolError
+from flocon.walls.public_etc import copy_public, system_accounts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.building.public_etc import copy_public, system_accounts
+from flocon.walls.public_etc import copy_public, system_accounts
 
 
 class CopyTests(SynchronousTestCase):
