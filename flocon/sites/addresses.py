@@ -78,6 +78,9 @@ class Permitted:
         parsed = plain(address)
         if parsed is None or not is_one_machine(parsed) or "%" in address:
             return False
+        if parsed.version == 4 and ":" in address:  # noqa: PLR2004 - IPv4
+            # Another name for an address, by which it is neither near nor this machine's own.
+            return False
         if self.is_near(address) or self._is_broadcast(parsed):
             return False
         permitted = any(parsed in network for network in (*PRIVATE, *self.networks))

@@ -38,6 +38,10 @@ class PermittedTests(SynchronousTestCase):
     def test_an_address_on_a_link_and_an_own_one_are_not(self) -> None:
         self.assertEqual(self.allowed("10.7.1.5", "10.7.1.77", "10.7.1.255", "fd07::9"), [])
 
+    def test_one_of_ipv4_that_is_wrapped_is_nowhere(self) -> None:
+        wrapped = ["::ffff:10.7.1.5", "::ffff:10.7.1.77", "::ffff:10.8.0.1"]
+        self.assertEqual(self.allowed(*wrapped), [])
+
     def test_an_own_one_on_a_link_without_multicast_is_not(self) -> None:
         permitted = Permitted(links=LINKS, own=lambda address: address == "10.8.0.1")
         self.assertTrue(permitted.is_own("10.8.0.1"))
