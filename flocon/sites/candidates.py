@@ -116,14 +116,36 @@ class Candidate:
     payer: str = ""
 
     @property
-    def writes_itself(self) -> bool:
-        """Whether it has written by unicast, as only those may that the operator named."""
-        return "" in self.by_unicast
+    def generation(self) -> int:
+        """What was told of its inventory."""
+        return next((one.said.generation for one in self.words.values()), 0)
 
     @property
-    def teller(self) -> str:
-        """Who pays for the tries."""
-        return min(self.by_group | self.by_unicast, default="")
+    def is_told(self) -> bool:
+        """Whether others tell of it, who heard it, and it does not itself."""
+        told = any(one.said.sequence for one in self.words.values())
+        return told and not self.writes_itself
+
+    @property
+    def writes_itself(self) -> bool:
+        """Whether it has written by unicast, as only those may that the operator named."""
+        return any("" in one.by_unicast for one in self.words.values())
+
+    def proof(self, epoch: str) -> Proof | None:
+        """Return what is so if it is in this epoch: what it says itself, or most others do."""
+        fitting = [one for one in self.words.values() if one.said.epoch == epoch]
+        if not fitting:
+            return None
+        nodes = Counter(one.said.node for one in fitting)
+        nodes.update({one.said.node: MOST_WITNESSES for one in fitting if "" in one.by_unicast})
+        node, _ = nodes.most_common(1)[0]
+        ones = [one for one in fitting if one.said.node == node]
+        return Proof(
+            self.place,
+            max((one.said for one in ones), key=lambda said: said.sequence),
+            frozenset().union(*(one.by_group for one in ones)),
+            frozenset().union(*(one.by_unicast for one in ones)),
+        )
 
 
 class Candidates:
@@ -274,7 +296,7 @@ class Candidates:
             self._all.give_back()
             self._allowance(one.payer).give_back()
             self.drop(place)
-            return one
+            return proof
         longest = LONGEST_OWN_WAIT if one.writes_itself else LONGEST_WAIT
         wait = min(FIRST_WAIT * WAIT_GROWS ** min(one.failed, 8), longest)
         one.failed, one.due = one.failed + 1, now + wait

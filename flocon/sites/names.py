@@ -161,7 +161,7 @@ class Names:
         looking.addTimeout(PATIENCE, self._reactor)
         try:
             places = await looking
-            why = "" if places else "it has no address of another machine"
+            why = "" if places or name in self.own else "it has no address of another machine"
         except defer.TimeoutError:
             places, why = (), f"no answer within {PATIENCE:g} s"
         except defer.CancelledError:
