@@ -11,7 +11,6 @@ import os
 import shlex
 import stat
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from twisted.logger import Logger
@@ -62,19 +61,19 @@ def survey(root: Path) -> Tree:
     problems: list[str] = []
     budget = iter(range(MOST_LOOKED_AT))
     for folder, first, problem in _walk(root, DEEPEST, budget):
-        if next(budget, None) is None:
-            problems.append(f"has more than {MOST_LOOKED_AT} files")
-            break
         if problem:
             problems.append(problem)
-        if not first:
-            continue
-        if len(folders) >= MOST_FOLDERS:
-            problems.append(f"has more than {MOST_FOLDERS} folders with packages")
+        if first:
+            if len(folders) >= MOST_FOLDERS:
+                problems.append(f"has more than {MOST_FOLDERS} folders with packages")
+                break
+            folders.append(folder)
+            if not _is_readable(folder / first):
+                problems.append(f"{NOT_READABLE}, as {folder / first}")
+        if next(budget, None) is None:
+            # Those found so far are adopted all the same: others may have made the files.
+            problems.append(f"has more than {MOST_LOOKED_AT} files")
             break
-        folders.append(folder)
-        if not _is_readable(folder / first):
-            problems.append(f"{NOT_READABLE}, as {folder / first}")
     return Tree(tuple(sorted(folders)), problems[0] if problems else "")
 
 
@@ -100,7 +99,7 @@ def _walk(folder: Path, depth: int, budget: Iterator[int]) -> Iterator[tuple[Pat
                     package = entry.name if entry.is_file(follow_symlinks=False) else ""
     except OSError as error:
         where = f", as {folder}" if depth < DEEPEST else ""
-        yield folder, [], f"cannot be read ({error.strerror}){where}"
+        yield folder, "", f"cannot be read ({error.strerror}){where}"
         return
     yield folder, package, ""
     for name in sorted(inside) if depth > 1 else ():

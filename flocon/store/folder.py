@@ -36,8 +36,6 @@ _CHUNK = 1 << 20
 MOST_NAMES = 400_000
 #: How '+' and ':' stand in addresses.
 _ESCAPES = (("%2B", "%3A"), ("%2B", ":"), ("%2b", "%3a"))
-#: Names read of another tool's folder, and packages of it that are known.
-MOST_NAMES, MOST_ADOPTED = 400_000, 50_000
 _BENEATH = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
@@ -130,7 +128,8 @@ def scan(
     """Compare the packages in ``directory`` with what is ``known`` of them.
 
     Names there may be ``escaped``, as in an address; one that is not comes before one that is.
-    ``most`` is how many are looked at, where somebody else may put there as many as he likes.
+    ``most`` is how many are known, where somebody else may put there as many as he likes: those
+    without a byte do not count.
     Raises StoreError if it is unreadable, NoDescriptors where it is not now. Incomplete once
     ``stopped`` returns True.
     """
@@ -138,10 +137,12 @@ def scan(
         descriptor = _open_folder(directory, os.O_RDONLY, as_named=escaped)
         try:
             with os.scandir(descriptor) as entries:
-                names = _packages((entry.name for entry in entries), escaped=escaped, most=most)
-            present = {}
+                names = _packages(
+                    (entry.name for entry in entries), escaped=escaped, bounded=most is not None
+                )
+            present: dict[str, Found | None] = {}
             for name, on_disk in names.items():
-                if stopped() or (escaped and len(present) >= MOST_ADOPTED):
+                if stopped() or (most is not None and len(present) >= most):
                     break
                 found = _find(descriptor, name, on_disk, escaped=escaped)
                 before = known.get(name)
@@ -170,15 +171,13 @@ def _open_folder(directory: Path, flags: int, *, as_named: bool) -> int:
     return descriptor
 
 
-def _packages(names: Iterable[str], *, escaped: bool, most: int | None) -> dict[str, str]:
+def _packages(names: Iterable[str], *, escaped: bool, bounded: bool) -> dict[str, str]:
     """Return the packages among these names, each with what it is called there."""
     found: dict[str, str] = {}
-    for on_disk in names if most is None else islice(names, MOST_NAMES):
+    for on_disk in islice(names, MOST_NAMES) if bounded else names:
         name = package_name(on_disk) if escaped else on_disk
         if not is_package(name) or (name != on_disk and name in found):
             continue
-        if most is not None and len(found) >= most and name not in found:
-            break
         found[name] = on_disk
     return found
 

@@ -78,6 +78,13 @@ class Survey(SynchronousTestCase):
         self.patch(adopting, "MOST_LOOKED_AT", 3)
         self.assertIn("more than 3 files", survey(self.root).problem)
 
+    def test_a_folder_with_too_many_is_adopted_all_the_same(self) -> None:
+        self.lay(f"pkgs/{A}", *(f"pkgs/{number}-1-1-any.pkg.tar.zst" for number in range(50)))
+        self.patch(adopting, "MOST_LOOKED_AT", 20)
+        found = survey(self.root)
+        self.assertIn("more than 20 files", found.problem)
+        self.assertEqual(found.folders, (self.root / "pkgs",))
+
     def test_of_a_folder_without_end_no_more_is_read(self) -> None:
         self.lay(*(f"many/{number}" for number in range(50)))
         self.patch(adopting, "MOST_LOOKED_AT", 10)

@@ -81,10 +81,10 @@ class FolderTests(SynchronousTestCase):
     def test_of_another_tools_folder_only_so_much_is_known_and_read(self) -> None:
         for number in range(20):
             self.put(f"p{number}-1-1-any.pkg.tar.zst")
-        for bound, most in (("MOST_ADOPTED", 7), ("MOST_NAMES", 5)):
-            self.patch(folder, bound, most)
-            scanned = folder.scan(self.folder, {}, lambda: False, escaped=True)
-            self.assertEqual(len(scanned.different), most)
+        for most, names, there in ((7, 20, 7), (20, 5, 5)):
+            self.patch(folder, "MOST_NAMES", names)
+            scanned = folder.scan(self.folder, {}, lambda: False, escaped=True, most=most)
+            self.assertEqual(len(scanned.different), there)
         self.assertEqual(len(self.scan()), 20)
 
     def test_an_empty_or_huge_or_linked_signature_is_none(self) -> None:
