@@ -185,9 +185,10 @@ class Foreign:
             if not record.proved:
                 continue
             if failure is not None:
+                record.bytes += size
                 self._rounds.failed(record.place, failure.detail)
-            elif size:
-                self._places.answered(record.place, self._reactor.seconds())
+            elif not self._places.gave(record, size, self._reactor.seconds()):
+                self._rounds.failed(record.place, "does not give what it says that it has")
             return
 
     def pacserves(self) -> list[tuple[str, int]]:

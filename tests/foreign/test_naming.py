@@ -59,10 +59,12 @@ class Found(SynchronousTestCase):
     def test_a_name_server_that_is_away_takes_nobody_away(self) -> None:
         told: list[list[Place]] = []
         names: Any = Names(ada=["10.99.0.7"])
-        naming = Naming(None, lambda _, places: told.append(list(places)), names)
-        naming.find("ada")
+        clock = Clock()
+        naming = Naming(clock, lambda _, places: told.append(list(places)), names)
+        naming.look(["ada"])
         names.known.clear()
-        naming.find("ada")
+        clock.advance(RESOLVED_FOR)
+        naming.look(["ada"])
         self.assertEqual(told, [[Place(Tool.PACREDIR, "10.99.0.7", 7_078)]])
         self.assertEqual(naming.problems, {"ada": "has no address now"})
 

@@ -7,8 +7,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.foreign.asking import Asking
 from flocon.foreign.found import KNOWN_FOR, NOBODY_FOR
-from flocon.foreign.place import Place
-from flocon.foreign.places import MULTICAST, THERE_FOR, Places
+from flocon.foreign.place import Place, Tool
+from flocon.foreign.places import MULTICAST, SETTING, THERE_FOR, Places
 from flocon.foreign.rounds import (
     BORNE,
     BORNE_AGAIN,
