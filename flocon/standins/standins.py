@@ -162,6 +162,18 @@ class Standins:
                     "remedy": self._remedy(one, why),
                     "wrong": True,
                 }
+        if places := [place for one in self._standins for place in self._doors.unheld(one.name)]:
+            lines = " and ".join(f"ListenStream={place}" for place in places)
+            yield {
+                "check": "standins",
+                "reason": f"systemd does not hold {', '.join(places)}, where a node answers in"
+                " another tool's place: while it is restarted any user of this machine can listen"
+                " there and answer pacman",
+                "remedy": f"systemctl edit flocon.socket, write [Socket] and below it {lines}, each"
+                " on a line; then systemctl stop flocon, and"
+                " systemctl restart flocon.socket flocon",
+                "wrong": False,
+            }
 
     def _remedy(self, one: Standin, why: str) -> str:
         """Return what mends it, be it another program's port, this node's own, or no address."""

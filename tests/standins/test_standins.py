@@ -102,6 +102,14 @@ class StandinsTests(SynchronousTestCase):
         self.assertIn("systemctl disable --now pacredir,", told["remedy"])
         self.assertTrue(told["wrong"])
 
+    def test_the_doctor_says_which_ports_any_user_could_take_and_what_to_do(self) -> None:
+        self.unheld |= {PACREDIR: ["127.0.0.1:7077"], PACSERVE: ["0.0.0.0:15678"]}
+        (told,) = self.standins.tell()
+        self.assertIn("does not hold 0.0.0.0:15678, 127.0.0.1:7077,", told["reason"])
+        both = "ListenStream=0.0.0.0:15678 and ListenStream=127.0.0.1:7077"
+        self.assertIn(both, told["remedy"])
+        self.assertFalse(told["wrong"])
+
     def test_what_no_other_program_has_is_to_be_written_otherwise(self) -> None:
         self.missed[PACREDIR] = "'tcp:7077' cannot be listened on (Cannot assign ...)"
         (told,) = self.standins.tell()
