@@ -1,44 +1,57 @@
-"""Networks that a router joins by IPv6, whose machines prefer passing addresses (RFC 8981)."""
+"""Networks that only IPv6 joins, though each has IPv4 of its own."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from tests.lan.lan import run_command, wait_until
+from tests.lan.lan import Host, run_command
 from tests.sites_on_lan.case import SitesCase
-from tests.sites_on_lan.test_sites import MEETING
 
-if TYPE_CHECKING:
-    from tests.lan.lan import Host
+MEETING = 10.0
 
 
-class PassingAddressesTests(SitesCase):
-    def test_who_is_named_by_a_lasting_address_is_known(self) -> None:
-        hosts = [self.of_network(1)[0], self.of_network(2)[0]]
-        for number, host in enumerate(hosts, 1):
-            self._give_addresses(number, host)
-        wait_until(lambda: all(map(self._is_ready, hosts)), 10, "both have two addresses")
+def over_six(host: Host) -> str:
+    """Return a host's IPv6 address: the last two parts are those of its IPv4 one."""
+    network, number = host.address.split(".")[2:]
+    return f"fd77:{network}::{number}"
+
+
+class OverIpv6Tests(SitesCase):
+    def test_nodes_that_are_named_by_ipv6_alone_are_one_lan(self) -> None:
+        near, far = self.of_network(1)[0], self.of_network(2)[0]
+        self.join_over_six(near, far)
+        self.sync(near, far)
+        few = self.packages[:5]
+        self.hold(far, few)
         nodes = [
-            host.start_node(settings={"peers": {"static": [other]}})
-            for host, other in zip(hosts, ["fd77:2::1", "fd77:1::1"], strict=True)
+            one.start_node(settings={"peers": {"static": [f"[{over_six(other)}]:19432"]}})
+            for one, other in ((near, far), (far, near))
         ]
         for node in nodes:
-            node.wait_ready()
+            node.wait_ready(60)
         self.until_known(nodes, MEETING)
-        self.assertEqual({one["address"] for one in nodes[0].peers().values()}, {"fd77:2::1"})
+        [known] = nodes[0].peers().values()
+        self.assertEqual((known["address"], known["far"]), (over_six(far), True))
+        self.mirror.reset()
+        rush = self.rush([near], few)
+        self.assert_all_got([near], rush, few)
+        self.assert_mirror_gave_no_packages()
 
-    def _give_addresses(self, number: int, host: Host) -> None:
-        router = self.sites.lan.router
-        forward = "net.ipv6.conf.all.forwarding=1"
-        run_command("ip", "netns", "exec", router, "sysctl", "-qw", forward)
-        leg = (f"fd77:{number}::fe/64", "dev", f"leg{number}", "nodad")
-        run_command("ip", "-n", router, "addr", "replace", *leg)
-        prefer = "net.ipv6.conf.eth0.use_tempaddr=2"
-        run_command("ip", "netns", "exec", host.namespace, "sysctl", "-qw", prefer)
-        host.ip("addr", "add", f"fd77:{number}::1/64", "dev", "eth0", "nodad", "mngtmpaddr")
-        host.ip("-6", "route", "replace", "default", "via", f"fd77:{number}::fe")
-        self.addCleanup(host.ip, "-6", "addr", "flush", "dev", "eth0", "scope", "global")
-
-    def _is_ready(self, host: Host) -> bool:
-        shown = host.ip("-6", "addr", "show", "dev", "eth0", "scope", "global", "temporary")
-        return "fd77" in shown and "tentative" not in shown
+    def join_over_six(self, *hosts: Host) -> None:
+        """Give hosts IPv6 of their networks, and take from them IPv4's way but for the mirror."""
+        router = ("ip", "-n", self.sites.lan.router)
+        forwards = "net.ipv6.conf.all.forwarding=1"
+        run_command("ip", "netns", "exec", self.sites.lan.router, "sysctl", "-qw", forwards)
+        for network in ("1", "2"):
+            gate = (f"fd77:{network}::fe/64", "dev", f"leg{network}")
+            run_command(*router, "-6", "addr", "add", *gate, "nodad")
+            self.addCleanup(run_command, *router, "-6", "addr", "del", *gate)
+        for host in hosts:
+            network = host.address.split(".")[2]
+            own = f"{over_six(host)}/64"
+            host.ip("-6", "addr", "add", own, "dev", "eth0", "nodad")
+            self.addCleanup(host.ip, "-6", "addr", "del", own, "dev", "eth0")
+            host.ip("-6", "route", "add", "default", "via", f"fd77:{network}::fe")
+            way = ("via", f"10.77.{network}.254")
+            host.ip("route", "add", "10.77.0.0/24", *way)
+            self.addCleanup(host.ip, "route", "del", "10.77.0.0/24", *way)
+            host.ip("route", "del", "default")
+            self.addCleanup(host.ip, "route", "add", "default", *way)
