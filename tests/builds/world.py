@@ -386,7 +386,8 @@ class FakePacman:
 class WorldTestCase(TestCase):
     """Has ``keeper``, ``aur``, ``builder`` and ``signer``; ``now`` is the time of them all."""
 
-    timeout = 5
+    #: Seconds; a machine may be slow.
+    timeout = 60
 
     def setUp(self) -> None:
         # A socket's path has 107 bytes at most.
