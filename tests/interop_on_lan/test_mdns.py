@@ -173,6 +173,8 @@ class NodesTests(MdnsCase):
         self.second.plug()
         wait_until(lambda: self.told(second)["nodes"], SOON, "it is back")
         self.wait_announced(second)
+        # It gets its own address back with a link made anew.
+        self.addCleanup(self.second.unplug)
         self.second.ip("addr", "del", f"{self.second.address}/24", "dev", "eth0")
         self.second.ip("addr", "add", "10.77.0.42/24", "dev", "eth0")
         wait_until(lambda: self._is_at(first, "10.77.0.42"), SOON, "its new address is known")
@@ -237,6 +239,7 @@ class CostTests(MdnsCase):
     def _flood(self, node: Node) -> None:
         before = _memory(node.pid)
         addresses = [f"10.77.0.{number}" for number in range(50, 100)]
+        self.addCleanup(self.third.unplug)
         for address in addresses:
             self.third.ip("addr", "add", f"{address}/24", "dev", "eth0")
         in_namespace(self.third.namespace, lambda: flood(addresses, count=300, pause=0.004))
