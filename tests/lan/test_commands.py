@@ -497,7 +497,8 @@ class DoctorTests(CommandTestCase):
         self.sync(self.first, self.second)
         self._filter(f"ip saddr {self.second.address} udp dport 19432 drop", host=self.first)
         self._filter("ip6 daddr ff02::4be8 udp dport 19432 drop", host=self.first, table="six")
-        self.first.node()
+        # Hellos may be over before the other one listens.
+        self.first.node(beat=1.0)
         self.second.node()
         self._wait_until_heard(self.second)
         found = self.assert_wrong(self.second, "peers")
