@@ -95,8 +95,11 @@ class FromEverywhere(AheadCase):
         nodes = self.start(self.first, self.second)
         with ThreadPoolExecutor(2) as pool:
             told = list(pool.map(_prefetch, (self.first, self.second)))
+        # A command takes some tenths of a second to begin. What one node has fetched by then for
+        # the other, as its owner, it has no need to fetch.
+        self.assertGreaterEqual(sum(one["total"] for one in told), len(newer), told)
         for one in told:
-            self.assertEqual((one["total"], one["fetched"]), (len(newer), len(newer)), told)
+            self.assertEqual(one["fetched"], one["total"], told)
             self.assertFalse(one["running"])
         for node in nodes:
             self.wait_for_files(node, len(newer))
