@@ -36,6 +36,7 @@ _DOCUMENTS = re.compile(
 #: What other packages bring, and what flocon setup writes.
 _OF_OTHERS = (
     *("/etc/pacman", "/etc/nftables.conf", "/usr/bin/twistd", "/usr/bin/python", "/etc/passwd"),
+    "/etc/pacredir.conf",
     "/usr/share/doc/flocon/flocon.toml",
 )
 
