@@ -157,6 +157,7 @@ class _Client(Protocol):
         self._head = b""
         self._server: _Server | None = None
         self._is_asking = False
+        self._has_ended = False
         self._late: Any = None
 
     def connectionMade(self) -> None:
@@ -169,10 +170,14 @@ class _Client(Protocol):
         """End in so many seconds, unless something comes before."""
         if self._late is not None and self._late.active():
             self._late.reset(seconds)
-        else:
+        elif not self._has_ended:
             self._late = self._gateway.reactor.callLater(seconds, self.end)
 
     def end(self) -> None:
+        """End now, and wait for nothing more."""
+        self._has_ended = True
+        if self._late is not None and self._late.active():
+            self._late.cancel()
         self.transport.abortConnection()
 
     def dataReceived(self, data: bytes) -> None:
