@@ -12,6 +12,8 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from twisted.internet.defer import CancelledError
+from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.interfaces import IFileDescriptorReceiver
 from twisted.internet.protocol import Factory, connectionDone
 from twisted.protocols.basic import LineOnlyReceiver
@@ -137,7 +139,11 @@ async def connect(endpoint: Any, conversation: Conversation) -> Conversation:
     """Begin a conversation at an endpoint, without a word of it in the log."""
     factory = Factory.forProtocol(lambda: conversation)
     factory.noisy = False
-    begun: Conversation = await endpoint.connect(factory)
+    try:
+        begun: Conversation = await endpoint.connect(factory)
+    except ConnectingCancelledError:
+        # Twisted's own word for it, which nobody who cancels looks for.
+        raise CancelledError from None
     return begun
 
 

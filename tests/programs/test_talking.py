@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet import defer, reactor
-from twisted.internet.endpoints import UNIXClientEndpoint
+from twisted.internet.endpoints import TCP4ClientEndpoint, UNIXClientEndpoint
 from twisted.internet.protocol import Factory
+from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import formatEvent, globalLogPublisher
 from twisted.trial.unittest import TestCase
 
@@ -55,6 +56,13 @@ class TalkingTests(TestCase):
             UNIXClientEndpoint(reactor, path), Conversation(lambda *_: None, self.ended.append)
         )
         self.addCleanup(self._close)
+
+    def test_who_cancels_while_it_begins_is_told_by_the_usual_word(self) -> None:
+        endpoint = TCP4ClientEndpoint(MemoryReactorClock(), "127.0.0.1", 1)
+        conversation = Conversation(lambda *_: None, lambda _: None)
+        begun = defer.Deferred.fromCoroutine(connect(endpoint, conversation))
+        begun.cancel()
+        self.failureResultOf(begun, defer.CancelledError)
 
     def test_nothing_of_it_is_logged(self) -> None:
         self.assertEqual([one for one in self.logged if "OneShot" in one or "Starting" in one], [])
