@@ -202,7 +202,7 @@ class ServiceTests(TestCase):
                 process.send_signal(signal.SIGKILL)
                 process.wait()
                 await asking.over
-                for _ in range(200):
+                for _ in range(1_200):
                     if not _seeing(self.folder.name):
                         break
                     await deferLater(reactor, 0.05)
