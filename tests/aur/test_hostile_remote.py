@@ -11,7 +11,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
 
 from flocon.aur import recipes as recipes_module
-from flocon.errors import FloconError, Stalled
+from flocon.errors import FloconError, Stalled, Unreachable
 from tests.aur.git_case import GitCase
 
 COMMIT, TREE, BLOB, DELTA = 1, 2, 3, 7
@@ -148,6 +148,7 @@ class Hostile(GitCase):
             await self.fails(self.serve(Remote(b"\1" * 20, packed)))
 
     async def test_names_without_end_end_in_time(self) -> None:
+        """Be it by the clock or, on a machine that is busy, by the memory that git may have."""
         self.patch(recipes_module, "LONGEST_FETCH", 2.0)
-        with self.assertRaises(Stalled):
+        with self.assertRaises((Stalled, Unreachable)):
             await self.recipes.fetch("foo", self.serve(Endless()))
