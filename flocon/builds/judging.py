@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flocon.errors import FloconError
-from flocon.jobs.watched import Candidate, Failing
+from flocon.jobs.watched import AUR, Candidate, Failing
 from flocon.machine.reactor_threads import in_thread
 from flocon.recipes.bumps import Evidence, People, judge, references
 
@@ -83,7 +83,7 @@ class Judging:
         if one.candidate is not None and one.candidate.commit == fetched.recipe.commit:
             # A clock that was set back since must not have it wait for years.
             seen = min(seen, one.candidate.seen)
-        failing = list(self._against(one, fetched, outcome))
+        failing = list(self._against(one, fetched, outcome, record))
         verdict = None
         if one.approval and approved and one.origin.can_be_approved_by_rule:
             try:
@@ -114,13 +114,18 @@ class Judging:
         )
         return candidate, verdict
 
-    def _against(self, one: Watched, fetched: Fetched, outcome: Outcome) -> Iterable[Failing]:
+    def _against(
+        self, one: Watched, fetched: Fetched, outcome: Outcome, record: Record | None
+    ) -> Iterable[Failing]:
         if one.approval is None:
             yield Failing(FIRST, "nobody has approved any of it yet")
         elif not one.origin.can_be_approved_by_rule:
             yield Failing(BY_HAND, "a folder has no history that tells who changed it")
         elif self._settings().auto == "never":
             yield Failing(BY_HAND, 'the settings say auto = "never"')
+        elif one.origin.kind == AUR and record is None:
+            # Nobody then and nobody now would be the same people.
+            yield Failing(UNKNOWN, "the AUR does not tell who maintains it")
         for base in outcome.new:
             yield Failing(DEPENDENCY, f"it needs {base} of the AUR now, which nobody has approved")
         for line, sentence in fetched.srcinfo.oddities:

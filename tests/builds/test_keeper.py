@@ -430,6 +430,19 @@ class AwayTests(KeeperTestCase):
         self.assertEqual(self.stage("tool"), "published")
         self.assertIn("does not have it any more", self.one("tool").notes[0])
 
+    @run
+    async def test_what_nobody_is_told_to_maintain_waits_for_a_person(self) -> None:
+        self.aur.push("tool", "1-1")
+        await self.have("tool")
+        one = self.one("tool")
+        assert one.approval is not None
+        unknown = replace(one.approval, maintainers=())
+        await self.keeper.book.put(replace(one, approval=unknown), "")
+        self.aur.push("tool", "2-1")
+        await self.keeper.fetching.look("tool", None)
+        self.assertEqual(self.stage("tool"), "waits for a person")
+        self.assertIn("the AUR does not tell who maintains it", self.one("tool").reasons())
+
     async def have_suite(self) -> None:
         self.aur.push("suite", "1-1", names=["suite-a", "suite-b"])
         await self.begun()
