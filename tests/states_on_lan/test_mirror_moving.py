@@ -219,7 +219,11 @@ class Moving(LanTestCase):
             state = self.state()
             return state if state["published"]["generation"] != before else None
 
-        return wait_until(is_there, PATIENCE, "the next state is published")
+        try:
+            return wait_until(is_there, PATIENCE, "the next state is published")
+        except AssertionError as error:
+            log = "".join(node.log_text for node in self.server.nodes)[-3000:]
+            raise AssertionError(f"{error}\n{self.state()}\n{log}") from None
 
     def clients(self) -> list[Client]:
         address = f"{self.server.address}:{MIRROR_PORT}"
