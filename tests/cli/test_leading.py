@@ -88,7 +88,7 @@ class SettingUp(SynchronousTestCase):
         self.set_up("--cache-server")
         section.put_in(self.conf, "home", port=19433, dry_run=False)
         _, errors = self.set_up("--undo")
-        command = f"flocon repo join home --undo --pacman-conf {self.conf}"
+        command = f"flocon repo join home --undo --pacman-conf {quote(str(self.conf))}"
         self.assertIn(f"'{command}' while the node runs, before you stop it", errors)
         # Who took out its Server by hand would have a section that pacman does not take.
         self.assertNotIn("by hand", errors)
