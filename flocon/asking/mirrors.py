@@ -31,7 +31,7 @@ from flocon.asking.addresses import (
 )
 from flocon.asking.answers import MirrorPool
 from flocon.asking.proxies import ENVIRONMENT, Proxies, read_proxies
-from flocon.asking.resolving import Elsewhere, Names, Resolving
+from flocon.asking.resolving import Names, Resolving, Sifted
 from flocon.log import logger
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class MirrorAgent:
         self._reactor = reactor
         self._proxies = proxies
         names = Names(reactor) if names is None else names
-        elsewhere = Elsewhere(names)
+        elsewhere = Sifted(names)
         self._pools = [MirrorPool(reactor) for _ in range(3)]
         named = Endpoints(Resolving(reactor, named_by or names), connect_timeout)
         others = Endpoints(Resolving(reactor, elsewhere), connect_timeout)

@@ -181,12 +181,12 @@ class Names:
 
 
 @implementer(IHostnameResolver)
-class Elsewhere:
-    """The same names, without addresses of this machine."""
+class Sifted:
+    """The same names, without the addresses that are kept back: else those of this machine."""
 
-    def __init__(self, names: Names, is_own: Callable[[str], bool] = is_own) -> None:
+    def __init__(self, names: Names, keeps_back: Callable[[str], bool] = is_own) -> None:
         self._names = names
-        self._is_own = is_own
+        self._keeps_back = keeps_back
 
     def resolveHostName(  # noqa: N802 - Twisted's
         self,
@@ -196,11 +196,11 @@ class Elsewhere:
         addressTypes: Sequence[type[IAddress]] | None = None,  # noqa: N803
         transportSemantics: str = "TCP",  # noqa: N803
     ) -> IHostResolution:
-        receiver: Any = Sieve(resolutionReceiver, self._is_own)
+        receiver: Any = _Sieve(resolutionReceiver, self._keeps_back)
         return self._names.resolveHostName(receiver, hostName, portNumber)
 
 
-class Sieve:
+class _Sieve:
     """Lets the addresses through that are not to be kept back."""
 
     def __init__(self, receiver: Any, keeps_back: Callable[[str], bool]) -> None:

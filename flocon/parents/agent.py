@@ -9,43 +9,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.interfaces import IHostnameResolver
-from zope.interface import implementer
-
 from flocon.asking.addresses import parse_address
 from flocon.asking.mirrors import MirrorAgent
-from flocon.asking.proxies import Proxies, read_proxies
-from flocon.asking.resolving import Names, Sieve
+from flocon.asking.proxies import read_proxies
+from flocon.asking.resolving import Sifted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from twisted.internet.defer import Deferred
-    from twisted.internet.interfaces import IAddress, IHostResolution, IResolutionReceiver
     from twisted.web.http_headers import Headers
     from twisted.web.iweb import IResponse
 
     from flocon.asking.addresses import Address
-
-
-@implementer(IHostnameResolver)
-class Near:
-    """Names, without addresses that are not ``near``."""
-
-    def __init__(self, names: Names, is_near: Callable[[str], bool]) -> None:
-        self._names = names
-        self._is_near = is_near
-
-    def resolveHostName(  # noqa: N802 - Twisted's
-        self,
-        resolutionReceiver: IResolutionReceiver,  # noqa: N803
-        hostName: str,  # noqa: N803
-        portNumber: int = 0,  # noqa: N803
-        addressTypes: Sequence[type[IAddress]] | None = None,  # noqa: N803
-        transportSemantics: str = "TCP",  # noqa: N803
-    ) -> IHostResolution:
-        receiver: Any = Sieve(resolutionReceiver, lambda address: not self._is_near(address))
-        return self._names.resolveHostName(receiver, hostName, portNumber)
+    from flocon.asking.proxies import Proxies
+    from flocon.asking.resolving import Names
 
 
 class ParentAgent(MirrorAgent):
@@ -62,7 +40,8 @@ class ParentAgent(MirrorAgent):
         proxy: str,
     ) -> None:
         proxies, _ = read_proxies(environment, proxy)
-        super().__init__(reactor, connect_timeout, proxies, names, named_by=Near(names, is_near))
+        near = Sifted(names, lambda address: not is_near(address))
+        super().__init__(reactor, connect_timeout, proxies, names, named_by=near)
 
     def request(
         self,

@@ -296,7 +296,7 @@ class Passwords(MirrorsTestCase):
         )
 
     async def test_they_are_sent_to_no_other(self) -> None:
-        self.patch(module, "Elsewhere", lambda names: names)
+        self.patch(module, "Sifted", lambda names: names)
         for host in ("n", "m"):
             other = self.serve(lambda _: ok())
             location = f"http://{host}:{other.port}/y"

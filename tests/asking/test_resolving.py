@@ -21,8 +21,8 @@ from flocon.asking.resolving import (
     PATIENCE,
     SLOW_FOR,
     THREADS,
-    Elsewhere,
     Names,
+    Sifted,
     is_own,
     look_up,
 )
@@ -175,7 +175,7 @@ class NamesTests(SynchronousTestCase):
     def test_elsewhere_leaves_this_machine_out(self) -> None:
         self.known["m"] = ["10.0.0.1", "127.0.0.1", "10.0.0.2"]
         receiver: Any = Receiver()
-        elsewhere = Elsewhere(self.names, lambda address: address in {"10.0.0.1", "127.0.0.1"})
+        elsewhere = Sifted(self.names, lambda address: address in {"10.0.0.1", "127.0.0.1"})
         elsewhere.resolveHostName(receiver, "m", 80)
         self.threads[0].run()
         self.assertEqual((receiver.found, receiver.complete), ([("10.0.0.2", 80)], 1))
