@@ -109,6 +109,37 @@ class Editions:
             self._read.pop(edition, None)
 
 
+async def send_edition(
+    request: Request, editions: Editions, edition: InMemory, part: Extent, head: bytes = b""
+) -> None:
+    """Send ``head`` and a part of a version, as its reader takes it, and finish.
+
+    Raises OSError where no more files can be open; nothing of the answer has left then.
+    """
+    # A descriptor of its own: the next version takes the place of this one.
+    descriptor = os.dup(edition.fileno())
+    cuts: list[Callable[[], None]] = []
+
+    def attach(_poke: Callable[[], None], cut: Callable[[], None]) -> None:
+        cuts.append(cut)
+        editions.begin(edition, cut)
+
+    try:
+        request.write(head)
+        await send_extent(
+            request,
+            part,
+            fileno=lambda: descriptor,
+            limit=lambda _: part.end,
+            sent=lambda _: None,
+            attach=attach,
+        )
+    finally:
+        os.close(descriptor)
+        for cut in cuts:
+            editions.end(edition, cut)
+
+
 async def send_opened(
     request: Request,
     opened: Opened,

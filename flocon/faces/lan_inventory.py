@@ -7,7 +7,6 @@ cut off where there are too many. What is held, and what of it may be told, is d
 
 from __future__ import annotations
 
-import os
 from array import array
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +17,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.web import http
 
-from flocon.answering.held import Editions, InMemory, send_extent
+from flocon.answering.held import Editions, InMemory, send_edition
 from flocon.answering.respond import refuse
 from flocon.answering.turns import Turns
 from flocon.asking.waiting import Outcome
@@ -28,7 +27,7 @@ from flocon.neighbours.inventory_text import format_inventory
 from flocon.serving.site import host_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from twisted.web.http import Request
 
@@ -141,28 +140,7 @@ class InventoryAnswers:
         if request.method == b"HEAD":
             request.finish()
             return
-        # A descriptor of its own: the next generation replaces the file.
-        descriptor = os.dup(text.fileno())
-        cuts: list[Callable[[], None]] = []
-
-        def attach(_poke: Callable[[], None], cut: Callable[[], None]) -> None:
-            cuts.append(cut)
-            self._editions.begin(text, cut)
-
-        try:
-            request.write(head)
-            await send_extent(
-                request,
-                part,
-                fileno=lambda: descriptor,
-                limit=lambda _: part.end,
-                sent=lambda _: None,
-                attach=attach,
-            )
-        finally:
-            os.close(descriptor)
-            for cut in cuts:
-                self._editions.end(text, cut)
+        await send_edition(request, self._editions, text, part, head)
 
     # The whole
 

@@ -6,7 +6,6 @@ is cut off where there are too many. It may be some seconds old.
 
 from __future__ import annotations
 
-import os
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.task import deferLater
 from twisted.web import http
 
-from flocon.answering.held import Editions, InMemory, send_extent
+from flocon.answering.held import Editions, InMemory, send_edition
 from flocon.answering.respond import refuse
 from flocon.asking.waiting import Outcome
 from flocon.extents import Extent
@@ -22,7 +21,7 @@ from flocon.machine.limits import lacks_descriptors
 from flocon.standins.questions import listing_entry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from twisted.web.http import Request
 
@@ -60,30 +59,10 @@ class PackageListing:
             refuse(request, http.SERVICE_UNAVAILABLE)
 
     async def _send(self, request: Request, text: InMemory) -> None:
-        # A descriptor of its own: the next edition takes the place of this one.
-        descriptor = os.dup(text.fileno())
-        cuts: list[Callable[[], None]] = []
-
-        def attach(_poke: Callable[[], None], cut: Callable[[], None]) -> None:
-            cuts.append(cut)
-            self._editions.begin(text, cut)
-
-        try:
-            request.setHeader("Content-Type", JSON)
-            request.setHeader("Content-Length", str(text.size))
-            request.setHeader("Cache-Control", "no-store")
-            await send_extent(
-                request,
-                Extent(0, text.size),
-                fileno=lambda: descriptor,
-                limit=lambda _: text.size,
-                sent=lambda _: None,
-                attach=attach,
-            )
-        finally:
-            os.close(descriptor)
-            for cut in cuts:
-                self._editions.end(text, cut)
+        request.setHeader("Content-Type", JSON)
+        request.setHeader("Content-Length", str(text.size))
+        request.setHeader("Cache-Control", "no-store")
+        await send_edition(request, self._editions, text, Extent(0, text.size))
 
     async def _written(self) -> InMemory:
         while self._writing is not None:
