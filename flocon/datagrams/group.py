@@ -40,6 +40,19 @@ _MREQ6 = struct.Struct("@16sI")  # group, number of the interface
 _MOST_NETWORKS = 4
 
 
+def leaves(write: Callable[[], None], counters: Counter[str]) -> bool:
+    """Return whether a datagram left; what did not is counted, by the system's word for it."""
+    try:
+        write()
+    except MessageLengthError:
+        counters["EMSGSIZE"] += 1
+    except OSError as error:
+        counters[errno.errorcode.get(error.errno or 0, "error")] += 1
+    else:
+        return True
+    return False
+
+
 class GroupProtocol(DatagramProtocol):
     """The group on one link, by one IP version.
 
@@ -147,17 +160,12 @@ class GroupProtocol(DatagramProtocol):
         return sum(self._write(data, sender) for sender in self._senders) > 0
 
     def _write(self, data: bytes, sender: IPv4Interface | None = None) -> bool:
-        try:
+        def write() -> None:
             if sender is not None:
                 self._send_from(self.transport.getHandle(), sender)
             self.transport.write(data, self._to)
-        except MessageLengthError:
-            self._counters["EMSGSIZE"] += 1
-        except OSError as error:
-            self._counters[errno.errorcode.get(error.errno or 0, "error")] += 1
-        else:
-            return True
-        return False
+
+        return leaves(write, self._counters)
 
     def allow(self, datagrams: int) -> None:
         """Read so many more ``datagrams``, then none until called again."""

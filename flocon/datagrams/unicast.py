@@ -6,15 +6,13 @@ group, since it has joined none; and what is sent to this machine alone goes to 
 
 from __future__ import annotations
 
-import errno
 import socket
 from typing import TYPE_CHECKING, Any, Literal
 
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.error import MessageLengthError
 from twisted.internet.protocol import DatagramProtocol
 
-from flocon.datagrams.group import IP_MULTICAST_ALL, IPV6_MULTICAST_ALL
+from flocon.datagrams.group import IP_MULTICAST_ALL, IPV6_MULTICAST_ALL, leaves
 from flocon.datagrams.messages import LARGEST_DATAGRAM
 
 if TYPE_CHECKING:
@@ -85,15 +83,7 @@ class UnicastProtocol(DatagramProtocol):
 
     def send(self, data: bytes, to: tuple[str, int]) -> bool:
         """Send ``data`` to an address and port; return whether it left. What did not is counted."""
-        try:
-            self.transport.write(data, to)
-        except MessageLengthError:
-            self._counters["EMSGSIZE"] += 1
-        except OSError as error:
-            self._counters[errno.errorcode.get(error.errno or 0, "error")] += 1
-        else:
-            return True
-        return False
+        return leaves(lambda: self.transport.write(data, to), self._counters)
 
     def allow(self) -> None:
         """Read more, in another turn."""
