@@ -92,3 +92,36 @@ class Delay:
     def _due(self) -> None:
         self._pending = None
         self._call()
+
+
+class Alarm:
+    """One call at a time, which is moved as what is due first changes.
+
+    ``reactor`` is an IReactorTime; times are by its clock.
+    """
+
+    def __init__(self, reactor: Any, call: Callable[[], None]) -> None:
+        self._reactor = reactor
+        self._call = call
+        self.pending: Any = None
+
+    def set(self, due: float | None) -> None:
+        """Call at that time, or as soon as may be where it is past; not at all for None."""
+        if due is None:
+            self.stop()
+            return
+        delay = max(0.0, due - self._reactor.seconds())
+        if self.pending is None:
+            self.pending = self._reactor.callLater(delay, self._due)
+        else:
+            self.pending.reset(delay)
+
+    def stop(self) -> None:
+        """Call no more, until it is set again."""
+        if self.pending is not None:
+            self.pending.cancel()
+            self.pending = None
+
+    def _due(self) -> None:
+        self.pending = None
+        self._call()

@@ -17,6 +17,7 @@ from twisted.logger import Logger
 
 from flocon.datagrams.group import GroupProtocol
 from flocon.datagrams.membership import Join, JoinFailed, Membership, Place
+from flocon.machine.threads import Alarm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -64,7 +65,7 @@ class Multicast(Service):
         self._steps: deque[Join | Leave] = deque()
         self._stepping: Any = None
         self._closing: set[Deferred[Any]] = set()
-        self._call: Any = None
+        self._alarm = Alarm(reactor, self._due)
         self._stirred = False
         self._pumping = False
         self._told_error = False
@@ -109,9 +110,7 @@ class Multicast(Service):
         super().stopService()
         self._presence.stop(self._now())
         self._pump()
-        if self._call is not None:
-            self._call.cancel()
-            self._call = None
+        self._alarm.stop()
         self._stirred = False
         self._membership.leave()
         self._step(at_once=True)
@@ -287,19 +286,9 @@ class Multicast(Service):
         read = self._now() if self._stirred else None
         times = (read, self._presence.deadline(), self._membership.deadline())
         due = min((time for time in times if time is not None), default=None)
-        if due is None or not self.running:
-            if self._call is not None:
-                self._call.cancel()
-                self._call = None
-            return
-        delay = max(0.0, due - self._now())
-        if self._call is None:
-            self._call = self._reactor.callLater(delay, self._due)
-        else:
-            self._call.reset(delay)
+        self._alarm.set(due if self.running else None)
 
     def _due(self) -> None:
-        self._call = None
         self._stirred = False
         self._allow_reading()
         now = self._now()

@@ -17,6 +17,7 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from flocon.asking.resolving import is_own
 from flocon.datagrams.unicast import UnicastProtocol
 from flocon.log import logger
+from flocon.machine.threads import Alarm
 from flocon.presence.presence_events import PeerLeft
 from flocon.sites.asking import ask_epoch
 from flocon.sites.hints import hints
@@ -81,7 +82,7 @@ class FarNodes(Service):
         self.names = Names(reactor, port, self._resolved)
         self._sockets: dict[int, UnicastProtocol] = {}
         self._asking: set[Deferred[Any]] = set()
-        self._call: Any = None
+        self._alarm = Alarm(reactor, self._due)
         self._found: tuple[Found, ...] = ()
         self._looking: IDelayedCall | None = None
         self._stirred = False
@@ -105,10 +106,10 @@ class FarNodes(Service):
     def stopService(self) -> Deferred[Any]:
         """Close; the bye went out with presence's."""
         super().stopService()
-        for call in (self._call, self._looking):
-            if call is not None:
-                call.cancel()
-        self._call = self._looking = None
+        self._alarm.stop()
+        if self._looking is not None:
+            self._looking.cancel()
+            self._looking = None
         for asking in list(self._asking):
             asking.cancel()
         return DeferredList([self.names.stop(), *self._close()])
@@ -229,7 +230,7 @@ class FarNodes(Service):
     # What goes out
 
     def _stir(self) -> None:
-        if self._call is None or not self._stirred:
+        if self._alarm.pending is None or not self._stirred:
             self._stirred = True
             self._set_timer()
 
@@ -279,20 +280,9 @@ class FarNodes(Service):
         if not self.running or not self._presence.running:
             # Nothing is said before the hello, which stirs.
             return
-        due = self._now() if self._stirred else self.sites.deadline(self._now())
-        if due is None:
-            if self._call is not None:
-                self._call.cancel()
-                self._call = None
-            return
-        delay = max(0.0, due - self._now())
-        if self._call is None:
-            self._call = self._reactor.callLater(delay, self._due)
-        else:
-            self._call.reset(delay)
+        self._alarm.set(self._now() if self._stirred else self.sites.deadline(self._now()))
 
     def _due(self) -> None:
-        self._call = None
         self._stirred = False
         for one in self._sockets.values():
             one.allow()

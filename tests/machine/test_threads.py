@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.machine.threads import Delay, Threads
+from flocon.machine.threads import Alarm, Delay, Threads
 from tests.inline import InlineReactor
 
 
@@ -34,6 +34,34 @@ class ThreadsTests(SynchronousTestCase):
         self.failureResultOf(self.threads.run(self.threads.keeping, fail), ValueError)
         self.threads.some_time(fail)
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+
+
+class AlarmTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.called: list[float] = []
+        self.alarm = Alarm(self.clock, lambda: self.called.append(self.clock.seconds()))
+
+    def test_it_calls_when_it_was_last_set_to(self) -> None:
+        self.alarm.set(5.0)
+        self.alarm.set(9.0)
+        self.alarm.set(7.0)
+        self.clock.pump([1.0] * 20)
+        self.assertEqual(self.called, [7.0])
+
+    def test_what_is_past_is_due_now(self) -> None:
+        self.clock.advance(10.0)
+        self.alarm.set(3.0)
+        self.clock.advance(0.0)
+        self.assertEqual(self.called, [10.0])
+
+    def test_set_to_no_time_or_stopped_it_does_not_call(self) -> None:
+        self.alarm.set(5.0)
+        self.alarm.set(None)
+        self.alarm.set(5.0)
+        self.alarm.stop()
+        self.clock.advance(9.0)
+        self.assertEqual((self.called, self.clock.getDelayedCalls()), ([], []))
 
 
 class DelayTests(SynchronousTestCase):

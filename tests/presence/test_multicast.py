@@ -193,7 +193,7 @@ class LifeTests(MulticastTestCase):
         port.doRead()
         node._set_timer()
         self.assertEqual(self.events[1], [])
-        [call] = [call for call in self.reactor.getDelayedCalls() if call is node._call]
+        [call] = [call for call in self.reactor.getDelayedCalls() if call is node._alarm.pending]
         self.assertEqual(call.getTime(), self.reactor.seconds())
         self.reactor.advance(0)
         self.assertEqual(self.kinds(1), ["Heard"])
