@@ -75,26 +75,33 @@ async def get_listed(reactor: Any, options: argparse.Namespace) -> None:
         raise NodeError(f"{path.name} is here, but its signature is not: {error}") from None
     seconds = time.monotonic() - began
     if options.json:
-        say_json(
-            {
-                "file": path.name,
-                "path": str(path.absolute()),
-                "fetched": True,
-                "bytes": received.bytes,
-                "sha256": received.sha256,
-                "source": received.source,
-                "seconds": round(seconds, 3),
-                "verified": expected.sha256 is not None,
-                "signature": signed,
-            }
-        )
+        verified = expected.sha256 is not None
+        say_json({**as_values(path, received, seconds), "verified": verified, "signature": signed})
         return
-    speed = f"{size(received.bytes / max(seconds, 1e-3))}/s"
     state = "verified" if expected.sha256 else "not listed, so check its signature: pacman -U does"
     state += ", with its signature beside it" if signed else ""
-    say(f"{path.absolute()}  {size(received.bytes)} from {received.source}, {speed}, {state}")
+    say(f"{as_sentence(path, received, seconds)}, {state}")
     if not signed:
         say(f"{path.name}.sig is nowhere to be had")
+
+
+def as_values(path: Path, received: Received, seconds: float) -> dict[str, Any]:
+    """Return JSON's values of a file that was fetched in so many seconds."""
+    return {
+        "file": path.name,
+        "path": str(path.absolute()),
+        "fetched": True,
+        "bytes": received.bytes,
+        "sha256": received.sha256,
+        "source": received.source,
+        "seconds": round(seconds, 3),
+    }
+
+
+def as_sentence(path: Path, received: Received, seconds: float) -> str:
+    """Return the same for a person, to go on behind a comma."""
+    speed = f"{size(received.bytes / max(seconds, 1e-3))}/s"
+    return f"{path.absolute()}  {size(received.bytes)} from {received.source}, {speed}"
 
 
 async def _expected(node: Node, name: str) -> Expected:

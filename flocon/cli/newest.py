@@ -16,6 +16,8 @@ from twisted.internet.threads import deferToThread
 from flocon.cli.getting import (
     Expected,
     NewFile,
+    as_sentence,
+    as_values,
     is_there,
     put_beside,
     read_signature,
@@ -29,7 +31,7 @@ from flocon.repository.reading import read_identity
 from flocon.repository.vouching import is_vouched
 from flocon.terminal.asking import Node, NodeError
 from flocon.terminal.downloading import download
-from flocon.terminal.printing import complain, progress, say, say_json, size
+from flocon.terminal.printing import complain, progress, say, say_json
 
 if TYPE_CHECKING:
     import argparse
@@ -139,21 +141,8 @@ async def _fetch(node: Node, at: str, expected: Expected, file: NewFile) -> Rece
 
 def _tell(path: Path, received: Received, seconds: float, *, json: bool) -> None:
     if json:
-        say_json(
-            {
-                "file": path.name,
-                "path": str(path.absolute()),
-                "fetched": True,
-                "bytes": received.bytes,
-                "sha256": received.sha256,
-                "source": received.source,
-                "seconds": round(seconds, 3),
-                "verified": False,
-                "signature": True,
-                "trusted": True,
-            }
-        )
+        trusted = {"verified": False, "signature": True, "trusted": True}
+        say_json({**as_values(path, received, seconds), **trusted})
         return
-    speed = f"{size(received.bytes / max(seconds, 1e-3))}/s"
-    said = f"{path.absolute()}  {size(received.bytes)} from {received.source}, {speed}"
+    said = as_sentence(path, received, seconds)
     say(f"{said}, not listed, and signed by whom pacman trusts: sudo pacman -U {path.name}")
