@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from flocon.asking.proxies import literal
 from flocon.asking.resolving import LONG_PATIENCE, Names, is_own
 from flocon.foreign.place import Place, Tool
 from flocon.log import logger
@@ -79,7 +79,7 @@ class Naming:
             self.problems[said] = "cannot be asked: a pacserve's address begins with http://"
             return
         tool, host, port = found
-        if _is_literal(host):
+        if literal(host) is not None:
             self._take(said, [Place(tool, host, port)])
             return
         looked_up = self._names.addresses(host, LONG_PATIENCE)
@@ -105,11 +105,3 @@ class Naming:
         # IPv4 first: one machine is asked by one of its addresses.
         others.sort(key=lambda one: ":" in one.address)
         self._named(said, others[:1])
-
-
-def _is_literal(host: str) -> bool:
-    try:
-        ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    return True

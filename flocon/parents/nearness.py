@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Address, IPv6Network
 from typing import TYPE_CHECKING
+
+from flocon.asking.proxies import literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,16 +23,13 @@ def is_near(
     address: str, links: Sequence[Link], networks: Sequence[IPv4Network | IPv6Network]
 ) -> bool:
     """Whether an address is on the LAN, or in a network that the operator counts to it."""
-    try:
-        literal = ip_address(address.partition("%")[0])
-    except ValueError:
+    found = literal(address)
+    found = getattr(found, "ipv4_mapped", None) or found
+    if found is None or found.is_multicast or found.is_unspecified:
         return False
-    literal = getattr(literal, "ipv4_mapped", None) or literal
-    if literal.is_multicast or literal.is_unspecified:
-        return False
-    private = _PRIVATE_6 if isinstance(literal, IPv6Address) else _PRIVATE
+    private = _PRIVATE_6 if isinstance(found, IPv6Address) else _PRIVATE
     return (
-        literal.is_loopback
-        or any(literal in network for network in (*private, *networks))
-        or any(link.reaches(str(literal)) for link in links)
+        found.is_loopback
+        or any(found in network for network in (*private, *networks))
+        or any(link.reaches(str(found)) for link in links)
     )

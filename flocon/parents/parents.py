@@ -8,11 +8,11 @@ was found is old; nothing ticks.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from flocon.asking.addresses import network_location, tool_of, without_user
+from flocon.asking.proxies import literal
 from flocon.parents.nearness import is_near
 from flocon.parents.records import Records
 
@@ -245,8 +245,6 @@ def _host_of(server: str) -> str:
 
 def _literal(host: str) -> _Host | None:
     """Return what is known of a host that is an address itself."""
-    try:
-        ip_address(host.partition("%")[0])
-    except ValueError:
+    if literal(host) is None:
         return None
     return _Host((host.partition("%")[0],), float("inf"))
