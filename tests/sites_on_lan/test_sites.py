@@ -64,7 +64,10 @@ class ThreeNetworksTests(SitesCase):
         # Half of them would be fetched by the other network, were it asked.
         clients = {one.client for one in self.mirror.packages()}
         self.assertEqual(clients, {one.address for one in hosts[:2]})
-        # What is held is given all the same.
+        # What is held is given all the same: once what came last was looked at, and told of.
+        for node in nodes[:2]:
+            self.wait_for_files(node, len(few))
+        self.meet(*nodes)
         self.mirror.reset()
         late = self.rush(hosts[2:], few)
         self.assert_all_got(hosts[2:], late, few)
