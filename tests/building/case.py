@@ -6,10 +6,12 @@ import io
 import os
 import pwd
 import shutil
+import socket
 import subprocess
 import tarfile
 import tempfile
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,8 +24,8 @@ from flocon.building.orders import read_order
 from flocon.building.place import Place, find_place
 from tests.needs import leave_out
 
-#: Somebody whose number no other test runs as: processes are counted by it.
-BUILDERS = ("games", "uucp", "nobody")
+#: Users to build as, each for one process of tests: what a job holds is counted by its user.
+BUILDERS = ("games", "uucp", "irc", "news", "nobody")
 BOUNDS = {"memory": 1 << 30, "disk": 1 << 30, "processes": 512, "time": 60}
 PKGBUILD = """
 pkgname={name}
@@ -48,10 +50,27 @@ def missing() -> str:
     return f"needs {', '.join(lacking)}" if lacking else ""
 
 
+@cache
 def builder() -> str:
-    """Return the name of a user to build as."""
+    """Return the name of a user to build as, whom no other process of tests has meanwhile."""
     accounts = {one.pw_name for one in pwd.getpwall()}
-    return next(one for one in BUILDERS if one in accounts)
+    return next(one for one in BUILDERS if one in accounts and _is_taken(one))
+
+
+#: A name without a file, which goes with the process that has it.
+_TAKEN: list[socket.socket] = []
+
+
+def _is_taken(account: str) -> bool:
+    """Whether a user could be had for this process."""
+    taken = socket.socket(socket.AF_UNIX)
+    try:
+        taken.bind(f"\0flocon-tests-{account}")
+    except OSError:
+        taken.close()
+        return False
+    _TAKEN.append(taken)
+    return True
 
 
 def tar_of(files: Mapping[str, str | bytes]) -> bytes:
