@@ -6,6 +6,7 @@ sources from and no others, whatever a name resolves to or whoever sends on to a
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,8 @@ MOST_MOVES = 3
 #: Seconds and bytes of a history's commits alone: those of the largest have some hundred MiB.
 LONGEST_HISTORY = 600.0
 LARGEST_HISTORY = 1 << 30
+#: A name of which git makes a commit before it looks whether something is called so.
+_WHOLE = re.compile(r"[0-9A-Fa-f]{40}|[0-9A-Fa-f]{64}")
 #: What git asks for behind a repository's address.
 _ASKED = "/info/refs?service=git-upload-pack"
 _NAMES = ("ls-remote", "--quiet", "--heads", "--tags", "--")
@@ -81,22 +84,27 @@ class Following:
         return refs[ref]
 
     async def reaches(self, source: str, name: str) -> bool | None:
-        """Whether a name is a tag or a branch of a source's repository, or a commit one leads to.
+        """Whether a name is a tag of a source's repository, or a commit that a tag or branch has.
 
         A host of many may give a commit of any copy under the name of the original. A commit has
-        all its digits. None where that cannot be told, for now at least.
+        all its digits. A branch moves on, so its name does only for a source that follows one.
+        None where that cannot be told, for now at least.
         """
         said = parse_source(source)
         if said.kind != "git" or not _is_asked(said.url):
             return None
         try:
             refs = parse_refs(await self.ask(said.url, _NAMES))
-            if {f"refs/tags/{name}", f"refs/heads/{name}"} & set(refs) or name in refs.values():
-                return True
-            if not COMMIT.fullmatch(name):
-                return False
+            if said.fragment == "branch":
+                return f"refs/heads/{name}" in refs
+            if not _WHOLE.fullmatch(name):
+                return f"refs/tags/{name}" in refs
+            # Whatever a tag or branch is called: of all digits git makes the commit.
+            commit = name.lower()
+            if commit in refs.values() or not COMMIT.fullmatch(commit):
+                return commit in refs.values()
             async with self._looking:
-                return await self._is_in_history(said.url, name)
+                return await self._is_in_history(said.url, commit)
         except (SourceError, ToolError, OSError) as error:
             self._log.info(
                 "whether {url} has {name} cannot be told: {error}",

@@ -171,7 +171,7 @@ class Judging:
         found = []
         for one in asked[:MOST_REFERENCES]:
             try:
-                if await self._histories.reaches(f"git+{one.repository}", one.name):
+                if await self._histories.reaches(one.source, one.name):
                     found.append(one)
             except FloconError:
                 continue

@@ -35,11 +35,38 @@ _ENDINGS = re.compile(r"\.(?:tar(?:\.[a-z0-9]+)?|tgz|tbz2?|tb2|bz2|gz|zip|bundle
 _AFTER_NAME = re.compile(r".*-g[0-9A-Fa-f]{4,64}")
 
 
+#: Words behind which a forge gives what anybody has proposed or handed in, by numbers of its own.
+_ANYBODYS = frozenset(
+    {
+        *("pull", "pulls", "pull-requests", "merge_requests", "merge-requests", "issues"),
+        *("attachments", "uploads", "user-attachments", "snippets", "files"),
+    }
+)
+#: Words in a path, and keys of a query, by which programs give a state of a history.
+_OF_HISTORIES = frozenset(
+    {
+        *("archive", "archives", "blob", "commit", "commits", "get", "patch", "plain", "raw"),
+        *("rawdiff", "rev", "snapshot", "src", "tarball", "tree", "zipball"),
+    }
+)
+_ASKED_FOR = frozenset({"commit", "h", "hb", "id", "id2", "ref", "rev", "sha", "t"})
+
+
 class Reference(NamedTuple):
-    """A tag or a commit of a branch or tag, by ``name``, in the repository at a URL."""
+    """A tag or a commit of a branch or tag, by ``name``, in the repository at a URL.
+
+    Of a branch itself where ``is_branch``: else one would not do, as it moves on.
+    """
 
     repository: str
     name: str
+    is_branch: bool = False
+
+    @property
+    def source(self) -> str:
+        """The source of which it is to be known."""
+        branch = f"#branch={self.name}" if self.is_branch else ""
+        return f"git+{self.repository}{branch}"
 
 
 def new_references(before: Described, after: Described) -> tuple[Reference, ...]:
@@ -52,7 +79,8 @@ def new_references(before: Described, after: Described) -> tuple[Reference, ...]
         if source.text in texts:
             continue
         if source.kind == "git" and source.value:
-            found[Reference(source.url, source.value)] = None
+            is_branch = source.fragment == "branch"
+            found[Reference(source.url, source.value, is_branch)] = None
         found.update((one, None) for one in _in_forge(source) if one not in known)
     return tuple(found)
 
@@ -90,18 +118,53 @@ def unasked(before: Described, after: Described) -> Iterator[str]:
     """Yield commits in new sources for which no repository could be asked, each as a sentence."""
     old = before.sources()
     texts = {source.text for source in old}
-    parts = {part for source in old for part in _parts(source)}
+    urls = {source.url for source in old}
+    parts = {part for source in old for part in (*_parts(source), *_states(source))}
     for source in after.sources():
         if source.text in texts or source.is_local:
             continue
         if source.is_vcs:
             if source.kind != "git" or (source.value and not _REF.fullmatch(source.value)):
                 yield f"nobody can be asked whether {source.value} is in {source.url}"
-        elif not _is_forge(source):
-            for part in _parts(source):
-                if looks_like_commit(part) and part not in parts:
-                    yield f"nobody can be asked whose commit {part} at {source.host} is"
+            continue
+        if source.url not in urls and _is_anybodys(source):
+            yield f"anybody may have put what {source.url} gives there"
+        if not _is_forge(source):
+            states = _states(source)
+            named = [*filter(looks_like_commit, _parts(source)), *states]
+            for name in dict.fromkeys(named):
+                if name not in parts:
+                    yield f"nobody can be asked whose commit {name} at {source.host} is"
 
 
 def _parts(source: Source) -> list[str]:
     return re.split(r"[^0-9A-Za-z]+", source.url)
+
+
+def _address(source: Source) -> tuple[list[str], str]:
+    """Return the parts of an address's path, and its query; nothing where it is none."""
+    try:
+        parts = urlsplit(source.url)
+    except ValueError:
+        return [], ""
+    return unquote(parts.path).strip("/").split("/"), unquote(parts.query)
+
+
+def _is_anybodys(source: Source) -> bool:
+    """Whether an address is of what others than a project's own people may have sent there.
+
+    At a forge the word stands first, behind owner and project, or behind ``-``.
+    """
+    path, _ = _address(source)
+    places = {0, 2, path.index("-") + 1 if "-" in path else 2} if _is_forge(source) else None
+    return any(word in _ANYBODYS for at, word in enumerate(path) if places is None or at in places)
+
+
+def _states(source: Source) -> list[str]:
+    """Return what of an address git would take for a commit, where it looks like a history's."""
+    path, query = _address(source)
+    said = (one.partition("=") for one in re.split("[&;]", query))
+    asked_for = [value for key, _, value in said if key in _ASKED_FOR]
+    named = path if not _OF_HISTORIES.isdisjoint(path) else []
+    names = (_ENDINGS.sub("", part) for value in (*named, *asked_for) for part in value.split("/"))
+    return [name for name in names if _could_be_commit(name)]

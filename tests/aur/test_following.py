@@ -151,10 +151,26 @@ class Reaching(FollowingCase):
             self.aur._git("config", f"uploadpack.{setting}", "true", repository=repository)
         return commit
 
-    async def test_tags_branches_and_their_commits_are_found(self) -> None:
+    async def test_tags_and_commits_of_branches_are_found(self) -> None:
         newer = self.aur.push_source("up", {"a": b"2"})
-        for name in ("v1", "main", self.commit, newer):
+        for name in ("v1", self.commit, self.commit.upper(), newer):
             self.assertIs(await self.following.reaches(self.source, name), True, name)
+
+    async def test_a_branch_is_found_where_one_is_followed_alone(self) -> None:
+        """It moves on: whoever may push to it makes of it what he likes, later."""
+        self.aur.push_source("up", {"a": b"2"}, branch="abcdef1")
+        for name in ("main", "abcdef1"):
+            self.assertIs(await self.following.reaches(self.source, name), False, name)
+            followed = f"{self.source}#branch={name}"
+            self.assertIs(await self.following.reaches(followed, name), True, name)
+        self.assertIs(await self.following.reaches(f"{self.source}#branch=v1", "v1"), False)
+
+    async def test_a_tag_called_like_a_strangers_commit_does_not_make_it_known(self) -> None:
+        impostor = self.impostor()
+        for name in (impostor, impostor.upper()):
+            tag = f"refs/tags/{name}"
+            self.aur._git("update-ref", tag, self.commit, repository="sources/up.git")
+            self.assertIs(await self.following.reaches(self.source, name), False, name)
 
     async def test_an_earlier_commit_of_a_branch_is_found(self) -> None:
         self.aur.push_source("old", {"a": b"1"})

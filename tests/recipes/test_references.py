@@ -18,7 +18,12 @@ def described(source: str) -> Described:
 
 
 def asked(before: str, after: str) -> list[tuple[str, str]]:
-    return list(new_references(described(before), described(after)))
+    found = new_references(described(before), described(after))
+    return [(one.repository, one.name) for one in found]
+
+
+def told(before: str, after: str) -> list[str]:
+    return list(unasked(described(before), described(after)))
 
 
 class References(SynchronousTestCase):
@@ -99,3 +104,57 @@ class References(SynchronousTestCase):
         self.assertEqual(
             list(unasked(described("https://e.org/1"), described("https://e.org/2"))), []
         )
+
+    def test_a_branch_does_for_a_source_that_follows_one_alone(self) -> None:
+        for kind, source in (
+            ("commit", "git+https://e.org/w"),
+            ("tag", "git+https://e.org/w"),
+            ("branch", "git+https://e.org/w#branch=2-x"),
+        ):
+            before, after = (f"git+https://e.org/w#{kind}={one}-x" for one in (1, 2))
+            (one,) = new_references(described(before), described(after))
+            self.assertEqual(one.source, source)
+
+    def test_a_short_commit_where_no_forge_is_known(self) -> None:
+        for place in (
+            "https://git.e.org/o/r/archive/@.tar.gz",
+            "https://git.e.org/o/r/-/archive/@/r-@.zip",
+            "https://git.e.org/cgit/r.git/snapshot/@.tar.xz",
+            "https://git.e.org/cgit/r.git/patch?id=@",
+            "https://git.e.org/gitweb/?p=r.git;a=snapshot;h=@",
+            "https://git.e.org/o/r/raw/commit/@/fix.patch",
+            "https://git.e.org/o/r/archive/1.0-3-g@.tar.gz",
+        ):
+            for name in ("2a1b", "2a1b3", "2024", "C0FFEE"):
+                found = told(place.replace("@", "1.0"), place.replace("@", name))
+                self.assertEqual(len(found), 1, (place, name, found))
+                self.assertIn("nobody can be asked whose commit", found[0])
+            self.assertEqual(told(place.replace("@", "1.0"), place.replace("@", "1.1")), [], place)
+
+    def test_numbers_are_no_commits_where_no_history_is(self) -> None:
+        for before, after in (
+            ("https://e.org/app-2024.11.tar.gz", "https://e.org/app-2025.01.tar.gz"),
+            ("https://e.org/20241128/app.zip", "https://e.org/20251128/app.zip"),
+            ("https://e.org/app.zip?build=2024", "https://e.org/app.zip?build=2025"),
+        ):
+            self.assertEqual(told(before, after), [], after)
+
+    def test_what_anybody_may_hand_in_at_a_forge(self) -> None:
+        for place in (
+            "https://github.com/o/r/pull/{}.patch",
+            "https://github.com/o/r/files/{}/fix.patch",
+            "https://github.com/user-attachments/files/{}/fix.patch",
+            "https://gitlab.com/o/g/r/-/merge_requests/{}.patch",
+            "https://codeberg.org/o/r/pulls/{}.diff",
+            "https://git.e.org/o/r/pulls/{}.patch",
+            "https://git.e.org/o/r/-/uploads/{}/x.tar",
+        ):
+            (found,) = told(place.format(12), place.format(13))
+            self.assertIn("anybody may have put", found)
+            self.assertEqual(told(f"a::{place.format(12)}", f"b::{place.format(12)}"), [])
+        # A folder of the project's own that is called so.
+        place = "https://raw.githubusercontent.com/o/r/v{}/files/x.service"
+        self.assertEqual(told(place.format(1), place.format(2)), [])
+
+    def test_an_address_that_is_none_is_no_trouble(self) -> None:
+        self.assertEqual(told("https://[/x-1", "https://[/x-2"), [])
