@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flocon.builds.fetching import Fetching
+    from flocon.builds.shift import Shift
     from flocon.jobs.archive import Archive
     from flocon.jobs.book import Book
-    from flocon.jobs.shift import Shift
     from flocon.jobs.watched import Watched
 
 #: Events of the history that are told at once.

@@ -23,6 +23,7 @@ from flocon.builds.judging import Judging
 from flocon.builds.looking import Looking
 from flocon.builds.memory import Memory
 from flocon.builds.polling import Polling
+from flocon.builds.shift import Shift
 from flocon.builds.steering import Steering
 from flocon.builds.turns import Turns
 from flocon.errors import BuildError, FloconError
@@ -31,7 +32,6 @@ from flocon.jobs.archive import Archive
 from flocon.jobs.book import Book
 from flocon.jobs.handing import Signer
 from flocon.jobs.resolving import Resolving
-from flocon.jobs.shift import Shift
 from flocon.jobs.watched import Phase
 from flocon.jobs.working import Working
 from flocon.log import logger
