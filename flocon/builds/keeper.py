@@ -125,8 +125,9 @@ class Keeper(Service):
         )
         self.deciding.forget = self._forget
         self.adding = Adding(aur, histories, self.fetching)
+        since = self.memory.maintained_since
         self.looking = Looking(
-            reactor, histories, self.fetching, here.arch_has, self.memory.maintained_since
+            reactor, archive, histories, self.fetching, arch_has=here.arch_has, since=since
         )
         self.steering = Steering(self)
         #: Called when it is known what is watched, and after each change from then on.

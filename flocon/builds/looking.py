@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from flocon.builds.polling import as_values
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from flocon.builds.fetching import Fetching
     from flocon.builds.histories import Histories
+    from flocon.jobs.archive import Archive
     from flocon.jobs.watched import Watched
     from flocon.recipes.recipe import CommitNote, Recipe
 
@@ -29,8 +31,10 @@ class Looking:
     def __init__(
         self,
         reactor: Any,
+        archive: Archive,
         histories: Histories,
         fetching: Fetching,
+        *,
         arch_has: Callable[[str], str],
         since: Callable[[str], float],
     ) -> None:
@@ -40,6 +44,7 @@ class Looking:
         self._arch_has = arch_has
         #: Since when a base was seen to have its maintainer, 0.0 for never.
         self._since = since
+        self._archive = archive
 
     async def recipes(self, one: Watched) -> tuple[Recipe | None, Recipe]:
         """Return the recipe that was approved last, and the one that it is about now.
@@ -60,8 +65,7 @@ class Looking:
     async def look(self, one: Watched) -> dict[str, Any]:
         """Return JSON's values of all that there is to see; raises FloconError."""
         before, after = await self.recipes(one)
-        job = one.job
-        is_held = job is not None and job.phase is Phase.HELD and one.candidate is None
+        held, packages, digest = await self._held(one)
         verdict = self._fetching.verdicts.get(one.base) if one.candidate else None
         candidate = one.candidate
         return {
@@ -91,13 +95,20 @@ class Looking:
             "modes": _modes(after),
             "before": None if before is None else _texts(before),
             "modes_before": None if before is None else _modes(before),
-            "held": [
-                {"package": found.package, "what": found.what, "detail": found.detail}
-                for found in (job.surprises if is_held and job is not None else ())
-            ],
-            "digest": job.digest if is_held and job is not None else "",
+            "held": held,
+            "packages": packages,
+            "digest": digest,
             "notes": [_note(note) for note in await self._notes(one)],
         }
+
+    async def _held(self, one: Watched) -> tuple[list[dict[str, Any]], list[str], str]:
+        """Return what is held of a build, where its packages lie, and what stands for it."""
+        job = one.job
+        if job is None or job.phase is not Phase.HELD or one.candidate is not None:
+            return [], [], ""
+        rows, packages = await in_thread(self._reactor, self._archive.read_held, job.name)
+        # What is told everywhere is a part of it.
+        return rows or [asdict(found) for found in job.surprises], packages, job.digest
 
     def _record(self, base: str) -> dict[str, Any] | None:
         values = as_values(self._fetching.records.get(base))

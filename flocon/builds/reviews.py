@@ -91,9 +91,15 @@ def _held(look: Mapping[str, Any]) -> Iterator[Line]:
     if look["held"]:
         yield Line("")
         yield Line("What nobody expected of it", "title")
+    for package in look.get("packages", ()):
+        yield Line(f"all that is in it: bsdtar -tvf {package}", "quiet")
     for one in look["held"]:
-        detail = f": {one['detail']}" if one["detail"] else ""
-        yield Line(f"{one['package']}: {one['what']}{detail}", "wrong")
+        what, lines = f"{one['package']}: {one['what']}", one["detail"].split("\n")
+        if len(lines) == 1:
+            yield Line(f"{what}: {lines[0]}" if lines[0] else what, "wrong")
+            continue
+        yield Line(f"{what}:", "wrong")
+        yield from (Line(visible(f"  {line}"), "wrong") for line in lines)
 
 
 def _checks(look: Mapping[str, Any]) -> Iterator[Line]:

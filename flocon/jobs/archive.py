@@ -6,7 +6,8 @@
     history.jsonl        who decided what, and what came of it: one line each; .1 is what was before
     logs/BASE            what the last build of a recipe said
     recipes/BASE/COMMIT  recipes that no git has: the files of a folder, as it was
-    jobs/NAME/           what came of a build, until it is signed: whole, or not there
+    jobs/NAME/           what came of a build, until it is signed: whole, or not there; held.json is
+                         what a person is to look at of it
 
 Everything here blocks and belongs in a thread.
 """
@@ -43,7 +44,7 @@ _WATCHED, _HISTORY, _LOGS, _JOBS, _RECIPES = (
     "recipes",
 )
 _NEW = ".new"
-_MANIFEST = "manifest.json"
+_MANIFEST, _HELD = "manifest.json", "held.json"
 
 _log = logger(__name__)
 
@@ -192,6 +193,20 @@ class Archive:
                 os.close(descriptor)
         except OSError as error:
             raise _store_error(place, error) from None
+
+    def keep_held(self, name: str, rows: list[dict[str, Any]]) -> None:
+        """Keep what a person is to look at of a job; raises StoreError."""
+        place = self.job_folder(name) / _HELD
+        try:
+            write_small(place, json.dumps(rows).encode(), 0o640)
+        except OSError as error:
+            raise _store_error(place, error) from None
+
+    def read_held(self, name: str) -> tuple[list[dict[str, Any]], list[str]]:
+        """Return what was kept of it, and where its packages lie; nothing where that is gone."""
+        rows = recall(self.job_folder(name) / _HELD)
+        packages = sorted(map(str, self.job_folder(name).glob("*.pkg.tar*")))
+        return rows if isinstance(rows, list) else [], packages
 
     def job_folder(self, name: str) -> Path:
         return self.folder / _JOBS / name

@@ -66,7 +66,7 @@ def contradicted(base: str, approved: str, printed: str, architecture: str) -> I
         if gone != new.keys():
             detail = f"the recipe itself has another {key}"
             if others := sorted(new[one] for one in new.keys() - gone):
-                detail += f": {', '.join(others)[:400]}"
+                detail += f": {', '.join(others)}"
             yield Surprise(name or base, ".SRCINFO", detail)
 
 

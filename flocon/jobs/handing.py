@@ -16,10 +16,12 @@ from flocon.machine.reactor_threads import in_thread
 from flocon.programs.talking import LARGEST_MESSAGE
 from flocon.recipes.recipe import PKGBUILD, SRCINFO
 from flocon.recipes.srcinfo import parse_srcinfo
+from flocon.repository.surprises import Surprise as Told
+from flocon.repository.telling import told
 from flocon.signing.asking import ask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from flocon.jobs.archive import Archive
     from flocon.jobs.builder import Answer
@@ -27,8 +29,11 @@ if TYPE_CHECKING:
     from flocon.jobs.watched import Watched
     from flocon.settings.settings import Repo
 
-#: Surprises of one build that are kept, and characters of one.
-MOST_SURPRISES, LONGEST = 200, 500
+#: Surprises of one build that are told everywhere, and characters and lines of one; and those that
+#: are kept for who looks at what is held.
+MOST_SURPRISES, LONGEST, MOST_LINES, MOST_HELD = 200, 500, 20, 1_001
+#: Bytes of what is kept of them.
+LARGEST_HELD = 1 << 20
 #: Characters of .SRCINFO, as the sandbox prints it.
 LONGEST_SRCINFO = 1 << 18
 #: Bytes of what is said to the signer of a build: of one message most.
@@ -153,7 +158,7 @@ class Signer:
         own = _own_surprises(one, manifest)
         accepted = one.job.accepted
         if own and _digest_of(own) not in accepted:
-            return Examined(own, _digest_of(own))
+            return await self._held(one.job.name, own, _digest_of(own))
         described = _described(manifest)
         if len(json.dumps(described)) > LARGEST_DESCRIBED:
             raise RepositoryError(f"what {one.base} says of itself is too much", "")
@@ -179,8 +184,16 @@ class Signer:
                 os.close(descriptor)
         held = answer.get("held")
         if isinstance(held, list) and held:
-            return Examined(tuple(map(_surprise, held[:MOST_SURPRISES])), str(answer["digest"]))
+            found = [_surprise(row) for row in held[:MOST_HELD]]
+            return await self._held(one.job.name, found, str(answer["digest"]))
         return Examined()
+
+    async def _held(self, name: str, found: Sequence[Surprise], digest: str) -> Examined:
+        """Keep all that was found, for who looks at it; return what is told of it everywhere."""
+        whole = [Told(one.package, one.what, one.detail) for one in found]
+        rows = [asdict(one) for one in told(whole, LARGEST_HELD)]
+        await in_thread(self._reactor, self._archive.keep_held, name, rows)
+        return Examined(tuple(map(_in_short, found[:MOST_SURPRISES])), digest)
 
     def _open(self, name: str, made: list[Made]) -> list[int]:
         folder, files = self._archive.job_folder(name), []
@@ -199,12 +212,11 @@ def _own_surprises(one: Watched, manifest: Manifest) -> tuple[Surprise, ...]:
     """Return what the build itself says against what was approved."""
     before = one.published.version if one.published else ""
     approved, version = manifest.approved or manifest.version, manifest.version
-    found = [
+    return (
         *went_back(one.base, before, version),
         *other_version(one.base, approved, version, finds=manifest.finds),
         *contradicted(one.base, manifest.srcinfo, manifest.printed, manifest.architecture),
-    ]
-    return tuple(found[:MOST_SURPRISES])
+    )
 
 
 def _digest_of(surprises: tuple[Surprise, ...]) -> str:
@@ -233,5 +245,13 @@ def _described(manifest: Manifest) -> dict[str, Any]:
 
 
 def _surprise(row: Any) -> Surprise:
-    words = [str(row.get(key, ""))[:LONGEST] for key in ("package", "what", "detail")]
-    return Surprise(*words)
+    return Surprise(*(str(row.get(key, "")) for key in ("package", "what", "detail")))
+
+
+def _in_short(one: Surprise) -> Surprise:
+    """Return it with what has room on a line."""
+    package, what, detail = one.package[:LONGEST], one.what[:LONGEST], one.detail
+    lines = detail.split("\n", MOST_LINES)
+    cut = len(lines) > MOST_LINES or len(detail) > LONGEST
+    detail = ", ".join(lines[:MOST_LINES])[:LONGEST]
+    return Surprise(package, what, f"{detail}..." if cut else detail)

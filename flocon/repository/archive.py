@@ -7,6 +7,7 @@ a disk, or that of pax, which has extended attributes as well. It is read here w
 
 from __future__ import annotations
 
+import hashlib
 import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -101,6 +102,15 @@ class Archive:
         data = self._exactly(self._left)
         self._left = 0
         return data
+
+    def digest(self) -> bytes:
+        """Return the SHA-256 of all bytes of the member reached last, however many they are."""
+        digest = hashlib.sha256()
+        while self._left:
+            data = self._exactly(min(self._left, _READ_SIZE))
+            digest.update(data)
+            self._left -= len(data)
+        return digest.digest()
 
     def _member(self, header: _Header, said: dict[str, bytes]) -> Member:
         kind = _TYPES.get(header.kind)

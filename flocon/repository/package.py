@@ -41,7 +41,7 @@ class Member:
     group: int = 0
     target: str = ""
     attributes: tuple[str, ...] = ()
-    #: SHA-256 of a file that is not large, empty for all others.
+    #: SHA-256 of a file, empty for one without bytes and for all others.
     digest: bytes = b""
     #: Which capabilities it gives, as the kernel keeps them; empty for none.
     capabilities: bytes = b""

@@ -6,7 +6,6 @@ nothing of it is written anywhere, and nothing in it is run.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
@@ -39,8 +38,6 @@ if TYPE_CHECKING:
 LARGEST_PACKAGE = 16 << 30
 #: An install script; Arch's longest has 10 KB.
 LARGEST_INSTALL = 256 << 10
-#: A file that is compared by its content, and not by its size alone: rules and scripts are small.
-_LARGEST_COMPARED = 1 << 20
 #: Seconds for one package, and for the processor: xz unpacks 60 MB of a package in one.
 _SECONDS = 1_200.0
 #: zstd --ultra -22 looks back 128 MiB, xz -9 64.
@@ -203,9 +200,7 @@ def _unescape(match: re.Match[bytes]) -> bytes:
 
 
 def _with_digest(member: Member, archive: Archive) -> Member:
-    if 0 < member.size <= _LARGEST_COMPARED:
-        return replace(member, digest=hashlib.sha256(archive.read(_LARGEST_COMPARED)).digest())
-    return member
+    return replace(member, digest=archive.digest()) if member.size else member
 
 
 def _with_attributes(

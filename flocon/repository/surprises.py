@@ -10,11 +10,11 @@ import hashlib
 import json
 import re
 import stat
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from flocon.errors import PackageError
-from flocon.pacman.relations import parse_relation
+from flocon.pacman.relations import Relation, parse_relation
 from flocon.pacman.versions import compare_versions
 from flocon.repository.places import is_outside, place_of
 
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 SIZE_TIMES, SIZE_LEAST = 5, 64 << 10
 #: Links that lead to one another, as the kernel follows them (path_resolution(7)).
 _MOST_LINKS = 40
-#: Paths that one surprise names.
-MOST_NAMED = 20
 _SET_ID = stat.S_ISUID | stat.S_ISGID
 #: What a .SRCINFO says of a package, and what .PKGINFO calls it.
 RELATIONS = {
@@ -39,6 +37,8 @@ RELATIONS = {
     "replaces": "replaces",
 }
 _OPTIONAL = re.compile(r":[ \t].*|:\Z")
+#: What makepkg writes the version of behind, where the recipe has none.
+_LIBRARY = re.compile(r".*\.so")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,8 @@ class Expected:
 
     ``version`` is the whole one ("" where the build itself finds it, as for -git), ``install`` has
     the approved install script of each package that has one, ``relations`` what the .SRCINFO says
-    of each package: its keys (``RELATIONS``) with their values; others are not compared.
+    of each package: its keys (``RELATIONS``) with their values; others are not compared. ``said``
+    is the version that the .SRCINFO has.
     """
 
     base: str
@@ -56,11 +57,15 @@ class Expected:
     packages: tuple[str, ...]
     install: Mapping[str, str] = field(default_factory=dict)
     relations: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
+    said: str = ""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Surprise:
-    """One thing about one package: ``what`` in a few words, ``detail`` for who wants to judge."""
+    """One thing about one package: ``what`` in a few words, ``detail`` for who wants to judge.
+
+    ``detail`` has a line for each file or relation that is meant, or is a script.
+    """
 
     package: str
     what: str
@@ -230,20 +235,46 @@ def _relations(package: Package, expected: Expected) -> Iterator[Surprise]:
     said = expected.relations.get(package.name)
     if said is None:
         return
+    versions = expected.said or expected.version, package.version
     for key, own_key in RELATIONS.items():
-        known = set(map(_name, said.get(key, ())))
-        new = [value for value in package.info.get(own_key, ()) if _name(value) not in known]
+        new = unsaid(package.info.get(own_key, ()), said.get(key, ()), versions)
         if new:
             yield Surprise(package.name, f"{key} that the recipe does not say", _named(new))
 
 
-def _name(relation: str) -> str:
-    """Return the name in a relation; a description follows those that are optional."""
-    parsed = parse_relation(_OPTIONAL.sub("", relation))
-    return parsed.name if parsed is not None else relation
+def unsaid(found: Iterable[str], said: Iterable[str], versions: tuple[str, str]) -> list[str]:
+    """Return which relations of a package were not said before, be it of another version.
+
+    ``versions`` are the package's own as it was said and as it is: one may stand for the other. Of
+    a library makepkg finds the version out (``libx.so``, and ``libx.so=1-64`` in the package);
+    what describes an optional one is no matter.
+    """
+    same = dict(zip(_ways(versions[1]), _ways(versions[0]), strict=True))
+    known = set(map(_relation, said))
+    return [one for one in found if known.isdisjoint(_sayings(_relation(one), same))]
 
 
-def _named(paths: Sequence[str]) -> str:
-    more = len(paths) - MOST_NAMED
-    told = ", ".join(sorted(paths)[:MOST_NAMED])
-    return f"{told} and {more} more" if more > 0 else told
+def _sayings(relation: Relation, same: Mapping[str, str]) -> Iterator[Relation]:
+    """Yield how a recipe may have said it."""
+    yield relation
+    if relation.version in same:
+        yield replace(relation, version=same[relation.version])
+    if relation.test == "=" and _LIBRARY.fullmatch(relation.name):
+        yield Relation(relation.name)
+
+
+def _ways(version: str) -> tuple[str, ...]:
+    """Return the ways in which a version is written: with and without epoch and release."""
+    epoch, colon, rest = version.rpartition(":")
+    bare, _, release = rest.rpartition("-")
+    epoch = epoch if colon else "0"
+    return bare, f"{bare}-{release}", f"{epoch}:{bare}", f"{epoch}:{bare}-{release}"
+
+
+def _relation(text: str) -> Relation:
+    """Return a relation without what describes it; what is none stands for itself."""
+    return parse_relation(_OPTIONAL.sub("", text)) or Relation(text)
+
+
+def _named(paths: Iterable[str]) -> str:
+    return "\n".join(sorted(paths))

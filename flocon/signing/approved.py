@@ -6,9 +6,8 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from flocon.errors import PackageError, RecipeError, RepositoryError
-from flocon.pacman.relations import parse_relation
 from flocon.recipes.srcinfo import parse_srcinfo
-from flocon.repository.surprises import RELATIONS, Expected, Surprise
+from flocon.repository.surprises import RELATIONS, Expected, Surprise, unsaid
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -41,7 +40,13 @@ def expected_of(build: Build) -> Expected:
         for name in build.packages
     }
     return Expected(
-        build.base, build.version, build.architecture, build.packages, build.install, relations
+        build.base,
+        build.version,
+        build.architecture,
+        build.packages,
+        build.install,
+        relations,
+        said.version,
     )
 
 
@@ -78,7 +83,7 @@ def find_taken(packages: Iterable[Package], listed: Iterable[ListedFile]) -> Ite
 def find_printed(build: Build) -> Iterator[Surprise]:
     """Yield where makepkg says another thing of the recipe than its .SRCINFO, which was approved.
 
-    Names of packages count, not versions: some recipes find those out while they are built.
+    Its own version may be another one: some recipes find that out while they are built.
     """
     if not build.printed:
         return
@@ -93,15 +98,9 @@ def find_printed(build: Build) -> Iterator[Surprise]:
         return
     for name in build.packages:
         for key in _COMPARED:
-            known = set(map(_name_in, said.values(key, build.architecture, name)))
-            found = map(_name_in, printed.values(key, build.architecture, name))
-            if new := sorted(set(found) - known):
+            found, known = (one.values(key, build.architecture, name) for one in (printed, said))
+            if new := sorted(set(unsaid(found, known, (said.version, printed.version)))):
                 yield Surprise(name, _OTHER_SRCINFO, f"{key}: {', '.join(new)}")
-
-
-def _name_in(relation: str) -> str:
-    parsed = parse_relation(relation.partition(": ")[0])
-    return relation if parsed is None else parsed.name
 
 
 def left_out(build: Build, names: Collection[str], listed: Sequence[ListedFile]) -> list[str]:

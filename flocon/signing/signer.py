@@ -9,8 +9,10 @@ from twisted.internet.defer import DeferredLock
 
 from flocon.errors import RepositoryError, StoreError
 from flocon.log import logger
+from flocon.programs.talking import LARGEST_MESSAGE
 from flocon.repository.generations import Generations
 from flocon.repository.keeping import tell
+from flocon.repository.telling import told
 from flocon.signing import keyholder
 from flocon.signing.approved import left_out
 from flocon.signing.copying import Desk
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
     Answer = dict[str, Any]
 
 _KEYS, _DESK = "keys", "desk"
+#: Bytes of what is told of surprises: of one message most.
+LARGEST_TOLD = LARGEST_MESSAGE * 3 // 4
 
 
 class Signer:
@@ -165,6 +169,11 @@ class Signer:
 
     async def _init(self, request: Init) -> Answer:
         name, folder = request.repository, self._keys / request.repository
+        if name in ARCH:
+            raise RepositoryError(
+                f"{name} is Arch's own repository, which this node hands on",
+                "give yours another name",
+            )
         if keyholder.has_keys(folder):
             raise RepositoryError(f"there is a repository {name} already", "see 'flocon repo key'")
         holder = await keyholder.make(self._reactor, folder, name, self._host, self._wall)
@@ -228,7 +237,7 @@ class Signer:
             if surprises and request.accept != digest:
                 held = [
                     {"package": one.package, "what": one.what, "detail": one.detail}
-                    for one in surprises
+                    for one in told(surprises, LARGEST_TOLD)
                 ]
                 return {"name": publisher.name, "held": held, "digest": digest}
             names = {one.package.name for one in wanted}

@@ -10,6 +10,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.threadable import isInIOThread
 
 from flocon.builds import judging, looking
+from flocon.builds.reviews import lines
 from flocon.errors import BuildError
 from flocon.jobs.packing import pack
 from flocon.jobs.watched import Phase, Stage
@@ -758,6 +759,26 @@ class BuildingTests(KeeperTestCase):
         await self.steer("approve", "tool", look["digest"])
         await self.until(("tool", "published"))
         self.assertEqual(len(self.builder.requests), 1)
+
+    @run
+    async def test_all_of_it_is_there_for_who_looks_and_some_of_it_in_a_line(self) -> None:
+        paths = [f"usr/lib/udev/rules.d/{at:05}.rules" for at in range(5_000)]
+        many = {"package": "tool", "what": "new rule for devices", "detail": "\n".join(paths)}
+        self.signer.surprises["tool"] = [many, *[{**many, "what": f"x{n}"} for n in range(3)]]
+        await self.approved("tool")
+        await self.until(("tool", "held"))
+        await self.restart()
+        await self.begun()
+        look = json.loads(await self.steer("look", "tool"))
+        self.assertEqual(look["held"], self.signer.surprises["tool"])
+        (package,) = look["packages"]
+        self.assertTrue(package.endswith("/tool-1-1-any.pkg.tar.zst"))
+        shown = [one.text.strip() for one in lines(look, self.now)]
+        self.assertEqual(set(paths) - set(shown), set())
+        self.assertIn(f"all that is in it: bsdtar -tvf {package}", shown)
+        for reason in self.one("tool").reasons():
+            self.assertLess(len(reason), 600)
+            self.assertTrue(reason.endswith("..."), reason)
 
     @run
     async def test_what_the_signer_refuses_has_failed(self) -> None:

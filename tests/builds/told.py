@@ -74,6 +74,7 @@ def look(**changed: Any) -> dict[str, Any]:
         "files": {"PKGBUILD": PKGBUILD, ".SRCINFO": SRCINFO},
         "before": None,
         "held": [],
+        "packages": [],
         "digest": "",
         "notes": [],
         **changed,

@@ -22,6 +22,7 @@ from flocon.machine.process import Bounds
 from flocon.repository import reading
 from flocon.repository.package import Member, Package
 from flocon.repository.reading import read_identity, read_package
+from flocon.repository.surprises import find_surprises
 from tests.needs import leave_out
 from tests.repository.packages import (
     COMPRESS,
@@ -128,11 +129,19 @@ class Reading(ReadingTestCase):
         found = read(archive(File("usr/x", data)))
         self.assertEqual(found.members[0].attributes, ())
 
-    def test_files_that_are_not_large_are_known_by_their_content(self) -> None:
-        small, large = File("etc/x", b"a"), File("usr/x", bytes((1 << 20) + 1))
+    def test_files_of_any_size_are_known_by_their_content(self) -> None:
+        small, large = File("etc/x", b"a"), File("usr/x", bytes((3 << 20) + 1))
         found = {member.path: member.digest for member in read(archive(small, large)).members}
-        self.assertEqual(found[small.path], hashlib.sha256(b"a").digest())
-        self.assertEqual(found[large.path], b"")
+        for file in (small, large):
+            self.assertEqual(found[file.path], hashlib.sha256(file.data).digest())
+
+    def test_a_large_file_of_the_same_size_is_another_one(self) -> None:
+        """A rule or hook grows by blanks as its maker likes."""
+        before, now = (
+            read(archive(File("etc/profile.d/x.sh", sign * (2 << 20)))) for sign in (b"a", b"b")
+        )
+        (found,) = find_surprises(now, before)
+        self.assertEqual(found.what, "changed script that runs when somebody logs in")
 
     def test_an_install_script_is_kept_byte_for_byte(self) -> None:
         found = read(archive(File(".INSTALL", b"a\r\n\xff")))

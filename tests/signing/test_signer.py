@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import shutil
 import stat
@@ -13,7 +14,9 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from flocon.errors import RepositoryError
+from flocon.programs.talking import LARGEST_MESSAGE
 from flocon.repository import reading
+from flocon.repository.places import PLACES
 from flocon.repository.published import newest_generation
 from flocon.signing import examination
 from flocon.signing.gpg import Gpg
@@ -457,6 +460,23 @@ class PublishingTests(_Made):
 
         return self.do(run())
 
+    def test_however_much_is_held_it_has_room_in_one_message(self) -> Deferred[None]:
+        """A longer one is none, and who is told nothing asks again, for ever: nothing is built."""
+
+        async def run() -> None:
+            some = "/".join(["n" * 240] * 15)
+            places = [one for place in PLACES if place.is_power for one in place.beginnings]
+            tops = [one for one in places if one.startswith(("usr/", "etc/", "var/"))]
+            paths = [f"{one}x{at:02}/{some}" for one in tops for at in range(20)]
+            paths += [f"srv/{at:05}" for at in range(3_000)]
+            told = await self.held(made("foo", "1.0-1", *(File(path, b"x") for path in paths)))
+            self.assertLess(len(json.dumps(told)), LARGEST_MESSAGE)
+            lines = {one["what"]: one["detail"].split("\n") for one in told["held"]}
+            self.assertEqual(len(lines["outside of where packages put files"]), 3_000)
+            self.assertTrue(any(one[-1].endswith(" more lines") for one in lines.values()))
+
+        return self.do(run())
+
     def test_another_install_script_than_the_recipes_is_held(self) -> Deferred[None]:
         async def run() -> None:
             script = "post_install() { :; }\n"
@@ -498,10 +518,13 @@ class PublishingTests(_Made):
                 "foo",
                 version="1.1-1",
                 srcinfo=srcinfo("foo", more=["provides = foo=1.0", "depends = glibc>=2"]),
-                printed=srcinfo(
-                    "foo", version="1.1-1", more=["provides = foo=1.1", "depends = glibc>=3"]
-                ),
             )
+            provided, needed = "provides = foo=1.1", "depends = glibc>=2"
+            others = srcinfo("foo", version="1.1-1", more=[provided, f"{needed}.9"])
+            otherwise = {**said, "printed": others}
+            told = await self.told("publish", [made("foo", "1.1-1")], build=otherwise)
+            self.assertEqual([one["detail"] for one in told["held"]], ["depends: glibc>=2.9"])
+            said["printed"] = srcinfo("foo", version="1.1-1", more=[provided, needed])
             await self.told("publish", [made("foo", "1.1-1")], build=said)
             self.assertEqual(self.listed(), {"foo": "1.1-1"})
 
