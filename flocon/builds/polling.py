@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two questions to a recipe's own sources whether they have moved on.
 HEADS = 86_400.0
+#: Seconds after which what needs something that nobody had is looked at once more.
+LACKING = 6 * 3_600.0
 #: Names of one recipe by which the AUR is asked for it.
 MOST_NAMES = 16
 #: Seconds for which what could not be looked at is left alone: doubled each time, up to a day.
@@ -63,6 +65,8 @@ class Polling:
         self._now = now
         #: Since when what could not be looked at is left alone, and for how long, by base.
         self._left_alone: dict[str, tuple[float, float]] = {}
+        #: When what lacks something was looked at last, and how all stood then, by base.
+        self._lacking: dict[str, tuple[float, int]] = {}
         #: Why the last look was not whole, "" where it was.
         self.problem = ""
 
@@ -94,9 +98,10 @@ class Polling:
                 await self._note(base, f"it could not be looked at: {error}")
             else:
                 self._left_alone.pop(base, None)
-        self._left_alone = {
-            base: pause for base, pause in self._left_alone.items() if base in self._book.watched
-        }
+        known: tuple[dict[str, Any], ...] = self._left_alone, self._lacking
+        for remembered in known:
+            for base in remembered.keys() - self._book.watched.keys():
+                del remembered[base]
         self.problem = problems[0] if problems else ""
 
     def _leave_alone(self, base: str) -> None:
@@ -161,10 +166,21 @@ class Polling:
         if record is None or one.told != told_of(record):
             return True
         waits = one.candidate
+        if waits is not None and waits.lacks:
+            return self._may_be_had(one.base)
         if waits is None or not waits.matures:
             return False
         # What was seen first in times to come was so by a clock that was wrong.
         return waits.matures <= self._now() or waits.seen > self._now()
+
+    def _may_be_had(self, base: str) -> bool:
+        """Whether what a recipe lacks may be there by now: of others, or in pacman's databases."""
+        others = hash(frozenset(map(_had, self._book.watched.values())))
+        since, before = self._lacking.get(base, (float("-inf"), 0))
+        if others == before and 0 <= self._now() - since < LACKING:
+            return False
+        self._lacking[base] = self._now(), others
+        return True
 
     async def _look_for_arch(self, one: Watched) -> None:
         taken = next(filter(None, map(self._has, one.names)), "")
@@ -236,6 +252,12 @@ def _names(one: Watched) -> tuple[str, ...]:
     """Return the names by which the AUR may know a recipe: what is newest of it may have others."""
     newest = one.candidate.names if one.candidate else ()
     return tuple(dict.fromkeys((*newest, *one.names, one.base)))[:MOST_NAMES]
+
+
+def _had(one: Watched) -> tuple[str, str, str]:
+    """Return what changes when others can have something else of a recipe."""
+    approved = one.approval.commit if one.approval else ""
+    return one.base, approved, one.published.version if one.published else ""
 
 
 def told_of(record: Record) -> str:

@@ -47,7 +47,8 @@ def approved(
     if candidate is None:
         raise BuildError(f"nothing of {one.base} waits to be approved", "")
     if candidate.lacks:
-        raise BuildError(f"{one.base} cannot be built: {candidate.lacks[0]}", "")
+        remedy = f"'flocon build check {one.base}' looks whether that is so still"
+        raise BuildError(f"{one.base} cannot be built: {candidate.lacks[0]}", remedy)
     approval = Approval(
         candidate.commit,
         candidate.version,

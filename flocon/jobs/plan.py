@@ -7,11 +7,11 @@ that it has to be asked, and ``learn`` takes what it said.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from flocon.jobs.watched import Needs
-from flocon.pacman.relations import Relation, parse_relation
+from flocon.pacman.relations import Relation, parse_relation, passes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -37,8 +37,9 @@ class Offer:
     names: tuple[str, ...]
     provides: tuple[str, ...]
     needs: tuple[str, ...] = ()
-    #: Whether a person has said that it may be built.
+    #: Whether a person has said that it may be built, and a version that nobody has approved yet.
     is_approved: bool = True
+    waiting: str = ""
 
     def satisfies(self, relation: Relation) -> bool:
         return satisfies(self.provides, relation)
@@ -46,10 +47,21 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Bases of the AUR in which something is: one that has the name, or those that provide it."""
+    """What of the AUR has the name of something, and what else says that it provides it.
 
-    named: str = ""
-    providing: tuple[str, ...] = ()
+    By base, what is provided by that: ``NAME=VERSION`` or ``NAME``.
+    """
+
+    named: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    providing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def fitting(self, relation: Relation) -> tuple[str, ...]:
+        """Return the base of that name, or those that provide it, in versions that fit."""
+        named, providing = (
+            tuple(base for base, provided in bases.items() if satisfies(provided, relation))
+            for bases in (self.named, self.providing)
+        )
+        return named or providing
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +98,10 @@ class Plan:
     def knows(self, base: str) -> bool:
         return base in self._offers
 
-    def questions(self) -> set[str]:
-        """Return the names that nobody here has, and that the AUR was not asked yet."""
+    def questions(self) -> set[Relation]:
+        """Return what nobody here has, and of whose name the AUR was not asked yet."""
         return {
-            relation.name
+            relation
             for offer in self.planned.values()
             for relation in relations(offer.needs)
             if relation.name not in self._found and not self._here(offer, relation)
@@ -144,9 +156,9 @@ class Plan:
         lacks: list[str],
     ) -> None:
         found = self._found.get(relation.name, Found())
-        candidates = (found.named,) if found.named else found.providing
+        candidates = found.fitting(relation)
         if not candidates:
-            lacks.append(f"{offer.base} needs {relation}, which neither pacman nor the AUR has")
+            lacks.append(f"{offer.base} needs {relation}, {self._nobody(found)}")
         elif len(candidates) > 1:
             some = ", ".join(candidates[:8])
             lacks.append(
@@ -155,10 +167,19 @@ class Plan:
             )
         elif (known := self._offers.get(candidates[0])) is not None:
             # It was looked at, and does not satisfy.
-            lacks.append(f"{offer.base} needs {relation}, and {known.base} is {known.version}")
+            lacks.append(f"{offer.base} needs {relation}, and {_standing(known)}")
         else:
             new[candidates[0]] = None
             bases[candidates[0]] = None
+
+    def _nobody(self, found: Found) -> str:
+        """Return why what has the name, or says that it provides it, does not do."""
+        known = next((self._offers[one] for one in found.named if one in self._offers), None)
+        if known is not None:
+            return f"and {_standing(known)}"
+        if others := [*found.named, *found.providing]:
+            return f"in a version that neither pacman nor the AUR has ({', '.join(others[:8])})"
+        return "which neither pacman nor the AUR has"
 
     def _here(self, offer: Offer, relation: Relation) -> bool:
         return offer.satisfies(relation) or self._find(relation)[0] is not None
@@ -190,12 +211,15 @@ def relations(needs: Sequence[str]) -> list[Relation]:
 
 def satisfies(provides: Iterable[str], relation: Relation) -> bool:
     """Whether one of ``NAME=VERSION`` does; what has no version passes no test of one."""
-    for one in filter(None, map(parse_relation, provides)):
-        if one.name == relation.name and (
-            not relation.test or (one.test == "=" and relation.fits(one.version))
-        ):
-            return True
-    return False
+    found = filter(None, map(parse_relation, provides))
+    return any(one.name == relation.name and passes(one, relation) for one in found)
+
+
+def _standing(known: Offer) -> str:
+    """Return how a recipe stands that is known and does not do."""
+    if known.waiting:
+        return f"{known.waiting} of {known.base} waits to be approved"
+    return f"{known.base} is {known.version}"
 
 
 def find_cycle(needs: Mapping[str, Sequence[str]]) -> tuple[str, ...]:

@@ -52,6 +52,8 @@ LARGEST_OFFER = 32 << 10
 _PARTING = 3
 #: Names for which the AUR is searched for who provides them, for what begins a plan.
 MOST_SEARCHED = 16
+#: Packages that say they provide one name, of which the AUR is asked for the versions.
+MOST_PROVIDING = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +106,11 @@ def _relations(said: Iterable[str]) -> tuple[str, ...]:
 
 def watched_offer(one: Watched) -> Offer:
     """Return what is known of a recipe that is watched: nothing of what it needs."""
-    is_approved = one.approval is not None
-    return Offer(one.base, one.version, one.names, one.provides, is_approved=is_approved)
+    approval, waiting = one.approval, one.candidate.version if one.candidate else ""
+    version = approval.version if approval else one.version
+    return Offer(
+        one.base, version, one.names, one.provides, is_approved=bool(approval), waiting=waiting
+    )
 
 
 class Resolving:
@@ -181,22 +186,42 @@ class Resolving:
 
     async def _ask(self, resolved: Resolved, *, urgent: bool) -> None:
         """Ask the AUR for what nobody here has: for names first, then for who provides them."""
-        names = resolved.plan.questions()
-        if not names:
+        asked = resolved.plan.questions()
+        if not asked:
             return
+        names = {one.name for one in asked}
         records = await self._aur.info(sorted(names), urgent=urgent)
-        found = {name: Found(record.base) for name, record in records.items() if name in names}
-        for name in sorted(names - found.keys()):
-            # Each is a question of its own, of which the AUR answers so many a day.
-            if resolved.searched == MOST_SEARCHED:
-                found[name] = Found()
-                continue
-            resolved.searched += 1
-            providing = await self._aur.search_provides(name, urgent=urgent)
-            bases = dict.fromkeys(record.base for record in providing)
-            found[name] = Found(providing=tuple(bases))
         resolved.records.update({record.base: record for record in records.values()})
+        found = {
+            name: Found({record.base: _provided(record)})
+            for name, record in records.items()
+            if name in names
+        }
+        for name in sorted(names):
+            known = found.setdefault(name, Found())
+            if all(known.fitting(one) for one in asked if one.name == name):
+                continue
+            # Each is a question of its own, of which the AUR answers so many a day.
+            if resolved.searched < MOST_SEARCHED:
+                resolved.searched += 1
+                found[name] = replace(known, providing=await self._providing(name, urgent=urgent))
         resolved.plan.learn(found)
+
+    async def _providing(self, name: str, *, urgent: bool) -> dict[str, tuple[str, ...]]:
+        """Return what else of the AUR says that it provides a name, by base."""
+        said = await self._aur.search_provides(name, urgent=urgent)
+        # In which versions is not told by the answer to a search.
+        chosen = [one.name for one in said if one.name != name][:MOST_PROVIDING]
+        records = await self._aur.info(chosen, urgent=urgent) if chosen else {}
+        found: dict[str, tuple[str, ...]] = {}
+        for one in (records[name] for name in chosen if name in records):
+            found[one.base] = (*found.get(one.base, ()), *_provided(one))
+        return found
+
+
+def _provided(record: Record) -> tuple[str, ...]:
+    """Return what a package of the AUR provides, its own name among it."""
+    return (f"{record.name}={record.version}", *record.provides)
 
 
 def _demand_no_cycle(plan: Plan) -> None:

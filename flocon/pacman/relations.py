@@ -116,10 +116,11 @@ class Description:
         if self.name == wanted.name and wanted.fits(self.version):
             return True
         provided = self.provides if self._provides else ()
-        return any(one.name == wanted.name and _passes(one, wanted) for one in provided)
+        return any(one.name == wanted.name and passes(one, wanted) for one in provided)
 
 
-def _passes(provided: Relation, wanted: Relation) -> bool:
+def passes(provided: Relation, wanted: Relation) -> bool:
+    """Whether what is provided by a name passes the test of a version of it."""
     return not wanted.test or (provided.test == "=" and wanted.fits(provided.version))
 
 

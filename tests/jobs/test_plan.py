@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hypothesis import given, settings
@@ -57,13 +58,13 @@ class PlanTests(SynchronousTestCase):
     def test_a_version_that_does_not_fit_is_asked_elsewhere(self) -> None:
         plan = self.plan(pacman={"library": "1-1"})
         plan.add(offer("tool", "library>=2"))
-        self.assertEqual(plan.questions(), {"library"})
+        self.assertEqual(plan.questions(), {Relation("library", ">=", "2")})
 
     def test_the_aur_is_asked_for_names_and_its_recipes_are_new(self) -> None:
         plan = self.plan()
         plan.add(offer("tool", "library"))
-        self.assertEqual(plan.questions(), {"library"})
-        plan.learn({"library": Found("library-base")})
+        self.assertEqual(plan.questions(), {Relation("library")})
+        plan.learn({"library": Found({"library-base": ("library=1-1",)})})
         self.assertEqual(plan.questions(), set())
         self.assertEqual(plan.new_bases(), ["library-base"])
         self.assertEqual(plan.outcome("tool").needs.bases, ("library-base",))
@@ -71,13 +72,13 @@ class PlanTests(SynchronousTestCase):
     def test_who_alone_provides_it_is_taken(self) -> None:
         plan = self.plan()
         plan.add(offer("tool", "library"))
-        plan.learn({"library": Found(providing=("other",))})
+        plan.learn({"library": Found(providing={"other": ("library",)})})
         self.assertEqual(plan.new_bases(), ["other"])
 
     def test_of_several_who_provide_it_a_person_chooses(self) -> None:
         plan = self.plan()
         plan.add(offer("tool", "library"))
-        plan.learn({"library": Found(providing=("one", "other"))})
+        plan.learn({"library": Found(providing={"one": ("library",), "other": ("library",)})})
         self.assertEqual(plan.new_bases(), [])
         (lacks,) = plan.outcome("tool").lacks
         self.assertIn("(one, other)", lacks)
@@ -94,10 +95,54 @@ class PlanTests(SynchronousTestCase):
     def test_the_aurs_version_has_to_fit(self) -> None:
         plan = self.plan()
         plan.add(offer("tool", "library>=3"))
-        plan.learn({"library": Found("library")})
+        # What the AUR said of it was newer than what git has.
+        plan.learn({"library": Found({"library": ("library=3-1",)})})
         plan.add(offer("library", version="2-1"))
         self.assertEqual(plan.new_bases(), [])
         self.assertEqual(plan.outcome("tool").lacks, ("tool needs library>=3, and library is 2-1",))
+
+    def test_who_provides_it_in_a_version_that_fits_is_taken(self) -> None:
+        """As pacman does: by name alone another one would be built, and be of no use."""
+        others = {
+            "old": ("old=9-1", "library=2.9"),
+            "unversioned": ("unversioned=9-1", "library"),
+            "fork": ("fork=9-1", "library=3.1"),
+            "other": ("other=9-1", "library-extra=3.1"),
+        }
+        found = Found({"library": ("library=2-1",)}, others)
+        plan = self.plan()
+        plan.add(offer("tool", "library>=3"))
+        plan.learn({"library": found})
+        self.assertEqual(plan.new_bases(), ["fork"])
+        self.assertEqual(plan.outcome("tool").lacks, ())
+        for needed, base in (("library", "library"), ("library=2", "library"), ("library<2", "")):
+            plan = self.plan()
+            plan.add(offer("tool", needed))
+            plan.learn({"library": found})
+            self.assertEqual(plan.new_bases(), [base] if base else [], needed)
+
+    def test_a_library_of_a_version_is_looked_for_as_it_stands(self) -> None:
+        one = Found(providing={"one": ("libx.so=1-64",), "two": ("libx.so=2-64",)})
+        for needed, base in (("libx.so=1-64", "one"), ("libx.so=2-64", "two")):
+            plan = self.plan()
+            plan.add(offer("tool", needed))
+            plan.learn({"libx.so": one})
+            self.assertEqual(plan.new_bases(), [base])
+        plan = self.plan()
+        plan.add(offer("tool", "libx.so=1-32"))
+        plan.learn({"libx.so": one})
+        (lacks,) = plan.outcome("tool").lacks
+        nobody = "in a version that neither pacman nor the AUR has (one, two)"
+        self.assertEqual(lacks, f"tool needs libx.so=1-32, {nobody}")
+
+    def test_what_waits_to_be_approved_is_said_where_it_is_needed(self) -> None:
+        known = replace(offer("library", version="2-1"), waiting="3-1")
+        plan = self.plan(known)
+        plan.add(offer("tool", "library>=3"))
+        plan.learn({"library": Found({"library": ("library=3-1",)})})
+        self.assertEqual(plan.new_bases(), [])
+        (lacks,) = plan.outcome("tool").lacks
+        self.assertEqual(lacks, "tool needs library>=3, and 3-1 of library waits to be approved")
 
     def test_a_recipe_does_not_need_its_own_packages(self) -> None:
         plan = self.plan()
