@@ -93,6 +93,23 @@ class Maintainers:
                 changes.append(Change(base, before, after))
         return changes
 
+    def move(self, seconds: int) -> None:
+        """Have all of it be so much later: the clock was set ahead by as much, or back."""
+
+        def moved(time: int) -> int:
+            return max(1, time + seconds) if time else 0
+
+        self._known = {
+            base: replace(
+                known,
+                since=moved(known.since),
+                taken_over=moved(known.taken_over),
+                joined=moved(known.joined),
+                earlier=tuple(Earlier(one.maintainer, moved(one.until)) for one in known.earlier),
+            )
+            for base, known in self._known.items()
+        }
+
     def forget(self, base: str) -> None:
         self._known.pop(base, None)
 

@@ -20,6 +20,7 @@ from flocon.builds.fetching import Fetching
 from flocon.builds.here import Here
 from flocon.builds.histories import Histories
 from flocon.builds.judging import Judging
+from flocon.builds.leaps import Leaps, follow
 from flocon.builds.looking import Looking
 from flocon.builds.memory import Memory
 from flocon.builds.polling import Polling
@@ -35,6 +36,7 @@ from flocon.jobs.resolving import Resolving
 from flocon.jobs.watched import Phase
 from flocon.jobs.working import Working
 from flocon.log import logger
+from flocon.machine.clock import steady
 from flocon.machine.reactor_threads import in_thread
 
 if TYPE_CHECKING:
@@ -56,7 +58,10 @@ SHORTEST_PAUSE, LATER = 1.0, 900.0
 
 
 class Keeper(Service):
-    """``build`` and ``repo`` give the settings in force; ``now`` gives Unix time."""
+    """``build`` and ``repo`` give the settings in force; ``now`` gives Unix time.
+
+    ``steady`` gives seconds of a clock that nobody sets.
+    """
 
     _log = logger()
 
@@ -70,6 +75,7 @@ class Keeper(Service):
         aur: AsksAur,
         git: Git,
         now: Callable[[], float] = time.time,
+        steady: Callable[[], float] = steady,
     ) -> None:
         self._reactor = reactor
         self._build = build
@@ -77,6 +83,7 @@ class Keeper(Service):
             reactor, pacman, lambda: repo().published, lambda: build().repository
         )
         self._now = now
+        self._leaps = Leaps(now, steady)
         self._archive = archive = Archive(build().state)
         self.book = book = Book(reactor, archive, now)
         self.memory = Memory(reactor, build().state)
@@ -240,6 +247,7 @@ class Keeper(Service):
         await self._turns.take(lambda: self._look_in_turn(bases, urgent=urgent), urgent=urgent)
 
     async def _look_in_turn(self, bases: tuple[str, ...], *, urgent: bool) -> None:
+        await follow(self._leaps, self.book, self.memory)
         await self.polling.poll(bases, urgent=urgent)
         # What was published meanwhile may be others' word, or there was no time for it.
         await self.working.renew()
@@ -265,6 +273,7 @@ class Keeper(Service):
 
     async def _ripen(self) -> None:
         """Try again what had failed, and look whether what waited is still what is newest."""
+        await follow(self._leaps, self.book, self.memory)
         now = self._now()
         ripe = [one for one in self.book.watched.values() if 0 < _ripe(one, now) <= now]
         for one in ripe:

@@ -45,6 +45,12 @@ class Memory:
         self.polled = now
         self._write()
 
+    def move(self, leap: float) -> None:
+        """Have all be as long ago as it was before the clock was set by so many seconds."""
+        self._maintainers.move(int(leap))
+        self.polled = max(0.0, self.polled + leap)
+        self._write()
+
     def taken_over(self, base: str) -> float:
         """Return when a base came to its maintainer, as far as was seen; 0.0 for never."""
         known = self._maintainers.of(base)

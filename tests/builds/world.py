@@ -395,6 +395,8 @@ class WorldTestCase(TestCase):
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name)
         self.now = BEGINNING
+        #: Seconds by which somebody has set the clock.
+        self.set_by = 0.0
         self.aur = FakeAur(lambda: self.now)
         self.builder = FakeBuilder(self.folder / "builder")
         self.signer = FakeSigner(self.folder / "signer", self.folder / "published")
@@ -421,6 +423,7 @@ class WorldTestCase(TestCase):
             aur=self.aur,
             git=self.aur,
             now=lambda: self.now,
+            steady=lambda: self.now - self.set_by,
         )
         keeper.startService()
         self.addCleanup(self._stop, keeper)
@@ -479,6 +482,10 @@ class WorldTestCase(TestCase):
         for base in bases:
             await self.steer("approve", base)
         await self.until(*((base, "published") for base in bases))
+
+    def set_clock(self, by: float) -> None:
+        self.now += by
+        self.set_by += by
 
     async def poll(self, *bases: str, after: float = 0.0) -> None:
         """Have time pass, and all looked at."""
