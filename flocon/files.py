@@ -36,6 +36,13 @@ _NOTES = {"lastupdate", "lastsync"}
 _PACKAGE_NAME = re.compile(r"[a-zA-Z0-9@_+][a-zA-Z0-9@._+-]{0,199}")
 _REPOSITORY = re.compile(r"[a-zA-Z0-9@_+][a-zA-Z0-9@._+-]{0,127}")
 _ARCHITECTURE = re.compile(r"[a-zA-Z0-9_]{1,32}")
+#: Arch's own repositories, those of the past too. Others build what the AUR has, as we do.
+ARCH = frozenset(
+    {
+        *("core", "extra", "multilib", "community", "gnome-unstable", "kde-unstable"),
+        *("core-testing", "extra-testing", "multilib-testing", "testing", "community-testing"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)

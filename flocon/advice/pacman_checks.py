@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from flocon.advice.findings import Finding, Verdict, nothing_listed
 from flocon.asking.addresses import network_location, without_user
 from flocon.errors import ConfigurationError
-from flocon.files import parse_path
+from flocon.files import ARCH, parse_path
 from flocon.leading import node_lines, pacman_conf
 from flocon.settings.settings import DEFAULT_PACMAN_CONF, LOOPBACK_PORT
 
@@ -55,12 +55,29 @@ def check_pacman(facts: Facts) -> Iterator[Finding]:
         names = ", ".join(f"[{name}]" for name in unasked)
         reason = f"pacman does not ask the node for {names}"
         findings.append(Finding("pacman", Verdict.WRONG, reason, _set_up(facts)))
+    yield from _before_arch(repositories, facts.ports)
     if not repositories:
         yield nothing_listed("pacman", configuration.root)
     elif findings:
         yield from findings
     else:
         yield _reached(repositories, facts.ports)
+
+
+def _before_arch(repositories: Sequence[Repository], ports: Collection[int]) -> Iterator[Finding]:
+    """Tell of what the node alone gives, be it anybody's, and pacman takes before Arch's own."""
+    names = [one.name for one in repositories]
+    for one in repositories:
+        is_own = one.servers and all(node_lines.is_node(said.value, ports) for said in one.servers)
+        hidden = pacman_conf.behind(names, one.name)
+        if is_own and hidden and one.name not in ARCH:
+            yield Finding(
+                "pacman",
+                Verdict.WARNING,
+                f"[{one.name}] stands before {', '.join(f'[{other}]' for other in hidden)}: pacman"
+                " takes its packages instead of Arch's of the same name, be they newer or not",
+                f"move the section at {one.header.place} to the end, unless that is meant",
+            )
 
 
 def _reached(repositories: Sequence[Repository], ports: Collection[int]) -> Finding:

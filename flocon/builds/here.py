@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from typing import TYPE_CHECKING, Any
 
+from flocon.files import ARCH
 from flocon.jobs.stock import Stock, own_repository
 from flocon.machine.reactor_threads import in_thread
 
@@ -13,15 +14,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flocon.pacman.watch import PacmanWatch
-
-
-#: Arch's own repositories, those of the past too. Others build what the AUR has, as we do.
-ARCH = frozenset(
-    {
-        *("core", "extra", "multilib", "community", "gnome-unstable", "kde-unstable"),
-        *("core-testing", "extra-testing", "multilib-testing", "testing", "community-testing"),
-    }
-)
 
 
 class Here:

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flocon.errors import ConfigurationError
+from flocon.files import ARCH
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 #: ``isspace`` in pacman's locales.
 BLANKS = b" \t\n\v\f\r"
@@ -169,3 +170,12 @@ def flattened(configuration: Configuration) -> bytes:
     """Return one text that says the same with nothing included and no comments."""
     said = statements(configuration)
     return b"".join(one.content + b"\n" for one in said if one.key != "Include")
+
+
+def behind(repositories: Sequence[str], name: str) -> list[str]:
+    """Return which of Arch's repositories stand behind one: its packages come before theirs.
+
+    ``repositories`` are those that pacman reads, in its order.
+    """
+    at = list(repositories).index(name) if name in repositories else len(repositories)
+    return [one for one in repositories[at:] if one in ARCH]

@@ -6,6 +6,7 @@ it is known again without a record. Nothing here needs a reactor.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 #: Packages and databases count with a signature by a key that was trusted by hand, and no other.
 SIGNATURES = "SigLevel = Required TrustedOnly"
+_ANY_PORT = 65_535
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ def put_in(path: Path, name: str, *, port: int, dry_run: bool) -> Change:
         if section(name, port) in text:
             return Change("")
         if there is not None:
+            _demand_port(text, name, there)
             problem = f"has a section [{name}] already"
             raise refusal(there, problem, f"take it out, if it is another's than {name}'s here")
         if text and not text.endswith(b"\n"):
@@ -69,11 +72,21 @@ def take_out(path: Path, name: str, *, port: int, dry_run: bool) -> Change:
         bare = text.replace(section(name, port), b"", 1)
         there = _header({**state.now, state.root: bare}, state.included, state.root, name)
         if there is not None:
+            _demand_port(text, name, there)
             problem = f"the section [{name}] is not as flocon wrote it"
             raise refusal(there, problem, "take it out by hand")
         if bare == text:
             return Change("")
         return _change(state.root, text, bare, name, dry_run=dry_run)
+
+
+def repositories_of(path: Path) -> list[str]:
+    """Return the repositories of the pacman that reads ``path``, in its order.
+
+    Raises ConfigurationError.
+    """
+    said = pacman_conf.repositories(look(path).configuration)
+    return [one.name for one in said]
 
 
 def joined(path: Path, ports: Collection[int]) -> tuple[str, ...]:
@@ -89,6 +102,15 @@ def joined(path: Path, ports: Collection[int]) -> tuple[str, ...]:
     text = state.now[state.root]
     names = dict.fromkeys(one.section for one in said if one.key == HEADER)
     return tuple(name for name in names if any(section(name, one) in text for one in ports))
+
+
+def _demand_port(text: bytes, name: str, place: Place) -> None:
+    """Raise ConfigurationError where a section is ours, and leads to a node at another port."""
+    pattern = re.escape(section(name, _ANY_PORT)).replace(b"%d" % _ANY_PORT, rb"([0-9]{1,5})")
+    if found := re.search(pattern, text):
+        port = found[1].decode()
+        remedy = f"take it out by 'flocon repo join {name} --undo --port {port}', or say --port"
+        raise refusal(place, f"the section [{name}] leads to port {port}", remedy)
 
 
 def _header(

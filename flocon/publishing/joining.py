@@ -8,17 +8,19 @@ missing after a run that was killed, another one does.
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from base64 import b64decode
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flocon.errors import ConfigurationError, RepositoryError
-from flocon.files import is_repository
+from flocon.files import ARCH, is_repository
 from flocon.joined.finding import MOST_ASKED, UNASKED
 from flocon.joined.keys import LARGEST_KEYS, PublicKey, as_fingerprint, read_keys, shown
 from flocon.joined.published import KEYS
 from flocon.leading import section
+from flocon.leading.pacman_conf import behind
 from flocon.machine.beneath import write_small
 from flocon.machine.reading import read_plain
 from flocon.publishing.trusting import (
@@ -30,6 +32,7 @@ from flocon.publishing.trusting import (
     united,
 )
 from flocon.settings.options import load
+from flocon.settings.settings import DEFAULT_PACMAN_CONF, LOOPBACK_PORT
 from flocon.terminal.asking import Node, NodeError
 from flocon.terminal.deciding import agree
 from flocon.terminal.printing import complain, put, say, say_json, say_rows
@@ -64,6 +67,12 @@ async def join(reactor: Any, options: argparse.Namespace) -> None:
         raise RepositoryError(
             f"{name!r} is no repository's name", "see what 'flocon repo list' has"
         )
+    if name in ARCH and not options.undo:
+        raise RepositoryError(
+            f"{name} is Arch's own repository: joined, all machines would take its packages"
+            " from whoever has the key",
+            "have whoever made it give it another name",
+        )
     node = Node(reactor, options.port)
     if options.undo:
         await _undo(node, options, keys / f"{name}{KEYS}")
@@ -82,7 +91,8 @@ async def _join(node: Node, options: argparse.Namespace, path: Path) -> None:
     if not found:
         raise RepositoryError(
             f"no node of the LAN has keys of an own repository {name}",
-            "start the node of the machine that makes it, and look at 'flocon peers'",
+            "start the node of the machine that makes it, and look at"
+            f" '{again(options, 'peers', port_alone=True)}'",
         )
     pinned = _pinned(path)
     wanted = [as_fingerprint(one) for one in options.fingerprint]
@@ -100,16 +110,15 @@ async def _join(node: Node, options: argparse.Namespace, path: Path) -> None:
         complain("nothing is changed; without --dry-run this would be, and the keys be trusted")
         return
     if not options.fingerprint and pinned != set(chosen):
-        _ask(name, chosen)
+        ask(options, name, chosen)
     data = b"".join(found[one].key.data for one in chosen)
     _write(path, data)
     trust(options.pacman_conf, data, chosen)
     section.put_in(options.pacman_conf, name, port=options.port, dry_run=False)
     await tell_node(node)
-    complain(
-        f"next: 'pacman -Sy', and what {name} has can be installed;"
-        f" 'flocon repo join {name} --undo' takes it back"
-    )
+    tell_of_order(options.pacman_conf, name)
+    undo = again(options, "repo", "join", name, "--undo")
+    complain(f"next: 'pacman -Sy', and what {name} has can be installed; '{undo}' takes it back")
 
 
 async def _undo(node: Node, options: argparse.Namespace, path: Path) -> None:
@@ -131,6 +140,27 @@ async def _undo(node: Node, options: argparse.Namespace, path: Path) -> None:
         complain(f"{name} is not trusted any more; what was installed of it stays")
     else:
         put(f"{options.pacman_conf}: nothing to change\n")
+
+
+def tell_of_order(pacman_conf: Path, name: str) -> None:
+    """Say where the section stands before Arch's, as somebody has moved it there."""
+    if hidden := behind(section.repositories_of(pacman_conf), name):
+        complain(
+            f"[{name}] stands before {', '.join(f'[{one}]' for one in hidden)}: pacman takes its"
+            " packages instead of Arch's of the same name; move it to the end, unless that is meant"
+        )
+
+
+def again(options: argparse.Namespace, *words: str, port_alone: bool = False) -> str:
+    """Return a command that is about the same node and the same files as this one."""
+    said = ["flocon", *words]
+    if options.pacman_conf != DEFAULT_PACMAN_CONF and not port_alone:
+        said += ["--pacman-conf", str(options.pacman_conf)]
+    if options.config and not port_alone:
+        said += ["--config", str(options.config)]
+    if options.port != LOOPBACK_PORT:
+        said += ["--port", str(options.port)]
+    return shlex.join(said)
 
 
 async def tell_node(node: Node) -> None:
@@ -264,16 +294,20 @@ def _show(
         )
 
 
-def _ask(name: str, chosen: Sequence[str]) -> None:
+def ask(options: argparse.Namespace, name: str, chosen: Sequence[str]) -> None:
     """Ask a person; raises RepositoryError unless the answer is yes."""
     if sys.stdin is None or not sys.stdin.isatty():
         raise RepositoryError(
             "nobody is there to compare the key",
-            f"name it: flocon repo join {name} --fingerprint '{shown(chosen[0])}'",
+            f"name it: {again(options, 'repo', 'join', name, *_named(chosen))}",
         )
     complain(f"compare with 'flocon repo key' where {name} is made")
     if not agree("Trust it, for packages that pacman installs as root?"):
         raise RepositoryError("nothing is trusted, and nothing changed", "")
+
+
+def _named(chosen: Sequence[str]) -> list[str]:
+    return [word for one in chosen for word in ("--fingerprint", shown(one))]
 
 
 def _pinned(path: Path) -> set[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import DeferredLock
 
 from flocon.errors import RepositoryError, StoreError
+from flocon.files import ARCH
 from flocon.log import logger
 from flocon.programs.talking import LARGEST_MESSAGE
 from flocon.repository.generations import Generations

@@ -64,6 +64,26 @@ class PacmanTests(DoctorTestCase):
         for good in (lines[::-1], (f"CacheServer = {NODE}", lines[1]), lines[:1]):
             self.judge(Verdict.GOOD, "core", *good)
 
+    def test_an_own_repository_before_archs(self) -> None:
+        """What it has by the name of a package of Arch's hides that."""
+        lines = f"Server = {NODE}\nServer = {MIRROR}"
+        before = f"[home]\nServer = {NODE}"
+        made = configuration(lines)
+        for text, warned in (
+            (f"[options]\n{before}\n[core]\n{lines}\n[extra]\n{lines}\n", "[core], [extra]"),
+            (f"[options]\n[core]\n{lines}\n{before}\n[extra]\n{lines}\n", "[extra]"),
+            (f"[options]\n[core]\n{lines}\n[extra]\n{lines}\n{before}\n", ""),
+            (f"[options]\n[others]\n{lines}\n[core]\n{lines}\n", ""),
+            (f"[options]\n[core]\nServer = {NODE}\n[extra]\n{lines}\n", ""),
+        ):
+            facts = replace(made, texts={made.root: text.encode()})
+            found = [*pacman_checks.check_pacman(replace(HEALTHY, configuration=facts))]
+            warnings = [one for one in found if one.verdict is Verdict.WARNING]
+            self.assertEqual(len(warnings), bool(warned), text)
+            for one in warnings:
+                self.assertIn(f"[home] stands before {warned}", one.reason)
+                self.assertIn("/etc/pacman.conf line", one.remedy)
+
     def test_a_cache_server_wherever_it_stands(self) -> None:
         self.judge(Verdict.GOOD, "core", f"Server = {MIRROR}", f"CacheServer = {NODE}")
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flocon.errors import ConfigurationError
-from flocon.leading import section, setup
+from flocon.leading import pacman_conf, section, setup
 from flocon.leading.node_lines import Method
 from tests.leading.setup_case import HAS_PACMAN, NEEDS_PACMAN, PORT, Case
 
@@ -70,6 +70,30 @@ class PutInTests(SectionCase):
         text = CONF + b"[bad\xff]\nNonsense\nInclude\n"
         self.path.write_bytes(text)
         self.assertRaises(ConfigurationError, self.put_in)
+        self.assertEqual(self.path.read_bytes(), text)
+
+
+class OrderTests(SectionCase):
+    """Whoever moves it in front has its packages come before Arch's."""
+
+    def test_those_of_arch_that_stand_behind_it_are_named(self) -> None:
+        self.put_in()
+        self.assertEqual(pacman_conf.behind(section.repositories_of(self.path), "home"), [])
+        moved = CONF.replace(b"[core]", section.section("home", PORT)[1:] + b"\n[core]")
+        self.path.write_bytes(moved + b"\n[others]\nServer = http://m/\n")
+        self.assertFalse(self.put_in())
+        self.assertEqual(pacman_conf.behind(section.repositories_of(self.path), "home"), ["core"])
+        self.assertEqual(pacman_conf.behind(["core", "extra"], "home"), [])
+
+
+class PortTests(SectionCase):
+    def test_one_that_leads_to_another_port_is_told_apart_from_somebody_elses(self) -> None:
+        section.put_in(self.path, "home", port=1_234, dry_run=False)
+        text = self.path.read_bytes()
+        for action in (self.put_in, self.take_out):
+            said = self.refusal(action)
+            self.assertIn("leads to port 1234", said)
+            self.assertIn("--undo --port 1234", said)
         self.assertEqual(self.path.read_bytes(), text)
 
 

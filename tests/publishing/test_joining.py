@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import os
+import shlex
 import shutil
 import subprocess
 from base64 import b64encode
@@ -11,17 +13,22 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from unittest import mock, skipUnless
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from flocon.cli.parser import make_parser
 from flocon.errors import ConfigurationError, RepositoryError, ToolError
 from flocon.joined.finding import MOST_ASKED, UNASKED
-from flocon.joined.keys import read_keys
+from flocon.joined.keys import as_fingerprint, read_keys
 from flocon.publishing.joining import (
     Found,
+    again,
+    ask,
     choose,
     demand_all_asked,
     demand_ours,
     find,
+    join,
     unite,
 )
 from flocon.publishing.trusting import certified, demand_tools, revoked, trust, trust_no_more
@@ -261,3 +268,37 @@ class RightsTests(SynchronousTestCase):
                 demand_ours(Path("/"), there / "keys/home.gpg")
         finally:
             os.seteuid(0)
+
+
+class AgainTests(SynchronousTestCase):
+    """What a person is told to run is about the same node, and the same files."""
+
+    def options(self, *words: str) -> argparse.Namespace:
+        parsed: argparse.Namespace = make_parser().parse_args([*words])
+        return parsed
+
+    def test_nothing_more_where_all_is_as_usual(self) -> None:
+        options = self.options("repo", "join", "home")
+        self.assertEqual(again(options, "repo", "join", "home"), "flocon repo join home")
+
+    def test_all_that_was_said_is_said_again(self) -> None:
+        words = ["repo", "join", "home", "--pacman-conf", "/a b/pacman.conf", "--config", "/c.toml"]
+        options = self.options("--port", "1234", *words)
+        said = again(options, "repo", "join", "home", "--undo")
+        told = vars(self.options(*shlex.split(said)[1:]))
+        self.assertEqual(told, {**vars(options), "undo": True})
+        self.assertEqual(again(options, "peers", port_alone=True), "flocon peers --port 1234")
+
+    def test_whom_nobody_can_ask_is_told_the_whole_command(self) -> None:
+        options = self.options("--port", "1234", "repo", "join", "home")
+        with mock.patch("sys.stdin", None):
+            error = self.assertRaises(RepositoryError, ask, options, "home", [fingerprint(0)])
+        command = str(error).partition("name it: ")[2].partition(")")[0]
+        told = self.options(*shlex.split(command)[1:])
+        self.assertEqual(told.port, 1234)
+        self.assertEqual([as_fingerprint(one) for one in told.fingerprint], [fingerprint(0)])
+
+    def test_no_repository_of_archs_is_joined(self) -> None:
+        options = self.options("repo", "join", "core")
+        error = self.failureResultOf(Deferred.fromCoroutine(join(None, options)), RepositoryError)
+        self.assertIn("Arch's own", str(error.value))

@@ -47,6 +47,15 @@ class MakingTests(SignerCase):
 
         return self.do(run())
 
+    def test_none_is_called_like_one_of_archs(self) -> Deferred[None]:
+        """The node would give its database in the place of Arch's."""
+
+        async def run() -> None:
+            self.assertIn("Arch's own", await self.refused("init", name="core"))
+            await self.told("init", name="core-home")
+
+        return self.do(run())
+
     def test_before_there_is_one_it_says_how_to_make_it(self) -> Deferred[None]:
         async def run() -> None:
             self.assertIn("flocon repo init", await self.refused("list"))
