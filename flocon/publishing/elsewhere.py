@@ -80,10 +80,20 @@ def _finish(options: argparse.Namespace, status: int) -> None:
         return
     if status == _NO_CONNECTION:
         raise RepositoryError(f"ssh cannot reach {options.to}", f"try 'ssh {options.to}' by itself")
+    if status == _NO_COMMAND:
+        raise RepositoryError(
+            f"{options.to} has no flocon, or not where ssh looks for programs",
+            "install it there, or have it in the PATH of logins without a terminal",
+        )
+    if status == _NO_SUCH_WORDS:
+        raise RepositoryError(
+            f"flocon on {options.to} does not know what it was asked for",
+            "it is of another version than here: update the older one",
+        )
     raise RepositoryError(
         f"{options.to} refused ({status})", "what it said stands above; it takes root there: --sudo"
     )
 
 
-#: What ssh ends with by itself.
-_NO_CONNECTION = 255
+#: What ssh ends with by itself, a shell where it finds no command, and argparse for unknown words.
+_NO_CONNECTION, _NO_COMMAND, _NO_SUCH_WORDS = 255, 127, 2
