@@ -37,6 +37,7 @@ from flocon.answering.visitors import Names, is_loopback
 from flocon.asking.addresses import names_this_machine, parse_address
 from flocon.asking.mirrors import LOOP_DETECTED, LOOP_HEADER, LOOP_MARK
 from flocon.files import LONGEST_NAME, FileName, Kind, escape, parse_file_name, parse_parts
+from flocon.secrecy import may_be_told
 from flocon.serving.site import host_of
 from flocon.standins.listing import JSON, PackageListing
 from flocon.standins.questions import (
@@ -185,8 +186,8 @@ class PacserveFace:
     def _at_mirrors(self, request: Request, asked: Asked) -> str | None:
         """Return where the first mirror has a file that a stranger may be sent to.
 
-        Not by a password that is this machine's, nor to what only this machine reaches. A node has
-        mirrors of its own, and may be one of them.
+        Not by a password that is this machine's, or may be, nor to what only this machine reaches.
+        A node has mirrors of its own, and may be one of them.
         """
         if request.requestHeaders.hasHeader(LOOP_HEADER):
             return None
@@ -196,7 +197,7 @@ class PacserveFace:
                 address = parse_address(f"{server}/{escape(asked.file.text)}")
             except ValueError:
                 continue
-            if address.credentials is None and not names_this_machine(address.host):
+            if may_be_told(server) and not names_this_machine(address.host):
                 return address.url
         return None
 

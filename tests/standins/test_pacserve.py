@@ -358,6 +358,7 @@ class Files(PacserveCase):
 
     def test_nobody_is_led_by_a_password_or_to_this_machine(self) -> None:
         for server in (
+            *("http://mirror.example/key/s3cret/x", "http://mirror.example/x?token=s3cret"),
             *("http://user:secret@mirror.example/x", "http://localhost:9129/x", "http://[::1]/x"),
             *("http://127.0.0.1/x", "http://0.0.0.0/x", "file:///srv", "http://a b/x", "http:///"),
         ):
