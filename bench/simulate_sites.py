@@ -104,7 +104,7 @@ class Station:
             abilities=ABILITIES - {"sites"} if old else ABILITIES,
         )
         self.presence.networks_changed(0, [self.link])
-        self.sites = None if old else Sites(self.presence, chance=dice)
+        self.sites = None if old else Sites(self.presence, chance=dice, port=PORT)
         self.holders = Holders()
         self.generation = 0
         self.sent: Counter[str] = Counter()

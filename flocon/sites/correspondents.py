@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 #: Seconds from one greeting to the next, doubled each time; and greetings per second of all.
 FIRST_GREETING, LONGEST_GREETING = 1.0, 15.0
 GREETINGS_RATE = 20.0
+#: Seconds between two times that one who was met writes from another port and is told there.
+MOVES_APART = 60.0
 #: Those that are named, with all their addresses; those that are met; and those found by mDNS.
 MOST_NAMED, MOST_MET, MOST_FOUND = 256, 64, 64
 
@@ -45,6 +47,7 @@ class Correspondent:
     greet_at: float | None = None
     pause: float = FIRST_GREETING
     greeted: int = 0
+    moved_at: float = float("-inf")
 
     @property
     def is_there(self) -> bool:
@@ -133,15 +136,30 @@ class Correspondents:
                 if not one.names and not one.is_there:
                     del self._at[one.place]
 
-    def meet(self, place: Place) -> bool:
-        """Take up who wrote from a place and has proved to be there; return whether that is new."""
-        if place in self._at:
-            return False
+    def meet(self, now: float, place: Place, node: str) -> Place | None:
+        """Take up a node that wrote from a place and has proved to be at that address.
+
+        One that is looked for is where it is looked for; behind one address there may be several.
+        One that was met is where it writes from now: return where it was before.
+        """
+        for one in self.at(place[0]):
+            if one.is_greeted and one.node in {"", node}:
+                return None
+            if one.node == node:
+                return self._move(now, one, place)
         met = [one.place for one in self._at.values() if not one.is_greeted]
-        if len(met) >= MOST_MET:
-            return False
-        self._at[place] = Correspondent(place)
-        return True
+        if place not in self._at and len(met) < MOST_MET:
+            self._at[place] = Correspondent(place)
+        return None
+
+    def _move(self, now: float, one: Correspondent, place: Place) -> Place | None:
+        """Have one at another port: seldom, for anybody can make a port up, and is told to none."""
+        if place in self._at or now < one.moved_at + MOVES_APART:
+            return None
+        before = one.place
+        self._at[place] = self._at.pop(before)
+        one.place, one.node, one.moved_at = place, "", now
+        return before
 
     # Whether they are there
 

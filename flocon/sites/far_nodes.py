@@ -50,7 +50,7 @@ def far_nodes(
 ) -> FarNodes:
     """Return what keeps in touch with nodes of other networks; ``agent`` asks peers."""
     chance = random.Random()  # noqa: S311 - spreads datagrams, guards nothing
-    sites = Sites(presence, chance=chance)
+    sites = Sites(presence, chance=chance, port=port)
     sites.believing.permitted.own = is_own
     ask = partial(ask_epoch, agent, reactor)
     return FarNodes(reactor, sites, presence, multicast, port=port, ask=ask)
@@ -206,7 +206,7 @@ class FarNodes(Service):
         self._hints = (self._hints and bool(told)) or bool(unheard)
         self._open()
         # Those that were found before are known by now.
-        self.sites.hinted(self._now(), told if self._hints else (), self._port)
+        self.sites.hinted(self._now(), told if self._hints else ())
         self._stir()
 
     def event(self, event: Event) -> None:

@@ -5,7 +5,7 @@ The shell (``far_nodes``) calls a method with ``now``, then does what ``take_sen
 
     sites.resolved(now, places)            where the operator's names lead to
     sites.networks_changed(now, links)     which links there are
-    sites.hinted(now, hints, port)         who is announced by mDNS
+    sites.hinted(now, hints)               who is announced by mDNS
     sites.receive(now, place, data)        a datagram that came by unicast
     sites.event(now, event)                what presence tells, Told among it
     sites.said(now, datagram)              what this node has just said to the group
@@ -66,20 +66,20 @@ MOST_WRITERS = 256
 class Sites:
     """Keeps ``presence`` in touch with nodes of other networks.
 
-    ``counters`` has what was dropped, by reason.
+    ``port`` is the UDP port at which nodes hear. ``counters`` has what was dropped, by reason.
     """
 
-    def __init__(self, presence: Presence, *, chance: random.Random) -> None:
+    def __init__(self, presence: Presence, *, chance: random.Random, port: int) -> None:
         self._presence = presence
+        self._port = port
         self.correspondents = Correspondents()
         self.believing = Believing(presence, self.correspondents, chance=chance)
         self._chance = chance
         self._tellings = Tellings(chance, self._everybody)
         self._sources = BucketTable(SOURCE_RATE, SOURCE_BURST, MOST_SOURCES)
         self._strangers = Bucket(STRANGERS_RATE, STRANGERS_BURST)
-        self._ports: OrderedDict[str, int] = OrderedDict()
+        self._ports: OrderedDict[tuple[str, str], int] = OrderedDict()
         self._hello_at = float("-inf")
-        self._hint_port = 0
         self._sends: list[tuple[Place | None, bytes]] = []
         self._questions: list[tuple[Place, int]] = []
 
@@ -135,9 +135,8 @@ class Sites:
         for place in before - {one.place for one in self.correspondents}:
             self._tellings.forget(place)
 
-    def hinted(self, now: float, hints: Sequence[Hint], port: int) -> None:
-        """Take all that are announced by mDNS now; ``port`` is the UDP port where they hear."""
-        self._hint_port = port
+    def hinted(self, now: float, hints: Sequence[Hint]) -> None:
+        """Take all that are announced by mDNS now."""
         self.correspondents.keep_found({hint.place[0] for hint in hints})
         for hint in hints:
             if not self.correspondents.at(hint.place[0]):
@@ -200,20 +199,33 @@ class Sites:
         if said.node == self._presence.node:
             self.counters["own"] += 1
             return
-        self._ports[place[0]] = place[1]
-        self._ports.move_to_end(place[0])
-        if len(self._ports) > MOST_WRITERS:
-            self._ports.popitem(last=False)
+        self._note_port(place, said.node)
         self.believing.hear_itself(now, place[0], said)
         peer = self._presence.peer(said.node)
         if peer is not None and peer.proved and self.believing.is_at(said, place[0]):
             self._is_there(now, place[0], peer, says_hello=said.kind is Kind.HELLO)
 
+    def _note_port(self, place: Place, node: str) -> None:
+        """Note from which port of an address a node writes.
+
+        Anybody can send a datagram with that address and another port: once it has come from where
+        nodes hear, no other one counts. One behind a router that changes ports has another.
+        """
+        key = place[0], node
+        if self._ports.get(key) != self._port:
+            self._ports[key] = place[1]
+        self._ports.move_to_end(key)
+        if len(self._ports) > MOST_WRITERS:
+            self._ports.popitem(last=False)
+
     def _is_there(self, now: float, address: str, peer: Peer, *, says_hello: bool = False) -> None:
         """Note which node is at an address, from which it has written itself."""
-        if address not in self.correspondents and address in self._ports:
-            self.correspondents.meet((address, self._ports[address]))
-        for one in self.correspondents.proved(address, peer.node, self._ports.get(address)):
+        port = self._ports.get((address, peer.node))
+        if port is not None:
+            before = self.correspondents.meet(now, (address, port), peer.node)
+            if before is not None:
+                self._tellings.forget(before)
+        for one in self.correspondents.proved(address, peer.node, port):
             self._introduce(now, one)
         if says_hello:
             for one in self.correspondents.at(address):
@@ -234,7 +246,7 @@ class Sites:
         one = self.believing.answered(now, place, epoch)
         peer = None if one is None else self._presence.peer(one.said.node)
         if one is not None and not one.said.sequence:
-            self.correspondents.find(now, (place[0], self._hint_port))
+            self.correspondents.find(now, (place[0], self._port))
         elif one is not None and peer is not None and "" in one.by_unicast:
             self._is_there(now, place[0], peer)
 

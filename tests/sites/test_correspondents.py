@@ -94,11 +94,32 @@ class CorrespondentsTests(SynchronousTestCase):
         self.assertEqual(len(self.ones), 1)
 
     def test_one_that_is_met_is_forgotten_once_it_is_gone(self) -> None:
-        self.assertTrue(self.ones.meet(NAS))
-        self.assertFalse(self.ones.meet(NAS))
+        for _ in range(2):
+            self.ones.meet(0, NAS, NODE)
         self.ones.proved(NAS[0], NODE)
         self.ones.gone(10, NODE)
         self.assertEqual((len(self.ones), self.ones.deadline()), (0, None))
+
+    def test_one_that_is_met_is_told_where_it_writes_from_now_and_moves_seldom(self) -> None:
+        address, other = NAS[0], "b" * 16
+        self.ones.meet(0, (address, 1), NODE)
+        self.ones.proved(address, NODE, 1)
+        self.assertEqual(self.ones.meet(5, NAS, NODE), (address, 1))
+        self.assertEqual(len(self.ones.proved(address, NODE, NAS[1])), 1)
+        for port in range(2, 50):
+            self.assertIsNone(self.ones.meet(6, (address, port), NODE))
+        self.assertEqual([one.place for one in self.ones.there()], [NAS])
+        # Another one behind this address is another one.
+        self.ones.meet(7, (address, 9), other)
+        self.ones.proved(address, other, 9)
+        self.assertEqual([one.node for one in self.ones.there()], [NODE, other])
+
+    def test_one_that_is_named_is_told_where_it_is_named(self) -> None:
+        self.ones.resolved(0, {"nas": [NAS]})
+        self.ones.meet(1, (NAS[0], 9), NODE)
+        self.ones.proved(NAS[0], NODE, 9)
+        self.ones.meet(100, (NAS[0], 10), NODE)
+        self.assertEqual([one.place for one in self.ones.there()], [NAS])
 
     def test_one_that_was_found_is_greeted_for_as_long_as_it_is_announced(self) -> None:
         self.ones.find(0, NAS)
@@ -115,6 +136,6 @@ class CorrespondentsTests(SynchronousTestCase):
     def test_they_are_bounded(self) -> None:
         self.ones.resolved(0, {"all": [(f"10.8.{n >> 8}.{n & 255}", 1) for n in range(1_000)]})
         for number in range(1_000):
-            self.ones.meet((f"10.9.{number >> 8}.{number & 255}", 1))
+            self.ones.meet(0, (f"10.9.{number >> 8}.{number & 255}", 1), NODE)
             self.ones.find(0, (f"10.10.{number >> 8}.{number & 255}", 1))
         self.assertEqual(len(self.ones), MOST_NAMED + MOST_MET + MOST_FOUND)

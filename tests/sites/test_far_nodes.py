@@ -81,7 +81,7 @@ class FarNodesTests(SynchronousTestCase):
         self.sent: list[tuple[tuple[str, int], bytes]] = []
         self.far = FarNodes(
             self.reactor,
-            Sites(self.presence, chance=chance),
+            Sites(self.presence, chance=chance, port=self.port),
             self.presence,
             self.multicast,  # type: ignore[arg-type]
             port=self.port,

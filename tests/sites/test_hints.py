@@ -34,5 +34,5 @@ class Hints(NetworksTestCase):
         for one, other in ((here, far), (far, here)):
             assert one.sites is not None
             told = announced("172.17.0.1", other.address, node=other.node, epoch=other.epoch)
-            one.sites.hinted(self.networks.now, hints([told]), PORT)
+            one.sites.hinted(self.networks.now, hints([told]))
         self.assert_within(8, self.networks.all_know_all)

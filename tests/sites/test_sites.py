@@ -197,7 +197,7 @@ class ByMdns(NetworksTestCase):
             for node in (self.at(*one) for one in of)
         ]
         assert at.sites is not None
-        at.sites.hinted(self.networks.now, hints, PORT)
+        at.sites.hinted(self.networks.now, hints)
 
     def test_two_that_hear_of_each_other_join_their_networks(self) -> None:
         self.hint((2, 1), at=self.at(1, 1))
@@ -234,7 +234,7 @@ class ByMdns(NetworksTestCase):
         self.hint((1, 1), at=deaf)
         assert self.at(1, 1).sites is not None
         self.at(1, 1).sites.hinted(  # type: ignore[union-attr]
-            self.networks.now, [Hint((deaf.address, PORT), deaf.node, deaf.epoch)], PORT
+            self.networks.now, [Hint((deaf.address, PORT), deaf.node, deaf.epoch)]
         )
         self.networks.run(15)
         self.assertIn(deaf.node, self.at(1, 1).knows())
@@ -424,6 +424,65 @@ class Hostile(NetworksTestCase):
         self.assertLess(to_others, 5)
         self.assertEqual(set(self.networks.in_vain.values()), {1})
         self.assertLessEqual(len(self.networks.in_vain), 32)
+
+
+class ForgedPorts(NetworksTestCase):
+    """From which port a datagram came anybody can make up: nodes hear at the usual one."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.namer, self.named = Node(1, 1), Node(2, 1)
+        self.networks.add(self.namer, self.named.address)
+        self.networks.add(self.named)
+        assert self.named.sites is not None
+        self.named.sites.permit(self.network("10.77.1.0/24"))
+        for node in (self.namer, self.named):
+            node.presence.start(self.networks.now)
+
+    def forge(self, port: int) -> None:
+        """Have the named one read the namer's last words, from another port."""
+        assert self.named.sites is not None
+        data = self.namer.presence.last_said
+        assert data is not None
+        self.named.sites.receive(self.networks.now, (self.namer.address, port), data)
+
+    def begin(self, port: int = PORT) -> None:
+        """Have the namer greet the other one, which hears at the usual port alone, and let it in."""
+        assert self.namer.sites is not None
+        self.namer.sites.resolved(self.networks.now, {"n": [(self.named.address, port)]})
+
+    def test_who_is_first_does_not_lead_for_long_what_is_told_to_one_that_is_met(self) -> None:
+        self.begin(9)
+        self.networks.run(1)
+        self.forge(53)
+        self.networks.run(5)
+        self.assertGreater(self.named.sent_to[self.namer.address, 53], 0)
+        self.begin()
+        self.assert_within(5, self.networks.all_know_all)
+        self.networks.run(30)
+        before = self.named.sent_to[self.namer.address, 53]
+        self.networks.run(300)
+        self.assertEqual(self.named.sent_to[self.namer.address, 53], before)
+        self.assertGreater(self.named.sent_to[self.namer.address, PORT], 5)
+
+    def test_nor_does_who_comes_later(self) -> None:
+        self.begin()
+        self.assert_within(5, self.networks.all_know_all)
+        for port in range(1_000, 1_300):
+            self.forge(port)
+            self.networks.run(1)
+        self.assertEqual(set(self.named.sent_to), {(self.namer.address, PORT)})
+        self.assertTrue(self.networks.all_know_all())
+
+    def test_whoever_made_it_up_is_sent_little_for_many(self) -> None:
+        self.begin(9)
+        self.networks.run(1)
+        for number in range(3_000):
+            self.forge(1_000 + number % 50)
+            self.networks.run(0.1)
+        sent = sum(self.named.sent_to.values())
+        self.assertGreater(sent, 5)
+        self.assertLess(sent, 100)
 
 
 class Introductions(NetworksTestCase):

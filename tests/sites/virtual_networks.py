@@ -43,10 +43,14 @@ class Node:
             system="arch",
             abilities=abilities,
         )
-        self.sites: Sites | None = Sites(self.presence, chance=random.Random(number + 1))
+        self.sites: Sites | None = Sites(
+            self.presence, chance=random.Random(number + 1), port=PORT
+        )
         self.named: tuple[str, ...] = ()
         self.refused: Counter[str] = Counter()
         self.sent: Counter[str] = Counter()
+        #: What was sent by unicast, by address and port.
+        self.sent_to: Counter[tuple[str, int]] = Counter()
 
     def knows(self) -> set[str]:
         """Return the ids of those that it may ask."""
@@ -122,8 +126,9 @@ class Networks:
                 self._multicast(node, datagram)
             else:
                 node.sent["unicast"] += 1
+                node.sent_to[place] += 1
                 other = self._routed(node, place[0])
-                if other is not None and other.sites is not None:
+                if other is not None and other.sites is not None and place[1] == PORT:
                     other.sites.receive(self.now, (node.address, PORT), datagram)
         questions = [] if node.sites is None else node.sites.take_questions()
         for place, _ in questions:
