@@ -1,9 +1,9 @@
 """A datagram by which one node tells of another: that one's announcement, and where it is. No I/O.
 
 Three parts, each ended by a line feed but the last: the magic line ``flocon told 1``; a JSON list
-of two texts, the id of the node that tells and the address where it has seen the other one answer;
-and the announcement, as in a datagram of its own. 1,200 bytes in all. Who does not know this form
-takes it for none of flocon's.
+of two texts, the id of the node that tells and the address by which it says that the other one can
+be asked; and the announcement, as in a datagram of its own. 1,200 bytes in all. Who does not know
+this form takes it for none of flocon's.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from flocon.datagrams.messages import LARGEST_DATAGRAM, TOLD_MAGIC, decode, encode
+from flocon.datagrams.values import is_plain_address
 from flocon.errors import DatagramError
 
 if TYPE_CHECKING:
@@ -71,9 +71,5 @@ def decode_introduction(data: bytes) -> Introduction:
 def _check(teller: str, address: str) -> None:
     if _NODE.fullmatch(teller) is None:
         raise DatagramError("field", "teller")
-    try:
-        plain = str(ip_address(address)) == address and "%" not in address
-    except ValueError:
-        plain = False
-    if not plain:
+    if not is_plain_address(address):
         raise DatagramError("field", "address")

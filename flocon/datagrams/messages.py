@@ -23,6 +23,8 @@ key   field                                value
 ``w`` own                                  a list of at most 4 ``[name, signed]``: own
                                            repositories, and the second in which the newest
                                            generation was signed; may be left out when empty
+``i`` addresses                            a list of at most 2 numeric addresses by which other
+                                           networks may reach it; may be left out when empty
 ``c`` changes                              a list of ``[name, size, base64]`` for a file that
                                            came, ``[name, size, base64, 0]`` for one that left
 ===== ==================================== =====================================================
@@ -107,7 +109,8 @@ class Announcement:
     oldest first; the last of them made ``generation``. ``savings`` are MiB of the last 30 days that
     came from other nodes' holdings, and that crossed the WAN to this node. ``own`` are repositories
     that are made on this LAN, each with the Unix second in which the newest generation was signed
-    that this node has.
+    that this node has. ``addresses`` are where it can be asked from other networks, beside the one
+    from which it was heard.
     """
 
     kind: Kind
@@ -126,6 +129,7 @@ class Announcement:
     changes: tuple[Change, ...] = ()
     savings: tuple[int, int] = (0, 0)
     own: tuple[tuple[str, int], ...] = ()
+    addresses: tuple[str, ...] = ()
 
 
 def encode(announcement: Announcement, largest: int = LARGEST_DATAGRAM) -> bytes:
@@ -182,6 +186,8 @@ def _parts(
     }
     if any(announcement.savings):
         document["t"] = list(announcement.savings)
+    if announcement.addresses:
+        document["i"] = list(announcement.addresses)
     return (
         MAGIC + _json(document)[:-1],
         [_json([name, signed]) for name, signed in announcement.own],
@@ -250,6 +256,7 @@ def check(announcement: Announcement) -> None:
     _guard("architectures", values.architectures, list(announcement.architectures))
     _guard("abilities", values.abilities, list(announcement.abilities))
     _guard("savings", values.savings, list(announcement.savings))
+    _guard("addresses", values.addresses, list(announcement.addresses))
     _guard("own", values.own, [[name, signed] for name, signed in announcement.own])
     databases = dict(announcement.databases)
     if len(databases) != len(announcement.databases) or len(databases) > MOST_DATABASES:
@@ -319,8 +326,13 @@ _FIELDS: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
     ("changes", "c", values.changes),
     ("savings", "t", values.savings),
     ("own", "w", values.own),
+    ("addresses", "i", values.addresses),
 )
 #: The fields before this one are kept as JSON gives them.
 _PLAIN = 10
 #: What a key that may be left out stands for then.
-_DEFAULTS: dict[str, Any] = {"a": (), "d": (), "r": frozenset(), "c": (), "t": (0, 0), "w": ()}
+_DEFAULTS: dict[str, Any] = {
+    **dict.fromkeys("adciw", ()),
+    "r": frozenset(),
+    "t": (0, 0),
+}

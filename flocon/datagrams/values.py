@@ -8,6 +8,7 @@ from __future__ import annotations
 import binascii
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from flocon.files import DIGEST_SIZE, Content, is_architecture, is_repository
@@ -23,6 +24,7 @@ MOST_ARCHITECTURES = 8
 MOST_DATABASES = 32
 MOST_ABILITIES = 8
 MOST_OWN = 4
+MOST_ADDRESSES = 2
 #: What every JSON reader keeps exactly.
 LARGEST_NUMBER = (1 << 53) - 1
 #: A database's digest: the first bytes of its SHA-256.
@@ -108,6 +110,22 @@ def _one_own(pair: Any) -> tuple[str, int]:
         case [str(name), signed] if is_repository(name):
             return name, integer(1, LARGEST_NUMBER)(signed)
     raise ValueError
+
+
+def is_plain_address(text: str) -> bool:
+    """Whether it is an address in the one spelling that Python gives it, without a zone."""
+    try:
+        return str(ip_address(text)) == text and "%" not in text
+    except ValueError:
+        return False
+
+
+def addresses(value: Any) -> tuple[str, ...]:
+    return tuple(_words(_items(value, MOST_ADDRESSES), _is_address))
+
+
+def _is_address(one: Any) -> bool:
+    return isinstance(one, str) and is_plain_address(one)
 
 
 def databases(value: Any) -> tuple[tuple[str, str], ...]:

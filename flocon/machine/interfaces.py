@@ -13,7 +13,7 @@ import re
 import socket
 import struct
 from contextlib import suppress
-from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface
+from ipaddress import IPv4Interface, IPv6Address, IPv6Interface, ip_address, ip_interface
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,8 +39,11 @@ IFF_MULTICAST = 0x1000
 RTMGRP_LINK = 0x1
 RTMGRP_IPV4_IFADDR = 0x10
 RTMGRP_IPV6_IFADDR = 0x100
-#: <linux/if_addr.h>: not checked yet whether another host has the address, or another has it.
+#: <linux/if_addr.h>: not checked yet whether another host has the address, or another has it; one
+#: that is another one tomorrow (RFC 8981), or is not to be used any more.
+_IFA_F_TEMPORARY = 0x01
 _IFA_F_DADFAILED = 0x08
+_IFA_F_DEPRECATED = 0x20
 _IFA_F_TENTATIVE = 0x40
 
 _IFREQ = struct.Struct("@16sh22x")
@@ -66,7 +69,7 @@ def list_links(wanted: Sequence[str] = ()) -> list[Link]:
     """
     addresses = {_address(text) for text in wanted if _is_address(text)}
     names = {text for text in wanted if not _is_address(text)}
-    unready = _unready()
+    unready = _flagged(_IFA_F_TENTATIVE | _IFA_F_DADFAILED)
     links = []
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
         for adapter in ifaddr.get_adapters():
@@ -140,18 +143,24 @@ def _flags(asking: socket.socket, name: str) -> int:
     return int(_IFREQ.unpack(answer)[1]) & 0xFFFF
 
 
-def _unready() -> set[tuple[str, bytes]]:
-    """Return the (interface, packed address) pairs that cannot be used yet, or never."""
+def passing_addresses() -> frozenset[str]:
+    """Return the IPv6 addresses of this machine by which nobody should know it for long."""
+    flagged = _flagged(_IFA_F_TEMPORARY | _IFA_F_DEPRECATED)
+    return frozenset(str(IPv6Address(packed)) for _, packed in flagged)
+
+
+def _flagged(wanted: int) -> set[tuple[str, bytes]]:
+    """Return the (interface, packed address) pairs of IPv6 that have one of these flags."""
     try:
         lines = _PROC_IF_INET6.read_text("ascii", "replace").splitlines()
     except OSError:
         return set()  # no IPv6
-    unready = set()
+    flagged = set()
     for line in lines:
         packed, _, _, _, flags, name = line.split()
-        if int(flags, 16) & (_IFA_F_TENTATIVE | _IFA_F_DADFAILED):
-            unready.add((name, bytes.fromhex(packed)))
-    return unready
+        if int(flags, 16) & wanted:
+            flagged.add((name, bytes.fromhex(packed)))
+    return flagged
 
 
 @implementer(IReadDescriptor)

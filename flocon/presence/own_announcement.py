@@ -35,6 +35,7 @@ class Profile(TypedDict, total=False):
     databases: tuple[tuple[str, str], ...]
     abilities: frozenset[str]
     own: tuple[tuple[str, int], ...]
+    addresses: tuple[str, ...]
     generation: int
     files: int
 

@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING
 
+from flocon.datagrams.values import MOST_ADDRESSES
+from flocon.mdns.services import announced_addresses
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Sequence
 
     from flocon.machine.links import Link
 
@@ -32,6 +35,25 @@ def plain(address: str) -> IPv4Address | IPv6Address | None:
     except ValueError:
         return None
     return getattr(parsed, "ipv4_mapped", None) or parsed
+
+
+def asks_from(address: str) -> str | bytes:
+    """Return what all addresses have in common from which the machine at one may ask.
+
+    By IPv6 that is its link (RFC 7421): it has passing addresses there (RFC 8981).
+    """
+    return IPv6Address(address).packed[:8] if ":" in address else address
+
+
+def told_addresses(links: Sequence[Link], passing: Collection[str] = ()) -> tuple[str, ...]:
+    """Return by which IPv6 addresses other networks may reach this machine, the private first.
+
+    By IPv4 those know it who have heard it; and by IPv6 they have heard it link-local.
+    """
+    ones = (one for one in announced_addresses(links) if ":" in one and one not in passing)
+    lasting = [one for one in map(IPv6Address, ones) if is_one_machine(one)]
+    lasting.sort(key=lambda one: all(one not in network for network in PRIVATE))
+    return tuple(map(str, lasting[:MOST_ADDRESSES]))
 
 
 def is_one_machine(address: IPv4Address | IPv6Address) -> bool:
@@ -92,6 +114,18 @@ class Permitted:
         if parsed is None or not self.is_near(address):
             return self.allows(address)
         return is_one_machine(parsed) and not self.is_own(address)
+
+    def told_to(self, listener: str, address: str, others: Sequence[str]) -> str:
+        """Return by which address somebody elsewhere is told of a neighbour, heard at ``address``.
+
+        By one of the IP version by which the listener is reached: where that alone leads there,
+        the other one's do not. ``others`` are those that the neighbour tells of itself.
+        """
+        near = [one for one in others if self.is_near(one)]
+        fitting = [one for one in near if (":" in one) == (":" in listener)]
+        if "%" not in address and ((":" in address) == (":" in listener) or not fitting):
+            return address
+        return next(iter((*fitting, *near)), address)
 
     def _is_broadcast(self, address: IPv4Address | IPv6Address) -> bool:
         """Whether it is the last one, or the first, of a network that the operator named."""

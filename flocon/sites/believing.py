@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from flocon.datagrams.messages import Kind
-from flocon.sites.addresses import Permitted
+from flocon.sites.addresses import Permitted, asks_from
 from flocon.sites.candidates import MOST_OF_A_TELLER, MOST_TOLD, Candidates
 
 if TYPE_CHECKING:
@@ -96,9 +96,15 @@ class Believing:
 
     def admits(self, address: str) -> bool:
         """Whether an address may ask the face for peers."""
-        return self._candidates.has_address(address) or (
-            bool(self._known) and self._presence.has_address(address)
-        )
+        if not self._known or self._candidates.has_beside(address):
+            return self._candidates.has_beside(address)
+        return self._presence.has_address(address) or (":" in address and self._has_beside(address))
+
+    def _has_beside(self, address: str) -> bool:
+        """Whether a far node is known on the link of an IPv6 address."""
+        asks = asks_from(address)
+        peers = (self._presence.peer(node) for node in self._known)
+        return any(one is not None and one.far and asks_from(one.address) == asks for one in peers)
 
     def introduced(self, teller: str) -> int:
         """Return how many nodes are known of whom one told."""
@@ -182,6 +188,10 @@ class Believing:
         by_group: bool,
     ) -> None:
         peer = self._presence.peer(said.node)
+        if teller and peer is not None and said.epoch == peer.epoch:
+            # It may have proved itself at another one than that by which it is told of.
+            ones = (address, *said.addresses)
+            address = next((one for one in ones if self.is_at(said, one)), address)
         if teller and peer is not None and not peer.far:
             self.counters["told_near"] += 1
         elif peer is not None and said.epoch == peer.epoch and self.is_at(said, address):
@@ -226,6 +236,7 @@ class Believing:
             now, place, said, teller, by_group=by_group, witness=witness, pause=pause
         )
         self.counters["full"] += not kept
+        self._candidates.look_also(now, self.permitted.allows, place)
 
     def hear_hint(self, now: float, hint: Hint) -> None:
         """Have one asked that is announced by mDNS, where nothing else has told of it."""
@@ -281,6 +292,7 @@ class Believing:
         one = self._candidates.ended(now, place, epoch)
         if one is None or epoch is None:
             self.counters["unproved"] += 1
+            self._candidates.look_also(now, self.permitted.allows, place)
             return None
         if not one.said.sequence:
             return one
@@ -292,6 +304,7 @@ class Believing:
         if self._presence.peer(one.said.node) is None:
             self._known.pop(one.said.node, None)
             return None
+        self._candidates.settle(one.said)
         return one
 
     # Leaving

@@ -8,12 +8,14 @@ that tells, and for all. Until it has answered in the epoch that was told, nobod
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
+from flocon.sites.addresses import asks_from
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from flocon.datagrams.messages import Announcement
 
@@ -153,7 +155,7 @@ class Candidates:
 
     def __init__(self) -> None:
         self._at: OrderedDict[Place, Candidate] = OrderedDict()
-        self._addresses: dict[str, int] = {}
+        self._askers: dict[str | bytes, int] = {}
         self._tellers: OrderedDict[str, Allowance] = OrderedDict()
         self._all = Allowance(ALL_RATE, ALL_BURST)
 
@@ -163,9 +165,9 @@ class Candidates:
     def __iter__(self) -> Iterator[Candidate]:
         return iter(self._at.values())
 
-    def has_address(self, address: str) -> bool:
-        """Whether somebody told of an address."""
-        return address in self._addresses
+    def has_beside(self, address: str) -> bool:
+        """Whether somebody told of an address or, by IPv6, of one on its link."""
+        return asks_from(address) in self._askers
 
     def has_place(self, place: Place) -> bool:
         """Whether somebody told of an address and port."""
@@ -194,8 +196,7 @@ class Candidates:
         if one is None:
             if len(self._at) >= MOST_TOLD:
                 return False
-            one = self._at[place] = Candidate(place, now, now + pause)
-            self._addresses[place[0]] = self._addresses.get(place[0], 0) + 1
+            one = self._add(Candidate(place, now, now + pause))
         elif not teller and not any(word.is_of(said) for word in one.words.values()):
             # Another node, or a new start of it: whatever failed before tells nothing of this one
             # when it says so itself. Whom others say so of waits all the same.
@@ -212,6 +213,37 @@ class Candidates:
         one.heard_at = now
         (word.by_group if by_group else word.by_unicast).add(teller)
         return True
+
+    def _add(self, one: Candidate) -> Candidate:
+        self._at[one.place] = one
+        asks = asks_from(one.place[0])
+        self._askers[asks] = self._askers.get(asks, 0) + 1
+        return one
+
+    def look_also(self, now: float, allows: Callable[[str], bool], place: Place) -> None:
+        """Have the other addresses asked, too, that were told of a place where nobody answered.
+
+        Those that may be, and as if each had been told alone.
+        """
+        one = self._at.get(place)
+        for witness, word in one.words.items() if one is not None and one.failed else ():
+            for address in word.said.addresses:
+                other = address, word.said.port
+                full = self.told_by(witness) >= MOST_OF_A_TELLER or len(self._at) >= MOST_TOLD
+                if other not in self._at and not full and allows(address):
+                    groups, unicasts = set(word.by_group), set(word.by_unicast)
+                    told = replace(word, by_group=groups, by_unicast=unicasts)
+                    self._add(Candidate(other, now, now, {witness: told}))
+
+    def settle(self, said: Announcement) -> None:
+        """Ask nowhere else any more where a node did not answer that has proved itself."""
+        for one in list(self._at.values()):
+            if (
+                one.failed
+                and not one.asked
+                and all(word.is_of(said) for word in one.words.values())
+            ):
+                self.drop(one.place)
 
     def begin(self, now: float) -> list[Candidate]:
         """Return who is to be asked now; each is to be answered with ``ended``.
@@ -305,11 +337,12 @@ class Candidates:
     def drop(self, place: Place) -> None:
         """Forget what was told of a place."""
         if self._at.pop(place, None) is not None:
-            left = self._addresses[place[0]] - 1
+            asks = asks_from(place[0])
+            left = self._askers[asks] - 1
             if left:
-                self._addresses[place[0]] = left
+                self._askers[asks] = left
             else:
-                del self._addresses[place[0]]
+                del self._askers[asks]
 
     def forget_old(self, now: float) -> None:
         """Forget those of whom nobody tells any more, but for what is being asked."""

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from ipaddress import IPv6Address
 from typing import TYPE_CHECKING
+
+from flocon.sites.addresses import asks_from
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -26,11 +27,6 @@ MOVES_APART = 60.0
 MOST_NAMED, MOST_MET, MOST_FOUND = 256, 64, 64
 
 Place = tuple[str, int]
-
-
-def _link_of(address: str) -> bytes:
-    """Return what all IPv6 addresses of one link have in common (RFC 7421)."""
-    return IPv6Address(address).packed[:8]
 
 
 @dataclass(slots=True)
@@ -76,10 +72,8 @@ class Correspondents:
 
     def has_beside(self, address: str) -> bool:
         """Whether one is at an address or, by IPv6, on its link: who asks has passing ones."""
-        if ":" not in address:
-            return address in self
-        link = _link_of(address)
-        return any(":" in place[0] and _link_of(place[0]) == link for place in self._at)
+        asks = asks_from(address)
+        return any(asks_from(place[0]) == asks for place in self._at)
 
     def there(self) -> list[Correspondent]:
         """Return those that are known to be there."""

@@ -17,6 +17,7 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from flocon.asking.resolving import is_own
 from flocon.datagrams.unicast import UnicastProtocol
 from flocon.log import logger
+from flocon.machine.interfaces import passing_addresses
 from flocon.machine.threads import Alarm
 from flocon.presence.presence_events import PeerLeft
 from flocon.sites.asking import ask_epoch
@@ -189,7 +190,7 @@ class FarNodes(Service):
 
     def set_links(self, links: Sequence[Link]) -> None:
         """Learn of the links that there are now."""
-        self.sites.networks_changed(self._now(), links)
+        self.sites.networks_changed(self._now(), links, passing_addresses())
         self.names.look()
         self._stir()
 

@@ -4,7 +4,7 @@ The shell (``far_nodes``) calls a method with ``now``, then does what ``take_sen
 ``take_questions`` return, has presence pumped, and asks for the next deadline::
 
     sites.resolved(now, places)            where the operator's names lead to
-    sites.networks_changed(now, links)     which links there are
+    sites.networks_changed(now, links)     which links there are, and which addresses pass
     sites.hinted(now, hints)               who is announced by mDNS
     sites.receive(now, place, data)        a datagram that came by unicast
     sites.event(now, event)                what presence tells, Told among it
@@ -32,13 +32,14 @@ from flocon.datagrams.introductions import (
 from flocon.datagrams.messages import SITES, TOLD_MAGIC, Kind, decode
 from flocon.errors import DatagramError
 from flocon.presence.presence_events import Heard, PeerLeft, Proved, Told
+from flocon.sites.addresses import told_addresses
 from flocon.sites.believing import Believing
 from flocon.sites.correspondents import Correspondents
 from flocon.sites.introducing import Tellings
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from ipaddress import IPv4Network, IPv6Network
 
     from flocon.datagrams.messages import Announcement
@@ -80,6 +81,7 @@ class Sites:
         self._strangers = Bucket(STRANGERS_RATE, STRANGERS_BURST)
         self._ports: OrderedDict[tuple[str, str], int] = OrderedDict()
         self._hello_at = float("-inf")
+        self._addresses: tuple[str, ...] = ()
         self._sends: list[tuple[Place | None, bytes]] = []
         self._questions: list[tuple[Place, int]] = []
 
@@ -142,11 +144,22 @@ class Sites:
             if not self.correspondents.at(hint.place[0]):
                 self.believing.hear_hint(now, hint)
 
-    def networks_changed(self, now: float, links: Sequence[Link]) -> None:
-        """Take the links that there are now; whom nobody hears is greeted at once."""
+    def networks_changed(
+        self, now: float, links: Sequence[Link], passing: Collection[str] = ()
+    ) -> None:
+        """Take the links that there are now; by addresses that are ``passing`` nobody is told.
+
+        Whom nobody hears is greeted at once.
+        """
         self.believing.permitted.links = tuple(links)
         self.believing.networks_changed()
         self.correspondents.greet(now)
+        self._addresses = told_addresses(links, passing)
+        self._tell_addresses(now)
+
+    def _tell_addresses(self, now: float) -> None:
+        """Say by which addresses others may reach this node, where there are others."""
+        self._presence.update(now, addresses=self._addresses if len(self.believing) else ())
 
     def said(self, datagram: bytes) -> None:
         """Say to all correspondents that are there what was just said to the group."""
@@ -159,8 +172,11 @@ class Sites:
         for place in self.correspondents.due(now):
             self._greet(place)
         for listener, address, said in self._tellings.take(now):
-            told = Introduction(self._presence.node, address, said)
-            self._sends.append((listener, encode_introduction(told)))
+            listens = address if listener is None else listener[0]
+            where = self.believing.permitted.told_to(listens, address, said.addresses)
+            if "%" not in where:
+                told = Introduction(self._presence.node, where, said)
+                self._sends.append((listener, encode_introduction(told)))
         self._questions += self.believing.questions(now)
 
     def _greet(self, place: Place) -> None:
@@ -206,10 +222,9 @@ class Sites:
             self._is_there(now, place[0], peer, says_hello=said.kind is Kind.HELLO)
 
     def _note_port(self, place: Place, node: str) -> None:
-        """Note from which port of an address a node writes.
+        """Note from which port of an address a node writes; anybody can make one up.
 
-        Anybody can send a datagram with that address and another port: once it has come from where
-        nodes hear, no other one counts. One behind a router that changes ports has another.
+        Once it was the one at which nodes hear, no other counts. A router may change ports.
         """
         key = place[0], node
         if self._ports.get(key) != self._port:
@@ -239,11 +254,12 @@ class Sites:
             self._tellings.tell(now, None, peer.address, peer.said)
             self._tellings.tell_all(now, one.place, INTRODUCED_FIRST)
 
-    # What was seen when somebody was connected to
+    # What was seen
 
     def answered(self, now: float, place: Place, epoch: str | None) -> None:
         """Take in which epoch a place says that it is; None where it says nothing."""
         one = self.believing.answered(now, place, epoch)
+        self._tell_addresses(now)
         peer = None if one is None else self._presence.peer(one.said.node)
         if one is not None and not one.said.sequence:
             self.correspondents.find(now, (place[0], self._port))
@@ -292,6 +308,7 @@ class Sites:
                 self._tellings.forget(one.place)
         self.correspondents.gone(now, peer.node)
         self.believing.left(peer.node)
+        self._tell_addresses(now)
 
     # Introducing
 
@@ -350,4 +367,6 @@ class Sites:
 
 def _is_for_others(peer: Peer) -> bool:
     """Whether a neighbour is told of in other networks: it answers, and its address leads there."""
-    return not peer.far and peer.proved and SITES in peer.abilities and "%" not in peer.address
+    if peer.far or not peer.proved or SITES not in peer.abilities:
+        return False
+    return "%" not in peer.address or (peer.said is not None and bool(peer.said.addresses))

@@ -68,6 +68,7 @@ announcements = st.builds(
     name=st.text(min_size=1, max_size=64).filter(str.isprintable),
     port=st.integers(1, 65535),
     system=st.from_regex(r"[a-z0-9._-]{1,32}", fullmatch=True),
+    addresses=st.lists(st.ip_addresses().map(str), max_size=2, unique=True).map(tuple),
     architectures=st.lists(
         st.from_regex(r"[a-zA-Z0-9_]{1,32}", fullmatch=True), max_size=8, unique=True
     ).map(tuple),

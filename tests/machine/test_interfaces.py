@@ -88,6 +88,13 @@ class ListTests(SynchronousTestCase):
         ):
             return list_links(wanted)
 
+    def test_which_addresses_pass(self) -> None:
+        rows = (("01", "fd000001"), ("20", "fd000002"), ("80", "fd000003"), ("c0", "fd000004"))
+        file = Path(self.mktemp())
+        file.write_text("".join(f"{one}{'0' * 24} 02 40 00 {flags} eth0\n" for flags, one in rows))
+        with patch.object(module, "_PROC_IF_INET6", file):
+            self.assertEqual(module.passing_addresses(), {"fd00:1::", "fd00:2::"})
+
     def named(self, wanted: Sequence[str] = (), **flags: int) -> dict[str, list[str]]:
         links = self.list_with(wanted, flags=flags)
         return {link.name: [str(one.ip) for one in link.addresses] for link in links}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.machine.links import Link
-from flocon.sites.addresses import PRIVATE, Permitted
+from flocon.sites.addresses import PRIVATE, Permitted, told_addresses
 
 LINKS = (Link("eth0", 2, (ip_interface("10.7.1.5/24"), ip_interface("fd07::5/64"))),)
 
@@ -53,7 +53,30 @@ class PermittedTests(SynchronousTestCase):
         never += ["::", "255.255.255.255", "240.0.0.1", "::ffff:127.0.0.1", "no", ""]
         self.assertEqual(self.allowed(*never, networks=("0.0.0.0/0", "::/0")), [])
 
+    def test_by_ipv6_one_is_told_of_to_whom_it_leads(self) -> None:
+        permitted = Permitted(links=LINKS)
+        for listener, address, others, wanted in (
+            ("10.8.0.1", "10.7.1.9", ["fd07::9"], "10.7.1.9"),
+            ("fd08::1", "10.7.1.9", ["fd07::9"], "fd07::9"),
+            ("fd08::1", "10.7.1.9", ["fd07::9", "fd07::8"], "fd07::9"),
+            ("fd08::1", "10.7.1.9", [], "10.7.1.9"),
+            # Not where the neighbour says that somebody else is.
+            ("fd08::1", "10.7.1.9", ["fd09::9", "2001:db8::9"], "10.7.1.9"),
+            ("10.8.0.1", "fe80::9%eth0", ["fd07::9"], "fd07::9"),
+            ("fd08::1", "fe80::9%eth0", ["fd09::9"], "fe80::9%eth0"),
+        ):
+            self.assertEqual(permitted.told_to(listener, address, others), wanted)
+
     @given(st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)))
     def test_without_a_setting_nothing_outside_private_networks_is(self, address: object) -> None:
         if not any(address in network for network in PRIVATE):
             self.assertEqual(self.allowed(str(address)), [])
+
+
+class OwnTests(SynchronousTestCase):
+    def test_told_are_two_lasting_ones_of_ipv6_the_private_first(self) -> None:
+        ones = ("10.7.1.5/24", "fe80::5/64", "2001:db8:7::5/64", "fd07::5/64", "fd07::6/64")
+        links = [Link("eth0", 2, tuple(map(ip_interface, ones)))]
+        self.assertEqual(told_addresses(links, {"fd07::5"}), ("fd07::6", "2001:db8:7::5"))
+        self.assertEqual(told_addresses(links), ("fd07::5", "fd07::6"))
+        self.assertEqual(told_addresses([Link("eth0", 2, links[0].addresses[:2])]), ())

@@ -61,7 +61,7 @@ class CandidatesTests(SynchronousTestCase):
         proved = self.candidates.ended(0.1, place(1), said(1).epoch)
         assert proved is not None
         self.assertEqual(proved.said.node, said(1).node)
-        self.assertFalse(self.candidates.has_address(place(1)[0]))
+        self.assertFalse(self.candidates.has_beside(place(1)[0]))
 
     def test_another_epoch_or_no_answer_proves_nothing_and_it_waits_longer_each_time(self) -> None:
         self.keep(1)
@@ -244,7 +244,7 @@ class Bounds(RuleBasedStateMachine):
     def it_keeps_to_its_bounds(self) -> None:
         assert len(self.candidates) <= MOST_TOLD
         assert sum(one.asked for one in self.candidates) <= MOST_ASKED
-        assert len(self.candidates._addresses) <= len(self.candidates)
+        assert len(self.candidates._askers) <= len(self.candidates)
         assert sum(self.tries.values()) <= ALL_BURST + self.now * ALL_RATE + 1
         for tries in self.tries.values():
             assert tries <= TELLER_BURST + self.now * TELLER_RATE + 1

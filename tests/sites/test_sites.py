@@ -7,6 +7,7 @@ from dataclasses import replace
 from flocon.datagrams.introductions import Introduction, decode_introduction, encode_introduction
 from flocon.datagrams.messages import TOLD_MAGIC, Announcement, Kind, decode, encode
 from flocon.presence.presence_events import Namesake, Told
+from flocon.sites.addresses import Permitted
 from flocon.sites.hints import Hint
 from flocon.sites.sites import STRANGERS_BURST
 from tests.sites.virtual_networks import PORT, NetworksTestCase, Node
@@ -426,6 +427,53 @@ class Hostile(NetworksTestCase):
         self.assertLessEqual(len(self.networks.in_vain), 32)
 
 
+class OverIpv6(NetworksTestCase):
+    """IPv6 alone leads from one network to the other, though each has IPv4 within."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.networks.only_six = True
+
+    def begin(self, hosts: int, *, passing: bool = False) -> None:
+        for network, other in ((1, 2), (2, 1)):
+            for host in range(1, hosts + 1):
+                node = Node(network, host, six=f"fd77:{network}::{host}")
+                if passing:
+                    node.passing = f"fd77:{network}::cafe:{host}"
+                named = [f"fd77:{other}::1"] if host == 1 else []
+                self.networks.add(node, *named)
+        for node in self.networks.nodes.values():
+            self.networks.start(node)
+
+    def test_one_name_of_each_network_is_enough(self) -> None:
+        self.begin(4)
+        self.assert_within(5, self.networks.all_know_all)
+        self.networks.run(200)
+        self.assertTrue(self.networks.all_know_all())
+        # They tell their addresses once they know of others: some were told of by IPv4 before.
+        self.assertLessEqual(max(self.networks.in_vain.values()), 2)
+
+    def test_though_machines_ask_from_passing_addresses(self) -> None:
+        self.begin(3, passing=True)
+        self.assert_within(5, self.networks.all_know_all)
+
+    def test_a_node_that_only_ipv4_leads_to_is_asked_at_its_other_address_too(self) -> None:
+        """As an older one tells of it: by the address at which it is known in its network."""
+        self.patch(Permitted, "told_to", lambda _, __, address, ___: address)
+        self.begin(2)
+        self.assert_within(15, self.networks.all_know_all)
+        self.networks.run(200)
+        self.assertTrue(self.networks.all_know_all())
+
+    def test_where_there_is_nobody_else_no_address_is_told(self) -> None:
+        node = Node(1, 1, six="fd77:1::1")
+        self.networks.start(self.networks.add(node))
+        self.networks.run(100)
+        data = node.presence.last_said
+        assert data is not None
+        self.assertEqual(decode(data).addresses, ())
+
+
 class ForgedPorts(NetworksTestCase):
     """From which port a datagram came anybody can make up: nodes hear at the usual one."""
 
@@ -447,7 +495,7 @@ class ForgedPorts(NetworksTestCase):
         self.named.sites.receive(self.networks.now, (self.namer.address, port), data)
 
     def begin(self, port: int = PORT) -> None:
-        """Have the namer greet the other one, which hears at the usual port alone, and let it in."""
+        """Have the namer greet the other one, which hears at the usual port, and let it in."""
         assert self.namer.sites is not None
         self.namer.sites.resolved(self.networks.now, {"n": [(self.named.address, port)]})
 

@@ -28,11 +28,14 @@ class Node:
         host: int,
         *,
         epoch: int = 1,
+        six: str = "",
         abilities: frozenset[str] = frozenset({SITES}),
     ) -> None:
         self.address = f"10.77.{network}.{host}"
         self.network, self.host = network, host
-        self.link = Link("eth0", 2, (ip_interface(f"{self.address}/24"),))
+        self.six = six
+        addresses = [f"{self.address}/24", *([f"{six}/64"] if six else [])]
+        self.link = Link("eth0", 2, tuple(map(ip_interface, addresses)))
         number = network << 16 | host
         self.node, self.epoch = f"{number:016x}", f"{epoch:08x}"
         self.presence = Presence(
@@ -43,14 +46,18 @@ class Node:
             system="arch",
             abilities=abilities,
         )
-        self.sites: Sites | None = Sites(
-            self.presence, chance=random.Random(number + 1), port=PORT
-        )
+        self.sites: Sites | None = Sites(self.presence, chance=random.Random(number + 1), port=PORT)
         self.named: tuple[str, ...] = ()
+        #: Another address from which it asks over HTTP.
+        self.passing = ""
         self.refused: Counter[str] = Counter()
         self.sent: Counter[str] = Counter()
         #: What was sent by unicast, by address and port.
         self.sent_to: Counter[tuple[str, int]] = Counter()
+
+    def source(self, to: str) -> str:
+        """Return the address from which it sends to another one."""
+        return self.six if ":" in to else self.address
 
     def knows(self) -> set[str]:
         """Return the ids of those that it may ask."""
@@ -63,13 +70,15 @@ class Node:
 class Networks:
     """All of them; what is said arrives at once, and a question is answered 5 ms later.
 
-    ``cut`` has networks that are not routed, ``closed`` those that nobody connects into.
+    ``cut`` has networks that are not routed, ``closed`` those that nobody connects into. With
+    ``only_six`` IPv6 alone leads from one network to another.
     """
 
     def __init__(self) -> None:
         self.now = 1_000.0
         self.nodes: dict[str, Node] = {}
         self.cut: set[int] = set()
+        self.only_six = False
         #: Networks into which a firewall lets datagrams alone.
         self.closed: set[int] = set()
         self.later: list[tuple[float, int, Any]] = []
@@ -96,9 +105,13 @@ class Networks:
         del self.nodes[node.address]
 
     def _routed(self, one: Node, address: str) -> Node | None:
-        other = self.nodes.get(address)
+        other = self.nodes.get(address) or next(
+            (node for node in self.nodes.values() if node.six == address), None
+        )
         if other is None or one.network == other.network:
             return other
+        if (":" not in address and self.only_six) or (":" in address and not one.six):
+            return None
         return None if {one.network, other.network} & self.cut else other
 
     def settle(self) -> None:
@@ -129,7 +142,8 @@ class Networks:
                 node.sent_to[place] += 1
                 other = self._routed(node, place[0])
                 if other is not None and other.sites is not None and place[1] == PORT:
-                    other.sites.receive(self.now, (node.address, PORT), datagram)
+                    source = node.source(place[0])
+                    other.sites.receive(self.now, (source, PORT), datagram)
         questions = [] if node.sites is None else node.sites.take_questions()
         for place, _ in questions:
             self._after(0.005, self._answer, node, place)
@@ -150,7 +164,7 @@ class Networks:
         if other is None or (other.network in self.closed and node.network != other.network):
             self.in_vain[address] += 1
             return None
-        if not other.admits(node.address):
+        if not other.admits(node.passing or node.source(address)):
             other.refused[node.address] += 1
             return None
         return other.epoch

@@ -15,24 +15,30 @@ def over_six(host: Host) -> str:
 
 
 class OverIpv6Tests(SitesCase):
-    def test_nodes_that_are_named_by_ipv6_alone_are_one_lan(self) -> None:
-        near, far = self.of_network(1)[0], self.of_network(2)[0]
-        self.join_over_six(near, far)
-        self.sync(near, far)
+    def test_one_that_is_named_by_ipv6_makes_two_networks_one_lan(self) -> None:
+        """A second machine of each is named to nobody, and known in its network by IPv4."""
+        near, far = self.of_network(1)[:2], self.of_network(2)[:2]
+        hosts = [*near, *far]
+        self.join_over_six(*hosts)
+        self.sync(*hosts)
         few = self.packages[:5]
-        self.hold(far, few)
-        nodes = [
-            one.start_node(settings={"peers": {"static": [f"[{over_six(other)}]:19432"]}})
-            for one, other in ((near, far), (far, near))
-        ]
+        self.hold(far[1], few)
+        static = {near[0]: over_six(far[0]), far[0]: over_six(near[0])}
+        nodes = []
+        for host in hosts:
+            named = [f"[{static[host]}]:19432"] if host in static else []
+            nodes.append(host.start_node(settings={"peers": {"static": named}}))
         for node in nodes:
             node.wait_ready(60)
         self.until_known(nodes, MEETING)
-        [known] = nodes[0].peers().values()
-        self.assertEqual((known["address"], known["far"]), (over_six(far), True))
+        for node, others in ((nodes[1], far), (nodes[3], near)):
+            known = node.peers()
+            for other in others:
+                one = known[other.name]
+                self.assertEqual((one["address"], one["far"]), (over_six(other), True))
         self.mirror.reset()
-        rush = self.rush([near], few)
-        self.assert_all_got([near], rush, few)
+        rush = self.rush(near, few)
+        self.assert_all_got(near, rush, few)
         self.assert_mirror_gave_no_packages()
 
     def join_over_six(self, *hosts: Host) -> None:
