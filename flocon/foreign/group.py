@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.interfaces import IReadDescriptor
 from zope.interface import implementer
 
+from flocon.log import logger
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -33,6 +35,8 @@ MOST_BYTES = 513
 MOST_AT_ONCE = 16
 MOST_PER_SECOND = 64
 PAUSE = 1.0
+#: Seconds to the next try to have the port, which another program may have to itself.
+AGAIN = 60.0
 #: Bytes that the kernel keeps of what is not read.
 BUFFER = 32 << 10
 #: Links joined; a kernel allows 20 groups for a socket by default.
@@ -48,6 +52,8 @@ _MREQN = struct.Struct("@4s4si")  # group, address of the interface, its number
 class Group:
     """The group's socket; ``received`` is given a sender's address and each datagram."""
 
+    _log = logger()
+
     def __init__(
         self, reactor: Any, received: Callable[[str, bytes], None], port: int = GROUP_PORT
     ) -> None:
@@ -57,7 +63,9 @@ class Group:
         self._socket: socket.socket | None = None
         self._joined: dict[int, str] = {}
         self._links: dict[int, str] = {}
+        self._wanted: Sequence[Link] = ()
         self._pause: IDelayedCall | None = None
+        self._again: IDelayedCall | None = None
         self._second = 0.0
         self._read = 0
         self.counters: Counter[str] = Counter()
@@ -66,6 +74,7 @@ class Group:
 
     def set_links(self, links: Sequence[Link]) -> None:
         """Be in the group on these links, and on no others."""
+        self._wanted = links
         self._links = {
             link.index: str(link.of_family(4)[0].ip) for link in links if link.of_family(4)
         }
@@ -92,12 +101,29 @@ class Group:
             opened.bind(self._to)
         except OSError as error:
             opened.close()
-            self.problem = f"UDP port {self._to[1]} cannot be heard: {error.strerror}"
+            self._missed(error)
             return False
+        if self.problem:
+            self._log.info("pacserve's group is heard, UDP port {port}", port=self._to[1])
         self.problem = ""
         self._socket = opened
         self._reactor.addReader(self)
         return True
+
+    def _missed(self, error: OSError) -> None:
+        """Say once why nobody is heard, and try again in a while."""
+        problem = f"UDP port {self._to[1]} cannot be heard: {error.strerror}"
+        if error.errno == errno.EADDRINUSE:
+            problem = f"a program has UDP port {self._to[1]} to itself"
+        if problem != self.problem:
+            self.problem = problem
+            self._log.warn("machines with pacserve are not heard: {problem}", problem=problem)
+        if self._again is None:
+            self._again = self._reactor.callLater(AGAIN, self._try_again)
+
+    def _try_again(self) -> None:
+        self._again = None
+        self.set_links(self._wanted)
 
     def _member(self, option: int, index: int, address: str) -> bool:
         assert self._socket is not None  # noqa: S101 - opened by whoever joins
@@ -136,9 +162,10 @@ class Group:
 
     def close(self) -> None:
         """Leave the group."""
-        if self._pause is not None:
-            self._pause.cancel()
-            self._pause = None
+        for call in (self._pause, self._again):
+            if call is not None:
+                call.cancel()
+        self._pause = self._again = None
         if self._socket is not None:
             self._reactor.removeReader(self)
             self._socket.close()
@@ -154,9 +181,10 @@ class Group:
         return "pacserve's group"
 
     def connectionLost(self, reason: Failure) -> None:
-        """Learn that the reactor gave the socket up; another one comes with the next links."""
+        """Learn that the reactor gave the socket up; another one comes in a while."""
         self.close()
         self.problem = "the socket of pacserve's group was lost"
+        self._again = self._reactor.callLater(AGAIN, self._try_again)
 
     def doRead(self) -> None:
         for _ in range(MOST_AT_ONCE):

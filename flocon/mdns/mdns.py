@@ -13,6 +13,7 @@ from twisted.internet import defer
 
 from flocon.log import logger
 from flocon.mdns.responder import Responder
+from flocon.mdns.rests import reason_of
 from flocon.mdns.services import Wish
 from flocon.mdns.sieve import Sieve
 from flocon.mdns.sifting import SiftingLoop
@@ -123,7 +124,10 @@ class Mdns:
         if not self._has_told:
             self._has_told = True
             self._reactor.callFromThread(
-                self._log.warn, "mDNS: {error!r}; further ones are counted", error=error
+                self._log.warn,
+                "mDNS does not work as it should: {why}; further failures are counted",
+                why=reason_of(error),
+                kind=type(error).__name__,
             )
 
     # In the reactor's thread

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from flocon.machine.memory import give_back
 from flocon.mdns.directory import Directory
 from flocon.mdns.library import KINDS, Library
-from flocon.mdns.rests import LOOK_EVERY, Rests
+from flocon.mdns.rests import LOOK_EVERY, Rests, reason_of
 from flocon.mdns.services import FLOCON, PACSERVE, Wish, lasting, names_of
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class Responder:
                 await self._settle()
             except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again later
                 self._failed(error)
-                await self._rest(str(error) or type(error).__name__, is_failure=True)
+                await self._rest(reason_of(error), is_failure=True)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stirred.wait(), self._pause())
 

@@ -5,6 +5,8 @@ What is found by mDNS is never needed, so nothing is risked for it.
 
 from __future__ import annotations
 
+import errno
+
 #: Seconds of the first rest, after a flood and after a failure, doubled with each further one up
 #: to the longest. What this machine's operator has mended is to work while that is remembered.
 FIRST, LONGEST = 60.0, 3_600.0
@@ -16,6 +18,13 @@ MOST_REMEMBERED = 4_096
 #: Datagrams that may come within one look, whether they are read or not, and its seconds.
 MOST_IN_A_LOOK = 30_000
 LOOK_EVERY = 10.0
+
+
+def reason_of(error: BaseException) -> str:
+    """Return why mDNS does not work, for a person."""
+    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+        return "a program has UDP port 5353 to itself"
+    return str(error) or type(error).__name__
 
 
 class Rests:

@@ -6,6 +6,7 @@ from which others may write; without, it hears what neighbours tell the group, a
 
 from __future__ import annotations
 
+import errno
 import random
 from collections import Counter
 from functools import partial
@@ -86,6 +87,9 @@ class FarNodes(Service):
         self._alarm = Alarm(reactor, self._due)
         self._found: tuple[Found, ...] = ()
         self._looking: IDelayedCall | None = None
+        self._opening: IDelayedCall | None = None
+        #: By which IP versions nobody is heard, as another program has the port to itself.
+        self.taken: set[int] = set()
         self._stirred = False
         self.counters: Counter[str] = Counter()
         self.sent: Counter[str] = Counter()
@@ -150,26 +154,40 @@ class FarNodes(Service):
         try:
             one.listen(self._reactor, self._port)
         except OSError as error:
-            # A machine may have no IPv6.
-            self.counters[f"no IPv{version} socket"] += 1
-            self._log.debug(
-                "no socket for nodes of other networks by IPv{version}: {error}",
-                version=version,
-                error=error,
-            )
+            self._missed(version, error)
             return
         self._sockets[version] = one
+        self.taken.discard(version)
+
+    def _missed(self, version: Literal[4, 6], error: OSError) -> None:
+        """Go on without a socket: a machine may have no IPv6; or a program has the port."""
+        self.counters[f"no IPv{version} socket"] += 1
+        told, why = self._log.debug, error.strerror
+        if error.errno == errno.EADDRINUSE:
+            told = self._log.debug if version in self.taken else self._log.warn
+            why = f"a program has UDP port {self._port} to itself"
+            self.taken.add(version)
+            self._open_soon()
+        told(
+            "nodes of other networks are not heard by IPv{version}: {why}", version=version, why=why
+        )
 
     def _lose(self, version: Literal[4, 6]) -> None:
         self._sockets.pop(version, None)
-        if self.running:
-            self._reactor.callLater(REOPEN, self._reopen)
+        self._open_soon()
+
+    def _open_soon(self) -> None:
+        if self._opening is None and self.running:
+            self._opening = self._reactor.callLater(REOPEN, self._reopen)
 
     def _reopen(self) -> None:
-        if self.running:
-            self._open()
+        self._opening = None
+        self._open()
 
     def _close(self) -> list[Deferred[Any]]:
+        if self._opening is not None:
+            self._opening.cancel()
+            self._opening = None
         closing = [one.leave() for one in self._sockets.values() if one.is_open]
         self._sockets.clear()
         return closing

@@ -57,7 +57,15 @@ def _state(far: FarNodes, name: str) -> tuple[str, str]:
 
 
 def tell(far: FarNodes, presence: Presence) -> Iterator[dict[str, Any]]:
-    """Yield what the doctor is to tell: a name that leads nowhere, one that does not answer."""
+    """Yield what the doctor is to tell: no port, a name that leads nowhere, one that is silent."""
+    if far.taken:
+        yield {
+            "check": "other networks",
+            "reason": "nodes of other networks are not heard: a program has this node's UDP port to"
+            " itself",
+            "remedy": "see by 'ss -ulpn' what has the port, and end it, or have it share the port",
+            "wrong": True,
+        }
     for one in describe(far, presence):
         if one["state"] != "silent":
             continue

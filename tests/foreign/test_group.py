@@ -7,10 +7,21 @@ from collections.abc import Callable
 from ipaddress import ip_interface
 from typing import Any
 
+from twisted.internet.error import ConnectionLost
 from twisted.internet.task import Clock
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.foreign.group import GROUP, MOST_AT_ONCE, MOST_BYTES, MOST_PER_SECOND, PAUSE, Group
+from flocon.foreign.group import (
+    AGAIN,
+    GROUP,
+    MOST_AT_ONCE,
+    MOST_BYTES,
+    MOST_PER_SECOND,
+    PAUSE,
+    Group,
+)
 from flocon.machine.links import Link
 
 LOOPBACK = Link("lo", socket.if_nametoindex("lo"), (ip_interface("127.0.0.1/8"),))
@@ -128,13 +139,36 @@ class Links(GroupTestCase):
         self.group.close()
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
-    def test_a_port_that_is_taken_is_said(self) -> None:
+    def test_a_port_that_is_taken_is_said_once_and_had_once_it_is_free(self) -> None:
+        said: list[LogEvent] = []
+
+        hear: Any = said.append
+        globalLogPublisher.addObserver(hear)
+        self.addCleanup(globalLogPublisher.removeObserver, hear)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
             taken.bind(("", self.port))
             self.group.set_links([LOOPBACK])
-        self.assertIn(f"UDP port {self.port} cannot be heard", self.group.problem)
+            self.reactor.advance(3 * AGAIN)
+        wanted = f"a program has UDP port {self.port} to itself"
+        self.assertEqual(self.group.problem, wanted)
+        [event] = [one for one in said if "not heard" in one["log_format"]]
+        self.assertEqual(formatEvent(event), f"machines with pacserve are not heard: {wanted}")
+        self.reactor.advance(AGAIN)
+        self.assertEqual((self.group.problem, self.reactor.readers), ("", {self.group}))
+
+    def test_closing_while_it_is_taken_leaves_nothing_behind(self) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+            taken.bind(("", self.port))
+            self.group.set_links([LOOPBACK])
+        self.group.set_links([])
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_a_socket_that_was_lost_is_opened_again(self) -> None:
         self.group.set_links([LOOPBACK])
-        self.assertEqual(self.group.problem, "")
+        self.group.connectionLost(Failure(ConnectionLost()))
+        self.assertIn("was lost", self.group.problem)
+        self.reactor.advance(AGAIN)
+        self.assertEqual((self.group.problem, self.reactor.readers), ("", {self.group}))
 
 
 class Speaking(GroupTestCase):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import socket
 from dataclasses import replace
 from ipaddress import ip_interface, ip_network
 from typing import Any
@@ -211,6 +212,18 @@ class FarNodesTests(SynchronousTestCase):
         self.assertEqual(self.reactor.readers, [])
         self.reactor.advance(module.REOPEN)
         self.assertEqual(len(self.reactor.readers), 2)
+
+    def test_a_port_that_another_program_has_is_said_and_had_once_it_is_free(self) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+            taken.bind(("", self.port))
+            self.start(FAR)
+            self.reactor.pump([module.REOPEN] * 10)
+            self.assertEqual(len(self.reactor.readers), 1)
+            self.assertIn("to itself", next(tell(self.far, self.presence))["reason"])
+            self.assertEqual(self.far.counters["no IPv4 socket"], 11)
+        self.reactor.advance(module.REOPEN)
+        self.assertEqual((len(self.reactor.readers), self.far.taken), (2, set()))
+        self.assertNotIn("to itself", next(tell(self.far, self.presence))["reason"])
 
     def test_the_doctor_tells_who_does_not_answer_and_what_leads_nowhere(self) -> None:
         self.start(FAR, "127.0.0.1")
