@@ -119,8 +119,8 @@ class Ports:
         """Name the sockets of systemd's that no endpoint is for: who asks there waits in vain."""
         for one in self.unused():
             self._log.warn(
-                "flocon.socket holds {place}, which no setting names: "
-                "change ListenStream by 'systemctl edit flocon.socket'",
+                "systemd holds {place}, which no setting names: "
+                "change ListenStream by 'systemctl edit flocon.socket', or disable its own unit",
                 place=str(one),
             )
 

@@ -36,7 +36,8 @@ class Problems:
             remedy = f'mend {name}, or write proxy = "http://HOST:PORT" into /etc/flocon.toml'
             told.append(("proxy", reason, remedy))
         for place in self._doors.unused():
-            reason = f"flocon.socket holds {place}, which no setting names: nobody answers there"
-            told.append(("socket", reason, "systemctl edit flocon.socket: change ListenStream"))
+            reason = f"systemd holds {place}, which no setting names: nobody answers there"
+            remedy = "systemctl edit flocon.socket: change ListenStream; or disable its own unit"
+            told.append(("socket", reason, remedy))
         for check, reason, remedy in told:
             yield {"check": check, "reason": reason, "remedy": remedy, "wrong": False}

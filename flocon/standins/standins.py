@@ -37,10 +37,16 @@ PACSERVE, PACREDIR, PACREDIR_LAN = "pacserve", "pacredir", "pacredir_lan"
 #: The unit of whoever may have each port, by the face in its place.
 _UNITS = {PACSERVE: "pacserve", PACREDIR: "pacredir", PACREDIR_LAN: "pacserve"}
 #: And where it is.
-_USUAL = {
+USUAL = {
     PACSERVE: "tcp:15678",
     PACREDIR: "tcp:7077:interface=127.0.0.1",
     PACREDIR_LAN: "tcp:7078",
+}
+#: Where systemd may hold each of those for this node, and by which unit.
+HELD = {
+    "0.0.0.0:15678": "flocon-pacserve.socket",
+    "127.0.0.1:7077": "flocon-pacredir.socket",
+    "0.0.0.0:7078": "flocon-pacredir-lan.socket",
 }
 #: What is counted as answered; all else is of what was refused.
 ANSWERS = frozenset(
@@ -163,15 +169,12 @@ class Standins:
                     "wrong": True,
                 }
         if places := [place for one in self._standins for place in self._doors.unheld(one.name)]:
-            lines = " and ".join(f"ListenStream={place}" for place in places)
             yield {
                 "check": "standins",
                 "reason": f"systemd does not hold {', '.join(places)}, where a node answers in"
                 " another tool's place: while it is restarted any user of this machine can listen"
                 " there and answer pacman",
-                "remedy": f"systemctl edit flocon.socket, write [Socket] and below it {lines}, each"
-                " on a line; then systemctl stop flocon, and"
-                " systemctl restart flocon.socket flocon",
+                "remedy": _have_held(places),
                 "wrong": False,
             }
 
@@ -187,6 +190,21 @@ class Standins:
                 " systemctl reload flocon"
             )
         return (
-            f'write {one.name} = ["{_USUAL[one.name]}"] below [standins] in /etc/flocon.toml,'
+            f'write {one.name} = ["{USUAL[one.name]}"] below [standins] in /etc/flocon.toml,'
             " or another port that is free; then systemctl restart flocon"
         )
+
+
+def _have_held(places: Sequence[str]) -> str:
+    """Return how systemd comes to hold ports: by units that are there, or by what is written."""
+    units = [HELD[place] for place in places if place in HELD]
+    others = [place for place in places if place not in HELD]
+    enable = f"systemctl enable --now {' '.join([*units, 'flocon'])}"
+    if not others:
+        return f"systemctl stop flocon; then {enable}"
+    lines = " and ".join(f"ListenStream={place}" for place in others)
+    return (
+        f"systemctl edit flocon.socket, write [Socket] and below it {lines}, each on a line; then"
+        f" systemctl stop flocon, {f'{enable}, ' if units else ''}and"
+        " systemctl restart flocon.socket flocon"
+    )

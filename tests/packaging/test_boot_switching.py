@@ -6,6 +6,7 @@ pacman's old lines stay as they were.
 
 from __future__ import annotations
 
+import errno
 import shutil
 from pathlib import Path
 
@@ -86,7 +87,12 @@ cat >/etc/flocon.toml <<'END'
 pacredir = ["tcp:7077:interface=127.0.0.1"]
 pacserve = ["tcp:15678"]
 END
-systemctl restart flocon
+systemctl stop flocon
+systemctl enable --now flocon-pacredir.socket flocon
+flocon doctor >held-in-part 2>&1
+systemctl stop flocon
+systemctl enable --now flocon-pacserve.socket flocon
+flocon doctor >held 2>&1
 holds third
 answers http://127.0.0.1:7077/third-1-1-x86_64.pkg.tar.zst >by-pacredirs
 answers http://localhost:15678/pacman/core/x86_64/third-1-1-x86_64.pkg.tar.zst >by-pacserves
@@ -97,8 +103,26 @@ pacman -Sw second >by-old-line 2>&1
 echo "rc $?" >>by-old-line
 sha256sum --check conf >as-before
 
+# While the node is down, nobody else has its ports, and who asks there starts it.
+systemctl stop flocon
+python -c 'import socket
+for place in ("127.0.0.1", 7077), ("0.0.0.0", 15678):
+    try: socket.create_server(place, reuse_port=True)
+    except OSError as error: print(error.errno)
+    else: print("taken")
+' >down 2>&1
+listens 7077
+for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+  systemctl --quiet is-active flocon && break
+  sleep 0.2
+done
+states flocon >woken 2>&1
+
 # pacserve, once its port is its own again
 : >/etc/flocon.toml
+systemctl disable --now flocon-pacredir.socket
+systemctl disable --now flocon-pacserve.socket
+states flocon-pacredir.socket flocon-pacserve.socket >let-go 2>&1
 systemctl restart flocon
 systemctl enable --now pacserve
 listens 15678
@@ -192,6 +216,13 @@ class Switching(Booted):
         self.assertIn("pacman.conf", self.said("undone"))
         self.assertEqual(self.said("as-before"), "/etc/pacman.conf: OK")
         self.assert_fetched("by-old-line")
+
+    def test_systemd_holds_the_ports_in_other_tools_places_where_that_is_wanted(self) -> None:
+        self.assertIn("does not hold 0.0.0.0:15678,", self.said("held-in-part"))
+        self.assertNotIn("does not hold", self.said("held"))
+        self.assertEqual(self.said("down").split(), [str(errno.EADDRINUSE)] * 2)
+        self.assertEqual(self.said("woken").split(), ["active", "enabled"])
+        self.assertEqual(self.said("let-go").split(), ["inactive"] * 2 + ["disabled"] * 2)
 
     def test_a_node_takes_a_proxys_place_and_what_lies_in_its_folder(self) -> None:
         self.assertEqual(self.said("pacserve-stopped").split(), ["inactive", "disabled"])

@@ -116,6 +116,7 @@ _SIGNERS = Run(
 _BESIDE = "the_node_stands_beside_it_and_then_in_its_place"
 _IN_PLACE = "a_node_takes_a_proxys_place_and_what_lies_in_its_folder"
 _GOES_BACK = "and_back"
+_HELD = "systemd_holds_the_ports_in_other_tools_places_where_that_is_wanted"
 _NEWEST = "newest_is_told_fetched_by_its_signature_alone_and_installed"
 _LISTED = "all_that_is_held_is_listed_here_and_on_the_lan"
 _TRUSTED = "TrustingTests.test_nothing_is_trusted_before_somebody_compared_the_key"
@@ -333,6 +334,11 @@ RUN_BY: dict[str, Run] = {
     # Changing over from another tool, and back
     "systemctl disable --now flocon.socket flocon": switched(_GOES_BACK),
     "systemctl disable --now pacredir pacserve": switched(_BESIDE),
+    "systemctl enable --now flocon-pacredir.socket flocon": switched(_HELD),
+    "systemctl enable --now flocon-pacserve.socket flocon": switched(_HELD),
+    "systemctl stop flocon": switched(_HELD),
+    "systemctl disable --now flocon-pacredir.socket": switched(_HELD),
+    "systemctl disable --now flocon-pacserve.socket": switched(_HELD),
     "systemctl enable --now pacredir pacserve": switched(_GOES_BACK),
     "systemctl disable --now pacserve": switched(_IN_PLACE),
     "systemctl enable --now pacserve": switched(_IN_PLACE),

@@ -25,6 +25,7 @@ from flocon.settings.settings import (
     Repo,
 )
 from flocon.signing.__main__ import HOME
+from flocon.standins.standins import HELD, USUAL
 from flocon.walls.bubblewrap import DROPPING, INSTALLING
 from tests.packaging.workshop import PACKAGING, folder, need, succeed
 
@@ -139,6 +140,22 @@ class Unit(SynchronousTestCase):
             port, _, interface = endpoint.partition(":")[2].partition(":interface=")
             wanted.append((interface.replace("\\", ""), port))
         self.assertEqual(held, wanted)
+
+    def test_the_sockets_in_other_tools_places_are_where_they_usually_are(self) -> None:
+        unit = folder() / "flocon.service"
+        text = (PACKAGING / unit.name).read_text()
+        unit.write_text(text.replace("/usr/bin/twistd", shutil.which("true") or ""))
+        installed = (PACKAGING / "PKGBUILD").read_text()
+        self.assertEqual(len(HELD), len(USUAL))
+        for endpoint in USUAL.values():
+            port, _, interface = endpoint.removeprefix("tcp:").partition(":interface=")
+            name = HELD[f"{interface or '0.0.0.0'}:{port}"]
+            path = unit.with_name(name)
+            shutil.copy(PACKAGING / name, path)
+            self.assertIn(f"\nListenStream={interface or '0.0.0.0'}:{port}\n", path.read_text())
+            self.assertIn(f" {name}", installed)
+            verified = "systemd-analyze", "verify", "--man=no", str(unit), str(path)
+            self.assertEqual(succeed(*verified), "")
 
     def test_another_node_answers_before_pacman_gives_up_on_one_that_hangs(self) -> None:
         text = (PACKAGING / "flocon.service").read_text()

@@ -106,9 +106,16 @@ class StandinsTests(SynchronousTestCase):
         self.unheld |= {PACREDIR: ["127.0.0.1:7077"], PACSERVE: ["0.0.0.0:15678"]}
         (told,) = self.standins.tell()
         self.assertIn("does not hold 0.0.0.0:15678, 127.0.0.1:7077,", told["reason"])
-        both = "ListenStream=0.0.0.0:15678 and ListenStream=127.0.0.1:7077"
-        self.assertIn(both, told["remedy"])
+        units = "flocon-pacserve.socket flocon-pacredir.socket"
+        self.assertEqual(
+            told["remedy"], f"systemctl stop flocon; then systemctl enable --now {units} flocon"
+        )
         self.assertFalse(told["wrong"])
+        self.unheld[PACREDIR] = ["10.0.0.1:7077", "[::1]:7077"]
+        (told,) = self.standins.tell()
+        both = "ListenStream=10.0.0.1:7077 and ListenStream=[::1]:7077"
+        self.assertIn(both, told["remedy"])
+        self.assertIn("enable --now flocon-pacserve.socket flocon,", told["remedy"])
 
     def test_what_no_other_program_has_is_to_be_written_otherwise(self) -> None:
         self.missed[PACREDIR] = "'tcp:7077' cannot be listened on (Cannot assign ...)"
