@@ -55,6 +55,11 @@ class Figures:
     foreign: Mapping[str, int] = field(default_factory=dict)
     #: Bytes that came from each of them, by tool and address.
     foreign_bytes: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    #: Nodes of other networks that are known, None where none can be; the operator's names of them
+    #: by state; and the datagrams that told of them, or were sent to them, by to whom.
+    far_peers: int | None = None
+    far_names: Mapping[str, int] = field(default_factory=dict)
+    far_datagrams: Mapping[str, int] = field(default_factory=dict)
     #: Datagrams of mDNS, by what became of them; empty where nothing is heard by it.
     mdns_datagrams: Mapping[str, int] = field(default_factory=dict)
     #: Of each caching proxy of the LAN, by its place and words of its own.

@@ -51,6 +51,8 @@ UPGRADE_STATES = ("wanted", "ready", "coming", "only_at_mirrors", "left_out")
 LAN_ANSWERS = frozenset({"files", "databases", "knocks", "relayed", "inventories"})
 #: With what the counters of other tools' machines begin.
 FOREIGN = "foreign "
+#: The same of what is said to nodes of other networks, and of them.
+FAR = "far "
 RESULTS = {
     200: "sent",
     206: "resumed",
@@ -220,13 +222,12 @@ class Ledger(Service):
             lan_refusals={
                 kind: count
                 for kind, count in lan.items()
-                if kind not in LAN_ANSWERS and not kind.startswith(FOREIGN)
+                if kind not in LAN_ANSWERS and not kind.startswith((FOREIGN, FAR))
             },
-            foreign={
-                kind.removeprefix(FOREIGN): count
-                for kind, count in lan.items()
-                if kind.startswith(FOREIGN)
-            },
+            foreign=_of(FOREIGN, lan),
+            far_peers=sum(one["far"] for one in status["peers"]) if _of(FAR, lan) else None,
+            far_names=Counter(one["state"] for one in status["sites"]),
+            far_datagrams=_of(FAR, lan),
             foreign_bytes=given,
             mdns_datagrams=mdns["datagrams"] if mdns else {},
             ahead_bytes={use: ahead[f"{use}_bytes"] for use in ("used", "unused")},
@@ -271,3 +272,12 @@ def _last_days(count: int) -> list[str]:
 @lru_cache(maxsize=2 * SHOWN_DAYS)
 def _day_before(day: tuple[int, int, int], back: int) -> str:
     return (date(*day) - timedelta(days=back)).isoformat()
+
+
+def _of(beginning: str, counts: Mapping[str, int]) -> dict[str, int]:
+    """Return the counts of what begins with a word, without it."""
+    return {
+        kind.removeprefix(beginning): count
+        for kind, count in counts.items()
+        if kind.startswith(beginning)
+    }

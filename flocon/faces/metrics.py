@@ -39,6 +39,7 @@ class _Figures(Collector):
 
     def collect(self) -> Iterable[Metric]:
         yield from self._counters()
+        yield from self._others()
         yield from self._gauges()
         yield from self._histograms()
         yield from self._mirror()
@@ -89,6 +90,8 @@ class _Figures(Collector):
                     standins.add_metric((tool, kind), count)
             yield standins
 
+    def _others(self) -> Iterator[Metric]:
+        one = self._figures
         if one.foreign:
             text = "What happened with other tools' machines, by what it was."
             yield _counter("foreign_events", text, "event", one.foreign)
@@ -98,6 +101,9 @@ class _Figures(Collector):
             for place, count in one.foreign_bytes.items():
                 told.add_metric(place, count)
             yield told
+        if one.far_datagrams:
+            text = "Datagrams to nodes of other networks, or of them to the own group."
+            yield _counter("far_datagrams", text, "to", one.far_datagrams)
         if one.mdns_datagrams:
             text = "Datagrams of mDNS, by what became of them."
             yield _counter("mdns_datagrams", text, "result", one.mdns_datagrams)
@@ -111,7 +117,10 @@ class _Figures(Collector):
             ("peers", "Peers heard, by state.", one.peers),
             ("upgrade_packages", "Packages of the next upgrade, by state.", one.upgrade_packages),
             ("upgrade_bytes", "Bytes of the next upgrade, by state.", one.upgrade_bytes),
+            ("far_names", "Names in peers.static, by state.", one.far_names),
         ):
+            if name == "far_names" and not values:
+                continue
             gauge = GaugeMetricFamily(f"flocon_{name}", text, labels=("state",))
             for state, count in values.items():
                 gauge.add_metric((state,), count)
@@ -128,6 +137,7 @@ class _Figures(Collector):
                 one.ahead_waiting_bytes,
             ),
             ("wan_bytes_per_second", "The WAN's measured rate.", one.wan_bytes_per_second),
+            ("far_peers", "Nodes of other networks that are known.", one.far_peers),
             (
                 "reactor_longest_hold_seconds",
                 "The longest turn of the reactor.",

@@ -138,5 +138,6 @@ def status(parts: Parts) -> Status:
             + parts.lan.counters
             + parts.desk.relaying.relays.counters
             + parts.foreign.counters
+            + parts.siting.counters
         ),
     )

@@ -237,6 +237,12 @@ class Siting(Service):
         """Return what was dropped of what far nodes said, and was said of them, by reason."""
         return Counter() if self._far is None else self._far.sites.counters
 
+    @property
+    def counters(self) -> Counter[str]:
+        """How many datagrams were sent to far nodes, and told of them."""
+        sent = Counter() if self._far is None else self._far.sent
+        return Counter({f"far {to}": count for to, count in sent.items()})
+
     def describe(self) -> list[dict[str, Any]]:
         """Return how each name stands that the operator gave, see ``sites.telling``."""
         return [] if self._far is None else self._far.describe()

@@ -28,6 +28,7 @@ from tests.fakes import FakeReactor
 from tests.mirrors.told import clearing, clients, told
 
 HOSTILE = "<img src=//evil.example onerror=alert(1)>\"'&\u202e\x1b[31m"
+_COUNTS = ("bytes", "files", "missing", "failures", "wrong", "sent_elsewhere")
 DASHBOARD = Path(__file__).parents[2] / "packaging" / "grafana.json"
 
 
@@ -600,7 +601,7 @@ class Metrics(PageTestCase):
             self.assertIn(f'flocon_own_{name}{{repository="home"}} {value}', lines)
 
     def test_says_how_each_caching_proxy_did(self) -> None:
-        counts = ("bytes", "files", "missing", "failures", "wrong", "sent_elsewhere")
+        counts = _COUNTS
         told = {"state": "good", **{name: number for number, name in enumerate(counts)}}
         self.figures = figures(parents={"nas:9129": _figures_of_parent(told)})
         lines = self.lines()
@@ -629,6 +630,20 @@ class Metrics(PageTestCase):
             'flocon_mdns_datagrams_total{result="limited"} 2.0',
         ):
             self.assertIn(line, lines)
+
+    def test_says_what_is_known_of_other_networks_and_said_to_them(self) -> None:
+        self.figures = figures(
+            far_peers=3, far_names={"good": 1, "silent": 2}, far_datagrams={"unicast": 9}
+        )
+        lines = self.lines()
+        for line in (
+            "flocon_far_peers 3.0",
+            'flocon_far_names{state="silent"} 2.0',
+            'flocon_far_datagrams_total{to="unicast"} 9.0',
+        ):
+            self.assertIn(line, lines)
+        self.figures = figures()
+        self.assertNotIn("flocon_far", "\n".join(self.lines()))
 
     def test_says_how_builds_stand(self) -> None:
         told = builds(watched(since=NOW - 90), watched("b", "failed"))
@@ -669,6 +684,13 @@ class Metrics(PageTestCase):
             builds=sayings.figures(builds(watched()), NOW),
             own={"home": _figures_of(own())},
             standins={"pacserve": {"files": 1}},
+            parents={"nas:9129": _figures_of_parent(dict.fromkeys(_COUNTS, 1))},
+            foreign={"questions": 4},
+            foreign_bytes={("pacredir", "10.0.0.7"): 9},
+            mdns_datagrams={"read": 5},
+            far_peers=3,
+            far_names={"good": 1},
+            far_datagrams={"unicast": 9},
         )
         there = {re.split(r"[{ ]", line)[0] for line in self.lines() if line[0] != "#"}
         there = {name for name in there if not name.endswith("_created")}
