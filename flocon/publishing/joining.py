@@ -27,6 +27,7 @@ from flocon.publishing.trusting import (
     certified,
     demand_tools,
     revoked,
+    tell_of_revoked,
     trust,
     trust_no_more,
     united,
@@ -112,8 +113,11 @@ async def _join(node: Node, options: argparse.Namespace, path: Path) -> None:
     if not options.fingerprint and pinned != set(chosen):
         ask(options, name, chosen)
     data = b"".join(found[one].key.data for one in chosen)
+    # First: of a run that was killed another one knows by the file what is to go.
+    renounce(options.pacman_conf, pinned - set(chosen), path)
     _write(path, data)
     trust(options.pacman_conf, data, chosen)
+    tell_of_revoked(options.pacman_conf, [found[one].key for one in found if one in bad])
     section.put_in(options.pacman_conf, name, port=options.port, dry_run=False)
     await tell_node(node)
     tell_of_order(options.pacman_conf, name)
@@ -133,13 +137,25 @@ async def _undo(node: Node, options: argparse.Namespace, path: Path) -> None:
     if options.dry_run:
         complain("nothing is changed; without --dry-run this would be, and its keys not be trusted")
         return
-    trust_no_more(options.pacman_conf, sorted(pinned))
+    renounce(options.pacman_conf, pinned, path)
     _remove(path)
     await tell_node(node)
     if change or pinned:
         complain(f"{name} is not trusted any more; what was installed of it stays")
     else:
         put(f"{options.pacman_conf}: nothing to change\n")
+
+
+def renounce(pacman_conf: Path, gone: Collection[str], path: Path) -> None:
+    """Have pacman trust keys no more, but for those by which another repository was joined.
+
+    pacman takes a key that it trusts for whichever repository: one that was stolen must not stay.
+    """
+    others = (one for one in path.parent.glob(f"*{KEYS}") if one != path)
+    needed = {key for one in others for key in _pinned(one)}
+    if leaving := sorted(set(gone) - needed):
+        trust_no_more(pacman_conf, leaving)
+        complain(f"not trusted any more: {', '.join(map(shown, leaving))}")
 
 
 def tell_of_order(pacman_conf: Path, name: str) -> None:

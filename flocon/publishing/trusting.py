@@ -69,6 +69,20 @@ def trust_no_more(pacman_conf: Path, fingerprints: Sequence[str]) -> None:
             _key(folder, "--delete", fingerprint)
 
 
+def tell_of_revoked(pacman_conf: Path, keys: Sequence[PublicKey]) -> None:
+    """Have pacman's keyring know of keys that it has that they have revoked themselves.
+
+    Raises ConfigurationError and ToolError.
+    """
+    folder = _made(pacman_conf) if keys else ""
+    for one in keys:
+        if _pacman_key(folder, "--finger", one.fingerprint)[0] == 0:
+            with tempfile.NamedTemporaryFile(suffix=".gpg") as file:
+                file.write(one.data)
+                file.flush()
+                _key(folder, "--add", file.name)
+
+
 def _made(pacman_conf: Path) -> str:
     """Return pacman's GPGDir, which is made where it is missing.
 

@@ -91,7 +91,8 @@ class TrustingTests(JoinedCase):
         self.assertEqual(self.home(self.second)["signed"], before)
         reasons = json.dumps(json.loads(self.flocon(self.second, "doctor", "--json", status=1)))
         self.assertIn("flocon repo join home", reasons)
-        self.join(self.second)
+        said = self.join(self.second)
+        self.assertIn("not trusted any more", said)
         self.wait_for_newest(self.maker, self.second)
         self.assert_clean(self.run_pacman(self.second, "-Sy", "beta"))
 

@@ -29,9 +29,17 @@ from flocon.publishing.joining import (
     demand_ours,
     find,
     join,
+    renounce,
     unite,
 )
-from flocon.publishing.trusting import certified, demand_tools, revoked, trust, trust_no_more
+from flocon.publishing.trusting import (
+    certified,
+    demand_tools,
+    revoked,
+    tell_of_revoked,
+    trust,
+    trust_no_more,
+)
 from tests.joined.maker import signer
 from tests.leading.setup_case import tools
 from tests.pgp import Signer
@@ -217,6 +225,41 @@ class TrustingTests(SynchronousTestCase):
         self.assertEqual(validity[fingerprint(0)[-16:]], "f")
         trust_no_more(self.conf, [fingerprint(0), fingerprint(1)])
         self.assertNotIn(fingerprint(0), self.listing())
+
+    def validity(self) -> dict[str, str]:
+        """Return how far pacman trusts each key, by its id."""
+        keys = [line.split(":") for line in self.listing().splitlines()]
+        return {one[4]: one[1] for one in keys if one[0] == "pub"}
+
+    def test_a_key_that_another_one_took_the_place_of_is_trusted_no_more(self) -> None:
+        """pacman would take it for any repository: a stolen one, too."""
+        folder = self.conf.parent / "keys"
+        folder.mkdir()
+        for number in (0, 1, 2):
+            trust(self.conf, public(number), [fingerprint(number)])
+        (folder / "home.gpg").write_bytes(public(0) + public(1))
+        (folder / "other.gpg").write_bytes(public(2))
+        renounce(self.conf, {fingerprint(0), fingerprint(2)}, folder / "home.gpg")
+        known = self.validity()
+        self.assertNotIn(fingerprint(0)[-16:], known)
+        # By this one another repository was joined.
+        self.assertEqual([known[fingerprint(at)[-16:]] for at in (1, 2)], ["f", "f"])
+
+    def test_one_that_was_revoked_is_so_for_pacman_if_it_has_it(self) -> None:
+        key, stranger = Signer(), Signer()
+        for one in (key, stranger):
+            self.addCleanup(one.close)
+        before = key.gpg("--export")
+        (name,) = (one.fingerprint for one in read_keys(before))
+        trust(self.conf, before, [name])
+        for one in (key, stranger):
+            one.revoke()
+        tell_of_revoked(
+            self.conf, [*read_keys(key.gpg("--export")), *read_keys(stranger.gpg("--export"))]
+        )
+        known = self.validity()
+        self.assertEqual(known[name[-16:]], "r")
+        self.assertNotIn(read_keys(stranger.gpg("--export"))[0].fingerprint[-16:], known)
 
     def test_a_keyring_that_pacman_does_not_tell_of_is_never_touched(self) -> None:
         self.conf.write_text("[options]\nNonsense\n[core]\nInclude = /nowhere/at/all\n")
