@@ -156,7 +156,7 @@ class _Look:
             yield "other capabilities"
         if member.user != (before.user if before else 0) and not member.is_link:
             yield f"a file of user {member.user}"
-        place = None if member.is_folder else place_of(member.path)
+        place = None if member.is_folder else place_of(member.path, is_link=member.is_link)
         if place is None:
             return
         if before is None and (place.is_power or not self._is_first):
@@ -177,7 +177,14 @@ def _content(member: Member, members: Mapping[str, Member]) -> list[tuple[int, i
         if following is None:
             break
         member = following
+    if member.is_folder:
+        inside = sorted(path for path in members if path.startswith(f"{member.path}/"))
+        found += [_said_of(members[path]) for path in inside]
     return found
+
+
+def _said_of(member: Member) -> tuple[int, int, str, bytes]:
+    return stat.S_IFMT(member.mode), member.size, member.path + member.target, member.digest
 
 
 def _led_to(member: Member) -> str:

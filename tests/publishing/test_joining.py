@@ -232,7 +232,7 @@ class TrustingTests(SynchronousTestCase):
         return {one[4]: one[1] for one in keys if one[0] == "pub"}
 
     def test_a_key_that_another_one_took_the_place_of_is_trusted_no_more(self) -> None:
-        """pacman would take it for any repository: a stolen one, too."""
+        """Pacman would take it for any repository: a stolen one, too."""
         folder = self.conf.parent / "keys"
         folder.mkdir()
         for number in (0, 1, 2):

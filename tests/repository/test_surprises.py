@@ -222,6 +222,68 @@ class Members(SynchronousTestCase):
             (found,) = find_surprises(package(members=[file(path)]), None)
             self.assertEqual(found.detail, path)
 
+    def test_a_link_in_the_place_of_a_folder_or_of_one_above_it(self) -> None:
+        for path, what in (
+            ("usr/lib/credstore", "new user or secret that systemd takes up by itself"),
+            ("etc/systemd/system-generators", "new program that systemd runs by itself"),
+            ("usr/share/containers", "new unit that is enabled at once"),
+            ("usr/lib/systemd/system/x.service.d", "new unit that is enabled at once"),
+            ("usr/share/polkit-1", "new rule for polkit"),
+            ("usr/lib/python3.13/site-packages/x.pth", "new code that every Python runs"),
+        ):
+            members = (link(path, "/usr/share/x"), folder("usr/share/x"), file("usr/share/x/y"))
+            for before in (None, package()):
+                found = find_surprises(package(members=members), before)
+                self.assertIn(what, whats(found), path)
+                self.assertIn(path, [one.detail for one in found])
+
+    def test_what_changes_in_a_folder_that_such_a_link_leads_to(self) -> None:
+        def having(*digests: bytes) -> Package:
+            inside = (file(f"usr/share/x/{n}", size=1, digest=d) for n, d in enumerate(digests))
+            led = link("usr/lib/credstore", "../share/x")
+            return package(members=(led, folder("usr/share/x"), *inside, file("usr/share/xy")))
+
+        self.assertEqual(find_surprises(having(b"1", b"2"), having(b"1", b"2")), [])
+        for now in (having(b"1", b"3"), having(b"1", b"2", b"3"), having(b"2", b"1")):
+            (found,) = find_surprises(now, having(b"1", b"2"))
+            self.assertEqual(found.what, "changed user or secret that systemd takes up by itself")
+
+    def test_by_whichever_way_it_gets_there(self) -> None:
+        """Folders that are links where it is installed lead to the same place."""
+        for path, what in (
+            ("usr/lib64/systemd/system-generators/x", "new program that systemd runs by itself"),
+            ("usr/lib64/security/pam_x.so", "new rule for logging in (PAM)"),
+            ("usr/lib64/ld-x.so", "new setting of the loader of programs"),
+            ("var/run/systemd/system/x.service", "new file of the running system"),
+        ):
+            for before in (None, package()):
+                found = find_surprises(package(members=[file(path)]), before)
+                self.assertEqual(whats(found), [what], path)
+
+    def test_what_works_without_anybodys_doing_from_the_first_package_on(self) -> None:
+        for path in (
+            "usr/lib/userdb/x.user",
+            "usr/lib/credstore/ssh.authorized_keys.root",
+            "etc/credstore.encrypted/x",
+            "etc/sddm.conf.d/x.conf",
+            "etc/lightdm/lightdm.conf.d/x.conf",
+            "usr/share/fish/vendor_functions.d/ls.fish",
+            "etc/xdg/plasma-workspace/env/x.sh",
+            "usr/lib/glibc-hwcaps/x86-64-v3/libcrypto.so.3",
+            "usr/lib/gconv/gconv-modules.d/x.conf",
+            "usr/lib/libnss_x.so.2",
+            "var/spool/atd/x",
+            "etc/systemd/system.conf",
+            "etc/systemd/system.control/x.service",
+            "usr/share/containers/systemd/x.container",
+            "var/lib/extensions/x.raw",
+            "usr/share/containers/oci/hooks.d/x.json",
+            "usr/lib/dhcpcd/dhcpcd-hooks/x",
+            "etc/acpi/events/x",
+        ):
+            (found,) = find_surprises(package(members=[file(path)]), None)
+            self.assertEqual(found.detail, path)
+
     def test_where_packages_put_files(self) -> None:
         for path in ("usr/x", "etc/x", "opt", "var/x", "boot/x"):
             self.assertFalse(is_outside(path))
