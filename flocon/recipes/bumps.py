@@ -44,7 +44,7 @@ __all__ = ["Check", "Evidence", "People", "Reference", "Verdict", "judge", "refe
 TAKEN_OVER = 30 * 86_400.0
 #: What one check says at most; more is counted.
 _MOST_SAID = 5
-#: Checks of the text, which a trusted maintainer may fail.
+#: Checks of the text, which may fail where all who maintain it are trusted.
 _OF_THE_TEXT = frozenset("CDE")
 
 
@@ -141,7 +141,7 @@ _GONE_ON = "another commit has come since"
 
 def _check(check: str, sentence: str, trusted: str) -> Check:
     if sentence and trusted and check in _OF_THE_TEXT:
-        return Check(check, passed=True, sentence=f"{sentence} ({trusted} is trusted)")
+        return Check(check, passed=True, sentence=f"{sentence} ({trusted})")
     return Check(check, passed=not sentence, sentence=sentence)
 
 
@@ -151,8 +151,12 @@ def _sentence(said: tuple[str, ...]) -> str:
 
 
 def _trusted(evidence: Evidence, trust: Collection[str]) -> str:
-    maintainer = evidence.now.maintainer if evidence.now else ""
-    return maintainer if maintainer in trust else ""
+    """Return whose word is taken for the text: all who may push, or ("") nobody's."""
+    now = evidence.now
+    people = (now.maintainer, *sorted(now.comaintainers)) if now is not None else ("",)
+    if not set(people) <= set(trust):
+        return ""
+    return f"{people[0]} is trusted" if len(people) == 1 else f"{', '.join(people)} are trusted"
 
 
 def _other_files(approved: Recipe, proposed: Recipe) -> Iterator[str]:

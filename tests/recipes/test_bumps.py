@@ -255,25 +255,39 @@ class Table(SynchronousTestCase):
 
     def test_who_is_trusted_may_change_the_text_and_nothing_else(self) -> None:
         text = new(("pkgrel=1\n", "pkgrel=1\n\n"))
-        trusted = judge(old(), text, evidence(), wait=WAIT, trust={"ann"})
-        self.assertTrue(trusted.passed)
-        self.assertIn(
-            "ann is trusted", next(one for one in trusted.checks if one.check == "C").sentence
-        )
+        alone = evidence(then=People("ann"), now=People("ann"))
+        for known, trust, said in (
+            (alone, {"ann"}, "(ann is trusted)"),
+            (evidence(), {"ann", "bob", "eve"}, "(ann, bob are trusted)"),
+        ):
+            trusted = judge(old(), text, known, wait=WAIT, trust=trust)
+            self.assertTrue(trusted.passed)
+            self.assertIn(said, next(one for one in trusted.checks if one.check == "C").sentence)
         files = new(("pkgrel=1\n", "pkgrel=1\n\n"), files={**FILES, "x": "x"})
         taken = evidence(taken_over=NOW)
         unknown = new(("pkgrel=1\n", "pkgrel=1\n\n"), COMMIT=NEW_COMMIT)
         hidden = new(("pkgrel=1\n", "pkgrel=1\n\n"), ("/widget.git#", "/evil.git#"))
+        both = {"ann", "bob"}
         for proposed, known, check in (
             (files, evidence(), "B"),
             (text, taken, "H"),
             (unknown, evidence(confirmed=()), "G"),
             (hidden, evidence(), "G"),
         ):
-            found = judge(old(), proposed, known, wait=WAIT, trust={"ann"})
+            found = judge(old(), proposed, known, wait=WAIT, trust=both)
             self.assertIn(check, {one.check for one in found.failed})
-        stranger = judge(old(), text, evidence(), wait=WAIT, trust={"bob"})
-        self.assertFalse(stranger.passed)
+
+    def test_who_maintains_it_beside_who_is_trusted_has_to_be_so_too(self) -> None:
+        text = new(("pkgrel=1\n", "pkgrel=1\n\n"))
+        nobody = evidence(then=None, now=None)
+        for known, trust in (
+            (evidence(), {"ann"}),
+            (evidence(), {"bob"}),
+            (evidence(), {"eve"}),
+            (nobody, {"ann", "bob"}),
+            (nobody, set[str]()),
+        ):
+            self.assertFalse(judge(old(), text, known, wait=WAIT, trust=trust).passed)
 
 
 class Incidents(SynchronousTestCase):
