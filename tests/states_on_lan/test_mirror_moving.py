@@ -45,6 +45,7 @@ class MovingRepository:
         self.served = root / "moving" / "os" / "x86_64"
         self.served.mkdir(parents=True)
         self._steps = 0
+        self._published = 0
 
     @property
     def packages(self) -> list[Package]:
@@ -75,6 +76,9 @@ class MovingRepository:
         self.add(recipes)
 
     def _publish(self) -> None:
+        # A mirror tells of its changes in seconds: of two within one nobody learns the second.
+        while int(time.time()) <= self._published:
+            time.sleep(0.05)
         database = self._staged.database
         self._key.sign(database.resolve())
         names = {name for one in self.packages for name in (one.file_name, one.signature.name)}
@@ -88,7 +92,8 @@ class MovingRepository:
             now = time.time()
             os.utime(new, (now, now))
             new.rename(self.served / name)
-        (self._root / "lastupdate").write_text(f"{time.time():.0f}\n")
+        self._published = int(time.time())
+        (self._root / "lastupdate").write_text(f"{self._published}\n")
         for path in self.served.glob("*.pkg.tar*"):
             if path.name not in names:
                 path.unlink()
