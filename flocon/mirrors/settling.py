@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred, DeferredLock
 
 from flocon.log import logger
-from flocon.machine.threads import Delay
+from flocon.machine.threads import Alarm
 from flocon.states import publication
 
 if TYPE_CHECKING:
@@ -51,7 +51,9 @@ class Settling:
         self._is_complete = is_complete
         self._run = run
         self._lock = DeferredLock()
-        self._again = Delay(reactor, self.look)
+        self._reactor = reactor
+        self._stopped = False
+        self._again = Alarm(reactor, self.look)
         #: Of which state, given since when, the log has told.
         self._told: Published | None = None
 
@@ -60,6 +62,7 @@ class Settling:
         self._run(self.settle())
 
     def stop(self) -> None:
+        self._stopped = True
         self._again.stop()
 
     async def settle(self) -> None:
@@ -72,13 +75,21 @@ class Settling:
     def changed(self) -> None:
         """Look again where that may change what is due: a state waits, lags behind, or is held."""
         self._tell()
+        if self._stopped:
+            return
         states, now = self._states, time.time()
         seconds = publication.next_look(states.state.policy, states.read, now)
         if states.state.waiting:
             left = states.state.waiting_since + self._settings().publish_within - now
             seconds = left if seconds is None else min(seconds, left)
         if seconds is not None:
-            self._again.begin(min(LOOK_AGAIN, max(SOON, seconds)))
+            self._look_in(min(LOOK_AGAIN, max(SOON, seconds)))
+
+    def _look_in(self, seconds: float) -> None:
+        """Look after so many seconds, or when that was to be anyway where that is sooner."""
+        due, pending = self._reactor.seconds() + seconds, self._again.pending
+        if pending is None or due < pending.getTime():
+            self._again.set(due)
 
     def _tell(self) -> None:
         """Have the log say which state clients are given, each time that this is another one."""

@@ -80,6 +80,20 @@ class When(WantingTestCase):
         self.pass_time(120)
         self.assertEqual(self.published, second)
 
+    def test_time_that_is_shortened_meanwhile_counts(self) -> None:
+        second = self.move("2-1")
+        self.settings = Mirror(serve=True, publish_within=10.0)
+        self.settling.changed()
+        self.now += 11
+        self.reactor.advance(11)
+        self.assertEqual(self.published, second)
+
+    def test_what_stopped_looks_no_more(self) -> None:
+        self.move("2-1")
+        self.settling.stop()
+        self.settling.changed()
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
     def test_time_runs_from_the_first_that_waits(self) -> None:
         self.move("2-1")
         self.pass_time(HOUR / 2)
