@@ -115,7 +115,7 @@ class Adding:
 
     def _folder(self, path: str, body: bytes) -> Fetched:
         if not body:
-            raise BuildError(f"nothing of {path} came along", "use 'flocon build add'")
+            raise BuildError(f"nothing of {path} came along", f"use 'flocon build add {path}'")
         recipe = unpack(body)
         fetched = self._fetching.resolving.understood(recipe, Origin(FOLDER, path))
         recipe = replace(recipe, base=fetched.offer.base)

@@ -75,7 +75,8 @@ def _why(one: Mapping[str, Any], now: float) -> Iterator[str]:
     if one["stage"] in ASKING:
         yield f"decide by 'flocon build approve {one['base']}', or reject"
     elif one["stage"] == "failed":
-        yield f"'flocon build log {one['base']}' tells why, 'flocon build rebuild' tries again"
+        base = one["base"]
+        yield f"'flocon build log {base}' tells why, 'flocon build rebuild {base}' tries again"
 
 
 def sums(told: Mapping[str, Any], now: float) -> Iterator[str]:

@@ -125,7 +125,7 @@ def look_through(folder: Path) -> Found:
         raise NodeError(f"{folder}: {error.strerror}") from None
     if not databases:
         problem = f"{folder}: there is no REPO/os/ARCH/REPO.db in it"
-        raise NodeError(f"{problem}; 'flocon snapshot export' makes such folders")
+        raise NodeError(f"{problem}; 'flocon snapshot export DIR' makes such folders")
     if len(databases) > MOST_DATABASES:
         raise NodeError(f"{folder}: it has more than {MOST_DATABASES} databases")
     name, exported = _note(root)

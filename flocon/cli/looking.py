@@ -114,7 +114,7 @@ async def newest(node: Node, name: str) -> str:
         versions = sorted({one["version"] for one in found["files"]}, key=version_key)
         raise NodeError(
             f"{name} is not in the sync databases; the LAN has {', '.join(versions)}: name the file"
-            " ('flocon has' shows them)"
+            f" ('flocon has {name}' shows them)"
         )
     raise NodeError(f"no sync database has a package called {name}, and nobody on the LAN does")
 

@@ -82,8 +82,8 @@ def _tell_of_same_packages(repositories: OwnRepositories) -> Iterator[dict[str, 
         yield _said(
             f"{some}: in the own repositories {' and '.join(owners)}; pacman takes what the one has"
             " whose section in pacman.conf comes first, also where the other's is newer",
-            "have it built on one machine: 'flocon build remove' and 'flocon repo remove' on the"
-            " other",
+            "have it built on one machine: 'flocon build remove NAME' and 'flocon repo remove NAME'"
+            " on the other",
             wrong=False,
         )
 
@@ -99,16 +99,25 @@ def _tell_of(known: Known, repositories: OwnRepositories) -> Iterator[dict[str, 
             " trusted here, so nothing of it is taken"
         )
         remedy = (
-            "if its key was replaced, compare the fingerprint where it is made ('flocon repo key"
-            f" {known.name}'), then run 'flocon repo join {known.name}' as root; else another"
+            "if its key was replaced, compare the fingerprint where it is made ('flocon repo key'),"
+            f" then run 'flocon repo join {known.name}' as root; else another"
             " repository has this name, and one of them should get another"
         )
         yield _said(problem, remedy)
-    if known.generation is None and known.problem:
-        remedy = f"start the node of the machine that makes {known.name}"
+    if not known.problem:
+        return
+    if known.trusted.publishes:
+        remedy = (
+            f"if its key was replaced, run 'flocon repo join {known.name}' as root here, too; else"
+            " see 'flocon repo list'"
+        )
+        yield _said(f"{known.name}: {known.problem}", remedy)
+    elif known.generation is None:
+        remedy = (
+            f"start the node of the machine that makes {known.name}, and see what 'flocon doctor'"
+            " says there"
+        )
         yield _said(f"nothing of the own repository {known.name} is here: {known.problem}", remedy)
-    elif known.problem and known.trusted.publishes:
-        yield _said(f"{known.name}: {known.problem}", f"run 'flocon repo list {known.name}'")
 
 
 def _tell_of_key(known: Known, now: float) -> Iterator[dict[str, Any]]:

@@ -39,7 +39,9 @@ def read_list(published: Path, name: str) -> dict[str, Any]:
     except (FloconError, OSError) as error:
         raise RepositoryError(f"{folder} cannot be read: {error}", "ask as root") from None
     if generation is None:
-        raise RepositoryError(f"{folder} has nothing published", "see 'flocon repo init'")
+        raise RepositoryError(
+            f"{folder} has nothing published", f"see 'flocon repo init {folder.name}'"
+        )
     return tell(generation, present)
 
 

@@ -26,7 +26,7 @@ async def _status(reactor: Any, options: argparse.Namespace) -> None:
         say_json(told)
         return
     if missing := sayings.unknown(told, options.names):
-        raise NodeError(f"{missing[0]} is not watched; 'flocon build add' does that")
+        raise NodeError(f"{missing[0]} is not watched; 'flocon build add {missing[0]}' does that")
     now = time.time()
     found = [*sayings.rows(told, options.names, now)]
     if found:

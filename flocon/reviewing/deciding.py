@@ -53,8 +53,9 @@ async def decide(reactor: Any, options: argparse.Namespace) -> None:
     base, _, commit = options.name.partition(AT)
     if options.yes:
         if len(commit) < _LEAST:
-            problem = f"--yes needs what is meant: {base or 'NAME'}{AT}COMMIT"
-            raise NodeError(f"{problem}, as 'flocon build diff' shows it")
+            name = base or "NAME"
+            problem = f"--yes needs what is meant: {name}{AT}COMMIT"
+            raise NodeError(f"{problem}, as 'flocon build diff {name}' shows it")
         _say(options, await node.tell("build", options.verb, base, commit))
         return
     if options.json:

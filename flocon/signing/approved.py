@@ -58,7 +58,7 @@ def demand_all(packages: Collection[Package], expected: Expected) -> None:
     if missing:
         raise RepositoryError(
             f"{', '.join(missing)} did not come out of the build of {expected.base}",
-            "see its log by 'flocon build log'",
+            f"see its log by 'flocon build log {expected.base}'",
         )
 
 

@@ -95,7 +95,8 @@ class Examination:
                 raise RepositoryError(
                     f"{package.name} {package.version} is older than {listed.version},"
                     " which is published",
-                    "'flocon repo rollback' goes back, 'flocon repo remove' takes it out",
+                    f"'flocon repo rollback {package.name}' goes back, 'flocon repo remove"
+                    f" {package.name}' takes it out",
                 )
             if not request.on_word:
                 await self._demand_vouched(one, signature)

@@ -55,7 +55,9 @@ async def download(
     if response.code == _NOT_FOUND:
         return None
     if response.code != OK:
-        raise NodeError(f"{name}: no source could deliver it ({response.code}); see 'flocon why'")
+        raise NodeError(
+            f"{name}: no source could deliver it ({response.code}); see 'flocon why {name}'"
+        )
     body = _Body(node.reactor, name, write, move)
     # treq's own deliverBody would keep what it has delivered.
     response.original.deliverBody(body)

@@ -159,7 +159,7 @@ class Wanting:
         left = [name for name in names if name not in taken]
         forgotten = await self._remember_now()
         if left:
-            remedy = "let go of some by 'flocon mirror unwant'"
+            remedy = "let go of some by 'flocon mirror unwant NAME'"
             raise MirrorError(f"there is no room to remember {_told(left)}", remedy)
         return f"wanted from now on, whoever asks: {_told(taken)}{forgotten}"
 

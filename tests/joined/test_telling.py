@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -56,6 +57,14 @@ class TellingTests(SynchronousTestCase):
         self.known.problem = "10.0.0.1 is away"
         (told,) = tell(self.repositories, NOW)
         self.assertIn("10.0.0.1 is away", told["reason"])
+
+    def test_where_it_is_made_another_key_is_joined_there_too(self) -> None:
+        self.known.trusted = replace(self.known.trusted, publishes=True)
+        for take in (bool, self.take):
+            take()
+            self.known.problem = "what this machine publishes is not given out"
+            (told,) = tell(self.repositories, NOW)
+            self.assertIn("'flocon repo join home' as root here, too", told["remedy"])
 
     def test_keys_that_cannot_be_read_are_told(self) -> None:
         self.repositories.known.clear()
