@@ -26,6 +26,7 @@ class Facts:
     ``configuration`` is pacman's, or why it cannot be read; ``version`` is pacman's, where known.
     ``now`` is in seconds since 1970. ``there`` are those of the node's caches that whoever asks
     finds, though the node may not; ``named`` is the file that was looked at as pacman.conf.
+    ``refused`` is why no node would start with the settings of this machine, where that is so.
     """
 
     port: int
@@ -36,6 +37,7 @@ class Facts:
     now: float
     there: frozenset[str] = frozenset()
     named: Path = DEFAULT_PACMAN_CONF
+    refused: ConfigurationError | None = None
 
     def rows(self, key: str) -> list[Any]:
         """Return what the node tells under ``key``; nothing where there is no node."""

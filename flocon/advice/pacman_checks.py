@@ -26,15 +26,21 @@ _METACHARACTERS = frozenset("|&;<>`")
 
 
 def check_node(facts: Facts) -> Iterator[Finding]:
-    if facts.node is None:
-        yield Finding(
-            "node",
-            Verdict.WRONG,
-            f"no node answers on port {facts.port}",
-            "systemctl enable --now flocon (or 'twistd flocon'); journalctl -u flocon tells more",
-        )
-    else:
+    if facts.node is not None:
         yield Finding("node", Verdict.GOOD, f"a node answers on port {facts.port}")
+        return
+    reason = f"no node answers on port {facts.port}"
+    remedy = (
+        "systemctl enable --now flocon (or 'twistd flocon'); where it failed, journalctl -u flocon"
+        " tells why, and 'systemctl reset-failed flocon' lets it start again"
+    )
+    if facts.refused is not None:
+        reason += f", and none would start: {facts.refused.where}: {facts.refused.problem}"
+        remedy = (
+            f"{facts.refused.remedy}; then 'systemctl reset-failed flocon' and 'systemctl start"
+            " flocon'"
+        )
+    yield Finding("node", Verdict.WRONG, reason, remedy)
 
 
 def check_pacman(facts: Facts) -> Iterator[Finding]:

@@ -12,6 +12,8 @@ from flocon.advice import doctor
 from flocon.advice.facts import Facts
 from flocon.advice.findings import Verdict
 from flocon.advice.gathering import configuration_at, version_of_pacman
+from flocon.errors import ConfigurationError
+from flocon.settings.options import DEFAULT_CONFIG, load
 from flocon.settings.settings import DEFAULT_PACMAN_CONF
 from flocon.terminal.asking import LONG_PATIENCE, Node, NodeError
 from flocon.terminal.printing import Word, counted, say, say_json
@@ -45,6 +47,7 @@ async def examine(reactor: Any, options: argparse.Namespace) -> None:
         now=time.time(),
         there=_there(node),
         named=named,
+        refused=None if node else _refused(),
     )
     findings = doctor.examine(facts)
     healthy = doctor.healthy(findings)
@@ -54,6 +57,18 @@ async def examine(reactor: Any, options: argparse.Namespace) -> None:
         _print(findings, healthy=healthy)
     if not healthy:
         raise SystemExit(1)
+
+
+def _refused() -> ConfigurationError | None:
+    """Return why no node would start with the settings of this machine, None where one would."""
+    if DEFAULT_CONFIG.exists() and not os.access(DEFAULT_CONFIG, os.R_OK):
+        # The node may read it, whoever asks here.
+        return None
+    try:
+        load({})
+    except ConfigurationError as error:
+        return error
+    return None
 
 
 def _there(node: dict[str, Any] | None) -> frozenset[str]:

@@ -5,6 +5,7 @@ What stands on the command line, and what holds where nothing is set, is known e
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import fields
@@ -28,7 +29,10 @@ if TYPE_CHECKING:
 
 #: Bytes of flocon.toml; nobody writes so many.
 LARGEST_FILE = 1 << 20
-
+#: What the reader of TOML says where a table or a key stands there before.
+_TWICE = re.compile(r"Cannot declare \((?P<table>.*)\) twice (?P<place>\(at .*\))")
+_NAME = re.compile(r"'([^']*)'")
+_AGAIN = re.compile(r"Cannot overwrite a value (?P<place>\(at .*\))")
 
 #: Every key of flocon.toml and its check; a table is a mapping.
 _KEYS: Mapping[str, Any] = {
@@ -149,8 +153,26 @@ def read_file(path: Path) -> dict[str, Any]:
         problem = f"cannot be read ({error.strerror})"
         raise ConfigurationError(str(path), problem, "check the path and its permissions") from None
     except (ValueError, RecursionError) as error:
-        raise ConfigurationError(str(path), f"is not TOML: {error}", "mend that place") from None
+        raise ConfigurationError(str(path), *_no_toml(str(error))) from None
     return _table(table, _KEYS, str(path), "")
+
+
+def _no_toml(said: str) -> tuple[str, str]:
+    """Return what is wrong with a file that is not TOML, and what mends it."""
+    if twice := _TWICE.match(said):
+        table = f"[{'.'.join(_NAME.findall(twice['table']))}]"
+        remedy = f"write what is to be set below the first {table}, and take the second away"
+        return f"has {table} twice {twice['place']}", remedy
+    if again := _AGAIN.match(said):
+        return f"sets something twice {again['place']}", "take one of the two lines away"
+    return f"is not TOML: {said}", "mend that place"
+
+
+def _elsewhere(key: str) -> str:
+    """Return what to do with a key that is known, but not where it stands; "" for no such key."""
+    tables = [name.rpartition(".")[0] for name in keys() if name.rpartition(".")[2] == key]
+    places = [f"below [{one}]" if one else "above the first [table] of the file" for one in tables]
+    return f"write it {' or '.join(places)}" if places else ""
 
 
 def _table(
@@ -162,7 +184,8 @@ def _table(
         check = keys.get(key)
         if check is None:
             known = ", ".join(sorted(prefix + one for one in keys))
-            raise refusal(where, name, "is not a key flocon knows", f"use one of: {known}")
+            remedy = _elsewhere(key) or f"use one of: {known}"
+            raise refusal(where, name, "is not a key flocon knows", remedy)
         if isinstance(check, Mapping):
             if not isinstance(value, Mapping):
                 raise refusal(where, name, "is a table", f"write it as [{name}]")

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from flocon.advice import doctor
+from flocon.advice.facts import Facts
 from flocon.advice.findings import Finding, Verdict
+from flocon.advice.pacman_checks import check_node
 from flocon.cli import diagnosis
+from flocon.errors import ConfigurationError
 from tests.terminal.node import NodeTestCase
 
 
@@ -37,6 +41,25 @@ class Examining(NodeTestCase):
         self.own.write_text("[options]\n")
         [one] = await self.found(self.folder / "named.conf")
         self.assertIn("named.conf: cannot be read", one["reason"])
+
+    async def test_where_no_node_answers_it_says_why_none_would_start(self) -> None:
+        refusal = ConfigurationError("flocon.toml: nmae", "is not a key", "take it away")
+
+        def refuse(_: object) -> None:
+            raise refusal
+
+        for load, reason, remedy in (
+            (refuse, "and none would start: flocon.toml: nmae: is not a key", "take it away; then"),
+            (dict, "no node answers on port 1", "systemctl enable --now flocon"),
+        ):
+            self.patch(diagnosis, "load", load)
+            told: list[Facts] = []
+            self.patch(doctor, "examine", lambda facts, told=told: told.append(facts) or [])
+            self.node.answers = {}
+            await self.run_command(diagnosis.examine, pacman_conf=None, json=True)
+            [one] = check_node(replace(told[0], port=1, node=None))
+            self.assertIn(reason, one.reason)
+            self.assertIn(remedy, one.remedy)
 
     async def test_the_last_line_is_no_better_than_what_stands_above(self) -> None:
         good, warning, wrong = (

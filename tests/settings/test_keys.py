@@ -21,6 +21,20 @@ class Refusing(OptionsTestCase):
         self.assertRefused("[store]\nsize = 5", "store.size", "store.max_size")
         self.assertRefused("[relay]\nx = 1", "relay")
 
+    def test_what_stands_in_another_place_is_told_where(self) -> None:
+        # As it comes about where a line is added at the end of the file.
+        first = "write it above the first [table] of the file"
+        self.assertRefused('[store]\ndatabases = "lan"', "store.databases", first)
+        self.assertRefused("serve = true", "serve", "write it below [mirror]")
+        self.assertRefused("[store]\nnetworks = []", "[peers] or below [mirror]")
+
+    def test_what_stands_there_twice_is_named(self) -> None:
+        table = "[mirror]\nkeep = 3\n"
+        self.assertRefused(table * 2, "[mirror] twice (at line 3", "below the first [mirror]")
+        table = "[mirror.paths]\na = '$arch'\n"
+        self.assertRefused(table * 2, "[mirror.paths] twice (at line 3")
+        self.assertRefused("debug = true\n" * 2, "twice (at line 2", "one of the two lines")
+
     def test_what_is_not_toml_is_told_by_line(self) -> None:
         self.assertRefused("name = \n", "line 1")
 
