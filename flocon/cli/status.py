@@ -147,9 +147,9 @@ def _print_peers(peers: list[dict[str, Any]]) -> None:
     for peer in sorted(peers, key=lambda one: (one["name"], one["node"])):
         place = f"{printable(peer['address'])} port {peer['port']}"
         heard = f"heard {time_text(peer['last_heard_seconds'])} ago"
-        files, took = counted(peer["files"], "file"), f"took {size(peer['taken_bytes'])}"
+        holds, took = counted(peer["files"], "package"), f"took {size(peer['taken_bytes'])}"
         where = [_where(peer)] if any(one.get("far") for one in peers) else []
-        rows.append((peer["name"], place, *where, files, took, heard, Word(peer["state"])))
+        rows.append((peer["name"], place, *where, holds, took, heard, Word(peer["state"])))
     say_rows(rows)
 
 

@@ -109,7 +109,7 @@ class Operator:
                 port=peer.port,
                 where=" in another network" if peer.far else "",
                 architectures="/".join(peer.architectures) or "no architecture",
-                files=counted(peer.files, "file"),
+                files=counted(peer.files, "package"),
                 silence=self._presence.silence(now, peer),
             )
         for record in self._offenders.quarantine.all(time.time()):

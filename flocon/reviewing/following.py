@@ -34,7 +34,7 @@ async def show_log(reactor: Any, options: argparse.Namespace) -> None:
         if not (options.follow and head["running"]):
             break
         flush()
-        standing = f"{head['result']}, {head['why']}" if head["why"] else head["result"]
+        standing = _standing(head)
         if standing not in {said, ""}:
             complain(f"{options.name}: {standing}")
         said = standing
@@ -44,10 +44,13 @@ async def show_log(reactor: Any, options: argparse.Namespace) -> None:
         return
     if rest:
         _print(rest + "\n")
-    if head["running"]:
-        complain(f"{options.name} is still being built: --follow goes on")
-    elif head["result"]:
-        complain(f"{options.name}: {head['result']}")
+    if standing := _standing(head):
+        goes_on = "; --follow goes on" if head["running"] else ""
+        complain(f"{options.name}: {standing}{goes_on}")
+
+
+def _standing(head: dict[str, Any]) -> str:
+    return ", ".join(filter(None, (head["result"], head["why"])))
 
 
 async def _piece(node: Node, base: str, at: int) -> tuple[dict[str, Any], str]:

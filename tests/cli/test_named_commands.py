@@ -41,7 +41,7 @@ def is_taken(command: str) -> bool:
 def messages(path: Path) -> Iterator[tuple[int, str]]:
     """Yield the texts of a module with their lines, but not what is said of the code itself."""
     tree = ast.parse(path.read_text())
-    parts = set()
+    parts: set[ast.AST] = set()
     for node in ast.walk(tree):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
             first = node.body[0] if node.body else None

@@ -92,7 +92,7 @@ class LookingTests(CommandTestCase):
         part = self.say_json(self.second, "has", "--contains", "pkg.tar")
         self.assertEqual(len(part["files"]), len(self.few_packages))
         self.assertIn("0 packages", self.say(self.second, "status"))
-        self.assertIn("10 files", self.say(self.second, "peers"))
+        self.assertIn("10 packages", self.say(self.second, "peers"))
         self.assertEqual(self.say_json(self.second, "peers")[0]["name"], "first")
 
     def test_has_knows_old_versions_and_what_nobody_has(self) -> None:

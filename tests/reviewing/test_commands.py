@@ -134,9 +134,14 @@ class Log(BuildTestCase):
         self.assertEqual(self.complaints, ["paru: blocked, waits for lib", "paru: built"])
 
     async def test_otherwise_what_is_there_is_all(self) -> None:
-        self.log = self.pieces[0]
+        self.log, self.stage = self.pieces[0], "building"
         self.assertEqual(await self.run_build("log", name="paru", follow=False), "one\ntw\n")
-        self.assertIn("--follow goes on", self.complaints[0])
+        self.assertEqual(self.complaints, ["paru: building; --follow goes on"])
+
+    async def test_what_is_not_being_built_is_not_said_to_be(self) -> None:
+        self.stage, self.why = "blocked", "waits for lib"
+        self.assertEqual(await self.run_build("log", name="paru", follow=False), "")
+        self.assertEqual(self.complaints, ["paru: blocked, waits for lib; --follow goes on"])
 
     async def test_json_has_all_of_it(self) -> None:
         said = await self.run_build("log", name="paru", follow=True, json=True)
