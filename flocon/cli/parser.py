@@ -34,7 +34,11 @@ class _Parser(argparse.ArgumentParser):
         if choices and value not in choices:
             what = "command" if action.dest == "command" else str(action.metavar).lower()
             said = f"'{self.prog} {value}'" if action.dest == "verb" else f"{what} {value!r}"
-            self.error(f"there is no {said}{_meant(str(value), map(str, choices))}")
+            there = "'flocon --help' lists them"
+            if action.dest != "command":
+                there = f"there are {', '.join(choices)}"
+            meant = _meant(str(value), map(str, choices)) or f"; {there}"
+            self.error(f"there is no {said}{meant}")
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         options, unknown = self.parse_known_args(args, namespace)
@@ -44,7 +48,19 @@ class _Parser(argparse.ArgumentParser):
             taker = " ".join(filter(None, (options.command, getattr(options, "verb", None))))
             known = self._known_options(options)
             self.error(f"{taker or 'flocon'} takes no {kind} {word!r}{_meant(word, known)}")
+        if getattr(options, "verb", "") is None:
+            # Bare it is its help, as flocon itself is.
+            self._group_of(options).print_help()
+            self.exit()
         return options
+
+    def _group_of(self, options: argparse.Namespace) -> argparse.ArgumentParser:
+        [group] = [
+            action.choices[options.command]
+            for action in self._actions
+            if isinstance(action, argparse._SubParsersAction)  # noqa: SLF001
+        ]
+        return group
 
     def _known_options(self, options: argparse.Namespace) -> Iterator[str]:
         """Yield the options of this command, and of the one below it that was given."""
@@ -89,29 +105,32 @@ def make_parser() -> argparse.ArgumentParser:
     publishing.add_verbs(partial(_command, repository))
     build = _group(commands, "build", "packages from recipes, built here once for the whole LAN")
     reviewing.add_verbs(partial(_command, build))
-    settings = commands.add_parser(
-        "config", help="print and check the settings, without a node", allow_abbrev=False
-    )
+    settings = _plain(commands, "config", "print and check the settings, without a node")
     settings.add_argument(
         "--json", action="store_true", default=argparse.SUPPRESS, help="print JSON"
     )
     settings.add_argument(
         "--config", metavar="FILE", type=as_file, help=f"the file to check [{DEFAULT_CONFIG}]"
     )
-    _add_setup(commands.add_parser("setup", help="lead pacman to this machine's node"))
+    _add_setup(_plain(commands, "setup", "lead pacman to this machine's node"))
     # No argument of pacman's is one of ours, whatever it begins with.
     once = commands.add_parser(
         "pacman", help="run pacman once, led to the node", add_help=False, prefix_chars="\0"
     )
     once.add_argument("arguments", nargs=argparse.REMAINDER)
-    shell = commands.add_parser("completion", help="print what a shell needs to complete flocon")
+    shell = _plain(commands, "completion", "print what a shell needs to complete flocon")
     shell.add_argument("shell", choices=SHELLS, metavar="SHELL", help="bash, zsh or fish")
     return parser
 
 
+def _plain(commands: argparse._SubParsersAction[_Parser], name: str, text: str) -> _Parser:
+    """Add a command, with one sentence about it in both helps."""
+    return commands.add_parser(name, help=text, description=text)
+
+
 def _command(commands: argparse._SubParsersAction[_Parser], name: str, text: str) -> _Parser:
     """Add a command that asks a node: the options for that may stand on either side of its name."""
-    parser = commands.add_parser(name, help=text, description=text)
+    parser = _plain(commands, name, text)
     parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
     _add_port(parser)
     return parser
@@ -122,7 +141,7 @@ def _group(
 ) -> argparse._SubParsersAction[_Parser]:
     """Add a word that has commands behind it, and return what they are added to by ``_command``."""
     parser = _command(commands, name, text)
-    return parser.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=_Parser)
+    return parser.add_subparsers(dest="verb", metavar="VERB", parser_class=_Parser)
 
 
 def _add_port(parser: argparse.ArgumentParser) -> None:

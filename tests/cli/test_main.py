@@ -58,7 +58,7 @@ class Words(ProcessTestCase):
             ("setup --undoo", "setup takes no option '--undoo'; did you mean '--undo'?"),
             ("peers ada", "peers takes no argument 'ada'\n"),
             ("completion fsh", "no shell 'fsh'; did you mean 'fish'?"),
-            ("qqqqqq", "no command 'qqqqqq'\n"),
+            ("qqqqqq", "no command 'qqqqqq'; 'flocon --help' lists them\n"),
             ("setup --pacman-conf ''", "an empty name is no file's\n"),
             ("config --config ''", "an empty name is no file's\n"),
         ):

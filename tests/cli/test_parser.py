@@ -33,6 +33,36 @@ class Parsing(SynchronousTestCase):
                 make_parser().parse_args(words)
             self.assertIn(said, errors.getvalue())
 
+    def test_what_is_nothing_like_it_is_answered_by_what_there_is(self) -> None:
+        for words, said in (
+            (["completion", "tcsh"], "no shell 'tcsh'; there are bash, zsh, fish\n"),
+            (["repo", "xyz"], "no 'flocon repo xyz'; there are init, key, add, "),
+        ):
+            errors = io.StringIO()
+            self.patch(sys, "stderr", errors)
+            with self.assertRaises(SystemExit):
+                make_parser().parse_args(words)
+            self.assertIn(said, errors.getvalue())
+
+    def test_a_word_with_commands_behind_it_is_its_help(self) -> None:
+        for word in ("mirror", "snapshot", "repo", "build"):
+            for words in ([word], ["--port", "5", word, "--json"]):
+                out = io.StringIO()
+                self.patch(sys, "stdout", out)
+                with self.assertRaises(SystemExit) as caught:
+                    make_parser().parse_args(words)
+                self.assertEqual(caught.exception.code, 0, words)
+                self.assertIn(f"usage: flocon {word} ", out.getvalue())
+                self.assertIn("\n  VERB\n", out.getvalue())
+
+    def test_each_command_has_its_sentence_in_its_own_help_too(self) -> None:
+        parser = make_parser()
+        [commands] = [one for one in parser._actions if isinstance(one.choices, dict)]
+        told = {one.dest: one.help for one in commands._get_subactions()}
+        for name, text in told.items():
+            if name != "pacman":
+                self.assertEqual(commands.choices[name].description, text, name)
+
     def test_all_behind_pacman_is_pacmans(self) -> None:
         words = ["--port", "5", "pacman", "--json", "-Syu", "--port", "6", "--help"]
         options = make_parser().parse_args(words)
@@ -46,7 +76,7 @@ class Parsing(SynchronousTestCase):
             ["peers", "--port", "0"],
             ["completion", "tcsh"],
             ["per"],
-            ["mirror"],
+            ["mirror", "stat"],
         ):
             with self.assertRaises(SystemExit) as caught:
                 make_parser().parse_args(words)

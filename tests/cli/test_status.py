@@ -187,7 +187,9 @@ class StatusTests(NodeTestCase):
     async def test_peers_have_a_line_each_whatever_their_names(self) -> None:
         self.answer()
         said = await self.show(status.show_peers)
-        wanted = "evil\\x1b[2J  10.0.0.2 port 19432  7 packages  took 3.0 MiB  heard 2 s ago  good\n"
+        wanted = (
+            "evil\\x1b[2J  10.0.0.2 port 19432  7 packages  took 3.0 MiB  heard 2 s ago  good\n"
+        )
         self.assertEqual(said, wanted)
 
     async def test_without_peers_a_sentence_says_what_to_do(self) -> None:
