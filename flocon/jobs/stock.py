@@ -41,7 +41,7 @@ class Stock:
     """
 
     def __init__(self, sync: Path, repositories: Sequence[str], published: Path, own: str) -> None:
-        self._published = published / own
+        self._published, self._own_name = published / own, own
         self._described = _read(self._published / "current" / f"{own}.db") if own else []
         self._own = Databases([self._described])
         others = [name for name in repositories if name != own]
@@ -62,6 +62,15 @@ class Stock:
             one.name: frozenset(filter(is_library, map(str, one.provides)))
             for one in self._described
         }
+
+    def lacks(self, relation: Relation) -> BuildError:
+        """Return what there is to say where nothing satisfies."""
+        if self._own_name:
+            problem = f"it needs {relation}, which neither this machine's repository nor pacman has"
+            return BuildError(problem, "see 'flocon build status'")
+        problem = f"it needs {relation}, which pacman does not have; and of this machine's own"
+        problem += " repositories none is looked into, as there is not just one"
+        return BuildError(problem, "name the one for builds, as repository in [build]")
 
     def repository_of(self, name: str) -> str:
         """Return the repository of pacman that has a package of this very name, "" for none."""
@@ -89,7 +98,10 @@ class Stock:
         for name in dict.fromkeys(names):
             found = next(self._own.named(name, places), None)
             if found is None:
-                raise BuildError(f"{name} is not published any more", f"rebuild or add {name}")
+                raise BuildError(
+                    f"{name} is not published any more",
+                    f"'flocon build rebuild {name}', or 'flocon build add {name}'",
+                )
             first.append(found)
         needed = closure(self._own, first)
         packages = [

@@ -322,10 +322,7 @@ def _needed(one: Watched, fetched: Fetched, stock: Stock) -> Needed:
     for relation in (*others, *theirs):
         name = stock.pacman(relation)
         if not name:
-            raise BuildError(
-                f"it needs {relation}, which neither this machine's repository nor pacman has",
-                "see 'flocon build status'",
-            )
+            raise stock.lacks(relation)
         packages[name] = None
     stands_on = libraries(own, stock.libraries() if own else {})
     return Needed(built, list(packages), _versions(one, fetched, stock), stands_on)

@@ -105,7 +105,8 @@ def _absent(path: str, error: ConnectError) -> SignerAway:
     if number in {errno.ENOENT, errno.ECONNREFUSED}:
         return SignerAway(
             f"{path}: no signer listens there",
-            "start it with 'systemctl enable --now flocon-sign.socket'",
+            "start it with 'systemctl enable --now flocon-sign.socket', or, where another machine"
+            " makes the repository, name that by --to HOST",
         )
     reason = os.strerror(number) if number else "it is silent"
     return SignerAway(f"{path}: {reason}", "see 'systemctl status flocon-sign.socket'")

@@ -85,6 +85,15 @@ class StockTests(SynchronousTestCase):
     def test_what_is_not_published_is_said(self) -> None:
         self.assertRaises(BuildError, self.stock.own_packages, ["gone"])
 
+    def test_where_none_of_several_was_chosen_it_is_not_said_that_it_has_nothing(self) -> None:
+        relation = parse_relation("library")
+        assert relation is not None
+        error = self.stock.lacks(relation)
+        self.assertIn("neither this machine's repository nor pacman", str(error))
+        none = Stock(self.folder / "sync", [], self.folder / "published", "")
+        self.assertIn("none is looked into", str(none.lacks(relation)))
+        self.assertIn("repository in [build]", str(none.lacks(relation)))
+
     def test_the_own_repository_is_the_only_one_that_is_published(self) -> None:
         published = self.folder / "published"
         self.assertEqual(own_repository(published), "home")
