@@ -86,7 +86,7 @@ class _Looking:
     async def of_machine(self, wanted: Wanted) -> None:
         """Find out what this machine's pacman would install."""
         try:
-            configuration = await configured(self._reactor, wanted.pacman_conf)
+            configuration = await configured(self._reactor, wanted.pacman_conf, [self._node.port])
         except ToolMissing:
             problem = "this machine has no pacman"
             raise NodeError(f"{problem}; leave --machine out, and name the packages") from None
@@ -156,14 +156,19 @@ class _Looking:
         self._databases = await fetch_databases(self._node, databases, folder / "sync")
 
     def _lacking(self, configuration: PacmanConfiguration, folder: Path) -> Iterator[str]:
-        """Have databases of own folders beside the state's; yield what is lacking."""
+        """Have databases that no mirror gives beside the state's; yield what is lacking.
+
+        They are those of folders of this machine, and of own repositories, which nodes give.
+        """
         present = {where.repository for where in self._databases}
         for repository in configuration.repositories:
             if repository.name in present:
                 continue
             own = configuration.sync_directory / f"{repository.name}.db"
-            if repository.has_others and not repository.servers and own.is_file():
-                (folder / "sync" / own.name).symlink_to(own)
+            if not repository.servers and own.is_file():
+                for name in (own.name, f"{own.name}.sig"):
+                    if own.with_name(name).is_file():
+                        (folder / "sync" / name).symlink_to(own.with_name(name))
             else:
                 yield f"[{repository.name}] of pacman.conf is not in this state"
 

@@ -50,17 +50,11 @@ class _Parser(argparse.ArgumentParser):
             self.error(f"{taker or 'flocon'} takes no {kind} {word!r}{_meant(word, known)}")
         if getattr(options, "verb", "") is None:
             # Bare it is its help, as flocon itself is.
-            self._group_of(options).print_help()
+            for action in self._actions:
+                if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
+                    action.choices[options.command].print_help()
             self.exit()
         return options
-
-    def _group_of(self, options: argparse.Namespace) -> argparse.ArgumentParser:
-        [group] = [
-            action.choices[options.command]
-            for action in self._actions
-            if isinstance(action, argparse._SubParsersAction)  # noqa: SLF001
-        ]
-        return group
 
     def _known_options(self, options: argparse.Namespace) -> Iterator[str]:
         """Yield the options of this command, and of the one below it that was given."""

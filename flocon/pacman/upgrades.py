@@ -72,9 +72,11 @@ async def with_what_it_needs(
     return read_targets(_text(outcome.output))
 
 
-async def configured(reactor: PacmanReactor, pacman_conf: Path) -> PacmanConfiguration:
-    """Return what pacman.conf says; raises ToolError, or ToolMissing without pacman-conf."""
-    return await read_configuration(reactor, pacman_conf)
+async def configured(
+    reactor: PacmanReactor, pacman_conf: Path, own_ports: Sequence[int]
+) -> PacmanConfiguration:
+    """Return what pacman.conf says, see ``answers.read_configuration``."""
+    return await read_configuration(reactor, pacman_conf, own_ports)
 
 
 async def would_install(

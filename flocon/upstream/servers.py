@@ -29,7 +29,12 @@ def meant(settings: MirrorSettings, configuration: PacmanConfiguration) -> list[
     """Return which databases are to be mirrored, whether a server of them is known or not."""
     own = configuration.architectures[:1] or ("x86_64",)
     architectures = settings.architectures or own
-    names = settings.repositories or tuple(one.name for one in configuration.repositories)
+    names = settings.repositories or tuple(
+        # An own repository has no server but the node: of it there is nothing to mirror.
+        one.name
+        for one in configuration.repositories
+        if one.servers or one.has_others
+    )
     return [Where(architecture, name) for architecture in architectures for name in names]
 
 

@@ -20,6 +20,7 @@ from flocon.carrying.states import State, read_database
 from flocon.errors import ToolMissing
 from flocon.machine.process import Outcome
 from flocon.pacman import answers, upgrades
+from flocon.pacman.configuration import PacmanConfiguration, Repository
 from flocon.pacman.listing import Database
 from flocon.states.generation import DatabaseFiles, Generation, Piece, Where
 from flocon.terminal.asking import Node
@@ -158,3 +159,27 @@ class CompleteTests(SynchronousTestCase):
             self.assertEqual({one.name for one in apart.packages}, {"a", "b"})
             together = self.needed(Wanted(("a", "b")))
             self.assertEqual(together.problems, ["a and b are in conflict"])
+
+
+class Lacking(SynchronousTestCase):
+    def test_an_own_repository_is_taken_as_it_is_here(self) -> None:
+        folder = Path(self.mktemp())
+        for name in ("sync", "looked/sync"):
+            (folder / name).mkdir(parents=True)
+        for name in ("home.db", "home.db.sig"):
+            (folder / "sync" / name).write_bytes(b"")
+        repositories = [
+            Repository("home", ()),
+            Repository("fresh", ()),
+            Repository("other", ("http://one/other",)),
+        ]
+        configuration = PacmanConfiguration(tuple(repositories), database_path=folder)
+        looking = needing._Looking(None, Node(Clock(), 0), STATE, Needed())
+        lacking = [*looking._lacking(configuration, folder / "looked")]
+        self.assertEqual(
+            lacking,
+            [f"[{name}] of pacman.conf is not in this state" for name in ("fresh", "other")],
+        )
+        # pacman wants the signature of one that has to be signed beside it.
+        found = sorted(path.name for path in (folder / "looked/sync").iterdir())
+        self.assertEqual(found, ["home.db", "home.db.sig"])
