@@ -8,7 +8,9 @@ punishment, and the last source that nobody can better is left running.
 What is slow is told from the size of what lacks and from the WAN: ``Pace`` remembers what a mirror
 gave lately. A holder is slow when a mirror would have been done by now, or when it gives so little
 that waiting for that moment is pointless. An owner passes on what its own mirror sends to it, over
-a WAN that the whole LAN shares at that moment, so it is judged more kindly.
+a WAN that the whole LAN shares at that moment, so it is judged more kindly. A caching proxy mostly
+has the file, and fetches it as an owner does where it has not: it is judged as a holder at first,
+and a mirror that is no better than it leaves again.
 """
 
 from __future__ import annotations
@@ -64,6 +66,7 @@ class _Terms:
 _TERMS = {
     Kind.HOLDER: _Terms(first=1.0, further=0.5, floor=1 / 2, due=1.0),
     Kind.OWNER: _Terms(first=1.5, further=1.0, floor=1 / 16, due=4.0),
+    Kind.PARENT: _Terms(first=1.5, further=1.0, floor=1 / 2, due=2.0),
     Kind.MIRROR: _Terms(first=STAGGER, further=1.0, floor=1 / 16, due=4.0),
 }
 
@@ -129,11 +132,12 @@ def peers_come_last(waited: float, contradictions: int, taken: float) -> bool:
 
 
 def is_worth_probing(course: Course, left: int) -> bool:
-    """Return whether a mirror's speed is to be found out, since holders may be slower than it.
+    """Return whether a mirror's speed is to be found out, since who has it may be slower.
 
     ``left`` is the bytes that lack yet. Only where nothing is known of the WAN.
     """
-    if course.kind is not Kind.HOLDER or course.elapsed < _TERMS[Kind.HOLDER].first:
+    has_it = course.kind in {Kind.HOLDER, Kind.PARENT}
+    if not has_it or course.elapsed < _TERMS[course.kind].first:
         return False
     return course.recent < PROBED_BELOW and left > course.recent * PROBED_ABOVE
 

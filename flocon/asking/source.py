@@ -39,7 +39,12 @@ class Kind(Enum):
 
     HOLDER = "holder"
     OWNER = "owner"
+    PARENT = "parent"
     MIRROR = "mirror"
+
+
+#: Those that may be fetching it themselves, over the WAN that all share.
+FETCHING = frozenset({Kind.OWNER, Kind.PARENT})
 
 
 def _is_far(url: str) -> bool:
@@ -79,8 +84,7 @@ class Source:
     @property
     def kind(self) -> Kind:
         if self.parent:
-            # It passes on what its own mirror sends, over the WAN that all share.
-            return Kind.OWNER
+            return Kind.PARENT
         if self.origin is Origin.MIRROR:
             return Kind.MIRROR
         return Kind.OWNER if self.relayed else Kind.HOLDER

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError, Deferred
 
-from flocon.asking.source import Kind, Origin
+from flocon.asking.source import FETCHING, Kind, Origin
 from flocon.errors import Stalled
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ FLOWING = 0.15
 def _patient(attempt: Attempt) -> Limits:
     """Return how long a source may take while nobody waits."""
     kind = attempt.source.kind
-    stall = PATIENCE_WITH_OWNERS if kind is Kind.OWNER else PATIENCE
+    stall = PATIENCE_WITH_OWNERS if kind in FETCHING else PATIENCE
     step = _STEP if kind is Kind.HOLDER else _STEP_OF_A_WAN
     return replace(attempt.limits, stall=stall, step=step)
 

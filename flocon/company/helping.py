@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flocon.asking.patience import PEERS, floor, is_slow, is_worth_probing
-from flocon.asking.source import Kind
+from flocon.asking.source import FETCHING, Kind
 from flocon.company.parted import Parted
 
 if TYPE_CHECKING:
@@ -200,8 +200,8 @@ class Helping:
         return crew.next_mirror() or crew.next()
 
     def _may_ask_mirror(self, now: float) -> bool:
-        owners = self._crew.has(Kind.OWNER)
-        return not owners or now - self._progress.heard >= PEERS / 2 or self._plan.pace.probe(now)
+        alone = FETCHING.isdisjoint(self._crew.kinds())
+        return alone or now - self._progress.heard >= PEERS / 2 or self._plan.pace.probe(now)
 
     def _tell_slow(self, now: float) -> None:
         reference = self._plan.pace.reference(now)

@@ -11,7 +11,7 @@ from twisted.internet import task
 
 from flocon.asking.bodies import Enough
 from flocon.asking.patience import is_worth_it
-from flocon.asking.source import Kind
+from flocon.asking.source import FETCHING, Kind
 from flocon.company.crew import Sink
 from flocon.company.parts import Parts, part_size
 from flocon.errors import Broken, SourceError
@@ -126,14 +126,14 @@ class Parted:
         return True
 
     def _is_worth_it(self, attempt: Attempt) -> bool:
-        """Whether a mirror beside an owner brings so much more that it is to go on."""
+        """Whether a mirror brings so much more than who may ask one too that it is to go on."""
         if attempt.source.kind is not Kind.MIRROR:
             return True
         now = self._clock.seconds()
         parts = [
             self._parts.part(one.source.key)
             for one in self._crew.attempts()
-            if one.source.kind is Kind.OWNER
+            if one.source.kind in FETCHING
         ]
         owners = max((part.average(now) for part in parts if part is not None), default=0.0)
         return is_worth_it(self._rates[attempt.source.key], owners)
@@ -142,7 +142,7 @@ class Parted:
         """Return the most bytes to ask of a source that is not known yet."""
         others = [one.source.kind for one in self._crew.attempts() if one is not attempt]
         if attempt.source.kind is Kind.MIRROR and others and set(others) != {Kind.MIRROR}:
-            return FIRST_BESIDE_OWNER if Kind.OWNER in others else FIRST_OF_MIRROR
+            return FIRST_OF_MIRROR if FETCHING.isdisjoint(others) else FIRST_BESIDE_OWNER
         return part_size(0.0) if self.spreads else self._size
 
     def _measure(self, attempt: Attempt, size: int, since: float) -> None:

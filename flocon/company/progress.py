@@ -41,7 +41,7 @@ class Progress:
 
     def course(self, now: float, recent: float, kinds: list[Kind]) -> Course | None:
         """Return what is judged, as those judge it who are judged most kindly."""
-        for kind in (Kind.MIRROR, Kind.OWNER, Kind.HOLDER):
+        for kind in (Kind.MIRROR, Kind.OWNER, Kind.PARENT, Kind.HOLDER):
             if kind in kinds:
                 since, began = now - self.joined, now - self.began
                 return Course(kind, len(kinds), since, began, recent, self.lacked)

@@ -417,6 +417,28 @@ class Helping(SeveralTestCase):
             self.assertWhole()
             self.assertEqual(parent.asked > 1, not whole)
 
+    def test_a_parent_that_is_far_slower_than_a_mirror_is_bettered_soon(self) -> None:
+        for whole in (False, True):
+            parent = Peer(100_000, origin=Origin.MIRROR, parent="flexo", whole=whole)
+            self.begin(48 * MB, {"p": parent, "m": mirror(20 * MB)})
+            self.assertLess(self.go(60), 48 / 20 + 4.0)
+            self.assertWhole()
+
+    def test_a_parent_that_is_just_fast_enough_is_found_out_though_nothing_is_known_yet(
+        self,
+    ) -> None:
+        parent = Peer(700_000, origin=Origin.MIRROR, parent="pacoloco")
+        self.begin(48 * MB, {"p": parent, "m": mirror(20 * MB)})
+        self.assertLess(self.go(60), 3 * 48 / 20 + 3.0)
+        self.assertWhole()
+
+    def test_a_mirror_beside_a_parent_that_fills_from_a_busy_wan_takes_little(self) -> None:
+        parent = Peer(100_000, origin=Origin.MIRROR, parent="pacoloco")
+        self.begin(8 * MB, {"p": parent, "m": mirror(150_000)})
+        self.go(120)
+        self.assertWhole()
+        self.assertLess(self.peers["m"].sent, 0.05 * self.size)
+
     def test_an_owner_that_drips_is_helped_out(self) -> None:
         self.begin(4 * MB, {"o": Peer(850, relayed=True), "m": mirror(20 * MB)})
         self.assertLess(self.go(20), 2.5)

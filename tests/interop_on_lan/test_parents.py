@@ -149,6 +149,17 @@ class OneParent(ParentsTestCase):
         self.assert_cached(self.first, packages)
         self.assertLess(run.seconds, 8.0)
 
+    def test_one_that_is_slow_is_bettered_by_the_mirror(self) -> None:
+        self.sync(self.first)
+        node = self.node(self.proxy("pacoloco", "slow"))
+        large = max(self.lab.core.packages.values(), key=lambda one: one.size)
+        run = self.download(self.first, [large])
+        self.assert_clean(run)
+        self.assert_cached(self.first, [large])
+        self.assertGreater(large.size, 100_000 * 20)
+        self.assertLess(run.seconds, 6.0)
+        self.assertGreater(node.status()["traffic"]["from_peers_bytes"], 0)
+
     def test_what_is_wrong_never_reaches_pacman_nor_counts_a_mirror_as_the_lan(self) -> None:
         self.sync(self.first)
         node = self.node(self.proxy("pkgstash", "wrong"), self.proxy("cpcache", "away"))
