@@ -35,6 +35,7 @@ RELATIONS = {
     "provides": "provides",
     "conflicts": "conflict",
     "replaces": "replaces",
+    "groups": "group",
 }
 _OPTIONAL = re.compile(r":[ \t].*|:\Z")
 #: What makepkg writes the version of behind, where the recipe has none.
@@ -213,6 +214,10 @@ def _is_writable_by_all(member: Member) -> bool:
     return bool(member.mode & stat.S_IWOTH) and not member.is_link and not is_sticky
 
 
+def _is_writable_by_group(member: Member) -> bool:
+    return bool(member.mode & stat.S_IWGRP) and member.group != 0 and not member.is_link
+
+
 def _is_outside(member: Member) -> bool:
     return is_outside(member.path)
 
@@ -222,6 +227,7 @@ _POWERS: tuple[tuple[str, Callable[[Member], bool]], ...] = (
     ("setuid or setgid", _has_set_id),
     ("capabilities", _has_capabilities),
     ("writable by everybody", _is_writable_by_all),
+    ("writable by a group of users", _is_writable_by_group),
     ("outside of where packages put files", _is_outside),
 )
 

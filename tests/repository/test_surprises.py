@@ -65,6 +65,16 @@ NEW_MEMBERS: tuple[tuple[Member, list[str], list[str]], ...] = (
     (folder("var/tmp/x", 0o1777), [], []),
     (file("usr/x", user=1_000), ["a file of user 1000"], ["a file of user 1000"]),
     (
+        file("usr/bin/x", 0o775, group=100),
+        ["writable by a group of users"],
+        ["writable by a group of users"],
+    ),
+    (
+        folder("etc/x", 0o775),
+        [],
+        [],
+    ),
+    (
         file("srv/x"),
         ["outside of where packages put files"],
         ["outside of where packages put files"],
@@ -396,6 +406,7 @@ class AgainstTheRecipe(SynchronousTestCase):
             ("provides", "provides"),
             ("conflict", "conflicts"),
             ("replaces", "replaces"),
+            ("group", "groups"),
         ):
             found = self.relations({key: ["a"]}, {own: ["a", "npm>=1"]})
             what = f"{key} that the recipe does not say"
