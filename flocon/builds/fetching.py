@@ -108,7 +108,7 @@ class Fetching:
         return max(0, min(MOST_ADDED - unasked, MOST_WATCHED - len(self._book.watched)))
 
     def _is_new(self, one: Watched, commit: str) -> bool:
-        if one.refused is not None and one.refused.commit == commit:
+        if commit in one.refusals or (one.refused is not None and one.refused.commit == commit):
             return False
         # One that waits is judged anew: time passes, and people change.
         if one.candidate is not None and one.candidate.commit == commit:

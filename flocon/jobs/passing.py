@@ -22,8 +22,8 @@ MOST_INTERRUPTIONS = 3
 FIRST_AGAIN, MOST_AGAIN = 900.0, 6
 #: Digits of a commit by which a person may call it.
 FEWEST_DIGITS = 7
-#: Mail addresses of authors that are remembered.
-MOST_AUTHORS = 64
+#: Mail addresses of authors, and commits that were refused, that are remembered.
+MOST_AUTHORS, MOST_REFUSALS = 64, 64
 
 
 def seen(one: Watched, candidate: Candidate) -> Watched:
@@ -64,6 +64,7 @@ def approved(
         candidate=None,
         approval=approval,
         refused=None,
+        refusals=tuple(said for said in one.refusals if said != candidate.commit),
         on_hold="",
         authors=known,
         job=Job(Phase.QUEUED, now, unasked=unasked),
@@ -90,7 +91,9 @@ def rejected(one: Watched, by: str, now: float) -> Watched:
     """Refuse what waits or is held; raises BuildError where nothing is."""
     if one.candidate is not None:
         # Whatever was approved before stays so.
-        return replace(one, candidate=None, refused=one.candidate)
+        commits = dict.fromkeys((*one.refusals, one.candidate.commit))
+        refusals = tuple(commits)[-MOST_REFUSALS:]
+        return replace(one, candidate=None, refused=one.candidate, refusals=refusals)
     job = one.job
     if job is not None and job.phase is Phase.HELD:
         return failed(one, now, [f"{by} refused what came of it"])
@@ -141,7 +144,7 @@ def built(one: Watched, now: float, stands_on: Iterable[tuple[str, str]] = ()) -
 def held(one: Watched, now: float, surprises: Iterable[Surprise], digest: str) -> Watched:
     """Have a person look at what was found."""
     found = tuple(surprises)
-    reasons = tuple(f"{one.package}: {one.detail}" for one in found)
+    reasons = tuple(": ".join(filter(None, (one.package, one.what, one.detail))) for one in found)
     job = _job(one, Phase.EXAMINING)
     return replace(
         one,

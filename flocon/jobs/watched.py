@@ -173,7 +173,7 @@ class Watched:
     approval: Approval | None = None
     job: Job | None = None
     published: Published | None = None
-    #: What a person has refused.
+    #: What a person has refused last.
     refused: Candidate | None = None
     on_hold: str = ""
     #: The repository of Arch that has it now.
@@ -186,6 +186,8 @@ class Watched:
     heads_asked: float = 0.0
     #: Mail addresses of the authors of commits that were approved.
     authors: tuple[str, ...] = ()
+    #: All commits that a person has refused, the last ones.
+    refusals: tuple[str, ...] = ()
 
     @property
     def open(self) -> Candidate | None:

@@ -348,6 +348,26 @@ class ByRuleTests(KeeperTestCase):
         await self.changed("waits for a person", "mallory")
 
     @run
+    async def test_what_a_person_refused_is_never_built_by_rule_whatever_came_between(self) -> None:
+        self.aur.push("tool", "1-1")
+        await self.have("tool")
+        refused = []
+        for version in ("2-1", "3-1"):
+            refused.append(self.aur.push("tool", version))
+            await self.poll(after=60)
+            await self.steer("reject", "tool", refused[-1])
+        # The AUR's staff took the newest one out again.
+        for commit in reversed(refused):
+            self.aur.head["tool"] = commit
+            self.aur.change("tool", last_modified=int(self.now))
+            await self.poll(after=60)
+            await self.restart()
+            await self.begun()
+            await self.poll(after=10 * DAY)
+            self.assertEqual(self.stage("tool"), "published", commit)
+        self.assertEqual(self.one("tool").version, "1-1")
+
+    @run
     async def test_nothing_is_approved_by_rule_where_the_settings_say_never(self) -> None:
         self.settings = replace(self.settings, auto="never")
         self.aur.push("tool", "1-1")

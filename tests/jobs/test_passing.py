@@ -64,7 +64,8 @@ class HeldTests(SynchronousTestCase):
 
     def test_surprises_wait_for_a_person(self) -> None:
         self.assertEqual(self.held().stage(), Stage.HELD)
-        self.assertEqual(self.held().reasons(), ("tool: /usr/bin/tool is setuid",))
+        (reason,) = self.held().reasons()
+        self.assertEqual(reason, f"tool: {SURPRISES[0].what}: /usr/bin/tool is setuid")
 
     def test_what_is_let_pass_is_handed_on_with_what_was_seen(self) -> None:
         one = passing.accepted(self.held(), "d" * 12, NOW)

@@ -45,7 +45,7 @@ _published = st.builds(
 _watched = st.builds(
     Watched, _texts, st.builds(Origin, _texts, _texts), _lists, _lists, _times, _lists,
     st.none() | _candidates, st.none() | _approvals, st.none() | _jobs, st.none() | _published,
-    st.none() | _candidates, _texts, _texts, _lists, _texts, _times, _lists,
+    st.none() | _candidates, _texts, _texts, _lists, _texts, _times, _lists, _lists,
 )  # fmt: skip
 
 
