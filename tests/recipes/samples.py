@@ -189,3 +189,49 @@ def evidence(**said: object) -> Evidence:
         "confirmed": {Reference(f"{UPSTREAM}.git", NEW_COMMIT)},
     }
     return Evidence(**{**usual, **said})  # type: ignore[arg-type]
+
+
+#: A recipe that makes much of its versions: by architecture, in conditions, by way of variables.
+RICH = r"""# Maintainer: Ann <ann@example.org>
+pkgbase=rich
+pkgname=('rich' 'rich-data')
+_pkgver=1.2.3
+_major=1
+_build=20241128
+_tag=v1.2.3
+pkgver=${_pkgver//-/_}
+pkgrel=2
+epoch=1
+arch=('x86_64' 'aarch64')
+url="https://forge.example/o/${pkgbase}"
+install=${pkgbase}.install
+: "${_debug:=no}"
+depends=('glibc' "rich-data=${pkgver}")
+source=("${pkgname[0]}-$pkgver.tgz::https://forge.example/o/rich/archive/$_tag.tgz"
+        "$install"
+        rich-${_pkgver%.*}.patch{,.sig}
+        "https://e.example/$_major/rich_$_build.zip")
+source_x86_64=("https://e.example/rich-${pkgver}-amd64.deb")
+source_aarch64=("https://e.example/rich-${pkgver}-arm64.deb")
+sha256sums=('5555555555555555555555555555555555555555555555555555555555555555'
+            'SKIP' SKIP
+            '6666666666666666666666666666666666666666666666666666666666666666'
+            '7777777777777777777777777777777777777777777777777777777777777777')
+sha256sums_x86_64=('8888888888888888888888888888888888888888888888888888888888888888')
+sha256sums_aarch64=('9999999999999999999999999999999999999999999999999999999999999999')
+if [[ $CARCH == x86_64 ]]; then
+  source+=("https://e.example/more-1.2.3.tgz")
+  depends+=("more>=$_pkgver")
+fi
+eval "_is_${_major}=yes"
+for _one in 1.2.3 "$_tag"; do _all="$_all $_one"; done
+pkgver() { printf "%s" "1.2.3"; }
+prepare() {
+  cat > version <<END
+1.2.3
+END
+  sed -i "s/1.2.3/$pkgver/" "rich-1.2.3/version"
+}
+package_rich() { install -Dm755 rich-1.2.3 "$pkgdir/usr/bin/rich"; }
+package_rich-data() { depends=("rich=1.2.3"); ln -s "lib.so.$pkgver" lib.so; }
+"""

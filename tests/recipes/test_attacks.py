@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.recipes.bumps import judge
 from flocon.recipes.edits import Text, changes, first_other_line, read_text
-from flocon.recipes.values import problem
+from flocon.recipes.values import looks_like_commit, problem
 from tests.recipes import bash
 from tests.recipes.attacks import SNIPPETS, edited
 from tests.recipes.samples import (
@@ -21,6 +21,7 @@ from tests.recipes.samples import (
     NEW,
     OLD,
     PROPOSED,
+    RICH,
     TEXT,
     WAIT,
     evidence,
@@ -41,7 +42,7 @@ _PLACES = {
     "SUM": r"(?:[0-9a-f]{64}|[0-9A-F]{64})",
     "DATA": r"(?:[0-9a-f]{64}|[0-9A-F]{64})",
 }
-_NUMBER = re.compile(r"[0-9A-Fa-f]{32,}|[0-9A-Za-z.+_~-]*[0-9][0-9A-Za-z.+_~-]*")
+_NUMBER = re.compile(r"[0-9A-Za-z.+_~-]*[0-9][0-9A-Za-z.+_~-]*|[0-9A-Fa-f]{32,}")
 
 
 def _allowed() -> re.Pattern[str]:
@@ -71,6 +72,19 @@ def passes(before: str, after: str) -> bool:
     if first_other_line(old_text, new_text) is not None:
         return False
     return not any(map(problem, changes(old_text, new_text)))
+
+
+def is_let(before: str, after: str) -> bool:
+    """Whether it passes, and nothing that was a release has the form of a commit (check G)."""
+    if not passes(before, after):
+        return False
+    old_text, new_text = (read_text(one.encode()) for one in (before, after))
+    assert isinstance(old_text, Text)
+    assert isinstance(new_text, Text)
+    return not any(
+        looks_like_commit(one.after) and not looks_like_commit(one.before)
+        for one in changes(old_text, new_text)
+    )
 
 
 def is_allowed(after: str) -> bool:
@@ -136,6 +150,29 @@ class Attacks(SynchronousTestCase):
             self.skipTest(reason)
         texts = [edited(BEFORE, random) for random in randoms]
         check_as_bash(self, [(BEFORE, after) for after in texts if passes(BEFORE, after)])
+
+    @settings(max_examples=3, phases=WITHOUT_SHRINKING)
+    @given(st.lists(st.randoms(use_true_random=False), min_size=300, max_size=300))
+    def test_nor_in_a_recipe_that_makes_much_of_its_versions(self, randoms: list[Random]) -> None:
+        if reason := bash.why_not():
+            self.skipTest(reason)
+        texts = [edited(RICH, random) for random in randoms]
+        check_as_bash(self, [(RICH, after) for after in texts if is_let(RICH, after)])
+
+    def test_much_of_it_is_read_as_bash_does(self) -> None:
+        """Else nothing of it would pass, and nothing be tested."""
+        for old_value, new_value in (
+            ("_build=20241128", "_build=20251128"),
+            ("_major=1", "_major=2"),
+            ("5" * 64, "4" * 64),
+            ("pkgrel=2", "pkgrel=3"),
+        ):
+            after = RICH.replace(old_value, new_value)
+            self.assertTrue(is_let(RICH, after), new_value)
+        after = RICH.replace("_pkgver=1.2.3", "_pkgver=1.3.0").replace("_tag=v1.2.3", "_tag=v1.3.0")
+        self.assertTrue(is_let(RICH, after))
+        if not bash.why_not():
+            check_as_bash(self, [(RICH, after)])
 
 
 def _said(text: str) -> dict[tuple[str, str], list[str]]:
