@@ -29,9 +29,11 @@ if TYPE_CHECKING:
     from flocon.jobs.watched import Watched
     from flocon.settings.settings import Repo
 
-#: Surprises of one build that are told everywhere, and characters and lines of one; and those that
-#: are kept for who looks at what is held.
-MOST_SURPRISES, LONGEST, MOST_LINES, MOST_HELD = 200, 500, 20, 1_001
+#: Surprises of one build that are told everywhere, and characters and lines of one: all that is
+#: watched is written down with them, each time. And those kept for who looks at what is held.
+MOST_SURPRISES, LONGEST, MOST_LINES, MOST_HELD = 10, 300, 20, 1_001
+#: Sources whose commits are remembered, and characters of one.
+MOST_HEADS, LONGEST_HEAD = 200, 500
 #: Bytes of what is kept of them.
 LARGEST_HELD = 1 << 20
 #: Characters of .SRCINFO, as the sandbox prints it.
@@ -120,7 +122,7 @@ def _heads(answer: Answer) -> list[tuple[str, str]]:
     if not isinstance(values, dict):
         return []
     pairs = [(k, v) for k, v in values.items() if isinstance(v, str)]
-    return [(source[:LONGEST], commit[:LONGEST]) for source, commit in pairs[:MOST_SURPRISES]]
+    return [(source[:LONGEST_HEAD], commit[:LONGEST_HEAD]) for source, commit in pairs[:MOST_HEADS]]
 
 
 class Signer:
@@ -193,7 +195,10 @@ class Signer:
         whole = [Told(one.package, one.what, one.detail) for one in found]
         rows = [asdict(one) for one in told(whole, LARGEST_HELD)]
         await in_thread(self._reactor, self._archive.keep_held, name, rows)
-        return Examined(tuple(map(_in_short, found[:MOST_SURPRISES])), digest)
+        short = [*map(_in_short, found[:MOST_SURPRISES])]
+        if more := len(found) - len(short):
+            short.append(Surprise(found[0].package, "and more", f"{more} more things"))
+        return Examined(tuple(short), digest)
 
     def _open(self, name: str, made: list[Made]) -> list[int]:
         folder, files = self._archive.job_folder(name), []

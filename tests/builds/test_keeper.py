@@ -13,6 +13,7 @@ from flocon.builds import judging, looking
 from flocon.builds.reviews import lines
 from flocon.errors import BuildError
 from flocon.jobs.packing import pack
+from flocon.jobs.remembering import written
 from flocon.jobs.watched import Phase, Stage
 from flocon.recipes.recipe import Recipe, TreeFile
 from tests.builds.world import DAY, WorldTestCase, files_of
@@ -799,6 +800,20 @@ class BuildingTests(KeeperTestCase):
         for reason in self.one("tool").reasons():
             self.assertLess(len(reason), 600)
             self.assertTrue(reason.endswith("..."), reason)
+
+    @run
+    async def test_who_has_much_held_takes_little_of_what_is_written_each_time(self) -> None:
+        """All recipes share it: where it is too much nothing of any can be written down."""
+        detail = "\n".join(f"srv/{at:03}/{'x' * 200}" for at in range(50))
+        self.signer.surprises["tool"] = [
+            {"package": "p" * 255, "what": f"x{at} {'w' * 300}", "detail": detail}
+            for at in range(60)
+        ]
+        await self.approved("tool")
+        await self.until(("tool", "held"))
+        self.assertLess(len(json.dumps(written([self.one("tool")]))), 30_000)
+        self.assertIn("50 more things", self.one("tool").reasons()[-1])
+        self.assertEqual(len(json.loads(await self.steer("look", "tool"))["held"]), 60)
 
     @run
     async def test_what_the_signer_refuses_has_failed(self) -> None:
