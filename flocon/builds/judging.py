@@ -43,8 +43,9 @@ LATEST = 86_400.0
 MOST_NOTES = 500
 #: What is told against one commit.
 MOST_FAILING = 32
-#: References whose sources are asked for one commit.
-MOST_REFERENCES = 32
+#: References whose sources are asked for one commit, and seconds after which no further one is: who
+#: names them may have each take minutes, and other recipes wait for their turn.
+MOST_REFERENCES, LONGEST_ASKED = 32, 900.0
 #: Words for what is no check of the nine.
 FIRST, BY_HAND, DEPENDENCY, UNCLEAR, UNKNOWN = "first", "auto", "dependency", "srcinfo", "unknown"
 
@@ -169,7 +170,10 @@ class Judging:
     async def _confirmed(self, asked: Sequence[Reference]) -> list[Reference]:
         """Return those that their repositories have; who is away has confirmed nothing."""
         found = []
+        until = self._reactor.seconds() + LONGEST_ASKED
         for one in asked[:MOST_REFERENCES]:
+            if self._reactor.seconds() > until:
+                break
             try:
                 if await self._histories.reaches(one.source, one.name):
                     found.append(one)
