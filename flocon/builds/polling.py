@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two questions to a recipe's own sources whether they have moved on.
 HEADS = 86_400.0
+#: Seconds after which no further source of one recipe is asked: each may take its time.
+LONGEST_HEADS = 600.0
 #: Seconds after which what needs something that nobody had is looked at once more.
 LACKING = 6 * 3_600.0
 #: Names of one recipe by which the AUR is asked for it.
@@ -207,7 +209,10 @@ class Polling:
         if 0 <= self._now() - one.heads_asked < HEADS and not urgent:
             return
         moved, away = [], None
+        until = self._now() + LONGEST_HEADS
         for source, commit in one.published.heads:
+            if self._now() > until:
+                break
             try:
                 head = await self._histories.git.heads(source)
             except SourceError as error:

@@ -348,6 +348,26 @@ class AwayTests(HostileTestCase):
         self.assertLessEqual(len(asked), 6)
         self.assertIn("nobody answers", self._said)
 
+    @run
+    async def test_many_sources_that_take_their_time_hold_up_others_for_minutes(self) -> None:
+        self.aur.push("tool", "1-1")
+        await self.have("tool")
+        published = self.one("tool").published
+        assert published is not None
+        heads = tuple((f"git+https://example/{at}", "a" * 40) for at in range(200))
+        published = replace(published, heads=heads)
+        await self.keeper.book.put(replace(self.one("tool"), published=published), "")
+        asked: list[str] = []
+
+        async def slow(source: str) -> str:
+            asked.append(source)
+            self.now += 59.0
+            return "a" * 40
+
+        self.aur.heads = slow  # type: ignore[method-assign]
+        await self.poll(after=HOUR)
+        self.assertLess(len(asked), 15)
+
     async def poll(self, *bases: str, after: float = 0.0) -> None:
         await super().poll(*bases, after=after)
         self._said = f"{getattr(self, '_said', '')}{self.keeper.describe()['problem']}"
