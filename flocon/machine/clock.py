@@ -16,6 +16,11 @@ from typing import Any
 steady = partial(time.clock_gettime, time.CLOCK_BOOTTIME)
 
 
+def seconds_asleep() -> float:
+    """Return for how many seconds this machine has slept since its start."""
+    return steady() - time.clock_gettime(time.CLOCK_MONOTONIC)
+
+
 def steady_clock(reactor: Any) -> None:
     """Have ``reactor`` (a ReactorBase) measure time by ``steady``, calls that wait already too.
 

@@ -11,6 +11,7 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from flocon.machine.clock import seconds_asleep
 from flocon.machine.memory import give_back
 from flocon.mdns.directory import Directory
 from flocon.mdns.library import KINDS, Library
@@ -33,6 +34,8 @@ MOST_LOOKING = 8
 #: Seconds between two questions who is there; and after which it is asked on other links.
 ASK_EVERY = 300.0
 ASK_ON_LINKS = (0.0, 1.0, 4.0)
+#: Seconds of sleep after which all is found, and told, anew.
+SLEPT_AFTER = 10.0
 #: Seconds between two tellings of what is there.
 TELL_EVERY = 1.0
 _TYPES = ("_pacserve", "_flocon", "_services")
@@ -41,7 +44,8 @@ _TYPES = ("_pacserve", "_flocon", "_services")
 class Responder:
     """``tell`` is called with a type and all that is there of it, ``failed`` with an error.
 
-    Both are called in this thread. ``ask`` and ``stop`` may only be called there, too.
+    Both are called in this thread. ``ask`` and ``stop`` may only be called there, too. ``asleep``
+    tells for how long this machine has slept, which the loop's clock leaves out.
     """
 
     def __init__(
@@ -51,8 +55,11 @@ class Responder:
         *,
         tell: Callable[[str, tuple[Found, ...]], None],
         failed: Callable[[BaseException], None],
+        asleep: Callable[[], float] = seconds_asleep,
     ) -> None:
         self._loop = loop
+        self._asleep = asleep
+        self._slept = asleep()
         self._sieve = sieve
         self._tell = tell
         self._failed = failed
@@ -142,6 +149,9 @@ class Responder:
 
     async def _settle(self) -> None:
         now = self._loop.time()
+        if self._has_slept():
+            # What others told is old, and what they were told is forgotten.
+            await self._close()
         if self._library is not None:
             await self._look_for_floods(now)
         if not self._wish.links:
@@ -165,6 +175,11 @@ class Responder:
             self._ask_who_is_there(now, self._library)
             self._look_up()
         self._tell_news()
+
+    def _has_slept(self) -> bool:
+        """Whether this machine has slept for a while since it was looked last."""
+        before, self._slept = self._slept, self._asleep()
+        return self._slept - before > SLEPT_AFTER
 
     async def _look_for_floods(self, now: float) -> None:
         """Count what is remembered, and what came."""

@@ -108,6 +108,7 @@ class ResponderTestCase(SynchronousTestCase):
         self.patch(responder_module, "Library", self.network.open)
         self.told: list[tuple[str, tuple[Found, ...]]] = []
         self.failures: list[BaseException] = []
+        self.asleep = 0.0
 
     def play(self, script: Callable[[Responder], Coroutine[Any, Any, None]]) -> None:
         """Run a responder beside a script, in virtual time, and stop it."""
@@ -119,6 +120,7 @@ class ResponderTestCase(SynchronousTestCase):
                 Sieve(),
                 tell=lambda kind, all_of: self.told.append((kind, all_of)),
                 failed=self.failures.append,
+                asleep=lambda: self.asleep,
             )
             running = loop.create_task(one.run())
             try:
@@ -357,6 +359,20 @@ class Resting(ResponderTestCase):
             await asyncio.sleep(FIRST + 5)
             self.assertEqual(responder.why, "")
             self.assertEqual(len(self.network.opened), 2)
+
+        self.play(script)
+
+    def test_after_a_sleep_all_is_found_and_told_anew(self) -> None:
+        async def script(responder: Responder) -> None:
+            responder.ask(WISH)
+            await asyncio.sleep(5)
+            self.asleep = 5.0
+            await asyncio.sleep(15)
+            self.assertEqual(len(self.network.opened), 1)
+            self.asleep = 3_600.0
+            await asyncio.sleep(15)
+            self.assertEqual(len(self.network.opened), 2)
+            self.assertIsNotNone(responder.names)
 
         self.play(script)
 
