@@ -1,0 +1,80 @@
+"""A machine that speaks from another one's address: what is told to that one goes where it hears."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import threading
+from collections import Counter
+
+from tests.lan.lan import LAN_PORT, Host, in_namespace
+from tests.sites_on_lan.case import SitesCase, until
+from tests.sites_on_lan.test_sites import MEETING
+
+_ETH_P_IP = 0x0800
+
+
+class Sent:
+    """Counts the UDP datagrams that a host sends to an address, by port."""
+
+    def __init__(self, host: Host, address: str) -> None:
+        self.ports: Counter[int] = Counter()
+        self._address = socket.inet_aton(address)
+        self._socket = in_namespace(
+            host.namespace,
+            lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)),
+        )
+        self._socket.bind(("eth0", 3))
+        self._socket.settimeout(0.2)
+        self._ended = False
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+
+    def _watch(self) -> None:
+        while not self._ended:
+            try:
+                data, (_, protocol, kind, *_) = self._socket.recvfrom(256)
+            except TimeoutError:
+                continue
+            is_udp = protocol == _ETH_P_IP and data[23] == socket.IPPROTO_UDP
+            if kind == socket.PACKET_OUTGOING and is_udp and data[30:34] == self._address:
+                self.ports[int.from_bytes(data[36:38])] += 1
+
+    def end(self) -> None:
+        self._ended = True
+        self._thread.join()
+        self._socket.close()
+
+
+class SpoofedTests(SitesCase):
+    def test_no_other_port_is_told_what_is_told_to_a_far_node(self) -> None:
+        """The far one is named by nobody here, and met."""
+        named, spoofer = self.of_network(2)[:2]
+        far = self.of_network(1)[0]
+        self.sync(named, far)
+        sent = Sent(named, far.address)
+        self.addCleanup(sent.end)
+        nodes = [
+            named.start_node(settings={"peers": {"networks": ["10.77.1.0/24"]}}, beat=1.0),
+            spoofer.start_node(beat=1.0),
+            far.start_node(settings={"peers": {"static": [named.address]}}, beat=1.0),
+        ]
+        for node in nodes:
+            node.wait_ready()
+        self.until_known(nodes, MEETING)
+        log = spoofer.folder / "spoofer.log"
+        begin = spoofer.folder / "begin"
+        words = (spoofer.address, named.address, far.address, str(begin))
+        spoofer.start([sys.executable, "-m", "tests.sites_on_lan.spoofer", *words], log=log)
+        until(lambda: "heard" in log.read_text(), 10, "the spoofer has heard of the far one")
+        # Where it is forgotten, whoever speaks first in its name has it known again.
+        self.sites.lan.cut(1)
+        until(lambda: far.name not in nodes[0].peers(), 15, "the far one is forgotten")
+        begin.touch()
+        self.sites.lan.mend(1)
+        self.until_known(nodes, 15)
+        before = sent.ports[LAN_PORT]
+        until(lambda: sent.ports[LAN_PORT] > before, 5, "it is told where it hears")
+        sent.ports.clear()
+        until(lambda: sent.ports[LAN_PORT] > 1, 5, "and again")
+        self.assertEqual(set(sent.ports), {LAN_PORT})
