@@ -218,13 +218,18 @@ def _edges(links: Sequence[Link]) -> set[str]:
     }
 
 
+def is_within(link: Link) -> bool:
+    """Whether a link leads to containers or virtual machines of this machine alone."""
+    return _WITHIN.fullmatch(link.name) is not None
+
+
 def announced_addresses(links: Sequence[Link]) -> tuple[str, ...]:
     """Return the addresses of this machine that others are told.
 
     Link-local ones only where there is nothing else: a name has no room for the link. So it is with
     those of bridges to containers and virtual machines: who is elsewhere would wait there in vain.
     """
-    shared = [link for link in links if not _WITHIN.fullmatch(link.name)] or links
+    shared = [link for link in links if not is_within(link)] or links
     every = [one.ip for link in shared for one in link.addresses if not one.ip.is_loopback]
     wide = [one for one in every if one.version == 4 or not one.is_link_local]  # noqa: PLR2004
     return tuple(dict.fromkeys(str(one) for one in wide or every))

@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import TYPE_CHECKING
 
 from flocon.datagrams.values import MOST_ADDRESSES
-from flocon.mdns.services import announced_addresses
+from flocon.mdns.services import announced_addresses, is_within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -114,6 +114,14 @@ class Permitted:
         if parsed is None or not self.is_near(address):
             return self.allows(address)
         return is_one_machine(parsed) and not self.is_own(address)
+
+    def leads_there(self, address: str, others: Sequence[str]) -> bool:
+        """Whether somebody elsewhere can reach a neighbour, heard at ``address``, by what is told.
+
+        Nobody can by a link that is within this machine, as to its containers.
+        """
+        within = any(is_within(link) and link.reaches(address) for link in self.links)
+        return not within and ("%" not in address or bool(others))
 
     def told_to(self, listener: str, address: str, others: Sequence[str]) -> str:
         """Return by which address somebody elsewhere is told of a neighbour, heard at ``address``.

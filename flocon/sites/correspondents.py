@@ -26,6 +26,9 @@ MOVES_APART = 60.0
 #: Those that are named, with all their addresses; those that are met; and those found by mDNS.
 MOST_NAMED, MOST_MET, MOST_FOUND = 256, 64, 64
 
+#: Ports remembered of those who wrote.
+MOST_WRITERS = 256
+
 Place = tuple[str, int]
 
 
@@ -206,3 +209,30 @@ class Correspondents:
         """Return when the next greeting is due."""
         times = (one.greet_at for one in self._at.values() if one.greet_at is not None)
         return min(times, default=None)
+
+
+class Ports:
+    """From which port of an address each node writes; anybody can make one up.
+
+    Once it was the ``usual`` one, at which nodes hear, no other counts. A router may change ports.
+    """
+
+    def __init__(self, usual: int) -> None:
+        self._usual = usual
+        self._ports: OrderedDict[tuple[str, str], int] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._ports)
+
+    def note(self, place: Place, node: str) -> None:
+        """Learn that a node has written from a place."""
+        key = place[0], node
+        if self._ports.get(key) != self._usual:
+            self._ports[key] = place[1]
+        self._ports.move_to_end(key)
+        if len(self._ports) > MOST_WRITERS:
+            self._ports.popitem(last=False)
+
+    def of(self, address: str, node: str) -> int | None:
+        """Return the port of a node at an address, None where it has not written from there."""
+        return self._ports.get((address, node))

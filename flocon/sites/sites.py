@@ -19,7 +19,6 @@ own group of those that they tell of, or are. What the group was told is told to
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -34,11 +33,12 @@ from flocon.errors import DatagramError
 from flocon.presence.presence_events import Heard, PeerLeft, Proved, Told
 from flocon.sites.addresses import told_addresses
 from flocon.sites.believing import Believing
-from flocon.sites.correspondents import Correspondents
+from flocon.sites.correspondents import Correspondents, Ports
 from flocon.sites.introducing import Tellings
 
 if TYPE_CHECKING:
     import random
+    from collections import Counter
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from ipaddress import IPv4Network, IPv6Network
 
@@ -60,8 +60,6 @@ HELLO_PAUSE = 1.0
 SOURCE_RATE, SOURCE_BURST, MOST_SOURCES = 50.0, 400.0, 512
 #: The same of all together who are neither named nor known: they may have made up their addresses.
 STRANGERS_RATE, STRANGERS_BURST = 100.0, 500.0
-#: Ports remembered of those who wrote without being named.
-MOST_WRITERS = 256
 
 
 class Sites:
@@ -79,7 +77,7 @@ class Sites:
         self._tellings = Tellings(chance, self._everybody)
         self._sources = BucketTable(SOURCE_RATE, SOURCE_BURST, MOST_SOURCES)
         self._strangers = Bucket(STRANGERS_RATE, STRANGERS_BURST)
-        self._ports: OrderedDict[tuple[str, str], int] = OrderedDict()
+        self._ports = Ports(port)
         self._hello_at = float("-inf")
         self._addresses: tuple[str, ...] = ()
         self._sends: list[tuple[Place | None, bytes]] = []
@@ -215,27 +213,15 @@ class Sites:
         if said.node == self._presence.node:
             self.counters["own"] += 1
             return
-        self._note_port(place, said.node)
+        self._ports.note(place, said.node)
         self.believing.hear_itself(now, place[0], said)
         peer = self._presence.peer(said.node)
         if peer is not None and peer.proved and self.believing.is_at(said, place[0]):
             self._is_there(now, place[0], peer, says_hello=said.kind is Kind.HELLO)
 
-    def _note_port(self, place: Place, node: str) -> None:
-        """Note from which port of an address a node writes; anybody can make one up.
-
-        Once it was the one at which nodes hear, no other counts. A router may change ports.
-        """
-        key = place[0], node
-        if self._ports.get(key) != self._port:
-            self._ports[key] = place[1]
-        self._ports.move_to_end(key)
-        if len(self._ports) > MOST_WRITERS:
-            self._ports.popitem(last=False)
-
     def _is_there(self, now: float, address: str, peer: Peer, *, says_hello: bool = False) -> None:
         """Note which node is at an address, from which it has written itself."""
-        port = self._ports.get((address, peer.node))
+        port = self._ports.of(address, peer.node)
         if port is not None:
             before = self.correspondents.meet(now, (address, port), peer.node)
             if before is not None:
@@ -323,8 +309,15 @@ class Sites:
         """Yield who is told of a peer: the group of far ones, the correspondents of neighbours."""
         if self._is_for_group(peer):
             yield None
-        elif _is_for_others(peer):
+        elif self._is_for_others(peer):
             yield from (one.place for one in self._others(now))
+
+    def _is_for_others(self, peer: Peer) -> bool:
+        """Whether a neighbour is told of elsewhere: it answers, and an address leads there."""
+        if peer.far or not peer.proved or SITES not in peer.abilities:
+            return False
+        others = () if peer.said is None else peer.said.addresses
+        return self.believing.permitted.leads_there(peer.address, others)
 
     def _is_for_group(self, peer: Peer) -> bool:
         """Whether it is far, proved, and no neighbour alone has told of it."""
@@ -345,10 +338,9 @@ class Sites:
 
     def _everybody(self, listener: Place | None) -> Iterator[tuple[str, Announcement]]:
         """Yield of whom a listener is to know."""
+        is_told = self._is_for_group if listener is None else self._is_for_others
         for peer in self._presence.peers():
-            if peer.said is None:
-                continue
-            if self._is_for_group(peer) if listener is None else _is_for_others(peer):
+            if peer.said is not None and is_told(peer):
                 yield peer.address, peer.said
 
     def _answer(self, now: float) -> None:
@@ -363,10 +355,3 @@ class Sites:
                     said = replace(peer.said, changes=())
                     self._tellings.tell(now, None, peer.address, said)
         self._tellings.tell_all(now, None, self._chance.uniform(0, GREETED_WITHIN))
-
-
-def _is_for_others(peer: Peer) -> bool:
-    """Whether a neighbour is told of in other networks: it answers, and its address leads there."""
-    if peer.far or not peer.proved or SITES not in peer.abilities:
-        return False
-    return "%" not in peer.address or (peer.said is not None and bool(peer.said.addresses))

@@ -25,11 +25,14 @@ def describe(far: FarNodes, presence: Presence) -> list[dict[str, Any]]:
     told = []
     for name in far.names.names:
         state, why = _state(far, name)
+        if state == "silent" and any(map(presence.has_address, _addresses(far, name))):
+            # Behind a router that changes addresses a neighbour has told of it, and it answers.
+            state, why = "good", ""
         nodes = {one.node for one in far.sites.correspondents.named(name) if one.node}
         told.append(
             {
                 "name": name,
-                "addresses": [address for address, _ in far.names.places.get(name, ())],
+                "addresses": _addresses(far, name),
                 "state": state,
                 "peers": sorted(
                     peer.name for node in nodes if (peer := presence.peer(node)) is not None
@@ -39,6 +42,10 @@ def describe(far: FarNodes, presence: Presence) -> list[dict[str, Any]]:
             }
         )
     return told
+
+
+def _addresses(far: FarNodes, name: str) -> list[str]:
+    return [address for address, _ in far.names.places.get(name, ())]
 
 
 def _state(far: FarNodes, name: str) -> tuple[str, str]:

@@ -73,6 +73,16 @@ class PermittedTests(SynchronousTestCase):
             self.assertEqual(self.allowed(str(address)), [])
 
 
+class NeighbourTests(SynchronousTestCase):
+    def test_who_is_within_this_machine_or_heard_link_local_alone_is_not_told_of(self) -> None:
+        bridge = Link("docker0", 3, (ip_interface("172.17.0.1/16"),))
+        permitted = Permitted(links=(*LINKS, bridge))
+        self.assertTrue(permitted.leads_there("10.7.1.9", ()))
+        self.assertFalse(permitted.leads_there("172.17.0.2", ()))
+        self.assertFalse(permitted.leads_there("fe80::9%eth0", ()))
+        self.assertTrue(permitted.leads_there("fe80::9%eth0", ("fd07::9",)))
+
+
 class OwnTests(SynchronousTestCase):
     def test_told_are_two_lasting_ones_of_ipv6_the_private_first(self) -> None:
         ones = ("10.7.1.5/24", "fe80::5/64", "2001:db8:7::5/64", "fd07::5/64", "fd07::6/64")

@@ -10,8 +10,10 @@ from flocon.sites.correspondents import (
     MOST_FOUND,
     MOST_MET,
     MOST_NAMED,
+    MOST_WRITERS,
     Correspondents,
     Place,
+    Ports,
 )
 
 NAS: Place = ("10.9.0.1", 19432)
@@ -139,3 +141,21 @@ class CorrespondentsTests(SynchronousTestCase):
             self.ones.meet(0, (f"10.9.{number >> 8}.{number & 255}", 1), NODE)
             self.ones.find(0, (f"10.10.{number >> 8}.{number & 255}", 1))
         self.assertEqual(len(self.ones), MOST_NAMED + MOST_MET + MOST_FOUND)
+
+
+class PortsTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.ports = Ports(NAS[1])
+
+    def test_the_usual_one_counts_before_all_others(self) -> None:
+        self.assertIsNone(self.ports.of(NAS[0], NODE))
+        for port, wanted in ((53, 53), (1_024, 1_024), (NAS[1], NAS[1]), (53, NAS[1])):
+            self.ports.note((NAS[0], port), NODE)
+            self.assertEqual(self.ports.of(NAS[0], NODE), wanted)
+        self.ports.note((NAS[0], 55_555), "b" * 16)
+        self.assertEqual(self.ports.of(NAS[0], "b" * 16), 55_555)
+
+    def test_they_are_bounded(self) -> None:
+        for number in range(2 * MOST_WRITERS):
+            self.ports.note((NAS[0], number + 1), f"{number:016x}")
+        self.assertEqual(len(self.ports), MOST_WRITERS)

@@ -195,6 +195,15 @@ class FarNodesTests(SynchronousTestCase):
         [told] = describe(self.far, self.presence)
         self.assertEqual((told["state"], told["peers"]), ("good", [REST.name]))
 
+    def test_one_that_does_not_greet_back_and_is_known_all_the_same_is_not_silent(self) -> None:
+        """As from behind a router that changes addresses: a neighbour has told of it."""
+        self.test_who_is_told_of_is_asked_once_and_then_presence_knows_it()
+        self.far.use([FAR], [])
+        self.reactor.pump([0.5] * 20)
+        [told] = describe(self.far, self.presence)
+        self.assertEqual((told["state"], told["why"]), ("good", ""))
+        self.assertEqual(list(tell(self.far, self.presence)), [])
+
     def test_a_question_that_still_runs_at_the_stop_tells_nobody(self) -> None:
         self.start(FAR)
         said = encode(replace(REST, node="b" * 16, epoch="22222222", port=19432))

@@ -1,4 +1,4 @@
-"""A machine that speaks from another one's address: what is told to that one goes where it hears."""
+"""A machine that speaks from another address: whose that is, is told where it hears, even so."""
 
 from __future__ import annotations
 
