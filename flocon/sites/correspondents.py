@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from flocon.sites.addresses import asks_from
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 #: Seconds from one greeting to the next, doubled each time; and greetings per second of all.
 FIRST_GREETING, LONGEST_GREETING = 1.0, 15.0
@@ -149,6 +149,18 @@ class Correspondents:
             self._at[place] = Correspondent(place)
         return None
 
+    def moved(self, node: str, address: str, is_silent: Callable[[str], bool]) -> list[Place]:
+        """Learn that a node that was met writes from an address: forget it where it is silent."""
+        places = [
+            one.place
+            for one in self._at.values()
+            if one.node == node and not one.is_greeted and one.place[0] != address
+        ]
+        left = [place for place in places if is_silent(place[0])]
+        for place in left:
+            del self._at[place]
+        return left
+
     def _move(self, now: float, one: Correspondent, place: Place) -> Place | None:
         """Have one at another port: seldom, for anybody can make a port up, and is told to none."""
         if place in self._at or now < one.moved_at + MOVES_APART:
@@ -219,20 +231,26 @@ class Ports:
 
     def __init__(self, usual: int) -> None:
         self._usual = usual
-        self._ports: OrderedDict[tuple[str, str], int] = OrderedDict()
+        self._ports: OrderedDict[tuple[str, str], tuple[int, float]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._ports)
 
-    def note(self, place: Place, node: str) -> None:
+    def note(self, now: float, place: Place, node: str) -> None:
         """Learn that a node has written from a place."""
         key = place[0], node
-        if self._ports.get(key) != self._usual:
-            self._ports[key] = place[1]
+        before, _ = self._ports.get(key, (0, 0.0))
+        self._ports[key] = before if before == self._usual else place[1], now
         self._ports.move_to_end(key)
         if len(self._ports) > MOST_WRITERS:
             self._ports.popitem(last=False)
 
     def of(self, address: str, node: str) -> int | None:
         """Return the port of a node at an address, None where it has not written from there."""
-        return self._ports.get((address, node))
+        known = self._ports.get((address, node))
+        return None if known is None else known[0]
+
+    def silence(self, now: float, address: str, node: str) -> float:
+        """Return for how many seconds a node has not written from an address."""
+        _, at = self._ports.get((address, node), (0, float("-inf")))
+        return now - at

@@ -30,6 +30,7 @@ from flocon.datagrams.introductions import (
 )
 from flocon.datagrams.messages import SITES, TOLD_MAGIC, Kind, decode
 from flocon.errors import DatagramError
+from flocon.presence.peer import BEATS_TO_LIVE
 from flocon.presence.presence_events import Heard, PeerLeft, Proved, Told
 from flocon.sites.addresses import told_addresses
 from flocon.sites.believing import Believing
@@ -213,7 +214,7 @@ class Sites:
         if said.node == self._presence.node:
             self.counters["own"] += 1
             return
-        self._ports.note(place, said.node)
+        self._ports.note(now, place, said.node)
         self.believing.hear_itself(now, place[0], said)
         peer = self._presence.peer(said.node)
         if peer is not None and peer.proved and self.believing.is_at(said, place[0]):
@@ -224,8 +225,14 @@ class Sites:
         port = self._ports.of(address, peer.node)
         if port is not None:
             before = self.correspondents.meet(now, (address, port), peer.node)
-            if before is not None:
-                self._tellings.forget(before)
+            longest = BEATS_TO_LIVE * peer.beat
+            left = self.correspondents.moved(
+                peer.node,
+                address,
+                lambda one: self._ports.silence(now, one, peer.node) > longest,
+            )
+            for place in filter(None, (before, *left)):
+                self._tellings.forget(place)
         for one in self.correspondents.proved(address, peer.node, port):
             self._introduce(now, one)
         if says_hello:

@@ -150,12 +150,12 @@ class PortsTests(SynchronousTestCase):
     def test_the_usual_one_counts_before_all_others(self) -> None:
         self.assertIsNone(self.ports.of(NAS[0], NODE))
         for port, wanted in ((53, 53), (1_024, 1_024), (NAS[1], NAS[1]), (53, NAS[1])):
-            self.ports.note((NAS[0], port), NODE)
+            self.ports.note(0, (NAS[0], port), NODE)
             self.assertEqual(self.ports.of(NAS[0], NODE), wanted)
-        self.ports.note((NAS[0], 55_555), "b" * 16)
+        self.ports.note(0, (NAS[0], 55_555), "b" * 16)
         self.assertEqual(self.ports.of(NAS[0], "b" * 16), 55_555)
 
     def test_they_are_bounded(self) -> None:
         for number in range(2 * MOST_WRITERS):
-            self.ports.note((NAS[0], number + 1), f"{number:016x}")
+            self.ports.note(0, (NAS[0], number + 1), f"{number:016x}")
         self.assertEqual(len(self.ports), MOST_WRITERS)

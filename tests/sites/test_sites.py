@@ -474,6 +474,29 @@ class OverIpv6(NetworksTestCase):
         self.assertEqual(decode(data).addresses, ())
 
 
+class Renumbered(NetworksTestCase):
+    def test_one_that_was_met_is_told_nothing_where_it_is_no_more(self) -> None:
+        """It goes on as before, at another address; somebody else may have the old one."""
+        namer, named = Node(1, 1), Node(2, 1)
+        self.networks.add(namer, named.address)
+        self.networks.add(named)
+        assert named.sites is not None
+        assert namer.sites is not None
+        named.sites.permit(self.network("10.77.1.0/24"))
+        for node in (namer, named):
+            self.networks.start(node)
+        self.assert_within(5, self.networks.all_know_all)
+        before = namer.address
+        self.networks.move(namer, "10.77.1.99")
+        self.networks.run(150)
+        self.assertTrue(self.networks.all_know_all())
+        sent = named.sent_to[before, PORT]
+        self.networks.run(300)
+        self.assertEqual(named.sent_to[before, PORT], sent)
+        self.assertGreater(named.sent_to["10.77.1.99", PORT], 5)
+        self.assertTrue(self.networks.all_know_all())
+
+
 class ForgedPorts(NetworksTestCase):
     """From which port a datagram came anybody can make up: nodes hear at the usual one."""
 

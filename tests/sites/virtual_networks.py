@@ -104,6 +104,13 @@ class Networks:
         self.settle()
         del self.nodes[node.address]
 
+    def move(self, node: Node, address: str) -> None:
+        """Give a node another address of its network."""
+        del self.nodes[node.address]
+        node.address = address
+        node.link = Link("eth0", 2, (ip_interface(f"{address}/24"),))
+        self.add(node, *node.named)
+
     def _routed(self, one: Node, address: str) -> Node | None:
         other = self.nodes.get(address) or next(
             (node for node in self.nodes.values() if node.six == address), None
