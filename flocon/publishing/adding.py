@@ -59,7 +59,7 @@ def given(options: argparse.Namespace) -> Iterator[list[Given]]:
         packages = bundle.read(sys.stdin.buffer) if options.stdin else []
         for one in packages:
             stack.callback(os.close, one.descriptor)
-        for path in options.files:
+        for path in _packages(options.files):
             package = _open(path)
             stack.callback(os.close, package.descriptor)
             packages.append(package)
@@ -70,7 +70,15 @@ def given(options: argparse.Namespace) -> Iterator[list[Given]]:
         yield packages
 
 
+def _packages(files: Sequence[Path]) -> list[Path]:
+    """Return the files without signatures of these packages, as a shell's ``*`` names both."""
+    return [one for one in files if one.suffix != ".sig" or one.with_suffix("") not in files]
+
+
 def _open(path: Path) -> Given:
+    if path.suffix == ".sig":
+        remedy = "name the package: a signature that lies beside it comes along"
+        raise RepositoryError(f"{path} is a signature", remedy)
     if not is_package(path.name):
         raise RepositoryError(
             f"{path} has no package's name",

@@ -101,6 +101,17 @@ class CommandTests(SynchronousTestCase):
             self.assertIn(name, self.flocon("add", name, "--yes", status=1))
         self.assertIn("name packages' files", self.flocon("add", status=1))
 
+    def test_a_signature_may_be_named_beside_its_package_and_not_alone(self) -> None:
+        self.flocon("init", "home")
+        name = self.package("tool")
+        (self.folder / f"{name}.sig").write_bytes(b"of nobody")
+        said = self.flocon("add", name, f"{name}.sig", status=1)
+        self.assertIn(f"{name} is not signed by a key that pacman here trusts", said)
+        self.flocon("add", "--yes", f"./{name}.sig", f"./{name}")
+        self.assertEqual(self.listed(), {"tool": "1.0-1"})
+        said = self.flocon("add", f"{name}.sig", status=1)
+        self.assertIn("is a signature; name the package", said)
+
     def test_a_key_is_replaced(self) -> None:
         self.flocon("init", "home")
         self.flocon("add", self.package("foo"), "--yes")
