@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
@@ -154,6 +155,14 @@ def _closed(path: str, error: ConnectError) -> NodeError:
     number = error.osError
     if number in {errno.EACCES, errno.EPERM}:
         return NodeError(
-            f"{path}: permission denied; run it as root or as a member of the socket's group"
+            f"{path}: permission denied; run it as root or as a member of {_group_of(path)}"
         )
     return NodeError(f"{path}: nobody listens there; is the node being restarted?")
+
+
+def _group_of(path: str) -> str:
+    """Return in words the group that may use a socket."""
+    try:
+        return f"the group {Path(path).group()}"
+    except (OSError, KeyError):
+        return "the socket's group"
