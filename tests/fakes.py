@@ -312,6 +312,9 @@ class FakeTools:
     def sent_elsewhere(self, parent: Source, answering: Source) -> None:
         self.sent_on.append((parent.key, str(answering)))
 
+    def led_back(self, parent: Source) -> None:
+        self.sent_on.append((parent.key, "a node"))
+
     def took(self, source: Source, size: int) -> None:
         self.took_from.append((source.key, size))
 

@@ -9,8 +9,7 @@ What is slow is told from the size of what lacks and from the WAN: ``Pace`` reme
 gave lately. A holder is slow when a mirror would have been done by now, or when it gives so little
 that waiting for that moment is pointless. An owner passes on what its own mirror sends to it, over
 a WAN that the whole LAN shares at that moment, so it is judged more kindly. A caching proxy mostly
-has the file, and fetches it as an owner does where it has not: it is judged as a holder at first,
-and a mirror that is no better than it leaves again.
+has the file, so a mirror is asked sooner, and leaves again where it is no better.
 """
 
 from __future__ import annotations
@@ -136,8 +135,7 @@ def is_worth_probing(course: Course, left: int) -> bool:
 
     ``left`` is the bytes that lack yet. Only where nothing is known of the WAN.
     """
-    has_it = course.kind in {Kind.HOLDER, Kind.PARENT}
-    if not has_it or course.elapsed < _TERMS[course.kind].first:
+    if course.kind in {Kind.OWNER, Kind.MIRROR} or course.elapsed < _TERMS[course.kind].first:
         return False
     return course.recent < PROBED_BELOW and left > course.recent * PROBED_ABOVE
 

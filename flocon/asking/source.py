@@ -28,8 +28,6 @@ class Came(Enum):
 
 #: What ``Flocon-Source`` says behind a peer's address that fetched the file for us.
 FOR_US = " for us"
-
-
 #: What ``Flocon-Source`` says between another tool's name and its machine's address.
 AT = " at "
 

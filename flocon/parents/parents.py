@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from flocon.asking.addresses import network_location, tool_of, without_user
 from flocon.asking.proxies import literal
 from flocon.parents.nearness import is_near
-from flocon.parents.records import Records
+from flocon.parents.records import LEADS_BACK, Records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -37,6 +37,7 @@ _REMEDIES = {
     NO_NAME: "name its address in parents of /etc/flocon.toml, or give it a name in /etc/hosts",
     NOT_NEAR: "name its network in peers.networks of /etc/flocon.toml, or take it out of parents",
 }
+_REMEDIES[LEADS_BACK] = "take it out of parents of /etc/flocon.toml, or out of pacman.conf"
 _LOOK = "look whether it runs, reaches its mirrors, and has whole files in its cache"
 #: Hosts of which addresses are remembered, and servers of which is remembered what they are.
 MOST_HOSTS, MOST_SERVERS = 128, 512

@@ -13,6 +13,8 @@ LIED_FOR = 3_600.0
 BORNE, BORNE_AGAIN = 8.0, 0.05
 AT_ONCE = 0.1
 RESTS = 60.0
+#: What is wrong with one that is no caching proxy.
+LEADS_BACK = "leads back to this node, or to another one that only nodes ask"
 #: Parents of which is remembered how they did: as many as can be named, and some of pacman.conf's.
 MOST = 64
 
@@ -69,7 +71,8 @@ class Records:
         """
         record = self.of(place)
         record.missing += 1
-        record.problem = ""
+        if now >= record.left_alone_until:
+            record.problem = ""
         if seconds >= AT_ONCE and not self._bears(place, seconds, now):
             record.problem = "takes long to say what it lacks"
             record.left_alone_until = max(record.left_alone_until, now + RESTS)
@@ -82,6 +85,12 @@ class Records:
         left = min(BORNE, left + max(0.0, now - at) * BORNE_AGAIN) - seconds
         self._left[place] = max(0.0, left), now
         return left >= 0
+
+    def led_back(self, place: str, now: float) -> None:
+        """Note one behind which a node of this LAN was met: nobody there has a file of its own."""
+        record = self.of(place)
+        record.problem = LEADS_BACK
+        record.left_alone_until = now + LEFT_ALONE
 
     def failed(self, place: str, problem: str) -> None:
         record = self.of(place)

@@ -107,6 +107,11 @@ class Reporter:
         if self.parents is not None:
             self.parents.of(parent.key).sent_elsewhere += 1
 
+    def led_back(self, parent: Source) -> None:
+        """Leave a parent alone that leads to a node."""
+        if self.parents is not None:
+            self.parents.led_back(parent.key, self._reactor.seconds())
+
     def slow(self, source: Source) -> None:
         """Have a source that another had to help asked after others for a while."""
         self._failed(source)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from flocon.asking.answer import NOT_MODIFIED
 from flocon.asking.attempts import NOT_FOUND, Attempts, lacking
 from flocon.asking.fetch import Wanted, fetch
+from flocon.asking.mirrors import LOOP_DETECTED
 from flocon.asking.patience import MOST_PEERS
 from flocon.asking.source import Origin
 from flocon.asking.unhurried import Unhurried
@@ -164,6 +165,8 @@ class Asking:
             left = False
         except SourceError as error:
             failure = lacking(source, error)
+            if source.parent and getattr(error, "status", None) == LOOP_DETECTED:
+                self._tools.reporter.led_back(source)
             left = patiently is not None and patiently.held_back(failure)
             if failure is error:
                 raise

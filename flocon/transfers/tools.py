@@ -47,6 +47,9 @@ if TYPE_CHECKING:
         def sent_elsewhere(self, parent: Source, answering: Source) -> None:
             """Learn that another host answers what a parent was asked, by its redirect."""
 
+        def led_back(self, parent: Source) -> None:
+            """Learn that a node answers what a parent was asked, and will not, for a node asks."""
+
         def contradicted(self, file_name: str, contributors: Sequence[Source]) -> None: ...
 
     class Tools(Files, Protocol):

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from flocon.parents.records import LEADS_BACK
 from tests.lan.case import LanTestCase
 from tests.lan.lan import MIRROR_ADDRESS, Node, wait_until
 
@@ -173,6 +174,18 @@ class OneParent(ParentsTestCase):
         self.assertGreater(away["sent_elsewhere"], 0)
         size = sum(package.size for package in packages)
         self.assertGreaterEqual(node.status()["traffic"]["from_mirrors_bytes"], size)
+
+    def test_one_that_is_this_node_itself_is_said_to_be(self) -> None:
+        self.sync(self.first)
+        itself = f"{self.first.address}:19434"
+        node = self.node(itself, mirror={"serve": True})
+        packages = self.few_packages
+        run = self.download(self.first, packages)
+        self.assert_clean(run)
+        self.assert_cached(self.first, packages)
+        self.assertLess(run.seconds, 6.0)
+        (told,) = node.status()["parents"]
+        self.assertEqual((told["state"], told["why"]), ("failing", LEADS_BACK))
 
     def test_two_nodes_with_a_parent_each_that_asks_the_other_do_not_wait_for_each_other(
         self,

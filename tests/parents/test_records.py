@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.parents.records import AT_ONCE, BORNE, LEFT_ALONE, MOST, RESTS, Records
+from flocon.parents.records import (
+    AT_ONCE,
+    BORNE,
+    LEADS_BACK,
+    LEFT_ALONE,
+    MOST,
+    RESTS,
+    Records,
+)
 
 
 class RecordsTests(SynchronousTestCase):
@@ -44,6 +52,14 @@ class RecordsTests(SynchronousTestCase):
         self.assertTrue(self.records.is_left_alone("nas:9129", 100.0 + LEFT_ALONE - 1))
         self.assertFalse(self.records.is_left_alone("nas:9129", 100.0 + LEFT_ALONE))
         self.assertFalse(self.records.is_left_alone("other:9129", 100.0))
+
+    def test_one_that_leads_back_is_left_alone_and_stays_so_however_it_lacks(self) -> None:
+        self.records.led_back("nas:19434", 100.0)
+        self.records.lacked("nas:19434", 0.01, 100.0)
+        self.assertTrue(self.records.is_left_alone("nas:19434", 101.0))
+        self.assertEqual(self.records.of("nas:19434").problem, LEADS_BACK)
+        self.records.lacked("nas:19434", 0.01, 100.0 + LEFT_ALONE)
+        self.assertEqual(self.records.of("nas:19434").problem, "")
 
     def test_so_many_are_remembered_and_no_more(self) -> None:
         for number in range(2 * MOST):

@@ -7,6 +7,7 @@ from typing import Any
 
 from twisted.web.http_headers import Headers
 
+from flocon.asking.mirrors import LOOP_DETECTED
 from flocon.asking.source import Came, Origin, Source
 from flocon.errors import Refused, SourceError
 from flocon.foreign.place import Place, Tool
@@ -103,6 +104,13 @@ class Lacking(ParentsTestCase):
             client = Client(transfer)
             self.asked(PARENT).answer(status, Retry_After="600")
             self.assert_lacks(transfer, client)
+
+    def test_one_that_leads_to_a_node_is_told_to(self) -> None:
+        for status in (503, LOOP_DETECTED):
+            self.transfer(PARENT, MIRROR_A)
+            self.asked(PARENT).answer(status)
+            self.tools.agents.clear()
+        self.assertEqual(self.tools.sent_on, [(PARENT.key, "a node")])
 
     def test_an_answer_without_a_body(self) -> None:
         transfer = self.transfer(PARENT, MIRROR_A)
