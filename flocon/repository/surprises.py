@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: So many times as large, or as small, and by so many bytes at the least.
 SIZE_TIMES, SIZE_LEAST = 5, 64 << 10
+#: Files that one surprise names: a message has room for fewer (``telling``).
+MOST_NAMED = 20_000
 #: Links that lead to one another, as the kernel follows them (path_resolution(7)).
 _MOST_LINKS = 40
 _SET_ID = stat.S_ISUID | stat.S_ISGID
@@ -289,5 +291,8 @@ def _relation(text: str) -> Relation:
     return parse_relation(_OPTIONAL.sub("", text)) or Relation(text)
 
 
-def _named(paths: Iterable[str]) -> str:
-    return "\n".join(sorted(paths))
+def _named(paths: Sequence[str]) -> str:
+    """Return all of them; of so many that nobody is shown them all, how many more there are."""
+    more = len(paths) - MOST_NAMED
+    told = sorted(paths)[:MOST_NAMED]
+    return "\n".join([*told, f"and {more} more lines"] if more > 0 else told)

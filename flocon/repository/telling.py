@@ -6,6 +6,7 @@ Whatever is left out is counted: a person can look for it in the package itself.
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 from flocon.repository.surprises import Surprise
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 MOST_TOLD = 1_000
 #: What JSON puts around one, its keys and a count of what was left out among it.
 _AROUND = 100
+#: What stands behind those that are named, where there are too many.
+_MORE = re.compile(r"and ([0-9]{1,9}) more lines")
 
 
 def told(surprises: Sequence[Surprise], most: int) -> list[Surprise]:
@@ -48,7 +51,10 @@ def _beginning(detail: str, most: int) -> tuple[str, int]:
         used, kept = used + size, kept + 1
     if kept == len(lines):
         return detail, used
-    return "\n".join([*lines[:kept], f"and {len(lines) - kept} more lines"]), used
+    more = len(lines) - kept
+    if further := _MORE.fullmatch(lines[-1]):
+        more += int(further[1]) - 1
+    return "\n".join([*lines[:kept], f"and {more} more lines"]), used
 
 
 def _size(text: str) -> int:

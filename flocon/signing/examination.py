@@ -33,6 +33,11 @@ if TYPE_CHECKING:
     from flocon.signing.requests import Add, Build
 
 
+#: Files of all packages that are examined together, and letters of their names: the signer has room
+#: for them, and for those that are published now, one after the other.
+MOST_MEMBERS, MOST_NAMES = 600_000, 128 << 20
+
+
 @dataclass(frozen=True, slots=True)
 class Examined:
     """A package, and the signer's own copy of its file."""
@@ -58,10 +63,11 @@ class Examination:
         with self._desk.holding() as place:
             copies = await in_thread(self._reactor, copy_all, place, names, files)
             try:
-                packages = [
-                    await in_thread(self._reactor, read_package, one.descriptor, one.name)
-                    for one in copies
-                ]
+                packages = []
+                for one in copies:
+                    package = await in_thread(self._reactor, read_package, one.descriptor, one.name)
+                    packages.append(package)
+                    _demand_room(packages)
                 yield [Examined(*each) for each in zip(copies, packages, strict=True)]
             finally:
                 for one in copies:
@@ -110,6 +116,21 @@ class Examination:
             raise RepositoryError(
                 f"{one.copied.name} is not signed by a key that pacman here trusts", remedy
             )
+
+
+def _demand_room(packages: Sequence[Package]) -> None:
+    """Raise RepositoryError where all files of these are more than can be kept in mind at once.
+
+    A few bytes may say of very many: whoever is ended by them would be asked again, for ever.
+    """
+    members = sum(len(one.members) for one in packages)
+    names = sum(len(one.path) + len(one.target) for each in packages for one in each.members)
+    if members > MOST_MEMBERS or names > MOST_NAMES:
+        raise RepositoryError(
+            f"these packages have {members} files together, and names of {names} letters;"
+            f" {MOST_MEMBERS} and {MOST_NAMES} are possible",
+            "have them made in several recipes",
+        )
 
 
 def digest_of(examined: Sequence[Examined], surprises: Sequence[Surprise]) -> str:

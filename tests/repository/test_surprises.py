@@ -14,6 +14,7 @@ from flocon.errors import PackageError
 from flocon.repository.package import Member, Package
 from flocon.repository.places import PLACES, is_outside, place_of
 from flocon.repository.surprises import (
+    MOST_NAMED,
     SIZE_LEAST,
     Expected,
     Surprise,
@@ -199,6 +200,12 @@ class Members(SynchronousTestCase):
         members = [file(f"srv/{number:04}") for number in range(2_000)]
         (found,) = find_surprises(package(members=members), None)
         self.assertEqual(found.detail.split("\n"), [one.path for one in members])
+
+    def test_of_more_than_anybody_is_shown_the_others_are_counted(self) -> None:
+        members = [file(f"srv/{number:05}") for number in range(MOST_NAMED + 5)]
+        (found,) = find_surprises(package(members=members), None)
+        *lines, last = found.detail.split("\n")
+        self.assertEqual((len(lines), last), (MOST_NAMED, "and 5 more lines"))
 
     def test_each_place_is_found_by_its_own_beginnings(self) -> None:
         for place in PLACES:

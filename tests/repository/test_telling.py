@@ -36,6 +36,14 @@ class Told(SynchronousTestCase):
             self.assertEqual(last, f"and {90_000 - len(lines)} more lines")
             self.assertGreater(len(lines), 3_000)
 
+    def test_those_that_were_left_out_before_are_counted_with_them(self) -> None:
+        one = many("a", 100)
+        one = Surprise(one.package, one.what, f"{one.detail}\nand 900 more lines")
+        self.assertEqual(told([one], 1 << 20), [one])
+        (found,) = told([one], 600)
+        *lines, last = found.detail.split("\n")
+        self.assertEqual(last, f"and {1_000 - len(lines)} more lines")
+
     def test_more_than_can_be_told_are_counted(self) -> None:
         surprises = [Surprise(f"foo-{at:05}", "x") for at in range(MOST_TOLD + 7)]
         found = told(surprises, 1 << 20)

@@ -486,6 +486,23 @@ class PublishingTests(_Made):
 
         return self.do(run())
 
+    def test_more_files_than_it_has_room_for_are_refused(self) -> Deferred[None]:
+        """Each of some packages may have as many as are possible, in a few bytes."""
+
+        async def run() -> None:
+            packages = [made(name, "1.0-1", BINARY, SETUID) for name in ("foo", "foo-doc")]
+            said = build("foo", "foo", "foo-doc")
+            packages[1] = made("foo-doc", "1.0-1", BINARY, SETUID, pkgbase="foo")
+            self.patch(examination, "MOST_MEMBERS", 3)
+            refusal = await self.refused("publish", packages, build=said)
+            self.assertIn("4 files together", refusal)
+            self.patch(examination, "MOST_MEMBERS", 4)
+            self.assertTrue((await self.told("publish", packages, build=said))["held"])
+            self.patch(examination, "MOST_NAMES", 20)
+            self.assertIn("20 are possible", await self.refused("publish", packages, build=said))
+
+        return self.do(run())
+
     def test_another_install_script_than_the_recipes_is_held(self) -> Deferred[None]:
         async def run() -> None:
             script = "post_install() { :; }\n"
