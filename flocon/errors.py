@@ -13,7 +13,8 @@
     ├── TaskError               the operator's: what was wanted and cannot be done, and what to do
     │   ├── MirrorError         by the LAN's mirror
     │   ├── RepositoryError     with an own repository
-    │   │   └── SignerAway      not now: the signer is not there, or ended meanwhile
+    │   │   └── SignerAway      not now: the signer is not there
+    │   │       └── SignerEnded  nor then: it ended meanwhile, or says nothing
     │   └── BuildError          of builds, or decided of them
     │       └── BuilderAway     not now: the builder is not there, or ended meanwhile
     ├── PackageError            a file's: it is not the package it should be
@@ -142,6 +143,10 @@ class RepositoryError(TaskError):
 
 class SignerAway(RepositoryError):  # noqa: N818 - a state of this machine, and a passing one
     """The signer is not there, or was ended: what it was asked is to be asked again."""
+
+
+class SignerEnded(SignerAway):
+    """The signer was asked, and has ended or is silent: what it was asked may be why."""
 
 
 class BuildError(TaskError):

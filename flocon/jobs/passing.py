@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 #: How often a build may be ended by something else before it counts as its own failure, and the
 #: seconds until a failure that may pass is tried again: twice as many each time.
 MOST_INTERRUPTIONS = 3
+#: How often the signer may be ended while it looks at what came of one.
+MOST_EXAMINED = 8
 FIRST_AGAIN, MOST_AGAIN = 900.0, 6
 #: Digits of a commit by which a person may call it.
 FEWEST_DIGITS = 7
@@ -136,7 +138,11 @@ def begun(one: Watched, name: str, now: float) -> Watched:
 def built(one: Watched, now: float, stands_on: Iterable[tuple[str, str]] = ()) -> Watched:
     """Have what came out of it examined; its files are kept by now."""
     job = replace(
-        _job(one, Phase.BUILDING), phase=Phase.EXAMINING, since=now, stands_on=tuple(stands_on)
+        _job(one, Phase.BUILDING),
+        phase=Phase.EXAMINING,
+        since=now,
+        stands_on=tuple(stands_on),
+        interruptions=0,
     )
     return replace(one, job=job)
 
@@ -194,6 +200,21 @@ def interrupted(one: Watched, now: float, why: str) -> Watched:
         interruptions=interruptions,
     )
     return replace(one, job=queued)
+
+
+def unexamined(one: Watched, now: float, why: str) -> Watched:
+    """Have it examined once more, as the signer was ended; after some times it has failed.
+
+    What a build made may be what ends it: nothing else would ever be examined.
+    """
+    job = one.job
+    if job is None or job.phase is not Phase.EXAMINING:
+        return one
+    interruptions = job.interruptions + 1
+    if interruptions >= MOST_EXAMINED:
+        times = f"the signer was ended {interruptions} times while it looked at it"
+        return failed(one, now, [f"{times}: {why}"])
+    return replace(one, job=replace(job, interruptions=interruptions))
 
 
 def put_back(one: Watched) -> Watched:

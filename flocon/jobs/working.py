@@ -20,6 +20,7 @@ from flocon.errors import (
     FloconError,
     RepositoryError,
     SignerAway,
+    SignerEnded,
     StoreError,
 )
 from flocon.jobs import passing
@@ -243,6 +244,11 @@ class Working:
             done = await self._signer.publish(one, manifest)
         except SignerAway as error:
             self.away = str(error)
+            current = self._ledger.get(one.base)
+            if isinstance(error, SignerEnded) and current is not None:
+                again = passing.unexamined(current, self._now(), str(error))
+                what = "failed" if again.stage() is Stage.FAILED else ""
+                await self._ledger.put(again, what, **({"reason": str(error)} if what else {}))
             return False
         except (RepositoryError, StoreError) as error:
             await self.failed(one.base, str(error))

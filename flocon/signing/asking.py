@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.error import ConnectError
 
-from flocon.errors import RepositoryError, SignerAway
+from flocon.errors import RepositoryError, SignerAway, SignerEnded
 from flocon.programs.talking import MOST_FILES, Conversation, connect
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class _Answers:
     def ended(self, _: Conversation) -> None:
         if not self.whole.called:
             self.whole.errback(
-                SignerAway(
+                SignerEnded(
                     "the signer ended before it had answered",
                     "'journalctl -u flocon-sign' says why; nothing is half done, try it again",
                 )
@@ -91,7 +91,7 @@ class _Answers:
 
 
 def _too_late(_: Any, seconds: float) -> Any:
-    raise SignerAway(
+    raise SignerEnded(
         f"the signer has not answered for {seconds:.0f} s", "see 'journalctl -u flocon-sign'"
     )
 

@@ -13,6 +13,7 @@ from flocon.builds import judging, looking
 from flocon.builds.reviews import lines
 from flocon.errors import BuildError
 from flocon.jobs.packing import pack
+from flocon.jobs.passing import MOST_EXAMINED
 from flocon.jobs.remembering import written
 from flocon.jobs.watched import Phase, Stage
 from flocon.recipes.recipe import Recipe, TreeFile
@@ -571,6 +572,39 @@ class AwayTests(KeeperTestCase):
         await self.wake()
         await self.until(("tool", "published"))
         self.assertEqual(len(self.builder.requests), 1)
+
+    @run
+    async def test_one_that_ends_the_signer_each_time_holds_up_the_others_for_a_while(self) -> None:
+        publish, ended = self.signer.answer, []
+
+        def answer(message: Any, conversation: Any) -> None:
+            if message.values["build"]["base"] != "tool":
+                publish(message, conversation)
+                return
+            ended.append(message.values["build"]["commit"])
+            conversation.leave_now()
+
+        self.signer.answer = answer
+        for base in ("tool", "other"):
+            self.aur.push(base, "1-1")
+        await self.begun()
+        for base in ("tool", "other"):
+            await self.steer("add", base)
+            await self.steer("approve", base)
+        for count in range(MOST_EXAMINED):
+            while len(ended) <= count:
+                await self.wake()
+                await self.turn()
+        await self.until(("tool", "failed"))
+        self.assertIn("while it looked at it", self.one("tool").reasons()[0])
+        await self.wake()
+        await self.until(("other", "published"))
+        self.assertEqual(len(ended), MOST_EXAMINED)
+        self.assertEqual(self.history("tool")[-1], "failed")
+        # A person may try it again, with all its tries.
+        self.signer.answer = publish
+        await self.steer("rebuild", "tool")
+        await self.until(("tool", "published"))
 
 
 class LookingTests(KeeperTestCase):
