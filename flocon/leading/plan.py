@@ -105,7 +105,7 @@ class _Planner:
     def _leave_out(self, repository: Repository, own: list[Statement]) -> None:
         servers = [one.value for one in repository.servers if one not in own]
         if own:
-            why = "has no http mirror besides the node"
+            why = "is asked of the node alone, as an own repository is; any other needs a mirror"
         elif servers:
             why = f"has no http mirror ({without_user(servers[0])}), and is left out"
         else:

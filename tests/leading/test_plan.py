@@ -98,6 +98,14 @@ class Deciding(SynchronousTestCase):
         self.assertEqual((), outcome.repositories)
         self.assertIn("pacman.conf line 5: the node is asked after a mirror", outcome.notes[0])
 
+    def test_where_the_node_stands_alone_it_is_said_when_that_is_right(self) -> None:
+        root = (
+            OPTIONS + b"[home]\nServer = http://localhost:19433/$repo\n[core]\nServer = http://o\n"
+        )
+        outcome = plan(configuration(root), Method.SERVER, PORT)
+        self.assertEqual(("core",), outcome.repositories)
+        self.assertIn("[home] is asked of the node alone, as an own repository", outcome.notes[0])
+
     def test_a_second_section_of_one_name_is_left_as_pacman_leaves_it(self) -> None:
         root = OPTIONS + b"[core]\nServer = http://a\n[core]\nServer = http://b\n"
         after, outcome = set_up(configuration(root), Method.SERVER)
