@@ -29,7 +29,10 @@ async def add(reactor: Any, options: argparse.Namespace) -> None:
         place = str(folder.resolve())
         said += await node.hand("build", "add", place, body=packed(folder), patience=PATIENCE)
     if others:
-        said += await node.hand("build", "add", *others, patience=PATIENCE)
+        try:
+            said += await node.hand("build", "add", *others, patience=PATIENCE)
+        except NodeError as error:
+            raise NodeError(f"{error}{_perhaps(others)}") from None
     if options.json:
         say_json({"said": said.strip(), "recipes": bases(said)})
         return
@@ -46,6 +49,12 @@ def is_folder(word: str) -> bool:
     if looks_so and not Path(word).is_dir():
         raise NodeError(f"{word} is no folder; a git repository is named like https://HOST/PATH")
     return looks_so
+
+
+def _perhaps(words: Iterable[str]) -> str:
+    """Return how a folder is named that was perhaps meant by one of these words."""
+    here = [word for word in words if Path(word).is_dir()]
+    return f"; the folder of that name here is './{here[0]}'" if here else ""
 
 
 def bases(said: str) -> list[str]:

@@ -48,6 +48,14 @@ class Adding(BuildTestCase):
         with tarfile.open(fileobj=io.BytesIO(self.bodies[0])) as tar:
             self.assertEqual(tar.getnames(), [".SRCINFO", "PKGBUILD"])
 
+    async def test_a_folder_that_was_taken_for_a_name_is_told_of(self) -> None:
+        self.recipe()
+        self.says["add"] = NodeError("the AUR has no mine")
+        with self.assertRaisesRegex(NodeError, "the AUR has no mine; the folder .* is './mine'"):
+            await self.run_build("add", words=["paru", "mine"])
+        with self.assertRaisesRegex(NodeError, "the AUR has no mine$"):
+            await self.run_build("add", words=["paru"])
+
     async def test_one_that_is_none_is_said(self) -> None:
         with self.assertRaisesRegex(NodeError, "./nosuch is no folder"):
             await self.run_build("add", words=["./nosuch"])
