@@ -26,6 +26,8 @@ MEASURED := tests.interop_on_lan.test_together tests.sites_on_lan.test_sites
 MODULES = $(subst /,.,$(patsubst %.py,%,$(sort $(wildcard $(1)/test_*.py))))
 UNMEASURED := $(filter-out $(MEASURED),$(call MODULES,tests/*_on_lan)) $(addprefix tests.lan.test_,\
 	abilities by_hand commands pacman_7 redirect)
+# Of these what takes about half of their time.
+OWN_INTEROP := $(filter tests.own_on_lan.% tests.interop_on_lan.%,$(UNMEASURED))
 ONE_BY_ONE := $(filter-out $(UNMEASURED),$(call MODULES,tests/lan) $(call MODULES,tests/*_on_lan))
 TWO_AT_A_TIME := $(filter-out tests.lan tests.%_on_lan $(INSTALLED),$(FOLDERS)) $(sort $(wildcard tests/test_*.py))
 TRIAL := $(BIN)/python -m twisted.trial
@@ -36,7 +38,8 @@ NO_PIP := echo "flocon: pip could not install what flocon needs, for the reason 
 	the package index of its configuration, which needs a network; $(MAKE) clean, and begin again." \
 	>&2; exit 1
 
-.PHONY: demo test test-two-at-a-time test-installed test-unmeasured test-one-by-one bench check clean
+.PHONY: demo test test-two-at-a-time test-installed test-unmeasured test-own-interop \
+	test-one-by-one bench check clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -58,7 +61,10 @@ test-installed: $(VENV)/installed-dev
 	$(TRIAL) --reporter=timing $(INSTALLED)
 
 test-unmeasured: $(VENV)/installed-dev
-	$(TRIAL) --reporter=timing $(UNMEASURED)
+	$(TRIAL) --reporter=timing $(filter-out $(OWN_INTEROP),$(UNMEASURED))
+
+test-own-interop: $(VENV)/installed-dev
+	$(TRIAL) --reporter=timing $(OWN_INTEROP)
 
 test-one-by-one: $(VENV)/installed-dev
 	$(TRIAL) --reporter=timing $(ONE_BY_ONE)

@@ -178,7 +178,7 @@ class Making(SynchronousTestCase):
         self.assertLess({f"tests.lan.test_{name}" for name in measured}, alone)
 
     def test_its_parts_together_are_the_whole(self) -> None:
-        parts = ("two-at-a-time", "installed", "unmeasured", "one-by-one")
+        parts = ("two-at-a-time", "installed", "unmeasured", "own-interop", "one-by-one")
         runs = [run for part in parts for run in self.trials(f"test-{part}")]
         self.assertEqual(self.tests(*runs), self.tests(*self.trials("test")))
 
