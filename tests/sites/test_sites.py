@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import ip_interface
 
 from flocon.datagrams.introductions import Introduction, decode_introduction, encode_introduction
 from flocon.datagrams.messages import TOLD_MAGIC, Announcement, Kind, decode, encode
+from flocon.machine.links import Link
 from flocon.presence.presence_events import Namesake, Told
 from flocon.sites.addresses import Permitted
 from flocon.sites.hints import Hint
@@ -254,9 +256,17 @@ class Hostile(NetworksTestCase):
         self.networks.in_vain.clear()
         self.liar, self.victim = self.at(1, 3), self.at(1, 2)
 
-    def tell(self, address: str, number: int, *, teller: str | None = None) -> None:
+    def tell(
+        self, address: str, number: int, *others: str, teller: str | None = None, sequence: int = 1
+    ) -> None:
         """Have the liar tell its network of somebody."""
-        said = replace(self._said(), node=f"{number:016x}", epoch=f"{number:08x}")
+        said = replace(
+            self._said(),
+            node=f"{number:016x}",
+            epoch=f"{number:08x}",
+            sequence=sequence,
+            addresses=others,
+        )
         told = Introduction(teller or self.liar.node, address, said)
         data = encode_introduction(told)
         self.victim.presence.receive(self.networks.now, self.liar.address, data)
@@ -295,6 +305,21 @@ class Hostile(NetworksTestCase):
         # Others are heard of as ever.
         self.networks.start(self.networks.add(Node(2, 9)))
         self.assert_within(10, lambda: self.at(2, 9).node in self.victim.knows())
+
+    def test_one_node_that_has_ever_other_addresses_is_some_tries_too(self) -> None:
+        for number in range(2_000):
+            if number % 20 == 0:
+                self.networks.run(1)
+            others = [f"10.{100 + number % 100}.{number // 100}.{last}" for last in (7, 8)]
+            self.tell("10.99.0.7", 9_000, *others, sequence=number + 1)
+        assert self.victim.sites is not None
+        self.assertLessEqual(self.victim.sites.believing.is_waiting(), 256)
+        self.assertGreater(len(self.networks.in_vain), 5)
+        self.assertLess(sum(self.networks.in_vain.values()), 32 + 110 / 4 + 2)
+        outside = ["8.8.8.8", "127.0.0.1"]
+        self.tell("10.99.0.7", 9_000, *outside, sequence=5_000)
+        self.networks.run(60)
+        self.assertFalse(set(self.networks.in_vain).intersection(outside))
 
     def test_a_neighbour_that_gives_a_far_node_another_epoch_keeps_nobody_from_knowing_it(
         self,
@@ -434,12 +459,16 @@ class OverIpv6(NetworksTestCase):
         super().setUp()
         self.networks.only_six = True
 
-    def begin(self, hosts: int, *, passing: bool = False) -> None:
+    def begin(self, hosts: int, *, passing: bool = False, alone: bool = False) -> None:
         for network, other in ((1, 2), (2, 1)):
             for host in range(1, hosts + 1):
                 node = Node(network, host, six=f"fd77:{network}::{host}")
                 if passing:
                     node.passing = f"fd77:{network}::cafe:{host}"
+                if alone:
+                    ones = (ip_interface(f"{node.six}/64"), ip_interface(f"fe80::{host}/64"))
+                    node.link = Link("eth0", 2, ones)
+                    node.heard_at = f"fe80::{network}:{host}%eth0"
                 named = [f"fd77:{other}::1"] if host == 1 else []
                 self.networks.add(node, *named)
         for node in self.networks.nodes.values():
@@ -456,6 +485,12 @@ class OverIpv6(NetworksTestCase):
     def test_though_machines_ask_from_passing_addresses(self) -> None:
         self.begin(3, passing=True)
         self.assert_within(5, self.networks.all_know_all)
+
+    def test_and_where_networks_have_no_ipv4_so_that_neighbours_are_heard_link_local(self) -> None:
+        self.begin(3, alone=True)
+        self.assert_within(5, self.networks.all_know_all)
+        self.networks.run(200)
+        self.assertTrue(self.networks.all_know_all())
 
     def test_a_node_that_only_ipv4_leads_to_is_asked_at_its_other_address_too(self) -> None:
         """As an older one tells of it: by the address at which it is known in its network."""

@@ -34,6 +34,8 @@ class Node:
         self.address = f"10.77.{network}.{host}"
         self.network, self.host = network, host
         self.six = six
+        #: From where its group hears it, where that is not ``address``.
+        self.heard_at = ""
         addresses = [f"{self.address}/24", *([f"{six}/64"] if six else [])]
         self.link = Link("eth0", 2, tuple(map(ip_interface, addresses)))
         number = network << 16 | host
@@ -113,7 +115,7 @@ class Networks:
 
     def _routed(self, one: Node, address: str) -> Node | None:
         other = self.nodes.get(address) or next(
-            (node for node in self.nodes.values() if node.six == address), None
+            (node for node in self.nodes.values() if address in {node.six, node.heard_at}), None
         )
         if other is None or one.network == other.network:
             return other
@@ -159,7 +161,7 @@ class Networks:
     def _multicast(self, node: Node, datagram: bytes) -> None:
         for other in self.nodes.values():
             if other.network == node.network:
-                other.presence.receive(self.now, node.address, datagram)
+                other.presence.receive(self.now, node.heard_at or node.address, datagram)
 
     def _after(self, seconds: float, call: Any, *arguments: Any) -> None:
         self._number += 1
