@@ -102,6 +102,12 @@ class Peers(PeerTable):
         others = (known.addresses[one] for one in self.elsewhere(node))
         return any(one.proved and one.failed_at is None for one in others)
 
+    def has_answered(self, node: str, address: str) -> bool:
+        """Whether what listens at an address has answered in a peer's name."""
+        known = self._known.get(node)
+        entry = None if known is None else known.addresses.get(address)
+        return entry is not None and entry.proved
+
     def recall(self, address: str, said: Announcement) -> bool:
         """Take what a node said before this one was started; return whether that is to be proved.
 

@@ -340,8 +340,16 @@ class Presence(LookedUp):
 
     def unanswered(self, now: float, address: str, port: int) -> None:
         """Note that nobody could be connected to at ``address`` and ``port``."""
+        before = self.at(address, port)
         self._peers.unanswered(self._advance(now), address, port)
         self._tell_of_others()
+        for peer in before:
+            after = self._peers.get(peer.node)
+            if after is None or after.address == peer.address:
+                continue
+            if self._peers.has_answered(after.node, after.address):
+                # It is somewhere else now, where it had answered.
+                self._events.append(Proved(after))
 
     def _judge(self, now: float, address: str, said: Announcement, verdict: Verdict) -> None:
         if verdict is Verdict.CLAIMED:

@@ -45,7 +45,7 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Proved:
-    """A peer has answered that had not before."""
+    """A peer has answered that had not before, or is only where it had not been asked first."""
 
     peer: Peer
 

@@ -510,6 +510,20 @@ class OverIpv6(NetworksTestCase):
 
 
 class Renumbered(NetworksTestCase):
+    def test_one_that_has_another_address_is_told_of_there_before_its_next_beat(self) -> None:
+        """Whoever asks at the old one is refused at once."""
+        self.meshed(2, 3)
+        self.networks.run(30)
+        moved = self.at(2, 2)
+        self.networks.move(moved, "10.77.2.99")
+        others = [one for one in self.networks.nodes.values() if one is not moved]
+
+        def addresses() -> set[str]:
+            peers = [one.presence.peer(moved.node) for one in others]
+            return {peer.address if peer is not None else "" for peer in peers}
+
+        self.assert_within(10, lambda: addresses() == {"10.77.2.99"})
+
     def test_one_that_was_met_is_told_nothing_where_it_is_no_more(self) -> None:
         """It goes on as before, at another address; somebody else may have the old one."""
         namer, named = Node(1, 1), Node(2, 1)

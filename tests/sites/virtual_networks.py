@@ -184,7 +184,9 @@ class Networks:
 
     def _connect(self, node: Node, event: Any) -> None:
         match event:
-            case PeerCame(peer) | PeerRestarted(peer) | Doubted(peer) if not peer.far:
+            case Doubted(peer):
+                self._after(0.005, self._look, node, peer.address, peer.port)
+            case PeerCame(peer) | PeerRestarted(peer) if not peer.far:
                 self._after(0.005, self._look, node, peer.address, peer.port)
             case Claimed(address, port):
                 self._after(0.005, self._look, node, address, port)
