@@ -1,8 +1,8 @@
 """Installs in a job's root what it needs: fetched outside by pacman, unpacked behind a wall.
 
-pacman fetches and verifies with this machine's configuration and keyring. What it unpacks has
-scripts that run as root, of packages from recipes too: those run behind a wall of their own,
-without a network, with what pacman needs and no more, in a root that is thrown away.
+pacman fetches and verifies with this machine's configuration and keyring, and runs nothing. What it
+unpacks has scripts that run as root, of packages from recipes too: those run behind a wall of their
+own, without a network, with what pacman needs and no more, in a root that is thrown away.
 """
 
 from __future__ import annotations
@@ -14,18 +14,25 @@ from typing import TYPE_CHECKING, Any
 
 from flocon.errors import ToolError
 from flocon.machine.process import run
-from flocon.walls.bubblewrap import HIDDEN, Shown, Wall, behind_installation_wall, places_of
+from flocon.walls.bubblewrap import Shown, Wall, behind_installation_wall, places_of
 from flocon.walls.filters import make_filter
+from flocon.walls.kernel import hidden, read_only
 from flocon.walls.running import Plan, Walled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from flocon.building.layouts import Layout
+    from flocon.building.orders import Bounds
 
 #: Where it finds things behind the wall.
 _CONFIGURATION, _CACHE, _OWN = "/run/flocon/pacman.conf", "/run/flocon/cache", "/run/flocon/own"
 _ASKED_WITHIN = 30.0
+_OPEN_FILES = 16_384
+#: Where a system that is made lies behind the wall, in a root of this machine's programs.
+_SYSTEM = "/mnt"
+#: Where pacman writes in a root while it fetches.
+_WRITTEN = ("/var/lib/pacman/sync",)
 #: What is to be installed takes the place of what it conflicts with, where that may go: a root has
 #: it for this job alone. It turns the answer to that one question around (``pacman --ask``).
 _REPLACING = ("--ask", "4")
@@ -45,11 +52,22 @@ class Pacman:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """What a job's installation may take: the kernel's limits, and the control group it is in."""
+class Within:
+    """What something may take: the kernel's limits of each process, and a control group or ""."""
 
     limits: Mapping[str, int] = field(default_factory=dict)
     group: str = ""
+
+    @classmethod
+    def of(cls, bounds: Bounds, group: str = "") -> Within:
+        limits = {
+            "RLIMIT_CORE": 0,
+            "RLIMIT_DATA": bounds.memory,
+            "RLIMIT_FSIZE": bounds.disk,
+            "RLIMIT_NOFILE": _OPEN_FILES,
+            "RLIMIT_NPROC": bounds.processes,
+        }
+        return cls(limits, group)
 
 
 async def ask_pacman(reactor: Any, configuration: Path) -> Pacman:
@@ -78,8 +96,13 @@ class Installing:
         self._pacman = pacman
         self._cache = cache
 
-    def outside(self, root: Path, mounts: Sequence[Mapping[str, str]], words: list[str]) -> Plan:
-        """Return a run of pacman on ``root`` with this machine's network, keyring and scripts."""
+    def _fetching(
+        self, root: Path, mounts: Sequence[Mapping[str, str]], words: list[str], within: Within
+    ) -> Plan:
+        """Return a run of pacman for ``root`` with this machine's network and keyring.
+
+        It fetches, and writes in the databases there, where scripts may have been before.
+        """
         pacman = self._pacman
         caches = [self._cache, *pacman.caches]
         options = ["--config", str(pacman.configuration), "--root", str(root)]
@@ -87,18 +110,39 @@ class Installing:
         options += [word for one in caches for word in ("--cachedir", str(one))]
         options += ["--logfile", "/dev/null", "--noconfirm", "--noprogressbar"]
         command = ["sh", "-c", _PACMAN, str(root), *options, *words]
-        return Plan(command, mounts, outside=True, root=str(root))
+        return Plan(
+            command,
+            mounts,
+            outside=True,
+            root=str(root),
+            plain=_WRITTEN,
+            group=within.group,
+            limits=within.limits,
+        )
 
-    async def upgrade(self, layout: Layout, said: Callable[[bytes], None]) -> int:
+    async def make(
+        self, layout: Layout, new: Path, name: str, said: Callable[[bytes], None], within: Within
+    ) -> int:
+        """Install a package with all it needs in the ``new`` system; return pacman's status.
+
+        ``layout`` is of this machine's programs, which install: in the new one there are none.
+        """
+        plan = self._fetching(new, (), ["-Syw", name], within)
+        if status := await Walled(self._reactor, plan, said).run():
+            return status
+        plan = self._walled(layout, ["-S", name], within, new)
+        return await Walled(self._reactor, plan, said).run()
+
+    async def upgrade(self, layout: Layout, said: Callable[[bytes], None], within: Within) -> int:
         """Bring a root of packages alone up to date; return pacman's status.
 
         What takes a package's place may be a recipe's, of whichever repository this machine has:
         scripts and hooks run behind the wall here as well.
         """
-        plan = self.outside(layout.root, layout.mounts, ["-Syuw"])
+        plan = self._fetching(layout.root, layout.mounts, ["-Syuw"], within)
         if status := await Walled(self._reactor, plan, said).run():
             return status
-        return await Walled(self._reactor, self._walled(layout, ["-Su"], Taken()), said).run()
+        return await Walled(self._reactor, self._walled(layout, ["-Su"], within), said).run()
 
     async def install(
         self,
@@ -106,12 +150,12 @@ class Installing:
         packages: Sequence[str],
         own: Sequence[Path],
         said: Callable[[bytes], None],
-        taken: Taken,
+        within: Within,
     ) -> int:
         """Install packages of repositories, then files of our own; return pacman's status."""
         if packages:
             words = ["-Sw", "--needed", "--", *packages]
-            plan = self.outside(layout.root, layout.mounts, words)
+            plan = self._fetching(layout.root, layout.mounts, words, within)
             if status := await Walled(self._reactor, plan, said).run():
                 return status
         steps = []
@@ -121,12 +165,14 @@ class Installing:
             files = [f"{_OWN}/{one.name}" for one in own]
             steps.append(["-U", *_REPLACING, "--needed", "--asdeps", "--", *files])
         for words in steps:
-            plan = self._walled(layout, words, taken)
+            plan = self._walled(layout, words, within)
             if status := await Walled(self._reactor, plan, said).run():
                 return status
         return 0
 
-    def _walled(self, layout: Layout, words: list[str], taken: Taken) -> Plan:
+    def _walled(
+        self, layout: Layout, words: list[str], within: Within, new: Path | None = None
+    ) -> Plan:
         caches = [one for one in (self._cache, *self._pacman.caches) if one.is_dir()]
         shown = [Shown(str(one), f"{_CACHE}/{number}") for number, one in enumerate(caches)]
         configuration = layout.given / "pacman.conf"
@@ -139,6 +185,9 @@ class Installing:
         own = layout.given / "own"
         own.mkdir(exist_ok=True)
         shown += [Shown(str(configuration), _CONFIGURATION), Shown(str(own), _OWN)]
+        system = _SYSTEM if new else ""
+        if new:
+            shown.append(Shown(str(new), system, writable=True))
         # pacman runs each script with its root as the script's own.
         calls = make_filter(platform.machine(), allowed=["chroot"])
         wall = Wall(
@@ -147,17 +196,20 @@ class Installing:
             group=0,
             rights=True,
             shown=shown,
-            hidden=[one for one in HIDDEN if Path(one).exists()],
+            hidden=hidden(),
+            read_only=read_only(),
             filtered=bool(calls),
+            system=system,
             environment={"HOME": "/root", "LANG": "C.UTF-8", "TERM": "dumb"},
         )
         options = ["--config", _CONFIGURATION, "--noconfirm", "--noprogressbar"]
-        command = ["sh", "-c", _PACMAN, "", *options, *words]
+        options += ["--root", system or "/", "--dbpath", f"{system}/var/lib/pacman"]
+        command = ["sh", "-c", _PACMAN, system, *options, *words]
         return Plan(
             behind_installation_wall(wall, command),
             layout.mounts,
-            group=taken.group,
-            limits=taken.limits,
+            group=within.group,
+            limits=within.limits,
             filter=calls,
             root=wall.root,
             places=places_of(wall),

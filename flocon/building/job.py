@@ -11,45 +11,43 @@ import secrets
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.threads import deferToThread
 
 from flocon.building import commands, endings
+from flocon.building.clearing import clear
 from flocon.building.endings import Ending
 from flocon.building.gateway import PORT, Gateway
-from flocon.building.installing import Taken
+from flocon.building.installing import Within
 from flocon.building.layouts import hand_over
 from flocon.building.near import destinations
 from flocon.building.recipe_files import lay_out, write_versions
 from flocon.building.results import Left, take
 from flocon.building.said import Said
-from flocon.building.watching import Room, Watch, held_of, memory_of
+from flocon.building.watching import Room, Watch
 from flocon.errors import BuildError, ToolError
 from flocon.log import logger
-from flocon.machine.process import run
 from flocon.machine.whole import see_through
-from flocon.walls.bubblewrap import BUILD, HIDDEN, Shown, Wall, behind_recipe_wall, places_of
+from flocon.walls.bubblewrap import BUILD, Shown, Wall, behind_recipe_wall, places_of
 from flocon.walls.filters import make_filter
 from flocon.walls.groups import Group
+from flocon.walls.kernel import hidden, read_only
 from flocon.walls.running import Plan, Walled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
+    from pathlib import Path
 
     from flocon.building.layouts import Layout
     from flocon.building.orders import Order
     from flocon.building.place import Place
 
-#: Seconds that the folder of a job may take to go.
-_GONE_WITHIN = 3_600.0
 #: The last words of a step, by which its end is judged.
 _LAST_WORDS = 64 << 10
 _BEGUN = commands.BEGUN.encode()
 _LARGEST_KEY = 1 << 20
-_OPEN_FILES = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,14 +148,7 @@ class Job:
         )
         if layout is None:
             return self._too_late()
-        watch = Watch(
-            self._reactor,
-            self._folder,
-            bounds,
-            self._passed,
-            memory=lambda: memory_of(self._place.seen_number, bounds.memory),
-            held=lambda: held_of(self._place.seen_number),
-        )
+        watch = Watch(self._reactor, self._folder, bounds, self._passed)
         # From now on: what is installed has scripts of recipes, too.
         watch.start()
         try:
@@ -210,8 +201,8 @@ class Job:
             )
         installing = await self._place.roots.installing()
         packages = self._order.packages
-        taken = Taken(self._limits(), self._group.path)
-        work = installing.install(layout, packages, own, self._told.heard, taken)
+        within = Within.of(self._order.bounds, self._group.path)
+        work = installing.install(layout, packages, own, self._told.heard, within)
         status = await self._within_time(work)
         self._place.roots.prune()
         if status is None:
@@ -314,7 +305,8 @@ class Job:
                 Shown(str(layout.given / "passwd"), "/etc/passwd"),
                 Shown(str(layout.given / "group"), "/etc/group"),
             ),
-            hidden=[one for one in HIDDEN if Path(one).exists()],
+            hidden=hidden(),
+            read_only=read_only(),
             environment=commands.environment(
                 self._order,
                 place.user,
@@ -331,36 +323,14 @@ class Job:
             rights=place.rights,
             port=port,
             group=self._group.path,
-            limits={**self._limits(), "RLIMIT_NPROC": self._order.bounds.processes},
+            limits=Within.of(self._order.bounds).limits,
             filter=calls,
             root=wall.root,
             places=places_of(wall),
         )
-
-    def _limits(self) -> dict[str, int]:
-        """Return what each process of the job may have."""
-        bounds = self._order.bounds
-        return {
-            "RLIMIT_CORE": 0,
-            "RLIMIT_DATA": bounds.memory,
-            "RLIMIT_FSIZE": bounds.disk,
-            "RLIMIT_NOFILE": _OPEN_FILES,
-        }
 
     async def _clear(self) -> None:
         self._group.remove()
         clearing = Deferred.fromCoroutine(clear(self._reactor, self._folder))
         with suppress(CancelledError):
             await see_through(clearing)
-
-
-async def clear(reactor: Any, folder: Path) -> None:
-    """Take a folder away with all in it, however deep; raise ToolError where that cannot be."""
-    words = ["rm", "-rf", "--one-file-system", "--", str(folder)]
-    for _ in range(2):
-        outcome = await run(reactor, words, seconds=_GONE_WITHIN)
-        if not outcome.status:
-            return
-        # A folder that its owner may not read is read by root alone.
-        await run(reactor, ["chmod", "-R", "u+rwX", "--", str(folder)], seconds=_GONE_WITHIN)
-    raise ToolError("rm", outcome.errors.decode("utf-8", "replace")[:500])

@@ -100,6 +100,11 @@ def system_layout(folder: Path) -> Layout:
     return layout
 
 
+def programs_layout(folder: Path) -> Layout:
+    """Lay out in its new ``folder`` what another system is made with: this machine's programs."""
+    return machine_layout(folder, folder / "none", rights=False)
+
+
 def clean_layout(folder: Path, system: Path) -> Layout:
     """Lay out a job in its new ``folder`` over the clean ``system``."""
     _make_folders(folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flocon.building.roots import Roots
@@ -26,18 +26,16 @@ _NOT_IN_FOLDERS = ",:\\\n"
 class Place:
     """``user`` builds, as ``number`` and ``group_number`` behind the wall.
 
-    ``seen_number`` is the number in front of it; ``rights`` is whether this process is root.
+    ``rights`` is whether this process is root; ``group`` is its own control group, None for none.
     """
 
     work: Path
     user: str
     number: int
     group_number: int
-    seen_number: int
     rights: bool
     roots: Roots
-    #: The control group that is this process's own, None for none.
-    group: Path | None = field(default_factory=own_group)
+    group: Path | None
 
     @property
     def jobs(self) -> Path:
@@ -67,9 +65,10 @@ def find_place(
         raise ConfigurationError(
             "--work", f"{work} cannot be written ({error.strerror})", "name another folder"
         ) from None
-    roots = Roots(reactor, work, configuration, rights=rights)
-    seen = number if rights else os.geteuid()
-    return Place(work, user, number, group, seen, rights, roots)
+    # Asked once: later this process is in a group below it.
+    own = own_group()
+    roots = Roots(reactor, work, configuration, rights=rights, group=own)
+    return Place(work, user, number, group, rights, roots, own)
 
 
 def demand_tools() -> None:

@@ -1,29 +1,36 @@
 """Which root a job gets: over a clean system that is made here, or over this machine's own.
 
-A clean system is base-devel, installed by this machine's pacman into a folder of its own. Only
-packages of its repositories are ever installed there, never one of a recipe's.
+A clean system is base-devel, installed by this machine's pacman into a folder of its own, of
+packages of its repositories alone. Those may be recipes' too: what they run is walled in.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
-from flocon.building.installing import Installing, Pacman, ask_pacman
-from flocon.building.layouts import Layout, clean_layout, machine_layout, system_layout
+from flocon.building.bounded import Bounded
+from flocon.building.clearing import clear
+from flocon.building.installing import Installing, Pacman, Within, ask_pacman
+from flocon.building.layouts import (
+    Layout,
+    clean_layout,
+    machine_layout,
+    programs_layout,
+    system_layout,
+)
 from flocon.errors import BuildError, ToolError
 from flocon.log import logger
 from flocon.machine.process import run
 from flocon.machine.whole import see_through
-from flocon.walls.running import Walled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Coroutine
 
     Said = Callable[[bytes], None]
 
@@ -40,15 +47,27 @@ _FOLDERS = (
 
 
 class Roots:
-    """Makes roots below ``work``; ``rights`` is whether this process is root."""
+    """Makes roots below ``work``; ``rights`` is whether this process is root.
+
+    ``group`` is its own control group, None for none.
+    """
 
     _log = logger()
 
-    def __init__(self, reactor: Any, work: Path, configuration: Path, *, rights: bool) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        work: Path,
+        configuration: Path,
+        *,
+        rights: bool,
+        group: Path | None = None,
+    ) -> None:
         self._reactor = reactor
         self._work = work
         self._configuration = configuration
         self._rights = rights
+        self._group = group
         self.system = work / "root"
         self.cache = work / "cache"
 
@@ -108,13 +127,15 @@ class Roots:
             if 0 <= time.time() - self.system.stat().st_mtime < stale:
                 return
             layout = await self._in_thread(system_layout, self._work)
-            if await (await self.installing()).upgrade(layout, said):
+            installing = await self.installing()
+            bounded = Bounded(self._reactor, self.system, self._group)
+            if await bounded.do(lambda within: installing.upgrade(layout, said, within)):
                 said(b"==> flocon: the clean root could not be brought up to date\n")
             else:
                 os.utime(self.system)
             return
         new = self._work / "root.new"
-        shutil.rmtree(new, ignore_errors=True)
+        await clear(self._reactor, new)
         for name in _FOLDERS:
             (new / name).mkdir(parents=True)
         (new / "tmp").chmod(0o1777)
@@ -126,15 +147,20 @@ class Roots:
             )
         new.rename(self.system)
 
-    async def _make(self, root: Path, said: Said) -> int:
-        """Install what a clean system is made of: there is nothing yet that could build a wall."""
+    async def _make(self, new: Path, said: Said) -> int:
+        """Install what a clean system is made of, by this machine's programs: it has none yet."""
         installing = await self.installing()
-        mounts: list[Mapping[str, str]] = [
-            {"kind": "proc", "source": "proc", "at": f"{root}/proc", "options": ""},
-            {"kind": "bind", "source": "/dev", "at": f"{root}/dev", "options": ""},
-        ]
-        plan = installing.outside(root, mounts, ["-Sy", _BASE])
-        return await Walled(self._reactor, plan, said).run()
+        folder = self._work / "making"
+        await clear(self._reactor, folder)
+        try:
+            layout = await self._in_thread(programs_layout, folder)
+
+            def make(within: Within) -> Coroutine[Any, Any, int]:
+                return installing.make(layout, new, _BASE, said, within)
+
+            return await Bounded(self._reactor, new, self._group).do(make)
+        finally:
+            await see_through(Deferred.fromCoroutine(clear(self._reactor, folder)))
 
     def prune(self) -> None:
         """Take away the packages downloaded longest ago, beyond what stays."""

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock
 from twisted.internet.threads import deferToThread
 
+from flocon.building.clearing import clear
 from flocon.building.describing import Here, can, cannot, lacks
 from flocon.building.handed import Handed
-from flocon.building.job import Job, Told, clear
+from flocon.building.job import Job, Told
 from flocon.building.orders import read_order
 from flocon.building.place import Place, demand_tools
 from flocon.building.watching import Room

@@ -7,10 +7,7 @@ the file system lost more than the job may have, and now and then anyway.
 from __future__ import annotations
 
 import os
-import stat
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
@@ -20,9 +17,16 @@ from twisted.internet.threads import deferToThread
 from flocon.building.endings import TOO_BIG, TOO_MUCH_MEMORY, Ending
 from flocon.errors import FloconError
 from flocon.machine.process import run
+from flocon.walls.taking import (
+    MOST_OPEN,
+    held_behind_walls,
+    shared_memory,
+    taken_behind_walls,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from pathlib import Path
 
     from flocon.building.orders import Bounds
 
@@ -32,9 +36,10 @@ EVERY, COUNT_EVERY = 0.5, 30.0
 _COUNTED_WITHIN = 300.0
 #: What stays of a file system, whatever a job may have.
 RESERVE_BYTES, RESERVE_FILES = 512 << 20, 10_000
-#: Files and folders that a job may leave on disk, and those that it may have open and mapped.
-MOST_FILES, MOST_OPEN = 4_000_000, 400_000
-_PAGE = os.sysconf("SC_PAGE_SIZE")
+#: Files and folders that a job may leave on disk.
+MOST_FILES = 4_000_000
+#: Processes that a wall is made of, and its steps begin with.
+_OF_WALLS = 32
 _MIB = 1 << 20
 
 
@@ -60,21 +65,12 @@ class Watch:
     """Watches one job; ``passed`` is called once, with what it has too much of."""
 
     def __init__(
-        self,
-        reactor: Any,
-        folder: Path,
-        bounds: Bounds,
-        passed: Callable[[Ending], None],
-        *,
-        memory: Callable[[], int],
-        held: Callable[[], Held | None],
+        self, reactor: Any, folder: Path, bounds: Bounds, passed: Callable[[Ending], None]
     ) -> None:
         self._reactor = reactor
         self._folder = folder
         self._bounds = bounds
         self._passed = passed
-        self._memory = memory
-        self._held = held
         self._begun = Room.of(folder)
         self._shared = shared_memory()
         self._is_hiding = False
@@ -95,11 +91,14 @@ class Watch:
             await self._counting
 
     def _look(self) -> None:
-        now = Room.of(self._folder)
+        now, taken = Room.of(self._folder), taken_behind_walls(self._bounds.memory)
         if now.is_little:
             self._pass(TOO_BIG, "the disk is nearly full")
-        elif self._memory() > self._bounds.memory:
+        elif taken.memory > self._bounds.memory:
             self._short_of_memory()
+        elif taken.threads > self._bounds.processes + _OF_WALLS:
+            # What is installed is root's, to whom the kernel sets no limit of these.
+            self._pass(TOO_BIG, f"it has more than {self._bounds.processes} processes")
         else:
             lost = self._has_lost or self._begun.files - now.files > MOST_FILES
             since = self._reactor.seconds() - self._counted
@@ -118,7 +117,7 @@ class Watch:
         try:
             counted = await self._sum("--block-size=1")
             files = await self._sum("--inodes")
-            held = await deferToThread(self._held)
+            held = await deferToThread(held_behind_walls)
         except FloconError:
             return
         finally:
@@ -157,131 +156,3 @@ class Watch:
         if self._calls.running:
             self._calls.stop()
         self._passed(Ending(result, reason))
-
-
-def memory_of(user: int, enough: int, proc: Path = Path("/proc")) -> int:
-    """Return the bytes of memory that a user's processes behind walls have together.
-
-    What they share is counted once where the sum is above ``enough``, for that takes longer.
-    """
-    processes = _walled(user, proc)
-    total = sum(_field(one / "statm", 1) * _PAGE for one in processes)
-    if total <= enough:
-        return total
-    return sum(_proportional(one) for one in processes)
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """What a job's processes have in no folder: bytes; and how many files are sent, not received.
-
-    What is sent no process has open, and how large it is nobody can tell.
-    """
-
-    disk: int = 0
-    memory: int = 0
-    sent: int = 0
-
-
-def held_of(user: int, proc: Path = Path("/proc")) -> Held | None:
-    """Return what a user's processes behind walls hold of files without a name.
-
-    None where they have more open than anybody looks through. Blocks: for a thread.
-    """
-    found: dict[tuple[int, int], tuple[int, bool]] = {}
-    looked = sent = 0
-    for process in _walled(user, proc):
-        for path in _held(process):
-            looked += 1
-            if looked > MOST_OPEN:
-                return None
-            with suppress(OSError):
-                info = os.stat(path)  # noqa: PTH116 - many
-                if stat.S_ISSOCK(info.st_mode):
-                    sent += _sent(path)
-                elif stat.S_ISREG(info.st_mode) and not info.st_nlink:
-                    in_memory = os.readlink(path).startswith("/memfd:")  # noqa: PTH115 - a name
-                    found[info.st_dev, info.st_ino] = info.st_blocks * 512, in_memory
-    memory = sum(size for size, in_memory in found.values() if in_memory)
-    return Held(sum(size for size, _ in found.values()) - memory, memory, sent)
-
-
-def _sent(socket: str) -> int:
-    """Return how many files wait in a socket, by its path among a process's descriptors."""
-    process, _, number = socket.rpartition("/fd/")
-    lines = Path(process, "fdinfo", number).read_bytes().splitlines()
-    return next((int(one[8:]) for one in lines if one.startswith(b"scm_fds:")), 0)
-
-
-def shared_memory(told: Path = Path("/proc/meminfo")) -> int:
-    """Return the bytes of this machine's memory that are files' or several processes'."""
-    with suppress(OSError, ValueError):
-        for line in told.read_bytes().splitlines():
-            if line.startswith(b"Shmem:"):
-                return int(line.split()[1]) * 1024
-    return 0
-
-
-def _held(process: Path) -> Iterator[str]:
-    """Yield what leads to each file that a process has open or mapped."""
-    for name in ("fd", "map_files"):
-        # It may have ended, and without a right nobody is told what is mapped.
-        with suppress(OSError), os.scandir(process / name) as entries:
-            for entry in entries:
-                yield entry.path
-
-
-def _walled(user: int, proc: Path) -> list[Path]:
-    """Return a user's processes that see others than this one does."""
-    here = _namespace(proc / "self")
-    own = (one for one in _numbered(proc) if _owner(one) == user)
-    return [one for one in map(_living, own) if _namespace(one) not in {"", here}]
-
-
-def _living(process: Path) -> Path:
-    """Return a process as one of its threads tells of it that has not ended.
-
-    The first one may have: by its number the kernel then tells of nothing that the others have.
-    """
-    if not _has_ended(process):
-        return process
-    with suppress(OSError):
-        threads = (process.parent / one for one in os.listdir(process / "task"))  # noqa: PTH208
-        return next((one for one in threads if not _has_ended(one)), process)
-    return process
-
-
-def _has_ended(process: Path) -> bool:
-    """Whether it has left its namespaces: only that of its number it keeps."""
-    return not _namespace(process, "net")
-
-
-def _numbered(proc: Path) -> list[Path]:
-    return [proc / name for name in os.listdir(proc) if name.isdigit()]  # noqa: PTH208 - many
-
-
-def _owner(process: Path) -> int:
-    with suppress(OSError):
-        return process.stat().st_uid
-    return -1
-
-
-def _namespace(process: Path, kind: str = "pid") -> str:
-    """Return in which namespace one is, of those of processes; "" where that is not told."""
-    with suppress(OSError):
-        return os.readlink(process / "ns" / kind)  # noqa: PTH115 - a name, and no path
-    return ""
-
-
-def _field(path: Path, at: int) -> int:
-    with suppress(OSError, ValueError, IndexError):
-        return int(path.read_bytes().split()[at])
-    return 0
-
-
-def _proportional(process: Path) -> int:
-    with suppress(OSError, ValueError):
-        for line in (process / "smaps_rollup").read_bytes().splitlines():
-            if line.startswith(b"Pss:"):
-                return int(line.split()[1]) * 1024
-    return 0

@@ -45,8 +45,10 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Wall:
-    """``root`` is the folder that is the root there; ``hidden`` are those of HIDDEN that exist.
+    """``root`` is the folder that is the root there.
 
+    ``hidden`` is what of /proc nobody sees, ``read_only`` what nobody writes (see ``kernel``).
+    ``system`` is a root of another system there, which alone may be written then, "" for none.
     ``user`` and ``group`` are the numbers one has there. ``rights`` is whether the one who builds
     the wall is root: else it is built in a user namespace, and whoever builds it is behind it.
     """
@@ -57,9 +59,11 @@ class Wall:
     rights: bool
     shown: Sequence[Shown] = ()
     hidden: Sequence[str] = ()
+    read_only: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     folder: str = "/"
     filtered: bool = False
+    system: str = ""
 
 
 def places_of(wall: Wall) -> list[str]:
@@ -81,8 +85,8 @@ def behind_recipe_wall(wall: Wall, command: Sequence[str]) -> list[str]:
 def behind_installation_wall(wall: Wall, command: Sequence[str]) -> list[str]:
     """Return what is run, so that ``command`` runs as root of a root that is thrown away."""
     rights = [word for one in INSTALLING for word in ("--cap-add", one)]
-    words = [*_common(wall, root_writable=True), *_filter(wall), "--cap-drop", "ALL"]
-    return [*words, *rights, "--", *command]
+    words = [*_common(wall, root_writable=not wall.system), *_of_system(wall), *_filter(wall)]
+    return [*words, "--cap-drop", "ALL", *rights, "--", *command]
 
 
 def _common(wall: Wall, *, root_writable: bool) -> list[str]:
@@ -94,12 +98,24 @@ def _common(wall: Wall, *, root_writable: bool) -> list[str]:
     words += ["--bind" if root_writable else "--ro-bind", wall.root, "/"]
     words += ["--dev", "/dev", "--perms", "1777", "--size", str(_SHARED_MEMORY)]
     words += ["--tmpfs", "/dev/shm", "--proc", "/proc"]  # noqa: S108 - behind the wall
-    for path in wall.hidden:
-        words += ["--ro-bind", "/dev/null", path]
+    words += _of_kernel(wall)
     words += ["--perms", "0755", "--size", str(_SMALL), "--tmpfs", "/run"]
     for one in wall.shown:
         words += ["--bind" if one.writable else "--ro-bind", one.source, one.at]
     return [*words, "--chdir", wall.folder]
+
+
+def _of_system(wall: Wall) -> list[str]:
+    """Return what a system within the root has of the kernel, as the root has."""
+    if not wall.system:
+        return []
+    words = ["--dev", f"{wall.system}/dev", "--proc", f"{wall.system}/proc"]
+    return [*words, *_of_kernel(wall, wall.system)]
+
+
+def _of_kernel(wall: Wall, system: str = "") -> list[str]:
+    covered = [("/dev/null", one) for one in wall.hidden] + [(one, one) for one in wall.read_only]
+    return [word for one, at in covered for word in ("--ro-bind", one, f"{system}{at}")]
 
 
 def _filter(wall: Wall) -> list[str]:

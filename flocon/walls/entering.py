@@ -118,6 +118,8 @@ def _enter(plan: dict[str, Any]) -> socket.socket | None:
         _mount(one["source"], one["at"], kind, flags, one["options"])
     for place in plan["places"]:
         _demand_no_link(plan["root"], plan["root"] + place)
+    for folder in plan["plain"]:
+        _demand_plain(plan["root"], folder)
     if plan["outside"]:
         return None
     _raise_loopback()
@@ -155,6 +157,20 @@ def _demand_no_link(root: str, path: str) -> None:
         here /= part
         if here.is_symlink():
             raise OSError(errno.ELOOP, "a link lies where the wall puts something", str(here))
+
+
+def _demand_plain(root: str, folder: str) -> None:
+    """Raise OSError where what is written in a folder would be written elsewhere."""
+    path = Path(root + folder)
+    _demand_no_link(root, str(path))
+    if not path.exists():
+        return
+    with os.scandir(path) as entries:
+        for one in entries:
+            if not one.is_file(follow_symlinks=False):
+                raise OSError(
+                    errno.ELOOP, "what is no plain file lies where pacman writes", one.path
+                )
 
 
 def _last_error(about: str) -> OSError:

@@ -51,7 +51,8 @@ class Plan:
 
     ``outside`` leaves it the machine's own network: nothing of a recipe is run so. ``filter`` is
     bubblewrap's program of system calls. ``places`` are those below ``root`` at which something is
-    put: no link may lie there.
+    put: no link may lie there. ``plain`` are those that are written to from ``outside``: folders
+    of plain files.
     """
 
     command: Sequence[str]
@@ -65,6 +66,7 @@ class Plan:
     filter: bytes = b""
     root: str = ""
     places: Sequence[str] = ()
+    plain: Sequence[str] = ()
 
     def as_bytes(self) -> bytes:
         return json.dumps(
@@ -79,6 +81,7 @@ class Plan:
                 "nice": self.nice,
                 "root": self.root,
                 "places": list(self.places),
+                "plain": list(self.plain),
                 "environment": {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
             }
         ).encode()

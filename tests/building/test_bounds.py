@@ -12,8 +12,8 @@ from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 
+from flocon.building import clearing, layouts, results, roots
 from flocon.building import job as jobs
-from flocon.building import layouts, results, roots
 from flocon.building.results import Left
 from tests.building.case import PACKAGE, JobCase, recipe
 
@@ -94,18 +94,18 @@ class BoundsTests(JobCase):
 
     def test_cancelled_while_it_is_taken_away_it_goes_all_the_same(self) -> Deferred[None]:
         async def go() -> None:
-            clearing: Deferred[None] = Deferred()
-            clear = jobs.clear
+            begun: Deferred[None] = Deferred()
+            clear = clearing.clear
 
             async def slowly(*arguments: Any) -> None:
-                clearing.callback(None)
+                begun.callback(None)
                 await deferLater(reactor, 0.5)
                 await clear(*arguments)
 
             self.patch(jobs, "clear", slowly)
             job, *_ = self.job(recipe("build() { false; }\n" + PACKAGE))
             work = Deferred.fromCoroutine(job.run())
-            await clearing
+            await begun
             await deferLater(reactor, 0.1)
             work.cancel()
             with contextlib.suppress(CancelledError):

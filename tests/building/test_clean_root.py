@@ -8,11 +8,18 @@ import shutil
 import subprocess
 import tarfile
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
-from tests.building.case import PACKAGE, JobCase, recipe
+from flocon.building import bounded
+from flocon.building.orders import Bounds
+from flocon.building.place import Place, find_place
+from flocon.errors import BuildError, ToolError
+from tests.building.case import PACKAGE, JobCase, builder, recipe
 from tests.building.packages import make_package, make_repository
 
 #: What makepkg runs.
@@ -23,9 +30,37 @@ PROGRAMS = (
     "md5sum", "mkdir", "mktemp", "mv", "nproc", "pacman", "pacman-conf", "readelf", "readlink",
     "realpath", "rm", "rmdir", "sed", "setpriv", "sh", "sha256sum", "sleep", "sort", "stat",
     "strip", "tail", "tar", "tee", "touch", "tr", "true", "uname", "uniq", "wc", "xargs", "xz",
-    "zstd", "faked", "faked-sysv", "faked-tcp", "fakeroot-sysv", "makepkg", "nl",
+    "zstd", "faked", "faked-sysv", "faked-tcp", "fakeroot-sysv", "makepkg", "nl", "chroot",
+    "mkfifo", "mknod", "mount", "seq", "unshare",
 )  # fmt: skip
 FOLDERS = ("/usr/share/makepkg", "/usr/share/misc", "/usr/share/file", "/usr/lib/file")
+#: What lies where a builder works, once it has made a clean root.
+WORK = ["cache", "jobs", "root"]
+#: Tries of a script, as root, to see and change more than the system that it is installed in.
+ESCAPING = r"""
+  { id -u; pwd; } >/seen
+  echo x >"$outside/plain"
+  for place in /oldroot /proc/1/root /proc/self/root /proc/$PPID/root ../../../..; do
+    echo x >"$place$outside/there" && echo "wrote by $place" >>/seen
+    echo x >"$place/usr/flocon-was-here" && case $place in /proc/1*|/proc/$PPID*)
+      echo "wrote programs by $place" >>/seen; esac
+    test -e "$place$outside" && echo "saw by $place" >>/seen
+  done
+  chroot /proc/1/root sh -c 'test -e "$outside" && echo saw; echo x >/usr/flocon-was-here && echo w;
+    echo x >/run/flocon/cache/0/made && echo cache; cat /etc/shadow && echo shadow' >>/seen
+  for one in /dev/mem /dev/kmsg /dev/loop-control /dev/sda /dev/vda /dev/fuse; do
+    test -e $one && echo $one >>/seen
+  done
+  for one in "/device b 254 0" "/dev/device c 1 1"; do mknod $one && echo made $one >>/seen; done
+  echo x >/proc/sys/kernel/hostname && echo named >>/seen
+  cat /proc/kcore /proc/keys /proc/kmsg && echo read >>/seen
+  mount -t tmpfs none /mnt && echo mounted >>/seen
+  unshare -m true && echo unshared >>/seen
+  grep -v " lo:" /proc/net/dev | grep : >>/seen
+  grep -l flocon.building /proc/[0-9]*/cmdline >>/seen
+  ls /proc/1/fd | grep -v "^[0-9]$" >>/seen
+  kill -0 -1 && true
+"""
 INFO = "pkgname = base-devel\npkgbase = base-devel\npkgver = 1-1\narch = any\nsize = 1\n"
 
 
@@ -158,6 +193,84 @@ touch /usr/made /etc/made 2>/dev/null && echo wrote >>found/text
             self.assertNotIn("could not be brought up to date", log)
 
         return self.do(go())
+
+    def test_scripts_of_what_it_is_made_of_run_behind_a_wall(self) -> Deferred[None]:
+        """base-devel, and what it needs, come from the first repository that has them."""
+
+        async def go() -> None:
+            outside = self.folder / "outside"
+            outside.mkdir(mode=0o777)
+            place = self._of_a_base(f"""post_install() {{
+  export outside={outside}
+  {ESCAPING}
+}}
+""")
+            said: list[bytes] = []
+            await place.roots.update(said.append)
+            log = b"".join(said).decode()
+            self.assertEqual(list(outside.iterdir()), [], log)
+            system = place.roots.system
+            self.assertEqual((system / "seen").read_text(), "0\n/\n", log)
+            self.assertTrue((system / "usr/bin/makepkg").is_file())
+            self.assertFalse(Path("/usr/flocon-was-here").exists())
+            self.assertEqual(sorted(one.name for one in place.work.iterdir()), WORK)
+
+        return self.do(go())
+
+    def test_scripts_of_what_it_is_made_of_end_within_bounds(self) -> Deferred[None]:
+        fills = "for n in $(seq 99); do head -c 50M /dev/zero >/usr/share/$n; done; sleep 60"
+        forks = "for n in $(seq 300); do sleep 60 & done; wait"
+        hoards = "for n in 1 2 3 4 5 6; do (head -c 60M /dev/zero; sleep 60) | tail & done; wait"
+        bounds = Bounds(memory=256 << 20, disk=300 << 20, processes=200, time=40)
+
+        async def go() -> None:
+            self.patch(bounded, "BOUNDS", bounds)
+            for script, reason in (
+                (fills, "of disk"),
+                (forks, "200 processes"),
+                (hoards, "of memory"),
+                ("sleep 60", "longer than 6 s"),
+            ):
+                if script == "sleep 60":
+                    self.patch(bounded, "BOUNDS", replace(bounds, time=6))
+                place = self._of_a_base(f"post_install() {{ {script}; }}\n")
+                work = Deferred.fromCoroutine(place.roots.update(lambda _: None))
+                error: Any = await self.assertFailure(work, BuildError)
+                self.assertIn(reason, str(error))
+                self.assert_nothing_left()
+
+        return self.do(go())
+
+    def test_links_of_a_script_lead_no_later_step_outside(self) -> Deferred[None]:
+        """While packages are fetched for it, pacman is root of the machine, and writes there."""
+        outside = self.folder / "outside"
+        sync = "/var/lib/pacman/sync"
+        links = {
+            "folder": f"mv /var /var-before; ln -s {outside} /var",
+            "databases": f"rm -rf {sync}; ln -s {outside} {sync}",
+            "file": f"ln -s {outside}/file {sync}/some.db.part",
+            "pipe": f"rm {sync}/some.db; mkfifo {sync}/some.db",
+        }
+
+        async def go() -> None:
+            outside.mkdir(mode=0o777)
+            for name, script in links.items():
+                place = self._of_a_base(f"post_install() {{ {script}; }}\n")
+                await place.roots.update(lambda _: None)
+                work = Deferred.fromCoroutine(place.roots.update(lambda _: None))
+                error: Any = await self.assertFailure(work, ToolError)
+                self.assertEqual(list(outside.iterdir()), [], name)
+                self.assertIn("lies where", str(error), name)
+
+        return self.do(go())
+
+    def _of_a_base(self, install: str) -> Place:
+        """Return a place of its own whose clean root is made of a package with a script."""
+        folder = self.folder / f"of-{len(list(self.folder.iterdir()))}"
+        repository = folder / "repository"
+        repository.mkdir(parents=True)
+        configuration = make_repository(repository, [make_base(repository, install=install)])
+        return find_place(reactor, folder / "work", builder(), configuration, without_root=False)
 
     def test_one_of_times_to_come_is_brought_up_to_date(self) -> Deferred[None]:
         async def go() -> None:

@@ -19,8 +19,15 @@ HOSTILE = """
 post_install() {
   (
     id -u
-    for place in /proc/sys/kernel /run/flocon/own; do : >"$place/made" && echo wrote "$place"; done
+    for place in /proc/sys/kernel /run/flocon/own; do
+      true >"$place/made" && echo wrote "$place"
+    done
     echo x >/proc/sys/kernel/hostname && echo named
+    find /proc -maxdepth 1 ! -name "[0-9]*" -type f -perm /222 | while read one; do
+      (printf "" >"$one") && echo may set "$one"
+    done
+    core=$(cat /proc/sys/kernel/core_pattern)
+    (printf "%s" "$core" >/proc/sys/kernel/core_pattern) && echo may have the kernel run something
     mount -t tmpfs none /mnt && echo mounted
     unshare -U true && echo made a namespace
     cat /proc/kcore /proc/keys && echo read of the kernel
@@ -29,8 +36,10 @@ post_install() {
     curl -sf -m 3 http://127.0.0.1:1/ && echo reached
     grep -v ' lo:' /proc/net/dev | grep : && echo a link
     ls /proc | grep -qx 2000 && echo others
-    chroot /proc/1/root true && grep -q flocon-build- /proc/1/root/proc/1/cmdline && echo out
-    true
+    for one in /oldroot /proc/1/root /proc/1/cwd; do
+      ls -d $one/var/tmp/flocon-build-* && echo out
+    done
+    echo to the end
   ) >/usr/share/script-said 2>/dev/null
 }
 """
@@ -127,7 +136,7 @@ class InstallingTests(JobCase):
             )
             done = await self.build(recipe(more), own=[odd])
             self.assertEqual(done.result, "built", done.log)
-            self.assertEqual(done.found(), "0\n")
+            self.assertEqual(done.found(), "0\nto the end\n")
             self.assertFalse(Path("/usr/share/script-said").exists())
 
         return self.do(go())
@@ -147,6 +156,26 @@ class InstallingTests(JobCase):
             odd = make_package(own, "large", {"usr/bin/flocon-test-tool": TOOL}, install=one)
             done = await self.build(recipe(), own=[odd], bounds={"disk": 200 << 20})
             self.assertRegex(done.log, "File (too large|size limit exceeded)")
+
+        return self.do(go())
+
+    def test_a_script_has_no_more_processes_and_memory_than_its_job(self) -> Deferred[None]:
+        """It is root: what the kernel bounds of users it does not bound of it."""
+        forks = "for n in $(seq 400); do sleep 60 & done; wait"
+        hoards = "for n in 1 2 3 4 5 6; do (head -c 60M /dev/zero; sleep 60) | tail & done; wait"
+
+        async def go() -> None:
+            self._offer(make_package(self.repository, "part", {"usr/bin/flocon-test-part": TOOL}))
+            own = self.folder / "own"
+            own.mkdir()
+            for script, result in ((forks, "too big"), (hoards, "too much memory")):
+                odd = make_package(
+                    own, "odd", {"usr/bin/o": TOOL}, install=f"post_install() {{ {script}; }}\n"
+                )
+                bounds = {"processes": 200, "memory": 256 << 20, "time": 30}
+                done = await self.build(recipe(), own=[odd], bounds=bounds)
+                self.assertEqual(done.result, result, (done.reason, done.log))
+                self.assert_nothing_left()
 
         return self.do(go())
 

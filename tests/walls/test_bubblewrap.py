@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.walls.bubblewrap import (
@@ -54,6 +56,17 @@ class WallTests(SynchronousTestCase):
         }
         self.assertFalse(_added(words) & dangerous)
         self.assertLess(words.index("--cap-drop"), words.index("--cap-add"))
+
+    def test_a_system_that_is_made_alone_is_written(self) -> None:
+        wall = replace(
+            WALL, shown=(Shown("/new", "/mnt", True),), system="/mnt", read_only=["/proc/sys"]
+        )
+        words = behind_installation_wall(wall, ["pacman"])
+        self.assertEqual(words[words.index("/root") - 1], "--ro-bind")
+        self.assertEqual([one for one in words if one == "--bind"], ["--bind"])
+        self.assertEqual(words[words.index("/mnt/proc") - 1], "--proc")
+        self.assertEqual(words[words.index("/mnt/dev") - 1], "--dev")
+        self.assertLess(words.index("/mnt/proc"), words.index("/mnt/proc/sys"))
 
     def test_both_have_an_environment_of_their_own(self) -> None:
         for words in (behind_recipe_wall(WALL, []), behind_installation_wall(WALL, [])):

@@ -1,0 +1,195 @@
+"""What all behind this process's walls takes together: processes, memory, files without a name.
+
+Whose they are says nothing, for what is installed runs as root: they are told by the namespace of
+numbers that they are in, which is one that this process has made, or below one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: Files that may be open and mapped.
+MOST_OPEN = 400_000
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+#: NS_GET_PARENT of <linux/nsfs.h>.
+_ABOVE = 0xB702
+#: Namespaces one in another that a kernel allows.
+_DEEPEST = 32
+#: Fields of /proc/PID/stat after the name: the parent, and how many threads there are.
+_PARENT, _THREADS = 1, 17
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Bytes of memory, and how many processes and threads there are."""
+
+    memory: int = 0
+    threads: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What processes have in no folder: bytes; and how many files are sent, not received.
+
+    What is sent no process has open, and how large it is nobody can tell.
+    """
+
+    disk: int = 0
+    memory: int = 0
+    sent: int = 0
+
+
+def taken_behind_walls(enough: int, proc: Path = Path("/proc")) -> Taken:
+    """Return what all of them take together.
+
+    Memory that they share is counted once where the sum is above ``enough``: that takes longer.
+    """
+    processes = _walled(proc)
+    threads = sum(max(1, _field(one, _THREADS)) for one in processes)
+    memory = sum(_resident(one) for one in processes)
+    if memory > enough:
+        memory = sum(_proportional(one) for one in processes)
+    return Taken(memory, threads)
+
+
+def held_behind_walls(proc: Path = Path("/proc")) -> Held | None:
+    """Return what they hold of files without a name.
+
+    None where they have more open than anybody looks through. Blocks: for a thread.
+    """
+    found: dict[tuple[int, int], tuple[int, bool]] = {}
+    looked = sent = 0
+    for process in _walled(proc):
+        for path in _held(process):
+            looked += 1
+            if looked > MOST_OPEN:
+                return None
+            with suppress(OSError):
+                info = os.stat(path)  # noqa: PTH116 - many
+                if stat.S_ISSOCK(info.st_mode):
+                    sent += _sent(path)
+                elif stat.S_ISREG(info.st_mode) and not info.st_nlink:
+                    in_memory = os.readlink(path).startswith("/memfd:")  # noqa: PTH115 - a name
+                    found[info.st_dev, info.st_ino] = info.st_blocks * 512, in_memory
+    memory = sum(size for size, in_memory in found.values() if in_memory)
+    return Held(sum(size for size, _ in found.values()) - memory, memory, sent)
+
+
+def shared_memory(told: Path = Path("/proc/meminfo")) -> int:
+    """Return the bytes of this machine's memory that are files' or several processes'."""
+    with suppress(OSError, ValueError):
+        for line in told.read_bytes().splitlines():
+            if line.startswith(b"Shmem:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+def _sent(socket: str) -> int:
+    """Return how many files wait in a socket, by its path among a process's descriptors."""
+    process, _, number = socket.rpartition("/fd/")
+    lines = Path(process, "fdinfo", number).read_bytes().splitlines()
+    return next((int(one[8:]) for one in lines if one.startswith(b"scm_fds:")), 0)
+
+
+def _held(process: Path) -> Iterator[str]:
+    """Yield what leads to each file that a process has open or mapped."""
+    for name in ("fd", "map_files"):
+        # It may have ended, and without a right nobody is told what is mapped.
+        with suppress(OSError), os.scandir(process / name) as entries:
+            for entry in entries:
+                yield entry.path
+
+
+def _walled(proc: Path) -> list[Path]:
+    """Return the processes behind walls of this process's."""
+    here = _namespace(proc / "self")
+    within: dict[str, list[Path]] = {}
+    for one in _numbered(proc):
+        if (name := _namespace(one)) not in {"", here}:
+            within.setdefault(name, []).append(one)
+    outermost = {name: _outermost(name, members[0], here) for name, members in within.items()}
+    ours = {one for one in set(outermost.values()) if any(map(_is_ours, within.get(one, ())))}
+    return [_living(one) for name in within if outermost[name] in ours for one in within[name]]
+
+
+def _outermost(name: str, process: Path, here: str) -> str:
+    """Return which namespace below ``here`` that of a process is, or is within."""
+    with suppress(OSError):
+        descriptor = os.open(process / "ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        for _ in range(_DEEPEST):
+            try:
+                above = fcntl.ioctl(descriptor, _ABOVE)
+            finally:
+                os.close(descriptor)
+            descriptor = above
+            over = os.readlink(f"/proc/self/fd/{above}")  # noqa: PTH115 - a name, and no path
+            if over == here:
+                break
+            name = over
+        os.close(descriptor)
+    return name
+
+
+def _is_ours(process: Path) -> bool:
+    """Whether it is the first one behind a wall: who started it, this process has started."""
+    starting = process.parent / str(_field(process, _PARENT))
+    return _field(starting, _PARENT) == os.getpid()
+
+
+def _living(process: Path) -> Path:
+    """Return a process as one of its threads tells of it that has not ended.
+
+    The first one may have: by its number the kernel then tells of nothing that the others have.
+    """
+    if not _has_ended(process):
+        return process
+    with suppress(OSError):
+        threads = (process.parent / one for one in os.listdir(process / "task"))  # noqa: PTH208
+        return next((one for one in threads if not _has_ended(one)), process)
+    return process
+
+
+def _has_ended(process: Path) -> bool:
+    """Whether it has left its namespaces: only that of its number it keeps."""
+    return not _namespace(process, "net")
+
+
+def _numbered(proc: Path) -> list[Path]:
+    return [proc / name for name in os.listdir(proc) if name.isdigit()]  # noqa: PTH208 - many
+
+
+def _namespace(process: Path, kind: str = "pid") -> str:
+    """Return in which namespace one is, of those of processes; "" where that is not told."""
+    with suppress(OSError):
+        return os.readlink(process / "ns" / kind)  # noqa: PTH115 - a name, and no path
+    return ""
+
+
+def _field(process: Path, at: int) -> int:
+    """Return a field of /proc/PID/stat, counted after the name, which may have any sign in it."""
+    with suppress(OSError, ValueError, IndexError):
+        return int((process / "stat").read_bytes().rpartition(b")")[2].split()[at])
+    return 0
+
+
+def _resident(process: Path) -> int:
+    with suppress(OSError, ValueError, IndexError):
+        return int((process / "statm").read_bytes().split()[1]) * _PAGE
+    return 0
+
+
+def _proportional(process: Path) -> int:
+    with suppress(OSError, ValueError):
+        for line in (process / "smaps_rollup").read_bytes().splitlines():
+            if line.startswith(b"Pss:"):
+                return int(line.split()[1]) * 1024
+    return 0

@@ -1,0 +1,107 @@
+"""What all behind walls take: whoever they are, and nobody else."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+from twisted.trial.unittest import TestCase
+
+from flocon.walls.bubblewrap import Wall, behind_installation_wall
+from flocon.walls.running import Plan, Walled
+from flocon.walls.taking import Taken, held_behind_walls, taken_behind_walls
+from tests.needs import leave_out
+
+_MIB = 1 << 20
+#: Has memory, threads and a file without a name, and says so.
+_TAKES = """
+import os, threading, time
+kept = os.urandom(1) * (60 << 20)
+file = os.memfd_create("hidden")
+os.write(file, bytes(20 << 20))
+for _ in range(20):
+    threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+print("begun", flush=True)
+time.sleep(60)
+"""
+
+
+class TakingTests(TestCase):
+    """Of one wall of this process's, and of namespaces of others."""
+
+    def setUp(self) -> None:
+        leave_out("" if os.geteuid() == 0 else "needs root")
+        leave_out("" if shutil.which("bwrap") else "needs bwrap")
+
+    def test_what_is_behind_a_wall_counts_whoever_it_is(self) -> Deferred[None]:
+        async def go() -> None:
+            self.assertEqual(taken_behind_walls(1 << 40), Taken())
+            below = ["bwrap", "--unshare-pid", "--bind", "/", "/"]
+            # In namespaces below that of the wall, too.
+            for before, more in (([], []), (below, ["--cap-add", "ALL"])):
+                words = behind_installation_wall(
+                    Wall("/", 0, 0, True), [*before, sys.executable, "-c", _TAKES]
+                )
+                at = words.index("--")
+                words[at:at] = more
+                said: list[bytes] = []
+                walled = Walled(reactor, Plan(words), said.append)
+                run = Deferred.fromCoroutine(walled.run())
+                await self._until(lambda said=said: b"begun" in b"".join(said))  # type: ignore[misc]
+                taken, held = taken_behind_walls(1 << 40), held_behind_walls()
+                walled.end()
+                await run
+                self.assertGreater(taken.memory, 60 * _MIB, said)
+                self.assertLess(taken.memory, 200 * _MIB)
+                self.assertGreaterEqual(taken.threads, 21)
+                self.assertLess(taken.threads, 30)
+                assert held is not None
+                self.assertEqual(held.memory, 20 * _MIB)
+                self.assertEqual(taken_behind_walls(1 << 40), Taken())
+
+        return Deferred.fromCoroutine(go())
+
+    def test_namespaces_of_others_do_not_count(self) -> None:
+        """Such as a container has, or a browser: of whoever started them, though not as a wall."""
+        self._does_not_count(["unshare", "--pid", "--fork", sys.executable, "-c", _TAKES])
+        # Not even what another builder, or this one's user, has walled in.
+        program = f"import subprocess; subprocess.run(['unshare', '-pf', {sys.executable!r}, '-c', '''{_TAKES}'''])"  # noqa: E501
+        self._does_not_count([sys.executable, "-c", program])
+
+    def _does_not_count(self, command: Sequence[str]) -> None:
+        with subprocess.Popen(
+            ["setsid", "--fork", *command], stdout=subprocess.PIPE, start_new_session=True
+        ) as process:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            try:
+                self.assertEqual(line, b"begun\n")
+                self.assertEqual(taken_behind_walls(1 << 40), Taken())
+            finally:
+                for one in _of_session(process.stdout.fileno()):
+                    os.kill(one, 9)
+
+    async def _until(self, true: Callable[[], bool]) -> None:
+        end = time.monotonic() + 20
+        while not true() and time.monotonic() < end:
+            await deferLater(reactor, 0.05)
+
+
+def _of_session(pipe: int) -> list[int]:
+    """Return the processes that have the other end of a pipe: those that were started here."""
+    inode = os.fstat(pipe).st_ino
+    found = []
+    for one in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if one.name.isdigit() and (one / "fd/1").stat().st_ino == inode:
+                found.append(int(one.name))
+    return found
