@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 PACSERVE = "_pacserve._tcp"
 SERVER, REDIRECTOR, PACSERVES, PACLANS = 7078, 7077, 15_678, 15_680
-SOON = 20.0
+SOON = 30.0
 #: What a node's log has where something is amiss with a port or a name.
 AMISS = re.compile(r"(?i)in use|taken|to itself|cannot|clash|another machine")
 

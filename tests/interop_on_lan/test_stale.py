@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 PACSERVE, PORT = "_pacserve._tcp", 7078
 #: Seconds for which names may be remembered here; it is two minutes elsewhere.
 REMEMBERED = 3
-SOON = 20.0
+SOON = 30.0
 
 
 def forgetful(host: Host) -> list[str]:
