@@ -121,16 +121,21 @@ class Installing:
         )
 
     async def make(
-        self, layout: Layout, new: Path, name: str, said: Callable[[bytes], None], within: Within
+        self,
+        programs: Layout,
+        system: Layout,
+        name: str,
+        said: Callable[[bytes], None],
+        within: Within,
     ) -> int:
-        """Install a package with all it needs in the ``new`` system; return pacman's status.
+        """Install a package with all it needs in a new ``system``; return pacman's status.
 
-        ``layout`` is of this machine's programs, which install: in the new one there are none.
+        This machine's ``programs`` install: in the new one there are none.
         """
-        plan = self._fetching(new, (), ["-Syw", name], within)
+        plan = self._fetching(system.root, system.mounts, ["-Syw", name], within)
         if status := await Walled(self._reactor, plan, said).run():
             return status
-        plan = self._walled(layout, ["-S", name], within, new)
+        plan = self._walled(programs, ["-S", name], within, Path(system.mounts[0]["source"]))
         return await Walled(self._reactor, plan, said).run()
 
     async def upgrade(self, layout: Layout, said: Callable[[bytes], None], within: Within) -> int:

@@ -93,10 +93,15 @@ class Layout:
         raise ToolError("the root", f"has no {name} after what was installed")
 
 
-def system_layout(folder: Path) -> Layout:
-    """Return how the clean system itself, "root" in ``folder``, is entered to be changed."""
-    layout = Layout("clean", folder, (), (folder / "root/etc",))
-    layout.given.mkdir(mode=0o755, exist_ok=True)
+def system_layout(folder: Path, system: Path) -> Layout:
+    """Return how a clean ``system`` itself is entered to be changed, seen in ``folder`` meanwhile.
+
+    It lies where nobody but root comes: it has programs that set a user, old ones and strangers'.
+    In ``folder`` pacman's own user comes to it, in the namespace of that one run.
+    """
+    layout = Layout("clean", folder, (_bound(system, folder / "root"),), (system / "etc",))
+    for one in (folder, layout.root, layout.given):
+        one.mkdir(mode=0o755, exist_ok=True)
     return layout
 
 

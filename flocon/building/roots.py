@@ -68,7 +68,9 @@ class Roots:
         self._configuration = configuration
         self._rights = rights
         self._group = group
-        self.system = work / "root"
+        #: Where only root comes.
+        self._private = work / "system"
+        self.system = self._private / "root"
         self.cache = work / "cache"
 
     async def kind(self, wanted: str) -> str:
@@ -126,7 +128,7 @@ class Roots:
             # One of times to come is of a clock that was wrong.
             if 0 <= time.time() - self.system.stat().st_mtime < stale:
                 return
-            layout = await self._in_thread(system_layout, self._work)
+            layout = await self._in_thread(system_layout, self._work / "entered", self.system)
             installing = await self.installing()
             bounded = Bounded(self._reactor, self.system, self._group)
             if await bounded.do(lambda within: installing.upgrade(layout, said, within)):
@@ -134,8 +136,11 @@ class Roots:
             else:
                 os.utime(self.system)
             return
-        new = self._work / "root.new"
-        await clear(self._reactor, new)
+        self._private.mkdir(mode=0o700, exist_ok=True)
+        new = self._private / "new"
+        # Where one lay before this place was private.
+        for old in (new, self._work / "root", self._work / "root.new"):
+            await clear(self._reactor, old)
         for name in _FOLDERS:
             (new / name).mkdir(parents=True)
         (new / "tmp").chmod(0o1777)
@@ -154,9 +159,10 @@ class Roots:
         await clear(self._reactor, folder)
         try:
             layout = await self._in_thread(programs_layout, folder)
+            entered = await self._in_thread(system_layout, self._work / "entered", new)
 
             def make(within: Within) -> Coroutine[Any, Any, int]:
-                return installing.make(layout, new, _BASE, said, within)
+                return installing.make(layout, entered, _BASE, said, within)
 
             return await Bounded(self._reactor, new, self._group).do(make)
         finally:

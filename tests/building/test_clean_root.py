@@ -14,6 +14,7 @@ from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.task import LoopingCall
 
 from flocon.building import bounded
 from flocon.building.orders import Bounds
@@ -35,7 +36,7 @@ PROGRAMS = (
 )  # fmt: skip
 FOLDERS = ("/usr/share/makepkg", "/usr/share/misc", "/usr/share/file", "/usr/lib/file")
 #: What lies where a builder works, once it has made a clean root.
-WORK = ["cache", "jobs", "root"]
+WORK = ["cache", "entered", "jobs", "system"]
 #: Tries of a script, as root, to see and change more than the system that it is installed in.
 ESCAPING = r"""
   { id -u; pwd; } >/seen
@@ -214,6 +215,7 @@ touch /usr/made /etc/made 2>/dev/null && echo wrote >>found/text
             self.assertTrue((system / "usr/bin/makepkg").is_file())
             self.assertFalse(Path("/usr/flocon-was-here").exists())
             self.assertEqual(sorted(one.name for one in place.work.iterdir()), WORK)
+            self.assertEqual(list((place.work / "entered/root").iterdir()), [])
 
         return self.do(go())
 
@@ -263,6 +265,32 @@ touch /usr/made /etc/made 2>/dev/null && echo wrote >>found/text
                 self.assertIn("lies where", str(error), name)
 
         return self.do(go())
+
+    def test_nobody_else_runs_what_is_in_it(self) -> Deferred[None]:
+        """It has programs that set a user, which a script may have put there."""
+
+        async def go() -> None:
+            kept = "cp /bin/cat /usr/bin/odd; chmod 4755 /usr/bin/odd; sleep 2"
+            place = self._of_a_base(f"post_install() {{ {kept}; }}\n")
+            tried: list[str] = []
+            looking = LoopingCall(lambda: tried.extend(self._found_by_others(place)))
+            looking.start(0.2)
+            await place.roots.update(lambda _: None)
+            await place.roots.update(lambda _: None)
+            looking.stop()
+            self.assertTrue((place.roots.system / "usr/bin/odd").stat().st_mode & 0o4000)
+            self.assertEqual(tried, [])
+
+        return self.do(go())
+
+    def _found_by_others(self, place: Place) -> list[str]:
+        """Return the programs that set a user which an ordinary user comes to."""
+        # Whoever knows their names needs no list of the folder they are in.
+        places = [place.roots.system, *(place.work / one for one in ("root.new", "entered/root"))]
+        words = ["setpriv", "--reuid=65534", "--clear-groups", "find", *map(str, places)]
+        words += ["-perm", "-4001"]
+        said = subprocess.run(words, capture_output=True, text=True, check=False).stdout
+        return said.splitlines()
 
     def _of_a_base(self, install: str) -> Place:
         """Return a place of its own whose clean root is made of a package with a script."""
