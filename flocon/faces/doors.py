@@ -78,10 +78,10 @@ class Doors:
 
     def rehearse(self) -> None:
         """Raise ConfigurationError where ``open`` would; nothing is kept of what is tried."""
-        self._listening.rehearse(*self._lan_endpoints())
-        self._listening.rehearse(*self._loopback_endpoints())
+        faces = [self._lan_endpoints(), self._loopback_endpoints()]
         if self._settings.mirror.serve:
-            self._listening.rehearse(*self._mirror_endpoints())
+            faces.append(self._mirror_endpoints())
+        self._listening.rehearse(*faces)
 
     def open(
         self, lan: Site, loopback: Site, mirror: Site | None = None, sides: Iterable[Side] = ()

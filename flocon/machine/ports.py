@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -101,6 +101,8 @@ class Ports:
         self._reactor = reactor
         self._inherited = tuple(inherited)
         self._taken: set[Inherited] = set()
+        #: Which setting has each TCP port that is listened on.
+        self._settings: dict[int, str] = {}
 
     def listen(self, endpoints: Sequence[Sequence[str]], factory: Any, where: str) -> list[Any]:
         """Return the ports of all endpoints that this machine has an address for.
@@ -109,11 +111,15 @@ class Ports:
         where the operator set them. Raises ConfigurationError where one is taken, and where there
         is none.
         """
-        return self._listen(self, endpoints, factory, where)
+        return self._listen(self, endpoints, factory, where, self._settings)
 
-    def rehearse(self, endpoints: Sequence[Sequence[str]], where: str) -> None:
-        """Raise what ``listen`` would raise, and keep no port."""
-        self._listen(_Rehearsal(self), endpoints, None, where)
+    def rehearse(self, *faces: tuple[Sequence[Sequence[str]], str]) -> None:
+        """Raise what ``listen`` would raise for one after the other, and keep no port."""
+        settings: dict[int, str] = {}
+        with ExitStack() as held:
+            rehearsal = _Rehearsal(self, held)
+            for endpoints, where in faces:
+                self._listen(rehearsal, endpoints, None, where, settings)
 
     def tell_unused(self) -> None:
         """Name the sockets of systemd's that no endpoint is for: who asks there waits in vain."""
@@ -166,7 +172,12 @@ class Ports:
         return getattr(self._reactor, name)
 
     def _listen(
-        self, reactor: Any, endpoints: Sequence[Sequence[str]], factory: Any, where: str
+        self,
+        reactor: Any,
+        endpoints: Sequence[Sequence[str]],
+        factory: Any,
+        where: str,
+        settings: dict[int, str],
     ) -> list[Any]:
         ports: list[Any] = []
         absent: list[tuple[str, Exception]] = []
@@ -174,33 +185,40 @@ class Ports:
             for description in alternatives:
                 try:
                     ports.append(_listen_now(reactor, description, factory))
+                    settings[_port_of(description)] = where
                     break
                 except Exception as error:  # noqa: BLE001 - a parser of Twisted's raises anything
                     if not _absent(error):
-                        raise _refusal(description, error, where) from None
+                        raise _refusal(description, error, where, settings) from None
                     absent.append((description, error))
         if not ports and absent:
-            raise _refusal(*absent[0], where)
+            raise _refusal(*absent[0], where, settings)
         for place, why in absent if reactor is self else []:
             self._log.info("not listening on {endpoint}: {error}", endpoint=place, error=why)
         return ports
 
 
 class _Rehearsal:
-    """Stands in a reactor's place: takes each port and gives it back at once."""
+    """Stands in a reactor's place: takes each port, which ``held`` gives back."""
 
-    def __init__(self, ports: Ports) -> None:
+    def __init__(self, ports: Ports, held: ExitStack) -> None:
         self._ports = ports
+        self._held = held
+        self._adopted: set[Inherited] = set()
 
     def listenTCP(self, port: int, factory: Any, backlog: int = 50, interface: str = "") -> None:
-        """Bind as Twisted does, for a moment."""
-        if self._ports.find(interface, port) is not None:
+        """Bind as Twisted does, for as long as others are tried."""
+        inherited = self._ports.find(interface, port)
+        if inherited in self._adopted:
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+        if inherited is not None:
+            self._adopted.add(inherited)
             return
         family = socket.AF_INET6 if ":" in interface else socket.AF_INET
-        with socket.socket(family, socket.SOCK_STREAM) as one:
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            one.bind((interface, port))
-            one.listen(backlog)
+        one = self._held.enter_context(socket.socket(family, socket.SOCK_STREAM))
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        one.bind((interface, port))
+        one.listen(backlog)
 
     def __getattr__(self, name: str) -> Any:
         # Sockets of other kinds are told of when they are really listened on.
@@ -229,13 +247,25 @@ def _absent(error: Exception) -> bool:
     return _number(error) in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EINVAL, errno.ENODEV}
 
 
-def _refusal(description: str, error: Exception, where: str) -> ConfigurationError:
-    """Return the sentence for an endpoint that cannot be listened on."""
+def _port_of(description: str) -> int:
+    """Return the TCP port that an endpoint names, 0 for none."""
     kind, *words = description.split(":")
+    port = next((word for word in words if "=" not in word), "")
+    port = next((word[5:] for word in words if word.startswith("port=")), port)
+    return int(port) if kind.startswith("tcp") and port.isdecimal() else 0
+
+
+def _refusal(
+    description: str, error: Exception, where: str, settings: Mapping[int, str]
+) -> ConfigurationError:
+    """Return the sentence for an endpoint that cannot be listened on."""
+    kind = description.partition(":")[0]
     number = _number(error)
     if kind.startswith("tcp"):
-        port = next((word.removeprefix("port=") for word in words if "=" not in word), "")
-        port = next((word[5:] for word in words if word.startswith("port=")), port)
+        port = _port_of(description)
+        if number == errno.EADDRINUSE and port in settings:
+            problem = f"port {port} is that of {settings[port]} already"
+            return ConfigurationError(where, problem, "choose another port for one of them")
         if number == errno.EADDRINUSE:
             return ConfigurationError(where, f"port {port} is taken", "is another flocon running?")
         if number in {errno.EACCES, errno.EPERM}:

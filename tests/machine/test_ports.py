@@ -52,7 +52,8 @@ class PortsCase(SynchronousTestCase):
         return Inherited(one.fileno(), one.family, address, port)
 
     def refusal(self, endpoints: list[list[str]], option: str = "flocon: --lan") -> str:
-        return str(self.assertRaises(ConfigurationError, Ports(None).rehearse, endpoints, option))
+        face = endpoints, option
+        return str(self.assertRaises(ConfigurationError, Ports(None).rehearse, face))
 
 
 class Refusing(PortsCase):
@@ -62,6 +63,16 @@ class Refusing(PortsCase):
             self.refusal(endpoint(port)),
             f"flocon: --lan: port {port} is taken; is another flocon running?",
         )
+
+    def test_where_another_setting_has_it_that_is_named(self) -> None:
+        held = self.inherited(self.listening())
+        with socket.create_server((HERE, 0)) as one:
+            port = one.getsockname()[1]
+        for ports, number in ((Ports(None), port), (Ports(None, [held]), held.port)):
+            lan, mirror = (endpoint(number), "--lan"), (endpoint(number), "mirror.listen")
+            said = str(self.assertRaises(ConfigurationError, ports.rehearse, lan, mirror))
+            named = f"mirror.listen: port {number} is that of --lan already"
+            self.assertEqual(said, f"{named}; choose another port for one of them")
 
     def test_a_second_face_does_not_make_good_for_one_that_is_taken(self) -> None:
         # Whoever listens there answers pacman in this node's place.
@@ -73,8 +84,9 @@ class Refusing(PortsCase):
         self.assertIn("is taken", self.refusal([[*endpoint(port)[0], *endpoint(0)[0]]]))
 
     def test_an_address_that_is_not_here_is_made_good_by_another(self) -> None:
-        Ports(None).rehearse([*endpoint(0, "192.0.2.1"), *endpoint(0)], "flocon: --lan")
-        Ports(None).rehearse([[*endpoint(0, "192.0.2.1")[0], *endpoint(0)[0]]], "flocon: --lan")
+        away, here = endpoint(0, "192.0.2.1"), endpoint(0)
+        Ports(None).rehearse(([*away, *here], "flocon: --lan"))
+        Ports(None).rehearse(([[*away[0], *here[0]]], "flocon: --lan"))
 
     def test_an_address_that_is_not_here_is_named_where_there_is_no_other(self) -> None:
         self.assertIn("Cannot assign requested address", self.refusal(endpoint(0, "192.0.2.1")))
@@ -97,7 +109,7 @@ class Refusing(PortsCase):
         with socket.create_server((HERE, 0)) as one:
             port = one.getsockname()[1]
         for _ in range(2):
-            Ports(None).rehearse(endpoint(port), "flocon: --lan")
+            Ports(None).rehearse((endpoint(port), "flocon: --lan"))
 
 
 class TakingOver(PortsCase):
@@ -118,7 +130,7 @@ class TakingOver(PortsCase):
 
     def test_what_systemd_holds_is_no_port_that_is_taken(self) -> None:
         held = self.inherited(self.listening())
-        Ports(None, [held]).rehearse(endpoint(held.port), "flocon: --lan")
+        Ports(None, [held]).rehearse((endpoint(held.port), "flocon: --lan"))
 
     def test_what_this_process_alone_listens_on_is_told_where_systemd_holds_others(self) -> None:
         held, other = (self.inherited(self.listening()) for _ in range(2))

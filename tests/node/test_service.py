@@ -154,6 +154,13 @@ class Refusing(NodeTestCase):
         with socket.create_server(("127.0.0.1", port)):
             sentence = f"port {port} is taken; is another flocon running?"
             self.assertRefused(self.start(), f"{self.config}: mirror.listen: {sentence}")
+        for own, setting in ((port, "lan"), (self.port, "loopback")):
+            endpoint = f"tcp:{own}:interface=127.0.0.1"
+            lan = f'"tcp:{port}:interface=127.0.0.1"'
+            self.configure(lan=lan, mirror=f'{{serve = true, listen = ["{endpoint}"]}}')
+            sentence = f"port {own} is that of {self.config}: {setting} already"
+            named = f"{self.config}: mirror.listen: {sentence}"
+            self.assertRefused(self.start(), f"{named}; choose another port for one of them")
         self.configure(mirror="{serve = true, listen = []}")
         self.assertRefused(self.start(), f"{self.config}: mirror.listen: is empty")
 
