@@ -214,8 +214,8 @@ class Moving(LanTestCase):
         response = connection.getresponse()
         return f"{response.status} {response.read().decode().strip()}"
 
-    def refresh(self) -> None:
-        self.assertIn("200", self.tell("mirror", "refresh"))
+    def refresh(self, said: str = "200") -> None:
+        self.assertIn(said, self.tell("mirror", "refresh"))
 
     def wait_published(self, before: str) -> dict[str, Any]:
         """Wait until another state is given out than one before."""
@@ -340,7 +340,7 @@ class Publishing(Moving):
         self.repository.add([Recipe("app0", "1-2", 30_000)])
         for path in self.repository.served.glob("app0-1-2*"):
             path.unlink()
-        self.refresh()
+        self.refresh("a newer state was read")
         self.assertEqual(self.state()["published"]["generation"], old)
         self.wait_published(old)
 
