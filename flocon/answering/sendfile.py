@@ -39,8 +39,17 @@ _INTERNET = {socket.AF_INET, socket.AF_INET6}
 #: Bytes that the kernel takes ahead of a client, where it is watched how much that takes; else they
 #: are some 100 to 400 KiB, and up to 4 MiB.
 LITTLE = 32 << 10
+#: Bytes of an answer that is sent in the turn it is made in, if the kernel takes it: to wait until
+#: it says that it does costs more than to send them.
+AT_ONCE = 64 << 10
 #: Bytes of one read where the kernel cannot copy.
 READ_STEP = 1 << 16
+
+
+def waits_for_the_kernel(transport: Any) -> bool:
+    """Whether something that was written to a transport was not taken by the kernel yet."""
+    # What waits there has no public name but in part.
+    return bool(getattr(transport, "dataBuffer", b"") or getattr(transport, "_tempDataLen", 0))
 
 
 @contextmanager
@@ -145,8 +154,24 @@ class _KernelSender(Sender):
     def start(self) -> None:
         self._cork(True)
         self.request.write(b"")
+        if self._send_at_once():
+            return
         self._transport.unregisterProducer()
         self._transport.registerProducer(self, False)
+
+    def _send_at_once(self) -> bool:
+        """Send what is small and all there, as far as the kernel takes it; return whether it is."""
+        left = self.end - self.position
+        if left > AT_ONCE or self._available() < left:
+            return False
+        # What fails here fails again when the reactor does it, which then says so.
+        self._transport.doWrite()
+        self._headers_pending = waits_for_the_kernel(self._transport)
+        if not self._headers_pending:
+            self._send_for_a_turn(left)
+            if not self._over and self.position >= self.end:
+                self._finish()
+        return self._over
 
     def resumeProducing(self) -> None:
         if self._headers_pending:

@@ -36,6 +36,8 @@ class Growing:
         self.file = path.open("rb")
         self.limit = SIZE
         self.sent = 0
+        #: How much had been sent before anybody else's turn, of what is small.
+        self.at_once = 0
         #: What was told of there being something to take, and of what was taken, last.
         self.told: list[bool | int] = []
         self.begun: Deferred[None] = Deferred()
@@ -347,8 +349,67 @@ class Watched(Growing):
             await super().answer(request)
 
 
+class Small(Growing):
+    """Of which little is asked."""
+
+    size = 1_000
+
+    def render(self, request: Request) -> None:
+        request.setHeader("Content-Length", str(self.size))
+        respond(request, self.answer(request))
+        self.at_once = self.sent
+
+    async def answer(self, request: Request) -> None:
+        await send_extent(
+            request,
+            Extent(0, self.size),
+            fileno=self.file.fileno,
+            limit=lambda _: self.size,
+            sent=self.count,
+        )
+
+
 class ByTheKernel(Sending, TestCase):
     sender = sendfile._KernelSender
+
+    async def small(self, size: int) -> None:
+        """Ask for two small answers, one sent ahead, and look when the second was sent."""
+        self.files.__class__ = type("OneOf", (Small,), {"size": size})
+        client = await self.connect("/a", "/b")
+        await client.has(size)
+        self.assertTrue(client.body.startswith(DATA[:size]))
+        while client.length < 2 * size or not client.everything.endswith(DATA[:size]):
+            await self.turns()
+        self.assertEqual(self.files.sent, 2 * size)
+        self.assertEqual(self.files.at_once, 2 * size)
+
+    async def test_what_is_small_is_sent_in_the_turn_it_is_asked_in(self) -> None:
+        await self.small(1_000)
+
+    async def test_the_most_that_is_small_is_so_too(self) -> None:
+        await self.small(sendfile.AT_ONCE)
+
+    async def test_what_is_not_takes_turns(self) -> None:
+        self.files.__class__ = type("Larger", (Small,), {"size": sendfile.AT_ONCE + 1})
+        client = await self.connect()
+        await client.has(sendfile.AT_ONCE + 1)
+        self.assertEqual(self.files.at_once, 0)
+
+    async def test_what_the_kernel_does_not_take_of_it_follows(self) -> None:
+        asked: list[int] = []
+
+        def take_little(target: int, source: int, start: int, count: int) -> int:
+            asked.append(count)
+            if not len(asked) % 2:
+                raise BlockingIOError
+            return os.sendfile(target, source, start, min(count, 10_000))
+
+        self.patch(sendfile, "os", SimpleNamespace(sendfile=take_little))
+        self.files.__class__ = type("Few", (Small,), {"size": sendfile.AT_ONCE})
+        client = await self.connect("/a")
+        await client.has(sendfile.AT_ONCE)
+        self.assertIn(self.files.at_once, range(10_000, sendfile.AT_ONCE))
+        self.assertTrue(client.body == DATA[: sendfile.AT_ONCE])
 
     async def test_whose_turn_it_is_is_told(self) -> None:
         self.files.limit = 0

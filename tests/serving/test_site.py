@@ -7,6 +7,8 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.internet import protocol, reactor
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred
@@ -16,7 +18,9 @@ from twisted.internet.testing import StringTransport
 from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.web import http
 from twisted.web.http import Request
+from twisted.web.http_headers import Headers
 
 from flocon.answering import respond
 from flocon.answering.turns import TURN
@@ -46,6 +50,27 @@ class Hello:
             request.setHeader("Content-Length", str(len(self.body)))
             request.write(self.body)
             request.finish()
+
+
+class Heads(SynchronousTestCase):
+    @given(
+        st.lists(
+            st.tuples(st.text("abcX-", min_size=1), st.lists(st.text(st.characters(codec="utf-8"))))
+        )
+    )
+    def test_a_head_is_the_one_that_twisted_writes(
+        self, fields: list[tuple[str, list[str]]]
+    ) -> None:
+        headers = Headers()
+        for name, values in fields:
+            headers.setRawHeaders(name, values)
+        written = []
+        for channel in (Channel(), http.HTTPChannel()):
+            transport = StringTransport()
+            channel.transport = transport
+            channel.writeHeaders(b"HTTP/1.1", b"206", b"Partial Content", headers)
+            written.append(transport.value())
+        self.assertEqual(*written)
 
 
 class SiteTests(SynchronousTestCase):
