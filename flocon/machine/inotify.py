@@ -189,10 +189,13 @@ class FolderWatch:
             data = os.read(self._fd, _READ_SIZE)
         except BlockingIOError:
             return
-        reports: dict[tuple[Path, str], None] = {}
         # What happened more than once, as writing does, asks for one look.
-        for watch, mask, name in dict.fromkeys(_events(data)):
-            for report in self._judge(watch, mask, name):
+        happened: dict[tuple[int, bytes], int] = {}
+        for watch, mask, entry in _events(data):
+            happened[watch, entry] = happened.get((watch, entry), 0) | mask
+        reports: dict[tuple[Path, str], None] = {}
+        for (watch, entry), mask in happened.items():
+            for report in self._judge(watch, mask, os.fsdecode(entry)):
                 reports[report] = None
         for folder, name in reports:
             # An earlier report may have made the caller forget this folder.
@@ -221,10 +224,10 @@ class FolderWatch:
                 yield folder, ""
 
 
-def _events(data: bytes) -> Iterator[tuple[int, int, str]]:
+def _events(data: bytes) -> Iterator[tuple[int, int, bytes]]:
     start = 0
     while start < len(data):
         watch, mask, _cookie, length = _HEAD.unpack_from(data, start)
         start += _HEAD.size
-        yield watch, mask, os.fsdecode(data[start : start + length].rstrip(b"\0"))
+        yield watch, mask, data[start : start + length].rstrip(b"\0")
         start += length
