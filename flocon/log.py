@@ -17,9 +17,17 @@ _gate = LogLevelFilterPredicate(defaultLogLevel=LogLevel.info)
 _observer = FilteringLogObserver(globalLogPublisher, [_gate])
 
 
+class _Logger(Logger):
+    """A logger that does nothing at all for a debug line nobody is to see."""
+
+    def debug(self, format: str | None = None, **kwargs: object) -> None:  # noqa: A002
+        if _gate.logLevelForNamespace("") is LogLevel.debug:
+            super().debug(format, **kwargs)
+
+
 def logger(namespace: str | None = None) -> Logger:
     """Return a logger for a class attribute, or with a ``namespace`` for a module."""
-    return Logger(namespace=namespace or __name__, observer=_observer)
+    return _Logger(namespace=namespace or __name__, observer=_observer)
 
 
 def show_debug(shown: bool) -> None:

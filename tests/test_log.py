@@ -41,6 +41,14 @@ class Debug(SynchronousTestCase):
     def test_debug_lines_are_kept_back(self) -> None:
         self.assertEqual(self.said(), ["info", "warn"])
 
+    def test_what_is_kept_back_takes_no_time(self) -> None:
+        made: list[LogEvent] = []
+        for event in ("debug", "info"):
+            one = logger("flocon.some.module")
+            one.observer = made.append  # type: ignore[assignment]  # is called alone
+            getattr(one, event)(event)
+        self.assertEqual([event["log_format"] for event in made], ["info"])
+
     def test_debug_lines_come_once_they_are_asked_for(self) -> None:
         show_debug(True)
         self.assertEqual(self.said(), ["debug", "info", "warn"])
