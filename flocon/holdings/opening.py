@@ -6,8 +6,6 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred
-
 from flocon.errors import StoreError
 from flocon.files import Content
 from flocon.machine.limits import lacks_descriptors
@@ -48,7 +46,7 @@ class Opening:
         self._recollection = recollection
         self._listed = listed
 
-    def open(self, held: Held, *, signature: bool = False, own: bool = True) -> Deferred[Opened]:
+    async def open(self, held: Held, *, signature: bool = False, own: bool = True) -> Opened:
         """Open a held package, or its signature.
 
         Where a sync database carries the signature of this very content, that one is given and not
@@ -57,15 +55,12 @@ class Opening:
         of the whole package for each file. ``own`` if this machine's pacman asks: it does not wait
         behind others.
 
-        Fails with StoreError if that is not possible any more; then it is no longer offered, unless
+        Raises StoreError if that is not possible any more; then it is no longer offered, unless
         it was for want of descriptors.
         """
         if own:
             # It puts a copy into its cache, and asks for others: those are looked at afterwards.
             self._politeness.hold_back()
-        return Deferred.fromCoroutine(self._open(held, signature, own))
-
-    async def _open(self, held: Held, signature: bool, own: bool) -> Opened:
         known = self._listed_signature(held) if signature else None
         if signature and known is None and held.origin == "adopted":
             known = self._offering.late_signature(held.content)

@@ -22,7 +22,9 @@ from zope.interface import implementer
 from flocon.files import Content
 from flocon.holdings.holdings import Holdings
 from flocon.holdings.inventory import Change
+from flocon.holdings.offering import Held
 from flocon.holdings.politeness import PAUSE
+from flocon.store.folder import Opened
 from flocon.store.incoming import Incoming
 from tests.inline import FakeWatch, InlineReactor
 
@@ -84,13 +86,17 @@ class Cache:
         self.listing_changed = holdings.looking.listing_changed
         self.inventory = holdings.offering.inventory
         self.find = holdings.offering.find
-        self.open = holdings.opening.open
+        self._opening = holdings.opening
         self.check = holdings.hashing.check
         self.incoming = holdings.keeping.incoming
         self.publish = holdings.keeping.publish
         self.spare = holdings.arrivals.spare
         #: The store's size is looked at.
         self.store = holdings.accounts
+
+    def open(self, held: Held, *, signature: bool = False, own: bool = True) -> Deferred[Opened]:
+        """Open as the node does, in a way that a test can wait for or leave."""
+        return Deferred.fromCoroutine(self._opening.open(held, signature=signature, own=own))
 
 
 class Machine:
