@@ -9,7 +9,12 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING, Protocol
 
 from twisted.internet.error import ConnectionAborted
-from twisted.web import http
+from twisted.web.http import (
+    NOT_MODIFIED,
+    OK,
+    PARTIAL_CONTENT,
+    REQUESTED_RANGE_NOT_SATISFIABLE,
+)
 
 from flocon.answering.respond import refuse
 from flocon.answering.sendfile import sender
@@ -267,10 +272,10 @@ def _begin(request: Request, opened: Opened, sha256: bytes | None, *, dated: boo
         request.setHeader("ETag", etag)
         request.setHeader("Repr-Digest", f"sha-256=:{b64encode(sha256).decode()}:")
     if _is_fresh(request, etag, seconds if dated else None):
-        request.setResponseCode(http.NOT_MODIFIED)
+        request.setResponseCode(NOT_MODIFIED)
         request.finish()
         return None
-    request.setResponseCode(http.OK)
+    request.setResponseCode(OK)
     if_range = request.getHeader("If-Range")
     wanted = request.getHeader("Range") if if_range in {None, etag, modified} else None
     return set_extent(request, wanted, opened.size)
@@ -300,12 +305,12 @@ def set_extent(request: Request, header: str | None, size: int) -> Extent | None
         extent = parse_range(header, size)
     except Unsatisfiable:
         request.setHeader("Content-Range", f"bytes */{size}")
-        refuse(request, http.REQUESTED_RANGE_NOT_SATISFIABLE)
+        refuse(request, REQUESTED_RANGE_NOT_SATISFIABLE)
         return None
     if extent is None:
         extent = Extent(0, size)
     else:
-        request.setResponseCode(http.PARTIAL_CONTENT)
+        request.setResponseCode(PARTIAL_CONTENT)
         request.setHeader("Content-Range", f"bytes {extent.start}-{extent.end - 1}/{size}")
     request.setHeader("Content-Length", str(len(extent)))
     return extent

@@ -162,6 +162,10 @@ class KnownFolders:
         return left
 
     def at(self, path: Path) -> KnownFolder | None:
+        # Mostly the very path that it was given, which is found out in no time.
+        for folder in self._folders:
+            if folder.path is path:
+                return folder
         return next((folder for folder in self._folders if folder.path == path), None)
 
     def is_unjudged(self, name: str) -> bool:

@@ -59,6 +59,10 @@ LARGEST_BODY = 4 << 10
 LARGEST_READ_OVER = 64 << 10
 
 
+#: Looked up once: what a module has that has deprecated names too takes long to find.
+_date = http.datetimeToString
+
+
 class Channel(http.HTTPChannel):
     """One connection; counted, and silent about those that time out."""
 
@@ -225,7 +229,7 @@ class Request(http.Request):
 
     def process(self) -> None:
         """Refuse headers that are no text: to decode them would fail wherever one is read."""
-        self.setHeader("Date", http.datetimeToString())
+        self.setHeader("Date", _date())
         headers = self.requestHeaders.getAllRawHeaders()
         if all(value.isascii() for _, values in headers for value in values):
             self._site.face.render(self)
