@@ -113,6 +113,11 @@ class Candidates:
         (``strangers``), those that have proved nothing come last too.
         """
         now = self._clock.seconds()
+        last: list[Source] = []
+        owners: list[Source] = []
+        if entry is not None and not peers_last:
+            # Mirrors are looked for when none of these was enough.
+            yield from self._first_holders(name, entry, now, last)
         mirrors = [one for one in self.mirrors(name, servers, now) if parents or not one.parent]
         caches = [
             one
@@ -122,17 +127,8 @@ class Candidates:
         ]
         if peers_last:
             yield from mirrors
-        last: list[Source] = []
-        owners: list[Source] = []
         if entry is not None:
-            for source in self._all_holders(name, entry, now):
-                demoted = self._standing.demoted(source.key, now)
-                if demoted or not self._reporter.comes_first(source.key, now):
-                    last.append(source)
-                else:
-                    yield source
-            if not peers_last:
-                yield from caches
+            yield from self._first_holders(name, entry, now, last) if peers_last else caches
             if relays:
                 owners = list(self._coming_to_owners(entry)) if looks else self._owners(entry)
                 yield from owners
@@ -141,6 +137,17 @@ class Candidates:
         yield from last
         if entry is not None and relays:
             yield from (one for one in self._of_states(entry) if one not in owners)
+
+    def _first_holders(
+        self, name: str, entry: Entry, now: float, last: list[Source]
+    ) -> Iterator[Source]:
+        """Yield who holds a package and is asked before others; whoever is not goes to ``last``."""
+        for source in self._all_holders(name, entry, now):
+            demoted = self._standing.demoted(source.key, now)
+            if demoted or not self._reporter.comes_first(source.key, now):
+                last.append(source)
+            else:
+                yield source
 
     def _of_states(self, entry: Entry) -> Iterator[Source]:
         """Yield who gives the LAN a state: it may bring what no mirror has any more."""
