@@ -95,6 +95,7 @@ class Installed(SynchronousTestCase):
                 "usr/share/doc/flocon/CONTRIBUTING.rst",
                 "usr/share/doc/flocon/NEWS.rst",
                 "usr/share/doc/flocon/flocon-nas.toml",
+                "usr/share/doc/flocon/ahead.svg",
                 "usr/share/doc/flocon/performance.svg",
                 "usr/share/doc/flocon/status-page.png",
                 "usr/share/doc/flocon/README.rst",
