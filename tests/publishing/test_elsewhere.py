@@ -83,7 +83,7 @@ test "$2" = down && { echo "ssh: connect to host down: No route to host" >&2; ex
 shift 2
 PATH=$THERE:/usr/bin:/bin exec sh -c "$*"
 """
-#: As flocon there: notes its words, one a line, and what comes by standard input where that is said:
+#: As flocon there: notes its words, one a line, and what comes by standard input if that is said:
 #: otherwise it is the terminal's, or of a test that nobody ever ends.
 _FLOCON = """#!/bin/sh
 for word in "$@"; do echo "$word"; done > "$THERE/words"
