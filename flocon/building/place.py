@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from flocon.building.roots import Roots
 from flocon.errors import BuildError, ConfigurationError
 from flocon.walls.groups import own_group
+from flocon.walls.kernel import lacks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,6 +75,8 @@ def find_place(
 def demand_tools() -> None:
     """Raise BuildError where what walls a job in, or makes packages, is not here.
 
+    That is so, too, where this process is not shown what is to be covered behind a wall.
+
     Asked for each job: who starts without it says so, and goes on once it is installed.
     """
     packages = {"bwrap": "bubblewrap", "makepkg": "pacman", "fakeroot": "base-devel"}
@@ -81,6 +84,11 @@ def demand_tools() -> None:
         raise BuildError(
             f"{' and '.join(missing)} cannot be found where it is to be built",
             f"sudo pacman -S --needed {' '.join(packages[name] for name in missing)}",
+        )
+    if unseen := lacks():
+        raise BuildError(
+            f"the builder is not shown /proc/{unseen[0]}, so it cannot keep what is built from it",
+            "take ProcSubset= out of the drop-ins of flocon-build.service",
         )
 
 

@@ -115,6 +115,7 @@ class Service:
             case "describe":
                 conversation.say({**await self._describe(), "done": True})
             case "update root":
+                demand_tools()
                 await self._in_turn(conversation, lambda: self._update(conversation))
             case "build":
                 demand_tools()

@@ -11,6 +11,14 @@ import os
 
 from flocon.walls.bubblewrap import HIDDEN
 
+#: Where the kernel is set, and by what shared memory is counted; not there with ProcSubset=pid.
+_NEEDED = ("sys", "meminfo")
+
+
+def lacks(proc: str = "/proc") -> list[str]:
+    """Return what is not told here and has to be: behind a wall it would be there, uncovered."""
+    return [one for one in _NEEDED if not os.path.lexists(f"{proc}/{one}")]
+
 
 def hidden() -> list[str]:
     """Return those of ``HIDDEN`` that this kernel has."""

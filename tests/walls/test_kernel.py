@@ -8,7 +8,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.walls.bubblewrap import HIDDEN
-from flocon.walls.kernel import hidden, read_only
+from flocon.walls.kernel import hidden, lacks, read_only
 
 
 class KernelTests(SynchronousTestCase):
@@ -23,6 +23,12 @@ class KernelTests(SynchronousTestCase):
 
     def test_what_is_hidden_is_not_shown_again(self) -> None:
         self.assertFalse(set(read_only()) & set(HIDDEN))
+
+    def test_one_that_is_shown_processes_alone_is_found_out(self) -> None:
+        proc = Path(tempfile.mkdtemp())
+        (proc / "1").mkdir()
+        self.assertEqual(lacks(str(proc)), ["sys", "meminfo"])
+        self.assertEqual(lacks(), [])
 
     def test_processes_stay_as_they_are(self) -> None:
         """They are others behind the wall."""
