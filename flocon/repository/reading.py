@@ -52,7 +52,9 @@ _BEGINNING = 1 << 20
 #: of this machine (mtree) among them.
 _FIRST_NAMES = (b".", b"PaxHeader/", b"./PaxHeaders")
 _MAGIC = slice(257, 262)
-_CAPABILITIES = b".xattr.security.capability="
+#: How pax's kind of tar begins to tell an extended attribute; names have 255 bytes at the most.
+_ATTRIBUTE = re.compile(rb"\d SCHILY\.xattr\.[^=\0\n]{1,255}=")
+_LONGEST_ATTRIBUTE = 300
 _COMPRESSIONS = {
     ".zst": (b"\x28\xb5\x2f\xfd",),
     ".xz": (b"\xfd7zXZ\0",),
@@ -206,12 +208,12 @@ def _with_digest(member: Member, archive: Archive) -> Member:
 def _with_attributes(
     descriptor: int, file_name: str, members: tuple[Member, ...]
 ) -> tuple[Member, ...]:
-    """Return the members with their extended attributes, where any has capabilities.
+    """Return the members with their extended attributes, where any has some.
 
     Only pax's kind of tar tells them; and it does not tell all else as it will be.
     """
     with _unpacked(descriptor, file_name, "pax") as tar:
-        if not _says_capabilities(tar):
+        if not _says_attributes(tar):
             return members
     with _unpacked(descriptor, file_name, "pax") as tar:
         told = [one for one in Archive(file_name, tar).members() if one.path not in DESCRIBING]
@@ -225,12 +227,12 @@ def _with_attributes(
     return found
 
 
-def _says_capabilities(tar: IO[bytes]) -> bool:
-    """Whether some member has capabilities, or a file has the very words; reads it to its end."""
+def _says_attributes(tar: IO[bytes]) -> bool:
+    """Whether some member has attributes, or a file has the very words; reads it to its end."""
     before, found = b"", False
     while data := tar.read(_READ_SIZE):
-        found = found or _CAPABILITIES in before + data
-        before = data[-len(_CAPABILITIES) :]
+        found = found or _ATTRIBUTE.search(before + data) is not None
+        before = data[-_LONGEST_ATTRIBUTE:]
     return found
 
 

@@ -40,6 +40,7 @@ RELATIONS = {
     "groups": "group",
 }
 _OPTIONAL = re.compile(r":[ \t].*|:\Z")
+_CAPABILITY = "security.capability"
 #: What makepkg writes the version of behind, where the recipe has none.
 _LIBRARY = re.compile(r".*\.so")
 
@@ -208,7 +209,13 @@ def _has_set_id(member: Member) -> bool:
 
 
 def _has_capabilities(member: Member) -> bool:
-    return "security.capability" in member.attributes
+    return _CAPABILITY in member.attributes
+
+
+def _has_attributes(member: Member) -> bool:
+    """Whether it has others that the kernel heeds; nobody but a program heeds a user's."""
+    heeded = (one for one in member.attributes if not one.startswith("user."))
+    return any(one != _CAPABILITY for one in heeded)
 
 
 def _is_writable_by_all(member: Member) -> bool:
@@ -228,6 +235,7 @@ def _is_outside(member: Member) -> bool:
 _POWERS: tuple[tuple[str, Callable[[Member], bool]], ...] = (
     ("setuid or setgid", _has_set_id),
     ("capabilities", _has_capabilities),
+    ("an attribute that the kernel heeds", _has_attributes),
     ("writable by everybody", _is_writable_by_all),
     ("writable by a group of users", _is_writable_by_group),
     ("outside of where packages put files", _is_outside),

@@ -124,8 +124,14 @@ class Reading(ReadingTestCase):
         self.assertEqual([member.capabilities for member in found.members], [b"", b"\1\0\0\2", b""])
         self.assertTrue(found.members[2].digest)
 
+    def test_whatever_attribute_is_seen(self) -> None:
+        for name in ("trusted.overlay.opaque", "security.ima", "user.a"):
+            said = ((f"SCHILY.xattr.{name}", "y"),)
+            found = read(archive(File("usr/x", b"1"), File("usr/y", b"2", extensions=said)))
+            self.assertEqual([one.attributes for one in found.members], [(), (name,)])
+
     def test_the_words_for_capabilities_in_a_file_are_none(self) -> None:
-        data = b"x" * 300_000 + b"SCHILY.xattr.security.capability=1" + b"x" * 300_000
+        data = b"x" * 300_000 + b"40 SCHILY.xattr.security.capability=1" + b"x" * 300_000
         found = read(archive(File("usr/x", data)))
         self.assertEqual(found.members[0].attributes, ())
 

@@ -61,6 +61,11 @@ NEW_MEMBERS: tuple[tuple[Member, list[str], list[str]], ...] = (
         ["capabilities"],
     ),
     (file("usr/bin/x", attributes=("user.note",)), [], []),
+    *(
+        (file("usr/bin/x", attributes=(name,)), [heeded], [heeded])
+        for heeded in ("an attribute that the kernel heeds",)
+        for name in ("trusted.overlay.opaque", "security.ima", "system.other")
+    ),
     (file("usr/bin/x", 0o666), ["writable by everybody"], ["writable by everybody"]),
     (folder("var/tmp/x", 0o777), ["writable by everybody"], ["writable by everybody"]),
     (folder("var/tmp/x", 0o1777), [], []),
