@@ -194,7 +194,7 @@ class Candidates:
         """
         one = self._at.get(place)
         if one is None:
-            if len(self._at) >= MOST_TOLD:
+            if len(self._at) >= MOST_TOLD and not self._make_room(witness):
                 return False
             one = self._add(Candidate(place, now, now + pause))
         elif not teller and not any(word.is_of(said) for word in one.words.values()):
@@ -212,6 +212,21 @@ class Candidates:
             word.said = said
         one.heard_at = now
         (word.by_group if by_group else word.by_unicast).add(teller)
+        return True
+
+    def _make_room(self, witness: str) -> bool:
+        """Let a place go of which who tells of most tells alone, for one who tells of fewer.
+
+        The one that has failed most; return whether there was one.
+        """
+        alone: dict[str, list[Candidate]] = {witness: []}
+        for one in self._at.values():
+            if len(one.words) == 1 and not one.asked:
+                alone.setdefault(next(iter(one.words)), []).append(one)
+        most = max(alone.values(), key=len)
+        if len(most) <= len(alone[witness]) + 1:
+            return False
+        self.drop(max(most, key=lambda one: one.failed).place)
         return True
 
     def _add(self, one: Candidate) -> Candidate:

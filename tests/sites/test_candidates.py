@@ -48,6 +48,19 @@ class CandidatesTests(SynchronousTestCase):
     def begun(self, now: float) -> list[tuple[str, int]]:
         return [one.place for one in self.candidates.begin(now)]
 
+    def test_few_who_tell_of_many_keep_nobody_out(self) -> None:
+        for number in range(MOST_TOLD):
+            self.assertTrue(self.keep(number, teller=f"liar {number % 3}"))
+        kept = [self.keep(MOST_TOLD + number, teller="honest") for number in range(300)]
+        self.assertEqual(sum(kept), MOST_TOLD // 4)
+        self.assertEqual(len(self.candidates), MOST_TOLD)
+        self.assertEqual(self.candidates.told_by("honest"), MOST_TOLD // 4)
+
+    def test_nobody_makes_room_for_more_of_its_own(self) -> None:
+        for number in range(MOST_TOLD):
+            self.keep(number, teller="one")
+        self.assertFalse(self.keep(MOST_TOLD, teller="one"))
+
     def test_one_is_asked_once_its_pause_is_over(self) -> None:
         self.keep(1, pause=0.7)
         self.assertEqual(self.begun(0.6), [])
