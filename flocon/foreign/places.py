@@ -34,6 +34,8 @@ MOST_IN_VAIN = 3
 LISTING_AGE = 300.0
 #: Seconds after its last answer for which nobody else is asked for what one lists.
 THERE_FOR = 30.0
+#: Seconds after which one that gave nothing lets another have its place, however well it answers.
+USELESS_AFTER = 600.0
 #: Ways by which one is known. Nobody takes back what the operator named, and mDNS says goodbye.
 SETTING, MDNS, MULTICAST = "setting", "mdns", "multicast"
 
@@ -64,6 +66,8 @@ class Record:
     in_vain: int = 0
     bytes: int = 0
     why: str = ""
+    #: When it was taken in.
+    since: float = 0.0
 
     def is_bad(self, now: float) -> bool:
         """Whether it is left alone now."""
@@ -114,7 +118,7 @@ class Places:
         if way != SETTING and not self._has_room(place, now):
             self.refused += 1
             return False
-        self._records[place] = Record(place, {way: name}, identity, heard_at=None)
+        self._records[place] = Record(place, {way: name}, identity, since=now)
         return True
 
     def _has_room(self, place: Place, now: float) -> bool:
@@ -122,7 +126,12 @@ class Places:
         if len(of_address) >= MOST_OF_ADDRESS:
             return self._drop_one(of_address, now)
         if len(self._records) >= MOST_PLACES:
-            return self._drop_one(list(self._records.values()), now) or self._drop_of_many(place)
+            known = list(self._records.values())
+            return (
+                self._drop_one(known, now)
+                or self._drop_of_many(place)
+                or self._drop_useless(known, now)
+            )
         return True
 
     def _drop_one(self, records: list[Record], now: float) -> bool:
@@ -146,6 +155,18 @@ class Places:
             return False
         del self._records[heard[-1].place]
         return True
+
+    def _drop_useless(self, records: list[Record], now: float) -> bool:
+        """Let one go that has given nothing for long, the oldest; return whether there was one.
+
+        A machine with many addresses would keep all others out by answering.
+        """
+        for record in records:
+            useless = not record.bytes and now - record.since >= USELESS_AFTER
+            if useless and SETTING not in record.ways:
+                del self._records[record.place]
+                return True
+        return False
 
     def gone(self, way: str, name: str) -> list[Place]:
         """Learn that ``name`` is there no more by this way; return who is forgotten for it."""

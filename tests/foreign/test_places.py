@@ -19,6 +19,7 @@ from flocon.foreign.places import (
     MOST_PLACES,
     MULTICAST,
     SETTING,
+    USELESS_AFTER,
     Places,
 )
 
@@ -175,6 +176,20 @@ class Bounds(PlacesTestCase):
         self.assertFalse(self.hear(PACSERVE))
         self.assertEqual(self.places.refused, 1)
         self.assertTrue(self.hear(PACLAN, SETTING))
+
+    def test_but_where_one_of_them_gives_nothing_for_long_and_never_for_one_that_gave(self) -> None:
+        for number in range(MOST_PLACES):
+            self.prove(numbered(number))
+        first = self.places.get(numbered(0))
+        assert first is not None
+        self.places.gave(first, 1, self.now)
+        self.now += USELESS_AFTER - 1
+        self.assertFalse(self.hear(PACSERVE))
+        self.now += 1
+        self.assertTrue(self.hear(PACSERVE))
+        self.assertIsNotNone(self.places.get(numbered(0)))
+        self.assertIsNone(self.places.get(numbered(1)))
+        self.assertEqual(len(self.places), MOST_PLACES)
 
     def test_one_machine_with_many_places_keeps_no_other_one_out(self) -> None:
         for number in range(MOST_PLACES // MOST_OF_ADDRESS):
