@@ -43,6 +43,23 @@ class Asking(Case):
             said = self.refusal(lambda: setup.set_up(path, port=PORT, dry_run=False))
         self.assertIn("pacman does not know CacheServer", said)
 
+    def test_another_tools_line_that_pacman_does_not_know_is_no_reason_to_put_all_back(
+        self,
+    ) -> None:
+        line = b"CacheServer = http://127.0.0.1:7077/\nInclude"
+        path = self.write(stock(CORE.replace(b"Include", line)))
+        with (
+            mock.patch.object(setup, "pacman_version", return_value=(6, 0)),
+            tools(
+                self.base / "bin",
+                pacman_conf="for line in $(grep -o ^CacheServer $2); do"
+                " echo \"directive 'CacheServer' in section 'core' not recognized.\" >&2; done;"
+                " grep -v ^CacheServer $2; cat $(dirname $2)/pacman.d/mirrorlist",
+            ),
+        ):
+            report = setup.set_up(path, port=PORT, dry_run=False)
+        self.assertIn(f"Server = {NODE}", report.diff)
+
     def test_what_pacman_reads_otherwise_than_meant_is_put_back(self) -> None:
         path = self.write(stock(CORE))
         mark = self.base / "asked"
