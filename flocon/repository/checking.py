@@ -16,8 +16,9 @@ from flocon.repository.package import DESCRIBING
 if TYPE_CHECKING:
     from flocon.repository.package import Member
 
-#: A list of files has one name a line, and a person reads them on a terminal.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\x80-\x9f\u2028\u2029]")
+#: A list of files has one name a line, and a person reads them on a terminal or a page, in the
+#: order in which they are written.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\x80-\x9f\u2028-\u202e\u2066-\u2069]")
 #: How much of a path is shown: it is as long as its maker wants.
 _SHOWN = 200
 _KINDS = (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK)
