@@ -36,8 +36,8 @@ NOT_NEAR = "its address is not on this LAN, so it is not asked as a parent"
 _REMEDIES = {
     NO_NAME: "name its address in parents of /etc/flocon.toml, or give it a name in /etc/hosts",
     NOT_NEAR: "name its network in peers.networks of /etc/flocon.toml, or take it out of parents",
+    LEADS_BACK: "take it out of parents of /etc/flocon.toml, or out of pacman.conf",
 }
-_REMEDIES[LEADS_BACK] = "take it out of parents of /etc/flocon.toml, or out of pacman.conf"
 _LOOK = "look whether it runs, reaches its mirrors, and has whole files in its cache"
 #: Hosts of which addresses are remembered, and servers of which is remembered what they are.
 MOST_HOSTS, MOST_SERVERS = 128, 512
