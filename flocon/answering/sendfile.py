@@ -139,7 +139,8 @@ class _KernelSender(Sender):
     """Stands in for the HTTP channel as the transport's producer while the body is sent.
 
     A pull producer is asked when the transport's own buffer is empty; that is when the socket
-    may be written to past it.
+    may be written to past it. From then on the reactor has this write in place of the transport,
+    which would send nothing first, and have the kernel look at the socket anew, twice, each time.
     """
 
     def __init__(self, request: Request, *arguments: Any, **keywords: Any) -> None:
@@ -147,6 +148,7 @@ class _KernelSender(Sender):
         self._channel: Any = request.channel
         self._transport: Any = self._channel.transport
         self._headers_pending = True
+        self._writes = False
         self._waiting = False
         self._corked = False
         self._corks = self.end - self.position >= LEAST_CORKED
@@ -179,7 +181,15 @@ class _KernelSender(Sender):
             # again once they are out.
             self._headers_pending = False
             return
+        if not self._writes:
+            self._writes, self._transport.doWrite = True, self._write
         self._send()
+
+    def _write(self) -> Any:
+        """Send what the socket takes now, as the transport does; return what went wrong, if so."""
+        if waits_for_the_kernel(self._transport):
+            return type(self._transport).doWrite(self._transport)
+        return self._send()
 
     def _send(self) -> None:
         if self._over:
@@ -188,6 +198,7 @@ class _KernelSender(Sender):
         if available <= 0:
             self._waiting = self.position < self.end
             if self._waiting:
+                self._transport.stopWriting()
                 self._cork(False)
             else:
                 self._finish()
@@ -203,27 +214,24 @@ class _KernelSender(Sender):
     def _send_for_a_turn(self, available: int) -> None:
         """Send as long as the kernel takes it: the reactor's own turn costs as much as 100 KiB."""
         until = time.perf_counter() + TURN
-        while available > 0 and not self._over:
+        to, source, taken, failed = self._transport.fileno(), self._fileno(), 0, False
+        while taken < available:
+            step = min(available - taken, SENDFILE_STEP)
             try:
-                count = os.sendfile(
-                    self._transport.fileno(),
-                    self._fileno(),
-                    self.position,
-                    min(available, SENDFILE_STEP),
-                )
+                count = os.sendfile(to, source, self.position + taken, step)
             except BlockingIOError:
-                return
+                break
             except OSError:
-                self.abort()
-                return
-            if count == 0:
-                # The file is shorter than it was: nothing right can follow.
-                self.abort()
-                return
-            self._took(count)
-            available -= count
-            if time.perf_counter() >= until:
-                return
+                count = 0
+            # Where the file is shorter than it was, nothing right can follow.
+            failed = count == 0
+            taken += count
+            if failed or time.perf_counter() >= until:
+                break
+        if taken:
+            self._took(taken)
+        if failed:
+            self.abort()
 
     def poke(self) -> None:
         if self._waiting and not self._over:
@@ -243,6 +251,11 @@ class _KernelSender(Sender):
             self._transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, wanted)
 
     def _release_transport(self) -> None:
+        if self._writes:
+            self._writes = False
+            # The transport puts something else there where it is aborted.
+            if self._transport.doWrite == self._write:
+                del self._transport.doWrite
         if self._transport.connected:
             self._cork(False)
         if self._transport.producer is self:

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from twisted.internet import protocol, reactor, ssl
+from twisted.internet import protocol, reactor, ssl, tcp
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
@@ -136,6 +136,7 @@ class Sending:
         self.files = Growing(path)
         self.test.addCleanup(self.files.file.close)
         face: Any = Site(reactor, self.files, most_connections=100)
+        self.site: Any = face
         if self.tls:
             port: Any = reactor.listenSSL(0, face, CERTIFICATE.options(), interface="127.0.0.1")  # type: ignore[attr-defined]
         else:
@@ -410,6 +411,46 @@ class ByTheKernel(Sending, TestCase):
         await client.has(sendfile.AT_ONCE)
         self.assertIn(self.files.at_once, range(10_000, sendfile.AT_ONCE))
         self.assertTrue(client.body == DATA[: sendfile.AT_ONCE])
+
+    async def test_between_two_pieces_the_transport_sends_nothing(self) -> None:
+        written: list[int] = []
+        write_some = tcp.Connection.writeSomeData
+
+        def write(connection: Any, data: bytes) -> Any:
+            if connection.getHost().port == self.port:
+                written.append(len(data))
+            return write_some(connection, data)
+
+        self.patch(tcp.Connection, "writeSomeData", write)
+        client = await self.connect("/", "/small")
+        await client.has(SIZE + 10)
+        # The two heads, the one small body, and that there is no more of each.
+        self.assertLessEqual(len(written), 5)
+
+    async def test_who_is_cut_off_amid_an_answer_is_sent_no_more(self) -> None:
+        client = await self.connect()
+        await client.has(100_000)
+        self.transport.pauseProducing()
+        await self.turns()
+        (channel,) = self.site._channels
+        channel.end()
+        await self.files.ended
+        self.files.poke()
+        self.transport.resumeProducing()
+        await client.has(SIZE)
+        self.assertTrue(client.lost)
+        self.assertLess(len(client.body), SIZE)
+
+    async def test_what_somebody_writes_beside_it_is_not_lost(self) -> None:
+        self.files.limit = 1_000_000
+        client = await self.connect()
+        await client.has(1_000_000)
+        (channel,) = self.site._channels
+        channel.transport.write(b"beside")
+        await client.has(1_000_006)
+        self.files.grow(SIZE)
+        await client.has(SIZE + 6)
+        self.assertTrue(client.body == DATA[:1_000_000] + b"beside" + DATA[1_000_000:])
 
     async def test_whose_turn_it_is_is_told(self) -> None:
         self.files.limit = 0
