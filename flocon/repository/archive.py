@@ -52,6 +52,8 @@ _ATTRIBUTE = "SCHILY.xattr."
 _CAPABILITIES = f"{_ATTRIBUTE}security.capability"
 #: Bytes of them: the kernel takes no more (``struct vfs_ns_cap_data``).
 _LARGEST_CAPABILITIES = 24
+#: A user's number has 32 bits; of a larger one the kernel takes those, and the last is for nobody.
+_MOST_USERS = (1 << 32) - 1
 #: In front of a number that is larger than its field in octal: the rest is one of 256.
 _BINARY = 0x80
 
@@ -119,6 +121,9 @@ class Archive:
         if any(key.startswith("GNU.sparse.") for key in said):
             # Where bytes are left out, what follows is not to be found for sure.
             raise self._failed("has holes in its files, and capabilities beside them")
+        capabilities = said.get(_CAPABILITIES, b"")
+        if len(capabilities) > _LARGEST_CAPABILITIES:
+            raise self._failed("has capabilities that no kernel takes")
         size = self._said_number(said, "size", header.size)
         self._left, self._padding = size, -size % _BLOCK
         path, target = said.get("path", header.path), said.get("linkpath", header.target)
@@ -134,13 +139,13 @@ class Archive:
             path=self._text(path).removesuffix("/") if kind == stat.S_IFDIR else self._text(path),
             mode=kind | header.mode & 0o7777,
             size=size,
-            user=self._said_number(said, "uid", header.user),
-            group=self._said_number(said, "gid", header.group),
+            user=self._user(self._said_number(said, "uid", header.user)),
+            group=self._user(self._said_number(said, "gid", header.group)),
             target=self._text(target),
             attributes=tuple(
                 sorted(key.removeprefix(_ATTRIBUTE) for key in said if key.startswith(_ATTRIBUTE))
             ),
-            capabilities=said.get(_CAPABILITIES, b"")[:_LARGEST_CAPABILITIES],
+            capabilities=capabilities,
         )
 
     def _next_header(self) -> _Header | None:
@@ -183,7 +188,11 @@ class Archive:
             key, equals, value = data[len(digits) + 1 : length - 1].partition(b"=")
             if not equals or not len(digits) < length <= len(data) or data[length - 1] != ord("\n"):
                 raise self._failed("cannot be read")
-            said[key.decode("utf-8", "replace")] = value
+            name = key.decode("utf-8", "replace")
+            if name in said:
+                # Which one counts on a disk is another one than of a size.
+                raise self._failed("says a thing twice about one member")
+            said[name] = value
             data = data[length:]
         return said
 
@@ -211,6 +220,11 @@ class Archive:
         if digits.strip(b"01234567"):
             raise self._failed("has an impossible number")
         return int(digits or b"0", 8)
+
+    def _user(self, number: int) -> int:
+        if number >= _MOST_USERS:
+            raise self._failed("has a file of a user whom no system can have")
+        return number
 
     def _said_number(self, said: dict[str, bytes], key: str, otherwise: int) -> int:
         return self._decimal(said[key]) if key in said else otherwise

@@ -23,14 +23,26 @@ LARGEST_INFO = 1 << 20
 MOST_VALUES = 4_096
 #: Digits of a size or a time: 10**18 is in int64, as pacman has them.
 _LONGEST_NUMBER = 18
-_LINE = re.compile(r"([A-Za-z0-9_-]{1,64})[ \t]*=[ \t]*(.*)")
-#: What a line of a database, or a terminal, takes for something else; a tab is a blank.
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\x80-\x9f\u2028\u2029]")
+#: As pacman reads it: any other line it leaves out, and blanks at a value's end are a part of it.
+_LINE = re.compile(r"([A-Za-z0-9_-]{1,64}) = (.*)")
+#: Letters of a line; pacman takes no package with one of 512 KiB.
+_LONGEST_LINE = 64 << 10
+#: What a line of a database, or a terminal, takes for something else, or turns around; a tab is a
+#: blank.
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\x80-\x9f\u2028-\u202e\u2066-\u2069]")
 _NUMBER = re.compile(rf"[0-9]{{1,{_LONGEST_NUMBER}}}")
 #: What is said once: of two, pacman and others might each take another one.
 ONCE = frozenset(
     {"pkgname", "pkgbase", "pkgver", "pkgdesc", "url", "builddate", "packager", "size", "arch"}
 )
+#: What pacman goes by: there a blank more, or none, makes another name of it.
+_EXACT = frozenset(
+    {
+        *("pkgname", "pkgbase", "pkgver", "arch", "size", "builddate", "backup", "group"),
+        *("depend", "makedepend", "checkdepend", "conflict", "provides", "replaces"),
+    }
+)
+_PLAIN = re.compile(r"[^ \t]+(?: [^ \t]+)*")
 _DEMANDED = ("pkgname", "pkgver", "arch", "size", "builddate")
 
 
@@ -44,15 +56,18 @@ def parse_info(file_name: str, data: bytes) -> Mapping[str, tuple[str, ...]]:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
         raise PackageError(file_name, f"its {PKGINFO} or {BUILDINFO} is not UTF-8") from None
-    for number, raw in enumerate(text.split("\n"), 1):
-        line = raw.strip(" \t")
+    for number, line in enumerate(text.split("\n"), 1):
         if not line or line.startswith("#"):
             continue
-        match = _LINE.fullmatch(line)
+        match = _LINE.fullmatch(line) if len(line) <= _LONGEST_LINE else None
         if match is None or _CONTROL.search(line):
             problem = f"line {number} of its {PKGINFO} or {BUILDINFO} is not KEY = VALUE"
             raise PackageError(file_name, problem)
-        values.setdefault(match[1], []).append(match[2])
+        key, value = match.groups()
+        if key in _EXACT and not _PLAIN.fullmatch(value):
+            where = f"line {number} of its {PKGINFO} or {BUILDINFO}"
+            raise PackageError(file_name, f"{where} says {key} with blanks too many")
+        values.setdefault(key, []).append(value.strip(" \t"))
     return {key: tuple(listed) for key, listed in values.items()}
 
 

@@ -24,7 +24,8 @@ from flocon.pacman.database_files import sha256_of
 from flocon.programs.confined import command
 from flocon.repository.archive import LONGEST_PATH, Archive
 from flocon.repository.checking import MemberCheck
-from flocon.repository.package import BUILDINFO, DESCRIBING, INSTALL, PKGINFO, Package
+from flocon.repository.mtree import LARGEST_LIST, demand_listed
+from flocon.repository.package import BUILDINFO, DESCRIBING, INSTALL, MTREE, PKGINFO, Package
 from flocon.repository.pkginfo import LARGEST_INFO, parse_info, parse_package_info
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ _WANTED: Mapping[str, int] = {
     PKGINFO: LARGEST_INFO,
     BUILDINFO: LARGEST_INFO,
     INSTALL: LARGEST_INSTALL,
+    MTREE: LARGEST_LIST,
 }
 
 
@@ -105,6 +107,8 @@ def read_package(descriptor: int, file_name: str) -> Package:
         inside = _read_inside(file_name, tar)
     with _reading(descriptor, file_name, *_LIST) as lines:
         _demand_told(file_name, inside.every, lines)
+    if MTREE in inside.describing:
+        demand_listed(file_name, inside.describing[MTREE], inside.every)
     if PKGINFO not in inside.describing:
         raise PackageError(file_name, f"it has no {PKGINFO}: it is no package")
     return Package(
@@ -187,13 +191,14 @@ def _tells(line: bytes, member: Member) -> bool:
     permissions, size, escaped = match.groups()
     name, path, target = _ESCAPE.sub(_unescape, escaped), member.path, member.target
     if member.is_folder:
-        names = [path, f"{path}/"]
+        # Without the slash, which makepkg writes, pacman leaves a folder out.
+        said = f"{path}/"
     elif member.is_link:
-        names = [f"{path} -> {target}"]
+        said = f"{path} -> {target}"
     else:
-        names = [f"{path} link to {target}" if target else path]
-    said = permissions.decode(), int(size), name
-    return any(said == (stat.filemode(member.mode)[1:], member.size, one.encode()) for one in names)
+        said = f"{path} link to {target}" if target else path
+    told = permissions.decode(), int(size), name
+    return told == (stat.filemode(member.mode)[1:], member.size, said.encode())
 
 
 def _unescape(match: re.Match[bytes]) -> bytes:

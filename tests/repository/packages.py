@@ -97,6 +97,12 @@ def info(name: str = "foo", version: str = "1.0-1", **values: str | Iterable[str
     return "".join(f"{line}\n" for line in lines).encode()
 
 
+def mtree(*lines: str) -> bytes:
+    """Return a .MTREE with these lines, as makepkg compresses it."""
+    text = "".join(f"{line}\n" for line in ("#mtree", "/set type=file uid=0 gid=0", *lines))
+    return gzip.compress(text.encode(), mtime=0)
+
+
 def archive(*files: File, said: bytes | None = None, compression: str = "zst") -> bytes:
     """Return a whole package's bytes: .PKGINFO, then these."""
     described = File(".PKGINFO", info() if said is None else said)

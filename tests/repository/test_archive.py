@@ -72,6 +72,23 @@ class Reading(SynchronousTestCase):
         (found,) = read(tar([File("usr/a", b"1", extensions=said)]))
         self.assertEqual(found.attributes, ("security.capability", "user.b"))
 
+    def test_what_is_said_twice_of_one_member_is_refused(self) -> None:
+        extended = File("usr/a", extensions=(("comment", "x"), ("comments", "y")))
+        twice = tar([extended]).replace(b"14 comments=y", b"14 comment=yy")
+        self.assertIn("twice", self.refused(twice))
+
+    def test_users_that_no_system_can_have_are_refused(self) -> None:
+        for number in (1 << 32, (1 << 32) + 7, (1 << 32) - 1):
+            for key in ("uid", "gid"):
+                told = File("usr/a", extensions=((key, str(number)),))
+                self.assertIn("whom no system can have", self.refused(tar([told])))
+        most = File("usr/a", extensions=(("uid", str((1 << 32) - 2)),))
+        self.assertEqual([one.user for one in read(tar([most]))], [(1 << 32) - 2])
+
+    def test_capabilities_beyond_those_of_the_kernel_are_refused(self) -> None:
+        told = File("usr/a", extensions=(("SCHILY.xattr.security.capability", "x" * 25),))
+        self.assertIn("capabilities", self.refused(tar([told])))
+
     def test_bytes_that_are_left_out_are_refused(self) -> None:
         said = (("GNU.sparse.name", "usr/holes"), ("GNU.sparse.realsize", "1000000"))
         data = tar([File("GNUSparseFile.0/x", b"1", extensions=said)])

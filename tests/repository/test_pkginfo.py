@@ -31,8 +31,21 @@ class Reading(SynchronousTestCase):
         found = parse_info(FILE, b"pkgdesc = a = b # c\n# a remark = no\n\nbackup = etc/x=y\n")
         self.assertEqual(found, {"pkgdesc": ("a = b # c",), "backup": ("etc/x=y",)})
 
-    def test_blanks_around_are_no_part(self) -> None:
-        self.assertEqual(parse_info(FILE, b"  size\t=  5 \n"), {"size": ("5",)})
+    def test_blanks_around_what_describes_are_no_part(self) -> None:
+        self.assertEqual(parse_info(FILE, b"pkgdesc =  a  b \t\nurl = \n")["pkgdesc"], ("a  b",))
+
+    def test_a_name_is_what_pacman_takes_for_it(self) -> None:
+        for line in ("depend =  a", "depend = a ", "group = a\tb", "conflict = ", "backup = a  b"):
+            self.assertIn("blanks too many", self.refused(info() + f"{line}\n".encode()))
+        for key, said in (("pkgname", "foo "), ("pkgver", " 1.0-1")):
+            self.assertIn("blanks too many", self.refused(info(**{key: said})))
+
+    def test_a_line_that_pacman_leaves_out_is_refused(self) -> None:
+        for line in (" depend = a", "depend=a", "depend\t=\ta", "depend  = a", " # a = b", " "):
+            self.assertIn("KEY = VALUE", self.refused(info() + f"{line}\n".encode()))
+
+    def test_a_line_that_pacman_has_no_room_for_is_refused(self) -> None:
+        self.assertIn("KEY = VALUE", self.refused(info(pkgdesc="x" * 600_000)))
 
     def test_what_is_no_line_of_it_is_refused(self) -> None:
         for data in (
@@ -45,7 +58,7 @@ class Reading(SynchronousTestCase):
             self.assertRaises(PackageError, parse_info, FILE, data)
 
     def test_control_characters_are_refused(self) -> None:
-        for sign in ("\x1b[31m", "\0", "\x85", "\u2028", "\x0b"):
+        for sign in ("\x1b[31m", "\0", "\x85", "\u2028", "\x0b", "\u202e", "\u2067"):
             self.assertIn("KEY = VALUE", self.refused(info(pkgdesc=f"x{sign}y")))
 
     def test_what_is_said_twice_is_refused(self) -> None:

@@ -32,6 +32,7 @@ from tests.repository.packages import (
     hard_link,
     info,
     link,
+    mtree,
     opened,
     tar,
 )
@@ -87,7 +88,7 @@ class Reading(ReadingTestCase):
         data = archive(
             File(".BUILDINFO", b"format = 2\nbuilddir = /build\ninstalled = a-1-1\n"),
             File(".INSTALL", "post_install() { echo é; }\n".encode()),
-            File(".MTREE", b"anything"),
+            File(".MTREE", mtree("./.INSTALL", "./usr type=dir", "./usr/foo", "./usr/l type=link")),
             folder("usr"),
             File("usr/foo", b"abc", mode=0o755),
             link("usr/l", "foo"),
@@ -208,12 +209,15 @@ class Reading(ReadingTestCase):
 
 class Refusing(ReadingTestCase):
     def test_without_a_description(self) -> None:
-        data = COMPRESS["zst"](tar([File(".MTREE", b"x"), File("usr/x", b"1")]))
+        data = COMPRESS["zst"](tar([File(".BUILDINFO", b"a = b\n"), File("usr/x", b"1")]))
         self.assertIn("no .PKGINFO", self.refused(data))
 
     def test_two_descriptions(self) -> None:
         data = archive(File("usr/x", b"1"), File(".PKGINFO", info("bar")))
         self.assertIn("twice", self.refused(data))
+
+    def test_a_list_that_is_not_of_its_files(self) -> None:
+        self.assertIn("by which pacman goes", self.refused(archive(File(".MTREE", mtree("./x")))))
 
     def test_what_bsdtar_would_leave_out(self) -> None:
         for path in ("usr/share/libalpm/hooks/x.hook", "../x"):
