@@ -19,7 +19,7 @@ from flocon.errors import ConfigurationError
 from flocon.leading import node_lines, pacman_conf
 from flocon.leading.pacman_conf import Configuration
 from flocon.leading.printable import printable
-from flocon.leading.record import Written, parse_record
+from flocon.leading.record import Written, by_file, parse_record
 from flocon.leading.replacing import LARGEST_FILE, content_of
 from flocon.machine.reading import read_plain
 
@@ -156,7 +156,7 @@ def load_record(root: str) -> dict[str, Written]:
         if text is None:
             continue
         try:
-            return {one.path: one for one in parse_record(text)}
+            return by_file(parse_record(text))
         except (ValueError, KeyError, TypeError, RecursionError):
             problem = "is not a record that this flocon reads"
             remedy = f"restore FILE{BACKUP} by hand, and remove it"

@@ -46,6 +46,15 @@ def tells_the_same(new: Mapping[str, Written], old: Mapping[str, Written]) -> bo
     return told(new) == told(old)
 
 
+def by_file(told: Iterable[Written]) -> dict[str, Written]:
+    """Return a record by where each file lies now, be what was written to a link by now."""
+    result: dict[str, Written] = {}
+    for one in told:
+        name = os.path.realpath(one.path)
+        result = of_both(result, {name: replace(one, path=name)})
+    return result
+
+
 def of_both(old: Mapping[str, Written], new: Mapping[str, Written]) -> dict[str, Written]:
     """Return the record of the moment in which files have the lines of either."""
     result = {**old, **new}

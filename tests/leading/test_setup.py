@@ -177,6 +177,23 @@ class Setting(Case):
         setup.undo(path, dry_run=False)
         self.assertEqual(ranked, mirrorlist.read_bytes())
 
+    def test_a_mirrorlist_that_became_a_link_stays_one(self) -> None:
+        path = self.write(stock(CORE))
+        change(path)
+        link, kept = self.etc / "pacman.d/mirrorlist", self.base / "kept"
+        link.rename(kept)
+        link.symlink_to(kept)
+        self.assertEqual((), change(path).changed)
+        self.assertTrue(link.is_symlink())
+        self.assertEqual(1, kept.read_bytes().count(NODE.encode()))
+        self.assertEqual((kept,), setup.undo(path, dry_run=False).changed)
+        self.assertEqual(MIRRORLIST, kept.read_bytes())
+        self.assertTrue(link.is_symlink())
+        self.assertEqual(
+            {"pacman.conf", "pacman.d/mirrorlist"},
+            {str(one.relative_to(self.etc)) for one in self.etc.rglob("*") if not one.is_dir()},
+        )
+
 
 #: What changes something on the disk, one call each.
 CALLS = ("open", "fsync", "replace", "unlink", "fchmod")
