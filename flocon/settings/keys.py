@@ -148,7 +148,7 @@ def keys() -> list[str]:
 def read_file(path: Path) -> dict[str, Any]:
     """Return what a file sets, checked; raise ConfigurationError."""
     try:
-        table = tomllib.loads(read_plain(path, LARGEST_FILE).decode())
+        table = tomllib.loads(read_plain(path, LARGEST_FILE).decode("utf-8-sig"))
     except OSError as error:
         problem = f"cannot be read ({error.strerror})"
         raise ConfigurationError(str(path), problem, "check the path and its permissions") from None
@@ -165,7 +165,10 @@ def _no_toml(said: str) -> tuple[str, str]:
         return f"has {table} twice {twice['place']}", remedy
     if again := _AGAIN.match(said):
         return f"sets something twice {again['place']}", "take one of the two lines away"
-    return f"is not TOML: {said}", "mend that place"
+    remedy = "mend that place"
+    if said.startswith("Invalid value "):
+        remedy += ': a text stands in quotation marks ("lan"), all else is a number, true or false'
+    return f"is not TOML: {said}", remedy
 
 
 def _elsewhere(key: str) -> str:

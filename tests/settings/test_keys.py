@@ -38,6 +38,13 @@ class Refusing(OptionsTestCase):
     def test_what_is_not_toml_is_told_by_line(self) -> None:
         self.assertRefused("name = \n", "line 1")
 
+    def test_a_text_without_quotation_marks_is_told_what_it_lacks(self) -> None:
+        for value in ("lan", "\u201clan\u201d", "True"):
+            self.assertRefused(f"databases = {value}", "line 1", "quotation marks", "true or false")
+
+    def test_the_mark_that_some_editors_begin_a_file_with_is_no_matter(self) -> None:
+        self.assertEqual("one", self.load('\ufeffname = "one"').name)
+
     def test_what_is_not_text_is_refused(self) -> None:
         self.config.write_bytes(b'name = "\xff"')
         with self.assertRaises(ConfigurationError):
