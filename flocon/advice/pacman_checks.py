@@ -61,6 +61,8 @@ def check_pacman(facts: Facts) -> Iterator[Finding]:
         names = ", ".join(f"[{name}]" for name in unasked)
         reason = f"pacman does not ask the node for {names}"
         findings.append(Finding("pacman", Verdict.WRONG, reason, _set_up(facts)))
+    if bare := [one.name for one in repositories if not one.servers]:
+        findings.append(_no_server(bare))
     yield from _before_arch(repositories, facts.ports)
     if not repositories:
         yield nothing_listed("pacman", configuration.root)
@@ -68,6 +70,14 @@ def check_pacman(facts: Facts) -> Iterator[Finding]:
         yield from findings
     else:
         yield _reached(repositories, facts.ports)
+
+
+def _no_server(names: Sequence[str]) -> Finding:
+    """Tell of a mirrorlist in which all is a comment, as it is where pacman was just installed."""
+    sections = ", ".join(f"[{name}]" for name in names)
+    reason = f"no Server stands for {sections}: pacman fetches nothing of that"
+    remedy = "uncomment mirrors in the file that the section includes, then flocon setup"
+    return Finding("pacman", Verdict.WRONG, reason, remedy)
 
 
 def _before_arch(repositories: Sequence[Repository], ports: Collection[int]) -> Iterator[Finding]:

@@ -43,6 +43,12 @@ class PacmanTests(DoctorTestCase):
         found = self.judge(Verdict.WRONG, "for [core]", f"Server = {MIRROR}")
         self.assertEqual(found.remedy, "flocon setup")
 
+    def test_repositories_for_which_no_server_stands_are_told_together(self) -> None:
+        found = self.judge(Verdict.WRONG, "for [core], [extra]:", "#Server = x", "[extra]")
+        self.assertIn("uncomment", found.remedy)
+        lines = (f"Server = {NODE}", f"Server = {MIRROR}", "[extra]")
+        self.judge(Verdict.WRONG, "for [extra]:", *lines)
+
     def test_a_mirror_before_the_node(self) -> None:
         lines = (f"Server = {MIRROR}", f"Server = {NODE}")
         found = self.judge(Verdict.WRONG, "mirror.example before the node", *lines)
