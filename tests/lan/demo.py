@@ -528,6 +528,8 @@ def main(arguments: Sequence[str] = ()) -> int:
         demo = Demo(folder, keep="--keep" in arguments)
         try:
             demo.run()
+        except BrokenPipeError:
+            raise
         except (StepFailed, AssertionError, subprocess.TimeoutExpired, OSError) as failure:
             say(f"\nFAILED: {failure}")
             demo.tell_logs()
@@ -545,3 +547,7 @@ if __name__ == "__main__":
     except KeyboardInterrupt:
         say("\nStopped, and nothing left behind.")
         sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # Who reads has gone, as behind "| head": nothing is left to be said, at the end neither.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

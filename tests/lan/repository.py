@@ -18,6 +18,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -215,7 +216,8 @@ class RepoAdd:
         done = subprocess.run(
             [*command, *(package.file_name for package in packages)],
             cwd=folder,
-            env={**os.environ, "LC_ALL": "C"},
+            # Where TMPDIR names nothing, repo-add goes on and writes to the root folder.
+            env={**os.environ, "LC_ALL": "C", "TMPDIR": tempfile.gettempdir()},
             capture_output=True,
             timeout=120,
             check=False,

@@ -63,7 +63,9 @@ class Making(SynchronousTestCase):
 
     def test_the_demo_proves_what_it_shows(self) -> None:
         if not unavailable():
-            self.assertIn("The demo proved all of it", self.make("demo"))
+            # A temporary folder that is not there, as an environment names one now and then.
+            said = succeed(*self.command("demo"), TMPDIR="/nonexistent")
+            self.assertIn("The demo proved all of it", said)
         else:
             self.assertIn("-m tests.lan.demo", self.make("--dry-run", "demo"))
 
@@ -86,6 +88,17 @@ class Making(SynchronousTestCase):
             rest, _ = process.communicate(timeout=60)
         self.assertIn("\nStopped, and nothing left behind.\n", rest)
         self.assertNotIn("Traceback", rest)
+        self.assertNotEqual(process.returncode, 0)
+
+    def test_a_reader_who_goes_is_no_traceback(self) -> None:
+        with subprocess.Popen(
+            self.command("demo"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            self.read_until(process, "1. A repository")
+            assert process.stdout is not None
+            process.stdout.close()
+            assert process.stderr is not None
+            self.assertNotIn("Traceback", process.stderr.read())
         self.assertNotEqual(process.returncode, 0)
 
     @contextmanager
