@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+# A rush of a thousand is taken whole. systemd's sockets have 4096.
+BACKLOG = 1024
+
 
 def hosts_of(endpoints: Sequence[str]) -> list[str]:
     """Return the addresses and names of interfaces that endpoint descriptions give."""
@@ -29,6 +32,19 @@ def as_tcp(endpoint: str) -> str:
     if not any(word.startswith("interface=") for word in words):
         words.append("interface=\0\0")
     return ":".join(["tcp", *words]).replace("\0", "\\:")
+
+
+def with_backlog(endpoint: str) -> str:
+    """Return a description that says how many connections may wait to be taken, where it says none.
+
+    Twisted says 50. Of a rush, which one host alone can make, what is beyond that has to knock again,
+    after 1 s, 3 s, 7 s and so on, everybody else's too: the kernel answers none of them.
+    """
+    kind, *words = endpoint.replace("\\:", "\0").split(":")
+    said = [word for word in words[1:] if "=" not in word or word.startswith("backlog=")]
+    if kind not in {"tcp", "tcp6", "ssl"} or said:
+        return endpoint
+    return f"{endpoint}:backlog={BACKLOG}"
 
 
 def ports_of(endpoints: Sequence[str]) -> list[int]:

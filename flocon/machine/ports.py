@@ -23,7 +23,7 @@ from twisted.internet.protocol import connectionDone
 
 from flocon.errors import ConfigurationError
 from flocon.log import logger
-from flocon.machine.endpoints import as_tcp
+from flocon.machine.endpoints import as_tcp, with_backlog
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -228,7 +228,8 @@ class _Rehearsal:
 def _listen_now(reactor: Any, description: str, factory: Any) -> Any:
     """Return the port of an endpoint; those of servers are ready at once, or fail at once."""
     results: list[Any] = []
-    serverFromString(reactor, as_tcp(description)).listen(factory).addBoth(results.append)
+    described = as_tcp(with_backlog(description))
+    serverFromString(reactor, described).listen(factory).addBoth(results.append)
     if not results:
         raise ValueError("it cannot be listened on at once")
     if hasattr(results[0], "raiseException"):

@@ -462,6 +462,9 @@ class StrangerTests(CrossingTestCase):
         node = owner.node()
         unlisted = "/relay/steady/x86_64/unlisted-1-1-x86_64.pkg.tar.zst"
         answers = _ask_many(stranger, owner, [unlisted] * 1000)
+        # Nobody had to knock a second time, which is after 1 s, 3 s, 7 s and so on.
+        _, counted = owner.run(["nstat", "-az", "TcpExtListenOverflows"])
+        self.assertEqual(counted.split()[-2:], ["0", "0.0"], counted)
         self.assertLessEqual(set(answers), {404, 503, None})
         self.assertEqual(self.mirror.records(), [])
         listed = [f"/relay/steady/x86_64/{one.file_name}" for one in self.packages]

@@ -28,6 +28,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface import verify
 
 from flocon.errors import ConfigurationError
+from flocon.machine.endpoints import BACKLOG
 from flocon.machine.ports import Inherited, Ports, close, inherited_sockets
 
 HERE = "127.0.0.1"
@@ -125,8 +126,8 @@ class TakingOver(PortsCase):
     def test_any_other_is_bound(self) -> None:
         held = self.inherited(self.listening())
         Ports(self.reactor, [held]).listen(endpoint(held.port + 1), Factory(), "flocon: --lan")
-        ((port, _, _, address),) = self.reactor.tcpServers
-        self.assertEqual((port, address), (held.port + 1, HERE))
+        ((port, _, backlog, address),) = self.reactor.tcpServers
+        self.assertEqual((port, backlog, address), (held.port + 1, BACKLOG, HERE))
 
     def test_what_systemd_holds_is_no_port_that_is_taken(self) -> None:
         held = self.inherited(self.listening())
