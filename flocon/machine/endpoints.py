@@ -37,8 +37,8 @@ def as_tcp(endpoint: str) -> str:
 def with_backlog(endpoint: str) -> str:
     """Return a description that says how many connections may wait to be taken, where it says none.
 
-    Twisted says 50. Of a rush, which one host alone can make, what is beyond that has to knock again,
-    after 1 s, 3 s, 7 s and so on, everybody else's too: the kernel answers none of them.
+    Twisted says 50. Of a rush, which one host alone can make, what is beyond that has to knock
+    again, after 1 s, 3 s, 7 s and so on, and so has everybody else: the kernel answers none.
     """
     kind, *words = endpoint.replace("\\:", "\0").split(":")
     said = [word for word in words[1:] if "=" not in word or word.startswith("backlog=")]
