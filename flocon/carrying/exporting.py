@@ -17,8 +17,9 @@ import errno
 import hashlib
 import json
 import os
+import stat
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from twisted.internet.threads import deferToThreadPool
@@ -26,6 +27,7 @@ from twisted.internet.threads import deferToThreadPool
 from flocon.carrying.needing import Needed, Wanted, find_needed
 from flocon.carrying.states import find_state, read_database, total, whereabouts
 from flocon.files import escape
+from flocon.machine.beneath import enter, open_regular, open_top, read_small
 from flocon.pacman.syncdb import LARGEST_SIGNATURE
 from flocon.snapshots.importing import named_pieces, place
 from flocon.states.generation import Piece, dump
@@ -36,8 +38,9 @@ from flocon.terminal.printing import counted, progress, say, say_json, size
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
+    from typing import BinaryIO
 
     from flocon.carrying.states import State
     from flocon.pacman.entries import Entry
@@ -52,6 +55,8 @@ _LONGEST_LINE = 1_000
 #: Bytes that are left free on the disk of an exported folder.
 SPARE = 64 << 20
 _PART = ".flocon-part"
+#: Bytes that are hashed at once.
+_STEP = 1 << 20
 _MOST_TOLD = 8
 
 
@@ -132,7 +137,8 @@ def _demand_own(folder: Path) -> None:
     """Raise NodeError where a pacman.conf lies there that is not an exported one."""
     path = folder / CONFIGURATION
     try:
-        with path.open(encoding="utf-8", errors="replace") as file:
+        descriptor = open_regular(path, os.O_RDONLY)
+        with os.fdopen(descriptor, encoding="utf-8", errors="replace") as file:
             is_own = file.readline(_LONGEST_LINE).endswith(_OWN)
     except FileNotFoundError:
         return
@@ -193,111 +199,149 @@ def named(state: State) -> str:
 
 
 class Target:
-    """A folder that files are copied into: under their names when they are whole, not before."""
+    """A folder that files are copied into: under their names when they are whole, not before.
+
+    Somebody else may have put things there. So all happens beneath the folders as they were
+    opened, no link is followed, and what is no file is replaced and not read.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         #: Files that were not there before.
         self.copied = 0
-        self._make(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            os.close(open_top(folder))
+        except OSError as error:
+            raise NodeError(f"{folder}: {error.strerror}") from None
 
     def has(self, path: str) -> bool:
-        return (self._folder / path).is_file()
+        with self._beside(path) as (folder, name), suppress(OSError):
+            return stat.S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
+        return False
 
     async def fetch(self, node: Node, url: str, path: str, content: Piece) -> None:
-        """Copy a file from the node, unless it is there; raises NodeError."""
+        """Copy a file from the node, unless it is there; raises NodeError.
+
+        A signature beside it goes first: it is of what was there before.
+        """
         place = self._folder / path
-        if await _is(node.reactor, place, content):
-            return
-        self._make(place.parent)
-        part = place.with_name(place.name + _PART)
-        with _NewFile(part) as file:
-            received = await download(node, url, place.name, file.write)
-            if received is None:
-                raise NodeError(f"{place.name}: the LAN has it no more; run it again")
-            if (received.sha256, received.bytes) != (content.sha256, content.size):
-                part.unlink()
-                raise NodeError(f"{place.name}: another file came than is listed; run it again")
-            self._settle(file, part, place)
+        with self._beside(path) as (folder, name):
+            if await _is(node.reactor, folder, name, content):
+                return
+            with _NewFile(folder, place) as file:
+                received = await download(node, url, name, file.write)
+                if received is None:
+                    raise NodeError(f"{name}: the LAN has it no more; run it again")
+                if (received.sha256, received.bytes) != (content.sha256, content.size):
+                    raise NodeError(f"{name}: another file came than is listed; run it again")
+                with suppress(OSError):
+                    os.unlink(f"{name}.sig", dir_fd=folder)
+                file.settle()
+        self.copied += 1
 
     def write(self, path: str, data: bytes) -> None:
         """Write a small file, in the place of another one."""
-        place = self._folder / path
-        with suppress(OSError):
-            if place.read_bytes() == data:
-                return
-        self._make(place.parent)
-        part = place.with_name(place.name + _PART)
-        with _NewFile(part) as file:
-            file.write(data)
-            self._settle(file, part, place)
-
-    def _settle(self, file: Any, part: Path, place: Path) -> None:
-        try:
-            file.flush()
-            os.fsync(file.fileno())
-            part.replace(place)
-        except OSError as error:
-            raise NodeError(f"{place}: {error.strerror}") from None
+        with self._beside(path) as (folder, name):
+            with suppress(OSError):
+                if read_small(name, len(data), folder) == data:
+                    return
+            with _NewFile(folder, self._folder / path) as file:
+                file.write(data)
+                file.settle()
         self.copied += 1
 
-    def _make(self, folder: Path) -> None:
+    @contextmanager
+    def _beside(self, path: str) -> Iterator[tuple[int, str]]:
+        """Open the folder in which a path's file lies, made if need be; give its name there."""
+        *below, name = path.split("/")
+        place = self._folder
+        folder = -1
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder = open_top(place)
+            for one in below:
+                place /= one
+                inner = enter(folder, one, 0o755)
+                os.close(folder)
+                folder = inner
         except OSError as error:
-            raise NodeError(f"{folder}: {error.strerror}") from None
+            if folder >= 0:
+                os.close(folder)
+            is_link = place.is_symlink()
+            reason = "is a link; give the folder itself" if is_link else error.strerror
+            raise NodeError(f"{place}: {reason}") from None
+        try:
+            yield folder, name
+        finally:
+            os.close(folder)
 
 
 class _NewFile:
     """A new file for writing, also where a part of an earlier run lies; NodeError for OSError."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    def __init__(self, folder: int, place: Path) -> None:
+        self._folder = folder
+        self._place = place
+        self._part = place.name + _PART
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             with suppress(FileNotFoundError):
-                path.unlink()
-            self._file = os.fdopen(os.open(path, flags, 0o644), "wb")
+                os.unlink(self._part, dir_fd=folder)
+            self._file = os.fdopen(os.open(self._part, flags, 0o644, dir_fd=folder), "wb")
         except OSError as error:
             reason = error.strerror
-            if error.errno == errno.EINVAL and ":" in path.name:
+            if error.errno == errno.EINVAL and ":" in place.name:
                 reason = f"{reason}: its file system takes no ':' in a name, ext4 does"
-            raise NodeError(f"{path}: {reason}") from None
+            raise NodeError(f"{place}: {reason}") from None
 
     def __enter__(self) -> Self:
         return self
 
     def write(self, data: bytes) -> None:
-        try:
+        with self._told():
             self._file.write(data)
+
+    def settle(self) -> None:
+        """Give it its name, once the disk has it."""
+        with self._told():
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            os.replace(
+                self._part, self._place.name, src_dir_fd=self._folder, dst_dir_fd=self._folder
+            )
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
-            raise NodeError(f"{self._path}: {error.strerror}") from None
-
-    def flush(self) -> None:
-        self._file.flush()
-
-    def fileno(self) -> int:
-        return self._file.fileno()
+            raise NodeError(f"{self._place}: {error.strerror}") from None
 
     def __exit__(self, *_: object) -> None:
         with suppress(OSError):
             self._file.close()
         with suppress(OSError):
-            self._path.unlink()
+            os.unlink(self._part, dir_fd=self._folder)
 
 
-async def _is(reactor: Any, path: Path, content: Piece) -> bool:
+async def _is(reactor: Any, folder: int, name: str, content: Piece) -> bool:
     """Whether a file is there with that content."""
 
     def look() -> bool:
         try:
-            return path.stat().st_size == content.size and _sha256(path) == content.sha256
+            with os.fdopen(open_regular(name, os.O_RDONLY, folder), "rb") as file:
+                same_size = os.fstat(file.fileno()).st_size == content.size
+                return same_size and sha256_of(file, content.size) == content.sha256
         except OSError:
             return False
 
     return bool(await deferToThreadPool(reactor, reactor.getThreadPool(), look))
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def sha256_of(file: BinaryIO, most: int) -> str:
+    """Return the SHA-256 of a file in hex, of so many bytes: somebody may be writing to it."""
+    sha256 = hashlib.sha256()
+    while most and (data := file.read(min(most, _STEP))):
+        sha256.update(data)
+        most -= len(data)
+    return sha256.hexdigest()

@@ -6,18 +6,18 @@ node takes of it, it verifies by itself.
 
 from __future__ import annotations
 
-import hashlib
 import json
+import os
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.threads import deferToThreadPool
 
-from flocon.carrying.exporting import NOTE
+from flocon.carrying.exporting import NOTE, sha256_of
 from flocon.carrying.serving import Serving
 from flocon.files import is_architecture, is_package, is_repository
-from flocon.machine.beneath import read_small
+from flocon.machine.beneath import open_regular, read_small
 from flocon.snapshots.importing import MANIFEST, named_pieces, place
 from flocon.states.generation import (
     LARGEST_DATABASE,
@@ -139,7 +139,10 @@ def look_through(folder: Path) -> Found:
 
 
 def _files(root: Path) -> Iterator[tuple[str, Path]]:
-    """Yield the files of repositories that are in the folder, by their paths below it."""
+    """Yield the files of repositories that are in the folder, by their paths below it.
+
+    Each is where its link leads, which may lead elsewhere by the time it is read.
+    """
     for below in sorted(root.glob("*/os/*/")):
         repository, architecture = below.parent.parent.name, below.name
         if not is_repository(repository) or not is_architecture(architecture):
@@ -147,8 +150,11 @@ def _files(root: Path) -> Iterator[tuple[str, Path]]:
         named = {f"{repository}{suffix}" for suffix in (".db", ".db.sig", ".files", ".files.sig")}
         for path in sorted(below.iterdir()):
             fits = path.name in named or is_package(path.name.removesuffix(".sig"))
-            if fits and path.resolve().is_relative_to(root) and path.is_file():
-                yield f"{repository}/os/{architecture}/{path.name}", path
+            if not fits:
+                continue
+            file = path.resolve()
+            if file.is_relative_to(root) and file.is_file():
+                yield f"{repository}/os/{architecture}/{path.name}", file
 
 
 def _databases(files: Mapping[str, Path]) -> Iterator[tuple[Where, DatabaseFiles]]:
@@ -166,11 +172,11 @@ def _databases(files: Mapping[str, Path]) -> Iterator[tuple[Where, DatabaseFiles
 
 
 def _piece(path: Path) -> Piece:
-    size = path.stat().st_size
-    if not 0 < size <= LARGEST_DATABASE:
-        raise NodeError(f"{path}: no database has {size} bytes")
-    with path.open("rb") as file:
-        return Piece(hashlib.file_digest(file, "sha256").hexdigest(), size)
+    with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if not 0 < size <= LARGEST_DATABASE:
+            raise NodeError(f"{path}: no database has {size} bytes")
+        return Piece(sha256_of(file, size), size)
 
 
 def _note(root: Path) -> tuple[str, Generation | None]:

@@ -5,6 +5,8 @@ What is served are the files that were found beforehand, and nothing else of the
 
 from __future__ import annotations
 
+import errno
+import os
 import secrets
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -14,6 +16,8 @@ from twisted.protocols.policies import WrappingFactory
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 from twisted.web.static import Data, File
+
+from flocon.machine.beneath import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -49,6 +53,17 @@ class _Room(WrappingFactory):
         self._known.discard(protocol.getPeer().port)
 
 
+class _File(File):
+    """A file as it was found: by now a link may have its name, or a fifo that nobody writes to."""
+
+    def openForReading(self) -> Any:  # noqa: N802 - Twisted's
+        try:
+            return os.fdopen(open_regular(self.path, os.O_RDONLY), "rb")
+        except OSError as error:
+            # That alone is answered and not logged.
+            raise PermissionError(errno.EACCES, str(error)) from None
+
+
 class _Shelf(Resource):
     isLeaf = True
 
@@ -76,7 +91,7 @@ class _Shelf(Resource):
         self._known.add(request.getClientAddress().port)
         if isinstance(found, bytes):
             return Data(found, "application/octet-stream").render(request)
-        return File(str(found), defaultType="application/octet-stream").render(request)
+        return _File(str(found), defaultType="application/octet-stream").render(request)
 
 
 class Serving:

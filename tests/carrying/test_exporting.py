@@ -6,6 +6,10 @@ import errno
 import hashlib
 import json
 import os
+import shutil
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -121,9 +125,82 @@ class Exporting(StateTestCase):
         await self.export()
 
         copied = {one.partition(" ")[2] for one in self.node.asked if "/mirror/" in one}
-        self.assertEqual(copied, {self.path("a"), self.path("b")})
-        self.assertIn("(2 files copied now)", self.out.getvalue())
+        # Each with its signature: what lies there was another's.
+        packages = {self.path("a"), self.path("b")}
+        self.assertEqual(copied, packages | {f"{path}.sig" for path in packages})
+        self.assertIn("(4 files copied now)", self.out.getvalue())
         self.assertEqual(self.files()[file_name("a")], b"package a")
+
+    async def test_what_was_built_anew_under_its_name_has_its_own_signature(self) -> None:
+        await self.export()
+        self.packages["a"] = b"built anew"
+        self.offer()
+        self.node.answers[f"{self.path('a')}.sig"] = (200, b"of what was built anew")
+
+        await self.export()
+
+        self.assertEqual(self.files()[file_name("a")], b"built anew")
+        self.assertEqual(self.files()[f"{file_name('a')}.sig"], b"of what was built anew")
+
+    async def test_run_that_ends_before_the_signature_leaves_no_other_one(self) -> None:
+        await self.export()
+        self.packages["a"] = b"built anew"
+        self.offer()
+        self.node.answers[f"{self.path('a')}.sig"] = (500, b"")
+        await self.assertFailure(self.export(), NodeError)
+        self.offer()
+
+        await self.export()
+
+        self.assertEqual(self.files()[f"{file_name('a')}.sig"], b"signature")
+
+    async def test_nothing_is_written_where_a_link_leads(self) -> None:
+        for link in ("core", "core/os", "core/os/x86_64"):
+            shutil.rmtree("out", ignore_errors=True)
+            place, elsewhere = Path("out") / link, Path("elsewhere").absolute()
+            place.parent.mkdir(parents=True)
+            elsewhere.mkdir(exist_ok=True)
+            place.symlink_to(elsewhere)
+
+            error = await self.assertFailure(self.export(), NodeError)
+
+            self.assertIn(f"{place}: is a link", str(error))
+            self.assertEqual(list(elsewhere.iterdir()), [])
+
+    async def test_what_is_no_file_is_replaced_and_not_read(self) -> None:
+        PLACE.mkdir(parents=True)
+        for path in ("out/snapshot.json", PLACE / "core.db", PLACE / f"{file_name('a')}.sig"):
+            os.mkfifo(path)
+        # Without an end.
+        (PLACE / file_name("a")).symlink_to("/dev/zero")
+
+        with self.in_time():
+            await self.export()
+
+        self.assertEqual(self.files()[file_name("a")], b"package a")
+        self.assertEqual(self.files()[f"{file_name('a')}.sig"], b"signature")
+        self.assertFalse([path for path in Path("out").rglob("*") if path.is_symlink()])
+        self.assertEqual(look_through(Path("out")).name, "may")
+
+    async def test_pacman_conf_that_is_no_file_is_not_read(self) -> None:
+        Path("out").mkdir()
+        os.mkfifo("out/pacman.conf")
+
+        with self.in_time():
+            error = await self.assertFailure(self.export(), NodeError)
+
+        self.assertIn("out/pacman.conf: is not a regular file", str(error))
+
+    @contextmanager
+    def in_time(self) -> Iterator[None]:
+        """Fail, and do not wait, where a system call does without end."""
+        before = signal.signal(signal.SIGALRM, lambda *_: self.fail("it waits for a fifo"))
+        signal.alarm(20)
+        try:
+            yield
+        finally:
+            signal.alarm(0)
+            signal.signal(signal.SIGALRM, before)
 
     async def test_disk_that_takes_no_colon_is_said_to_be_the_reason(self) -> None:
         self.patch(os, "open", self.open_on_fat)

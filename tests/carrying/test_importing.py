@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import socket
@@ -14,10 +15,10 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from flocon.carrying import serving as serving_module
-from flocon.carrying.exporting import NOTE
+from flocon.carrying.exporting import NOTE, sha256_of
 from flocon.carrying.importing import SOURCE, look_through
 from flocon.carrying.serving import Serving
-from flocon.errors import Contradicted, Unreachable
+from flocon.errors import Contradicted, Refused, Unreachable
 from flocon.snapshots.importing import Folder, read_manifest
 from flocon.states.generation import DatabaseFiles, Generation, Piece, Where, dump
 from flocon.terminal.asking import NodeError
@@ -86,6 +87,14 @@ class Looking(SynchronousTestCase):
         expected = {"core.db", PACKAGE, f"{PACKAGE}.sig"}
         self.assertEqual({path.name for path in self.files().values()}, expected)
 
+    def test_file_that_is_written_to_without_end_is_read_no_further(self) -> None:
+        class Growing(io.BytesIO):
+            def read(self, size: int | None = -1, /) -> bytes:
+                return b"x" * (size or 0)
+
+        expected = hashlib.sha256(b"x" * 3_000_000).hexdigest()
+        self.assertEqual(sha256_of(Growing(), 3_000_000), expected)
+
     def test_database_that_is_not_as_it_was_exported_is_named(self) -> None:
         self.note()
         (self.below / "core.db").write_bytes(b"Database")
@@ -121,7 +130,7 @@ class Reading(TestCase):
     """The node's end and the command's, over a real connection."""
 
     async def serve(self) -> tuple[Serving, Folder]:
-        place = Path(self.mktemp())
+        self.place = place = Path(self.mktemp())
         place.write_bytes(b"x" * 3_000_000)
         self.asked: list[str] = []
         serving = Serving(reactor, {"a+b:c": place, "small": b"words"}, self.asked.append)
@@ -139,6 +148,19 @@ class Reading(TestCase):
         self.assertEqual(digest, hashlib.sha256(b"x" * 3_000_000).hexdigest())
         self.assertEqual(await deferToThread(folder.small, "small", 10), b"words")
         self.assertEqual(self.asked, ["a+b:c", "small"])
+
+    async def test_what_has_become_a_link_or_a_fifo_is_not_read(self) -> None:
+        _, folder = await self.serve()
+        path = self.place
+        secret = Path(self.mktemp())
+        secret.write_bytes(b"secret")
+        for make in (lambda: path.symlink_to(secret.absolute()), lambda: os.mkfifo(path)):
+            path.unlink()
+            make()
+
+            reading = deferToThread(folder.small, "a+b:c", 10_000)
+
+            await self.assertFailure(reading, Refused)
 
     async def test_what_is_not_offered_is_not_there(self) -> None:
         _, folder = await self.serve()
