@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cmp_to_key
 from typing import TYPE_CHECKING, Any
 
 from flocon.jobs.queueing import stages
 from flocon.jobs.watched import Stage
+from flocon.pacman.versions import compare_versions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from flocon.jobs.watched import Watched
 
@@ -16,13 +18,40 @@ if TYPE_CHECKING:
 WAITING = frozenset({Stage.WAITS, Stage.HELD})
 
 
-def describe_watched(watched: Mapping[str, Watched]) -> list[dict[str, Any]]:
-    """Return what is told of each recipe, in the order of their names."""
-    return [_describe(one, stage, blocking) for one, stage, blocking in stages(watched)]
+def describe_watched(
+    watched: Mapping[str, Watched], offered: Mapping[str, Collection[str]] | None = None
+) -> list[dict[str, Any]]:
+    """Return what is told of each recipe, in the order of their names.
+
+    ``offered`` are the versions of their packages that are published now, by base; None where that
+    is not known.
+    """
+    return [_describe(one, stage, blocking, offered) for one, stage, blocking in stages(watched)]
 
 
-def _describe(one: Watched, stage: Stage, blocking: tuple[str, ...]) -> dict[str, Any]:
+def _offered(one: Watched, offered: Mapping[str, Collection[str]] | None) -> str:
+    """Return the version that is published: that signed last, if nobody took it back."""
+    signed = one.published.version if one.published else ""
+    if not signed or offered is None:
+        return signed
+    older = [it for it in offered.get(one.base, ()) if compare_versions(it, signed) < 0]
+    if older or one.base not in offered:
+        return min(older, key=cmp_to_key(compare_versions), default="")
+    return signed
+
+
+def _describe(
+    one: Watched,
+    stage: Stage,
+    blocking: tuple[str, ...],
+    offered: Mapping[str, Collection[str]] | None,
+) -> dict[str, Any]:
     approval, published, job = one.approval, one.published, one.job
+    signed, now = published.version if published else "", _offered(one, offered)
+    notes = []
+    if now != signed:
+        back = f"went back to {now} from {signed}" if now else f"has {signed} no more"
+        notes.append(f"the repository {back}")
     return {
         "base": one.base,
         "names": list(one.names),
@@ -30,7 +59,7 @@ def _describe(one: Watched, stage: Stage, blocking: tuple[str, ...]) -> dict[str
         "stage": stage.value,
         "reasons": list(one.reasons()),
         "commit": one.commit,
-        "version": one.version,
+        "version": "" if signed != now and one.version == signed else one.version,
         "approved": approval
         and {
             "commit": approval.commit,
@@ -38,13 +67,13 @@ def _describe(one: Watched, stage: Stage, blocking: tuple[str, ...]) -> dict[str
             "by": approval.by,
             "when": approval.when,
         },
-        "published": published and {"version": published.version, "when": published.when},
+        "published": published and {"version": now, "when": published.when},
         "waits_until": one.candidate.matures if one.candidate else 0.0,
         "again": job.again if job else 0.0,
         "since": _since(one),
         "wanted_by": list(one.wanted_by),
         "blocked_by": list(blocking),
-        "notes": list(one.notes),
+        "notes": [*notes, *one.notes],
         "notice": one.notice,
     }
 

@@ -309,7 +309,7 @@ class Keeper(Service):
         if self.polling.problem:
             raise BuildError(self.polling.problem, "nothing was changed because of it")
         count = len(bases) or len(self.book.watched)
-        waits = waiting(describe_watched(self.book.watched))
+        waits = waiting(describe_watched(self.book.watched, self.here.offered()))
         looked = "1 recipe was" if count == 1 else f"{count} recipes were"
         return f"{looked} looked at; {waits or 'nothing'} waits for you"
 
@@ -318,7 +318,7 @@ class Keeper(Service):
 
     def describe(self) -> dict[str, Any]:
         """Return JSON's values for ``/builds.json``."""
-        rows = describe_watched(self.book.watched)
+        rows = describe_watched(self.book.watched, self.here.offered())
         current = self.book.get(self._shift.current)
         job = current.job if current else None
         return {
