@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 _SECONDS = 60.0
 _BYTES_A_SECOND = 20 << 20
 _MEMORY = 1 << 30
+#: What of pacman's keyring gpg reads, and says nothing of where it may not: its keys, in either of
+#: two files, and whom it trusts.
+_KEYS, _TRUST = ("pubring.gpg", "pubring.kbx"), "trustdb.gpg"
 _GOOD, _TRUSTED = "GOODSIG", frozenset({"TRUST_FULLY", "TRUST_ULTIMATE"})
 _DOUBTFUL = frozenset(
     {"BADSIG", "ERRSIG", "EXPSIG", "EXPKEYSIG", "REVKEYSIG", "NODATA", "UNEXPECTED", "FAILURE"}
@@ -38,6 +41,7 @@ async def is_vouched(
     binary = packets(signature)
     if not binary:
         return False
+    _demand_readable(keyring)
     seconds = _SECONDS + os.fstat(descriptor).st_size / _BYTES_A_SECOND
     arguments = ["gpg", "--homedir", str(keyring), "--no-options", "--batch", "--no-tty", "--quiet"]
     arguments += ["--no-permission-warning", "--lock-never", "--no-auto-check-trustdb"]
@@ -58,6 +62,22 @@ async def is_vouched(
     finally:
         os.close(given)
     return is_trusted(outcome.output)
+
+
+def _demand_readable(keyring: Path) -> None:
+    """Raise RepositoryError unless the keys and who is trusted can be read."""
+    try:
+        there = {path.name for path in keyring.iterdir()}
+        present = [name for name in _KEYS if name in there]
+        for name in (*(present or _KEYS[:1]), _TRUST):
+            with (keyring / name).open("rb") as file:
+                file.read(1)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise RepositoryError(
+            f"pacman's keyring cannot be read ({error.filename}: {reason})",
+            f"'pacman-key --init' makes one; {keyring} and its files are for all to read",
+        ) from None
 
 
 def is_trusted(output: bytes) -> bool:

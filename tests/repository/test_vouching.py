@@ -13,6 +13,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from flocon.errors import RepositoryError
 from flocon.repository.vouching import is_trusted, is_vouched
 from tests import pgp
 
@@ -103,6 +104,31 @@ class VouchingTests(TestCase):
             self.assertTrue(await self.vouched(self.trusted.sign(self.package)))
             self.assertFalse(await self.vouched(self.known.sign(self.package)))
             self.assertFalse(await self.vouched(self.unknown.sign(self.package)))
+
+        return self.do(run())
+
+    def test_a_keyring_that_cannot_be_read_is_no_matter_of_trust(self) -> Deferred[None]:
+        async def refused(signature: bytes) -> str:
+            try:
+                await self.vouched(signature)
+            except RepositoryError as error:
+                return error.problem
+            raise self.failureException("it was judged all the same")
+
+        async def run() -> None:
+            signature = self.trusted.sign(self.package)
+            for path in [*self.keyring.glob("pubring.*"), self.keyring / "trustdb.gpg"]:
+                if path.name.endswith("~"):
+                    continue
+                aside = path.rename(self.folder / path.name)
+                # Nobody may read this, root neither.
+                path.symlink_to(path.name)
+                self.assertIn(f"cannot be read ({path}", await refused(signature))
+                path.unlink()
+                aside.rename(path)
+            self.assertTrue(await self.vouched(signature))
+            self.keyring = self.folder / "absent"
+            self.assertIn("cannot be read", await refused(signature))
 
         return self.do(run())
 
