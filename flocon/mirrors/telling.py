@@ -23,7 +23,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flocon.books.units import counted, size_text, time_text
-from flocon.states.publication import LATEST
+from flocon.states.publication import LATEST, SNAPSHOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -54,12 +54,11 @@ def describe(
     packages: Callable[[Generation, Where], int | None],
 ) -> dict[str, Any]:
     """Return what ``/mirror.json`` says of states; ``packages`` counts those that one lists."""
-    now = state.now
-    used = {one.identity for one in state.published} | {state.waiting}
+    now, policy = state.now, state.policy
     return {
         "refreshed": state.refreshed,
-        "policy": str(state.policy),
-        "until": state.policy.until or None,
+        "policy": str(policy),
+        "until": policy.until or None,
         "published": None
         if published is None or now is None
         else _state(published, packages) | {"since": now.since},
@@ -81,7 +80,8 @@ def describe(
                 "generation": one.identity,
                 "of": one.age_from,
                 "taken": taken,
-                "in_use": one.identity in used,
+                # As ``flocon snapshot list`` says it: what was said to be used, and not its state.
+                "in_use": policy.kind == SNAPSHOT and policy.name == name,
             }
             for name, (one, taken) in sorted(snapshots.items(), key=lambda item: -item[1][1])
         ],

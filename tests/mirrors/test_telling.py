@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -69,9 +70,15 @@ class Describing(SynchronousTestCase):
     def test_a_snapshot_in_use_is_told_to_be(self) -> None:
         states = [generation(number) for number in (1, 2)]
         snapshots = {"a": (states[0], NOW), "b": (states[1], NOW)}
-        state = publication.publish(publication.State(), states[1].identity, NOW)
-        told = self.describe(state, snapshots=snapshots)["snapshots"]
-        self.assertEqual({one["name"]: one["in_use"] for one in told}, {"a": False, "b": True})
+        state = publication.publish(publication.State(), states[0].identity, NOW)
+        policies = (publication.Policy(), None), (publication.Policy("snapshot", "b"), "b")
+        for policy, used in policies:
+            told = self.describe(replace(state, policy=policy), snapshots=snapshots)
+            self.assertEqual(
+                {one["name"]: one["in_use"] for one in told["snapshots"]},
+                {"a": False, "b": used == "b"},
+            )
+            self.assertEqual(told["policy"], used or "latest")
 
 
 class Missing(SynchronousTestCase):
