@@ -50,6 +50,7 @@ def _named(parser: argparse.ArgumentParser, metavar: str = "NAME") -> argparse.A
 
 async def run(reactor: Any, options: argparse.Namespace) -> None:
     """Do what ``options.verb`` says."""
-    from flocon.reviewing import commands  # noqa: PLC0415 - by few
+    from flocon.reviewing import commands, naming  # noqa: PLC0415 - by few
 
+    naming.demand_plain(options)
     await commands.DOES[options.verb](reactor, options)

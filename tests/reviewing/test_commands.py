@@ -92,6 +92,20 @@ class Telling(BuildTestCase):
         self.assertEqual(self.did, [])
 
 
+class Naming(BuildTestCase):
+    async def test_a_repository_in_front_is_said_to_be_no_part_of_a_name(self) -> None:
+        for verb, given in (
+            ("status", {"names": ["home/paru"]}),
+            ("check", {"names": ["other", "home/paru"]}),
+            ("approve", {"name": "home/paru@abc1234", "yes": False}),
+            ("remove", {"name": "home/paru"}),
+            ("add", {"words": ["home/paru"]}),
+        ):
+            with self.assertRaisesRegex(NodeError, "name the recipe by paru alone"):
+                await self.run_build(verb, **given)
+        self.assertEqual(self.did, [])
+
+
 class Log(BuildTestCase):
     """A log that grows by a piece each time that it is asked for."""
 
