@@ -75,6 +75,8 @@ class KnownAddress:
     failed_at: float | None = None
     #: It is on no link of this machine.
     far: bool = False
+    #: It was proved since to be at another one: it may have moved, until it answers here.
+    doubted: bool = False
 
     @property
     def nearness(self) -> tuple[bool, int]:
@@ -125,8 +127,9 @@ class Known:
         return entry.failed_at is not None, missed, not entry.proved, entry.nearness
 
     def misses(self, address: str) -> bool:
-        """Whether the peer's newest datagram has not come from ``address``."""
-        return self.addresses[address].sequence != self.said.sequence
+        """Whether its newest datagram has not come from ``address``, or it may have moved."""
+        entry = self.addresses[address]
+        return entry.doubted or entry.sequence != self.said.sequence
 
     def is_old(self, entry: KnownAddress | None, now: float, sequence: int) -> bool:
         """Whether a datagram was heard before, or came too late to tell anything."""

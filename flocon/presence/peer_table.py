@@ -69,6 +69,10 @@ class PeerTable:
         """Whether some peer is known at ``address``."""
         return address in self._places
 
+    def nodes_at(self, address: str) -> frozenset[str]:
+        """Return the ids of those that are known at ``address``."""
+        return frozenset(self._places.at_address.get(address, ()))
+
     def at_place(self, address: str, port: int) -> list[Peer]:
         """Return those that are known at ``address`` and announce ``port``."""
         return [known.view() for known in self._places.at(address, port)]
@@ -126,6 +130,7 @@ class PeerTable:
 
     def _has_room(self, known: Known, now: float, address: str) -> bool:
         self._drop_silent(known, now)
+        self._drop_failed(known)
         return (
             len(known.addresses) < MOST_ADDRESSES_OF_A_PEER
             and self._places.count(address) < self._most_of_an_address
@@ -139,6 +144,14 @@ class PeerTable:
                 self._places.drop(known, address)
         self._prove_again(known, proved)
 
+    def _drop_failed(self, known: Known) -> None:
+        """Make room for where a peer is now: by the addresses where nobody is, if there is none."""
+        if len(known.addresses) < MOST_ADDRESSES_OF_A_PEER:
+            return
+        for address, entry in list(known.addresses.items()):
+            if entry.failed_at is not None and len(known.addresses) > 1:
+                self._places.drop(known, address)
+
     def _prove_again(self, known: Known, proved: bool) -> None:
         """Have one looked at who answered only where it is not known any more."""
         if proved and not known.proved:
@@ -146,7 +159,7 @@ class PeerTable:
 
     def _prove(self, known: Known, now: float, address: str) -> None:
         entry = known.addresses[address]
-        entry.proved, entry.failed_at = True, None
+        entry.proved, entry.failed_at, entry.doubted = True, None, False
         known.changed()
         # Who answers without a word of its own is not missed the later for it.
         known.promise(known.last_heard, known.said.beat)

@@ -108,6 +108,12 @@ class Peers(PeerTable):
         entry = None if known is None else known.addresses.get(address)
         return entry is not None and entry.proved
 
+    def heard_at(self, node: str, address: str) -> tuple[int, float]:
+        """Return the number of what a peer said last at an address, and when that was."""
+        known = self._known.get(node)
+        entry = None if known is None else known.addresses.get(address)
+        return (-1, float("-inf")) if entry is None else (entry.sequence, entry.last_heard)
+
     def recall(self, address: str, said: Announcement) -> bool:
         """Take what a node said before this one was started; return whether that is to be proved.
 
@@ -174,7 +180,7 @@ class Peers(PeerTable):
         if said.port != known.said.port and known.proved:
             return self._contradicted(known, now, address, said, Verdict.FORGED)
         if entry is None and not self._has_room(known, now, address):
-            return Verdict.CROWDED
+            return self._contradicted(known, now, address, said, Verdict.CROWDED)
         overtaken = now < known.said_at + OVERTAKEN
         self._note(known, now, address, said)
         self._look_where_heard(known, address, is_new=entry is None)
@@ -195,9 +201,17 @@ class Peers(PeerTable):
         entry = known.addresses[address]
         if is_new and known.proved:
             self._look_for_better(known)
+            if entry.far:
+                # Who tells of it may have told of the old one by these very words just before.
+                self._doubt_elsewhere(known, address)
         elif entry.failed_at is not None and entry.rank <= rank(known.best()):
             # It may be back where it was.
             self._promising.append((address, known.said.port))
+
+    @staticmethod
+    def _doubt_elsewhere(known: Known, address: str) -> None:
+        for other, entry in known.addresses.items():
+            entry.doubted = entry.far and other != address
 
     def _doubt(self, known: Known, address: str) -> None:
         """Wonder whether a peer has moved to ``address``: nothing came from its own with this."""
@@ -330,6 +344,10 @@ class LookedUp:
     def has_address(self, address: str) -> bool:
         """Whether some peer is known at ``address``."""
         return self._peers.has_address(address)
+
+    def nodes_at(self, address: str) -> frozenset[str]:
+        """Return the ids of those that are known at ``address``."""
+        return self._peers.nodes_at(address)
 
     def at(self, address: str, port: int) -> list[Peer]:
         """Return those that were heard from ``address`` and announce ``port``."""

@@ -123,6 +123,11 @@ class Presence(LookedUp):
         """Return for how many seconds ``peer`` was not heard."""
         return max(0.0, now + self._clock.offset - peer.last_heard)
 
+    def was_said(self, now: float, address: str, said: Announcement, within: float) -> bool:
+        """Whether a peer has said this at an address, or something newer ``within`` seconds."""
+        sequence, at = self._peers.heard_at(said.node, address)
+        return sequence >= said.sequence and now + self._clock.offset < at + within
+
     # What comes of the calls below
 
     def take_datagrams(self) -> list[bytes]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from flocon.datagrams.introductions import Introduction
     from flocon.datagrams.messages import Announcement
+    from flocon.presence.peer import Peer
     from flocon.presence.presence import Presence
     from flocon.sites.candidates import Proof
     from flocon.sites.correspondents import Correspondents, Place
@@ -31,6 +32,8 @@ PAUSE, LONGEST_PAUSE = 0.5, 1.5
 SHORT_PAUSE, LONGEST_SHORT_PAUSE = 0.5, 0.8
 #: Seconds for which what was heard already is not heard again, though its number is an older one.
 AGAIN_WITHIN = 20.0
+#: Seconds within which one that is near is heard by multicast, where others tell of it.
+HEARD_HERE_WITHIN = 2.0
 #: Seconds between two looks for those of whom nobody tells any more.
 SWEEP = 60.0
 #: Seconds for which somebody who told the group of a node counts as telling of it.
@@ -192,7 +195,7 @@ class Believing:
             # It may have proved itself at another one than that by which it is told of.
             ones = (address, *said.addresses)
             address = next((one for one in ones if self.is_at(said, one)), address)
-        if teller and peer is not None and not peer.far:
+        if teller and peer is not None and not self._is_elsewhere(now, peer, said):
             self.counters["told_near"] += 1
         elif peer is not None and said.epoch == peer.epoch and self.is_at(said, address):
             known = self._known.setdefault(said.node, Known())
@@ -201,8 +204,8 @@ class Believing:
                 self.counters["unknown"] += 1
                 return
             known.note(now, teller, by_group=by_group)
-            is_old = self._heard(peer.said) >= said.sequence
-            if is_old and self._presence.silence(now, peer) < AGAIN_WITHIN:
+            # At this very address: what somebody told of another one hushes nothing up.
+            if self._presence.was_said(now, address, said, AGAIN_WITHIN):
                 self.counters["again"] += 1
             else:
                 self._presence.hear_far(now, address, said)
@@ -212,9 +215,14 @@ class Believing:
             place = address, said.port
             self._look_at(now, place, said, teller, witness=witness, by_group=by_group)
 
-    @staticmethod
-    def _heard(said: Announcement | None) -> int:
-        return 0 if said is None else said.sequence
+    def _is_elsewhere(self, now: float, peer: Peer, said: Announcement) -> bool:
+        """Whether a peer is, or may be, in another network: it was heard there, and here no more.
+
+        One that is here is heard here first, or a moment later.
+        """
+        newest = -1 if peer.said is None else peer.said.sequence
+        is_news = said.epoch != peer.epoch or said.sequence > newest
+        return peer.far or (is_news and self._presence.silence(now, peer) > HEARD_HERE_WITHIN)
 
     def _look_at(
         self,
@@ -231,7 +239,9 @@ class Believing:
         if is_new and not self._may_tell(teller, witness):
             self.counters["told_too_many"] += 1
             return
-        pause = self._pause(teller, by_group=by_group)
+        peer = self._presence.peer(said.node)
+        knows = peer is not None and peer.epoch == said.epoch
+        pause = 0.0 if knows else self._pause(teller, by_group=by_group)
         kept = self._candidates.keep(
             now, place, said, teller, by_group=by_group, witness=witness, pause=pause
         )

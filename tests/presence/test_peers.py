@@ -287,6 +287,16 @@ class MovedTests(PeersTestCase):
         self.assertFalse(self.peers.has_moved(NODE))
         self.assertEqual(self.peer().address, CABLE)
 
+    def test_it_is_heard_though_all_its_places_are_taken_by_who_speaks_in_its_name(self) -> None:
+        for number in range(10, 16):
+            self.hear(10, f"10.0.0.{number}", said(2))
+        self.peers.take_promising()
+        moved = "10.0.0.99"
+        self.assertEqual(self.hear(15, moved, said(3)), "crowded")
+        self.assertEqual(self.peers.take_promising(), [(CABLE, REST.port)])
+        self.peers.unanswered(16, CABLE, REST.port)
+        self.assertEqual(self.hear(20, moved, said(4)), "news")
+
     def test_nor_where_nobody_answers_in_its_name(self) -> None:
         self.hear(10, RADIO, said(2))
         self.peers.unanswered(10, RADIO, REST.port)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from ipaddress import ip_interface
+from typing import TYPE_CHECKING
 
 from flocon.datagrams.introductions import Introduction, decode_introduction, encode_introduction
 from flocon.datagrams.messages import TOLD_MAGIC, Announcement, Kind, decode, encode
@@ -13,6 +14,9 @@ from flocon.sites.addresses import Permitted
 from flocon.sites.hints import Hint
 from flocon.sites.sites import STRANGERS_BURST
 from tests.sites.virtual_networks import PORT, NetworksTestCase, Node
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class TwoNetworks(NetworksTestCase):
@@ -394,7 +398,7 @@ class Hostile(NetworksTestCase):
 
     def test_a_neighbour_is_not_told_of_from_afar(self) -> None:
         self.networks.start(self.networks.add(Node(1, 4)))
-        self.networks.run(5)
+        self.networks.run(1.5)
         said = replace(self._said(), node=self.at(1, 4).node, epoch=self.at(1, 4).epoch)
         told = Introduction(self.liar.node, "10.99.0.7", replace(said, sequence=60, generation=999))
         self.victim.presence.receive(
@@ -405,6 +409,43 @@ class Hostile(NetworksTestCase):
         assert peer is not None
         self.assertEqual((peer.far, peer.generation), (False, 0))
         self.assertEqual(self.counted("told_near"), 1)
+
+    def lie_on(self, node: str, addresses: Sequence[str]) -> set[str]:
+        """Have the liar tell each second, ahead of everybody, that a node is elsewhere now.
+
+        Whatever is there answers in that node's name. Return where the node was known.
+        """
+        for address in addresses:
+            peer = self.victim.presence.peer(node)
+            assert peer is not None
+            double = Node(int(address.split(".")[2]), 7, epoch=int(peer.epoch, 16))
+            double.is_open = True
+            double.address = address
+            self.networks.add(double)
+        where = set()
+        for number in range(300):
+            peer = self.victim.presence.peer(node)
+            assert peer is not None
+            assert peer.said is not None
+            where.add(peer.address)
+            said = replace(peer.said, sequence=peer.said.sequence + 5)
+            told = Introduction(self.liar.node, addresses[number % len(addresses)], said)
+            data = encode_introduction(told)
+            self.victim.presence.receive(self.networks.now, self.liar.address, data)
+            self.networks.run(1)
+        return where
+
+    def test_nobody_is_taken_away_by_who_tells_that_it_has_moved(self) -> None:
+        where = self.lie_on(self.at(2, 2).node, ["10.99.0.7"])
+        self.assertEqual(where, {"10.77.2.2"})
+
+    def test_nor_is_a_neighbour(self) -> None:
+        where = self.lie_on(self.at(1, 1).node, ["10.99.0.7"])
+        self.assertEqual(where, {"10.77.1.1"})
+
+    def test_nor_by_who_tells_of_many_places(self) -> None:
+        places = [f"10.99.{number}.7" for number in range(6)]
+        self.assertEqual(self.lie_on(self.at(2, 2).node, places), {"10.77.2.2"})
 
     def test_a_namesake_in_another_network_is_told_of(self) -> None:
         said = replace(self._said(), node=self.victim.node, epoch="0badc0de")
@@ -511,7 +552,7 @@ class OverIpv6(NetworksTestCase):
 
 class Renumbered(NetworksTestCase):
     def test_one_that_has_another_address_is_told_of_there_before_its_next_beat(self) -> None:
-        """Whoever asks at the old one is refused at once."""
+        """Whoever asks at the old one hears nothing, and gives it up after a second."""
         self.meshed(2, 3)
         self.networks.run(30)
         moved = self.at(2, 2)
@@ -522,7 +563,21 @@ class Renumbered(NetworksTestCase):
             peers = [one.presence.peer(moved.node) for one in others]
             return {peer.address if peer is not None else "" for peer in peers}
 
-        self.assert_within(10, lambda: addresses() == {"10.77.2.99"})
+        self.assert_within(5, lambda: addresses() == {"10.77.2.99"})
+
+    def test_one_that_has_gone_to_another_network_is_known_there_before_its_next_beat(self) -> None:
+        self.meshed(3, 3)
+        self.networks.run(30)
+        moved = self.at(2, 2)
+        moved.network = 3
+        self.networks.move(moved, "10.77.3.99")
+        others = [one for one in self.networks.nodes.values() if one is not moved]
+
+        def addresses() -> set[str]:
+            peers = [one.presence.peer(moved.node) for one in others]
+            return {peer.address if peer is not None else "" for peer in peers}
+
+        self.assert_within(5, lambda: addresses() == {"10.77.3.99"})
 
     def test_one_that_was_met_is_told_nothing_where_it_is_no_more(self) -> None:
         """It goes on as before, at another address; somebody else may have the old one."""

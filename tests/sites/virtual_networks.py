@@ -11,7 +11,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.datagrams.messages import SITES
 from flocon.machine.links import Link
+from flocon.neighbours.moved_peers import ALL_WAYS, SILENCE
 from flocon.presence.own_announcement import Identity
+from flocon.presence.peer import Peer
 from flocon.presence.presence import Presence
 from flocon.presence.presence_events import Claimed, Doubted, PeerCame, PeerRestarted
 from flocon.sites.sites import Sites
@@ -34,6 +36,8 @@ class Node:
         self.address = f"10.77.{network}.{host}"
         self.network, self.host = network, host
         self.six = six
+        #: Whether it answers whoever asks.
+        self.is_open = False
         #: From where its group hears it, where that is not ``address``.
         self.heard_at = ""
         addresses = [f"{self.address}/24", *([f"{six}/64"] if six else [])]
@@ -66,7 +70,8 @@ class Node:
         return {peer.node for peer in self.presence.peers() if peer.proved}
 
     def admits(self, address: str) -> bool:
-        return self.link.reaches(address) or (self.sites is not None and self.sites.admits(address))
+        admitted = self.is_open or self.link.reaches(address)
+        return admitted or (self.sites is not None and self.sites.admits(address))
 
 
 class Networks:
@@ -185,11 +190,29 @@ class Networks:
     def _connect(self, node: Node, event: Any) -> None:
         match event:
             case Doubted(peer):
-                self._after(0.005, self._look, node, peer.address, peer.port)
+                self._after(ALL_WAYS, self._doubt, node, peer.node)
             case PeerCame(peer) | PeerRestarted(peer) if not peer.far:
                 self._after(0.005, self._look, node, peer.address, peer.port)
             case Claimed(address, port):
                 self._after(0.005, self._look, node, address, port)
+
+    def _doubt(self, node: Node, doubted: str) -> None:
+        """Do what ``MovedPeers`` does: who has moved away refuses nothing, but is silent."""
+        peer = node.presence.peer(doubted)
+        if peer is None or not node.presence.is_missed(doubted):
+            return
+        for address in (peer.address, *node.presence.elsewhere(doubted)):
+            epoch = self.ask(node, address)
+            if epoch is not None:
+                node.presence.answered(self.now, address, peer.port, epoch)
+            elif address == peer.address:
+                self._after(SILENCE, self._give_up, node, peer)
+
+    def _give_up(self, node: Node, before: Peer) -> None:
+        peer = node.presence.peer(before.node)
+        there = peer is not None and peer.address == before.address
+        if there and node.presence.has_moved(before.node):
+            node.presence.unanswered(self.now, before.address, before.port)
 
     def _look(self, node: Node, address: str, port: int) -> None:
         epoch = self.ask(node, address)

@@ -46,6 +46,13 @@ class RoutedHost(Host):
         if state == "up":
             self._route()
 
+    def renumber(self, address: str) -> None:
+        """Give this host another address of its network, as at the end of a lease."""
+        before = self.ip("-4", "-o", "addr", "show", "dev", "eth0", "scope", "global").split()[3]
+        self.ip("addr", "del", before, "dev", "eth0")
+        self.ip("addr", "add", f"{address}/24", "dev", "eth0")
+        self._route()
+
     def _route(self) -> None:
         # A link that went down took the way with it.
         self.ip("route", "replace", "default", "via", f"10.77.{self.network}.254")
