@@ -92,7 +92,7 @@ def lines(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         parts += [f"again at {clock(told['next_refresh'])}"] if told["next_refresh"] else []
         yield "mirror read", ", ".join(parts)
     if absent := told.get("absent"):
-        yield "", f"no mirror has {_some(absent)}"
+        yield "", f"no server has {_some(absent)}"
     if told["problem"]:
         yield "problem", told["problem"]
     yield from _kept_lines(told)

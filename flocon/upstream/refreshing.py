@@ -181,7 +181,7 @@ class Refreshing:
         try:
             await self._one_at_a_time.run(lambda: Deferred.fromCoroutine(self._read_if_due()))
         except FloconError as error:
-            self._log.warn("the mirror's databases cannot be read: {error}", error=error)
+            self._log.warn("the newest databases cannot be read: {error}", error=error)
 
     async def _read_if_due(self) -> None:
         # The clock may have been set, or somebody has just had it read.
@@ -191,7 +191,7 @@ class Refreshing:
     def _looked(self, result: Any) -> None:
         self._work = None
         if result is not None and not result.check(CancelledError):
-            self._log.failure("reading the mirror's databases failed", result)
+            self._log.failure("reading the newest databases failed", result)
         self.plan()
 
     async def read(self) -> str:

@@ -55,7 +55,7 @@ class Upstream:
             try:
                 found = await Reading(self._tools, root, servers, known).run(files)
             except SourceError as error:
-                self._log.info("databases are not read from a mirror: {error}", error=error)
+                self._log.info("databases are not read from one server: {error}", error=error)
                 problems.append(error)
                 continue
             if found is None or found.absent <= (known.absent if known else frozenset()):
@@ -70,7 +70,7 @@ class Upstream:
             lacking = ", ".join(map(str, sorted(best.absent)))
             told.append(f"{best.state.source}: has no more {lacking}")
             remedy = "what is gone for good goes out of pacman.conf, or of [mirror] repositories"
-        raise MirrorError(f"no mirror has all of {group}: {'; '.join(told)}", remedy)
+        raise MirrorError(f"no server has all of {group}: {'; '.join(told)}", remedy)
 
     async def read_apart(self, servers: Mapping[Where, Sequence[str]]) -> Generation:
         """Return what the first server of each has, whatever is known here of any other.

@@ -40,7 +40,7 @@ class Status(NodeTestCase):
         self.patch(mirroring, "clock", lambda seconds: f"<{seconds - NOW}>")
         said = await self.show(next_refresh=NOW + 60, absent=["multilib (aarch64)", "a (x)"])
         self.assertIn("mirror read  <-3600>, again at <60>\n", said)
-        self.assertIn("no mirror has multilib (aarch64), a (x)\n", said)
+        self.assertIn("no server has multilib (aarch64), a (x)\n", said)
 
     async def test_what_is_wanted_by_hand_and_by_the_settings_is_told_once(self) -> None:
         wanted = wanting(state()["generation"], pins=["base", "linux"]) | {
