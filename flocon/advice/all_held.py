@@ -103,13 +103,14 @@ class AllHeld:
 
     async def _listed_elsewhere(self) -> dict[bytes, list[Listing]]:
         """Return what other tools' machines list, by key."""
-        found: dict[bytes, list[Listing]] = {}
+        found: dict[str, list[Listing]] = {}
         for rows in self._search.foreign_slices():
             for place, name, size in rows:
                 if is_package(name):
-                    found.setdefault(name.encode("ascii") + UNKNOWN, []).append((place, size))
+                    found.setdefault(name, []).append((place, size))
             await task.deferLater(self._reactor, 0)
-        return found
+        found = await self._search.told_once(found)
+        return {name.encode("ascii") + UNKNOWN: listings for name, listings in found.items()}
 
 
 class _Found:

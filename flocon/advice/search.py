@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from flocon.files import Content
+    from flocon.foreign.place import Place
     from flocon.holdings.inventory import Inventory
     from flocon.holdings.offering import Held, Offering
     from flocon.neighbours.neighbourhood import Neighbourhood
@@ -44,8 +45,8 @@ FOREIGN_SLICE = 2_000
 MOST_NEWEST = 20
 MOST_CROWD = 10_000
 FEW = 200
-#: Where another tool's machine is, in words, and how large it says a file is.
-Listing: TypeAlias = "tuple[str, int | None]"
+#: Where another tool's machine is, and how large it says a file is.
+Listing: TypeAlias = "tuple[Place, int | None]"
 
 
 class _Holders(NamedTuple):
@@ -61,7 +62,7 @@ NOBODY = _Holders((), 0)
 class Search:
     """Answers ``/search.json`` and ``/list.json``; ``node`` gives this node's id, which may change.
 
-    ``foreign`` gives what other tools' machines list: where, in words, the file, and its size.
+    ``foreign`` gives what other tools' machines list: where, the file, and its size.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class Search:
         pacman: PacmanWatch,
         neighbourhood: Neighbourhood,
         presence: Presence,
-        foreign: Callable[[], Iterable[tuple[str, str, int | None]]] = tuple,
+        foreign: Callable[[], Iterable[tuple[Place, str, int | None]]] = tuple,
     ) -> None:
         self._reactor = reactor
         #: One at a time looks through everything.
@@ -130,7 +131,7 @@ class Search:
                 await task.deferLater(self._reactor, 0)
         listings = await self._listings(name, name)
         for file in listings:
-            newest.add(Row(file, None), [place for place, _ in listings[file]])
+            newest.add(Row(file, None), [str(place) for place, _ in listings[file]])
         rows = [
             self.foreign_row(row.file_name, listings[row.file_name])
             if row.content is None
@@ -179,12 +180,20 @@ class Search:
             for place, file, size in rows:
                 if part in file and is_package(file) and _is_called(file, name):
                     if file not in found and len(found) > MOST_FILES:
-                        return found
+                        return await self.told_once(found)
                     found.setdefault(file, []).append((place, size))
             await task.deferLater(self._reactor, 0)
-        return found
+        return await self.told_once(found)
 
-    def foreign_slices(self) -> Iterator[list[tuple[str, str, int | None]]]:
+    async def told_once(self, listings: dict[str, list[Listing]]) -> dict[str, list[Listing]]:
+        """Return what is listed without what a node on the very same machine tells as well."""
+        from flocon.advice.beside import Beside  # noqa: PLC0415 - only a person ever asks
+
+        if listings:
+            await Beside(self.table(), self._presence.nodes_at).drop(self._reactor, listings)
+        return listings
+
+    def foreign_slices(self) -> Iterator[list[tuple[Place, str, int | None]]]:
         """Yield what other tools' machines list, so much of it as is looked at in one go."""
         every = iter(self._foreign())
         while rows := list(islice(every, FOREIGN_SLICE)):
@@ -260,7 +269,8 @@ class Search:
 
     def foreign_row(self, file_name: str, listings: Sequence[Listing]) -> dict[str, Any]:
         """Return a file that other tools' machines list, who tell no SHA-256, perhaps no size."""
-        told = [{"node": "", "name": place, "address": ""} for place, _ in listings[:MOST_NAMED]]
+        named = [str(place) for place, _ in listings[:MOST_NAMED]]
+        told = [{"node": "", "name": name, "address": ""} for name in named]
         size = next((size for _, size in listings if size is not None), None)
         entries = self._pacman.listing.find(file_name)
         return _named(file_name) | {

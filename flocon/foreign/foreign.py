@@ -207,11 +207,11 @@ class Foreign:
                 return record.place.root.removesuffix("/")
         return None
 
-    def listings(self) -> Iterator[tuple[str, str, int]]:
-        """Yield who lists what: a place as a person reads it, a file's name and its size."""
+    def listings(self) -> Iterator[tuple[Place, str, int]]:
+        """Yield who lists what: the place, a file's name and its size."""
         for record in self._places.askable(self._reactor.seconds()):
             for name, size in list((record.files or {}).items()):
-                yield str(record.place), name, size
+                yield record.place, name, size
 
     # How we are known to them
 

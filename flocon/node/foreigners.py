@@ -153,8 +153,8 @@ class Foreigners(Service):
         """Return the root of a pacserve that lists a file; nobody is asked."""
         return None if self._foreign is None else self._foreign.listing_one(file_name)
 
-    def listings(self) -> Iterator[tuple[str, str, int]]:
-        """Yield who lists what: a place as a person reads it, a file's name and its size."""
+    def listings(self) -> Iterator[tuple[Place, str, int]]:
+        """Yield who lists what: the place, a file's name and its size."""
         return iter(()) if self._foreign is None else self._foreign.listings()
 
     def describe(self) -> list[dict[str, Any]]:

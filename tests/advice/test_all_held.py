@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 from hypothesis import given
@@ -13,15 +13,23 @@ from twisted.trial.unittest import SynchronousTestCase
 from flocon.advice import all_held
 from flocon.advice.search import Search
 from flocon.files import Content
+from flocon.foreign.place import Place, Tool
 from flocon.holdings.inventory import Change, Inventory
 from flocon.neighbours.replicas import Holders
 from tests.advice.turns import TURN, Turns
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
 
 _FILE = st.tuples(st.integers(0, 30), st.integers(0, 2))
 
 
 def name_of(number: int) -> str:
     return f"made{number}-1-1-any.pkg.tar.zst"
+
+
+def pacserve(address: str) -> Place:
+    return Place(Tool.PACSERVE, address, 15678)
 
 
 def change(number: int, digest: int = 0, *, held: bool = True) -> Change:
@@ -37,7 +45,7 @@ class AllHeldTests(SynchronousTestCase):
         self.clock = Turns()
         self.holders = Holders()
         self.inventory = Inventory()
-        self.listings: list[tuple[str, str, int | None]] = []
+        self.listings: list[tuple[Place, str, int | None]] = []
         offering: Any = mock.Mock(inventory=self.inventory)
         offering.find.return_value = None
         pacman: Any = mock.Mock()
@@ -48,12 +56,19 @@ class AllHeldTests(SynchronousTestCase):
             offering=offering,
             pacman=pacman,
             neighbourhood=mock.Mock(holders=self.holders),
-            presence=mock.Mock(peer=lambda _: None),
+            presence=mock.Mock(peer=lambda _: None, nodes_at=self.nodes_at),
             foreign=lambda: self.listings,
         )
 
+    def nodes_at(self, address: str) -> frozenset[str]:
+        """Have a node "p" at the address "p", and so on."""
+        return frozenset({address})
+
     def page(self, **fields: str) -> Any:
-        asking = Deferred.fromCoroutine(self.search.page(fields))
+        return self.finish(self.search.page(fields))
+
+    def finish(self, asked: Coroutine[Any, Any, Any]) -> Any:
+        asking = Deferred.fromCoroutine(asked)
         for _ in range(1_000):
             if asking.called:
                 break
@@ -102,8 +117,8 @@ class AllHeldTests(SynchronousTestCase):
         self.assertEqual(told, {name_of(1): ["p", "q"], name_of(2): ["q"]})
 
     def test_what_other_tools_machines_list_stands_among_them(self) -> None:
-        self.listings = [("pacserve at a", name_of(2), None), ("pacserve at b", name_of(2), 7)]
-        self.listings.append(("pacserve at b", "no package", 7))
+        self.listings = [(pacserve("a"), name_of(2), None), (pacserve("b"), name_of(2), 7)]
+        self.listings.append((pacserve("b"), "no package", 7))
         self.holders.replace("p", 1, [change(1), change(3)])
         first, foreign, last = self.all_pages()
         self.assertEqual([first["file"], last["file"]], [name_of(1), name_of(3)])
@@ -112,13 +127,34 @@ class AllHeldTests(SynchronousTestCase):
         where = [one["name"] for one in foreign["holders"]]
         self.assertEqual(where, ["pacserve at a", "pacserve at b"])
 
+    def test_what_a_node_on_the_same_machine_holds_is_told_once(self) -> None:
+        self.holders.replace("p", 1, [change(1), change(2)])
+        self.holders.replace("q", 1, [change(2), change(3)])
+        files = [(1, 10), (2, 11), (3, None), (4, 10)]
+        self.listings = [(pacserve("p"), name_of(number), size) for number, size in files]
+        self.listings += [(pacserve("q"), name_of(1), 10), (pacserve("q"), name_of(3), None)]
+        rows = [row for row in self.all_pages() if row["sha256"] is None]
+        told = {row["file"]: [one["name"] for one in row["holders"]] for row in rows}
+        at_p, at_q = "pacserve at p", "pacserve at q"
+        expected = {
+            name_of(1): [at_q],
+            # Another size is another file; and "p" has no node that tells of the others.
+            name_of(2): [at_p],
+            name_of(3): [at_p],
+            name_of(4): [at_p],
+        }
+        self.assertEqual(told, expected)
+        found = self.finish(self.search.search({"part": "made1"}))
+        names = [one["name"] for row in found["files"] for one in row["holders"]]
+        self.assertEqual(sorted(names), ["", at_q])
+
     def test_what_other_tools_machines_list_is_listed_where_its_size_agrees(self) -> None:
         pacman: Any = self.search._pacman
         entry = mock.Mock(repository="extra", content=mock.Mock(size=7))
         pacman.listing.find.return_value = (entry,)
         told = []
         for size in (7, 8, None):
-            self.listings = [("pacserve at a", name_of(2), size)]
+            self.listings = [(pacserve("a"), name_of(2), size)]
             told += [row["listed"] for row in self.all_pages()]
         self.assertEqual(told, [["extra"], [], ["extra"]])
 
@@ -165,7 +201,7 @@ class AllHeldTests(SynchronousTestCase):
 
     def test_what_others_list_is_looked_at_in_slices_too(self) -> None:
         self.patch(all_held, "SLICE", 4)
-        self.listings = [("pacserve at 10.0.0.8", name_of(number), 10) for number in range(30)]
+        self.listings = [(pacserve("10.0.0.8"), name_of(number), 10) for number in range(30)]
         sizes: list[int] = []
         add = all_held._Lowest.add
 

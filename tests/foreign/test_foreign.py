@@ -175,8 +175,8 @@ class Asked(ForeignTestCase):
         self.assertEqual(
             list(self.foreign.listings()),
             [
-                ("pacserve at 10.0.0.8", "a-1-1-any.pkg.tar.zst", 3),
-                ("pacserve at 10.0.0.8", "b-1-1-any.pkg.tar.zst", 4),
+                (PACSERVE, "a-1-1-any.pkg.tar.zst", 3),
+                (PACSERVE, "b-1-1-any.pkg.tar.zst", 4),
             ],
         )
         root = self.foreign.listing_one("a-1-1-any.pkg.tar.zst")
