@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -12,6 +13,7 @@ from flocon.asking.attempts import Limits
 from flocon.asking.fetch import Wanted
 from flocon.asking.in_time import in_time
 from flocon.asking.small import fetch_small_with_head
+from flocon.aur.clock import Dated
 from flocon.aur.pauses import Pauses
 from flocon.aur.records import AUR_SAYS, LARGEST, parse_records
 from flocon.errors import (
@@ -56,7 +58,7 @@ class Aur:
 
     def __init__(self, reactor: Any, agent: IAgent, address: str) -> None:
         self._reactor = reactor
-        self._agent = agent
+        self._agent = Dated(agent)
         self._address = address
         self._name = network_location(address)
         self._pauses = Pauses()
@@ -76,7 +78,7 @@ class Aur:
         found: dict[str, Record] = {}
         for url in self._questions(wanted):
             for record in await self._ask(url, urgent=urgent):
-                found.setdefault(record.name, record)
+                found.setdefault(record.name, replace(record, told=self._agent.told))
         return {name: found[name] for name in wanted if name in found}
 
     async def search_provides(self, name: str, *, urgent: bool = False) -> tuple[Record, ...]:

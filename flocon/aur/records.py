@@ -8,7 +8,7 @@ left out, as if the AUR did not know the package.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flocon.errors import ProtocolError
@@ -78,6 +78,8 @@ class Record:
     groups: tuple[str, ...] = ()
     licenses: tuple[str, ...] = ()
     keywords: tuple[str, ...] = ()
+    #: When the AUR said so by its own clock, 0 where it did not say: ``last_modified`` is by that.
+    told: int = field(default=0, compare=False, kw_only=True)
 
     def bare(self) -> Record:
         """Return it without its long lists."""
@@ -119,6 +121,7 @@ def _record(one: Any) -> Record:
         raise ValueError
     if not version or not version.isprintable() or len(version) > LONGEST_TEXT:
         raise ValueError
+    lists: dict[str, Any] = {each: _texts(one.get(called)) for each, called in _LISTS.items()}
     return Record(
         name,
         base,
@@ -133,7 +136,7 @@ def _record(one: Any) -> Record:
         first_submitted=_number(one.get("FirstSubmitted")),
         last_modified=_number(one.get("LastModified")),
         co_maintainers=_people(one.get("CoMaintainers")),
-        **{field: _texts(one.get(called)) for field, called in _LISTS.items()},
+        **lists,
     )
 
 

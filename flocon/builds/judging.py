@@ -159,8 +159,7 @@ class Judging:
             now=_people(record),
             taken_over=self._taken_over(base),
             judged=self._now(),
-            # Else whoever says that it was next year keeps it from everybody, and nobody is told.
-            modified=max(seen, min(record.last_modified if record else 0.0, seen + LATEST)),
+            modified=_modified(record, seen, self._now()),
             head=new,
             confirmed=frozenset(await self._confirmed(asked)),
         )
@@ -180,6 +179,21 @@ class Judging:
             except FloconError:
                 continue
         return found
+
+
+def _modified(record: Record | None, seen: float, now: float) -> float:
+    """Return when a commit came: when it was seen here, or later where the AUR says so.
+
+    What was noted in a time that this machine had wrong is no matter: by the AUR's own clock it
+    is known how long ago it was.
+    """
+    if record is None:
+        return seen
+    # Else whoever says that it was next year keeps it from everybody, and nobody is told.
+    modified = max(seen, min(record.last_modified, seen + LATEST))
+    if not record.told:
+        return modified
+    return max(modified, min(now - (record.told - record.last_modified), now + LATEST))
 
 
 def people_of(record: Record | None) -> tuple[str, ...]:

@@ -129,6 +129,23 @@ class Unchanged(Asking):
         self.assertEqual(len(self.aur._kept), aur_module.MOST_KEPT)
 
 
+class Dates(Asking):
+    def told(self, **headers: str) -> int:
+        """Return when the AUR said something, by its own clock."""
+        coming = self.info(["foo-bin"])
+        self.agent.last.whole(answer(FOO), **headers)
+        return self.successResultOf(coming)["foo-bin"].told
+
+    def test_what_time_it_is_there_comes_with_each_answer(self) -> None:
+        self.assertEqual(self.told(Date="Sat, 28 Nov 2026 10:00:00 GMT"), 1_795_860_000)
+        self.assertEqual(self.told(), 0)
+
+    def test_what_is_no_date_is_none(self) -> None:
+        odd = "28 Xyz 2026", "28 Nov 0001", "Nov"
+        for said in ("", "now", *(f"Sat, {one} 10:00:00 GMT" for one in odd)):
+            self.assertEqual(self.told(Date=said), 0, said)
+
+
 class Trouble(Asking):
     def assert_left_alone(self, *, urgent: bool = False) -> SourceError:
         asked = len(self.agent.requests)

@@ -83,6 +83,36 @@ class WaitingTests(WorldTestCase):
         self.assertGreater(candidate.seen, BEGINNING - DAY)
 
     @run
+    async def test_a_machine_that_starts_with_a_wrong_clock_waits_by_the_aurs(self) -> None:
+        self.aur.says_time = lambda: self.now - self.set_by
+        await self.waiting()
+        # It was off, and its clock went on: nothing here tells by how much too far.
+        self.set_clock(3 * DAY)
+        await self.restart()
+        await self.begun()
+        await self.poll(after=3_600)
+        self.assertEqual(self.stage("tool"), "waits for time")
+        # It is set right by the network, and what was noted in the right time is moved with it.
+        self.set_clock(-3 * DAY)
+        await self.poll(after=3_600)
+        self.assertEqual(self.stage("tool"), "waits for time")
+        await self.poll(after=1.8 * DAY)
+        self.assertEqual(self.stage("tool"), "waits for time")
+        await self.poll(after=0.2 * DAY)
+        await self.until(("tool", "published"))
+
+    @run
+    async def test_an_aur_whose_clock_stands_still_approves_nothing_sooner(self) -> None:
+        await self.waiting()
+        for said in (1.0, BEGINNING, self.now + 900 * DAY):
+            self.aur.says_time = lambda said=said: said  # type: ignore[misc]
+            await self.poll(after=0.6 * DAY)
+            self.assertEqual(self.stage("tool"), "waits for time")
+        self.aur.says_time = lambda: self.now
+        await self.poll(after=0.4 * DAY)
+        await self.until(("tool", "published"))
+
+    @run
     async def test_a_clock_set_back_lengthens_none(self) -> None:
         await self.waiting()
         self.set_clock(-YEARS)

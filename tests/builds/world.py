@@ -80,6 +80,8 @@ class FakeAur:
         self.head: dict[str, str] = {}
         self.asked: list[tuple[str, ...]] = []
         self.away = False
+        #: What time it is there, where it says so.
+        self.says_time: Callable[[], float] = lambda: 0.0
         self.upstream: dict[str, str] = {}
         self.reachable: set[tuple[str, str]] = set()
         #: What was fetched: a base, and the address where that was a person's word.
@@ -140,7 +142,9 @@ class FakeAur:
     async def info(self, names: Iterable[str], *, urgent: bool = False) -> dict[str, Record]:
         self._demand()
         self.asked.append(tuple(names))
-        return {name: self.records[name] for name in names if name in self.records}
+        told = int(self.says_time())
+        found = {name: self.records[name] for name in names if name in self.records}
+        return {name: replace(record, told=told) for name, record in found.items()}
 
     async def search_provides(self, name: str, *, urgent: bool = False) -> tuple[Record, ...]:
         self._demand()
