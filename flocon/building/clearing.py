@@ -16,7 +16,7 @@ _GONE_WITHIN = 3_600.0
 
 async def clear(reactor: Any, folder: Path) -> None:
     """Take a folder away with all in it, however deep; raise ToolError where that cannot be."""
-    words = ["rm", "-rf", "--one-file-system", "--", str(folder)]
+    words = ["rm", "-rf", "--", str(folder)]
     for _ in range(2):
         outcome = await run(reactor, words, seconds=_GONE_WITHIN)
         if not outcome.status:

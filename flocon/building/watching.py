@@ -147,7 +147,7 @@ class Watch:
 
     async def _sum(self, what: str) -> int:
         # It complains of files that go meanwhile, and counts the others.
-        words = ["du", "--summarize", "--one-file-system", what, "--", str(self._folder)]
+        words = ["du", "--summarize", what, "--", str(self._folder)]
         outcome = await run(self._reactor, words, seconds=_COUNTED_WITHIN, yielding=True)
         said = outcome.output.split(None, 1)
         return int(said[0]) if said and said[0].isdigit() else 0

@@ -1,7 +1,8 @@
 """System calls that a job may not make, as a program for the kernel (seccomp(2)). No I/O.
 
 What is left out is what a build has no use for and kernels have had holes in: namespaces of its own
-(in which it would be root), keys, BPF, io_uring, and sockets of odd families. A call that is not
+(in which it would be root), keys, BPF, io_uring, sockets of odd families, and file systems within
+one that nobody counts or clears away. A call that is not
 let through fails as on a kernel that does not know it, or that forbids it.
 """
 
@@ -15,13 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
 # <linux/seccomp.h>, <linux/bpf_common.h>: loads of a word at an offset of struct seccomp_data,
-# jumps on what was loaded, and returns.
+# jumps on what was loaded, its bits, and returns.
 _LOAD, _JUMP, _EQUAL, _ANY_BIT, _AT_LEAST, _RETURN = 0x20, 0x05, 0x15, 0x45, 0x35, 0x06
+_MASK = 0x54
 _NUMBER, _ARCHITECTURE, _FIRST = 0, 4, 16
 #: The two halves of the second one, the lower first: all that are known here have it so.
 _SECOND, _SECOND_ABOVE, _THIRD = 24, 28, 32
 _ALLOW, _KILL, _ERRNO = 0x7FFF_0000, 0x8000_0000, 0x0005_0000
-_EPERM, _EINVAL, _ENOSYS, _EAFNOSUPPORT = 1, 22, 38, 97
+_EPERM, _EINVAL, _ENOTTY, _ENOSYS, _EAFNOSUPPORT = 1, 22, 25, 38, 97
 #: x32: the same architecture by its name, with other numbers.
 _X32 = 0x4000_0000
 #: CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET and NEWTIME.
@@ -37,6 +39,11 @@ _FAMILIES = (1, 2, 10, 16)
 _SEGMENT = (64 << 10) + 1
 #: What the numbers of i386's calls for such segments have in ipc(2), and those of no others.
 _OF_SEGMENTS = 0x10
+#: What btrfs and bcachefs alone are asked by ioctl(2), in that byte of the request: whoever may
+#: write in a folder may make a volume there, or a copy that not even root takes away as files are.
+_REQUESTS, _OF_VOLUMES = 0xFF00, (0x9400, 0xBC00)
+#: FICLONE, FICLONERANGE and FIDEDUPERANGE: btrfs's by their numbers, and any file system's.
+_SHARING = (0x4004_9409, 0x4020_940D, 0xC018_9436)
 
 _FORBIDDEN = (
     "add_key", "request_key", "keyctl", "bpf", "perf_event_open", "userfaultfd", "io_uring_setup",
@@ -70,7 +77,7 @@ _SAME = (
 _X86_64 = _Machine(
     0xC000_003E,
     _calls(
-        "socket=41 shmget=29 clone=56 unshare=272 setns=308 add_key=248 request_key=249"
+        "socket=41 ioctl=16 shmget=29 clone=56 unshare=272 setns=308 add_key=248 request_key=249"
         " keyctl=250 bpf=321 perf_event_open=298 userfaultfd=323 mount=165 umount2=166"
         " pivot_root=155 chroot=161 swapon=167 swapoff=168 reboot=169 kexec_load=246"
         " init_module=175 finit_module=313 delete_module=176 acct=163 quotactl=179"
@@ -81,7 +88,7 @@ _X86_64 = _Machine(
 _I386 = _Machine(
     0x4000_0003,
     _calls(
-        "socket=359 socketcall=102 clone=120 unshare=310 setns=346 add_key=286"
+        "socket=359 ioctl=54 socketcall=102 clone=120 unshare=310 setns=346 add_key=286"
         " request_key=287 shmget=395 ipc=117 keyctl=288 bpf=357 perf_event_open=336"
         " userfaultfd=374 mount=21 umount2=52 pivot_root=217 chroot=61 swapon=87 swapoff=115"
         " reboot=88 kexec_load=283 init_module=128 finit_module=350 delete_module=129 acct=51"
@@ -92,7 +99,7 @@ _I386 = _Machine(
 _AARCH64 = _Machine(
     0xC000_00B7,
     _calls(
-        "socket=198 shmget=194 clone=220 unshare=97 setns=268 add_key=217 request_key=218"
+        "socket=198 ioctl=29 shmget=194 clone=220 unshare=97 setns=268 add_key=217 request_key=218"
         " keyctl=219 bpf=280 perf_event_open=241 userfaultfd=282 mount=40 umount2=39"
         " pivot_root=41 chroot=51 swapon=224 swapoff=225 reboot=142 kexec_load=104"
         " init_module=105 finit_module=273 delete_module=106 acct=89 quotactl=60"
@@ -155,6 +162,16 @@ def _part(kind: _Machine, allowed: Collection[str]) -> Sequence[_Instruction]:
         (_LOAD, 0, 0, _THIRD),
         (_ANY_BIT, 0, 1, _APART),
         _return(_ERRNO | _EPERM),
+        _return(_ALLOW),
+    ]
+    part += [
+        (_EQUAL, 0, 9, kind.calls["ioctl"]),
+        (_LOAD, 0, 0, _SECOND),
+        *((_EQUAL, 6 - at, 0, one) for at, one in enumerate(_SHARING)),
+        (_MASK, 0, 0, _REQUESTS),
+        (_EQUAL, 1, 0, _OF_VOLUMES[0]),
+        (_EQUAL, 0, 1, _OF_VOLUMES[1]),
+        _return(_ERRNO | _ENOTTY),
         _return(_ALLOW),
     ]
     part += [

@@ -10,6 +10,7 @@ from flocon.walls.filters import make_filter
 
 ALLOW, KILL = 0x7FFF_0000, 0x8000_0000
 EINVAL, EPERM, ENOSYS, EAFNOSUPPORT = 0x0005_0016, 0x0005_0001, 0x0005_0026, 0x0005_0061
+ENOTTY = 0x0005_0019
 X86_64, I386, AARCH64 = 0xC000_003E, 0x4000_0003, 0xC000_00B7
 
 
@@ -28,6 +29,8 @@ def run(program: bytes, architecture: int, number: int, *arguments: int) -> int:
             loaded = struct.unpack_from("=I", data, value)[0]
         elif code == 0x05:
             at += value
+        elif code == 0x54:
+            loaded &= value
         elif code == 0x06:
             return int(value)
         else:
@@ -66,6 +69,19 @@ class FilterTests(SynchronousTestCase):
             self.assertEqual(run(self.program, I386, 117, number), ENOSYS)
         for number in (1, 4, 11, 14):
             self.assertEqual(run(self.program, I386, 117, number), ALLOW)
+
+    def test_no_volume_is_made_within_a_file_system(self) -> None:
+        for architecture, number, program in (
+            (X86_64, 16, self.program),
+            (I386, 54, self.program),
+            (AARCH64, 29, make_filter("aarch64")),
+        ):
+            made = (0x5000_940E, 0x5000_9401, 0x5000_9417, 0x5000_9418, 0x4058_BC10)
+            for request in (*made, 1 << 32 | 0x5000_940E):
+                self.assertEqual(run(program, architecture, number, 3, request), ENOTTY)
+            # Of a terminal, of bytes that wait, of files that share what they have.
+            for request in (0x5401, 0x541B, 0x4004_9409, 0x4020_940D, 0xC018_9436):
+                self.assertEqual(run(program, architecture, number, 3, request), ALLOW)
 
     def test_threads_have_open_what_their_process_has(self) -> None:
         thread, files = 0x1_0F00, 0x400
