@@ -102,6 +102,8 @@ def _common(wall: Wall, *, root_writable: bool) -> list[str]:
     words += ["--perms", "0755", "--size", str(_SMALL), "--tmpfs", "/run"]
     for one in wall.shown:
         words += ["--bind" if one.writable else "--ro-bind", one.source, one.at]
+    # It is memory, of no size: devices are written to, and nothing is put beside them.
+    words += ["--remount-ro", "/dev"]
     return [*words, "--chdir", wall.folder]
 
 
@@ -110,6 +112,7 @@ def _of_system(wall: Wall) -> list[str]:
     if not wall.system:
         return []
     words = ["--dev", f"{wall.system}/dev", "--proc", f"{wall.system}/proc"]
+    words += ["--remount-ro", f"{wall.system}/dev"]
     return [*words, *_of_kernel(wall, wall.system)]
 
 

@@ -32,6 +32,8 @@ post_install() {
     unshare -U true && echo made a namespace
     cat /proc/kcore /proc/keys && echo read of the kernel
     mknod /dev/made b 254 0 && echo made a device
+    true >/dev/beside && echo wrote in memory of no size
+    true >/dev/null || echo has no devices
     cat /etc/shadow /root/* /home/*/* && echo read
     curl -sf -m 3 http://127.0.0.1:1/ && echo reached
     grep -v ' lo:' /proc/net/dev | grep : && echo a link

@@ -68,6 +68,17 @@ class WallTests(SynchronousTestCase):
         self.assertEqual(words[words.index("/mnt/dev") - 1], "--dev")
         self.assertLess(words.index("/mnt/proc"), words.index("/mnt/proc/sys"))
 
+    def test_nothing_is_put_beside_devices(self) -> None:
+        system = replace(WALL, shown=(Shown("/new", "/mnt", True),), system="/mnt")
+        for words, places in (
+            (behind_recipe_wall(WALL, []), ["/dev"]),
+            (behind_installation_wall(WALL, []), ["/dev"]),
+            (behind_installation_wall(system, []), ["/dev", "/mnt/dev"]),
+        ):
+            found = [words[at + 1] for at, word in enumerate(words) if word == "--remount-ro"]
+            self.assertEqual(found, places)
+            self.assertLess(words.index("/dev/shm"), words.index("--remount-ro"))
+
     def test_both_have_an_environment_of_their_own(self) -> None:
         for words in (behind_recipe_wall(WALL, []), behind_installation_wall(WALL, [])):
             self.assertIn("--clearenv", words)
