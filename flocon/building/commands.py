@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from flocon.walls.bubblewrap import BUILD
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from flocon.building.orders import Order
 
 #: What the scripts leave beside packages: what makepkg says of the recipe, and which commits of
@@ -16,46 +19,78 @@ SRCINFO, CHECKOUTS = "srcinfo", "checkouts"
 BEGUN = "==> Behind the wall"
 #: Where keys for signatures of sources lie that are not the recipe's own.
 KEYS = "/run/flocon-keys"
+#: Where makepkg finds its settings: the machine's, and after them the job's own.
+SETTINGS = "/run/flocon-makepkg.conf"
+#: As makepkg ends where it cannot take them (makepkg(8), ERRORS).
+_NO_SETTINGS = 2
 #: Bytes of memory that a compiler of C++ may want.
 A_COMPILERS = 1 << 30
 
 _FETCH = """
 echo '{begun}'
+(source {settings}) || exit {no_settings}
 mkdir -p -m 700 "$GNUPGHOME"
 shopt -s nullglob
 for key in keys/pgp/*.asc {keys}/*; do
   gpg --batch --quiet --import "$key" || exit 16
 done
-exec makepkg --nobuild --nodeps --nosign --noconfirm --noprogressbar --nocolor
+exec makepkg --config {settings} --nobuild --nodeps --nosign --noconfirm \\
+  --noprogressbar --nocolor
 """
 _BUILD = """
 echo '{begun}'
-makepkg --printsrcinfo --nocolor >{build}/report/{srcinfo} 2>/dev/null
+makepkg --config {settings} --printsrcinfo --nocolor >{build}/report/{srcinfo} 2>/dev/null
 shopt -s nullglob
 for checkout in "$BUILDDIR"/*/src/*/.git; do
   folder=${{checkout%/.git}}
   commit=$(git -C "$folder" rev-parse --verify --quiet HEAD) &&
     printf '%s\\t%s\\n' "$commit" "${{folder##*/}}" >>{build}/report/{checkouts}
 done
-exec makepkg --noextract --holdver --nodeps --nosign --noconfirm --noprogressbar --nocolor{check}
+exec makepkg --config {settings} --noextract --holdver --nodeps --nosign --noconfirm \\
+  --noprogressbar --nocolor{check}
+"""
+
+_SETTINGS = """
+[ -r /etc/makepkg.conf ] || echo '==> flocon: not everybody may read /etc/makepkg.conf'
+source /etc/makepkg.conf || return
+for one in /etc/makepkg.conf.d/*.conf; do
+  [ ! -r "$one" ] || source "$one" || return
+done
+unset one
+BUILDENV+=(!ccache !distcc !sign)
 """
 
 
 def fetch_command() -> list[str]:
     """Return what fetches, unpacks and prepares the sources."""
-    return ["bash", "-c", _FETCH.format(begun=BEGUN, keys=KEYS)]
+    script = _FETCH.format(begun=BEGUN, keys=KEYS, settings=SETTINGS, no_settings=_NO_SETTINGS)
+    return ["bash", "-c", script]
 
 
 def build_command(order: Order) -> list[str]:
     """Return what builds from what was fetched."""
     script = _BUILD.format(
         begun=BEGUN,
+        settings=SETTINGS,
         build=BUILD,
         srcinfo=SRCINFO,
         checkouts=CHECKOUTS,
         check="" if order.check else " --nocheck",
     )
     return ["bash", "-c", script]
+
+
+def settings(environment: Mapping[str, str]) -> str:
+    """Return what makepkg is set to: as the machine is, but for what is this job's to say.
+
+    Folders, keys and a proxy of the machine's are not here, nor is who compiles for others.
+    """
+    own = [
+        f"export {name}={shlex.quote(value)}"
+        for name, value in environment.items()
+        if name != "MAKEFLAGS"
+    ]
+    return _SETTINGS + "\n".join([*own, ""])
 
 
 def environment(

@@ -15,7 +15,7 @@ DEPENDENCIES, UNREACHABLE, REFUSED = "dependencies", "unreachable", "refused"
 #: makepkg(8), ERRORS: 4 to 7 come from what a recipe itself does, or says.
 _REASONS = {
     1: "a source could not be had, or is not what its sum says",
-    2: "makepkg's configuration is wrong",
+    2: "makepkg takes no settings: see in the log what is wrong with the builder's makepkg.conf",
     3: "makepkg does not know an option",
     4: "a function of the PKGBUILD failed",
     5: "a package could not be put together",

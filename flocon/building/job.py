@@ -292,6 +292,15 @@ class Job:
     def _plan(self, layout: Layout, command: list[str], port: int) -> Plan:
         place = self._place
         calls = make_filter(platform.machine())
+        environment = commands.environment(
+            self._order,
+            place.user,
+            proxy=port,
+            rights=place.rights,
+            processors=len(os.sched_getaffinity(0)),
+        )
+        settings = layout.given / "makepkg.conf"
+        settings.write_text(commands.settings(environment), "utf-8")
         wall = Wall(
             root=str(layout.root),
             user=place.number,
@@ -302,18 +311,13 @@ class Job:
                 Shown(str(layout.temporary), "/tmp", writable=True),  # noqa: S108 - the job's own
                 Shown(str(layout.temporary), "/var/tmp", writable=True),  # noqa: S108
                 Shown(str(layout.given / "keys"), commands.KEYS),
+                Shown(str(settings), commands.SETTINGS),
                 Shown(str(layout.given / "passwd"), "/etc/passwd"),
                 Shown(str(layout.given / "group"), "/etc/group"),
             ),
             hidden=hidden(),
             read_only=read_only(),
-            environment=commands.environment(
-                self._order,
-                place.user,
-                proxy=port,
-                rights=place.rights,
-                processors=len(os.sched_getaffinity(0)),
-            ),
+            environment=environment,
             folder=f"{BUILD}/recipe",
             filtered=bool(calls),
         )
@@ -332,5 +336,9 @@ class Job:
     async def _clear(self) -> None:
         self._group.remove()
         clearing = Deferred.fromCoroutine(clear(self._reactor, self._folder))
-        with suppress(CancelledError):
-            await see_through(clearing)
+        try:
+            with suppress(CancelledError):
+                await see_through(clearing)
+        except ToolError as error:
+            # What was built is, all the same.
+            self._log.warn("{folder} stays: {error}", folder=self._folder, error=error)

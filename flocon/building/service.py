@@ -16,7 +16,7 @@ from flocon.building.job import Job, Told
 from flocon.building.orders import read_order
 from flocon.building.place import Place, demand_tools
 from flocon.building.watching import Room
-from flocon.errors import BuildError, FloconError
+from flocon.errors import BuildError, FloconError, ToolError
 from flocon.log import logger
 from flocon.programs.reception import Reception
 from flocon.walls.filters import make_filter
@@ -52,7 +52,11 @@ class Service:
     async def start(self, path: str) -> None:
         """Take away what a builder that was killed has left; begin to listen."""
         for folder in await deferToThread(lambda: list(self._place.jobs.iterdir())):
-            await clear(self._reactor, folder)
+            try:
+                await clear(self._reactor, folder)
+            except ToolError as error:
+                # It takes room, and keeps nobody from building.
+                self._log.warn("{folder} stays: {error}", folder=folder, error=error)
         self.reception.listen(path)
 
     async def stop(self) -> None:

@@ -33,6 +33,12 @@ _REQUEST = struct.Struct("@16sH22x")
 _DIE_WITH_PARENT = 1
 #: What a shell adds to the number of a signal.
 _KILLED = 128
+#: What the kernel says of a layer that cannot be written on the file system where it is to lie.
+_NO_LAYERS = (errno.EINVAL, errno.EOPNOTSUPP)
+_PLACE_IT = (
+    "no layer of an overlay can lie on the file system of the builder's folder, which may be an"
+    " overlay or a network's: mount a file system of a disk there, or name another folder by --work"
+)
 #: Connections of a job that wait to be accepted.
 _BACKLOG = 64
 
@@ -142,7 +148,10 @@ def _unshare(flags: int) -> None:
 def _mount(source: str, at: str, kind: str, flags: int, options: str) -> None:
     words = [os.fsencode(one) if one else None for one in (source, at, kind)]
     if _libc.mount(*words, ctypes.c_ulong(flags), os.fsencode(options) if options else None):
-        raise _last_error(at)
+        error = _last_error(at)
+        if kind == "overlay" and error.errno in _NO_LAYERS:
+            error.strerror = _PLACE_IT
+        raise error
 
 
 def _demand_no_link(root: str, path: str) -> None:
