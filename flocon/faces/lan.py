@@ -113,6 +113,9 @@ class Lan:
             case ["relay", repository, architecture, name]:
                 asked = parse_parts(repository, architecture, name)
                 await self._in_turn(request, self._relay(request, asked))
+            case _ if request.requestHeaders.hasHeader(LOOP_HEADER):
+                # A node that has this one for a mirror, or for a proxy: by this port it is none.
+                self._refuse(request, LOOP_DETECTED)
             case _:
                 self._refuse(request, http.NOT_FOUND)
 

@@ -297,6 +297,11 @@ class Relays(LanTestCase):
         self.assertRefused(self.get(self.PATH, **{LOOP_HEADER: "of any node"}), 508)
         self.assertEqual(self.shelf.relayed, [])
 
+    def test_a_node_that_takes_this_one_for_a_mirror_is_told_so(self) -> None:
+        path = f"/core/os/x86_64/{NAME}"
+        self.assertRefused(self.get(path, **{LOOP_HEADER: "of any node"}), 508)
+        self.assertRefused(self.get(path), 404)
+
     def test_who_wants_only_what_is_on_its_way_has_nothing_begun(self) -> None:
         answer = self.get(self.PATH, Cache_Control="only-if-cached")
         self.assertRefused(answer, 504)

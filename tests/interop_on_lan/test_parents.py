@@ -5,14 +5,16 @@ The doubles answer as the proxies were seen to (``tests.parents.doubles``), on a
 
 from __future__ import annotations
 
+import shutil
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from flocon.parents.records import LEADS_BACK
 from tests.lan.case import LanTestCase
-from tests.lan.lan import MIRROR_ADDRESS, Node, wait_until
+from tests.lan.lan import MIRROR_ADDRESS, Host, Node, wait_until
 
 PORTS = {"pacoloco": 9129, "flexo": 7878, "cpcache": 7070, "pkgstash": 8090}
 
@@ -186,6 +188,49 @@ class OneParent(ParentsTestCase):
         self.assertLess(run.seconds, 6.0)
         (told,) = node.status()["parents"]
         self.assertEqual((told["state"], told["why"]), ("failing", LEADS_BACK))
+
+    def test_each_way_that_leads_to_this_node_is_said_to_be_one_and_costs_little(self) -> None:
+        self.sync(self.first)
+        own, name = self.first.address, "this-very-node"
+        self.name(self.first, f"{own} {name}")
+        hosts = (own, name, "127.0.0.1", "localhost", "[::1]")
+        places = [f"{host}:{port}" for host in hosts for port in (19432, 19433, 19434)]
+        node = self.node(*places, mirror={"serve": True})
+        packages = self.few_packages
+        run = self.download(self.first, packages)
+        self.assert_clean(run)
+        self.assert_cached(self.first, packages)
+        self.assertLess(run.seconds, 6.0)
+        told = {one["name"]: one["why"] for one in node.status()["parents"]}
+        # pacman's own face is on no LAN address.
+        closed = {f"{host}:19433": "refused the connection" for host in (own, name)}
+        self.assertEqual(told, dict.fromkeys(places, LEADS_BACK) | closed)
+
+    def test_two_nodes_that_are_each_others_parents(self) -> None:
+        packages = self.few_packages
+        self.sync(self.first, self.second)
+        mirror = {"mirror": {"serve": True}}
+        nodes = []
+        for host, other in ((self.first, self.second), (self.second, self.first)):
+            parents = [f"http://{other.address}:{port}/$repo/os/$arch" for port in (19432, 19434)]
+            nodes.append(host.node(settings={"parents": parents, **mirror}))
+        self.meet(*nodes)
+        run = self.download(self.first, packages)
+        self.assert_clean(run)
+        self.assert_cached(self.first, packages)
+        self.assertLess(run.seconds, 6.0)
+        told = [one["why"] for one in nodes[0].status()["parents"]]
+        # By the one port it is none, and by the other one it has fetched what it was asked for.
+        self.assertEqual(told, [LEADS_BACK, ""])
+        sent = Counter(one.file_name for one in self.mirror.packages())
+        self.assertEqual(set(sent.values()), {1})
+
+    def name(self, host: Host, line: str) -> None:
+        """Have a host know a name."""
+        overlay = Path("/etc/netns") / host.namespace
+        overlay.mkdir(parents=True)
+        self.addCleanup(shutil.rmtree, overlay)
+        (overlay / "hosts").write_text(f"127.0.0.1 localhost\n::1 localhost\n{line}\n")
 
     def test_two_nodes_with_a_parent_each_that_asks_the_other_do_not_wait_for_each_other(
         self,
