@@ -47,7 +47,7 @@ class Allowance:
     def __init__(self, rate: float, burst: float) -> None:
         self._rate, self._burst = rate, burst
         self._level, self._at = burst, float("-inf")
-        #: When the last one was spent.
+        #: When the last one was spent that has not succeeded.
         self.spent_at = float("-inf")
 
     def level(self, now: float) -> float:
@@ -67,6 +67,8 @@ class Allowance:
 
     def give_back(self) -> None:
         self._level = min(self._burst, self._level + 1)
+        # Nor has whose try succeeded had a turn: those whose tries fail would use what it leaves.
+        self.spent_at = float("-inf")
 
     def _fill(self, now: float) -> None:
         passed = max(0.0, now - self._at) if self._at != float("-inf") else 0.0

@@ -131,6 +131,24 @@ class CandidatesTests(SynchronousTestCase):
         self.keep(9_000, now=now, teller="honest")
         self.assertIn(place(9_000), self.begun(now) + self.begun(now + 1))
 
+    def test_many_liars_do_not_use_up_what_those_leave_whose_tries_succeed(self) -> None:
+        for number in range(12 * 50):
+            self.keep(number, teller=f"liar {number % 12}")
+        now = 0.0
+        while now < 300:
+            now += 0.5
+            for one in self.candidates.begin(now):
+                self.candidates.ended(now, one.place, None)
+        honest = {place(number) for number in range(2_000, 2_050)}
+        for number in range(2_000, 2_050):
+            self.keep(number, now=now, teller="honest")
+        while now < 315:
+            now += 0.1
+            for one in self.candidates.begin(now):
+                is_there = one.place in honest
+                self.candidates.ended(now, one.place, f"{1:08x}" if is_there else None)
+        self.assertEqual(self.candidates.told_by("honest"), 0)
+
     def test_one_that_tells_of_many_who_are_silent_leaves_room_to_ask_others(self) -> None:
         for number in range(100):
             self.keep(number, teller="flood")
