@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from flocon.joined.repositories import OwnRepositories
     from flocon.pacman.entries import Entry
     from flocon.presence.peer import Peer
-    from flocon.sources.own import OwnNode
+    from flocon.sources.ranking import OwnNode
 
     class Shelf(Protocol):
         """The store, as far as copies are dropped there."""

@@ -18,8 +18,8 @@ from flocon.sources.for_peers import ForPeers
 from flocon.sources.from_mirrors import FromMirrors
 from flocon.sources.listed import Listed
 from flocon.sources.means import Agents, Means
-from flocon.sources.own import OwnNode
 from flocon.sources.packages import Packages
+from flocon.sources.ranking import OwnNode
 from flocon.sources.redirecting import Redirecting
 from flocon.sources.relaying import Relaying
 from flocon.sources.relays import Relays

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from flocon.pacman.watch import PacmanWatch
     from flocon.parents.parents import Parents
     from flocon.presence.peer import Peer
-    from flocon.sources.own import OwnNode
+    from flocon.sources.ranking import OwnNode
     from flocon.sources.reporter import Reporter
 
 #: Owners asked, one after the other, before this node turns to the mirrors itself.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from flocon.sources.candidates import Candidates
     from flocon.sources.choosing import Choosing
     from flocon.sources.listed import Listed
-    from flocon.sources.own import OwnNode
+    from flocon.sources.ranking import OwnNode
     from flocon.sources.relaying import Relaying
     from flocon.transfers.transfer import Transfer
     from flocon.transfers.transfers import Transfers

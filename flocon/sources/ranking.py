@@ -35,6 +35,19 @@ TRIPS = 2
 MIRRORS_PATIENCE = 3.0
 
 
+@dataclass(slots=True)
+class OwnNode:
+    """What is told of this node now: its id and epoch, and whether it fetches for others.
+
+    ``able_since`` is since when, in the clock's seconds, it fetches what it can now.
+    """
+
+    node: str
+    epoch: str
+    relays: bool
+    able_since: float
+
+
 @dataclass(frozen=True, slots=True)
 class Holder:
     """A peer that announced the file: ``near`` if it is on one of our own subnets.

@@ -16,7 +16,7 @@ from flocon.pacman.privacy import Privacy
 from flocon.sources.candidates import Candidates
 from flocon.sources.choosing import Choosing
 from flocon.sources.listed import Listed
-from flocon.sources.own import OwnNode
+from flocon.sources.ranking import OwnNode
 from flocon.sources.reporter import Reporter
 from flocon.transfers.transfer import Transfer
 from flocon.transfers.transfers import Transfers

@@ -19,9 +19,8 @@ from flocon.pacman.configuration import PacmanConfiguration, Repository, package
 from flocon.pacman.entries import Entry
 from flocon.presence.peer import Peer
 from flocon.sources.candidates import Candidates
-from flocon.sources.own import OwnNode
 from flocon.sources.places import foreign_source
-from flocon.sources.ranking import rank_owners
+from flocon.sources.ranking import OwnNode, rank_owners
 from flocon.sources.reporter import Reporter
 from flocon.sources.strangers import MOST, MOST_OF_PROVED
 from flocon.transfers.subjects import Subject

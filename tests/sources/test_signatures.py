@@ -16,7 +16,7 @@ from flocon.pacman.configuration import PacmanConfiguration, Repository
 from flocon.pacman.entries import Entry
 from flocon.pacman.keyring import Verdict
 from flocon.sources.candidates import Candidates
-from flocon.sources.own import OwnNode
+from flocon.sources.ranking import OwnNode
 from flocon.sources.reporter import Reporter
 from flocon.sources.signatures import Signatures
 from flocon.sources.unsigned import MOST_UNSIGNED, UNSIGNED
