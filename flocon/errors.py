@@ -5,7 +5,8 @@
     FloconError
     ├── ConfigurationError      the operator's: a file, a key and what to do about it
     ├── StoreError              this machine's: a folder that cannot be read or written
-    │   └── NoDescriptors       not now: there are no file descriptors left
+    │   ├── NoDescriptors       not now: there are no file descriptors left
+    │   └── FolderSilent        not now: who keeps it does not answer
     ├── PeerError               the operator's: a word that means no one peer
     │   ├── UnknownPeer         nobody is called so
     │   ├── AmbiguousPeer       several are: they are carried
@@ -77,6 +78,17 @@ class NoDescriptors(StoreError):  # noqa: N818 - a state of this machine, and a 
 
     def __init__(self, path: str) -> None:
         super().__init__(path, "there are no file descriptors left now")
+
+
+class FolderSilent(StoreError):  # noqa: N818 - a state of another machine, and a passing one
+    """A folder that lets everybody wait: its path, and the seconds for which it has."""
+
+    def __init__(self, path: str, seconds: float) -> None:
+        super().__init__(path, f"has not answered for {seconds:.0f} s")
+        self.seconds = seconds
+
+    def __str__(self) -> str:
+        return f"{self.path} {self.reason}"
 
 
 class PeerError(FloconError):

@@ -16,7 +16,7 @@ class InlinePool:
     started = False
 
     def __init__(self) -> None:
-        self._waits: Callable[[Callable[..., Any]], bool] = lambda _: False
+        self._waits: Callable[[Callable[..., Any], tuple[Any, ...]], bool] = lambda *_: False
         self._waiting: list[Callable[[], None]] = []
 
     def start(self) -> None:
@@ -25,13 +25,15 @@ class InlinePool:
     def stop(self) -> None:
         self.started = False
 
-    def hold(self, name: str) -> None:
-        """Have work that is a function of this ``name`` wait from now on."""
-        self._waits = lambda work: work.__name__ == name
+    def hold(self, name: str, *given: object) -> None:
+        """Have work that is a function of this ``name``, and ``given`` these, wait from now on."""
+        self._waits = lambda work, arguments: (
+            work.__name__ == name and all(one in arguments for one in given)
+        )
 
     def resume(self) -> None:
         """Do what waits, and let nothing wait any more."""
-        self._waits = lambda _: False
+        self._waits = lambda *_: False
         waiting, self._waiting = self._waiting, []
         for work in waiting:
             work()
@@ -51,7 +53,7 @@ class InlinePool:
             else:
                 result(True, value)
 
-        if self._waits(work):
+        if self._waits(work, arguments):
             self._waiting.append(run)
         else:
             run()

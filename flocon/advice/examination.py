@@ -22,7 +22,7 @@ from flocon.asking.agents import literal_host
 from flocon.asking.attempts import Limits
 from flocon.asking.fetch import Wanted, fetch
 from flocon.asking.small import fetch_small, last_modified
-from flocon.errors import Refused, SourceError
+from flocon.errors import FolderSilent, Refused, SourceError
 from flocon.files import Asked, parse_file_name
 from flocon.machine.endpoints import ports_of
 from flocon.machine.interfaces import look_at_links
@@ -31,6 +31,7 @@ from flocon.secrecy import without_any_passwords
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from twisted.internet.defer import Deferred
 
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from flocon.sources.candidates import Candidates
     from flocon.sources.means import Agents
     from flocon.store.store import Store
+    from flocon.store.waiting import Lanes
 
 #: Peers asked to knock, and what their answer may be.
 MOST_KNOCKS = 5
@@ -96,6 +98,7 @@ class Examination:
         quarantine: Quarantine,
         lan_port: Callable[[], int],
         store: Store,
+        lanes: Lanes,
     ) -> None:
         self._reactor = reactor
         self._node = node
@@ -109,6 +112,7 @@ class Examination:
         self._quarantine = quarantine
         self._lan_port = lan_port
         self._store = store
+        self._lanes = lanes
         self._since = reactor.seconds()
         self._turn = defer.DeferredLock()
         #: Each tells of problems it knows, for ``flocon doctor``: dicts of ``check``, ``reason``,
@@ -138,9 +142,7 @@ class Examination:
                 self._all(self._probe(source) for source in self._probed()),
             ]
         )
-        folders = await self._in_thread(
-            gathering.look_at_folders, configuration.cache_directories, settings.store.path
-        )
+        folders = await self._in_thread(gathering.look_at_store, settings.store.path)
         if self._store.problem:
             # A folder that is well now may not have been when the node opened it.
             wrong = {"problem": self._store.problem, "remedy": self._store.remedy}
@@ -178,8 +180,19 @@ class Examination:
             "databases": self.database_times(),
             "further": sorted({one.repository for one in self._pacman.listing.further}),
             "max_size": settings.store.max_size,
+            "caches": [await self._look_at_cache(one) for one in configuration.cache_directories],
             **folders,
         }
+
+    async def _look_at_cache(self, path: Path) -> dict[str, Any]:
+        """Tell of a cache of pacman's whether it can be read; it may hang."""
+        from flocon.advice import gathering  # noqa: PLC0415
+
+        try:
+            problem = await self._lanes.lane(path, "giving").ask(gathering.look_at_cache, path)
+        except FolderSilent as silent:
+            return {"path": str(path), "problem": silent.reason, "silent": True}
+        return {"path": str(path), "problem": problem}
 
     def _term(self, peer: Peer) -> str | None:
         record = self._quarantine.record(peer.node, peer.address, time.time())

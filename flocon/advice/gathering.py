@@ -15,7 +15,6 @@ from flocon.errors import ConfigurationError
 from flocon.leading import look, programs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
     from flocon.leading.pacman_conf import Configuration
@@ -42,13 +41,12 @@ def version_of_pacman() -> tuple[int, int] | None:
         return None
 
 
-def look_at_folders(caches: Iterable[Path], store: Path) -> dict[str, Any]:
-    """Tell whether pacman's caches can be read and the store be written; for a thread."""
+def look_at_store(store: Path) -> dict[str, Any]:
+    """Tell whether the store can be written; for a thread."""
     inner = [one for one in (store / "packages", store / "incoming") if one.exists()]
     closed = ((one, problem) for one in (store, *inner) if (problem := _unwritable(one)))
     path, problem = next(closed, (store, ""))
     return {
-        "caches": [{"path": str(path), "problem": _unreadable(path)} for path in caches],
         # Written once anybody was known.
         "acquainted": (store / "neighbours.json").is_file(),
         "store": {
@@ -76,7 +74,8 @@ def look_at_configuration(path: Path) -> dict[str, str]:
     return {"path": str(path), "problem": ""}
 
 
-def _unreadable(path: Path) -> str:
+def look_at_cache(path: Path) -> str:
+    """Return why a cache of pacman's cannot be read, or not all of it; for a thread."""
     try:
         with os.scandir(path) as entries:
             names = [one.path for one, _ in zip(entries, range(MOST_LOOKED_AT), strict=False)]

@@ -113,6 +113,10 @@ def check_parents(facts: Facts) -> Iterator[Finding]:
             )
 
 
+#: What mends a folder that hangs.
+LOOK_AFTER_IT = "look after the server that has it, or the disk; mount names them"
+
+
 def check_caches(facts: Facts) -> Iterator[Finding]:
     if facts.node is None:
         return
@@ -122,6 +126,9 @@ def check_caches(facts: Facts) -> Iterator[Finding]:
         path = str(one.get("path", ""))
         remedy = f"install -d {shlex.quote(path)}; chmod a+rX -R {shlex.quote(path)}"
         reason = f"{path}: {one['problem']}"
+        if one.get("silent"):
+            yield Finding("cache", Verdict.WARNING, f"{path} {one['problem']}", LOOK_AFTER_IT)
+            continue
         if facts.node.get("unit") and path in facts.there and (hider := _hider(path)):
             setting, value = hider
             reason = f"{path}: the node's own unit hides it ({setting})"

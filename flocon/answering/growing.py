@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from twisted.web.http import Request
 
     from flocon.answering.pace import Pace
+    from flocon.extents import Extent
     from flocon.files import Content
     from flocon.transfers.reader import Reader
     from flocon.transfers.transfer import Transfer
@@ -68,8 +69,8 @@ async def send_growing(
     told whether there is something for the client to take, whenever that is looked at.
     """
     set_head(request, transfer)
-    limit = watched(reader.limit, offered)
     if size is None:
+        limit = watched(reader.limit, offered)
         await _send_unmeasured(request, transfer, reader, count, limit)
         return
     extent = set_extent(request, request.getHeader("Range"), size)
@@ -78,13 +79,27 @@ async def send_growing(
     if request.method == b"HEAD":
         request.finish()
         return
+    await send_rest(request, transfer, reader, extent, count=count, pacer=pacer, offered=offered)
+
+
+async def send_rest(
+    request: Request,
+    transfer: Transfer,
+    reader: Reader,
+    extent: Extent,
+    *,
+    count: Callable[[int], None],
+    pacer: Pace | None = None,
+    offered: Callable[[bool], None] | None = None,
+) -> None:
+    """Send the rest of an answer whose head and first bytes have left, and finish."""
     reader.move(extent.start)
     sent, fileno = _sending(transfer, reader, count)
     await send_extent(
         request,
         extent,
         fileno=fileno,
-        limit=limit,
+        limit=watched(reader.limit, offered),
         sent=sent,
         attach=reader.attach,
         pacer=pacer,

@@ -16,18 +16,19 @@ from twisted.web.http import (
     REQUESTED_RANGE_NOT_SATISFIABLE,
 )
 
-from flocon.answering.respond import refuse
-from flocon.answering.sendfile import sender
+from flocon.answering.respond import cut, refuse
+from flocon.answering.sendfile import Interrupted, sender
 from flocon.asking.dates import seconds_of
 from flocon.extents import Extent, Unsatisfiable, parse_range
 from flocon.machine.beneath import write_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from twisted.web.http import Request
 
     from flocon.answering.pace import Pace
+    from flocon.answering.sendfile import Reads
 
 CONTENT_TYPE = "application/octet-stream"
 #: Bytes of old versions of a text in memory; that of 20,000 files takes some 3 MB.
@@ -44,6 +45,10 @@ if TYPE_CHECKING:
 
         @property
         def modified(self) -> float: ...
+
+        @property
+        def reads(self) -> Reads | None:
+            """What reads of it where it may hang at any time; None where nobody waits for long."""
 
         def fileno(self) -> int: ...
 
@@ -155,12 +160,13 @@ async def send_opened(
     to_stranger: bool = False,
     dated: bool = True,
     offered: Callable[[bool], None] | None = None,
+    rest: Callable[[Extent], Awaitable[None]] | None = None,
 ) -> None:
     """Send ``opened`` and close it; ``sha256`` gives ETag and Repr-Digest, where known.
 
     What is sent ``to_stranger`` is cut off where the room is needed for pacman. Without a date
     (``dated``) it is later than any. ``offered`` is told whether there is something for the client
-    to take, whenever that is looked at.
+    to take, whenever that is looked at. ``rest`` sends, and finishes, what cannot be read here.
     """
 
     def attach(_poke: Callable[[], None], abort: Callable[[], None]) -> None:
@@ -183,7 +189,13 @@ async def send_opened(
             sent=sent,
             attach=attach,
             pacer=pacer,
+            reads=opened.reads,
         )
+    except Interrupted as interrupted:
+        if rest is None:
+            cut(request)
+        else:
+            await rest(interrupted.left)
     finally:
         opened.close()
 
@@ -224,11 +236,13 @@ async def send_extent(
     sent: Callable[[int], None],
     attach: Callable[[Callable[[], None], Callable[[], None]], None] | None = None,
     pacer: Pace | None = None,
+    reads: Reads | None = None,
 ) -> None:
     """Send the body and finish, unless the client leaves first.
 
     Where the file is still growing, ``attach`` is given what to call when ``limit`` rises and
-    when nothing right can follow any more. ``pacer`` bounds the bytes per second.
+    when nothing right can follow any more. ``pacer`` bounds the bytes per second. What may hang is
+    read by ``reads``.
     """
 
     def paced_limit(position: int) -> int:
@@ -243,7 +257,13 @@ async def send_extent(
         sent(count)
 
     body = sender(
-        request, extent.start, extent.end, fileno=fileno, limit=paced_limit, sent=paced_sent
+        request,
+        extent.start,
+        extent.end,
+        fileno=fileno,
+        limit=paced_limit,
+        sent=paced_sent,
+        reads=reads,
     )
     body.start()
     if attach is not None:

@@ -20,12 +20,16 @@ from twisted.internet.interfaces import IPullProducer, IPushProducer
 from zope.interface import implementer
 
 from flocon.answering.respond import cut
+from flocon.extents import Extent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator
     from typing import Any
 
     from twisted.web.http import Request
+
+    #: Reads so many bytes from a position on.
+    Reads = Callable[[int, int], Awaitable[bytes]]
 
 #: Bytes of one sendfile call: a slow disk's read of it stays below 50 ms, and less at a time costs
 #: throughput.
@@ -42,8 +46,8 @@ LITTLE = 32 << 10
 #: Bytes of an answer that is sent in the turn it is made in, if the kernel takes it: to wait until
 #: it says that it does costs more than to send them.
 AT_ONCE = 64 << 10
-#: Bytes of one read where the kernel cannot copy.
-READ_STEP = 1 << 16
+#: Bytes of one read where the kernel cannot copy, and of one in a thread.
+READ_STEP, PATIENT_STEP = 1 << 16, 1 << 18
 
 
 def waits_for_the_kernel(transport: Any) -> bool:
@@ -68,6 +72,14 @@ def little_unsent(request: Request) -> Iterator[None]:
     finally:
         # As much as usual.
         set_most(0)
+
+
+class Interrupted(Exception):  # noqa: N818 - what became of an answer
+    """The file cannot be read any further: what is ``left`` of the answer."""
+
+    def __init__(self, left: Extent) -> None:
+        super().__init__(left)
+        self.left = left
 
 
 class Sender:
@@ -158,6 +170,8 @@ class _KernelSender(Sender):
         self.request.write(b"")
         if self._send_at_once():
             return
+        # Where it is the rest of an answer they may have left long ago.
+        self._headers_pending = waits_for_the_kernel(self._transport)
         self._transport.unregisterProducer()
         self._transport.registerProducer(self, False)
 
@@ -306,6 +320,48 @@ class _CopySender(Sender):
             self.request.unregisterProducer()
 
 
+@implementer(IPushProducer)
+class _PatientSender(_CopySender):
+    """Has read what may hang, a piece at a time, with nobody else waiting for that.
+
+    Where it cannot be ``done`` fails with Interrupted, and somebody else may send the rest.
+    """
+
+    def __init__(self, request: Request, reads: Reads, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(request, *arguments, **keywords)
+        self._reads = reads
+        self._is_reading = False
+
+    def poke(self) -> None:
+        if self._over or self._paused or self._is_reading:
+            return
+        available = self._available()
+        if available > 0:
+            self._is_reading = True
+            reading = Deferred.fromCoroutine(self._read(min(available, PATIENT_STEP)))
+            reading.addErrback(lambda _: self._interrupt())
+        elif self.position >= self.end:
+            self._finish()
+
+    async def _read(self, count: int) -> None:
+        data = await self._reads(self.position, count)
+        self._is_reading = False
+        if self._over:
+            return
+        if not data:
+            self._interrupt()
+            return
+        self._took(len(data))
+        self.request.write(data)
+        self.poke()
+
+    def _interrupt(self) -> None:
+        if not self._over:
+            self._over = True
+            self._release_transport()
+            self.done.errback(Interrupted(Extent(self.position, self.end)))
+
+
 def sender(
     request: Request,
     start: int,
@@ -315,14 +371,18 @@ def sender(
     limit: Callable[[int], int],
     sent: Callable[[int], None],
     framed: bool = False,
+    reads: Reads | None = None,
 ) -> Sender:
     """Return what sends bytes ``start`` to ``end`` of ``fileno()`` as the body of ``request``.
 
     ``limit(position)`` is up to where bytes may go now; call ``poke`` when it rises. ``sent``
     is told of every count. Once ``start`` was called, ``done`` fires when all is handed to the
     kernel, or fails when the client has gone or ``abort`` was called; ``request.finish`` is the
-    caller's. ``framed`` tells that bytes may not go past HTTP's own writing.
+    caller's. ``framed`` tells that bytes may not go past HTTP's own writing. ``reads`` reads what
+    may hang.
     """
+    if reads is not None:
+        return _PatientSender(request, reads, start, end, fileno=fileno, limit=limit, sent=sent)
     transport = getattr(request.channel, "transport", None)
     direct = isinstance(transport, tcp.Connection) and not transport.TLS and not framed
     make = _KernelSender if direct else _CopySender

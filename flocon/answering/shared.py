@@ -101,6 +101,7 @@ class Share:
         self._file = file
         self._opened = opened
         self.size = opened.size
+        self.reads = opened.reads
         self.modified = opened.modified if modified is None else modified
         self._cut: Callable[[], None] | None = None
         self._closed = False

@@ -62,5 +62,7 @@ class Figures:
     far_datagrams: Mapping[str, int] = field(default_factory=dict)
     #: Datagrams of mDNS, by what became of them; empty where nothing is heard by it.
     mdns_datagrams: Mapping[str, int] = field(default_factory=dict)
+    #: Folders that do not answer, each with the seconds for which it has not.
+    silent_folders: Mapping[str, float] = field(default_factory=dict)
     #: Of each caching proxy of the LAN, by its place and words of its own.
     parents: Mapping[str, Mapping[str, float]] = field(default_factory=dict)

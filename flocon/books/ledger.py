@@ -236,6 +236,7 @@ class Ledger(Service):
             upgrade_bytes={state: ahead[f"{state}_bytes"] for state in ("wanted", "ready")},
             seconds_saved=self.savings.seconds_saved,
             wan_bytes_per_second=self.savings.wan_rate,
+            silent_folders={one["path"]: one["seconds"] for one in status.get("silent", ())},
             look_up_seconds=self.look_ups,
             transfer_seconds={came.value: spans for came, spans in self.transfers.items()},
         )

@@ -6,6 +6,7 @@ import os
 import time
 from collections import Counter
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from flocon.advice import doctor
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 #: What the names of checks take at least.
 _WIDTH = 13
+#: Seconds within which a folder is found that is there.
+FOUND_WITHIN = 1.0
 
 
 async def examine(reactor: Any, options: argparse.Namespace) -> None:
@@ -73,8 +76,18 @@ def _refused() -> ConfigurationError | None:
 
 def _there(node: dict[str, Any] | None) -> frozenset[str]:
     """Return the caches that this command finds, which runs in no unit's sandbox."""
-    paths = [str(one.get("path", "")) for one in (node or {}).get("caches") or ()]
-    return frozenset(path for path in paths if Path(path).is_dir())
+    caches = (node or {}).get("caches") or ()
+    paths = [str(one.get("path", "")) for one in caches if one.get("problem")]
+    return frozenset(path for path in paths if _is_folder(Path(path)))
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether a folder is found; one that hangs is not."""
+    found: list[bool] = []
+    look = Thread(target=lambda: found.append(path.is_dir()), daemon=True)
+    look.start()
+    look.join(FOUND_WITHIN)
+    return found == [True]
 
 
 def _print(findings: Sequence[Finding], *, healthy: bool) -> None:

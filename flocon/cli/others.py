@@ -28,6 +28,7 @@ def rows(status: Mapping[str, Any]) -> Iterator[Row]:
     yield from _networks(status)
     yield from _standins(status.get("standins", ()))
     yield from _adopted(status.get("adopted", ()))
+    yield from _silent(status.get("silent", ()))
 
 
 def _headed(head: str, lines: Sequence[str]) -> Iterator[Row]:
@@ -104,6 +105,12 @@ def _adopted(folders: Sequence[Mapping[str, Any]]) -> Iterator[Row]:
         )
         lines.append(f"{one['path']}, {one['problem'] or held}")
     yield from _headed("adopted", lines)
+
+
+def _silent(folders: Sequence[Mapping[str, Any]]) -> Iterator[Row]:
+    """Yield the folders that hang."""
+    lines = [f"{one['path']} has not answered for {one['seconds']:.0f} s" for one in folders]
+    yield from _headed("silent", lines)
 
 
 def _trouble_first(one: Mapping[str, Any]) -> tuple[bool, str]:

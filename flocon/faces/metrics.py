@@ -125,6 +125,12 @@ class _Figures(Collector):
             for state, count in values.items():
                 gauge.add_metric((state,), count)
             yield gauge
+        if one.silent_folders:
+            text = "Seconds for which a folder has not answered."
+            silent = GaugeMetricFamily("flocon_silent_folder_seconds", text, labels=("folder",))
+            for folder, seconds in one.silent_folders.items():
+                silent.add_metric((folder,), seconds)
+            yield silent
         for name, text, value in (
             ("uptime_seconds", "Seconds since this node started.", one.uptime_seconds),
             ("transfers_running", "Files on their way into this node.", one.transfers),

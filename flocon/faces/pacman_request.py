@@ -8,12 +8,13 @@ its next server, and what is remembered of the request.
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import TimeoutError  # noqa: A004 - Twisted's own
 from twisted.web import http
 
-from flocon.answering.growing import send_growing, set_head
+from flocon.answering.growing import send_growing, send_rest, set_head
 from flocon.answering.held import send_bytes, send_opened
 from flocon.answering.respond import cut, in_time, refuse
 from flocon.asking.answer import GIVEN, NOT_MODIFIED
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from flocon.answering.held import Opened
     from flocon.asking.attempts import Attempt
+    from flocon.extents import Extent
     from flocon.faces.needs import ForPacman
     from flocon.files import Content
     from flocon.pacman.entries import Entry
@@ -155,8 +157,36 @@ class PacmanRequest:
             return False
         self.say_source(found.origin)
         digest = None if signature else found.content.sha256
-        await send_opened(self.request, opened, digest, self.count, offered=self.offered)
+        await send_opened(
+            self.request,
+            opened,
+            digest,
+            self.count,
+            offered=self.offered,
+            rest=partial(self._send_rest, found.content),
+        )
         return True
+
+    async def _send_rest(self, content: Content, extent: Extent) -> None:
+        """Send from elsewhere what a folder that hangs has not given of a package."""
+        entry = await self.listed()
+        transfer = None
+        if entry is not None and entry.content == content and not self.asked.file.is_signature:
+            transfer = self.parts.packages.transfer(self.asked, entry, extent.start, self.user)
+        if transfer is None:
+            cut(self.request)
+            return
+        self.transfer = transfer
+        reader = Reader(transfer, max(transfer.subject.start, extent.start))
+        try:
+            await transfer.begun.wait()
+            await send_rest(
+                self.request, transfer, reader, extent, count=self.count, offered=self.offered
+            )
+        except FloconError:
+            cut(self.request)
+        finally:
+            reader.close()
 
     async def send_database(self, source: str, opened: Opened, *, dated: bool) -> None:
         """Send an open database, with its date or without one."""

@@ -20,7 +20,7 @@ from flocon.machine.threads import Delay
 from flocon.store.folder import MOST_NAMES, package_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from twisted.internet.defer import Deferred
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from flocon.holdings.known import KnownFolders
     from flocon.holdings.late_signatures import LateSignatures
     from flocon.holdings.looking import Looking
-    from flocon.machine.threads import Threads
+    from flocon.store.waiting import Threads
 
 #: Folders in folders that are looked into, and folders with packages of one that is adopted: each
 #: is watched. ``CACHE/pkg/REPO/os/ARCH`` is the deepest of any tool's.
@@ -51,15 +51,15 @@ class Tree:
     problem: str = ""
 
 
-def survey(root: Path) -> Tree:
+def survey(root: Path, beat: Callable[[], None] = lambda: None) -> Tree:
     """Return which folders beneath ``root`` have packages; in a thread.
 
-    They are named without the links that may lead to it.
+    They are named without the links that may lead to it. ``beat`` is told of each thing found.
     """
     root = root.parent.resolve() / root.name
     folders: list[Path] = []
     problems: list[str] = []
-    budget = iter(range(MOST_LOOKED_AT))
+    budget = _counting(MOST_LOOKED_AT, beat)
     for folder, first, problem in _walk(root, DEEPEST, budget):
         if problem:
             problems.append(problem)
@@ -106,12 +106,14 @@ def _walk(folder: Path, depth: int, budget: Iterator[int]) -> Iterator[tuple[Pat
         yield from _walk(folder / name, depth - 1, budget)
 
 
+def _counting(most: int, beat: Callable[[], None]) -> Iterator[int]:
+    for number in range(most):
+        beat()
+        yield number
+
+
 def _is_readable(path: Path) -> bool:
     return os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids)
-
-
-def _survey_all(roots: Sequence[Path]) -> dict[Path, Tree]:
-    return {root: survey(root) for root in roots}
 
 
 class Adopting:
@@ -136,6 +138,8 @@ class Adopting:
         #: Those that do not lie beside their packages.
         self.signatures = signatures
         self._trees: dict[Path, Tree] = {}
+        #: Those that are being looked at.
+        self._looked_at: set[Path] = set()
         self._again = Delay(reactor, self.look)
         self._started = self._stopped = False
         self.set_roots(roots)
@@ -160,25 +164,43 @@ class Adopting:
 
     def look(self) -> None:
         """Look which folders there are."""
-        looked = self._threads.run(self._threads.looking, _survey_all, self._roots)
-        looked.addCallbacks(self._found, self._failed)
+        self._trees = {root: tree for root, tree in self._trees.items() if root in self._roots}
+        self._adopt()
+        for root in self._roots:
+            # One that hangs is asked once.
+            if root not in self._looked_at:
+                self._looked_at.add(root)
+                lane = self._threads.lanes.lane(root, "looking")
+                looked = lane.run(survey, root, lane.beat)
+                looked.addCallback(self._found, root)
+                looked.addErrback(self._failed)
+                looked.addBoth(self._over, root)
+        if self._roots:
+            self._again.begin(AGAIN)
 
-    def _found(self, trees: dict[Path, Tree]) -> None:
-        if self._stopped or tuple(trees) != self._roots:
+    def _found(self, tree: Tree, root: Path) -> None:
+        if self._stopped or root not in self._roots:
             # Others are looked at by now.
             return
-        for root, tree in trees.items():
-            if tree.problem and tree.problem != self._trees.get(root, Tree()).problem:
-                self._log.warn("{root} {problem}", root=root, problem=tree.problem)
-        self._trees = trees
-        self._looking.set_adopted([one for tree in trees.values() for one in tree.folders])
-        if trees:
-            self._again.begin(AGAIN)
+        if tree.problem and tree.problem != self._trees.get(root, Tree()).problem:
+            self._log.warn("{root} {problem}", root=root, problem=tree.problem)
+        self._trees[root] = tree
+        self._adopt()
+
+    def _adopt(self) -> None:
+        """Have those looked at that were found, one of several roots by the first."""
+        found: dict[Path, Path] = {}
+        for root in self._roots:
+            for folder in self._trees.get(root, Tree()).folders:
+                found.setdefault(folder, root)
+        self._looking.set_adopted(found)
 
     def _failed(self, failure: Failure) -> None:
         if not self._stopped:
             self._log.failure("looking for adopted folders failed", failure)
-            self._again.begin(AGAIN)
+
+    def _over(self, _: object, root: Path) -> None:
+        self._looked_at.discard(root)
 
     def describe(self) -> list[dict[str, Any]]:
         """Return what ``/status.json`` says of each."""

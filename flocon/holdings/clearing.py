@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from flocon.holdings.known import KnownFolders
     from flocon.holdings.offering import Offering
     from flocon.holdings.recollection import Recollection
-    from flocon.machine.threads import Threads
     from flocon.store.accounts import Accounts
     from flocon.store.store import Store
+    from flocon.store.waiting import Threads
 
 
 #: Packages removed at a time: what arrives is not to wait for thousands.
@@ -169,8 +169,8 @@ class Clearing:
         own = self._folders.store.files.get(name)
         if own is None or (not own.faulty and self._protects(name)):
             return False
-        # What another tool has may be gone by tomorrow.
-        caches = (folder for folder in self._folders if folder.origin == "cache")
+        # What another tool has may be gone by tomorrow, and what hangs is.
+        caches = (one for one in self._folders if one.origin == "cache" and not one.silent)
         others = (folder.files.get(name) for folder in caches)
         return is_superfluous(own, (other for other in others if other is not None))
 

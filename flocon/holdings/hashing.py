@@ -1,24 +1,41 @@
-"""Hashing the files that are known: one at a time, those first that a sync database lists."""
+"""Hashing the files that are known: one at a time, those first that a sync database lists.
+
+Those of a folder that may hang are by themselves.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from twisted.internet.defer import gatherResults
 from twisted.logger import Logger
 
-from flocon.errors import StoreError
+from flocon.errors import FolderSilent, StoreError
 from flocon.machine.limits import lacks_descriptors
 from flocon.machine.worker import Worker
 from flocon.store import folder as disk
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
     from twisted.internet.defer import Deferred
 
     from flocon.holdings.known import KnownFile, KnownFolder, KnownFolders
     from flocon.holdings.offering import Held, Offering
     from flocon.holdings.politeness import Politeness
     from flocon.holdings.recollection import Recollection
-    from flocon.machine.threads import Threads
+    from flocon.store.folder import Stamp
+    from flocon.store.waiting import Threads
+
+
+class _Queue:
+    """Files that are hashed one after the other: those of this machine, or of one far folder."""
+
+    def __init__(self, reactor: Any, hash_on: Callable[[_Queue], Awaitable[bool]]) -> None:
+        self.urgent: dict[tuple[KnownFolder, str], None] = {}
+        self.later: dict[tuple[KnownFolder, str], None] = {}
+        self.worker = Worker(reactor, lambda: hash_on(self))
 
 
 class Hashing:
@@ -41,26 +58,40 @@ class Hashing:
         self._folders = folders
         self._offering = offering
         self._recollection = recollection
-        self._urgent: dict[tuple[KnownFolder, str], None] = {}
-        self._later: dict[tuple[KnownFolder, str], None] = {}
-        self._worker = Worker(reactor, self._hash_on)
+        self._reactor = reactor
+        self._started = False
+        #: By the root of a far folder; None is for all that are near.
+        self._queues: dict[Path | None, _Queue] = {}
         offering.hash = self.queue
 
     def start(self) -> None:
-        self._worker.start()
+        self._started = True
+        for queue in self._queues.values():
+            queue.worker.start()
 
-    def stop(self) -> Deferred[None]:
-        return self._worker.stop()
+    def stop(self) -> Deferred[Any]:
+        self._started = False
+        return gatherResults([queue.worker.stop() for queue in self._queues.values()])
 
     def queue(self, folder: KnownFolder, name: str, urgent: bool) -> None:
         """Have a file hashed."""
         key = (folder, name)
+        queue = self._queue_of(folder)
         if urgent:
-            self._later.pop(key, None)
-            self._urgent[key] = None
-        elif key not in self._urgent:
-            self._later[key] = None
-        self._worker.wake()
+            queue.later.pop(key, None)
+            queue.urgent[key] = None
+        elif key not in queue.urgent:
+            queue.later[key] = None
+        queue.worker.wake()
+
+    def _queue_of(self, folder: KnownFolder) -> _Queue:
+        root = folder.root if folder.far else None
+        queue = self._queues.get(root)
+        if queue is None:
+            queue = self._queues[root] = _Queue(self._reactor, self._hash_on)
+            if self._started:
+                queue.worker.start()
+        return queue
 
     async def check(self, file_name: str) -> Held | None:
         """Hash every file of this name now; return what is held of it then."""
@@ -70,15 +101,15 @@ class Hashing:
                 await self._hash(folder, file_name, file)
         return self._offering.find(file_name)
 
-    async def _hash_on(self) -> bool:
-        if not self._urgent and not self._later:
+    async def _hash_on(self, queue: _Queue) -> bool:
+        if not queue.urgent and not queue.later:
             return False
         await self._politeness.quiet()
-        queue = self._urgent or self._later
-        if not queue:
+        files = queue.urgent or queue.later
+        if not files:
             return False
-        folder, name = next(iter(queue))
-        del queue[folder, name]
+        folder, name = next(iter(files))
+        del files[folder, name]
         file = folder.files.get(name)
         if file and not folder.gone and file.sha256 is None and not file.faulty:
             await self._hash(folder, name, file)
@@ -91,14 +122,10 @@ class Hashing:
         sha256: bytes | None = None
         unreadable: OSError | None = None
         try:
-            sha256 = await self._threads.run(
-                self._threads.hashing,
-                disk.digest,
-                folder.path,
-                file.name_on_disk(name),
-                stamp,
-                stopped,
-            )
+            sha256 = await self._digest(folder, file.name_on_disk(name), stamp)
+        except FolderSilent:
+            # The node stops.
+            return
         except (StoreError, FileNotFoundError):
             self._folders.look_again(folder, name)
             return
@@ -121,6 +148,16 @@ class Hashing:
             self._note(folder, name, current, sha256)
         self._offering.update(name)
         self._offering.tell()
+
+    def _digest(self, folder: KnownFolder, on_disk: str, stamp: Stamp) -> Deferred[bytes | None]:
+        """Return the SHA-256 of a file; one that is far holds up nobody else."""
+        stopped = self._threads.stopped.is_set
+        if folder.far:
+            lane = self._threads.lanes.lane(folder.root, "hashing")
+            return lane.run(disk.digest, folder.path, on_disk, stamp, lane.beating(stopped))
+        return self._threads.run(
+            self._threads.hashing, disk.digest, folder.path, on_disk, stamp, stopped
+        )
 
     def _note(self, folder: KnownFolder, name: str, file: KnownFile, sha256: bytes) -> None:
         if file.sha256 in {None, sha256}:

@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from flocon.errors import FolderSilent
 from flocon.holdings.clearing import Clearing
 from flocon.holdings.hashing import Hashing
 from flocon.holdings.keeping import Keeping
@@ -24,10 +25,10 @@ from flocon.holdings.opening import Opening
 from flocon.holdings.politeness import PAUSE, Politeness
 from flocon.holdings.recollection import Recollection
 from flocon.machine.inotify import FolderWatch
-from flocon.machine.threads import Threads
 from flocon.store.accounts import Accounts
 from flocon.store.incoming import Arrivals
 from flocon.store.store import Store
+from flocon.store.waiting import Threads
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
@@ -39,8 +40,8 @@ if TYPE_CHECKING:
     from flocon.holdings.adopting import Adopting
     from flocon.holdings.inventory import Change
     from flocon.holdings.late_signatures import LateSignatures
-    from flocon.holdings.looking import Watch
     from flocon.holdings.offering import Listed
+    from flocon.holdings.reading import Watch
 
 #: Seconds for which is waited until it is known whether a package is here, and between two looks.
 JUDGED_WITHIN = 5.0
@@ -197,8 +198,25 @@ class Holdings(Service):
         """Return what ``/status.json`` says of the folders that are adopted."""
         return [] if self.adopting is None else self.adopting.describe()
 
+    def describe_silent(self) -> list[dict[str, Any]]:
+        """Return what ``/status.json`` says of the folders that do not answer."""
+        silences = self.threads.lanes.silences()
+        return [{"path": str(path), "seconds": round(silences[path], 1)} for path in silences]
+
     def tell(self) -> Iterator[dict[str, Any]]:
-        """Yield what the doctor is to tell of them."""
+        """Yield what the doctor is to tell of other tools' folders, and of what hangs."""
+        # At pacman's own folders the doctor looks itself.
+        caches = {str(folder.root) for folder in self._folders if folder.origin == "cache"}
+        for one in self.describe_silent():
+            if one["path"] in caches:
+                continue
+            yield {
+                "check": "silent",
+                "wrong": False,
+                "reason": f"{FolderSilent(one['path'], one['seconds'])}: what lies there is not"
+                " offered until it does",
+                "remedy": "look after the server that has it, or the disk; mount names them",
+            }
         if self.adopting is not None:
             yield from self.adopting.tell()
 
@@ -237,6 +255,7 @@ class Holdings(Service):
 
     async def _stop(self) -> None:
         self.threads.stopped.set()
+        self.threads.lanes.stop()
         self.politeness.stop()
         if self.adopting is not None:
             await self.adopting.stop()

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from flocon.holdings.offering import Offering
     from flocon.holdings.politeness import Politeness
     from flocon.holdings.recollection import Recollection
-    from flocon.machine.threads import Threads
     from flocon.store.accounts import Accounts
     from flocon.store.folder import Found
     from flocon.store.incoming import Arrivals
     from flocon.store.room import Lessee
     from flocon.store.store import Received, Store
+    from flocon.store.waiting import Threads
 
 
 class Keeping:

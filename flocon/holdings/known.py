@@ -70,8 +70,10 @@ class KnownFolder:
 
     _log = Logger()
 
-    def __init__(self, path: Path, origin: Origin) -> None:
+    def __init__(self, path: Path, origin: Origin, root: Path | None = None) -> None:
         self.path = path
+        #: What it is one of, where it is one of several that come and go together.
+        self.root = root or path
         self.origin: Origin = origin
         self.files: dict[str, KnownFile] = {}
         #: What has to be looked at: everything, or some names.
@@ -82,6 +84,12 @@ class KnownFolder:
         self.read = False
         self.watched = False
         self.gone = False
+        #: Whether it is not on this machine's own disks, so that it may hang at any time.
+        self.far = False
+        #: Whether it hangs. Nothing of it is offered then.
+        self.silent = False
+        #: Whether it is to be looked at whether it is still the same.
+        self.comparing = False
         self.problem = ""
         #: Which folder it was when it was last read: it can be another one without an event, where
         #: something was mounted over it.
@@ -124,7 +132,8 @@ class KnownFolders:
         self.store = KnownFolder(store, "store")
         self._folders = [self.store]
         self._caches: list[Path] = []
-        self._adopted: list[Path] = []
+        #: Each with what it lies beneath.
+        self._adopted: dict[Path, Path] = {}
         #: Called when something has to be looked at.
         self.wake: Callable[[], None] = lambda: None
 
@@ -139,9 +148,9 @@ class KnownFolders:
         self._caches = [path for path in dict.fromkeys(directories) if path != self.store.path]
         return self._replace()
 
-    def replace_adopted(self, directories: Iterable[Path]) -> list[KnownFolder]:
-        """Take these as other tools' folders; return those that are none any more."""
-        self._adopted = [path for path in dict.fromkeys(directories) if path != self.store.path]
+    def replace_adopted(self, directories: Mapping[Path, Path]) -> list[KnownFolder]:
+        """Take these as other tools' folders, each with its root; return what is none any more."""
+        self._adopted = {one: root for one, root in directories.items() if one != self.store.path}
         return self._replace()
 
     def _replace(self) -> list[KnownFolder]:
@@ -155,7 +164,11 @@ class KnownFolders:
             if path in known and known[path].origin == origin
         }
         left = [folder for path, folder in known.items() if path not in stay]
-        others = [stay.get(path) or KnownFolder(path, one) for path, one in origins.items()]
+        others = [
+            stay.get(path)
+            or KnownFolder(path, one, self._adopted.get(path) if one == "adopted" else None)
+            for path, one in origins.items()
+        ]
         self._folders = [*others, self.store]
         for folder in left:
             folder.gone = True
@@ -198,10 +211,12 @@ class KnownFolders:
             folder.rescan = True
         self.wake()
 
-    def compare(self, identities: Mapping[Path, Identity | None]) -> None:
-        """Have those looked at that are other folders by now."""
-        self.look_at(
-            folder
-            for folder in self._folders
-            if folder.read and identities.get(folder.path) != folder.identity
-        )
+    def compare(self) -> None:
+        """Have it looked at whether they are still the same folders."""
+        for folder in self._folders:
+            folder.comparing = folder.read
+        self.wake()
+
+    def beneath(self, root: Path) -> list[KnownFolder]:
+        """Return those that come and go together."""
+        return [folder for folder in self._folders if folder.root == root]

@@ -15,6 +15,7 @@ from twisted.logger import Logger
 
 from flocon.errors import FloconError
 from flocon.files import DIGEST_SIZE, Content
+from flocon.holdings.far import open_far
 from flocon.machine.remember import Notebook, recall
 from flocon.machine.threads import Delay
 from flocon.machine.worker import Worker
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from flocon.holdings.known import KnownFolder
     from flocon.holdings.offering import Offering
     from flocon.holdings.politeness import Politeness
-    from flocon.machine.threads import Threads
+    from flocon.store.waiting import Threads
 
 #: Signatures that are remembered: 600 bytes each, and so many packages may wait for theirs.
 MOST, MOST_WAITING = 1_024, 4_096
@@ -124,16 +125,9 @@ class LateSignatures:
         file = folder.files[name]
         assert self.fetch is not None  # noqa: S101 - looked at before
         try:
-            descriptor = await self._threads.run(
-                self._threads.looking,
-                disk.open_file,
-                folder.path,
-                file.name_on_disk(name),
-                file.found.stamp,
-            )
+            opened = await self._open(folder, file.name_on_disk(name), file.found.stamp)
         except (OSError, FloconError):
             return
-        opened = disk.Opened(descriptor, file.found.stamp)
         try:
             signature = await self.fetch(name, content, opened.fileno())
         except FloconError as failure:
@@ -148,6 +142,13 @@ class LateSignatures:
             self._write.begin(WRITE_AFTER)
             self._offering.update(name)
             self._offering.tell()
+
+    async def _open(self, folder: KnownFolder, on_disk: str, stamp: disk.Stamp) -> disk.Opened:
+        if folder.far:
+            return await open_far(self._threads, folder.root, folder.path / on_disk, stamp)
+        return await self._threads.run(
+            self._threads.opening, disk.open_now, folder.path, on_disk, stamp
+        )
 
     def _write_down(self) -> None:
         self._notes.write(

@@ -65,6 +65,8 @@ class Held:
     stamp: Stamp
     signature: Stamp | None
     on_disk: str = ""
+    #: What it comes and goes with, where it is not on this machine's own disks and may hang.
+    far: Path | None = None
 
     @property
     def signed(self) -> bool:
@@ -174,7 +176,7 @@ class Offering:
         listed = self.contents(name)
         best: Held | None = None
         for folder in self._folders:
-            file = folder.files.get(name)
+            file = None if folder.silent else folder.files.get(name)
             held = file and self._judge(folder, name, file, listed)
             if held and (best is None or _rank(held, listed) > _rank(best, listed)):
                 best = held
@@ -217,6 +219,7 @@ class Offering:
             file.found.stamp,
             file.found.signature,
             file.found.on_disk,
+            folder.root if folder.far else None,
         )
 
     def _lacks_signature(self, folder: KnownFolder, name: str, file: KnownFile) -> bool:

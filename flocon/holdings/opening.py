@@ -6,7 +6,7 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from flocon.errors import StoreError
+from flocon.errors import FolderSilent, StoreError
 from flocon.files import Content
 from flocon.machine.limits import lacks_descriptors
 from flocon.store import folder as disk
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from flocon.holdings.offering import Held, Listed, Offering
     from flocon.holdings.politeness import Politeness
     from flocon.holdings.recollection import Recollection
-    from flocon.machine.threads import Threads
     from flocon.store.accounts import Accounts, Loan
     from flocon.store.folder import Stamp
+    from flocon.store.waiting import Threads
 
 
 class Opening:
@@ -72,27 +72,36 @@ class Opening:
         on_disk = held.on_disk or held.file_name
         name = on_disk + ".sig" if signature else on_disk
         try:
-            opened = await self._open_file(held.directory, name, expected, own)
+            opened = await (
+                self._open_file(held.directory, name, expected, own)
+                if held.far is None
+                else self._open_far(held.far, held.directory / name, expected)
+            )
+        except FolderSilent:
+            # Whether it is still there nobody can tell.
+            raise
         except (OSError, StoreError) as error:
             if not lacks_descriptors(error):
                 self._offering.lose(held)
             if isinstance(error, StoreError):
                 raise
             raise StoreError(str(held.directory / name), error.strerror or str(error)) from None
-        self._count(held, opened)
+        if held.far is None:
+            self._count(held, opened)
         return opened
 
     async def _open_file(self, directory: Path, name: str, expected: Stamp, own: bool) -> Opened:
         descriptor = disk.open_at_once(directory, name, expected)
         if descriptor is not None:
             return Opened(descriptor, expected)
-
-        def open_file() -> Opened:
-            # Closed with this object, should nobody wait for it any more.
-            return Opened(disk.open_file(directory, name, expected), expected)
-
         pool = self._reactor.getThreadPool() if own else self._threads.opening
-        return await self._threads.run(pool, open_file)
+        return await self._threads.run(pool, disk.open_now, directory, name, expected)
+
+    async def _open_far(self, root: Path, path: Path, expected: Stamp) -> Opened:
+        # On few machines alone.
+        from flocon.holdings.far import open_far  # noqa: PLC0415
+
+        return await open_far(self._threads, root, path, expected)
 
     def _count(self, held: Held, opened: Opened) -> None:
         """Count an open file while it is open; where closing takes a disk, a thread does it."""

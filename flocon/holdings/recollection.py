@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
     from flocon.holdings.known import KnownFile
-    from flocon.machine.threads import Threads
+    from flocon.store.waiting import Threads
 
 #: Seconds for which what is to be remembered is collected.
 SAVE_AFTER = 5.0

@@ -13,7 +13,7 @@ from flocon.operator.status import Status
 from flocon.settings.settings import LOOPBACK_PORT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from flocon.node.parts import Parts
 
@@ -65,6 +65,7 @@ def examination(parts: Parts) -> Examination:
         quarantine=parts.offenders.quarantine,
         lan_port=lambda: parts.doors.lan_port,
         store=parts.holdings.store,
+        lanes=parts.holdings.threads.lanes,
     )
 
 
@@ -130,6 +131,7 @@ def status(parts: Parts) -> Status:
         standins=lambda: parts.standins.describe(),  # noqa: PLW0108 - made later
         parents=parts.desk.describe_parents,
         adopted=parts.holdings.describe_adopted,
+        silent=parts.holdings.describe_silent,
         foreign=parts.foreign.describe,
         sites=parts.siting.describe,
         told_by=parts.siting.told_by,
@@ -141,3 +143,16 @@ def status(parts: Parts) -> Status:
             + parts.siting.counters
         ),
     )
+
+
+def questions(
+    search: Search, why: Why, examination: Examination
+) -> dict[str, Callable[[Mapping[str, str]], Awaitable[Any]]]:
+    """Return each path that is answered by these."""
+    return {
+        "/search.json": search.search,
+        "/list.json": search.page,
+        "/why.json": why.why,
+        "/recent.json": why.recent,
+        "/doctor.json": examination.examine,
+    }

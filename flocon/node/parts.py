@@ -10,7 +10,6 @@ import random
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flocon.advice.questions import questions
 from flocon.ahead.ahead import AHEAD_FILE, Ahead
 from flocon.ahead.coming import Means
 from flocon.answering.pace import Pacer
@@ -326,7 +325,7 @@ class Parts:
         self.loopback_face = Loopback(
             parts,
             {
-                **questions(self.search, self.why, self.examination),
+                **advising.questions(self.search, self.why, self.examination),
                 **self.mirroring.questions(),
                 **self.building.questions(),
                 **self.joining.questions(),

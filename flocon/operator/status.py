@@ -80,6 +80,7 @@ class Status:
         sites: Callable[[], list[dict[str, Any]]] = list,
         told_by: Callable[[str], str] = lambda _: "",
         adopted: Callable[[], list[dict[str, Any]]] = list,
+        silent: Callable[[], list[dict[str, Any]]] = list,
         standins: Callable[[], list[dict[str, Any]]] = list,
     ) -> None:
         self._reactor = reactor
@@ -113,6 +114,7 @@ class Status:
         self._sites = sites
         self._told_by = told_by
         self._adopted = adopted
+        self._silent = silent
         self._standins = standins
 
     def start(self) -> None:
@@ -191,6 +193,7 @@ class Status:
             "foreign": self._foreign(),
             "sites": self._sites(),
             "adopted": self._adopted(),
+            "silent": self._silent(),
             "standins": self._standins(),
             **self._ledger.describe(),
         }

@@ -191,8 +191,9 @@ class Keyring:
         keyrings = self._keyrings()
         if not keyrings:
             return Verdict.UNKNOWN
-        now = os.stat(package).st_size  # noqa: PTH116 - of a descriptor, too
-        seconds += (now if size is None else size) / BYTES_A_SECOND
+        if size is None:
+            size = os.stat(package).st_size  # noqa: PTH116 - of a descriptor, too
+        seconds += size / BYTES_A_SECOND
         arguments = ["gpgv", "--quiet", "--status-fd", "1"]
         for keyring in keyrings:
             arguments += ["--keyring", str(keyring)]

@@ -26,7 +26,7 @@ from flocon.files import is_package
 from flocon.machine.limits import lacks_descriptors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 #: pacman itself takes no larger signature (``dload.c``).
 LARGEST_SIGNATURE = 16 << 10
@@ -103,10 +103,6 @@ def identity(directory: Path) -> Identity | None:
     except OSError:
         return None
     return info.st_dev, info.st_ino
-
-
-def identities(directories: Iterable[Path]) -> dict[Path, Identity | None]:
-    return {directory: identity(directory) for directory in directories}
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +238,11 @@ def open_file(directory: Path, name: str, expected: Stamp) -> int:
     return _demand_same(descriptor, directory, name, expected)
 
 
+def open_now(directory: Path, name: str, expected: Stamp) -> Opened:
+    """Return what ``open_file`` opens; closed with it, should nobody wait for it any more."""
+    return Opened(open_file(directory, name, expected), expected)
+
+
 def open_at_once(directory: Path, name: str, expected: Stamp) -> int | None:
     """Do what ``open_file`` does where no disk is needed for it; None where one may be.
 
@@ -296,12 +297,14 @@ class Opened:
         #: What closes the descriptor.
         self.discard: Callable[[int], None] = os.close
         self._cut: Callable[[], None] | None = None
+        #: Reads so many bytes from a position on, for who must not wait for them. None where nobody
+        #: waits for long.
+        self.reads: Callable[[int, int], Awaitable[bytes]] | None = None
         self.size = stamp.size
         self.modified = stamp.mtime_ns / 1e9
 
     def __del__(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
+        self.close()
 
     @property
     def own(self) -> bool:

@@ -84,13 +84,13 @@ class FolderTests(SynchronousTestCase):
         self.folder.mkdir()
 
     def look(self) -> dict[str, Any]:
-        return gathering.look_at_folders([self.folder], self.folder)
+        return gathering.look_at_store(self.folder)
 
     def test_good_folders_have_no_problem(self) -> None:
         (self.folder / "a.pkg.tar.zst").write_text("a")
         (self.folder / "download-abc").mkdir(mode=0)
         told = self.look()
-        self.assertEqual(told["caches"], [{"path": str(self.folder), "problem": ""}])
+        self.assertEqual(gathering.look_at_cache(self.folder), "")
         self.assertEqual(told["store"]["problem"], "")
         self.assertGreater(told["store"]["free_bytes"], 0)
 
@@ -98,7 +98,7 @@ class FolderTests(SynchronousTestCase):
         (self.folder / "a.pkg.tar.zst").write_text("a")
         with mock.patch.object(os, "access", return_value=False):
             told = self.look()
-        self.assertIn("1 file cannot be read", told["caches"][0]["problem"])
+            self.assertIn("1 file cannot be read", gathering.look_at_cache(self.folder))
         self.assertIn("cannot be written", told["store"]["problem"])
 
     def test_a_folder_in_the_store_that_cannot_be_written_is_named(self) -> None:
@@ -114,6 +114,6 @@ class FolderTests(SynchronousTestCase):
     def test_folders_that_are_not_there(self) -> None:
         self.folder.rmdir()
         told = self.look()
-        self.assertEqual(told["caches"][0]["problem"], "No such file or directory")
+        self.assertEqual(gathering.look_at_cache(self.folder), "No such file or directory")
         self.assertEqual(told["store"]["problem"], f"{self.folder}: is not there")
         self.assertEqual(told["store"]["free_bytes"], 0)

@@ -20,6 +20,12 @@ class NodeTests(DoctorTestCase):
         self.assertIn("'/a b'", found.remedy)
         self.judge(node_checks.check_caches, Verdict.UNKNOWN, "no cache", caches=[])
 
+    def test_a_cache_that_does_not_answer(self) -> None:
+        silent = {"path": "/a", "problem": "has not answered for 5 s", "silent": True}
+        words = "/a has not answered for 5 s"
+        found = self.judge(node_checks.check_caches, Verdict.WARNING, words, caches=[silent])
+        self.assertEqual(found.remedy, node_checks.LOOK_AFTER_IT)
+
     def test_a_cache_that_the_nodes_own_unit_hides(self) -> None:
         for path, setting in (
             ("/tmp/pkg", "PrivateTmp=no"),

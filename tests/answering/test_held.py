@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -30,6 +30,9 @@ from flocon.serving.site import Site
 
 class OpenedFile:
     """A file opened by path."""
+
+    #: What reads of it where it may hang.
+    reads: Callable[[int, int], Awaitable[bytes]] | None = None
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("rb")
@@ -58,12 +61,14 @@ class Files:
 
 
 class HeldTests(TestCase):
+    make_files: type[Files] = Files
+
     def setUp(self) -> None:
         path = Path(self.mktemp())
         self.data = os.urandom(3_000_000)
         path.write_bytes(self.data)
         os.utime(path, (1_700_000_000, 1_700_000_000))
-        self.files = Files(path)
+        self.files = self.make_files(path)
         self.site = Site(reactor, self.files, most_connections=100, most_per_address=4)
         self.port = reactor.listenTCP(0, self.site, interface="127.0.0.1")  # type: ignore[arg-type]  # stubs: a Site is a factory
         host: Any = self.port.getHost()

@@ -78,6 +78,10 @@ class RowTests(SynchronousTestCase):
         self.assertEqual(rows[0], ("in place of", "pacserve on tcp:15678, 3 answers"))
         self.assertEqual(rows[1][1], "pacredir on tcp:15678, not open: another program has it")
 
+    def test_a_folder_that_hangs_is_told_with_the_seconds(self) -> None:
+        said = told(silent=[{"path": "/srv/pkg", "seconds": 74.6}])
+        self.assertEqual(said, [("silent", "/srv/pkg has not answered for 75 s")])
+
     def test_adopted_folders_tell_what_of_them_is_held_or_what_is_wrong(self) -> None:
         rows = told(
             adopted=[

@@ -103,6 +103,7 @@ def status(**changed: Any) -> dict[str, Any]:
         "sites": [],
         "standins": [],
         "adopted": [],
+        "silent": [],
         **changed,
     }
 

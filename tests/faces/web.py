@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 from flocon.serving.site import Site
 
 if TYPE_CHECKING:
+    from flocon.answering.sendfile import Reads
     from flocon.serving.site import Face
 
 
@@ -134,6 +135,9 @@ class Browser:
 
 class OpenedBytes:
     """A whole file in memory."""
+
+    #: What reads of it where it may hang.
+    reads: Reads | None = None
 
     def __init__(self, data: bytes, modified: float = 1_700_000_000.0) -> None:
         self._fd = os.memfd_create("test")

@@ -85,13 +85,13 @@ class FoldersTests(SynchronousTestCase):
             self.folders.look_again(folder, f"{number}")
         self.assertTrue(folder.rescan)
 
-    def test_those_that_are_others_by_now_are_read_again(self) -> None:
+    def test_what_was_read_is_compared_with_what_is_there(self) -> None:
         self.folders.replace_caches([CACHE, OTHER])
         for folder in self.folders:
-            folder.read, folder.rescan, folder.identity = True, False, (1, 2)
-        self.folders.compare({CACHE: (1, 2), OTHER: (1, 3), STORE: None})
-        again = [folder.path for folder in self.folders if folder.rescan]
-        self.assertEqual((again, self.woken), ([OTHER, STORE], 1))
+            folder.read = folder.path != OTHER
+        self.folders.compare()
+        compared = [folder.path for folder in self.folders if folder.comparing]
+        self.assertEqual((compared, self.woken), ([CACHE, STORE], 1))
 
     def test_the_store_may_have_what_was_not_looked_at_or_hashed(self) -> None:
         store = self.folders.store

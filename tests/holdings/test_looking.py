@@ -95,10 +95,11 @@ class LookedAtTests(HoldingsCase):
 
     def test_a_disk_that_does_not_answer_is_asked_once(self) -> None:
         self.start()
-        self.machine.reactor.pool.hold("identities")
+        self.machine.reactor.pool.hold("identity")
         for _ in range(5):
             self.machine.reactor.advance(POLL)
-        self.assertEqual(len(self.machine.reactor.pool._waiting), 1)
+        # Once for the cache and once for the store: neither waits for the other.
+        self.assertEqual(len(self.machine.reactor.pool._waiting), 2)
         self.machine.resume()
 
     def test_a_listing_that_changes_the_moment_all_was_read_is_heeded(self) -> None:

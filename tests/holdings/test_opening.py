@@ -75,7 +75,7 @@ class OpenTests(HoldingsCase):
         held = cache.find(A)
         assert held is not None
         self.patch(disk, "open_at_once", lambda *_: None)
-        self.machine.reactor.pool.hold("open_file")
+        self.machine.reactor.pool.hold("open_now")
         opening = cache.open(held)
         self.assertNoResult(opening)
         self.machine.resume()
@@ -91,7 +91,7 @@ class OpenTests(HoldingsCase):
         self.patch(disk, "open_at_once", lambda *_: None)
         gc.collect()
         before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
-        self.machine.reactor.pool.hold("open_file")
+        self.machine.reactor.pool.hold("open_now")
         opening = cache.open(held)
         opening.cancel()
         self.machine.resume()

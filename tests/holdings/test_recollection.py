@@ -10,10 +10,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.holdings.known import KnownFile
 from flocon.holdings.recollection import SAVE_AFTER, Recollection
-from flocon.machine.threads import Threads
 from flocon.store import folder as disk
 from flocon.store.folder import Found, Stamp
 from flocon.store.index import Remembered
+from flocon.store.waiting import Threads
 from tests.holdings.machine import OLD, A, B, C, HoldingsCase, content_of
 from tests.inline import InlineReactor
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 class _Another(InMemory):
     """What is sent instead."""
 
+    reads = None
+
     def lend(self, _: Any) -> None:
         """Have it sent to whoever asks."""
 

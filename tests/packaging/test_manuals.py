@@ -12,12 +12,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.advice.doctor import CHECKS
 from flocon.advice.examination import Examination
-from flocon.advice.questions import questions
 from flocon.advice.search import Search
 from flocon.advice.why import Why
 from flocon.cli.completion import every_command, script
 from flocon.cli.parser import SHELLS, make_parser
 from flocon.mirrors.steering import Steering
+from flocon.node.advising import questions
 from flocon.settings.keys import keys
 from flocon.settings.options import Options
 

@@ -127,7 +127,7 @@ def _builds(text: Text) -> dict[str, Any]:
 
 def _others(text: Text, *, none: bool) -> dict[str, Any]:
     """Return whom a node works with beside the nodes of its LAN."""
-    kinds = ("parents", "foreign", "sites", "standins", "adopted")
+    kinds = ("parents", "foreign", "sites", "standins", "adopted", "silent")
     if none:
         return {kind: [] for kind in kinds}
     away = text("nobody listens there")
@@ -174,6 +174,7 @@ def _others(text: Text, *, none: bool) -> dict[str, Any]:
             {"path": text("/var/cache/pacoloco"), "files": 120, "verified": 97, "problem": ""},
             {"path": "/srv/pkgstash", "files": 0, "verified": 0, "problem": text("cannot be read")},
         ],
+        "silent": [{"path": text("/mnt/nas/pkg"), "seconds": 74.6}],
     }
 
 
