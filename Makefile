@@ -31,9 +31,11 @@ OWN_INTEROP := $(filter tests.own_on_lan.% tests.interop_on_lan.%,$(UNMEASURED))
 ONE_BY_ONE := $(filter-out $(UNMEASURED),$(call MODULES,tests/lan) $(call MODULES,tests/*_on_lan))
 TWO_AT_A_TIME := $(filter-out tests.lan tests.%_on_lan $(INSTALLED),$(FOLDERS)) $(sort $(wildcard tests/test_*.py))
 TRIAL := $(BIN)/python -m twisted.trial
-# An editable installation leads Python to flocon, and Twisted not to its plugin: this does.
-FIND_PLUGIN := import os, pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), \
-	"flocon-clone.pth").write_text(os.getcwd() + "\n")
+# An editable installation leads Python to flocon, and Twisted not to its plugin: this leads to both, and
+# needs no finder of modules, which takes as long as all else of a Python's start.
+FIND_PLUGIN := import os, pathlib, sysconfig; site = pathlib.Path(sysconfig.get_path("purelib")); \
+	[one.unlink() for one in site.glob("__editable__.flocon-*.pth")]; \
+	site.joinpath("flocon-clone.pth").write_text(os.getcwd() + "\n")
 NO_PIP := echo "flocon: pip could not install what flocon needs, for the reason above. It asks \
 	the package index of its configuration, which needs a network; $(MAKE) clean, and begin again." \
 	>&2; exit 1
@@ -47,6 +49,7 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed-dev
 ifneq ($(strip $(TESTS)),)
+	@$(BIN)/python -m tests.named $(TESTS)
 	$(TRIAL) $(TESTS)
 else
 	status=0; $(TRIAL) --jobs=2 $(TWO_AT_A_TIME) || status=1; \
