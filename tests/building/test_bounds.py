@@ -117,7 +117,7 @@ class BoundsTests(JobCase):
     def test_output_without_end(self) -> Deferred[None]:
         async def go() -> None:
             files = recipe("build() { yes; }\n" + PACKAGE)
-            log = await self._ends(files, "timed out", time=12)
+            log = await self._ends(files, "timed out", time=8)
             self.assertLess(len(log), (16 << 20) + (1 << 20))
 
         return self.do(go())

@@ -8,7 +8,9 @@ import shutil
 import subprocess
 import tarfile
 import time
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,11 @@ PROGRAMS = (
     "strip", "tail", "tar", "tee", "touch", "tr", "true", "uname", "uniq", "wc", "xargs", "xz",
     "zstd", "faked", "faked-sysv", "faked-tcp", "fakeroot-sysv", "makepkg", "nl", "chroot",
     "mkfifo", "mknod", "mount", "seq", "unshare",
+)  # fmt: skip
+#: What a script runs in a system in which nothing is built, so that it is a tenth as large.
+OF_SCRIPTS = (
+    "bash", "cat", "chmod", "cp", "head", "ln", "mkfifo", "mv", "rm", "rmdir", "seq", "sh", "sleep",
+    "tail", "true",
 )  # fmt: skip
 FOLDERS = ("/usr/share/makepkg", "/usr/share/misc", "/usr/share/file", "/usr/lib/file")
 #: What lies where a builder works, once it has made a clean root.
@@ -65,17 +72,19 @@ ESCAPING = r"""
 INFO = "pkgname = base-devel\npkgbase = base-devel\npkgver = 1-1\narch = any\nsize = 1\n"
 
 
-def _closure() -> set[Path]:
-    """Return the files that the programs are, and need."""
-    found = {Path(path) for path in map(shutil.which, PROGRAMS) if path}
+@cache
+def _closure(programs: Sequence[str]) -> frozenset[Path]:
+    """Return the files that these programs are, and need."""
+    found = {Path(path) for path in map(shutil.which, programs) if path}
     needed = set(found)
     words = ["ldd", *map(str, found)]
     said = subprocess.run(words, capture_output=True, text=True, check=False).stdout
     needed |= {Path(one) for one in re.findall(r"(?:=> |^\s*)(/\S+) \(0x", said, re.MULTILINE)}
-    needed |= set(Path("/usr/lib").glob("*/libfakeroot/*"))
-    for folder in FOLDERS:
-        needed |= {one for one in Path(folder).rglob("*") if one.is_file()}
-    return needed | {Path("/etc/makepkg.conf"), Path("/etc/pacman.conf")}
+    if programs is PROGRAMS:
+        needed |= set(Path("/usr/lib").glob("*/libfakeroot/*"))
+        for folder in FOLDERS:
+            needed |= {one for one in Path(folder).rglob("*") if one.is_file()}
+    return frozenset(needed | {Path("/etc/makepkg.conf"), Path("/etc/pacman.conf")})
 
 
 def _place(path: Path) -> str:
@@ -84,7 +93,12 @@ def _place(path: Path) -> str:
     return name if name.startswith(("usr/", "etc/")) else f"usr/{name}"
 
 
-def make_base(folder: Path, version: str = "1-1", install: str = "") -> Path:
+def make_base(
+    folder: Path,
+    version: str = "1-1",
+    install: str = "",
+    programs: Sequence[str] = PROGRAMS,
+) -> Path:
     """Write a package that is a whole system, as far as makepkg needs one, of this machine's."""
     info = folder / "info"
     info.write_text(INFO.replace("1-1", version))
@@ -103,7 +117,7 @@ def make_base(folder: Path, version: str = "1-1", install: str = "") -> Path:
             link.type, link.linkname = tarfile.SYMTYPE, f"usr/{'bin' if 'bin' in name else name}"
             tar.addfile(link)
         there: set[str] = set()
-        for one in sorted(_closure()):
+        for one in sorted(_closure(programs)):
             place = _place(one).replace("usr/sbin/", "usr/bin/")
             if place not in there:
                 there.add(place)
@@ -117,11 +131,16 @@ class CleanRootTests(JobCase):
     def setUp(self) -> None:
         super().setUp()
         self.folder.chmod(0o755)
+
+    def whole(self) -> None:
+        """Have the place's clean root be made of a package with all that makepkg needs."""
         repository = self.folder / "repository"
         repository.mkdir()
         self.place = self.make_place(make_repository(repository, [make_base(repository)]))
 
     def test_it_is_made_when_it_is_needed_and_built_over(self) -> Deferred[None]:
+        self.whole()
+
         async def go() -> None:
             look = """
 mkdir -p found
@@ -146,6 +165,7 @@ touch /usr/made /etc/made 2>/dev/null && echo wrote >>found/text
 
     def test_a_link_of_a_script_where_the_wall_puts_something_leads_nowhere(self) -> Deferred[None]:
         """The wall is built by root: what it makes behind a link would be made on the machine."""
+        self.whole()
 
         async def go() -> None:
             own, outside = self.folder / "own", self.folder / "outside"
@@ -167,6 +187,7 @@ touch /usr/made /etc/made 2>/dev/null && echo wrote >>found/text
 
     def test_scripts_of_what_brings_it_up_to_date_run_behind_a_wall(self) -> Deferred[None]:
         """A package of a recipe may take the place of any other one, in whichever repository."""
+        self.whole()
 
         async def go() -> None:
             said: list[bytes] = []
@@ -201,11 +222,14 @@ touch /usr/made /etc/made 2>/dev/null && echo wrote >>found/text
         async def go() -> None:
             outside = self.folder / "outside"
             outside.mkdir(mode=0o777)
-            place = self._of_a_base(f"""post_install() {{
+            place = self._of_a_base(
+                f"""post_install() {{
   export outside={outside}
   {ESCAPING}
 }}
-""")
+""",
+                PROGRAMS,
+            )
             said: list[bytes] = []
             await place.roots.update(said.append)
             log = b"".join(said).decode()
@@ -220,7 +244,7 @@ touch /usr/made /etc/made 2>/dev/null && echo wrote >>found/text
         return self.do(go())
 
     def test_scripts_of_what_it_is_made_of_end_within_bounds(self) -> Deferred[None]:
-        fills = "for n in $(seq 99); do head -c 50M /dev/zero >/usr/share/$n; done; sleep 60"
+        fills = "for n in $(seq 99); do head -c 50M /dev/zero >/usr/$n; done; sleep 60"
         forks = "for n in $(seq 300); do sleep 60 & done; wait"
         hoards = "for n in 1 2 3 4 5 6; do (head -c 60M /dev/zero; sleep 60) | tail & done; wait"
         bounds = Bounds(memory=256 << 20, disk=300 << 20, processes=200, time=40)
@@ -292,15 +316,18 @@ touch /usr/made /etc/made 2>/dev/null && echo wrote >>found/text
         said = subprocess.run(words, capture_output=True, text=True, check=False).stdout
         return said.splitlines()
 
-    def _of_a_base(self, install: str) -> Place:
+    def _of_a_base(self, install: str, programs: Sequence[str] = OF_SCRIPTS) -> Place:
         """Return a place of its own whose clean root is made of a package with a script."""
         folder = self.folder / f"of-{len(list(self.folder.iterdir()))}"
         repository = folder / "repository"
         repository.mkdir(parents=True)
-        configuration = make_repository(repository, [make_base(repository, install=install)])
+        base = make_base(repository, install=install, programs=programs)
+        configuration = make_repository(repository, [base])
         return find_place(reactor, folder / "work", builder(), configuration, without_root=False)
 
     def test_one_of_times_to_come_is_brought_up_to_date(self) -> Deferred[None]:
+        self.whole()
+
         async def go() -> None:
             said: list[bytes] = []
             await self.place.roots.update(said.append)
@@ -313,6 +340,8 @@ touch /usr/made /etc/made 2>/dev/null && echo wrote >>found/text
         return self.do(go())
 
     def test_it_is_brought_up_to_date(self) -> Deferred[None]:
+        self.whole()
+
         async def go() -> None:
             said: list[bytes] = []
             await self.place.roots.update(said.append)
