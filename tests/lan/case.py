@@ -31,7 +31,15 @@ from tests.lan.lan import (
     unavailable,
     wait_until,
 )
-from tests.lan.repository import MIB, Package, Repository, SigningKey, recipes
+from tests.lan.repository import (
+    MIB,
+    DatabaseWriter,
+    Package,
+    PythonDatabase,
+    Repository,
+    SigningKey,
+    recipes,
+)
 from tests.needs import leave_out
 
 #: Words that stand in a node's log only when something went wrong that it did not expect.
@@ -58,15 +66,24 @@ class Lab:
         self._key.make_keyring(self.lan.keyring)
         with ThreadPoolExecutor(2) as pool:
             core = pool.submit(self._repository, "core", 20, [50 * MIB])
-            extra = pool.submit(self._repository, "extra", 30, [60 * MIB, 90 * MIB, 140 * MIB])
+            # Half of them without repo-add, which takes a tenth of a second and more for each.
+            large = [60 * MIB, 90 * MIB, 140 * MIB]
+            extra = pool.submit(self._repository, "extra", 30, large, writer=PythonDatabase())
             multilib = pool.submit(self._repository, "multilib", 10, [])
             self.core, self.extra, self.multilib = core.result(), extra.result(), multilib.result()
         self.plain = self._repository("plain", 6, [], embed=False)
 
     def _repository(
-        self, name: str, count: int, large: Sequence[int], *, embed: bool = True
+        self,
+        name: str,
+        count: int,
+        large: Sequence[int],
+        *,
+        embed: bool = True,
+        writer: DatabaseWriter | None = None,
     ) -> Repository:
-        repository = Repository(self.mirror.root, name, key=self._key, embed=embed)
+        root, key = self.mirror.root, self._key
+        repository = Repository(root, name, key=key, writer=writer, embed=embed)
         prefix = "" if name == "core" else f"{name}-"
         repository.add(recipes(count, seed=len(name), large=large, prefix=prefix))
         return repository
