@@ -13,7 +13,28 @@ from tests.lan.case import LanTestCase
 from tests.lan.lan import Host, Node, wait_until
 from tests.lan.repository import Package
 
+#: Seconds within which a double listens.
+LISTENING = 30
 PORTS = {"pacredir": 7_078, "pacserve": 15_678, "paclan": 15_678}
+
+
+def start_double(host: Host, kind: str, *arguments: str, port: int) -> subprocess.Popen[bytes]:
+    """Start another tool's double on a host, and wait until it listens."""
+    log = host.folder / f"double-{kind}.log"
+    command = [sys.executable, "-m", "tests.foreign.doubles", kind, *arguments]
+    process = host.start(command, log=log)
+
+    def listens() -> bool:
+        if process.poll() is not None:
+            raise AssertionError(log.read_text())
+        try:
+            host.connect("127.0.0.1", port).close()
+        except OSError:
+            return False
+        return True
+
+    wait_until(listens, LISTENING, f"the {kind} on {host.name} listens")
+    return process
 
 
 class Machine:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from flocon.foreign.telling import own_id
-from tests.interop_on_lan.foreigners import ForeignTestCase
+from tests.interop_on_lan.foreigners import ForeignTestCase, start_double
 from tests.interop_on_lan.responders import Avahi, Resolved, lacking
 from tests.lan.lan import LAN_PORT, Host, Node, PacmanRun, wait_until
 from tests.needs import leave_out
@@ -29,32 +29,16 @@ AMISS = re.compile(r"(?i)in use|taken|to itself|cannot|clash|another machine")
 
 
 class BesideCase(ForeignTestCase):
-    def double(self, host: Host, *arguments: str, port: int) -> None:
-        """Start another tool's double on a host, and wait until it listens."""
-        command = [sys.executable, "-m", "tests.foreign.doubles", *arguments]
-        log = host.folder / "doubles.log"
-        process = host.start(command, log=log)
-
-        def listens() -> bool:
-            self.assertIsNone(process.poll(), log.read_text())
-            try:
-                host.connect("127.0.0.1", port).close()
-            except OSError:
-                return False
-            return True
-
-        wait_until(listens, SOON, f"{arguments[0]} on {host.name} listens")
-
     def tools(self, host: Host, *peers: str) -> None:
         """Have a host run pacredir, its server, pacserve and paclan, all with pacman's cache."""
         cache = str(host.cache)
         heard = ("--announce", host.address, "--interval", "1")
         redirected = [word for peer in peers for word in ("--peer", peer)]
         redirector = f"127.0.0.1:{REDIRECTOR}"
-        self.double(host, "pacredir", cache, f"0.0.0.0:{SERVER}", port=SERVER)
-        self.double(host, "redirector", redirector, *redirected, port=REDIRECTOR)
-        self.double(host, "pacserve", cache, f"0.0.0.0:{PACSERVES}", *heard, port=PACSERVES)
-        self.double(host, "paclan", cache, f"0.0.0.0:{PACLANS}", *heard, port=PACLANS)
+        start_double(host, "pacredir", cache, f"0.0.0.0:{SERVER}", port=SERVER)
+        start_double(host, "redirector", redirector, *redirected, port=REDIRECTOR)
+        start_double(host, "pacserve", cache, f"0.0.0.0:{PACSERVES}", *heard, port=PACSERVES)
+        start_double(host, "paclan", cache, f"0.0.0.0:{PACLANS}", *heard, port=PACLANS)
 
     def doctor(self, host: Host) -> list[dict[str, Any]]:
         """Return what the doctor tells of mDNS, other tools, stand-ins and the group."""

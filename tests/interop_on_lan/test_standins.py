@@ -10,11 +10,10 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from tests.interop_on_lan.foreigners import start_double
 from tests.lan.case import LanTestCase
 from tests.lan.lan import Host, Node, PacmanRun, wait_until
 from tests.lan.on_request import suite_of
@@ -82,23 +81,6 @@ class StandinCase(LanTestCase):
         self.assert_clean(run)
         self.assert_cached(host, packages)
         self.assert_signatures_cached(host, packages)
-
-    def double(self, host: Host, *arguments: str, port: int) -> subprocess.Popen[bytes]:
-        """Start another tool's double on a host, and wait until it listens."""
-        command = [sys.executable, "-m", "tests.foreign.doubles", *arguments]
-        log = host.folder / "double.log"
-        process = host.start(command, log=log)
-
-        def listens() -> bool:
-            self.assertIsNone(process.poll(), log.read_text())
-            try:
-                host.connect("127.0.0.1", port).close()
-            except OSError:
-                return False
-            return True
-
-        wait_until(listens, SOON, f"the double of {arguments[0]} listens")
-        return process
 
     def ask(self, said: object, port: int = PACSERVE) -> tuple[int, bytes]:
         """Ask the first host from the third by POST, as pacserves do."""
@@ -170,13 +152,13 @@ class OthersAsk(StandinCase):
         self.assertGreater(self.standins()["pacserve"]["answers"]["led elsewhere"], 0)
 
     def test_pacserves_and_pacredirs_machines_ask_as_their_own(self) -> None:
-        self.double(
+        start_double(
             self.third,
             *("pacserve", str(self.third.cache), f"0.0.0.0:{PACSERVE}"),
             *("--peer", f"http://{self.first.address}:{PACSERVE}/"),
             port=PACSERVE,
         )
-        self.double(
+        start_double(
             self.third,
             *("redirector", f"127.0.0.1:{PACREDIR}"),
             *("--peer", f"{self.first.address}:{PACREDIR_LAN}"),
@@ -192,7 +174,7 @@ class OthersAsk(StandinCase):
         self.assertEqual(self.standins()["pacserve"]["answers"]["nudges"], 1)
 
     def test_pacserves_find_the_node_and_it_them_by_their_own_multicast(self) -> None:
-        self.double(
+        start_double(
             self.third,
             *("pacserve", str(self.third.cache), f"0.0.0.0:{PACSERVE}"),
             *("--announce", self.third.address, "--interval", "1"),
@@ -211,7 +193,7 @@ class OthersAsk(StandinCase):
         wait_until(self.knows_the_pacserve, SOON, "the node has the pacserve for a holder")
 
     def test_a_paclan_finds_the_node_and_its_pacman_takes_packages(self) -> None:
-        self.double(
+        start_double(
             self.third,
             *("paclan", str(self.third.cache), f"0.0.0.0:{PACSERVE}"),
             *("--announce", self.third.address, "--interval", "1"),
@@ -250,7 +232,7 @@ class OthersAsk(StandinCase):
 
 class Taken(StandinCase):
     def test_a_port_that_the_tool_itself_has_is_told_and_taken_once_it_is_free(self) -> None:
-        double = self.double(
+        double = start_double(
             self.first, "pacredir", str(self.first.cache), "0.0.0.0:7078", port=7078
         )
         node = self.stand_in()

@@ -2,48 +2,27 @@
 
 from __future__ import annotations
 
-import socket
 import sys
-import threading
 from collections import Counter
 
-from tests.lan.lan import LAN_PORT, Host, in_namespace
+from tests.lan.lan import LAN_PORT, Host
 from tests.sites_on_lan.case import SitesCase, until
 from tests.sites_on_lan.test_sites import MEETING
+from tests.sites_on_lan.watched import Watched, receiver, udp_port
 
-_ETH_P_IP = 0x0800
 
-
-class Sent:
+class Sent(Watched):
     """Counts the UDP datagrams that a host sends to an address, by port."""
 
     def __init__(self, host: Host, address: str) -> None:
         self.ports: Counter[int] = Counter()
-        self._address = socket.inet_aton(address)
-        self._socket = in_namespace(
-            host.namespace,
-            lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)),
-        )
-        self._socket.bind(("eth0", 3))
-        self._socket.settimeout(0.2)
-        self._ended = False
-        self._thread = threading.Thread(target=self._watch)
-        self._thread.start()
+        self._address = address
+        super().__init__(host, self._count)
 
-    def _watch(self) -> None:
-        while not self._ended:
-            try:
-                data, (_, protocol, kind, *_) = self._socket.recvfrom(256)
-            except TimeoutError:
-                continue
-            is_udp = protocol == _ETH_P_IP and data[23] == socket.IPPROTO_UDP
-            if kind == socket.PACKET_OUTGOING and is_udp and data[30:34] == self._address:
-                self.ports[int.from_bytes(data[36:38])] += 1
-
-    def end(self) -> None:
-        self._ended = True
-        self._thread.join()
-        self._socket.close()
+    def _count(self, packet: bytes) -> None:
+        port = udp_port(packet)
+        if port is not None and receiver(packet) == self._address:
+            self.ports[port] += 1
 
 
 class SpoofedTests(SitesCase):
