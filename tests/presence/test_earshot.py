@@ -40,7 +40,7 @@ class RateTests(DropTestCase):
         self.assertEqual(len(self.presence.take_events()), 1)
 
     def test_a_flood_of_addresses_leaves_every_table_bounded(self) -> None:
-        for number in range(8_000):
+        for number in range(earshot.MOST_REACHED + 200):
             address = f"10.0.{number // 250}.{number % 250}"
             self.presence.receive(number / 100, address, said(node=number + 100))
         self.assertLessEqual(len(self.presence._earshot._sources), earshot.MOST_SOURCES)

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from flocon.repository.generations import Generations
 from flocon.repository.published import CURRENT, newest_generation
+from tests.lan.on_request import ALL
 from tests.repository.packages import package
 from tests.repository.repository_case import RepositoryTestCase, add, problems, sign
 
-PUBLICATIONS = 500
+PUBLICATIONS = 500 if ALL else 200
 #: 100 and more of them are killed by hand: ``FLOCON_KILLS=100``.
 KILLS = int(os.environ.get("FLOCON_KILLS", "8"))
 

@@ -1,6 +1,6 @@
 """Our databases and repo-add's give pacman the same, entry by entry and as told.
 
-A hundred packages; FLOCON_TESTS=all has three hundred, of which repo-add takes half a minute.
+Forty packages; FLOCON_TESTS=all has three hundred, of which repo-add takes half a minute.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tests.needs import leave_out
 from tests.repository.packages import COMPRESS, SIGNATURE, File, archive, folder, info, link, tar
 from tests.wanted.real_pacman import pacmans
 
-PACKAGES = 300 if ALL else 100
+PACKAGES = 300 if ALL else 40
 KINDS = ("db", "files")
 #: repo-adds that run at the same time.
 PARTS = 4
