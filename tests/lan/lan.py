@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import http.client
 import itertools
 import json
@@ -756,7 +757,8 @@ def twistd() -> str:
     return str(beside) if beside.exists() else "twistd"
 
 
-def _reading_rights(user: int) -> list[str]:
+@functools.cache
+def _reading_rights(user: int) -> Sequence[str]:
     """Return what setpriv needs to let ``user`` read this Python, where it lies in a closed folder.
 
     A checkout or an interpreter under /root is closed to others. The right to read everything
@@ -773,8 +775,8 @@ def _reading_rights(user: int) -> list[str]:
     except OSError:
         status = 1
     if not status:
-        return []
-    return ["--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search"]
+        return ()
+    return ("--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search")
 
 
 def _state_of(pid: int) -> str:
