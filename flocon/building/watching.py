@@ -108,7 +108,7 @@ class Watch:
 
     @property
     def _has_lost(self) -> bool:
-        """Whether disk or memory lost more than the job may have; others take of both, too."""
+        """Whether disk or memory lost more than the job may have; others may take of both."""
         lost = self._begun.bytes - Room.of(self._folder).bytes
         shared = shared_memory() - self._shared
         return lost > self._bounds.disk or shared > self._bounds.memory

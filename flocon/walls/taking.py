@@ -84,12 +84,38 @@ def held_behind_walls(proc: Path = Path("/proc")) -> Held | None:
     return Held(sum(size for size, _ in found.values()) - memory, memory, sent)
 
 
-def shared_memory(told: Path = Path("/proc/meminfo")) -> int:
-    """Return the bytes of this machine's memory that are files' or several processes'."""
+def shared_memory(proc: Path = Path("/proc")) -> int:
+    """Return the bytes of memory that are files' or several processes', and may be a job's.
+
+    What lies in a folder that is seen here, and segments of this namespace, are others': behind a
+    wall there are none of either.
+    """
     with suppress(OSError, ValueError):
-        for line in told.read_bytes().splitlines():
+        for line in (proc / "meminfo").read_bytes().splitlines():
             if line.startswith(b"Shmem:"):
-                return int(line.split()[1]) * 1024
+                return int(line.split()[1]) * 1024 - _in_folders(proc) - _in_segments(proc)
+    return 0
+
+
+def _in_folders(proc: Path) -> int:
+    """Return what lies in folders of memory that this process sees, each once (proc(5))."""
+    taken: dict[bytes, int] = {}
+    for line in (proc / "self/mountinfo").read_bytes().splitlines():
+        before, _, kind = line.partition(b" - ")
+        _, _, device, _, at, *_ = before.split()
+        if kind.startswith(b"tmpfs ") and device not in taken:
+            # One that cannot be looked at, or has a sign in its name that is written otherwise.
+            with suppress(OSError):
+                info = os.statvfs(at)
+                taken[device] = (info.f_blocks - info.f_bfree) * info.f_frsize
+    return sum(taken.values())
+
+
+def _in_segments(proc: Path) -> int:
+    with suppress(OSError, ValueError, IndexError):
+        lines = (proc / "sysvipc/shm").read_bytes().splitlines()
+        at = lines[0].split().index(b"rss")
+        return sum(int(one.split()[at]) for one in lines[1:])
     return 0
 
 

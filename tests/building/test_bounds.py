@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
 import threading
 import time
 from typing import Any
@@ -227,6 +228,34 @@ time.sleep(60)
             await self._ends(recipe(open_ + PACKAGE), "too much memory", memory=256 << 20, time=30)
             done = await self.build(recipe(shared + PACKAGE), bounds={"memory": 256 << 20})
             self.assertIn("AssertionError: 22", done.log)
+
+        return self.do(go())
+
+    def test_what_others_keep_in_memory_is_not_the_jobs(self) -> Deferred[None]:
+        """Also where it has files on their way, of which nobody can tell how large they are."""
+        sends = """build() { python3 -c '
+import os, socket, time
+ours, theirs = socket.socketpair()
+file = os.open("sent", os.O_RDWR | os.O_CREAT)
+socket.send_fds(ours, [b"."], [file])
+print("on its way", flush=True)
+time.sleep(6)
+'; }
+"""
+
+        async def go() -> None:
+            others = self.folder / "others"
+            others.mkdir()
+            subprocess.run(["mount", "-t", "tmpfs", "others", str(others)], check=True)
+            self.addCleanup(subprocess.run, ["umount", str(others)], check=True)
+            job, _, log, _ = self.job(recipe(sends + PACKAGE), bounds={"memory": 256 << 20})
+            work = Deferred.fromCoroutine(job.run())
+            while not work.called and "on its way" not in "".join(log):
+                await deferLater(reactor, 0.1)
+            (others / "large").write_bytes(bytes(300 << 20))
+            outcome = await work
+            self.addCleanup(outcome.left.close)
+            self.assertEqual((outcome.ending.reason, outcome.ending.result), ("", "built"), log)
 
         return self.do(go())
 

@@ -10,18 +10,23 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
-from twisted.trial.unittest import TestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from flocon.walls.bubblewrap import Wall, behind_installation_wall
 from flocon.walls.running import Plan, Walled
-from flocon.walls.taking import Taken, held_behind_walls, taken_behind_walls
+from flocon.walls.taking import Taken, held_behind_walls, shared_memory, taken_behind_walls
 from tests.needs import leave_out
 
 _MIB = 1 << 20
+_SEGMENTS = """       key shmid perms size cpid nattch                   rss                  swap
+         0     1   600 9999    7      0               2097152                     0
+         0     2   600 9999    7      0               1048576                     0
+"""
 #: Has memory, threads and a file without a name, and says so.
 _TAKES = """
 import os, threading, time
@@ -105,3 +110,41 @@ def _of_session(pipe: int) -> list[int]:
             if one.name.isdigit() and (one / "fd/1").stat().st_ino == inode:
                 found.append(int(one.name))
     return found
+
+
+class SharedTests(SynchronousTestCase):
+    """Memory that is shared, as /proc tells of it."""
+
+    def setUp(self) -> None:
+        self.proc = Path(self.mktemp())
+        for folder in ("self", "sysvipc"):
+            (self.proc / folder).mkdir(parents=True)
+        self._write("meminfo", "MemTotal: 99 kB\nShmem:          10240 kB\n")
+        self._write("self/mountinfo", "25 1 8:1 / /tmp rw - ext4 /dev/vda rw\n")
+
+    def _write(self, name: str, text: str) -> None:
+        (self.proc / name).write_text(text)
+
+    def test_what_nobody_else_has_may_be_a_jobs(self) -> None:
+        self.assertEqual(shared_memory(self.proc), 10 * _MIB)
+
+    def test_segments_of_this_namespace_are_others(self) -> None:
+        self._write("sysvipc/shm", _SEGMENTS)
+        self.assertEqual(shared_memory(self.proc), 7 * _MIB)
+
+    def test_what_lies_in_folders_that_are_seen_here_is_others_and_counts_once(self) -> None:
+        line = "26 1 0:9 / {at} rw shared:3 - tmpfs none rw\n"
+        self._write("self/mountinfo", line.format(at="/a") + line.format(at="/b"))
+        seen: list[bytes] = []
+
+        def statvfs(at: bytes) -> SimpleNamespace:
+            seen.append(at)
+            return SimpleNamespace(f_blocks=2_000, f_bfree=1_488, f_frsize=4_096)
+
+        self.patch(os, "statvfs", statvfs)
+        self.assertEqual(shared_memory(self.proc), 8 * _MIB)
+        self.assertEqual(seen, [b"/a"])
+
+    def test_one_that_is_not_reached_is_none(self) -> None:
+        self._write("self/mountinfo", "26 1 0:9 / /nowhere\\040at rw - tmpfs none rw\n")
+        self.assertEqual(shared_memory(self.proc), 10 * _MIB)
