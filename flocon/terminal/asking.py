@@ -9,7 +9,7 @@ import errno
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode
 
 import treq
@@ -21,6 +21,7 @@ from twisted.internet.error import (
     ConnectError,
     ConnectingCancelledError,
 )
+from twisted.python.failure import Failure
 from twisted.web.client import Agent, ResponseNeverReceived
 from twisted.web.iweb import IAgentEndpointFactory
 from zope.interface import implementer
@@ -35,6 +36,7 @@ PATIENCE = 5
 #: Seconds for an answer that takes peers or pacman to find out.
 LONG_PATIENCE = 40
 OK = 200
+_T = TypeVar("_T")
 #: As long as a file's name can be.
 LONGEST_NAME = 255
 
@@ -69,10 +71,8 @@ class Node:
         """Return what the node answers at ``path``, as JSON's values."""
         query = f"?{urlencode(fields)}" if fields else ""
         try:
-            response = await treq.get(
-                self.url(path + query), timeout=patience, reactor=self.reactor, persistent=False
-            )
-            body = await response.content()
+            asked = treq.get(self.url(path + query), reactor=self.reactor, persistent=False)
+            response, body = await in_time(self.reactor, patience, _whole(asked))
         except Exception as error:  # noqa: BLE001 - whatever it was, the user reads one sentence
             raise self.silent(error) from None
         if response.code != OK:
@@ -107,10 +107,9 @@ class Node:
         agent = Agent.usingEndpointFactory(self.reactor, _Socket(self.reactor, path))
         url = "http://localhost/" + "/".join(quote(word, safe="") for word in words)
         try:
-            response = await HTTPClient(agent).post(
-                url, data=body or None, timeout=patience, reactor=self.reactor
-            )
-            text: str = await response.text("utf-8")
+            asked = HTTPClient(agent).post(url, data=body or None, reactor=self.reactor)
+            response, answer = await in_time(self.reactor, patience, _whole(asked))
+            text = answer.decode("utf-8", "replace")
         except ConnectError as error:
             raise _closed(path, error) from None
         except Exception as error:  # noqa: BLE001 - as above
@@ -130,6 +129,26 @@ class _Socket:
 
     def endpointForURI(self, uri: Any) -> Any:
         return UNIXClientEndpoint(self._reactor, self._path, timeout=PATIENCE)
+
+
+def in_time(reactor: Any, patience: float, asked: defer.Deferred[_T]) -> defer.Deferred[_T]:
+    """Have it fire with TimeoutError where it takes longer."""
+
+    # Not treq's own bound, which ends a request in the words in which it ends with its command.
+    def late(outcome: _T | Failure, _: float) -> _T | Failure:
+        return Failure(failing.TimeoutError()) if isinstance(outcome, Failure) else outcome
+
+    return asked.addTimeout(patience, reactor, late)
+
+
+def _whole(asked: Any) -> defer.Deferred[tuple[Any, bytes]]:
+    """Fire with an answer and its body."""
+
+    async def whole() -> tuple[Any, bytes]:
+        response = await asked
+        return response, await response.content()
+
+    return defer.Deferred.fromCoroutine(whole())
 
 
 def _unless_ended(error: Exception, sentence: str) -> Exception:

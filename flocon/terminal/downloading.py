@@ -12,7 +12,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.web.client import ResponseDone
 
 from flocon.faces.pacman_request import SOURCE_HEADER
-from flocon.terminal.asking import OK, Node, NodeError
+from flocon.terminal.asking import OK, Node, NodeError, in_time
 from flocon.terminal.printing import size
 
 if TYPE_CHECKING:
@@ -42,14 +42,9 @@ async def download(
     move: Callable[[int], None] = lambda _: None,
 ) -> Received | None:
     """Get a file ``name`` at ``path`` from the node; None where it answers that nobody has it."""
+    asked = treq.get(node.url(path), reactor=node.reactor, unbuffered=True, persistent=False)
     try:
-        response = await treq.get(
-            node.url(path),
-            timeout=PATIENCE,
-            reactor=node.reactor,
-            unbuffered=True,
-            persistent=False,
-        )
+        response = await in_time(node.reactor, PATIENCE, asked)
     except Exception as error:  # noqa: BLE001 - whatever it was, the user reads one sentence
         raise node.silent(error) from None
     if response.code == _NOT_FOUND:

@@ -1,4 +1,4 @@
-"""What a command says where the node's socket does not let it in."""
+"""What a command says where the node does not let it in, or is silent."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import grp
 import os
 from pathlib import Path
 
+from twisted.internet import defer
 from twisted.internet.error import ConnectError
+from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.terminal.asking import _closed
+from flocon.terminal import downloading
+from flocon.terminal.asking import PATIENCE, Node, NodeError, _closed
 
 
 class Closed(SynchronousTestCase):
@@ -30,3 +33,44 @@ class Closed(SynchronousTestCase):
 
     def test_where_nobody_listens_it_is_not_a_matter_of_rights(self) -> None:
         self.assertIn("nobody listens there", self.said(errno.ECONNREFUSED))
+
+
+class Silent(SynchronousTestCase):
+    """A node that was stopped, or that the machine leaves no time: who connects gets no answer."""
+
+    def setUp(self) -> None:
+        self.reactor = MemoryReactorClock()
+        self.node = Node(self.reactor, 19433)
+        self.asked = defer.Deferred.fromCoroutine(self.node.ask("/status.json"))
+
+    def connect(self) -> None:
+        [(_, _, factory, _, _)] = self.reactor.tcpClients
+        protocol = factory.buildProtocol(None)
+        assert protocol is not None
+        protocol.makeConnection(StringTransport())
+
+    def test_one_that_answers_nothing_is_told(self) -> None:
+        self.connect()
+        self.reactor.advance(PATIENCE - 1)
+        self.assertNoResult(self.asked)
+        self.reactor.advance(1)
+        self.assertIn("is silent", str(self.failureResultOf(self.asked, NodeError).value))
+
+    def test_one_from_which_a_file_does_not_come_is_told(self) -> None:
+        self.asked.cancel()
+        self.failureResultOf(self.asked, defer.CancelledError)
+        self.reactor.tcpClients.clear()
+        getting = downloading.download(self.node, "/tool", "tool", lambda _: None)
+        asked = defer.Deferred.fromCoroutine(getting)
+        self.connect()
+        self.reactor.advance(downloading.PATIENCE)
+        self.assertIn("is silent", str(self.failureResultOf(asked, NodeError).value))
+
+    def test_one_to_which_there_is_no_connection_is_told(self) -> None:
+        self.reactor.advance(PATIENCE)
+        self.assertIn("is silent", str(self.failureResultOf(self.asked, NodeError).value))
+
+    def test_a_command_that_is_ended_meanwhile_is_no_matter_of_the_node(self) -> None:
+        self.connect()
+        self.asked.cancel()
+        self.failureResultOf(self.asked, defer.CancelledError)
