@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import stat
+import time
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import zip_longest
@@ -39,8 +40,11 @@ if TYPE_CHECKING:
 LARGEST_PACKAGE = 16 << 30
 #: An install script; Arch's longest has 10 KB.
 LARGEST_INSTALL = 256 << 10
-#: Seconds for one package, and for the processor: xz unpacks 60 MB of a package in one.
-_SECONDS = 1_200.0
+#: Seconds for one package, however often it is unpacked, and for the processor each time: xz
+#: unpacks 60 MB of a package in one.
+LONGEST_READ = 1_200.0
+#: Seconds for which a program is waited for once its time is over.
+_LEAST_SECONDS = 1.0
 #: zstd --ultra -22 looks back 128 MiB, xz -9 64.
 _LOOKS_BACK = 128 << 20
 _BOUNDS = Bounds(processor_seconds=1_200, memory=768 << 20)
@@ -89,12 +93,14 @@ class _Inside:
     every: tuple[Member, ...]
 
 
-def read_package(descriptor: int, file_name: str) -> Package:
+def read_package(descriptor: int, file_name: str, seconds: float = LONGEST_READ) -> Package:
     """Read the package in an open file, from its beginning; its offset is moved.
 
     ``file_name`` is what it is to be called, and must name what is inside. Raises PackageError
-    where it is no package that may be published, ToolMissing without bsdtar.
+    where it is no package that may be published, or takes longer than ``seconds``; ToolMissing
+    without bsdtar.
     """
+    until = time.monotonic() + seconds
     file = parse_file_name(file_name)
     if file is None or file.text != file.subject or not file.version:
         raise PackageError(file_name[:LONGEST_NAME], "that is no package's file name")
@@ -103,9 +109,9 @@ def read_package(descriptor: int, file_name: str) -> Package:
         raise PackageError(file_name, f"{size} bytes are no package's size")
     _demand_tar(descriptor, file_name)
     content = Content(size, bytes.fromhex(sha256_of(descriptor)))
-    with _unpacked(descriptor, file_name, "gnutar") as tar:
+    with _unpacked(descriptor, file_name, until, "gnutar") as tar:
         inside = _read_inside(file_name, tar)
-    with _reading(descriptor, file_name, *_LIST) as lines:
+    with _reading(descriptor, file_name, until, *_LIST) as lines:
         _demand_told(file_name, inside.every, lines)
     if MTREE in inside.describing:
         demand_listed(file_name, inside.describing[MTREE], inside.every)
@@ -115,7 +121,7 @@ def read_package(descriptor: int, file_name: str) -> Package:
         file_name=file_name,
         content=content,
         info=parse_package_info(file_name, inside.describing[PKGINFO]),
-        members=_with_attributes(descriptor, file_name, inside.members),
+        members=_with_attributes(descriptor, file_name, until, inside.members),
         install=inside.describing.get(INSTALL, b"").decode("utf-8", "surrogateescape"),
         build_info=parse_info(file_name, inside.describing.get(BUILDINFO, b"")),
     )
@@ -128,7 +134,8 @@ def read_identity(descriptor: int, file_name: str) -> Mapping[str, tuple[str, ..
     says. Raises PackageError where it is not, or no package at all, ToolMissing without bsdtar.
     """
     _demand_tar(descriptor, file_name)
-    with _reading(descriptor, file_name, "-x", "-O", "-q", "-f", "-", PKGINFO) as told:
+    until = time.monotonic() + LONGEST_READ
+    with _reading(descriptor, file_name, until, "-x", "-O", "-q", "-f", "-", PKGINFO) as told:
         data = told.read(LARGEST_INFO + 1)
         if len(data) > LARGEST_INFO:
             raise PackageError(file_name, f"its {PKGINFO} is too long")
@@ -180,7 +187,9 @@ def _demand_told(file_name: str, members: Sequence[Member], lines: IO[bytes]) ->
     for member, line in zip_longest(members, told):
         if member is None or line is None or not _tells(line, member):
             shown = member.path if member else line.decode("utf-8", "replace")
-            raise PackageError(file_name, f"bsdtar does not tell twice the same of {shown[:200]!r}")
+            hint = ": a folder's name ends in a slash" if member and member.is_folder else ""
+            problem = f"it could be unpacked in two ways, by {shown[:200]!r}{hint}"
+            raise PackageError(file_name, problem)
 
 
 def _tells(line: bytes, member: Member) -> bool:
@@ -211,16 +220,16 @@ def _with_digest(member: Member, archive: Archive) -> Member:
 
 
 def _with_attributes(
-    descriptor: int, file_name: str, members: tuple[Member, ...]
+    descriptor: int, file_name: str, until: float, members: tuple[Member, ...]
 ) -> tuple[Member, ...]:
     """Return the members with their extended attributes, where any has some.
 
     Only pax's kind of tar tells them; and it does not tell all else as it will be.
     """
-    with _unpacked(descriptor, file_name, "pax") as tar:
+    with _unpacked(descriptor, file_name, until, "pax") as tar:
         if not _says_attributes(tar):
             return members
-    with _unpacked(descriptor, file_name, "pax") as tar:
+    with _unpacked(descriptor, file_name, until, "pax") as tar:
         told = [one for one in Archive(file_name, tar).members() if one.path not in DESCRIBING]
     found = tuple(
         replace(member, attributes=one.attributes, capabilities=one.capabilities)
@@ -228,7 +237,7 @@ def _with_attributes(
     )
     bare = tuple(replace(one, attributes=(), capabilities=b"") for one in told)
     if bare != tuple(replace(member, digest=b"") for member in members):
-        raise PackageError(file_name, "bsdtar does not tell twice the same of it")
+        raise PackageError(file_name, "it could be unpacked in two ways")
     return found
 
 
@@ -241,13 +250,20 @@ def _says_attributes(tar: IO[bytes]) -> bool:
     return found
 
 
-def _unpacked(descriptor: int, file_name: str, layout: str) -> AbstractContextManager[IO[bytes]]:
+def _unpacked(
+    descriptor: int, file_name: str, until: float, layout: str
+) -> AbstractContextManager[IO[bytes]]:
     """Yield the tar that bsdtar makes of a package, laid out so."""
-    return _reading(descriptor, file_name, "-c", "-f", "-", "--format", layout, "@-")
+    return _reading(descriptor, file_name, until, "-c", "-f", "-", "--format", layout, "@-")
 
 
-def _reading(descriptor: int, file_name: str, *arguments: str) -> AbstractContextManager[IO[bytes]]:
-    """Yield what bsdtar says that reads a package; raises where it could not, in the end."""
+def _reading(
+    descriptor: int, file_name: str, until: float, *arguments: str
+) -> AbstractContextManager[IO[bytes]]:
+    """Yield what bsdtar says that reads a package; raises where it could not, in the end.
+
+    It is ended at ``until``, of the clock that nobody sets.
+    """
     program = shutil.which("bsdtar")
     if program is None:
         raise ToolMissing("bsdtar")
@@ -255,7 +271,7 @@ def _reading(descriptor: int, file_name: str, *arguments: str) -> AbstractContex
     return printed(
         command([program, *arguments]),
         descriptor,
-        seconds=_SECONDS,
+        seconds=max(_LEAST_SECONDS, until - time.monotonic()),
         bounds=_BOUNDS,
         failing=PackageError(file_name, "bsdtar cannot read it, or not within its bounds"),
         folder="/",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from flocon.errors import RepositoryError
 from flocon.machine.reactor_threads import in_thread
 from flocon.pacman.versions import compare_versions
-from flocon.repository.reading import read_package
+from flocon.repository.reading import LONGEST_READ, read_package
 from flocon.repository.surprises import demand_expected, digest, find_surprises
 from flocon.repository.vouching import is_vouched
 from flocon.signing.approved import (
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 #: Files of all packages that are examined together, and letters of their names: the signer has room
 #: for them, and for those that are published now, one after the other.
 MOST_MEMBERS, MOST_NAMES = 600_000, 128 << 20
+#: Seconds in which all packages of one request are looked at: who asks waits for an hour, and all
+#: others for that. Few bytes may unpack to very many.
+LONGEST_LOOK = 3_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +68,12 @@ class Examination:
             copies = await in_thread(self._reactor, copy_all, place, names, files)
             try:
                 packages = []
+                until = time.monotonic() + LONGEST_LOOK
                 for one in copies:
-                    package = await in_thread(self._reactor, read_package, one.descriptor, one.name)
+                    left = _demand_time(until - time.monotonic())
+                    package = await in_thread(
+                        self._reactor, read_package, one.descriptor, one.name, left
+                    )
                     packages.append(package)
                     _demand_room(packages)
                 yield [Examined(*each) for each in zip(copies, packages, strict=True)]
@@ -116,6 +124,16 @@ class Examination:
             raise RepositoryError(
                 f"{one.copied.name} is not signed by a key that pacman here trusts", remedy
             )
+
+
+def _demand_time(left: float) -> float:
+    """Return the seconds for the next package; raises RepositoryError where there are none."""
+    if left <= 0.0:
+        raise RepositoryError(
+            f"these packages take longer than {LONGEST_LOOK:.0f} s to look at",
+            "have them made in several recipes",
+        )
+    return min(left, LONGEST_READ)
 
 
 def _demand_room(packages: Sequence[Package]) -> None:

@@ -9,7 +9,9 @@ import shutil
 import stat
 import subprocess
 import tarfile
+import time
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 from hypothesis import given, settings
@@ -18,6 +20,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.errors import PackageError, ToolMissing
 from flocon.files import Content
+from flocon.machine.piped import printed
 from flocon.machine.process import Bounds
 from flocon.repository import reading
 from flocon.repository.package import Member, Package
@@ -219,6 +222,16 @@ class Refusing(ReadingTestCase):
     def test_a_list_that_is_not_of_its_files(self) -> None:
         self.assertIn("by which pacman goes", self.refused(archive(File(".MTREE", mtree("./x")))))
 
+    def test_a_folder_that_pacman_would_leave_out(self) -> None:
+        data = tar([File(".PKGINFO", info()), folder("usr"), File("usr/a")], tarfile.GNU_FORMAT)
+        bare = bytearray(data)
+        at = data.index(b"usr/\0")
+        bare[at : at + 4] = b"usr\0"
+        bare[at + 148 : at + 156] = b" " * 8
+        bare[at + 148 : at + 156] = b"%06o\0 " % sum(bare[at : at + 512])
+        said = self.refused(COMPRESS["zst"](bytes(bare)))
+        self.assertIn("unpacked in two ways, by 'usr': a folder's name ends in a slash", said)
+
     def test_what_bsdtar_would_leave_out(self) -> None:
         for path in ("usr/share/libalpm/hooks/x.hook", "../x"):
             for data in (b"", b"1"):
@@ -299,9 +312,29 @@ class Refusing(ReadingTestCase):
         self.assertIn("describing file", self.refused(data))
 
     def test_a_package_that_takes_too_long(self) -> None:
-        data = archive(File("usr/x", bytes(400 << 20)))
-        with mock.patch.object(reading, "_SECONDS", 0.01):
-            self.assertTrue(self.refused(data))
+        descriptor = opened(archive(File("usr/x", bytes(400 << 20))))
+        self.addCleanup(os.close, descriptor)
+        with (
+            mock.patch.object(reading, "_LEAST_SECONDS", 0.01),
+            self.assertRaises(PackageError),
+        ):
+            read_package(descriptor, FILE, 0.01)
+
+    def test_each_time_that_it_is_unpacked_counts(self) -> None:
+        given: list[float] = []
+
+        def slowly(*words: Any, seconds: float, **more: Any) -> Any:
+            given.append(seconds)
+            now[0] += 400.0
+            return printed(*words, seconds=seconds, **more)
+
+        now = [0.0]
+        with (
+            mock.patch.object(reading, "printed", slowly),
+            mock.patch.object(time, "monotonic", lambda: now[0]),
+        ):
+            read(archive(File("usr/x", b"1")))
+        self.assertEqual(given, [1_200.0, 800.0, 400.0])
 
     def test_bsdtar_has_bounds(self) -> None:
         with mock.patch.object(Bounds, "impose", autospec=True) as impose:

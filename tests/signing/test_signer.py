@@ -9,6 +9,7 @@ import shutil
 import stat
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -16,6 +17,7 @@ from twisted.internet.defer import Deferred
 from flocon.errors import RepositoryError
 from flocon.programs.talking import LARGEST_MESSAGE
 from flocon.repository import reading
+from flocon.repository.package import Package
 from flocon.repository.places import PLACES
 from flocon.repository.published import newest_generation
 from flocon.signing import examination
@@ -484,6 +486,26 @@ class PublishingTests(_Made):
             self.assertEqual(len(lines["outside of where packages put files"]), 1_000)
             self.assertTrue(any(one[-1].endswith(" more lines") for one in lines.values()))
 
+        return self.do(run())
+
+    def test_what_takes_too_long_altogether_is_refused(self) -> Deferred[None]:
+        """Each of many packages may take as long as one may."""
+        given: list[float] = []
+
+        def slowly(descriptor: int, name: str, seconds: float) -> Package:
+            given.append(seconds)
+            now[0] += 1_000.0
+            return reading.read_package(descriptor, name)
+
+        async def run() -> None:
+            packages = [made(f"foo{at}", "1.0-1", BINARY, pkgbase="foo") for at in range(4)]
+            said = build("foo", *(f"foo{at}" for at in range(4)))
+            self.assertIn("longer than 3000 s", await self.refused("publish", packages, build=said))
+            self.assertEqual(given, [1_200.0, 1_200.0, 1_000.0])
+
+        now = [0.0]
+        self.patch(examination, "read_package", slowly)
+        self.patch(examination, "time", SimpleNamespace(monotonic=lambda: now[0]))
         return self.do(run())
 
     def test_more_files_than_it_has_room_for_are_refused(self) -> Deferred[None]:
