@@ -36,6 +36,9 @@ _NOTES = {"lastupdate", "lastsync"}
 _PACKAGE_NAME = re.compile(r"[a-zA-Z0-9@_+][a-zA-Z0-9@._+-]{0,199}")
 _REPOSITORY = re.compile(r"[a-zA-Z0-9@_+][a-zA-Z0-9@._+-]{0,127}")
 _ARCHITECTURE = re.compile(r"[a-zA-Z0-9_]{1,32}")
+#: What is added to a package's name, with its SHA-256, where another one has that name.
+_BESIDE = "+sha256."
+_IS_BESIDE = re.compile(r"\+sha256\.([0-9a-f]{64})(?=-)")
 #: Arch's own repositories, those of the past too. Others build what the AUR has, as we do.
 ARCH = frozenset(
     {
@@ -105,6 +108,27 @@ def package_of(file_name: str) -> str:
     """Return the name of the package that a file is of; the file's own where it is of none."""
     file = parse_file_name(file_name)
     return file.name if file else file_name
+
+
+def beside(file_name: str, sha256: bytes) -> str | None:
+    """Return what a package is called in a store where another one has its name.
+
+    That is a package's name too, of which ``known_as`` returns this one. None where it is too long.
+    """
+    name = package_of(file_name)
+    text = f"{name}{_BESIDE}{sha256.hex()}{file_name[len(name) :]}"
+    return text if is_package(text) and len(f"{text}.sig") <= LONGEST_NAME else None
+
+
+def known_as(text: str) -> str:
+    """Return the name at a mirror of a package that a store has, beside another one or not."""
+    return _IS_BESIDE.sub("", text) if _BESIDE in text else text
+
+
+def sum_of(text: str) -> bytes | None:
+    """Return the raw SHA-256 that is in the name of what lies beside another one, else None."""
+    match = _IS_BESIDE.search(text) if _BESIDE in text else None
+    return None if match is None else bytes.fromhex(match[1])
 
 
 def is_package(text: str) -> bool:

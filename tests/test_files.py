@@ -13,16 +13,19 @@ from flocon.files import (
     LONGEST_NAME,
     Kind,
     belongs_to,
+    beside,
     content_path,
     escape,
     is_about_packages,
     is_architecture,
     is_package,
     is_repository,
+    known_as,
     mirror_root,
     parse_content,
     parse_file_name,
     parse_path,
+    sum_of,
 )
 
 REAL = {
@@ -132,6 +135,16 @@ class FileNames(SynchronousTestCase):
         self.assertIsNotNone(parse_file_name(longest))
         self.assertIsNone(parse_file_name("a" + longest))
         self.assertIsNone(parse_file_name(longest + ".sig"))
+
+    def test_what_lies_beside_another_is_a_package_and_known_by_the_same_name(self) -> None:
+        for name in ("a-1-1-any.pkg.tar.zst", "gtk++-1:2.0-1-x86_64.pkg.tar.xz"):
+            text = beside(name, b"s" * 32)
+            assert text is not None
+            self.assertTrue(is_package(text))
+            self.assertEqual((known_as(text), sum_of(text)), (name, b"s" * 32))
+            self.assertEqual((known_as(name), sum_of(name)), (name, None))
+        rest = "-1-1-any.pkg.tar.zst"
+        self.assertIsNone(beside("a" * (LONGEST_NAME - len(rest)) + rest, b"s" * 32))
 
     def test_only_a_package_itself_is_a_package(self) -> None:
         self.assertTrue(is_package("a-1-1-any.pkg.tar.zst"))

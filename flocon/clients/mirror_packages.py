@@ -122,8 +122,8 @@ class MirrorPackages:
     async def _held(self, one: ClientRequest, *, signature: bool) -> bool:
         """Send what is held of this very content, or its signature; False where it is not."""
         parts, content = self._parts, one.entry.content
-        found = parts.offering.find(one.entry.file_name)
-        if found is None or found.content != content:
+        found = parts.offering.find(one.entry.file_name, content)
+        if found is None:
             return False
         try:
             opened = await self._files.open(
@@ -150,7 +150,7 @@ class MirrorPackages:
         if self._parts.is_ambiguous(one.entry.file_name):
             # A name that stands for several files may mean another one by the time it is read.
             return None
-        return mapping.rstrip("/") + "/" + escape(one.entry.file_name)
+        return mapping.rstrip("/") + "/" + escape(found.file_name)
 
     def _hand_over(self, one: ClientRequest, place: str, count: Callable[[int], None]) -> None:
         """Have a proxy send a file: it reads ranges and dates from the request by itself."""

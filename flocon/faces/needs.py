@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     from flocon.transfers.transfers import Transfers
 
     class Found(Protocol):
-        """A held file as found by name."""
+        """A held file as found by name; ``file_name`` is what it is called where it lies."""
+
+        @property
+        def file_name(self) -> str: ...
 
         @property
         def content(self) -> Content: ...
@@ -43,8 +46,8 @@ if TYPE_CHECKING:
         def inventory(self) -> Inventory:
             """What others are told of."""
 
-        def find(self, file_name: str) -> Found | None:
-            """Return the file if it is held here."""
+        def find(self, file_name: str, content: Content | None = None) -> Found | None:
+            """Return the file, of this content if it is given, if it is held here."""
 
     class Opening(Protocol):
         def open(

@@ -148,8 +148,8 @@ class PacmanRequest:
         return self.parts.listed.entry(self.asked)
 
     async def send_held(self, content: Content | None, *, signature: bool) -> bool:
-        found = self.parts.offering.find(self.asked.file.subject)
-        if found is None or content not in {None, found.content}:
+        found = self.parts.offering.find(self.asked.file.subject, content)
+        if found is None:
             return False
         try:
             opened = await self.parts.opening.open(found, signature=signature)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from twisted.internet.defer import DeferredLock
 
+from flocon.files import beside
 from flocon.holdings.judgement import is_superfluous
 from flocon.machine.worker import Worker
 
@@ -105,10 +106,15 @@ class Clearing:
         file = self._folders.store.files.get(name)
         return None if file is None or file.faulty else file.sha256
 
-    def keeps_another(self, name: str, content: Content) -> bool:
-        """Whether something else than ``content`` has this name, and stays."""
+    def name_for(self, name: str, content: Content) -> str | None:
+        """Return under which name a package is kept: its own, unless another has it, and stays.
+
+        None where there is no such name.
+        """
         sha256 = self.sha256(name)
-        return sha256 is not None and sha256 != content.sha256 and self._protects_now(name)
+        if sha256 in {None, content.sha256} or not self._protects_now(name):
+            return name
+        return beside(name, content.sha256)
 
     def _protects_now(self, name: str) -> bool:
         return any(now(name) for _, now in self._protectors.values())

@@ -20,7 +20,7 @@ from flocon.holdings.hashing import Hashing
 from flocon.holdings.keeping import Keeping
 from flocon.holdings.known import KnownFolders
 from flocon.holdings.looking import Looking
-from flocon.holdings.offering import Offering
+from flocon.holdings.offering import Offering, listed_beside, needed_beside
 from flocon.holdings.opening import Opening
 from flocon.holdings.politeness import PAUSE, Politeness
 from flocon.holdings.recollection import Recollection
@@ -76,6 +76,8 @@ class Holdings(Service):
         wall: Callable[[], float] = time.time,
         pause: float = PAUSE,
     ) -> None:
+        listed = listed_beside(listed)
+        signature_needed = needed_beside(signature_needed)
         self.threads = threads = Threads(reactor, pool)
         self.politeness = politeness = Politeness(reactor, pause)
         self.store = Store(store)

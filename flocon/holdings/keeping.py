@@ -155,11 +155,13 @@ class Keeping:
 
         Return whether ``received`` was taken.
         """
-        held = self._offering.find(file_name)
-        if held and held.content == content and held.verified and (held.signed or not signature):
+        held = self._offering.find(file_name, content)
+        if held and held.verified and (held.signed or not signature):
             return False
-        if self._clearing.keeps_another(file_name, content):
+        name = self._clearing.name_for(file_name, content)
+        if name is None:
             return False
+        file_name = name
         needed = content.size + len(signature or b"")
         victims = self._accounts.victims(needed, file_name, incoming)
         if self._threads.stopped.is_set() or not incoming.keep or victims is None:

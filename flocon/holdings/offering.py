@@ -1,4 +1,4 @@
-"""What is offered of all that is known: one package a name, and an inventory that tells of them.
+"""What is offered of all that is known: the best of a name, and an inventory that tells of them.
 
 Memory only. When a file may be offered is decided by ``judgement``; here its verdicts have
 their consequences. A file that is not what it should be is reported once.
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from twisted.logger import Logger
 
-from flocon.files import Content
+from flocon.files import Content, known_as, sum_of
 from flocon.holdings.inventory import Inventory
 from flocon.holdings.judgement import Next, Place, judge, rank
 
@@ -106,6 +106,10 @@ class Offering:
         self._wall = wall
         self.inventory = Inventory()
         self._held: dict[str, Held] = {}
+        #: What else is held under a name, and what lies in the store beside the file of that name.
+        self._others: dict[str, list[Held]] = {}
+        self._beside: dict[str, set[str]] = {}
+        self._has_news = False
         #: Changes of the inventory that were not told yet.
         self._untold: list[Change] = []
         #: Has a file hashed, urgently or not.
@@ -116,16 +120,25 @@ class Offering:
         self.lacks_signature: Callable[[KnownFolder, str], None] = lambda *_: None
         #: Returns the signature of what lies there without one, where it was fetched.
         self.late_signature: Callable[[Content], bytes | None] = lambda _: None
+        #: Called when something came to be held, or is no more, of which peers are told nothing.
+        self.others_changed: Callable[[], None] = lambda: None
         #: Called with every name of the store that was judged.
         self.judged_in_store: Callable[[str], None] = lambda _: None
 
-    def find(self, file_name: str) -> Held | None:
-        """Return the package of this name, if it is held; never touches the disk."""
-        return self._held.get(file_name)
+    def find(self, file_name: str, content: Content | None = None) -> Held | None:
+        """Return the package of this name, or of this name and content, if it is held.
+
+        Never touches the disk.
+        """
+        held = self._held.get(file_name)
+        if content is None or (held is not None and held.content == content):
+            return held
+        return next(
+            (one for one in self._others.get(file_name, ()) if one.content == content), None
+        )
 
     def holds(self, file_name: str, content: Content) -> bool:
-        held = self._held.get(file_name)
-        return held is not None and held.content == content
+        return self.find(file_name, content) is not None
 
     def names(self) -> set[str]:
         """Return every name that is held or known."""
@@ -172,14 +185,25 @@ class Offering:
         self.tell()
 
     def update(self, name: str) -> None:
-        """Offer the best file of this name."""
+        """Offer the best file of this name, to be told of; others have to be asked for."""
+        if known_as(name) != name:
+            self._note_beside(name)
+            name = known_as(name)
         listed = self.contents(name)
-        best: Held | None = None
-        for folder in self._folders:
-            file = None if folder.silent else folder.files.get(name)
-            held = file and self._judge(folder, name, file, listed)
-            if held and (best is None or _rank(held, listed) > _rank(best, listed)):
-                best = held
+        found = [
+            held
+            for one in (name, *sorted(self._beside.get(name, ())))
+            for folder in self._folders
+            if not folder.silent
+            and (file := folder.files.get(one)) is not None
+            and (held := self._judge(folder, one, file, self.contents(one))) is not None
+        ]
+        # The first of the best.
+        best = max(found, key=lambda held: _rank(held, listed), default=None)
+        others = self._others.pop(name, [])
+        if len(found) > 1:
+            self._others[name] = [held for held in found if held is not best]
+        self._has_news |= self._others.get(name, []) != others
         if best is None:
             if self._held.pop(name, None) is not None:
                 self._untold += self.inventory.remove(name)
@@ -190,8 +214,19 @@ class Offering:
                 self._untold += self.inventory.put(name, best.content)
             else:
                 self._untold += self.inventory.remove(name)
+        for one in (name, *self._beside.get(name, ())):
+            if one in self._folders.store.files:
+                self.judged_in_store(one)
+
+    def _note_beside(self, name: str) -> None:
+        """Take note of whether a file of the store is there that lies beside another one."""
+        names = self._beside.setdefault(known_as(name), set())
         if name in self._folders.store.files:
-            self.judged_in_store(name)
+            names.add(name)
+        else:
+            names.discard(name)
+        if not names:
+            del self._beside[known_as(name)]
 
     def _judge(
         self, folder: KnownFolder, name: str, file: KnownFile, listed: Sequence[Content]
@@ -257,6 +292,9 @@ class Offering:
 
     def tell(self) -> None:
         """Hand the changes of the inventory on."""
+        has_news, self._has_news = self._has_news, False
+        if has_news:
+            self.others_changed()
         changes, self._untold = self._untold, []
         if changes:
             try:
@@ -273,3 +311,24 @@ def _size_of(found: Found | None) -> int | None:
 
 def _rank(held: Held, listed: Sequence[Content]) -> tuple[bool, bool]:
     return rank(held.content, verified=held.verified, listed=listed)
+
+
+def listed_beside(listed: Callable[[str], Sequence[Listed]]) -> Callable[[str], Sequence[Listed]]:
+    """Return what tells what is listed under a file's name in a folder.
+
+    What is built anew, or for another architecture, may be listed under the same name. Where one
+    stays there, the other lies beside it (``files.beside``), and of it that content alone is.
+    """
+
+    def find(file_name: str) -> Sequence[Listed]:
+        own = sum_of(file_name)
+        if own is None:
+            return listed(file_name)
+        return [one for one in listed(known_as(file_name)) if one.sha256 == own]
+
+    return find
+
+
+def needed_beside(needed: Callable[[str], bool]) -> Callable[[str], bool]:
+    """Return what tells whether a file in a folder counts with its signature alone."""
+    return lambda file_name: needed(known_as(file_name))

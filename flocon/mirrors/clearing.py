@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred, DeferredLock
 
 from flocon.books.units import counted, size_text, time_text
+from flocon.files import known_as
 from flocon.log import logger
 from flocon.machine.reactor_threads import in_thread
 from flocon.machine.threads import Delay
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Protocol
 
-    from flocon.files import Content
     from flocon.mirrors.keeping import Going, Plan
     from flocon.mirrors.protection import Guard
     from flocon.settings.settings import Mirror as MirrorSettings
@@ -53,8 +53,6 @@ if TYPE_CHECKING:
         def protect(
             self, protects: Callable[[str], bool], now: Callable[[str], bool] | None = None
         ) -> None: ...
-
-        def keeps_another(self, name: str, content: Content) -> bool: ...
 
         def sha256(self, name: str) -> bytes | None: ...
 
@@ -268,7 +266,7 @@ def _report(found: Plan, rules: Rules, *, dry: bool) -> Iterator[str]:
     else:
         yield f"{count} {would}, {size}: {', '.join(_by_reason(found.going, rules))}"
     for one in found.going[:MOST_TOLD] if dry else ():
-        yield f"  {one.package.file_name}: {_why(one.why, rules)}"
+        yield f"  {known_as(one.package.file_name)}: {_why(one.why, rules)}"
     if dry and len(found.going) > MOST_TOLD:
         yield f"  and {counted(len(found.going) - MOST_TOLD, 'package')} more"
     yield f"{size_text(found.staying)} stay, of which {size_text(found.protected)} are protected"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from flocon.files import parse_file_name
+from flocon.files import known_as, parse_file_name
 from flocon.pacman.versions import version_key
 
 if TYPE_CHECKING:
@@ -120,11 +120,11 @@ def older_versions(packages: Iterable[Package], keep: int) -> Iterator[str]:
     """Yield the file names of versions beyond the newest ``keep`` of each package.
 
     Packages of different architectures are different ones, as for paccache; two files of one
-    version, compressed in two ways, are one version.
+    version, compressed in two ways or built twice, are one version.
     """
     versions: dict[tuple[str, str], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for one in packages:
-        file = parse_file_name(one.file_name)
+        file = parse_file_name(known_as(one.file_name))
         if file is not None:
             versions[file.name, file.architecture][file.version].append(one.file_name)
     for files in versions.values():

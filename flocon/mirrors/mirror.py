@@ -116,7 +116,6 @@ class Mirror(Service):
             archive=self.archive,
             pacman=self._pacman,
             arrived=lambda: settling.look(),  # noqa: PLW0108 - it is made after this
-            keeps_another=self._shelf.keeps_another,
         )
         settling = Settling(
             self._reactor,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flocon.files import parse_file_name
+from flocon.files import known_as, parse_file_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -75,6 +75,7 @@ class Protection:
         """Return why a package is protected, "" where it is not; for any thread."""
         if sha256 is None:
             return UNKNOWN
+        file_name = known_as(file_name)
         for reason, guard in self.guards.items():
             said = guard(file_name, sha256)
             if said is None:

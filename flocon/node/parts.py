@@ -117,6 +117,7 @@ class Parts:
         shares = share_out(open_files(), mirror=settings.mirror.serve, standins=faces)
         self.mirroring = self._make_mirror(shares)
         self.desk.own_state = self.mirroring.giving
+        self.holdings.offering.others_changed = self.mirroring.held
         self.building = self._make_building()
         self.lan = self._make_lan(shares)
         self.search = advising.search(self)

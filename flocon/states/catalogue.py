@@ -144,7 +144,7 @@ def _find_superseded(
 ) -> frozenset[tuple[str, bytes]]:
     """Return what later ones list under names that are another package's in the first.
 
-    That was built anew without a new version, and the store has one file of a name. For a thread.
+    That was built anew without a new version, and has its place now. For a thread.
     """
     first: Mapping[Where, Database] = tables[0] if tables else {}
     found = {

@@ -2,7 +2,8 @@
 
 ::
 
-    STORE/packages/FILE, FILE.sig   whole and signed, always
+    STORE/packages/FILE, FILE.sig   whole and signed, always; a second content of a name that stays
+                                    has its SHA-256 in its own, see files.beside
     STORE/incoming/HEX.in, HEX.sig  what is on its way in, see incoming; emptied at start
     STORE/lock                      held while a node runs
     STORE/flocon-store              says that the folder is a store, see claim

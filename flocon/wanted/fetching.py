@@ -17,7 +17,7 @@ from flocon.ahead.coming import Coming
 from flocon.ahead.prefetch import Prefetch
 from flocon.ahead.wishes import Once, Wishes, key_of
 from flocon.errors import Broken
-from flocon.files import Asked, parse_file_name
+from flocon.files import Asked, beside, parse_file_name
 from flocon.machine.reactor_threads import in_thread
 from flocon.machine.threads import Delay
 from flocon.wanted.descriptions import read_wanted
@@ -56,8 +56,7 @@ class Fetching(Coming):
     """Brings what is wanted of the states of one mirror; ``arrived`` is called when some is here.
 
     ``mirrored`` gives what is mirrored, in pacman's order, ``pins`` what is wanted by name, and
-    ``most`` is how many bytes may come after one look. ``keeps_another`` tells whether the store
-    has something else under a name, which stays.
+    ``most`` is how many bytes may come after one look.
     """
 
     def __init__(
@@ -73,10 +72,8 @@ class Fetching(Coming):
         pins: Callable[[], Sequence[str]],
         most: int,
         arrived: Callable[[], None],
-        keeps_another: Callable[[str, Content], bool],
     ) -> None:
         super().__init__(means)
-        self._keeps_another = keeps_another
         self._reactor = reactor
         self._states = states
         self._archive = archive
@@ -204,7 +201,7 @@ class Fetching(Coming):
                 del known[identity]
 
     async def _find_lacking(self, generation: Generation) -> list[Entry]:
-        """Look through what is wanted of a generation; of one file name only one content."""
+        """Look through what is wanted of a generation."""
         contents: dict[str, Content] = {}
         lacking = []
         _, wanted = self._wanted[generation.identity]
@@ -213,10 +210,12 @@ class Fetching(Coming):
                 await task.deferLater(self._reactor, 0)
             database = self._states.catalogue.database(generation, where)
             entry = database.entries.get(name) if database is not None else None
-            # The store has one file of a name: the other is brought when it is asked for.
-            if entry is None or contents.setdefault(name, entry.content) != entry.content:
+            if entry is None:
                 continue
-            if not self.holds(entry) and not self._keeps_another(name, entry.content):
+            is_second = contents.setdefault(name, entry.content) != entry.content
+            # The store has no place for another one of a very long name.
+            has_place = not is_second or beside(name, entry.sha256) is not None
+            if has_place and not self.holds(entry):
                 self._wheres[key_of(entry)] = where
                 lacking.append(entry)
         self._lacking[generation.identity] = lacking

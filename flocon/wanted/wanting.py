@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
     from flocon.ahead.coming import Means
-    from flocon.files import Content
     from flocon.pacman.watch import PacmanWatch
     from flocon.settings.settings import Mirror as MirrorSettings
     from flocon.states.archive import Archive
@@ -61,7 +60,6 @@ class Wanting:
         archive: Archive,
         pacman: PacmanWatch,
         arrived: Callable[[], None],
-        keeps_another: Callable[[str, Content], bool],
     ) -> None:
         self._reactor = reactor
         self._means = means
@@ -73,7 +71,6 @@ class Wanting:
         self._archive = archive
         self._pacman = pacman
         self._arrived = arrived
-        self._keeps_another = keeps_another
         self._notes = Notebook(reactor, self._path)
         self._writing = Delay(reactor, self._remember)
         #: Whether the link costs nothing.
@@ -102,7 +99,6 @@ class Wanting:
             pins=lambda: (*self._settings().pins, *self.requests.by_hand),
             most=self._most,
             arrived=self._arrived,
-            keeps_another=self._keeps_another,
         )
         self._fetching.start(free=self._free)
         self.changed()

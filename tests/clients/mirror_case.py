@@ -43,8 +43,9 @@ MIRROR = Source(Origin.MIRROR, "m", "m", f"http://m/{NAME}")
 
 
 class HeldFile:
-    def __init__(self, content: Content, origin: str) -> None:
+    def __init__(self, content: Content, origin: str, file_name: str) -> None:
         self.origin = origin
+        self.file_name = file_name
         self.content = content
 
 
@@ -92,9 +93,11 @@ class Shelf:
 
     # Offering and opening
 
-    def find(self, file_name: str) -> HeldFile | None:
+    def find(self, file_name: str, content: Content | None = None) -> HeldFile | None:
         data = self.files.get(file_name)
-        return None if data is None else HeldFile(content_of(data), self.origin)
+        if data is None or content not in {None, content_of(data)}:
+            return None
+        return HeldFile(content_of(data), self.origin, file_name)
 
     async def open(self, held: HeldFile, *, signature: bool = False, own: bool = True) -> Any:
         if self.slow_disk is not None:

@@ -43,8 +43,9 @@ MIRROR = Source(Origin.MIRROR, "m", "m", f"http://m/{NAME}")
 class HeldFile:
     origin = "cache"
 
-    def __init__(self, content: Content) -> None:
+    def __init__(self, content: Content, file_name: str) -> None:
         self.content = content
+        self.file_name = file_name
 
 
 class FakeShelf:
@@ -99,12 +100,12 @@ class FakeShelf:
             own_repositories=lambda: self.own_repositories,
         )
 
-    def find(self, file_name: str) -> HeldFile | None:
+    def find(self, file_name: str, _: Content | None = None) -> HeldFile | None:
         self.asked.append(file_name)
         data = self.files.get(file_name)
         if data is None:
             return None
-        return HeldFile(Content(len(data), hashlib.sha256(data).digest()))
+        return HeldFile(Content(len(data), hashlib.sha256(data).digest()), file_name)
 
     async def open(self, held: Found, *, signature: bool = False, own: bool = True) -> OpenedBytes:
         return self.opening(SIGNATURE if signature else DATA)

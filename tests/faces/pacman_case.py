@@ -44,6 +44,7 @@ MIRROR_A, MIRROR_B = (Source(Origin.MIRROR, key, key, f"http://{key}/x") for key
 class HeldFile:
     origin = "cache"
     content = CONTENT
+    file_name = NAME
 
 
 class FakeDesk:
@@ -132,8 +133,9 @@ class FakeDesk:
     def acquainted(self, _: Entry | None) -> Deferred[None]:
         return self.acquainting or succeed(None)
 
-    def find(self, file_name: str) -> HeldFile | None:
-        return self.here.get(file_name)
+    def find(self, file_name: str, content: Content | None = None) -> HeldFile | None:
+        found = self.here.get(file_name)
+        return found if found is None or content in {None, found.content} else None
 
     async def open(self, held: Found, *, signature: bool = False, own: bool = True) -> OpenedBytes:
         if self.gone:

@@ -116,8 +116,15 @@ class ProtectedTests(HoldingsCase):
     def test_another_content_of_its_name_does_not_take_its_place(self) -> None:
         self.protect(A)
         self.machine.publish(A, b"data")
-        self.assertFalse(self.machine.publish(A, b"another"))
+        self.assertTrue(self.machine.publish(A, b"another"))
         self.assertEqual(self.machine.read(A), b"data")
+
+    def test_another_content_of_a_very_long_name_is_not_kept(self) -> None:
+        name = f"{'a' * 200}-1-1-any.pkg.tar.zst"
+        self.protect(name)
+        self.machine.publish(name, b"data")
+        self.assertFalse(self.machine.publish(name, b"another"))
+        self.assertEqual(self.machine.read(name), b"data")
 
     def test_it_does_as_soon_as_nothing_needs_the_first_any_more(self) -> None:
         self.protect(A)

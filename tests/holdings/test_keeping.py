@@ -7,8 +7,10 @@ from unittest import mock
 
 from twisted.internet.defer import CancelledError, Deferred
 
+from flocon.files import beside
 from flocon.holdings.inventory import Change
-from tests.holdings.machine import SIGNATURE, A, B, HoldingsCase, content_of
+from flocon.store.store import Store
+from tests.holdings.machine import SIGNATURE, A, B, HoldingsCase, content_of, result_of
 
 
 class KeptTests(HoldingsCase):
@@ -66,6 +68,98 @@ class KeptTests(HoldingsCase):
         self.assertTrue(self.machine.publish(A, b"other", b"other signature"))
         self.assertEqual(self.machine.held(), {A: content_of(b"other")})
         self.assertEqual(self.machine.read(A, signature=True), b"other signature")
+
+    def test_another_content_lies_beside_the_first_where_that_stays(self) -> None:
+        self.machine.relist(A, content_of(b"data"), content_of(b"other"))
+        self.start()
+        self.machine.publish(A, b"data")
+        self.protect(A)
+        told: list[int] = []
+        self.machine.holdings.offering.others_changed = lambda: told.append(1)
+        self.assertTrue(self.machine.publish(A, b"other", b"other signature"))
+        self.assertEqual(told, [1])
+        for _ in ("at once", "after a restart"):
+            self.assertEqual(self.found(A, b"data"), (b"data", SIGNATURE))
+            self.assertEqual(self.found(A, b"other"), (b"other", b"other signature"))
+            # Peers are told of one of them.
+            self.assertEqual(self.machine.held(), {A: content_of(b"data")})
+            self.assertIsNone(self.machine.cache.find(beside(A, content_of(b"other").sha256) or ""))
+            self.machine.restart()
+        self.assertEqual(len(self.machine.stored()), 4)
+
+    def test_what_lies_beside_is_told_of_where_it_alone_is_listed(self) -> None:
+        self.machine.relist(A, content_of(b"data"), content_of(b"other"))
+        self.start()
+        self.machine.publish(A, b"data")
+        self.protect(A)
+        self.machine.publish(A, b"other")
+        self.machine.relist(A, content_of(b"other"))
+        self.assertEqual(self.machine.held(), {A: content_of(b"other")})
+        self.assertEqual(self.machine.read(A), b"other")
+        self.assertEqual(self.found(A, b"data"), (b"data", SIGNATURE))
+
+    def test_each_goes_by_itself(self) -> None:
+        self.machine.relist(A, content_of(b"data"), content_of(b"other"))
+        self.start()
+        self.machine.publish(A, b"data")
+        self.protect(A)
+        self.machine.publish(A, b"other")
+        self.protect()
+        clearing = self.machine.holdings.clearing
+        self.machine.result(clearing.remove([A]))
+        self.assertEqual(self.machine.held(), {A: content_of(b"other")})
+        self.assertIsNone(self.machine.cache.find(A, content_of(b"data")))
+        names = [one.file_name for one in clearing.stored()]
+        self.assertEqual(self.machine.result(clearing.remove(names)), names)
+        self.assertEqual((self.machine.held(), self.machine.stored()), ({}, set()))
+        self.assertIsNone(self.machine.cache.find(A, content_of(b"other")))
+
+    def test_what_is_spoilt_beside_is_found_and_goes(self) -> None:
+        self.machine.relist(A, content_of(b"data"), content_of(b"other"))
+        self.start()
+        self.machine.publish(A, b"data")
+        self.protect(A)
+        self.machine.publish(A, b"other")
+        name = beside(A, content_of(b"other").sha256) or ""
+        (self.machine.packages / name).write_bytes(b"OTHER")
+        self.machine.restart()
+        self.assertIsNone(self.machine.cache.find(A, content_of(b"other")))
+        self.assertEqual(self.machine.held(), {A: content_of(b"data")})
+        self.assertEqual(self.machine.stored(), {A, f"{A}.sig"})
+
+    def test_kill_on_the_way_leaves_the_first_and_nothing_half(self) -> None:
+        self.machine.relist(A, content_of(b"data"), content_of(b"other"))
+        self.start()
+        self.machine.publish(A, b"data")
+        self.protect(A)
+        move, moved = Store._move, []
+
+        def fail_second(store: Store, received: str, file_name: str) -> None:
+            moved.append(file_name)
+            if len(moved) == 2:
+                raise OSError(5, "killed")
+            move(store, received, file_name)
+
+        self.patch(Store, "_move", fail_second)
+        self.assertFalse(self.machine.publish(A, b"other"))
+        self.patch(Store, "_move", move)
+        self.machine.crash()
+        self.assertEqual(self.found(A, b"data"), (b"data", SIGNATURE))
+        self.assertEqual(self.machine.stored(), {A, f"{A}.sig"})
+
+    def protect(self, *names: str) -> None:
+        self.machine.holdings.clearing.protect(lambda name: name in names)
+
+    def found(self, name: str, data: bytes) -> tuple[bytes, bytes]:
+        """Return the package of this content that is held, and its signature."""
+        held = self.machine.cache.find(name, content_of(data))
+        assert held is not None
+        parts = []
+        for signature in (False, True):
+            opened = result_of(self.machine.cache.open(held, signature=signature))
+            parts.append(os.read(opened.fileno(), 100))
+            opened.close()
+        return parts[0], parts[1]
 
     def test_what_was_used_lately_does_not_go_for_what_came_before_anybody_asked(self) -> None:
         self.machine.max_size = 8_000

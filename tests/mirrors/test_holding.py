@@ -24,9 +24,6 @@ class EmptyShelf:
     ) -> None:
         """Have nothing stay."""
 
-    def keeps_another(self, *_: object) -> bool:
-        return False
-
     def sha256(self, _: str) -> None:
         """Know nothing."""
 

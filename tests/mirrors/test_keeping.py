@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.files import parse_file_name
+from flocon.files import beside, parse_file_name
 from flocon.mirrors.keeping import Going, Package, Plan, Rules, Why, plan, with_newest_pins
 from flocon.pacman.versions import compare_versions
 
@@ -59,6 +59,13 @@ class VersionsTests(SynchronousTestCase):
         self.assertEqual(self.going(2, old, xz, package("a", "2-1")), set())
         found = self.going(1, old, xz, package("a", "2-1"))
         self.assertEqual(found, {"a-1-1", "a-1-1-any.pkg.tar.xz"})
+
+    def test_what_lies_beside_another_of_its_name_is_of_the_same_version(self) -> None:
+        old, new = package("a", "1-1"), package("a", "2-1")
+        second = replace(old, file_name=beside(old.file_name, b"s" * 32) or "")
+        self.assertEqual(self.going(2, old, second, new), set())
+        found = plan([old, second, new], replace(NO_RULES, keep=1), NOW)
+        self.assertEqual({one.package for one in found.going}, {old, second})
 
     def test_a_pin_protects_as_many_versions_as_are_kept(self) -> None:
         pinned = [package("a", f"{n}-1", why="pinned", days=n) for n in range(1, 5)]

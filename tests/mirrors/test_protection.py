@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from flocon.files import beside
 from flocon.mirrors.protection import UNKNOWN, Protection, pins
 
 A, B = "a-1-1-any.pkg.tar.zst", "b-1-1-any.pkg.tar.zst"
@@ -32,6 +33,15 @@ class ProtectionTests(SynchronousTestCase):
         self.assertFalse(self.protection(B))
         self.assertEqual(self.protection.reason(A, ONE), "wanted")
         self.assertEqual(self.protection.reason(B, ONE), "")
+
+    def test_what_lies_beside_another_of_its_name_is_asked_for_by_that_name(self) -> None:
+        name = beside(A, TWO) or ""
+        self.store[name] = TWO
+        self.assertFalse(self.protection(name))
+        self.listed.add((A, TWO))
+        self.protection.changed()
+        self.assertTrue(self.protection(name))
+        self.assertTrue(self.protection.now(name))
 
     def test_another_content_of_the_name_is_not(self) -> None:
         self.assertTrue(self.protection(A))

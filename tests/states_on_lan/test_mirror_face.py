@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,8 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tests.lan.case import LanTestCase, sha256
-from tests.lan.lan import LOOPBACK_PORT, PROJECT, Host, Node, PacmanRun, wait_until
+from tests.lan.lan import LOOPBACK_PORT, MIRROR_ADDRESS, PROJECT, Host, Node, PacmanRun, wait_until
 from tests.lan.on_request import suite_of
+from tests.lan.repository import Repository
 
 if TYPE_CHECKING:
     import unittest
@@ -188,6 +190,76 @@ class DownloadingTests(MirrorFaceCase):
 
 class Downloading7(DownloadingTests):
     uses_pacman_7 = True
+
+
+class TwoArchitecturesTests(MirrorFaceCase):
+    """Packages for any machine, which two distributions have built by the same names."""
+
+    serving: ClassVar[dict[str, Any]] = {
+        "mirror.upstream": {
+            one: [f"http://{MIRROR_ADDRESS}/$repo/os/$arch"] for one in ("x86_64", "aarch64")
+        }
+    }
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.node.stop()
+        shutil.rmtree(self.first.store)
+        self.first.store.mkdir()
+        folder = self.first.folder / "arm"
+        other = Repository(folder, "multilib", key=self.lab._key, seed=2)
+        other.add(package.recipe for package in self.few_packages)
+        place = self.mirror.root / "multilib" / "os" / "aarch64"
+        shutil.copytree(other.folder, place, symlinks=True)
+        self.addCleanup(shutil.rmtree, place)
+        self.packages = {"x86_64": self.any_of(self.lab.multilib), "aarch64": self.any_of(other)}
+        self.lan.repositories = ["multilib"]
+        self.node = self.serve(repositories=["multilib"], architectures=[*self.packages])
+
+    def any_of(self, repository: Repository) -> list[Package]:
+        return [one for one in repository.packages.values() if one.recipe.architecture == "any"]
+
+    def assert_downloads(self, name: str) -> None:
+        for architecture, packages in self.packages.items():
+            at = f"{name}-{architecture}"
+            client = self.client(self.second, at, architecture=architecture)
+            self.assert_clean(client.pacman("-Sy"))
+            self.assert_clean(client.pacman("-Sw", *self.names(packages)))
+            self.assert_has(client, packages)
+
+    def test_both_are_kept_given_to_whom_lists_which_and_carried(self) -> None:
+        self.assert_downloads("cold")
+        names = {one.file_name for one in self.packages["x86_64"]}
+        self.assertEqual(names, {one.file_name for one in self.packages["aarch64"]})
+        expected = {one.sha256 for packages in self.packages.values() for one in packages}
+        wait_until(lambda: expected <= set(self.stored().values()), 10, "both are kept")
+        self.flocon("snapshot", "take", "both")
+        self.flocon("mirror", "clean")
+        self.mirror.stop()
+        self.assert_downloads("warm")
+        self.node.kill()
+        self.node = self.first.node(settings={"mirror": self.settings, **self.serving})
+        wait_until(lambda: self.published(self.node), 20, "it gives what it gave")
+        self.assert_downloads("after-a-kill")
+        folder = self.second.folder / "carried"
+        self.flocon("snapshot", "export", str(folder), "both")
+        for architecture, packages in self.packages.items():
+            for one in packages:
+                path = folder / "multilib/os" / architecture / one.file_name
+                self.assertEqual(sha256(path), one.sha256)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        named = {"repositories": ["multilib"], "architectures": [*self.packages]}
+        return {"serve": True, **named}
+
+    def stored(self) -> dict[str, str]:
+        folder = self.first.store / "packages"
+        return {path.name: sha256(path) for path in folder.glob("*.pkg.tar.zst")}
+
+    def flocon(self, *words: str) -> None:
+        status, output = self.first.run([sys.executable, "-m", "flocon.cli", *words])
+        self.assertEqual(status, 0, output)
 
 
 class OtherToolsTests(MirrorFaceCase):

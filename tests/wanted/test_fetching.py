@@ -21,8 +21,6 @@ class FetchingTestCase(WantingTestCase):
         self.requests = Requests(lambda: 30 * DAY)
         self.pins: list[str] = []
         self.arrivals = 0
-        #: Names under which the store has something else, which stays.
-        self.kept: set[str] = set()
         self.fetching = Fetching(
             self.reactor,
             self.means,
@@ -34,7 +32,6 @@ class FetchingTestCase(WantingTestCase):
             pins=lambda: self.pins,
             most=1 << 20,
             arrived=self.arrive_once,
-            keeps_another=lambda name, _: name in self.kept,
         )
         self.states.changed = self.fetching.wake
         self.addCleanup(self.fetching.stop)
@@ -64,22 +61,6 @@ class FetchingTestCase(WantingTestCase):
 
 
 class Bringing(FetchingTestCase):
-    def test_what_was_built_anew_under_its_name_waits_for_no_place_in_the_store(self) -> None:
-        self.kept = {file_name("a")}
-        self.publish(core=[desc("c")])
-        self.ask("a")
-        self.ask("b")
-        self.start()
-        waiting = self.wait_for(core=[desc("a"), desc("b")])
-        self.assertEqual(self.transfers.asked, [f"core/x86_64/{file_name('b')}"])
-        self.arrive(file_name("b"))
-        self.assertTrue(self.fetching.is_complete(waiting))
-        # Once it is given out it takes that place.
-        self.kept.clear()
-        self.done(self.states.publish(waiting))
-        self.pass_time(SETTLED)
-        self.assertEqual(self.transfers.asked[-1], f"core/x86_64/{file_name('a')}")
-
     def test_what_clients_asked_for_comes_newer_with_what_it_needs_now(self) -> None:
         self.publish(core=[desc("a")], extra=[desc("b")])
         self.ask("a")

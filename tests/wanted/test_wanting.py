@@ -35,7 +35,6 @@ class WantingCase(WantingTestCase):
             archive=self.archive,
             pacman=self.pacman,
             arrived=lambda: None,
-            keeps_another=lambda *_: False,
         )
         self.states.changed = wanting.changed
         wanting.allow(free=True)
