@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from tests.lan.case import LanTestCase, sha256
 from tests.lan.lan import LOOPBACK_PORT, MIRROR_ADDRESS, PROJECT, Host, Node, PacmanRun, wait_until
 from tests.lan.on_request import suite_of
-from tests.lan.repository import Repository
+from tests.lan.repository import Recipe, Repository
 
 if TYPE_CHECKING:
     import unittest
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 ON_REQUEST = (
     "Downloading7.test_sixty_packages_cold_and_warm",
     "Downloading7.test_twenty_clients_at_once_cost_the_mirror_one_set",
+    "CrowdTests.test_sixty_packages_cost_the_mirror_one_set_and_then_nothing",
+    "Crowd7.test_sixty_packages_cost_the_mirror_one_set_and_then_nothing",
 )
 MIRROR_PORT = 19434
 #: What the mirror behind the node may send, in parts of the set.
@@ -38,6 +40,8 @@ ONCE = 1.02
 CLIENTS = 20
 #: Packages that many ask for at once: 20 times all sixty are 7 GB, and 1,200 signatures to check.
 SMALL, MANY = 1 << 20, 20
+#: Packages of a whole set.
+SET = 60
 
 
 def test_suite() -> unittest.TestSuite:
@@ -189,6 +193,47 @@ class DownloadingTests(MirrorFaceCase):
 
 
 class Downloading7(DownloadingTests):
+    uses_pacman_7 = True
+
+
+class CrowdTests(MirrorFaceCase):
+    """Twenty clients that take the same sixty packages, small ones, at once."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.node.stop()
+        # What was read a moment ago is not read again at the start.
+        shutil.rmtree(self.first.store)
+        self.first.store.mkdir()
+        repository = Repository(self.mirror.root, "crowd", key=self.lab._key)
+        self.addCleanup(shutil.rmtree, self.mirror.root / "crowd")
+        sizes = (4_000 + number * 2_000 for number in range(SET))
+        names = (f"crowd{number:02}" for number in range(SET))
+        repository.add(Recipe(name, "1-1", size) for name, size in zip(names, sizes, strict=True))
+        self.packages = list(repository.packages.values())
+        self.lan.repositories = ["crowd"]
+        self.node = self.serve(repositories=["crowd"])
+
+    def take(self, client: Client) -> list[PacmanRun]:
+        shutil.rmtree(client.cache, ignore_errors=True)
+        return [client.pacman("-Sy"), client.pacman("-Sw", *self.names(self.packages), timeout=120)]
+
+    def test_sixty_packages_cost_the_mirror_one_set_and_then_nothing(self) -> None:
+        hosts = (self.second, self.third)
+        clients = [self.client(hosts[at % 2], f"client-{at}") for at in range(CLIENTS)]
+        size = sum(one.size for one in self.packages)
+        for most in (ONCE, 0.0):
+            with ThreadPoolExecutor(CLIENTS) as pool:
+                for runs in pool.map(self.take, clients):
+                    for one in runs:
+                        self.assert_clean(one)
+            for client in clients:
+                self.assert_has(client, self.packages)
+            self.assertLessEqual(self.sent_by_mirror / size, most)
+            self.mirror.reset()
+
+
+class Crowd7(CrowdTests):
     uses_pacman_7 = True
 
 
