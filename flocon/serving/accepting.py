@@ -1,5 +1,6 @@
 """Who gets in: connections that a port cannot accept, and requests of who is not this machine.
 
+Of a rush some are taken in each turn of the reactor: in between those leave that make room for it.
 Without descriptors Twisted writes three lines for each connection that is refused, which a stranger
 can make as many as he likes: here they are counted, and a line a minute is written at most. What is
 answered to who is let in is not known here.
@@ -7,6 +8,7 @@ answered to who is let in is not known here.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from twisted.logger import ILogObserver, Logger
@@ -15,16 +17,19 @@ from zope.interface import implementer
 from flocon.answering.respond import is_for
 from flocon.answering.visitors import Admission, Names, host_name, loopback_names
 from flocon.log import logger
-from flocon.serving.site import host_of
+from flocon.serving.site import MOST_LEAVING, host_of
 
 if TYPE_CHECKING:
     from collections import Counter
+    from collections.abc import Callable
 
     from twisted.logger import LogEvent
     from twisted.web.http import Request
 
 #: Seconds between two lines.
 PAUSE = 60.0
+#: Connections taken at one port in a turn; a face may have two: no more than can make room.
+MOST_IN_A_TURN = MOST_LEAVING // 2
 
 
 @implementer(ILogObserver)
@@ -39,9 +44,10 @@ class Accepting:
         self._said: float | None = None
 
     def watch(self, port: Any) -> None:
-        """Have ``port`` tell this, if it is one that accepts by itself."""
+        """Have ``port`` tell this, and take few at once, if it is one that accepts by itself."""
         if isinstance(getattr(port, "_logger", None), Logger):
             port._logger = Logger(namespace=__name__, observer=self)  # noqa: SLF001 - no other way
+            port.doRead = partial(_take_few, port, port.doRead)
 
     def __call__(self, event: LogEvent) -> None:
         # Of the three lines this one is written for each connection.
@@ -55,6 +61,12 @@ class Accepting:
                 "connections are not accepted: this process has no file descriptors left; give it"
                 " more (LimitNOFILE= in its unit, or ulimit -n)"
             )
+
+
+def _take_few(port: Any, accept: Callable[[], None]) -> None:
+    """Accept what waits, but no more than is taken in a turn; Twisted's own bound has no end."""
+    port.numberAccepts = min(port.numberAccepts, MOST_IN_A_TURN)
+    accept()
 
 
 class Admitting:

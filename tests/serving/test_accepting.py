@@ -8,13 +8,15 @@ import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from twisted.internet.task import Clock
-from twisted.logger import globalLogPublisher
+from twisted.logger import Logger, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 import flocon
-from flocon.serving.accepting import PAUSE, Accepting
+from flocon.serving.accepting import MOST_IN_A_TURN, PAUSE, Accepting
+from flocon.serving.site import MOST_LEAVING
 
 #: Listens with so few descriptors that none is left, and prints what was logged and counted.
 CODE = """
@@ -64,6 +66,20 @@ class Refusing(SynchronousTestCase):
 
     def test_what_accepts_nothing_is_left_alone(self) -> None:
         self.accepting.watch(object())
+
+    def test_of_a_rush_no_more_are_taken_in_a_turn_than_can_make_room(self) -> None:
+        taken: list[int] = []
+        port: Any = mock.Mock(_logger=Logger(), numberAccepts=100)
+        port.doRead = lambda: taken.append(port.numberAccepts)
+        self.accepting.watch(port)
+        port.doRead()
+        # Twisted has more of them from turn to turn, and fewer again.
+        port.numberAccepts += 20
+        port.doRead()
+        port.numberAccepts = 3
+        port.doRead()
+        self.assertEqual(taken, [MOST_IN_A_TURN, MOST_IN_A_TURN, 3])
+        self.assertLessEqual(2 * MOST_IN_A_TURN, MOST_LEAVING)
 
     def test_a_real_port_without_descriptors_says_it_once(self) -> None:
         environment = os.environ | {"PYTHONPATH": str(Path(flocon.__file__).parent.parent)}
