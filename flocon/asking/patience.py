@@ -38,6 +38,8 @@ WEIGHT = 0.3
 LEAST_MEASURED = 64 << 10
 #: How many times as fast as an owner a mirror must be to be asked for more beside it.
 WORTH = 2.0
+#: Seconds that a caching proxy may cost beside a mirror that is that much faster.
+LOSS = 1.5
 #: Seconds that a first look at a mirror's speed may take, while others wait for its outcome.
 PROBE_SECONDS = 1.0
 #: Bytes per second of holders, and seconds that they would still need, for such a look.
@@ -76,7 +78,7 @@ class Course:
 
     ``elapsed`` is seconds since the newest of them was asked, ``members`` how many they are,
     ``taken`` seconds since the first was; ``recent`` is bytes per second of all over the last
-    second or so, ``size`` what lacked when it began.
+    second or so, ``size`` what lacked when it began and ``left`` what lacks now.
     """
 
     kind: Kind
@@ -85,6 +87,7 @@ class Course:
     taken: float
     recent: float
     size: int
+    left: int
 
 
 def is_slow(course: Course, reference: float, stagger: float = STAGGER) -> bool:
@@ -95,9 +98,16 @@ def is_slow(course: Course, reference: float, stagger: float = STAGGER) -> bool:
         patience = min(patience, stagger)
     if course.elapsed < patience:
         return False
-    if course.recent < floor(course.kind, reference):
+    if course.recent < floor(course.kind, reference) or _loses_much(course, reference):
         return True
     return course.taken >= patience + terms.due * course.size / reference
+
+
+def _loses_much(course: Course, reference: float) -> bool:
+    """Whether a caching proxy takes far longer than a mirror: its way may be another."""
+    if course.kind is not Kind.PARENT or not is_worth_it(reference, course.recent):
+        return False
+    return course.left / course.recent - course.left / reference > LOSS
 
 
 def floor(kind: Kind, reference: float) -> float:
@@ -130,14 +140,14 @@ def peers_come_last(waited: float, contradictions: int, taken: float) -> bool:
     )
 
 
-def is_worth_probing(course: Course, left: int) -> bool:
+def is_worth_probing(course: Course) -> bool:
     """Return whether a mirror's speed is to be found out, since who has it may be slower.
 
-    ``left`` is the bytes that lack yet. Only where nothing is known of the WAN.
+    Only where nothing is known of the WAN.
     """
     if course.kind in {Kind.OWNER, Kind.MIRROR} or course.elapsed < _TERMS[course.kind].first:
         return False
-    return course.recent < PROBED_BELOW and left > course.recent * PROBED_ABOVE
+    return course.recent < PROBED_BELOW and course.left > course.recent * PROBED_ABOVE
 
 
 class Pace:

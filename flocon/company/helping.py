@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flocon.asking.attempts import Attempt
+    from flocon.asking.patience import Course
     from flocon.company.crew import Crew, Plan, Receiver
     from flocon.company.progress import Progress
     from flocon.company.race import Race
@@ -104,7 +105,7 @@ class Helping:
     def _spread(self, way: Parted, now: float, recent: float) -> bool:
         """Add a holder where the last one made the whole faster; return whether one was added."""
         have = len(self._receiver.extents)
-        left = self._progress.lacked - have
+        left = self._progress.left(have)
         worth = recent >= WORTH_MORE * self._before
         worth = worth and left > max(LEAST_LEFT, 2 * LOOK_AFTER * recent)
         self._before = max(recent, self._before)
@@ -116,8 +117,12 @@ class Helping:
         self._begin(attempt)
         return True
 
+    def _course(self, now: float, recent: float) -> Course | None:
+        have = len(self._receiver.extents)
+        return self._progress.course(now, recent, have, self._crew.kinds())
+
     def _needs_help(self, now: float, recent: float) -> bool:
-        course = self._progress.course(now, recent, self._crew.kinds())
+        course = self._course(now, recent)
         if course is None:
             return False
         reference = self._plan.pace.reference(now)
@@ -130,9 +135,8 @@ class Helping:
     def _probe(self, way: Parted, now: float, recent: float) -> None:
         """Find out what a mirror gives, where holders may be slower than that."""
         pace = self._plan.pace
-        course = self._progress.course(now, recent, self._crew.kinds())
-        left = self._progress.lacked - len(self._receiver.extents)
-        if course is None or pace.is_known(now) or not is_worth_probing(course, left):
+        course = self._course(now, recent)
+        if course is None or pace.is_known(now) or not is_worth_probing(course):
             return
         mirror = self._crew.next_mirror()
         if mirror is None or not pace.probe(now):
@@ -162,7 +166,7 @@ class Helping:
 
     @property
     def _left(self) -> int:
-        return self._progress.lacked - len(self._receiver.extents)
+        return self._progress.left(len(self._receiver.extents))
 
     def _help(self, now: float) -> None:
         """Ask the next source beside those that are slow."""

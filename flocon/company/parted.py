@@ -28,9 +28,11 @@ if TYPE_CHECKING:
 IDLE_LOOK = 0.1
 #: Bytes per second of one that is left nothing but what it brings.
 ALL = 1e15
-#: Bytes that a mirror is asked for at first, beside a holder or beside an owner.
+#: Bytes that a mirror is asked for at first, beside a holder or an owner, and the most beside a
+#: proxy: what that brings in a second, as fewer tell more of the way to the mirror than of it.
 FIRST_OF_MIRROR = 1 << 20
 FIRST_BESIDE_OWNER = 128 << 10
+MOST_BESIDE_PARENT = 4 << 20
 
 
 class Parted:
@@ -115,7 +117,7 @@ class Parted:
             raise Broken(attempt.source.label, "did not send all of it")
         if attempt is self.probing:
             self.probing = None
-            if len(self._crew) > 1:
+            if len(self._crew) > 1 and not self._crew.has(Kind.PARENT):
                 return False
         if not self._is_worth_it(attempt):
             return False
@@ -142,8 +144,15 @@ class Parted:
         """Return the most bytes to ask of a source that is not known yet."""
         others = [one.source.kind for one in self._crew.attempts() if one is not attempt]
         if attempt.source.kind is Kind.MIRROR and others and set(others) != {Kind.MIRROR}:
-            return FIRST_OF_MIRROR if FETCHING.isdisjoint(others) else FIRST_BESIDE_OWNER
+            if FETCHING.isdisjoint(others):
+                return FIRST_OF_MIRROR
+            return FIRST_BESIDE_OWNER if Kind.OWNER in others else self._first_beside_parent()
         return part_size(0.0) if self.spreads else self._size
+
+    def _first_beside_parent(self) -> int:
+        now = self._clock.seconds()
+        rate = sum(self.rate(one, now) for one in self._crew.attempts())
+        return min(max(FIRST_BESIDE_OWNER, int(rate)), MOST_BESIDE_PARENT)
 
     def _measure(self, attempt: Attempt, size: int, since: float) -> None:
         if attempt.source.kind is Kind.MIRROR:

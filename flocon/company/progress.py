@@ -18,6 +18,7 @@ class Progress:
         #: When a mirror's bytes came last, or as much from others as a mirror would have given.
         self.counted = now
         self.lacked = lacked
+        self._size = have + lacked
         #: Moments and bytes, over the last seconds.
         self._samples: list[tuple[float, int]] = [(now, have)]
 
@@ -39,10 +40,14 @@ class Progress:
         then, had = samples[0]
         return (have - had) / max(now - then, 1e-3)
 
-    def course(self, now: float, recent: float, kinds: list[Kind]) -> Course | None:
+    def left(self, have: int) -> int:
+        """Return how many bytes lack, of which so many are there."""
+        return self._size - have
+
+    def course(self, now: float, recent: float, have: int, kinds: list[Kind]) -> Course | None:
         """Return what is judged, as those judge it who are judged most kindly."""
         for kind in (Kind.MIRROR, Kind.OWNER, Kind.PARENT, Kind.HOLDER):
             if kind in kinds:
                 since, began = now - self.joined, now - self.began
-                return Course(kind, len(kinds), since, began, recent, self.lacked)
+                return Course(kind, len(kinds), since, began, recent, self.lacked, self.left(have))
         return None

@@ -27,7 +27,9 @@ from flocon.asking.patience import (
 from flocon.asking.source import Kind
 
 MB = 1 << 20
-SILENT = Course(Kind.HOLDER, members=1, elapsed=1.0, taken=1.0, recent=0.0, size=4 * MB)
+SILENT = Course(
+    Kind.HOLDER, members=1, elapsed=1.0, taken=1.0, recent=0.0, size=4 * MB, left=4 * MB
+)
 
 
 class Slow(SynchronousTestCase):

@@ -432,6 +432,24 @@ class Helping(SeveralTestCase):
         self.assertLess(self.go(60), 3 * 48 / 20 + 3.0)
         self.assertWhole()
 
+    def test_a_parent_costs_little_beside_a_mirror_that_is_far_faster(self) -> None:
+        for rate in (500_000, 2 * MB, 5 * MB):
+            for known in (False, True):
+                pace = Pace()
+                if known:
+                    pace.measured(12 * MB, 1.0, self.clock.seconds())
+                parent = Peer(rate, origin=Origin.MIRROR, parent="pacoloco")
+                self.begin(48 * MB, {"p": parent, "m": mirror(12 * MB)}, pace=pace)
+                self.assertLess(self.go(60), 48 / 12 + 1.5, (rate, known))
+                self.assertWhole()
+
+    def test_a_parent_of_half_a_mirrors_speed_is_left_to_bring_it_all(self) -> None:
+        parent = Peer(7 * MB, origin=Origin.MIRROR, parent="pacoloco")
+        self.begin(48 * MB, {"p": parent, "m": mirror(12 * MB)})
+        self.go(60)
+        self.assertWhole()
+        self.assertLess(self.peers["m"].sent, 5 * MB)
+
     def test_a_mirror_beside_a_parent_that_fills_from_a_busy_wan_takes_little(self) -> None:
         parent = Peer(100_000, origin=Origin.MIRROR, parent="pacoloco")
         self.begin(8 * MB, {"p": parent, "m": mirror(150_000)})
