@@ -42,16 +42,13 @@ WORTH = 2.0
 LOSS = 1.5
 #: Seconds that a first look at a mirror's speed may take, while others wait for its outcome.
 PROBE_SECONDS = 1.0
-#: Bytes per second of holders, and seconds that they would still need, for such a look.
-PROBED_BELOW = float(12 << 20)
-PROBED_ABOVE = 2.0
 #: Seconds between two mirrors that are asked for the same, and in which all of them are asked.
 STAGGER = 2.0
 ALL_ASKED = 6.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Terms:
+class Terms:
     """``first`` and ``further`` are seconds before the first company and each further one.
 
     ``floor`` is the share of a mirror's rate below which it is slow at once, ``due`` how many times
@@ -64,11 +61,11 @@ class _Terms:
     due: float
 
 
-_TERMS = {
-    Kind.HOLDER: _Terms(first=1.0, further=0.5, floor=1 / 2, due=1.0),
-    Kind.OWNER: _Terms(first=1.5, further=1.0, floor=1 / 16, due=4.0),
-    Kind.PARENT: _Terms(first=1.5, further=1.0, floor=1 / 2, due=2.0),
-    Kind.MIRROR: _Terms(first=STAGGER, further=1.0, floor=1 / 16, due=4.0),
+TERMS = {
+    Kind.HOLDER: Terms(first=1.0, further=0.5, floor=1 / 2, due=1.0),
+    Kind.OWNER: Terms(first=1.5, further=1.0, floor=1 / 16, due=4.0),
+    Kind.PARENT: Terms(first=1.5, further=1.0, floor=1 / 2, due=2.0),
+    Kind.MIRROR: Terms(first=STAGGER, further=1.0, floor=1 / 16, due=4.0),
 }
 
 
@@ -92,7 +89,7 @@ class Course:
 
 def is_slow(course: Course, reference: float, stagger: float = STAGGER) -> bool:
     """Return whether the next source is to help; ``reference`` is a mirror's bytes per second."""
-    terms = _TERMS[course.kind]
+    terms = TERMS[course.kind]
     patience = terms.first if course.members == 1 else terms.further
     if course.kind is Kind.MIRROR:
         patience = min(patience, stagger)
@@ -112,7 +109,7 @@ def _loses_much(course: Course, reference: float) -> bool:
 
 def floor(kind: Kind, reference: float) -> float:
     """Return the bytes per second below which a source of this kind is no help."""
-    return min(reference, USUAL_RATE) * _TERMS[kind].floor
+    return min(reference, USUAL_RATE) * TERMS[kind].floor
 
 
 def stagger(mirrors: int) -> float:
@@ -138,16 +135,6 @@ def peers_come_last(waited: float, contradictions: int, taken: float) -> bool:
         or contradictions >= MOST_CONTRADICTIONS
         or (contradictions > 0 and taken >= PEERS)
     )
-
-
-def is_worth_probing(course: Course) -> bool:
-    """Return whether a mirror's speed is to be found out, since who has it may be slower.
-
-    Only where nothing is known of the WAN.
-    """
-    if course.kind in {Kind.OWNER, Kind.MIRROR} or course.elapsed < _TERMS[course.kind].first:
-        return False
-    return course.recent < PROBED_BELOW and course.left > course.recent * PROBED_ABOVE
 
 
 class Pace:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flocon.asking.patience import PEERS, floor, is_slow, is_worth_probing
+from flocon.asking.patience import PEERS, floor, is_slow
 from flocon.asking.source import FETCHING, Kind
 from flocon.company.parted import Parted
+from flocon.company.progress import is_worth_probing
 
 if TYPE_CHECKING:
     from collections.abc import Callable

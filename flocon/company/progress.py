@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from flocon.asking.patience import Course
+from flocon.asking.patience import TERMS, Course
 from flocon.asking.source import Kind
 
 #: Seconds over which it is seen how fast it comes.
 WINDOW = 0.75
+#: Bytes per second of holders, and seconds that they would still need, for a look at a mirror's.
+PROBED_BELOW = float(12 << 20)
+PROBED_ABOVE = 2.0
 
 
 class Progress:
@@ -51,3 +54,13 @@ class Progress:
                 since, began = now - self.joined, now - self.began
                 return Course(kind, len(kinds), since, began, recent, self.lacked, self.left(have))
         return None
+
+
+def is_worth_probing(course: Course) -> bool:
+    """Return whether a mirror's speed is to be found out, since who has it may be slower.
+
+    Only where nothing is known of the WAN.
+    """
+    if course.kind in {Kind.OWNER, Kind.MIRROR} or course.elapsed < TERMS[course.kind].first:
+        return False
+    return course.recent < PROBED_BELOW and course.left > course.recent * PROBED_ABOVE
