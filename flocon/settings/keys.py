@@ -5,6 +5,7 @@ What stands on the command line, and what holds where nothing is set, is known e
 
 from __future__ import annotations
 
+import difflib
 import re
 import tomllib
 from collections.abc import Mapping
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 #: Bytes of flocon.toml; nobody writes so many.
 LARGEST_FILE = 1 << 20
+#: As much of a key is compared with those there are.
+LONGEST_KEY = 64
 #: What the reader of TOML says where a table or a key stands there before.
 _TWICE = re.compile(r"Cannot declare \((?P<table>.*)\) twice (?P<place>\(at .*\))")
 _NAME = re.compile(r"'([^']*)'")
@@ -178,6 +181,15 @@ def _elsewhere(key: str) -> str:
     return f"write it {' or '.join(places)}" if places else ""
 
 
+def _meant(key: str, prefix: str, beside: Mapping[str, Any]) -> str:
+    """Return a question after the key, or the [table], that comes closest, if one does."""
+    close = difflib.get_close_matches(key[:LONGEST_KEY], list(beside), n=1)
+    if not close:
+        return ""
+    name = prefix + close[0]
+    return f"did you mean {f'[{name}]' if isinstance(beside[close[0]], Mapping) else name}? Or "
+
+
 def _table(
     table: Mapping[str, Any], keys: Mapping[str, Any], where: str, prefix: str
 ) -> dict[str, Any]:
@@ -187,7 +199,7 @@ def _table(
         check = keys.get(key)
         if check is None:
             known = ", ".join(sorted(prefix + one for one in keys))
-            remedy = _elsewhere(key) or f"use one of: {known}"
+            remedy = _elsewhere(key) or f"{_meant(key, prefix, keys)}use one of: {known}"
             raise refusal(where, name, "is not a key flocon knows", remedy)
         if isinstance(check, Mapping):
             if not isinstance(value, Mapping):

@@ -35,6 +35,16 @@ class Refusing(OptionsTestCase):
         self.assertRefused(table * 2, "[mirror.paths] twice (at line 3")
         self.assertRefused("debug = true\n" * 2, "twice (at line 2", "one of the two lines")
 
+    def test_the_key_or_table_that_was_meant_is_asked_after(self) -> None:
+        self.assertRefused("[peer]\nrelays = 1\n", "did you mean [peers]? Or use one of: ")
+        self.assertRefused('databse = "lan"\n', "did you mean databases?")
+        self.assertRefused("[store]\nmax_sise = 1\n", "did you mean store.max_size?")
+
+    def test_what_is_like_no_key_is_not_asked_after(self) -> None:
+        with self.assertRaises(ConfigurationError) as caught:
+            self.load("xyzzy = 1\n")
+        self.assertNotIn("did you mean", str(caught.exception))
+
     def test_what_is_not_toml_is_told_by_line(self) -> None:
         self.assertRefused("name = \n", "line 1")
 
