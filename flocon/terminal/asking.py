@@ -12,15 +12,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode
 
-import treq
 from treq.client import HTTPClient
 from twisted.internet import defer
 from twisted.internet import error as failing
-from twisted.internet.endpoints import UNIXClientEndpoint
+from twisted.internet.endpoints import (
+    TCP4ClientEndpoint,
+    TCP6ClientEndpoint,
+    UNIXClientEndpoint,
+)
 from twisted.internet.error import (
     ConnectError,
     ConnectingCancelledError,
 )
+from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.python.failure import Failure
 from twisted.web.client import Agent, ResponseNeverReceived
 from twisted.web.iweb import IAgentEndpointFactory
@@ -62,17 +66,14 @@ class Node:
         self.reactor = reactor
         self.port = port
 
-    def url(self, path: str) -> str:
-        return f"http://127.0.0.1:{self.port}{path}"
-
     async def ask(
         self, path: str, fields: Mapping[str, str] | None = None, patience: float = PATIENCE
     ) -> Any:
         """Return what the node answers at ``path``, as JSON's values."""
         query = f"?{urlencode(fields)}" if fields else ""
         try:
-            asked = treq.get(self.url(path + query), reactor=self.reactor, persistent=False)
-            response, body = await in_time(self.reactor, patience, _whole(asked))
+            asked = _whole(self.get(path + query))
+            response, body = await in_time(self.reactor, patience, asked)
         except Exception as error:  # noqa: BLE001 - whatever it was, the user reads one sentence
             raise self.silent(error) from None
         if response.code != OK:
@@ -86,6 +87,12 @@ class Node:
             raise NodeError(
                 f"what answers on port {self.port} is not a node; name its port with --port"
             ) from None
+
+    def get(self, path: str, **options: Any) -> Any:
+        """Begin to get what is at ``path``, at whichever loopback address a node listens."""
+        agent = Agent.usingEndpointFactory(self.reactor, _Loopback(self.reactor))
+        url = f"http://localhost:{self.port}{path}"
+        return HTTPClient(agent).get(url, reactor=self.reactor, **options)
 
     def silent(self, error: Exception) -> Exception:
         """Return what to say where no node answered."""
@@ -129,6 +136,40 @@ class _Socket:
 
     def endpointForURI(self, uri: Any) -> Any:
         return UNIXClientEndpoint(self._reactor, self._path, timeout=PATIENCE)
+
+
+@implementer(IAgentEndpointFactory)
+class _Loopback:
+    """Connects to a port of this machine, whatever host is asked for."""
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+
+    def endpointForURI(self, uri: Any) -> Any:
+        return _EitherAddress(self._reactor, uri.port)
+
+
+@implementer(IStreamClientEndpoint)
+class _EitherAddress:
+    """Connects to 127.0.0.1, and where nobody listens there to ::1."""
+
+    def __init__(self, reactor: Any, port: int) -> None:
+        self._reactor = reactor
+        self._port = port
+
+    def connect(self, protocolFactory: Any) -> defer.Deferred[Any]:  # noqa: N803
+        return defer.Deferred.fromCoroutine(self._connect(protocolFactory))
+
+    async def _connect(self, factory: Any) -> Any:
+        first = TCP4ClientEndpoint(self._reactor, "127.0.0.1", self._port, timeout=PATIENCE)
+        second = TCP6ClientEndpoint(self._reactor, "::1", self._port, timeout=PATIENCE)
+        try:
+            return await first.connect(factory)
+        except failing.ConnectionRefusedError as refused:
+            try:
+                return await second.connect(factory)
+            except ConnectError:  # as where this machine has no IPv6
+                raise refused from None
 
 
 def in_time(reactor: Any, patience: float, asked: defer.Deferred[_T]) -> defer.Deferred[_T]:

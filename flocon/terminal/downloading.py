@@ -6,7 +6,6 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import treq
 from twisted.internet import defer
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.web.client import ResponseDone
@@ -42,7 +41,7 @@ async def download(
     move: Callable[[int], None] = lambda _: None,
 ) -> Received | None:
     """Get a file ``name`` at ``path`` from the node; None where it answers that nobody has it."""
-    asked = treq.get(node.url(path), reactor=node.reactor, unbuffered=True, persistent=False)
+    asked = node.get(path, unbuffered=True)
     try:
         response = await in_time(node.reactor, PATIENCE, asked)
     except Exception as error:  # noqa: BLE001 - whatever it was, the user reads one sentence

@@ -6,10 +6,13 @@ import errno
 import grp
 import os
 from pathlib import Path
+from unittest import mock
 
 from twisted.internet import defer
+from twisted.internet import error as failing
 from twisted.internet.error import ConnectError
 from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.terminal import downloading
@@ -33,6 +36,41 @@ class Closed(SynchronousTestCase):
 
     def test_where_nobody_listens_it_is_not_a_matter_of_rights(self) -> None:
         self.assertIn("nobody listens there", self.said(errno.ECONNREFUSED))
+
+
+class Addresses(SynchronousTestCase):
+    """A node whose loopback face is at one address of the two."""
+
+    def setUp(self) -> None:
+        self.reactor = MemoryReactorClock()
+        self.node = Node(self.reactor, 19433)
+        self.asked = defer.Deferred.fromCoroutine(self.node.ask("/status.json"))
+
+    def refuse(self) -> None:
+        """Have the last connection refused."""
+        factory = self.reactor.tcpClients[-1][2]
+        factory.clientConnectionFailed(mock.Mock(), Failure(failing.ConnectionRefusedError()))
+
+    def hosts(self) -> list[str]:
+        return [host for host, *_ in self.reactor.tcpClients]
+
+    def test_one_that_listens_at_ipv6_alone_is_asked_there(self) -> None:
+        self.refuse()
+        self.assertEqual(self.hosts(), ["127.0.0.1", "::1"])
+        protocol = self.reactor.tcpClients[-1][2].buildProtocol(None)
+        assert protocol is not None
+        transport = StringTransport()
+        protocol.makeConnection(transport)
+        self.assertIn(b"Host: localhost:19433\r\n", transport.value())
+        protocol.dataReceived(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        self.assertEqual(self.successResultOf(self.asked), {})
+
+    def test_where_nobody_listens_at_either_that_is_told(self) -> None:
+        self.refuse()
+        self.refuse()
+        self.assertEqual(self.hosts(), ["127.0.0.1", "::1"])
+        said = str(self.failureResultOf(self.asked, NodeError).value)
+        self.assertIn("no node answers on port 19433 (nobody listens there)", said)
 
 
 class Silent(SynchronousTestCase):
