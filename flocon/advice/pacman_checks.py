@@ -62,7 +62,7 @@ def check_pacman(facts: Facts) -> Iterator[Finding]:
         reason = f"pacman does not ask the node for {names}"
         findings.append(Finding("pacman", Verdict.WRONG, reason, _set_up(facts)))
     if bare := [one.name for one in repositories if not one.servers]:
-        findings.append(_no_server(bare))
+        findings.append(_no_server(bare, facts))
     yield from _before_arch(repositories, facts.ports)
     if not repositories:
         yield nothing_listed("pacman", configuration.root)
@@ -72,11 +72,11 @@ def check_pacman(facts: Facts) -> Iterator[Finding]:
         yield _reached(repositories, facts.ports)
 
 
-def _no_server(names: Sequence[str]) -> Finding:
+def _no_server(names: Sequence[str], facts: Facts) -> Finding:
     """Tell of a mirrorlist in which all is a comment, as it is where pacman was just installed."""
     sections = ", ".join(f"[{name}]" for name in names)
     reason = f"no Server stands for {sections}: pacman fetches nothing of that"
-    remedy = "uncomment mirrors in the file that the section includes, then flocon setup"
+    remedy = f"uncomment mirrors in the file that the section includes, then {_set_up(facts)}"
     return Finding("pacman", Verdict.WRONG, reason, remedy)
 
 
@@ -167,7 +167,7 @@ def _is_unasked(repository: Repository, ports: Collection[int]) -> bool:
 
 def _set_up(facts: Facts) -> str:
     """Return the command that leads this very configuration to this very node."""
-    words = ["flocon setup"]
+    words = ["sudo flocon setup" if facts.needs_sudo else "flocon setup"]
     if facts.named != DEFAULT_PACMAN_CONF:
         words += ["--pacman-conf", shlex.quote(str(facts.named))]
     words += ["--port", str(facts.port)] if facts.port != LOOPBACK_PORT else []

@@ -51,6 +51,7 @@ async def examine(reactor: Any, options: argparse.Namespace) -> None:
         there=_there(node),
         named=named,
         refused=None if node else _refused(),
+        needs_sudo=os.geteuid() != 0,
     )
     findings = doctor.examine(facts)
     healthy = doctor.healthy(findings)
