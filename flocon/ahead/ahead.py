@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from flocon.ahead.coming import Coming
 from flocon.ahead.prefetch import Prefetch
 from flocon.ahead.wishes import Once, Readiness, Wishes
-from flocon.errors import Broken
+from flocon.errors import Broken, TaskError
 from flocon.files import Asked, parse_file_name
 from flocon.machine.remember import Notebook, recall
 from flocon.machine.threads import Delay
@@ -79,6 +79,18 @@ class Ahead(Coming):
     def readiness(self) -> Readiness:
         """Return how much of the next upgrade is here."""
         return self.prefetch.readiness()
+
+    async def fetch_all(self) -> int:
+        """Fetch the next upgrade now, as a person asks; return how many packages that are.
+
+        Raises TaskError where no sync database tells of any.
+        """
+        count = await self.prefetch.now()
+        if not count and not self._pacman.listing.databases:
+            raise TaskError(
+                "there is no sync database, so pacman knows of no upgrade", "run 'pacman -Sy' first"
+            )
+        return count
 
     @property
     def arrived(self) -> int:

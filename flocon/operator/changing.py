@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from twisted.internet.defer import Deferred
+
 from flocon.books.units import counted
 from flocon.errors import NotHeld, UnknownPeer
 from flocon.log import logger
@@ -12,8 +14,6 @@ from flocon.operator import whom
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from twisted.internet.defer import Deferred
 
     from flocon.ahead.ahead import Ahead
     from flocon.neighbours.offenders import Offenders
@@ -88,7 +88,7 @@ class Operator:
 
     def prefetch(self) -> Deferred[int]:
         """Fetch now what pacman would upgrade; fires with how many packages that are."""
-        return self._ahead.prefetch.now()
+        return Deferred.fromCoroutine(self._ahead.fetch_all())
 
     def rejoin(self) -> None:
         """Leave and join the group on every interface, and say hello."""

@@ -14,7 +14,7 @@ from flocon.ahead import ahead as module
 from flocon.ahead.ahead import WRITE_AFTER, Ahead
 from flocon.ahead.coming import Means
 from flocon.ahead.wishes import Once
-from flocon.errors import StoreError, ToolError, Unreachable
+from flocon.errors import StoreError, TaskError, ToolError, Unreachable
 from flocon.files import Content
 from flocon.pacman.listing import Database, Listing, Target
 from flocon.sources.packages import Packages
@@ -93,6 +93,17 @@ class Finding(AheadCase):
         self.assertEqual(self.asked_pacman, 1)
         self.state = [2]
         self.assertEqual(self.find(), [(ENTRY, False)])
+
+    def test_where_no_database_is_there_a_person_is_told_what_brings_one(self) -> None:
+        self.room.pacman.listing = Listing()
+        self.targets = []
+        asked = Deferred.fromCoroutine(self.ahead.fetch_all())
+        self.assertIn("run 'pacman -Sy' first", str(self.failureResultOf(asked, TaskError).value))
+
+    def test_where_all_is_here_that_is_nothing_to_fetch(self) -> None:
+        self.targets = []
+        asked = Deferred.fromCoroutine(self.ahead.fetch_all())
+        self.assertEqual(self.successResultOf(asked), 0)
 
     def test_what_it_could_not_say_it_is_asked_again(self) -> None:
         async def fail(*_: object) -> list[Target]:
