@@ -397,6 +397,7 @@ class WorldTestCase(TestCase):
         # A socket's path has 107 bytes at most.
         folder = TemporaryDirectory(prefix="flocon-")
         self.addCleanup(folder.cleanup)
+        self.addCleanup(self._wait_for, self._threads_ended)
         self.folder = Path(folder.name)
         self.now = BEGINNING
         #: Seconds by which somebody has set the clock.
@@ -416,6 +417,15 @@ class WorldTestCase(TestCase):
 
     def _wait_for(self, action: Callable[[], Any]) -> Deferred[None]:
         return Deferred.fromCoroutine(action())
+
+    async def _threads_ended(self) -> None:
+        """Return when nothing writes any more: a thread goes on when nobody waits for it."""
+        pool: Any = reactor.getThreadPool()  # type: ignore[attr-defined]
+        # What one has written may have another begin, in the turn after.
+        still = 0
+        while still < 3:
+            still = 0 if pool.working else still + 1
+            await self.turn()
 
     def make(self) -> Keeper:
         """Return a keeper on the folder as it is, as a node that starts has one."""
