@@ -31,6 +31,8 @@ MIRROR_PORT = 19434
 STEPS, STEP = 20, 0.5
 #: Seconds for what nobody claims to be quick: four pacmans and a mirror have the machine meanwhile.
 PATIENCE = 60
+#: Seconds between two rounds of a client.
+PAUSE = 1.0
 #: Packages of which each step brings newer ones, in turn.
 NEWER = 4
 
@@ -176,7 +178,8 @@ class Client:
         self.cache.mkdir()
 
     def rounds(self, until: threading.Event) -> None:
-        while not until.is_set():
+        # With requests all the time nothing that nobody waits for would be fetched for minutes.
+        while not until.wait(PAUSE):
             self.round()
 
 
