@@ -267,6 +267,8 @@ class _Client(Protocol):
         self.end()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        # What the server sends until it learns of it is waited for no more.
+        self._has_ended = True
         if self._late is not None and self._late.active():
             self._late.cancel()
         self._gateway.left(self)

@@ -12,7 +12,9 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint, connectProtocol
 from twisted.internet.protocol import Factory, Protocol
-from twisted.trial.unittest import TestCase
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from flocon.building import gateway
 from flocon.building.destinations import Destinations
@@ -244,3 +246,16 @@ class GatewayTests(TestCase):
             await self.served[0].over
 
         return self.do(go())
+
+
+class Gone(SynchronousTestCase):
+    def test_what_comes_for_one_that_is_gone_is_waited_for_no_more(self) -> None:
+        clock = Clock()
+        client = gateway._Client(Gateway(clock, Destinations([]), 1 << 20))
+        client.makeConnection(StringTransport())
+        client._server = mock.Mock()
+        client.received(b"of the answer")
+        self.assertEqual(len(clock.getDelayedCalls()), 1)
+        client.connectionLost()
+        client.received(b"its end")
+        self.assertEqual(clock.getDelayedCalls(), [])
