@@ -189,9 +189,10 @@ class Archive:
             if not equals or not len(digits) < length <= len(data) or data[length - 1] != ord("\n"):
                 raise self._failed("cannot be read")
             name = key.decode("utf-8", "replace")
-            if name in said:
-                # Which one counts on a disk is another one than of a size.
-                raise self._failed("says a thing twice about one member")
+            if said.get(name, value) != value:
+                # Which one counts on a disk is another one than of a size. The same again is
+                # bsdtar's: it writes an attribute in two ways, and reads both.
+                raise self._failed("says a thing twice, and in two ways, about one member")
             said[name] = value
             data = data[length:]
         return said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import shutil
 import stat
@@ -63,6 +64,14 @@ def with_extension(key: str, *values: str) -> bytes:
     return COMPRESS["zst"](data)
 
 
+def with_capabilities(first: str, second: str) -> bytes:
+    """Return a package with a file that has some as bsdtar writes them: in two ways."""
+    encoded = base64.b64encode(second.encode("latin-1")).decode().rstrip("=")
+    ways = ((f"SCHILY.xattr.{_CAPABILITY}", first), (f"LIBARCHIVE.xattr.{_CAPABILITY}", encoded))
+    tool = File("usr/tool", b"1", mode=0o755, extensions=ways)
+    return archive(folder("usr"), tool)
+
+
 class AsInstalled(SynchronousTestCase):
     def setUp(self) -> None:
         leave_out("" if os.geteuid() == 0 else "pacman installs for root only")
@@ -83,6 +92,7 @@ class AsInstalled(SynchronousTestCase):
             archive(File(".INSTALL", b": post_install\n"), said("./.INSTALL", *LISTED), *FILES),
             archive(*FILES, link("usr/l", "/etc"), hard_link("usr/h", "usr/tool")),
             with_extension(f"SCHILY.xattr.{_CAPABILITY}", READ_ALL),
+            with_capabilities(READ_ALL, READ_ALL),
             with_extension("path", "usr/other"),
             with_extension("uid", "65534"),
         ):
@@ -99,6 +109,7 @@ class AsInstalled(SynchronousTestCase):
             archive(said(*LISTED), *FILES, File(".INSTALL", b": post_install\n")),
             COMPRESS["zst"](without_slash(bare, b"usr/p")),
             with_extension(f"SCHILY.xattr.{_CAPABILITY}", READ_ALL, SET_CLOCK),
+            with_capabilities(READ_ALL, SET_CLOCK),
             with_extension("uid", str(1 << 32)),
         ):
             self.assertRaises(PackageError, self.read, data)
