@@ -74,6 +74,8 @@ class Channel(http.HTTPChannel):
     #: What was read and waits until there is time for it.
     _kept: tuple[bytes, ...] = ()
     _timed_out = False
+    #: Whether it was cut off: what had come by then is answered no more.
+    aborted = False
 
     def connectionMade(self) -> None:
         self.address = host_of(self.getPeer())
@@ -200,6 +202,7 @@ class Channel(http.HTTPChannel):
 
     def forceAbortClient(self) -> None:
         """Close the connection, in HTTPChannel's own way but for the line it writes."""
+        self.aborted = True
         transport: Any = self.transport
         transport.abortConnection()
 
@@ -229,6 +232,11 @@ class Request(http.Request):
 
     def process(self) -> None:
         """Refuse headers that are no text: to decode them would fail wherever one is read."""
+        channel: Any = self.channel
+        if channel.aborted:
+            # The body that was too much had come with the head: nobody could be told what came
+            # of it.
+            return
         self.setHeader("Date", _date())
         headers = self.requestHeaders.getAllRawHeaders()
         if all(value.isascii() for _, values in headers for value in values):

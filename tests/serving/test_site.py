@@ -135,6 +135,21 @@ class SiteTests(SynchronousTestCase):
         self.assertEqual(self.site.counters["request body"], 2)
         self.assertEqual((self.hello.requests, self.lines), ([], []))
 
+    def test_a_body_that_came_with_the_head_has_nothing_done(self) -> None:
+        self.site.kept = LARGEST_BODY
+        length = LARGEST_BODY + 1
+        whole = b"Content-Length: %d\r\n\r\n" % length + bytes(length)
+        for rest in (whole, b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n"):
+            transport = self.connected()
+            # As a socket does, which does not say of itself that it is about to close.
+            aborted: list[bool] = []
+            transport.abortConnection = lambda aborted=aborted: aborted.append(True)
+            transport.channel.dataReceived(b"POST /x HTTP/1.1\r\nHost: h\r\n" + rest)
+            self.clock.pump([0] * 3)
+            self.assertTrue(aborted)
+            self.assertEqual(self.hello.requests, [])
+            self.close(transport)
+
     def test_no_body_hides_another_request(self) -> None:
         hidden = b"GET /hidden HTTP/1.1\r\nHost: h\r\n\r\n"
         for lines in (
