@@ -103,6 +103,9 @@ class _Run(ProcessProtocol):
                 os.killpg(process, signal.SIGKILL)
         with suppress(ProcessExitedAlready):
             self.transport.signalProcess("KILL")
+        if not self._with_children:
+            # What it has started may go on, and has what it says in hand: that would keep us.
+            self.transport.loseConnection()
 
     def processEnded(self, reason: Failure) -> None:
         self.gone.callback(None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,18 @@ class Running(TestCase):
         self.patch(process, "MOST_OUTPUT", 1000)
         with self.assertRaises(ToolError):
             await self.sh("exec yes")
+
+    async def test_what_it_left_behind_keeps_nobody(self) -> None:
+        self.patch(process, "MOST_OUTPUT", 1000)
+        # One that says nothing, and one that never ceases to.
+        for number, script in enumerate(("sleep 40", "(trap '' PIPE; yes; exec sleep 40)")):
+            place = Path(self.mktemp()).absolute()
+            there = shlex.quote(str(place))
+            with self.assertRaises(ToolError):
+                await self.sh(f"{script} & echo $! > {there}; exit {number}", 0.5)
+            child = int(place.read_text())
+            self.assertTrue(is_running(child))
+            os.kill(child, signal.SIGKILL)
 
     async def test_cancelled_it_ends_with_the_program(self) -> None:
         ended: list[str] = []
