@@ -84,7 +84,7 @@ def _head(look: Mapping[str, Any]) -> Iterator[Line]:
         yield Line(f"{what}, compared with {since}, which was approved", "title")
     yield Line(f"commit {look['commit']}", "quiet")
     for reason in look["reasons"]:
-        yield Line(reason, "warning")
+        yield Line(visible(reason), "warning")
 
 
 def _held(look: Mapping[str, Any]) -> Iterator[Line]:

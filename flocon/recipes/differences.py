@@ -28,6 +28,12 @@ _CONTEXT = 3
 _MOST_PAIRS = 1_000_000
 #: Categories of Unicode that do not show: control, format, surrogates, private, other blanks.
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+#: What does not show either and is a letter, a mark or a symbol to Unicode: fillers, joiners, what
+#: chooses a variant of the sign before it, and braille without a dot.
+UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0"
+    "\U000e0100-\U000e01ef]"
+)
 #: After a line that the end of its file ends: no text has it.
 _UNENDED = "\0"
 _SHOWN = re.compile(r"[ -~\t]*")
@@ -67,7 +73,7 @@ def _shows(sign: str) -> bool:
     if sign in " \t":
         return True
     category = unicodedata.category(sign)
-    return category not in _UNSEEN and category != "Zs"
+    return category not in _UNSEEN and category != "Zs" and not UNSEEN.match(sign)
 
 
 def _read_lines(data: bytes) -> list[str] | None:

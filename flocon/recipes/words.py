@@ -10,7 +10,7 @@ import unicodedata
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from flocon.recipes.differences import visible
+from flocon.recipes.differences import UNSEEN, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -100,7 +100,7 @@ def _word(line: str) -> str:
 
 
 def _oddity(line: str) -> str:
-    if any(
+    if UNSEEN.search(line) or any(
         unicodedata.category(one) in {"Cc", "Cf", "Co", "Zl", "Zp"} for one in line if one != "\t"
     ):
         return "has signs that do not show"

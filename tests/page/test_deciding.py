@@ -40,6 +40,20 @@ def _server() -> Deciding:
     return server
 
 
+#: The signs of the line of a review that has a text, in the order in which one sees them.
+IN_ORDER = """(() => {
+const lines = [...document.querySelectorAll('.review div')];
+const text = lines.find(one => one.textContent.includes('+cp')).firstChild;
+const seen = [...text.data].map((sign, at) => {
+  const range = document.createRange();
+  range.setStart(text, at);
+  range.setEnd(text, at + 1);
+  return [sign, range.getBoundingClientRect().left];
+});
+return seen.sort((one, other) => one[1] - other[1]).map(one => one[0]).join('');
+})()"""
+
+
 class DecidingTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         leave_out(unavailable())
@@ -188,6 +202,13 @@ class Looks(DecidingTestCase):
                         tab.evaluate("document.documentElement.scrollWidth"), width, where
                     )
                     self.assertEqual(tab.evaluate(PALE_TEXT), [], where)
+
+    def test_letters_written_from_the_right_turn_no_line_around(self) -> None:
+        line = "cp \u05d0\u05d1/1 \u05d2/2 x"
+        self.server.tell(look=look(files={"PKGBUILD": f"{line}\n", ".SRCINFO": SRCINFO}))
+        tab = self.tab()
+        tab.open(f"{self.server.link()}/paru")
+        self.assertEqual(tab.evaluate(IN_ORDER), f"+{line}")
 
     def test_what_strangers_wrote_stays_text(self) -> None:
         evil = "".join(HOSTILE)

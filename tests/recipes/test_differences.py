@@ -45,7 +45,8 @@ class Differences(SynchronousTestCase):
         )
 
     def test_signs_that_do_not_show_are_written_out(self) -> None:
-        for sign in "\x00\x1b\r\x7f\x85\u00a0\u00ad\u200b\u202e\u2028\u2066\ufeff\ue000":
+        fillers = "\u034f\u115f\u17b4\u180b\u2800\u3164\ufe0f\uffa0\U000e0100"
+        for sign in "\x00\x1b\r\x7f\x85\u00a0\u00ad\u200b\u202e\u2028\u2066\ufeff\ue000" + fillers:
             said = visible(f"a{sign}b\t")
             self.assertEqual(said, f"a<U+{ord(sign):04X}>b\t")
         self.assertEqual(visible("\u00e9 \u6f22"), "\u00e9 \u6f22")

@@ -116,6 +116,7 @@ class Inspections(SynchronousTestCase):
             ("x=1" + " " * 100 + "; id", "goes on after many blanks"),
             ("x=" + "a" * 400, "signs long"),
             ("x=1 # \u202e", "signs that do not show"),
+            ("cp a\ufe0f \u3164", "signs that do not show"),
             ("s\u043eurce=x", "letters that look like others"),
         ):
             self.assert_told(words, made(text=f"pkgver=1\n{line}\n"))
