@@ -16,6 +16,7 @@ from twisted.web.client import Agent, FileBodyProducer
 from twisted.web.http_headers import Headers
 
 from flocon.approving.messages import Message, mail, message
+from flocon.asking.fetch import ended_by_cancelling, words
 from flocon.errors import ToolError
 from flocon.log import logger
 from flocon.machine.process import run
@@ -149,8 +150,8 @@ class Notices:
         settings = self._settings()
         text = told.text.encode("utf-8", "replace")
         if settings.notify_command:
-            words = [*settings.notify_command, *told.bases[:_MOST_NAMES]]
-            await self._try("notify_command", self._run(words, text))
+            command = [*settings.notify_command, *told.bases[:_MOST_NAMES]]
+            await self._try("notify_command", self._run(command, text))
         if settings.notify_url:
             await self._try("notify_url", self._post(settings.notify_url, told))
         if to := settings.notify_mail:
@@ -162,24 +163,24 @@ class Notices:
         except CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it was, it is said in one sentence
-            reason = str(error) or type(error).__name__
+            reason = words(error)
             self.problems[way] = reason
             self._log.warn("{way}: nobody could be told: {reason}", way=way, reason=reason)
         else:
             self.problems.pop(way, None)
 
-    async def _run(self, words: list[str], text: bytes) -> None:
+    async def _run(self, command: list[str], text: bytes) -> None:
         """Run a program that reads ``text``; raise ToolError where it fails."""
         file = os.memfd_create("notice")
         try:
             os.write(file, text)
             os.lseek(file, 0, os.SEEK_SET)
-            outcome = await run(self._reactor, words, seconds=PATIENCE, descriptors={0: file})
+            outcome = await run(self._reactor, command, seconds=PATIENCE, descriptors={0: file})
         finally:
             os.close(file)
         if outcome.status:
             said = outcome.errors.decode("utf-8", "replace").strip().splitlines()
-            raise ToolError(words[0], said[-1] if said else f"ended with {outcome.status}")
+            raise ToolError(command[0], said[-1] if said else f"ended with {outcome.status}")
 
     async def _post(self, url: str, told: Message) -> None:
         """Send a message to an address; raise ToolError where that does not take it."""
@@ -187,7 +188,8 @@ class Notices:
         title = told.title.encode("ascii", "replace")
         headers = {b"Content-Type": [b"text/plain; charset=utf-8"], b"Title": [title]}
         body = FileBodyProducer(io.BytesIO(told.text.encode("utf-8", "replace")))
-        asked = agent.request(b"POST", url.encode(), Headers(headers), body)
+        asking = agent.request(b"POST", url.encode(), Headers(headers), body)
+        asked = ended_by_cancelling(asking)
         asked.addTimeout(PATIENCE, self._reactor)
         response = await asked
         response.deliverBody(_Unread())

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor as installed
+from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
+from flocon.approving import notices
 from flocon.approving.messages import message
 from flocon.approving.notices import APART, MOST_TOLD, OF_ONE, TOGETHER, Notices
 from flocon.settings.settings import Build
@@ -135,12 +137,12 @@ class How(TestCase):
 
     async def tell(self, **set_: Any) -> dict[str, str]:
         """Have a recipe told of; return what went wrong."""
-        notices = Notices(
+        telling = Notices(
             installed, lambda: Build(**set_), builds, lambda: "nas", self.folder / "told.json"
         )
-        self.patch(notices, "_log", self)
-        await notices.tell(message([watched()], "nas"))
-        return notices.problems
+        self.patch(telling, "_log", self)
+        await telling.tell(message([watched()], "nas"))
+        return telling.problems
 
     def warn(self, *_: Any, **__: Any) -> None:
         """Take what the journal would."""
@@ -194,3 +196,11 @@ class How(TestCase):
         url, _ = await self.serve(403)
         problems = await self.tell(notify_url=url)
         self.assertEqual(problems, {"notify_url": "the address: answered 403"})
+
+    async def test_one_that_says_nothing_is_told_of_in_a_sentence(self) -> None:
+        self.patch(notices, "PATIENCE", 0.05)
+        silent: Any = Factory.forProtocol(Protocol)
+        listening: Any = installed.listenTCP(0, silent, interface="127.0.0.1")
+        self.addCleanup(listening.stopListening)
+        url = f"http://127.0.0.1:{listening.getHost().port}/topic"
+        self.assertEqual(await self.tell(notify_url=url), {"notify_url": "did not answer in time"})
