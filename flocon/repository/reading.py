@@ -158,7 +158,8 @@ def _demand_tar(descriptor: int, file_name: str) -> None:
         raise PackageError(file_name, f"it cannot be unpacked: {error}") from None
     is_tar = len(block) == _BLOCK and block[_MAGIC] == b"ustar"
     if not is_tar or not block.startswith(_FIRST_NAMES):
-        raise PackageError(file_name, "it does not begin as makepkg's packages do")
+        problem = "it does not begin as makepkg's packages do: a PKGBUILD of your own packs it anew"
+        raise PackageError(file_name, problem)
 
 
 def _read_inside(file_name: str, tar: IO[bytes]) -> _Inside:
