@@ -8,6 +8,7 @@ where no browser has any business.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
 #: Names of this machine that nobody can make mean another one.
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 LOOPBACK_ADDRESSES = frozenset({"127.0.0.1", "::1"})
+#: The value of a ``Host`` header: an IPv6 address in brackets, with its zone if it has one, or a
+#: name; and a port.
+_HOST = re.compile(
+    r"(?:\[(?P<six>[0-9A-Fa-f]*:[0-9A-Fa-f:.]*(?:%[A-Za-z0-9._~-]+)?)\]|(?P<name>[A-Za-z0-9._-]+))"
+    r"(?::[0-9]{0,5})?"
+)
 #: By which containers name the machine that they run on; the Internet gives none such away.
 _CONTAINERS_NAMES = ("host.docker.internal", "host.containers.internal")
 #: Endings under which a LAN names its machines, and under which the Internet's name servers give no
@@ -76,12 +83,12 @@ def mirror_names(machine: str, more: Iterable[str] = ()) -> Names:
 
 
 def host_name(host: str) -> str:
-    """Return the name in the value of a ``Host`` header, lower case, without brackets and port."""
-    name = host.strip().lower()
-    if name.startswith("["):
-        inner, _, rest = name[1:].partition("]")
-        return inner if not rest or rest.startswith(":") else ""
-    return name.rpartition(":")[0] if ":" in name else name
+    """Return the name in the value of a ``Host`` header, lower case, without brackets and port.
+
+    Empty where it is no such value (RFC 9110, 7.2): somebody else may read another name in it.
+    """
+    match = _HOST.fullmatch(host.strip(" \t"))
+    return (match["six"] or match["name"]).lower() if match else ""
 
 
 @lru_cache(maxsize=64)

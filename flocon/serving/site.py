@@ -231,21 +231,32 @@ class Request(http.Request):
             super().handleContentChunk(data)
 
     def process(self) -> None:
-        """Refuse headers that are no text: to decode them would fail wherever one is read."""
+        """Have the face answer, unless the head is one that it should not have to read."""
         channel: Any = self.channel
         if channel.aborted:
             # The body that was too much had come with the head: nobody could be told what came
             # of it.
             return
         self.setHeader("Date", _date())
-        headers = self.requestHeaders.getAllRawHeaders()
-        if all(value.isascii() for _, values in headers for value in values):
+        if not (strange := self._strange()):
             self._site.face.render(self)
             return
-        self._site.counters["strange header"] += 1
+        self._site.counters[strange] += 1
         self.setResponseCode(http.BAD_REQUEST)
         self.setHeader("Content-Length", "0")
         self.finish()
+
+    def _strange(self) -> str:
+        """Return what nobody sends who means well; "" where there is nothing of that kind.
+
+        Of two hosts that a request names (RFC 9112, 3.2) somebody else may go by the other; headers
+        that are no text would fail to be decoded wherever one is read.
+        """
+        if not self.uri.startswith(b"/") or len(self.requestHeaders.getRawHeaders(b"Host", ())) > 1:
+            return "strange target"
+        headers = self.requestHeaders.getAllRawHeaders()
+        texts = all(value.isascii() for _, values in headers for value in values)
+        return "" if texts else "strange header"
 
 
 class Site(http.HTTPFactory):

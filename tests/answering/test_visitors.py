@@ -34,10 +34,30 @@ ETHERNET = Link(
 class OwnNames(SynchronousTestCase):
     def test_the_loopback_face_is_asked_for_by_the_loopbacks_names_alone(self) -> None:
         names = loopback_names()
-        for host in ("localhost", "LOCALHOST:19433", "127.0.0.1:19433", "[::1]:19433", " ::1:1 "):
+        for host in ("localhost", "LOCALHOST:19433", "127.0.0.1:19433", "[::1]:19433", " [::1]: "):
             self.assertTrue(names.know(host), host)
         for host in ("192.168.1.5", "[fe80::1]", "desk", "desk.local", "localhost.", ""):
             self.assertFalse(names.know(host), host)
+
+    def test_what_is_no_host_and_port_names_nobody(self) -> None:
+        names = lan_names("desk", ["::1"])
+        for host in (
+            *("localhost:19433, evil.example", "localhost:1@evil.example", "localhost:x"),
+            *("localhost:1:2", "localhost:-1", "localhost:123456", "localhost/", "localhost?:1"),
+            *("localhost#:1", "http://localhost:1", "user@localhost", "localhost\\:1"),
+            *("local host", "::1", "::1:1", "[::1", "::1]", "[::1]1", "[[::1]]", "[localhost]"),
+            *("[127.0.0.1]:1", "[::1]@evil.example", "[::1]:1@evil.example", "[::1%a/b]", "[v1.x]"),
+            *("localhost\x00", "localhost\n", "\x0blocalhost", "loc%61lhost", "\u212aiosk", ":1"),
+            *("localhost:\u0661", "l\u043ecalhost", "127.1", "0x7f.0.0.1", "2130706433."),
+        ):
+            self.assertFalse(names.know(host), host)
+
+    @given(st.text("localhost127.:1@[],%/\\?# \t\x00", max_size=24))
+    def test_a_name_that_is_known_is_all_there_is_beside_a_port(self, host: str) -> None:
+        if loopback_names().know(host):
+            self.assertRegex(
+                host, r"\A[ \t]*(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{0,5})?[ \t]*\Z"
+            )
 
     def test_addresses_and_the_lans_own_names_are_the_lan_faces(self) -> None:
         names = lan_names("Desk")

@@ -113,9 +113,9 @@ class Packages(LanTestCase):
             f"/pkg/{NAME}.part",
             "/pkg/%ff%fe",
             "/pkg/%c0%ae%c0%ae/",
-            b"http://10.0.0.1/pkg/" + NAME.encode(),
         ):
             self.assertRefused(self.get(path), 404)
+        self.assertRefused(self.get(b"http://10.0.0.1/pkg/" + NAME.encode()), 400)
         self.assertEqual(self.shelf.opened, [])
         self.assertEqual(self.shelf.asked, [])
 

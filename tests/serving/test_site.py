@@ -172,6 +172,24 @@ class SiteTests(SynchronousTestCase):
             self.assertTrue(transport.disconnecting or transport.disconnected, lines)
             self.close(transport)
 
+    def test_a_request_that_names_another_host_than_its_own_is_refused(self) -> None:
+        strange = (
+            b"GET http://evil.example/x HTTP/1.1\r\nHost: h",
+            b"GET HTTP://h/x HTTP/1.1\r\nHost: h",
+            b"GET h/x HTTP/1.1\r\nHost: h",
+            b"OPTIONS * HTTP/1.1\r\nHost: h",
+            b"CONNECT evil.example:443 HTTP/1.1\r\nHost: h",
+            b"GET /x HTTP/1.1\r\nHost: h\r\nHost: h",
+            b"GET /x HTTP/1.1\r\nhost: h\r\nX: y\r\nHOST: evil.example",
+        )
+        for head in strange:
+            transport = self.connected()
+            transport.channel.dataReceived(head + b"\r\n\r\n")
+            self.assertTrue(transport.value().startswith(b"HTTP/1.1 400 "), head)
+            self.close(transport)
+        self.assertEqual(self.hello.requests, [])
+        self.assertEqual(self.site.counters["strange target"], len(strange))
+
     def test_where_a_face_reads_bodies_so_much_is_kept_and_no_more(self) -> None:
         self.site.kept = 2 * LARGEST_BODY
         read = self.read_bodies()
