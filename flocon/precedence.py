@@ -6,8 +6,8 @@ unhurried stands still: it is neither read nor sent.
 
 This machine's pacman holds it back as long as it waits for this node, and while it takes what it is
 given. A peer does so by what it is sent: who takes little holds back for little. All peers together
-hold back for no more than a part of the time, and so do, with them, this machine's other users, of
-whom anybody can ask as pacman does. ``now`` is in seconds.
+hold back for some seconds at once and no more than a part of the time, and so do, with them, this
+machine's other users, of whom anybody can ask as pacman does. ``now`` is in seconds.
 """
 
 from __future__ import annotations
@@ -30,7 +30,12 @@ TAKING = 1.0
 ROOT = 0
 #: Bytes per second that a peer must take for its answer to hold back all the time.
 LEAST_RATE = 256 << 10
-#: Seconds for which peers may hold back at once, and the part of the time in the long run: who asks
+#: Seconds for which peers may hold back at once, and the part of the time for which they may while
+#: they go on asking. The rest is what they can be slowed by, and when a mirror's next state comes
+#: however much it is asked.
+MOST_AT_ONCE = 5.0
+PART_AT_ONCE = 0.8
+#: Seconds for which they may hold back so, and the part of the time in the long run: who asks
 #: without end slows what others fetch ahead, and does not stop it.
 MOST_FOR_PEERS = 120.0
 PART_FOR_PEERS = 0.5
@@ -84,6 +89,28 @@ class Asked:
         return next(reversed(self._taking.values()), float("-inf"))
 
 
+class Allowance:
+    """Seconds that may be spent: ``most`` when none were for long, else a ``part`` of the time.
+
+    Once they are spent there are none until ``least`` have come together.
+    """
+
+    def __init__(self, most: float, part: float, least: float) -> None:
+        self._most, self._part, self._least = most, part, least
+        self._left = most
+        self._spent = False
+        self._at = float("-inf")
+
+    def has_some(self, now: float) -> bool:
+        self._left = min(self._most, self._left + (now - self._at) * self._part)
+        self._at = now
+        self._spent = self._left < (self._least if self._spent else QUIET)
+        return not self._spent
+
+    def spend(self, seconds: float) -> None:
+        self._left -= seconds
+
+
 class Hurry:
     """Until when something is hurried."""
 
@@ -91,10 +118,13 @@ class Hurry:
         #: Requests of this machine's pacman, and of its other users.
         self.own, self.others = Asked(), Asked()
         self._own_until = self._peers_until = float("-inf")
-        #: Seconds for which peers may hold back yet, and as of when.
-        self._left = MOST_FOR_PEERS
-        self._spent = False
-        self._at = float("-inf")
+        #: Seconds for which peers may hold back yet: for now, with the moment by which each request
+        #: does so beforehand, and in the long run.
+        at_once = MOST_AT_ONCE * (1 - PART_AT_ONCE) + QUIET * (1 + PART_AT_ONCE)
+        self._allowances = (
+            Allowance(at_once, PART_AT_ONCE, least=at_once),
+            Allowance(MOST_FOR_PEERS, PART_FOR_PEERS, least=LEAST_FOR_PEERS),
+        )
 
     def ended(self, request: object, now: float) -> None:
         """Learn that one of this machine's requests is answered."""
@@ -112,14 +142,12 @@ class Hurry:
         self._hold(size / LEAST_RATE, now)
 
     def _hold(self, seconds: float, now: float) -> None:
-        self._left = min(MOST_FOR_PEERS, self._left + (now - self._at) * PART_FOR_PEERS)
-        self._at = now
-        self._spent = self._left < (LEAST_FOR_PEERS if self._spent else QUIET)
-        if self._spent:
+        if not all(one.has_some(now) for one in self._allowances):
             return
         begins = max(self._peers_until, now)
         held = max(0.0, min(begins + seconds, now + QUIET) - begins)
-        self._left -= held
+        for one in self._allowances:
+            one.spend(held)
         self._peers_until = begins + held
 
     def left(self, now: float) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
@@ -9,14 +11,19 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.precedence import (
     LEAST_RATE,
+    MOST_AT_ONCE,
     MOST_FOR_PEERS,
     MOST_RESTING,
+    PART_AT_ONCE,
     PART_FOR_PEERS,
     QUIET,
     REST,
     TAKING,
     Precedence,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 STEP = 0.05
 
@@ -148,8 +155,11 @@ class OtherUsers(PrecedenceTestCase):
             self.assertAlmostEqual(self.held_by(user, 600), 600, delta=1)
 
     def test_another_does_for_a_while(self) -> None:
-        seconds = MOST_FOR_PEERS / 2
-        self.assertAlmostEqual(self.held_by(self.OTHER, seconds), seconds, delta=1)
+        self.assertAlmostEqual(self.held_by(self.OTHER, MOST_AT_ONCE), MOST_AT_ONCE)
+
+    def test_and_then_for_most_of_the_time(self) -> None:
+        held = self.held_by(self.OTHER, MOST_FOR_PEERS)
+        self.assertLess(abs(held - PART_AT_ONCE * MOST_FOR_PEERS), 2)
 
     def test_and_in_the_long_run_for_a_part_of_the_time_together_with_peers(self) -> None:
         hour, held = 3600.0, 0.0
@@ -188,9 +198,47 @@ class Peers(PrecedenceTestCase):
         self.clock.advance(QUIET)
         self.assertEqual(self.woken, 1)
 
-    def test_one_that_takes_what_comes_holds_back_all_the_time(self) -> None:
-        seconds = MOST_FOR_PEERS / 2
-        self.assertAlmostEqual(self.held(seconds, 1 << 20), seconds, delta=STEP)
+    def test_one_that_takes_what_comes_holds_back_all_the_time_for_a_while(self) -> None:
+        self.assertAlmostEqual(self.held(MOST_AT_ONCE, 1 << 20), MOST_AT_ONCE)
+
+    def test_one_that_goes_on_leaves_a_part_of_each_few_seconds(self) -> None:
+        stretches = self.stretches(lambda: True, MOST_FOR_PEERS)
+        stood = [seconds for stands, seconds in stretches if stands]
+        went = [seconds for stands, seconds in stretches if not stands]
+        self.assertGreater(len(went), MOST_FOR_PEERS / MOST_AT_ONCE / 2)
+        self.assertLess(max(stood), MOST_AT_ONCE + QUIET)
+        self.assertGreater(min(stood), MOST_AT_ONCE - QUIET)
+        # A connection that stood still needs more than a moment to be fast again.
+        self.assertGreater(min(went), 1.0)
+        # And no more than that: it is what those who ask are slowed by.
+        self.assertLess(sum(went), (1 - PART_AT_ONCE) * MOST_FOR_PEERS + 1)
+
+    @settings(max_examples=30)
+    @given(st.lists(st.tuples(st.booleans(), st.floats(STEP, 4.0)), max_size=60))
+    def test_however_they_ask_nobody_stands_for_longer_at_once(
+        self, turns: list[tuple[bool, float]]
+    ) -> None:
+        self.setUp()
+        asks = [one for one, seconds in turns for _ in range(round(seconds / STEP))]
+        asking = iter(asks)
+        for stands, seconds in self.stretches(lambda: next(asking), len(asks) * STEP):
+            if stands:
+                self.assertLess(seconds, MOST_AT_ONCE + QUIET)
+
+    def stretches(self, asks: Callable[[], bool], seconds: float) -> list[tuple[bool, float]]:
+        """Return for how long all stood and went by turns; ``asks`` says who asks, step by step."""
+        found: list[tuple[bool, float]] = []
+        for _ in range(round(seconds / STEP)):
+            if asks():
+                self.precedence.sent(1 << 20)
+            self.clock.advance(STEP)
+            stands = self.stands
+            if found and found[-1][0] is stands:
+                found[-1] = stands, found[-1][1] + STEP
+            else:
+                found.append((stands, STEP))
+        # The last one had not ended.
+        return found[:-1]
 
     def test_one_that_drips_holds_back_for_little(self) -> None:
         dripping = int(LEAST_RATE * STEP / 100)

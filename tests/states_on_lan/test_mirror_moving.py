@@ -17,11 +17,13 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from flocon.precedence import QUIET
 from tests.lan.case import LanTestCase
 from tests.lan.lan import Host, Lan, Node, wait_until
 from tests.lan.repository import Package, Recipe, Repository, SigningKey, install
@@ -31,8 +33,6 @@ MIRROR_PORT = 19434
 STEPS, STEP = 20, 0.5
 #: Seconds for what nobody claims to be quick: four pacmans and a mirror have the machine meanwhile.
 PATIENCE = 60
-#: Seconds between two rounds of a client.
-PAUSE = 1.0
 #: Packages of which each step brings newer ones, in turn.
 NEWER = 4
 
@@ -178,8 +178,7 @@ class Client:
         self.cache.mkdir()
 
     def rounds(self, until: threading.Event) -> None:
-        # With requests all the time nothing that nobody waits for would be fetched for minutes.
-        while not until.wait(PAUSE):
+        while not until.is_set():
             self.round()
 
 
@@ -236,6 +235,27 @@ class Moving(LanTestCase):
     def clients(self) -> list[Client]:
         address = f"{self.server.address}:{MIRROR_PORT}"
         return [Client(self.first, "one", address), Client(self.second, "two", address)]
+
+    @contextmanager
+    def asked_all_the_time(self) -> Iterator[None]:
+        """Have a machine ask for a database again and again, without a moment in between."""
+        ended = threading.Event()
+        connection = http.client.HTTPConnection(self.server.address, MIRROR_PORT, timeout=30)
+        connection.sock = self.first.connect(self.server.address, MIRROR_PORT, timeout=30)
+
+        def ask() -> None:
+            while not ended.wait(QUIET / 10):
+                connection.request("GET", "/moving/os/x86_64/moving.db")
+                connection.getresponse().read()
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+            connection.close()
 
     def start_rival(self) -> Client:
         """Start an nginx that stores packages as they pass, and fetches databases each time."""
@@ -335,6 +355,16 @@ class Publishing(Moving):
         state = self.wait_published(old)
         self.assertEqual(self.stored() - before, self.names("app0", "app11", "new"))
         self.assertEqual(state["wanting"]["states"][state["published"]["generation"]]["lacks"], 0)
+
+    def test_it_comes_while_machines_ask_all_the_time(self) -> None:
+        install(self.server.database_path / "local", [self.repository.packages[0].recipe])
+        self.serve()
+        old = self.state()["published"]["generation"]
+        self.repository.add([Recipe("app0", "1-2", 30_000)])
+        with self.asked_all_the_time():
+            self.refresh()
+            self.wait_published(old)
+        self.assertLessEqual(self.names("app0"), self.stored())
 
     def test_it_is_given_out_without_all_of_it_when_its_time_is_up(self) -> None:
         install(self.server.database_path / "local", [self.repository.packages[0].recipe])
