@@ -11,12 +11,12 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.protocol import Protocol
 from twisted.web.client import Agent, FileBodyProducer
 from twisted.web.http_headers import Headers
 
 from flocon.approving.messages import Message, mail, message
 from flocon.asking.fetch import ended_by_cancelling, words
+from flocon.connections.answers import MirrorPool, Passing
 from flocon.errors import ToolError
 from flocon.log import logger
 from flocon.machine.process import run
@@ -42,16 +42,6 @@ COMMIT = "waits "
 #: Names that a program is given behind its own words.
 _MOST_NAMES = 100
 _FAILING = 300
-
-
-class _Unread(Protocol):
-    """Reads none of an answer: whoever sends one without an end is left."""
-
-    def connectionMade(self) -> None:
-        transport: Any = self.transport
-        # While it is read; where all had come with the head, there is nothing to leave.
-        if hasattr(transport, "loseConnection"):
-            transport.loseConnection()
 
 
 class Notices:
@@ -184,7 +174,8 @@ class Notices:
 
     async def _post(self, url: str, told: Message) -> None:
         """Send a message to an address; raise ToolError where that does not take it."""
-        agent = Agent(self._reactor, connectTimeout=PATIENCE)
+        pool = MirrorPool(self._reactor, persistent=False)
+        agent = Agent(self._reactor, connectTimeout=PATIENCE, pool=pool)
         title = told.title.encode("ascii", "replace")
         headers = {b"Content-Type": [b"text/plain; charset=utf-8"], b"Title": [title]}
         body = FileBodyProducer(io.BytesIO(told.text.encode("utf-8", "replace")))
@@ -192,7 +183,7 @@ class Notices:
         asked = ended_by_cancelling(asking)
         asked.addTimeout(PATIENCE, self._reactor)
         response = await asked
-        response.deliverBody(_Unread())
+        response.deliverBody(Passing(self._reactor, 0.0))
         if response.code >= _FAILING:
             raise ToolError("the address", f"answered {response.code}")
 

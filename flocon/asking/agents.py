@@ -14,7 +14,7 @@ from twisted.web.client import Agent
 from twisted.web.iweb import IAgentEndpointFactory
 from zope.interface import implementer
 
-from flocon.asking.answers import MirrorPool, PeerPool
+from flocon.connections.answers import MirrorPool, PeerPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable

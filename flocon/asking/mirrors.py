@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.error import ConnectError
-from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.web.client import Agent, BrowserLikePolicyForHTTPS, ResponseFailed
 from twisted.web.error import SchemeNotSupported
@@ -29,13 +28,12 @@ from flocon.asking.addresses import (
     other_spelling,
     parse_address,
 )
-from flocon.asking.answers import MirrorPool
 from flocon.asking.proxies import ENVIRONMENT, Proxies, read_proxies
 from flocon.asking.resolving import Names, Resolving, Sifted
+from flocon.connections.answers import MirrorPool, Passing
 from flocon.log import logger
 
 if TYPE_CHECKING:
-    from twisted.internet.interfaces import IDelayedCall
     from twisted.web.client import URI
     from twisted.web.iweb import IResponse
 
@@ -214,7 +212,7 @@ class MirrorAgent:
         """Let a body that nobody reads pass, if it is small; else end its connection."""
         length: Any = response.length
         small = isinstance(length, int) and length <= SMALL_BODY
-        response.deliverBody(_Passing(self._reactor, PASSING_SECONDS if small else 0.0))
+        response.deliverBody(Passing(self._reactor, PASSING_SECONDS if small else 0.0))
 
     async def closeCachedConnections(self) -> None:  # noqa: N802 - as a pool does
         for pool in self._pools:
@@ -237,33 +235,6 @@ def _add(places: dict[Any, None], place: Any) -> None:
 
 def _not_followed(why: str) -> ResponseFailed:
     return ResponseFailed([Failure(ConnectError(string=why))])
-
-
-class _Passing(Protocol):
-    """Reads over a body, for so many seconds."""
-
-    def __init__(self, reactor: Any, seconds: float) -> None:
-        self._reactor = reactor
-        self._seconds = seconds
-        self._watch: IDelayedCall | None = None
-
-    def connectionMade(self) -> None:
-        if self._seconds:
-            self._watch = self._reactor.callLater(self._seconds, self._leave)
-        else:
-            self._leave()
-
-    def _leave(self) -> None:
-        self._watch = None
-        # The transport of a body only stands for its connection, which may be over.
-        connection = getattr(self.transport, "_producer", None)
-        if connection is not None and hasattr(connection, "abortConnection"):
-            connection.abortConnection()
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        if self._watch is not None:
-            self._watch.cancel()
-            self._watch = None
 
 
 @implementer(IAgentEndpointFactory)

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from twisted.web.http_headers import Headers
     from twisted.web.iweb import IResponse
 
-    from flocon.asking.answers import MirrorPool
     from flocon.asking.mirrors import Endpoints
     from flocon.asking.proxies import Proxy
+    from flocon.connections.answers import MirrorPool
 
 #: Bytes of a proxy's answer to CONNECT.
 MOST_TUNNEL_HEAD = 16 << 10

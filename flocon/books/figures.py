@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from flocon.books.spans import Spans
+
+class Spans:
+    """How long things took: counts of seconds by upper bound, with their sum.
+
+    The last count is for all above. So a thousand of them cost no memory.
+    """
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
+
+    def add(self, seconds: float) -> None:
+        self.counts[bisect_left(self.bounds, seconds)] += 1
+        self.sum += max(0.0, seconds)
+
+    def cumulative(self) -> list[tuple[float, int]]:
+        """Return how many took at most each bound, infinity last."""
+        total = 0
+        rows = []
+        for bound, count in zip((*self.bounds, float("inf")), self.counts, strict=True):
+            total += count
+            rows.append((bound, total))
+        return rows
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,10 @@ from twisted.application.service import Service
 
 from flocon.asking.answer import GIVEN
 from flocon.books.fetched_ahead import FetchedAhead
-from flocon.books.figures import Figures
+from flocon.books.figures import Figures, Spans
 from flocon.books.receipts import Receipts
 from flocon.books.recent import HERE, Recent
 from flocon.books.savings import is_sound, load
-from flocon.books.spans import Spans
 from flocon.files import Kind, parse_file_name
 from flocon.log import logger
 from flocon.machine.remember import Notebook, recall

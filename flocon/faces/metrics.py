@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric
 
-    from flocon.books.figures import Figures
-    from flocon.books.spans import Spans
+    from flocon.books.figures import Figures, Spans
 
 
 def exposition(figures: Figures) -> bytes:

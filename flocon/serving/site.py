@@ -26,7 +26,7 @@ from twisted.web import http
 from flocon.answering.respond import tell_failure
 from flocon.answering.sendfile import waits_for_the_kernel
 from flocon.answering.turns import Turns
-from flocon.asking.kept import is_unconfirmed
+from flocon.connections.kept import is_unconfirmed
 from flocon.machine.shares import Crowd, network_of
 
 if TYPE_CHECKING:

@@ -12,9 +12,11 @@ import hashlib
 import http.client
 import json
 import os
+import socket
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -91,9 +93,14 @@ class Folder:
         self._port = port
         self._word = word
         self._stopped = threading.Event()
+        self._socket: socket.socket | None = None
 
     def stop(self) -> None:
         self._stopped.set()
+        if (asked := self._socket) is not None:
+            # Whoever listens there by now may drip, or send heads without end.
+            with suppress(OSError):
+                asked.shutdown(socket.SHUT_RDWR)
 
     def small(self, path: str, most: int) -> bytes | None:
         """Return a small file, None where there is none; raises a SourceError."""
@@ -118,6 +125,10 @@ class Folder:
     def _chunks(self, path: str, most: int) -> Iterator[bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE)
         try:
+            connection.connect()
+            self._socket = connection.sock
+            if self._stopped.is_set():
+                raise Broken(path, "is not waited for any more")
             connection.request("GET", f"/{self._word}/{quote(path)}")
             response = connection.getresponse()
             if response.status == _NOT_FOUND:

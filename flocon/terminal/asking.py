@@ -30,6 +30,7 @@ from twisted.web.client import Agent, ResponseNeverReceived
 from twisted.web.iweb import IAgentEndpointFactory
 from zope.interface import implementer
 
+from flocon.connections.answers import ExcessError, MirrorPool
 from flocon.errors import FloconError
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ PATIENCE = 5
 #: Seconds for an answer that takes peers or pacman to find out.
 LONG_PATIENCE = 40
 OK = 200
+#: Bytes of an answer that is no file.
+LARGEST_ANSWER = 64 << 20
 _T = TypeVar("_T")
 #: As long as a file's name can be.
 LONGEST_NAME = 255
@@ -88,11 +91,16 @@ class Node:
                 f"what answers on port {self.port} is not a node; name its port with --port"
             ) from None
 
-    def get(self, path: str, **options: Any) -> Any:
+    def get(self, path: str) -> Any:
         """Begin to get what is at ``path``, at whichever loopback address a node listens."""
-        agent = Agent.usingEndpointFactory(self.reactor, _Loopback(self.reactor))
+        agent = self._agent(_Loopback(self.reactor))
         url = f"http://localhost:{self.port}{path}"
-        return HTTPClient(agent).get(url, reactor=self.reactor, **options)
+        return HTTPClient(agent).get(url, reactor=self.reactor, unbuffered=True)
+
+    def _agent(self, endpoints: Any) -> Any:
+        # Where no node runs, any user of this machine may listen in its place.
+        pool = MirrorPool(self.reactor, persistent=False)
+        return Agent.usingEndpointFactory(self.reactor, endpoints, pool)
 
     def silent(self, error: Exception) -> Exception:
         """Return what to say where no node answered."""
@@ -111,10 +119,12 @@ class Node:
         path = (await self.ask("/status.json")).get("control")
         if not path:
             raise NodeError("the node has no control socket; its log says why")
-        agent = Agent.usingEndpointFactory(self.reactor, _Socket(self.reactor, path))
+        agent = self._agent(_Socket(self.reactor, path))
         url = "http://localhost/" + "/".join(quote(word, safe="") for word in words)
         try:
-            asked = HTTPClient(agent).post(url, data=body or None, reactor=self.reactor)
+            asked = HTTPClient(agent).post(
+                url, data=body or None, reactor=self.reactor, unbuffered=True
+            )
             response, answer = await in_time(self.reactor, patience, _whole(asked))
             text = answer.decode("utf-8", "replace")
         except ConnectError as error:
@@ -187,7 +197,18 @@ def _whole(asked: Any) -> defer.Deferred[tuple[Any, bytes]]:
 
     async def whole() -> tuple[Any, bytes]:
         response = await asked
-        return response, await response.content()
+        pieces: list[bytes] = []
+        room = LARGEST_ANSWER
+
+        def take(piece: bytes) -> None:
+            nonlocal room
+            room -= len(piece)
+            if room < 0:
+                raise ExcessError(f"more than {LARGEST_ANSWER} bytes")
+            pieces.append(piece)
+
+        await response.collect(take)
+        return response, b"".join(pieces)
 
     return defer.Deferred.fromCoroutine(whole())
 

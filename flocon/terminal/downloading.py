@@ -41,7 +41,7 @@ async def download(
     move: Callable[[int], None] = lambda _: None,
 ) -> Received | None:
     """Get a file ``name`` at ``path`` from the node; None where it answers that nobody has it."""
-    asked = node.get(path, unbuffered=True)
+    asked = node.get(path)
     try:
         response = await in_time(node.reactor, PATIENCE, asked)
     except Exception as error:  # noqa: BLE001 - whatever it was, the user reads one sentence

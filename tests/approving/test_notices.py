@@ -19,6 +19,7 @@ from flocon.approving.messages import message
 from flocon.approving.notices import APART, MOST_TOLD, OF_ONE, TOGETHER, Notices
 from flocon.settings.settings import Build
 from tests.builds.told import builds, watched
+from tests.connections.floods import FloodFactory
 from tests.fakes import FakeReactor
 
 
@@ -196,6 +197,21 @@ class How(TestCase):
         url, _ = await self.serve(403)
         problems = await self.tell(notify_url=url)
         self.assertEqual(problems, {"notify_url": "the address: answered 403"})
+
+    async def test_one_that_answers_without_end_is_left(self) -> None:
+        again = {
+            b"": b"HTTP/1.1 100 Continue\r\n\r\n" * 1_000,
+            b"HTTP/1.1 200 OK\r\n": b"a: b\r\n" * 10_000,
+            b"HTTP/1.1 200 OK\r\nb: ": b"b" * 60_000,
+        }
+        for beginning, more in again.items():
+            flood = FloodFactory(beginning, more)
+            listening: Any = installed.listenTCP(0, flood, interface="127.0.0.1")
+            self.addCleanup(listening.stopListening)
+            url = f"http://127.0.0.1:{listening.getHost().port}/topic"
+            problems = await self.tell(notify_url=url)
+            self.assertIn("notify_url", problems)
+            self.assertNotEqual(problems["notify_url"], "did not answer in time")
 
     async def test_one_that_says_nothing_is_told_of_in_a_sentence(self) -> None:
         self.patch(notices, "PATIENCE", 0.05)

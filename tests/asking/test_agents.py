@@ -10,7 +10,7 @@ from twisted.web.client import URI
 
 from flocon.asking import agents as module
 from flocon.asking.agents import literal_host
-from flocon.asking.answers import MirrorPool
+from flocon.connections.answers import MirrorPool
 
 
 class Addresses(SynchronousTestCase):

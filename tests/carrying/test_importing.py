@@ -8,6 +8,7 @@ import json
 import os
 import socket
 from pathlib import Path
+from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
@@ -18,10 +19,11 @@ from flocon.carrying import serving as serving_module
 from flocon.carrying.exporting import NOTE, sha256_of
 from flocon.carrying.importing import SOURCE, look_through
 from flocon.carrying.serving import Serving
-from flocon.errors import Contradicted, Refused, Unreachable
+from flocon.errors import Broken, Contradicted, Refused, Unreachable
 from flocon.snapshots.importing import Folder, read_manifest
 from flocon.states.generation import DatabaseFiles, Generation, Piece, Where, dump
 from flocon.terminal.asking import NodeError
+from tests.connections.floods import FloodFactory
 
 CORE = Where("x86_64", "core")
 PACKAGE = "a-1-1-x86_64.pkg.tar.zst"
@@ -173,6 +175,19 @@ class Reading(TestCase):
         stranger = Folder(serving.port, "0" * 32)
 
         self.assertIsNone(await deferToThread(stranger.small, "small", 10))
+
+    async def test_who_has_come_to_listen_in_its_place_holds_nobody_up(self) -> None:
+        flood = FloodFactory(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 1_000)
+        listening: Any = reactor.listenTCP(0, flood, interface="127.0.0.1")
+        self.addCleanup(listening.stopListening)
+        folder = Folder(listening.getHost().port, "word")
+        reading = deferToThread(folder.small, "small", 10)
+        while not any(one.asked for one in flood.connections):
+            await deferLater(reactor, 0.01)
+        folder.stop()
+        await self.assertFailure(reading, Broken, Unreachable)
+        # Nor is anybody asked anew.
+        await self.assertFailure(deferToThread(folder.small, "small", 10), Broken)
 
     async def test_strangers_who_stay_connected_keep_nobody_out(self) -> None:
         self.patch(serving_module, "MOST_STRANGERS", 3)

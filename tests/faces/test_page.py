@@ -15,8 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http import Request
 
 from flocon.answering.respond import refuse, respond
-from flocon.books.figures import Figures
-from flocon.books.spans import Spans
+from flocon.books.figures import Figures, Spans
 from flocon.builds import sayings
 from flocon.faces import page as module
 from flocon.faces.page import MOST_ROWS, POLICY, Pages, chart, plain

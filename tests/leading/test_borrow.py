@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -139,6 +140,23 @@ exit 7"""
             self.assertTrue(borrow.node_answers(port))
             with mock.patch.object(Node, "do_GET", refuse):
                 self.assertFalse(borrow.node_answers(port))
+
+    def test_something_that_drips_holds_pacman_up_no_longer(self) -> None:
+        cut_off = threading.Event()
+
+        def drip(self: Node) -> None:
+            try:
+                for _ in range(3_000):
+                    self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                    time.sleep(0.005)
+            except OSError:
+                cut_off.set()
+
+        self.patch(borrow, "QUICK", 0.1)
+        self.patch(borrow, "_MOST_SAID", 1 << 20)
+        with node() as (port, _), mock.patch.object(Node, "do_GET", drip):
+            self.assertFalse(borrow.node_answers(port))
+        self.assertTrue(cut_off.wait(30))
 
     def test_without_pacman_there_is_nothing_to_run(self) -> None:
         with mock.patch.dict(os.environ, {"PATH": str(self.base)}):

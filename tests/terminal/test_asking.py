@@ -6,17 +6,20 @@ import errno
 import grp
 import os
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 from twisted.internet import defer
 from twisted.internet import error as failing
+from twisted.internet import reactor as installed
 from twisted.internet.error import ConnectError
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from flocon.terminal import downloading
+from flocon.terminal import asking, downloading
 from flocon.terminal.asking import PATIENCE, Node, NodeError, _closed
+from tests.connections.floods import FloodFactory
 
 
 class Closed(SynchronousTestCase):
@@ -71,6 +74,30 @@ class Addresses(SynchronousTestCase):
         self.assertEqual(self.hosts(), ["127.0.0.1", "::1"])
         said = str(self.failureResultOf(self.asked, NodeError).value)
         self.assertIn("no node answers on port 19433 (nobody listens there)", said)
+
+
+class Floods(TestCase):
+    """Where no node runs, another user's program that listens at its port."""
+
+    async def said(self, beginning: bytes, again: bytes) -> str:
+        factory = FloodFactory(beginning, again)
+        listening: Any = installed.listenTCP(0, factory, interface="127.0.0.1")
+        self.addCleanup(listening.stopListening)
+        with self.assertRaises(NodeError) as caught:
+            await Node(installed, listening.getHost().port).ask("/status.json")
+        return str(caught.exception)
+
+    async def test_a_head_without_end_is_not_read_on(self) -> None:
+        for beginning, again in (
+            (b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 1_000),
+            (b"HTTP/1.1 200 OK\r\n", b"a: b\r\n" * 10_000),
+        ):
+            self.assertIn("(the connection ended early)", await self.said(beginning, again))
+
+    async def test_nor_is_a_body(self) -> None:
+        self.patch(asking, "LARGEST_ANSWER", 1 << 20)
+        said = await self.said(b"HTTP/1.1 200 OK\r\n\r\n", bytes(1 << 16))
+        self.assertIn("(the connection ended early)", said)
 
 
 class Silent(SynchronousTestCase):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.books.spans import Spans
+from flocon.books.figures import Spans
 
 
 class Counting(SynchronousTestCase):

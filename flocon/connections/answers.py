@@ -12,17 +12,19 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import succeed
+from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.web._newclient import HTTP11ClientProtocol, HTTPClientParser, ParseError
 from twisted.web.client import HTTPConnectionPool
 from twisted.web.http import _ChunkedTransferDecoder
 
-from flocon.asking.kept import Kept, seconds_asleep
+from flocon.connections.kept import Kept, seconds_asleep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
     from twisted.internet.defer import Deferred
+    from twisted.internet.interfaces import IDelayedCall
     from twisted.web.iweb import IResponse
 
 #: Bytes and lines of a peer's head, with those of the answers that go before it.
@@ -214,8 +216,8 @@ class _Pool(HTTPConnectionPool):
 
     _connection: type[_Connection] = _Connection
 
-    def __init__(self, reactor: object) -> None:
-        super().__init__(reactor, persistent=True)
+    def __init__(self, reactor: object, *, persistent: bool = True) -> None:
+        super().__init__(reactor, persistent=persistent)
         self.maxPersistentPerHost = PERSISTENT_CONNECTIONS
         self.cachedConnectionTimeout = IDLE_SECONDS
         self._slept = seconds_asleep()
@@ -286,3 +288,30 @@ class PeerPool(_Pool):
     """Connections to peers, whose answers all have a length."""
 
     _connection = _SizedConnection
+
+
+class Passing(Protocol):
+    """Reads over a body that nobody wants, for so many seconds; then the connection is ended."""
+
+    def __init__(self, reactor: Any, seconds: float) -> None:
+        self._reactor = reactor
+        self._seconds = seconds
+        self._watch: IDelayedCall | None = None
+
+    def connectionMade(self) -> None:
+        if self._seconds:
+            self._watch = self._reactor.callLater(self._seconds, self._leave)
+        else:
+            self._leave()
+
+    def _leave(self) -> None:
+        self._watch = None
+        # The transport of a body only stands for its connection, which may be over.
+        connection = getattr(self.transport, "_producer", None)
+        if connection is not None and hasattr(connection, "abortConnection"):
+            connection.abortConnection()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None

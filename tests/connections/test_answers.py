@@ -19,7 +19,10 @@ from twisted.web.client import ResponseDone, readBody
 from twisted.web.http_headers import Headers
 
 from flocon.asking.agents import peer_agent
-from flocon.asking.answers import (
+from flocon.asking.attempts import Limits
+from flocon.asking.fetch import Wanted, fetch
+from flocon.asking.mirrors import mirror_agent
+from flocon.connections.answers import (
     IDLE_SECONDS,
     LONGEST_MIRROR_LINE,
     MOST_FIELDS,
@@ -32,10 +35,8 @@ from flocon.asking.answers import (
     MirrorPool,
     PeerPool,
 )
-from flocon.asking.attempts import Limits
-from flocon.asking.fetch import Wanted, fetch
-from flocon.asking.mirrors import mirror_agent
 from flocon.errors import Broken, SourceError
+from tests.connections.floods import FloodFactory
 
 OK = b"HTTP/1.1 200 OK\r\n"
 INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -280,38 +281,6 @@ class ChunkTests(AnswersTestCase):
         self.assertEqual(b"".join(reader.pieces), data)
         assert reader.reason is not None
         self.assertTrue(reader.reason.check(ResponseDone))
-
-
-class Flood(protocol.Protocol):
-    """Sends its beginning, and then the same without end, as fast as it is taken."""
-
-    def connectionMade(self) -> None:
-        assert isinstance(self.factory, FloodFactory)
-        self.factory.connections.append(self)
-
-    def dataReceived(self, data: bytes) -> None:
-        assert self.transport is not None
-        assert isinstance(self.factory, FloodFactory)
-        self.transport.write(self.factory.beginning)
-        self.transport.registerProducer(self, False)  # type: ignore[attr-defined]
-
-    def resumeProducing(self) -> None:
-        assert self.transport is not None
-        assert isinstance(self.factory, FloodFactory)
-        self.transport.write(self.factory.again)
-
-    def stopProducing(self) -> None:
-        pass
-
-
-class FloodFactory(protocol.ServerFactory):
-    protocol = Flood
-    noisy = False
-
-    def __init__(self, beginning: bytes, again: bytes) -> None:
-        self.beginning = beginning
-        self.again = again
-        self.connections: list[Flood] = []
 
 
 class _Nothing:

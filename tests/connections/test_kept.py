@@ -16,9 +16,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web._newclient import Request, ResponseNeverReceived
 from twisted.web.http_headers import Headers
 
-from flocon.asking import answers as module
-from flocon.asking.answers import MirrorPool
-from flocon.asking.kept import SILENCE, Kept
+from flocon.connections import answers as module
+from flocon.connections.answers import MirrorPool
+from flocon.connections.kept import SILENCE, Kept
 
 KEY = ("http", "mirror", 80)
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
