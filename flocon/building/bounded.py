@@ -31,7 +31,7 @@ class Bounded:
         self._reactor = reactor
         self._bounds = BOUNDS
         self._group = Group(own, "system")
-        self._watch = Watch(reactor, folder, BOUNDS, self._passed)
+        self._folder = folder
         self._ending: Ending | None = None
         self._work: Deferred[int] | None = None
 
@@ -42,7 +42,9 @@ class Bounded:
         self._work = Deferred.fromCoroutine(work(Within.of(bounds, self._group.path)))
         too_late = Ending(TIMED_OUT, f"it took longer than {bounds.time:.0f} s")
         late = self._reactor.callLater(bounds.time, self._passed, too_late)
-        self._watch.start()
+        grouped = bool(self._group.path)
+        watch = Watch(self._reactor, self._folder, bounds, self._passed, grouped=grouped)
+        watch.start()
         try:
             return await self._work
         except CancelledError:
@@ -55,7 +57,7 @@ class Bounded:
         finally:
             if late.active():
                 late.cancel()
-            await self._watch.stop()
+            await watch.stop()
             self._group.remove()
 
     def _passed(self, ending: Ending) -> None:

@@ -58,8 +58,8 @@ def lacks(here: Here) -> list[str]:
     if not here.grouped:
         said.append(
             "there is no control group: the memory it takes together is looked at twice a second,"
-            " and it may have more in between, and what the kernel keeps for it (sockets,"
-            " semaphores) is not counted"
+            " and it may have more in between, and what the kernel keeps for it (sockets, page"
+            " tables) ends it only where little memory is left"
         )
     if not here.filtered:
         said.append("this processor's system calls are not known, so none is kept from it")

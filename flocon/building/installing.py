@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from flocon.errors import ToolError
 from flocon.machine.process import run
 from flocon.walls.bubblewrap import Shown, Wall, behind_installation_wall, places_of
-from flocon.walls.filters import make_filter
+from flocon.walls.filters import ATTRIBUTES, make_filter
 from flocon.walls.kernel import hidden, read_only
 from flocon.walls.running import Plan, Walled
 
@@ -193,8 +193,8 @@ class Installing:
         system = _SYSTEM if new else ""
         if new:
             shown.append(Shown(str(new), system, writable=True))
-        # pacman runs each script with its root as the script's own.
-        calls = make_filter(platform.machine(), allowed=["chroot"])
+        # pacman runs each script with its root as the script's own, and files have rights.
+        calls = make_filter(platform.machine(), allowed=["chroot", *ATTRIBUTES])
         wall = Wall(
             root=str(layout.root),
             user=0,

@@ -148,7 +148,8 @@ class Job:
         )
         if layout is None:
             return self._too_late()
-        watch = Watch(self._reactor, self._folder, bounds, self._passed)
+        grouped = bool(self._group.path)
+        watch = Watch(self._reactor, self._folder, bounds, self._passed, grouped=grouped)
         # From now on: what is installed has scripts of recipes, too.
         watch.start()
         try:

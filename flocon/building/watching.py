@@ -20,6 +20,7 @@ from flocon.machine.process import run
 from flocon.walls.taking import (
     MOST_OPEN,
     held_behind_walls,
+    machine_memory,
     shared_memory,
     taken_behind_walls,
 )
@@ -36,8 +37,10 @@ EVERY, COUNT_EVERY = 0.5, 30.0
 _COUNTED_WITHIN = 300.0
 #: What stays of a file system, whatever a job may have.
 RESERVE_BYTES, RESERVE_FILES = 512 << 20, 10_000
-#: Files and folders that a job may leave on disk.
+#: Names of files and folders that a job may leave on disk, and bytes that one may take there:
+#: some file systems count them with no file, and with no folder.
 MOST_FILES = 4_000_000
+_OF_A_NAME = 1 << 10
 #: Processes that a wall is made of, and its steps begin with.
 _OF_WALLS = 32
 _MIB = 1 << 20
@@ -62,17 +65,28 @@ class Room:
 
 
 class Watch:
-    """Watches one job; ``passed`` is called once, with what it has too much of."""
+    """Watches one job; ``passed`` is called once, with what it has too much of.
+
+    ``grouped`` is whether a control group bounds what the kernel keeps for it.
+    """
 
     def __init__(
-        self, reactor: Any, folder: Path, bounds: Bounds, passed: Callable[[Ending], None]
+        self,
+        reactor: Any,
+        folder: Path,
+        bounds: Bounds,
+        passed: Callable[[Ending], None],
+        *,
+        grouped: bool = False,
     ) -> None:
         self._reactor = reactor
         self._folder = folder
         self._bounds = bounds
         self._passed = passed
+        self._grouped = grouped
         self._begun = Room.of(folder)
         self._shared = shared_memory()
+        self._memory = machine_memory()
         self._is_hiding = False
         self._counting: Deferred[None] | None = None
         self._counted = 0.0
@@ -96,6 +110,11 @@ class Watch:
             self._pass(TOO_BIG, "the disk is nearly full")
         elif taken.memory > self._bounds.memory:
             self._short_of_memory()
+        elif not self._grouped and machine_memory().is_short_since(
+            self._memory, self._bounds.memory
+        ):
+            reason = "little memory is left, and the kernel keeps much for it: sockets, or the like"
+            self._pass(TOO_MUCH_MEMORY, reason)
         elif taken.threads > self._bounds.processes + _OF_WALLS:
             # What is installed is root's, to whom the kernel sets no limit of these.
             self._pass(TOO_BIG, f"it has more than {self._bounds.processes} processes")
@@ -116,7 +135,7 @@ class Watch:
     async def _count(self) -> None:
         try:
             counted = await self._sum("--block-size=1")
-            files = await self._sum("--inodes")
+            files = await self._sum("--inodes", "--count-links")
             held = await deferToThread(held_behind_walls)
         except FloconError:
             return
@@ -125,13 +144,13 @@ class Watch:
             self._counted = self._reactor.seconds()
         if held is None:
             self._pass(TOO_BIG, f"it has more than {MOST_OPEN} files open")
-        elif counted + held.disk > self._bounds.disk:
+        elif counted + held.disk + files * _OF_A_NAME > self._bounds.disk:
             allowed = f"{self._bounds.disk // _MIB} MiB"
             self._pass(TOO_BIG, f"it took more than {allowed} of disk")
         elif held.memory > self._bounds.memory:
             self._short_of_memory()
         elif files > MOST_FILES:
-            self._pass(TOO_BIG, f"it made more than {MOST_FILES} files")
+            self._pass(TOO_BIG, f"it made more than {MOST_FILES} files and links")
         else:
             # Programs hand files to one another, and have received them by the next look.
             was_hiding, self._is_hiding = self._is_hiding, held.sent > 0 and self._has_lost
@@ -145,9 +164,12 @@ class Watch:
         allowed = f"{self._bounds.memory // _MIB} MiB"
         self._pass(TOO_MUCH_MEMORY, f"it took more than {allowed} of memory")
 
-    async def _sum(self, what: str) -> int:
+    async def _sum(self, *what: str) -> int:
         # It complains of files that go meanwhile, and counts the others.
-        words = ["du", "--summarize", what, "--", str(self._folder)]
+        words = ["du", "--summarize", *what, "--", str(self._folder)]
+        if os.geteuid():
+            # A job that has our number may close a folder to it, but not to a root of our own.
+            words = ["unshare", "--map-root-user", *words]
         outcome = await run(self._reactor, words, seconds=_COUNTED_WITHIN, yielding=True)
         said = outcome.output.split(None, 1)
         return int(said[0]) if said and said[0].isdigit() else 0

@@ -90,7 +90,7 @@ def behind_installation_wall(wall: Wall, command: Sequence[str]) -> list[str]:
 
 
 def _common(wall: Wall, *, root_writable: bool) -> list[str]:
-    words = ["bwrap", "--die-with-parent", "--new-session", "--unshare-pid", "--unshare-ipc"]
+    words = ["bwrap", "--die-with-parent", "--new-session", "--unshare-pid"]
     words += ["--unshare-uts", "--hostname", "flocon", "--unshare-cgroup-try"]
     words.append("--clearenv")
     for name, value in {"PATH": PATH, **wall.environment}.items():

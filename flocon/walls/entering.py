@@ -18,12 +18,13 @@ import resource
 import signal
 import socket
 import struct
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 PLAN, ANSWER = 3, 4
 # <linux/sched.h>, <sys/mount.h>, <linux/sockios.h>, <linux/if.h>
-_NEW_MOUNTS, _NEW_USER = 0x0002_0000, 0x1000_0000
+_NEW_MOUNTS, _NEW_IPC, _NEW_USER = 0x0002_0000, 0x0800_0000, 0x1000_0000
 _NEW_PROCESSES, _NEW_NETWORK = 0x2000_0000, 0x4000_0000
 _BIND, _RECURSIVE, _PRIVATE = 4096, 16384, 1 << 18
 _NO_SUID, _NO_DEV, _NO_EXEC = 2, 4, 8
@@ -39,6 +40,9 @@ _PLACE_IT = (
     "no layer of an overlay can lie on the file system of the builder's folder, which may be an"
     " overlay or a network's: mount a file system of a disk there, or name another folder by --work"
 )
+#: What the kernel keeps by a number, for no process and on no disk: how much of it there may be.
+#: It has room for gigabytes (sysvipc(7)); a fakeroot wants three queues, and two semaphores.
+_BY_NUMBER = {"sem": "250 32000 100 128", "msgmni": "64", "shmmni": "256", "shmall": "16384"}
 #: Connections of a job that wait to be accepted.
 _BACKLOG = 64
 
@@ -115,7 +119,7 @@ def _enter(plan: dict[str, Any]) -> socket.socket | None:
         Path(group, "cgroup.procs").write_text(str(os.getpid()), "ascii")
     if not plan["rights"]:
         _become_root_of_a_namespace()
-    _unshare(_NEW_MOUNTS | _NEW_PROCESSES | (0 if plan["outside"] else _NEW_NETWORK))
+    _unshare(_NEW_MOUNTS | _NEW_PROCESSES | (0 if plan["outside"] else _NEW_NETWORK | _NEW_IPC))
     _mount("none", "/", "", _RECURSIVE | _PRIVATE, "")
     for one in plan["mounts"]:
         _demand_no_link(plan["root"], one["at"])
@@ -128,6 +132,7 @@ def _enter(plan: dict[str, Any]) -> socket.socket | None:
         _demand_plain(plan["root"], folder)
     if plan["outside"]:
         return None
+    _bound_what_has_a_number()
     _raise_loopback()
     return _listen(plan["port"]) if plan["port"] else None
 
@@ -185,6 +190,14 @@ def _demand_plain(root: str, folder: str) -> None:
 def _last_error(about: str) -> OSError:
     number = ctypes.get_errno()
     return OSError(number, os.strerror(number), about)
+
+
+def _bound_what_has_a_number() -> None:
+    """Set it for the namespace that was made: bubblewrap makes none of its own."""
+    for name, most in _BY_NUMBER.items():
+        # Without rights older kernels let nobody, nor where what is in /proc/sys is read only.
+        with suppress(OSError):
+            Path("/proc/sys/kernel", name).write_text(most, "ascii")
 
 
 def _raise_loopback() -> None:

@@ -1,9 +1,11 @@
 """System calls that a job may not make, as a program for the kernel (seccomp(2)). No I/O.
 
 What is left out is what a build has no use for and kernels have had holes in: namespaces of its own
-(in which it would be root), keys, BPF, io_uring, sockets of odd families, and file systems within
-one that nobody counts or clears away. A call that is not
-let through fails as on a kernel that does not know it, or that forbids it.
+(in which it would be root), keys, BPF, io_uring, sockets of odd families; what nobody counts or
+clears away: file systems within one, memory that the kernel itself does not read, attributes of
+files; and what there is once for the whole machine: its log, and what may be read at a time without
+waiting. A call that is not let through fails as on a kernel that does not know it, or that forbids
+it.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ _NUMBER, _ARCHITECTURE, _FIRST = 0, 4, 16
 #: The two halves of the second one, the lower first: all that are known here have it so.
 _SECOND, _SECOND_ABOVE, _THIRD = 24, 28, 32
 _ALLOW, _KILL, _ERRNO = 0x7FFF_0000, 0x8000_0000, 0x0005_0000
-_EPERM, _EINVAL, _ENOTTY, _ENOSYS, _EAFNOSUPPORT = 1, 22, 25, 38, 97
+_EPERM, _EINVAL, _ENOTTY, _ENOSYS, _EOPNOTSUPP, _EAFNOSUPPORT = 1, 22, 25, 38, 95, 97
 #: x32: the same architecture by its name, with other numbers.
 _X32 = 0x4000_0000
 #: CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET and NEWTIME.
@@ -44,6 +46,9 @@ _OF_SEGMENTS = 0x10
 _REQUESTS, _OF_VOLUMES = 0xFF00, (0x9400, 0xBC00)
 #: FICLONE, FICLONERANGE and FIDEDUPERANGE: btrfs's by their numbers, and any file system's.
 _SHARING = (0x4004_9409, 0x4020_940D, 0xC018_9436)
+#: A file may have any number of attributes, and on some file systems no count of its blocks says
+#: so: a build finds a file system that has none. Packages are installed with theirs.
+ATTRIBUTES = ("setxattr", "lsetxattr", "fsetxattr", "setxattrat")
 
 _FORBIDDEN = (
     "add_key", "request_key", "keyctl", "bpf", "perf_event_open", "userfaultfd", "io_uring_setup",
@@ -51,10 +56,15 @@ _FORBIDDEN = (
     "fsopen", "fsconfig", "fsmount", "fspick", "mount_setattr", "pivot_root", "chroot", "swapon",
     "swapoff", "reboot", "kexec_load", "init_module", "finit_module", "delete_module", "acct",
     "quotactl", "name_to_handle_at", "open_by_handle_at", "fanotify_init", "clone3", "socketcall",
-    "process_vm_writev",
+    "process_vm_writev", "syslog", "memfd_secret", "io_setup", "open_tree_attr",
+    *ATTRIBUTES,
 )  # fmt: skip
 #: Answered as by a kernel that does not know them: libraries then take another way.
-_UNKNOWN = ("clone3", "socketcall", "io_uring_setup", "io_uring_enter", "io_uring_register")
+_UNKNOWN = (
+    "clone3", "socketcall", "io_uring_setup", "io_uring_enter", "io_uring_register", "memfd_secret",
+    "io_setup",
+)  # fmt: skip
+_ERRORS = dict.fromkeys(_UNKNOWN, _ENOSYS) | dict.fromkeys(ATTRIBUTES, _EOPNOTSUPP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +83,7 @@ def _calls(text: str) -> dict[str, int]:
 _SAME = (
     "io_uring_setup=425 io_uring_enter=426 io_uring_register=427 open_tree=428 move_mount=429"
     " fsopen=430 fsconfig=431 fsmount=432 fspick=433 clone3=435 close_range=436 mount_setattr=442"
+    " memfd_secret=447 setxattrat=463 open_tree_attr=467"
 )
 _X86_64 = _Machine(
     0xC000_003E,
@@ -82,6 +93,7 @@ _X86_64 = _Machine(
         " pivot_root=155 chroot=161 swapon=167 swapoff=168 reboot=169 kexec_load=246"
         " init_module=175 finit_module=313 delete_module=176 acct=163 quotactl=179"
         " name_to_handle_at=303 open_by_handle_at=304 fanotify_init=300 process_vm_writev=311"
+        " syslog=103 io_setup=206 setxattr=188 lsetxattr=189 fsetxattr=190"
         f" {_SAME}"
     ),
 )
@@ -93,7 +105,8 @@ _I386 = _Machine(
         " userfaultfd=374 mount=21 umount2=52 pivot_root=217 chroot=61 swapon=87 swapoff=115"
         " reboot=88 kexec_load=283 init_module=128 finit_module=350 delete_module=129 acct=51"
         " quotactl=131 name_to_handle_at=341 open_by_handle_at=342 fanotify_init=338"
-        f" process_vm_writev=348 {_SAME}"
+        " process_vm_writev=348 syslog=103 io_setup=245 setxattr=226 lsetxattr=227 fsetxattr=228"
+        f" {_SAME}"
     ),
 )
 _AARCH64 = _Machine(
@@ -104,6 +117,7 @@ _AARCH64 = _Machine(
         " pivot_root=41 chroot=51 swapon=224 swapoff=225 reboot=142 kexec_load=104"
         " init_module=105 finit_module=273 delete_module=106 acct=89 quotactl=60"
         " name_to_handle_at=264 open_by_handle_at=265 fanotify_init=262 process_vm_writev=271"
+        " syslog=116 io_setup=0 setxattr=5 lsetxattr=6 fsetxattr=7"
         f" {_SAME}"
     ),
 )
@@ -145,7 +159,7 @@ def _part(kind: _Machine, allowed: Collection[str]) -> Sequence[_Instruction]:
         part += [(_AT_LEAST, 0, 1, _X32), _return(_ERRNO | _ENOSYS)]
     for name in _FORBIDDEN:
         if name in kind.calls and name not in allowed:
-            error = _ENOSYS if name in _UNKNOWN else _EPERM
+            error = _ERRORS.get(name, _EPERM)
             part += [(_EQUAL, 0, 1, kind.calls[name]), _return(_ERRNO | error)]
     for name in ("unshare", "clone"):
         part += [

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Files that may be open and mapped.
 MOST_OPEN = 400_000
+#: A part of the machine's memory; where less can be had, little is left.
+_LITTLE = 4
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 #: NS_GET_PARENT of <linux/nsfs.h>.
 _ABOVE = 0xB702
@@ -46,6 +48,31 @@ class Held:
     disk: int = 0
     memory: int = 0
     sent: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes of the machine's: all, what can be had, and what the kernel keeps that is no file's.
+
+    What it keeps is a process's, as sockets, pipes and page tables are, and it tells of none whose.
+    """
+
+    total: int
+    available: int
+    kept: int
+
+    def is_short_since(self, before: Memory, most: int) -> bool:
+        """Whether little is left, and the kernel keeps ``most`` bytes more than it did."""
+        return self.available < self.total // _LITTLE and self.kept - before.kept > most
+
+
+def machine_memory(proc: Path = Path("/proc")) -> Memory:
+    """Return what the kernel tells of all memory; nothing where it does not."""
+    said = _meminfo(proc)
+    total = said.get(b"MemTotal", 0)
+    known = (b"MemFree", b"Buffers", b"Cached", b"SwapCached", b"AnonPages", b"SReclaimable")
+    kept = total - sum(said.get(one, 0) for one in known)
+    return Memory(total, said.get(b"MemAvailable", total), kept)
 
 
 def taken_behind_walls(enough: int, proc: Path = Path("/proc")) -> Taken:
@@ -90,11 +117,17 @@ def shared_memory(proc: Path = Path("/proc")) -> int:
     What lies in a folder that is seen here, and segments of this namespace, are others': behind a
     wall there are none of either.
     """
-    with suppress(OSError, ValueError):
-        for line in (proc / "meminfo").read_bytes().splitlines():
-            if line.startswith(b"Shmem:"):
-                return int(line.split()[1]) * 1024 - _in_folders(proc) - _in_segments(proc)
+    with suppress(OSError, ValueError, KeyError):
+        return _meminfo(proc)[b"Shmem"] - _in_folders(proc) - _in_segments(proc)
     return 0
+
+
+def _meminfo(proc: Path) -> dict[bytes, int]:
+    """Return bytes by name, of what is told in KiB; nothing where it cannot be read."""
+    with suppress(OSError, ValueError):
+        lines = (one.split() for one in (proc / "meminfo").read_bytes().splitlines())
+        return {one[0][:-1]: int(one[1]) * 1024 for one in lines if one[2:] == [b"kB"]}
+    return {}
 
 
 def _in_folders(proc: Path) -> int:

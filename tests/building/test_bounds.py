@@ -13,9 +13,10 @@ from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 
-from flocon.building import clearing, layouts, results, roots
+from flocon.building import clearing, layouts, results, roots, watching
 from flocon.building import job as jobs
 from flocon.building.results import Left
+from flocon.walls import taking
 from tests.building.case import PACKAGE, JobCase, recipe
 
 
@@ -165,6 +166,45 @@ time.sleep(60)
 
         return self.do(go())
 
+    def test_names_count(self) -> Deferred[None]:
+        """On some file systems they are in no count of blocks, and links in none of files."""
+        names = """build() { python3 -c '
+import os, time
+for number in range(50_000):
+    if not number % 25_000:
+        first = str(number)
+        open(first, "w").close()
+    os.link(first, f"{number}-linked")
+time.sleep(60)
+'; }
+"""
+        self.patch(watching, "COUNT_EVERY", 0.5)
+        return self.do(self._quiet(self._ends(recipe(names + PACKAGE), "too big", disk=48 << 20)))
+
+    def test_what_the_kernel_keeps_counts_where_little_memory_is_left(self) -> Deferred[None]:
+        """What lies in sockets no process has, and no folder."""
+        hold = """build() { python3 -c '
+import socket, time
+kept = []
+for number in range(2_500):
+    kept.append(socket.socketpair())
+    kept[-1][0].setblocking(False)
+    try:
+        while True:
+            kept[-1][0].send(bytes(60_000))
+    except BlockingIOError:
+        pass
+time.sleep(60)
+'; }
+"""
+
+        async def go() -> None:
+            files = recipe(hold + PACKAGE)
+            self.patch(taking, "_LITTLE", 1)
+            await self._ends(files, "too much memory", memory=256 << 20, time=40)
+
+        return self.do(go())
+
     def test_files_that_are_on_their_way_from_one_to_another_count(self) -> Deferred[None]:
         """No process has them open: what waits to be received keeps them."""
 
@@ -213,6 +253,13 @@ time.sleep(60)
 import ctypes, time
 library = ctypes.CDLL(None, use_errno=True)
 library.shmat.restype = ctypes.c_void_p
+assert library.semget(0, 32_000, 0o600) < 0, "a set of many"
+sets = queues = 0
+while library.semget(0, 250, 0o600) >= 0:
+    sets += 1
+while library.msgget(0, 0o600) >= 0:
+    queues += 1
+assert sets < 256 and queues < 256, (sets, queues)
 for number in range(10):
     one = library.shmget(0, ctypes.c_size_t(50 << 20), 0o1600)
     assert one >= 0, ctypes.get_errno()

@@ -101,6 +101,12 @@ unshare -U true 2>/dev/null && found a namespace
 unshare -Ur true 2>/dev/null && found root of a namespace
 [ "$FAKEROOTKEY" ] || ! setpriv --reuid 0 true 2>/dev/null || found root
 kill -9 1 2>/dev/null && found killed the first
+set_one='import os; os.setxattr(".", "user.odd", b"1")'
+[ "$FAKEROOTKEY" ] || ! python3 -c "$set_one" 2>/dev/null || found an attribute
+python3 - 2>/dev/null <<'END' && found memory that the kernel does not read
+import ctypes
+assert ctypes.CDLL(None).syscall(447, 0) >= 0
+END
 kill -9 -1 2>/dev/null
 """
             done = await self.build(

@@ -341,6 +341,27 @@ class ServiceTests(TestCase):
 
         return self.do(go())
 
+    def test_what_it_may_not_look_into_counts_all_the_same(self) -> Deferred[None]:
+        """Without root a job has the builder's number, and may close what is its own."""
+        hide = """build() {
+mkdir -p closed/within
+cd closed/within
+chmod 000 ../../closed
+for number in {1..6}; do head -c 50M /dev/zero >$number; done
+sleep 60
+}
+"""
+
+        async def go() -> None:
+            self.folder.chmod(0o777)
+            asking = await self.ask(self.start("--without-root", before=_as_somebody()))
+            bounds = {**BOUNDS, "disk": 100 << 20, "time": 40}
+            self.order(asking, recipe(hide + PACKAGE), bounds=bounds)
+            done = await asking.until_done()
+            self.assertEqual(done.get("result"), "too big", (done, asking.log))
+
+        return self.do(go())
+
 
 def _as_somebody() -> list[str]:
     """Return what runs a program without root's rights, though this clone may be root's alone."""

@@ -6,11 +6,11 @@ import struct
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.walls.filters import make_filter
+from flocon.walls.filters import ATTRIBUTES, make_filter
 
 ALLOW, KILL = 0x7FFF_0000, 0x8000_0000
 EINVAL, EPERM, ENOSYS, EAFNOSUPPORT = 0x0005_0016, 0x0005_0001, 0x0005_0026, 0x0005_0061
-ENOTTY = 0x0005_0019
+ENOTTY, EOPNOTSUPP = 0x0005_0019, 0x0005_005F
 X86_64, I386, AARCH64 = 0xC000_003E, 0x4000_0003, 0xC000_00B7
 
 
@@ -82,6 +82,34 @@ class FilterTests(SynchronousTestCase):
             # Of a terminal, of bytes that wait, of files that share what they have.
             for request in (0x5401, 0x541B, 0x4004_9409, 0x4020_940D, 0xC018_9436):
                 self.assertEqual(run(program, architecture, number, 3, request), ALLOW)
+
+    def test_what_no_count_of_blocks_shows_is_not_there(self) -> None:
+        arm = make_filter("aarch64")
+        for number in (188, 189, 190, 463):
+            self.assertEqual(run(self.program, X86_64, number), EOPNOTSUPP)
+        for number in (226, 227, 228, 463):
+            self.assertEqual(run(self.program, I386, number), EOPNOTSUPP)
+        for number in (5, 6, 7, 463):
+            self.assertEqual(run(arm, AARCH64, number), EOPNOTSUPP)
+        for program, architecture in (
+            (self.program, X86_64),
+            (self.program, I386),
+            (arm, AARCH64),
+        ):
+            self.assertEqual(run(program, architecture, 447), ENOSYS)
+        installing = make_filter("x86_64", ATTRIBUTES)
+        self.assertEqual(run(installing, X86_64, 190), ALLOW)
+        self.assertEqual(run(installing, X86_64, 447), ENOSYS)
+
+    def test_what_a_machine_has_once_is_not_a_jobs(self) -> None:
+        arm = make_filter("aarch64")
+        for program, architecture, log, waiting in (
+            (self.program, X86_64, 103, 206),
+            (self.program, I386, 103, 245),
+            (arm, AARCH64, 116, 0),
+        ):
+            self.assertEqual(run(program, architecture, log), EPERM)
+            self.assertEqual(run(program, architecture, waiting), ENOSYS)
 
     def test_threads_have_open_what_their_process_has(self) -> None:
         thread, files = 0x1_0F00, 0x400

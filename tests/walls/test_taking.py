@@ -19,7 +19,14 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from flocon.walls.bubblewrap import Wall, behind_installation_wall
 from flocon.walls.running import Plan, Walled
-from flocon.walls.taking import Taken, held_behind_walls, shared_memory, taken_behind_walls
+from flocon.walls.taking import (
+    Memory,
+    Taken,
+    held_behind_walls,
+    machine_memory,
+    shared_memory,
+    taken_behind_walls,
+)
 from tests.needs import leave_out
 
 _MIB = 1 << 20
@@ -148,3 +155,28 @@ class SharedTests(SynchronousTestCase):
     def test_one_that_is_not_reached_is_none(self) -> None:
         self._write("self/mountinfo", "26 1 0:9 / /nowhere\\040at rw - tmpfs none rw\n")
         self.assertEqual(shared_memory(self.proc), 10 * _MIB)
+
+
+class MemoryTests(SynchronousTestCase):
+    """What the kernel keeps, by what it tells of all else."""
+
+    def _memory(self, **said: int) -> Memory:
+        proc = Path(self.mktemp())
+        proc.mkdir()
+        text = "".join(f"{name}: {value << 10} kB\n" for name, value in said.items())
+        (proc / "meminfo").write_text(f"{text}HugePages_Total: 7\nodd\n")
+        return machine_memory(proc)
+
+    def test_it_keeps_what_is_neither_free_nor_a_files_nor_a_process(self) -> None:
+        rest = {"Buffers": 1, "Cached": 2, "SwapCached": 3, "AnonPages": 4, "SReclaimable": 5}
+        said = self._memory(MemTotal=100, MemFree=15, MemAvailable=20, **rest)
+        self.assertEqual(said, Memory(100 * _MIB, 20 * _MIB, 70 * _MIB))
+
+    def test_where_it_does_not_tell_there_is_enough(self) -> None:
+        nothing = machine_memory(Path(self.mktemp()))
+        self.assertFalse(nothing.is_short_since(nothing, 0))
+
+    def test_much_is_too_much_where_little_is_left(self) -> None:
+        before = Memory(100, 90, 10)
+        for available, kept, said in ((20, 31, True), (20, 30, False), (25, 99, False)):
+            self.assertIs(Memory(100, available, kept).is_short_since(before, 20), said)
