@@ -14,7 +14,6 @@ DEPENDENCIES, UNREACHABLE, REFUSED = "dependencies", "unreachable", "refused"
 
 #: makepkg(8), ERRORS: 4 to 7 come from what a recipe itself does, or says.
 _REASONS = {
-    1: "a source could not be had, or is not what its sum says",
     2: "makepkg takes no settings: see in the log what is wrong with the builder's makepkg.conf",
     3: "makepkg does not know an option",
     4: "a function of the PKGBUILD failed",
@@ -55,14 +54,20 @@ class Ending:
     exit: int = 0
 
 
-def step_failed(step: str, status: int, tail: str, *, walled: bool = True) -> Ending:
+def step_failed(
+    step: str, status: int, tail: str, *, walled: bool = True, installed: bool = False
+) -> Ending:
     """Return what came of a step that ended with ``status``, whose last words are ``tail``.
 
-    Only where it was not ``walled`` are they bubblewrap's: behind a wall they are a recipe's.
+    Only where it was not ``walled`` are they bubblewrap's: behind a wall they are a recipe's. What
+    was ``installed`` for it may have put others in the place of the programs that begin it.
     """
     if status == 1 and not walled and tail.startswith(_NO_WALL):
-        reason = f"the wall cannot be built: {tail.removeprefix(_NO_WALL).strip()[:500]}"
-        return Ending(REFUSED, reason, status)
+        said = tail.removeprefix(_NO_WALL).strip()[:500]
+        if installed:
+            reason = "what was installed for it keeps the wall from being built, or this machine"
+            return Ending(DEPENDENCIES, f"{reason}: {said}", status)
+        return Ending(REFUSED, f"the wall cannot be built: {said}", status)
     if status == 1 and step == "fetch" and _UNKNOWN_KEY in tail:
         reason = (
             "a source is signed by a key that is not known here; the recipe's keys/pgp has none"
@@ -71,10 +76,12 @@ def step_failed(step: str, status: int, tail: str, *, walled: bool = True) -> En
         return Ending(FAILED, reason, status)
     if status == 1 and step == "fetch" and any(sign in tail for sign in _AWAY):
         return Ending(UNREACHABLE, "a source could not be fetched", status)
+    if status == 1 and step == "fetch":
+        return Ending(FAILED, "a source could not be had, or is not what its sum says", status)
     if status < 0 or status > _KILLED:
         number = -status if status < 0 else status - _KILLED
         return Ending(FAILED, f"it was ended by signal {number}", status)
-    reason = _REASONS.get(status, f"makepkg ended with status {status}")
+    reason = _REASONS.get(status, f"makepkg ended with status {status}: see its last words")
     return Ending(FAILED, reason, status)
 
 

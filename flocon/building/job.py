@@ -17,7 +17,6 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.threads import deferToThread
 
 from flocon.building import commands, endings
-from flocon.building.clearing import clear
 from flocon.building.endings import Ending
 from flocon.building.gateway import PORT, Gateway
 from flocon.building.installing import Within
@@ -32,6 +31,7 @@ from flocon.log import logger
 from flocon.machine.whole import see_through
 from flocon.walls.bubblewrap import BUILD, Shown, Wall, behind_recipe_wall, places_of
 from flocon.walls.filters import make_filter
+from flocon.walls.folders import clear
 from flocon.walls.groups import Group
 from flocon.walls.kernel import hidden, read_only
 from flocon.walls.running import Plan, Walled
@@ -266,7 +266,9 @@ class Job:
         if status == 0:
             return Ending(endings.BUILT)
         tail = self._told.last_words.decode("utf-8", "replace")
-        return endings.step_failed(step, status, tail, walled=self._told.first_words == _BEGUN)
+        walled = self._told.first_words == _BEGUN
+        installed = bool(self._order.packages or self._order.dependencies)
+        return endings.step_failed(step, status, tail, walled=walled, installed=installed)
 
     def _short_of_memory(self, status: int) -> Ending:
         allowed = f"{self._order.bounds.memory >> 20} MiB"

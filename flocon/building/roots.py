@@ -15,7 +15,6 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
 from flocon.building.bounded import Bounded
-from flocon.building.clearing import clear
 from flocon.building.installing import Installing, Pacman, Within, ask_pacman
 from flocon.building.layouts import (
     Layout,
@@ -28,6 +27,7 @@ from flocon.errors import BuildError, ToolError
 from flocon.log import logger
 from flocon.machine.process import run
 from flocon.machine.whole import see_through
+from flocon.walls.folders import clear
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock
 from twisted.internet.threads import deferToThread
 
-from flocon.building.clearing import clear
 from flocon.building.describing import Here, can, cannot, lacks
 from flocon.building.handed import Handed
 from flocon.building.job import Job, Told
@@ -20,6 +19,7 @@ from flocon.errors import BuildError, FloconError, ToolError
 from flocon.log import logger
 from flocon.programs.reception import Reception
 from flocon.walls.filters import make_filter
+from flocon.walls.folders import clear
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
 #: Requests that wait, of all who ask, and of one.
 MOST_WAITING, MOST_OF_ONE = 16, 2
-#: Bytes of what makepkg said of a recipe, as it stands in a message, which has 1 MiB.
-_LONGEST_SRCINFO = 600_000
+#: Bytes of what makepkg said of a recipe, and of commits by source, as they stand in a message,
+#: which has 1 MiB: a recipe may have written both, and who asked would not hear of it at all.
+_LONGEST_SRCINFO, _LONGEST_COMMITS = 500_000, 200_000
 _MOST_COMMITS = 200
 
 
@@ -159,7 +160,7 @@ class Service:
         )
         try:
             files = [one.descriptor for one in outcome.left.packages]
-            conversation.say(_told_of(outcome, self._reactor.seconds() - begun), files)
+            conversation.say(told_of(outcome, self._reactor.seconds() - begun), files)
         finally:
             outcome.left.close()
 
@@ -221,9 +222,11 @@ def _told(conversation: Conversation) -> Told:
     )
 
 
-def _told_of(outcome: Outcome, seconds: float) -> dict[str, Any]:
+def told_of(outcome: Outcome, seconds: float) -> dict[str, Any]:
+    """Return the message that tells of a job that is over."""
     left = outcome.left
     srcinfo = left.srcinfo if len(json.dumps(left.srcinfo)) <= _LONGEST_SRCINFO else ""
+    commits = dict(list(left.commits.items())[:_MOST_COMMITS])
     return {
         "done": True,
         "result": outcome.ending.result,
@@ -233,7 +236,7 @@ def _told_of(outcome: Outcome, seconds: float) -> dict[str, Any]:
             {"name": one.name, "size": one.size, "sha256": one.sha256} for one in left.packages
         ],
         "srcinfo": srcinfo,
-        "vcs": dict(list(left.commits.items())[:_MOST_COMMITS]),
+        "vcs": commits if len(json.dumps(commits)) <= _LONGEST_COMMITS else {},
         "hosts": list(outcome.hosts),
         "refused": list(outcome.refused),
         "seconds": round(seconds, 1),

@@ -16,7 +16,7 @@ from twisted.internet.threads import deferToThread
 
 from flocon.building.endings import TOO_BIG, TOO_MUCH_MEMORY, Ending
 from flocon.errors import FloconError
-from flocon.machine.process import run
+from flocon.walls.folders import lying_in
 from flocon.walls.taking import (
     MOST_OPEN,
     held_behind_walls,
@@ -33,14 +33,10 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks, and between two counts of a folder that nothing calls for.
 EVERY, COUNT_EVERY = 0.5, 30.0
-#: Seconds that one count may take.
-_COUNTED_WITHIN = 300.0
 #: What stays of a file system, whatever a job may have.
 RESERVE_BYTES, RESERVE_FILES = 512 << 20, 10_000
-#: Names of files and folders that a job may leave on disk, and bytes that one may take there:
-#: some file systems count them with no file, and with no folder.
+#: Names of files, folders and links that a job may leave on disk.
 MOST_FILES = 4_000_000
-_OF_A_NAME = 1 << 10
 #: Processes that a wall is made of, and its steps begin with.
 _OF_WALLS = 32
 _MIB = 1 << 20
@@ -134,8 +130,7 @@ class Watch:
 
     async def _count(self) -> None:
         try:
-            counted = await self._sum("--block-size=1")
-            files = await self._sum("--inodes", "--count-links")
+            lying = await lying_in(self._reactor, self._folder)
             held = await deferToThread(held_behind_walls)
         except FloconError:
             return
@@ -144,12 +139,12 @@ class Watch:
             self._counted = self._reactor.seconds()
         if held is None:
             self._pass(TOO_BIG, f"it has more than {MOST_OPEN} files open")
-        elif counted + held.disk + files * _OF_A_NAME > self._bounds.disk:
+        elif lying.disk + held.disk > self._bounds.disk:
             allowed = f"{self._bounds.disk // _MIB} MiB"
             self._pass(TOO_BIG, f"it took more than {allowed} of disk")
         elif held.memory > self._bounds.memory:
             self._short_of_memory()
-        elif files > MOST_FILES:
+        elif lying.names > MOST_FILES:
             self._pass(TOO_BIG, f"it made more than {MOST_FILES} files and links")
         else:
             # Programs hand files to one another, and have received them by the next look.
@@ -163,16 +158,6 @@ class Watch:
     def _short_of_memory(self) -> None:
         allowed = f"{self._bounds.memory // _MIB} MiB"
         self._pass(TOO_MUCH_MEMORY, f"it took more than {allowed} of memory")
-
-    async def _sum(self, *what: str) -> int:
-        # It complains of files that go meanwhile, and counts the others.
-        words = ["du", "--summarize", *what, "--", str(self._folder)]
-        if os.geteuid():
-            # A job that has our number may close a folder to it, but not to a root of our own.
-            words = ["unshare", "--map-root-user", *words]
-        outcome = await run(self._reactor, words, seconds=_COUNTED_WITHIN, yielding=True)
-        said = outcome.output.split(None, 1)
-        return int(said[0]) if said and said[0].isdigit() else 0
 
     def _pass(self, result: str, reason: str) -> None:
         if self._calls.running:

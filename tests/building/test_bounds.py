@@ -13,10 +13,10 @@ from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 
-from flocon.building import clearing, layouts, results, roots, watching
 from flocon.building import job as jobs
+from flocon.building import layouts, results, roots, watching
 from flocon.building.results import Left
-from flocon.walls import taking
+from flocon.walls import folders, taking
 from tests.building.case import PACKAGE, JobCase, recipe
 
 
@@ -97,7 +97,7 @@ class BoundsTests(JobCase):
     def test_cancelled_while_it_is_taken_away_it_goes_all_the_same(self) -> Deferred[None]:
         async def go() -> None:
             begun: Deferred[None] = Deferred()
-            clear = clearing.clear
+            clear = folders.clear
 
             async def slowly(*arguments: Any) -> None:
                 begun.callback(None)

@@ -11,9 +11,9 @@ from twisted.internet.defer import Deferred
 
 from flocon.building import job as jobs
 from flocon.building import service as services
-from flocon.building.clearing import clear
 from flocon.building.service import Service
 from flocon.errors import ToolError
+from flocon.walls.folders import clear
 from tests.building.case import JobCase, recipe
 
 

@@ -6,6 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.building.endings import (
     BUILT,
+    DEPENDENCIES,
     FAILED,
     REFUSED,
     UNREACHABLE,
@@ -51,6 +52,15 @@ class EndingTests(SynchronousTestCase):
     def test_behind_a_wall_the_same_words_are_a_recipes(self) -> None:
         for step in ("fetch", "build"):
             self.assertEqual(step_failed(step, 1, "bwrap: no\n").result, FAILED)
+
+    def test_what_was_installed_may_have_said_so_as_well(self) -> None:
+        ending = step_failed("fetch", 1, "bwrap: no\n", walled=False, installed=True)
+        self.assertEqual(ending.result, DEPENDENCIES)
+        self.assertIn("installed for it", ending.reason)
+
+    def test_no_source_is_blamed_for_what_comes_after_it(self) -> None:
+        self.assertIn("a source", step_failed("fetch", 1, "").reason)
+        self.assertNotIn("source", step_failed("build", 1, "").reason)
 
     def test_every_status_has_a_sentence(self) -> None:
         for status in range(1, 256):

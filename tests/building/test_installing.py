@@ -96,6 +96,21 @@ class InstallingTests(JobCase):
 
         return self.do(go())
 
+    def test_a_script_that_speaks_for_the_wall_is_not_believed(self) -> Deferred[None]:
+        """What it puts in the place of a program is root's, before the recipe's user is."""
+        script = """post_install() {
+  printf '#!/bin/sh\\necho "bwrap: no wall"\\nexit 1\\n' >/usr/bin/setpriv
+}
+"""
+
+        async def go() -> None:
+            self._offer(make_package(self.repository, "tool", {}, install=script))
+            done = await self.build(recipe(), packages=["tool"])
+            self.assertEqual(done.result, "dependencies", (done.reason, done.log))
+            self.assertIn("installed for it", done.reason)
+
+        return self.do(go())
+
     def test_one_of_our_own_takes_the_place_of_one_of_a_repository(self) -> Deferred[None]:
         async def go() -> None:
             part = make_package(self.repository, "part", {"usr/bin/flocon-test-part": "exit 1\n"})

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import tempfile
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from flocon.building.endings import BUILT, Ending
+from flocon.building.job import Outcome
 from flocon.building.results import MOST_PACKAGES, commits_of, folder_of, take
+from flocon.building.service import told_of
+from flocon.programs.talking import LARGEST_MESSAGE
 
 
 class TakeTests(SynchronousTestCase):
@@ -70,6 +75,20 @@ class TakeTests(SynchronousTestCase):
     def test_a_report_longer_than_any_is_none(self) -> None:
         (self.build / "report/srcinfo").write_bytes(b"x" * (1 << 20))
         self.assertEqual(take(self.build).srcinfo, "")
+
+    def test_whatever_was_left_fits_into_a_message(self) -> None:
+        """A recipe may write both reports, and what is longer is no message at all."""
+        long = "\x02" * 2_000
+        names = [f"n{number:03}" for number in range(200)]
+        sources = [f"{name}::git+https://a.org/{long}" for name in names]
+        srcinfo = "".join(f"\tsource = {one}\n" for one in sources)
+        checkouts = "".join(f"{number:040x}\t{name}\n" for number, name in enumerate(names))
+        (self.build / "report/srcinfo").write_text(srcinfo)
+        (self.build / "report/checkouts").write_text(checkouts)
+        left = take(self.build)
+        self.assertEqual(len(left.commits), 200)
+        said = told_of(Outcome(Ending(BUILT), left), 1.0)
+        self.assertLess(len(json.dumps(said)), LARGEST_MESSAGE)
 
 
 class CommitTests(SynchronousTestCase):

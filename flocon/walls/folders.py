@@ -1,0 +1,58 @@
+"""Folders in which strangers' programs write: what lies there, and taking them away."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from flocon.errors import ToolError
+from flocon.machine.process import run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: Seconds that a folder may take to go.
+_GONE_WITHIN = 3_600.0
+#: Seconds that one count may take.
+_COUNTED_WITHIN = 300.0
+#: Bytes that one name may take: some file systems count them with no file, and with no folder.
+_OF_A_NAME = 1 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Lying:
+    """What lies in a folder: bytes of disk, and names of files, folders and links."""
+
+    disk: int
+    names: int
+
+
+async def lying_in(reactor: Any, folder: Path) -> Lying:
+    """Return what lies in ``folder``, each name with a place of its own; raise ToolError."""
+    counted = await _sum(reactor, folder, "--block-size=1")
+    names = await _sum(reactor, folder, "--inodes", "--count-links")
+    return Lying(counted + names * _OF_A_NAME, names)
+
+
+async def _sum(reactor: Any, folder: Path, *what: str) -> int:
+    # It complains of files that go meanwhile, and counts the others.
+    words = ["du", "--summarize", *what, "--", str(folder)]
+    if os.geteuid():
+        # What has our number may close a folder to it, but not to a root of a namespace of ours.
+        words = ["unshare", "--map-root-user", *words]
+    outcome = await run(reactor, words, seconds=_COUNTED_WITHIN, yielding=True)
+    said = outcome.output.split(None, 1)
+    return int(said[0]) if said and said[0].isdigit() else 0
+
+
+async def clear(reactor: Any, folder: Path) -> None:
+    """Take a folder away with all in it, however deep; raise ToolError where that cannot be."""
+    words = ["rm", "-rf", "--", str(folder)]
+    for _ in range(2):
+        outcome = await run(reactor, words, seconds=_GONE_WITHIN)
+        if not outcome.status:
+            return
+        # A folder that its owner may not read is read by root alone.
+        await run(reactor, ["chmod", "-R", "u+rwX", "--", str(folder)], seconds=_GONE_WITHIN)
+    raise ToolError("rm", outcome.errors.decode("utf-8", "replace")[:500])
