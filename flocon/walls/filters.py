@@ -1,11 +1,11 @@
 """System calls that a job may not make, as a program for the kernel (seccomp(2)). No I/O.
 
 What is left out is what a build has no use for and kernels have had holes in: namespaces of its own
-(in which it would be root), keys, BPF, io_uring, sockets of odd families; what nobody counts or
-clears away: file systems within one, memory that the kernel itself does not read, attributes of
-files; and what there is once for the whole machine: its log, and what may be read at a time without
-waiting. A call that is not let through fails as on a kernel that does not know it, or that forbids
-it.
+(in which it would be root), keys, BPF, io_uring, sockets and terminals of odd kinds, for which a
+kernel may load a module; what nobody counts or clears away: file systems within one, memory that
+the kernel itself does not read, attributes of files; and what a machine has once: its log, pages
+that were set aside, and what may be read at a time without waiting. A call that is not let through
+fails as on a kernel that does not know it, or that forbids it.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ _LOAD, _JUMP, _EQUAL, _ANY_BIT, _AT_LEAST, _RETURN = 0x20, 0x05, 0x15, 0x45, 0x3
 _MASK = 0x54
 _NUMBER, _ARCHITECTURE, _FIRST = 0, 4, 16
 #: The two halves of the second one, the lower first: all that are known here have it so.
-_SECOND, _SECOND_ABOVE, _THIRD = 24, 28, 32
+_SECOND, _SECOND_ABOVE, _THIRD, _FOURTH = 24, 28, 32, 40
 _ALLOW, _KILL, _ERRNO = 0x7FFF_0000, 0x8000_0000, 0x0005_0000
-_EPERM, _EINVAL, _ENOTTY, _ENOSYS, _EOPNOTSUPP, _EAFNOSUPPORT = 1, 22, 25, 38, 95, 97
+_EPERM, _ENOMEM, _EINVAL, _ENOTTY, _ENOSYS = 1, 12, 22, 25, 38
+_EPROTONOSUPPORT, _ESOCKTNOSUPPORT, _EOPNOTSUPP, _EAFNOSUPPORT = 93, 94, 95, 97
 #: x32: the same architecture by its name, with other numbers.
 _X32 = 0x4000_0000
 #: CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET and NEWTIME.
@@ -33,9 +34,16 @@ _NAMESPACES = 0x7E02_0080
 #: CLONE_FILES and CLONE_THREAD: what each thread has open is what all of its process have, or
 #: nobody finds it; and CLOSE_RANGE_UNSHARE.
 _FILES, _THREAD, _APART = 0x400, 0x1_0000, 2
-#: AF_UNIX, AF_INET, AF_INET6 and AF_NETLINK. A virtual machine's host is in AF_VSOCK, for which
+#: AF_UNIX, AF_NETLINK, AF_INET and AF_INET6. A virtual machine's host is in AF_VSOCK, for which
 #: there are no namespaces.
-_FAMILIES = (1, 2, 10, 16)
+_UNIX, _NETLINK, _INTERNET = 1, 16, (2, 10)
+#: Of the last two: streams, datagrams and raw ones, of IP itself, ICMP, TCP, UDP and ICMPv6; of
+#: NETLINK: ROUTE, SOCK_DIAG, KOBJECT_UEVENT and GENERIC. For others a kernel loads a module.
+_TYPE, _TYPES, _PROTOCOLS, _OF_LINKS = 0xF, (1, 2, 3), (0, 1, 6, 17, 58), (0, 4, 15, 16)
+#: TIOCSETD and TIOCSTI: what a terminal is spoken to as, by a module too, and typing at one.
+_OF_TERMINALS = (0x5423, 0x5412)
+#: MAP_HUGETLB and MFD_HUGETLB: pages that are kept for whom they were set aside.
+_HUGE_MAP, _HUGE_FILE = 0x4_0000, 4
 #: Bytes from which on a segment of shared memory is refused: it needs no process, so nobody counts
 #: it, and there may be 4,096 of them. Files in memory do the same, and are counted.
 _SEGMENT = (64 << 10) + 1
@@ -93,7 +101,7 @@ _X86_64 = _Machine(
         " pivot_root=155 chroot=161 swapon=167 swapoff=168 reboot=169 kexec_load=246"
         " init_module=175 finit_module=313 delete_module=176 acct=163 quotactl=179"
         " name_to_handle_at=303 open_by_handle_at=304 fanotify_init=300 process_vm_writev=311"
-        " syslog=103 io_setup=206 setxattr=188 lsetxattr=189 fsetxattr=190"
+        " mmap=9 memfd_create=319 syslog=103 io_setup=206 setxattr=188 lsetxattr=189 fsetxattr=190"
         f" {_SAME}"
     ),
 )
@@ -106,7 +114,7 @@ _I386 = _Machine(
         " reboot=88 kexec_load=283 init_module=128 finit_module=350 delete_module=129 acct=51"
         " quotactl=131 name_to_handle_at=341 open_by_handle_at=342 fanotify_init=338"
         " process_vm_writev=348 syslog=103 io_setup=245 setxattr=226 lsetxattr=227 fsetxattr=228"
-        f" {_SAME}"
+        f" mmap=192 memfd_create=356 {_SAME}"
     ),
 )
 _AARCH64 = _Machine(
@@ -117,7 +125,7 @@ _AARCH64 = _Machine(
         " pivot_root=41 chroot=51 swapon=224 swapoff=225 reboot=142 kexec_load=104"
         " init_module=105 finit_module=273 delete_module=106 acct=89 quotactl=60"
         " name_to_handle_at=264 open_by_handle_at=265 fanotify_init=262 process_vm_writev=271"
-        " syslog=116 io_setup=0 setxattr=5 lsetxattr=6 fsetxattr=7"
+        " mmap=222 memfd_create=279 syslog=116 io_setup=0 setxattr=5 lsetxattr=6 fsetxattr=7"
         f" {_SAME}"
     ),
 )
@@ -179,8 +187,11 @@ def _part(kind: _Machine, allowed: Collection[str]) -> Sequence[_Instruction]:
         _return(_ALLOW),
     ]
     part += [
-        (_EQUAL, 0, 9, kind.calls["ioctl"]),
+        (_EQUAL, 0, 12, kind.calls["ioctl"]),
         (_LOAD, 0, 0, _SECOND),
+        (_EQUAL, 1, 0, _OF_TERMINALS[0]),
+        (_EQUAL, 0, 1, _OF_TERMINALS[1]),
+        _return(_ERRNO | _EPERM),
         *((_EQUAL, 6 - at, 0, one) for at, one in enumerate(_SHARING)),
         (_MASK, 0, 0, _REQUESTS),
         (_EQUAL, 1, 0, _OF_VOLUMES[0]),
@@ -188,6 +199,17 @@ def _part(kind: _Machine, allowed: Collection[str]) -> Sequence[_Instruction]:
         _return(_ERRNO | _ENOTTY),
         _return(_ALLOW),
     ]
+    for name, at, flag, error in (
+        ("mmap", _FOURTH, _HUGE_MAP, _ENOMEM),
+        ("memfd_create", _SECOND, _HUGE_FILE, _EINVAL),
+    ):
+        part += [
+            (_EQUAL, 0, 4, kind.calls[name]),
+            (_LOAD, 0, 0, at),
+            (_ANY_BIT, 0, 1, flag),
+            _return(_ERRNO | error),
+            _return(_ALLOW),
+        ]
     part += [
         (_EQUAL, 0, 6, kind.calls["shmget"]),
         (_LOAD, 0, 0, _SECOND_ABOVE),
@@ -205,9 +227,32 @@ def _part(kind: _Machine, allowed: Collection[str]) -> Sequence[_Instruction]:
             _return(_ERRNO | _ENOSYS),
             _return(_ALLOW),
         ]
-    part += [(_EQUAL, 0, 3 + len(_FAMILIES), kind.calls["socket"]), (_LOAD, 0, 0, _FIRST)]
-    for at, family in enumerate(_FAMILIES):
-        part.append((_EQUAL, len(_FAMILIES) - at, 0, family))
-    part += [_return(_ERRNO | _EAFNOSUPPORT), _return(_ALLOW)]
+    body = _of_sockets()
+    part += [(_EQUAL, 0, len(body), kind.calls["socket"]), *body]
     part.append(_return(_ALLOW))
     return part
+
+
+def _among(values: Sequence[int], error: int) -> Sequence[_Instruction]:
+    """Return what goes on where one of ``values`` was loaded, and says ``error`` elsewhere."""
+    jumps = [(_EQUAL, len(values) - at, 0, one) for at, one in enumerate(values)]
+    return [*jumps, _return(_ERRNO | error)]
+
+
+def _of_sockets() -> Sequence[_Instruction]:
+    """Return what is to be said of a new socket."""
+    link = [(_LOAD, 0, 0, _THIRD), *_among(_OF_LINKS, _EPROTONOSUPPORT), _return(_ALLOW)]
+    return [
+        (_LOAD, 0, 0, _FIRST),
+        (_EQUAL, 0, 1, _UNIX),
+        _return(_ALLOW),
+        (_EQUAL, 0, len(link), _NETLINK),
+        *link,
+        *_among(_INTERNET, _EAFNOSUPPORT),
+        (_LOAD, 0, 0, _SECOND),
+        (_MASK, 0, 0, _TYPE),
+        *_among(_TYPES, _ESOCKTNOSUPPORT),
+        (_LOAD, 0, 0, _THIRD),
+        *_among(_PROTOCOLS, _EPROTONOSUPPORT),
+        _return(_ALLOW),
+    ]

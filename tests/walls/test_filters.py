@@ -10,7 +10,8 @@ from flocon.walls.filters import ATTRIBUTES, make_filter
 
 ALLOW, KILL = 0x7FFF_0000, 0x8000_0000
 EINVAL, EPERM, ENOSYS, EAFNOSUPPORT = 0x0005_0016, 0x0005_0001, 0x0005_0026, 0x0005_0061
-ENOTTY, EOPNOTSUPP = 0x0005_0019, 0x0005_005F
+ENOTTY, EOPNOTSUPP, ENOMEM = 0x0005_0019, 0x0005_005F, 0x0005_000C
+EPROTONOSUPPORT, ESOCKTNOSUPPORT = 0x0005_005D, 0x0005_005E
 X86_64, I386, AARCH64 = 0xC000_003E, 0x4000_0003, 0xC000_00B7
 
 
@@ -127,9 +128,55 @@ class FilterTests(SynchronousTestCase):
     def test_sockets_are_of_four_families(self) -> None:
         for family in range(46):
             said = ALLOW if family in {1, 2, 10, 16} else EAFNOSUPPORT
-            self.assertEqual(run(self.program, X86_64, 41, family), said)
-            self.assertEqual(run(self.program, I386, 359, family), said)
+            self.assertEqual(run(self.program, X86_64, 41, family, 1), said)
+            self.assertEqual(run(self.program, I386, 359, family, 1), said)
         self.assertEqual(run(self.program, I386, 102, 1), ENOSYS)
+
+    def test_a_socket_makes_a_kernel_load_nothing(self) -> None:
+        """Of SCTP, DCCP and others of the Internet's families, and of those of a link."""
+        arm = make_filter("aarch64")
+        for program, architecture, number in (
+            (self.program, X86_64, 41),
+            (self.program, I386, 359),
+            (arm, AARCH64, 198),
+        ):
+            for family in (2, 10):
+                for kind, protocol in ((1, 0), (2, 17), (1, 6), (2, 1), (0x8_0002, 58), (3, 0)):
+                    self.assertEqual(
+                        run(program, architecture, number, family, kind, protocol), ALLOW
+                    )
+                for protocol in (2, 33, 132, 136, 255, 262):
+                    said = run(program, architecture, number, family, 1, protocol)
+                    self.assertEqual(said, EPROTONOSUPPORT)
+                for kind in (5, 6, 0x8_0006, 10):
+                    said = run(program, architecture, number, family, kind, 0)
+                    self.assertEqual(said, ESOCKTNOSUPPORT)
+            for protocol in range(32):
+                said = ALLOW if protocol in {0, 4, 15, 16} else EPROTONOSUPPORT
+                self.assertEqual(run(program, architecture, number, 16, 3, protocol), said)
+            self.assertEqual(run(program, architecture, number, 1, 5, 0), ALLOW)
+
+    def test_a_terminal_is_one(self) -> None:
+        for architecture, number, program in (
+            (X86_64, 16, self.program),
+            (I386, 54, self.program),
+            (AARCH64, 29, make_filter("aarch64")),
+        ):
+            for request in (0x5423, 0x5412, 1 << 32 | 0x5423):
+                self.assertEqual(run(program, architecture, number, 3, request), EPERM)
+            for request in (0x5413, 0x5414, 0x540E, 0x5424):
+                self.assertEqual(run(program, architecture, number, 3, request), ALLOW)
+
+    def test_pages_that_were_set_aside_stay_so(self) -> None:
+        for architecture, mapping, making, program in (
+            (X86_64, 9, 319, self.program),
+            (I386, 192, 356, self.program),
+            (AARCH64, 222, 279, make_filter("aarch64")),
+        ):
+            self.assertEqual(run(program, architecture, mapping, 0, 4_096, 3, 0x22), ALLOW)
+            self.assertEqual(run(program, architecture, mapping, 0, 4_096, 3, 0x4_0022), ENOMEM)
+            self.assertEqual(run(program, architecture, making, 0, 3), ALLOW)
+            self.assertEqual(run(program, architecture, making, 0, 7), EINVAL)
 
     def test_what_no_build_asks_is_refused(self) -> None:
         for number in (165, 166, 161, 250, 321, 298, 323, 308, 304, 246):
