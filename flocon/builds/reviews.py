@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from flocon.recipes.differences import GONE, HEAD, NEW, NOTE, PART, SAME, differ, visible
@@ -45,6 +46,7 @@ def lines(look: Mapping[str, Any], now: float) -> list[Line]:
         text = one.text
         if len(text) > LONGEST_LINE:
             text = f"{text[:LONGEST_LINE]}... and {len(text) - LONGEST_LINE} signs more"
+        text = text.expandtabs()
         room -= len(text)
         if len(found) == MOST_LINES or room < 0:
             # In front, too: who reads the beginning alone has to know.
@@ -161,14 +163,15 @@ def _differences(look: Mapping[str, Any], after: Recipe) -> Iterator[Line]:
         before = _recipe(look, look["before"], look["modes_before"])
     found = differ(before, after)
     yield Line("")
+    first = next(found, None)
     if before is None:
         yield Line("All of its files", "title")
     else:
-        yield Line("What changed" if found else "Nothing changed", "title")
-    for file in found:
+        yield Line("What changed" if first is not None else "Nothing changed", "title")
+    for file in chain((first,) if first is not None else (), found):
         yield Line("")
         for kind, text in file.lines:
-            yield Line((_SIGNS.get(kind, "") + text).expandtabs(), _TONES[kind])
+            yield Line(_SIGNS.get(kind, "") + text, _TONES[kind])
 
 
 def _recipe(look: Mapping[str, Any], files: Mapping[str, str], modes: Mapping[str, str]) -> Recipe:

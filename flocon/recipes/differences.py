@@ -10,6 +10,7 @@ import difflib
 import re
 import unicodedata
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from flocon.recipes.recipe import FILE, LINK, PKGBUILD, PROGRAM, SRCINFO, SUBMODULE
@@ -22,10 +23,12 @@ if TYPE_CHECKING:
 #: What a line is: of a file's head, of a part's, as it was in both, new, gone, or said of the file.
 HEAD, PART, SAME, NEW, GONE, NOTE = "head", "part", "same", "new", "gone", "note"
 _SIGNS = {SAME: " ", NEW: "+", GONE: "-"}
-#: Lines of context; and pairs of lines among which what stayed is looked for. Beyond, all are shown
-#: as gone and new: looking takes the square of them.
+#: Lines of context; and steps in which what stayed is looked for, in all files of a recipe. Beyond,
+#: lines are shown as gone and new: looking may take the cube of them.
 _CONTEXT = 3
-_MOST_PAIRS = 1_000_000
+_MOST_STEPS = 1_000_000
+#: Signs of which it is remembered how they are shown.
+_MOST_SIGNS_KNOWN = 4_096
 #: Categories of Unicode that do not show: control, format, surrogates, private, other blanks.
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 #: What does not show either and is a letter, a mark or a symbol to Unicode: fillers, joiners, what
@@ -56,17 +59,68 @@ class _Change(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FileDifference:
-    """What changed in one file of a recipe; names and texts have nothing that does not show."""
+    """What changed in one file of a recipe; names and texts have nothing that does not show.
+
+    Its lines are made as they are read, once.
+    """
 
     name: str
-    lines: tuple[Line, ...]
+    lines: Iterator[Line]
+
+
+class _Signs(dict[int, str]):
+    """How signs are shown, by their numbers, as far as that was asked."""
+
+    def __missing__(self, number: int) -> str:
+        if len(self) >= _MOST_SIGNS_KNOWN:
+            self.clear()
+        sign = chr(number)
+        shown = self[number] = sign if _shows(sign) else f"<U+{number:04X}>"
+        return shown
+
+
+_signs = _Signs()
+
+
+class _TooMuchError(Exception):
+    """Looking for what stayed takes more than it may."""
+
+
+class _Effort:
+    """How many steps are left for a recipe."""
+
+    def __init__(self) -> None:
+        self._left = _MOST_STEPS
+
+    def spend(self, steps: int) -> None:
+        self._left -= steps
+        if self._left < 0:
+            raise _TooMuchError
+
+
+class _Matcher(difflib.SequenceMatcher[str]):
+    """Looks for what stayed, within an effort."""
+
+    def __init__(self, old: Sequence[str], new: Sequence[str], effort: _Effort) -> None:
+        self._old, self._effort = old, effort
+        effort.spend(len(old) + len(new))
+        super().__init__(None, old, new)
+
+    def find_longest_match(
+        self, alo: int = 0, ahi: int | None = None, blo: int = 0, bhi: int | None = None
+    ) -> difflib.Match:
+        # Of each old line all places of the new text that have it are gone through.
+        places: dict[str, list[int]] = self.b2j  # type: ignore[attr-defined]  # not in the stubs
+        lines = islice(self._old, alo, ahi)
+        self._effort.spend(sum(1 + len(places.get(line, ())) for line in lines))
+        return super().find_longest_match(alo, ahi, blo, bhi)
 
 
 def visible(text: str) -> str:
     """Return a text with every sign that does not show written out; tabs stay."""
     if _SHOWN.fullmatch(text):
         return text
-    return "".join(one if _shows(one) else f"<U+{ord(one):04X}>" for one in text)
+    return text.translate(_signs)
 
 
 def _shows(sign: str) -> bool:
@@ -98,12 +152,14 @@ def _show(line: str) -> str:
     return visible(line)
 
 
-def differ(before: Recipe | None, after: Recipe) -> tuple[FileDifference, ...]:
-    """Return what changed, in the order in which a person reads: PKGBUILD, others, .SRCINFO."""
+def differ(before: Recipe | None, after: Recipe) -> Iterator[FileDifference]:
+    """Yield what changed, in the order in which a person reads: PKGBUILD, others, .SRCINFO."""
     old = before.files if before is not None else {}
-    names = sorted(old.keys() | after.files.keys(), key=_place)
-    found = (_difference(name, old.get(name), after.files.get(name)) for name in names)
-    return tuple(one for one in found if one is not None)
+    effort = _Effort()
+    for name in sorted(old.keys() | after.files.keys(), key=_place):
+        one, other = old.get(name), after.files.get(name)
+        if one != other:
+            yield FileDifference(visible(name), _difference(name, one, other, effort))
 
 
 def _place(name: str) -> tuple[int, str]:
@@ -111,23 +167,21 @@ def _place(name: str) -> tuple[int, str]:
 
 
 def _difference(
-    name: str, before: TreeFile | None, after: TreeFile | None
-) -> FileDifference | None:
-    if before == after:
-        return None
-    said = [Line(HEAD, _side("---", name, before)), Line(HEAD, _side("+++", name, after))]
+    name: str, before: TreeFile | None, after: TreeFile | None, effort: _Effort
+) -> Iterator[Line]:
+    yield Line(HEAD, _side("---", name, before))
+    yield Line(HEAD, _side("+++", name, after))
     if before and after and before.mode != after.mode:
-        said.append(Line(NOTE, f"was a {_kind(before)}, is a {_kind(after)}"))
+        yield Line(NOTE, f"was a {_kind(before)}, is a {_kind(after)}")
     elif after and not before and after.mode != FILE:
-        said.append(Line(NOTE, f"is a {_kind(after)}"))
+        yield Line(NOTE, f"is a {_kind(after)}")
     old = _read_lines(before.data) if before else []
     new = _read_lines(after.data) if after else []
     if old is None or new is None:
         sizes = (f"{len(one.data):,} bytes" if one else "nothing" for one in (before, after))
-        said.append(Line(NOTE, "no text: {}, now {}".format(*sizes)))
+        yield Line(NOTE, "no text: {}, now {}".format(*sizes))
     else:
-        said += (Line(kind, _show(text)) for kind, text in _compared(old, new))
-    return FileDifference(visible(name), tuple(said))
+        yield from (Line(kind, _show(text)) for kind, text in _compared(old, new, effort))
 
 
 def _side(sign: str, name: str, file: TreeFile | None) -> str:
@@ -138,12 +192,12 @@ def _kind(file: TreeFile) -> str:
     return _KINDS.get(file.mode, f"{file.mode:o}")
 
 
-def _compared(old: Sequence[str], new: Sequence[str]) -> Iterator[Line]:
+def _compared(old: Sequence[str], new: Sequence[str], effort: _Effort) -> Iterator[Line]:
     """Yield lines with what is around them, in parts."""
     start = _common(old, new)
     rest, other = old[start:], new[start:]
     end = _common(reversed(rest), reversed(other))
-    changes = _changes(rest[: len(rest) - end], other[: len(other) - end])
+    changes = _changes(rest[: len(rest) - end], other[: len(other) - end], effort)
     part: list[_Change] = []
     for change in changes:
         moved = _Change(*(edge + start for edge in change))
@@ -181,13 +235,16 @@ def _common(one: Iterable[str], other: Iterable[str]) -> int:
     return count
 
 
-def _changes(old: Sequence[str], new: Sequence[str]) -> list[_Change]:
+def _changes(old: Sequence[str], new: Sequence[str], effort: _Effort) -> list[_Change]:
     """Return which lines became which, in order."""
     if not old and not new:
         return []
-    if len(old) * len(new) > _MOST_PAIRS:
+    if not old or not new:
         return [_Change(0, len(old), 0, len(new))]
-    codes = difflib.SequenceMatcher(None, old, new).get_opcodes()
+    try:
+        codes = _Matcher(old, new, effort).get_opcodes()
+    except _TooMuchError:
+        return [_Change(0, len(old), 0, len(new))]
     return [_Change(*edges) for what, *edges in codes if what != "equal"]
 
 

@@ -61,7 +61,7 @@ _TEMPTING = re.compile(
     r"(?:-bin|-git)?)"
 )
 _FUNCTION = re.compile(
-    r"[ \t\n]*(?:#[^\n]*\n[ \t\n]*)*(?:function[ \t]+)?[A-Za-z_][A-Za-z0-9_.+@-]*[ \t]*\("
+    r"(?:[ \t\n]++|#[^\n]*+\n)*+(?:function[ \t]++)?[A-Za-z_][A-Za-z0-9_.+@-]*+[ \t]*+\("
 )
 
 
@@ -305,9 +305,14 @@ def _text(recipe: Recipe) -> Iterator[Point]:
         line = text.count("\n", 0, end) + 1
         sentence = f"PKGBUILD is more than variables and functions, from line {line} on"
         yield Point("text", sentence, concern=True)
+    room = words.MOST_LOOKED_AT
     for name in to_read(recipe):
-        data = recipe.read(name) or b""
-        for number, shown, what in words.oddities(data):
+        look = words.look(recipe.read(name) or b"", room)
+        room -= look.cost
+        for number, shown, what in words.oddities(look.lines):
             yield Point("text", f"{name}, line {number}: {what}: {shown}", concern=True)
-        for number, shown, what in words.found(data):
+        for number, shown, what in words.found(look.lines):
             yield Point("words", f"{name}, line {number}: {what}: {shown}", concern=True)
+        if not look.is_whole:
+            sentence = f"{name} is too long to be looked at beyond line {len(look.lines):,}"
+            yield Point("text", sentence, concern=True)

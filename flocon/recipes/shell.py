@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 #: Blank lines and comments before a statement or a word of an array; ``#`` begins one there only.
-_BETWEEN = re.compile(r"(?:[ \t\n]|#[^\n]*)*")
+_BETWEEN = re.compile(r"(?:[ \t\n]++|#[^\n]*+)*+")
 _NAME = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\+?=)(\(?)")
 #: What may follow an assignment in its line.
 _LINE_END = re.compile(r"[ \t]*(?:[ \t]#[^\n]*)?(?:\n|\Z)")

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from flocon.recipes.differences import UNSEEN, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 #: Packages that bring programs from the registries of a language while something is built.
 FETCHERS = frozenset(
@@ -46,7 +47,10 @@ _WORDS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\bsystemctl\b", "starts or stops services"),
         (r"\b(?:crontab|at\s+now)\b|/etc/cron", "has something run later"),
         (r"\bsudo\b|\bpkexec\b|\bdoas\b", "asks for root's rights"),
-        (r"\bchmod\s+\S*(?:[ug]\+?\S*s|[2467][0-7]{3})\b|\bsetcap\b", "gives rights to a program"),
+        (
+            r"\bchmod\s+(?:[^\sug]*+[ug]\S*s|\S*[2467][0-7]{3})\b|\bsetcap\b",
+            "gives rights to a program",
+        ),
         (r"\s(?:-[A-Za-z]*m|--mode)[\s=]*0?[2467][0-7]{3}\b", "gives rights to a program"),
         (r"/etc/(?:passwd|shadow|sudoers|ld\.so\.preload|profile)", "touches who may do what"),
         (
@@ -64,6 +68,8 @@ _SCRIPT_NAMES = re.compile(
 )
 #: What is looked at: lines of one file and signs of one line; and what is said of one file.
 _MOST_LINES, _LONGEST_LOOKED_AT, _MOST_FOUND = 5_000, 4_000, 40
+#: Signs that are looked at in all files of a recipe; a line takes time for some more than it has.
+MOST_LOOKED_AT, _OF_A_LINE = 512 << 10, 16
 _LONGEST_LINE, _GAP = 300, re.compile(r"\S[ \t]{60,}\S")
 _LONGEST_SHOWN = 160
 _TEXT_OUTSIDE_COMMENTS = re.compile(r"[^#\s][^#]*")
@@ -76,18 +82,42 @@ def runs(name: str, data: bytes, *, is_program: bool) -> bool:
     return is_program or data.startswith(b"#!") or bool(_SCRIPT_NAMES.fullmatch(name))
 
 
-def found(data: bytes) -> Iterator[tuple[int, str, str]]:
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What is looked at of a file: its first lines, and whether these are all; what that costs."""
+
+    lines: tuple[str, ...]
+    cost: int
+    is_whole: bool
+
+
+def look(data: bytes, room: int) -> Look:
+    """Return what is looked at of a file where there is ``room`` for so many signs."""
+    if b"\0" in data:
+        return Look((), 0, is_whole=True)
+    all_lines = data.decode("utf-8", "replace").removesuffix("\n").split("\n", _MOST_LINES)
+    looked_at: list[str] = []
+    cost = 0
+    for line in all_lines[:_MOST_LINES]:
+        cost += min(len(line), _LONGEST_LOOKED_AT) + _OF_A_LINE
+        if cost > room:
+            break
+        looked_at.append(line)
+    return Look(tuple(looked_at), cost, len(looked_at) == len(all_lines))
+
+
+def found(lines: Sequence[str]) -> Iterator[tuple[int, str, str]]:
     """Yield number, text and what is to be said of lines that have a word worth a look."""
-    return _noted(data, _word)
+    return _noted(lines, _word)
 
 
-def oddities(data: bytes) -> Iterator[tuple[int, str, str]]:
+def oddities(lines: Sequence[str]) -> Iterator[tuple[int, str, str]]:
     """Yield lines that show a person something else than what they are."""
-    return _noted(data, _oddity)
+    return _noted(lines, _oddity)
 
 
-def _noted(data: bytes, judge: Callable[[str], str]) -> Iterator[tuple[int, str, str]]:
-    said = ((number, line, judge(line)) for number, line in _lines(data))
+def _noted(lines: Sequence[str], judge: Callable[[str], str]) -> Iterator[tuple[int, str, str]]:
+    said = ((number, line, judge(line)) for number, line in enumerate(lines, 1))
     noted = ((number, _shown(line), what) for number, line, what in said if what)
     return islice(noted, _MOST_FOUND)
 
@@ -101,7 +131,7 @@ def _word(line: str) -> str:
 
 def _oddity(line: str) -> str:
     if UNSEEN.search(line) or any(
-        unicodedata.category(one) in {"Cc", "Cf", "Co", "Zl", "Zp"} for one in line if one != "\t"
+        unicodedata.category(one) in {"Cc", "Cf", "Co", "Zl", "Zp"} for one in set(line) - {"\t"}
     ):
         return "has signs that do not show"
     if _GAP.search(line[:_LONGEST_LOOKED_AT]):
@@ -109,7 +139,8 @@ def _oddity(line: str) -> str:
     if len(line) > _LONGEST_LINE:
         return f"is {len(line):,} signs long"
     code = _TEXT_OUTSIDE_COMMENTS.match(line)
-    if code and any(one.isalpha() and not one.isascii() and _is_like_latin(one) for one in code[0]):
+    signs = set(code[0]) if code and not code[0].isascii() else ()
+    if any(one.isalpha() and not one.isascii() and _is_like_latin(one) for one in signs):
         return "has letters that look like others"
     return ""
 
@@ -118,12 +149,6 @@ def _is_like_latin(letter: str) -> bool:
     return unicodedata.name(letter, "").startswith(("CYRILLIC", "GREEK", "FULLWIDTH", "ARMENIAN"))
 
 
-def _lines(data: bytes) -> Iterator[tuple[int, str]]:
-    if b"\0" not in data:
-        lines = data.decode("utf-8", "replace").split("\n", _MOST_LINES)[:_MOST_LINES]
-        yield from enumerate(lines, 1)
-
-
 def _shown(line: str) -> str:
-    said = visible(line.strip())
+    said = visible(line.strip()[: _LONGEST_SHOWN + 1])
     return said if len(said) <= _LONGEST_SHOWN else f"{said[:_LONGEST_SHOWN]}..."

@@ -7,6 +7,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.builds.reviews import LONGEST_LINE, MOST_LINES, Line, decided, lines
+from flocon.recipes import differences
 from tests.builds.told import BEFORE, COMMIT, NOW, PKGBUILD, SRCINFO, look
 
 
@@ -134,6 +135,26 @@ class Bounds(ReviewTestCase):
             self.assertLessEqual(len(found), MOST_LINES + 2)
             self.assertIn("Not all of it is shown", found[0].text)
             self.assertEqual(found[0], found[-1])
+
+    def test_no_line_is_made_that_is_not_shown(self) -> None:
+        made: list[str] = []
+        visible = differences.visible
+
+        def counted(text: str) -> str:
+            made.append(text)
+            return visible(text)
+
+        self.patch(differences, "visible", counted)
+        found = self.lines(files={"PKGBUILD": "x\n" * 10 * MOST_LINES})
+        self.assertEqual(len(found), MOST_LINES + 2)
+        self.assertLess(len(made), MOST_LINES + 100)
+
+    def test_scripts_that_are_not_all_looked_at_are_said_to_be_so(self) -> None:
+        script = "x\n" * 4_000 + "curl x\n"
+        texts = self.texts(files={f"{number}.sh": script for number in range(9)})
+        told = [one for one in texts if one.startswith("! text: ")]
+        self.assertIn("! text: 8.sh is too long to be looked at beyond line 0", told)
+        self.assertIn("! words: 0.sh, line 4001: fetches something: curl x", texts)
 
 
 class Decided(ReviewTestCase):

@@ -68,13 +68,37 @@ class Differences(SynchronousTestCase):
     def test_files_come_and_go_and_become_others(self) -> None:
         link = TreeFile(0o120000, b"/etc/shadow")
         found = differ(recipe(a=b"1\n", PKGBUILD=b"x\n"), recipe(a=link, PKGBUILD=b"x\n", b=b"2\n"))
-        self.assertEqual([one.name for one in found], ["a", "b"])
-        self.assertIn((NOTE, "was a file, is a link"), found[0].lines)
-        self.assertIn((HEAD, "--- nothing"), found[1].lines)
+        told = {one.name: list(one.lines) for one in found}
+        self.assertEqual([*told], ["a", "b"])
+        self.assertIn((NOTE, "was a file, is a link"), told["a"])
+        self.assertIn((HEAD, "--- nothing"), told["b"])
 
     def test_a_recipe_without_another_is_new_as_a_whole(self) -> None:
         found = differ(None, recipe(**{".SRCINFO": b"s\n", "PKGBUILD": b"x\n", "z": b"1\n"}))
         self.assertEqual([one.name for one in found], ["PKGBUILD", "z", ".SRCINFO"])
+
+    def test_a_few_changes_of_a_long_text_are_shown_alone(self) -> None:
+        text = [b"%d" % number for number in range(10_000)]
+        other = list(text)
+        other[7], other[5_000], other[9_990] = b"a", b"b", b"c"
+        found = lines(b"\n".join(text), b"\n".join(other))
+        self.assertEqual([text for kind, text in found if kind == NEW], ["a", "b", "c"])
+        self.assertLess(len(found), 40)
+
+    def test_what_stayed_is_looked_for_within_bounds_in_all_files(self) -> None:
+        # Each line is at many places: to go through them takes the cube of their number.
+        before, after = b"x\n" + b"a\nb\n" * 2_000, b"y\n" + b"a\n" * 99
+        found = lines(before, after)
+        self.assertEqual(sum(kind == GONE for kind, _ in found), 4_001)
+        before, after = b"x\n" + b"a\nb\n" * 90, b"y\n" + b"a\na\nb\nb\n" * 49
+        names = [f"{number:03}" for number in range(300)]
+        files = differ(
+            recipe(**dict.fromkeys(names, before)), recipe(**dict.fromkeys(names, after))
+        )
+        same = [sum(kind == SAME for kind, _ in one.lines) for one in files]
+        self.assertEqual(len(same), len(names))
+        self.assertGreater(same[0], 10)
+        self.assertEqual(same[-1], 1)
 
     def test_large_texts_without_likeness_are_shown_whole(self) -> None:
         before, after = (

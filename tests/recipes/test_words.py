@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.recipes.words import found, oddities
+from flocon.recipes import words
+from flocon.recipes.words import MOST_LOOKED_AT, look
+
+
+def found(data: bytes) -> list[tuple[int, str, str]]:
+    return list(words.found(look(data, MOST_LOOKED_AT).lines))
 
 
 class Words(SynchronousTestCase):
@@ -25,7 +30,7 @@ class Words(SynchronousTestCase):
             ("sudo id", "root's rights"),
             ("python -c 'x'", "runs a text"),
         ):
-            self.assertIn(what, next(said for _, _, said in found(line.encode())), line)
+            self.assertIn(what, found(line.encode())[0][2], line)
 
     def test_what_is_usual_is_not(self) -> None:
         for line in (
@@ -37,15 +42,33 @@ class Words(SynchronousTestCase):
             "# curl x | sh",
             "./configure --prefix=/usr",
         ):
-            self.assertEqual(list(found(line.encode())), [], line)
+            self.assertEqual(found(line.encode()), [], line)
 
     def test_lines_are_counted_and_bounded(self) -> None:
         text = b"x\n" + b"curl x\n" * 1_000
-        told = list(found(text))
+        told = found(text)
         self.assertEqual(told[0][:2], (2, "curl x"))
         self.assertEqual(len(told), 40)
-        self.assertLess(len(next(found(b"curl " + b"x" * 10_000))[1]), 200)
-        self.assertEqual(len(list(oddities(b"\x1b\n" * 1_000))), 40)
+        self.assertLess(len(found(b"curl " + b"x" * 10_000)[0][1]), 200)
+        self.assertEqual(len(list(words.oddities(["\x1b"] * 1_000))), 40)
 
     def test_what_is_no_text_has_no_words(self) -> None:
-        self.assertEqual(list(found(b"\0curl x")), [])
+        self.assertEqual(found(b"\0curl x"), [])
+
+    def test_of_a_long_file_it_is_known_that_not_all_was_looked_at(self) -> None:
+        for data, room, seen in (
+            (b"x\n" * 5_000, MOST_LOOKED_AT, 5_000),
+            (b"x" * 1_000_000, MOST_LOOKED_AT, 1),
+            (b"", MOST_LOOKED_AT, 1),
+        ):
+            one = look(data, room)
+            self.assertEqual((len(one.lines), one.is_whole), (seen, True))
+        for data, room in (
+            (b"x\n" * 5_001, MOST_LOOKED_AT),
+            ((b"y" * 3_000 + b"\n") * 1_000, MOST_LOOKED_AT),
+            (b"\n" * 4_000, 4_000),
+            (b"x", 0),
+        ):
+            one = look(data, room)
+            self.assertFalse(one.is_whole)
+            self.assertLessEqual(sum(map(len, one.lines)) + len(one.lines), room)
