@@ -5,10 +5,11 @@ Reasons are partly strangers' words: each is one line, of signs that show.
 
 from __future__ import annotations
 
+from binascii import b2a_qp
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from flocon.books.units import counted
+from flocon.books.units import counted, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -49,7 +50,7 @@ def _told(one: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _line(text: object) -> str:
-    shown = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in str(text))
+    shown = plain(text)
     return shown if len(shown) <= LONGEST_LINE else f"{shown[:LONGEST_LINE]}..."
 
 
@@ -58,7 +59,8 @@ def mail(told: Message, to: str) -> bytes:
     title = told.title.encode("ascii", "replace").decode()
     head = (
         *(f"To: {to}", f"Subject: {title}", "MIME-Version: 1.0"),
-        *("Content-Type: text/plain; charset=utf-8", "Content-Transfer-Encoding: 8bit"),
+        *("Content-Type: text/plain; charset=utf-8", "Content-Transfer-Encoding: quoted-printable"),
         "Auto-Submitted: auto-generated",
     )
-    return ("\n".join(head) + "\n\n" + told.text).encode("utf-8", "replace")
+    # A line of mail has no more than 998 bytes (RFC 5322, 2.1.1), and not everybody takes 8 bits.
+    return ("\n".join(head) + "\n\n").encode("ascii") + b2a_qp(told.text.encode("utf-8", "replace"))

@@ -21,11 +21,12 @@ from twisted.web import http
 from flocon.answering.respond import finish_text, refuse
 from flocon.answering.visitors import is_loopback
 from flocon.approving.links import LIFETIME, Link, Links, Refusal
+from flocon.books.units import plain
 from flocon.builds import sayings
 from flocon.builds.reviews import decided, lines
 from flocon.errors import FloconError
 from flocon.faces.loopback import REVIEW
-from flocon.faces.page import guard, load_templates, moment, plain
+from flocon.faces.page import guard, load_templates, moment
 from flocon.serving.site import LARGEST_BODY, host_of
 
 if TYPE_CHECKING:

@@ -1,11 +1,19 @@
-"""Sizes, times and numbers of things as a person reads them."""
+"""Sizes, times and numbers of things as a person reads them, and what strangers wrote."""
 
 from __future__ import annotations
+
+import re
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _STEP = 1024
 _SIXTY = 60
 _DAY_HOURS = 48
+#: What does not show and is a letter, a mark or a symbol to Unicode: fillers, joiners, what chooses
+#: a variant of the sign before it, and braille without a dot.
+UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0"
+    "\U000e0100-\U000e01ef]"
+)
 
 
 def size_text(count: float) -> str:
@@ -34,3 +42,13 @@ def time_text(seconds: float) -> str:
 def counted(count: int, what: str) -> str:
     """Return a number of things, in the singular where it is one."""
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def plain(text: object) -> str:
+    """Return ``text`` with every sign escaped that would not show, or turn others around."""
+    said = str(text)
+    if said.isprintable() and not UNSEEN.search(said):
+        return said
+    return "".join(
+        one if one.isprintable() and not UNSEEN.match(one) else ascii(one)[1:-1] for one in said
+    )

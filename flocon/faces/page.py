@@ -19,7 +19,7 @@ from twisted.web import http
 
 from flocon.answering.json_answers import InTurn, Lately
 from flocon.answering.respond import finish_text, refuse
-from flocon.books.units import size_text, time_text
+from flocon.books.units import plain, size_text, time_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -199,11 +199,6 @@ def _exposition(figures: Figures) -> bytes:
     metrics = import_module("flocon.faces.metrics")
     body: bytes = metrics.exposition(figures)
     return body
-
-
-def plain(text: object) -> str:
-    """Return ``text`` with every character escaped that would not show, or turn others around."""
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in str(text))
 
 
 def moment(seconds: float) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
+from flocon.books.units import UNSEEN
 from flocon.recipes.recipe import FILE, LINK, PKGBUILD, PROGRAM, SRCINFO, SUBMODULE
 
 if TYPE_CHECKING:
@@ -31,12 +32,6 @@ _MOST_STEPS = 1_000_000
 _MOST_SIGNS_KNOWN = 4_096
 #: Categories of Unicode that do not show: control, format, surrogates, private, other blanks.
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-#: What does not show either and is a letter, a mark or a symbol to Unicode: fillers, joiners, what
-#: chooses a variant of the sign before it, and braille without a dot.
-UNSEEN = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0"
-    "\U000e0100-\U000e01ef]"
-)
 #: After a line that the end of its file ends: no text has it.
 _UNENDED = "\0"
 _SHOWN = re.compile(r"[ -~\t]*")

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from flocon.recipes.differences import UNSEEN, visible
+from flocon.books.units import UNSEEN
+from flocon.recipes.differences import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

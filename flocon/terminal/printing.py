@@ -13,7 +13,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
-from flocon.books.units import counted
+from flocon.books.units import counted, plain
 from flocon.books.units import size_text as size
 from flocon.errors import FloconError
 from flocon.secrecy import without_passwords
@@ -72,8 +72,7 @@ class Word(str):
 
 def printable(text: object) -> str:
     """Return ``text`` with every control character escaped, line ends too, and no password."""
-    shown = without_passwords(str(text))
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in shown)
+    return plain(without_passwords(str(text)))
 
 
 def clock(seconds: float) -> str:

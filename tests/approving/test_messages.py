@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import quopri
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.approving.messages import LONGEST_LINE, MOST_REASONS, MOST_RECIPES, mail, message
@@ -31,8 +33,9 @@ class Messages(SynchronousTestCase):
         self.assertIn(f"  and {99 - MOST_REASONS} reasons more\n", told.text)
 
     def test_strangers_words_stay_in_their_line(self) -> None:
-        told = message([watched(reasons=["a\nBcc: x\x1b[2J\N{RIGHT-TO-LEFT OVERRIDE}"])], "n\nas")
-        self.assertIn("  a\\nBcc: x\\x1b[2J\\u202e\n", told.text)
+        reason = "a\nBcc: x\x1b[2J\N{RIGHT-TO-LEFT OVERRIDE}\N{HANGUL FILLER}"
+        told = message([watched(reasons=[reason])], "n\nas")
+        self.assertIn("  a\\nBcc: x\\x1b[2J\\u202e\\u3164\n", told.text)
         self.assertNotIn("\n", told.title)
 
     def test_a_mail_has_its_head_and_nothing_of_a_recipe_in_it(self) -> None:
@@ -40,4 +43,14 @@ class Messages(SynchronousTestCase):
         head, _, body = mail(told, "root").partition(b"\n\n")
         self.assertIn(b"To: root\nSubject: flocon on ?: p\\nBcc: x waits for you\n", head)
         self.assertNotIn(b"\nBcc", head)
-        self.assertIn("\N{SNOWMAN}".encode(), body)
+        self.assertIn("\N{SNOWMAN}".encode(), quopri.decodestring(body))
+
+    def test_a_mail_has_short_lines_of_seven_bits_whatever_is_in_it(self) -> None:
+        for sign in ("\U0001f9f1", "=", "\u00e9", " ", "x", ".", "\ud800"):
+            told = message([watched("p", reasons=[sign * 9_999] * 9)] * 30, "nas" * 99)
+            sent = mail(told, "root")
+            self.assertTrue(sent.isascii())
+            self.assertLess(max(map(len, sent.splitlines())), 998)
+            body = sent.partition(b"\n\n")[2]
+            self.assertEqual(quopri.decodestring(body), told.text.encode("utf-8", "replace"))
+            self.assertNotIn(b"\n.\n", sent)

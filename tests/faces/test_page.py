@@ -16,9 +16,10 @@ from twisted.web.http import Request
 
 from flocon.answering.respond import refuse, respond
 from flocon.books.figures import Figures, Spans
+from flocon.books.units import plain
 from flocon.builds import sayings
 from flocon.faces import page as module
-from flocon.faces.page import MOST_ROWS, POLICY, Pages, chart, plain
+from flocon.faces.page import MOST_ROWS, POLICY, Pages, chart
 from flocon.mirrors import telling
 from flocon.operator.status import _figures_of, _figures_of_parent
 from tests.builds.told import NOW, builds, own, watched
