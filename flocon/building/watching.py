@@ -148,8 +148,8 @@ class Watch:
             self._pass(TOO_BIG, f"it made more than {MOST_FILES} files and links")
         else:
             # Programs hand files to one another, and have received them by the next look.
-            was_hiding, self._is_hiding = self._is_hiding, held.sent > 0 and self._has_lost
-            if not held.sent:
+            was_hiding, self._is_hiding = self._is_hiding, held.unseen > 0 and self._has_lost
+            if not held.unseen:
                 # Others' it is, then, and nothing to count anew for each time.
                 self._shared = max(self._shared, shared_memory())
             if was_hiding and self._is_hiding:

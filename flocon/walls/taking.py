@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Files that may be open and mapped.
 MOST_OPEN = 400_000
+#: Bytes of what is told of what a process has mapped.
+_LARGEST_MAPS = 16 << 20
 #: A part of the machine's memory; where less can be had, little is left.
 _LITTLE = 4
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -40,14 +42,15 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What processes have in no folder: bytes; and how many files are sent, not received.
+    """What processes have in no folder: bytes; and how much of it there is that nobody can tell.
 
-    What is sent no process has open, and how large it is nobody can tell.
+    That is a file that was sent and not received, which no process has open, and a process that
+    does not show what it has.
     """
 
     disk: int = 0
     memory: int = 0
-    sent: int = 0
+    unseen: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +97,9 @@ def held_behind_walls(proc: Path = Path("/proc")) -> Held | None:
     None where they have more open than anybody looks through. Blocks: for a thread.
     """
     found: dict[tuple[int, int], tuple[int, bool]] = {}
-    looked = sent = 0
+    looked = unseen = 0
     for process in _walled(proc):
+        unseen += is_closed(process)
         for path in _held(process):
             looked += 1
             if looked > MOST_OPEN:
@@ -103,12 +107,29 @@ def held_behind_walls(proc: Path = Path("/proc")) -> Held | None:
             with suppress(OSError):
                 info = os.stat(path)  # noqa: PTH116 - many
                 if stat.S_ISSOCK(info.st_mode):
-                    sent += _sent(path)
+                    unseen += _sent(path)
                 elif stat.S_ISREG(info.st_mode) and not info.st_nlink:
                     in_memory = os.readlink(path).startswith("/memfd:")  # noqa: PTH115 - a name
                     found[info.st_dev, info.st_ino] = info.st_blocks * 512, in_memory
     memory = sum(size for size, in_memory in found.values() if in_memory)
-    return Held(sum(size for size, _ in found.values()) - memory, memory, sent)
+    return Held(sum(size for size, _ in found.values()) - memory, memory, unseen)
+
+
+def is_closed(process: Path) -> bool:
+    """Whether it may have files without a name, and this process is not told of them.
+
+    Who is not root is told by who lets him, and never what is mapped: only that it has no name.
+    """
+    try:
+        os.listdir(process / "fd")  # noqa: PTH208 - whether it can be
+        if os.geteuid() == 0:
+            return False
+        with (process / "maps").open("rb") as file:
+            return b" (deleted)\n" in file.read(_LARGEST_MAPS)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
 
 
 def shared_memory(proc: Path = Path("/proc")) -> int:

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from flocon.walls import taking
 from flocon.walls.bubblewrap import Wall, behind_installation_wall
 from flocon.walls.running import Plan, Walled
 from flocon.walls.taking import (
@@ -33,6 +35,37 @@ _MIB = 1 << 20
 _SEGMENTS = """       key shmid perms size cpid nattch                   rss                  swap
          0     1   600 9999    7      0               2097152                     0
          0     2   600 9999    7      0               1048576                     0
+"""
+#: Looks as nobody at children that show all, close themselves, and map what has no name.
+_CLOSED = """
+import ctypes, mmap, os
+from pathlib import Path
+from taking import is_closed
+
+def closes():
+    ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)
+
+def maps():
+    file = os.memfd_create("hidden")
+    os.truncate(file, 4096)
+    kept.append(mmap.mmap(file, 4096))
+    os.close(file)
+
+kept, said = [], []
+for does in (lambda: None, closes, maps):
+    (ready, begun), (waits, ends) = os.pipe(), os.pipe()
+    child = os.fork()
+    if not child:
+        does()
+        os.write(begun, b"!")
+        os.close(ends)
+        os.read(waits, 1)
+        os._exit(0)
+    os.read(ready, 1)
+    said.append(is_closed(Path("/proc", str(child))))
+    os.close(ends)
+    os.waitpid(child, 0)
+print(*said)
 """
 #: Has memory, threads and a file without a name, and says so.
 _TAKES = """
@@ -88,6 +121,16 @@ class TakingTests(TestCase):
         # Not even what another builder, or this one's user, has walled in.
         program = f"import subprocess; subprocess.run(['unshare', '-pf', {sys.executable!r}, '-c', '''{_TAKES}'''])"  # noqa: E501
         self._does_not_count([sys.executable, "-c", program])
+
+    def test_what_a_process_does_not_show_who_is_not_root_is_known(self) -> None:
+        folder = Path(tempfile.mkdtemp(dir="/var/tmp"))
+        self.addCleanup(shutil.rmtree, folder)
+        folder.chmod(0o755)
+        shutil.copy(taking.__file__, folder / "taking.py")
+        words = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+        words += ["/usr/bin/python3", "-c", _CLOSED]
+        done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
+        self.assertEqual(done.stdout, "False True True\n", done.stderr)
 
     def _does_not_count(self, command: Sequence[str]) -> None:
         with subprocess.Popen(
