@@ -126,12 +126,16 @@ class Hurry:
             Allowance(MOST_FOR_PEERS, PART_FOR_PEERS, least=LEAST_FOR_PEERS),
         )
 
+    def gave(self, now: float) -> None:
+        """Learn that this machine's pacman was given something as it asked."""
+        self._own_until = now + QUIET
+
     def ended(self, request: object, now: float) -> None:
         """Learn that one of this machine's requests is answered."""
         self.others.ended(request)
         if self.own.has(request):
             self.own.ended(request)
-            self._own_until = now + QUIET
+            self.gave(now)
 
     def asked(self, now: float) -> None:
         """Learn that a peer asks for something that is waited for."""
@@ -212,6 +216,15 @@ class Precedence:
         """Take these for pacman's: the numeric users whose requests are not counted as others'."""
         self._users = frozenset(users)
 
+    def is_pacman(self, user: int | None) -> bool:
+        """Whether a local user is one that pacman downloads as; where none is known it is."""
+        return user is None or user in self._users
+
+    def gave(self) -> None:
+        """Hold back as after a request of this machine's pacman that was answered as it came."""
+        self._hurry.gave(self._clock.seconds())
+        self._look()
+
     @contextmanager
     def pacman(self, user: int | None = None) -> Iterator[Taking]:
         """Hold all back that is unhurried while a request of this machine's pacman is answered.
@@ -219,7 +232,7 @@ class Precedence:
         What is given tells how that goes. Where no ``user`` is known it is taken for pacman's.
         """
         hurry = self._hurry
-        asked = hurry.own if user is None or user in self._users else hurry.others
+        asked = hurry.own if self.is_pacman(user) else hurry.others
         one = Taking(asked, self._clock, self._look)
         asked.waits(one)
         try:

@@ -287,3 +287,16 @@ class Silent(PrecedenceTestCase):
             self.precedence.was_silent(str(number))
         self.assertFalse(self.precedence.rests("0"))
         self.assertTrue(self.precedence.rests("1"))
+
+
+class AtOnce(PrecedenceTestCase):
+    def test_what_pacman_was_given_as_it_asked_holds_back_for_a_moment(self) -> None:
+        self.precedence.gave()
+        self.assertTrue(self.precedence.stands(self.wake))
+        self.clock.advance(QUIET + 0.001)
+        self.assertEqual(self.woken, 1)
+
+    def test_pacman_is_root_and_who_it_downloads_as(self) -> None:
+        self.precedence.set_users([0, 955])
+        known = [self.precedence.is_pacman(user) for user in (None, 0, 955, 1000)]
+        self.assertEqual(known, [True, True, True, False])

@@ -9,6 +9,7 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING, Protocol
 
 from twisted.internet.error import ConnectionAborted
+from twisted.web import http
 from twisted.web.http import (
     NOT_MODIFIED,
     OK,
@@ -23,7 +24,7 @@ from flocon.extents import Extent, Unsatisfiable, parse_range
 from flocon.machine.beneath import write_all
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from twisted.web.http import Request
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from flocon.answering.sendfile import Reads
 
 CONTENT_TYPE = "application/octet-stream"
+#: Looked up once: what a module has that has deprecated names too takes long to find.
+_date = http.datetimeToString
 #: Bytes of old versions of a text in memory; that of 20,000 files takes some 3 MB.
 MOST_OF_EDITIONS = 32 << 20
 
@@ -280,17 +283,12 @@ async def send_extent(
 
 def _begin(request: Request, opened: Opened, sha256: bytes | None, *, dated: bool) -> Extent | None:
     """Write the head; return what to send, or None where the answer is complete already."""
-    etag = f'"{sha256.hex()}"' if sha256 else None
     # HTTP knows whole seconds.
     seconds = math.ceil(opened.modified) if dated else None
-    modified = None if seconds is None else formatdate(seconds, usegmt=True)
-    request.setHeader("Content-Type", CONTENT_TYPE)
-    request.setHeader("Accept-Ranges", "bytes")
-    if modified is not None:
-        request.setHeader("Last-Modified", modified)
-    if etag and sha256:
-        request.setHeader("ETag", etag)
-        request.setHeader("Repr-Digest", f"sha-256=:{b64encode(sha256).decode()}:")
+    fields = _fields_of(seconds, sha256)
+    etag, modified = fields.get("ETag"), fields.get("Last-Modified")
+    for name, value in fields.items():
+        request.setHeader(name, value)
     if _is_fresh(request, etag, seconds if dated else None):
         request.setResponseCode(NOT_MODIFIED)
         request.finish()
@@ -299,6 +297,31 @@ def _begin(request: Request, opened: Opened, sha256: bytes | None, *, dated: boo
     if_range = request.getHeader("If-Range")
     wanted = request.getHeader("Range") if if_range in {None, etag, modified} else None
     return set_extent(request, wanted, opened.size)
+
+
+def _fields_of(seconds: int | None, sha256: bytes | None) -> dict[str, str]:
+    """Return what the head of an answer says of a file, by its mtime and its sum."""
+    fields = {"Content-Type": CONTENT_TYPE, "Accept-Ranges": "bytes"}
+    if seconds is not None:
+        fields["Last-Modified"] = formatdate(seconds, usegmt=True)
+    if sha256 is not None:
+        fields["ETag"] = f'"{sha256.hex()}"'
+        fields["Repr-Digest"] = f"sha-256=:{b64encode(sha256).decode()}:"
+    return fields
+
+
+def whole_answer(
+    data: bytes, modified: float, sha256: bytes | None, further: Mapping[str, str]
+) -> bytes:
+    """Return what ``send_opened`` answers with all of a file to who sets no condition.
+
+    ``further`` are fields that the face says first.
+    """
+    fields = {"Date": _date().decode("ascii"), **further}
+    fields |= _fields_of(math.ceil(modified), sha256)
+    fields["Content-Length"] = str(len(data))
+    lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    return f"HTTP/1.1 200 OK\r\n{lines}\r\n".encode("ascii") + data
 
 
 def _is_fresh(request: Request, etag: str | None, modified: int | None) -> bool:

@@ -49,6 +49,10 @@ class Pacer:
         self._call: IDelayedCall | None = None
         self.bound(rate)
 
+    @property
+    def is_bounded(self) -> bool:
+        return self._rate > 0
+
     def bound(self, rate: float) -> None:
         """Let so many bytes go in a second from now on; who waits looks anew."""
         self._rate = rate

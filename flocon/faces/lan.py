@@ -18,7 +18,7 @@ from urllib.parse import unquote_to_bytes
 from twisted.web import http
 
 from flocon.answering.growing import send_growing, tell_content
-from flocon.answering.held import CONTENT_TYPE, send_opened
+from flocon.answering.held import CONTENT_TYPE, send_opened, whole_answer
 from flocon.answering.pace import LONGEST_STAND, LONGEST_STAND_RELAYED, Yielding
 from flocon.answering.respond import (
     cut,
@@ -37,6 +37,7 @@ from flocon.errors import FloconError, StoreError
 from flocon.faces.lan_databases import DatabaseAnswers
 from flocon.faces.lan_inventory import InventoryAnswers
 from flocon.files import Kind, parse_content, parse_file_name, parse_parts
+from flocon.serving.repeating import Repeating
 from flocon.serving.site import host_of
 from flocon.transfers.reader import Reader
 
@@ -80,6 +81,32 @@ class Lan:
         self._inventory = InventoryAnswers(shelf)
         self._databases = DatabaseAnswers(shelf, self.counters, pacer)
 
+    def at_once(self, channel: Repeating, path: bytes, content: bytes | None) -> bytes | None:
+        """Return the whole answer to who may ask, where a small file is held and needs no disk."""
+        match _segments(path):
+            case ["pkg", name] if self._pacer is None or not self._pacer.is_bounded:
+                file = parse_file_name(name)
+            case _:
+                return None
+        if file is None or file.kind is not Kind.PACKAGE:
+            return None
+        shelf = self._shelf
+        found = shelf.offering.find(file.subject)
+        if found is None or not shelf.privacy.allows(file.subject, found.content):
+            return None
+        sha256 = found.content.sha256
+        if content is not None and content != sha256.hex().encode():
+            return None
+        read = shelf.opening.read_at_once(found, signature=file.is_signature, own=False)
+        if read is None:
+            return None
+        data, modified = read
+        self.counters["files"] += 1
+        shelf.precedence.asked()
+        shelf.precedence.sent(len(data))
+        shelf.traffic.to_peer(channel.address, len(data))
+        return whole_answer(data, modified, None if file.is_signature else sha256, {})
+
     def render(self, request: Request) -> None:
         respond(request, self._answer(request), self.counters)
 
@@ -98,6 +125,8 @@ class Lan:
         """Answer by what the path names."""
         match _segments(request.path):
             case ["pkg", name]:
+                if isinstance(request.channel, Repeating):
+                    request.channel.admit(request)
                 await self._in_turn(request, self._package(request, name))
             case ["content", sha256, name]:
                 await self._in_turn(request, self._content(request, sha256, name))

@@ -25,6 +25,7 @@ from flocon.answering.respond import (
 from flocon.asking.mirrors import LOOP_DETECTED, LOOP_HEADER, LOOP_MARK
 from flocon.books.recent import LONGEST_TEXT, Answered, Recent
 from flocon.faces.absent import AbsentSignatures
+from flocon.faces.at_once import HeldAtOnce
 from flocon.faces.pacman_databases import answer_database, tell_database
 from flocon.faces.pacman_packages import answer_package, tell_package
 from flocon.faces.pacman_request import PacmanRequest
@@ -33,6 +34,7 @@ from flocon.files import Kind, parse_path
 from flocon.serving.accepting import Admitting
 from flocon.serving.awake import Awake
 from flocon.serving.leaving import Leaving
+from flocon.serving.repeating import Repeating
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -111,6 +113,7 @@ class Loopback:
         self._lately = Lately(parts.reactor)
         self._leaving = Leaving(parts.reactor)
         self._awake = Awake(parts.reactor)
+        self._at_once = HeldAtOnce(parts, self._recent.add)
 
     @property
     def running(self) -> int:
@@ -130,7 +133,24 @@ class Loopback:
             told = self._awake.has_told(one.request)
             if not (one.asked.file.is_signature or told) and _asks_again(one):
                 cut(one.request)
+        self._at_once.write()
         await self._leaving.leave(lambda: bool(self._running))
+
+    def at_once(self, channel: Repeating, path: bytes, content: bytes | None) -> bytes | None:
+        """Return the whole answer to who was let in, where there can be one in this very turn."""
+        if content is not None or self._leaving.begun or path.startswith((MIRROR, REVIEW)):
+            return None
+        found = self._at_once.find(channel.user, path)
+        if found is None:
+            return None
+        asked, answer = found
+        subject = asked.file.subject
+        if asked.file.is_signature:
+            self._leaving.owed.asked(subject)
+        else:
+            self._leaving.owed.given(self._parts.reactor.seconds(), subject)
+        self._awake.stir()
+        return answer
 
     def render(self, request: Request) -> None:
         respond(request, self._answer(request), self._traffic.answers)
@@ -147,7 +167,14 @@ class Loopback:
             refuse(request, http.NOT_ALLOWED)
         elif request.path == b"/check":
             finish_text(request, b"OK\n", "text/plain; charset=utf-8")
-        elif request.path == b"/status.json":
+        else:
+            await self._answer_path(request, parse_path(request.path))
+
+    async def _answer_path(self, request: Request, asked: Asked | None) -> None:
+        if asked is None:
+            # What is told of pacman's requests is to be of all of them.
+            self._at_once.write()
+        if request.path == b"/status.json":
             finish_text(request, await self._lately.get("status", self._status), JSON)
         elif request.path in self._questions:
             question = self._questions[request.path]
@@ -155,7 +182,7 @@ class Loopback:
         elif request.path.startswith(MIRROR) and self.contents is not None:
             await self.contents().answer(request)
         elif self._pages is None or not await self._pages.answer(request):
-            await self._file(request)
+            await self._file(request, asked)
 
     async def _status(self) -> bytes:
         return written_json(self._parts.status())
@@ -167,8 +194,7 @@ class Loopback:
         body = SENTENCE if request.path == b"/" else b""
         finish_text(request, body, "text/plain; charset=utf-8")
 
-    async def _file(self, request: Request) -> None:
-        asked = parse_path(request.path)
+    async def _file(self, request: Request, asked: Asked | None) -> None:
         if asked is None:
             self._refuse(request, http.NOT_FOUND)
             self._remember_strange(request)
@@ -193,6 +219,8 @@ class Loopback:
         elif self._leaving.begun:
             cut(request)
             return
+        if isinstance(request.channel, Repeating):
+            request.channel.admit(request)
         one = PacmanRequest(request, asked, self._parts)
         self._running.add(one)
         try:

@@ -55,8 +55,16 @@ if TYPE_CHECKING:
         ) -> Awaitable[Opened]:
             """Open a held file or its signature; raise StoreError if it is gone."""
 
+        def read_at_once(
+            self, held: Any, *, signature: bool, own: bool = True
+        ) -> tuple[bytes, float] | None:
+            """Return its bytes and its mtime, if it is small and no disk is needed to open it."""
+
     class Listed(Protocol):
         """What pacman's databases and configuration say."""
+
+        def is_settled(self) -> bool:
+            """Whether the sync databases are read as they are on disk."""
 
         def settled(self) -> Deferred[None]:
             """Wait, briefly, until the sync databases are read as they are on disk."""

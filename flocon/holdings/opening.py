@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from flocon.store.waiting import Threads
 
 
+#: Bytes of what is read in the turn it is asked for: to send more takes its time anyway.
+MOST_AT_ONCE = 128 << 10
+
+
 class Opening:
     """Opens packages and signatures; one of the store counts as used then."""
 
@@ -61,16 +65,12 @@ class Opening:
         if own:
             # It puts a copy into its cache, and asks for others: those are looked at afterwards.
             self._politeness.hold_back()
-        known = self._listed_signature(held) if signature else None
-        if signature and known is None and held.origin == "adopted":
-            known = self._offering.late_signature(held.content)
+        known = self._known_signature(held) if signature else None
         if known is not None:
             return _in_memory(known, held)
-        expected = held.signature if signature else held.stamp
+        name, expected = _file_of(held, signature=signature)
         if expected is None:
             raise StoreError(str(held.directory / held.file_name), "has no signature beside it")
-        on_disk = held.on_disk or held.file_name
-        name = on_disk + ".sig" if signature else on_disk
         try:
             opened = await (
                 self._open_file(held.directory, name, expected, own)
@@ -89,6 +89,31 @@ class Opening:
         if held.far is None:
             self._count(held, opened)
         return opened
+
+    def read_at_once(
+        self, held: Held, *, signature: bool, own: bool = True
+    ) -> tuple[bytes, float] | None:
+        """Return what is small, and its mtime in seconds, where that opens without a disk.
+
+        None where one may be needed, and where it is not there as it was.
+        """
+        if own:
+            self._politeness.hold_back()
+        known = self._known_signature(held) if signature else None
+        if known is not None:
+            return known, Opened.dated(held.stamp)
+        name, expected = _file_of(held, signature=signature)
+        if expected is None or expected.size > MOST_AT_ONCE or held.far is not None:
+            return None
+        try:
+            data = disk.read_at_once(held.directory, name, expected)
+        except (OSError, StoreError):
+            return None
+        if data is None:
+            return None
+        if held.origin == "store":
+            self._use(held)
+        return data, Opened.dated(expected)
 
     async def _open_file(self, directory: Path, name: str, expected: Stamp, own: bool) -> Opened:
         descriptor = disk.open_at_once(directory, name, expected)
@@ -118,15 +143,25 @@ class Opening:
 
         opened.discard = discard
         if held.origin == "store":
-            turn = self._accounts.use(held.file_name)
-            self._recollection.remember_turn(held.file_name, turn)
+            self._use(held)
             loan = self._accounts.lend(held.file_name, opened)
 
-    def _listed_signature(self, held: Held) -> bytes | None:
+    def _use(self, held: Held) -> None:
+        """Count a package of the store as used."""
+        turn = self._accounts.use(held.file_name)
+        self._recollection.remember_turn(held.file_name, turn)
+
+    def _known_signature(self, held: Held) -> bytes | None:
         for one in self._listed(held.file_name):
             if Content(one.size, one.sha256) == held.content and (found := one.read_signature()):
                 return found
-        return None
+        return self._offering.late_signature(held.content) if held.origin == "adopted" else None
+
+
+def _file_of(held: Held, *, signature: bool) -> tuple[str, Stamp | None]:
+    """Return what a package or its signature is called where it lies, and what it was."""
+    on_disk = held.on_disk or held.file_name
+    return (on_disk + ".sig", held.signature) if signature else (on_disk, held.stamp)
 
 
 def _in_memory(signature: bytes, held: Held) -> Opened:

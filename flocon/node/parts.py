@@ -295,6 +295,7 @@ class Parts:
             most_per_address=shares.lan_per_address,
             most_per_network=shares.lan_per_network,
             admits=self.admission.admits,
+            at_once=self.lan_face.at_once,
         )
 
     def _make_loopback(self, shares: Shares) -> Site:
@@ -347,6 +348,7 @@ class Parts:
             most_connections=shares.loopback,
             most_per_user=shares.loopback_per_user,
             user_of=self.users.user_of,
+            at_once=self.loopback_face.at_once,
             # A decision comes as a small form.
             kept=KEPT_OF_FORMS if self.building.keeper is not None else 0,
         )

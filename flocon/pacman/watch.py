@@ -181,14 +181,17 @@ class PacmanWatch(Service):
         """Return each repository whose database's file is there and lists nothing: file and why."""
         return self._databases.unusable()
 
-    def settled(self, timeout: float | None = PATIENCE) -> Deferred[None]:
-        """Fire when configuration and listing are those on disk, or after ``timeout`` seconds.
-
-        Costs a few stats where nothing has changed. Never fails. Before the first configuration
-        was read nothing is settled.
-        """
+    def is_settled(self) -> bool:
+        """Whether configuration and listing are those on disk; costs a few stats."""
         self._notice()
-        if not self.running or (self._work is None and self._is_settled()):
+        return not self.running or (self._work is None and self._is_settled())
+
+    def settled(self, timeout: float | None = PATIENCE) -> Deferred[None]:
+        """Fire when they are, or after ``timeout`` seconds.
+
+        Never fails. Before the first configuration was read nothing is settled.
+        """
+        if self.is_settled():
             return succeed(None)
         waiting: Deferred[None] = Deferred()
         self._waiting.append(waiting)

@@ -57,18 +57,19 @@ class Awake:
         """Have pacman kept awake while a request is answered, and woken when it is."""
         if _may_be_told(one):
             self._waiting[one.request] = 0
-        self._stir()
+        self.stir()
         try:
             yield
         finally:
             self._waiting.pop(one.request, None)
-            self._stir()
+            self.stir()
 
     def has_told(self, request: Request) -> bool:
         """Whether a byte was sent: then curl does not ask again where its connection ends."""
         return bool(request.startedWriting) or self._waiting.get(request, 0) > 0
 
-    def _stir(self) -> None:
+    def stir(self) -> None:
+        """Have those who wait told that something ended or began."""
         if self._call is not None:
             if self._next == 0 and self._waiting:
                 return

@@ -28,12 +28,15 @@ from flocon.answering.sendfile import waits_for_the_kernel
 from flocon.answering.turns import Turns
 from flocon.connections.kept import is_unconfirmed
 from flocon.machine.shares import Crowd, network_of
+from flocon.serving.repeating import AtOnce, Repeating
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
     from typing import Protocol
 
     from twisted.internet.interfaces import IAddress
+
+    from flocon.serving.repeating import Find
 
     class Face(Protocol):
         """Answers whatever is asked here, at once or later."""
@@ -63,12 +66,10 @@ LARGEST_READ_OVER = 64 << 10
 _date = http.datetimeToString
 
 
-class Channel(http.HTTPChannel):
+class Channel(Repeating):
     """One connection; counted, and silent about those that time out."""
 
     site: Site
-    #: How many requests were answered on it.
-    answered = 0
     #: A request that is answered, while its answer is on its way or others wait for their turn.
     _answered: Any = None
     #: What was read and waits until there is time for it.
@@ -117,6 +118,8 @@ class Channel(http.HTTPChannel):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.site.departed(self)
+        if self.site.at_once is not None:
+            self.site.at_once.slow.discard(self)
         self.site.turns.drop(self.asker, self)
         self._answered, self._kept = None, ()
         super().connectionLost(reason)
@@ -136,7 +139,8 @@ class Channel(http.HTTPChannel):
         if not self._waitingForTransport:
             self._networkProducer.resumeProducing()
         try:
-            super().dataReceived(data)
+            if not self._was_answered(data, self.site.at_once):
+                super().dataReceived(data)
         except Exception:  # noqa: BLE001 - a stranger's bytes: the reactor would log it each time
             self._failed()
 
@@ -160,6 +164,7 @@ class Channel(http.HTTPChannel):
             super().requestDone(request)
 
     def _next(self, request: http.Request) -> None:
+        self._words = None
         try:
             super().requestDone(request)
         except Exception:  # noqa: BLE001 - as above
@@ -265,7 +270,7 @@ class Site(http.HTTPFactory):
     0 is no bound, and those addresses that are ``unbounded`` have none of their own. Whom
     ``admits`` does not admit, by address, is not talked to at all. ``user_of`` tells the user at a
     connection's other end, None where nobody is known; those count as one. So many bytes of a
-    request's body are ``kept`` for the face to read.
+    request's body are ``kept`` for the face to read. ``at_once`` has answers, see ``repeating``.
     """
 
     noisy = False
@@ -283,10 +288,12 @@ class Site(http.HTTPFactory):
         user_of: Callable[[Any, Any], int | None] = lambda _, __: None,
         admits: Callable[[str], bool] | None = None,
         kept: int = 0,
+        at_once: Find | None = None,
     ) -> None:
         super().__init__(timeout=IDLE_SECONDS, reactor=reactor)
         self.face = face
         self.kept = kept
+        self.at_once = None if at_once is None else AtOnce(at_once)
         # Without HTTP/2's negotiating wrapper: nobody speaks it here.
         self.protocol = Channel  # type: ignore[assignment]  # takes its place in every way used
         self.turns = Turns(reactor)

@@ -28,6 +28,10 @@ class Listed:
         self._pacman = pacman
         self._neighbourhood = neighbourhood
 
+    def is_settled(self) -> bool:
+        """Whether it is known what is listed."""
+        return self._pacman.is_settled()
+
     def settled(self) -> Deferred[None]:
         """Fire when it is known what is listed."""
         return self._pacman.settled(SETTLING_PATIENCE)

@@ -253,6 +253,18 @@ def open_at_once(directory: Path, name: str, expected: Stamp) -> int | None:
     return None if descriptor < 0 else _demand_same(descriptor, directory, name, expected)
 
 
+def read_at_once(directory: Path, name: str, expected: Stamp) -> bytes | None:
+    """Return all of a file that ``open_at_once`` opens; None where it cannot be read whole."""
+    descriptor = open_at_once(directory, name, expected)
+    if descriptor is None:
+        return None
+    try:
+        data = os.pread(descriptor, expected.size, 0)
+    finally:
+        os.close(descriptor)
+    return data if len(data) == expected.size else None
+
+
 def _demand_same(descriptor: int, directory: Path, name: str, expected: Stamp) -> int:
     info = os.fstat(descriptor)
     if not stat.S_ISREG(info.st_mode) or not stamp_of(info).same_bytes(expected):
@@ -301,10 +313,15 @@ class Opened:
         #: waits for long.
         self.reads: Callable[[int, int], Awaitable[bytes]] | None = None
         self.size = stamp.size
-        self.modified = stamp.mtime_ns / 1e9
+        self.modified = self.dated(stamp)
 
     def __del__(self) -> None:
         self.close()
+
+    @staticmethod
+    def dated(stamp: Stamp) -> float:
+        """Return when a file was last changed, in seconds since 1970."""
+        return stamp.mtime_ns / 1e9
 
     @property
     def own(self) -> bool:

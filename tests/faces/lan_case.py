@@ -107,6 +107,11 @@ class FakeShelf:
             return None
         return HeldFile(Content(len(data), hashlib.sha256(data).digest()), file_name)
 
+    def read_at_once(
+        self, held: Found, *, signature: bool, own: bool = True
+    ) -> tuple[bytes, float] | None:
+        return None if self.gone else (SIGNATURE if signature else DATA, OpenedBytes.MODIFIED)
+
     async def open(self, held: Found, *, signature: bool = False, own: bool = True) -> OpenedBytes:
         return self.opening(SIGNATURE if signature else DATA)
 

@@ -137,6 +137,14 @@ class FakeDesk:
         found = self.here.get(file_name)
         return found if found is None or content in {None, found.content} else None
 
+    def is_settled(self) -> bool:
+        return self.settling is None
+
+    def read_at_once(
+        self, held: Found, *, signature: bool, own: bool = True
+    ) -> tuple[bytes, float] | None:
+        return None if self.gone else (SIGNATURE if signature else DATA, OpenedBytes.MODIFIED)
+
     async def open(self, held: Found, *, signature: bool = False, own: bool = True) -> OpenedBytes:
         if self.gone:
             raise StoreError("/cache", "is gone")

@@ -16,6 +16,7 @@ from flocon.serving.site import Site
 
 if TYPE_CHECKING:
     from flocon.answering.sendfile import Reads
+    from flocon.serving.repeating import Find
     from flocon.serving.site import Face
 
 
@@ -95,9 +96,11 @@ class Browser:
         face: Face,
         client: str = "127.0.0.1",
         server: str = "127.0.0.1",
+        *,
         kept: int = 0,
+        at_once: Find | None = None,
     ) -> None:
-        self.site = Site(reactor, face, most_connections=1_000, kept=kept)
+        self.site = Site(reactor, face, most_connections=1_000, kept=kept, at_once=at_once)
         self.client = client
         self.server = server
         self._open: list[Exchange] = []
@@ -139,7 +142,9 @@ class OpenedBytes:
     #: What reads of it where it may hang.
     reads: Reads | None = None
 
-    def __init__(self, data: bytes, modified: float = 1_700_000_000.0) -> None:
+    MODIFIED = 1_700_000_000.0
+
+    def __init__(self, data: bytes, modified: float = MODIFIED) -> None:
         self._fd = os.memfd_create("test")
         os.write(self._fd, data)
         self.size = len(data)

@@ -8,6 +8,7 @@ import os
 from twisted.internet.defer import CancelledError
 
 from flocon.errors import StoreError
+from flocon.holdings import opening as module
 from flocon.store import folder as disk
 from tests.holdings.machine import OLD, SIGNATURE, A, HoldingsCase, content_of
 
@@ -68,6 +69,44 @@ class OpenTests(HoldingsCase):
         self.machine.signatures = {content_of(b"newer"): b"another"}
         self.machine.relist(A, content_of(b"newer"))
         self.assertEqual(self.machine.read(A, signature=True), SIGNATURE)
+
+    def test_what_is_small_is_read_at_once_or_not_at_all(self) -> None:
+        self.lay(A, b"data")
+        cache = self.start()
+        held = cache.find(A)
+        assert held is not None
+        opening = self.machine.holdings.opening
+        self.patch(disk, "open_at_once", lambda *given: disk.open_file(*given))  # noqa: PLW0108
+        read = opening.read_at_once(held, signature=False)
+        self.assertEqual(read, (b"data", held.stamp.mtime_ns / 1e9))
+        read = opening.read_at_once(held, signature=True)
+        self.assertEqual(read and read[0], SIGNATURE)
+        self.patch(module, "MOST_AT_ONCE", 3)
+        self.assertIsNone(opening.read_at_once(held, signature=False))
+        self.patch(module, "MOST_AT_ONCE", 4)
+        self.patch(disk, "open_at_once", lambda *_: None)
+        self.assertIsNone(opening.read_at_once(held, signature=False))
+
+    def test_what_is_another_file_by_now_is_not_read_at_once(self) -> None:
+        self.lay(A, b"data")
+        cache = self.start()
+        held = cache.find(A)
+        assert held is not None
+        self.patch(disk, "open_at_once", lambda *given: disk.open_file(*given))  # noqa: PLW0108
+        for change in (lambda: self.lay(A, b"tada"), (self.machine.folder / A).unlink):
+            change()
+            read = self.machine.holdings.opening.read_at_once(held, signature=False)
+            self.assertIsNone(read)
+
+    def test_the_listed_signature_is_read_and_not_what_lies_beside(self) -> None:
+        self.lay(A, b"data", b"of something else")
+        self.machine.listing[A] = [content_of(b"data")]
+        self.machine.signatures = {content_of(b"data"): b"right"}
+        cache = self.start()
+        held = cache.find(A)
+        assert held is not None
+        read = self.machine.holdings.opening.read_at_once(held, signature=True)
+        self.assertEqual(read and read[0], b"right")
 
     def test_what_the_kernel_has_not_in_memory_is_opened_in_a_thread(self) -> None:
         self.lay(A, b"data")

@@ -230,7 +230,9 @@ class Questions(PacserveCase):
         self.patch(module, "SLICE", 2)
         many = [self.ask_slowly(self.browser, 40) for _ in range(20)]
         face = self.face
-        other = Browser(self.shelf.tools.reactor, face, "10.0.0.8", "10.0.0.1", LARGEST_QUESTION)
+        other = Browser(
+            self.shelf.tools.reactor, face, "10.0.0.8", "10.0.0.1", kept=LARGEST_QUESTION
+        )
         self.addCleanup(other.close)
         asked = self.ask_slowly(other, 40)
         for _ in range(25):

@@ -182,6 +182,7 @@ class FolderTests(SynchronousTestCase):
         if descriptor is not None:  # else an older kernel, and all is opened in threads
             self.addCleanup(os.close, descriptor)
             self.assertEqual(os.read(descriptor, 9), b"data")
+            self.assertEqual(folder.read_at_once(self.folder, A, expected), b"data")
             path.write_bytes(b"other")
             self.assertRaises(StoreError, folder.open_at_once, self.folder, A, expected)
         path.unlink()
