@@ -21,14 +21,16 @@ BEGUN = "==> Behind the wall"
 KEYS = "/run/flocon-keys"
 #: Where makepkg finds its settings: the machine's, and after them the job's own.
 SETTINGS = "/run/flocon-makepkg.conf"
-#: As makepkg ends where it cannot take them (makepkg(8), ERRORS).
-_NO_SETTINGS = 2
+#: As makepkg ends where it cannot take them (makepkg(8), ERRORS), and what says that it can: they
+#: may end who reads them, and with any other status.
+_NO_SETTINGS, _TAKEN = 2, 77
 #: Bytes of memory that a compiler of C++ may want.
 A_COMPILERS = 1 << 30
 
 _FETCH = """
 echo '{begun}'
-(source {settings}) || exit {no_settings}
+(source {settings} && exit {taken})
+[ $? = {taken} ] || exit {no_settings}
 mkdir -p -m 700 "$GNUPGHOME"
 shopt -s nullglob
 for key in keys/pgp/*.asc {keys}/*; do
@@ -57,13 +59,15 @@ for one in /etc/makepkg.conf.d/*.conf; do
   [ ! -r "$one" ] || source "$one" || return
 done
 unset one
-BUILDENV+=(!ccache !distcc !sign)
+BUILDENV+=(fakeroot !ccache !distcc !sign)
 """
 
 
 def fetch_command() -> list[str]:
     """Return what fetches, unpacks and prepares the sources."""
-    script = _FETCH.format(begun=BEGUN, keys=KEYS, settings=SETTINGS, no_settings=_NO_SETTINGS)
+    script = _FETCH.format(
+        begun=BEGUN, keys=KEYS, settings=SETTINGS, no_settings=_NO_SETTINGS, taken=_TAKEN
+    )
     return ["bash", "-c", script]
 
 
@@ -86,7 +90,7 @@ def settings(environment: Mapping[str, str]) -> str:
     Folders, keys and a proxy of the machine's are not here, nor is who compiles for others.
     """
     own = [
-        f"export {name}={shlex.quote(value)}"
+        f"export {name}={shlex.quote(value)} || return"
         for name, value in environment.items()
         if name != "MAKEFLAGS"
     ]

@@ -21,7 +21,7 @@ AS_EVER = "/build/home/gnupg /tmp /build/home x86_64 1700000000"
 A_USERS = """
 MAKEFLAGS=-j3
 PACKAGER='Somebody <some@body>'
-BUILDENV=(distcc color ccache check sign)
+BUILDENV=(!fakeroot distcc color ccache check sign)
 BUILDDIR=/home/me/build PKGDEST=/home/me/packages SRCDEST=/home/me/sources LOGDEST=/home/me/logs
 GNUPGHOME=/home/me/gnupg
 TMPDIR=/home/me/tmp
@@ -49,6 +49,7 @@ class SettingsTests(JobCase):
             done = await self.build(recipe(TELLING))
             self.assertEqual((done.result, done.reason), ("built", ""), done.log)
             self.assertIn(f"said -j3 {AS_EVER}\n", done.log)
+            self.assertIn("Entering fakeroot environment", done.log)
             self.assertEqual(done.names, ["odd-1-1-any.pkg.tar.zst"])
             self.assertIn("packager = Somebody <some@body>", done.read(".PKGINFO"))
 
@@ -56,11 +57,18 @@ class SettingsTests(JobCase):
 
     def test_what_cannot_be_understood_is_said_to_be_the_settings(self) -> Deferred[None]:
         async def go() -> None:
-            self._set("OPTIONS=(strip\n")
-            done = await self.build(recipe(TELLING))
-            self.assertEqual((done.result, done.exit), ("failed", 2), done.log)
-            self.assertIn("makepkg.conf", done.reason)
-            self.assertIn("unexpected EOF", done.log)
+            path = self._set("")
+            whole = path.read_text()
+            for more, said in (
+                ("OPTIONS=(strip\n", "unexpected EOF"),
+                ("readonly PKGDEST=/home/me\n", "readonly variable"),
+                ("exit 0\n", ""),
+            ):
+                path.write_text(whole + more)
+                done = await self.build(recipe(TELLING))
+                self.assertEqual((done.result, done.exit), ("failed", 2), done.log)
+                self.assertIn("makepkg.conf", done.reason)
+                self.assertIn(said, done.log)
 
         return self.do(go())
 
@@ -78,5 +86,5 @@ class SettingsTests(JobCase):
         order = read_order({**said, "bounds": BOUNDS}, 1)
         found = environment(order, "a; 'user'", proxy=0, rights=True, processors=2)
         text = settings(found)
-        self.assertIn("""export USER='a; '"'"'user'"'"''\n""", text)
+        self.assertIn("""export USER='a; '"'"'user'"'"'' || return\n""", text)
         self.assertNotIn("MAKEFLAGS", text)
