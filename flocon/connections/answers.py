@@ -18,7 +18,7 @@ from twisted.web._newclient import HTTP11ClientProtocol, HTTPClientParser, Parse
 from twisted.web.client import HTTPConnectionPool
 from twisted.web.http import _ChunkedTransferDecoder
 
-from flocon.connections.kept import Kept, seconds_asleep
+from flocon.connections.kept import Kept, is_led_astray, seconds_asleep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -237,7 +237,11 @@ class _Pool(HTTPConnectionPool):
         while kept:
             connection = kept.pop(0)
             self._timeouts.pop(connection).cancel()
-            if connection.state == "QUIESCENT":
+            if connection.state != "QUIESCENT":
+                continue
+            if is_led_astray(connection):
+                connection.transport.abortConnection()
+            else:
                 renew = partial(self._newConnection, key, endpoint)
                 return succeed(Kept(connection, self._reactor, renew, partial(self.drop, key)))
         return self._newConnection(key, endpoint)

@@ -13,6 +13,7 @@ from termios import TIOCOUTQ
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.error import NoRouteError
 from twisted.web.client import _RetryingHTTP11ClientProtocol
 
 if TYPE_CHECKING:
@@ -75,7 +76,8 @@ class Kept(_Retrying):
             return
         if not self._renewed and self._shouldRetry(self._request.method, failure.value, None):
             self._send_again()
-        elif not self._running:
+        elif not self._running or isinstance(failure.value, NoRouteError):
+            # Where this machine's own kernel knows no way, the old one has none either.
             self._end()
             self._answer.errback(failure)
 
@@ -87,9 +89,7 @@ class Kept(_Retrying):
 
     def _is_confirmed(self) -> bool:
         """Whether the other end has the request: then it is only slow to answer."""
-        transport = self._clientProtocol.transport
-        # Beneath TLS lies another transport; in memory none has a socket.
-        return is_unconfirmed(getattr(transport, "transport", transport)) is False
+        return is_unconfirmed(_beneath(self._clientProtocol)) is False
 
     def _send_again(self) -> None:
         self._renewed = True
@@ -109,13 +109,47 @@ def is_unconfirmed(transport: Any) -> bool | None:
 
     None where that cannot be told: there is no socket, or it is closed.
     """
-    handle = getattr(transport, "socket", None)
-    if not isinstance(handle, socket.socket):
+    handle = _handle(transport)
+    if handle is None:
         return None
     try:
         return any(ioctl(handle, TIOCOUTQ, bytes(4)))
     except OSError:
         return None
+
+
+def is_led_astray(connection: Any) -> bool:
+    """Whether a new connection would go by another of this machine's addresses, or by none.
+
+    The link is down then, or another network or a VPN has come. The kernel is asked for the way,
+    and nothing is sent.
+    """
+    handle = _handle(_beneath(connection))
+    if handle is None:
+        return False
+    try:
+        asking = socket.socket(handle.family, socket.SOCK_DGRAM)
+    except OSError:
+        # There is no descriptor left for the question, nor for a new connection.
+        return False
+    with asking:
+        try:
+            asking.connect(handle.getpeername())
+            return bool(asking.getsockname()[0] != handle.getsockname()[0])
+        except OSError:
+            return True
+
+
+def _beneath(connection: Any) -> Any:
+    """Return the transport with the socket: beneath TLS lies another one."""
+    transport = connection.transport
+    return getattr(transport, "transport", transport)
+
+
+def _handle(transport: Any) -> socket.socket | None:
+    """Return its socket; in memory there is none."""
+    handle = getattr(transport, "socket", None)
+    return handle if isinstance(handle, socket.socket) else None
 
 
 def seconds_asleep() -> float:

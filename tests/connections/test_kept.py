@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.error import ConnectError, ConnectionLost
+from twisted.internet.error import ConnectError, ConnectionLost, NoRouteError
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
@@ -18,7 +18,7 @@ from twisted.web.http_headers import Headers
 
 from flocon.connections import answers as module
 from flocon.connections.answers import MirrorPool
-from flocon.connections.kept import SILENCE, Kept
+from flocon.connections.kept import SILENCE, Kept, is_led_astray
 
 KEY = ("http", "mirror", 80)
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
@@ -119,6 +119,16 @@ class Silent(KeptTestCase):
         kept.answer()
         self.assertEqual(self.successResultOf(asked).code, 200)
 
+    def test_where_no_way_leads_any_more_the_old_one_is_not_waited_for(self) -> None:
+        (kept,) = self.keep()
+        self.connecting = Deferred()
+        asked = self.ask()
+        self.clock.advance(SILENCE)
+        self.connecting.errback(NoRouteError())
+        self.failureResultOf(asked, NoRouteError)
+        self.assertTrue(kept.left)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_one_that_has_begun_to_answer_is_not_asked_again(self) -> None:
         (kept,) = self.keep()
         asked = self.ask()
@@ -186,6 +196,39 @@ class Asleep(KeptTestCase):
         wire.answer()
         self.ask()
         self.assertEqual(wire.asked, 2)
+
+
+class Astray(KeptTestCase):
+    """The way that a new connection would go is not that of the kept one."""
+
+    def test_it_is_not_used(self) -> None:
+        kept = self.keep(2)
+        self.patch(module, "is_led_astray", lambda one: one is kept[0].connection)
+        self.ask()
+        self.assertEqual([wire.left for wire in kept], [True, False])
+        self.assertEqual(([wire.asked for wire in kept], self.wires), ([0, 1], []))
+
+    def test_where_none_is_left_a_new_one_is_made(self) -> None:
+        kept = self.keep(2)
+        self.patch(module, "is_led_astray", lambda _: True)
+        self.ask()
+        self.assertEqual([wire.left for wire in kept], [True, True])
+        self.assertEqual([wire.asked for wire in self.wires], [1])
+
+    def test_the_kernel_says_where_it_would_go(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            for source, astray in (("127.0.0.1", False), ("127.0.0.2", True)):
+                client = socket.create_connection(server.getsockname(), source_address=(source, 0))
+                with client:
+                    beneath: Any = SimpleNamespace(socket=client)
+                    for transport in (beneath, SimpleNamespace(transport=beneath)):
+                        connection = SimpleNamespace(transport=transport)
+                        self.assertIs(is_led_astray(connection), astray)
+
+    def test_one_whose_other_end_is_gone_has_no_way(self) -> None:
+        with socket.socket() as client:
+            connection = SimpleNamespace(transport=SimpleNamespace(socket=client))
+            self.assertTrue(is_led_astray(connection))
 
 
 class Confirmed(SynchronousTestCase):
