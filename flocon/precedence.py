@@ -146,10 +146,10 @@ class Hurry:
         self._hold(size / LEAST_RATE, now)
 
     def _hold(self, seconds: float, now: float) -> None:
-        if not all(one.has_some(now) for one in self._allowances):
-            return
         begins = max(self._peers_until, now)
-        held = max(0.0, min(begins + seconds, now + QUIET) - begins)
+        held = min(begins + seconds, now + QUIET) - begins
+        if held <= 0 or not all(one.has_some(now) for one in self._allowances):
+            return
         for one in self._allowances:
             one.spend(held)
         self._peers_until = begins + held

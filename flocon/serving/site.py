@@ -79,8 +79,11 @@ class Channel(Repeating):
     aborted = False
 
     def connectionMade(self) -> None:
-        self.address = host_of(self.getPeer())
-        self.user = self.site.user_of(self.getPeer(), self.getHost())
+        peer, own = self.getPeer(), self.getHost()
+        # Looked up once: each request asks for both.
+        self.getPeer, self.getHost = lambda: peer, lambda: own  # type: ignore[method-assign]
+        self.address = host_of(peer)
+        self.user = self.site.user_of(peer, own)
         #: Whoever takes turns with others: a local user, a host, or a network that is one's own.
         self.asker: int | str = network_of(self.address) or self.address
         if self.user is not None:
@@ -92,9 +95,10 @@ class Channel(Repeating):
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is being answered, and of the last answer nothing is on its way."""
-        asks = self._handlingRequest or self._answered is not None or self._kept
-        return not asks and not _has_unsent(self)
+        """Whether nothing is being answered, and the last answer has arrived, whole."""
+        if self._handlingRequest or self._answered is not None or self._kept:
+            return False
+        return not waits_for_the_kernel(self.transport) and not is_unconfirmed(self.transport)
 
     @property
     def amid_an_answer(self) -> bool:
@@ -131,7 +135,8 @@ class Channel(Repeating):
             super().dataReceived(data)
             return
         self._kept = (*self._kept, data)
-        if not self.site.turns.take(self.asker, self, self._take_in):
+        # One that waits mostly has no more to say: the kernel need not be told each time.
+        if not self.site.turns.take(self.asker, self, self._take_in) and len(self._kept) > 1:
             self._networkProducer.pauseProducing()
 
     def _take_in(self) -> None:
@@ -378,12 +383,6 @@ class Site(http.HTTPFactory):
         del self._channels[channel]
         self._leaving.discard(channel)
         self._crowd.leave(channel.address)
-
-
-def _has_unsent(channel: Channel) -> bool:
-    """Whether something that was written to a connection has not arrived at the other machine."""
-    transport: Any = channel.transport
-    return waits_for_the_kernel(transport) or bool(is_unconfirmed(transport))
 
 
 def _end_at_standstill(transport: Any, seconds: float) -> None:

@@ -467,13 +467,14 @@ class SiteTests(SynchronousTestCase):
             self.turn()
         self.assertTrue(other.value().endswith(b"hello"))
 
-    def test_who_waits_for_a_turn_is_read_no_further_and_asks(self) -> None:
+    def test_who_waits_for_a_turn_and_says_more_is_read_no_further_and_asks(self) -> None:
         self.many(1)
         transport = self.connected("10.0.1.1")
         transport.channel.dataReceived(b"GET /x HTTP/1.1\r\n")
-        self.assertEqual(transport.producerState, "paused")
+        self.assertEqual(transport.producerState, "producing")
         self.assertFalse(transport.channel.idle)
         transport.channel.dataReceived(b"Host: h\r\n\r\n")
+        self.assertEqual(transport.producerState, "paused")
         self.assertEqual(self.turn(), 1)
         self.assertEqual(transport.producerState, "producing")
         self.assertTrue(transport.value().endswith(b"hello"))
