@@ -35,6 +35,7 @@ from flocon.clients.layouts import SYNCED, parse_asked
 from flocon.clients.mirror_packages import MirrorPackages
 from flocon.errors import StoreError
 from flocon.files import Kind
+from flocon.serving.repeating import Repeating
 from flocon.serving.site import host_of
 from flocon.states.generation import Where
 
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
     from flocon.clients.needs import ForMirror
     from flocon.files import Asked
+    from flocon.pacman.entries import Entry
     from flocon.states.generation import Generation, Piece
     from flocon.states.publication import Published
 
@@ -70,6 +72,22 @@ class MirrorFace:
         self.counters: Counter[str] = Counter()
         self._packages = MirrorPackages(parts, self._files, self.counters)
 
+    def at_once(self, channel: Repeating, path: bytes, content: bytes | None) -> bytes | None:
+        """Return the whole answer to who may ask, for what is small, listed and held."""
+        asked = parse_asked(path, self._parts.layouts())
+        if content is not None or asked is None or asked.file.kind is not Kind.PACKAGE:
+            return None
+        if self._parts.states.published is None or not self._parts.allows(asked.repository):
+            return None
+        client, where = channel.address, Where(asked.architecture, asked.repository)
+        entry = self._entry(client, where, asked)
+        if entry is None:
+            return None
+        answer = self._packages.at_once(entry, client, signature=asked.file.is_signature)
+        if answer is not None and not asked.file.is_signature:
+            self._parts.asked_for(client, where, entry)
+        return answer
+
     def render(self, request: Request) -> None:
         respond(request, self._answer(request), self.counters)
 
@@ -90,6 +108,8 @@ class MirrorFace:
             # This node itself, which has itself for a mirror: it would wait for its own answer.
             self._refuse(request, LOOP_DETECTED)
         else:
+            if isinstance(request.channel, Repeating):
+                request.channel.admit(request)
             await self._file(request)
 
     async def _file(self, request: Request) -> None:
@@ -236,11 +256,7 @@ class MirrorFace:
 
     async def _package(self, request: Request, asked: Asked) -> None:
         client, where = self._client(request), Where(asked.architecture, asked.repository)
-        states = self._parts.states
-        given = states.given(client, where)
-        database = None if given is None else states.catalogue.database(given[0], where)
-        entry = None if database is None else database.entries.get(asked.file.subject)
-        entry = entry or states.catalogue.entry(where, asked.file.subject)
+        entry = self._entry(client, where, asked)
         if entry is None:
             self._refuse(request, http.NOT_FOUND)
             return
@@ -249,6 +265,14 @@ class MirrorFace:
         is_given = request.method == b"GET" and request.code < http.BAD_REQUEST
         if is_given and not asked.file.is_signature:
             self._parts.asked_for(client, where, entry)
+
+    def _entry(self, client: str, where: Where, asked: Asked) -> Entry | None:
+        """Return what lists a package for a client: the state that it was given, or another."""
+        states = self._parts.states
+        given = states.given(client, where)
+        database = None if given is None else states.catalogue.database(given[0], where)
+        entry = None if database is None else database.entries.get(asked.file.subject)
+        return entry or states.catalogue.entry(where, asked.file.subject)
 
     def _sentence(self, request: Request) -> bytes:
         """Return what a person reads who opens this address in a browser."""

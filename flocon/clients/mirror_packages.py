@@ -15,7 +15,7 @@ from twisted.internet.defer import TimeoutError  # noqa: A004 - Twisted's own
 from twisted.web import http
 
 from flocon.answering.growing import send_growing, tell_content
-from flocon.answering.held import CONTENT_TYPE, send_bytes, send_opened
+from flocon.answering.held import CONTENT_TYPE, send_bytes, send_opened, whole_answer
 from flocon.answering.respond import in_time, refuse
 from flocon.answering.visitors import is_loopback
 from flocon.asking.mirrors import LOOP_HEADER
@@ -89,6 +89,20 @@ class MirrorPackages:
             parts.clients.sent(client, number, time.time())
 
         return count
+
+    def at_once(self, entry: Entry, client: str, *, signature: bool) -> bytes | None:
+        """Return the whole answer with what is held and small; None where it is not."""
+        parts = self._parts
+        found = parts.offering.find(entry.file_name, entry.content)
+        if found is None:
+            return None
+        read = parts.opening.read_at_once(found, signature=signature, own=False)
+        if read is None:
+            return None
+        data, modified = read
+        self.counts(client, package=not signature)(len(data))
+        self._counters["held"] += not signature
+        return whole_answer(data, modified, None if signature else entry.sha256, {})
 
     async def answer(self, request: Request, asked: Asked, entry: Entry, client: str) -> None:
         one = ClientRequest(request, asked, entry, client, self._parts.reactor.seconds())

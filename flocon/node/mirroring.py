@@ -95,6 +95,7 @@ class Mirroring:
             most_per_network=shares.mirror_per_network,
             unbounded=LOOPBACK_ADDRESSES,
             admits=self._admission.admits,
+            at_once=self.face.at_once,
         )
         self._clients.refusals = self._refusals
 

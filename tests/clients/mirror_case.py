@@ -108,6 +108,14 @@ class Shelf:
         self.opened.append(OpenedBytes(self.signatures[name] if signature else self.files[name]))
         return self.opened[-1]
 
+    def read_at_once(
+        self, held: HeldFile, *, signature: bool, own: bool = True
+    ) -> tuple[bytes, float] | None:
+        files = self.signatures if signature else self.files
+        name = next(name for name, data in self.files.items() if content_of(data) == held.content)
+        data = None if self.gone or own else files.get(name)
+        return None if data is None else (data, OpenedBytes.MODIFIED)
+
     # What comes
 
     def coming(self, entry: Entry) -> Transfer | None:

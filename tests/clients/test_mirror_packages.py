@@ -19,6 +19,7 @@ from tests.clients.mirror_case import (
     entry_of,
     signed,
 )
+from tests.faces.web import Browser
 
 #: Another package of the same name and size.
 OTHER = bytes(reversed(DATA))
@@ -263,3 +264,57 @@ class Signatures(MirrorCase):
         self.publish(DATA)
         self.shelf.files[NAME], self.shelf.signatures[NAME] = OTHER, b"another's"
         self.assertRefused(self.get(f"{PATH}.sig"), 404)
+
+
+class AtOnce(MirrorCase):
+    """Asked for the second time on a connection, in the same words."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.publish(DATA)
+        self.shelf.files[NAME], self.shelf.signatures[NAME] = DATA, SIGNATURE
+        self.browser = Browser(
+            self.reactor, self.face, "10.0.0.9", "10.0.0.1", at_once=self.face.at_once
+        )
+
+    def asked_twice(self, path: str, **headers: str) -> tuple[list[bytes], list[bytes]]:
+        """Return the lines of both answers, without their dates, which may be of two seconds."""
+        exchange, both = self.browser.ask(path, host="nas", **headers), []
+        for _ in range(2):
+            lines = exchange.raw.split(b"\r\n")
+            both.append([line for line in lines if not line.startswith(b"Date: ")])
+            exchange.again(self.browser.request(path, host="nas", **headers))
+        return both[0], both[1]
+
+    def test_a_package_is_answered_as_the_long_way_and_is_opened_once(self) -> None:
+        long, at_once = self.asked_twice(PATH)
+        self.assertEqual(at_once, long)
+        self.assertEqual(len(self.shelf.opened), 1)
+
+    def test_so_is_its_signature(self) -> None:
+        long, at_once = self.asked_twice(f"{PATH}.sig")
+        self.assertEqual(at_once, long)
+        self.assertEqual(len(self.shelf.opened), 1)
+
+    def test_it_counts_as_the_long_way_does(self) -> None:
+        self.asked_twice(PATH)
+        # The third was not looked at.
+        self.assertEqual(self.face.counters["held"], 3)
+        self.assertEqual(self.asked_for, [("10.0.0.9", CORE, NAME)] * 3)
+        self.assertTrue(self.shelf.tools.precedence.holds_back)
+
+    def test_a_repository_that_is_not_for_others_is_refused(self) -> None:
+        exchange = self.browser.ask(PATH, host="nas")
+        self.private.add("core")
+        exchange.again(self.browser.request(PATH, host="nas"))
+        self.assertRefused(exchange.answer, 404)
+
+    def test_what_a_proxy_says_for_whom_it_asks_goes_the_long_way(self) -> None:
+        self.asked_twice(PATH, X_Forwarded_For="10.0.0.77")
+        self.assertEqual(len(self.shelf.opened), 3)
+
+    def test_what_is_not_held_goes_the_long_way(self) -> None:
+        exchange = self.browser.ask(PATH, host="nas")
+        del self.shelf.files[NAME]
+        exchange.again(self.browser.request(PATH, host="nas"))
+        self.assertEqual(len(self.shelf.begun), 1)
