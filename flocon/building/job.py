@@ -25,13 +25,13 @@ from flocon.building.near import destinations
 from flocon.building.recipe_files import lay_out, write_versions
 from flocon.building.results import Left, take
 from flocon.building.said import Said
-from flocon.building.watching import Room, Watch
+from flocon.building.watching import Watch
 from flocon.errors import BuildError, ToolError
 from flocon.log import logger
 from flocon.machine.whole import see_through
 from flocon.walls.bubblewrap import BUILD, Shown, Wall, behind_recipe_wall, places_of
 from flocon.walls.filters import make_filter
-from flocon.walls.folders import clear
+from flocon.walls.folders import Room, clear
 from flocon.walls.groups import Group
 from flocon.walls.kernel import hidden, read_only
 from flocon.walls.running import Plan, Walled

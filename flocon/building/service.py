@@ -14,12 +14,11 @@ from flocon.building.handed import Handed
 from flocon.building.job import Job, Told
 from flocon.building.orders import read_order
 from flocon.building.place import Place, demand_tools
-from flocon.building.watching import Room
 from flocon.errors import BuildError, FloconError, ToolError
 from flocon.log import logger
 from flocon.programs.reception import Reception
 from flocon.walls.filters import make_filter
-from flocon.walls.folders import clear
+from flocon.walls.folders import Room, clear
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping

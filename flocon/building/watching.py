@@ -6,7 +6,6 @@ the file system lost more than the job may have, and now and then anyway.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from twisted.internet.threads import deferToThread
 
 from flocon.building.endings import TOO_BIG, TOO_MUCH_MEMORY, Ending
 from flocon.errors import FloconError
-from flocon.walls.folders import lying_in
+from flocon.walls.folders import MOST_FILES, Room, lying_in
 from flocon.walls.taking import (
     MOST_OPEN,
     held_behind_walls,
@@ -30,34 +29,29 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flocon.building.orders import Bounds
+    from flocon.walls.taking import Memory, Taken
 
 #: Seconds between two looks, and between two counts of a folder that nothing calls for.
 EVERY, COUNT_EVERY = 0.5, 30.0
-#: What stays of a file system, whatever a job may have.
-RESERVE_BYTES, RESERVE_FILES = 512 << 20, 10_000
-#: Names of files, folders and links that a job may leave on disk.
-MOST_FILES = 4_000_000
 #: Processes that a wall is made of, and its steps begin with.
 _OF_WALLS = 32
 _MIB = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
-    """What a file system has left: bytes and files."""
+class _Seen:
+    """What is left, and what all behind walls and the machine take, at one moment."""
 
-    bytes: int
-    files: int
+    room: Room
+    taken: Taken
+    memory: Memory
+    shared: int
 
-    @classmethod
-    def of(cls, folder: Path) -> Room:
-        info = os.statvfs(folder)
-        # Some file systems have no number of files.
-        return cls(info.f_bavail * info.f_frsize, info.f_favail if info.f_files else MOST_FILES)
 
-    @property
-    def is_little(self) -> bool:
-        return self.bytes < RESERVE_BYTES or self.files < RESERVE_FILES
+def _see(folder: Path, enough: int) -> _Seen:
+    """Look at it. Blocks, for as long as a process has much memory: for a thread."""
+    taken = taken_behind_walls(enough)
+    return _Seen(Room.of(folder), taken, machine_memory(), shared_memory())
 
 
 class Watch:
@@ -100,38 +94,37 @@ class Watch:
             self._counting.cancel()
             await self._counting
 
-    def _look(self) -> None:
-        now, taken = Room.of(self._folder), taken_behind_walls(self._bounds.memory)
-        if now.is_little:
+    async def _look(self) -> None:
+        now = await deferToThread(_see, self._folder, self._bounds.memory)
+        if not self._calls.running:
+            return
+        if now.room.is_little:
             self._pass(TOO_BIG, "the disk is nearly full")
-        elif taken.memory > self._bounds.memory:
+        elif now.taken.memory > self._bounds.memory:
             self._short_of_memory()
-        elif not self._grouped and machine_memory().is_short_since(
-            self._memory, self._bounds.memory
-        ):
+        elif not self._grouped and now.memory.is_short_since(self._memory, self._bounds.memory):
             reason = "little memory is left, and the kernel keeps much for it: sockets, or the like"
             self._pass(TOO_MUCH_MEMORY, reason)
-        elif taken.threads > self._bounds.processes + _OF_WALLS:
+        elif now.taken.threads > self._bounds.processes + _OF_WALLS:
             # What is installed is root's, to whom the kernel sets no limit of these.
             self._pass(TOO_BIG, f"it has more than {self._bounds.processes} processes")
         else:
-            lost = self._has_lost or self._begun.files - now.files > MOST_FILES
+            lost = self._has_lost(now) or self._begun.files - now.room.files > MOST_FILES
             since = self._reactor.seconds() - self._counted
             if self._counting is None and (lost or since > COUNT_EVERY):
                 self._counting = Deferred.fromCoroutine(self._count())
                 self._counting.addErrback(lambda _: None)
 
-    @property
-    def _has_lost(self) -> bool:
+    def _has_lost(self, now: _Seen) -> bool:
         """Whether disk or memory lost more than the job may have; others may take of both."""
-        lost = self._begun.bytes - Room.of(self._folder).bytes
-        shared = shared_memory() - self._shared
-        return lost > self._bounds.disk or shared > self._bounds.memory
+        lost = self._begun.bytes - now.room.bytes
+        return lost > self._bounds.disk or now.shared - self._shared > self._bounds.memory
 
     async def _count(self) -> None:
         try:
             lying = await lying_in(self._reactor, self._folder)
             held = await deferToThread(held_behind_walls)
+            now = await deferToThread(_see, self._folder, self._bounds.memory)
         except FloconError:
             return
         finally:
@@ -148,10 +141,10 @@ class Watch:
             self._pass(TOO_BIG, f"it made more than {MOST_FILES} files and links")
         else:
             # Programs hand files to one another, and have received them by the next look.
-            was_hiding, self._is_hiding = self._is_hiding, held.unseen > 0 and self._has_lost
+            was_hiding, self._is_hiding = self._is_hiding, held.unseen > 0 and self._has_lost(now)
             if not held.unseen:
                 # Others' it is, then, and nothing to count anew for each time.
-                self._shared = max(self._shared, shared_memory())
+                self._shared = max(self._shared, now.shared)
             if was_hiding and self._is_hiding:
                 self._pass(TOO_BIG, "it keeps files, or memory, where they cannot be counted")
 

@@ -1,4 +1,4 @@
-"""Folders in which strangers' programs write: what lies there, and taking them away."""
+"""Folders in which strangers' programs write: what lies there, what has room, taking it away."""
 
 from __future__ import annotations
 
@@ -18,6 +18,29 @@ _GONE_WITHIN = 3_600.0
 _COUNTED_WITHIN = 300.0
 #: Bytes that one name may take: some file systems count them with no file, and with no folder.
 _OF_A_NAME = 1 << 10
+
+#: What stays of a file system, whatever a job may have.
+RESERVE_BYTES, RESERVE_FILES = 512 << 20, 10_000
+#: Names of files, folders and links that a job may leave on disk.
+MOST_FILES = 4_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a file system has left: bytes and files."""
+
+    bytes: int
+    files: int
+
+    @classmethod
+    def of(cls, folder: Path) -> Room:
+        info = os.statvfs(folder)
+        # Some file systems have no number of files.
+        return cls(info.f_bavail * info.f_frsize, info.f_favail if info.f_files else MOST_FILES)
+
+    @property
+    def is_little(self) -> bool:
+        return self.bytes < RESERVE_BYTES or self.files < RESERVE_FILES
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,7 @@ def held_behind_walls(proc: Path = Path("/proc")) -> Held | None:
     None where they have more open than anybody looks through. Blocks: for a thread.
     """
     found: dict[tuple[int, int], tuple[int, bool]] = {}
+    devices = _of_memory()
     looked = unseen = 0
     for process in _walled(proc):
         unseen += is_closed(process)
@@ -109,10 +110,22 @@ def held_behind_walls(proc: Path = Path("/proc")) -> Held | None:
                 if stat.S_ISSOCK(info.st_mode):
                     unseen += _sent(path)
                 elif stat.S_ISREG(info.st_mode) and not info.st_nlink:
-                    in_memory = os.readlink(path).startswith("/memfd:")  # noqa: PTH115 - a name
+                    in_memory = info.st_dev in devices
                     found[info.st_dev, info.st_ino] = info.st_blocks * 512, in_memory
     memory = sum(size for size, in_memory in found.values() if in_memory)
     return Held(sum(size for size, _ in found.values()) - memory, memory, unseen)
+
+
+def _of_memory() -> set[int]:
+    """Return where files lie that are memory: memfds, what processes share, segments (shmem)."""
+    found = set()
+    for flags in (os.MFD_CLOEXEC, os.MFD_CLOEXEC | os.MFD_HUGETLB):
+        # A kernel may have no large pages.
+        with suppress(OSError):
+            file = os.memfd_create("device", flags)
+            found.add(os.fstat(file).st_dev)
+            os.close(file)
+    return found
 
 
 def is_closed(process: Path) -> bool:

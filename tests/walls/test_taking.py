@@ -67,12 +67,14 @@ for does in (lambda: None, closes, maps):
     os.waitpid(child, 0)
 print(*said)
 """
-#: Has memory, threads and a file without a name, and says so.
+#: Has memory, threads, a file without a name and memory to share, and says so.
 _TAKES = """
-import os, threading, time
+import mmap, os, threading, time
 kept = os.urandom(1) * (60 << 20)
 file = os.memfd_create("hidden")
 os.write(file, bytes(20 << 20))
+shared = mmap.mmap(-1, 10 << 20)
+shared.write(bytes(10 << 20))
 for _ in range(20):
     threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
 print("begun", flush=True)
@@ -110,7 +112,7 @@ class TakingTests(TestCase):
                 self.assertGreaterEqual(taken.threads, 21)
                 self.assertLess(taken.threads, 30)
                 assert held is not None
-                self.assertEqual(held.memory, 20 * _MIB)
+                self.assertEqual((held.disk, held.memory), (0, 30 * _MIB))
                 self.assertEqual(taken_behind_walls(1 << 40), Taken())
 
         return Deferred.fromCoroutine(go())
