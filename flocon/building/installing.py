@@ -16,7 +16,7 @@ from flocon.errors import ToolError
 from flocon.machine.process import run
 from flocon.walls.bubblewrap import Shown, Wall, behind_installation_wall, places_of
 from flocon.walls.filters import ATTRIBUTES, make_filter
-from flocon.walls.kernel import hidden, read_only
+from flocon.walls.kernel import covered
 from flocon.walls.running import Plan, Walled
 
 if TYPE_CHECKING:
@@ -201,8 +201,7 @@ class Installing:
             group=0,
             rights=True,
             shown=shown,
-            hidden=hidden(),
-            read_only=read_only(),
+            kernel=covered(),
             filtered=bool(calls),
             system=system,
             environment={"HOME": "/root", "LANG": "C.UTF-8", "TERM": "dumb"},

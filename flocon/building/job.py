@@ -33,7 +33,7 @@ from flocon.walls.bubblewrap import BUILD, Shown, Wall, behind_recipe_wall, plac
 from flocon.walls.filters import make_filter
 from flocon.walls.folders import Room, clear
 from flocon.walls.groups import Group
-from flocon.walls.kernel import hidden, read_only
+from flocon.walls.kernel import covered
 from flocon.walls.running import Plan, Walled
 
 if TYPE_CHECKING:
@@ -318,8 +318,7 @@ class Job:
                 Shown(str(layout.given / "passwd"), "/etc/passwd"),
                 Shown(str(layout.given / "group"), "/etc/group"),
             ),
-            hidden=hidden(),
-            read_only=read_only(),
+            kernel=covered(),
             environment=environment,
             folder=f"{BUILD}/recipe",
             filtered=bool(calls),

@@ -19,12 +19,7 @@ BUILD = "/build"
 FILTER = 5
 #: Bytes that may lie in memory by the name of a file.
 _SHARED_MEMORY = 256 << 20
-_SMALL = 16 << 20
-#: What the kernel tells of all processes, or of itself, and no build asks.
-HIDDEN = (
-    "/proc/cmdline", "/proc/kallsyms", "/proc/kcore", "/proc/key-users", "/proc/keys", "/proc/kmsg",
-    "/proc/latency_stats", "/proc/sched_debug", "/proc/timer_list", "/proc/timer_stats",
-)  # fmt: skip
+_SMALL, _NOTHING = 16 << 20, 4_096
 #: What root has behind each of the walls: to install, and to become another user.
 INSTALLING = (
     "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_SETFCAP", "CAP_SETGID",
@@ -44,10 +39,19 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
+class Kernel:
+    """What is covered of /proc: files nobody reads, folders in which is nothing, the rest."""
+
+    hidden: Sequence[str] = ()
+    emptied: Sequence[str] = ()
+    #: What nobody writes.
+    read_only: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Wall:
     """``root`` is the folder that is the root there.
 
-    ``hidden`` is what of /proc nobody sees, ``read_only`` what nobody writes (see ``kernel``).
     ``system`` is a root of another system there, which alone may be written then, "" for none.
     ``user`` and ``group`` are the numbers one has there. ``rights`` is whether the one who builds
     the wall is root: else it is built in a user namespace, and whoever builds it is behind it.
@@ -58,8 +62,7 @@ class Wall:
     group: int
     rights: bool
     shown: Sequence[Shown] = ()
-    hidden: Sequence[str] = ()
-    read_only: Sequence[str] = ()
+    kernel: Kernel = field(default_factory=Kernel)
     environment: Mapping[str, str] = field(default_factory=dict)
     folder: str = "/"
     filtered: bool = False
@@ -117,8 +120,15 @@ def _of_system(wall: Wall) -> list[str]:
 
 
 def _of_kernel(wall: Wall, system: str = "") -> list[str]:
-    covered = [("/dev/null", one) for one in wall.hidden] + [(one, one) for one in wall.read_only]
-    return [word for one, at in covered for word in ("--ro-bind", one, f"{system}{at}")]
+    kernel = wall.kernel
+    covered = [("/dev/null", one) for one in kernel.hidden] + [
+        (one, one) for one in kernel.read_only
+    ]
+    words = [word for one, at in covered for word in ("--ro-bind", one, f"{system}{at}")]
+    for one in kernel.emptied:
+        at = f"{system}{one}"
+        words += ["--size", str(_NOTHING), "--tmpfs", at, "--remount-ro", at]
+    return words
 
 
 def _filter(wall: Wall) -> list[str]:

@@ -69,6 +69,9 @@ class WallTests(JobCase):
             ]
             names += [
                 "/sys/kernel",
+                "/proc/fs",
+                "/proc/bus",
+                "/proc/iomem",
                 "/etc/ssh",
                 "/build/../proc/1/root/etc/hosts",
                 "/dev/mem",

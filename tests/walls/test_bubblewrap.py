@@ -7,6 +7,7 @@ from dataclasses import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.walls.bubblewrap import (
+    Kernel,
     Shown,
     Wall,
     behind_installation_wall,
@@ -58,15 +59,17 @@ class WallTests(SynchronousTestCase):
         self.assertLess(words.index("--cap-drop"), words.index("--cap-add"))
 
     def test_a_system_that_is_made_alone_is_written(self) -> None:
-        wall = replace(
-            WALL, shown=(Shown("/new", "/mnt", True),), system="/mnt", read_only=["/proc/sys"]
-        )
+        kernel = Kernel(["/proc/keys"], ["/proc/fs"], ["/proc/sys"])
+        wall = replace(WALL, shown=(Shown("/new", "/mnt", True),), system="/mnt", kernel=kernel)
         words = behind_installation_wall(wall, ["pacman"])
         self.assertEqual(words[words.index("/root") - 1], "--ro-bind")
         self.assertEqual([one for one in words if one == "--bind"], ["--bind"])
         self.assertEqual(words[words.index("/mnt/proc") - 1], "--proc")
         self.assertEqual(words[words.index("/mnt/dev") - 1], "--dev")
-        self.assertLess(words.index("/mnt/proc"), words.index("/mnt/proc/sys"))
+        for one in ("/mnt/proc/sys", "/mnt/proc/keys", "/mnt/proc/fs"):
+            self.assertLess(words.index("/mnt/proc"), words.index(one))
+        self.assertEqual(words[words.index("/mnt/proc/keys") - 1], "/dev/null")
+        self.assertEqual(words[words.index("/mnt/proc/fs") - 1], "--tmpfs")
 
     def test_nothing_is_put_beside_devices(self) -> None:
         system = replace(WALL, shown=(Shown("/new", "/mnt", True),), system="/mnt")

@@ -7,22 +7,33 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.walls.bubblewrap import HIDDEN
-from flocon.walls.kernel import hidden, lacks, read_only
+from flocon.walls.bubblewrap import Kernel
+from flocon.walls.kernel import covered, lacks
 
 
 class KernelTests(SynchronousTestCase):
-    """Of this machine's."""
+    """Of this machine's, and of one that tells more."""
 
-    def test_all_that_no_process_is_is_hidden_or_read_only(self) -> None:
-        covered = {*hidden(), *read_only()}
+    def test_all_that_no_process_is_is_covered_once(self) -> None:
+        kernel = covered()
+        paths = [*kernel.hidden, *kernel.emptied, *kernel.read_only]
         for one in Path("/proc").iterdir():
             expected = not (one.name.isdigit() or one.is_symlink())
-            self.assertEqual(str(one) in covered, expected, one)
-        self.assertIn("/proc/sys", covered)
+            self.assertEqual(paths.count(str(one)), expected, one)
+        for name in ("sys", "meminfo", "cpuinfo", "stat"):
+            self.assertIn(f"/proc/{name}", kernel.read_only)
 
-    def test_what_is_hidden_is_not_shown_again(self) -> None:
-        self.assertFalse(set(read_only()) & set(HIDDEN))
+    def test_of_what_builds_do_not_ask_nothing_is_shown(self) -> None:
+        proc = Path(tempfile.mkdtemp())
+        for name in ("fs", "spl", "sys", "asound"):
+            (proc / name).mkdir()
+        for name in ("mdstat", "uptime", "keys"):
+            (proc / name).touch()
+        told = {name: str(proc / name) for name in ("asound", "fs", "keys", "mdstat", "spl")}
+        kernel = covered(str(proc))
+        self.assertEqual(kernel.hidden, [told["keys"], told["mdstat"]])
+        self.assertEqual(kernel.emptied, [told["asound"], told["fs"], told["spl"]])
+        self.assertEqual(kernel.read_only, [str(proc / "sys"), str(proc / "uptime")])
 
     def test_one_that_is_shown_processes_alone_is_found_out(self) -> None:
         proc = Path(tempfile.mkdtemp())
@@ -36,4 +47,4 @@ class KernelTests(SynchronousTestCase):
         for name in ("1", "sys", "99"):
             (proc / name).mkdir()
         (proc / "self").symlink_to("1")
-        self.assertEqual(read_only(str(proc)), [str(proc / "sys")])
+        self.assertEqual(covered(str(proc)), Kernel([], [], [str(proc / "sys")]))
