@@ -153,9 +153,20 @@ class Peers(PeerTable):
             return Verdict.LEAPT
         if said.port != known.said.port and known.proved:
             return Verdict.FORGED
+        if entry.far and self._is_elsewhere(known, address):
+            # Those here hear what is said in their name, and contradict it; those there do not.
+            self._places.drop(known, address)
+            self._promising.append((known.best(), known.said.port))
+            return Verdict.COPY
         known.said, known.last_heard = replace(known.said, sequence=said.sequence), now
         known.changed()
         return Verdict.LEFT
+
+    @staticmethod
+    def _is_elsewhere(known: Known, address: str) -> bool:
+        """Whether a peer is at another address, as far as anybody knows."""
+        best = known.best()
+        return best != address and known.addresses[best].failed_at is None
 
     def _newcomer(self, now: float, address: str, said: Announcement) -> Verdict:
         left = self._departed.get(said.node)

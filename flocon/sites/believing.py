@@ -193,7 +193,8 @@ class Believing:
         peer = self._presence.peer(said.node)
         if teller and peer is not None and said.epoch == peer.epoch:
             # It may have proved itself at another one than that by which it is told of.
-            ones = (address, *said.addresses)
+            # One on a link of this machine is nobody's to tell of: who is there is heard there.
+            ones = [one for one in (address, *said.addresses) if not self.permitted.is_near(one)]
             address = next((one for one in ones if self.is_at(said, one)), address)
         if teller and peer is not None and not self._is_elsewhere(now, peer, said):
             self.counters["told_near"] += 1
