@@ -148,9 +148,11 @@ class PeerTable:
         """Make room for where a peer is now: by the addresses where nobody is, if there is none."""
         if len(known.addresses) < MOST_ADDRESSES_OF_A_PEER:
             return
+        proved = known.proved
         for address, entry in list(known.addresses.items()):
             if entry.failed_at is not None and len(known.addresses) > 1:
                 self._places.drop(known, address)
+        self._prove_again(known, proved)
 
     def _prove_again(self, known: Known, proved: bool) -> None:
         """Have one looked at who answered only where it is not known any more."""

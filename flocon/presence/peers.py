@@ -218,6 +218,14 @@ class Peers(PeerTable):
         elif entry.failed_at is not None and entry.rank <= rank(known.best()):
             # It may be back where it was.
             self._promising.append((address, known.said.port))
+        elif is_new and self._has_failed_elsewhere(known, address):
+            # Nobody saw it answer yet, and where that was awaited nobody is.
+            self._promising.append((address, known.said.port))
+
+    @staticmethod
+    def _has_failed_elsewhere(known: Known, address: str) -> bool:
+        others = (entry for one, entry in known.addresses.items() if one != address)
+        return all(entry.failed_at is not None for entry in others)
 
     @staticmethod
     def _doubt_elsewhere(known: Known, address: str) -> None:
