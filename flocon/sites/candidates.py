@@ -208,6 +208,8 @@ class Candidates:
             if by_group:
                 return False
             del one.words[next(iter(one.words))]
+        if word is None and witness:
+            self._supersede(said, witness)
         if word is None or not word.is_of(said):
             word = one.words[witness] = Word(said)
         elif said.sequence > word.said.sequence:
@@ -216,13 +218,30 @@ class Candidates:
         (word.by_group if by_group else word.by_unicast).add(teller)
         return True
 
-    def _make_room(self, witness: str) -> bool:
-        """Let a place go of which who tells of most tells alone, for one who tells of fewer.
+    def _supersede(self, said: Announcement, witness: str) -> None:
+        """Forget where somebody told that a node is who tells now that it is at another place.
 
-        The one that has failed most; return whether there was one.
+        Where nobody was is remembered for its pause all the same: it would begin anew.
+        """
+        for one in list(self._at.values()):
+            word = one.words.get(witness)
+            if word is None or not word.is_of(said) or word.said.sequence >= said.sequence:
+                continue
+            if one.place[0] not in said.addresses and not one.asked:
+                del one.words[witness]
+                if not one.words and not one.failed:
+                    self.drop(one.place)
+
+    def _make_room(self, witness: str) -> bool:
+        """Let a place go of which nobody tells any more, or who tells of most tells alone.
+
+        That is for one who tells of fewer, the one that has failed most; return whether there was.
         """
         alone: dict[str, list[Candidate]] = {witness: []}
         for one in self._at.values():
+            if not one.words and not one.asked:
+                self.drop(one.place)
+                return True
             if len(one.words) == 1 and not one.asked:
                 alone.setdefault(next(iter(one.words)), []).append(one)
         most = max(alone.values(), key=len)

@@ -56,6 +56,43 @@ class CandidatesTests(SynchronousTestCase):
         self.assertEqual(len(self.candidates), MOST_TOLD)
         self.assertEqual(self.candidates.told_by("honest"), MOST_TOLD // 4)
 
+    def move(self, number: int, *, teller: str = "t", now: float = 0) -> None:
+        """Tell that one and the same node is at another place now."""
+        one = said(7, sequence=number + 1)
+        self.candidates.keep(
+            now, place(number), one, teller, by_group=True, witness=teller, pause=0
+        )
+
+    def test_where_a_node_was_before_is_not_asked_once_who_told_tells_of_another_place(
+        self,
+    ) -> None:
+        self.move(0, teller="other")
+        for number in range(100):
+            self.move(number)
+        self.assertEqual(self.begun(0), [place(0), place(99)])
+        self.assertEqual(len(self.candidates), 2)
+
+    def test_where_nobody_was_is_not_asked_anew_because_of_that(self) -> None:
+        self.move(1)
+        self.begun(0)
+        self.candidates.ended(0, place(1), None)
+        self.move(2)
+        self.assertEqual(self.begun(1), [place(2)])
+        self.candidates.ended(1, place(2), None)
+        self.candidates.keep(
+            1, place(1), said(7, sequence=9), "t", by_group=True, witness="t", pause=0
+        )
+        self.assertEqual(self.begun(1), [])
+        self.assertEqual(self.begun(3), [place(1)])
+
+    def test_those_of_which_nobody_tells_any_more_keep_nobody_out(self) -> None:
+        for number in range(MOST_TOLD):
+            self.move(number, teller=f"liar {number}")
+            self.candidates._at[place(number)].failed = 1
+            self.candidates._at[place(number)].words.clear()
+        self.assertTrue(self.keep(MOST_TOLD))
+        self.assertEqual(len(self.candidates), MOST_TOLD)
+
     def test_nobody_makes_room_for_more_of_its_own(self) -> None:
         for number in range(MOST_TOLD):
             self.keep(number, teller="one")
