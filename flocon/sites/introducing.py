@@ -89,16 +89,16 @@ class Tellings:
         if queue.all_due is None:
             queue.all_due = max(now + pause, queue.all_at)
 
-    def said_by_others(self, said: Announcement) -> None:
-        """Learn that the group was told of a node by somebody else: once is enough."""
+    def said_by_others(self, address: str, said: Announcement) -> None:
+        """Learn that the group was told of a node by somebody else: once is enough.
+
+        Of what others tell, no more is held back than that very thing: they may lie.
+        """
         queue = self._queues.get(None)
         if queue is None:
             return
-        waiting = queue.waiting.get(said.node)
-        if waiting is not None and waiting[1].kind is said.kind:
-            mine = waiting[1]
-            if mine.epoch == said.epoch and mine.sequence <= said.sequence:
-                del queue.waiting[said.node]
+        if queue.waiting.get(said.node) == (address, said):
+            del queue.waiting[said.node]
 
     def forget(self, listener: Place | None) -> None:
         """Tell a listener nothing more that waits."""

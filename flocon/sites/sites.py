@@ -290,7 +290,7 @@ class Sites:
 
     def _hear_introduction(self, now: float, address: str, told: Introduction) -> None:
         if self.believing.hear_told(now, address, told, by_group=True):
-            self._tellings.said_by_others(told.said)
+            self._tellings.said_by_others(told.address, told.said)
 
     def _left(self, now: float, peer: Peer, reason: str) -> None:
         if reason == "bye" and peer.said is not None:

@@ -36,13 +36,16 @@ class TellingsTests(SynchronousTestCase):
         self.tellings.tell(5, None, "10.9.0.1", said())
         self.tellings.tell(5, None, "10.9.0.2", said(2, 7))
         self.assertEqual(self.told(5), [])
-        self.tellings.said_by_others(said(2, 7))
+        self.tellings.said_by_others("10.9.0.2", said(2, 7))
         self.assertEqual(self.told(5.1), [(None, "1", 1)])
 
-    def test_what_others_told_is_no_newer_one(self) -> None:
+    def test_nobody_hushes_it_up_by_what_is_not_the_same(self) -> None:
         self.tellings.tell(5, None, "10.9.0.1", said(1, 8))
-        self.tellings.said_by_others(said(1, 7))
-        self.tellings.said_by_others(replace(said(1, 9), epoch="0badc0de"))
+        others = [said(1, 7), said(1, 9), replace(said(1, 8), epoch="0badc0de")]
+        others += [replace(said(1, 8), generation=999), replace(said(1, 8), kind=Kind.BYE)]
+        for one in others:
+            self.tellings.said_by_others("10.9.0.1", one)
+        self.tellings.said_by_others("10.99.0.7", said(1, 8))
         self.assertEqual(self.told(5.1), [(None, "1", 8)])
 
     def test_one_listener_is_told_so_much_at_once_and_so_much_per_second(self) -> None:
