@@ -329,6 +329,8 @@ class Peers(PeerTable):
             known.changed()
             if known.proved:
                 self._look_for_better(known)
+            elif not known.failed:
+                self._promising.append((known.best(), port))
             if known.failed:
                 beat = min(known.said.beat, LONGEST_UNPROVED_BEAT)
                 known.expires = min(known.expires, now + BEATS_TO_LIVE * beat)

@@ -297,6 +297,20 @@ class MovedTests(PeersTestCase):
         self.peers.unanswered(16, CABLE, REST.port)
         self.assertEqual(self.hear(20, moved, said(4)), "news")
 
+    def test_it_is_looked_at_once_more_where_it_went_on_before_it_was_seen_to_answer(self) -> None:
+        for number in (10, 11):
+            self.hear(number, f"10.0.0.{number}", said(number))
+        for address in (CABLE, LOCAL, "10.0.0.10"):
+            self.peers.unanswered(12, address, REST.port)
+        self.peers.take_promising()
+        self.hear(15, "10.0.0.12", said(12))
+        self.assertEqual(self.peers.take_promising(), [("10.0.0.11", REST.port)])
+        self.peers.unanswered(16, "10.0.0.11", REST.port)
+        self.assertEqual(self.peers.take_promising(), [("10.0.0.12", REST.port)])
+        self.peers.unanswered(16, "10.0.0.12", REST.port)
+        self.hear(17, "10.0.0.13", said(13))
+        self.assertEqual(self.peers.take_promising(), [("10.0.0.13", REST.port)])
+
     def test_nor_where_nobody_answers_in_its_name(self) -> None:
         self.hear(10, RADIO, said(2))
         self.peers.unanswered(10, RADIO, REST.port)

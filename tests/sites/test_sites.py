@@ -565,6 +565,21 @@ class Renumbered(NetworksTestCase):
 
         self.assert_within(5, lambda: addresses() == {"10.77.2.99"})
 
+    def test_one_that_has_moved_on_before_it_was_found_is_known_where_it_has_stayed(self) -> None:
+        self.meshed(2, 3)
+        self.networks.run(30)
+        moved = self.at(2, 2)
+        others = [one for one in self.networks.nodes.values() if one is not moved]
+        for number in range(20, 28):
+            self.networks.move(moved, f"10.77.2.{number}")
+            self.networks.run(1)
+
+        def proved_at() -> set[str]:
+            peers = [one.presence.peer(moved.node) for one in others]
+            return {one.address if one is not None and one.proved else "" for one in peers}
+
+        self.assert_within(6, lambda: proved_at() == {"10.77.2.27"})
+
     def test_one_that_has_gone_to_another_network_is_known_there_before_its_next_beat(self) -> None:
         self.meshed(3, 3)
         self.networks.run(30)
