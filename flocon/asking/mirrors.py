@@ -7,6 +7,7 @@ Each request carries a mark of this process, by which its faces know it, also th
 
 from __future__ import annotations
 
+import functools
 import os
 import secrets
 from typing import TYPE_CHECKING, Any
@@ -51,11 +52,16 @@ MOST_SPELLINGS = 64
 #: Bytes of an unread body that is let pass, to keep the connection, and the seconds it may take.
 SMALL_BODY = 16 << 10
 PASSING_SECONDS = 2.0
-#: Tells this process's own requests from all others; nobody else learns anything by it.
+#: Tells this process's own requests from all others, by ``loop_mark``.
 LOOP_HEADER = "Flocon-Loop"
-LOOP_MARK = secrets.token_hex(8)
 #: What it is answered with where it comes back (RFC 5842, 7.2).
 LOOP_DETECTED = 508
+
+
+@functools.cache
+def loop_mark() -> str:
+    """Return what only this process's own requests have; nobody else learns anything by it."""
+    return secrets.token_hex(8)
 
 
 def mirror_agent(
@@ -185,7 +191,7 @@ class MirrorAgent:
         self, method: bytes, address: Address, named: Address, headers: Headers
     ) -> IResponse:
         headers = headers.copy()
-        headers.setRawHeaders(LOOP_HEADER, [LOOP_MARK])
+        headers.setRawHeaders(LOOP_HEADER, [loop_mark()])
         credentials = address.credentials
         if credentials is None and address.origin == named.origin:
             credentials = named.credentials

@@ -28,7 +28,7 @@ from flocon.answering.respond import (
 )
 from flocon.answering.shared import SharedFiles
 from flocon.answering.visitors import Names, forwarded_for, lan_names
-from flocon.asking.mirrors import LOOP_DETECTED, LOOP_HEADER, LOOP_MARK
+from flocon.asking.mirrors import LOOP_DETECTED, LOOP_HEADER, loop_mark
 from flocon.asking.patience import PACMAN
 from flocon.clients.given import Given, Lists
 from flocon.clients.layouts import SYNCED, parse_asked
@@ -104,7 +104,7 @@ class MirrorFace:
             finish_text(request, b"", TEXT)
         elif is_from_browser(request):
             self._refuse(request, http.FORBIDDEN)
-        elif request.getHeader(LOOP_HEADER) == LOOP_MARK:
+        elif request.getHeader(LOOP_HEADER) == loop_mark():
             # This node itself, which has itself for a mirror: it would wait for its own answer.
             self._refuse(request, LOOP_DETECTED)
         else:

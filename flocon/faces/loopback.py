@@ -22,7 +22,7 @@ from flocon.answering.respond import (
     refuse,
     respond,
 )
-from flocon.asking.mirrors import LOOP_DETECTED, LOOP_HEADER, LOOP_MARK
+from flocon.asking.mirrors import LOOP_DETECTED, LOOP_HEADER, loop_mark
 from flocon.books.recent import LONGEST_TEXT, Answered, Recent
 from flocon.faces.absent import AbsentSignatures
 from flocon.faces.at_once import HeldAtOnce
@@ -210,7 +210,7 @@ class Loopback:
             # One that does not say whose page had it ask: it could have packages fetched.
             self._refuse(request, http.FORBIDDEN)
             return
-        if request.getHeader(LOOP_HEADER) == LOOP_MARK:
+        if request.getHeader(LOOP_HEADER) == loop_mark():
             # This node itself, sent here by a mirror: it would wait for its own answer.
             self._refuse(request, LOOP_DETECTED)
             return

@@ -35,7 +35,7 @@ from flocon.answering.respond import (
 from flocon.answering.turns import Turns
 from flocon.answering.visitors import Names, is_loopback
 from flocon.asking.addresses import names_this_machine, parse_address
-from flocon.asking.mirrors import LOOP_DETECTED, LOOP_HEADER, LOOP_MARK
+from flocon.asking.mirrors import LOOP_DETECTED, LOOP_HEADER, loop_mark
 from flocon.files import LONGEST_NAME, FileName, Kind, escape, parse_file_name, parse_parts
 from flocon.secrecy import may_be_told
 from flocon.serving.site import host_of
@@ -149,7 +149,7 @@ class PacserveFace:
         elif self._admitting.admits(request):
             self.counters["for this machine"] += 1
             await self._parts.pacman.give(request, asked)
-        elif request.getHeader(LOOP_HEADER) == LOOP_MARK:
+        elif request.getHeader(LOOP_HEADER) == loop_mark():
             self._refuse(request, LOOP_DETECTED)
         elif self._parts.keeps(asked.repository):
             self._refuse(request, http.NOT_FOUND)

@@ -21,7 +21,7 @@ from zope.interface import implementer
 from flocon.asking import mirrors as module
 from flocon.asking.attempts import Limits
 from flocon.asking.fetch import Wanted
-from flocon.asking.mirrors import LOOP_HEADER, LOOP_MARK, MOST_REDIRECTS, MirrorAgent, mirror_agent
+from flocon.asking.mirrors import LOOP_HEADER, MOST_REDIRECTS, MirrorAgent, loop_mark, mirror_agent
 from flocon.asking.proxies import ENVIRONMENT, Proxies, Proxy, parse_proxy
 from flocon.asking.resolving import Names
 from flocon.asking.small import fetch_small
@@ -273,7 +273,7 @@ class OwnMachine(MirrorsTestCase):
 
     async def test_each_request_bears_this_processs_mark(self) -> None:
         await self.ask(f"http://m:{self.here.port}/x")
-        self.assertEqual(self.here.asked[0].headers[LOOP_HEADER.lower()], LOOP_MARK)
+        self.assertEqual(self.here.asked[0].headers[LOOP_HEADER.lower()], loop_mark())
 
 
 def basic(text: bytes) -> str:

@@ -8,7 +8,7 @@ from unittest import mock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flocon.asking.mirrors import LOOP_DETECTED, LOOP_HEADER, LOOP_MARK
+from flocon.asking.mirrors import LOOP_DETECTED, LOOP_HEADER, loop_mark
 from tests.clients.mirror_case import CORE, DATA, NAME, PATH, MirrorCase, database, entry_of
 
 DB = "/core/os/x86_64/core.db"
@@ -247,7 +247,7 @@ class Visitors(MirrorCase):
             self.assertEqual(found.headers["allow"], "GET, HEAD")
 
     def test_this_very_node_is_told_that_it_asks_itself(self) -> None:
-        self.assertRefused(self.get(PATH, **{LOOP_HEADER: LOOP_MARK}), LOOP_DETECTED)
+        self.assertRefused(self.get(PATH, **{LOOP_HEADER: loop_mark()}), LOOP_DETECTED)
         self.assertEqual(self.get(PATH, **{LOOP_HEADER: "another's"}).status, 200)
 
     def test_flexos_health_is_asked_without_an_answer(self) -> None:

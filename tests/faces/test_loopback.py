@@ -7,7 +7,7 @@ from ipaddress import ip_network
 
 from flocon.answering import sendfile
 from flocon.answering.visitors import Admission, loopback_names
-from flocon.asking.mirrors import LOOP_HEADER, LOOP_MARK
+from flocon.asking.mirrors import LOOP_HEADER, loop_mark
 from flocon.books.recent import LONGEST_TEXT
 from flocon.faces import loopback as module
 from flocon.faces.loopback import Loopback
@@ -35,7 +35,7 @@ class Visitors(LoopbackTestCase):
 
     def test_this_node_is_refused_when_a_mirror_sends_it_here(self) -> None:
         for path in (PATH, DB, PATH + ".sig"):
-            answer = self.get(path, **{LOOP_HEADER: LOOP_MARK})
+            answer = self.get(path, **{LOOP_HEADER: loop_mark()})
             self.assertEqual((answer.status, answer.body), (508, b""))
         self.assertEqual(self.desk.tools.agents, {})
 

@@ -7,7 +7,7 @@ from twisted.internet.defer import Deferred, ensureDeferred
 
 from flocon.asking.answer import Head
 from flocon.asking.fetch import Wanted
-from flocon.asking.mirrors import LOOP_HEADER, LOOP_MARK, MOST_REDIRECTS
+from flocon.asking.mirrors import LOOP_HEADER, MOST_REDIRECTS, loop_mark
 from flocon.asking.proxies import ENVIRONMENT
 from flocon.asking.resolving import Names
 from flocon.asking.small import fetch_small_with_head
@@ -51,7 +51,7 @@ class ParentAgentTests(MirrorsTestCase):
         server = self.serve(lambda _: ok())
         head, data = await self.fetch(f"http://nas:{server.port}/")
         self.assertEqual((data, head.elsewhere), (b"body", ""))
-        self.assertEqual(server.asked[0].headers[LOOP_HEADER.lower()], LOOP_MARK)
+        self.assertEqual(server.asked[0].headers[LOOP_HEADER.lower()], loop_mark())
 
     async def test_what_is_not_on_the_lan_is_not_connected_to(self) -> None:
         server = self.serve(lambda _: ok())

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from flocon.answering.respond import finish_text
 from flocon.answering.visitors import Admission, lan_names, loopback_names
-from flocon.asking.mirrors import LOOP_DETECTED, LOOP_HEADER, LOOP_MARK
+from flocon.asking.mirrors import LOOP_DETECTED, LOOP_HEADER, loop_mark
 from flocon.files import Asked, Content, FileName
 from flocon.holdings.offering import Held
 from flocon.pacman.entries import Entry
@@ -379,7 +379,7 @@ class Files(PacserveCase):
     def test_nodes_that_have_each_other_for_mirrors_are_led_nowhere(self) -> None:
         path = f"/pacman/extra/x86_64/{NOWHERE}"
         self.assertRefused(self.get(path, **{LOOP_HEADER: "another's"}), 404)
-        self.assertRefused(self.get(path, **{LOOP_HEADER: LOOP_MARK}), LOOP_DETECTED)
+        self.assertRefused(self.get(path, **{LOOP_HEADER: loop_mark()}), LOOP_DETECTED)
 
     def test_this_machines_pacman_is_given_what_its_own_face_gives(self) -> None:
         for name in (NOWHERE, "extra.db", f"{NAME}.sig"):
