@@ -1,8 +1,9 @@
 """``flocon``: what this machine's node says and is told, for a person at a terminal or a script.
 
-``parser`` reads the command line, ``main`` runs what it says; each other module is a few commands.
-Reading needs no rights; what changes the node goes through its unix socket. How a node is asked and
-a person told is ``terminal``'s, what becomes of states that are carried ``carrying``'s.
+``parser`` reads the command line, ``main`` runs what it says, by ``asking`` what needs the reactor;
+each other module is a few commands. Reading needs no rights; what changes the node goes through its
+unix socket. How a node is asked and a person told is ``terminal``'s, what becomes of states that
+are carried ``carrying``'s.
 """
 
 import gc

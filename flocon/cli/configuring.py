@@ -15,7 +15,8 @@ from flocon.errors import ConfigurationError, FloconError
 from flocon.leading.pacman_conf import repositories
 from flocon.machine.interfaces import impossible, look_at_links
 from flocon.secrecy import without_passwords
-from flocon.settings.options import DEFAULT_CONFIG, load
+from flocon.settings.options import load
+from flocon.settings.settings import DEFAULT_CONFIG
 from flocon.store.claim import foreign
 from flocon.terminal.printing import complain, put, say_json, size
 

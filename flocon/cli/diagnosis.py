@@ -14,8 +14,8 @@ from flocon.advice.facts import Facts
 from flocon.advice.findings import Verdict
 from flocon.advice.gathering import configuration_at, version_of_pacman
 from flocon.errors import ConfigurationError
-from flocon.settings.options import DEFAULT_CONFIG, load
-from flocon.settings.settings import DEFAULT_PACMAN_CONF
+from flocon.settings.options import load
+from flocon.settings.settings import DEFAULT_CONFIG, DEFAULT_PACMAN_CONF
 from flocon.terminal.asking import LONG_PATIENCE, Node, NodeError
 from flocon.terminal.printing import Word, counted, say, say_json
 

@@ -2,74 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from twisted.internet import defer, task
-from twisted.python.failure import Failure
-
-from flocon.cli import (
-    acting,
-    completion,
-    configuring,
-    diagnosis,
-    getting,
-    leading,
-    looking,
-    mirroring,
-    snapshots,
-    status,
-    watching,
-)
+from flocon.cli.ends import EndedError
 from flocon.cli.parser import make_parser
 from flocon.errors import FloconError
-from flocon.publishing import verbs as publishing
-from flocon.reviewing import verbs as reviewing
 from flocon.terminal.printing import OutputError, complain, flush, put
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Sequence
 
-#: Commands that need no reactor: they end, or become pacman, by themselves.
-_LOCAL: dict[str, Callable[[argparse.Namespace], None]] = {
-    "config": configuring.show,
-    "setup": leading.set_up,
-    "pacman": leading.run_pacman,
-    "completion": completion.show,
-}
-_ASKING: dict[str, Callable[[Any, argparse.Namespace], Coroutine[Any, Any, None]]] = {
-    "status": status.show_status,
-    "watch": watching.watch,
-    "peers": status.show_peers,
-    "has": looking.show_holders,
-    "list": looking.show_list,
-    "why": looking.show_reasons,
-    "get": getting.get,
-    "doctor": diagnosis.examine,
-    "ban": acting.ban,
-    "pardon": acting.pardon,
-    "rejoin": acting.rejoin,
-    "prefetch": acting.prefetch,
-    "mirror": mirroring.run,
-    "snapshot": snapshots.run,
-    "repo": publishing.run,
-    "build": reviewing.run,
-}
-
-
-#: What a signal that ends a command makes of it: its status, as shells reckon it, and the sentence.
-_ENDS = {signal.SIGINT: (130, "interrupted"), signal.SIGTERM: (143, "ended")}
 _WRONG = 1
-
-
-class _EndedError(FloconError):
-    """A signal ended the command; ``status`` is what it ends with."""
-
-    def __init__(self, number: int) -> None:
-        self.status, sentence = _ENDS[signal.Signals(number)]
-        super().__init__(sentence)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -97,7 +44,7 @@ def _guarded(do: Callable[[], int | None]) -> int:
         return do() or 0
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
-    except _EndedError as end:
+    except EndedError as end:
         complain(end)
         return end.status
     except OutputError as error:
@@ -109,7 +56,7 @@ def _guarded(do: Callable[[], int | None]) -> int:
     except MemoryError:
         complain("there is too little memory for it here: see 'ulimit -v'")
     except KeyboardInterrupt:
-        return _guarded(lambda: _raise(_EndedError(signal.SIGINT)))
+        return _guarded(lambda: _raise(EndedError(signal.SIGINT)))
     return _WRONG
 
 
@@ -122,44 +69,40 @@ def _run(arguments: Sequence[str] | None) -> int | None:
     options = parser.parse_args(arguments)
     if options.command is None:
         put(parser.format_help())
-    elif options.command in _LOCAL:
-        _LOCAL[options.command](options)
-    else:
-        return _ask(options)
-    return None
+        return None
+    return _imported(options.command)(options)
 
 
-def _ask(options: argparse.Namespace) -> int:
-    """Run a command that needs the reactor, and end with it."""
-    outcome: list[Failure | None] = []
-
-    async def run(reactor: Any) -> None:
-        ended: list[int] = []
-        # Once it runs: the reactor's own handlers are set then.
-        await task.deferLater(reactor, 0)
-        command: defer.Deferred[None] = defer.Deferred.fromCoroutine(
-            _ASKING[options.command](reactor, options)
-        )
-
-        def end(number: int, _: object) -> None:
-            # A second one does not wait for what the first one ends.
-            signal.signal(number, signal.SIG_DFL)
-            ended.append(number)
-            reactor.callFromThread(command.cancel)
-
-        for number in _ENDS:
-            signal.signal(number, end)
-        try:
-            await command
-        except BaseException:  # noqa: BLE001 - told below, once the reactor has ended
-            outcome.append(Failure())
-        if ended:
-            outcome[:] = [Failure(_EndedError(ended[0]))]
-
+def _imported(command: str) -> Callable[[argparse.Namespace], int | None]:
+    """Import what runs a command: what Twisted takes is most of a start, and not for all."""
+    # None of that is garbage, and looking through it takes a fifth of a command's start.
+    gc.disable()
     try:
-        task.react(run)
-    except SystemExit:
-        for failure in outcome:
-            if failure is not None:
-                failure.raiseException()
-    return 0
+        return _what_runs(command)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def _what_runs(command: str) -> Callable[[argparse.Namespace], int | None]:
+    # ruff: noqa: PLC0415 - imported when chosen
+    match command:
+        case "config":
+            from flocon.cli import configuring
+
+            return configuring.show
+        case "setup":
+            from flocon.cli import leading
+
+            return leading.set_up
+        case "pacman":
+            from flocon.cli import leading
+
+            return leading.run_pacman
+        case "completion":
+            from flocon.cli import completion
+
+            return completion.show
+    from flocon.cli import asking
+
+    return asking.ask

@@ -15,8 +15,7 @@ from flocon import __version__
 from flocon.carrying import porting
 from flocon.publishing import verbs as publishing
 from flocon.reviewing import verbs as reviewing
-from flocon.settings.options import DEFAULT_CONFIG
-from flocon.settings.settings import DEFAULT_PACMAN_CONF, LOOPBACK_PORT
+from flocon.settings.settings import DEFAULT_CONFIG, DEFAULT_PACMAN_CONF, LOOPBACK_PORT
 from flocon.terminal.options import as_file
 from flocon.terminal.printing import put
 

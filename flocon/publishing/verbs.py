@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flocon.settings.options import DEFAULT_CONFIG
-from flocon.settings.settings import DEFAULT_PACMAN_CONF
+from flocon.settings.settings import DEFAULT_CONFIG, DEFAULT_PACMAN_CONF
 from flocon.terminal.options import as_file
 
 if TYPE_CHECKING:

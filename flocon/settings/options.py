@@ -18,6 +18,7 @@ from flocon.settings.defaults import default_store, host_name
 from flocon.settings.keys import dotted, read_file
 from flocon.settings.permitted_endpoints import endpoint
 from flocon.settings.settings import (
+    DEFAULT_CONFIG,
     Build,
     Foreign,
     Mirror,
@@ -32,7 +33,6 @@ from flocon.settings.settings import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-DEFAULT_CONFIG = Path("/etc/flocon.toml")
 #: Which key of flocon.toml an option of the command line stands for.
 _OPTIONS = {
     "lan": "lan",

@@ -19,6 +19,7 @@ LAN_PORT = 19432
 LOOPBACK_PORT = 19433
 MIRROR_PORT = 19434
 DEFAULT_PACMAN_CONF = Path("/etc/pacman.conf")
+DEFAULT_CONFIG = Path("/etc/flocon.toml")
 SYSTEM_STORE = Path("/var/cache/flocon")
 #: Both families on one socket; service falls back to IPv4 where there is no IPv6.
 DEFAULT_LAN = rf"tcp6:{LAN_PORT}:interface=\:\:"

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from flocon.errors import ConfigurationError, FloconError
 from flocon.machine.users import number_meant
 from flocon.programs.serving import as_folder, serve
-from flocon.settings.options import DEFAULT_CONFIG, load
+from flocon.settings.options import load
+from flocon.settings.settings import DEFAULT_CONFIG
 from flocon.signing.rights import ROOT, Rights
 from flocon.signing.service import Service
 from flocon.signing.signer import Signer

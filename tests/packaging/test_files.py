@@ -14,8 +14,9 @@ from xml.etree import ElementTree as ET
 from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.settings.keys import keys
-from flocon.settings.options import DEFAULT_CONFIG, load
+from flocon.settings.options import load
 from flocon.settings.settings import (
+    DEFAULT_CONFIG,
     DEFAULT_LAN,
     DEFAULT_LOOPBACK,
     LAN_PORT,

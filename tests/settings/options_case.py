@@ -16,7 +16,8 @@ from flocon.settings.settings import Settings
 class OptionsTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.config = Path(self.mktemp())
-        self.patch(options, "DEFAULT_CONFIG", Path(self.mktemp()))
+        self.default = Path(self.mktemp())
+        self.patch(options, "DEFAULT_CONFIG", self.default)
 
     def write(self, text: str) -> Path:
         self.config.write_text(text, encoding="utf-8")

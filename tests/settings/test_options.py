@@ -10,7 +10,7 @@ from pathlib import Path
 
 from flocon import __version__
 from flocon.errors import ConfigurationError
-from flocon.settings import options, settings
+from flocon.settings import settings
 from flocon.settings.keys import keys
 from flocon.settings.options import Options, load
 from flocon.settings.settings import Settings
@@ -118,7 +118,7 @@ class Merging(OptionsTestCase):
         self.assertEqual(found.presence, Settings().presence)
 
     def test_the_default_file_is_read_where_it_exists(self) -> None:
-        options.DEFAULT_CONFIG.write_text('name = "here"')
+        self.default.write_text('name = "here"')
         self.assertEqual(load({}).name, "here")
 
     def test_a_file_named_on_the_command_line_must_exist(self) -> None:
