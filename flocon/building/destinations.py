@@ -26,6 +26,8 @@ _EMBEDDING = (
     IPv6Network("::/96"),
     IPv6Network("::ffff:0:0:0/96"),
 )
+#: Length of the largest network that a customer is given (RFC 6177): all of it may be one LAN's.
+_SITE = 48
 _NOT_GLOBAL = (
     # What Python's versions do not agree on.
     IPv4Network("192.0.0.0/24"),
@@ -54,6 +56,13 @@ def _meant(address: Address) -> Address:
     return address
 
 
+def _site(near: Network) -> Network:
+    """Return what one customer of a provider may have around a link of it: its other links."""
+    if isinstance(near, IPv6Network) and near.prefixlen > _SITE:
+        return near.supernet(new_prefix=_SITE)
+    return near
+
+
 def _within(address: Address, networks: Iterable[Network]) -> bool:
     return any(one.version == address.version and address in one for one in networks)
 
@@ -62,8 +71,8 @@ class Destinations:
     """Says which addresses a job may connect to.
 
     ``allowed`` are networks that an operator lets in; ``near`` are those of this machine's links,
-    ``own`` its addresses there. This machine itself is let in only where it alone is named: by
-    one address, or by a network of the loopback.
+    with which others of its site are; ``own`` its addresses there. This machine itself is let in
+    only where it alone is named: by one address, or by a network of the loopback.
     """
 
     def __init__(
@@ -74,7 +83,7 @@ class Destinations:
     ) -> None:
         self._allowed = tuple(allowed)
         self._alone = tuple(one for one in allowed if one.is_loopback or one.num_addresses == 1)
-        self._near = tuple(near)
+        self._near = tuple(map(_site, near))
         self._own = frozenset(own)
 
     def permit(self, text: str, port: int) -> bool:

@@ -79,6 +79,16 @@ class DestinationsTests(SynchronousTestCase):
             self.assertFalse(here.permit(address, 443))
         self.assertTrue(here.permit("203.113.1.9", 443))
 
+    def test_other_networks_of_the_same_site_are_near(self) -> None:
+        """Behind the same router, which lets them through: what it has of addresses is public."""
+        for near in ("2a01:4f8::/64", "2a01:4f8:0:1::5/128", "2a01:4f8:0:ff00::/56"):
+            here = Destinations(near=[ip_network(near)])
+            for address in ("2a01:4f8::9", "2a01:4f8:0:1::9", "2a01:4f8:0:ffff::9"):
+                self.assertFalse(here.permit(address, 443))
+            self.assertTrue(here.permit("2a01:4f8:1::9", 443))
+            named = Destinations([ip_network("2a01:4f8:0:7::/64")], near=[ip_network(near)])
+            self.assertTrue(named.permit("2a01:4f8:0:7::9", 443))
+
     def test_ports_of_other_services_are_not_asked(self) -> None:
         asked = {
             port: Destinations().permit("1.1.1.1", port) for port in (22, 25, 53, 445, 0, 65_536)
