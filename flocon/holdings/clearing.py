@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from twisted.internet.defer import DeferredLock
 
-from flocon.files import beside
+from flocon.files import beside, known_as
 from flocon.holdings.judgement import is_superfluous
 from flocon.machine.worker import Worker
 
@@ -109,8 +109,10 @@ class Clearing:
     def name_for(self, name: str, content: Content) -> str | None:
         """Return under which name a package is kept: its own, unless another has it, and stays.
 
-        None where there is no such name.
+        None where there is no such name, or it is one as what lies beside another package has.
         """
+        if known_as(name) != name:
+            return None
         sha256 = self.sha256(name)
         if sha256 in {None, content.sha256} or not self._protects_now(name):
             return name

@@ -147,6 +147,14 @@ class KeptTests(HoldingsCase):
         self.assertEqual(self.found(A, b"data"), (b"data", SIGNATURE))
         self.assertEqual(self.machine.stored(), {A, f"{A}.sig"})
 
+    def test_nothing_that_somebody_calls_so_is_kept_in_anothers_place(self) -> None:
+        for name in (beside(A, bytes(32)) or "", A.replace("2.0", f"2.0+sha256.{'0' * 64}")):
+            self.machine.relist(name, content_of(b"other"))
+            self.start()
+            self.assertFalse(self.machine.publish(name, b"other"))
+            self.assertEqual((self.machine.held(), self.machine.stored()), ({}, set()))
+            self.machine.stop()
+
     def protect(self, *names: str) -> None:
         self.machine.holdings.clearing.protect(lambda name: name in names)
 
