@@ -11,7 +11,7 @@ import shutil
 import signal
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ProcessExitedAlready, ProcessTerminated
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 #: pacman-conf prints some KiB, some hundred with every mirror of the world in each repository.
 MOST_OUTPUT = 4 << 20
+#: Seconds for which what a program has left behind is heard, once it has ended itself.
+LINGERING = 1.0
 #: setpriority(2): whatever else wants to run, runs first.
 LEAST_PRIORITY = 19
 #: Begins a session and then is the program that follows it (util-linux).
@@ -71,13 +73,15 @@ class Outcome:
 class _Run(ProcessProtocol):
     transport: IProcessTransport
 
-    def __init__(self, tool: str, given: bytes, *, with_children: bool) -> None:
+    def __init__(self, clock: Any, tool: str, given: bytes, *, with_children: bool) -> None:
+        self._clock = clock
         self._tool = tool
         self._given = given
         self._with_children = with_children
         self._received: dict[int, list[bytes]] = {1: [], 2: []}
         self._length = 0
         self._why = ""
+        self._lingering: Any = None
         self.ended: Deferred[Outcome] = Deferred()
         #: The same without an outcome, for who has cancelled the other.
         self.gone: Deferred[None] = Deferred()
@@ -107,7 +111,21 @@ class _Run(ProcessProtocol):
             # What it has started may go on, and has what it says in hand: that would keep us.
             self.transport.loseConnection()
 
+    def processExited(self, reason: Failure) -> None:
+        if not self._with_children:
+            # It is what was waited for, and not what it has started and goes on.
+            self._lingering = self._clock.callLater(LINGERING, self._hear_out, -1)
+
+    def _hear_out(self, heard: int) -> None:
+        """Close its output once a turn of the reactor brought nothing: all may lie there yet."""
+        if heard == self._length:
+            self.transport.loseConnection()
+        else:
+            self._lingering = self._clock.callLater(0, self._hear_out, self._length)
+
     def processEnded(self, reason: Failure) -> None:
+        if self._lingering is not None and self._lingering.active():
+            self._lingering.cancel()
         self.gone.callback(None)
         if self.ended.called:
             return
@@ -155,7 +173,7 @@ async def run(
             raise ToolMissing(_SETSID)
         # By its path: what we were asked for may be found otherwise in its own environment.
         path, arguments = session, [_SETSID, path, *arguments[1:]]
-    protocol = _Run(tool, given, with_children=with_children)
+    protocol = _Run(reactor, tool, given, with_children=with_children)
     child_fds: dict[int, str | int] = {0: "w", 1: "r", 2: "r", **(descriptors or {})}
     try:
         process = reactor.spawnProcess(

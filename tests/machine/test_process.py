@@ -113,6 +113,7 @@ class Running(TestCase):
 
     async def test_what_it_left_behind_keeps_nobody(self) -> None:
         self.patch(process, "MOST_OUTPUT", 1000)
+        self.patch(process, "LINGERING", 60)
         # One that says nothing, and one that never ceases to.
         for number, script in enumerate(("sleep 40", "(trap '' PIPE; yes; exec sleep 40)")):
             place = Path(self.mktemp()).absolute()
@@ -122,6 +123,23 @@ class Running(TestCase):
             child = int(place.read_text())
             self.assertTrue(is_running(child))
             os.kill(child, signal.SIGKILL)
+
+    async def test_what_goes_on_behind_it_makes_no_failure_of_it(self) -> None:
+        self.patch(process, "LINGERING", 0.05)
+        place = Path(self.mktemp()).absolute()
+        there = shlex.quote(str(place))
+        outcome = await self.sh(f"sleep 40 & echo $! > {there}; echo said; exit 3", 60)
+        self.assertEqual((outcome.status, outcome.output), (3, b"said\n"))
+        child = int(place.read_text())
+        self.assertTrue(is_running(child))
+        os.kill(child, signal.SIGKILL)
+
+    async def test_all_that_it_said_is_heard_however_late_it_is_read(self) -> None:
+        self.patch(process, "LINGERING", 0.0)
+        outcome = await self.sh("sleep 9 & echo $!; head -c 60000 /dev/zero", 60)
+        number, _, rest = outcome.output.partition(b"\n")
+        self.assertEqual(len(rest), 60_000)
+        os.kill(int(number), signal.SIGKILL)
 
     async def test_cancelled_it_ends_with_the_program(self) -> None:
         ended: list[str] = []
