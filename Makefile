@@ -25,7 +25,7 @@ INSTALLED := tests.packaging
 MEASURED := tests.interop_on_lan.test_together tests.sites_on_lan.test_sites
 MODULES = $(subst /,.,$(patsubst %.py,%,$(sort $(wildcard $(1)/test_*.py))))
 UNMEASURED := $(filter-out $(MEASURED),$(call MODULES,tests/*_on_lan)) $(addprefix tests.lan.test_,\
-	abilities by_hand commands pacman_7 redirect)
+	abilities by_hand commands forked pacman_7 redirect)
 # Of these what takes about half of their time.
 OWN_INTEROP := $(filter tests.own_on_lan.% tests.interop_on_lan.%,$(UNMEASURED))
 ONE_BY_ONE := $(filter-out $(UNMEASURED),$(call MODULES,tests/lan) $(call MODULES,tests/*_on_lan))

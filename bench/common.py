@@ -169,6 +169,8 @@ class Laboratory:
         if reason := unavailable():
             raise SystemExit(f"no benchmark here: {reason}")
         self.lan = Lan()
+        # What is measured is started as everywhere, and shares no memory.
+        self.lan.forks = False
         self.lan.repositories = [REPOSITORY]
         self._key = SigningKey(self.lan.folder / "key")
         self._key.make_keyring(self.lan.keyring)

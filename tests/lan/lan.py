@@ -28,7 +28,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
+
+from tests.lan.forked import Forked, Nursery
 
 T = TypeVar("T")
 
@@ -168,6 +170,8 @@ class Lan:
         _sweep()
         self._prefix = _prefix()
         self.folder = working_folder()
+        #: Whether nodes come from a process that has imported all they need, which is sooner.
+        self.forks = True
         self.hosts: dict[str, Host] = {}
         #: Names of the repositories that every host's pacman.conf lists.
         self.repositories: list[str] = []
@@ -228,7 +232,7 @@ class Host:
         self.store = self.folder / "store"
         self.database_path = self.folder / "db"
         self.nodes: list[Node] = []
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self._processes: list[subprocess.Popen[bytes] | Forked] = []
         self._runs = itertools.count(1)
         self._port = f"p-{name}"
         self._plugged = False
@@ -411,10 +415,53 @@ class Host:
         )
         command = [*(program or [twistd()]), *mode, "flocon", "--config", str(config)]
         command += ["--pacman-conf", str(self.pacman_conf()), "--store", str(self.store)]
-        process = self.start([*command, *arguments], log=None if daemon else log, user=user)
+        command += arguments
+        process: subprocess.Popen[bytes] | Forked
+        if self.lan.forks and not program and not daemon and user is None:
+            process = self._fork(command, log)
+        else:
+            process = self.start(command, log=None if daemon else log, user=user)
         node = Node(self, process, log, pid_file)
         self.nodes.append(node)
         return node
+
+    def _fork(self, command: Sequence[str], log: Path) -> Forked:
+        with log.open("ab") as output:
+            process = _nursery("twistd").start(
+                command,
+                environment=environment(self.lan.pacman_folder),
+                folder=self.folder,
+                namespace=self.namespace,
+                streams=(output.fileno(), output.fileno()),
+            )
+        self._processes.append(process)
+        return process
+
+    def flocon(
+        self,
+        *words: str,
+        folder: Path | None = None,
+        variables: Mapping[str, str] | None = None,
+        apart: bool = False,
+        timeout: float = 120,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run ``flocon`` to its end; its errors are in its output, unless they are kept apart."""
+        with contextlib.ExitStack() as stack:
+            output, errors = (stack.enter_context(tempfile.TemporaryFile()) for _ in range(2))
+            command = ["flocon", *words]
+            process = _nursery("flocon").start(
+                command,
+                environment={**environment(self.lan.pacman_folder), **(variables or {})},
+                folder=folder or self.folder,
+                namespace=self.namespace,
+                streams=(output.fileno(), (errors if apart else output).fileno()),
+            )
+            try:
+                status = process.wait(timeout)
+            finally:
+                process.kill()
+            said = [_all_of(stream) for stream in (output, errors)]
+        return subprocess.CompletedProcess(command, status, *said)
 
     def node(self, **options: Any) -> Node:
         """Start a node as ``start_node`` does, and wait until it answers."""
@@ -500,7 +547,7 @@ class Node:
     """A running flocon."""
 
     host: Host
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | Forked
     log: Path
     pid_file: Path | None = None
     _ended: float | None = field(default=None, init=False)
@@ -562,7 +609,7 @@ class Node:
     def _wait_gone(self, pid: int, timeout: float) -> None:
         wait_until(lambda: self._is_gone(pid), timeout, f"the node on {self.host.name} ended")
         if pid == self.process.pid:
-            self.process.wait(1)
+            self.process.wait(5)
 
     def _is_gone(self, pid: int) -> bool:
         self.process.poll()
@@ -749,6 +796,17 @@ def environment(pacman_folder: Path | None = None) -> dict[str, str]:
         path = f"{pacman_folder}/bin:{path}"
         kept["LD_LIBRARY_PATH"] = f"{pacman_folder}/lib"
     return {**kept, "PATH": path, "PYTHONPATH": str(PROJECT), "LC_ALL": "C", "TZ": "UTC"}
+
+
+@functools.cache
+def _nursery(program: str) -> Nursery:
+    return Nursery(program, environment())
+
+
+def _all_of(stream: IO[bytes]) -> str:
+    """Return what was written to a file from its beginning, as a pipe's reader has it."""
+    stream.seek(0)
+    return stream.read().decode(errors="replace")
 
 
 def twistd() -> str:

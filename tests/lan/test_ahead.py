@@ -10,14 +10,12 @@ import itertools
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from tests.lan.lan import Host, Node, environment, hasty, wait_until
+from tests.lan.lan import Host, Node, hasty, wait_until
 from tests.lan.repository import MIB, Package, Recipe, Repository, install
 from tests.lan.test_abilities import Link, SmallTestCase, wait_metered
 
@@ -247,16 +245,7 @@ class FromPeers(UpgradeCase):
 
 def _prefetch(host: Host) -> dict[str, Any]:
     """Run ``flocon prefetch`` to its end; return what it told."""
-    done = subprocess.run(
-        host.command([sys.executable, "-m", "flocon.cli", "--json", "prefetch"]),
-        env=environment(),
-        cwd=host.folder,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = host.flocon("--json", "prefetch", apart=True, timeout=60)
     if done.returncode or done.stderr:
         raise AssertionError(f"flocon prefetch: {done.returncode} {done.stderr}")
     told: dict[str, Any] = json.loads(done.stdout)

@@ -31,7 +31,11 @@ class CommandTestCase(LanTestCase):
     def run_command(
         self, host: Host, *arguments: str, user: int | None = None, **variables: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run ``flocon`` in the folder ``here``; the streams are pipes."""
+        """Run ``flocon`` in the folder ``here``, where it talks to no terminal."""
+        if user is None:
+            return host.flocon(
+                *arguments, folder=self.here, variables=variables, apart=True, timeout=60
+            )
         command = [sys.executable, "-m", "flocon.cli", *arguments]
         return subprocess.run(
             host.command(command, user=user),

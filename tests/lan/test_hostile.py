@@ -459,6 +459,12 @@ class AnsweringTests(HostileTestCase):
     def test_an_inventory_of_thirty_megabytes(self) -> None:
         self._answers("long-names:90000", ids=1)
 
+    def prepare(self, packages: Sequence[Package], holder: bool) -> Node:
+        """Start a node whose memory is no other's, which is what is compared."""
+        self.assertFalse(holder)
+        self.sync(self.first)
+        return self.first.node(program=[twistd()])
+
     def _answers(self, *faults: str, ids: int = 4) -> None:
         packages = self.few_packages
         calm_node = self.prepare(packages, holder=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import time
 from http.client import IncompleteRead
 from pathlib import Path
@@ -66,7 +65,7 @@ class HungCase(LanTestCase):
 
     def command(self, *words: str) -> str:
         """Return what ``flocon`` says on the first host, which has to end soon."""
-        return self.first.run([sys.executable, "-m", "flocon.cli", *words], timeout=20)[1]
+        return self.first.flocon(*words, timeout=20).stdout
 
     def assert_told(self, node: Node, folder: Path) -> None:
         """Check that whoever asks learns that a folder hangs."""

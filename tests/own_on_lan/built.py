@@ -21,10 +21,11 @@ from tests.lan.lan import Host, Lan, Node, wait_until
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tests.lan.forked import Forked
+
 AUR_ADDRESS, AUR_PORT = "10.77.0.9", 8_080
 #: Seconds that new commits wait; a rule does not approve any sooner.
 WAIT = 2 * 86_400
-_COMMAND = (sys.executable, "-m", "flocon.cli")
 #: Who builds: anybody but root.
 BUILDER = "nobody"
 
@@ -35,7 +36,7 @@ class BuildingHost:
     def __init__(self, lan: Lan, host: Host, name: str = "home") -> None:
         self.lan, self.host, self.name = lan, host, name
         #: The programs that run, by what they are.
-        self.programs: dict[str, subprocess.Popen[bytes]] = {}
+        self.programs: dict[str, subprocess.Popen[bytes] | Forked] = {}
         self.folder = host.folder
         shutil.rmtree(lan.folder / "aur", ignore_errors=True)
         self.aur = StandIn(lan.folder / "aur")
@@ -145,10 +146,11 @@ class BuildingHost:
 
     def flocon(self, *words: str, status: int = 0) -> str:
         """Run the command; return what it said."""
-        ended, output = self.host.run([*_COMMAND, *words])
-        if ended != status:
-            raise AssertionError(f"flocon {' '.join(words)} ended with {ended}:\n{output}")
-        return output
+        done = self.host.flocon(*words)
+        if done.returncode != status:
+            ended = f"flocon {' '.join(words)} ended with {done.returncode}"
+            raise AssertionError(f"{ended}:\n{done.stdout}")
+        return done.stdout
 
     def told(self) -> dict[str, Any]:
         """Return ``/builds.json``."""

@@ -107,9 +107,9 @@ class OwnTestCase(LanTestCase):
         return nodes
 
     def flocon(self, host: Host, *words: str, status: int = 0) -> str:
-        ended, output = host.run([sys.executable, "-m", "flocon.cli", *words])
-        self.assertEqual(ended, status, output)
-        return output
+        done = host.flocon(*words)
+        self.assertEqual(done.returncode, status, done.stdout)
+        return done.stdout
 
     def repo(self, *words: str, status: int = 0) -> str:
         """Run ``flocon repo`` where the signer is."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from typing import TYPE_CHECKING, Any
 
 from tests.lan.lan import wait_until
@@ -28,9 +27,9 @@ class CarriedTests(SmallTestCase):
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def flocon(self, host: Host, *words: str, status: int = 0) -> str:
-        ended, output = host.run([sys.executable, "-m", "flocon.cli", *words])
-        self.assertEqual(ended, status, output)
-        return output
+        done = host.flocon(*words)
+        self.assertEqual(done.returncode, status, done.stdout)
+        return done.stdout
 
     def state(self, host: Host, name: str = "now") -> dict[str, Any]:
         told: dict[str, Any] = json.loads(host.request(f"/generation.json?name={name}").body)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -303,8 +302,8 @@ class TwoArchitecturesTests(MirrorFaceCase):
         return {path.name: sha256(path) for path in folder.glob("*.pkg.tar.zst")}
 
     def flocon(self, *words: str) -> None:
-        status, output = self.first.run([sys.executable, "-m", "flocon.cli", *words])
-        self.assertEqual(status, 0, output)
+        done = self.first.flocon(*words)
+        self.assertEqual(done.returncode, 0, done.stdout)
 
 
 class OtherToolsTests(MirrorFaceCase):

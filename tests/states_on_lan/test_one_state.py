@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from tests.lan.case import LanTestCase
-from tests.lan.lan import Host, Node, PacmanRun, environment, wait_until
+from tests.lan.lan import Host, Node, PacmanRun, wait_until
 
 MIRROR_PORT = 19434
 
@@ -96,16 +94,7 @@ class OneStateCase(LanTestCase):
 
     def say(self, *arguments: str) -> str:
         """Run ``flocon`` on the host that gives the state."""
-        done = subprocess.run(
-            self.first.command([sys.executable, "-m", "flocon.cli", *arguments]),
-            env=environment(),
-            cwd=self.first.folder,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        done = self.first.flocon(*arguments, apart=True, timeout=60)
         self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
         return done.stdout
 

@@ -6,7 +6,6 @@ import functools
 import json
 import random
 import shutil
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -123,10 +122,10 @@ class CheckTests(SmallTestCase):
         return path
 
     def _check(self, conf: Path, *words: str) -> dict[str, Any]:
-        command = [sys.executable, "-m", "flocon.cli", "--json", "snapshot", "check", "now"]
-        status, output = self.first.run([*command, "--machine", "--pacman-conf", str(conf), *words])
-        told: dict[str, Any] = json.loads(output)
-        self.assertEqual(status, 0 if told["complete"] else 1, output)
+        command = ["--json", "snapshot", "check", "now", "--machine", "--pacman-conf", str(conf)]
+        done = self.first.flocon(*command, *words)
+        told: dict[str, Any] = json.loads(done.stdout)
+        self.assertEqual(done.returncode, 0 if told["complete"] else 1, done.stdout)
         return told
 
     def test_complete_exactly_where_the_upgrade_ends_well(self) -> None:
