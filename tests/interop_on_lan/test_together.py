@@ -90,7 +90,7 @@ class Together(ForeignTestCase):
         total = sum(package.size for package in packages)
         traffic = node.status()["traffic"]
         self.assertGreaterEqual(traffic["from_peers_bytes"], total)
-        self.assertEqual(traffic["from_mirrors_bytes"], 0)
+        self.assert_took_nothing_of_mirrors(node)
         recent = json.loads(self.second.request("/recent.json").body)
         sources = {one["source"] for one in recent}
         self.assertIn(f"pacredir at {red.address}", sources)

@@ -239,6 +239,11 @@ class LanTestCase(SynchronousTestCase):
         """Claim that the mirror was asked for no package and no package's signature."""
         self.assertEqual([one for one in self.mirror.packages() if not _keeps_patient(one)], [])
 
+    def assert_took_nothing_of_mirrors(self, node: Node) -> None:
+        """Claim that no byte came to a node from the mirror but those that keep pacman patient."""
+        patient = sum(one.sent for one in self.mirror.packages() if _keeps_patient(one))
+        self.assertLessEqual(node.status()["traffic"]["from_mirrors_bytes"], patient)
+
     def assert_mirror_gave_once(self, packages: Iterable[Package]) -> None:
         """Claim that the mirror sent these packages once each, whole, and no others.
 

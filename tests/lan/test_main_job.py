@@ -56,7 +56,7 @@ class HeldByAPeerTests(LanTestCase):
         traffic = node.status()["traffic"]
         total = sum(package.size for package in packages)
         self.assertGreaterEqual(traffic["from_peers_bytes"], total)
-        self.assertEqual(traffic["from_mirrors_bytes"], 0)
+        self.assert_took_nothing_of_mirrors(node)
 
     def test_so_does_what_is_asked_for_right_after_the_databases_came(self) -> None:
         packages = self.few_packages
