@@ -6,6 +6,10 @@ import socket
 import struct
 import time
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 GROUP = ("224.0.0.251", 5_353)
 _ANSWER, _IN, _PTR = 0x8400, 1, 12
@@ -25,11 +29,11 @@ def services(number: int, many: int) -> bytes:
     return answer
 
 
-def flood(addresses: list[str], *, count: int, pause: float, many: int = 40) -> None:
-    """Send so many of them to the group, from each of these addresses in turn."""
+def flood(addresses: list[str], numbers: Iterable[int], *, pause: float, many: int = 40) -> None:
+    """Send those of these numbers to the group, from each of these addresses in turn."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(_socket(address)) for address in addresses]
-        for number in range(count):
+        for number in numbers:
             sockets[number % len(sockets)].sendto(services(number, many), GROUP)
             time.sleep(pause)
 
