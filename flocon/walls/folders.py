@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _GONE_WITHIN = 3_600.0
 #: Seconds that one count may take.
 _COUNTED_WITHIN = 300.0
+_AS_ROOT = ("unshare", "--map-root-user")
 #: Bytes that one name may take: some file systems count them with no file, and with no folder.
 _OF_A_NAME = 1 << 10
 
@@ -61,12 +62,14 @@ async def lying_in(reactor: Any, folder: Path) -> Lying:
 async def _sum(reactor: Any, folder: Path, *what: str) -> int:
     # It complains of files that go meanwhile, and counts the others.
     words = ["du", "--summarize", *what, "--", str(folder)]
-    if os.geteuid():
-        # What has our number may close a folder to it, but not to a root of a namespace of ours.
-        words = ["unshare", "--map-root-user", *words]
-    outcome = await run(reactor, words, seconds=_COUNTED_WITHIN, yielding=True)
-    said = outcome.output.split(None, 1)
-    return int(said[0]) if said and said[0].isdigit() else 0
+    # What has our number may close a folder to it, but not to a root of a namespace of ours.
+    closed = [_AS_ROOT] if os.geteuid() else []
+    for before in (*closed, ()):
+        outcome = await run(reactor, [*before, *words], seconds=_COUNTED_WITHIN, yielding=True)
+        said = outcome.output.split(None, 1)
+        if said and said[0].isdigit():
+            return int(said[0])
+    raise ToolError("du", outcome.errors.decode("utf-8", "replace")[:500])
 
 
 async def clear(reactor: Any, folder: Path) -> None:
