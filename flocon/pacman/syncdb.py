@@ -116,7 +116,10 @@ def _descriptions(reader: _Reader) -> Iterator[bytes]:
         padded = size + -size % _BLOCK
         # Names of more than 100 bytes come in various ways, of which most need no care here: what
         # a desc is, its own first field tells.
-        name = header[_NAME].partition(b"\0")[0].rpartition(b"/")[2]
+        path = header[_NAME].partition(b"\0")[0]
+        if path.removeprefix(b"./") == b".PKGINFO":
+            raise SyncDatabaseError("tar", "it is a package, with a signature of the same key")
+        name = path.rpartition(b"/")[2]
         if header[_TYPE] not in _FILES or name in _OTHER_MEMBERS:
             reader.skip(padded)
         elif size > LARGEST_DESC:

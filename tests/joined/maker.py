@@ -44,30 +44,38 @@ def content(name: str) -> bytes:
     return f"package {name}".encode() * 20
 
 
+def desc(name: str, version: str) -> str:
+    """Return what a database says of a package."""
+    fields = {
+        "FILENAME": file_name(name, version),
+        "NAME": name,
+        "VERSION": version,
+        "CSIZE": len(content(name + version)),
+        "SHA256SUM": hashlib.sha256(content(name + version)).hexdigest(),
+        "ARCH": "any",
+    }
+    return "".join(f"%{key}%\n{value}\n\n" for key, value in fields.items())
+
+
 def database(packages: Mapping[str, str], *, files: bool = False) -> bytes:
     """Return a database that lists packages, names to versions."""
+    members: list[tuple[str, str]] = []
+    for name, version in packages.items():
+        members.append((f"{name}-{version}/desc", desc(name, version)))
+        if files:
+            members.append((f"{name}-{version}/files", f"%FILES%\nusr/\nusr/{name}\n"))
+    return packed(*members)
+
+
+def packed(*members: tuple[str, str]) -> bytes:
+    """Return an archive of texts by their paths."""
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
-        for name, version in packages.items():
-            fields = {
-                "FILENAME": file_name(name, version),
-                "NAME": name,
-                "VERSION": version,
-                "CSIZE": len(content(name + version)),
-                "SHA256SUM": hashlib.sha256(content(name + version)).hexdigest(),
-                "ARCH": "any",
-            }
-            text = "".join(f"%{key}%\n{value}\n\n" for key, value in fields.items())
-            _add(tar, f"{name}-{version}/desc", text)
-            if files:
-                _add(tar, f"{name}-{version}/files", f"%FILES%\nusr/\nusr/{name}\n")
+        for path, text in members:
+            entry = tarfile.TarInfo(path)
+            entry.size = len(text)
+            tar.addfile(entry, io.BytesIO(text.encode()))
     return gzip.compress(archive.getvalue(), mtime=0)
-
-
-def _add(tar: tarfile.TarFile, path: str, text: str) -> None:
-    entry = tarfile.TarInfo(path)
-    entry.size = len(text)
-    tar.addfile(entry, io.BytesIO(text.encode()))
 
 
 class Maker:

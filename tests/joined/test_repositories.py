@@ -19,7 +19,7 @@ from flocon.joined.keys import read_keys
 from flocon.joined.offers import Wrong
 from flocon.joined.repositories import LOOK_AGAIN, OwnRepositories
 from flocon.joined.told import Piece
-from tests.joined.maker import THEN, Maker, file_name, signer
+from tests.joined.maker import THEN, Maker, desc, file_name, packed, signer
 from tests.joined.peers import Neighbourhood, Peer
 from tests.pgp import Signer
 
@@ -243,6 +243,31 @@ class LiarTests(RepositoriesCase):
 
     async def test_list_of_files_of_other_packages_is_an_offence(self) -> None:
         files = self.maker.files({"a": "1-1"}, THEN, listed={"b": "1-1"})
+        self.peer.give(self.maker.told(files, THEN), files)
+        made, _ = await self.refused()
+        self.assert_offence(made, Wrong.MIXED)
+
+    async def test_one_that_has_no_list_of_files_is_an_offence(self) -> None:
+        files = self.maker.files({"a": "1-1"}, THEN)
+        for end in ("", ".sig"):
+            files[f"home.files{end}"] = files[f"home.db{end}"]
+        self.peer.give(self.maker.told(files, THEN), files)
+        made, _ = await self.refused()
+        self.assert_offence(made, Wrong.MIXED)
+
+    async def test_package_that_the_same_key_has_signed_is_no_database(self) -> None:
+        package = packed(
+            ("usr/share/a/desc", desc("evil", "1-1")),
+            ("./.PKGINFO", "pkgname = a\npkgver = 1-1\n"),
+        )
+        path = self.folder / "a.pkg.tar.gz"
+        path.write_bytes(package)
+        signature = self.maker.sign(path, THEN)
+        files = {
+            f"home.{kind}{end}": data
+            for kind in ("db", "files")
+            for end, data in (("", package), (".sig", signature))
+        }
         self.peer.give(self.maker.told(files, THEN), files)
         made, _ = await self.refused()
         self.assert_offence(made, Wrong.MIXED)
