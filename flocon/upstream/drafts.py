@@ -46,14 +46,15 @@ class Few:
 
 
 class Draft:
-    """A sink for a database, or a list of files, of ``source``, in a file without a name.
+    """A sink for a database, or a list of files, of ``source``, in a nameless file of ``folder``.
 
     ``close`` has to be awaited, whatever became of it.
     """
 
-    def __init__(self, reactor: Any, source: str, descriptor: int) -> None:
+    def __init__(self, reactor: Any, source: str, folder: Path, descriptor: int) -> None:
         self._reactor = reactor
         self._source = source
+        self._folder = folder
         self.descriptor = descriptor
         self.head: Head | None = None
         self._beginning = b""
@@ -101,7 +102,7 @@ class Draft:
         if result is not None:
             error = result.value
             reason = error.strerror if isinstance(error, OSError) else str(error)
-            self._failure = StoreError("a database that comes", reason or str(error))
+            self._failure = StoreError(str(self._folder), reason or str(error))
         if self._pieces:
             self._write_on()
         else:

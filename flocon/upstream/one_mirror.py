@@ -233,9 +233,9 @@ class Reading:
     @asynccontextmanager
     async def _draft(self, wanted: Wanted) -> AsyncIterator[Draft]:
         """Yield a file as it came, whole; nothing of it is kept."""
-        tools = self._tools
-        descriptor = await in_thread(tools.reactor, open_draft, tools.archive.path)
-        draft = Draft(tools.reactor, self._source, descriptor)
+        reactor, folder = self._tools.reactor, self._tools.archive.path
+        descriptor = await in_thread(reactor, open_draft, folder)
+        draft = Draft(reactor, self._source, folder, descriptor)
         try:
             await self._fetch(wanted, draft)
             if not draft.is_unchanged:

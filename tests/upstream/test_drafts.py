@@ -24,9 +24,9 @@ DATABASE = database("bash", "zsh")
 class DraftCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.reactor = FakeReactor()
-        folder = Path(self.mktemp())
-        folder.mkdir()
-        self.draft = Draft(self.reactor, "one", open_draft(folder))
+        self.folder = Path(self.mktemp())
+        self.folder.mkdir()
+        self.draft = Draft(self.reactor, "one", self.folder, open_draft(self.folder))
         self.closed = False
         self.addCleanup(self.close)
         self.draft.begin(Head(200, 0, None, None, None))
@@ -66,7 +66,7 @@ class Writing(DraftCase):
         self.reactor.work()
         self.successResultOf(ended)
 
-    def test_a_full_disk_is_told_of(self) -> None:
+    def test_a_full_disk_is_told_of_by_its_folder(self) -> None:
         def full(*_: object) -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -74,7 +74,8 @@ class Writing(DraftCase):
         self.draft.write(0, DATABASE)
         with self.assertRaises(StoreError):
             self.draft.write(len(DATABASE), b"\0")
-        self.assertIn("No space left", str(self.failureResultOf(self.end(), StoreError).value))
+        told = str(self.failureResultOf(self.end(), StoreError).value)
+        self.assertEqual(told, f"{self.folder}: No space left on device")
 
     def test_it_is_closed_after_the_last_write_whoever_was_cancelled(self) -> None:
         self.reactor.held = True
