@@ -23,6 +23,8 @@ SHORTEST_REFRESH = 60.0
 _TIME_OF_DAY = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 _PATH_NAME = re.compile(r"[A-Za-z0-9@_+][A-Za-z0-9@._+-]{0,63}")
 _LAYOUT = re.compile(r"[A-Za-z0-9@._+$/-]{1,200}")
+#: Folders of a layout: with the two before them they are all that a path may have.
+MOST_FOLDERS = 14
 
 
 def architecture(value: Any, where: str, key: str) -> str:
@@ -77,6 +79,7 @@ def layout(value: Any, where: str, key: str) -> str:
     fits = _LAYOUT.fullmatch(said) and parts.count("$arch") == 1 and parts.count("$repo") <= 1
     if (
         not fits
+        or len(parts) > MOST_FOLDERS
         or {"", ".", ".."}.intersection(parts)
         or any("$" in part and part not in {"$arch", "$repo"} for part in parts)
     ):
@@ -89,6 +92,9 @@ def path_name(value: Any, where: str, key: str) -> str:
     said = text(value, where, key)
     if not _PATH_NAME.fullmatch(said):
         raise refusal(where, key, f"{said!r} cannot stand in a path", "use letters and digits")
+    if said == "os":
+        problem = "'os' would be taken for the folder of a repository called repo"
+        raise refusal(where, key, problem, "give it another name, there and in its clients' lines")
     return said
 
 

@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from flocon.clients.layouts import parse_asked
 from flocon.files import Asked, Kind
+from flocon.settings.permitted_mirror import MOST_FOLDERS
 
 NAME = "gtk++-1:2.0-1-x86_64.pkg.tar.zst"
 LAYOUTS = {"arm": "$arch/$repo", "plain": "$arch", "deep": "pub/arch/$repo/os/$arch"}
@@ -42,6 +43,11 @@ class Paths(SynchronousTestCase):
         self.assertNames(f"/repo/deep/pub/arch/core/os/x86_64/{NAME}", "core", "x86_64", NAME)
         self.assertIsNone(parse(f"/repo/deep/pub/other/core/os/x86_64/{NAME}"))
         self.assertIsNone(parse(f"/repo/arm/core/os/aarch64/{NAME}"))
+
+    def test_in_as_many_folders_as_there_may_be(self) -> None:
+        below = "x/" * (MOST_FOLDERS - 1)
+        path = f"/repo/far/{below}x86_64/{NAME}"
+        self.assertIsNotNone(parse_asked(path.encode(), {"far": f"{below}$arch"}))
 
     def test_where_there_is_no_repository_in_it_the_name_is_one(self) -> None:
         self.assertNames(f"/custom_repo/plain/x86_64/{NAME}", "plain", "x86_64", NAME)

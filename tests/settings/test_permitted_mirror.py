@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flocon.settings.permitted_mirror import MOST_FOLDERS
 from flocon.settings.settings import Mirror
 from tests.settings.options_case import OptionsTestCase
 
@@ -64,6 +65,7 @@ class Mirrors(OptionsTestCase):
             "x$repo/$arch",
             "$repo/$other/$arch",
             "a b/$arch",
+            f"{'x/' * MOST_FOLDERS}$arch",
         ):
             self.assertRefused(
                 f'[mirror]\npaths = {{ one = "{said}" }}', "mirror.paths.one", "is no layout"
@@ -73,6 +75,9 @@ class Mirrors(OptionsTestCase):
         self.assertRefused(
             '[mirror]\npaths = { "a/b" = "$arch" }', "mirror.paths", "cannot stand in a path"
         )
+
+    def test_a_name_in_a_path_is_not_that_of_our_own_paths(self) -> None:
+        self.assertRefused('[mirror]\npaths = { os = "$arch" }', "mirror.paths", "another name")
 
     def test_an_architecture_is_one_of_machines(self) -> None:
         self.assertEqual(self.mirror('architectures = ["aarch64"]').architectures, ("aarch64",))
