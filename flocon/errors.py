@@ -7,6 +7,7 @@
     ├── StoreError              this machine's: a folder that cannot be read or written
     │   ├── NoDescriptors       not now: there are no file descriptors left
     │   └── FolderSilent        not now: who keeps it does not answer
+    │       └── FolderCrowded   not now: others wait for it
     ├── PeerError               the operator's: a word that means no one peer
     │   ├── UnknownPeer         nobody is called so
     │   ├── AmbiguousPeer       several are: they are carried
@@ -89,6 +90,14 @@ class FolderSilent(StoreError):  # noqa: N818 - a state of another machine, and 
 
     def __str__(self) -> str:
         return f"{self.path} {self.reason}"
+
+
+class FolderCrowded(FolderSilent):
+    """A folder that so many want something of that others have to wait: its path."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path, 0.0)
+        self.reason = "is asked for more than it gives at once"
 
 
 class PeerError(FloconError):

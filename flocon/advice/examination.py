@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from flocon.settings.settings import Settings
     from flocon.sources.candidates import Candidates
     from flocon.sources.means import Agents
+    from flocon.store.lanes import Lanes
     from flocon.store.store import Store
-    from flocon.store.waiting import Lanes
 
 #: Peers asked to knock, and what their answer may be.
 MOST_KNOCKS = 5
@@ -189,7 +189,8 @@ class Examination:
         from flocon.advice import gathering  # noqa: PLC0415
 
         try:
-            problem = await self._lanes.lane(path, "giving").ask(gathering.look_at_cache, path)
+            lane = self._lanes.lane(path, "giving")
+            problem = await lane.ask(gathering.look_at_cache, path, own=True)
         except FolderSilent as silent:
             return {"path": str(path), "problem": silent.reason, "silent": True}
         return {"path": str(path), "problem": problem}

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.logger import Logger
 
+from flocon.errors import FolderSilent
 from flocon.files import is_package
 from flocon.machine.threads import Delay
 from flocon.store.folder import MOST_NAMES, package_name
@@ -39,8 +40,8 @@ MOST_LOOKED_AT = MOST_NAMES
 NOT_READABLE = "has packages that this node may not read"
 #: What the node's own unit hides from it, unless it is told otherwise.
 HOMES = ("/home", "/root", "/run/user")
-#: Seconds between two looks for new folders.
-AGAIN = 300.0
+#: Seconds between two looks for new folders, and until one that was given up is looked at again.
+AGAIN, SOON = 300.0, 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,7 @@ class Adopting:
         #: Those that are being looked at.
         self._looked_at: set[Path] = set()
         self._again = Delay(reactor, self.look)
+        self._soon = Delay(reactor, self.look)
         self._started = self._stopped = False
         self.set_roots(roots)
 
@@ -160,6 +162,7 @@ class Adopting:
     def stop(self) -> Deferred[None]:
         self._stopped = True
         self._again.stop()
+        self._soon.stop()
         return self.signatures.stop()
 
     def look(self) -> None:
@@ -196,7 +199,10 @@ class Adopting:
         self._looking.set_adopted(found)
 
     def _failed(self, failure: Failure) -> None:
-        if not self._stopped:
+        if failure.check(FolderSilent):
+            # The node stops; or another folder is there now.
+            self._soon.begin(SOON)
+        elif not self._stopped:
             self._log.failure("looking for adopted folders failed", failure)
 
     def _over(self, _: object, root: Path) -> None:

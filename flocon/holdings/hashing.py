@@ -124,7 +124,7 @@ class Hashing:
         try:
             sha256 = await self._digest(folder, file.name_on_disk(name), stamp)
         except FolderSilent:
-            # The node stops.
+            # The node stops; or another folder is there now, and will be read.
             return
         except (StoreError, FileNotFoundError):
             self._folders.look_again(folder, name)

@@ -7,6 +7,7 @@ from here: this is the only module that knows all of them.
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
@@ -32,7 +33,6 @@ from flocon.store.waiting import Threads
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-    from pathlib import Path
 
     from twisted.python.threadpool import ThreadPool
 
@@ -210,6 +210,10 @@ class Holdings(Service):
         # At pacman's own folders the doctor looks itself.
         caches = {str(folder.root) for folder in self._folders if folder.origin == "cache"}
         for one in self.describe_silent():
+            lack = self.threads.lanes.lack(Path(one["path"]))
+            if lack:
+                yield _lacking(one["path"], lack)
+                continue
             if one["path"] in caches:
                 continue
             yield {
@@ -217,7 +221,8 @@ class Holdings(Service):
                 "wrong": False,
                 "reason": f"{FolderSilent(one['path'], one['seconds'])}: what lies there is not"
                 " offered until it does",
-                "remedy": "look after the server that has it, or the disk; mount names them",
+                "remedy": "look after the server that has it, or the disk; mount names them; where"
+                " it answers others, systemctl restart flocon",
             }
         if self.adopting is not None:
             yield from self.adopting.tell()
@@ -270,3 +275,14 @@ class Holdings(Service):
         self.arrivals.close()
         self.store.close()
         self.clearing.placing.release()
+
+
+def _lacking(path: str, lack: str) -> dict[str, Any]:
+    """Return what the doctor is to tell of a folder for which there is no thread."""
+    return {
+        "check": "silent",
+        "wrong": True,
+        "reason": f"what lies in {path} cannot be looked at, for want of a thread ({lack})",
+        "remedy": "let the node have more: TasksMax= and LimitNPROC= of its unit, or ulimit -u and"
+        " -v; systemctl status flocon tells how many it has",
+    }

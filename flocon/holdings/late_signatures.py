@@ -145,7 +145,9 @@ class LateSignatures:
 
     async def _open(self, folder: KnownFolder, on_disk: str, stamp: disk.Stamp) -> disk.Opened:
         if folder.far:
-            return await open_far(self._threads, folder.root, folder.path / on_disk, stamp)
+            return await open_far(
+                self._threads, folder.root, folder.path / on_disk, stamp, own=False
+            )
         return await self._threads.run(
             self._threads.opening, disk.open_now, folder.path, on_disk, stamp
         )

@@ -154,6 +154,9 @@ class Looking:
                 say = self._log.warn if silent else self._log.info
                 does = "does not answer: what it has is not offered" if silent else "answers again"
                 say("{path} {does}", path=folder.path, does=does)
+        if not silent:
+            # It may be another one by now, and what was looked for in the one before is not told.
+            self._folders.look_at(self._folders.beneath(root))
         self._judging.wake()
 
     # What gives reason to look
@@ -200,7 +203,7 @@ class Looking:
         try:
             return await self._look_on(root)
         except FolderSilent:
-            # The node stops, and does not wait for it.
+            # The node stops, and does not wait for it; or another folder is there now.
             return False
 
     async def _look_on(self, root: Path) -> bool:

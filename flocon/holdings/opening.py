@@ -75,7 +75,7 @@ class Opening:
             opened = await (
                 self._open_file(held.directory, name, expected, own)
                 if held.far is None
-                else self._open_far(held.far, held.directory / name, expected)
+                else self._open_far(held.far, held.directory / name, expected, own)
             )
         except FolderSilent:
             # Whether it is still there nobody can tell.
@@ -122,11 +122,11 @@ class Opening:
         pool = self._reactor.getThreadPool() if own else self._threads.opening
         return await self._threads.run(pool, disk.open_now, directory, name, expected)
 
-    async def _open_far(self, root: Path, path: Path, expected: Stamp) -> Opened:
+    async def _open_far(self, root: Path, path: Path, expected: Stamp, own: bool) -> Opened:
         # On few machines alone.
         from flocon.holdings.far import open_far  # noqa: PLC0415
 
-        return await open_far(self._threads, root, path, expected)
+        return await open_far(self._threads, root, path, expected, own=own)
 
     def _count(self, held: Held, opened: Opened) -> None:
         """Count an open file while it is open; where closing takes a disk, a thread does it."""

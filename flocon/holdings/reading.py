@@ -9,8 +9,8 @@ from twisted.logger import Logger
 
 from flocon.errors import FolderSilent, NoDescriptors, StoreError
 from flocon.holdings.known import MOST_ADOPTED
+from flocon.machine.mounts import is_far
 from flocon.store import folder as disk
-from flocon.store.waiting import is_far
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from flocon.store.accounts import Accounts
     from flocon.store.folder import Found
     from flocon.store.index import Remembered
+    from flocon.store.lanes import Lane
     from flocon.store.store import Store
-    from flocon.store.waiting import Lane, Threads
+    from flocon.store.waiting import Threads
 
 _T = TypeVar("_T")
 

@@ -1,4 +1,4 @@
-"""How many files this process may have open, and how much memory it may have.
+"""How many files this process may have open, and how much memory it may have and gives back.
 
 Imported before anything large is: where there is too little memory for that, this can say so.
 """
@@ -13,6 +13,8 @@ from contextlib import suppress
 #: Most of a node's is never touched, but belongs to its threads' stacks.
 NODES_MEMORY = 128 << 20
 COMMANDS_MEMORY = 88 << 20
+#: From malloc.h: what glibc is asked to do with memory, and no other C library.
+_M_ARENA_MAX = -8
 
 
 def demand_memory(least: int) -> None:
@@ -30,11 +32,20 @@ def open_files() -> int:
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
+class NoThread(OSError):  # noqa: N818 - a state of this machine, and a passing one
+    """No thread could be begun: Python's reason."""
+
+    def __init__(self, reason: object) -> None:
+        super().__init__(errno.EAGAIN, str(reason) or "there is no memory for a thread")
+
+
 def lacks_descriptors(error: BaseException) -> bool:
     """Whether something failed for want of file descriptors, this process's or the system's.
 
-    That passes, and says nothing of what was to be opened.
+    Or for want of a thread. That passes, and says nothing of what was to be opened.
     """
+    if isinstance(error, NoThread):
+        return True
     return isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}
 
 
@@ -48,3 +59,25 @@ def raise_open_files(wanted: int) -> None:
     if soft != resource.RLIM_INFINITY and soft < most:
         with suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def share_memory() -> None:
+    """Have threads to come take memory from where all do; else each gets a heap of its own.
+
+    Reading a large database leaves 2 MB behind in one. They hardly wait for each other: the
+    interpreter's lock lets one of them at a time ask for memory anyway.
+    """
+    import ctypes  # noqa: PLC0415 - see above
+
+    option = getattr(ctypes.CDLL(None), "mallopt", None)
+    if option is not None:
+        option(_M_ARENA_MAX, 1)
+
+
+def give_back() -> None:
+    """Return what is free to the system: glibc keeps it otherwise, some 10 MB after a database."""
+    import ctypes  # noqa: PLC0415 - see above
+
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

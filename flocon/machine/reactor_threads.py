@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
+
+from flocon.machine.limits import NoThread
 
 #: Seconds for which a thread may keep the interpreter's lock from the reactor's.
 SHORT_TURN = 0.001
@@ -24,8 +26,16 @@ if TYPE_CHECKING:
 def in_thread(
     reactor: IReactorThreads, function: Callable[..., T], *arguments: object
 ) -> Deferred[T]:
-    """Have ``function`` called in a thread; fire with what it returns."""
-    result: Deferred[T] = deferToThreadPool(reactor, reactor.getThreadPool(), function, *arguments)
+    """Have ``function`` called in a thread; fire with what it returns, fail with NoThread."""
+    return in_pool(reactor, reactor.getThreadPool(), function, *arguments)
+
+
+def in_pool(reactor: Any, pool: Any, function: Callable[..., T], *arguments: object) -> Deferred[T]:
+    """Have ``function`` called in a thread of a pool; fails with NoThread where none can begin."""
+    try:
+        result: Deferred[T] = deferToThreadPool(reactor, pool, function, *arguments)
+    except (RuntimeError, MemoryError) as error:
+        return fail(NoThread(error))
     return result
 
 
@@ -35,7 +45,7 @@ def in_own_thread(
     """Have ``function`` called in a thread of its own; fire with what it returns.
 
     For what cannot be ended and may take minutes: it takes no thread from anybody, and ends with
-    the process. A cancelled one goes on, and tells nobody.
+    the process. A cancelled one goes on, and tells nobody. Fails with NoThread where there is none.
     """
     result: Deferred[T] = Deferred()
 
@@ -52,7 +62,10 @@ def in_own_thread(
             outcome = Failure()
         reactor.callFromThread(tell, outcome)
 
-    Thread(target=run, name=name[:40], daemon=True).start()
+    try:
+        Thread(target=run, name=name[:40], daemon=True).start()
+    except (RuntimeError, MemoryError) as error:
+        return fail(NoThread(error))
     return result
 
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from flocon.machine.clock import seconds_asleep
-from flocon.machine.memory import give_back
+from flocon.machine.limits import give_back
 from flocon.mdns.directory import Directory
 from flocon.mdns.library import KINDS, Library
 from flocon.mdns.rests import LOOK_EVERY, Rests, reason_of

@@ -30,8 +30,7 @@ from flocon.holdings.holdings import Holdings
 from flocon.machine.endpoints import hosts_of, ports_of
 from flocon.machine.holds import Holds
 from flocon.machine.interfaces import InterfaceWatch
-from flocon.machine.limits import open_files
-from flocon.machine.memory import give_back
+from flocon.machine.limits import give_back, open_files
 from flocon.machine.metered import MeteredWatch
 from flocon.machine.remember import recall
 from flocon.machine.shares import Shares, share_out

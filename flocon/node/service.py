@@ -18,8 +18,7 @@ from flocon.errors import ConfigurationError, StoreError
 from flocon.log import logger
 from flocon.machine.clock import steady_clock
 from flocon.machine.interfaces import look_at_links
-from flocon.machine.limits import raise_open_files
-from flocon.machine.memory import share_memory
+from flocon.machine.limits import raise_open_files, share_memory
 from flocon.machine.ports import inherited_sockets
 from flocon.machine.reactor_threads import take_short_turns
 from flocon.machine.shares import ENOUGH

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from twisted.logger import Logger
 
 from flocon.errors import NoDescriptors, SyncDatabaseError
-from flocon.machine.memory import give_back
+from flocon.machine.limits import give_back
 from flocon.machine.reactor_threads import in_thread
 from flocon.pacman.database_files import Loaded, digest_of, load, load_sent, stamp_of
 from flocon.pacman.listing import Listing

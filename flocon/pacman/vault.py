@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from flocon.machine.temporary import open_nameless, temporary_folders
+from flocon.machine.mounts import open_nameless, temporary_folders
 
 #: Bytes written at once.
 _BLOCK = 1 << 16

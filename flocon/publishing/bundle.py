@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from flocon.errors import RepositoryError
 from flocon.files import LONGEST_NAME, is_package
 from flocon.machine.beneath import write_all
-from flocon.machine.temporary import free_bytes, open_nameless, temporary_folders
+from flocon.machine.mounts import free_bytes, open_nameless, temporary_folders
 from flocon.pacman.syncdb import LARGEST_SIGNATURE
 from flocon.programs.talking import MOST_FILES
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from flocon.errors import PackageError, RepositoryError
 from flocon.machine.beneath import write_all
-from flocon.machine.temporary import free_bytes
+from flocon.machine.mounts import free_bytes
 from flocon.repository.reading import LARGEST_PACKAGE
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flocon.machine.memory import give_back
+from flocon.machine.limits import give_back
 from flocon.snapshots.differences import Difference, by_name, difference
 from flocon.states.catalogue import read_database
 from flocon.states.names import Names

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from flocon.errors import FloconError, SyncDatabaseError
 from flocon.log import logger
-from flocon.machine.memory import give_back
+from flocon.machine.limits import give_back
 from flocon.machine.reactor_threads import in_thread
 from flocon.pacman.database_files import load_sent
 from flocon.states.names import Names

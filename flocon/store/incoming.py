@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from flocon.errors import StoreError
 from flocon.machine.beneath import write_all
-from flocon.machine.temporary import free_bytes, is_in_memory, open_nameless, temporary_folders
+from flocon.machine.mounts import free_bytes, is_in_memory, open_nameless, temporary_folders
 from flocon.store.accounts import MARGIN
 from flocon.store.room import OWN, Share
 from flocon.store.store import Received

@@ -13,8 +13,8 @@ from twisted.internet.defer import Deferred
 from flocon.asking.answer import NOT_MODIFIED
 from flocon.asking.bodies import Enough
 from flocon.errors import Broken, FloconError, StoreError, SyncDatabaseError
+from flocon.machine.mounts import open_nameless
 from flocon.machine.reactor_threads import in_thread
-from flocon.machine.temporary import open_nameless
 from flocon.pacman.database_files import BEGINNING, find_early_problem, load_sent
 from flocon.states.generation import LARGEST_DATABASE
 

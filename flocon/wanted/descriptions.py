@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from flocon.errors import FloconError, SyncDatabaseError
 from flocon.log import logger
-from flocon.machine.memory import give_back
+from flocon.machine.limits import give_back
 from flocon.pacman.database_files import read_sent
 from flocon.pacman.relations import describe
 from flocon.pacman.syncdb import read_descs

@@ -7,13 +7,14 @@ from unittest import mock
 
 from twisted.internet.defer import Deferred
 
-from flocon.errors import FolderSilent
+from flocon.errors import FolderCrowded, FolderSilent
 from flocon.holdings import reading
 from flocon.holdings.looking import POLL
 from flocon.store import folder as disk
 from flocon.store.folder import Opened
-from flocon.store.waiting import LAST_WAIT, PATIENCE, SILENT_AFTER
+from flocon.store.lanes import LAST_WAIT, MOST_WAITING, PATIENCE, SILENT_AFTER
 from tests.holdings.machine import SIGNATURE, A, B, C, HoldingsCase, content_of, put
+from tests.store.test_lanes import Places
 
 
 class FarCase(HoldingsCase):
@@ -93,6 +94,24 @@ class Looking(FarCase):
             self.machine.resume()
         self.assertEqual((self.held(), digest.called), ([A, B], False))
 
+    def test_another_that_is_mounted_in_its_place_is_read_instead(self) -> None:
+        places = Places()
+        self.machine.holdings.threads.lanes._mounts = places  # type: ignore[assignment]
+        self.start()
+        put(self.far, C, b"new")
+        self.machine.listing[C] = [content_of(b"new")]
+        for call, given in (("digest", [self.far]), ("identity", [self.far]), ("_read", [])):
+            self.pool.hold(call, *given)
+            self.wait(POLL)
+            self.wait(SILENT_AFTER)
+            self.assertEqual(self.held(), [A], call)
+            self.pool.hold("")
+            places.another = True
+            self.wait(SILENT_AFTER)
+            places.another = False
+            self.assertEqual(self.held(), sorted([A, B, C]), call)
+            self.assertEqual(self.machine.holdings.describe_silent(), [])
+
     def test_a_copy_in_the_store_stays_while_a_cache_is_silent(self) -> None:
         self.start()
         self.pool.hold("identity", self.far)
@@ -165,6 +184,26 @@ class Giving(FarCase):
 
     def test_so_is_its_signature(self) -> None:
         self.assertEqual(self.machine.read(B, signature=True), SIGNATURE)
+
+    def test_pacman_comes_before_strangers_and_too_many_of_those_are_refused(self) -> None:
+        self.pool.hold("_open")
+        order: list[str] = []
+
+        def ask(name: str, *, own: bool) -> Deferred[Opened]:
+            def note(opened: Opened) -> Opened:
+                order.append(name)
+                return opened
+
+            return self.machine.cache.open(self.b, own=own).addCallback(note)
+
+        asked = [ask("stranger", own=False) for _ in range(MOST_WAITING + 1)]
+        self.failureResultOf(self.machine.cache.open(self.b, own=False), FolderCrowded)
+        asked.append(ask("pacman", own=True))
+        self.machine.resume()
+        self.assertEqual(order[:3], ["stranger", "pacman", "stranger"])
+        for one in asked:
+            self.successResultOf(one).close()
+        self.assertEqual(self.held(), [A, B])
 
     def test_one_that_hangs_is_given_up_soon_and_then_at_once(self) -> None:
         self.pool.hold("_open")

@@ -7,7 +7,7 @@ from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.machine.memory import give_back, share_memory
+from flocon.machine.limits import give_back, share_memory
 
 
 class MemoryTests(SynchronousTestCase):

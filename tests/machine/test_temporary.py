@@ -9,7 +9,7 @@ from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from flocon.machine.temporary import free_bytes, is_in_memory, open_nameless, temporary_folders
+from flocon.machine.mounts import free_bytes, is_in_memory, open_nameless, temporary_folders
 
 
 class TemporaryFolders(SynchronousTestCase):
