@@ -15,6 +15,7 @@ from twisted.web.client import Agent, FileBodyProducer
 from twisted.web.http_headers import Headers
 
 from flocon.approving.messages import Message, mail, message
+from flocon.asking.addresses import parse_address
 from flocon.asking.fetch import ended_by_cancelling, words
 from flocon.connections.answers import MirrorPool, Passing
 from flocon.errors import ToolError
@@ -176,10 +177,13 @@ class Notices:
         """Send a message to an address; raise ToolError where that does not take it."""
         pool = MirrorPool(self._reactor, persistent=False)
         agent = Agent(self._reactor, connectTimeout=PATIENCE, pool=pool)
-        title = told.title.encode("ascii", "replace")
-        headers = {b"Content-Type": [b"text/plain; charset=utf-8"], b"Title": [title]}
+        address = parse_address(url)
+        title = told.title.encode("ascii", "replace").decode()
+        headers = Headers({"Content-Type": ["text/plain; charset=utf-8"], "Title": [title]})
+        if address.credentials is not None:
+            headers.setRawHeaders("Authorization", [address.credentials.basic()])
         body = FileBodyProducer(io.BytesIO(told.text.encode("utf-8", "replace")))
-        asking = agent.request(b"POST", url.encode(), Headers(headers), body)
+        asking = agent.request(b"POST", address.url.encode("ascii"), headers, body)
         asked = ended_by_cancelling(asking)
         asked.addTimeout(PATIENCE, self._reactor)
         response = await asked

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
@@ -121,10 +122,12 @@ class _Takes(Resource):
         super().__init__()
         self._status = status
         self.taken: list[tuple[bytes, bytes]] = []
+        self.asked: list[tuple[str | None, ...]] = []
 
     def render(self, request: Request) -> bytes:
         assert request.content is not None
         self.taken.append((request.getHeader("Title") or "", request.content.read()))  # type: ignore[arg-type]
+        self.asked.append((request.getHeader("Host"), request.getHeader("Authorization")))
         request.setResponseCode(self._status)
         return b"x" * 100_000
 
@@ -192,6 +195,15 @@ class How(TestCase):
         [(title, body)] = takes.taken
         self.assertEqual(title, "flocon on nas: paru waits for you")
         self.assertTrue(body.startswith(b"paru 2.0-1: waits"))
+
+    async def test_a_password_is_told_to_it_and_to_nobody_else(self) -> None:
+        url, takes = await self.serve(200)
+        place = url.removeprefix("http://").partition("/")[0]
+        with_password = url.replace(place, f"ann:se%20cret@{place}")
+        self.assertEqual(await self.tell(notify_url=with_password), {})
+        self.assertEqual(takes.asked, [(place, f"Basic {b64encode(b'ann:se cret').decode()}")])
+        problems = await self.tell(notify_url=f"{with_password}\u00e9")
+        self.assertEqual(problems, {"notify_url": "not an address that can be asked"})
 
     async def test_one_that_refuses_is_told_of(self) -> None:
         url, _ = await self.serve(403)
