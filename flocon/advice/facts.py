@@ -27,7 +27,6 @@ class Facts:
     ``now`` is in seconds since 1970. ``there`` are those of the node's caches that whoever asks
     finds, though the node may not; ``named`` is the file that was looked at as pacman.conf.
     ``refused`` is why no node would start with the settings of this machine, where that is so.
-    ``needs_sudo`` is whether whoever reads the advice may not follow it without.
     """
 
     port: int
@@ -39,7 +38,6 @@ class Facts:
     there: frozenset[str] = frozenset()
     named: Path = DEFAULT_PACMAN_CONF
     refused: ConfigurationError | None = None
-    needs_sudo: bool = False
 
     def rows(self, key: str) -> list[Any]:
         """Return what the node tells under ``key``; nothing where there is no node."""

@@ -167,7 +167,7 @@ def _is_unasked(repository: Repository, ports: Collection[int]) -> bool:
 
 def _set_up(facts: Facts) -> str:
     """Return the command that leads this very configuration to this very node."""
-    words = ["sudo flocon setup" if facts.needs_sudo else "flocon setup"]
+    words = ["flocon setup"]
     if facts.named != DEFAULT_PACMAN_CONF:
         words += ["--pacman-conf", shlex.quote(str(facts.named))]
     words += ["--port", str(facts.port)] if facts.port != LOOPBACK_PORT else []

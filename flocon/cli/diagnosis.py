@@ -17,6 +17,7 @@ from flocon.errors import ConfigurationError
 from flocon.settings.options import load
 from flocon.settings.settings import DEFAULT_CONFIG, DEFAULT_PACMAN_CONF
 from flocon.terminal.asking import LONG_PATIENCE, Node, NodeError
+from flocon.terminal.commands import for_reader
 from flocon.terminal.printing import Word, counted, say, say_json
 
 if TYPE_CHECKING:
@@ -51,7 +52,6 @@ async def examine(reactor: Any, options: argparse.Namespace) -> None:
         there=_there(node),
         named=named,
         refused=None if node else _refused(),
-        needs_sudo=os.geteuid() != 0,
     )
     findings = doctor.examine(facts)
     healthy = doctor.healthy(findings)
@@ -97,7 +97,7 @@ def _print(findings: Sequence[Finding], *, healthy: bool) -> None:
         verdict = Word(finding.verdict.value)
         say(verdict, " " * (7 - len(verdict)), f"{finding.check:{width}}", finding.reason)
         if finding.remedy:
-            say(f"mend it: {finding.remedy}", indent=9 + width + 1)
+            say(f"mend it: {for_reader(finding.remedy)}", indent=9 + width + 1)
     say()
     say(_sum(findings, healthy=healthy))
 

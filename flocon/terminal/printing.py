@@ -17,6 +17,7 @@ from flocon.books.units import counted, plain
 from flocon.books.units import size_text as size
 from flocon.errors import FloconError
 from flocon.secrecy import without_passwords
+from flocon.terminal.commands import about
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -110,10 +111,10 @@ def _unwritten(error: OSError | ValueError) -> OutputError:
 
 
 def complain(sentence: object) -> None:
-    """Say on standard error what went wrong, if there is one."""
+    """Say on standard error what went wrong or comes next, if there is one."""
     if sys.stderr is not None:
         encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
-        line = f"flocon: {printable(sentence)}"
+        line = f"flocon: {about(printable(sentence))}"
         try:
             print(line.encode(encoding, "replace").decode(encoding), file=sys.stderr, flush=True)
         except (OSError, ValueError):

@@ -43,12 +43,6 @@ class PacmanTests(DoctorTestCase):
         found = self.judge(Verdict.WRONG, "for [core]", f"Server = {MIRROR}")
         self.assertEqual(found.remedy, "flocon setup")
 
-    def test_who_is_not_root_is_told_to_set_up_as_root(self) -> None:
-        found = self.judge(Verdict.WRONG, "for [core]", f"Server = {MIRROR}", needs_sudo=True)
-        self.assertEqual(found.remedy, "sudo flocon setup")
-        found = self.judge(Verdict.WRONG, "for [core]:", "#Server = x", needs_sudo=True)
-        self.assertIn("then sudo flocon setup", found.remedy)
-
     def test_repositories_for_which_no_server_stands_are_told_together(self) -> None:
         found = self.judge(Verdict.WRONG, "for [core], [extra]:", "#Server = x", "[extra]")
         self.assertIn("uncomment", found.remedy)

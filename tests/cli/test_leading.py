@@ -13,6 +13,7 @@ from flocon.cli import leading
 from flocon.cli.parser import make_parser
 from flocon.errors import ConfigurationError
 from flocon.leading import borrow, section
+from flocon.terminal import commands
 
 MIRROR = "http://alice:s3cret@mirror.example/$repo/os/$arch"
 
@@ -26,6 +27,8 @@ class SettingUp(SynchronousTestCase):
         self.answers = False
         self.patch(leading, "UNITS", (self.conf,))
         self.patch(borrow, "node_answers", lambda _: self.answers)
+        self.ordinary = False
+        self.patch(commands, "needs_sudo", lambda *_: self.ordinary)
 
     def set_up(self, *words: str) -> tuple[str, str]:
         out, errors = io.StringIO(), io.StringIO()
@@ -43,6 +46,13 @@ class SettingUp(SynchronousTestCase):
         self.assertIn(
             f"'flocon setup --undo --pacman-conf {quote(str(self.conf))}' takes it back", errors
         )
+
+    def test_who_ran_it_by_sudo_is_told_to_go_on_so(self) -> None:
+        self.ordinary = True
+        _, errors = self.set_up("--cache-server")
+        self.assertIn("next: 'sudo systemctl enable --now flocon' starts the node", errors)
+        self.assertIn("then 'flocon doctor --pacman-conf", errors)
+        self.assertIn("; 'sudo flocon setup --undo --pacman-conf", errors)
 
     def test_the_commands_that_it_names_are_about_the_same_files_and_node(self) -> None:
         _, errors = self.set_up("--cache-server", "--port", "19500")

@@ -1,4 +1,7 @@
-"""What the package's script does when it is removed: pacman asks a node no more that is gone."""
+"""What the package's script says when it is installed, and does when it is removed.
+
+Then pacman asks a node no more that is gone.
+"""
 
 from __future__ import annotations
 
@@ -57,3 +60,15 @@ class Removal(SynchronousTestCase):
         (self.keys / "home.gpg").write_text("")
         said, _ = self.remove(refused="repo join home")
         self.assertIn("'flocon repo join home --undo' failed", said)
+
+
+class Installation(SynchronousTestCase):
+    def test_it_tells_what_is_next_as_whoever_installs_it_can_type_it(self) -> None:
+        steps = ("flocon setup", "systemctl enable --now flocon")
+        for user, before in (("", ""), ("1000", "sudo ")):
+            line = '. "$0" && post_install'
+            said = run("sh", "-c", line, str(PACKAGING / "flocon.install"), SUDO_UID=user).stdout
+            lines = [text.partition("#")[0].strip() for text in said.splitlines()]
+            self.assertEqual(
+                [one for one in lines if one.endswith(steps)], [before + one for one in steps]
+            )
