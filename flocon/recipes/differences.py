@@ -192,7 +192,12 @@ def _compared(old: Sequence[str], new: Sequence[str], effort: _Effort) -> Iterat
     start = _common(old, new)
     rest, other = old[start:], new[start:]
     end = _common(reversed(rest), reversed(other))
-    changes = _changes(rest[: len(rest) - end], other[: len(other) - end], effort)
+    rest, other = rest[: len(rest) - end], other[: len(other) - end]
+    try:
+        changes = _changes(rest, other, effort)
+    except _TooMuchError:
+        yield Line(NOTE, "what stayed of these lines was not looked for: there is too much of it")
+        changes = [_Change(0, len(rest), 0, len(other))]
     part: list[_Change] = []
     for change in changes:
         moved = _Change(*(edge + start for edge in change))
@@ -231,15 +236,12 @@ def _common(one: Iterable[str], other: Iterable[str]) -> int:
 
 
 def _changes(old: Sequence[str], new: Sequence[str], effort: _Effort) -> list[_Change]:
-    """Return which lines became which, in order."""
+    """Return which lines became which, in order; raise _TooMuchError."""
     if not old and not new:
         return []
     if not old or not new:
         return [_Change(0, len(old), 0, len(new))]
-    try:
-        codes = _Matcher(old, new, effort).get_opcodes()
-    except _TooMuchError:
-        return [_Change(0, len(old), 0, len(new))]
+    codes = _Matcher(old, new, effort).get_opcodes()
     return [_Change(*edges) for what, *edges in codes if what != "equal"]
 
 

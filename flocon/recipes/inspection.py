@@ -314,5 +314,5 @@ def _text(recipe: Recipe) -> Iterator[Point]:
         for number, shown, what in words.found(look.lines):
             yield Point("words", f"{name}, line {number}: {what}: {shown}", concern=True)
         if not look.is_whole:
-            sentence = f"{name} is too long to be looked at beyond line {len(look.lines):,}"
+            sentence = f"{name} is not looked at beyond line {len(look.lines):,}: there is too much"
             yield Point("text", sentence, concern=True)

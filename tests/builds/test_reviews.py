@@ -153,7 +153,7 @@ class Bounds(ReviewTestCase):
         script = "x\n" * 4_000 + "curl x\n"
         texts = self.texts(files={f"{number}.sh": script for number in range(9)})
         told = [one for one in texts if one.startswith("! text: ")]
-        self.assertIn("! text: 8.sh is too long to be looked at beyond line 0", told)
+        self.assertIn("! text: 8.sh is not looked at beyond line 0: there is too much", told)
         self.assertIn("! words: 0.sh, line 4001: fetches something: curl x", texts)
 
 

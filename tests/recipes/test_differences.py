@@ -95,8 +95,11 @@ class Differences(SynchronousTestCase):
         files = differ(
             recipe(**dict.fromkeys(names, before)), recipe(**dict.fromkeys(names, after))
         )
-        same = [sum(kind == SAME for kind, _ in one.lines) for one in files]
+        told = [list(one.lines) for one in files]
+        same = [sum(kind == SAME for kind, _ in one) for one in told]
         self.assertEqual(len(same), len(names))
+        self.assertEqual([kind for kind, _ in told[0]].count(NOTE), 0)
+        self.assertIn("was not looked for", told[-1][2].text)
         self.assertGreater(same[0], 10)
         self.assertEqual(same[-1], 1)
 
