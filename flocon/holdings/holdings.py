@@ -224,6 +224,15 @@ class Holdings(Service):
                 "remedy": "look after the server that has it, or the disk; mount names them; where"
                 " it answers others, systemctl restart flocon",
             }
+        if self.keeping.problem and not self.store.problem:
+            yield {
+                "check": "keeping",
+                "wrong": True,
+                "reason": f"what came last was not kept in {self.store.path}:"
+                f" {self.keeping.problem}",
+                "remedy": "look whether it is full (df) or read-only (mount), and what the kernel"
+                " says of the disk (dmesg); what comes once it is mended is kept again",
+            }
         if self.adopting is not None:
             yield from self.adopting.tell()
 

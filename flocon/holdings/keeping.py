@@ -59,7 +59,8 @@ class Keeping:
         self._recollection = recollection
         self._store_read = store_read
         self._signature_needed = signature_needed
-        self._failing = False
+        #: Why what came last is not kept, where the disk did not take it.
+        self.problem = ""
 
     def incoming(self, size: int | None, lessee: Lessee = OWN) -> Incoming:
         """Return a new file for a transfer; it can be published if its ``keep`` is True.
@@ -111,10 +112,10 @@ class Keeping:
     def _publish_failed(self, failure: Any, file_name: str) -> bool:
         if failure.check(OSError):
             # Said once for all files until one is kept again.
-            if not self._failing:
-                reason = failure.value.strerror
+            reason = failure.value.strerror or str(failure.value)
+            if not self.problem:
                 self._log.warn("{file} is not kept: {reason}", file=file_name, reason=reason)
-            self._failing = True
+            self.problem = reason
         else:
             self._log.failure("keeping {file} failed", failure, file=file_name)
         return False
@@ -181,7 +182,7 @@ class Keeping:
 
         found, known = await self._threads.run(self._threads.keeping, place)
         incoming.name = None
-        self._failing = False
+        self.problem = ""
         self._recollection.is_saved(directory, file_name)
         self._offering.note_ours([file_name], found, known)
         self._arrivals.placed(incoming, file_name)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
+from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import MultiService, Service
@@ -45,6 +47,8 @@ if TYPE_CHECKING:
     from flocon.settings.settings import Settings
 
 __all__ = ["Node", "Options", "makeService"]
+#: Seconds that stopping may take: pacman is waited for, peers are told, what is known is written.
+LONGEST_END = 10.0
 
 
 class Node(MultiService):
@@ -53,6 +57,8 @@ class Node(MultiService):
     _log = logger()
     #: Whether there is no terminal any more, so that only the log takes whole sentences.
     is_daemon = False
+    #: Called when it begins to stop: what is waited for may not answer any more.
+    last_resort: Callable[[], None] = staticmethod(lambda: None)
 
     def __init__(
         self,
@@ -167,6 +173,7 @@ class Node(MultiService):
         return defer.Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
+        self.last_resort()
         self.parts.reloading.stop()
         # By mDNS it takes three datagrams: meanwhile all else ends.
         farewell = defer.maybeDeferred(self.parts.mdns.disownServiceParent)
@@ -192,6 +199,14 @@ class Node(MultiService):
         self._log.info("flocon has stopped")
 
 
+def _end_in_time() -> None:
+    """Have the process end in time, whichever disk it waits for: all is as after a kill then."""
+    timer = Timer(LONGEST_END, os._exit, (1,))
+    timer.daemon = True
+    with suppress(RuntimeError, MemoryError):
+        timer.start()
+
+
 def makeService(options: Options) -> Node:
     """Return a node for ``twistd flocon`` and ``twist flocon``."""
     from twisted.internet import reactor  # noqa: PLC0415 - twistd installs it first
@@ -202,6 +217,7 @@ def makeService(options: Options) -> Node:
     raise_open_files(ENOUGH)
     inherited = inherited_sockets(os.environ, os.getpid())
     node = Node(reactor, options.settings, lambda: load(options.given), inherited)
+    node.last_resort = _end_in_time
     twistd: Mapping[str, Any] = options.parent if options.parent is not None else {}
     daemon = "nodaemon" in twistd and not (twistd["nodaemon"] or twistd["debug"])
     if daemon:

@@ -193,7 +193,11 @@ class KeptTests(HoldingsCase):
                 self.assertFalse(self.machine.publish(A, b"data"))
         (event,) = self.warnings.events
         self.assertEqual(event["reason"], "No space left")
+        (told,) = self.machine.holdings.tell()
+        self.assertEqual(told["check"], "keeping")
+        self.assertIn("No space left", told["reason"])
         self.assertTrue(self.machine.publish(A, b"data"))
+        self.assertEqual(list(self.machine.holdings.tell()), [])
 
     def test_published_before_the_store_was_read_it_is_taken_then(self) -> None:
         self.machine.reactor.pool.hold("_read")

@@ -26,14 +26,29 @@ import flocon
 PATIENCE = 30.0
 ROOT = Path(flocon.__file__).parent.parent
 TWISTD = "from twisted.scripts.twistd import run; run()"
+#: One whose disk never answers again once it is to stop.
+HANGING = f"""
+from twisted.internet.defer import Deferred
+from flocon.holdings.holdings import Holdings
+from flocon.node import service
+service.LONGEST_END = 0.3
+Holdings.stopService = lambda _: Deferred()
+{TWISTD}
+"""
 
 
 class Running:
     """A process whose two outputs go to one file."""
 
-    def __init__(self, folder: Path, *arguments: str, descriptors: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *arguments: str,
+        descriptors: int | None = None,
+        program: str = TWISTD,
+    ) -> None:
         self._output = folder / f"output{len(list(folder.glob('output*')))}"
-        command = [sys.executable, "-c", TWISTD, "-n", "--pidfile=", "flocon", *arguments]
+        command = [sys.executable, "-c", program, "-n", "--pidfile=", "flocon", *arguments]
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
@@ -78,15 +93,15 @@ class NodeTestCase(SynchronousTestCase):
         lines = [f"{key} = {value}" for key, value in (values | changed).items() if value]
         self.config.write_text("\n".join(lines) + "\n")
 
-    def start(self, *arguments: str, descriptors: int | None = None) -> Running:
+    def start(self, *arguments: str, **options: Any) -> Running:
         config = "--config", str(self.config)
-        running = Running(self.folder, *config, *arguments, descriptors=descriptors)
+        running = Running(self.folder, *config, *arguments, **options)
         self.addCleanup(running.end)
         return running
 
-    def started(self, descriptors: int | None = None) -> Running:
+    def started(self, **options: Any) -> Running:
         """Start a node and wait until it answers."""
-        running = self.start(descriptors=descriptors)
+        running = self.start(**options)
         self.wait_until(lambda: self.check() == b"OK", running)
         return running
 
@@ -338,6 +353,13 @@ class Life(NodeTestCase):
         for word in ("Traceback", "Unhandled", "Error"):
             self.assertNotIn(word, running.output)
         self.assertIn("flocon has stopped", running.output)
+
+    def test_it_ends_in_time_where_a_disk_does_not_answer(self) -> None:
+        running = self.started(program=HANGING)
+        running.process.send_signal(signal.SIGTERM)
+        running.process.wait(PATIENCE)
+        self.assertEqual(running.process.returncode, 1, running.output)
+        self.assertNotIn("flocon has stopped", running.output)
 
     def test_without_a_store_it_says_so_and_answers_all_the_same(self) -> None:
         (self.folder / "store").write_text("not a folder")
