@@ -89,7 +89,7 @@ class Asking:
         if told is None:
             raise OfferError(Wrong.UNTOLD, "what it tells of it is not understood")
         if told.signed < offer.signed:
-            raise OfferError(Wrong.OLDER, "it announced a newer one than it has")
+            raise OfferError(Wrong.BEHIND, Wrong.BEHIND.value)
         candidate = Candidate(told, self._folder)
         try:
             for file_name in file_names(offer.name):

@@ -44,11 +44,13 @@ class Offer:
 class Wrong(Enum):
     """What was wrong with an offer.
 
-    AWAY and UNUSABLE are nobody's fault. With another key (FOREIGN) it is another repository of
-    that name, or its key was replaced: a person is told. The others no honest node does: offences.
+    AWAY and UNUSABLE are nobody's fault. BEHIND may be that of who sends datagrams in its name.
+    With another key (FOREIGN) it is another repository of that name, or its key was replaced: a
+    person is told. The others no honest node does: offences.
     """
 
     AWAY = "it could not be had"
+    BEHIND = "it has none that is as new as was announced in its name"
     UNUSABLE = "its key is revoked or has expired, or this machine's clock is wrong"
     FOREIGN = "it is signed by another key"
     UNTOLD = "what it told of it is nothing"
@@ -59,7 +61,7 @@ class Wrong(Enum):
 
     @property
     def is_offence(self) -> bool:
-        return self not in {Wrong.AWAY, Wrong.UNUSABLE, Wrong.FOREIGN}
+        return self not in {Wrong.AWAY, Wrong.BEHIND, Wrong.UNUSABLE, Wrong.FOREIGN}
 
 
 @dataclass(slots=True)
@@ -101,7 +103,7 @@ class Offers:
         return max(
             open_to,
             key=lambda one: (
-                not self._found(one),
+                not any(known.times for known in self._found(one)),
                 (one.address, one.name) in self._proven,
                 one.signed,
                 spread(one.node, f"{one.name} {one.signed}"),
@@ -134,7 +136,8 @@ class Offers:
     def disappointed(self, offer: Offer, wrong: Wrong, now: float, fingerprint: str = "") -> None:
         """Take note that nothing came of an offer."""
         self.refused[wrong.name.lower()] += 1
-        self._proven.pop((offer.address, offer.name), None)
+        if wrong is not Wrong.BEHIND:
+            self._proven.pop((offer.address, offer.name), None)
         place = offer.address, ""
         if wrong is Wrong.FOREIGN:
             # It may say every second that it has a newer one: that is no reason to look again.
@@ -143,8 +146,13 @@ class Offers:
         known = self._disappointing.pop(place, None)
         if known is None or now - known.last > FORGOTTEN_AFTER:
             known = _Disappointment(0, now, now)
-        known.until = now + PAUSES[min(known.times, len(PAUSES) - 1)]
-        known.times, known.last = known.times + 1, now
+        if wrong is Wrong.BEHIND:
+            # Else who speaks in its name has it left alone when it does have a newer one.
+            known.until = max(known.until, now + PAUSES[0])
+        else:
+            known.until = now + PAUSES[min(known.times, len(PAUSES) - 1)]
+            known.times += 1
+        known.last = now
         self._disappointing[place] = known
         while len(self._disappointing) > MOST_REMEMBERED:
             del self._disappointing[next(iter(self._disappointing))]

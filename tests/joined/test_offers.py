@@ -93,6 +93,35 @@ class DisappointmentTests(SynchronousTestCase):
         self.assertLessEqual(len(offers.foreign("home")), MOST_FOREIGN)
 
 
+class AnnouncedTests(SynchronousTestCase):
+    """What a datagram announced, which anybody may have sent."""
+
+    def test_however_often_it_is_left_alone_for_moments(self) -> None:
+        offers = Offers()
+        now = NOW
+        for _ in range(9):
+            offers.disappointed(offer(1, 5), Wrong.BEHIND, now)
+            self.assertIsNone(offers.choose([offer(1, 6)], 1, now))
+            now += PAUSES[0]
+            self.assertEqual(offers.choose([offer(1, 6)], 1, now), offer(1, 6))
+        self.assertIsNone(offers.next_try([offer(1, 6)], 1, now))
+
+    def test_who_had_it_before_is_asked_before_others_all_the_same(self) -> None:
+        offers = Offers()
+        offers.came(offer(1, 5))
+        offers.disappointed(offer(1, 9), Wrong.BEHIND, NOW)
+        strangers = [offer(host, 9) for host in range(2, 200)]
+        chosen = offers.choose([*strangers, offer(1, 6)], 5, NOW + PAUSES[0])
+        self.assertEqual(chosen, offer(1, 6))
+
+    def test_what_it_did_itself_is_not_forgotten_for_that(self) -> None:
+        offers = Offers()
+        for _ in PAUSES:
+            offers.disappointed(offer(1, 5), Wrong.FORGED, NOW)
+        offers.disappointed(offer(1, 5), Wrong.BEHIND, NOW)
+        self.assertEqual(offers.next_try([offer(1, 5)], 1, NOW), NOW + PAUSES[-1])
+
+
 class ForeignTests(SynchronousTestCase):
     """Another key: another repository of that name, or a new key; a person is told."""
 
@@ -118,7 +147,7 @@ class ForeignTests(SynchronousTestCase):
 
     def test_only_what_no_honest_node_does_is_an_offence(self) -> None:
         innocent = {one for one in Wrong if not one.is_offence}
-        self.assertEqual(innocent, {Wrong.AWAY, Wrong.UNUSABLE, Wrong.FOREIGN})
+        self.assertEqual(innocent, {Wrong.AWAY, Wrong.BEHIND, Wrong.UNUSABLE, Wrong.FOREIGN})
 
 
 class ManyTests(SynchronousTestCase):

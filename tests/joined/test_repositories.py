@@ -219,11 +219,13 @@ class LiarTests(RepositoriesCase):
         self.assertIsNone(known.generation)
         self.assertEqual(known.newest, THEN + 9)
 
-    async def test_announcing_more_than_one_has_is_an_offence(self) -> None:
+    async def test_who_is_announced_to_have_more_than_it_has_did_not_have_to_say_so(self) -> None:
         files = self.maker.files({"a": "1-1"}, THEN)
         self.peer.give(self.maker.told(files, THEN), files, announced=THEN + 100)
-        made, _ = await self.refused()
-        self.assert_offence(made, Wrong.OLDER)
+        made, known = await self.refused()
+        self.assertEqual(made.offers.refused, {"behind": 1})
+        self.assertEqual(self.offences, [])
+        self.assertIn("as was announced in its name", known.problem)
 
     async def test_wrong_bytes_are_an_offence(self) -> None:
         files = self.maker.files({"a": "1-1"}, THEN)
