@@ -1,7 +1,8 @@
 """What is remembered across restarts: the hashes of files, and when each was last used.
 
 One sqlite file in the store. It holds nothing that cannot be found out again: a file that is
-corrupt is replaced, where none can be written it is kept in memory, and either is said once.
+corrupt is replaced, where none can be written, as on a full disk, it is kept in memory until one
+can, and either is said once.
 Every method blocks and belongs in a thread; any thread, for one lock guards them all.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+import time
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 #: Bytes; a row takes some 200, and what sqlite writes beside grows until a node ends.
 LARGEST = 1 << 30
+#: Seconds after which a file is tried again that could not be written.
+AGAIN = 60.0
 _VERSION = 1
 _SCHEMA = f"""
 BEGIN;
@@ -43,6 +47,8 @@ CREATE TABLE uses (name TEXT PRIMARY KEY, turn INTEGER NOT NULL) WITHOUT ROWID;
 PRAGMA user_version = {_VERSION};
 COMMIT;
 """
+_KEEP_FILE = "REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_KEEP_TURN = "REPLACE INTO uses VALUES (?, ?)"
 #: An inode's number has 64 bits without a sign, sqlite's integers have one.
 _WRAP = 1 << 64
 _HALF = 1 << 63
@@ -87,8 +93,12 @@ class Index:
 
     _log = Logger()
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, clock: Callable[[], float] = time.monotonic) -> None:
         self._path = path
+        self._clock = clock
+        #: The file that could not be written, and when it is tried again.
+        self._lost: Path | None = None
+        self._again = 0.0
         self._lock = Lock()
         self._database: sqlite3.Connection | None = None
 
@@ -129,7 +139,7 @@ class Index:
                     [(_told(at), name) for (at, name), known in files.items() if known is None],
                 )
                 database.executemany(
-                    "REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    _KEEP_FILE,
                     [_row(at, name, known) for (at, name), known in files.items() if known],
                 )
                 database.executemany(
@@ -137,7 +147,7 @@ class Index:
                     [(name,) for name, turn in turns.items() if turn is None],
                 )
                 database.executemany(
-                    "REPLACE INTO uses VALUES (?, ?)",
+                    _KEEP_TURN,
                     [(name, turn) for name, turn in turns.items() if turn is not None],
                 )
 
@@ -152,6 +162,7 @@ class Index:
 
     def _do(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         with self._lock:
+            self._come_back()
             try:
                 return work(self._opened())
             except sqlite3.Error as error:
@@ -211,11 +222,35 @@ class Index:
         self._drop_connection()
         if self._path is not None:
             self._log.warn(
-                "{path} cannot be used ({error}); files are hashed again after a restart",
+                "{path} cannot be used ({error}); unless it can before a restart, files are"
+                " hashed again then",
                 path=self._path,
                 error=error,
             )
-            self._path = None
+            self._path, self._lost = None, self._path
+            self._again = self._clock() + AGAIN
+
+    def _come_back(self) -> None:
+        """Use the file again that could not be written, with all that was remembered meanwhile."""
+        if self._lost is None or self._clock() < self._again:
+            return
+        self._again = self._clock() + AGAIN
+        memory = self._opened()
+        try:
+            self._put_aside_what_is_no_database(self._lost)
+            database = _open(self._lost)
+        except sqlite3.Error:
+            return
+        try:
+            with database:
+                database.executemany(_KEEP_FILE, memory.execute("SELECT * FROM files"))
+                database.executemany(_KEEP_TURN, memory.execute("SELECT * FROM uses"))
+        except sqlite3.Error:
+            database.close()
+            return
+        memory.close()
+        self._database, self._path, self._lost = database, self._lost, None
+        self._log.info("{path} can be used again", path=self._path)
 
     def _drop_connection(self) -> None:
         if self._database is not None:

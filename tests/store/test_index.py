@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import sqlite3
 from pathlib import Path
+from unittest import mock
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from flocon.store import index as module
 from flocon.store.folder import Stamp
-from flocon.store.index import Index, Remembered
+from flocon.store.index import AGAIN, Index, Remembered
 
 CACHE = Path("/cache")
 KNOWN = Remembered(Stamp(1, 2, 3, 4), bytes(32), confirmed=True)
@@ -94,6 +96,31 @@ class IndexTests(SynchronousTestCase):
         index = self.index(Path("/proc/no/such/place"))
         index.save({(CACHE, "a"): KNOWN})
         self.assertEqual(index.files(CACHE), {"a": KNOWN})
+
+    def test_what_finds_no_room_on_disk_is_written_once_there_is_some(self) -> None:
+        now = [0.0]
+        index = Index(self.path, lambda: now[0])
+        self.addCleanup(index.close)
+        index.save({(CACHE, "a"): KNOWN}, {"a": 1})
+        # As on a disk that is full: no page more.
+        full = index._opened()
+        (pages,) = full.execute("PRAGMA page_count").fetchone()
+        full.execute(f"PRAGMA max_page_count = {pages}")
+        many = {(CACHE, f"{number:04}"): KNOWN for number in range(2000)}
+        index.save(many, {"b": 2})
+        self.assertEqual(len(index.files(CACHE)), 2000)
+        self.assertEqual(list(self.index().files(CACHE)), ["a"])
+        now[0] = AGAIN
+        with mock.patch.object(module, "_open", side_effect=sqlite3.OperationalError("full")):
+            self.assertEqual(len(index.files(CACHE)), 2000)
+        now[0] = 2 * AGAIN - 1
+        self.assertEqual(len(index.files(CACHE)), 2000)
+        now[0] = 2 * AGAIN
+        index.save({(CACHE, "c"): KNOWN})
+        expected = {"a", "c", *(name for _, name in many)}
+        for one in (index, self.index()):
+            self.assertEqual(set(one.files(CACHE)), expected)
+            self.assertEqual(one.turns(), {"a": 1, "b": 2})
 
     def test_values_of_wrong_types_are_not_believed(self) -> None:
         index = self.index()
