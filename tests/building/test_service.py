@@ -355,7 +355,7 @@ sleep 60
         async def go() -> None:
             self.folder.chmod(0o777)
             asking = await self.ask(self.start("--without-root", before=_as_somebody()))
-            bounds = {**BOUNDS, "disk": 100 << 20, "time": 40}
+            bounds = {**BOUNDS, "disk": 100 << 20, "time": 110}
             self.order(asking, recipe(hide + PACKAGE), bounds=bounds)
             done = await asking.until_done()
             self.assertEqual(done.get("result"), "too big", (done, asking.log))
