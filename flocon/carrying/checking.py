@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from flocon.carrying.needing import Wanted, find_needed
 from flocon.carrying.states import find_state, total, whereabouts
 from flocon.terminal.asking import Node, package_name
-from flocon.terminal.printing import counted, say, say_json, say_rows, size
+from flocon.terminal.printing import advise, counted, say, say_json, say_rows, size
 
 if TYPE_CHECKING:
     import argparse
@@ -80,7 +80,7 @@ def _print(state: State, wanted: Wanted, needed: Needed, missing: Sequence[Entry
         say_rows(rows[:MOST_ROWS], indent=2)
         if len(rows) > MOST_ROWS:
             say(f"... and {len(rows) - MOST_ROWS} more", indent=2)
-        say("'flocon mirror want NAME' fetches them while the mirrors have them")
+        advise("'flocon mirror want NAME' fetches them while the mirrors have them")
     elif not needed.problems:
         what = f"{counted(number, 'package')}, {size(total(needed.packages))}," if number else ""
         rest = f"{what} needed, and all on the LAN" if number else "nothing is needed"

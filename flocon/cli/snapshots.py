@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from flocon.carrying import porting
 from flocon.terminal.asking import LONG_PATIENCE, Node, NodeError
-from flocon.terminal.printing import clock, counted, say, say_json, say_rows, size
+from flocon.terminal.printing import advise, clock, counted, say, say_json, say_rows, size
 
 if TYPE_CHECKING:
     import argparse
@@ -68,7 +68,7 @@ async def _list(node: Node, options: argparse.Namespace) -> None:
     if told["snapshots"]:
         say_rows([*map(_row, told["snapshots"])])
     else:
-        say("no snapshots: 'flocon snapshot take' keeps the state that is given now")
+        advise("no snapshots: 'flocon snapshot take' keeps the state that is given now")
 
 
 def given(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from flocon.publishing.published import read_list
 from flocon.publishing.signer import look, tell
-from flocon.terminal.printing import clock, complain, counted, say, say_json, say_rows, size
+from flocon.terminal.printing import advise, clock, complain, counted, say, say_json, say_rows, size
 
 if TYPE_CHECKING:
     import argparse
@@ -28,7 +28,7 @@ async def show_list(reactor: Any, options: argparse.Namespace) -> None:
         signed = clock(told["signed"])
         complain(f"{told['name']}: {packages}, generation {told['generation']}, signed {signed}")
     else:
-        say(f"{told['name']}: no packages; 'flocon repo add FILE' signs and publishes one")
+        advise(f"{told['name']}: no packages; 'flocon repo add FILE' signs and publishes one")
 
 
 def _row(package: Mapping[str, Any]) -> tuple[str, ...]:

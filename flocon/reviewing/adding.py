@@ -9,7 +9,7 @@ from flocon.builds.reviews import decided
 from flocon.reviewing.deciding import ask, look, show
 from flocon.reviewing.folders import packed
 from flocon.terminal.asking import Node, NodeError
-from flocon.terminal.printing import printable, say, say_json
+from flocon.terminal.printing import advise, printable, say, say_json
 
 if TYPE_CHECKING:
     import argparse
@@ -40,7 +40,7 @@ async def add(reactor: Any, options: argparse.Namespace) -> None:
         say(line)
     waiting = [base for base in bases(said) if not await _decide(node, base)]
     for base in waiting:
-        say(f"{base} waits: 'flocon build approve {printable(base)}' decides")
+        advise(f"{base} waits: 'flocon build approve {printable(base)}' decides")
 
 
 def is_folder(word: str) -> bool:

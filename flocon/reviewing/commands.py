@@ -10,7 +10,7 @@ from flocon.builds import sayings
 from flocon.reviewing import adding, deciding
 from flocon.reviewing.following import show_log
 from flocon.terminal.asking import LONG_PATIENCE, Node, NodeError
-from flocon.terminal.printing import Word, clock, put, say, say_json, say_rows
+from flocon.terminal.printing import Word, advise, clock, put, say, say_json, say_rows
 
 if TYPE_CHECKING:
     import argparse
@@ -32,7 +32,12 @@ async def _status(reactor: Any, options: argparse.Namespace) -> None:
     if found:
         say_rows([(base, version, Word(stage), why) for base, version, stage, why in found])
     elif told["used"]:
-        say("no recipe is watched: 'flocon build add NAME' does that")
+        advise("no recipe is watched: 'flocon build add NAME' does that")
+    elif not told["problem"]:
+        advise(
+            "nothing is built here: 'systemctl enable --now flocon-sign.socket"
+            " flocon-build.socket', then 'systemctl restart flocon', have it built"
+        )
     for line in sayings.sums(told, now):
         say(line)
 

@@ -18,11 +18,12 @@ _OWN = re.compile(
     r"(?<![\w./~-])flocon (?=(?:setup|doctor|status|peers|watch|has|list|get|why|ban|pardon|rejoin"
     r"|prefetch|mirror|snapshot|repo|build|config)\b)"
 )
-#: Where one begins that only root may run; the path of one goes with it.
+#: Where one begins that root may run, and whoever was put into the group flocon; with its path.
 _TAKES_ROOT = re.compile(
     r"(?<![\w./~-])(?<!sudo )(?="
     r"systemctl (?:enable|disable|start|stop|restart|reload|reset-failed|edit|kill)\b"
-    r"|(?:[\w./~-]*/)?flocon (?:setup|repo (?:join|init|add|remove|rollback))\b"
+    r"|(?:[\w./~-]*/)?flocon (?:setup|repo (?:join|init|add|remove|rollback|key -)|ban|pardon"
+    r"|rejoin|prefetch|mirror (?!status)|snapshot (?:take|use|drop|import)|build (?!status))"
     r"|pacman -(?:R|U|S(?![gilps]))|pacman-key --|timedatectl set-|ufw |firewall-cmd "
     r"|ip link set |chmod [-ugoa0-7]|install -d )"
 )

@@ -22,7 +22,18 @@ from flocon.terminal.commands import about
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["bar", "clock", "complain", "counted", "printable", "progress", "put", "say", "size"]
+__all__ = [
+    "advise",
+    "bar",
+    "clock",
+    "complain",
+    "counted",
+    "printable",
+    "progress",
+    "put",
+    "say",
+    "size",
+]
 
 #: Seconds between two lines of plain progress.
 _STEP = 0.2
@@ -124,6 +135,11 @@ def complain(sentence: object) -> None:
 def say(*texts: object, indent: int = 0) -> None:
     """Print a line."""
     put((" " * indent + " ".join(_shown(text) for text in texts)).rstrip() + "\n")
+
+
+def advise(sentence: str) -> None:
+    """Print a sentence of flocon's own with a command in it, as its reader can type that."""
+    say(about(sentence))
 
 
 def say_rows(rows: Sequence[Sequence[object]], indent: int = 0) -> None:

@@ -37,11 +37,13 @@ class Status(BuildTestCase):
         )
 
     async def test_where_nothing_is_it_says_what_to_type(self) -> None:
-        self.assertIn("'flocon build add NAME' does that", await self.status())
+        self.assertIn("flocon build add NAME' does that", await self.status())
 
     async def test_where_nothing_is_built_it_says_what_to_do(self) -> None:
         said = await self.status(used=False, problem="set it up first", polled=0.0)
         self.assertEqual(said, "set it up first\n")
+        said = await self.status(used=False, polled=0.0)
+        self.assertIn("systemctl enable --now flocon-sign.socket flocon-build.socket'", said)
 
     async def test_a_name_that_is_not_watched_is_said(self) -> None:
         with self.assertRaisesRegex(NodeError, "nosuch is not watched"):

@@ -34,12 +34,17 @@ class Root(SynchronousTestCase):
             ("'pacman -Sy', or pacman -Syy", "'sudo pacman -Sy', or sudo pacman -Syy"),
             ("install -d /x; chmod a+rX -R /x", "sudo install -d /x; sudo chmod a+rX -R /x"),
             ("sudo pacman -U x", "sudo pacman -U x"),
+            ("'flocon build add NAME'", "'sudo flocon build add NAME'"),
+            ("'flocon repo key --switch'", "'sudo flocon repo key --switch'"),
+            ("'flocon snapshot take'", "'sudo flocon snapshot take'"),
         ):
             self.assertEqual(with_sudo(said), typed)
 
     def test_what_takes_none_is_left(self) -> None:
         for said in (
             "'flocon doctor'",
+            "'flocon repo key', 'flocon build status' or 'flocon mirror status'",
+            "'flocon snapshot diff X', 'flocon repo list'",
             "see 'systemctl status flocon-sign.socket'",
             "journalctl -u flocon",
             "'pacman -Ss WORD' finds what there is",
