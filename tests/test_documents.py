@@ -12,12 +12,17 @@ from twisted.python.reflect import namedAny
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from bench.plot import AHEAD_FIGURES, AHEAD_PLOT, PLOT, draw, draw_ahead, read
+from flocon.terminal.commands import with_sudo
 
 TOP = Path(__file__).parent.parent
 #: A test's dotted name, as it stands in SECURITY.rst.
 NAMED = re.compile(r"``(tests\.[\w.]+\.test_\w+)``")
 #: A promise begins with its own words in bold, and its tests are a list.
 PROMISE = re.compile(r"^\*\*(.+?)\*\*", re.MULTILINE)
+
+#: A literal, or a line of a block, that begins with one of the system's own commands.
+_SYSTEMS = r"(?:sudo )?(?:systemctl|ufw|firewall-cmd|timedatectl)"
+TYPED = re.compile(rf"``({_SYSTEMS} [^`]+)``|^ {{4,}}({_SYSTEMS} .+)$", re.MULTILINE)
 
 
 def is_test(name: str) -> bool:
@@ -88,6 +93,23 @@ class PlotTests(SynchronousTestCase):
         for table in read().values():
             for name, seconds in table.items():
                 self.assertRegex(notes, rf"(?<![0-9.]){seconds:.2g}[0-9]* s\b", name)
+
+
+class RightsTests(SynchronousTestCase):
+    """What a guide has one type can be typed by whoever reads it."""
+
+    def test_each_command_of_the_system_that_takes_root_is_told_with_sudo(self) -> None:
+        guides = [TOP / "README.rst", *TOP.glob("docs/*[!1-8].rst")]
+        self.assertGreater(len(guides), 5)
+        text = "\n".join(one.read_text() for one in guides)
+        typed = [match[1] or match[2] for match in TYPED.finditer(text)]
+        self.assertGreater(len(typed), 20)
+        self.assertEqual([line for line in typed if with_sudo(line) != line], [])
+
+    def test_one_that_is_told_without_is_seen(self) -> None:
+        for line in ("``systemctl edit x``", "    firewall-cmd --reload"):
+            (match,) = TYPED.finditer(line)
+            self.assertIn("sudo ", with_sudo(match[1] or match[2]))
 
 
 class RenderingTests(SynchronousTestCase):

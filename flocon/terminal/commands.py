@@ -24,8 +24,8 @@ _TAKES_ROOT = re.compile(
     r"systemctl (?:enable|disable|start|stop|restart|reload|reset-failed|edit|kill)\b"
     r"|(?:[\w./~-]*/)?flocon (?:setup|repo (?:join|init|add|remove|rollback|key -)|ban|pardon"
     r"|rejoin|prefetch|mirror (?!status)|snapshot (?:take|use|drop|import)|build (?!status))"
-    r"|pacman -(?:R|U|S(?![gilps]))|pacman-key --|timedatectl set-|ufw |firewall-cmd "
-    r"|ip link set |chmod [-ugoa0-7]|install -d )"
+    r"|pacman -(?:R|U|S(?![gilps]))|pacman-key --|timedatectl set-"
+    r"|ufw (?:allow|delete|reload)|firewall-cmd --|ip link set |chmod [-ugoa0-7]|install -d )"
 )
 #: By what a program that runs as root tells who had it do so.
 _ASKED_BY = ("SUDO_UID", "DOAS_USER", "PKEXEC_UID")

@@ -49,6 +49,7 @@ class Root(SynchronousTestCase):
             "journalctl -u flocon",
             "'pacman -Ss WORD' finds what there is",
             "a word of systemctl's",
+            "firewalld and ufw know it by name",
             "/usr/lib/systemctl start",
         ):
             self.assertEqual(with_sudo(said), said)
