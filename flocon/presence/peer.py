@@ -7,6 +7,7 @@ Whether a datagram is believed at all is ``peers``'s to say; the bounded table o
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import IntEnum
 from ipaddress import IPv6Address
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ LONGEST_UNPROVED_BEAT = 60.0
 #: Seconds in which a datagram can be overtaken by a later one, or come by another way. What is
 #: older than the newest after that is true all the same: somebody else has used up the numbers.
 OVERTAKEN = 2.0
+#: Seconds until one is looked for anew who is said to be where it was not.
+REFUTED_FOR = 25.0
 #: Datagrams that a node may have sent unheard: so many, and so many per second since it was heard.
 LEAP, LEAP_RATE = 64, 20.0
 
@@ -60,6 +63,16 @@ class Peer:
     said: Announcement | None = field(default=None, compare=False, repr=False)
 
 
+class Standing(IntEnum):
+    """What is to be thought of who says that a peer is at an address, the best first."""
+
+    VOUCHED = 0
+    #: It answered somewhere else when this was said by who had not told of it there.
+    TOLD = 1
+    #: It still answered there after that.
+    REFUTED = 2
+
+
 @dataclass(slots=True)
 class KnownAddress:
     """Where a peer was heard."""
@@ -77,6 +90,10 @@ class KnownAddress:
     far: bool = False
     #: It was proved since to be at another one: it may have moved, until it answers here.
     doubted: bool = False
+    standing: Standing = Standing.VOUCHED
+    #: What was said there that counts once the peer is there, and when it was found to be nowhere.
+    said: Announcement | None = None
+    refuted_at: float = float("-inf")
 
     @property
     def nearness(self) -> tuple[bool, int]:
@@ -120,16 +137,54 @@ class Known:
         """Return the address to connect to."""
         return min(self.addresses, key=lambda one: self._goodness(self.addresses[one]))
 
-    def _goodness(self, entry: KnownAddress) -> tuple[bool, bool, bool, tuple[bool, int]]:
+    def _goodness(self, entry: KnownAddress) -> tuple[bool, bool, int, bool, tuple[bool, int]]:
         """Return how good an address is, the lowest first."""
         # Half a beat of grace: an address that missed just now is not given up at once.
         missed = self.last_heard - entry.last_heard > (entry.expires - entry.last_heard) / 2
-        return entry.failed_at is not None, missed, not entry.proved, entry.nearness
+        failed = entry.failed_at is not None
+        return failed, missed, entry.standing, not entry.proved, entry.nearness
 
     def misses(self, address: str) -> bool:
         """Whether its newest datagram has not come from ``address``, or it may have moved."""
         entry = self.addresses[address]
+        if entry.standing:
+            return entry.doubted or entry.sequence < self.said.sequence
         return entry.doubted or entry.sequence != self.said.sequence
+
+    def is_aside(self, address: str) -> bool:
+        """Whether what is said at an address counts only once the peer is nowhere else."""
+        return bool(self.addresses[address].standing) and self.best() != address
+
+    def is_elsewhere(self, address: str) -> bool:
+        """Whether it is at another address, as far as anybody knows."""
+        best = self.best()
+        return best != address and self.addresses[best].failed_at is None
+
+    def has_failed_elsewhere(self, address: str) -> bool:
+        others = (entry for one, entry in self.addresses.items() if one != address)
+        return all(entry.failed_at is not None for entry in others)
+
+    def doubt_elsewhere(self, address: str) -> None:
+        """Wonder whether it is at another far address than this one any more."""
+        for other, entry in self.addresses.items():
+            entry.doubted = entry.far and other != address
+
+    def refute(self, now: float) -> None:
+        """Learn that it answered where it was, after others said that it is elsewhere."""
+        best = self.best()
+        for address, entry in self.addresses.items():
+            if address != best and (entry.far or entry.standing):
+                entry.standing, entry.refuted_at = Standing.REFUTED, now
+
+    def settle(self, now: float) -> None:
+        """Take what was said where it is now, as it is nowhere else."""
+        entry = self.addresses[self.best()]
+        entry.refuted_at = float("-inf")
+        if entry.said is not None and entry.failed_at is None:
+            self.said, self.said_at, entry.said = entry.said, entry.last_heard, None
+            self.last_heard = max(self.last_heard, entry.last_heard)
+            self.promise(now, self.said.beat)
+            self.changed()
 
     def is_old(self, entry: KnownAddress | None, now: float, sequence: int) -> bool:
         """Whether a datagram was heard before, or came too late to tell anything."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from flocon.datagrams.buckets import Bucket
 from flocon.presence.departures import Departures
 from flocon.presence.expiries import Expiries
-from flocon.presence.peer import BEATS_TO_LIVE, Known, KnownAddress, rank
+from flocon.presence.peer import BEATS_TO_LIVE, Known, KnownAddress, Standing, rank
 from flocon.presence.places import Places
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from flocon.datagrams.messages import Announcement
     from flocon.presence.peer import Peer
+    from flocon.presence.peers import Peers
 
 #: One more than any LAN flocon is meant for; also the width of ``replicas.Holders``.
 MOST_PEERS = 1_024
@@ -108,29 +109,42 @@ class PeerTable:
         known.first_heard = known.able_since = now
         self._note(known, now, address, said)
 
-    def _note(self, known: Known, now: float, address: str, said: Announcement) -> None:
+    def _note(
+        self,
+        known: Known,
+        now: float,
+        address: str,
+        said: Announcement,
+        standing: Standing = Standing.VOUCHED,
+    ) -> None:
         known.changed()
         entry = known.addresses.get(address)
         if entry is None:
             entry = self._entry(address, said.sequence, now)
+            entry.standing = standing
             self._places.add(known, address, entry)
         else:
             entry.sequence = said.sequence
             entry.last_heard = now
             if entry.failed_at is not None and now >= entry.failed_at + FAILED_FOR:
                 entry.failed_at = None
+            if entry.standing is Standing.TOLD:
+                entry.standing = standing
         entry.expires = max(entry.expires, now + BEATS_TO_LIVE * said.beat)
-        known.last_heard = now
-        known.promise(now, said.beat)
+        if known.is_aside(address):
+            entry.said = said
+        else:
+            entry.said, known.last_heard = None, now
+            known.promise(now, said.beat)
         if len(known.addresses) > 1:
             self._drop_silent(known, now)
 
     def _entry(self, address: str, sequence: int, now: float) -> KnownAddress:
         return KnownAddress(sequence, now, rank(address), far=self.is_far(address))
 
-    def _has_room(self, known: Known, now: float, address: str) -> bool:
+    def _has_room(self, known: Known, now: float, address: str, standing: Standing) -> bool:
         self._drop_silent(known, now)
-        self._drop_failed(known)
+        self._drop_failed(known, standing)
         return (
             len(known.addresses) < MOST_ADDRESSES_OF_A_PEER
             and self._places.count(address) < self._most_of_an_address
@@ -144,13 +158,18 @@ class PeerTable:
                 self._places.drop(known, address)
         self._prove_again(known, proved)
 
-    def _drop_failed(self, known: Known) -> None:
-        """Make room for where a peer is now: by the addresses where nobody is, if there is none."""
+    def _drop_failed(self, known: Known, standing: Standing) -> None:
+        """Make room for where a peer is now, if there is none.
+
+        By the addresses where nobody is, or where it was said to be by who is believed less.
+        """
         if len(known.addresses) < MOST_ADDRESSES_OF_A_PEER:
             return
         proved = known.proved
         for address, entry in list(known.addresses.items()):
-            if entry.failed_at is not None and len(known.addresses) > 1:
+            less = entry.standing is Standing.REFUTED or entry.standing > standing
+            unwanted = entry.failed_at is not None or (less and known.is_aside(address))
+            if unwanted and len(known.addresses) > 1:
                 self._places.drop(known, address)
         self._prove_again(known, proved)
 
@@ -161,6 +180,8 @@ class PeerTable:
 
     def _prove(self, known: Known, now: float, address: str) -> None:
         entry = known.addresses[address]
+        if entry.doubted and known.best() == address:
+            known.refute(now)
         entry.proved, entry.failed_at, entry.doubted = True, None, False
         known.changed()
         # Who answers without a word of its own is not missed the later for it.
@@ -171,7 +192,8 @@ class PeerTable:
         good = [one for one in known.addresses.values() if one.failed_at is None]
         best = min((one.nearness for one in good if one.proved), default=(True, 3))
         for address, entry in known.addresses.items():
-            if entry.nearness < best and entry.failed_at is None:
+            wanted = entry.standing is not Standing.REFUTED and entry.failed_at is None
+            if entry.nearness < best and wanted:
                 self._promising.append((address, known.said.port))
 
     # Room
@@ -255,3 +277,44 @@ class PeerTable:
                 for address in set(known.addresses).difference(near):
                     self._places.drop(known, address)
                 self._prove_again(known, proved)
+
+
+class LookedUp:
+    """What others may ask about those who are there."""
+
+    def __init__(self, peers: Peers) -> None:
+        self._peers = peers
+
+    def peer(self, node: str) -> Peer | None:
+        return self._peers.get(node)
+
+    def peers(self) -> list[Peer]:
+        return self._peers.all()
+
+    def is_missed(self, node: str) -> bool:
+        """Whether the newest of a peer's datagrams has not come from its address (yet)."""
+        return self._peers.is_missed(node)
+
+    def elsewhere(self, node: str) -> list[str]:
+        """Return from where the newest of a peer's datagrams came, besides its address."""
+        return self._peers.elsewhere(node)
+
+    def has_moved(self, node: str) -> bool:
+        """Whether a peer that is missed at its address answers where it was heard instead."""
+        return self._peers.has_moved(node)
+
+    def is_claimed(self, node: str) -> bool:
+        """Whether a peer was led to its address by who was not known to tell the truth of it."""
+        return self._peers.is_claimed(node)
+
+    def has_address(self, address: str) -> bool:
+        """Whether some peer is known at ``address``."""
+        return self._peers.has_address(address)
+
+    def nodes_at(self, address: str) -> frozenset[str]:
+        """Return the ids of those that are known at ``address``."""
+        return self._peers.nodes_at(address)
+
+    def at(self, address: str, port: int) -> list[Peer]:
+        """Return those that were heard from ``address`` and announce ``port``."""
+        return self._peers.at_place(address, port)

@@ -12,12 +12,19 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from flocon.presence.claims import Claims
-from flocon.presence.peer import BEATS_TO_LIVE, LONGEST_UNPROVED_BEAT, OVERTAKEN, Known, rank
+from flocon.presence.peer import (
+    BEATS_TO_LIVE,
+    LONGEST_UNPROVED_BEAT,
+    OVERTAKEN,
+    REFUTED_FOR,
+    Known,
+    Standing,
+    rank,
+)
 from flocon.presence.peer_table import MOST_PEERS, MOST_PEERS_OF_AN_ADDRESS, PeerTable
 
 if TYPE_CHECKING:
     from flocon.datagrams.messages import Announcement
-    from flocon.presence.peer import Peer
 
 
 class Verdict(Enum):
@@ -102,6 +109,11 @@ class Peers(PeerTable):
         others = (known.addresses[one] for one in self.elsewhere(node))
         return any(one.proved and one.failed_at is None for one in others)
 
+    def is_claimed(self, node: str) -> bool:
+        """Whether a peer was led to its address by who was not known to tell the truth of it."""
+        known = self._known.get(node)
+        return known is not None and known.addresses[known.best()].standing > Standing.VOUCHED
+
     def has_answered(self, node: str, address: str) -> bool:
         """Whether what listens at an address has answered in a peer's name."""
         known = self._known.get(node)
@@ -128,13 +140,18 @@ class Peers(PeerTable):
 
     # Hearing
 
-    def hear(self, now: float, address: str, said: Announcement) -> Verdict:
-        """Take a hello or a beat that came from ``address``."""
+    def hear(
+        self, now: float, address: str, said: Announcement, *, vouched: bool = True
+    ) -> Verdict:
+        """Take a hello or a beat that came from ``address``.
+
+        ``vouched``: whoever says that it is there is known to have told the truth of it before.
+        """
         known = self._known.get(said.node)
         if known is None:
             return self._newcomer(now, address, said)
         if said.epoch == known.said.epoch:
-            return self._again(known, now, address, said)
+            return self._again(known, now, address, said, self._standing(known, address, vouched))
         return self._another_epoch(known, now, address, said)
 
     def hear_bye(self, now: float, address: str, said: Announcement) -> Verdict:
@@ -153,20 +170,14 @@ class Peers(PeerTable):
             return Verdict.LEAPT
         if said.port != known.said.port and known.proved:
             return Verdict.FORGED
-        if entry.far and self._is_elsewhere(known, address):
-            # Those here hear what is said in their name, and contradict it; those there do not.
+        if (entry.far or entry.standing) and known.is_elsewhere(address):
+            # Neighbours hear what is said in their name, and contradict it; those there do not.
             self._places.drop(known, address)
             self._promising.append((known.best(), known.said.port))
             return Verdict.COPY
         known.said, known.last_heard = replace(known.said, sequence=said.sequence), now
         known.changed()
         return Verdict.LEFT
-
-    @staticmethod
-    def _is_elsewhere(known: Known, address: str) -> bool:
-        """Whether a peer is at another address, as far as anybody knows."""
-        best = known.best()
-        return best != address and known.addresses[best].failed_at is None
 
     def _newcomer(self, now: float, address: str, said: Announcement) -> Verdict:
         left = self._departed.get(said.node)
@@ -181,21 +192,37 @@ class Peers(PeerTable):
         self._admit(now, address, said)
         return Verdict.CAME
 
-    def _again(self, known: Known, now: float, address: str, said: Announcement) -> Verdict:
+    def _standing(self, known: Known, address: str, vouched: bool) -> Standing:
+        """Return what is to be thought of words that come from an address."""
+        # A neighbour may say that one of another network is here, and answer as it.
+        best = known.addresses[known.best()]
+        comes_here = not self.is_far(address) and (best.far or best.standing)
+        is_so = not known.proved or (vouched and not comes_here)
+        return Standing.VOUCHED if is_so else Standing.TOLD
+
+    def _again(
+        self, known: Known, now: float, address: str, said: Announcement, standing: Standing
+    ) -> Verdict:
         entry = known.addresses.get(address)
         newest = known.said.sequence
-        if known.is_old(entry, now, said.sequence):
+        # Whoever has led it away may have used up the numbers.
+        is_better = standing < known.addresses[known.best()].standing
+        if known.is_old(entry, now, said.sequence) and not is_better:
             return Verdict.REPLAYED
         if known.leaps(now, said):
             return self._contradicted(known, now, address, said, Verdict.LEAPT)
         if said.port != known.said.port and known.proved:
             return self._contradicted(known, now, address, said, Verdict.FORGED)
-        if entry is None and not self._has_room(known, now, address):
+        if entry is None and not self._has_room(known, now, address, standing):
             return self._contradicted(known, now, address, said, Verdict.CROWDED)
         overtaken = now < known.said_at + OVERTAKEN
-        self._note(known, now, address, said)
-        self._look_where_heard(known, address, is_new=entry is None)
-        if said.sequence == newest or (said.sequence < newest and overtaken):
+        self._note(known, now, address, said, standing)
+        self._look_where_heard(known, now, address, is_new=entry is None)
+        if known.is_aside(address):
+            self._doubt(known, address)
+            return Verdict.COPY
+        is_copy = said.sequence == newest or (said.sequence < newest and overtaken)
+        if is_copy and not is_better:
             self._doubt(known, address)
             return Verdict.COPY
         before, known.said, known.said_at = known.said, said, now
@@ -208,29 +235,25 @@ class Peers(PeerTable):
             known.able_since = now
         return Verdict.NEWS
 
-    def _look_where_heard(self, known: Known, address: str, *, is_new: bool) -> None:
+    def _look_where_heard(self, known: Known, now: float, address: str, *, is_new: bool) -> None:
         entry = known.addresses[address]
-        if is_new and known.proved:
+        if entry.standing and known.is_aside(address):
+            if is_new or now >= entry.refuted_at + REFUTED_FOR:
+                known.addresses[known.best()].doubted, entry.refuted_at = True, now
+            entry.doubted = False
+            if not entry.proved or entry.failed_at is not None:
+                self._promising.append((address, known.said.port))
+        elif is_new and known.proved:
             self._look_for_better(known)
             if entry.far:
                 # Who tells of it may have told of the old one by these very words just before.
-                self._doubt_elsewhere(known, address)
+                known.doubt_elsewhere(address)
         elif entry.failed_at is not None and entry.rank <= rank(known.best()):
             # It may be back where it was.
             self._promising.append((address, known.said.port))
-        elif is_new and self._has_failed_elsewhere(known, address):
+        elif is_new and known.has_failed_elsewhere(address):
             # Nobody saw it answer yet, and where that was awaited nobody is.
             self._promising.append((address, known.said.port))
-
-    @staticmethod
-    def _has_failed_elsewhere(known: Known, address: str) -> bool:
-        others = (entry for one, entry in known.addresses.items() if one != address)
-        return all(entry.failed_at is not None for entry in others)
-
-    @staticmethod
-    def _doubt_elsewhere(known: Known, address: str) -> None:
-        for other, entry in known.addresses.items():
-            entry.doubted = entry.far and other != address
 
     def _doubt(self, known: Known, address: str) -> None:
         """Wonder whether a peer has moved to ``address``: nothing came from its own with this."""
@@ -331,45 +354,9 @@ class Peers(PeerTable):
                 self._look_for_better(known)
             elif not known.failed:
                 self._promising.append((known.best(), port))
+            known.settle(now)
             if known.failed:
                 beat = min(known.said.beat, LONGEST_UNPROVED_BEAT)
                 known.expires = min(known.expires, now + BEATS_TO_LIVE * beat)
                 if known.expires < known.entry:
                     self._expiries.enter(known)
-
-
-class LookedUp:
-    """What others may ask about those who are there."""
-
-    def __init__(self, peers: Peers) -> None:
-        self._peers = peers
-
-    def peer(self, node: str) -> Peer | None:
-        return self._peers.get(node)
-
-    def peers(self) -> list[Peer]:
-        return self._peers.all()
-
-    def is_missed(self, node: str) -> bool:
-        """Whether the newest of a peer's datagrams has not come from its address (yet)."""
-        return self._peers.is_missed(node)
-
-    def elsewhere(self, node: str) -> list[str]:
-        """Return from where the newest of a peer's datagrams came, besides its address."""
-        return self._peers.elsewhere(node)
-
-    def has_moved(self, node: str) -> bool:
-        """Whether a peer that is missed at its address answers where it was heard instead."""
-        return self._peers.has_moved(node)
-
-    def has_address(self, address: str) -> bool:
-        """Whether some peer is known at ``address``."""
-        return self._peers.has_address(address)
-
-    def nodes_at(self, address: str) -> frozenset[str]:
-        """Return the ids of those that are known at ``address``."""
-        return self._peers.nodes_at(address)
-
-    def at(self, address: str, port: int) -> list[Peer]:
-        """Return those that were heard from ``address`` and announce ``port``."""
-        return self._peers.at_place(address, port)

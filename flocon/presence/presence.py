@@ -27,7 +27,8 @@ from flocon.datagrams.messages import TOLD_MAGIC, Kind, decode
 from flocon.errors import DatagramError
 from flocon.presence.earshot import Earshot
 from flocon.presence.own_announcement import Identity, OwnAnnouncement, Profile
-from flocon.presence.peers import ACCEPTED, DROPPED, LookedUp, Peers, Verdict
+from flocon.presence.peer_table import LookedUp
+from flocon.presence.peers import ACCEPTED, DROPPED, Peers, Verdict
 from flocon.presence.presence_events import (
     Claimed,
     Doubted,
@@ -278,18 +279,20 @@ class Presence(LookedUp):
             else:
                 self._take(now, address, said)
 
-    def hear_far(self, now: float, address: str, said: Announcement) -> None:
+    def hear_far(self, now: float, address: str, said: Announcement, *, vouched: bool) -> None:
         """Take what a node of another network says at ``address``, by whatever way it came here."""
         now = self._advance(now)
         if self._running:
-            self._take(now, address, said)
+            self._take(now, address, said, vouched=vouched)
 
-    def _take(self, now: float, address: str, said: Announcement) -> None:
+    def _take(self, now: float, address: str, said: Announcement, *, vouched: bool = True) -> None:
         if said.node == self._own.said.node:
             self._hear_itself(now, address, said)
             return
-        hear = self._peers.hear_bye if said.kind is Kind.BYE else self._peers.hear
-        verdict = hear(now, address, said)
+        if said.kind is Kind.BYE:
+            verdict = self._peers.hear_bye(now, address, said)
+        else:
+            verdict = self._peers.hear(now, address, said, vouched=vouched)
         self._tell_of_others()
         self._judge(now, address, said, verdict)
 
@@ -352,8 +355,9 @@ class Presence(LookedUp):
             after = self._peers.get(peer.node)
             if after is None or after.address == peer.address:
                 continue
+            if after.said is not None and after.said is not peer.said:
+                self._events.append(Heard(after, after.said))
             if self._peers.has_answered(after.node, after.address):
-                # It is somewhere else now, where it had answered.
                 self._events.append(Proved(after))
 
     def _judge(self, now: float, address: str, said: Announcement, verdict: Verdict) -> None:

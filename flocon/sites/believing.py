@@ -34,6 +34,8 @@ SHORT_PAUSE, LONGEST_SHORT_PAUSE = 0.5, 0.8
 AGAIN_WITHIN = 20.0
 #: Seconds within which one that is near is heard by multicast, where others tell of it.
 HEARD_HERE_WITHIN = 2.0
+#: Seconds for which one must have told where a node is to be believed first that it has moved.
+TRUTHFUL_FOR = 60.0
 #: Seconds between two looks for those of whom nobody tells any more.
 SWEEP = 60.0
 #: Seconds for which somebody who told the group of a node counts as telling of it.
@@ -58,6 +60,12 @@ class Known:
 
     by_unicast: set[str] = field(default_factory=set)
     by_group: dict[str, float] = field(default_factory=dict)
+    #: Since when each has told of it where it is, and of no other place.
+    truthful: dict[str, float] = field(default_factory=dict)
+
+    def vouches(self, now: float, tellers: set[str]) -> bool:
+        """Whether one of those who tell where it is has told that of it for a while."""
+        return any(now >= self.truthful.get(one, now) + TRUTHFUL_FOR for one in tellers)
 
     def tellers(self) -> set[str]:
         return self.by_unicast | self.by_group.keys()
@@ -144,7 +152,7 @@ class Believing:
             self.counters["told_elsewhere"] += 1
         elif told.said.node == own:
             # Two machines of one image may be in two networks.
-            self._presence.hear_far(now, told.address, told.said)
+            self._presence.hear_far(now, told.address, told.said, vouched=False)
         else:
             who = told.teller
             self._hear(now, told.address, told.said, who, witness=address, by_group=by_group)
@@ -205,11 +213,14 @@ class Believing:
                 self.counters["unknown"] += 1
                 return
             known.note(now, teller, by_group=by_group)
+            if peer.address == address:
+                known.truthful.setdefault(teller, now)
+            vouched = known.vouches(now, {teller} - {""})
             # At this very address: what somebody told of another one hushes nothing up.
             if self._presence.was_said(now, address, said, AGAIN_WITHIN):
                 self.counters["again"] += 1
             else:
-                self._presence.hear_far(now, address, said)
+                self._presence.hear_far(now, address, said, vouched=vouched)
         elif said.kind is Kind.BYE:
             self.counters["unknown"] += 1
         else:
@@ -223,7 +234,9 @@ class Believing:
         """
         newest = -1 if peer.said is None else peer.said.sequence
         is_news = said.epoch != peer.epoch or said.sequence > newest
-        return peer.far or (is_news and self._presence.silence(now, peer) > HEARD_HERE_WITHIN)
+        if peer.far or self._presence.is_claimed(peer.node):
+            return True
+        return is_news and self._presence.silence(now, peer) > HEARD_HERE_WITHIN
 
     def _look_at(
         self,
@@ -310,13 +323,27 @@ class Believing:
         known = self._known.setdefault(one.said.node, Known())
         known.by_unicast |= one.by_unicast - {MDNS}
         known.by_group.update(dict.fromkeys(one.by_group, now))
-        self._presence.hear_far(now, place[0], one.said)
+        vouched = self._is_vouched(now, place[0], one)
+        self._presence.hear_far(now, place[0], one.said, vouched=vouched)
         self._presence.answered(now, *place, epoch)
         if self._presence.peer(one.said.node) is None:
             self._known.pop(one.said.node, None)
             return None
         self._candidates.settle(one.said)
         return one
+
+    def _is_vouched(self, now: float, address: str, proof: Proof) -> bool:
+        """Whether one tells where a node is who has told the truth of it; it is to do that anew."""
+        known, tellers = self._known[proof.said.node], set(proof.by_group | proof.by_unicast)
+        if self._presence.peer(proof.said.node) is None:
+            known.truthful.update(dict.fromkeys(tellers, float("-inf")))
+            return True
+        if address not in self._correspondents:
+            tellers.discard("")
+        vouched = known.vouches(now, tellers) or ("" in tellers)
+        for one in tellers:
+            known.truthful.pop(one, None)
+        return vouched
 
     # Leaving
 
@@ -326,6 +353,7 @@ class Believing:
         for known in self._known.values():
             known.by_unicast.discard(node)
             known.by_group.pop(node, None)
+            known.truthful.pop(node, None)
         self._candidates.forget_teller(node)
 
     def networks_changed(self) -> None:

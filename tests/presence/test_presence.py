@@ -577,7 +577,7 @@ class FarTests(SynchronousTestCase):
         self.assertEqual(self.presence.counters["off_link"], 1)
 
     def test_it_is_far_for_as_long_as_its_address_is_on_no_link(self) -> None:
-        self.presence.hear_far(0, self.FAR, self.said)
+        self.presence.hear_far(0, self.FAR, self.said, vouched=True)
         self.assertTrue(self.far())
         tunnel = Link("wg0", 9, (ip_interface("10.99.0.1/24"),))
         self.presence.networks_changed(1, [LINK, tunnel])
@@ -586,14 +586,14 @@ class FarTests(SynchronousTestCase):
         self.assertTrue(self.far())
 
     def test_one_that_is_heard_on_a_link_too_is_connected_to_there(self) -> None:
-        self.presence.hear_far(0, self.FAR, self.said)
+        self.presence.hear_far(0, self.FAR, self.said, vouched=True)
         self.presence.receive(1, CABLE, said(2, port=19432))
         peer = self.presence.peer(self.said.node)
         assert peer is not None
         self.assertEqual((peer.address, peer.far), (CABLE, False))
 
     def test_that_it_has_answered_is_told_once(self) -> None:
-        self.presence.hear_far(0, self.FAR, self.said)
+        self.presence.hear_far(0, self.FAR, self.said, vouched=True)
         self.presence.take_events()
         for _ in range(2):
             self.presence.answered(0, self.FAR, 19432, self.said.epoch)
@@ -608,5 +608,5 @@ class FarTests(SynchronousTestCase):
 
     def test_a_stopped_node_hears_nobody(self) -> None:
         self.presence.stop(0)
-        self.presence.hear_far(0, self.FAR, self.said)
+        self.presence.hear_far(0, self.FAR, self.said, vouched=True)
         self.assertEqual(self.presence.peers(), [])

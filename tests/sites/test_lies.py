@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from flocon.datagrams.introductions import Introduction, encode_introduction
-from flocon.datagrams.messages import Kind
+from flocon.datagrams.messages import Kind, encode
 from tests.sites.virtual_networks import PORT, NetworksTestCase, Node
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 #: Where the liar has a machine of its own.
 DOUBLE = "10.99.0.7"
@@ -76,3 +80,118 @@ class Goodbyes(LiesTestCase):
         self.double(target)
         self.say_goodbye(target)
         self.assertEqual(self.where(target), target.address)
+
+
+class Moves(LiesTestCase):
+    """Somebody says that a node is where another machine answers as it, and then it moves."""
+
+    MOVED = "10.77.2.99"
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.victim, self.moved = self.at(1, 2), self.at(2, 2)
+
+    def lie(self, teller: Node, address: str) -> None:
+        """Have a neighbour tell of it, ahead of everybody."""
+        peer = self.victim.presence.peer(self.moved.node)
+        if peer is not None and peer.said is not None:
+            said = replace(peer.said, sequence=peer.said.sequence + 5, generation=999)
+            told = encode_introduction(Introduction(teller.node, address, said))
+            self.victim.presence.receive(self.networks.now, teller.address, told)
+
+    def be_it(self, address: str) -> None:
+        """Have somebody in the victim's network say that the node is here."""
+        peer = self.victim.presence.peer(self.moved.node)
+        assert peer is not None
+        assert peer.said is not None
+        said = replace(peer.said, sequence=peer.said.sequence + 5, generation=999)
+        self.victim.presence.receive(self.networks.now, address, encode(said))
+
+    def assert_found(self, lie: Callable[[int], None], begin: int = -10) -> None:
+        """Move it, and see that it is where it is but for a few seconds, whatever is told."""
+        where = {}
+        for second in range(begin, 40):
+            if second == 0:
+                self.networks.move(self.moved, self.MOVED)
+            lie(second)
+            self.networks.run(1)
+            where[second] = self.where(self.moved)
+        wrong = [one for one, place in where.items() if place != self.moved.address]
+        expected = [one for one, place in where.items() if one < 0 and place == "10.77.2.2"]
+        self.assertLess(len(set(wrong) - set(expected)), 6)
+        peer = self.victim.presence.peer(self.moved.node)
+        assert peer is not None
+        self.assertEqual((where[39], peer.generation), (self.MOVED, 0))
+
+    def test_by_one_each_second(self) -> None:
+        self.double(self.moved)
+        self.assert_found(lambda _: self.lie(self.liar, DOUBLE))
+
+    def test_by_one_for_the_first_time_once_it_has_moved(self) -> None:
+        self.double(self.moved)
+
+        def lie(second: int) -> None:
+            if second >= 1:
+                self.lie(self.liar, DOUBLE)
+
+        self.assert_found(lie, begin=0)
+
+    def test_by_one_that_tells_of_ever_other_places(self) -> None:
+        for second in range(60):
+            self.double(self.moved, f"10.99.{second}.7")
+        self.assert_found(lambda second: self.lie(self.liar, f"10.99.{second + 10}.7"))
+
+    def test_by_twelve(self) -> None:
+        liars = [self.networks.add(Node(1, host)) for host in range(4, 16)]
+        for number, one in enumerate(liars):
+            self.networks.start(one)
+            self.double(self.moved, f"10.99.{number}.7")
+        self.networks.run(10)
+
+        def lie(_: int) -> None:
+            for number, one in enumerate(liars):
+                self.lie(one, f"10.99.{number}.7")
+
+        self.assert_found(lie)
+
+    def test_by_neighbours_that_say_that_it_is_here(self) -> None:
+        here = [f"10.77.1.{host}" for host in range(200, 212)]
+        for one in here:
+            self.double(self.moved, one)
+
+        def lie(_: int) -> None:
+            for one in here:
+                self.be_it(one)
+
+        self.assert_found(lie)
+
+    def test_a_neighbour_that_answers_as_it_says_no_goodbye_for_it(self) -> None:
+        self.double(self.moved, "10.77.1.200")
+        self.be_it("10.77.1.200")
+        self.networks.run(5)
+        peer = self.victim.presence.peer(self.moved.node)
+        assert peer is not None
+        assert peer.said is not None
+        bye = replace(peer.said, kind=Kind.BYE, sequence=peer.said.sequence + 9)
+        self.victim.presence.receive(self.networks.now, "10.77.1.200", encode(bye))
+        self.networks.run(1)
+        self.assertEqual(self.where(self.moved), self.moved.address)
+
+
+class Travels(NetworksTestCase):
+    def test_one_that_comes_here_and_leaves_again_is_soon_known_where_it_is(self) -> None:
+        self.meshed(3, 3)
+        self.networks.run(30)
+        moved = self.at(2, 2)
+        others = [one for one in self.networks.nodes.values() if one is not moved]
+        for stay, network in ((5, 1), (5, 2), (100, 1), (100, 3), (100, 1)):
+            moved.network = network
+            self.networks.move(moved, f"10.77.{network}.99")
+            place = moved.address
+
+            def known(place: str = place) -> bool:
+                peers = [one.presence.peer(moved.node) for one in others]
+                return all(one is not None and one.address == place for one in peers)
+
+            self.assert_within(6, known)
+            self.networks.run(stay)

@@ -73,3 +73,6 @@ class MovingTests(SitesCase):
             known = [one.peers()[target.name]["address"] for one in self.nodes[:2]]
             self.assertEqual(known, [target.address] * 2)
             time.sleep(0.5)
+        # Nor is it kept where it was, or led away, once it has really moved.
+        self.move(target, "10.77.2.99")
+        self.assert_known_at(target, "10.77.2.99", self.nodes[:2])
