@@ -210,20 +210,24 @@ class PeerTable:
             return True
         if not self._pushing.take(now):
             return False
-        share = self._places.count(address)
+        node = self._to_push_out(self._places.count(address), alone=alone)
+        if node is not None:
+            self._push_out(node)
+        return node is not None
 
-        def crowd(known: Known) -> int:
-            return max(self._places.count(one) for one in known.addresses)
-
-        candidates = [
-            (not known.proved, crowd(known), -known.last_heard, node)
-            for node, known in self._known.items()
-            if (known.by_ipv6_alone or not alone) and crowd(known) > share + known.proved
-        ]
-        if not candidates:
-            return False
-        self._push_out(max(candidates)[-1])
-        return True
+    def _to_push_out(self, share: int, *, alone: bool) -> str | None:
+        """Return who goes for one at whose address ``share`` are known, if anybody does."""
+        first: tuple[bool, int, float, str] | None = None
+        for node, known in self._known.items():
+            # A thousand are looked at for each newcomer of a flood: most are no crowd.
+            crowd = max(map(self._places.count, known.addresses))
+            if crowd <= share or (alone and not known.by_ipv6_alone):
+                continue
+            proved = known.proved
+            if crowd > share + proved:
+                one = (not proved, crowd, -known.last_heard, node)
+                first = one if first is None else max(first, one)
+        return None if first is None else first[-1]
 
     def _push_out(self, node: str) -> None:
         gone = self.remove(node)
