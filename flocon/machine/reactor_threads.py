@@ -35,6 +35,8 @@ def in_pool(reactor: Any, pool: Any, function: Callable[..., T], *arguments: obj
     try:
         result: Deferred[T] = deferToThreadPool(reactor, pool, function, *arguments)
     except (RuntimeError, MemoryError) as error:
+        # When the pool stops it waits for all that it counts, and those that never began.
+        pool.threads = [one for one in pool.threads if one.ident is not None]
         return fail(NoThread(error))
     return result
 

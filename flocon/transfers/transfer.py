@@ -12,11 +12,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
-from twisted.internet.threads import deferToThreadPool
 
 from flocon.asking.waiting import Outcome
 from flocon.errors import Broken, FloconError, SourceError
 from flocon.log import logger
+from flocon.machine.reactor_threads import in_pool
 from flocon.transfers.attempting import Asking
 from flocon.transfers.doubting import Doubting
 from flocon.transfers.draft import Draft
@@ -363,4 +363,4 @@ class Transfer(_Seen):
     def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
         # What strangers asked for is hashed beside what pacman waits for, and never before it.
         pool = self._tools.threads(self.own)
-        return deferToThreadPool(self.clock, pool, function, *arguments)
+        return in_pool(self.clock, pool, function, *arguments)

@@ -8,7 +8,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from twisted.python.failure import Failure
+
 from flocon.asking.waiting import Outcome
+from flocon.machine.limits import NoThread
 from flocon.writing.descriptors import hash_and_close, hash_until
 from flocon.writing.verify import Verifier
 
@@ -34,6 +37,7 @@ class Verifying:
         self._finished = finished
         self._verifier = Verifier()
         self._hashing: Outcome[None] | None = None
+        self._lacks_threads = False
 
     def begin_anew(self) -> None:
         """Forget what was hashed: other bytes will stand there."""
@@ -51,10 +55,11 @@ class Verifying:
         """Hash the rest of what came, all of which is written; return whether it is ``content``."""
         await self._thread_ended()
         end = self._draft.contributions.arrived.reach(0)
-        if end - self._verifier.position > HASH_INLINE:
+        is_little = end - self._verifier.position <= HASH_INLINE
+        if not is_little:
             self._hash_in_thread(end)
             await self._thread_ended()
-        else:
+        if is_little or self._lacks_threads:
             hash_until(self._verifier, self._draft.incoming.fileno(), end)
         return self._verifier.matches(content)
 
@@ -65,9 +70,15 @@ class Verifying:
         # A descriptor of its own: the transfer may change files or end meanwhile.
         descriptor = os.dup(self._draft.incoming.fileno())
 
-        def ended(_: Any) -> None:
+        def ended(outcome: Any) -> None:
             self._hashing = None
+            self._lacks_threads = isinstance(outcome, Failure) and bool(outcome.check(NoThread))
+            if self._lacks_threads:
+                os.close(descriptor)
             hashing.succeed(None)
+            if self._lacks_threads:
+                # In the end it is hashed here, if there are none then either.
+                return
             if not self._finished.known and verifier is self._verifier and self._draft.exists:
                 self.go_ahead()
 

@@ -12,13 +12,14 @@ import errno
 import os
 from typing import TYPE_CHECKING, Protocol
 
-from twisted.internet.defer import Deferred
-from twisted.internet.threads import deferToThreadPool
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.python.failure import Failure
 
 from flocon.errors import StoreError
 from flocon.extents import Extents
 from flocon.log import logger
+from flocon.machine.limits import NoThread
+from flocon.machine.reactor_threads import in_pool
 from flocon.writing.descriptors import copy, steps
 from flocon.writing.pieces import Piece, Pieces, runs
 
@@ -261,7 +262,8 @@ class GrowingFile:
         incoming.retain()
         self._busy = True
         pool = self._files.threads(self._follower.own)
-        work = deferToThreadPool(self._files.reactor, pool, write_pieces, incoming.fileno(), pieces)
+        work = in_pool(self._files.reactor, pool, write_pieces, incoming.fileno(), pieces)
+        work.addErrback(_write_here, incoming.fileno(), pieces)
         work.addBoth(self._ended, incoming, pieces)
 
     def _ended(self, result: object, incoming: Incoming, pieces: Sequence[Piece]) -> None:
@@ -378,3 +380,9 @@ def write_pieces(descriptor: int, pieces: Sequence[Piece]) -> None:
                 count -= len(views.pop(0))
             if views:
                 views[0] = views[0][count:]
+
+
+def _write_here(failure: Failure, descriptor: int, pieces: Sequence[Piece]) -> Deferred[None]:
+    """Write what no thread could be begun for: whoever wants the file waits for it."""
+    failure.trap(NoThread)
+    return maybeDeferred(write_pieces, descriptor, pieces)

@@ -11,6 +11,7 @@ from unittest import mock
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.task import Clock
+from twisted.python.threadpool import ThreadPool
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from flocon.errors import FolderSilent
@@ -399,6 +400,13 @@ class InThreads(TestCase):
             self.patch(threading.Thread, "start", mock.Mock(side_effect=error))
             done = reactor_threads.in_own_thread(reactor, "one", lambda: 1)  # type: ignore[arg-type]
             self.failureResultOf(done, NoThread)
+
+    def test_a_pool_without_one_fails_and_stops_all_the_same(self) -> None:
+        pool = ThreadPool(0, 1)
+        pool.start()
+        self.patch(threading.Thread, "start", mock.Mock(side_effect=RuntimeError("enough")))
+        self.failureResultOf(reactor_threads.in_pool(reactor, pool, lambda: 1), NoThread)
+        pool.stop()
 
     def test_there_is_a_thread_only_while_something_is_done(self) -> Deferred[None]:
         lane = Lanes(reactor).lane(FOLDER, "looking")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from flocon.errors import Broken
+from unittest import mock
+
+from flocon.errors import Broken, FloconError
 from flocon.transfers import verifying as module
 from flocon.transfers.subjects import Subject
 from tests.fakes import FakeReactor
@@ -32,6 +34,25 @@ class Hashed(TransferTestCase):
         self.clock.work()
         self.successResultOf(transfer.finished.wait())
         self.assertOver(transfer)
+
+    def test_where_no_thread_can_be_begun_it_is_written_and_hashed_all_the_same(self) -> None:
+        begin = mock.Mock(side_effect=RuntimeError("can't start new thread"))
+        pool = self.clock.getThreadPool()
+        pool.threads = []
+        self.patch(pool, "callInThreadWithCallback", begin)
+        data = bytes(9 << 20)
+        for sent, is_right in ((data, True), (b"\1" * len(data), False)):
+            transfer = self.transfer(PEER_A, subject=Subject(NAME, content(data)))
+            response = self.asked(PEER_A).head(len(data))
+            for start in range(0, len(data), 1 << 16):
+                response.send(sent[start : start + (1 << 16)])
+            response.end()
+            if is_right:
+                self.successResultOf(transfer.finished.wait())
+            else:
+                self.failureResultOf(transfer.finished.wait(), FloconError)
+            self.assertOver(transfer)
+        self.assertGreater(begin.call_count, 2)
 
     def test_what_only_strangers_wait_for_is_hashed_beside_what_pacman_waits_for(self) -> None:
         self.patch(module, "HASH_INLINE", 0)
