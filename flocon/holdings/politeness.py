@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from flocon.machine.threads import Delay
 
 #: What can wait does so many seconds after each package, but for no longer than the second figure
-#: as long as they keep coming.
+#: as long as they keep coming; from then on it has a moment each such pause.
 PAUSE = 1.0
 LONGEST_PAUSE = 5.0
 #: The same for what was received itself: peers are told of it only once it has its name.
@@ -26,6 +26,8 @@ class Politeness:
         self._pause = pause
         #: When packages began to come in one after the other, and until when to leave them alone.
         self._busy_since = self._busy_until = self._came = float("-inf")
+        #: When what can wait was let go last.
+        self._let_go = float("-inf")
         self._patient: list[Deferred[None]] = []
         #: Until when each waits at the latest, the first one first.
         self._keeping: deque[tuple[float, Deferred[None]]] = deque()
@@ -51,22 +53,32 @@ class Politeness:
     def quiet(self) -> Deferred[None]:
         """Return what fires when nothing has come in for a moment, or when stopping."""
         quiet: Deferred[None] = Deferred()
-        left = self._busy_until - self._reactor.seconds()
+        left = self._left()
         if left <= 0 or self._stopped:
+            self._let_go = self._reactor.seconds()
             quiet.callback(None)
         else:
             self._patient.append(quiet)
             self._quiet.begin(left)
         return quiet
 
+    def _left(self) -> float:
+        """Return for how many seconds what can wait does."""
+        now = self._reactor.seconds()
+        left = self._busy_until - now
+        if now - self._came < self._pause:
+            left = max(left, self._let_go + self._pause - now)
+        return left
+
     def _look_whether_quiet(self) -> None:
-        left = self._busy_until - self._reactor.seconds()
+        left = self._left()
         if left > 0:
             self._quiet.begin(left)
         else:
             self._release_patient()
 
     def _release_patient(self) -> None:
+        self._let_go = self._reactor.seconds()
         patient, self._patient = self._patient, []
         for one in patient:
             one.callback(None)

@@ -40,6 +40,23 @@ class PolitenessTests(SynchronousTestCase):
         self.clock.advance(PAUSE / 2)
         self.successResultOf(quiet)
 
+    def test_where_they_keep_coming_what_can_wait_has_a_moment_each_such_pause(self) -> None:
+        let_go = 0
+        waiting = self.politeness.quiet()
+        for _ in range(round(10 * (LONGEST_PAUSE + PAUSE))):
+            self.politeness.hold_back()
+            while waiting.called and let_go < 1_000:
+                let_go += 1
+                waiting = self.politeness.quiet()
+            self.clock.advance(PAUSE / 10)
+        # The first came before anything, one at the longest pause's end, one a pause later.
+        self.assertEqual(let_go, 2)
+        for _ in range(10):
+            self.politeness.hold_back()
+            self.clock.advance(PAUSE / 10)
+        self.successResultOf(waiting)
+        self.politeness.stop()
+
     def test_a_lull_is_shorter(self) -> None:
         self.politeness.hold_back()
         quiet, lull = self.politeness.quiet(), self.lull()
