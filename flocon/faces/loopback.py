@@ -25,7 +25,6 @@ from flocon.answering.respond import (
 from flocon.asking.mirrors import LOOP_DETECTED, LOOP_HEADER, loop_mark
 from flocon.books.recent import LONGEST_TEXT, Answered, Recent
 from flocon.faces.absent import AbsentSignatures
-from flocon.faces.at_once import HeldAtOnce
 from flocon.faces.pacman_databases import answer_database, tell_database
 from flocon.faces.pacman_packages import answer_package, tell_package
 from flocon.faces.pacman_request import PacmanRequest
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
 
     from flocon.answering.json_answers import Question
     from flocon.answering.visitors import Admission, Names
+    from flocon.faces.at_once import HeldAtOnce
     from flocon.faces.needs import ForPacman
     from flocon.files import Asked
 
@@ -113,7 +113,8 @@ class Loopback:
         self._lately = Lately(parts.reactor)
         self._leaving = Leaving(parts.reactor)
         self._awake = Awake(parts.reactor)
-        self._at_once = HeldAtOnce(parts, self._recent.add)
+        #: Made once pacman asks: a node at rest does without.
+        self._at_once: HeldAtOnce | None = None
 
     @property
     def running(self) -> int:
@@ -133,13 +134,17 @@ class Loopback:
             told = self._awake.has_told(one.request)
             if not (one.asked.file.is_signature or told) and _asks_again(one):
                 cut(one.request)
-        self._at_once.write()
+        self._write_down()
         await self._leaving.leave(lambda: bool(self._running))
 
     def at_once(self, channel: Repeating, path: bytes, content: bytes | None) -> bytes | None:
         """Return the whole answer to who was let in, where there can be one in this very turn."""
         if content is not None or self._leaving.begun or path.startswith((MIRROR, REVIEW)):
             return None
+        if self._at_once is None:
+            from flocon.faces.at_once import HeldAtOnce  # noqa: PLC0415 - as said above
+
+            self._at_once = HeldAtOnce(self._parts, self._recent.add)
         found = self._at_once.find(channel.user, path)
         if found is None:
             return None
@@ -173,7 +178,7 @@ class Loopback:
     async def _answer_path(self, request: Request, asked: Asked | None) -> None:
         if asked is None:
             # What is told of pacman's requests is to be of all of them.
-            self._at_once.write()
+            self._write_down()
         if request.path == b"/status.json":
             finish_text(request, await self._lately.get("status", self._status), JSON)
         elif request.path in self._questions:
@@ -183,6 +188,10 @@ class Loopback:
             await self.contents().answer(request)
         elif self._pages is None or not await self._pages.answer(request):
             await self._file(request, asked)
+
+    def _write_down(self) -> None:
+        if self._at_once is not None:
+            self._at_once.write()
 
     async def _status(self) -> bytes:
         return written_json(self._parts.status())

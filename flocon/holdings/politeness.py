@@ -64,7 +64,7 @@ class Politeness:
 
     def _left(self) -> float:
         """Return for how many seconds what can wait does."""
-        now = self._reactor.seconds()
+        now: float = self._reactor.seconds()
         left = self._busy_until - now
         if now - self._came < self._pause:
             left = max(left, self._let_go + self._pause - now)

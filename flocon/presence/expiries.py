@@ -1,4 +1,4 @@
-"""When the next peer is missed, found without a search for each datagram."""
+"""When the next peer is missed, found without a search for each datagram, and by which time."""
 
 from __future__ import annotations
 
@@ -45,3 +45,20 @@ class Expiries:
             else:
                 return when, node
         return None
+
+
+class SteadyClock:
+    """A time that never goes back: it adds to ``now`` what that once went back by."""
+
+    def __init__(self) -> None:
+        self.offset = 0.0
+        self._latest = float("-inf")
+
+    def advance(self, now: float) -> float:
+        """Return the moment that it is, no earlier than the one before."""
+        moment = now + self.offset
+        if moment < self._latest:
+            self.offset += self._latest - moment
+            moment = self._latest
+        self._latest = moment
+        return moment

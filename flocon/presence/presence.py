@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Unpack
 from flocon.datagrams.messages import TOLD_MAGIC, Kind, decode
 from flocon.errors import DatagramError
 from flocon.presence.earshot import Earshot
+from flocon.presence.expiries import SteadyClock
 from flocon.presence.own_announcement import Identity, OwnAnnouncement, Profile
 from flocon.presence.peer_table import LookedUp
 from flocon.presence.peers import ACCEPTED, DROPPED, Peers, Verdict
@@ -42,7 +43,6 @@ from flocon.presence.presence_events import (
     Told,
 )
 from flocon.presence.speaker import Speaker
-from flocon.presence.steady_clock import SteadyClock
 from flocon.presence.timetable import CLOCK_GRAIN, HELLO_AGAIN
 
 if TYPE_CHECKING:
