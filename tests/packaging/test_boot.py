@@ -187,8 +187,7 @@ mv /etc/flocon.toml.good /etc/flocon.toml
 systemctl reset-failed flocon flocon.socket
 systemctl start flocon
 said ActiveState >mended
-systemctl stop flocon.socket flocon
-# Ports of one's own, in both places; only on a terminal is anything edited.
+# Ports of one's own, in both places, while it runs; only on a terminal is anything edited.
 echo 'loopback = ["tcp:19533:interface=127.0.0.1"]' >/etc/flocon.toml
 cat >own.conf <<'END'
 [Socket]
@@ -208,7 +207,8 @@ systemctl edit flocon
 END
 script --quiet --return --command 'sh edit' /dev/null
 systemctl show --property=Environment flocon >environment
-systemctl start flocon.socket flocon
+systemctl stop flocon
+systemctl restart flocon.socket flocon
 python -c 'from urllib.request import urlopen
 print(urlopen("http://127.0.0.1:19533/check").read().decode())' >moved
 journalctl -u flocon >log

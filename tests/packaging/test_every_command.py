@@ -198,6 +198,7 @@ RUN_BY: dict[str, Run] = {
     "systemctl reset-failed flocon": boot("one_that_cannot_start_gives_up_before_pacman_does"),
     "systemctl edit flocon": boot("a_proxy_is_set_in_its_environment"),
     "systemctl edit flocon.socket": boot("the_ports_are_changed_in_both_places"),
+    "systemctl restart flocon.socket flocon": boot("the_ports_are_changed_in_both_places"),
     "systemctl reload flocon": boot("a_reload_or_restart_ends_ready"),
     "systemctl restart flocon": boot("a_reload_or_restart_ends_ready"),
     "journalctl -u flocon": boot("the_journal_has_levels_and_fields"),
