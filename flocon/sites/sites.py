@@ -57,6 +57,9 @@ INTRODUCED_FIRST = 0.2
 GREETED_WITHIN = 0.3
 #: Seconds between two times that neighbours are told of the correspondents because of a hello.
 HELLO_PAUSE = 1.0
+#: Seconds between two times that a correspondent is told of everybody by who leaves introducing to
+#: somebody else: shorter than anybody is believed to be there.
+TOLD_ANYWAY = 60.0
 #: Datagrams per second and at once of one address, as in ``earshot``.
 SOURCE_RATE, SOURCE_BURST, MOST_SOURCES = 50.0, 400.0, 512
 #: The same of all together who are neither named nor known: they may have made up their addresses.
@@ -79,6 +82,8 @@ class Sites:
         self._sources = BucketTable(SOURCE_RATE, SOURCE_BURST, MOST_SOURCES)
         self._strangers = Bucket(STRANGERS_RATE, STRANGERS_BURST)
         self._ports = Ports(port)
+        #: When each correspondent is told of everybody again though somebody else introduces.
+        self._told_anyway: dict[Place, float] = {}
         self._hello_at = float("-inf")
         self._addresses: tuple[str, ...] = ()
         self._sends: list[tuple[Place | None, bytes]] = []
@@ -335,13 +340,20 @@ class Sites:
         """Yield the correspondents that this node tells of its neighbours.
 
         Of several that tell the group of one and the same, the first by id introduces: one way
-        between two networks is enough.
+        between two networks is enough. Anybody can tell the group so and then introduce nobody:
+        the others tell of everybody now and again.
         """
         for one in self.correspondents.there():
             peer = self._presence.peer(one.node)
+            if peer is None or not peer.far:
+                continue
             instead = self.believing.tells_instead(now, one.node)
-            if peer is not None and peer.far and (instead or "~") > self._presence.node:
+            if (instead or "~") > self._presence.node:
                 yield one
+            elif one.place not in self._told_anyway or now >= self._told_anyway[one.place]:
+                lately = {place: due for place, due in self._told_anyway.items() if due > now}
+                self._told_anyway = {**lately, one.place: now + TOLD_ANYWAY}
+                self._tellings.tell_all(now, one.place, self._chance.uniform(0, GREETED_WITHIN))
 
     def _everybody(self, listener: Place | None) -> Iterator[tuple[str, Announcement]]:
         """Yield of whom a listener is to know."""

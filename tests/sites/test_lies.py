@@ -195,3 +195,41 @@ class Travels(NetworksTestCase):
 
             self.assert_within(6, known)
             self.networks.run(stay)
+
+
+class Hushing(NetworksTestCase):
+    """A neighbour tells the group the truth of a correspondent, and introduces nobody to it."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        for network, host, *named in (
+            (1, 1),
+            (1, 2, "10.77.2.1"),
+            (1, 3),
+            (2, 1, "10.77.1.2"),
+            (2, 2),
+        ):
+            self.networks.add(Node(network, host), *map(str, named))
+        for node in self.networks.nodes.values():
+            self.networks.start(node)
+        self.networks.run(30)
+
+    def hush(self) -> None:
+        """Have the first neighbour by its id tell the group of whom the second introduces to."""
+        peer = self.at(1, 2).presence.peer(self.at(2, 1).node)
+        assert peer is not None
+        assert peer.said is not None
+        liar = self.at(1, 1)
+        told = encode_introduction(Introduction(liar.node, self.at(2, 1).address, peer.said))
+        for host in (2, 3):
+            self.at(1, host).presence.receive(self.networks.now, liar.address, told)
+
+    def test_all_know_all_nevertheless(self) -> None:
+        self.assertTrue(self.networks.all_know_all())
+        lost = 0
+        for second in range(300):
+            if second % 10 == 0:
+                self.hush()
+            self.networks.run(1)
+            lost += not self.networks.all_know_all()
+        self.assertEqual(lost, 0)
