@@ -18,19 +18,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 TESTS :=
 FOLDERS := $(subst /,.,$(patsubst %/__init__.py,%,$(sort $(wildcard tests/*/__init__.py))))
+# What is installed, built and booted.
+INSTALLED := tests.packaging
 # On a LAN of namespaces. First those of which next to nothing is measured; then real nodes and pacmans,
 # and how long they take: little else is to run beside one.
 MEASURED := tests.interop_on_lan.test_together tests.sites_on_lan.test_sites
 MODULES = $(subst /,.,$(patsubst %.py,%,$(sort $(wildcard $(1)/test_*.py))))
-# What is installed and built, and what is booted.
-INSTALLED := $(call MODULES,tests/packaging)
-BOOTED := $(filter tests.packaging.test_boot%,$(INSTALLED))
 UNMEASURED := $(filter-out $(MEASURED),$(call MODULES,tests/*_on_lan)) $(addprefix tests.lan.test_,\
 	abilities by_hand commands forked pacman_7 redirect)
 # Of these what takes about half of their time.
 OWN_INTEROP := $(filter tests.own_on_lan.% tests.interop_on_lan.%,$(UNMEASURED))
 ONE_BY_ONE := $(filter-out $(UNMEASURED),$(call MODULES,tests/lan) $(call MODULES,tests/*_on_lan))
-TWO_AT_A_TIME := $(filter-out tests.lan tests.%_on_lan tests.packaging,$(FOLDERS)) $(sort $(wildcard tests/test_*.py))
+TWO_AT_A_TIME := $(filter-out tests.lan tests.%_on_lan $(INSTALLED),$(FOLDERS)) $(sort $(wildcard tests/test_*.py))
 TRIAL := $(BIN)/python -m twisted.trial
 # An editable installation leads Python to flocon, and Twisted not to its plugin: this leads to both, and
 # needs no finder of modules, which takes as long as all else of a Python's start.
@@ -41,7 +40,7 @@ NO_PIP := echo "flocon: pip could not install what flocon needs, for the reason 
 	the package index of its configuration, which needs a network; $(MAKE) clean, and begin again." \
 	>&2; exit 1
 
-.PHONY: demo test test-two-at-a-time test-installed test-booted test-unmeasured test-own-interop \
+.PHONY: demo test test-two-at-a-time test-installed test-unmeasured test-own-interop \
 	test-one-by-one bench check clean
 .DELETE_ON_ERROR:
 
@@ -62,10 +61,7 @@ test-two-at-a-time: $(VENV)/installed-dev
 	$(TRIAL) --jobs=2 $(TWO_AT_A_TIME)
 
 test-installed: $(VENV)/installed-dev
-	$(TRIAL) --reporter=timing $(filter-out $(BOOTED),$(INSTALLED))
-
-test-booted: $(VENV)/installed-dev
-	$(TRIAL) --reporter=timing $(BOOTED)
+	$(TRIAL) --reporter=timing $(INSTALLED)
 
 test-unmeasured: $(VENV)/installed-dev
 	$(TRIAL) --reporter=timing $(filter-out $(OWN_INTEROP),$(UNMEASURED))
