@@ -33,6 +33,9 @@ MOST_SLOW = 64
 _BEGINNING, _VERSION, _END = b"GET ", b" HTTP/1.1", b"\r\n\r\n"
 #: How peers say which content they mean.
 _IF_MATCH = re.compile(rb'\r\nIf-Match: "([0-9a-f]{64})"(?=\r\n)')
+#: What is never admitted: a content that was said otherwise, which the next path may not be of, and
+#: lines that go on in the next one, which would go on in another without the one taken out.
+_DOUBTFUL = re.compile(rb"if-match|\r\n[ \t]", re.IGNORECASE)
 
 
 class AtOnce:
@@ -59,19 +62,25 @@ class Repeating(http.HTTPChannel):
 
     def admit(self, request: http.Request) -> None:
         """Have those who ask in the words of a request that is being answered judged no more."""
-        said = {name: len(values) for name, values in request.requestHeaders.getAllRawHeaders()}
-        if said.pop(b"If-Match", 0) <= 1 and said.keys() <= PLAIN:
-            self._admitted = self._words
+        words = self._words
+        said = {name for name, _ in request.requestHeaders.getAllRawHeaders()} - {b"If-Match"}
+        if words is not None and said <= PLAIN and not _DOUBTFUL.search(words):
+            self._admitted = words
 
     def _was_answered(self, data: bytes, at_once: AtOnce | None) -> bool:
         """Answer what was read, if it is one request in known words; return whether it was."""
         self._words = None
-        if at_once is None or self.requests or self._buffer:
+        if at_once is None:
+            return False
+        if self.requests or self._buffer:
+            self._admitted = None
             return False
         at_once.slow.discard(self)
         end = data.find(b"\r\n")
         line, words = data[:end], data[end:]
         if words.find(_END) != len(words) - len(_END) or not line.startswith(_BEGINNING):
+            # twisted.web reads over one empty line before each request: only it knows of those.
+            self._admitted = None
             return False
         content = None
         if found := _IF_MATCH.search(words):

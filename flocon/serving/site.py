@@ -169,7 +169,7 @@ class Channel(Repeating):
             super().requestDone(request)
 
     def _next(self, request: http.Request) -> None:
-        self._words = None
+        self._words = self._admitted = None
         try:
             super().requestDone(request)
         except Exception:  # noqa: BLE001 - as above

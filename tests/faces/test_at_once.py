@@ -189,6 +189,15 @@ class ForPeers(lan_case.LanTestCase):
         exchange, _ = self.asked_twice(f"/pkg/{NAME}", If_Match=f'"{"00" * 32}"')
         self.assertEqual(exchange.answer.status, 404)
 
+    def test_so_does_one_that_is_named_in_small_letters(self) -> None:
+        request = self.browser.request(
+            f"/pkg/{NAME}", host="10.0.0.1", If_Match=f'"{"00" * 32}"'
+        ).replace(b"If-Match", b"if-match")
+        exchange = self.browser.ask(f"/pkg/{NAME}", host="10.0.0.1")
+        for _ in range(2):
+            exchange.again(request)
+            self.assertEqual(exchange.answer.status, 404)
+
     def test_what_nobody_waits_for_goes_the_long_way(self) -> None:
         self.asked_twice(f"/pkg/{NAME}", Priority="u=7")
         self.assertEqual(len(self.shelf.opened), 2)

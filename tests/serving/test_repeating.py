@@ -118,6 +118,27 @@ class RepeatingTests(SynchronousTestCase):
             self.exchange.again(asking(b"/second", twice))
         self.assertEqual(self.face.repeated, [])
 
+    def test_a_content_said_in_other_words_is_judged_each_time(self) -> None:
+        for said in (b'if-match: "%b"', b'If-Match: W/"%b"', b'If-Match: "%b", "x"'):
+            self.begin()
+            words = WORDS + said % SUM.encode() + b"\r\n"
+            for _ in range(2):
+                self.exchange.again(asking(b"/second", words))
+            self.assertEqual(self.face.repeated, [], said)
+
+    def test_words_that_go_on_in_another_line_are_judged(self) -> None:
+        meant = b'If-Match: "%b"\r\n x\r\n' % SUM.encode()
+        for _ in range(2):
+            self.exchange.again(asking(b"/second", WORDS + meant))
+        self.exchange.again(asking(b"/third", WORDS + b" x\r\n"))
+        self.assertEqual(self.face.repeated, [])
+
+    def test_an_empty_line_between_requests_is_read_over_each_time(self) -> None:
+        for path in (b"/second", b"/third", b"/fourth"):
+            self.exchange.again(b"\r\n")
+            self.exchange.again(asking(path))
+            self.assertEqual(self.exchange.raw[:12], b"HTTP/1.1 200", path)
+
     def test_a_request_in_pieces_is_judged(self) -> None:
         whole = asking(b"/second")
         for position in range(1, len(whole)):
