@@ -46,6 +46,12 @@ class AtOnce:
         #: Connections that did not take the last such answer in one piece.
         self.slow: set[Repeating] = set()
 
+    def has_room(self) -> bool:
+        """Whether few have the rest of an answer in memory: fewer than may."""
+        if len(self.slow) >= MOST_SLOW:
+            self.slow = {one for one in self.slow if one.has_unsent()}
+        return len(self.slow) < MOST_SLOW
+
 
 class Repeating(http.HTTPChannel):
     """Knows the words that were admitted on it."""
@@ -86,9 +92,9 @@ class Repeating(http.HTTPChannel):
         if found := _IF_MATCH.search(words):
             content, words = found[1], words[: found.start()] + words[found.end() :]
         self._words = words
-        if words != self._admitted or not line.endswith(_VERSION) or self._has_unsent():
+        if words != self._admitted or not line.endswith(_VERSION) or self.has_unsent():
             return False
-        if len(at_once.slow) >= MOST_SLOW:
+        if not at_once.has_room():
             return False
         answer = at_once.find(self, line[len(_BEGINNING) : -len(_VERSION)], content)
         if answer is None:
@@ -99,7 +105,7 @@ class Repeating(http.HTTPChannel):
             at_once.slow.add(self)
         return True
 
-    def _has_unsent(self) -> bool:
+    def has_unsent(self) -> bool:
         """Whether the connection has not sent all that was written to it, or is to be closed."""
         transport: Any = self.transport
         return bool(waits_for_the_kernel(transport) or getattr(transport, "disconnecting", False))

@@ -199,16 +199,22 @@ class SlowTests(SynchronousTestCase):
     def test_where_many_take_little_the_next_are_judged(self) -> None:
         clock, face = Clock(), Admits()
         site = Site(clock, face, most_connections=9_999, at_once=face.at_once)
-        slow = [Exchange(site, "127.0.0.1", asking(b"/first"), "::1") for _ in range(MOST_SLOW + 1)]
+        slow = [Exchange(site, "127.0.0.1", asking(b"/first"), "::1") for _ in range(MOST_SLOW)]
+        other = Exchange(site, "127.0.0.1", asking(b"/first"), "::1")
         for one in slow:
             one.again(asking(b"/second"))
-        # In memory nothing is taken by a kernel.
+            one.transport.dataBuffer = b"rest"  # type: ignore[attr-defined]  # as a real one has it
         self.assertEqual(len(face.repeated), MOST_SLOW)
-        self.assertEqual(len(face.judged), MOST_SLOW + 2)
+        other.again(asking(b"/second"))
+        self.assertEqual(len(face.repeated), MOST_SLOW)
+        slow[0].transport.dataBuffer = b""  # type: ignore[attr-defined]
+        other.again(asking(b"/third"))
+        self.assertEqual(len(face.repeated), MOST_SLOW + 1)
+        other.transport.dataBuffer = b"rest"  # type: ignore[attr-defined]
         slow[0].again(asking(b"/third"))
         self.assertEqual(len(face.repeated), MOST_SLOW + 1)
-        slow[0].leave()
-        slow[-1].again(asking(b"/third"))
+        slow[1].leave()
+        slow[0].again(asking(b"/third"))
         self.assertEqual(len(face.repeated), MOST_SLOW + 2)
 
 
