@@ -358,8 +358,9 @@ class DoctorTests(CommandTestCase):
             times = json.loads(host.request("/doctor.json").body)["databases"].values()
             return bool(times) and max(times) < time.time() - 86_400
 
-        # Each question has a peer knock, which answers a few in a row.
-        wait_until(read, 5, "the databases are read anew", every=0.5)
+        # Each question has a peer knock, which does so a few times in a row and then each two
+        # seconds: there is to be one left for the doctor.
+        wait_until(read, 30, "the databases are read anew", every=2.5)
 
     def test_no_databases_at_all(self) -> None:
         self.sync(self.first)
