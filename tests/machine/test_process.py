@@ -115,11 +115,13 @@ class Running(TestCase):
         self.patch(process, "MOST_OUTPUT", 1000)
         self.patch(process, "LINGERING", 60)
         # One that says nothing, and one that never ceases to.
-        for number, script in enumerate(("sleep 40", "(trap '' PIPE; yes; exec sleep 40)")):
+        for number, script in enumerate(("exec sleep 40", "trap '' PIPE; yes; exec sleep 40")):
             place = Path(self.mktemp()).absolute()
             there = shlex.quote(str(place))
+            # Who says much is ended for it at once: not before it is known which one it is.
+            known = f"until [ -s {there} ]; do sleep 0.01; done"
             with self.assertRaises(ToolError):
-                await self.sh(f"{script} & echo $! > {there}; exit {number}", 0.5)
+                await self.sh(f"({known}; {script}) & echo $! > {there}; exit {number}", 4)
             child = int(place.read_text())
             self.assertTrue(is_running(child))
             os.kill(child, signal.SIGKILL)
