@@ -151,11 +151,17 @@ class Heads(AnswersTestCase):
             b"x" * most,
             (b"a: " + b"x" * (LONGEST_MIRROR_LINE - 9) + b"\n") * 3,
         ):
-            asked = _Asked(MirrorPool)
-            began = time.process_time()
-            asked.answer.addErrback(lambda _: None)
-            asked.send(OK + head + b"\r\n\r\n")
-            self.assertLess(time.process_time() - began, 0.1, head[:20])
+            # The best of some: what the tests before left behind may be collected meanwhile.
+            took = min(self.processor_time(OK + head + b"\r\n\r\n") for _ in range(3))
+            self.assertLess(took, 0.1, head[:20])
+
+    def processor_time(self, data: bytes) -> float:
+        """Return the seconds of a processor that it takes to read this as an answer's head."""
+        asked = _Asked(MirrorPool)
+        began = time.process_time()
+        asked.answer.addErrback(lambda _: None)
+        asked.send(data)
+        return time.process_time() - began
 
     def test_a_status_that_is_none_ends_it(self) -> None:
         for status in (b"0", b"99", b"600", b"-200", b"2000000"):
