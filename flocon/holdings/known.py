@@ -48,7 +48,7 @@ class KnownFile:
 
     @property
     def modified(self) -> float:
-        return self.found.stamp.mtime_ns / 1e9
+        return self.found.stamp.modified
 
     @property
     def signed(self) -> bool:

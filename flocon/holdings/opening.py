@@ -101,7 +101,7 @@ class Opening:
             self._politeness.hold_back()
         known = self._known_signature(held) if signature else None
         if known is not None:
-            return known, Opened.dated(held.stamp)
+            return known, held.stamp.modified
         name, expected = _file_of(held, signature=signature)
         if expected is None or expected.size > MOST_AT_ONCE or held.far is not None:
             return None
@@ -113,7 +113,7 @@ class Opening:
             return None
         if held.origin == "store":
             self._use(held)
-        return data, Opened.dated(expected)
+        return data, expected.modified
 
     async def _open_file(self, directory: Path, name: str, expected: Stamp, own: bool) -> Opened:
         descriptor = disk.open_at_once(directory, name, expected)

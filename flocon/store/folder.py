@@ -60,6 +60,11 @@ class Stamp(NamedTuple):
     mtime_ns: int
     ctime_ns: int
 
+    @property
+    def modified(self) -> float:
+        """When it was last changed, in seconds since 1970."""
+        return self.mtime_ns / 1e9
+
     def same_bytes(self, other: Stamp) -> bool:
         """Whether only attributes differ (permissions, links)."""
         return self[:3] == other[:3]
@@ -313,15 +318,10 @@ class Opened:
         #: waits for long.
         self.reads: Callable[[int, int], Awaitable[bytes]] | None = None
         self.size = stamp.size
-        self.modified = self.dated(stamp)
+        self.modified = stamp.modified
 
     def __del__(self) -> None:
         self.close()
-
-    @staticmethod
-    def dated(stamp: Stamp) -> float:
-        """Return when a file was last changed, in seconds since 1970."""
-        return stamp.mtime_ns / 1e9
 
     @property
     def own(self) -> bool:
