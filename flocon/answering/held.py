@@ -9,7 +9,6 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING, Protocol
 
 from twisted.internet.error import ConnectionAborted
-from twisted.web import http
 from twisted.web.http import (
     NOT_MODIFIED,
     OK,
@@ -17,7 +16,7 @@ from twisted.web.http import (
     REQUESTED_RANGE_NOT_SATISFIABLE,
 )
 
-from flocon.answering.respond import cut, refuse
+from flocon.answering.respond import cut, http_date, refuse
 from flocon.answering.sendfile import Interrupted, sender
 from flocon.asking.dates import seconds_of
 from flocon.extents import Extent, Unsatisfiable, parse_range
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
     from flocon.answering.sendfile import Reads
 
 CONTENT_TYPE = "application/octet-stream"
-#: Looked up once: what a module has that has deprecated names too takes long to find.
-_date = http.datetimeToString
 #: Bytes of old versions of a text in memory; that of 20,000 files takes some 3 MB.
 MOST_OF_EDITIONS = 32 << 20
 
@@ -317,7 +314,7 @@ def whole_answer(
 
     ``further`` are fields that the face says first.
     """
-    fields = {"Date": _date().decode("ascii"), **further}
+    fields = {"Date": http_date().decode("ascii"), **further}
     fields |= _fields_of(math.ceil(modified), sha256)
     fields["Content-Length"] = str(len(data))
     lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())

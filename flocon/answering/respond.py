@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from flocon.answering.visitors import Names
 
 _log = logger(__name__)
+#: Returns the date of now. Looked up once: what a module has that has deprecated names too takes
+#: long to find.
+http_date = http.datetimeToString
 #: Characters of ``Priority`` that are read.
 LONGEST_PRIORITY = 256
 #: What a browser says of the page that has it ask; pacman says none of them.

@@ -23,7 +23,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from twisted.web import http
 
-from flocon.answering.respond import tell_failure
+from flocon.answering.respond import http_date, tell_failure
 from flocon.answering.sendfile import waits_for_the_kernel
 from flocon.answering.turns import Turns
 from flocon.connections.kept import is_unconfirmed
@@ -60,10 +60,6 @@ LARGEST_BODY = 4 << 10
 #: Bytes of one that nobody reads, so that its answer is not lost in a reset: other tools' machines
 #: ask with small ones (pacserve, which ends at a reset), and are told that they may not.
 LARGEST_READ_OVER = 64 << 10
-
-
-#: Looked up once: what a module has that has deprecated names too takes long to find.
-_date = http.datetimeToString
 
 
 class Channel(Repeating):
@@ -247,7 +243,7 @@ class Request(http.Request):
             # The body that was too much had come with the head: nobody could be told what came
             # of it.
             return
-        self.setHeader("Date", _date())
+        self.setHeader("Date", http_date())
         if not (strange := self._strange()):
             self._site.face.render(self)
             return
