@@ -14,11 +14,10 @@ from flocon.answering.held import whole_answer
 from flocon.books.recent import Answered, kind_of
 from flocon.faces.pacman_request import SOURCE_HEADER
 from flocon.files import Kind, parse_path
+from flocon.machine.threads import Alarm
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from twisted.internet.interfaces import IDelayedCall
 
     from flocon.faces.needs import ForPacman, Found
     from flocon.files import Asked
@@ -41,8 +40,7 @@ class HeldAtOnce:
         self._write_down = write_down
         self._looked = float("-inf")
         self._unwritten: list[Answered] = []
-        self._quiet_from = float("-inf")
-        self._call: IDelayedCall | None = None
+        self._later = Alarm(parts.reactor, self._due)
 
     def find(self, user: int | None, path: bytes) -> tuple[Asked, bytes] | None:
         """Return what pacman asks for and the whole answer to it; None where it is not for here."""
@@ -88,26 +86,20 @@ class HeldAtOnce:
 
     def _write_later(self, answered: Answered) -> None:
         self._unwritten.append(answered)
-        self._quiet_from = self._parts.reactor.seconds() + LATER
         if len(self._unwritten) >= MOST_UNWRITTEN:
             self.write(AT_A_TIME)
-        if self._call is None:
-            self._call = self._parts.reactor.callLater(LATER, self._due)
+        self._later.set(self._parts.reactor.seconds() + LATER)
 
     def _due(self) -> None:
-        """Write some where nobody has asked for a moment, and look again for the rest."""
-        self._call = None
-        left = self._quiet_from - self._parts.reactor.seconds()
-        if left <= 0:
-            self.write(AT_A_TIME)
+        """Write some where nobody has asked for a moment, and the rest in turns to come."""
+        self.write(AT_A_TIME)
         if self._unwritten:
-            self._call = self._parts.reactor.callLater(max(0.0, left), self._due)
+            self._later.set(self._parts.reactor.seconds())
 
     def write(self, most: int = MOST_UNWRITTEN) -> None:
         """Write down now what was answered, the first so many."""
         ready, self._unwritten = self._unwritten[:most], self._unwritten[most:]
         for one in ready:
             self._write_down(one)
-        if self._call is not None and not self._unwritten:
-            self._call.cancel()
-            self._call = None
+        if not self._unwritten:
+            self._later.stop()
