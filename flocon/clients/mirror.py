@@ -35,7 +35,7 @@ from flocon.clients.layouts import SYNCED, parse_asked
 from flocon.clients.mirror_packages import MirrorPackages
 from flocon.errors import StoreError
 from flocon.files import Kind
-from flocon.serving.repeating import Repeating
+from flocon.serving.repeating import admit
 from flocon.serving.site import host_of
 from flocon.states.generation import Where
 
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from flocon.clients.needs import ForMirror
     from flocon.files import Asked
     from flocon.pacman.entries import Entry
+    from flocon.serving.repeating import Repeating
     from flocon.states.generation import Generation, Piece
     from flocon.states.publication import Published
 
@@ -108,8 +109,7 @@ class MirrorFace:
             # This node itself, which has itself for a mirror: it would wait for its own answer.
             self._refuse(request, LOOP_DETECTED)
         else:
-            if isinstance(request.channel, Repeating):
-                request.channel.admit(request)
+            admit(request)
             await self._file(request)
 
     async def _file(self, request: Request) -> None:

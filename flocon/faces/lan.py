@@ -37,7 +37,7 @@ from flocon.errors import FloconError, StoreError
 from flocon.faces.lan_databases import DatabaseAnswers
 from flocon.faces.lan_inventory import InventoryAnswers
 from flocon.files import Kind, parse_content, parse_file_name, parse_parts
-from flocon.serving.repeating import Repeating
+from flocon.serving.repeating import admit
 from flocon.serving.site import host_of
 from flocon.transfers.reader import Reader
 
@@ -47,9 +47,10 @@ if TYPE_CHECKING:
     from twisted.web.http import Request
 
     from flocon.answering.pace import Pace, Pacer
-    from flocon.faces.needs import Shelf
+    from flocon.faces.needs import Found, Shelf
     from flocon.files import Asked, FileName
     from flocon.neighbours.knock import Knocker
+    from flocon.serving.repeating import Repeating
     from flocon.transfers.subjects import Subject
 
 #: RFC 6585; twisted.web has no name for it.
@@ -90,21 +91,19 @@ class Lan:
                 return None
         if file is None or file.kind is not Kind.PACKAGE:
             return None
-        shelf = self._shelf
-        found = shelf.offering.find(file.subject)
-        if found is None or not shelf.privacy.allows(file.subject, found.content):
+        found = self._find_offered(file)
+        if found is None:
             return None
         sha256 = found.content.sha256
         if content is not None and content != sha256.hex().encode():
             return None
-        read = shelf.opening.read_at_once(found, signature=file.is_signature, own=False)
+        read = self._shelf.opening.read_at_once(found, signature=file.is_signature, own=False)
         if read is None:
             return None
         data, modified = read
         self.counters["files"] += 1
-        shelf.precedence.asked()
-        shelf.precedence.sent(len(data))
-        shelf.traffic.to_peer(channel.address, len(data))
+        self._shelf.precedence.asked()
+        self._count_hurried(channel.address, len(data))
         return whole_answer(data, modified, None if file.is_signature else sha256, {})
 
     def render(self, request: Request) -> None:
@@ -125,8 +124,7 @@ class Lan:
         """Answer by what the path names."""
         match _segments(request.path):
             case ["pkg", name]:
-                if isinstance(request.channel, Repeating):
-                    request.channel.admit(request)
+                admit(request)
                 await self._in_turn(request, self._package(request, name))
             case ["content", sha256, name]:
                 await self._in_turn(request, self._content(request, sha256, name))
@@ -188,15 +186,19 @@ class Lan:
 
     def _counts(self, request: Request) -> Callable[[int], None]:
         """Return what takes note of the bytes that an asker is sent."""
-        count = partial(self._shelf.traffic.to_peer, host_of(request.client))
-        if is_unhurried(request):
-            return count
+        count = self._shelf.traffic.to_peer if is_unhurried(request) else self._count_hurried
+        return partial(count, host_of(request.client))
 
-        def count_hurried(number: int) -> None:
-            self._shelf.precedence.sent(number)
-            count(number)
+    def _count_hurried(self, address: str, number: int) -> None:
+        self._shelf.precedence.sent(number)
+        self._shelf.traffic.to_peer(address, number)
 
-        return count_hurried
+    def _find_offered(self, file: FileName) -> Found | None:
+        """Return what others may be given by a name."""
+        found = self._shelf.offering.find(file.subject)
+        if found is None or not self._shelf.privacy.allows(file.subject, found.content):
+            return None
+        return found
 
     async def _package(self, request: Request, name: str) -> None:
         file = parse_file_name(name)
@@ -216,10 +218,8 @@ class Lan:
 
     async def _held(self, request: Request, file: FileName, sha256: bytes | None = None) -> bool:
         """Send a held file, or return False; an ``If-Match`` of another content is no match."""
-        found = self._shelf.offering.find(file.subject)
-        if found is None or not self._shelf.privacy.allows(file.subject, found.content):
-            return False
-        if not _matches(request, found.content.sha256):
+        found = self._find_offered(file)
+        if found is None or not _matches(request, found.content.sha256):
             return False
         if sha256 not in {None, found.content.sha256}:
             return False

@@ -33,7 +33,7 @@ from flocon.files import Kind, parse_path
 from flocon.serving.accepting import Admitting
 from flocon.serving.awake import Awake
 from flocon.serving.leaving import Leaving
-from flocon.serving.repeating import Repeating
+from flocon.serving.repeating import admit
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from flocon.faces.at_once import HeldAtOnce
     from flocon.faces.needs import ForPacman
     from flocon.files import Asked
+    from flocon.serving.repeating import Repeating
 
 #: What a person reads whom a page of another site sent here.
 SENTENCE = (
@@ -228,8 +229,7 @@ class Loopback:
         elif self._leaving.begun:
             cut(request)
             return
-        if isinstance(request.channel, Repeating):
-            request.channel.admit(request)
+        admit(request)
         one = PacmanRequest(request, asked, self._parts)
         self._running.add(one)
         try:

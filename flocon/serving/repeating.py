@@ -38,6 +38,12 @@ _IF_MATCH = re.compile(rb'\r\nIf-Match: "([0-9a-f]{64})"(?=\r\n)')
 _DOUBTFUL = re.compile(rb"if-match|\r\n[ \t]", re.IGNORECASE)
 
 
+def admit(request: http.Request) -> None:
+    """Have those judged no more who ask again in the words of a request, where they may repeat."""
+    if isinstance(request.channel, Repeating):
+        request.channel.admit(request)
+
+
 class AtOnce:
     """Answers for the connections of one site."""
 
